@@ -1,0 +1,521 @@
+"""Kaldi data directories: read, write atomically, validate, split, subset, combine.
+
+In: a directory with `wav.scp` and, as far as they exist, `segments text text.* utt2* spk2utt reco2*`.
+Out: dictionaries from id to the rest of the line, or new directories of the same form.
+
+Files are UTF-8, sorted by id in C order, one entry a line, one space after the id. Sources named in
+`wav.scp` are taken relative to the working directory, as Kaldi does.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+from numbers import Integral
+from pathlib import Path
+
+import yaml
+
+_ID_END = re.compile(r"[ \t]")
+_SPACE = re.compile(r"\s")
+
+
+class DataError(ValueError):
+    """A data file that does not keep the contract; the message names file, line and remedy."""
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+
+@contextmanager
+def atomic(path, mode: str = "w"):
+    """Open `path` for writing so that it appears whole or not at all.
+
+    The text goes to a temporary name beside it, is flushed to disk and renamed when the block ends
+    without an error; on an error nothing of it is left and an older file stays as it was.
+    Makes the folder if needed. `mode` is "w" (UTF-8, "\\n" line ends) or "wb".
+    """
+    if mode not in ("w", "wb"):
+        raise ValueError(f"atomic() writes new files: mode 'w' or 'wb', not {mode!r}")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        with open(temporary, mode, **text) as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _decode(path: Path) -> str:
+    """The text of a file; DataError names the line of the first byte that is not UTF-8."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing; expected a Kaldi table (id, space, value)") from None
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}:{line}: byte 0x{raw[error.start]:02x} is not UTF-8; convert the file, "
+            "for instance with 'iconv -f big5 -t utf-8'"
+        ) from None
+
+
+def _split_line(line: str) -> tuple[str, str]:
+    """("id", "rest") of one line; space and tab separate, as in Kaldi."""
+    parts = _ID_END.split(line, maxsplit=1)
+    return parts[0], parts[1].strip(" \t") if len(parts) == 2 else ""
+
+
+def read_table(path) -> dict[str, str]:
+    """Read a Kaldi table: id -> rest of the line ("" where there is none), in the file's order.
+
+    Raises DataError with file and line for invalid UTF-8, blank lines, Windows line ends,
+    duplicate ids and ids out of C order.
+    """
+    path = Path(path)
+    lines = _decode(path).split("\n")
+    if lines[-1] == "":  # the newline that ends the last line starts no further one
+        lines.pop()
+    table: dict[str, str] = {}
+    previous = ""
+    for number, line in enumerate(lines, 1):
+        key, value = _split_line(line)
+        if not key:
+            raise DataError(
+                f"{path}:{number}: expected an id at the start of the line; remove blank lines "
+                "and leading spaces (utils/fix_data.py does)"
+            )
+        if line.endswith("\r"):
+            raise DataError(f"{path}:{number}: Windows line end; repair with utils/fix_data.py")
+        # Python orders strings by code point, which is the byte order of UTF-8: C order.
+        if key <= previous:
+            if key in table:
+                raise DataError(f"{path}:{number}: id {key!r} appears twice; keep one line for each id")
+            raise DataError(
+                f"{path}:{number}: id {key!r} follows {previous!r}, out of C order; "
+                f"sort with 'LC_ALL=C sort -k1,1' or utils/fix_data.py"
+            )
+        table[key] = value
+        previous = key
+    return table
+
+
+def write_table(path, table: Mapping[str, str]) -> None:
+    """Write id -> value, sorted by id in C order, atomically.
+
+    Raises DataError for an id that is empty or holds white space and for a value with a line break:
+    neither could be read back.
+    """
+    lines = []
+    for key in sorted(table):
+        value = str(table[key]).strip(" \t")
+        if not key or _SPACE.search(key):
+            raise DataError(f"{path}: id {key!r} is empty or holds white space; choose another id")
+        if "\n" in value or "\r" in value:
+            raise DataError(f"{path}: the value of {key!r} holds a line break; a table has one line an id")
+        lines.append(f"{key} {value}\n" if value else f"{key}\n")
+    with atomic(path) as handle:
+        handle.writelines(lines)
+
+
+def read_numbers(path) -> dict[str, float]:
+    """Read a table with one number a line (`utt2dur`, `utt2mer` …). DataError where it is none."""
+    numbers = {}
+    for line, (key, value) in enumerate(read_table(path).items(), 1):
+        try:
+            numbers[key] = float(value)
+        except ValueError:
+            raise DataError(f"{path}:{line}: {key!r} has {value!r}, expected one number") from None
+    return numbers
+
+
+def write_numbers(path, numbers: Mapping[str, float], digits: int = 4) -> None:
+    """Write one number a line with `digits` decimals, integers without any.
+
+    Raises DataError for NaN and infinity, which `awk '$2 <= 0.4'` would read as it likes.
+    """
+    table = {}
+    for key, number in numbers.items():
+        if isinstance(number, Integral):
+            table[key] = str(int(number))
+        elif isfinite(number):
+            table[key] = f"{float(number) + 0.0:.{digits}f}"
+        else:
+            raise DataError(f"{path}: {key!r} has {number}, expected a finite number")
+    write_table(path, table)
+
+
+# ------------------------------------------------------------------------------------- data directories
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a recording, in seconds; `end` is None when it runs to the recording's end."""
+
+    id: str
+    recording: str
+    start: float = 0.0
+    end: float | None = None
+
+
+def read_segments(path) -> dict[str, Segment]:
+    """Read `segments` (utterance, recording, start, end in seconds; end -1 means "to the end")."""
+    segments = {}
+    for line, (key, value) in enumerate(read_table(path).items(), 1):
+        fields = value.split()
+        try:
+            recording, start, end = fields[0], float(fields[1]), float(fields[2])
+            well_formed = len(fields) == 3 and start >= 0 and (end > start or end == -1)
+        except (IndexError, ValueError):
+            well_formed = False
+        if not well_formed:
+            raise DataError(
+                f"{path}:{line}: {key!r} has {value!r}, expected '<recording> <start> <end>' "
+                "in seconds with 0 <= start < end (or end -1: to the end of the recording)"
+            )
+        segments[key] = Segment(key, recording, start, None if end == -1 else end)
+    return segments
+
+
+def write_segments(path, segments: Iterable[Segment]) -> None:
+    """Write `segments`, times with at least two decimals and as many as they need up to four."""
+    write_table(
+        path,
+        {
+            s.id: f"{s.recording} {_seconds(s.start)} {'-1' if s.end is None else _seconds(s.end)}"
+            for s in segments
+        },
+    )
+
+
+def _seconds(value: float) -> str:
+    text = f"{value:.4f}"
+    return text[:-2] if text.endswith("00") else text
+
+
+def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
+    """`spk2utt` of `utt2spk`: speaker -> its utterances in C order, separated by spaces."""
+    speakers: dict[str, list[str]] = {}
+    for utterance in sorted(utt2spk):
+        speakers.setdefault(utt2spk[utterance], []).append(utterance)
+    return {speaker: " ".join(utterances) for speaker, utterances in speakers.items()}
+
+
+class DataDir:
+    """A Kaldi data directory. Tables are read when first asked for and then kept.
+
+    Without a `segments` file every recording is one utterance of the same id, whole.
+    Raises DataError when there is no `wav.scp`.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        if not (self.path / "wav.scp").is_file():
+            raise DataError(f"{self.path}: no wav.scp there; expected a Kaldi data directory (stage 1 makes it)")
+
+    def __repr__(self) -> str:
+        return f"DataDir({str(self.path)!r})"
+
+    def _optional(self, name: str) -> dict[str, str] | None:
+        path = self.path / name
+        return read_table(path) if path.is_file() else None
+
+    @cached_property
+    def wav(self) -> dict[str, str]:
+        """recording -> source: a path, "file.ark:offset" or "command |"."""
+        return read_table(self.path / "wav.scp")
+
+    @property
+    def has_segments(self) -> bool:
+        return (self.path / "segments").is_file()
+
+    @cached_property
+    def segments(self) -> dict[str, Segment]:
+        """utterance -> Segment; each recording whole when there is no `segments` file."""
+        if self.has_segments:
+            return read_segments(self.path / "segments")
+        return {recording: Segment(recording, recording) for recording in self.wav}
+
+    @cached_property
+    def text(self) -> dict[str, str] | None:
+        return self._optional("text")
+
+    @cached_property
+    def utt2spk(self) -> dict[str, str] | None:
+        return self._optional("utt2spk")
+
+    @cached_property
+    def utt2dur(self) -> dict[str, float] | None:
+        """utterance -> seconds, or None when the directory does not say."""
+        path = self.path / "utt2dur"
+        return read_numbers(path) if path.is_file() else None
+
+    def utterance_tables(self) -> list[str]:
+        """Names of the files keyed by utterance: text, text.*, utt2*."""
+        return sorted(
+            p.name
+            for p in self.path.iterdir()
+            if p.is_file() and (p.name in ("text", "utt2spk") or p.name.startswith(("text.", "utt2")))
+        )
+
+    def recording_tables(self) -> list[str]:
+        """Names of the files keyed by recording, apart from wav.scp: reco2*."""
+        return sorted(p.name for p in self.path.iterdir() if p.is_file() and p.name.startswith("reco2"))
+
+    def validate(self) -> list[str]:
+        """Every problem found, as sentences that name file and id; an empty list when all is well.
+
+        Audio is not opened. At most ten ids of one kind of problem are listed.
+        """
+        problems: list[str] = []
+
+        def attempt(read, *arguments):
+            try:
+                return read(*arguments)
+            except DataError as error:
+                problems.append(str(error))
+                return None
+
+        def report(name: str, ids: Iterable[str], fault: str):
+            ids = sorted(ids)
+            if ids:
+                more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
+                problems.append(f"{self.path / name}: {fault}: {' '.join(ids[:10])}{more}")
+
+        wav = attempt(read_table, self.path / "wav.scp")
+        if wav is not None:
+            if not wav:
+                problems.append(f"{self.path / 'wav.scp'}: empty; expected at least one recording")
+            report("wav.scp", (r for r, source in wav.items() if not source), "no source given for")
+        if self.has_segments:
+            segments = attempt(read_segments, self.path / "segments")
+        else:
+            segments = None if wav is None else {r: Segment(r, r) for r in wav}
+        if segments is not None and wav is not None:
+            report(
+                "segments",
+                {s.recording for s in segments.values()} - wav.keys(),
+                "recordings that wav.scp does not have",
+            )
+        tables = {}
+        for name in self.utterance_tables():
+            numeric = name.startswith("utt2") and name in ("utt2dur", "utt2num_frames")
+            tables[name] = attempt(read_numbers if numeric else read_table, self.path / name)
+            if tables[name] is not None and segments is not None:
+                report(name, tables[name].keys() - segments.keys(), "utterances that segments/wav.scp lack")
+                report(name, segments.keys() - tables[name].keys(), "no entry for")
+        durations = tables.get("utt2dur")
+        if durations:
+            report("utt2dur", (u for u, d in durations.items() if d <= 0), "not a positive duration for")
+        if (self.path / "spk2utt").is_file():
+            speakers = attempt(read_table, self.path / "spk2utt")
+            utt2spk = tables.get("utt2spk")
+            if speakers is not None and utt2spk is None:
+                problems.append(f"{self.path / 'spk2utt'}: there is no readable utt2spk beside it")
+            elif speakers is not None and speakers != invert(utt2spk):
+                problems.append(
+                    f"{self.path / 'spk2utt'}: does not agree with utt2spk; "
+                    f"repair with 'utils/fix_data.py {self.path}'"
+                )
+        return problems
+
+    def subset(self, ids: Iterable[str], out) -> "DataDir":
+        """Write the utterances `ids` to the directory `out` and return it.
+
+        Keeps every table keyed by utterance, recording or speaker, cut to what the utterances need,
+        and `spk2utt`, made anew; drops other files (conf.yaml, skipped.txt, logs, subfolders).
+        Raises DataError for ids the directory does not have.
+        """
+        wanted = set(ids)
+        unknown = sorted(wanted - self.segments.keys())
+        if unknown:
+            raise DataError(f"{self.path}: no utterance {unknown[0]!r} ({len(unknown)} of the ids are unknown)")
+        recordings = {self.segments[u].recording for u in wanted}
+        missing = sorted(recordings - self.wav.keys())
+        if missing:
+            raise DataError(f"{self.path / 'wav.scp'}: no recording {missing[0]!r}, which segments names")
+        tables = {name: _only(read_table(self.path / name), wanted) for name in self.utterance_tables()}
+        for name in self.recording_tables():
+            tables[name] = _only(read_table(self.path / name), recordings)
+        segments = [self.segments[u] for u in wanted] if self.has_segments else None
+        return _write_dir(out, _only(self.wav, recordings), segments, tables)
+
+    def recording_seconds(self) -> dict[str, float]:
+        """recording -> seconds as far as the tables say (utt2dur, segments); else its bytes on disk.
+
+        A measure for balancing only: bytes stand in for seconds when no table tells, which is fair
+        between files of one format.
+        """
+        seconds = dict.fromkeys(self.wav, 0.0)
+        durations = self.utt2dur or {}
+        for segment in self.segments.values():
+            if segment.id in durations:
+                length = durations[segment.id]
+            elif segment.end is not None:
+                length = segment.end - segment.start
+            else:
+                try:
+                    length = float(os.path.getsize(self.wav.get(segment.recording, "")))
+                except OSError:  # missing, a pipe or an archive: its job reports what is wrong
+                    length = 1.0
+            seconds[segment.recording] = seconds.get(segment.recording, 0.0) + length
+        return seconds
+
+    def split(self, n: int, out=None, durations: Mapping[str, float] | None = None) -> list["DataDir"]:
+        """Split into at most `n` directories of about equal duration, `out`/1 … `out`/n.
+
+        Recordings stay whole, because a long-form decoder carries text from one window to the next;
+        with fewer recordings than `n` there are as many parts as recordings. `out` defaults to
+        `<path>/split<n>`, `durations` (recording -> seconds) to `recording_seconds()`. The same
+        directory always splits the same way.
+        """
+        if n < 1:
+            raise ValueError(f"split into {n} parts: expected at least one")
+        durations = dict(durations) if durations is not None else self.recording_seconds()
+        utterances: dict[str, list[str]] = {}
+        for segment in self.segments.values():
+            utterances.setdefault(segment.recording, []).append(segment.id)
+        if not utterances:
+            raise DataError(f"{self.path}: no utterance to split")
+        # Longest first, each to the part with the least so far: never worse than 4/3 of the best.
+        parts: list[list[str]] = [[] for _ in range(min(n, len(utterances)))]
+        loads = [(0.0, 0, index) for index in range(len(parts))]
+        for recording in sorted(utterances, key=lambda r: (-durations.get(r, 0.0), r)):
+            load, count, index = min(loads)
+            parts[index].append(recording)
+            loads[index] = (load + durations.get(recording, 0.0), count + 1, index)
+        out = Path(out) if out is not None else self.path / f"split{n}"
+        return [
+            self.subset((u for r in part for u in utterances[r]), out / str(number))
+            for number, part in enumerate(parts, 1)
+        ]
+
+    @staticmethod
+    def combine(dirs: Sequence["DataDir | str | Path"], out) -> "DataDir":
+        """Write the union of several directories to `out` and return it.
+
+        Keeps the tables that every directory has and the lines of `skipped.txt` of any; drops the
+        rest. Recordings may be shared if their source is the same; an utterance in two directories
+        is a DataError.
+        """
+        dirs = [d if isinstance(d, DataDir) else DataDir(d) for d in dirs]
+        if not dirs:
+            raise DataError(f"{out}: nothing to combine; give at least one data directory")
+        wav = _union([(d.path / "wav.scp", d.wav) for d in dirs], shared=True)
+        segments = None
+        if any(d.has_segments for d in dirs):
+            segments = list(_union([(d.path / "segments", d.segments) for d in dirs]).values())
+        tables = {}
+        for kind, shared in ((DataDir.utterance_tables, False), (DataDir.recording_tables, True)):
+            for name in sorted(set.intersection(*(set(kind(d)) for d in dirs))):
+                tables[name] = _union([(d.path / name, read_table(d.path / name)) for d in dirs], shared)
+        skipped = sorted(
+            {line for d in dirs if (d.path / "skipped.txt").is_file()
+             for line in _decode(d.path / "skipped.txt").splitlines()}
+        )  # fmt: skip
+        combined = _write_dir(out, wav, segments, tables)
+        if skipped or any((d.path / "skipped.txt").is_file() for d in dirs):
+            with atomic(combined.path / "skipped.txt") as handle:
+                handle.writelines(f"{line}\n" for line in skipped)
+        return combined
+
+
+def _only(table: Mapping[str, str], ids: set[str]) -> dict[str, str]:
+    return {key: value for key, value in table.items() if key in ids}
+
+
+def _union(tables: list[tuple[Path, Mapping]], shared: bool = False) -> dict:
+    """Join tables; an id in two of them must be `shared` and have one value, else DataError."""
+    union: dict = {}
+    for path, table in tables:
+        for key, value in table.items():
+            if key in union and not (shared and union[key] == value):
+                raise DataError(f"{path}: {key!r} is also in another of the directories to combine")
+            union[key] = value
+    return union
+
+
+def _write_dir(out, wav: Mapping, segments: Iterable[Segment] | None, tables: Mapping[str, Mapping]) -> DataDir:
+    """Write a data directory, `wav.scp` last, so that a killed writer leaves none that opens.
+
+    Tables of an earlier run that this one does not have are removed.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "wav.scp").unlink(missing_ok=True)
+    for old in out.iterdir():
+        if old.is_file() and old.name.startswith(("text", "utt2", "spk2", "reco2", "segments")):
+            old.unlink()
+    for name, table in tables.items():
+        write_table(out / name, table)
+    if tables.get("utt2spk"):
+        write_table(out / "spk2utt", invert(tables["utt2spk"]))
+    if segments is not None:
+        write_segments(out / "segments", segments)
+    write_table(out / "wav.scp", wav)
+    return DataDir(out)
+
+
+# ------------------------------------------------------------------------------------------- provenance
+
+
+def code_revision() -> str:
+    """Git revision of this package's checkout, with "-dirty" when tracked files differ; or "unknown"."""
+    here = Path(__file__).resolve().parent
+    git = ["git", "-C", str(here)]
+    try:
+        # An installed copy may lie inside somebody else's repository, whose revision says nothing.
+        tracked = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True)
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        if tracked.returncode or head.returncode:
+            return "unknown"
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True
+        )
+    except OSError:  # no git here
+        return "unknown"
+    return head.stdout.strip() + ("-dirty" if changed.stdout.strip() else "")
+
+
+def _plain(value):
+    """`value` in YAML's own types, so that conf.yaml loads with any safe loader."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(_plain(item) for item in value)
+    return str(value)
+
+
+def write_provenance(output_dir, options: Mapping, models: Mapping[str, str] | None = None) -> None:
+    """Write `conf.yaml` into `output_dir`: command, revision of the code, models' hashes, options.
+
+    It holds no times or host names, so the same run writes the same bytes.
+    """
+    if not isinstance(options, Mapping):  # an argparse namespace
+        options = vars(options)
+    record = {
+        "command": " ".join(shlex.quote(word) for word in sys.argv),
+        "revision": code_revision(),
+        "models": _plain(models or {}),
+        "options": _plain(options),
+    }
+    with atomic(Path(output_dir) / "conf.yaml") as handle:
+        yaml.safe_dump(record, handle, allow_unicode=True, sort_keys=True, width=1000)
