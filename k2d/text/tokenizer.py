@@ -1,0 +1,232 @@
+"""Text to token ids and back, with Whisper's layout of special and timestamp tokens.
+
+In: text (with or without `<|1.20|>` timestamp tokens). Out: token ids.
+
+Two vocabularies share one layout. Whisper's own byte-level BPE serves the published checkpoints; a small
+sentencepiece vocabulary serves the mini models. Behind the text tokens both list
+
+    <|endoftext|> <|startoftranscript|> <|en|> <|zh|> … <|translate|> <|transcribe|> <|startoflm|>
+    <|startofprev|> <|nospeech|> <|notimestamps|> <|0.00|> <|0.02|> … <|30.00|>
+
+so that one decoder, one set of timestamp rules and CTranslate2 serve both.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import sentencepiece
+import whisper.tokenizer
+
+TIMESTAMP_STEP = 0.02  # seconds between two timestamp tokens
+N_TIMESTAMPS = 1501  # <|0.00|> … <|30.00|>
+_TIMESTAMP = re.compile(r"<\|(\d+\.\d\d)\|>")
+_CJK = r"\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_SPACE_BEFORE_CJK = re.compile(rf"\s+(?=[{_CJK}])")
+_WORD_AFTER_CJK = re.compile(rf"(?<=[{_CJK}])(?=[A-Za-z0-9])")
+
+
+class Tokenizer:
+    """What every decoder, trainer and writer of labels needs of a vocabulary.
+
+    Attributes are token ids: `sot`, `eot`, `transcribe`, `translate`, `sot_lm`, `sot_prev`, `no_speech`,
+    `no_timestamps`, `timestamp_begin`; `languages` are the codes the vocabulary has tokens for, in order.
+    """
+
+    def __init__(self, n_text: int, languages: tuple[str, ...], multilingual: bool):
+        self.languages = languages
+        self.multilingual = multilingual
+        self.eot = n_text
+        self.sot = n_text + 1
+        after = self.sot + 1 + len(languages)
+        (self.translate, self.transcribe, self.sot_lm, self.sot_prev, self.no_speech, self.no_timestamps) = range(
+            after, after + 6
+        )
+        self.timestamp_begin = after + 6
+        self.vocab_size = self.timestamp_begin + N_TIMESTAMPS
+
+    # -- text ---------------------------------------------------------------------------------------------
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text; text that looks like a special token is encoded as ordinary characters."""
+        raise TypeError("use WhisperTokenizer or SentencePieceTokenizer")
+
+    def _decode_text(self, ids: list[int]) -> str:
+        raise TypeError("use WhisperTokenizer or SentencePieceTokenizer")
+
+    def text_tokens(self) -> list[str]:
+        """The strings of the text tokens, in order of id, unique (CTranslate2's vocabulary)."""
+        raise TypeError("use WhisperTokenizer or SentencePieceTokenizer")
+
+    def decode(self, ids) -> str:
+        """Text of the ids; special and timestamp tokens are dropped."""
+        return self._decode_text([int(i) for i in ids if i < self.eot])
+
+    # -- timestamps ---------------------------------------------------------------------------------------
+    def timestamp_token(self, seconds: float) -> int:
+        """Id of the timestamp nearest to `seconds` (0.02 s grid, clipped to 0 … 30 s)."""
+        return self.timestamp_begin + min(max(round(seconds / TIMESTAMP_STEP), 0), N_TIMESTAMPS - 1)
+
+    def encode_with_timestamps(self, text: str) -> list[int]:
+        """Ids of text in which `<|1.20|>` stands for timestamp tokens."""
+        ids = []
+        for index, part in enumerate(_TIMESTAMP.split(text)):
+            if index % 2:
+                ids.append(self.timestamp_token(float(part)))
+            elif part:
+                ids.extend(self.encode(part))
+        return ids
+
+    def decode_with_timestamps(self, ids) -> str:
+        """Text of the ids with timestamp tokens written as `<|1.20|>`; other special tokens are dropped."""
+        pieces, run = [], []
+        for i in ids:
+            i = int(i)
+            if i < self.eot:
+                run.append(i)
+            elif i >= self.timestamp_begin:
+                pieces += [self._decode_text(run), f"<|{(i - self.timestamp_begin) * TIMESTAMP_STEP:.2f}|>"]
+                run = []
+        return "".join(pieces) + self._decode_text(run)
+
+    # -- special tokens -----------------------------------------------------------------------------------
+    def language_token(self, language: str) -> int:
+        if language not in self.languages:
+            known = ", ".join(self.languages)
+            raise ValueError(f"language {language!r} is not in this vocabulary; it has: {known}")
+        return self.sot + 1 + self.languages.index(language)
+
+    def sot_sequence(self, language: str | None = "zh", task: str = "transcribe", timestamps: bool = True) -> list[int]:
+        """The ids every decoded sequence starts with. English-only models know neither language nor task."""
+        ids = [self.sot]
+        if self.multilingual:
+            ids += [self.language_token(language), {"transcribe": self.transcribe, "translate": self.translate}[task]]
+        return ids if timestamps else [*ids, self.no_timestamps]
+
+    @property
+    def non_speech_tokens(self) -> tuple[int, ...]:
+        """Ids of brackets, notes and the like, which annotate sound rather than transcribe speech."""
+        return ()
+
+    def tokens(self) -> list[str]:
+        """The strings of all `vocab_size` tokens in order of id."""
+        return [
+            *self.text_tokens(),
+            "<|endoftext|>",
+            "<|startoftranscript|>",
+            *(f"<|{code}|>" for code in self.languages),
+            "<|translate|>",
+            "<|transcribe|>",
+            "<|startoflm|>",
+            "<|startofprev|>",
+            "<|nospeech|>",
+            "<|notimestamps|>",
+            *(f"<|{i * TIMESTAMP_STEP:.2f}|>" for i in range(N_TIMESTAMPS)),
+        ]
+
+
+class WhisperTokenizer(Tokenizer):
+    """Whisper's byte-level BPE, from the vocabulary files inside the openai-whisper package."""
+
+    def __init__(self, n_vocab: int):
+        # The three published sizes: 51864 English only, 51865 multilingual (v1, v2), 51866 large-v3.
+        if n_vocab not in (51864, 51865, 51866):
+            raise ValueError(
+                f"a vocabulary of {n_vocab} tokens is not one of Whisper's (51864, 51865, 51866); "
+                "a model with its own vocabulary needs a tokenizer.model (sentencepiece) beside its weights"
+            )
+        multilingual = n_vocab > 51864
+        n_languages = n_vocab - 51765 - int(multilingual)
+        self._inner = whisper.tokenizer.get_tokenizer(multilingual, num_languages=n_languages)
+        languages = tuple(whisper.tokenizer.LANGUAGES)[:n_languages]
+        super().__init__(self._inner.eot, languages, multilingual)
+        if self.vocab_size != n_vocab:
+            raise ValueError(f"Whisper's vocabulary has {self.vocab_size} tokens, the model {n_vocab}")
+
+    def encode(self, text: str) -> list[int]:
+        return self._inner.encoding.encode(text, disallowed_special=())
+
+    def _decode_text(self, ids: list[int]) -> str:
+        return self._inner.encoding.decode(ids)
+
+    def text_tokens(self) -> list[str]:
+        # CTranslate2 wants unique strings without line ends; GPT-2's printable byte alphabet gives that.
+        alphabet = _printable_bytes()
+        encoding = self._inner.encoding
+        return ["".join(alphabet[b] for b in encoding.decode_single_token_bytes(i)) for i in range(self.eot)]
+
+    @property
+    def non_speech_tokens(self) -> tuple[int, ...]:
+        return self._inner.non_speech_tokens
+
+
+class SentencePieceTokenizer(Tokenizer):
+    """A sentencepiece model with byte fallback, followed by Whisper's special tokens.
+
+    Spacing is canonical: a Latin word is preceded by one space, a Chinese character by none, so that
+    one sentence has one tokenisation.
+    """
+
+    def __init__(self, model_file: str | Path | None = None, model_proto: bytes | None = None):
+        if model_proto is None:
+            model_proto = Path(model_file).read_bytes()
+        self.model_proto = model_proto
+        self._inner = sentencepiece.SentencePieceProcessor(model_proto=model_proto)
+        super().__init__(self._inner.get_piece_size(), ("en", "zh"), True)
+
+    def encode(self, text: str) -> list[int]:
+        text = _WORD_AFTER_CJK.sub(" ", _SPACE_BEFORE_CJK.sub("", " ".join(text.split())))
+        if text and re.match(r"[A-Za-z0-9]", text):
+            text = " " + text
+        return self._inner.encode(text)
+
+    def _decode_text(self, ids: list[int]) -> str:
+        return self._inner.decode(ids)
+
+    def text_tokens(self) -> list[str]:
+        return [self._inner.id_to_piece(i) for i in range(self._inner.get_piece_size())]
+
+
+def train_sentencepiece(texts, vocab_size: int) -> SentencePieceTokenizer:
+    """Learn a vocabulary in which every Chinese character is one token and English words are BPE pieces.
+
+    texts: sentences. vocab_size: text tokens, the 256 bytes of the fallback included.
+    """
+    import io
+
+    counts: dict[str, int] = {}
+    for text in texts:
+        for unit in re.findall(rf"[{_CJK}]|[^\s{_CJK}]+", text):
+            counts[unit] = counts.get(unit, 0) + 1
+    cjk = sorted(unit for unit in counts if re.fullmatch(rf"[{_CJK}]", unit))
+    # Each distinct unit is a line, repeated by its (dampened) frequency: no piece can span two units.
+    lines = [u if u in set(cjk) else " " + u for u, n in sorted(counts.items()) for _ in range(min(n, 50))]
+    proto = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=proto,
+        vocab_size=vocab_size,
+        model_type="bpe",
+        character_coverage=1.0,
+        byte_fallback=True,
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        normalization_rule_name="identity",
+        required_chars="".join(cjk) + "abcdefghijklmnopqrstuvwxyz'-0123456789",
+        bos_id=-1,
+        eos_id=-1,
+        pad_id=-1,
+        hard_vocab_limit=False,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return SentencePieceTokenizer(model_proto=proto.getvalue())
+
+
+def _printable_bytes() -> dict[int, str]:
+    """GPT-2's one-to-one map from bytes to printable characters."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    alphabet = {b: chr(b) for b in printable}
+    for offset, b in enumerate(b for b in range(256) if b not in alphabet):
+        alphabet[b] = chr(256 + offset)
+    return alphabet
