@@ -225,7 +225,7 @@ class DataDir:
     def __init__(self, path):
         self.path = Path(path)
         if not (self.path / "wav.scp").is_file():
-            raise DataError(f"{self.path}: no wav.scp there; expected a Kaldi data directory (stage 1 makes it)")
+            raise DataError(f"{self.path}: no wav.scp there; expected a Kaldi data directory")
 
     def __repr__(self) -> str:
         return f"DataDir({str(self.path)!r})"
@@ -343,7 +343,7 @@ class DataDir:
         wanted = set(ids)
         unknown = sorted(wanted - self.segments.keys())
         if unknown:
-            raise DataError(f"{self.path}: no utterance {unknown[0]!r} ({len(unknown)} of the ids are unknown)")
+            raise DataError(f"{self.path}: no utterance {unknown[0]!r}; {len(unknown)} ids are unknown")
         recordings = {self.segments[u].recording for u in wanted}
         missing = sorted(recordings - self.wav.keys())
         if missing:
@@ -449,7 +449,9 @@ def _union(tables: list[tuple[Path, Mapping]], shared: bool = False) -> dict:
     return union
 
 
-def _write_dir(out, wav: Mapping, segments: Iterable[Segment] | None, tables: Mapping[str, Mapping]) -> DataDir:
+def _write_dir(
+    out, wav: Mapping, segments: Iterable[Segment] | None, tables: Mapping[str, Mapping]
+) -> DataDir:
     """Write a data directory, `wav.scp` last, so that a killed writer leaves none that opens.
 
     Tables of an earlier run that this one does not have are removed.
