@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import soundfile
@@ -26,6 +27,7 @@ SAMPLE_RATE = 16000
 SHORTEST = 0.1  # seconds; less holds no word, and Whisper invents one
 _ONE_STEP = 2.0**-14  # a signal that stays within one 16-bit step up and down is digital silence
 _MARGIN = 0.05  # seconds decoded on both sides of a part, so that the resampler sees no edge there
+_PREROLL = 1.0  # seconds; mp3, AAC and Opus frames need more of those before than libraries seek back
 _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not tell its length
 _ARK = re.compile(r"^(.+):(\d+)$")
 _CHUNK = re.compile(r"^\s*(data|SSND|Data Size)\s*: (\d+)(?: \(should be (\d+)\))?", re.MULTILINE)
@@ -138,21 +140,20 @@ def _run_command(source: str) -> io.BytesIO:
     return io.BytesIO(run.stdout)
 
 
-class _Reader:
-    """An open recording. `read(start, stop)` gives (frames, channels) float32 of the frames asked for."""
+class _Reader(Protocol):
+    """An open recording: rate (Hz), channels, frames (None: not said)."""
 
     rate: int
     channels: int
     frames: int | None
 
     def read(self, start: int, stop: int | None) -> np.ndarray:
-        raise BadAudio("audio", "unreadable", "no decoder was chosen")
+        """(stop - start, channels) float32, from frame `start` up to `stop` or the end."""
 
-    def close(self) -> None:
-        pass
+    def close(self) -> None: ...
 
 
-class _SoundFileReader(_Reader):
+class _SoundFileReader:
     def __init__(self, source: str, file, piped: bool):
         self.source = source
         self.sound = soundfile.SoundFile(file)
@@ -176,6 +177,8 @@ class _SoundFileReader(_Reader):
                 )
 
     def read(self, start: int, stop: int | None) -> np.ndarray:
+        preroll = min(start, round(_PREROLL * self.rate)) if self.sound.format == "MP3" else 0
+        start -= preroll
         try:
             self.sound.seek(start)
             if stop is None and self.frames is None:
@@ -196,7 +199,7 @@ class _SoundFileReader(_Reader):
                 f"{count} frames are promised from {start / self.rate:.2f} s on, "
                 f"{len(audio)} are there; copy it again",
             )
-        return audio
+        return audio[preroll:]
 
     def close(self) -> None:
         self.sound.close()
@@ -220,7 +223,7 @@ def _check_last_page(source: str, file) -> None:
         raise BadAudio(source, "truncated", "its last page is missing; copy it again")
 
 
-class _AvReader(_Reader):
+class _AvReader:
     """Anything ffmpeg's libraries read; a video gives its first audio track."""
 
     def __init__(self, source: str, file):
@@ -252,7 +255,7 @@ class _AvReader(_Reader):
         count = 0
         try:
             if start:
-                seconds = self.origin + start / self.rate
+                seconds = self.origin + max(0.0, start / self.rate - _PREROLL)
                 self.container.seek(int(seconds / self.stream.time_base), stream=self.stream, backward=True)
             for frame in self.container.decode(self.stream):
                 if position is None:
@@ -265,8 +268,9 @@ class _AvReader(_Reader):
         except self.errors as error:
             raise BadAudio(self.source, "truncated", f"decoding stops: {error}; copy it again") from None
         audio = np.concatenate(blocks) if blocks else np.zeros((0, self.channels), np.float32)
-        skip = max(0, start - (position or 0))
-        audio = audio[skip : None if stop is None else skip + stop - start]
+        late = max(0, (position or 0) - start)  # a track that begins after the asked time: silence till then
+        audio = np.pad(audio, ((late, 0), (0, 0)))[max(0, start - (position or 0)) :]
+        audio = audio[: None if stop is None else stop - start]
         # Encoders pad and containers round, so a second less than promised is still whole.
         promised = (self.frames if stop is None else stop) or 0
         if len(audio) < promised - start - self.rate:
