@@ -1,0 +1,1 @@
+"""One small command for each step of a stage: argument parsing here, work elsewhere."""

@@ -1,0 +1,46 @@
+"""The console command: `k2d X …` runs k2d.bin.X; `k2d` alone lists the commands.
+
+A command's module is imported only when it runs, so `k2d` itself answers at once.
+"""
+
+import ast
+import runpy
+import sys
+from pathlib import Path
+
+COMMANDS = Path(__file__).resolve().parent
+
+
+def commands() -> dict[str, str]:
+    """command -> first line of its module's docstring, read without importing it."""
+    found = {}
+    for path in sorted(COMMANDS.glob("*.py")):
+        if path.stem not in ("__init__", "main"):
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            found[path.stem] = docstring.split("\n", 1)[0]
+    return found
+
+
+def usage() -> str:
+    lines = [f"  {name:<14}{summary}" for name, summary in commands().items()]
+    return "\n".join(["usage: k2d COMMAND [options]; k2d COMMAND --help", "", "commands:", *lines])
+
+
+def main(argv: list[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return
+    if argv[0] == "--version":
+        from k2d import __version__
+
+        print(__version__)
+        return
+    if argv[0] not in commands():
+        sys.exit(f"k2d: no command {argv[0]!r}\n\n{usage()}")
+    sys.argv = [f"k2d {argv[0]}", *argv[1:]]
+    runpy.run_module(f"k2d.bin.{argv[0]}", run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
