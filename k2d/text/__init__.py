@@ -1,0 +1,1 @@
+"""Text in, units, phonemes and flags out: what every distance and every score is computed on."""

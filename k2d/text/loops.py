@@ -1,0 +1,29 @@
+"""h(x): does a text loop? (paper: some character n-gram occurs more than c times; n = 6, c = 5.)
+
+Counted over the characters of the normalised text, timestamp tokens removed; occurrences may overlap.
+"""
+
+from collections import Counter
+
+from k2d.text.normalise import normalise
+
+
+def has_loop(text: str, n: int = 6, c: int = 5) -> bool:
+    """True when some n-gram of characters occurs more than c times in the normalised text."""
+    return most_frequent(normalise(text), n, c) > c
+
+
+def most_frequent(normalised: str, n: int = 6, c: int = 0) -> int:
+    """How often the most frequent n-gram of a normalised text occurs.
+
+    Any number up to c may stand for a smaller or equal one: a text whose n-grams are nearly all distinct
+    is then answered without counting.
+    """
+    if n < 1:
+        raise ValueError(f"n-grams of {n} characters: expected n of at least 1")
+    grams = [normalised[i : i + n] for i in range(len(normalised) - n + 1)]
+    if not grams:
+        return 0
+    # With d distinct n-grams among g, the most frequent one occurs at most g - d + 1 times.
+    bound = len(grams) - len(set(grams)) + 1
+    return bound if bound <= c else max(Counter(grams).values())

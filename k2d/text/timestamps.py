@@ -1,0 +1,56 @@
+"""Whisper's `<|…|>` tokens inside a text: take them out, read them, write them.
+
+In: text such as `<|0.00|>你好<|2.40|><|2.40|>machine learning<|5.20|><|continued|>`.
+Out: the plain text, or its segments with start and end in seconds.
+"""
+
+import re
+from collections.abc import Iterable
+
+TOKEN = re.compile(r"<\|[^|<>]*\|>")
+_TIME = re.compile(r"<\|(\d+(?:\.\d+)?)\|>")
+_TOKENS = re.compile(r"\s*(?:<\|[^|<>]*\|>\s*)+")
+# Scripts written without spaces: between two of these a removed token leaves nothing behind.
+_UNSPACED = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+
+
+def strip(text: str) -> str:
+    """The text without any `<|…|>` token.
+
+    Where a token stood between two Chinese characters nothing is left; elsewhere one space, so that
+    the last word of one segment never grows together with the first of the next.
+    """
+
+    def joint(match: re.Match) -> str:
+        before, after = text[: match.start()][-1:], text[match.end() : match.end() + 1]
+        return "" if _UNSPACED.match(before) and _UNSPACED.match(after) else " "
+
+    return _TOKENS.sub(joint, text).strip() if "<|" in text else text.strip()
+
+
+def parse(text: str) -> list[tuple[float, float | None, str]]:
+    """Segments (start, end, text) in the order they stand, times in seconds from the chunk's start.
+
+    A segment with no closing timestamp (the chunk was cut inside it) has end None. Text before the first
+    timestamp starts at 0.0. Pairs with no text between them are pauses and give no segment; tokens that
+    are not times are dropped.
+    """
+    segments = []
+    start, position = 0.0, 0
+    for match in _TIME.finditer(text):
+        words = strip(text[position : match.start()])
+        time = float(match[1])
+        if words:
+            segments.append((start, time, words))
+        start, position = time, match.end()
+    rest = strip(text[position:])
+    if rest:
+        segments.append((start, None, rest))
+    return segments
+
+
+def format(segments: Iterable[tuple[float, float | None, str]]) -> str:
+    """`<|0.00|>…<|5.20|>` of segments (start, end, text), two decimals; end None leaves the segment open."""
+    return "".join(
+        f"<|{start:.2f}|>{text}" + ("" if end is None else f"<|{end:.2f}|>") for start, end, text in segments
+    )

@@ -1,0 +1,30 @@
+"""Text in, units out: one per Chinese character, one per word of any other script.
+
+The unit of the mixed error rate. A CJK character of any block is a unit; elsewhere a run of letters,
+digits, apostrophes and hyphens is one (kana and Hangul too, which are letters of other scripts).
+"""
+
+import re
+
+from k2d.text.normalise import CJK, is_cjk, normalise
+
+_UNIT = re.compile(f"[{CJK}]|[^ {CJK}]+")
+
+
+def units(text: str, fold_script: bool = True) -> list[str]:
+    """Units of a text, normalised first: "用 ML 模型。" -> ["用", "ml", "模", "型"]."""
+    return split(normalise(text, fold_script))
+
+
+def split(normalised: str) -> list[str]:
+    """Units of a text that is normalised already."""
+    return _UNIT.findall(normalised)
+
+
+def is_chinese(unit: str) -> bool:
+    return is_cjk(unit) is not None
+
+
+def is_english(unit: str) -> bool:
+    """A word with a Latin letter in it: "ml", "don't", "3d", but not "2024"."""
+    return not is_cjk(unit) and any("a" <= c <= "z" or "\u00c0" <= c <= "\u024f" for c in unit)
