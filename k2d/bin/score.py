@@ -1,0 +1,105 @@
+"""Score hypotheses against references.
+
+    python -m k2d.bin.score --ref data/test_in/text --hyp exp/teacher/decode_test_in/text \
+        --output_dir exp/teacher/decode_test_in
+
+Reads two Kaldi text files (one text an utterance, or one a recording). Writes into --output_dir:
+result.json (all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units,
+and align.txt (every error, worst utterance first). --compare DIR, a directory with another system's
+`text` of the same set, adds a paired bootstrap test of the difference in MER.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from k2d.datadir import DataDir, DataError, atomic, read_table, write_numbers
+from k2d.score import significance
+from k2d.score.align_text import corpus_text
+from k2d.score.corpus import join_by_recording, score
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="k2d score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--ref", required=True, help="reference text file")
+    p.add_argument("--hyp", required=True, help="hypothesis text file; timestamp tokens are removed")
+    p.add_argument("--output_dir", required=True)
+    p.add_argument(
+        "--segments_from",
+        help="data directory whose segments tell where each reference utterance lies: references are "
+        "joined to one text a recording before scoring long-form hypotheses",
+    )
+    p.add_argument("--compare", help="directory with another system's `text`: paired bootstrap test")
+    p.add_argument("--bootstrap", type=int, default=significance.SAMPLES, help="draws (default %(default)s)")
+    p.add_argument("--seed", type=int, default=0, help="seed of the bootstrap draws")
+    return p
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    output_dir = Path(args.output_dir)
+    try:
+        references, hypotheses = read_table(args.ref), read_table(args.hyp)
+        if args.segments_from:
+            references = join_by_recording(references, DataDir(args.segments_from).segments)
+        scored = score(references, hypotheses, progress=sys.stderr.isatty())
+        other = score(references, read_table(Path(args.compare) / "text")) if args.compare else None
+    except (DataError, OSError) as error:
+        print(f"score: {args.hyp} against {args.ref}: {error}", file=sys.stderr)
+        return 1
+
+    result = scored.as_dict(samples=args.bootstrap, seed=args.seed)
+    comparison = None
+    if other is not None:
+        comparison = significance.compare(
+            scored.errors, other.errors, scored.units, samples=args.bootstrap, seed=args.seed
+        )
+        result["comparison"] = {"with": args.compare, **(comparison.__dict__ if comparison else {})}
+    output_dir.mkdir(parents=True, exist_ok=True)
+    ids = [u.id for u in scored.utterances]
+    write_numbers(output_dir / "utt2mer", {u.id: u.rate for u in scored.utterances})
+    write_numbers(output_dir / "utt2errors", dict(zip(ids, scored.errors, strict=True)))
+    write_numbers(output_dir / "utt2units", dict(zip(ids, scored.units, strict=True)))
+    with atomic(output_dir / "align.txt") as out:
+        out.write(corpus_text(scored))
+    with atomic(output_dir / "result.json") as out:
+        json.dump(result, out, ensure_ascii=False, indent=1)
+        out.write("\n")
+
+    total, interval, missing = scored.total, result["confidence_interval"], result["missing"]
+    if missing:
+        print(
+            f"score: {len(missing)} of {len(ids)} references have no hypothesis and count as deleted: "
+            f"{', '.join(missing[:10])}{' …' if len(missing) > 10 else ''}",
+            file=sys.stderr,
+        )
+    around = "" if interval["low"] is None else f" [{percent(interval['low'])}, {percent(interval['high'])}]"
+    languages = scored.by_language
+    repetitions, empty = result["repetitions"]["windows"], len(result["empty"])
+    print(
+        f"score: {args.hyp}: MER {percent(total.rate)}{around}, {len(ids)} texts, {total.units} units, "
+        f"S {total.substitutions} I {total.insertions} D {total.deletions}; "
+        f"zh CER {percent(languages['zh'].rate)}, en WER {percent(languages['en'].rate)}, "
+        f"switch points {percent(scored.at_switch_points.rate)}; "
+        f"{repetitions} repetitions, {empty} empty, {len(missing)} missing"
+    )
+    if other is not None:
+        verdict = "fewer than two texts, no test can be made"
+        if comparison:
+            verdict = (
+                f"difference {100 * comparison.difference:+.2f} points [{100 * comparison.low:+.2f}, "
+                f"{100 * comparison.high:+.2f}], paired bootstrap p = {comparison.p_value:.4f}"
+            )
+        print(f"score: against {args.compare} ({percent(other.total.rate)}): {verdict}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

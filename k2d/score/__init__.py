@@ -1,0 +1,1 @@
+"""Alignment, error rates, speed and the reports written of them."""

@@ -1,0 +1,102 @@
+"""Aligned units in, error counts out: mixed error rate, by language, at switch points.
+
+Every rate is errors summed over the corpus divided by reference units summed over
+the corpus. Who owns an error:
+
+* a hit, a substitution and a deletion belong to the language of the *reference* unit;
+* an insertion belongs to the language of the *inserted* unit (it has no reference unit).
+
+So zh, en and other add up to the whole, errors and units alike.
+
+A switch point is the place between two reference units of different language (zh, en);
+units of no language, such as a number, are stepped over. The units on its two sides are
+the ones at risk: their substitutions and deletions, and the insertions between them, are
+the errors at switch points.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from k2d.score.alignment import DELETION, HIT, INSERTION, LANGUAGES, SUBSTITUTION, Pair, language
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of units. `units` are the reference's: hits + substitutions + deletions."""
+
+    hits: int = 0
+    substitutions: int = 0
+    insertions: int = 0
+    deletions: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.hits + other.hits,
+            self.substitutions + other.substitutions,
+            self.insertions + other.insertions,
+            self.deletions + other.deletions,
+        )
+
+    @property
+    def errors(self) -> int:
+        return self.substitutions + self.insertions + self.deletions
+
+    @property
+    def units(self) -> int:
+        return self.hits + self.substitutions + self.deletions
+
+    @property
+    def rate(self) -> float | None:
+        """Errors per reference unit; None where there is no reference unit to divide by."""
+        return self.errors / self.units if self.units else None
+
+    def as_dict(self) -> dict:
+        return {
+            "rate": None if self.rate is None else round(self.rate, 6),
+            "errors": self.errors,
+            "units": self.units,
+            "hits": self.hits,
+            "substitutions": self.substitutions,
+            "insertions": self.insertions,
+            "deletions": self.deletions,
+        }
+
+
+def count(pairs: Iterable[Pair]) -> Counts:
+    totals = {HIT: 0, SUBSTITUTION: 0, INSERTION: 0, DELETION: 0}
+    for pair in pairs:
+        totals[pair.op] += 1
+    return Counts(totals[HIT], totals[SUBSTITUTION], totals[INSERTION], totals[DELETION])
+
+
+def count_by_language(pairs: Iterable[Pair]) -> dict[str, Counts]:
+    parts: dict[str, list[Pair]] = {name: [] for name in LANGUAGES}
+    for pair in pairs:
+        parts[language(pair.hyp if pair.ref is None else pair.ref)].append(pair)
+    return {name: count(part) for name, part in parts.items()}
+
+
+def switch_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+    """The steps of an alignment that lie at a language change of the reference."""
+    at_switch: set[int] = set()
+    last, last_language = None, None
+    for position, pair in enumerate(pairs):
+        if pair.ref is None:
+            continue
+        unit_language = language(pair.ref)
+        if unit_language == "other":
+            continue
+        if last is not None and unit_language != last_language:
+            between = range(last + 1, position)
+            at_switch.update((last, position), (i for i in between if pairs[i].op == INSERTION))
+        last, last_language = position, unit_language
+    return [pairs[i] for i in sorted(at_switch)]
+
+
+def longest_run(pairs: Iterable[Pair], op: str) -> int:
+    """Most consecutive steps of one kind: how long the longest stretch lost or invented is."""
+    longest = run = 0
+    for pair in pairs:
+        run = run + 1 if pair.op == op else 0
+        longest = max(longest, run)
+    return longest
