@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# Make tools/venv with everything the recipes need, at the versions of tools/constraints.txt.
+#
+#   tools/install.sh           install, or do nothing when up to date
+#   tools/install.sh --check   say what is installed, whether a GPU is seen, and import what each stage needs
+#
+# In:  setup.py (what is needed), tools/constraints.txt (which version), a Python 3.12 or 3.13.
+# Out: tools/venv, tools/.stamp (hash of the inputs). Nothing asks for root.
+# Variables: K2D_PYTHON names the Python to use; uv's and pip's own (UV_INDEX_URL …) choose the index.
+set -euo pipefail
+
+tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+root=$(dirname "$tools")
+venv=$tools/venv
+stamp=$tools/.stamp
+extras=train,decode,recipes,test
+uv_version=0.13.9
+needed_gb=8 # 6.5 GB of packages (CUDA libraries are most of it) and room to unpack
+
+log() { printf '%s install: %s\n' "$(date +%H:%M:%S)" "$*"; }
+die() {
+    printf 'install: %s\n' "$*" >&2
+    exit 1
+}
+
+inputs_hash() {
+    cat "$tools/constraints.txt" "$root/setup.py" "$tools/install.sh" | sha256sum | cut -d ' ' -f 1
+}
+
+# Prints the path of a Python that can carry the environment, or nothing.
+find_python() {
+    local candidate
+    local -a candidates=()
+    if [ -n "${K2D_PYTHON:-}" ]; then
+        candidates+=("$K2D_PYTHON")
+    fi
+    # pyenv leaves commands on the path that only fail when their version is not the chosen one, so its
+    # versions are looked up in its folder too, and whatever is found has to run.
+    candidates+=(python3.12 python3.13 python3 python
+        "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.12*/bin/python
+        "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python)
+    if uv --version >/dev/null 2>&1; then
+        candidates+=("$(uv python find --no-python-downloads '>=3.12,<3.14' 2>/dev/null || true)")
+    fi
+    for candidate in "${candidates[@]}"; do
+        if [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 &&
+            "$candidate" -c 'import ssl, sys; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 13))' \
+                >/dev/null 2>&1; then
+            "$candidate" -c 'import sys; print(sys.executable)'
+            return
+        fi
+    done
+}
+
+# Runs a command with its output shown and kept; on failure says what the output means.
+with_reasons() {
+    local what=$1 output=$tools/.install.log
+    shift
+    if "$@" 2>&1 | tee "$output"; then
+        rm -f "$output"
+        return
+    fi
+    if grep -qiE 'no space left|disk quota' "$output"; then
+        die "the disk is full: free $needed_gb GB under $tools (or set UV_CACHE_DIR to a larger disk) and run again."
+    elif grep -qiE 'dns|connect|network|timed? ?out|resolve host|proxy|failed to (fetch|download)|error sending request' \
+        "$output"; then
+        die "no network: the package index cannot be reached; connect, or name a mirror in UV_DEFAULT_INDEX" \
+            "and a proxy in HTTPS_PROXY, and run again."
+    fi
+    die "$what failed with the message above (kept in $output)."
+}
+
+check_disk() {
+    local free_kb need_gb=$needed_gb
+    if compgen -G "$venv/lib/python3*/site-packages/torch" >/dev/null; then
+        need_gb=1 # an update replaces packages one by one
+    fi
+    free_kb=$(df -Pk "$tools" | awk 'NR == 2 { print $4 }')
+    if [ "$free_kb" -lt $((need_gb * 1000 * 1000)) ]; then
+        die "disk too small: $((free_kb / 1000000)) GB are free under $tools and $need_gb GB are needed;" \
+            "free some, or clone to a larger disk."
+    fi
+}
+
+install() {
+    local hash python uv sample
+    hash=$(inputs_hash)
+    if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$hash" ]; then
+        log "tools/venv is up to date"
+        return
+    fi
+    check_disk
+    rm -f "$stamp"
+
+    if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' 2>/dev/null; then
+        python=$venv/bin/python
+    else
+        python=$(find_python)
+        if [ -z "$python" ]; then
+            die "no Python 3.12 or 3.13 found (on the path, under pyenv, through uv): install one without root" \
+                "by 'uv python install 3.12' or 'pyenv install 3.12', or name one in K2D_PYTHON, and run again."
+        fi
+    fi
+    log "Python: $python ($("$python" -V))"
+
+    uv=uv
+    if ! uv --version >/dev/null 2>&1; then
+        uv=$tools/venv-bootstrap/bin/uv
+        if ! "$uv" --version >/dev/null 2>&1; then
+            log "uv is not on the path: a copy goes to tools/venv-bootstrap"
+            "$python" -m venv --clear "$tools/venv-bootstrap" ||
+                die "this Python cannot make environments (Debian: the package python3-venv);" \
+                    "install uv (https://docs.astral.sh/uv) or name another Python in K2D_PYTHON, and run again."
+            with_reasons "installing uv" \
+                "$tools/venv-bootstrap/bin/python" -m pip install --quiet --retries 1 "uv==$uv_version"
+        fi
+    fi
+
+    if [ "$python" != "$venv/bin/python" ]; then
+        "$uv" venv --quiet --clear --python "$python" "$venv"
+    fi
+    log "packages (about $needed_gb GB when none of them is cached)"
+    # Importing ESPnet takes 12 s with compiled bytecode and 25 s without, in every process that trains:
+    # compile it now, whatever the environment says about writing bytecode. Source packages are built with
+    # the pinned setuptools, since openai-whisper's build needs pkg_resources.
+    with_reasons "installing the packages" \
+        env -u PYTHONDONTWRITEBYTECODE UV_BUILD_CONSTRAINT="$tools/constraints.txt" \
+        "$uv" pip install --python "$venv/bin/python" --compile-bytecode \
+        --constraint "$tools/constraints.txt" --editable "$root[$extras]"
+    sample=$("$venv/bin/python" -c 'import importlib.util as u; print(u.find_spec("espnet2").submodule_search_locations[0])')
+    if ! compgen -G "$sample/tasks/__pycache__/abs_task.*.pyc" >/dev/null; then
+        log "compiling bytecode"
+        # Packages carry templates and code for other versions that do not compile; nothing imports those.
+        env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -m compileall -q -j 0 "$(dirname "$sample")" \
+            >/dev/null || true
+    fi
+    printf '%s\n' "$hash" >"$stamp"
+    log "done: $(du -sh "$venv" | cut -f 1) in tools/venv; 'tools/install.sh --check' says what is there"
+}
+
+case "${1:-}" in
+    '') install ;;
+    --check)
+        [ -x "$venv/bin/python" ] || die "tools/venv is missing: run tools/install.sh first."
+        if [ "$(cat "$stamp" 2>/dev/null)" != "$(inputs_hash)" ]; then
+            log "tools/venv is older than its pins: run tools/install.sh"
+        fi
+        "$venv/bin/python" "$tools/check_install.py"
+        ;;
+    *) die "unknown argument '$1': run it without one to install, or with --check." ;;
+esac
