@@ -188,7 +188,7 @@ class SentencePieceTokenizer(Tokenizer):
 
 
 def train_sentencepiece(texts, vocab_size: int) -> SentencePieceTokenizer:
-    """Learn a vocabulary in which every Chinese character is one token and English words are BPE pieces.
+    """Learn a vocabulary in which every Chinese character is one token and English words are pieces.
 
     texts: sentences. vocab_size: text tokens, the 256 bytes of the fallback included.
     """
@@ -198,21 +198,21 @@ def train_sentencepiece(texts, vocab_size: int) -> SentencePieceTokenizer:
     for text in texts:
         for unit in re.findall(rf"[{_CJK}]|[^\s{_CJK}]+", text):
             counts[unit] = counts.get(unit, 0) + 1
-    cjk = sorted(unit for unit in counts if re.fullmatch(rf"[{_CJK}]", unit))
+    cjk = {unit for unit in counts if re.fullmatch(rf"[{_CJK}]", unit)}
     # Each distinct unit is a line, repeated by its (dampened) frequency: no piece can span two units.
-    lines = [u if u in set(cjk) else " " + u for u, n in sorted(counts.items()) for _ in range(min(n, 50))]
+    lines = [" " * (u not in cjk) + u for u, n in sorted(counts.items()) for _ in range(min(n, 50))]
     proto = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
         model_writer=proto,
         vocab_size=vocab_size,
-        model_type="bpe",
+        model_type="unigram",
         character_coverage=1.0,
         byte_fallback=True,
         add_dummy_prefix=False,
         remove_extra_whitespaces=False,
         normalization_rule_name="identity",
-        required_chars="".join(cjk) + "abcdefghijklmnopqrstuvwxyz'-0123456789",
+        required_chars="".join(sorted(cjk)) + "abcdefghijklmnopqrstuvwxyz'-0123456789",
         bos_id=-1,
         eos_id=-1,
         pad_id=-1,

@@ -70,6 +70,19 @@ def load(name_or_path: str | Path, device: str = "cpu", dtype: torch.dtype = tor
     return Checkpoint(model, _tokenizer(path, dims), content_hash(path), str(name_or_path), config)
 
 
+def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
+    """Only the tokenizer of a checkpoint."""
+    path = resolve(name_or_path)
+    return _tokenizer(path, read_dims(path))
+
+
+def read_dims(name_or_path: str | Path) -> ModelDimensions:
+    """Only the dimensions of a checkpoint (our folder and Hugging Face's are not read beyond their config)."""
+    path = resolve(name_or_path)
+    config = _own_config(path)
+    return ModelDimensions(**config["dims"]) if config else _read(path)[0]
+
+
 def resolve(name_or_path: str | Path) -> Path:
     """The file or folder behind a name: a path, a packaged model, or a name openai-whisper downloads."""
     name = str(name_or_path)

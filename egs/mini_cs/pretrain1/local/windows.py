@@ -1,0 +1,100 @@
+"""Labelled training windows as long-form decoding will meet them.
+
+In: a data directory of recordings with `segments` and `text`. Out: a data directory whose utterances are
+windows of those recordings, labelled with timestamp tokens:
+  long   up to 30 s from the start of an utterance; complete utterances with start and end, and of one that the
+         window cuts only its start (Radford et al., 2023, Sec. 2.3). The next window starts there.
+  short  one to three neighbouring utterances, so that short-form decoding is learnt too.
+"""
+
+import argparse
+import random
+from collections import defaultdict
+from pathlib import Path
+
+from k2d.datadir import DataDir, write_table
+from k2d.text import timestamps
+
+WINDOW = 30.0
+
+
+def long_windows(utterances, end, rng):
+    """(start, end, [(start, end, text)], start of the cut utterance or None) for one recording.
+
+    utterances: [(start, end, text)] in seconds, in order; end: the recording's length.
+    """
+    i = 0
+    while i < len(utterances):
+        before = utterances[i - 1][1] if i else 0.0
+        start = max(before, utterances[i][0] - rng.uniform(0.0, 0.4))
+        stop = min(start + WINDOW, end)
+        j = i
+        while j < len(utterances) and utterances[j][1] <= stop - 0.02:
+            j += 1
+        cut = utterances[j][0] if j < len(utterances) and utterances[j][0] < stop - 0.02 else None
+        if j == i:  # an utterance longer than a window cannot be labelled
+            i += 1
+            continue
+        yield start, stop, utterances[i:j], cut
+        i = j
+
+
+def short_windows(utterances, end, rng):
+    i = 0
+    while i < len(utterances):
+        j = min(i + rng.choice((1, 1, 2, 3)), len(utterances))
+        while utterances[j - 1][1] - utterances[i][0] > WINDOW - 2 and j > i + 1:
+            j -= 1
+        before = utterances[i - 1][1] if i else 0.0
+        after = utterances[j][0] if j < len(utterances) else end
+        start = max(before, utterances[i][0] - rng.uniform(0.0, 0.4))
+        stop = min(after, utterances[j - 1][1] + rng.uniform(0.05, 0.6))
+        yield start, stop, utterances[i:j], None
+        i = j
+
+
+def label(start, utterances, cut):
+    """`<|0.20|> text<|3.14|>…`, times relative to the window's start."""
+    text = timestamps.format([(a - start, b - start, words) for a, b, words in utterances])
+    return text if cut is None else f"{text}<|{round((cut - start) / 0.02) * 0.02:.2f}|>"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument("--kinds", default="long,short")
+    parser.add_argument("--max_hours", type=float, default=1e9, help="of the recordings, from the first")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    data = DataDir(args.data)
+    by_recording = defaultdict(list)
+    for uid, segment in data.segments.items():
+        by_recording[segment.recording].append((segment.start, segment.end, data.text[uid]))
+    segments, text, frames, speakers, hours = {}, {}, {}, {}, 0.0
+    kinds = {"long": long_windows, "short": short_windows}
+    for recording, utterances in sorted(by_recording.items()):
+        if hours > args.max_hours:
+            break
+        utterances.sort()
+        end = utterances[-1][1] + 0.2
+        hours += end / 3600
+        for kind in args.kinds.split(","):
+            rng = random.Random(f"{args.seed} {recording} {kind}")
+            for start, stop, inside, cut in kinds[kind](utterances, end, rng):
+                uid = f"{recording}-{kind}-{round(start * 100):07d}-{round(stop * 100):07d}"
+                segments[uid] = f"{recording} {start:.3f} {stop:.3f}"
+                text[uid] = label(start, inside, cut)
+                speakers[uid] = recording
+                frames[uid] = str(round((stop - start) * 50))
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    write_table(args.output_dir / "wav.scp", {r: data.wav[r] for r in set(speakers.values())})
+    write_table(args.output_dir / "segments", segments)
+    write_table(args.output_dir / "utt2spk", speakers)
+    write_table(args.output_dir / "frames_shape", frames)
+    write_table(args.output_dir / "text", text)
+    print(f"windows: {len(text)} windows of {hours:.2f} h of recordings → {args.output_dir}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Student construction: the teacher's encoder and a choice of its decoder layers.
+
+In: a teacher of the Whisper family. Out: a smaller model of the same family.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from k2d.text.tokenizer import Tokenizer
+from k2d.whisper.model import Whisper
+
+
+def choose_layers(choice: str, count: int) -> list[int]:
+    """Indices of the layers that `choice` names among `count`.
+
+    "first,last" (K²D), "spaced:N" (N layers at equal distances, ends included, as Distil-Whisper),
+    "all", or an explicit list such as "0,3,7".
+    """
+    if choice == "all":
+        return list(range(count))
+    if choice.startswith("spaced:"):
+        wanted = int(choice.removeprefix("spaced:"))
+        if not 1 <= wanted <= count:
+            raise ValueError(f"--decoder_layers {choice}: the teacher has {count} layers, choose 1 to {count}")
+        return [0] if wanted == 1 else [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
+    names = {"first": 0, "last": count - 1}
+    try:
+        layers = [names[part] if part in names else int(part) for part in choice.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"layer choice {choice!r}: expected all, spaced:N, or a list such as first,last or 0,3,7"
+        ) from None
+    if bad := [i for i in layers if not 0 <= i < count]:
+        raise ValueError(f"layer choice {choice!r}: {bad} is outside the teacher's layers 0 to {count - 1}")
+    if len(set(layers)) < len(layers):
+        raise ValueError(f"layer choice {choice!r} names a layer twice (the teacher has {count})")
+    return layers
+
+
+def build_student(teacher: Whisper, decoder_layers: str = "first,last", encoder_layers: str = "all") -> Whisper:
+    """A student whose layer i is the teacher's layer choice[i]; everything else is copied."""
+    chosen = {
+        "encoder": choose_layers(encoder_layers, teacher.dims.n_audio_layer),
+        "decoder": choose_layers(decoder_layers, teacher.dims.n_text_layer),
+    }
+    dims = dataclasses.replace(
+        teacher.dims, n_audio_layer=len(chosen["encoder"]), n_text_layer=len(chosen["decoder"])
+    )
+    student = Whisper(dims)
+    state = {}
+    source = teacher.state_dict()
+    for name in student.state_dict():
+        parts = name.split(".")
+        if "blocks" in parts:
+            at = parts.index("blocks") + 1
+            parts[at] = str(chosen[parts[0]][int(parts[at])])
+        state[name] = source[".".join(parts)]
+    student.load_state_dict(state)
+    return student.eval()
+
+
+def mix_language_embeddings(model: Whisper, tokenizer: Tokenizer, languages: list[str]) -> None:
+    """Replace the embedding of the first language's token by the mean over `languages`, in place.
+
+    K²D's code does this with zh and en in teacher and student: inference then asks for zh.
+    """
+    ids = [tokenizer.language_token(language) for language in languages]
+    with torch.no_grad():
+        weight = model.decoder.token_embedding.weight
+        weight[ids[0]] = weight[ids].mean(dim=0)

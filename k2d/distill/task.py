@@ -1,0 +1,94 @@
+"""The ESPnet task: which model, which batches, which options (`python -m k2d.bin.train`).
+
+Options of its own: --student, --teacher (checkpoints in any form), --model_conf (DistillConfig) and
+--batch_conf (BatchConfig); all others are ESPnet's. Data names: `speech` (audio) or `encoder_out`, `text`
+(labels with timestamp tokens), and optionally `text_prev` and `teacher_encoder_out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.train import dataset as espnet_dataset
+from espnet2.train.trainer import Trainer
+from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import str_or_none
+
+from k2d.distill.batches import BatchConfig, Collate, MakeExample
+from k2d.distill.features import EncoderOutputReader
+from k2d.distill.model import DistillConfig, DistillModel
+from k2d.whisper import checkpoint
+
+# Registered at import, so that spawned workers know it too.
+espnet_dataset.DATA_TYPES["encoder_out"] = dict(
+    func=EncoderOutputReader, kwargs=[], help="Stored encoder outputs of k2d.bin.encode: a path to encoder_out.scp"
+)
+
+
+class DistillTask(AbsTask):
+    num_optimizers = 1
+    class_choices_list: list = []
+    trainer = Trainer
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser):
+        group = parser.add_argument_group(description="Distillation")
+        group.add_argument("--student", type=str, help="checkpoint to train (any form k2d reads)")
+        group.add_argument("--teacher", type=str_or_none, default=None, help="checkpoint to learn from, or none")
+        group.add_argument("--model_conf", action=NestedDictAction, default={}, help=_help(DistillConfig))
+        group.add_argument("--batch_conf", action=NestedDictAction, default={}, help=_help(BatchConfig))
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> DistillModel:
+        student = checkpoint.load(args.student)
+        teacher = None
+        config = from_dict(DistillConfig, args.model_conf, "model_conf")
+        if args.teacher and config.kl_weight:
+            loaded = checkpoint.load(args.teacher)
+            if loaded.tokenizer.tokens() != student.tokenizer.tokens():
+                raise ValueError(
+                    f"{args.teacher} and {args.student} do not share a vocabulary "
+                    f"({loaded.dims.n_vocab} and {student.dims.n_vocab} tokens): build the student from its teacher "
+                    "with k2d.bin.init_student"
+                )
+            teacher = loaded.model
+        model = DistillModel(student.model, teacher, student.tokenizer.eot, config)
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        logging.info(
+            f"student {args.student}: {trained / 1e6:.2f} M parameters are trained; the encoder is "
+            f"{'shared with the teacher' if model.shared_encoder else 'its own'}"
+        )
+        return model
+
+    @classmethod
+    def build_preprocess_fn(cls, args: argparse.Namespace, train: bool):
+        config = from_dict(BatchConfig, args.batch_conf, "batch_conf")
+        return MakeExample(checkpoint.load_tokenizer(args.student), config, train)
+
+    @classmethod
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool):
+        config = from_dict(BatchConfig, args.batch_conf, "batch_conf")
+        return Collate(checkpoint.read_dims(args.student).n_mels, config.trim_padding)
+
+    @classmethod
+    def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        return ("text",)
+
+    @classmethod
+    def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        return ("speech", "encoder_out", "teacher_encoder_out", "text_prev")
+
+
+def from_dict(kind: type, options: dict, where: str):
+    """A dataclass from a YAML mapping; an unknown key is an error that lists the known ones."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(options) - known):
+        raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    return kind(**options)
+
+
+def _help(kind: type) -> str:
+    return ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(kind)).replace("%", "%%")
