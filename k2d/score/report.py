@@ -1,0 +1,298 @@
+"""What was measured in, the tables and statements of RESULTS.md out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from k2d.score import paper
+from k2d.score.experiment import FULL, TEACHER, Experiment, Model, decode_dir
+from k2d.score.labels import ALPHAS, BAD, EDGE, Detection, LabelQuality
+from k2d.score.rates import Counts
+from k2d.score.significance import Comparison
+from k2d.score.tables import ABSENT, Table, millions, percent, times
+
+MOST_PARAMETERS = 0.5  # of the teacher's
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Aim:
+    """One aim and what became of it. `reached` is None where it has not been measured."""
+
+    aim: str
+    reached: bool | None
+    why: str
+
+    def __str__(self) -> str:
+        verdict = {True: "**reached**", False: "**missed**", None: "**not measured**"}[self.reached]
+        return f"- {self.aim}: {verdict}. {self.why}"
+
+
+def main_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
+    """Error rate, size, speed and data of every model (the paper's Table 2)."""
+    rows = []
+    for model in experiment.models:
+        kept = experiment.selections.get(model.selection or "")
+        share = ABSENT if kept is None or kept.share is None else f"{percent(kept.share, 1)} %"
+        speed = experiment.speed_of(model.name)
+        cells = [_rate_with_interval(experiment, model, test_set) for test_set in experiment.test_sets]
+        rows.append(
+            [
+                model.name,
+                millions(model.parameters),
+                times(experiment.parameter_ratio(model)),
+                times(speed and speed["speed"]),
+                share,
+                *cells,
+            ]
+        )
+    for name in [m.name for m in experiment.models] if paper_sets else []:
+        if name in paper.MAIN:
+            parameters, speed, share, rates = paper.MAIN[name]
+            columns = [_paper_rate(rates, paper_sets.get(s)) for s in experiment.test_sets]
+            kept = ABSENT if share is None else f"{share} %"
+            rows.append([f"{name} (paper)", parameters, ABSENT, times(speed), kept, *columns])
+    return Table(
+        "Error rates",
+        "Mixed error rate in percent (a unit is one Chinese character or one word of another script; "
+        "errors and reference units are summed over the set), in brackets its 95 % bootstrap interval. "
+        "Parameters and speed of generation are relative to the teacher; data is the share of labelled "
+        "hours kept.",
+        ["model", "parameters", "of teacher", "speed", "data", *experiment.test_sets],
+        rows,
+    )
+
+
+def _rate_with_interval(experiment: Experiment, model: Model, test_set: str) -> str:
+    result = experiment.results.get((model.name, test_set))
+    if result is None:
+        return ABSENT
+    interval = result["confidence_interval"]
+    around = "" if interval["low"] is None else f" [{percent(interval['low'])}, {percent(interval['high'])}]"
+    return percent(result["mer"]["rate"]) + around
+
+
+def _paper_rate(rates: tuple[float, ...], column: str | None) -> str:
+    return f"{rates[paper.SETS.index(column)]:.2f}" if column else ABSENT
+
+
+def language_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
+    """The paper's Table 3."""
+    rows = []
+    for model in experiment.models:
+        row = [model.name]
+        for test_set in experiment.test_sets:
+            result = experiment.results.get((model.name, test_set))
+            row += [percent(result["languages"][name]["rate"]) if result else ABSENT for name in ("zh", "en")]
+        rows.append(row)
+    if "COOLTEST" in paper_sets.values():
+        for name in [m.name for m in experiment.models if m.name in paper.LANGUAGES]:
+            row = [f"{name} (paper)"]
+            for test_set in experiment.test_sets:
+                known = paper_sets.get(test_set) == "COOLTEST"
+                row += [f"{r:.2f}" if known else ABSENT for r in paper.LANGUAGES[name]]
+            rows.append(row)
+    header = [f"{s} {name}" for s in experiment.test_sets for name in ("zh CER", "en WER")]
+    return Table(
+        "By language",
+        "Percent. Substitutions and deletions count for the language of the reference unit, insertions "
+        "for the language of the inserted one, so the two languages (and numbers, not shown) add up to "
+        "the mixed rate.",
+        ["model", *header],
+        rows,
+    )
+
+
+def switch_table(experiment: Experiment) -> Table:
+    rows = []
+    for model in experiment.models:
+        results = [experiment.results.get((model.name, s)) for s in experiment.test_sets]
+        rows.append([model.name, *(percent(r["switch_points"]["rate"]) if r else ABSENT for r in results)])
+    return Table(
+        "At switch points",
+        "Error rate in percent of the units on both sides of a change of language in the reference, with the "
+        "insertions between them.",
+        ["model", *experiment.test_sets],
+        rows,
+    )
+
+
+def error_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
+    """The paper's Table 4."""
+    rows = []
+    for test_set in experiment.test_sets:
+        for model in experiment.models:
+            result = experiment.results.get((model.name, test_set))
+            if result is None:
+                rows.append([test_set, model.name, *[ABSENT] * 8])
+                continue
+            mer, runs = result["mer"], result["long_runs"]
+            counts = (
+                result["repetitions"]["windows"],
+                mer["insertions"],
+                mer["deletions"],
+                mer["substitutions"],
+                len(result["empty"]),
+                len(result["missing"]),
+                len(runs["invented"]),
+                len(runs["lost"]),
+            )
+            rows.append([test_set, model.name, *map(str, counts)])
+        if paper_sets.get(test_set) == "COOLTEST":
+            for name in [m.name for m in experiment.models if m.name in paper.REPETITIONS]:
+                rows.append([test_set, f"{name} (paper)", str(paper.REPETITIONS[name]), *[ABSENT] * 7])
+    return Table(
+        "Kinds of errors",
+        "Counts. A repetition is a window of at most 30 s whose transcript repeats a character 6-gram "
+        "more than 5 times. Empty: something was said, nothing written. Missing: the decoder gave no "
+        "line. Invented and lost: texts with 10 or more units in a row inserted or deleted.",
+        ["set", "model", "repetitions", "insertions", "deletions", "substitutions", "empty", "missing",
+         "invented", "lost"],
+        rows,
+    )  # fmt: skip
+
+
+def speed_table(experiment: Experiment) -> Table | None:
+    measured = experiment.speed
+    if not measured or not measured["models"]:
+        return None
+    rows = [
+        [
+            name,
+            f"{m['encode_seconds']:.2f}",
+            f"{m['decode_seconds']:.2f}",
+            str(m["tokens"]),
+            f"{1000 * m['decode_seconds_per_token']:.2f}",
+            f"{m['real_time_factor']:.4f}",
+            times(m["speed"]),
+            times(m["decoder_speed"]),
+        ]
+        for name, m in measured["models"].items()
+    ]
+    return Table(
+        "Speed of generation",
+        f"Medians of {measured['rounds']} rounds in one process, the models taking turns on the same "
+        f"{measured['utterances']} utterances ({measured['audio_seconds']:.0f} s), {measured['engine']} "
+        f"engine, {measured['dtype']}, {measured['device']}, {measured['threads']} threads, batch "
+        f"{measured['batch_size']}, beam {measured['beam_size']}. Speed is the teacher's time for "
+        "everything divided by the model's, decoder speed the same for one token of the decoder alone.",
+        ["model", "encoder s", "decoder s", "tokens", "decoder ms/token", "real-time factor", "speed",
+         "decoder speed"],
+        rows,
+    )  # fmt: skip
+
+
+def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
+    rows = []
+    everything = set(quality.chunks)
+    for name, selection in experiment.selections.items():
+        kept = everything & set(selection.ids)
+        dropped = everything - kept
+        counts, rest = quality.of(kept), quality.of(dropped)
+        rows.append(
+            [
+                name,
+                str(len(kept)),
+                ABSENT if selection.hours is None else f"{selection.hours:.2f}",
+                f"{percent(selection.share, 1)}",
+                percent(counts.rate),
+                percent(_part(counts.insertions, counts)),
+                percent(_part(counts.deletions, counts)),
+                percent(rest.rate),
+                str(sum(quality.true_rate(c) > BAD for c in kept)),
+                str(sum(quality.true_rate(c) <= BAD for c in dropped)),
+            ]
+        )
+    return Table(
+        "Label quality",
+        "This analysis reads the references of the training set, which no stage of labelling, selection "
+        "or training has read. Error rates of the labels in percent; reference words are placed in chunks "
+        f"by time, spread evenly over their utterance, with {EDGE:g} s of tolerance at the edges. "
+        f"{quality.uncovered} of {quality.reference_units} reference units lie in no chunk. A bad label "
+        f"has a true error rate above {100 * BAD:g} %.",
+        ["selection", "chunks", "hours", "data %", "label MER", "insertions", "deletions", "MER of dropped",
+         "bad kept", "good dropped"],
+        rows,
+    )  # fmt: skip
+
+
+def _part(errors: int, counts: Counts) -> float | None:
+    return errors / counts.units if counts.units else None
+
+
+def detection_table(found: Mapping[str, Mapping[str, Detection]], show_paper: bool) -> Table:
+    """The paper's Table 5: validator -> distance -> Detection."""
+    rows = []
+    for validator, by_distance in found.items():
+        for distance, d in by_distance.items():
+            recall, precision = (ABSENT if x is None else f"{x:.2f}" for x in (d.recall, d.precision))
+            rows.append([validator, distance, recall, precision, str(d.bad), str(d.chunks)])
+    for validator, recalls in paper.RECALL.items() if show_paper else ():
+        for distance, recall in zip(("mer", "per"), recalls, strict=True):
+            rows.append([f"{validator} (paper)", distance, f"{recall:.2f}", ABSENT, ABSENT, ABSENT])
+    return Table(
+        "Spotting bad labels",
+        "This analysis reads the references of the training set. Labels with a true error rate above "
+        f"{100 * BAD:g} % are bad; a chunk is dropped when its distance exceeds α. Recall is the share of "
+        "bad labels dropped, precision the share of dropped labels that are bad, both averaged over α = "
+        f"{ALPHAS[0]} … {ALPHAS[-1]}.",
+        ["validator", "distance", "recall", "precision", "bad", "chunks"],
+        rows,
+    )
+
+
+def difference(comparison: Comparison) -> str:
+    """ "11.44 % against 13.96 %, difference -2.52 points [-3.10, -1.94], p = 0.0010"."""
+    doubt = "" if comparison.p_value <= SIGNIFICANT else f", not significant at {SIGNIFICANT}"
+    return (
+        f"{percent(comparison.first)} % against {percent(comparison.second)} %, difference "
+        f"{100 * comparison.difference:+.2f} points [{100 * comparison.low:+.2f}, "
+        f"{100 * comparison.high:+.2f}], paired bootstrap p = {comparison.p_value:.4f} over "
+        f"{comparison.utterances} texts{doubt}"
+    )
+
+
+def aims(experiment: Experiment) -> Iterator[Aim]:
+    """For each student trained on selected labels: below the teacher and below the student of all
+    labels on every set, at most half of the parameters, faster than the teacher."""
+    students = [m for m in experiment.models if m.is_student and m.name != FULL]
+    for student in students:
+        for test_set in experiment.test_sets:
+            for rival in (TEACHER, FULL):
+                yield _error_aim(experiment, student.name, rival, test_set)
+        yield _size_aim(experiment, student)
+        yield _speed_aim(experiment, student)
+
+
+def _error_aim(experiment: Experiment, student: str, rival: str, test_set: str) -> Aim:
+    aim = f"{student} below {rival} on {test_set}"
+    if experiment.model(rival) is None:
+        return Aim(aim, None, f"There is no {rival} among the models.")
+    for name in (student, rival):
+        if (name, test_set) not in experiment.results:
+            folder = decode_dir(experiment.root, name, test_set).relative_to(experiment.root)
+            return Aim(aim, None, f"{folder}/result.json is not there.")
+    a, b = experiment.rate(student, test_set), experiment.rate(rival, test_set)
+    comparison = experiment.compare(student, rival, test_set)
+    if a is None or b is None:
+        return Aim(aim, None, "The set has no reference unit.")
+    if comparison is None:
+        return Aim(aim, a < b, f"{percent(a)} % against {percent(b)} %; one text, so no test can be made.")
+    return Aim(aim, a < b, difference(comparison) + ".")
+
+
+def _size_aim(experiment: Experiment, student: Model) -> Aim:
+    aim = f"{student.name} has at most {MOST_PARAMETERS:g} of the teacher's parameters"
+    ratio, teacher = experiment.parameter_ratio(student), experiment.model(TEACHER)
+    if ratio is None:
+        return Aim(aim, None, "There is no teacher to compare with.")
+    counts = f"{student.parameters:,} of {teacher.parameters:,}"
+    return Aim(aim, ratio <= MOST_PARAMETERS, f"{counts}, that is {ratio:.3f}.")
+
+
+def _speed_aim(experiment: Experiment, student: Model) -> Aim:
+    aim = f"{student.name} generates faster than the teacher"
+    measured = experiment.speed_of(student.name)
+    if measured is None or measured["speed"] is None:
+        return Aim(aim, None, "k2d.bin.speed has not measured both.")
+    why = f"{times(measured['speed'])} in all, {times(measured['decoder_speed'])} for a token of the decoder."
+    return Aim(aim, measured["speed"] > 1, why)

@@ -1,0 +1,252 @@
+"""RESULTS.md of a small directory of experiments: real scoring, real (tiny, untrained) checkpoints."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from k2d.bin.report import main
+from k2d.bin.score import main as score
+from k2d.datadir import Segment, write_numbers, write_segments, write_table
+from k2d.score import machine
+from k2d.score.curves import read_training_log
+from k2d.text.tokenizer import WhisperTokenizer
+from k2d.whisper import checkpoint
+from k2d.whisper.model import ModelDimensions, Whisper
+
+SETS = ("test_in", "test_in_long")
+REFERENCE = {f"u{i}": "今天 我们 讲 attention 和 model" for i in range(8)}
+WORSE = {f"u{i}": "今天 我们 讲 tension 和 mode" for i in range(8)}
+BETTER = {f"u{i}": "今天 我们 讲 attention 和 mode" if i % 2 else REFERENCE["u0"] for i in range(8)}
+LOG = """
+[host] (trainer:372) INFO: 1epoch results: [train] iter_time=1.2e-04, loss=3.210, loss_ce=2.000, acc=0.410, \
+optim0_lr0=1.000e-04, train_time=0.5, time=1 minute and 2.1 seconds, total_count=20, [valid] loss=2.500, \
+loss_ce=1.500, acc=0.500, time=3.1 seconds, total_count=2, [att_plot] time=0 seconds
+[host] (trainer:372) INFO: 2epoch results: [train] loss=2.110, loss_ce=1.000, acc=0.610, total_count=40, \
+[valid] loss=1.900, loss_ce=1.100, acc=0.600, total_count=4
+"""
+
+
+def save_model(folder: Path, decoder_layers: int) -> None:
+    torch.manual_seed(0)
+    dims = ModelDimensions(80, 1500, 8, 1, 1, 51865, 448, 8, 1, decoder_layers)
+    checkpoint.save(folder, Whisper(dims), WhisperTokenizer(51865))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """exp/, models/ and data/ as the stages leave them."""
+    root = tmp_path_factory.mktemp("report")
+    for name, layers in (("teacher", 4), ("student_full", 1), ("student_comp", 1)):
+        save_model(root / "models" / name, layers)
+        for test_set in SETS:
+            decode = root / "exp" / name / f"decode_{test_set}"
+            write_table(decode / "text", BETTER if name == "student_comp" else WORSE)
+            write_table(root / "ref", REFERENCE)
+            arguments = ["--ref", root / "ref", "--hyp", decode / "text", "--output_dir", decode]
+            if (name, test_set) != ("student_full", "test_in_long"):  # one that has not been run
+                assert score(list(map(str, arguments))) == 0
+    training = root / "exp/student_comp/train.log"
+    training.write_text(LOG)
+    speed = {
+        name: {
+            "checkpoint": f"models/{name}",
+            "hash": checkpoint.content_hash(root / "models" / name),
+            "parameters": parameters,
+            "encode_seconds": 2.0,
+            "decode_seconds": seconds,
+            "tokens": 100,
+            "decode_seconds_per_token": seconds / 100,
+            "real_time_factor": (2 + seconds) / 60,
+            "speed": 6 / (2 + seconds),
+            "decoder_speed": 4 / seconds,
+        }
+        for name, parameters, seconds in (("teacher", 1000, 4.0), ("student_comp", 400, 2.0))
+    }
+    facts = {"rounds": 3, "utterances": 8, "audio_seconds": 60, "engine": "torch", "dtype": "float32",
+             "device": "cpu", "threads": 2, "batch_size": 8, "beam_size": 1, "models": speed}  # fmt: skip
+    (root / "exp/speed").mkdir()
+    (root / "exp/speed/speed.json").write_text(json.dumps(facts))
+
+    # Three labelled chunks of one recording: right, invented, one word wrong. comp drops the invented one.
+    labels = {
+        "rec-0000000-0001000": "<|0.00|>今天 讲 attention<|10.00|>",
+        "rec-0001000-0002000": "<|0.00|>谢谢 大家 收看 再见<|10.00|>",
+        "rec-0002000-0003000": "<|0.00|>model 的 decode<|10.00|>",
+    }
+    kept = [i for i in labels if "0001000-" not in i]
+    for name, ids in (("all", list(labels)), ("full", list(labels)), ("comp", kept)):
+        write_table(root / "data" / name / "wav.scp", dict.fromkeys(ids, "x.ark:1"))
+        write_table(root / "data" / name / "text", {i: labels[i] for i in ids})
+        write_numbers(root / "data" / name / "utt2dur", dict.fromkeys(ids, 10.0))
+    said = {
+        "s1": ("今天讲 attention", 0.5, 9.5),
+        "s2": ("model 的 decoder", 20.2, 30.3),
+        "s3": ("好", 45.0, 46.0),
+    }
+    write_table(root / "reference/text", {i: text for i, (text, _, _) in said.items()})
+    write_segments(root / "reference/segments", [Segment(i, "rec", a, b) for i, (_, a, b) in said.items()])
+    write_numbers(root / "aux/utt2comp", dict(zip(labels, (0.0, 0.9, 0.3), strict=True)))
+    return root
+
+
+def report(folder: Path, monkeypatch, *more: str) -> int:
+    monkeypatch.chdir(folder)
+    models = "teacher:models/teacher student_full:models/student_full student_comp:models/student_comp"
+    arguments = ["--exp", "exp", "--models", models, "--test_sets", " ".join(SETS), "--output", "RESULTS.md"]
+    return main([*arguments, *more])
+
+
+def rows(text: str, title: str) -> list[list[str]]:
+    part = text.split(f"## {title}\n")[1].split("\n## ")[0]
+    return [
+        [c.strip() for c in line.strip("|").split(" | ")] for line in part.splitlines() if line[:1] == "|"
+    ]
+
+
+def test_everything_measured_is_in_the_tables(folder, monkeypatch, capsys):
+    options = ["--train_data", "data/all", "--selections", "full:data/full comp:data/comp"]
+    options += ["--reference", "reference", "--scores", "validator:aux"]
+    assert report(folder, monkeypatch, *options) == 0
+    text = (folder / "RESULTS.md").read_text()
+    main_rows = {row[0]: row for row in rows(text, "Error rates")}
+    # 7 units a text: 今 天 我 们 讲 attention 和 model makes 8; two wrong, or one in half of the texts.
+    assert main_rows["teacher"][1:5] == ["0.0 M", "×1.00", "×1.00", "–"]
+    assert main_rows["teacher"][5].startswith("25.00 [25.00, 25.00]")
+    assert main_rows["student_comp"][2:5] == ["×0.40", "×1.50", "66.7 %"]
+    assert main_rows["student_comp"][5].startswith("6.25 [")
+    assert main_rows["student_full"][5].startswith("25.00") and main_rows["student_full"][6] == "–"
+    assert ["student_comp", "0.00", "25.00", "0.00", "25.00"] in rows(text, "By language")
+    errors = rows(text, "Kinds of errors")
+    assert ["test_in", "teacher", "0", "0", "0", "16", "0", "0", "0", "0"] in errors
+    labels = {row[0]: row for row in rows(text, "Label quality")}
+    # Reference: 4 + 3 units in chunks, 好 in none. full: 1 wrong + 8 invented of 7; comp: 1 wrong of 7.
+    assert labels["full"][1:5] == ["3", "0.01", "100.0", f"{100 * 9 / 7:.2f}"]
+    assert labels["comp"][1:] == ["2", "0.01", "66.7", f"{100 / 7:.2f}", "0.00", "0.00", "–", "0", "0"]
+    assert "1 of 8 reference units lie in no chunk" in text and "reads the references" in text
+    # One bad label, dropped by every alpha but 0.9 itself; by 0.1 and 0.2 a good one is dropped too.
+    assert rows(text, "Spotting bad labels")[-1] == [
+        "validator",
+        "comp",
+        f"{8 / 9:.2f}",
+        f"{7 / 8:.2f}",
+        "1",
+        "3",
+    ]
+    assert [row[0] for row in rows(text, "Speed of generation")[2:]] == ["teacher", "student_comp"]
+    assert "6 of 6" not in (printed := capsys.readouterr().out) and "5 of 6 results" in printed
+
+
+def test_every_aim_is_stated_as_reached_missed_or_not_measured(folder, monkeypatch):
+    report(folder, monkeypatch)
+    text = (folder / "RESULTS.md").read_text()
+    found = re.search(r"- student_comp below teacher on test_in: (.*)\n", text)[1]
+    assert found.startswith("**reached**. 6.25 % against 25.00 %, difference -18.75 points [")
+    assert found.endswith("], paired bootstrap p = 0.0010 over 8 texts.")
+    assert (
+        "- student_comp below student_full on test_in_long: **not measured**. student_full/decode_te" in text
+    )
+    assert "parameters: **reached**. 400 of 1,000, that is 0.400." in text
+    assert "- student_comp generates faster than the teacher: **reached**. ×1.50 in all, ×2.00 for" in text
+
+
+def test_an_aim_that_is_missed_says_so(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    models = "teacher:models/student_comp student_full:models/student_full student_comp:models/teacher"
+    arguments = ["--exp", "exp", "--models", models, "--test_sets", "test_in", "--output", "missed.md"]
+    assert main([*arguments, "--speed", "none.json"]) == 0
+    text = Path("missed.md").read_text()
+    assert re.search(r"parameters: \*\*missed\*\*\. [\d,]+ of [\d,]+, that is 1\.\d", text)
+    assert "generates faster than the teacher: **not measured**" in text
+
+
+def test_the_header_tells_command_revision_machine_and_no_path(folder, monkeypatch):
+    report(
+        folder,
+        monkeypatch,
+        "--reference",
+        str(folder / "reference"),
+        "--train_data",
+        str(folder / "data/all"),
+    )
+    text = (folder / "RESULTS.md").read_text()
+    assert "- command: `python -m k2d.bin.report --exp exp --models 'teacher:models/teacher " in text
+    assert "--reference reference --train_data data/all" in text
+    assert re.search(r"- revision: ([0-9a-f]{40}(-dirty)?|unknown)\n", text)
+    assert "cores" in text and f"torch {torch.__version__.split('+')[0]}" in text
+    page = (folder / "exp/report/index.html").read_text()
+    for written in (text, page):
+        assert str(folder) not in written and "/root" not in written
+
+
+def test_absolute_paths_elsewhere_keep_only_their_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--models", f"teacher:/elsewhere/large.pt a:{tmp_path}/exp/a", "--exp", "/other/exp"]
+    assert machine.command("m", arguments) == "python -m m --models 'teacher:large.pt a:exp/a' --exp exp"
+
+
+def test_the_page_draws_error_rates_and_training_curves(folder, monkeypatch):
+    report(folder, monkeypatch, "--train_data", "data/all", "--selections", "comp:data/comp")
+    text = (folder / "exp/report/index.html").read_text()
+    assert text.count("<svg") == 3 and "Training of student_comp" in text
+    assert '<strong class="reached">reached</strong>' in text
+    report(folder, monkeypatch, "--train_data", "data/all", "--selections", "comp:data/comp")
+    assert (folder / "exp/report/index.html").read_text() == text  # the same numbers, the same bytes
+
+
+def test_training_logs_are_read_by_epoch(tmp_path):
+    (tmp_path / "train.log").write_text(LOG)
+    curves = read_training_log(tmp_path / "train.log")
+    assert curves["train", "loss"] == {1: 3.21, 2: 2.11}
+    assert curves["valid", "acc"] == {1: 0.5, 2: 0.6}
+    assert curves["train", "optim0_lr0"] == {1: 1e-4}
+
+
+def test_the_papers_rows_stand_beside_ours(folder, monkeypatch):
+    assert report(folder, monkeypatch, "--paper", "test_in:COOLTEST") == 0
+    text = (folder / "RESULTS.md").read_text()
+    assert ["student_comp (paper)", "756 M", "–", "×5.10", "74 %", "11.44", "–"] in rows(text, "Error rates")
+    assert ["teacher (paper)", "13.23", "20.64", "–", "–"] in rows(text, "By language")
+    assert rows(text, "Kinds of errors")[-1][:2] != ["test_in", "teacher (paper)"]
+    assert any(row[:3] == ["test_in", "teacher (paper)", "110"] for row in rows(text, "Kinds of errors"))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--selections", "comp"], "--selections: 'comp'; expected NAME:VALUE"),
+        (["--paper", "test_in:LIBRISPEECH"], "no column 'LIBRISPEECH'"),
+        (["--reference", "reference"], "needs --train_data"),
+        (["--train_data", "nowhere"], "nowhere: no wav.scp"),
+    ],
+)
+def test_mistakes_are_named(folder, monkeypatch, capsys, options, message):
+    assert report(folder, monkeypatch, *options) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_results_of_other_references_are_not_compared(folder, monkeypatch, capsys):
+    units = folder / "exp/teacher/decode_test_in/utt2units"
+    before = units.read_text()
+    units.write_text(before.replace("u0 8", "u0 7"))
+    try:
+        assert report(folder, monkeypatch) == 1
+        assert "scored against different references" in capsys.readouterr().err
+    finally:
+        units.write_text(before)
+
+
+def test_a_speed_measured_on_other_weights_is_not_shown(folder, monkeypatch, capsys):
+    path = folder / "exp/speed/speed.json"
+    before = path.read_text()
+    path.write_text(before.replace(checkpoint.content_hash(folder / "models/student_comp"), "0" * 64))
+    try:
+        assert report(folder, monkeypatch) == 0
+        assert "student_comp has changed since" in capsys.readouterr().err
+        assert {r[0]: r for r in rows((folder / "RESULTS.md").read_text(), "Error rates")}["student_comp"][
+            3
+        ] == "–"
+    finally:
+        path.write_text(before)
