@@ -1,0 +1,161 @@
+"""utils/run.py: jobs side by side with a log each, failures named, nothing left behind after Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RUN = Path(__file__).resolve().parents[2] / "utils/run.py"
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, RUN, *map(str, arguments)], capture_output=True, text=True, timeout=30, **options
+    )
+
+
+def test_each_job_gets_its_number_and_its_log(tmp_path):
+    result = run("JOB=1:3", tmp_path / "log/x.JOB.log", "bash", "-c", "echo job JOB > JOB.out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for number in "123":
+        assert (tmp_path / f"{number}.out").read_text() == f"job {number}\n"
+        log = (tmp_path / f"log/x.{number}.log").read_text()
+        assert f"echo job {number} > {number}.out" in log.splitlines()[0]
+        for line in ("# host ", "# start ", "# end ", "# status 0"):
+            assert f"\n{line}" in log
+    assert "3 of 3 jobs ended" in result.stderr
+
+
+def test_options_stand_on_either_side_of_the_range_and_any_word_names_the_job(tmp_path):
+    for leading in ("--num_threads 1 N=2:2", "N=2:2 --num_threads=1 --mem 4G --time 1:00 --config x.conf"):
+        result = run(*leading.split(), tmp_path / "N.log", "bash", "-c", "echo $OMP_NUM_THREADS N")
+        assert result.returncode == 0, result.stderr
+        assert "\n1 2\n" in (tmp_path / "2.log").read_text()
+
+
+def test_arguments_reach_the_command_as_given(tmp_path):
+    words = ["two words", "it's", 'a "quote"', "$HOME `x` \\ *", "中文，標點", "", "--flag", "a\nb"]
+    code = "import json, sys; json.dump(sys.argv[1:], open('out', 'w'))"
+    result = run(tmp_path / "a b.log", sys.executable, "-c", code, *words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "out").read_text()) == words
+
+
+def test_failing_jobs_are_named_with_the_end_of_their_log_and_the_others_finish(tmp_path):
+    script = 'if [ JOB = 2 ]; then echo "line of job JOB"; exit 7; fi; sleep 0.2; touch ok.JOB'
+    result = run("JOB=1:3", tmp_path / "JOB.log", "bash", "-c", script, cwd=tmp_path)
+    assert result.returncode == 1
+    assert "job 2 failed with status 7" in result.stderr
+    assert "line of job 2" in result.stderr
+    assert "1 of 3 jobs failed: 2" in result.stderr
+    assert (tmp_path / "ok.1").exists() and (tmp_path / "ok.3").exists()
+    assert "# status 7" in (tmp_path / "2.log").read_text()
+
+
+def test_a_command_that_does_not_exist_is_a_failed_job(tmp_path):
+    result = run(tmp_path / "x.log", "no-such-command-here")
+    assert result.returncode == 1
+    assert "cannot start 'no-such-command-here'" in result.stderr
+
+
+def test_a_killed_job_fails(tmp_path):
+    result = run(tmp_path / "x.log", "bash", "-c", "kill -9 $$")
+    assert result.returncode == 1
+    assert "# status 137 (killed by signal 9)" in (tmp_path / "x.log").read_text()
+
+
+def test_no_more_jobs_at_a_time_than_asked_for(tmp_path):
+    script = "echo + >> trace; sleep 0.15; echo - >> trace"
+    result = run("JOB=1:5", "--max_jobs_run", 2, tmp_path / "JOB.log", "bash", "-c", script, cwd=tmp_path)
+    assert result.returncode == 0
+    running = most = 0
+    for line in (tmp_path / "trace").read_text().split():
+        running += 1 if line == "+" else -1
+        most = max(most, running)
+    assert most == 2
+
+
+def test_gpus_are_shared_out(tmp_path):
+    """Two jobs of one GPU each never hold the same one, and a third waits."""
+    script = "echo $CUDA_VISIBLE_DEVICES > gpu.JOB; echo + >> trace; sleep 0.15; echo - >> trace"
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "4,6"}
+    result = run(
+        *("JOB=1:3", "--gpu", 1, "--max_jobs_run", 8, tmp_path / "JOB.log", "bash", "-c", script),
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert result.returncode == 0, result.stderr
+    used = [(tmp_path / f"gpu.{n}").read_text().strip() for n in (1, 2, 3)]
+    assert set(used[:2]) == {"4", "6"} and used[2] in ("4", "6")
+    assert (tmp_path / "trace").read_text().split()[:2] == ["+", "+"]
+    assert "+ + +" not in (tmp_path / "trace").read_text().replace("\n", " ")
+
+
+def test_output_of_a_single_job_is_shown_and_its_progress_bar_is_one_line_of_the_log(tmp_path):
+    script = r"printf 'a 1%%\ra 50%%\ra 100%%\nend\n'"
+    result = run(tmp_path / "x.log", "bash", "-c", script)
+    assert "a 50%" in result.stderr
+    log = (tmp_path / "x.log").read_text()
+    assert "\na 100%\nend\n" in log and "50%" not in log.split("# start", 1)[1]
+
+
+def test_mistakes_in_the_call_say_what_was_expected(tmp_path):
+    assert "holds no job" in run("JOB=3:1", tmp_path / "JOB.log", "true").stderr
+    assert "does not hold JOB" in run("JOB=1:2", tmp_path / "x.log", "true").stderr
+    assert "expected LOG COMMAND" in run("JOB=1:2", tmp_path / "x.log").stderr
+    assert "--bogus" in run("--bogus", "1", tmp_path / "x.log", "true").stderr
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def start_sleepers(tmp_path):
+    """run.py with two jobs, each a shell with a child of its own; returns it and the four process ids."""
+    script = "sleep 60 & echo $! > child.JOB; echo $$ > parent.JOB; wait"
+    process = subprocess.Popen(
+        [sys.executable, RUN, "JOB=1:2", "--max_jobs_run", "2", "JOB.log", "bash", "-c", script],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    files = [tmp_path / f"{kind}.{n}" for kind in ("child", "parent") for n in (1, 2)]
+    wait_for(lambda: all(f.exists() and f.read_text().strip() for f in files))
+    return process, [int(f.read_text()) for f in files]
+
+
+def test_ctrl_c_ends_jobs_and_their_children(tmp_path):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process, pids = start_sleepers(tmp_path)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=15)
+        assert process.returncode == -number
+        assert "its jobs with it" in errors
+        wait_for(lambda pids=pids: not any(alive(pid) for pid in pids))
+        assert "# status 143 (killed by signal 15)" in (tmp_path / "1.log").read_text()
+        for leftover in tmp_path.iterdir():
+            leftover.unlink()
+
+
+def test_jobs_end_when_run_py_is_killed_outright(tmp_path):
+    process, pids = start_sleepers(tmp_path)
+    process.kill()
+    process.communicate(timeout=15)
+    parents = pids[2:]
+    wait_for(lambda: not any(alive(pid) for pid in parents))
+    for pid in pids[:2]:  # grandchildren are beyond a job's reach; do not leave them to the machine
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+"""Run a command, or N of them side by side, on this machine, each with its own log.
+
+    utils/run.py exp/log/train.log python -m k2d.bin.train …
+    utils/run.py JOB=1:8 --num_threads 2 exp/log/label.JOB.log python -m k2d.bin.label --data split8/JOB …
+
+In:  the name of the job number (JOB, any word), its range, options, a log file, the command. The number
+     takes the place of the name in the log's name and in the command's arguments, wherever it is not part
+     of a longer word. No shell reads the command: spaces, quotes and Chinese stay as given; for a pipe,
+     write bash -c '…'.
+Out: one log a job: command, host, start, output, end, status. A failing job is named with the end of its log
+     and the exit status is 1, once all others have ended. Ctrl-C ends what it started.
+
+The calling form is Kaldi's and that of the cluster back ends, so that a recipe says the same for all of them:
+--mem, --time and --config are theirs and change nothing here.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TAIL = 12  # lines of a failed job's log to show
+GRACE = 5.0  # seconds between asking a job to end and ending it
+JOB = re.compile(r"^([A-Za-z_]\w*)=(\d+):(\d+)$")
+PR_SET_PDEATHSIG = 1  # Linux: a signal for the child when its parent is gone
+
+
+@dataclass
+class Call:
+    """What to run, as parsed from the command line."""
+
+    log: str
+    command: list[str]
+    name: str | None = None  # the word that stands for the job number; None for a single job
+    first: int = 1
+    last: int = 1
+    options: argparse.Namespace = field(default_factory=argparse.Namespace)
+
+    def _numbered(self, word: str, number: int) -> str:
+        """`word` with the job's number for its name: split8/JOB, x.JOB.log, part_JOB, but not MYJOBS."""
+        if not self.name:
+            return word
+        return re.sub(rf"(?<![A-Za-z0-9]){self.name}(?![A-Za-z0-9])", str(number), word)
+
+    def log_of(self, number: int) -> Path:
+        return Path(self._numbered(self.log, number))
+
+    def command_of(self, number: int) -> list[str]:
+        return [self._numbered(word, number) for word in self.command]
+
+
+@dataclass
+class Job:
+    number: int
+    process: subprocess.Popen
+    log: Path
+    started: float
+    devices: list[str]
+
+
+def option_parser(prog: str) -> argparse.ArgumentParser:
+    """The options that all back ends share."""
+    parser = argparse.ArgumentParser(
+        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--num_threads", type=int, help="cores a job uses (sets OMP_NUM_THREADS)")
+    parser.add_argument("--mem", help="memory a job needs, such as 4G")
+    parser.add_argument("--time", help="longest time of a job, as sbatch reads it")
+    parser.add_argument("--gpu", type=int, default=0, help="GPUs a job needs (default 0)")
+    parser.add_argument("--max_jobs_run", type=int, help="jobs at a time (default: as the cores allow)")
+    parser.add_argument("--config", help="how options map to the cluster's flags")
+    return parser
+
+
+def parse(argv: list[str], prog: str = "run.py") -> Call:
+    """Split `[JOB=1:N] [options] LOG COMMAND…`; options and JOB= in any order before LOG."""
+    parser = option_parser(prog)
+    name, first, last, position = None, 1, 1, 0
+    leading: list[str] = []
+    while position < len(argv):
+        word = argv[position]
+        match = JOB.match(word)
+        if match and name is None:
+            name, first, last = match[1], int(match[2]), int(match[3])
+            position += 1
+        elif word.startswith("--"):
+            step = 1 if "=" in word or word == "--help" else 2
+            leading += argv[position : position + step]
+            position += step
+        elif word == "-h":
+            leading.append(word)
+            position += 1
+        else:
+            break
+    options = parser.parse_args(leading)
+    if len(argv) - position < 2:
+        parser.error("expected LOG COMMAND… after the options")
+    log, command = argv[position], argv[position + 1 :]
+    if name is not None and (last < first):
+        parser.error(f"{name}={first}:{last} holds no job")
+    call = Call(log, command, name, first, last, options)
+    if last > first and call.log_of(first) == call.log_of(last):
+        parser.error(f"the log {log!r} does not hold {name}: all jobs would write into it")
+    return call
+
+
+def visible_gpus() -> list[str]:
+    """Identifiers of the GPUs that jobs may use: CUDA_VISIBLE_DEVICES, else all that nvidia-smi lists."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [device for device in chosen.split(",") if device]
+    try:
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    except OSError:
+        return []
+    return [str(i) for i, line in enumerate(listing.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+def _child_setup() -> None:
+    """In the child: end with the parent, even when that is killed without a chance to clean up."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def start(call: Call, number: int, devices: list[str], show: bool) -> Job:
+    """Start one job. `show`: its output comes back through a pipe, to be shown beside the log."""
+    path, command = call.log_of(number), call.command_of(number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    environment = dict(os.environ)
+    if call.options.num_threads:
+        environment["OMP_NUM_THREADS"] = str(call.options.num_threads)
+    if devices:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+    if not show:
+        environment.setdefault("TQDM_MININTERVAL", "30")  # a progress bar in a log needs few lines
+    with open(path, "w", encoding="utf-8") as log:
+        log.write(f"# {shlex.join(command)}\n# host {socket.gethostname()}\n# start {now()}\n")
+        log.flush()
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if show else log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=_child_setup,
+            )
+        except OSError as error:
+            log.write(f"cannot start {command[0]!r}: {error.strerror}\n# end {now()}\n# status 127\n")
+            raise
+    return Job(number, process, path, time.monotonic(), devices)
+
+
+def finish(job: Job) -> int:
+    """Write the end of an ended job's log; returns its status (128 + signal for a killed one)."""
+    status = job.process.returncode
+    killed = f" (killed by signal {-status})" if status < 0 else ""
+    status = 128 - status if status < 0 else status
+    with open(job.log, "a", encoding="utf-8") as log:
+        log.write(f"# end {now()}, {time.monotonic() - job.started:.1f} s\n# status {status}{killed}\n")
+    return status
+
+
+def show_output(job: Job) -> None:
+    """Copy a single job's output to stderr as it comes and to its log without overwritten progress bars."""
+    line = b""
+    with open(job.log, "ab") as log:
+        while chunk := os.read(job.process.stdout.fileno(), 65536):
+            sys.stderr.buffer.write(chunk)
+            sys.stderr.buffer.flush()
+            *lines, line = (line + chunk).split(b"\n")
+            for whole in lines:
+                log.write(whole.rstrip(b"\r").rsplit(b"\r", 1)[-1] + b"\n")
+            line = line.rsplit(b"\r", 1)[-1] if not line.endswith(b"\r") else line
+            log.flush()
+        if line:
+            log.write(line + b"\n")
+    job.process.wait()
+
+
+def stop(jobs: list[Job]) -> None:
+    """End the process groups of the jobs: SIGTERM, and SIGKILL for what is left after GRACE seconds."""
+
+    def send(job: Job, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # all of it has ended
+            os.killpg(job.process.pid, number)
+
+    for job in jobs:
+        send(job, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE
+    for job in jobs:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            job.process.wait(max(0.0, deadline - time.monotonic()))
+        send(job, signal.SIGKILL)
+        job.process.wait()
+        finish(job)
+
+
+class Interrupted(Exception):
+    """A signal asked run.py to end."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
+
+def _interrupt(number: int, _frame) -> None:
+    raise Interrupted(number)
+
+
+def report(text: str) -> None:
+    print(f"run.py: {text}", file=sys.stderr, flush=True)
+
+
+def run(call: Call) -> dict[int, int]:
+    """Run all jobs and return the statuses other than 0, by job number."""
+    numbers = list(range(call.first, call.last + 1))
+    threads = call.options.num_threads or 1
+    limit = call.options.max_jobs_run or max(1, (os.cpu_count() or 1) // threads)
+    free = visible_gpus() if call.options.gpu else []
+    if call.options.gpu and free and len(free) < call.options.gpu:
+        sys.exit(f"run.py: --gpu {call.options.gpu}, but {len(free)} GPUs are seen here; ask for fewer")
+    if free:
+        limit = min(limit, len(free) // call.options.gpu)
+    show = len(numbers) == 1
+    waiting, running, failed = list(reversed(numbers)), [], {}
+    if not show:
+        report(f"{len(numbers)} jobs, {min(limit, len(numbers))} at a time, logs {call.log}")
+    try:
+        while waiting or running:
+            while waiting and len(running) < limit:
+                devices = [free.pop() for _ in range(call.options.gpu)] if free else []
+                number = waiting.pop()
+                try:
+                    running.append(start(call, number, devices, show))
+                except OSError:
+                    failed[number] = 127
+                    free += devices
+                    continue
+            if show and running:
+                show_output(running[0])
+            ended = [job for job in running if job.process.poll() is not None]
+            for job in ended:
+                running.remove(job)
+                free += job.devices
+                status = finish(job)
+                if status:
+                    failed[job.number] = status
+            if ended and not show:
+                done = len(numbers) - len(waiting) - len(running)
+                report(f"{done} of {len(numbers)} jobs ended" + (f", {len(failed)} failed" if failed else ""))
+            elif running:
+                time.sleep(0.05)
+    except Interrupted:
+        stop(running)
+        raise
+    return failed
+
+
+def main(argv: list[str] | None = None) -> int:
+    call = parse(sys.argv[1:] if argv is None else argv)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        failed = run(call)
+    except Interrupted as interrupted:
+        report(f"ended by signal {interrupted.number}, and its jobs with it")
+        # End as the signal would have ended it, so that the calling script ends too.
+        signal.signal(interrupted.number, signal.SIG_DFL)
+        os.kill(os.getpid(), interrupted.number)
+        return 128 + interrupted.number
+    for number, status in sorted(failed.items()):
+        path = call.log_of(number)
+        what = f"job {number}" if call.name else "the command"
+        report(f"{what} failed with status {status}; the end of {path}:")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        for line in lines[-TAIL:]:
+            print(f"    {line.rsplit(chr(13), 1)[-1]}", file=sys.stderr)
+    if failed and call.name:
+        names = " ".join(map(str, sorted(failed)))
+        report(f"{len(failed)} of {call.last - call.first + 1} jobs failed: {names}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
