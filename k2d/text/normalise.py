@@ -39,7 +39,7 @@ def _is_variation_selector(character: str) -> bool:
     return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
 
 
-def _fold_character(character: str) -> str:
+def fold_character(character: str) -> str:
     """What one character becomes; combining marks come out behind the `_MARK` sentinel."""
     out = []
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).casefold())
@@ -62,7 +62,7 @@ class _Fold(dict):
     """Translation table filled as characters appear (`str.translate` asks with code points)."""
 
     def __missing__(self, point: int) -> str:
-        self[point] = folded = _fold_character(chr(point))
+        self[point] = folded = fold_character(chr(point))
         return folded
 
 
@@ -70,26 +70,42 @@ _FOLD = _Fold()
 
 
 @cache
-def _opencc():
+def opencc():
+    """OpenCC's function from Traditional to Simplified text."""
     from opencc import OpenCC
 
     return OpenCC("t2s").convert
 
 
-def to_simplified(text: str) -> str:
-    """Traditional to Simplified by OpenCC's phrases and characters, repeated until nothing changes.
+# Characters that OpenCC leaves alone by themselves but changes inside phrases (深沈, 回覆, 憑藉 …).
+_CHANGED_IN_PHRASES = "沈覆藉瞭坏哩衹甦"
 
-    A few phrases need the second pass (旋干轉坤 becomes 旋乾转坤, then 旋干转坤); without it, a text and its
+
+@cache
+def unsettled() -> frozenset[str]:
+    """Characters whose presence means that folding a text once more could change it again."""
+    ideographs = [chr(point) for point in range(0x2E80, 0x32400) if is_cjk(chr(point))]
+    folded = opencc()("\n".join(ideographs)).split("\n")
+    changed = [before for before, after in zip(ideographs, folded, strict=True) if before != after]
+    return frozenset(changed) | frozenset(_CHANGED_IN_PHRASES)
+
+
+def to_simplified(text: str) -> str:
+    """Traditional to Simplified by OpenCC's phrases and characters, repeated while it may change something.
+
+    A few phrases need a second pass (旋干轉坤 becomes 旋乾转坤, then 旋干转坤); without it, a text and its
     own Simplified form could differ.
     """
     if text.isascii():
         return text
-    convert = _opencc()
+    text = opencc()(text)
     for _ in range(8):
-        simplified = convert(text)
-        if simplified == text:
+        if unsettled().isdisjoint(text):
             break
-        text = simplified
+        again = opencc()(text)
+        if again == text:
+            break
+        text = again
     return text
 
 
@@ -108,7 +124,8 @@ def normalise(text: str, fold_script: bool = True) -> str:
     if "'" in text or "-" in text:
         # At the ends of a word apostrophes and hyphens are quotation marks and dashes.
         text = _WORD.sub(lambda word: word[0].strip("'-"), text)
-    if fold_script and not text.isascii():
-        text = to_simplified(text)
     text = " ".join(text.split())
-    return text if text.isascii() else _BESIDE_CJK.sub("", text)
+    if text.isascii():
+        return text
+    text = _BESIDE_CJK.sub("", text)
+    return to_simplified(text) if fold_script else text

@@ -41,7 +41,7 @@ class Phonemizer:
 
     def __init__(self, tones: bool = False, fallback: bool = True):
         self.fallback = fallback
-        self._readings, self._lengths = _mandarin(tones)
+        self._readings, self._phrases, self._lengths = _mandarin(tones)
         self._memory: dict[str, str] = {}
 
     def encode(self, normalised: str) -> str:
@@ -53,52 +53,70 @@ class Phonemizer:
         for run in _RUN.findall(normalised):
             code = memory.get(run)
             if code is None:
-                memory[run] = code = self._chinese(run) if is_cjk(run) else self._word(run)
+                memory[run] = code = "".join(self.characters(run)) if is_cjk(run) else self.word(run)
             codes.append(code)
         return "".join(codes)
 
-    def _chinese(self, run: str) -> str:
-        """Longest phrase first, left to right, as pypinyin segments; single characters in between."""
-        readings, lengths = self._readings, self._lengths
-        codes = []
+    def characters(self, run: str) -> list[str]:
+        """Bopomofo of each character of a run of Chinese characters, in its context.
+
+        The longest phrase at each place, from left to right, as pypinyin segments; single characters
+        in between.
+        """
+        phrases, lengths = self._phrases, self._lengths
+        readings: list[str] = []
         place, end = 0, len(run)
         while place < end:
             for length in lengths.get(run[place : place + 2], ()):
-                reading = readings.get(run[place : place + length])
+                reading = phrases.get(run[place : place + length])
                 if reading is not None:
-                    codes.append(reading)
+                    readings += reading
                     place += length
                     break
             else:
-                character = run[place]
-                codes.append(readings.get(character) or (character if self.fallback else ""))
+                readings.append(self.character(run[place]))
                 place += 1
-        return "".join(codes)
+        return readings
 
-    def _word(self, word: str) -> str:
+    def character(self, character: str) -> str:
+        """Bopomofo of a Chinese character that stands alone."""
+        return self._readings.get(character) or (character if self.fallback else "")
+
+    def phrases(self) -> dict[str, tuple[str, ...]]:
+        """Every phrase of two characters or more -> bopomofo of each of its characters."""
+        return self._phrases
+
+    def word(self, word: str) -> str:
+        """Phones of a word, one code point each."""
         phones = pronunciation.pronounce(word) if self.fallback else pronunciation.known(word)
         return "".join([_PHONE_CODE.get(phone, phone) for phone in phones])
 
 
 @cache
-def _mandarin(tones: bool) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
-    """(character or phrase -> bopomofo, first two characters -> lengths of phrases, longest first)."""
+def _mandarin(tones: bool) -> tuple[dict[str, str], dict[str, tuple[str, ...]], dict[str, tuple[int, ...]]]:
+    """pypinyin's dictionaries in bopomofo.
+
+    Returns (character -> its first reading, phrase -> reading of each of its characters, first two
+    characters -> lengths of the phrases that start with them, longest first).
+    """
     from pypinyin import Style
     from pypinyin.constants import PHRASES_DICT, PINYIN_DICT
     from pypinyin.style import convert
 
     dropped = {} if tones else dict.fromkeys(map(ord, TONES))
-    syllables: dict[str, str] = {}
 
+    @cache
     def bopomofo(syllable: str) -> str:
-        if syllable not in syllables:
-            syllables[syllable] = convert(syllable, Style.BOPOMOFO, strict=True).translate(dropped)
-        return syllables[syllable]
+        return convert(syllable, Style.BOPOMOFO, strict=True).translate(dropped)
 
-    readings = {chr(point): bopomofo(pinyin.split(",")[0]) for point, pinyin in PINYIN_DICT.items()}
+    characters = {chr(point): bopomofo(pinyin.split(",")[0]) for point, pinyin in PINYIN_DICT.items()}
+    phrases = {
+        phrase: tuple([bopomofo(heteronyms[0]) for heteronyms in pinyin])
+        for phrase, pinyin in PHRASES_DICT.items()
+        if len(phrase) > 1
+    }
     lengths: dict[str, set[int]] = {}
-    for phrase, pinyin in PHRASES_DICT.items():
-        readings[phrase] = "".join([bopomofo(heteronyms[0]) for heteronyms in pinyin])
-        if len(phrase) > 1:
-            lengths.setdefault(phrase[:2], set()).add(len(phrase))
-    return readings, {start: tuple(sorted(found, reverse=True)) for start, found in lengths.items()}
+    for phrase in phrases:
+        lengths.setdefault(phrase[:2], set()).add(len(phrase))
+    longest_first = {start: tuple(sorted(found, reverse=True)) for start, found in lengths.items()}
+    return characters, phrases, longest_first
