@@ -1,0 +1,326 @@
+"""k2d.datadir: tables round-trip, broken ones say where, directories split and combine without loss."""
+
+import os
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k2d.datadir import (
+    DataDir,
+    DataError,
+    Segment,
+    atomic,
+    invert,
+    read_numbers,
+    read_segments,
+    read_table,
+    write_numbers,
+    write_provenance,
+    write_segments,
+    write_table,
+)
+
+IDS = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=8
+).filter(lambda s: not any(c.isspace() for c in s))
+VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"), max_size=20)
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+
+@given(st.dictionaries(IDS, VALUES, max_size=8))
+def test_a_table_comes_back_as_written(tmp_path_factory, table):
+    path = tmp_path_factory.mktemp("table") / "text"
+    write_table(path, table)
+    assert read_table(path) == {key: value.strip(" \t") for key, value in table.items()}
+
+
+@given(st.sets(IDS, max_size=12))
+def test_tables_are_in_c_order(tmp_path_factory, ids):
+    path = tmp_path_factory.mktemp("table") / "text"
+    write_table(path, dict.fromkeys(ids, "x"))
+    lines = path.read_bytes().split(b"\n")[:-1]
+    assert lines == sorted(lines, key=lambda line: line.split(b" ")[0])
+
+
+@given(st.dictionaries(IDS, st.one_of(st.integers(-9999, 9999), st.floats(-1e4, 1e4)), max_size=8))
+def test_numbers_come_back_to_four_decimals(tmp_path_factory, numbers):
+    path = tmp_path_factory.mktemp("table") / "utt2dur"
+    write_numbers(path, numbers)
+    back = read_numbers(path)
+    assert back.keys() == numbers.keys()
+    for key, number in numbers.items():
+        assert abs(back[key] - number) <= 5.1e-5
+        assert isinstance(number, float) or read_table(path)[key] == str(number)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a x\nb \xb4\xfa\n", r"text:2: byte 0xb4 is not UTF-8"),
+        (b"a x\na y\n", r"text:2: id 'a' appears twice"),
+        (b"a x\nc y\na z\n", r"text:3: id 'a' appears twice"),
+        (b"b x\na y\n", r"text:2: id 'a' follows 'b'"),
+        (b"a x\n\nb y\n", r"text:2: expected an id"),
+        (b" a x\n", r"text:1: expected an id"),
+        (b"a x\r\nb y\r\n", r"text:1: Windows line end"),
+    ],
+)
+def test_a_broken_table_names_file_and_line(tmp_path, content, message):
+    (tmp_path / "text").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / "text")
+
+
+def test_a_missing_table_is_a_data_error(tmp_path):
+    with pytest.raises(DataError, match="missing"):
+        read_table(tmp_path / "text")
+
+
+def test_a_last_line_without_end_and_tabs_are_read(tmp_path):
+    (tmp_path / "text").write_bytes("a\t你好 world\nb".encode())
+    assert read_table(tmp_path / "text") == {"a": "你好 world", "b": ""}
+
+
+@pytest.mark.parametrize("table", [{"": "x"}, {"a b": "x"}, {"a\u3000b": "x"}, {"a": "x\ny"}, {"a": "x\ry"}])
+def test_what_could_not_be_read_back_is_not_written(tmp_path, table):
+    with pytest.raises(DataError):
+        write_table(tmp_path / "text", table)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_awk_would_misread_are_not_written(tmp_path, number):
+    with pytest.raises(DataError, match="finite"):
+        write_numbers(tmp_path / "utt2mer", {"a": number})
+
+
+def test_numbers_that_are_none_name_the_line(tmp_path):
+    write_table(tmp_path / "utt2mer", {"a": "0.5", "b": "much"})
+    with pytest.raises(DataError, match="utt2mer:2: 'b' has 'much'"):
+        read_numbers(tmp_path / "utt2mer")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic(path) as handle:
+        handle.write("new")
+        handle.flush()
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    with atomic(tmp_path / "deep/folder/x", "wb") as handle:
+        handle.write(b"\0")
+        assert not (tmp_path / "deep/folder/x").exists()
+    assert (tmp_path / "deep/folder/x").read_bytes() == b"\0"
+
+
+# ------------------------------------------------------------------------------------- data directories
+
+
+def make(path: Path, recordings: dict[str, list[float]], segments=True, prefix="") -> DataDir:
+    """A directory whose recordings hold utterances of the given lengths, one after the other."""
+    cuts, start = {}, {}
+    for recording, lengths in recordings.items():
+        start[recording] = 0.0
+        for number, seconds in enumerate(lengths):
+            name = f"{prefix}{recording}-{number}" if segments else recording
+            cuts[name] = Segment(name, recording, start[recording], start[recording] + seconds)
+            start[recording] += seconds
+    write_table(path / "wav.scp", {r: f"audio/{r}.flac" for r in recordings})
+    if segments:
+        write_segments(path / "segments", cuts.values())
+    write_table(path / "text", {u: f"說 {u}" for u in cuts})
+    write_table(path / "text.prev", dict.fromkeys(cuts, ""))
+    utt2spk = {u: f"spk_{s.recording}" for u, s in cuts.items()}
+    write_table(path / "utt2spk", utt2spk)
+    write_table(path / "spk2utt", invert(utt2spk))
+    write_numbers(path / "utt2dur", {u: s.end - s.start for u, s in cuts.items()})
+    write_numbers(path / "reco2dur", start)
+    (path / "conf.yaml").write_text("command: x\n")
+    return DataDir(path)
+
+
+TWO = {"a": [1.0, 2.5], "b": [4.0], "c": [0.5, 0.25, 0.25]}
+
+
+def test_a_directory_reads_what_is_there(tmp_path):
+    data = make(tmp_path, TWO)
+    assert data.wav["b"] == "audio/b.flac"
+    assert data.segments["a-1"] == Segment("a-1", "a", 1.0, 3.5)
+    assert data.text["c-0"] == "說 c-0"
+    assert data.utt2spk["a-0"] == "spk_a"
+    assert data.utt2dur["b-0"] == 4.0
+    assert data.has_segments
+    assert data.validate() == []
+
+
+def test_without_segments_every_recording_is_one_utterance(tmp_path):
+    write_table(tmp_path / "wav.scp", {"a": "a.wav"})
+    data = DataDir(tmp_path)
+    assert data.segments == {"a": Segment("a", "a", 0.0, None)}
+    assert (data.has_segments, data.text, data.utt2spk, data.utt2dur) == (False, None, None, None)
+    assert data.validate() == []
+
+
+def test_a_directory_without_wav_scp_is_none(tmp_path):
+    with pytest.raises(DataError, match=r"no wav\.scp"):
+        DataDir(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["r 1.0", "r 2.0 1.0", "r x 1.0", "r -1 1.0", "r 1 2 3", ""])
+def test_segments_that_are_none_name_the_line(tmp_path, line):
+    write_table(tmp_path / "segments", {"a": "r 0.00 1.00", "b": line})
+    with pytest.raises(DataError, match="segments:2: 'b' has"):
+        read_segments(tmp_path / "segments")
+
+
+def test_segments_come_back_as_written(tmp_path):
+    segments = [Segment("a", "r", 0.0, 1.5), Segment("b", "r", 1.5, 2.0625), Segment("c", "r", 3.0, None)]
+    write_segments(tmp_path / "segments", segments)
+    assert list(read_segments(tmp_path / "segments").values()) == segments
+    assert (tmp_path / "segments").read_text().splitlines()[0] == "a r 0.00 1.50"
+
+
+def test_validate_names_every_problem_at_once(tmp_path):
+    make(tmp_path, TWO)
+    write_table(tmp_path / "text", {"a-0": "x", "zz": "y"})
+    utterances = read_segments(tmp_path / "segments")
+    write_numbers(tmp_path / "utt2dur", {u: -1 if u == "b-0" else 1 for u in utterances})
+    write_table(tmp_path / "spk2utt", {"spk_a": "a-0"})
+    write_table(tmp_path / "wav.scp", {"a": "x.wav", "b": ""})
+    (tmp_path / "utt2mer").write_bytes(b"\xff 1\n")
+    problems = "\n".join(DataDir(tmp_path).validate())
+    for part in (
+        "text: utterances that segments/wav.scp lack: zz",
+        "text: no entry for: a-1 b-0",
+        "utt2dur: not a positive duration for: b-0",
+        "spk2utt: does not agree",
+        "recordings that wav.scp does not have: c",
+        "no source given for: b",
+        "utt2mer:1: byte 0xff",
+    ):
+        assert part in problems
+
+
+def test_subset_cuts_every_table_and_drops_the_rest(tmp_path):
+    data = make(tmp_path / "all", TWO)
+    part = data.subset(["a-1", "c-0"], tmp_path / "some")
+    assert list(part.wav) == ["a", "c"]
+    assert part.segments == {u: data.segments[u] for u in ("a-1", "c-0")}
+    assert part.text == {"a-1": "說 a-1", "c-0": "說 c-0"}
+    assert read_table(part.path / "text.prev") == {"a-1": "", "c-0": ""}
+    assert read_table(part.path / "spk2utt") == {"spk_a": "a-1", "spk_c": "c-0"}
+    assert read_numbers(part.path / "reco2dur") == {"a": 3.5, "c": 1.0}
+    assert not (part.path / "conf.yaml").exists()
+    assert part.validate() == []
+    with pytest.raises(DataError, match="no utterance 'x'"):
+        data.subset(["x"], tmp_path / "none")
+
+
+def test_a_subset_written_over_another_leaves_nothing_of_it(tmp_path):
+    data = make(tmp_path / "all", TWO)
+    data.subset(["a-0"], tmp_path / "some")
+    write_table(tmp_path / "some/utt2old", {"a-0": "x"})
+    again = data.subset(["b-0"], tmp_path / "some")
+    assert list(again.segments) == ["b-0"]
+    assert not (tmp_path / "some/utt2old").exists()
+
+
+LENGTHS = st.lists(st.integers(1, 400).map(lambda n: n / 4), min_size=1, max_size=4)
+RECORDINGS = st.dictionaries(st.sampled_from("abcdefgh"), LENGTHS, min_size=1, max_size=8)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in path.iterdir() if p.is_file() and p.name != "conf.yaml"}
+
+
+@settings(max_examples=15)  # every example syncs some thirty files to disk
+@given(RECORDINGS, st.integers(1, 5), st.booleans())
+def test_split_then_combine_gives_the_same_bytes(tmp_path_factory, recordings, n, segments):
+    tmp_path = tmp_path_factory.mktemp("split")
+    if not segments:
+        recordings = {recording: lengths[:1] for recording, lengths in recordings.items()}
+    data = make(tmp_path / "all", recordings, segments)
+    parts = data.split(n, tmp_path / "parts")
+    assert len(parts) == min(n, len(recordings))
+    held = [set(part.wav) for part in parts]
+    assert sum(map(len, held)) == len(recordings)  # no recording is in two parts
+    loads = [sum(part.utt2dur.values()) for part in parts]
+    longest = max(sum(lengths) for lengths in recordings.values())
+    assert max(loads) - min(loads) <= longest  # longest first: no part is ahead by more than one recording
+    combined = DataDir.combine(parts, tmp_path / "again")
+    assert contents(combined.path) == contents(data.path)
+    for first, second in zip(parts, data.split(n, tmp_path / "twice"), strict=True):
+        assert contents(first.path) == contents(second.path)
+
+
+def test_split_measures_bytes_where_no_table_tells_the_length(tmp_path):
+    for name, size in (("a", 900), ("b", 400), ("c", 400)):
+        (tmp_path / name).write_bytes(b"\0" * size)
+    write_table(tmp_path / "wav.scp", {name: str(tmp_path / name) for name in "abc"})
+    assert [set(part.wav) for part in DataDir(tmp_path).split(2)] == [{"a"}, {"b", "c"}]
+    by_argument = DataDir(tmp_path).split(2, durations={"a": 1.0, "b": 1.0, "c": 5.0})
+    assert [set(part.wav) for part in by_argument] == [{"c"}, {"a", "b"}]
+    with pytest.raises(ValueError, match="at least one"):
+        DataDir(tmp_path).split(0)
+
+
+def test_combine_keeps_common_tables_and_all_skipped_lines(tmp_path):
+    one, two = make(tmp_path / "1", {"a": [1.0]}), make(tmp_path / "2", {"b": [2.0]})
+    write_table(one.path / "utt2mer", {"a-0": "0.1"})
+    (one.path / "skipped.txt").write_text("x missing\n")
+    (two.path / "skipped.txt").write_text("w silence\n")
+    both = DataDir.combine([one, tmp_path / "2"], tmp_path / "both")
+    assert list(both.segments) == ["a-0", "b-0"]
+    assert not (both.path / "utt2mer").exists()
+    assert (both.path / "skipped.txt").read_text() == "w silence\nx missing\n"
+
+
+def test_combine_of_directories_with_and_without_segments(tmp_path):
+    one, two = make(tmp_path / "1", {"a": [1.0]}), make(tmp_path / "2", {"b": [2.0]}, segments=False)
+    both = DataDir.combine([one, two], tmp_path / "both")
+    assert both.segments["b"] == Segment("b", "b", 0.0, None)
+    assert both.validate() == []
+
+
+def test_combine_refuses_an_utterance_that_is_in_two_directories(tmp_path):
+    one, two = make(tmp_path / "1", {"a": [1.0]}), make(tmp_path / "2", {"a": [1.0]})
+    with pytest.raises(DataError, match="'a-0' is also in another"):
+        DataDir.combine([one, two], tmp_path / "both")
+    shared = make(tmp_path / "3", {"a": [1.0]}, prefix="other-")
+    assert list(DataDir.combine([one, shared], tmp_path / "both").segments) == ["a-0", "other-a-0"]
+
+
+# ------------------------------------------------------------------------------------------- provenance
+
+
+def test_provenance_holds_command_revision_models_and_options(tmp_path):
+    options = Namespace(model=Path("exp/x"), alpha=0.4, sets={"b", "a"}, layers=(0, 3), note="說", none=None)
+    write_provenance(tmp_path, options, {"teacher": "abc"})
+    first = (tmp_path / "conf.yaml").read_bytes()
+    record = yaml.safe_load(first)
+    assert record["models"] == {"teacher": "abc"}
+    assert record["options"] == {
+        "model": "exp/x", "alpha": 0.4, "sets": ["a", "b"], "layers": [0, 3], "note": "說", "none": None,
+    }  # fmt: skip
+    assert record["command"]
+    revision = record["revision"].removesuffix("-dirty")
+    assert revision == "unknown" or (len(revision) == 40 and int(revision, 16))
+    write_provenance(tmp_path, vars(options), {"teacher": "abc"})
+    assert (tmp_path / "conf.yaml").read_bytes() == first
+
+
+def test_provenance_of_code_that_is_in_no_repository(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "none"))
+    write_provenance(tmp_path, {}, {})
+    assert yaml.safe_load((tmp_path / "conf.yaml").read_text())["revision"] == "unknown"
+    monkeypatch.setenv("PATH", os.devnull)
+    write_provenance(tmp_path, {}, {})
+    assert yaml.safe_load((tmp_path / "conf.yaml").read_text())["revision"] == "unknown"

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Split a data directory into parts of about equal duration and print how many there are.
+
+    n=$(utils/split_data.py --nj 8 data/lectures data/lectures/split8)
+
+In:  a data directory. Out: <out>/1 … <out>/n, data directories; recordings stay whole, so n is at most
+their number. Durations come from utt2dur or segments, else from the recordings' headers.
+"""
+
+import argparse
+import sys
+
+from k2d.audio import BadAudio, recording_duration
+from k2d.datadir import DataDir, DataError
+
+
+def header_durations(data: DataDir, allow_pipes: bool) -> dict[str, float] | None:
+    """Seconds of every recording by its header, or None where the tables tell them already.
+
+    A recording that cannot be opened counts nothing: the command that works on it names what is wrong.
+    """
+    known = data.utt2dur or {}
+    if all(s.end is not None or s.id in known for s in data.segments.values()):
+        return None
+    durations = {}
+    for recording, source in data.wav.items():
+        try:
+            durations[recording] = recording_duration(source, allow_pipes)
+        except BadAudio:
+            durations[recording] = 0.0
+    return durations
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data")
+    parser.add_argument("out", nargs="?", help="default: DATA/split<nj>")
+    parser.add_argument("--nj", type=int, required=True, help="parts wanted")
+    parser.add_argument("--allow_pipes", action="store_true", help="run commands of wav.scp for durations")
+    args = parser.parse_args(argv)
+    try:
+        data = DataDir(args.data)
+        parts = data.split(args.nj, args.out, header_durations(data, args.allow_pipes))
+    except (DataError, ValueError) as error:
+        print(f"split_data.py: {error}", file=sys.stderr)
+        return 1
+    print(len(parts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Take some utterances of a data directory.
+
+    utils/subset_data.py --ids list.txt data/train data/train_listed
+    utils/subset_data.py --recordings list.txt data/train data/train_few
+    utils/subset_data.py --number 500 --seed 1 data/train data/train_500      a random choice
+    utils/subset_data.py --hours 2.5 --seed 1 data/train data/train_2.5h      up to so many hours
+
+In:  a data directory. Out: another with every table cut to the utterances taken. The first word of a line of
+a list is the id, so any Kaldi table serves as one.
+"""
+
+import argparse
+import random
+import sys
+
+from k2d.audio import BadAudio, open_utterances
+from k2d.datadir import DataDir, DataError
+
+
+def read_ids(path: str) -> list[str]:
+    """First words of the lines, in any order; unlike a table, a list need not be sorted."""
+    with open(path, encoding="utf-8") as lines:
+        return [line.split()[0] for line in lines if line.strip()]
+
+
+def choose(data: DataDir, args: argparse.Namespace) -> list[str]:
+    utterances = list(data.segments)
+    if args.ids:
+        return read_ids(args.ids)
+    if args.recordings:
+        wanted = set(read_ids(args.recordings))
+        unknown = sorted(wanted - data.wav.keys())
+        if unknown:
+            raise DataError(f"{args.recordings}: {data.path} has no recording {unknown[0]!r}")
+        return [u for u in utterances if data.segments[u].recording in wanted]
+    random.Random(args.seed).shuffle(utterances)
+    if args.number is not None:
+        if args.number > len(utterances):
+            raise DataError(f"{data.path}: has {len(utterances)} utterances, fewer than {args.number}")
+        return utterances[: args.number]
+    audio, chosen, left = open_utterances(data), [], args.hours * 3600
+    for utterance in utterances:
+        if audio.duration(utterance) <= left:
+            chosen.append(utterance)
+            left -= audio.duration(utterance)
+    return chosen
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data")
+    parser.add_argument("out")
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--ids", help="file whose lines start with utterance ids")
+    how.add_argument("--recordings", help="file whose lines start with recording ids")
+    how.add_argument("--number", type=int, help="utterances to take at random")
+    how.add_argument("--hours", type=float, help="hours to take at random")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    try:
+        data = DataDir(args.data)
+        taken = data.subset(choose(data, args), args.out)
+    except (DataError, BadAudio, OSError) as error:
+        print(f"subset_data.py: {error}", file=sys.stderr)
+        return 1
+    print(f"subset_data.py: {len(taken.segments)} of {len(data.segments)} utterances in {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
