@@ -1,0 +1,317 @@
+"""Stage 3, second half: how far the validator's text of every chunk is from the teacher's.
+
+python -m k2d.bin.distance --teacher TEXT --validator TEXT --output_dir DIR [--paper]
+
+Reads two Kaldi text files sorted by id, timestamp tokens allowed in either, and writes into DIR
+
+    utt2mer utt2per utt2comp           δ_MER, δ_PER, δ_comp (six decimals)
+    utt2loop_teacher utt2loop_aux      1 where the text loops
+    utt2blank_aux                      1 where the validator's text is blank
+    utt2…                              further signals (k2d/label/signals.py; --signals)
+    unpaired.txt                       ids that only one side has, with the side
+    summary.json, conf.yaml            counts, kept share by α, seconds; the run's options
+
+Files appear together at the end. Invalid UTF-8, duplicate ids and unsorted files stop the command with file
+and line and leave nothing behind; an id that one side lacks gets no distance and a line in unpaired.txt.
+Empty texts follow --empty; emoji and control characters separate words; right-to-left words are words.
+"""
+
+import argparse
+import json
+import math
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from k2d.datadir import DataDir, DataError, atomic, write_provenance
+from k2d.label import signals, speech
+from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, of_lines, with_options
+from k2d.label.tables import Cursor, blocks, joined, ordered_map
+from k2d.text import timestamps
+from k2d.text.batch import LONGEST, Lines
+
+BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000  # arrays of this size stay in the processor's cache
+_ID_TIMES = re.compile(r"-(\d{7,})-(\d{7,})$")
+
+
+@dataclass(frozen=True)
+class Pair:
+    id: str
+    teacher: str
+    validator: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every block of pairs is to be asked; goes to the worker processes."""
+
+    choices: Choices
+    signals: tuple[str, ...]
+    captions: tuple[str, ...]
+    data: str | None = None
+    vad: str = "auto"
+    allow_pipes: bool = False
+
+
+def score(job: Job, block: Sequence[Pair]) -> tuple[dict[str, str], Counter]:
+    """(lines of each utt2 file, counts) of a block of pairs."""
+    teacher = [pair.teacher for pair in block]
+    validator = [pair.validator for pair in block]
+    lines = Lines([*teacher, *validator], job.choices.fold_script)
+    found = of_lines(lines, job.choices)
+    blank = np.array([not timestamps.strip(text) for text in [*teacher, *validator]])
+    columns = found.columns() | {"blank_aux": blank[len(block) :].astype(int)}
+    text_only = [name for name in job.signals if name in signals.TEXT_SIGNALS]
+    if text_only:
+        seconds = np.array([pair.seconds for pair in block])
+        columns |= signals.text_signals(
+            teacher, validator, lines, seconds, job.choices, job.captions, text_only
+        )
+    if "untexted" in job.signals:
+        columns["untexted"] = np.array([_untexted(job, pair) for pair in block])
+    ids = [pair.id for pair in block]
+    texts = {f"utt2{name}": _table(ids, column) for name, column in columns.items()}
+
+    valid = ~blank[len(block) :] if job.choices.drop_blank else np.ones(len(block), bool)
+    counts = Counter(
+        pairs=len(block),
+        blank_teacher=int(blank[: len(block)].sum()),
+        blank_aux=int(blank[len(block) :].sum()),
+        loop_teacher=int(found.loop_teacher.sum()),
+        loop_aux=int(found.loop_aux.sum()),
+        ngram=int((found.loop_teacher == 0).sum()),
+    )
+    for metric in METRICS:
+        rounded = np.round(getattr(found, metric), DECIMALS)
+        counts.update({(metric, alpha): int((valid & (rounded <= alpha)).sum()) for alpha in ALPHAS})
+    return texts, counts
+
+
+def _table(ids: Sequence[str], column: np.ndarray) -> str:
+    if np.issubdtype(column.dtype, np.integer):
+        return "".join([f"{key} {value}\n" for key, value in zip(ids, column.tolist(), strict=True)])
+    return "".join(
+        [
+            f"{key} {value:.{DECIMALS}f}\n"
+            for key, value in zip(ids, column.tolist(), strict=True)
+            if math.isfinite(value)
+        ]
+    )
+
+
+@cache
+def _audio(data: str, allow_pipes: bool):
+    from k2d.audio import open_utterances
+
+    return open_utterances(DataDir(data), allow_pipes=allow_pipes)
+
+
+def _untexted(job: Job, pair: Pair) -> float:
+    from k2d.audio import BadAudio
+
+    try:
+        audio = _audio(job.data, job.allow_pipes)[pair.id]
+    except (BadAudio, KeyError):
+        return math.nan  # no line: selection then says that the chunk lacks this score
+    return speech.untexted_speech(audio, pair.teacher, job.vad)
+
+
+def pairs(teacher, validator, durations: Cursor | None, unpaired) -> Iterator[Pair]:
+    """The ids both files have; those only one has go to the list `unpaired` as (side, id, line)."""
+    for key, ours, theirs, line in joined(teacher, validator):
+        if ours is None or theirs is None:
+            unpaired("validator" if ours is None else "teacher", key, line)
+            continue
+        if len(ours) + len(theirs) > LONGEST:
+            raise DataError(
+                f"{teacher}:{line}: {key!r} has {len(ours)} characters and {len(theirs)} in {validator}; "
+                f"at most {LONGEST} together can be compared. A chunk of 30 s holds some hundred"
+            )
+        yield Pair(key, ours, theirs, _seconds(key, durations))
+
+
+def _seconds(key: str, durations: Cursor | None) -> float:
+    """Duration from utt2dur, else from the times in the chunk's id, else NaN."""
+    seconds = durations.number(key) if durations is not None else None
+    times = _ID_TIMES.search(key)
+    if seconds is None and times:
+        seconds = (int(times[2]) - int(times[1])) / 100
+    return seconds if seconds and seconds > 0 else math.nan
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        "k2d distance", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--teacher", required=True, help="Kaldi text file of pseudo-labels Ŷ")
+    p.add_argument("--validator", required=True, help="Kaldi text file of validator transcripts V̂")
+    p.add_argument("--output_dir", required=True)
+    p.add_argument("--paper", action="store_true", help="every choice as in the paper and its code")
+    p.add_argument("--n", type=int, help="n-gram of the loop flag (6)")
+    p.add_argument("--c", type=int, help="a loop is an n-gram that occurs more than c times (5)")
+    p.add_argument("--reference", choices=("validator", "teacher", "symmetric"), help="whose length divides")
+    p.add_argument("--fold_script", type=_boolean, help="Traditional and Simplified are one (true)")
+    p.add_argument("--tones", type=_boolean, help="tone marks are phonemes (false)")
+    p.add_argument("--g2p", type=_boolean, help="read words the lexicon lacks by rules (true; paper false)")
+    p.add_argument(
+        "--empty", choices=("agree", "one", "zero", "paper"), help="distance to an empty reference"
+    )
+    p.add_argument(
+        "--drop_blank", type=_boolean, help="a blank validator text is invalid (false; paper true)"
+    )
+    p.add_argument("--signals", default="text", help="further signals: text, all, none, or names with commas")
+    p.add_argument("--captions", action="append", default=[], help="file of caption phrases, one a line")
+    p.add_argument("--data", help="chunk data directory: durations, and audio for the signal 'untexted'")
+    p.add_argument("--vad", choices=speech.DETECTORS, default="auto", help="voice activity for 'untexted'")
+    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
+    p.add_argument("--max_unpaired", type=int, help="fail when more ids than this lack a partner")
+    p.add_argument("--nj", type=int, default=1, help="processes")
+    return p
+
+
+def _boolean(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{value!r}: expected true or false")
+    return value.lower() == "true"
+
+
+def _wanted(names: str, data: str | None) -> tuple[str, ...]:
+    known = (*signals.TEXT_SIGNALS, "untexted")
+    if names == "none":
+        return ()
+    wanted = signals.TEXT_SIGNALS if names == "text" else known if names == "all" else tuple(names.split(","))
+    for name in wanted:
+        if name not in known:
+            raise DataError(f"--signals {name}: expected text, all, none or some of {', '.join(known)}")
+    if "untexted" in wanted and data is None:
+        raise DataError("--signals untexted: give the chunks' audio with --data DIR")
+    return wanted
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        run(args)
+    except DataError as error:
+        print(f"distance: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Score all pairs; returns what summary.json holds."""
+    started = time.monotonic()
+    try:
+        choices = with_options(
+            args.paper,
+            n=args.n,
+            c=args.c,
+            reference=args.reference,
+            fold_script=args.fold_script,
+            tones=args.tones,
+            fallback=args.g2p,
+            empty=args.empty,
+            drop_blank=args.drop_blank,
+        )
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    job = Job(
+        choices,
+        _wanted(args.signals, args.data),
+        signals.read_captions(args.captions),
+        args.data,
+        args.vad,
+        args.allow_pipes,
+    )
+    durations = None
+    if args.data is not None and (Path(args.data) / "utt2dur").is_file():
+        durations = Cursor(Path(args.data) / "utt2dur")
+    batch_phonemizer(choices.tones, choices.fallback)  # before the processes part, so that they share it
+    output = Path(args.output_dir)
+    counts: Counter = Counter()
+    with ExitStack() as stack:
+        files: dict = {}
+        unpaired_file = stack.enter_context(atomic(output / "unpaired.txt"))
+
+        def unpaired(side: str, key: str, line: int) -> None:
+            counts[f"only_{side}"] += 1
+            unpaired_file.write(
+                f"{key} only in {args.teacher if side == 'teacher' else args.validator}:{line}\n"
+            )
+
+        items = blocks(
+            pairs(args.teacher, args.validator, durations, unpaired),
+            BLOCK_PAIRS,
+            BLOCK_CHARACTERS,
+            lambda pair: len(pair.teacher) + len(pair.validator),
+        )
+        with tqdm(desc="distance", unit=" pairs", unit_scale=True, disable=None) as bar:
+            for texts, found in ordered_map(partial(score, job), items, args.nj):
+                for name, text in texts.items():
+                    if name not in files:
+                        files[name] = stack.enter_context(atomic(output / name))
+                    files[name].write(text)
+                counts.update(found)
+                bar.update(found["pairs"])
+        summary = _summary(counts, choices, time.monotonic() - started)
+        _check(args, counts)
+        handle = stack.enter_context(atomic(output / "summary.json"))
+        json.dump(summary, handle, indent=1, ensure_ascii=False)
+        handle.write("\n")
+    write_provenance(output, vars(args) | {"choices": asdict(choices)})
+    kept = ", ".join(f"{metric} {summary['kept'][metric]['0.4']:.1%}" for metric in METRICS)
+    print(
+        f"distance: {counts['pairs']} pairs in {summary['seconds']:.1f} s, kept at 0.4: {kept}; "
+        f"loops {counts['loop_teacher']} teacher, {counts['loop_aux']} validator; "
+        f"blank {counts['blank_teacher']} and {counts['blank_aux']}; "
+        f"unpaired {counts['only_teacher']} and {counts['only_validator']}",
+        file=sys.stderr,
+    )
+    return summary
+
+
+def _check(args: argparse.Namespace, counts: Counter) -> None:
+    unpaired = counts["only_teacher"] + counts["only_validator"]
+    if not counts["pairs"]:
+        raise DataError(
+            f"{args.teacher} and {args.validator} have no id in common; are they of one data set?"
+        )
+    if args.max_unpaired is not None and unpaired > args.max_unpaired:
+        raise DataError(
+            f"{counts['only_teacher']} ids are only in {args.teacher} and {counts['only_validator']} only in "
+            f"{args.validator}; --max_unpaired allows {args.max_unpaired}"
+        )
+
+
+def _summary(counts: Counter, choices: Choices, seconds: float) -> dict:
+    total = max(counts["pairs"], 1)
+    kept = {m: {str(a): round(counts[m, a] / total, 6) for a in ALPHAS} for m in METRICS}
+    names = (
+        "pairs",
+        "only_teacher",
+        "only_validator",
+        "blank_teacher",
+        "blank_aux",
+        "loop_teacher",
+        "loop_aux",
+    )
+    return {
+        "counts": {name: counts[name] for name in names},
+        "kept": kept | {"ngram": round(counts["ngram"] / total, 6)},
+        "choices": asdict(choices),
+        "seconds": round(seconds, 2),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Pseudo-labels: chunks, the distance between teacher and validator, selection and its reports."""
