@@ -115,7 +115,7 @@ install() {
                 die "this Python cannot make environments (Debian: the package python3-venv);" \
                     "install uv (https://docs.astral.sh/uv) or name another Python in K2D_PYTHON, and run again."
             with_reasons "installing uv" \
-                "$tools/venv-bootstrap/bin/python" -m pip install --quiet --retries 1 "uv==$uv_version"
+                "$tools/venv-bootstrap/bin/python" -m pip install --quiet "uv==$uv_version"
         fi
     fi
 

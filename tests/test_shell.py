@@ -1,0 +1,187 @@
+"""Options of shell scripts, the environment of recipes, what the installer says when it cannot install."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SCRIPT = """#!/usr/bin/env bash
+# Says its options.
+# Second line.
+set -euo pipefail
+nj=4
+train_set=
+resume=false
+fixed=(a b)
+readonly constant=1
+source "{root}/utils/parse_options.sh"
+printf '%s|' "$nj" "$train_set" "$resume" "${{fixed[0]}}" "$constant" "$@"
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "script.sh"
+    path.write_text(SCRIPT.format(root=ROOT))
+
+    def call(*arguments, **environment):
+        return subprocess.run(
+            ["bash", path, *arguments], capture_output=True, text=True, env={**os.environ, **environment}
+        )
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        ([], "4||false|a|1|"),
+        (["--nj", "8"], "8||false|a|1|"),
+        (["--nj=8", "--train-set=x"], "8|x|false|a|1|"),
+        (["--nj", "8", "--nj", "9", "--resume", "true"], "9||true|a|1|"),
+        (["--train_set", "two 'q' \"q\" $HOME 中文"], "4|two 'q' \"q\" $HOME 中文|false|a|1|"),
+        (["--train_set", ""], "4||false|a|1|"),
+        (["--train_set=a=b"], "4|a=b|false|a|1|"),
+        (["--train_set", "--nj"], "4|--nj|false|a|1|"),
+        (["--nj", "8", "rest", "--nj", "9"], "8||false|a|1|rest|--nj|9|"),
+        (["--nj", "8", "--", "--nj", "9"], "8||false|a|1|--nj|9|"),
+    ],
+)
+def test_options_become_variables(script, arguments, output):
+    result = script(*arguments)
+    assert (result.returncode, result.stdout, result.stderr) == (0, output, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--nk", "8"], "unknown option --nk"),
+        (["--nj"], "--nj needs a value"),
+        (["--resume", "yes"], "--resume is true or false, not 'yes'"),
+        (["--PATH", "x"], "unknown option --PATH"),
+        (["--fixed", "x"], "unknown option --fixed"),
+        (["--constant", "x"], "unknown option --constant"),
+        (["--a[$(touch$IFS'x')]", "x"], "unknown option"),
+    ],
+)
+def test_what_is_no_option_is_an_error(script, arguments, message):
+    result = script(*arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_help_prints_the_comment_and_the_defaults(script):
+    result = script("--help")
+    assert result.returncode == 0
+    assert result.stdout.startswith("Says its options.\nSecond line.\n")
+    assert "--nj 4\n" in result.stdout and "--train_set ''\n" in result.stdout
+    assert "constant" not in result.stdout
+
+
+def test_an_exported_namesake_does_not_hide_an_option(script):
+    assert script("--nj", "8", nj="3").stdout.startswith("8|")
+
+
+def test_path_sh_exports_the_environment_of_a_recipe():
+    probe = 'set -euo pipefail; cd "$0/egs/mini_cs/k2d1"; . ./path.sh; env'
+    result = subprocess.run(["bash", "-c", probe, ROOT], capture_output=True, text=True)
+    if not (ROOT / "tools/venv/bin/python").exists():
+        assert "run" in result.stderr and "tools/install.sh" in result.stderr
+        return
+    values = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
+    assert values["K2D_ROOT"] == str(ROOT)
+    assert values["PYTHONPATH"].split(":")[0] == str(ROOT)
+    assert values["PATH"].startswith(f"{ROOT}/tools/venv/bin:")
+    assert values["LC_ALL"] == "C"
+    assert int(values["OMP_NUM_THREADS"]) >= 1
+
+
+# --------------------------------------------------------------------------------------------- installer
+
+BARE = "bash cat sha256sum cut df awk date dirname rm tee grep env du uname sed".split()  # noqa: SIM905
+
+
+@pytest.fixture
+def bare_clone(tmp_path):
+    """The installer in a folder of its own and a path without Python; returns a function that runs it."""
+    clone, path = tmp_path / "clone", tmp_path / "path"
+    (clone / "tools").mkdir(parents=True)
+    path.mkdir()
+    for name in ("install.sh", "constraints.txt", "check_install.py"):
+        shutil.copy(ROOT / "tools" / name, clone / "tools")
+    shutil.copy(ROOT / "setup.py", clone)
+    for name in BARE:
+        (path / name).symlink_to(shutil.which(name))
+
+    def call(*arguments, **environment):
+        environment = {"PATH": str(path), "HOME": str(tmp_path), **environment}
+        command = [path / "bash", clone / "tools/install.sh", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+
+    call.clone, call.path = clone, path
+    return call
+
+
+def last_sentence(result):
+    assert result.returncode == 1
+    lines = result.stderr.strip().splitlines()
+    assert lines[-1].startswith("install: ")
+    return lines[-1]
+
+
+def test_installer_without_python_says_how_to_get_one(bare_clone):
+    assert "no Python 3.12 or 3.13 found" in last_sentence(bare_clone())
+    assert "uv python install 3.12" in last_sentence(bare_clone())
+
+
+def test_installer_takes_no_python_that_is_too_old_or_does_not_run(bare_clone):
+    broken = bare_clone.path / "python3.12"
+    broken.write_text("#!/bin/sh\necho 'pyenv: version not installed' >&2\nexit 127\n")
+    broken.chmod(0o755)
+    assert "no Python 3.12 or 3.13 found" in last_sentence(bare_clone())
+
+
+def test_installer_on_a_small_disk_says_how_much_is_needed(bare_clone):
+    df = bare_clone.path / "df"
+    df.unlink()
+    df.write_text("#!/bin/sh\necho Filesystem 1024-blocks Used Available\necho disk 9000000 8000000 1000000\n")
+    df.chmod(0o755)
+    assert "1 GB are free" in last_sentence(bare_clone())
+    assert "8 GB are needed" in last_sentence(bare_clone())
+
+
+def test_installer_without_network_says_so(bare_clone):
+    """No uv on the path either, so it is uv that cannot be fetched."""
+    result = bare_clone(
+        K2D_PYTHON=sys.executable,
+        PIP_INDEX_URL="http://127.0.0.1:9/simple",
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_RETRIES="0",
+    )
+    assert "no network: the package index cannot be reached" in last_sentence(result)
+
+
+def test_installer_does_nothing_when_up_to_date(bare_clone):
+    python = bare_clone.clone / "tools/venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    inputs = [bare_clone.clone / name for name in ("tools/constraints.txt", "setup.py", "tools/install.sh")]
+    hashed = hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()
+    (bare_clone.clone / "tools/.stamp").write_text(f"{hashed}\n")
+    result = bare_clone()
+    assert (result.returncode, "up to date" in result.stdout) == (0, True)
+    (bare_clone.clone / "setup.py").write_text("# changed\n")
+    assert "no Python" in last_sentence(bare_clone())
+
+
+def test_installer_names_an_unknown_argument(bare_clone):
+    assert "unknown argument '--chek'" in last_sentence(bare_clone("--chek"))
+    assert "run tools/install.sh first" in last_sentence(bare_clone("--check"))

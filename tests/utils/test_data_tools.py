@@ -1,0 +1,134 @@
+"""utils/*_data.py: small commands over k2d.datadir, with messages that say what to do."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from k2d.datadir import DataDir, invert, read_table, write_numbers, write_table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tool(name, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, ROOT / "utils" / f"{name}_data.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three recordings of 1, 2 and 3 s with audio, and one that is missing."""
+    path = tmp_path / "data"
+    rng = np.random.default_rng(0)
+    for name, seconds in (("a", 1), ("b", 2), ("c", 3)):
+        soundfile.write(tmp_path / f"{name}.wav", rng.uniform(-0.1, 0.1, seconds * 16000), 16000)
+    write_table(path / "wav.scp", {name: str(tmp_path / f"{name}.wav") for name in "abcd"})
+    write_table(path / "text", {name: f"text {name}" for name in "abcd"})
+    write_table(path / "utt2spk", {name: name for name in "abcd"})
+    write_table(path / "spk2utt", {name: name for name in "abcd"})
+    return path
+
+
+def test_split_prints_the_number_of_parts_and_balances_by_headers(data):
+    result = tool("split", "--nj", 2, data)
+    assert (result.returncode, result.stdout) == (0, "2\n"), result.stderr
+    assert [sorted(DataDir(data / f"split2/{n}").wav) for n in (1, 2)] == [["c", "d"], ["a", "b"]]
+    assert tool("split", "--nj", 99, data).stdout == "4\n"
+    assert "no wav.scp" in tool("split", "--nj", 2, data.parent).stderr
+
+
+def test_subset_by_list_number_and_hours(data, tmp_path):
+    (tmp_path / "list").write_text("c anything\na\n")
+    assert tool("subset", "--ids", tmp_path / "list", data, tmp_path / "x").returncode == 0
+    assert list(DataDir(tmp_path / "x").segments) == ["a", "c"]
+    assert tool("subset", "--recordings", tmp_path / "list", data, tmp_path / "y").returncode == 0
+    assert list(DataDir(tmp_path / "y").segments) == ["a", "c"]
+    for seed in (1, 1, 2):
+        result = tool("subset", "--number", 2, "--seed", seed, data, tmp_path / f"n{seed}")
+        assert "2 of 4 utterances" in result.stdout
+    assert "fewer than 9" in tool("subset", "--number", 9, data, tmp_path / "z").stderr
+    write_numbers(data / "utt2dur", {"a": 1.0, "b": 2.0, "c": 3.0, "d": 9.0})
+    tool("subset", "--hours", 6 / 3600, data, tmp_path / "h")
+    assert 0 < sum(DataDir(tmp_path / "h").utt2dur.values()) <= 6
+
+
+def test_combine_of_data_directories(data, tmp_path):
+    tool("split", "--nj", 2, data)
+    result = tool("combine", tmp_path / "again", *(data / "split2").iterdir())
+    assert "4 utterances of 2 parts" in result.stdout, result.stderr
+    for name in ("wav.scp", "text", "utt2spk", "spk2utt"):
+        assert (tmp_path / "again" / name).read_bytes() == (data / name).read_bytes()
+
+
+def decoder_output(path, ids, seconds, models=None):
+    write_table(path / "text", {i: f"<|0.00|> {i}<|1.00|>" for i in ids})
+    write_numbers(path / "utt2avg_logprob", dict.fromkeys(ids, -0.5))
+    speed = {"audio_seconds": 10.0, "seconds": seconds, "tokens": 7, "engine": "x"}
+    speed["real_time_factor"] = seconds / 10
+    (path / "speed.json").write_text(json.dumps(speed))
+    (path / "skipped.txt").write_text(f"bad-{path.name} missing\n")
+    (path / "conf.yaml").write_text(yaml.safe_dump({"models": models or {"m": "1"}, "revision": "r"}))
+
+
+def test_combine_of_decoder_outputs_sums_the_speed(tmp_path):
+    decoder_output(tmp_path / "1", ["a", "c"], 2.0)
+    decoder_output(tmp_path / "2", ["b"], 3.0)
+    result = tool("combine", tmp_path / "all", tmp_path / "2", tmp_path / "1")
+    assert "3 utterances of 2 parts" in result.stdout and "2 skipped" in result.stdout, result.stderr
+    assert list(read_table(tmp_path / "all/text")) == ["a", "b", "c"]
+    assert (tmp_path / "all/skipped.txt").read_text() == "bad-1 missing\nbad-2 missing\n"
+    assert json.loads((tmp_path / "all/speed.json").read_text()) == {
+        "audio_seconds": 20.0, "seconds": 5.0, "tokens": 14, "real_time_factor": 0.25, "engine": "x",
+    }  # fmt: skip
+    assert yaml.safe_load((tmp_path / "all/conf.yaml").read_text())["models"] == {"m": "1"}
+
+
+def test_parts_made_by_different_models_do_not_combine(tmp_path):
+    decoder_output(tmp_path / "1", ["a"], 2.0)
+    decoder_output(tmp_path / "2", ["b"], 3.0, {"m": "2"})
+    result = tool("combine", tmp_path / "all", tmp_path / "1", tmp_path / "2")
+    assert result.returncode == 1
+    assert "other models" in result.stderr
+    assert not (tmp_path / "all/text").exists()
+
+
+def test_validate_counts_and_complains(data):
+    result = tool("validate", data)
+    assert "4 recordings, 4 utterances" in result.stdout
+    result = tool("validate", "--audio", data)
+    assert result.returncode == 1
+    assert "d: " in result.stderr and "missing" in result.stderr
+    (data / "text").unlink()
+    assert "needs references" in tool("validate", "--text", data).stderr
+
+
+def test_fix_repairs_what_can_be_repaired(data):
+    (data / "text").write_bytes(b"\xef\xbb\xbfb two\r\na one\r\n\r\nb two\nzz nowhere\nc  three\n")
+    (data / "spk2utt").write_text("nonsense x\n")
+    assert tool("validate", data).returncode == 1
+    result = tool("fix", data)
+    assert result.returncode == 0, result.stderr
+    assert "3 of 4 utterances" in result.stdout and "2 lines dropped" in result.stdout
+    assert DataDir(data).validate() == []
+    assert read_table(data / "text") == {"a": "one", "b": "two", "c": "three"}
+    assert read_table(data / "spk2utt") == invert(read_table(data / "utt2spk"))
+    assert (data / ".backup/text").read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def test_fix_leaves_contradictions_to_the_user(data):
+    (data / "text").write_text("a one\na two\n")
+    result = tool("fix", data)
+    assert result.returncode == 1
+    assert "text:2: 'a' is also on line 1" in result.stderr
