@@ -151,7 +151,7 @@ def test_installer_takes_no_python_that_is_too_old_or_does_not_run(bare_clone):
 def test_installer_on_a_small_disk_says_how_much_is_needed(bare_clone):
     df = bare_clone.path / "df"
     df.unlink()
-    df.write_text("#!/bin/sh\necho Filesystem 1024-blocks Used Available\necho disk 9000000 8000000 1000000\n")
+    df.write_text("#!/bin/sh\necho Filesystem Blocks Used Available\necho disk 9000000 8000000 1000000\n")
     df.chmod(0o755)
     assert "1 GB are free" in last_sentence(bare_clone())
     assert "8 GB are needed" in last_sentence(bare_clone())

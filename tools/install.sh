@@ -64,7 +64,7 @@ with_reasons() {
         die "the disk is full: free $needed_gb GB under $tools (or set UV_CACHE_DIR to a larger disk)" \
             "and run again."
     fi
-    if grep -qiE 'dns|connect|network|timed? ?out|resolve host|proxy|failed to (fetch|download)|sending request' \
+    if grep -qiE 'dns|connect|network|timed? ?out|resolve host|proxy|from versions: none|failed to (fetch|download)|sending request' \
         "$output"; then
         die "no network: the package index cannot be reached; connect, or name a mirror in UV_DEFAULT_INDEX" \
             "and a proxy in HTTPS_PROXY, and run again."
