@@ -1,0 +1,351 @@
+#!/usr/bin/env bash
+# The road from unlabelled recordings to a published student, in eight stages.
+#
+#   1 data preparation    local/data.sh           the corpus        -> data/<set>
+#   2 teacher decoding    long-form, timestamps   data/<train_set>  -> data/<train_set>_<teacher>
+#   3 auxiliary scoring   validator, distances    the chunks        -> exp/<…>/aux_<validator>
+#   4 selection           keep where both agree   the scores        -> data/<…>_<selection>
+#   5 student             build, train, average   the selection     -> exp/student_<tag>
+#   6 decoding            every model             the test sets     -> exp/<model>/decode_<set>
+#   7 scoring             error rates, tables     the hypotheses    -> RESULTS.md, exp/report
+#   8 publishing          exports, parity, card   the student       -> exp/student_<tag>/publish
+#
+# A second run skips what is done with the same options, and makes anew what other options made. A stage that
+# was killed goes on where it stopped. Options that only change speed (nj, ngpu, batch_size, …) redo nothing.
+set -euo pipefail
+start_time=${SECONDS}
+
+# What to run
+stage=1
+stop_stage=8
+
+# Data
+train_set=                # unlabelled recordings: data/<train_set>
+dev_set=dev               # labelled, for choosing the student's epoch
+test_sets=                # labelled; a name that ends in _long is decoded long-form, one text a recording
+local_data_opts=          # passed on to local/data.sh
+allow_pipes=false         # run commands that stand in wav.scp
+
+# Models: a folder, a file, or a published name (large-v2, base, …)
+teacher=
+validator=
+
+# Labels
+max_chunk=30              # seconds
+selection="full comp"     # full ngram mer per comp: each becomes its own student
+alpha=0.4                 # keep where the distance is at most this
+label_opts=
+distance_opts=
+select_opts=
+max_skipped=              # bad recordings a stage may leave out before it fails; empty: any number
+
+# Student
+student_tag=              # exp/student_<selection>, or exp/student_<student_tag>_<selection>
+decoder_layers=first,last
+train_config=conf/train_student.yaml
+train_opts=
+nbest=3                   # epochs to average
+
+# Decoding
+language=zh
+beam_size=1
+decode_opts=
+publish_opts=
+paper=                    # SET:COLUMN of the paper's table to show beside ours
+
+# How it runs
+nj=1                      # jobs of stages 2, 3 and 6: recordings are split by duration
+ngpu=0
+batch_size=8
+engine=auto               # auto, torch, ctranslate2
+dtype=
+seed=0
+cmd_backend=local
+python=python
+
+# shellcheck source=egs/TEMPLATE/k2d1/path.sh
+source ./path.sh
+# shellcheck source=utils/parse_options.sh
+source "${K2D_ROOT}/utils/parse_options.sh"
+# shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
+source ./cmd.sh
+
+log() { printf '%s k2d.sh: %s\n' "$(date '+%Y-%m-%d %H:%M:%S')" "$*"; }
+die() {
+    log "$*" >&2
+    exit 1
+}
+
+[ $# -eq 0 ] || die "unexpected argument '$1': every option has a name; --help lists them"
+for option in train_set test_sets teacher validator selection; do
+    [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
+done
+
+# tag_of MODEL: the name of a model in directory names: large-v2, or the last part of a path.
+tag_of() { basename "$1" .pt; }
+
+labelled="${train_set}_$(tag_of "${teacher}")"
+chunks="data/${labelled}"
+aux="exp/${labelled}/aux_$(tag_of "${validator}")"
+student_prefix="exp/student_${student_tag:+${student_tag}_}"
+
+# ------------------------------------------------------------------------------------ what is done, and how
+
+# A directory that a stage makes holds .stage_options while it is made and .stage_done afterwards: the hash
+# of all that decides its content, its options and the same hashes of what it was made from.
+
+# facts PATH…: what changes when a file, a folder of a model or a stage's directory does.
+facts() {
+    local path
+    for path in "$@"; do
+        if [ -f "${path}/.stage_done" ]; then
+            cat "${path}/.stage_done"
+        elif [ -e "${path}" ]; then
+            find -L "${path}" -maxdepth 1 -type f -printf '%f %s %T@\n' | sort
+        else
+            echo "${path}" # a published name
+        fi
+    done
+}
+
+# needs DIR WORD…: true if DIR is not yet made with these options; what other options left there is removed.
+needs() {
+    local dir=$1 hash
+    shift
+    hash=$(printf '%s\n' "$@" | sha256sum | cut -d ' ' -f 1)
+    if [ "$(cat "${dir}/.stage_done" 2>/dev/null)" = "${hash}" ]; then
+        log "${dir} is done, skipped"
+        return 1
+    fi
+    if [ -e "${dir}/.stage_done" ] || { [ -e "${dir}/.stage_options" ] &&
+        [ "$(cat "${dir}/.stage_options")" != "${hash}" ]; }; then
+        log "${dir} was made with other options: made anew"
+        rm -rf "${dir}"
+    fi
+    mkdir -p "${dir}"
+    echo "${hash}" >"${dir}/.stage_options"
+}
+
+finished() { mv "$1/.stage_options" "$1/.stage_done"; }
+
+in_stages() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
+
+# ------------------------------------------------------------------------------------------ decoding in jobs
+
+if [ "${ngpu}" -gt 0 ]; then
+    device=cuda
+    job_needs=(--gpu 1)
+else
+    device=cpu
+    # The cores are shared out: more threads than cores make every job slower.
+    job_needs=(--num_threads "$((OMP_NUM_THREADS / nj > 0 ? OMP_NUM_THREADS / nj : 1))")
+fi
+
+# What decides a transcript, and what only decides how fast it comes.
+transcript_opts=(--engine "${engine}" --beam_size "${beam_size}" --language "${language}" --seed "${seed}")
+if [ -n "${dtype}" ]; then
+    transcript_opts+=(--dtype "${dtype}")
+fi
+speed_opts=(--device "${device}" --batch_size "${batch_size}")
+if [ -n "${max_skipped}" ]; then
+    speed_opts+=(--max_skipped "${max_skipped}")
+fi
+pipes=()
+if "${allow_pipes}"; then
+    pipes=(--allow_pipes)
+fi
+
+# in_jobs COMMAND DATA OUT OPTION…: k2d.bin.COMMAND on DATA, split into nj parts and joined in OUT.
+# Each part is a directory of its own and keeps its finished recordings, so a killed job loses one recording.
+in_jobs() {
+    local command=$1 data=$2 out=$3 jobs
+    shift 3
+    jobs=$(split_data.py --nj "${nj}" "${pipes[@]}" "${data}" "${out}/split${nj}")
+    "${decode_cmd[@]}" JOB="1:${jobs}" "${job_needs[@]}" "${out}/log/${command}.JOB.log" \
+        "${python}" -m "k2d.bin.${command}" --data "${out}/split${nj}/JOB" \
+        --output_dir "${out}/parts${nj}/JOB" "${transcript_opts[@]}" "${speed_opts[@]}" "${pipes[@]}" "$@"
+    # shellcheck disable=SC2046 # one word a part
+    combine_data.py "${out}" $(seq -f "${out}/parts${nj}/%g" 1 "${jobs}")
+}
+
+# ------------------------------------------------------------------------------------------------- the stages
+
+if in_stages 1; then
+    log "Stage 1: data preparation: the corpus -> data/{${train_set},${dev_set},${test_sets// /,}}"
+    # Every set is checked here, because a broken table found in stage 5 has cost stages 2 to 4.
+    if [ -x local/data.sh ]; then
+        if needs data/.prepared "${local_data_opts}" "${seed}" "$(facts local)"; then
+            # shellcheck disable=SC2086 # options, separated by blanks
+            local/data.sh --seed "${seed}" --nj "$(nproc)" ${local_data_opts}
+            finished data/.prepared
+        fi
+    else
+        log "no local/data.sh: data/ is taken as it is"
+    fi
+    validate_data.py "data/${train_set}"
+    for set in ${dev_set} ${test_sets}; do
+        validate_data.py --text "data/${set}"
+    done
+fi
+
+if in_stages 2; then
+    log "Stage 2: teacher decoding: data/${train_set} -> ${chunks}"
+    # Recordings are decoded whole, with timestamps and the text so far, since that is how the teacher is best;
+    # the student learns from chunks of at most ${max_chunk} s, packed from the teacher's segments.
+    if needs "${chunks}" "$(facts "${teacher}" "data/${train_set}")" "${transcript_opts[@]}" "${max_chunk}" \
+        "${label_opts}"; then
+        # shellcheck disable=SC2086
+        in_jobs label "data/${train_set}" "${chunks}" --model "${teacher}" --max_chunk "${max_chunk}" \
+            ${label_opts}
+        validate_data.py "${chunks}"
+        finished "${chunks}"
+    fi
+fi
+
+if in_stages 3; then
+    log "Stage 3: auxiliary scoring: ${chunks} -> ${aux}"
+    # A small model that hears the same chunk errs in other places than the teacher: where the two differ much,
+    # the label is doubtful. No reference is read.
+    if needs "${aux}" "$(facts "${chunks}" "${validator}")" "${transcript_opts[@]}" "${distance_opts}"; then
+        # shellcheck disable=SC2086
+        in_jobs decode "${chunks}" "${aux}" --model "${validator}" --timestamps true ${decode_opts}
+        # shellcheck disable=SC2086
+        "${cpu_cmd[@]}" "${aux}/log/distance.log" "${python}" -m k2d.bin.distance --teacher "${chunks}/text" \
+            --validator "${aux}/text" --data "${chunks}" --output_dir "${aux}" --nj "$(nproc)" \
+            "${pipes[@]}" ${distance_opts}
+        finished "${aux}"
+    fi
+fi
+
+if in_stages 4; then
+    for name in ${selection}; do
+        kept="${chunks}_${name}"
+        log "Stage 4: selection ${name}, alpha ${alpha}: ${aux} -> ${kept}"
+        if needs "${kept}" "$(facts "${aux}")" "${name}" "${alpha}" "${select_opts}"; then
+            # shellcheck disable=SC2086
+            "${cpu_cmd[@]}" "${kept}/log/select.log" "${python}" -m k2d.bin.select --data "${chunks}" \
+                --scores "${aux}" --output_dir "${kept}" --preset "${name}" --alpha "${alpha}" ${select_opts}
+            validate_data.py "${kept}"
+            finished "${kept}"
+        fi
+    done
+fi
+
+if in_stages 5; then
+    for name in ${selection}; do
+        kept="${chunks}_${name}"
+        student="${student_prefix}${name}"
+        log "Stage 5: student: ${kept} -> ${student}"
+        # The encoder is the teacher's and stays as it is; what it makes of every chunk is therefore computed
+        # once, for all students and epochs.
+        if needs "${student}" "$(facts "${kept}" "${teacher}" "data/${dev_set}" "${train_config}")" "${seed}" \
+            "${decoder_layers}" "${nbest}" "${train_opts}"; then
+            "${cpu_cmd[@]}" "${student}/log/init.log" "${python}" -m k2d.bin.init_student \
+                --teacher "${teacher}" --output_dir "${student}/init" --decoder_layers "${decoder_layers}"
+            for set in "${labelled}" "${dev_set}"; do
+                "${cpu_cmd[@]}" "exp/encoder_out/${set}/log/encode.log" "${python}" -m k2d.bin.encode \
+                    --model "${teacher}" --data "data/${set}" --output_dir "exp/encoder_out/${set}" \
+                    --device "${device}"
+                # ESPnet forms batches by length: "<id> <frames>,<width>".
+                awk '{ print $1, $4 "," $5 }' "exp/encoder_out/${set}/encoder_out.scp" \
+                    >"exp/encoder_out/${set}/frames_shape"
+            done
+            awk 'NR == FNR { kept[$1]; next } $1 in kept' "${kept}/text" \
+                "exp/encoder_out/${labelled}/frames_shape" >"${student}/frames_shape"
+            # shellcheck disable=SC2086
+            "${train_cmd[@]}" --gpu "${ngpu}" "${student}/log/train.log" "${python}" -m k2d.bin.train \
+                --config "${train_config}" --student "${student}/init" --teacher "${teacher}" \
+                --train_data_path_and_name_and_type \
+                "exp/encoder_out/${labelled}/encoder_out.scp,encoder_out,encoder_out" \
+                --train_data_path_and_name_and_type "${kept}/text,text,text" \
+                --train_shape_file "${student}/frames_shape" \
+                --valid_data_path_and_name_and_type \
+                "exp/encoder_out/${dev_set}/encoder_out.scp,encoder_out,encoder_out" \
+                --valid_data_path_and_name_and_type "data/${dev_set}/text,text,text" \
+                --valid_shape_file "exp/encoder_out/${dev_set}/frames_shape" \
+                --output_dir "${student}/train" --resume true --ngpu "${ngpu}" --seed "${seed}" ${train_opts}
+            "${cpu_cmd[@]}" "${student}/log/average.log" "${python}" -m k2d.bin.average \
+                --exp "${student}/train" --init "${student}/init" --nbest "${nbest}" --output_dir "${student}/average"
+            finished "${student}"
+        fi
+    done
+fi
+
+# Rows of the tables: name, and checkpoint.
+models=("teacher:${teacher}" "validator:${validator}")
+for name in ${selection}; do
+    models+=("$(basename "${student_prefix}${name}"):${student_prefix}${name}/average")
+done
+
+if in_stages 6; then
+    for row in "${models[@]}"; do
+        for set in ${test_sets}; do
+            out="exp/${row%%:*}/decode_${set}"
+            log "Stage 6: decoding: ${row%%:*} on data/${set} -> ${out}"
+            # Short-form is how a test set is cut; long-form, with no cuts given, is how a model is used.
+            form=()
+            if [[ ${set} == *_long ]]; then
+                form=(--long_form)
+            fi
+            if needs "${out}" "$(facts "${row#*:}" "data/${set}")" "${transcript_opts[@]}" "${form[*]}" \
+                "${decode_opts}"; then
+                # shellcheck disable=SC2086
+                in_jobs decode "data/${set}" "${out}" --model "${row#*:}" "${form[@]}" ${decode_opts}
+                finished "${out}"
+            fi
+        done
+    done
+fi
+
+if in_stages 7; then
+    log "Stage 7: scoring: exp/*/decode_* -> RESULTS.md, exp/report"
+    # The only stage that reads references, among them, for the analysis of labels, those of the training set.
+    made_from=("${aux}")
+    for row in "${models[@]}"; do
+        for set in ${test_sets}; do
+            made_from+=("exp/${row%%:*}/decode_${set}" "data/${set}")
+        done
+    done
+    [ -f RESULTS.md ] || rm -rf exp/report
+    if needs exp/report "$(facts "${made_from[@]}")" "${models[*]}" "${paper}"; then
+        for row in "${models[@]}"; do
+            for set in ${test_sets}; do
+                out="exp/${row%%:*}/decode_${set}"
+                "${python}" -m k2d.bin.score --ref "data/${set}/text" --hyp "${out}/text" \
+                    --output_dir "${out}"
+            done
+        done
+        analysis=()
+        if [ -d "data/${train_set}/reference" ]; then
+            analysis=(--reference "data/${train_set}/reference" --scores "validator:${aux}")
+        fi
+        selections=
+        for name in ${selection}; do
+            selections+="${name}:${chunks}_${name} "
+        done
+        "${python}" -m k2d.bin.report --exp exp --output RESULTS.md --models "${models[*]}" \
+            --test_sets "${test_sets}" --train_data "${chunks}" --selections "${selections}" "${analysis[@]}" \
+            --paper "${paper}"
+        finished exp/report
+    fi
+fi
+
+if in_stages 8; then
+    for name in ${selection}; do
+        student="${student_prefix}${name}"
+        log "Stage 8: publishing: ${student} -> ${student}/publish"
+        # An export that does not give the student's own transcripts fails here, not at its users.
+        set=${test_sets%% *}
+        if needs "${student}/publish" "$(facts "${student}" "${teacher}" "data/${set}")" "${publish_opts}"; then
+            # shellcheck disable=SC2086
+            "${cpu_cmd[@]}" "${student}/log/publish.log" "${python}" -m k2d.bin.publish \
+                --model "${student}/average" --teacher "${teacher}" --data "data/${set}" \
+                --output_dir "${student}/publish" --language "${language}" --train_data "${chunks}_${name}" \
+                --selection "${name}" --labels "${chunks}_${name}/text" --results "${student}" \
+                --teacher_results exp/teacher ${publish_opts}
+            finished "${student}/publish"
+        fi
+    done
+fi
+
+log "stages ${stage} to ${stop_stage} took $((SECONDS - start_time)) s"

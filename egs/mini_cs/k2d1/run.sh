@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# mini_cs: the whole road on a laptop's CPU, in a small synthetic code-switched world.
+# Nothing is downloaded by hand: speech comes from espeak-ng, models from egs/mini_cs/pretrain1.
+# ./run.sh --help lists every option; all of k2d.sh's work here, such as
+#   ./run.sh --stage 4 --selection "full mer per comp" --alpha 0.3
+set -euo pipefail
+cd "$(dirname "$0")"
+
+# The recipe's own option: hours of unlabelled lectures to make (the student wants many, decoding takes time).
+lecture_hours=1.5
+options=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --lecture_hours=*) lecture_hours=${1#*=} && shift ;;
+        --lecture_hours) lecture_hours=${2:?--lecture_hours needs a number} && shift 2 ;;
+        *) options+=("$1") && shift ;;
+    esac
+done
+
+./k2d.sh \
+    --train_set lectures \
+    --dev_set dev \
+    --test_sets "test_in test_in_long test_out" \
+    --local_data_opts "--lecture_hours ${lecture_hours}" \
+    --teacher ../pretrain1/models/teacher \
+    --validator ../pretrain1/models/validator \
+    --selection "full comp" \
+    --alpha 0.4 \
+    "${options[@]}"
