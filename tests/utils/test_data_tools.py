@@ -1,6 +1,5 @@
 """utils/*_data.py: small commands over k2d.datadir, with messages that say what to do."""
 
-import json
 import os
 import subprocess
 import sys
@@ -72,36 +71,19 @@ def test_combine_of_data_directories(data, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (data / name).read_bytes()
 
 
-def decoder_output(path, ids, seconds, models=None):
-    write_table(path / "text", {i: f"<|0.00|> {i}<|1.00|>" for i in ids})
-    write_numbers(path / "utt2avg_logprob", dict.fromkeys(ids, -0.5))
-    speed = {"audio_seconds": 10.0, "seconds": seconds, "tokens": 7, "engine": "x"}
-    speed["real_time_factor"] = seconds / 10
-    (path / "speed.json").write_text(json.dumps(speed))
-    (path / "skipped.txt").write_text(f"bad-{path.name} missing\n")
-    (path / "conf.yaml").write_text(yaml.safe_dump({"models": models or {"m": "1"}, "revision": "r"}))
-
-
-def test_combine_of_decoder_outputs_sums_the_speed(tmp_path):
-    decoder_output(tmp_path / "1", ["a", "c"], 2.0)
-    decoder_output(tmp_path / "2", ["b"], 3.0)
-    result = tool("combine", tmp_path / "all", tmp_path / "2", tmp_path / "1")
-    assert "3 utterances of 2 parts" in result.stdout and "2 skipped" in result.stdout, result.stderr
-    assert list(read_table(tmp_path / "all/text")) == ["a", "b", "c"]
-    assert (tmp_path / "all/skipped.txt").read_text() == "bad-1 missing\nbad-2 missing\n"
-    assert json.loads((tmp_path / "all/speed.json").read_text()) == {
-        "audio_seconds": 20.0, "seconds": 5.0, "tokens": 14, "real_time_factor": 0.25, "engine": "x",
-    }  # fmt: skip
-    assert yaml.safe_load((tmp_path / "all/conf.yaml").read_text())["models"] == {"m": "1"}
-
-
-def test_parts_made_by_different_models_do_not_combine(tmp_path):
-    decoder_output(tmp_path / "1", ["a"], 2.0)
-    decoder_output(tmp_path / "2", ["b"], 3.0, {"m": "2"})
-    result = tool("combine", tmp_path / "all", tmp_path / "1", tmp_path / "2")
+def test_combine_keeps_the_provenance_of_equal_models_and_refuses_others(data, tmp_path):
+    tool("split", "--nj", 2, data)
+    one, two = data / "split2/1", data / "split2/2"
+    for path, model in ((one, "x"), (two, "x")):
+        (path / "conf.yaml").write_text(yaml.safe_dump({"models": {"m": model}, "revision": "r"}))
+    assert tool("combine", tmp_path / "same", one, two).returncode == 0
+    record = yaml.safe_load((tmp_path / "same/conf.yaml").read_text())
+    assert record == {"models": {"m": "x"}, "revision": "r", "parts": [str(one), str(two)]}
+    (two / "conf.yaml").write_text(yaml.safe_dump({"models": {"m": "y"}, "revision": "r"}))
+    result = tool("combine", tmp_path / "other", one, two)
     assert result.returncode == 1
     assert "other models" in result.stderr
-    assert not (tmp_path / "all/text").exists()
+    assert not (tmp_path / "other/wav.scp").exists()
 
 
 def test_validate_counts_and_complains(data):

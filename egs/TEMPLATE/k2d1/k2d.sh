@@ -155,17 +155,21 @@ if "${allow_pipes}"; then
     pipes=(--allow_pipes)
 fi
 
-# in_jobs COMMAND DATA OUT OPTION…: k2d.bin.COMMAND on DATA, split into nj parts and joined in OUT.
-# Each part is a directory of its own and keeps its finished recordings, so a killed job loses one recording.
+# in_jobs COMMAND DATA OUT OPTION…: k2d.bin.COMMAND on DATA in nj jobs of equal duration, joined in OUT.
+# Every job keeps what it has finished, so a killed one goes on from there.
 in_jobs() {
-    local command=$1 data=$2 out=$3 jobs
+    local name=$1 data=$2 out=$3
+    local -a command
     shift 3
-    jobs=$(split_data.py --nj "${nj}" "${pipes[@]}" "${data}" "${out}/split${nj}")
-    "${decode_cmd[@]}" JOB="1:${jobs}" "${job_needs[@]}" "${out}/log/${command}.JOB.log" \
-        "${python}" -m "k2d.bin.${command}" --data "${out}/split${nj}/JOB" \
-        --output_dir "${out}/parts${nj}/JOB" "${transcript_opts[@]}" "${speed_opts[@]}" "${pipes[@]}" "$@"
-    # shellcheck disable=SC2046 # one word a part
-    combine_data.py "${out}" $(seq -f "${out}/parts${nj}/%g" 1 "${jobs}")
+    command=("${python}" -m "k2d.bin.${name}" --data "${data}" --output_dir "${out}"
+        "${transcript_opts[@]}" "${speed_opts[@]}" "${pipes[@]}" "$@")
+    if [ "${nj}" -gt 1 ]; then
+        "${decode_cmd[@]}" JOB="1:${nj}" "${job_needs[@]}" "${out}/log/${name}.JOB.log" \
+            "${command[@]}" --num_jobs "${nj}" --job JOB
+        "${cpu_cmd[@]}" "${out}/log/${name}.log" "${command[@]}" --num_jobs "${nj}"
+    else
+        "${decode_cmd[@]}" "${job_needs[@]}" "${out}/log/${name}.log" "${command[@]}"
+    fi
 }
 
 # ------------------------------------------------------------------------------------------------- the stages
