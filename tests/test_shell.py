@@ -105,7 +105,7 @@ def test_path_sh_exports_the_environment_of_a_recipe():
 
 # --------------------------------------------------------------------------------------------- installer
 
-BARE = "bash cat sha256sum cut df awk date dirname rm tee grep env du uname sed".split()  # noqa: SIM905
+BARE = "bash cat sha256sum cut df awk date dirname rm tee grep env du uname sed".split()
 
 
 @pytest.fixture
