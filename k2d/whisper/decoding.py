@@ -1,0 +1,184 @@
+"""What a decoding is asked for and what it gives back; the vocabulary every engine shares.
+
+In: `DecodingOptions` (Whisper's options, one dataclass). Out: a `Hypothesis` for each 30 s window or utterance.
+An engine is anything with the three methods of `Engine`; `engine_torch` and `engine_ctranslate2` are the two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from k2d.text.tokenizer import Tokenizer
+
+# Whisper retries a failed window at these temperatures, in this order.
+FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """How to decode; every field changes results, so every field belongs to the key of stored work.
+
+    The defaults are Whisper's. Thresholds set to None switch their test off.
+    """
+
+    language: str | None = "zh"  # None: detected from the first window
+    task: str = "transcribe"
+    timestamps: bool = True
+    beam_size: int = 1  # 1 is greedy
+    patience: float = 1.0
+    best_of: int = 1  # samples drawn when the temperature is above zero
+    length_penalty: float | None = None  # None: divide by length; else Google's alpha
+    temperatures: tuple[float, ...] = FALLBACK_TEMPERATURES
+    compression_ratio_threshold: float | None = 2.4
+    logprob_threshold: float | None = -1.0
+    no_speech_threshold: float | None = 0.6
+    condition_on_previous: bool = True
+    initial_prompt: str = ""
+    suppress_non_speech: bool = True
+    suppress_blank: bool = True
+    max_initial_timestamp: float | None = 1.0  # seconds
+    max_new_tokens: int | None = None  # None: half the text context, 224
+    mix_languages: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.beam_size < 1 or self.best_of < 1:
+            raise ValueError(f"beam_size {self.beam_size} and best_of {self.best_of} must be at least 1")
+        if not self.temperatures:
+            raise ValueError("temperatures is empty; give at least one, 0 for greedy or beam search")
+        if self.length_penalty is not None and not 0 <= self.length_penalty <= 1:
+            raise ValueError(f"length_penalty {self.length_penalty} is not between 0 and 1")
+        if self.patience <= 0:
+            raise ValueError(f"patience {self.patience} is not positive")
+
+
+@dataclass
+class Hypothesis:
+    """The text of one window or utterance.
+
+    tokens: sampled ids without prompt and end of text. token_logprobs: natural log, one a token (empty where
+    the engine does not tell). avg_logprob: mean over the tokens and the end of text, as Whisper counts.
+    """
+
+    tokens: list[int]
+    avg_logprob: float
+    no_speech_prob: float
+    temperature: float = 0.0
+    compression_ratio: float = 0.0
+    token_logprobs: list[float] = field(default_factory=list)
+    language: str | None = None
+
+
+class Engine(Protocol):
+    """Runs one model. `tokenizer`, `dims` and `trim_padding` describe it; `stopwatch` counts its work."""
+
+    tokenizer: Tokenizer
+    trim_padding: bool
+
+    def encode(self, mels: Sequence[Tensor]) -> list[Tensor]:
+        """Log-mels (n_mels, frames_i) to encoder outputs (frames_i / 2, n_state)."""
+
+    def generate(
+        self,
+        features: Sequence[Tensor],
+        prompts: Sequence[Sequence[int]],
+        options: DecodingOptions,
+        temperature: float,
+        seeds: Sequence[int],
+    ) -> list[Hypothesis]:
+        """One hypothesis for each encoder output; prompts are complete, up to the last token before the text."""
+
+    def detect_language(self, features: Sequence[Tensor]) -> list[dict[str, float]]:
+        """Language code to probability, for each encoder output."""
+
+
+def initial_tokens(
+    tokenizer: Tokenizer,
+    n_text_ctx: int,
+    previous: Sequence[int],
+    options: DecodingOptions,
+    language: str | None,
+) -> list[int]:
+    """`<|startofprev|> previous … <|startoftranscript|> <|language|> <|task|>`; at most half the context is prompt."""
+    sot = tokenizer.sot_sequence(language or options.language or "en", options.task, options.timestamps)
+    if not previous:
+        return sot
+    return [tokenizer.sot_prev, *previous[-(n_text_ctx // 2 - 1) :], *sot]
+
+
+def compression_ratio(text: str) -> float:
+    """Bytes of the text over bytes of its zlib compression: high where it repeats itself (Whisper's measure)."""
+    raw = text.encode("utf-8")
+    return len(raw) / len(zlib.compress(raw))
+
+
+def needs_fallback(hypothesis: Hypothesis, options: DecodingOptions) -> bool:
+    """Whether Whisper would try the next temperature: too repetitive or too improbable, and not silence."""
+    if is_silence(hypothesis, options):
+        return False
+    ratio, logprob = options.compression_ratio_threshold, options.logprob_threshold
+    return (ratio is not None and hypothesis.compression_ratio > ratio) or (
+        logprob is not None and hypothesis.avg_logprob < logprob
+    )
+
+
+def is_silence(hypothesis: Hypothesis, options: DecodingOptions) -> bool:
+    """No speech is probable and the text is improbable: a higher temperature would only invent text."""
+    return (
+        options.no_speech_threshold is not None
+        and options.logprob_threshold is not None
+        and hypothesis.no_speech_prob > options.no_speech_threshold
+        and hypothesis.avg_logprob < options.logprob_threshold
+    )
+
+
+def should_skip(hypothesis: Hypothesis, options: DecodingOptions) -> bool:
+    """Whether long-form decoding drops the window as silence."""
+    if options.no_speech_threshold is None or not hypothesis.no_speech_prob > options.no_speech_threshold:
+        return False
+    return options.logprob_threshold is None or not hypothesis.avg_logprob > options.logprob_threshold
+
+
+def rank(sum_logprobs: Sequence[float], lengths: Sequence[int], length_penalty: float | None) -> int:
+    """Index of the best candidate: log-probability over length, or over ((5 + length) / 6)^alpha."""
+
+    def score(total: float, length: int) -> float:
+        penalty = max(length, 1) if length_penalty is None else ((5 + length) / 6) ** length_penalty
+        return total / penalty
+
+    scores = [score(total, length) for total, length in zip(sum_logprobs, lengths)]
+    return max(range(len(scores)), key=scores.__getitem__)
+
+
+def window_seed(seed: int, recording: str, seek: int, temperature: float) -> int:
+    """A seed that depends on what is decoded and never on the batch it is decoded in."""
+    digest = hashlib.blake2b(f"{seed} {recording} {seek} {temperature:.3f}".encode(), digest_size=7)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def options_key(options: DecodingOptions, **more) -> str:
+    """Hexadecimal digest of the options and of whatever else decides a result (model hash, engine, batch)."""
+    record = {**dataclasses.asdict(options), **more}
+    return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, which a table of one line an id cannot hold and models do write now and then."""
+    return re.sub(r"\s*[\r\n]+\s*", " ", text)
+
+
+def mean_confidence(token_logprobs: Sequence[float]) -> float | None:
+    """Geometric mean probability of the tokens, 0 … 1; None where there is none."""
+    if not token_logprobs:
+        return None
+    return math.exp(sum(token_logprobs) / len(token_logprobs))

@@ -1,0 +1,216 @@
+"""Command-line options of everything that decodes, and the engine they ask for.
+
+In: an argument parser. Out: `DecodingOptions`, a loaded engine, the key under which their work is stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, options_key
+
+ENGINES = ("auto", "torch", "ctranslate2")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
+
+
+def true_or_false(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def number_or_none(text: str) -> float | None:
+    """A threshold; "none" switches its test off."""
+    if text.lower() == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor none") from None
+
+
+def _temperatures(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(t) for t in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected numbers separated by commas, as 0,0.4,0.8"
+        ) from None
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("engine")
+    group.add_argument(
+        "--engine", choices=ENGINES, default="auto", help="auto: the faster one on this device"
+    )
+    group.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 …; auto: cuda where there is one")
+    group.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="auto",
+        help="auto: float32 (torch) or int8 decoder (ctranslate2) on a CPU, float16 on a GPU",
+    )
+    group.add_argument(
+        "--batch_size", type=int, default=8, help="windows decoded side by side (default %(default)s)"
+    )
+    group.add_argument(
+        "--num_threads", type=int, default=0, help="CPU threads; 0: OMP_NUM_THREADS or all cores"
+    )
+    group.add_argument(
+        "--cache_dir", default=None, help="converted models (default $XDG_CACHE_HOME/k2d, ~/.cache/k2d)"
+    )
+
+
+def add_decoding_arguments(
+    parser: argparse.ArgumentParser, temperatures: tuple[float, ...] | None = FALLBACK_TEMPERATURES
+) -> None:
+    """temperatures: the default; None where the command decides it by what else is asked."""
+    group = parser.add_argument_group("decoding (Whisper's defaults)")
+    group.add_argument(
+        "--language", default="zh", help="code as zh, en; auto: detected (default %(default)s)"
+    )
+    group.add_argument("--task", choices=("transcribe", "translate"), default="transcribe")
+    group.add_argument(
+        "--mix_languages",
+        default="",
+        help="as zh,en: --language's embedding becomes the mean of these languages'",
+    )
+    group.add_argument("--beam_size", type=int, default=1, help="1 is greedy (default %(default)s)")
+    group.add_argument("--patience", type=float, default=1.0)
+    group.add_argument("--length_penalty", type=number_or_none, default=None)
+    group.add_argument("--best_of", type=int, default=1, help="samples drawn at temperatures above 0")
+    group.add_argument(
+        "--temperatures",
+        type=_temperatures,
+        default=temperatures,
+        help="tried in turn while a window fails, as 0,0.4,0.8 (long form: 0,0.2,0.4,0.6,0.8,1; short form: 0)",
+    )
+    group.add_argument(
+        "--compression_ratio_threshold", type=number_or_none, default=2.4, help="above: failed"
+    )
+    group.add_argument("--logprob_threshold", type=number_or_none, default=-1.0, help="below: failed")
+    group.add_argument(
+        "--no_speech_threshold", type=number_or_none, default=0.6, help="above, and improbable: silence"
+    )
+    group.add_argument(
+        "--condition_on_previous",
+        type=true_or_false,
+        default=True,
+        metavar="true|false",
+        help="prompt a window with the text before it (default true)",
+    )
+    group.add_argument(
+        "--initial_prompt", default="", help="text before the first window, as names and terms"
+    )
+    group.add_argument(
+        "--max_new_tokens", type=int, default=None, help="of a window (default: half the context)"
+    )
+    group.add_argument("--seed", type=int, default=0, help="of sampling at temperatures above 0")
+
+
+def decoding_options(args: argparse.Namespace, **changed) -> DecodingOptions:
+    values = {
+        "language": None if args.language == "auto" else args.language,
+        "task": args.task,
+        "mix_languages": tuple(code for code in args.mix_languages.split(",") if code),
+        "beam_size": args.beam_size,
+        "patience": args.patience,
+        "length_penalty": args.length_penalty,
+        "best_of": args.best_of,
+        "temperatures": args.temperatures,
+        "compression_ratio_threshold": args.compression_ratio_threshold,
+        "logprob_threshold": args.logprob_threshold,
+        "no_speech_threshold": args.no_speech_threshold,
+        "condition_on_previous": args.condition_on_previous,
+        "initial_prompt": args.initial_prompt,
+        "max_new_tokens": args.max_new_tokens,
+        "seed": args.seed,
+    }
+    return DecodingOptions(**{**values, **changed})
+
+
+def resolve_engine(args: argparse.Namespace) -> tuple[str, str, str]:
+    """(engine, device, dtype) with every "auto" decided. ValueError for a combination that does not exist."""
+    import torch
+
+    device = args.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(
+            f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi"
+        )
+    on_cpu = device == "cpu"
+    engine, dtype = args.engine, args.dtype
+    if engine == "auto":
+        # The CTranslate2 decoder is the faster one on a CPU; torch may keep its data types.
+
+        engine = "torch"
+    if dtype == "auto":
+        dtype = {"torch": "float32", "ctranslate2": "int8"}[engine] if on_cpu else "float16"
+    if engine == "torch" and dtype == "int8":
+        raise ValueError(
+            "--dtype int8 is for --engine ctranslate2; the torch engine has float32, bfloat16, float16"
+        )
+    if engine == "ctranslate2" and on_cpu and dtype not in ("int8", "float32"):
+        raise ValueError(f"--engine ctranslate2 on a CPU computes in int8 or float32, not {dtype}")
+    return engine, device, dtype
+
+
+def work_key(args: argparse.Namespace, options: DecodingOptions, model_hash: str, form: str) -> str:
+    """Digest of everything that decides results: model, options, engine, data type and batch (which decides rounding)."""
+    engine, device, dtype = resolve_engine(args)
+    return options_key(
+        options,
+        model=model_hash,
+        engine=engine,
+        device=device.split(":")[0],
+        dtype=dtype,
+        batch_size=args.batch_size,
+        form=form,
+    )
+
+
+def load_engine(args: argparse.Namespace, options: DecodingOptions):
+    """The engine that the options ask for, with its model."""
+    import torch
+
+    from k2d.whisper import checkpoint
+
+    engine, device, dtype = resolve_engine(args)
+    threads = args.num_threads or int(os.environ.get("OMP_NUM_THREADS", 0))
+    if threads:
+        torch.set_num_threads(threads)
+    # CTranslate2 keeps its own weights; the torch model beside it encodes, in float32 where the CPU multiplies.
+    torch_dtype = (
+        torch.float32
+        if dtype == "int8" and device == "cpu"
+        else getattr(torch, dtype.replace("int8", "float16"))
+    )
+    loaded = checkpoint.load(args.model, device=device, dtype=torch_dtype)
+    if options.mix_languages:
+        mix_languages(loaded, options.mix_languages, options.language)
+    if engine == "torch":
+        from k2d.whisper.engine_torch import TorchEngine
+
+        return TorchEngine(loaded)
+    from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
+
+    return CTranslate2Engine(loaded, dtype=dtype, cache_dir=args.cache_dir, mixed=options.mix_languages)
+
+
+def mix_languages(loaded, languages: tuple[str, ...], into: str | None) -> None:
+    """Replace the embedding of the language `into` by the mean of several (as the paper's authors' code does)."""
+    import torch
+
+    if not loaded.tokenizer.multilingual:
+        raise ValueError("--mix_languages: an English-only model has no language tokens")
+    if into is None:
+        raise ValueError("--mix_languages needs a fixed --language, whose embedding it replaces")
+    embedding = loaded.model.decoder.token_embedding.weight
+    ids = [loaded.tokenizer.language_token(code) for code in languages]
+    with torch.no_grad():
+        embedding[loaded.tokenizer.language_token(into)] = (
+            embedding[ids].float().mean(dim=0).to(embedding.dtype)
+        )

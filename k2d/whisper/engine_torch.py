@@ -1,0 +1,124 @@
+"""The torch engine: any device, float32, bfloat16 or float16.
+
+In: log-mels and prompts. Out: hypotheses. On a CPU the encoder runs window by window, because a batch of
+eight falls out of the caches and is slower for each window; on a GPU it runs the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from k2d.whisper import search
+from k2d.whisper.checkpoint import Checkpoint
+from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio, rank
+from k2d.whisper.incremental import DecoderState, IncrementalDecoder
+from k2d.whisper.logit_rules import LogitRules
+from k2d.whisper.stopwatch import Stopwatch
+
+
+class TorchEngine:
+    name = "torch"
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.model = checkpoint.model.eval()
+        self.tokenizer = checkpoint.tokenizer
+        self.dims = checkpoint.model.dims
+        self.trim_padding = checkpoint.trim_padding
+        parameter = next(self.model.parameters())
+        self.device, self.dtype = parameter.device, parameter.dtype
+        self.decoder = IncrementalDecoder(self.model)
+        self.stopwatch = Stopwatch()
+        self._rules: dict[DecodingOptions, LogitRules] = {}
+
+    @torch.inference_mode()
+    def encode(self, mels: Sequence[Tensor]) -> list[Tensor]:
+        """mels: (n_mels, frames_i). Returns (frames_i / 2, n_state) each."""
+        with self.stopwatch.running("encode_seconds", self.device):
+            mels = [m.to(device=self.device, dtype=self.dtype) for m in mels]
+            if self.device.type == "cpu" or len({m.shape[-1] for m in mels}) > 1:
+                return [self.model.encoder(m[None])[0] for m in mels]
+            return list(self.model.encoder(torch.stack(mels)))
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        features: Sequence[Tensor],
+        prompts: Sequence[Sequence[int]],
+        options: DecodingOptions,
+        temperature: float = 0.0,
+        seeds: Sequence[int] = (),
+    ) -> list[Hypothesis]:
+        """One hypothesis a window. features: (frames_i, n_state); prompts: ids; seeds: one a window."""
+        with self.stopwatch.running("decode_seconds", self.device):
+            hypotheses = self._generate(features, prompts, options, temperature, seeds)
+        self.stopwatch.tokens += sum(len(h.tokens) for h in hypotheses)
+        self.stopwatch.windows += len(hypotheses)
+        return hypotheses
+
+    def _generate(self, features, prompts, options, temperature, seeds) -> list[Hypothesis]:
+        group = options.best_of if temperature > 0 else options.beam_size
+        n_ctx = self.dims.n_text_ctx
+        most = options.max_new_tokens or n_ctx // 2
+        # The context holds n_ctx inputs; the last token sampled is not fed back, hence the one.
+        limits = [max(1, min(most, n_ctx + 1 - len(p))) for p in prompts]
+        longest = max(map(len, prompts))
+        state = DecoderState(self.decoder, features, longest + max(limits), group)
+        hidden = state.prefill(prompts)
+        sot = longest - 1 - (len(prompts[0]) - 1 - _last_index(prompts[0], self.tokenizer.sot))
+        no_speech = self.decoder.logits(hidden[:, sot]).softmax(dim=-1)[:, self.tokenizer.no_speech].tolist()
+        logits = self.decoder.logits(hidden[:, -1]).repeat_interleave(group, dim=0)
+        rules = self._rules.get(options)
+        if rules is None:
+            rules = LogitRules(self.tokenizer, options, self.dims.n_audio_ctx, self.device)
+            self._rules[options] = rules
+        if temperature == 0 and group > 1:
+            found = search.beam_search(state, logits, rules, longest, limits, options.patience)
+        else:
+            generators = []
+            if temperature > 0:
+                seeds = seeds or [0] * len(prompts)
+                generators = [
+                    torch.Generator(self.device).manual_seed(seed + sample)
+                    for seed in seeds
+                    for sample in range(group)
+                ]
+            found = search.sample(state, logits, rules, longest, limits, temperature, generators)
+        return [
+            self._hypothesis(candidates, p, temperature, options) for candidates, p in zip(found, no_speech)
+        ]
+
+    def _hypothesis(self, candidates, no_speech, temperature, options) -> Hypothesis:
+        best = candidates[
+            rank(
+                [c.sum_logprob for c in candidates],
+                [len(c.tokens) for c in candidates],
+                options.length_penalty,
+            )
+        ]
+        return Hypothesis(
+            tokens=best.tokens,
+            avg_logprob=best.sum_logprob / (len(best.tokens) + 1),
+            no_speech_prob=no_speech,
+            temperature=temperature,
+            compression_ratio=compression_ratio(self.tokenizer.decode(best.tokens).strip()),
+            token_logprobs=[round(p, 4) for p in best.token_logprobs],  # as they are stored
+        )
+
+    @torch.inference_mode()
+    def detect_language(self, features: Sequence[Tensor]) -> list[dict[str, float]]:
+        """Language code to probability, for each encoder output. ValueError for an English-only model."""
+        if not self.tokenizer.multilingual:
+            raise ValueError("an English-only model cannot detect languages; give the language")
+        with self.stopwatch.running("decode_seconds", self.device):
+            state = DecoderState(self.decoder, features, 1)
+            logits = self.decoder.logits(state.prefill([[self.tokenizer.sot]] * len(features))[:, -1])
+        first = self.tokenizer.sot + 1
+        probabilities = logits[:, first : first + len(self.tokenizer.languages)].softmax(dim=-1).tolist()
+        return [dict(zip(self.tokenizer.languages, row)) for row in probabilities]
+
+
+def _last_index(items: Sequence[int], item: int) -> int:
+    return len(items) - 1 - list(reversed(items)).index(item)

@@ -1,0 +1,233 @@
+"""Whisper's decoder one token at a time: preallocated caches, cross-attention keys and values computed once.
+
+In: encoder outputs and tokens. Out: hidden states and logits. A row is one candidate text; the `group` rows
+of one window (beams, samples) share that window's cross-attention keys and values.
+
+Why not `whisper.model.TextDecoder` with its hooks: that one concatenates every cache at every step and
+recomputes nothing smartly, so that a small model spends its time in Python and in copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from k2d.whisper.model import Whisper
+
+
+@dataclass
+class _Layer:
+    """One block's weights as (in, out) matrices; the softmax scale is folded into the queries."""
+
+    norm1: tuple[Tensor, Tensor]
+    qkv: tuple[Tensor, Tensor]  # (bias, weight): bias first, as torch.addmm wants it
+    out: tuple[Tensor, Tensor]
+    norm2: tuple[Tensor, Tensor]
+    cross_q: tuple[Tensor, Tensor]
+    cross_kv: tuple[Tensor, Tensor]
+    cross_out: tuple[Tensor, Tensor]
+    norm3: tuple[Tensor, Tensor]
+    up: tuple[Tensor, Tensor]
+    down: tuple[Tensor, Tensor]
+
+
+class IncrementalDecoder:
+    """The weights of a decoder, laid out for decoding; they follow the model's device and dtype."""
+
+    def __init__(self, model: Whisper):
+        self.n_head = model.dims.n_text_head
+        self.n_state = model.dims.n_text_state
+        self.n_ctx = model.dims.n_text_ctx
+        decoder = model.decoder
+        self.embedding = decoder.token_embedding.weight.detach()
+        self.positions = decoder.positional_embedding.detach()
+        self.norm = (decoder.ln.weight.detach(), decoder.ln.bias.detach())
+        self.layers = [self._layer(block) for block in decoder.blocks]
+
+    def _layer(self, block) -> _Layer:
+        scale = (self.n_state // self.n_head) ** -0.5
+
+        def linear(*modules, scales=None) -> tuple[Tensor, Tensor]:
+            scales = scales or [1.0] * len(modules)
+            weights = [m.weight.detach() * s for m, s in zip(modules, scales)]
+            biases = [
+                torch.zeros(len(w), dtype=w.dtype, device=w.device) if m.bias is None else m.bias.detach() * s
+                for m, w, s in zip(modules, weights, scales)
+            ]
+            return torch.cat(biases), torch.cat(weights).t().contiguous()
+
+        def norm(module) -> tuple[Tensor, Tensor]:
+            return module.weight.detach(), module.bias.detach()
+
+        attention, cross = block.attn, block.cross_attn
+        return _Layer(
+            norm1=norm(block.attn_ln),
+            qkv=linear(attention.query, attention.key, attention.value, scales=[scale, 1.0, 1.0]),
+            out=linear(attention.out),
+            norm2=norm(block.cross_attn_ln),
+            cross_q=linear(cross.query, scales=[scale]),
+            cross_kv=linear(cross.key, cross.value),
+            cross_out=linear(cross.out),
+            norm3=norm(block.mlp_ln),
+            up=linear(block.mlp[0]),
+            down=linear(block.mlp[2]),
+        )
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """hidden: (rows, n_state). Returns (rows, n_vocab) float32."""
+        return F.linear(F.layer_norm(hidden, (self.n_state,), *self.norm), self.embedding).float()
+
+
+class DecoderState:
+    """Caches of a batch of `windows` · `group` rows, for `length` positions."""
+
+    def __init__(self, decoder: IncrementalDecoder, features: Sequence[Tensor], length: int, group: int = 1):
+        self.decoder = decoder
+        self.windows, self.group, self.length = len(features), group, length
+        self.device, self.dtype = features[0].device, features[0].dtype
+        self.padding: Tensor | None = None  # (rows, 1, 1, length) additive, where prompts differ in length
+        self.starts: Tensor | None = None  # (rows,) first position that is not padding
+        self._cross(features)
+        self.keys: list[
+            Tensor
+        ] = []  # a layer: (rows, heads, head size, length): queries multiply it as it lies
+        self.values: list[Tensor] = []  # a layer: (rows, heads, length, head size)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """(n, length, n_state) to (n, heads, length, head size)."""
+        return x.view(*x.shape[:2], self.decoder.n_head, -1).transpose(1, 2)
+
+    def _cross(self, features: Sequence[Tensor]) -> None:
+        frames = [len(f) for f in features]
+        longest = max(frames)
+        audio = features[0].new_zeros(len(features), longest, features[0].shape[1])
+        for row, f in zip(audio, features):
+            row[: len(f)] = f
+        self.audio_mask: Tensor | None = None  # (windows, 1, 1, frames) additive
+        if min(frames) < longest:
+            lengths = torch.tensor(frames, device=self.device)
+            beyond = torch.arange(longest, device=self.device)[None] >= lengths[:, None]
+            self.audio_mask = torch.zeros(beyond.shape, dtype=self.dtype, device=self.device)
+            self.audio_mask.masked_fill_(beyond, float("-inf"))
+            self.audio_mask = self.audio_mask[:, None, None]
+        self.cross_keys, self.cross_values = [], []
+        for layer in self.decoder.layers:
+            keys, values = F.linear(audio, layer.cross_kv[1].t(), layer.cross_kv[0]).chunk(2, dim=-1)
+            self.cross_keys.append(self._split_heads(keys).transpose(2, 3).contiguous())
+            self.cross_values.append(self._split_heads(values).contiguous())
+
+    # -- the two kinds of steps -----------------------------------------------------------------------------
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        """Run the prompts, one a window, padded on the left to one length. Returns (windows, length, n_state).
+
+        Afterwards the caches hold `group` rows for each window.
+        """
+        longest = max(map(len, prompts))
+        tokens = torch.zeros(len(prompts), longest, dtype=torch.int64)
+        starts = torch.tensor([longest - len(p) for p in prompts])
+        for row, prompt in zip(tokens, prompts):
+            row[longest - len(prompt) :] = torch.tensor(prompt)
+        tokens, starts = tokens.to(self.device), starts.to(self.device)
+        positions = (torch.arange(longest, device=self.device)[None] - starts[:, None]).clamp_(min=0)
+        x = self.decoder.embedding[tokens] + self.decoder.positions[positions]
+
+        index = torch.arange(longest, device=self.device)
+        visible = index[None, :] <= index[:, None]
+        visible = visible[None] & (index[None, None, :] >= starts[:, None, None])
+        visible |= torch.eye(
+            longest, dtype=torch.bool, device=self.device
+        )  # padding sees itself, not nothing
+        mask = torch.zeros(visible.shape, dtype=self.dtype, device=self.device)
+        mask = mask.masked_fill_(~visible, float("-inf"))[:, None]
+
+        heads, size = self.decoder.n_head, self.decoder.n_state // self.decoder.n_head
+        rows = self.windows * self.group
+        for i, layer in enumerate(self.decoder.layers):
+            q, k, v = self._qkv(x, layer)
+            keys = torch.empty(rows, heads, size, self.length, dtype=self.dtype, device=self.device)
+            values = torch.empty(rows, heads, self.length, size, dtype=self.dtype, device=self.device)
+            keys[..., :longest] = k.transpose(2, 3).repeat_interleave(self.group, dim=0)
+            values[..., :longest, :] = v.repeat_interleave(self.group, dim=0)
+            self.keys.append(keys)
+            self.values.append(values)
+            weights = torch.softmax(q @ k.transpose(2, 3) + mask, dim=-1)
+            x = self._after_self_attention(x, weights @ v, layer, i)
+        self.starts = starts.repeat_interleave(self.group)
+        if int(starts.max()):
+            hidden = torch.arange(self.length, device=self.device)[None] < self.starts[:, None]
+            self.padding = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device)
+            self.padding = self.padding.masked_fill_(hidden, float("-inf"))[:, None, None]
+        return x
+
+    def step(self, tokens: Tensor, position: int) -> Tensor:
+        """tokens: (rows,), standing at `position` of the padded sequence. Returns hidden states (rows, n_state)."""
+        places = (position - self.starts).clamp_(max=self.decoder.n_ctx - 1)
+        x = (self.decoder.embedding[tokens] + self.decoder.positions[places])[:, None]
+        stop = position + 1
+        for i, layer in enumerate(self.decoder.layers):
+            q, k, v = self._qkv(x, layer)
+            self.keys[i][..., position] = k[:, :, 0]
+            self.values[i][:, :, position] = v[:, :, 0]
+            scores = q @ self.keys[i][..., :stop]
+            if self.padding is not None:
+                scores += self.padding[..., :stop]
+            context = torch.softmax(scores, dim=-1) @ self.values[i][..., :stop, :]
+            x = self._after_self_attention(x, context, layer, i)
+        return x[:, 0]
+
+    def _qkv(self, x: Tensor, layer: _Layer) -> tuple[Tensor, Tensor, Tensor]:
+        n, length, size = x.shape
+        normed = F.layer_norm(x, (size,), *layer.norm1).view(n * length, size)
+        parts = torch.addmm(layer.qkv[0], normed, layer.qkv[1]).view(n, length, 3, self.decoder.n_head, -1)
+        q, k, v = parts.permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def _after_self_attention(self, x: Tensor, context: Tensor, layer: _Layer, index: int) -> Tensor:
+        """The rest of a block: output projection, cross-attention, MLP. x: (rows, length, n_state)."""
+        n, length, size = x.shape
+        x = x.reshape(n * length, size)
+        context = context.transpose(1, 2).reshape(n * length, size)
+        x = x + torch.addmm(layer.out[0], context, layer.out[1])
+
+        q = torch.addmm(layer.cross_q[0], F.layer_norm(x, (size,), *layer.norm2), layer.cross_q[1])
+        # The rows of one window stand together, so its keys are read once for all of them.
+        q = self._split_heads(q.view(self.windows, -1, size))
+        scores = q @ self.cross_keys[index]
+        if self.audio_mask is not None:
+            scores += self.audio_mask
+        context = (torch.softmax(scores, dim=-1) @ self.cross_values[index]).transpose(1, 2)
+        x = x + torch.addmm(layer.cross_out[0], context.reshape(n * length, size), layer.cross_out[1])
+
+        hidden = F.gelu(torch.addmm(layer.up[0], F.layer_norm(x, (size,), *layer.norm3), layer.up[1]))
+        return (x + torch.addmm(layer.down[0], hidden, layer.down[1])).view(n, length, size)
+
+    # -- moving rows ----------------------------------------------------------------------------------------
+    def reorder(self, source: Sequence[int], begin: int, end: int) -> None:
+        """Row i continues row source[i] (of the same window). Positions [begin, end) differ between them."""
+        changed = [i for i, j in enumerate(source) if i != j]
+        if not changed or begin == end:
+            return
+        to = torch.tensor(changed, device=self.device)
+        origin = torch.tensor([source[i] for i in changed], device=self.device)
+        for keys, values in zip(self.keys, self.values):
+            keys[..., begin:end].index_copy_(0, to, keys[..., begin:end].index_select(0, origin))
+            values[:, :, begin:end].index_copy_(0, to, values[:, :, begin:end].index_select(0, origin))
+
+    def keep(self, windows: Sequence[int]) -> None:
+        """Drop all windows but these: finished ones must not cost memory traffic any more."""
+        index = torch.tensor(windows, device=self.device)
+        rows = (index[:, None] * self.group + torch.arange(self.group, device=self.device)).view(-1)
+        self.windows = len(windows)
+        self.cross_keys = [t.index_select(0, index) for t in self.cross_keys]
+        self.cross_values = [t.index_select(0, index) for t in self.cross_values]
+        self.keys = [t.index_select(0, rows) for t in self.keys]
+        self.values = [t.index_select(0, rows) for t in self.values]
+        self.starts = self.starts[rows]
+        if self.padding is not None:
+            self.padding = self.padding[rows]
+        if self.audio_mask is not None:
+            self.audio_mask = self.audio_mask[index]

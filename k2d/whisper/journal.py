@@ -1,0 +1,278 @@
+"""Work that cannot be lost: windows as they are decoded, results as they are finished.
+
+In: hypotheses, results. Out: the same after a kill. Every line is on disk (fsync) before the work that follows
+it begins, and a line is written by one system call, so that a kill leaves whole lines and perhaps a torn last
+one, which the next run cuts off.
+
+    <output>/work/<key>/job<i>of<n>/journal.jsonl    {"open": …} and {"round": …} lines
+    <output>/work/<key>/job<i>of<n>/results.jsonl    one finished recording or utterance a line
+    <output>/work/<key>/job<i>of<n>/cost.jsonl       seconds spent, which differ from run to run
+    <output>/work/<key>/job<i>of<n>/finished         exists when the job is complete
+
+`key` digests model, options and everything else that decides a result; a recording is known by its samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from k2d.audio import BadAudio
+from k2d.datadir import atomic
+from k2d.whisper.decoding import Hypothesis
+
+
+class Locked(RuntimeError):
+    """Another process works on the same output."""
+
+
+class OutputLock:
+    """Holds an output directory: exclusively, or shared among the jobs of one split.
+
+    The lock belongs to the process: the system drops it when the process ends, however that happens.
+    """
+
+    def __init__(self, folder: Path, shared: bool = False):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.handle = open(folder / ".lock", "a")  # noqa: SIM115 - held until the process ends
+        try:
+            fcntl.flock(self.handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.handle.close()
+            raise Locked(
+                f"{folder}: another process is writing there; wait for it, or give another --output_dir"
+            ) from None
+
+    def release(self) -> None:
+        self.handle.close()
+
+
+class JsonLines:
+    """A file of JSON lines that is only ever appended to, durably."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _cut_torn_line(path)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def append(self, record, durable: bool = True) -> None:
+        data = (json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+        size = os.fstat(self._descriptor).st_size
+        written = os.write(self._descriptor, data)
+        if written != len(data):  # a disk that fills up takes a part without an error
+            os.ftruncate(self._descriptor, size)
+            raise OSError(28, "No space left on device", str(self.path))
+        if durable:
+            self.sync()
+
+    def sync(self) -> None:
+        os.fsync(self._descriptor)
+
+    def __iter__(self) -> Iterator:
+        with open(self.path, "rb") as handle:
+            for line in handle:
+                yield json.loads(line)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove what a kill or a full disk left behind the last line end."""
+    if not path.exists():
+        return
+    with open(path, "rb+") as handle:
+        size = handle.seek(0, os.SEEK_END)
+        end = size
+        while end:
+            start = max(0, end - (1 << 20))
+            handle.seek(start)
+            last = handle.read(end - start).rfind(b"\n")
+            if last >= 0:
+                end = start + last + 1
+                break
+            end = start
+        if end < size:
+            handle.truncate(end)
+
+
+class Journal:
+    """Rounds of windows decoded together, by recording and seek position."""
+
+    def __init__(self, folder: Path, stamp: Callable[[str], str], stopwatch=None):
+        """stamp(id): changes when the file behind the id may have changed. stopwatch: of the engine, for the costs."""
+        self.stamp, self.stopwatch = stamp, stopwatch
+        self.lines = JsonLines(folder / "journal.jsonl")
+        self.cost = JsonLines(folder / "cost.jsonl")
+        self._opened: dict[str, dict] = {}
+        self._windows: dict[str, dict[int, dict]] = {}
+        for record in self.lines:
+            if "open" in record:
+                for entry in record["open"]:
+                    self._remember(entry)
+            else:
+                for name, seek, hypothesis in record["round"]:
+                    self._windows.setdefault(name, {})[seek] = hypothesis
+        self._since = time.perf_counter()
+
+    def _remember(self, entry: dict) -> None:
+        name = entry["id"]
+        old = self._opened.get(name)
+        if old is None or old["audio"] != entry["audio"]:
+            self._windows.pop(name, None)  # other audio than what was decoded before
+        self._opened[name] = entry
+
+    def opened(self, name: str) -> int | BadAudio | None:
+        """Frames of a recording opened before, or what was wrong with it; None if its file has changed."""
+        entry = self._opened.get(name)
+        if entry is None or entry["stamp"] != self.stamp(name):
+            return None
+        if "bad" in entry:
+            error = BadAudio(*entry["bad"][:2], "")
+            error.args = (entry["bad"][2],)
+            return error
+        return entry["frames"]
+
+    def note_opened(self, name: str, frames: int | BadAudio, audio: str) -> None:
+        """frames, or what is wrong with the audio. audio: digest of the samples."""
+        self.note_all_opened([(name, frames, audio)])
+
+    def note_all_opened(self, opened: list[tuple[str, int | BadAudio, str]]) -> None:
+        entries = []
+        for name, frames, audio in opened:
+            entry = {"id": name, "stamp": self.stamp(name), "audio": audio}
+            if isinstance(frames, BadAudio):
+                entry["bad"] = [frames.source, frames.reason, str(frames)]
+            else:
+                entry["frames"] = frames
+            entries.append(entry)
+            self._remember(entry)
+        self.lines.append({"open": entries})
+
+    def window(self, name: str, seek: int) -> Hypothesis | None:
+        """The window decoded before, or None."""
+        found = self._windows.get(name, {}).get(seek)
+        return Hypothesis(**found) if found else None
+
+    def forget(self, name: str) -> None:
+        """Drop a finished recording's windows from memory (not from disk)."""
+        self._windows.pop(name, None)
+
+    def note_round(self, results: list[tuple[str, int, Hypothesis]]) -> None:
+        """Windows decoded together: (recording, seek in frames, hypothesis)."""
+        self.lines.append({"round": [[name, seek, dataclasses.asdict(h)] for name, seek, h in results]})
+        now = time.perf_counter()
+        record = {"seconds": round(now - self._since, 4), "windows": len(results)}
+        self._since = now
+        if self.stopwatch is not None:
+            record.update(self.stopwatch.lap())
+        self.cost.append(record, durable=False)
+
+    def costs(self) -> dict[str, float]:
+        """Sums of what all runs of this job cost: seconds, encode_seconds, decode_seconds, tokens, windows."""
+        totals: dict[str, float] = {}
+        for record in self.cost:
+            for name, value in record.items():
+                totals[name] = totals.get(name, 0) + value
+        return totals
+
+    def close(self) -> None:
+        self.lines.close()
+        self.cost.close()
+
+
+class Results:
+    """Finished recordings or utterances of one job, each a JSON object with an "id"."""
+
+    def __init__(self, folder: Path, data: str):
+        """data: digest of the audio files' stamps. Results of other audio are dropped; the journal still knows
+        which of its windows are good, so what has not changed is not decoded again."""
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        mark = folder / "data"
+        if not mark.exists() or mark.read_text() != data:
+            for name in ("finished", "results.jsonl"):
+                (folder / name).unlink(missing_ok=True)
+            with atomic(mark) as handle:
+                handle.write(data)
+        self.lines = JsonLines(folder / "results.jsonl")
+        self.ids = {record["id"] for record in self.lines}
+
+    def add(self, record: dict) -> None:
+        if record["id"] not in self.ids:
+            self.lines.append(record)
+            self.ids.add(record["id"])
+
+    def add_all(self, records: list[dict]) -> None:
+        for record in records:
+            if record["id"] not in self.ids:
+                self.lines.append(record, durable=False)
+                self.ids.add(record["id"])
+        self.lines.sync()
+
+    @property
+    def complete(self) -> bool:
+        return (self.folder / "finished").exists()
+
+    def finish(self, costs: dict[str, float]) -> None:
+        """Mark the job complete."""
+        with atomic(self.folder / "finished") as handle:
+            json.dump(costs, handle)
+
+    def close(self) -> None:
+        self.lines.close()
+
+
+def job_folder(output_dir: Path, key: str, job: int, num_jobs: int) -> Path:
+    return Path(output_dir) / "work" / key / f"job{job}of{num_jobs}"
+
+
+def share_of(job: int, num_jobs: int, seconds: dict[str, float]) -> list[str]:
+    """The ids of job `job` (1 … num_jobs): longest first, each to the job with the least so far.
+
+    The same ids and durations always give the same split. The order, longest first, also keeps a batch full
+    until near the end.
+    """
+    if not 1 <= job <= num_jobs:
+        raise ValueError(f"job {job} of {num_jobs}: expected 1 … {num_jobs}")
+    loads = [0.0] * num_jobs
+    mine = []
+    for name in sorted(seconds, key=lambda n: (-seconds[n], n)):
+        index = min(range(num_jobs), key=loads.__getitem__)
+        loads[index] += max(seconds[name], 0.01)  # unreadable ones count a little, to be spread as well
+        if index == job - 1:
+            mine.append(name)
+    return mine
+
+
+def finished_results(output_dir: Path, key: str, num_jobs: int) -> Iterator[dict]:
+    """All results of all jobs, in order of id; RuntimeError names the jobs that are not complete."""
+    folders = [job_folder(output_dir, key, job, num_jobs) for job in range(1, num_jobs + 1)]
+    missing = [folder.name for folder in folders if not (folder / "finished").exists()]
+    if missing:
+        raise RuntimeError(
+            f"{output_dir}: {', '.join(missing[:8])} {'is' if len(missing) == 1 else 'are'} not complete; "
+            "run them again with --job and --num_jobs"
+        )
+    # Only offsets are kept in memory: results of tens of thousands of hours do not fit.
+    places = []
+    for index, folder in enumerate(folders):
+        offset = 0
+        with open(folder / "results.jsonl", "rb") as handle:
+            for line in handle:
+                places.append((json.loads(line)["id"], index, offset))
+                offset += len(line)
+    handles = [open(folder / "results.jsonl", "rb") for folder in folders]  # noqa: SIM115
+    try:
+        for _, index, offset in sorted(places):
+            handles[index].seek(offset)
+            yield json.loads(handles[index].readline())
+    finally:
+        for handle in handles:
+            handle.close()

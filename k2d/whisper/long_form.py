@@ -1,0 +1,269 @@
+"""Sequential transcription of long recordings, several recordings side by side.
+
+In: recordings of any length. Out: a `Transcript` (segments with times, text and confidence) of each.
+
+Each recording is decoded as openai-whisper's `transcribe` does: a 30 s window, seek to its last complete
+timestamp, the text so far as prompt. One recording therefore waits for its own last window, and a batch is
+made *across* recordings: B of them advance by one window in every round, and where one ends the next takes
+its place. Nothing is cut where there is no pause, and the result of a recording is the same in any batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from k2d.audio import BadAudio
+from k2d.text.tokenizer import Tokenizer
+from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, mean_confidence, one_line, should_skip
+from k2d.whisper.fallback import Window, decode_windows
+from k2d.whisper.features import FRAMES_PER_SECOND, N_FRAMES, recording_log_mel, window_of
+from k2d.whisper.journal import Journal
+from k2d.whisper.sources import AudioSource, audio_digest
+
+# A text decoded above this temperature is not fed to the next window: it may be wild.
+RESET_PROMPT_ABOVE = 0.5
+
+
+@dataclass
+class TimedText:
+    """One segment: start and end in seconds of the recording, text as the model wrote it, token ids.
+
+    The facts below `tokens` are those of the window it was decoded in; confidence is its own (0 … 1, None where
+    the engine does not tell token probabilities).
+    """
+
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    seek: int
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    confidence: float | None = None
+
+
+@dataclass
+class Transcript:
+    recording: str
+    duration: float  # seconds
+    language: str | None
+    segments: list[TimedText] = field(default_factory=list)
+
+    @classmethod
+    def from_record(cls, record: dict) -> Transcript:
+        """The transcript of a stored result (`dataclasses.asdict` and an "id")."""
+        segments = [TimedText(**s) for s in record["segments"]]
+        return cls(record["id"], record["duration"], record["language"], segments)
+
+    def record(self) -> dict:
+        """A JSON object with everything, "id" first."""
+        return {
+            "id": self.recording,
+            "duration": self.duration,
+            "language": self.language,
+            "segments": [dataclasses.asdict(s) for s in self.segments],
+        }
+
+
+class RecordingState:
+    """Where the transcription of one recording stands. It depends on the windows decoded and nothing else."""
+
+    def __init__(
+        self, recording: str, frames: int, tokenizer: Tokenizer, options: DecodingOptions, n_text_ctx: int
+    ):
+        self.recording, self.frames = recording, frames
+        self.tokenizer, self.options, self.n_text_ctx = tokenizer, options, n_text_ctx
+        self.language = options.language if tokenizer.multilingual else None
+        self.seek = 0
+        self.segments: list[TimedText] = []
+        self.tokens: list[int] = []
+        if options.initial_prompt:
+            self.tokens = tokenizer.encode(" " + options.initial_prompt.strip())
+        self.prompt_from = 0
+
+    @property
+    def done(self) -> bool:
+        return self.seek >= self.frames
+
+    @property
+    def size(self) -> int:
+        """Frames of the next window."""
+        return min(N_FRAMES, self.frames - self.seek)
+
+    @property
+    def previous(self) -> list[int]:
+        """Ids of the text the next window is prompted with; only the part that fits is kept."""
+        return self.tokens[self.prompt_from :][-(self.n_text_ctx // 2 - 1) :]
+
+    def advance(self, hypothesis: Hypothesis) -> None:
+        """Take the result of the window at `seek`: append its complete segments, move `seek`."""
+        if should_skip(hypothesis, self.options):
+            self.seek += self.size
+            return
+        pieces, step = cut_at_timestamps(hypothesis, self.size, self.tokenizer.timestamp_begin)
+        for first, last, tokens, logprobs in pieces:
+            text_ids = [t for t in tokens if t < self.tokenizer.eot]
+            text = one_line(self.tokenizer.decode(text_ids))
+            if first == last or not text.strip():
+                continue
+            of_text = [p for t, p in zip(tokens, logprobs) if t < self.tokenizer.eot]
+            self.segments.append(
+                TimedText(
+                    start=(self.seek + first) / FRAMES_PER_SECOND,
+                    end=(self.seek + last) / FRAMES_PER_SECOND,
+                    text=text,
+                    tokens=tokens,
+                    seek=self.seek,
+                    temperature=hypothesis.temperature,
+                    avg_logprob=hypothesis.avg_logprob,
+                    compression_ratio=hypothesis.compression_ratio,
+                    no_speech_prob=hypothesis.no_speech_prob,
+                    confidence=mean_confidence(of_text),
+                )
+            )
+            self.tokens.extend(tokens)
+        if not self.options.condition_on_previous or hypothesis.temperature > RESET_PROMPT_ABOVE:
+            self.prompt_from = len(self.tokens)
+        # The rules give every segment a length, so this holds by construction; a loop would be endless without.
+        self.seek += step if step > 0 else self.size
+
+    def transcript(self) -> Transcript:
+        return Transcript(self.recording, self.frames / FRAMES_PER_SECOND, self.language, self.segments)
+
+
+def cut_at_timestamps(hypothesis: Hypothesis, size: int, timestamp_begin: int):
+    """Segments of a window's tokens, and how far to move on; both in frames of 10 ms.
+
+    Returns ([(first frame, last frame, tokens, token log-probabilities)], frames to move). The text behind the
+    last complete pair is dropped and decoded again from there, unless the window ends with a single timestamp,
+    which says that nothing more is spoken in it.
+    """
+    tokens, logprobs = hypothesis.tokens, hypothesis.token_logprobs
+    is_time = [t >= timestamp_begin for t in tokens]
+    ends_alone = is_time[-2:] == [False, True]
+    cuts = [i for i in range(1, len(tokens)) if is_time[i - 1] and is_time[i]]
+
+    def frame(token: int) -> int:
+        return 2 * (token - timestamp_begin)
+
+    if not cuts:
+        times = [t for t, time in zip(tokens, is_time) if time]
+        last = frame(times[-1]) if times and times[-1] != timestamp_begin else size
+        return [(0, last, tokens, logprobs)], size
+    if ends_alone:
+        cuts.append(len(tokens))
+    pieces, begin = [], 0
+    for cut in cuts:
+        part = tokens[begin:cut]
+        pieces.append((frame(part[0]), frame(part[-1]), part, logprobs[begin:cut]))
+        begin = cut
+    return pieces, size if ends_alone else frame(tokens[begin - 1])
+
+
+# ------------------------------------------------------------------------------------------------ scheduling
+
+
+def transcribe_all(
+    engine: Engine,
+    recordings: Iterable[str],
+    source: AudioSource,
+    options: DecodingOptions,
+    batch_size: int = 8,
+    journal: Journal | None = None,
+    progress: Callable[[float], None] = lambda seconds: None,
+) -> Iterator[Transcript | BadAudio]:
+    """Transcribe recordings, `batch_size` side by side; yields each as it ends, in no particular order.
+
+    A recording that cannot be read is yielded as its BadAudio, whose `recording` says which one it is.
+    Windows that the journal holds are not decoded again. Every round of windows is noted there before the next
+    begins, so that a run repeated after a kill goes through the very same rounds.
+    progress(seconds of audio done) is called after each round.
+    """
+    waiting = iter(recordings)
+    running: list[RecordingState] = []
+    mels: dict[str, Tensor] = {}
+
+    def mel_of(state: RecordingState) -> Tensor:
+        if state.recording not in mels:  # resumed in the middle of this recording
+            mels[state.recording] = recording_log_mel(source.read(state.recording), engine.dims.n_mels)
+        return mels[state.recording]
+
+    def start(recording: str) -> RecordingState | BadAudio:
+        frames = journal.opened(recording) if journal else None
+        if frames is None:
+            digest = ""
+            try:
+                audio = source.read(recording)
+                digest = audio_digest(audio)
+                mels[recording] = recording_log_mel(audio, engine.dims.n_mels)
+                frames = mels[recording].shape[-1]
+            except BadAudio as error:
+                frames = error
+            if journal:
+                journal.note_opened(recording, frames, digest)
+        if isinstance(frames, BadAudio):
+            frames.recording = recording
+            return frames
+        return RecordingState(recording, frames, engine.tokenizer, options, engine.dims.n_text_ctx)
+
+    while True:
+        while len(running) < batch_size and (recording := next(waiting, None)) is not None:
+            state = start(recording)
+            if isinstance(state, BadAudio):
+                yield state
+            else:
+                running.append(state)
+        if not running:
+            return
+        known = {s.recording: journal.window(s.recording, s.seek) if journal else None for s in running}
+        missing = [s for s in running if known[s.recording] is None]
+        if missing:
+            windows = [
+                Window(
+                    s.recording,
+                    s.seek,
+                    window_of(mel_of(s), s.seek, s.size, engine.trim_padding),
+                    s.previous,
+                    s.language,
+                )
+                for s in missing
+            ]
+            _detect_languages(engine, windows)
+            found = decode_windows(engine, windows, options)
+            if journal:
+                journal.note_round([(w.name, w.seek, h) for w, h in zip(windows, found)])
+            known.update((w.name, h) for w, h in zip(windows, found))
+        advanced = 0
+        for state in running:
+            before = state.seek
+            hypothesis = known[state.recording]
+            state.language = hypothesis.language
+            state.advance(hypothesis)
+            advanced += min(state.seek, state.frames) - before
+        progress(advanced / FRAMES_PER_SECOND)
+        for state in [s for s in running if s.done]:
+            running.remove(state)
+            mels.pop(state.recording, None)
+            yield state.transcript()
+
+
+def _detect_languages(engine: Engine, windows: list[Window]) -> None:
+    """Set the language of windows that have none; each recording's first window decides for all of it."""
+    unknown = [w for w in windows if w.language is None]
+    if not unknown or not engine.tokenizer.multilingual:
+        return
+    for window, probabilities in zip(
+        unknown, engine.detect_language(engine.encode([w.mel for w in unknown]))
+    ):
+        window.language = max(probabilities, key=probabilities.get)
+
+
+def joined_text(transcript: Transcript, tokenizer: Tokenizer) -> str:
+    """The plain text of a transcript, spaced as the model spaces it."""
+    return tokenizer.decode([t for s in transcript.segments for t in s.tokens]).strip()

@@ -1,0 +1,183 @@
+"""Greedy search, sampling and beam search over a batch of windows.
+
+In: a decoder's state after its prompts, first logits, rules. Out: candidates of every window with their
+log-probabilities. Candidates are kept and ranked as openai-whisper's GreedyDecoder, BeamSearchDecoder and
+MaximumLikelihoodRanker do; the difference is that windows which end leave the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from k2d.whisper.incremental import DecoderState
+from k2d.whisper.logit_rules import LogitRules, RowState
+
+# A batch is compacted when at most this share of its windows is still running: copying the caches costs about
+# two steps, which the steps saved repay.
+COMPACT_AT = 0.75
+
+
+@dataclass
+class Candidate:
+    """A finished text: ids without the end of text; sum of log-probabilities with it."""
+
+    tokens: list[int]
+    sum_logprob: float
+    token_logprobs: list[float]
+
+
+def _rows_of(windows: Sequence[int], group: int) -> list[int]:
+    return [w * group + g for w in windows for g in range(group)]
+
+
+def sample(
+    state: DecoderState,
+    logits: Tensor,
+    rules: LogitRules,
+    position: int,
+    limits: Sequence[int],
+    temperature: float = 0.0,
+    generators: Sequence[torch.Generator] = (),
+) -> list[list[Candidate]]:
+    """Greedy (temperature 0) or sampled texts: `state.group` candidates for each window.
+
+    logits: (rows, n_vocab) at the last prompt token. position: where the first sampled token stands.
+    limits: most tokens to sample, one a window. generators: one a row, needed above temperature 0.
+    """
+    group, device, eot = state.group, logits.device, rules.eot
+    results: list[list[Candidate]] = [[] for _ in limits]
+    windows = list(range(len(limits)))  # the window of each place in the batch
+    rows = RowState.fresh(len(logits), device)
+    tokens = torch.full((len(logits), max(limits)), eot, device=device)
+    logprobs = torch.zeros(len(logits), max(limits), device=device)
+    done = torch.zeros(len(logits), dtype=torch.bool, device=device)
+
+    def collect(places: list[int], steps: int) -> None:
+        index = torch.tensor(_rows_of(places, group), device=device)
+        ids, scores = tokens[index, :steps].tolist(), logprobs[index, :steps].tolist()
+        for n, place in enumerate(p for p in places for _ in range(group)):
+            length = ids[n].index(eot) if eot in ids[n] else steps
+            candidate = Candidate(ids[n][:length], sum(scores[n]), scores[n][:length])
+            results[windows[place]].append(candidate)
+
+    for step in range(max(limits)):
+        logits = rules.apply(logits, rows, first=step == 0)
+        if temperature == 0:
+            chosen = logits.argmax(dim=-1)
+        else:
+            # Gumbel-max sampling; every row draws its own noise, whatever batch it is in.
+            noise = torch.empty_like(logits)
+            for row, generator in zip(noise, generators):
+                row.exponential_(generator=generator)
+            chosen = (logits / temperature - noise.log_()).argmax(dim=-1)
+        logprob = logits.gather(1, chosen[:, None])[:, 0] - torch.logsumexp(logits, dim=-1)
+        chosen = torch.where(done, eot, chosen)
+        tokens[:, step] = chosen
+        logprobs[:, step] = torch.where(done, 0.0, logprob)
+        done = done | (chosen == eot)
+        rows.append(chosen, rules.timestamp_begin)
+
+        ended = done.view(-1, group).all(dim=1).tolist()
+        alive = [p for p, w in enumerate(windows) if not ended[p] and step + 1 < limits[w]]
+        if not alive:
+            collect(list(range(len(windows))), step + 1)
+            break
+        if len(alive) <= COMPACT_AT * len(windows):
+            collect([p for p in range(len(windows)) if p not in set(alive)], step + 1)
+            state.keep(alive)
+            kept = _rows_of(alive, group)
+            index = torch.tensor(kept, device=device)
+            rows = rows.select(index)
+            tokens, logprobs, done, chosen = tokens[index], logprobs[index], done[index], chosen[index]
+            windows = [windows[p] for p in alive]
+            generators = [generators[i] for i in kept] if generators else generators
+        logits = state.decoder.logits(state.step(chosen, position))
+        position += 1
+    return results
+
+
+def beam_search(
+    state: DecoderState,
+    logits: Tensor,
+    rules: LogitRules,
+    position: int,
+    limits: Sequence[int],
+    patience: float = 1.0,
+) -> list[list[Candidate]]:
+    """Beam search with `state.group` beams; each window's finished candidates, best beams added if too few.
+
+    Arguments as in `sample`. A window ends when it has round(beams · patience) finished candidates.
+    """
+    beams, device, eot = state.group, logits.device, rules.eot
+    wanted = max(1, round(beams * patience))
+    results: list[list[Candidate]] = [[] for _ in limits]
+    windows = list(range(len(limits)))
+    rows = RowState.fresh(len(logits), device)
+    tokens = torch.full((len(logits), max(limits)), eot, device=device)
+    logprobs = torch.zeros(len(logits), max(limits), device=device)
+    totals = torch.zeros(len(logits), device=device)
+    begin = position  # caches of one window's beams differ from here on
+
+    def candidate(row: int, steps: int, total: float, last: float | None) -> Candidate:
+        # `last` is the log-probability of the end of text, which ends the candidate but is none of its tokens.
+        return Candidate(tokens[row, :steps].tolist(), total, logprobs[row, :steps].tolist())
+
+    for step in range(max(limits)):
+        scores = torch.log_softmax(rules.apply(logits, rows, first=step == 0), dim=-1)
+        best, ids = scores.topk(beams + 1, dim=-1)
+        n = len(windows)
+        if step == 0:
+            # All beams are still equal: only the first may continue, or every text would be found five times.
+            totals = torch.where(torch.arange(n * beams, device=device) % beams == 0, 0.0, -float("inf"))
+        sums = (totals[:, None] + best).view(n, -1)
+        sums, order = sums.sort(dim=-1, descending=True, stable=True)
+        ids = ids.view(n, -1).gather(1, order)
+        best = best.view(n, -1).gather(1, order)
+        source = order // (beams + 1) + torch.arange(n, device=device)[:, None] * beams
+        ends = ids == eot
+        continuing = (~ends).cumsum(dim=1)
+        # An end of text counts only if it ranks before the last beam that goes on.
+        finishing = ends & (continuing < beams) & torch.isfinite(sums)
+        for place, column in finishing.nonzero().tolist():
+            found = results[windows[place]]
+            if len(found) < wanted:
+                row = int(source[place, column])
+                found.append(candidate(row, step, float(sums[place, column]), float(best[place, column])))
+
+        chosen_columns = (~ends & (continuing <= beams)).nonzero()[:, 1].view(n, beams)
+        chosen = ids.gather(1, chosen_columns).view(-1)
+        parents = source.gather(1, chosen_columns).view(-1)
+        totals = sums.gather(1, chosen_columns).view(-1)
+        tokens, logprobs = tokens[parents], logprobs[parents]
+        tokens[:, step] = chosen
+        logprobs[:, step] = best.gather(1, chosen_columns).view(-1)
+        rows = rows.select(parents)
+        rows.append(chosen, rules.timestamp_begin)
+
+        alive = []
+        for place, window in enumerate(windows):
+            if len(results[window]) >= wanted:
+                continue
+            if step + 1 < limits[window]:
+                alive.append(place)
+                continue
+            # Out of room: the best unfinished beams fill the list, as openai-whisper does.
+            for row in sorted(range(place * beams, (place + 1) * beams), key=lambda r: -float(totals[r])):
+                if len(results[window]) < beams:
+                    results[window].append(candidate(row, step + 1, float(totals[row]), None))
+        if not alive:
+            break
+        state.reorder(parents.tolist(), begin, position)
+        if len(alive) < n:
+            state.keep(alive)
+            index = torch.tensor(_rows_of(alive, beams), device=device)
+            rows = rows.select(index)
+            tokens, logprobs, totals, chosen = tokens[index], logprobs[index], totals[index], chosen[index]
+            windows = [windows[p] for p in alive]
+        logits = state.decoder.logits(state.step(chosen, position))
+        position += 1
+    return results

@@ -1,0 +1,192 @@
+"""One command's work on one output directory: lock, journal, results, costs, skipped recordings.
+
+In: ids with durations and what to do with them. Out: results on disk, each exactly once, whatever happens between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from k2d.audio import BadAudio
+from k2d.datadir import DataError, atomic
+from k2d.whisper.checkpoint import CheckpointError
+from k2d.whisper.journal import (
+    Journal,
+    Locked,
+    OutputLock,
+    Results,
+    finished_results,
+    job_folder,
+    share_of,
+)
+from k2d.whisper.sources import AudioSource
+
+
+class TooManySkipped(RuntimeError):
+    """More recordings than --max_skipped could not be used."""
+
+
+def add_work_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("work")
+    group.add_argument(
+        "--max_skipped", type=int, default=None, help="fail if more inputs cannot be used (default: no limit)"
+    )
+    group.add_argument("--allow_pipes", action="store_true", help="run the commands that wav.scp names")
+    group.add_argument(
+        "--job", type=int, default=None, help="do job JOB of --num_jobs only; a run without --job joins all"
+    )
+    group.add_argument(
+        "--num_jobs", type=int, default=1, help="split by duration into so many jobs (default 1)"
+    )
+
+
+@dataclass
+class Session:
+    """The work of one key in one output directory.
+
+    key: digest of model and options. data_key: that, and the stamps of all audio files.
+    """
+
+    command: str
+    out: Path
+    key: str
+    source: AudioSource
+    names: list[str]
+    num_jobs: int = 1
+    max_skipped: int | None = None
+
+    def __post_init__(self):
+        digest = hashlib.sha256()
+        for name in sorted(self.names):
+            digest.update(f"{name} {self.source.stamp(name)}\n".encode())
+        self.data = digest.hexdigest()[:16]
+
+    def seconds(self) -> dict[str, float]:
+        """Duration of every input, 0 where it cannot be read."""
+        return {name: self.source.seconds(name) for name in self.names}
+
+    def done(self, *more: object) -> bool:
+        """Whether the output is complete and was made from the same model, options, audio and `more`."""
+        mark = self.out / ".done"
+        return mark.exists() and mark.read_text().strip() == self.done_key(*more)
+
+    def done_key(self, *more: object) -> str:
+        record = json.dumps([self.key, self.data, [str(m) for m in more]])
+        return hashlib.sha256(record.encode()).hexdigest()[:16]
+
+    def mark_done(self, *more: object) -> None:
+        with atomic(self.out / ".done") as handle:
+            handle.write(self.done_key(*more) + "\n")
+
+    def run_job(
+        self,
+        job: int,
+        load: Callable[[], object],
+        work: Callable[[object, dict[str, float], Journal, Callable[[float], None]], Iterable[list[dict]]],
+    ) -> dict[str, float]:
+        """Do one job unless it is complete; returns its costs.
+
+        load(): the engine, called only if there is work. work(engine, seconds of the job's inputs, journal, progress)
+        yields lists of result records, each with an "id".
+        """
+        folder = job_folder(self.out, self.key, job, self.num_jobs)
+        lock = OutputLock(folder)
+        results = Results(folder, self.data)
+        try:
+            if results.complete:
+                return json.loads((folder / "finished").read_text())
+            seconds = self.seconds()
+            mine = {name: seconds[name] for name in share_of(job, self.num_jobs, seconds)}
+            engine = load() if mine else None
+            journal = Journal(folder, self.source.stamp, getattr(engine, "stopwatch", None))
+            with tqdm(
+                total=round(sum(mine.values())),
+                unit="s",
+                desc=f"{self.command} (audio)",
+                disable=None,
+                mininterval=1.0,
+                smoothing=0.05,
+            ) as bar:
+                if mine:
+                    for records in work(engine, mine, journal, bar.update):
+                        results.add_all(records)
+                        for record in records:
+                            journal.forget(record["id"])
+                            if "bad" in record:
+                                bar.write(f"skipped {record['id']}: {record['message']}", file=sys.stderr)
+            costs = journal.costs()
+            results.finish(costs)
+            journal.close()
+            return costs
+        finally:
+            results.close()
+            lock.release()
+
+    def costs(self) -> dict[str, float]:
+        """Sums over all jobs."""
+        totals: dict[str, float] = {}
+        for job in range(1, self.num_jobs + 1):
+            finished = job_folder(self.out, self.key, job, self.num_jobs) / "finished"
+            for name, value in json.loads(finished.read_text()).items():
+                totals[name] = totals.get(name, 0) + value
+        return totals
+
+    def results(self, skipped: dict[str, str]) -> Iterator[dict]:
+        """Finished results of all jobs in order of id; bad inputs go to `skipped` (id to reason and message)."""
+        for record in finished_results(self.out, self.key, self.num_jobs):
+            if "bad" in record:
+                skipped[record["id"]] = record["message"]
+            else:
+                yield record
+
+    def report_skipped(self, skipped: dict[str, str]) -> None:
+        """Write skipped.txt; TooManySkipped past the limit, or if nothing at all is left."""
+        with atomic(self.out / "skipped.txt") as handle:
+            handle.writelines(f"{name} {message}\n" for name, message in sorted(skipped.items()))
+        if self.names and len(skipped) == len(self.names):
+            raise TooManySkipped(
+                f"none of {len(self.names)} inputs could be used; {self.out / 'skipped.txt'} says why"
+            )
+        if self.max_skipped is not None and len(skipped) > self.max_skipped:
+            raise TooManySkipped(
+                f"{len(skipped)} inputs could not be used, more than --max_skipped {self.max_skipped}; "
+                f"{self.out / 'skipped.txt'} says why. Correct them, or allow more"
+            )
+
+
+def bad_record(error: BadAudio) -> dict:
+    return {"id": error.recording, "bad": error.reason, "message": f"{error.reason}: {error}"}
+
+
+def times_real_time(costs: dict[str, float], audio_seconds: float) -> str:
+    seconds = costs.get("seconds", 0)
+    return f"{audio_seconds / seconds:.1f} times real time" if seconds else "nothing was decoded anew"
+
+
+def guarded(command: str, work: Callable[[], int]) -> int:
+    """Run a command; what a user can mend is said in one sentence, with exit status 1."""
+    try:
+        return work()
+    except (DataError, CheckpointError, Locked, TooManySkipped, ValueError) as error:
+        print(f"{command}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted; run the same command again and it goes on from here", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(
+            f"{command}: the disk is full ({error.filename or 'while writing'}); make room and run the same command "
+            "again: what is finished is kept",
+            file=sys.stderr,
+        )
+    return 1

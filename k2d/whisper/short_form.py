@@ -1,0 +1,117 @@
+"""Utterances of at most 30 s, in batches of similar length.
+
+In: utterance ids and their audio. Out: a hypothesis for each. The batches follow from the lengths of all
+utterances of the job and never from what an earlier run has finished, so a repeated run decodes the same
+batches to the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from k2d.audio import SAMPLE_RATE, BadAudio
+from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis
+from k2d.whisper.fallback import Window, decode_windows
+from k2d.whisper.features import context_samples, utterance_log_mel
+from k2d.whisper.journal import Journal
+from k2d.whisper.sources import AudioSource, audio_digest
+
+LONGEST = 30.0  # seconds that fit the encoder
+MOST_IN_BATCH = 4  # times the batch size, for models whose short utterances cost less
+
+
+@dataclass
+class Decoded:
+    """An utterance's hypothesis and duration in seconds."""
+
+    utterance: str
+    duration: float
+    hypothesis: Hypothesis
+
+
+def plan_batches(seconds: dict[str, float], batch_size: int, trim_padding: bool) -> list[list[str]]:
+    """Utterances, longest first, in batches of `batch_size`.
+
+    With trim_padding a batch holds as many as amount to `batch_size` windows of 30 s, up to four times its size.
+    """
+    batches: list[list[str]] = []
+    longest = 0.0
+    for name in sorted(seconds, key=lambda n: (-seconds[n], n)):
+        room = batch_size
+        if trim_padding and batches:
+            room = min(MOST_IN_BATCH * batch_size, int(batch_size * LONGEST / max(longest, 0.1)))
+        if not batches or len(batches[-1]) >= max(room, 1):
+            batches.append([])
+            longest = seconds[name]
+        batches[-1].append(name)
+    return batches
+
+
+def decode_all(
+    engine: Engine,
+    batches: Sequence[Sequence[str]],
+    source: AudioSource,
+    options: DecodingOptions,
+    journal: Journal | None = None,
+    progress: Callable[[float], None] = lambda seconds: None,
+) -> Iterator[list[Decoded | BadAudio]]:
+    """Decode batches of utterances; yields each batch's results. Bad audio is yielded in its utterance's place,
+    its `recording` says whose it is."""
+    for batch in batches:
+        results = _from_journal(batch, journal) if journal else None
+        if results is None:
+            results = _decode(engine, batch, source, options, journal)
+        progress(sum(r.duration for r in results if isinstance(r, Decoded)))
+        yield results
+
+
+def _from_journal(batch: Sequence[str], journal: Journal) -> list[Decoded | BadAudio] | None:
+    """A batch's results if all of them are known. A batch is decoded as a whole, so as to give the same bits."""
+    results: list[Decoded | BadAudio] = []
+    for name in batch:
+        samples = journal.opened(name)
+        if samples is None:
+            return None
+        if isinstance(samples, BadAudio):
+            samples.recording = name
+            results.append(samples)
+            continue
+        hypothesis = journal.window(name, 0)
+        if hypothesis is None:
+            return None
+        results.append(Decoded(name, samples / SAMPLE_RATE, hypothesis))
+    return results
+
+
+def _decode(engine, batch, source, options, journal) -> list[Decoded | BadAudio]:
+    audio, bad = {}, {}
+    for name in batch:
+        try:
+            audio[name] = source.read(name)
+        except BadAudio as error:
+            error.recording = name
+            bad[name] = error
+    if journal:
+        journal.note_all_opened(
+            [(n, bad[n], "") if n in bad else (n, len(audio[n]), audio_digest(audio[n])) for n in batch]
+        )
+    decoded: dict[str, Decoded] = {}
+    if audio:
+        samples = context_samples(max(map(len, audio.values())), engine.trim_padding)
+        language = options.language if engine.tokenizer.multilingual else None
+        windows = [
+            Window(n, 0, utterance_log_mel(a, engine.dims.n_mels, samples), [], language)
+            for n, a in audio.items()
+        ]
+        if language is None and engine.tokenizer.multilingual:
+            probabilities = engine.detect_language(engine.encode([w.mel for w in windows]))
+            for window, row in zip(windows, probabilities):
+                window.language = max(row, key=row.get)
+        found = decode_windows(engine, windows, options)
+        if journal:
+            journal.note_round([(w.name, 0, h) for w, h in zip(windows, found)])
+        decoded = {
+            w.name: Decoded(w.name, len(audio[w.name]) / SAMPLE_RATE, h) for w, h in zip(windows, found)
+        }
+    return [bad.get(name) or decoded[name] for name in batch]

@@ -1,0 +1,101 @@
+"""Where audio comes from and how to tell that it is still the same.
+
+In: a data directory. Out: 16 kHz audio by id, a cheap stamp of its file, a digest of its samples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from k2d.audio import BadAudio, open_utterances, read_audio, recording_duration
+from k2d.datadir import DataDir
+
+_OFFSET = re.compile(r"^(.*):(\d+)$")
+
+
+class AudioSource:
+    """Audio by id: `read(id)` is (samples,) float32 at 16 kHz or raises BadAudio; `seconds(id)` reads headers only.
+
+    `stamp(id)` changes when the file behind the id changes (size or modification time) or the part of it does;
+    a command's stamp is the command.
+    """
+
+    def __init__(
+        self, read: Callable[[str], np.ndarray], seconds: Callable[[str], float], stamp: Callable[[str], str]
+    ):
+        self.read, self._seconds, self.stamp = read, seconds, stamp
+
+    def seconds(self, name: str) -> float:
+        """Duration, 0 for audio that cannot be read: reading it will say why."""
+        try:
+            return self._seconds(name)
+        except BadAudio:
+            return 0.0
+
+
+def recordings(data: DataDir, allow_pipes: bool = False) -> AudioSource:
+    """The whole recordings of wav.scp, whatever segments there are."""
+    known = (data.utt2dur or {}) if not data.has_segments else {}
+    stamps = _FileStamps()
+
+    def seconds(name: str) -> float:
+        return known[name] if name in known else recording_duration(data.wav[name], allow_pipes)
+
+    return AudioSource(
+        lambda name: read_audio(data.wav[name], allow_pipes=allow_pipes),
+        seconds,
+        lambda name: stamps(data.wav[name]),
+    )
+
+
+def utterances(data: DataDir, allow_pipes: bool = False) -> AudioSource:
+    """The utterances of a data directory: its segments, or its recordings where it has none."""
+    opened = open_utterances(data, allow_pipes)
+    stamps = _FileStamps()
+
+    def stamp(name: str) -> str:
+        segment = data.segments[name]
+        return f"{stamps(data.wav.get(segment.recording, ''))} {segment.start} {segment.end}"
+
+    return AudioSource(opened.__getitem__, opened.duration, stamp)
+
+
+def files(paths: dict[str, str]) -> AudioSource:
+    """Files by name."""
+    stamps = _FileStamps()
+    return AudioSource(
+        lambda name: read_audio(paths[name]),
+        lambda name: recording_duration(paths[name]),
+        lambda name: stamps(paths[name]),
+    )
+
+
+class _FileStamps:
+    """Size and modification time of a source's file; one system call a file, since archives hold thousands."""
+
+    def __init__(self):
+        self._known: dict[str, str] = {}
+
+    def __call__(self, source: str) -> str:
+        if source.rstrip().endswith("|"):
+            return source
+        offset = ""
+        if not os.path.exists(source) and (match := _OFFSET.match(source)):
+            source, offset = match.groups()
+        if source not in self._known:
+            try:
+                status = os.stat(source)
+                self._known[source] = f"{status.st_size} {status.st_mtime_ns}"
+            except OSError:
+                self._known[source] = "missing"
+        return f"{self._known[source]} {offset}".strip()
+
+
+def audio_digest(audio: np.ndarray) -> str:
+    """Hexadecimal digest of the samples: the identity of a recording, wherever its file lies."""
+    return hashlib.blake2b(np.ascontiguousarray(audio).tobytes(), digest_size=12).hexdigest()

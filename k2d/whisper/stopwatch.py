@@ -1,0 +1,35 @@
+"""Where an engine's time goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class Stopwatch:
+    """Seconds in the encoder and in the decoder, tokens sampled, windows decoded (each retry counts)."""
+
+    encode_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    tokens: int = 0
+    windows: int = 0
+
+    @contextmanager
+    def running(self, what: str, device: torch.device):
+        start = time.perf_counter()
+        yield
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        setattr(self, what, getattr(self, what) + time.perf_counter() - start)
+
+    def lap(self) -> dict[str, float]:
+        """What was counted since the last lap; counting starts anew."""
+        counted = {name: round(value, 4) for name, value in dataclasses.asdict(self).items()}
+        self.encode_seconds = self.decode_seconds = 0.0
+        self.tokens = self.windows = 0
+        return counted

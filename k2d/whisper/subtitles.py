@@ -1,0 +1,66 @@
+"""Transcripts as subtitles (SubRip, WebVTT), plain text and JSON.
+
+In: a Transcript. Out: a file.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from k2d.datadir import atomic
+from k2d.whisper.long_form import Transcript
+
+
+def time_code(seconds: float, decimal: str) -> str:
+    """HH:MM:SS,mmm (SubRip's comma) or HH:MM:SS.mmm (WebVTT's point)."""
+    milliseconds = round(seconds * 1000)
+    hours, rest = divmod(milliseconds, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{hours:02d}:{minutes:02d}:{rest // 1000:02d}{decimal}{rest % 1000:03d}"
+
+
+def srt(transcript: Transcript) -> str:
+    return "\n".join(
+        f"{n}\n{time_code(s.start, ',')} --> {time_code(s.end, ',')}\n{_cue(s.text)}\n"
+        for n, s in enumerate(transcript.segments, 1)
+    )
+
+
+def vtt(transcript: Transcript) -> str:
+    cues = (
+        f"{time_code(s.start, '.')} --> {time_code(s.end, '.')}\n{_cue(s.text)}\n"
+        for s in transcript.segments
+    )
+    return "WEBVTT\n\n" + "\n".join(cues)
+
+
+def _cue(text: str) -> str:
+    # An arrow inside a cue would be read as a time line.
+    return text.strip().replace("-->", "->")
+
+
+def txt(transcript: Transcript) -> str:
+    return "".join(f"{s.text.strip()}\n" for s in transcript.segments)
+
+
+def as_json(transcript: Transcript) -> str:
+    return json.dumps(transcript.record(), ensure_ascii=False, indent=1) + "\n"
+
+
+WRITERS = {"srt": srt, "vtt": vtt, "txt": txt, "json": as_json}
+
+
+def formats(names: str) -> list[str]:
+    """The forms in a list such as "srt,vtt"; ValueError for an unknown one."""
+    asked = [name for name in names.split(",") if name]
+    for name in asked:
+        if name not in WRITERS:
+            raise ValueError(f"no format {name!r}; there are {', '.join(WRITERS)}")
+    return asked
+
+
+def write(path: Path, transcript: Transcript) -> None:
+    """Write in the form that the path's suffix names."""
+    with atomic(path) as handle:
+        handle.write(WRITERS[Path(path).suffix[1:]](transcript))
