@@ -1,6 +1,7 @@
-"""Turn ESPnet's best training checkpoints into one model: `python -m k2d.bin.average --exp DIR --output_dir DIR`.
+"""Turn ESPnet's best training checkpoints into one model.
 
-Averages the weights of the n best epochs by `valid <criterion>` and writes a checkpoint of the Whisper family.
+`python -m k2d.bin.average --exp DIR --init CHECKPOINT --output_dir DIR` averages the weights of the n best
+epochs by `valid <criterion>` and writes a checkpoint of the Whisper family.
 """
 
 import argparse
@@ -12,7 +13,9 @@ from k2d.whisper import checkpoint
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--exp", required=True, type=Path, help="output_dir of k2d.bin.train")
     parser.add_argument("--init", required=True, help="the checkpoint that training started from")
     parser.add_argument("--output_dir", required=True, type=Path)
@@ -46,7 +49,9 @@ def best_epochs(exp: Path, criterion: str, mode: str, nbest: int) -> list[int]:
         if criterion in phases.get("valid", {}) and (exp / f"{epoch}epoch.pth").exists()
     }
     if not values:
-        raise SystemExit(f"average: {exp}: no kept checkpoint has a valid {criterion}; has training finished an epoch?")
+        raise SystemExit(
+            f"average: {exp}: no kept checkpoint has a valid {criterion}; has training finished an epoch?"
+        )
     return sorted(values, key=values.get, reverse=mode == "max")[:nbest]
 
 

@@ -8,6 +8,8 @@ for a student that should hear worse audio than its teacher did.
 import argparse
 import time
 import zlib
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -15,33 +17,57 @@ import torch
 from tqdm import tqdm
 
 from k2d import audio
-from k2d.datadir import DataDir
+from k2d.datadir import DataDir, write_table
 from k2d.distill.batches import add_noise, log_mels
-from k2d.distill.features import SCP, EncoderOutputWriter
+from k2d.distill.sources import SCP, EncoderOutputWriter
 from k2d.whisper import checkpoint
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--output_dir", required=True, type=Path)
-    parser.add_argument("--trim_padding", action="store_true", help="contexts of the utterance's length, not 30 s")
+    parser.add_argument(
+        "--trim_padding", action="store_true", help="contexts of the utterance's length, not 30 s"
+    )
     parser.add_argument("--noise_snr", type=str, help="LOW,HIGH in dB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--nj", type=int, default=1, help="processes, each with its share of the threads")
     args = parser.parse_args(argv)
     if (args.output_dir / SCP).exists():
         print(f"encode: {args.output_dir} is complete")
         return
+    ids = list(DataDir(args.data).segments)
+    start, seconds, table = time.time(), 0.0, {}
+    with ProcessPoolExecutor(args.nj, mp_context=get_context("spawn")) as pool:
+        for part, lines in pool.map(
+            _encode, range(args.nj), [args] * args.nj, [ids[i :: args.nj] for i in range(args.nj)]
+        ):
+            seconds += part
+            table.update(lines)
+    write_table(args.output_dir / SCP, table)
+    elapsed = time.time() - start
+    print(
+        f"encode: {len(ids)} utterances, {seconds / 3600:.2f} h in {elapsed:.0f} s, "
+        f"{seconds / elapsed:.1f} times real time"
+    )
+
+
+def _encode(shard: int, args: argparse.Namespace, ids: list[str]) -> tuple[float, dict[str, str]]:
+    """Encode `ids` into one shard; returns seconds of audio and the shard's table."""
+    if args.nj > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // args.nj))
     snr = tuple(float(x) for x in args.noise_snr.split(",")) if args.noise_snr else None
     encoder = checkpoint.load(args.model, device=args.device).model.encoder
     utterances = audio.open_utterances(DataDir(args.data))
-    ids = list(DataDir(args.data).segments)
-    writer = EncoderOutputWriter(args.output_dir)
-    seconds, start = 0.0, time.time()
+    writer = EncoderOutputWriter(args.output_dir, shard)
+    seconds = 0.0
     with torch.inference_mode():
-        for uid in tqdm(ids, desc="encode", unit="utt", mininterval=2):
+        for uid in tqdm(ids, desc="encode", unit="utt", mininterval=2, disable=shard > 0):
             speech = utterances[uid]
             seconds += len(speech) / audio.SAMPLE_RATE
             if snr:
@@ -49,9 +75,7 @@ def main(argv: list[str] | None = None) -> None:
                 speech = add_noise(speech, rng.uniform(*snr), rng)
             mel, _ = log_mels([speech], encoder.conv1.in_channels, args.trim_padding)
             writer.write(uid, encoder(mel.to(args.device))[0].float().cpu().numpy())
-    writer.close()
-    elapsed = time.time() - start
-    print(f"encode: {len(ids)} utterances, {seconds / 3600:.2f} h in {elapsed:.0f} s, {seconds / elapsed:.1f} times real time")
+    return seconds, writer.close()
 
 
 if __name__ == "__main__":

@@ -14,12 +14,18 @@ from k2d.whisper.model import count_parameters
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--output_dir", required=True, type=Path)
-    parser.add_argument("--decoder_layers", default="first,last", help="all, spaced:N, or a list: first,last or 0,3,7")
+    parser.add_argument(
+        "--decoder_layers", default="first,last", help="all, spaced:N, or a list: first,last or 0,3,7"
+    )
     parser.add_argument("--encoder_layers", default="all", help="the same choices")
-    parser.add_argument("--mix_languages", help="codes such as zh,en: the first token's embedding becomes their mean")
+    parser.add_argument(
+        "--mix_languages", help="codes such as zh,en: the first token's embedding becomes their mean"
+    )
     args = parser.parse_args(argv)
     teacher = checkpoint.load(args.teacher)
     try:
@@ -39,8 +45,9 @@ def main(argv: list[str] | None = None) -> None:
     with atomic(args.output_dir / "parameters.json") as stream:
         stream.write(json.dumps(report, indent=2) + "\n")
     print(
-        f"init_student: {sizes['student'] / 1e6:.2f} M of the teacher's {sizes['teacher'] / 1e6:.2f} M parameters "
-        f"({report['ratio']:.2f}); decoder layers {report['decoder_layers']}, encoder layers {len(report['encoder_layers'])}"
+        f"init_student: {sizes['student'] / 1e6:.2f} M of the teacher's {sizes['teacher'] / 1e6:.2f} M "
+        f"parameters ({report['ratio']:.2f}); decoder layers {report['decoder_layers']}, "
+        f"encoder layers {len(report['encoder_layers'])}"
     )
 
 

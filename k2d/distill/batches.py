@@ -7,18 +7,16 @@ In: audio (or stored encoder output) and a label with timestamp tokens. Out: pad
 from __future__ import annotations
 
 import dataclasses
-import re
 
 import numpy as np
 import torch
-import whisper.audio
 
+from k2d.audio import SAMPLE_RATE
 from k2d.text import timestamps
 from k2d.text.tokenizer import Tokenizer
+from k2d.whisper.features import context_samples, utterance_log_mel
 
-SAMPLE_RATE = whisper.audio.SAMPLE_RATE
 FRAMES_PER_SECOND = 50  # of the encoder's output
-_ANY_TIMESTAMP = re.compile(r"<\|(\d+\.\d\d)\|>")
 
 
 @dataclasses.dataclass
@@ -46,7 +44,9 @@ class MakeExample:
         conf = self.config
         text = data.pop("text")
         previous = data.pop("text_prev", "")
-        with_timestamps = "<|" in text and (np.random.random() < conf.timestamps if self.train else conf.timestamps > 0)
+        with_timestamps = "<|" in text and (
+            np.random.random() < conf.timestamps if self.train else conf.timestamps > 0
+        )
         tokens, cut = self._label(uid, text, with_timestamps)
         start = self.tokenizer.sot_sequence(conf.language, timestamps=with_timestamps)
         prompt: list[int] = []
@@ -56,7 +56,9 @@ class MakeExample:
             prompt = [self.tokenizer.sot_prev, *prompt[max(0, len(prompt) - room + 1) :]] if room > 1 else []
         row = np.array([*prompt, *start, *tokens, self.tokenizer.eot], dtype=np.int64)
         if row.max() >= self.tokenizer.vocab_size:
-            raise ValueError(f"{uid}: token {row.max()} is outside the vocabulary of {self.tokenizer.vocab_size}")
+            raise ValueError(
+                f"{uid}: token {row.max()} is outside the vocabulary of {self.tokenizer.vocab_size}"
+            )
         # The start sequence is given at inference, so the first predicted token follows it.
         out = {"text": row, "loss_start": np.array([len(prompt) + len(start)], dtype=np.int64)}
         if "speech" in data:
@@ -83,7 +85,8 @@ class MakeExample:
                 tokens = encode(timestamps.format(segments))
             if not segments:
                 raise ValueError(
-                    f"{uid}: the label has more than {room} tokens and no timestamp to cut it at; drop it from text"
+                    f"{uid}: the label has more than {room} tokens and no timestamp to cut it at; "
+                    "drop it from text"
                 )
             cut = segments[-1][1]
         if not with_timestamps:
@@ -116,13 +119,18 @@ class Collate:
     def __init__(self, n_mels: int, trim_padding: bool):
         self.n_mels, self.trim_padding = n_mels, trim_padding
 
-    def __call__(self, items: list[tuple[str, dict[str, np.ndarray]]]) -> tuple[list[str], dict[str, torch.Tensor]]:
+    def __call__(
+        self, items: list[tuple[str, dict[str, np.ndarray]]]
+    ) -> tuple[list[str], dict[str, torch.Tensor]]:
         uids = [uid for uid, _ in items]
         rows = [data for _, data in items]
         text = torch.full((len(rows), max(len(row["text"]) for row in rows)), -1, dtype=torch.long)
         for i, row in enumerate(rows):
             text[i, : len(row["text"])] = torch.from_numpy(row["text"])
-        batch = {"text": text, "loss_start": torch.from_numpy(np.concatenate([row["loss_start"] for row in rows]))}
+        batch = {
+            "text": text,
+            "loss_start": torch.from_numpy(np.concatenate([row["loss_start"] for row in rows])),
+        }
         if "speech" in rows[0]:
             mel, frames = log_mels([row["speech"] for row in rows], self.n_mels, self.trim_padding)
             batch["mel"], batch["frames"] = mel, frames
@@ -138,18 +146,12 @@ class Collate:
 def pad(arrays: list[np.ndarray], length: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """(batch, longest, width) with zeros behind the shorter ones, and their lengths."""
     lengths = torch.tensor([len(a) for a in arrays])
-    out = torch.zeros(len(arrays), length or int(lengths.max()), arrays[0].shape[1], dtype=torch.from_numpy(arrays[0]).dtype)
+    out = torch.zeros(
+        len(arrays), length or int(lengths.max()), arrays[0].shape[1], dtype=torch.from_numpy(arrays[0]).dtype
+    )
     for i, a in enumerate(arrays):
         out[i, : len(a)] = torch.from_numpy(a)
     return out, lengths
-
-
-def context_samples(longest: int, trim_padding: bool) -> int:
-    """Samples that a batch is padded to: 30 s, or with trim_padding the longest plus half a second, in whole seconds."""
-    if not trim_padding:
-        return whisper.audio.N_SAMPLES
-    seconds = -(-(longest + SAMPLE_RATE // 2) // SAMPLE_RATE)
-    return min(max(seconds, 1) * SAMPLE_RATE, whisper.audio.N_SAMPLES)
 
 
 def log_mels(speech: list[np.ndarray], n_mels: int, trim_padding: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -158,9 +160,6 @@ def log_mels(speech: list[np.ndarray], n_mels: int, trim_padding: bool) -> tuple
     One utterance at a time: Whisper's features are scaled by the utterance's own maximum.
     """
     samples = context_samples(max(map(len, speech)), trim_padding)
-    mels = [
-        whisper.audio.log_mel_spectrogram(whisper.audio.pad_or_trim(np.ascontiguousarray(s), samples), n_mels)
-        for s in speech
-    ]
+    mels = [utterance_log_mel(s, n_mels, samples) for s in speech]
     frames = torch.tensor([min(len(s), samples) * FRAMES_PER_SECOND // SAMPLE_RATE for s in speech])
     return torch.stack(mels), frames

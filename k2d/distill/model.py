@@ -54,20 +54,26 @@ class DistillModel(AbsESPnetModel):
         if config.freeze_positions:
             student.decoder.positional_embedding.requires_grad_(False)
         self.shared_encoder = bool(
-            config.freeze_encoder and self._teacher and same_weights(student.encoder, self._teacher[0].encoder)
+            config.freeze_encoder
+            and self._teacher
+            and same_weights(student.encoder, self._teacher[0].encoder)
         )
         self.specaug = SpecAug(**config.specaug) if config.specaug else None
         self.ctc_head = nn.Linear(student.dims.n_audio_state, n_text + 1) if config.ctc_weight else None
 
     def collect_feats(self, **batch: Tensor) -> dict[str, Tensor]:
         key = "encoder_out" if "encoder_out" in batch else "mel"
-        return {"feats": batch[key].transpose(1, 2) if key == "mel" else batch[key], "feats_lengths": batch["frames"]}
+        return {
+            "feats": batch[key].transpose(1, 2) if key == "mel" else batch[key],
+            "feats_lengths": batch["frames"],
+        }
 
     def forward(self, text: Tensor, loss_start: Tensor, **batch: Tensor):
         """text: (batch, length) ids padded with -1; loss_start: (batch,) first position to be predicted.
 
         Either `mel` (batch, n_mels, frames) or `encoder_out` (batch, frames, width); `teacher_encoder_out`
-        where the teacher hears another version; `topk_ids`, `topk_log_probs` (batch, length, k) replace the teacher.
+        where the teacher hears another version; `topk_ids`, `topk_log_probs` (batch, length, k) replace the
+        teacher.
         """
         mel = batch.get("mel")
         training = self.training
@@ -86,7 +92,9 @@ class DistillModel(AbsESPnetModel):
         inputs = text[:, :-1].clamp_min(0)
         targets = text[:, 1:]
         position = torch.arange(targets.shape[1], device=text.device)
-        scored = (targets >= 0) & (position + 1 >= loss_start[:, None])  # prompts and padding are not predicted
+        scored = (targets >= 0) & (
+            position + 1 >= loss_start[:, None]
+        )  # prompts and padding are not predicted
         hidden = self._decode(self.student, inputs, heard, drop=training)[scored]
 
         teacher = None
@@ -159,7 +167,13 @@ class DistillModel(AbsESPnetModel):
         lengths = torch.tensor([len(label) for label in labels], device=text.device)
         frames = frames.clamp_max(log_probs.shape[0])
         loss = F.ctc_loss(
-            log_probs, torch.cat(labels), frames, lengths, blank=self.n_text, reduction="sum", zero_infinity=True
+            log_probs,
+            torch.cat(labels),
+            frames,
+            lengths,
+            blank=self.n_text,
+            reduction="sum",
+            zero_infinity=True,
         )
         return loss / lengths.sum().clamp_min(1)
 

@@ -24,7 +24,9 @@ def choose_layers(choice: str, count: int) -> list[int]:
     if choice.startswith("spaced:"):
         wanted = int(choice.removeprefix("spaced:"))
         if not 1 <= wanted <= count:
-            raise ValueError(f"--decoder_layers {choice}: the teacher has {count} layers, choose 1 to {count}")
+            raise ValueError(
+                f"--decoder_layers {choice}: the teacher has {count} layers, choose 1 to {count}"
+            )
         return [0] if wanted == 1 else [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
     names = {"first": 0, "last": count - 1}
     try:
@@ -40,7 +42,9 @@ def choose_layers(choice: str, count: int) -> list[int]:
     return layers
 
 
-def build_student(teacher: Whisper, decoder_layers: str = "first,last", encoder_layers: str = "all") -> Whisper:
+def build_student(
+    teacher: Whisper, decoder_layers: str = "first,last", encoder_layers: str = "all"
+) -> Whisper:
     """A student whose layer i is the teacher's layer choice[i]; everything else is copied."""
     chosen = {
         "encoder": choose_layers(encoder_layers, teacher.dims.n_audio_layer),

@@ -18,13 +18,18 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
 from k2d.distill.batches import BatchConfig, Collate, MakeExample
-from k2d.distill.features import EncoderOutputReader
 from k2d.distill.model import DistillConfig, DistillModel
+from k2d.distill.sources import EncoderOutputReader, UtteranceReader
 from k2d.whisper import checkpoint
 
 # Registered at import, so that spawned workers know it too.
 espnet_dataset.DATA_TYPES["encoder_out"] = dict(
-    func=EncoderOutputReader, kwargs=[], help="Stored encoder outputs of k2d.bin.encode: a path to encoder_out.scp"
+    func=EncoderOutputReader,
+    kwargs=[],
+    help="Stored encoder outputs of k2d.bin.encode: a path to encoder_out.scp",
+)
+espnet_dataset.DATA_TYPES["utterances"] = dict(
+    func=UtteranceReader, kwargs=[], help="Audio of a data directory's utterances: the path of its wav.scp"
 )
 
 
@@ -37,7 +42,9 @@ class DistillTask(AbsTask):
     def add_task_arguments(cls, parser: argparse.ArgumentParser):
         group = parser.add_argument_group(description="Distillation")
         group.add_argument("--student", type=str, help="checkpoint to train (any form k2d reads)")
-        group.add_argument("--teacher", type=str_or_none, default=None, help="checkpoint to learn from, or none")
+        group.add_argument(
+            "--teacher", type=str_or_none, default=None, help="checkpoint to learn from, or none"
+        )
         group.add_argument("--model_conf", action=NestedDictAction, default={}, help=_help(DistillConfig))
         group.add_argument("--batch_conf", action=NestedDictAction, default={}, help=_help(BatchConfig))
 
@@ -51,8 +58,8 @@ class DistillTask(AbsTask):
             if loaded.tokenizer.tokens() != student.tokenizer.tokens():
                 raise ValueError(
                     f"{args.teacher} and {args.student} do not share a vocabulary "
-                    f"({loaded.dims.n_vocab} and {student.dims.n_vocab} tokens): build the student from its teacher "
-                    "with k2d.bin.init_student"
+                    f"({loaded.dims.n_vocab} and {student.dims.n_vocab} tokens): build the student from its "
+                    "teacher with k2d.bin.init_student"
                 )
             teacher = loaded.model
         model = DistillModel(student.model, teacher, student.tokenizer.eot, config)

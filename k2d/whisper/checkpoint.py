@@ -77,7 +77,7 @@ def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
 
 
 def read_dims(name_or_path: str | Path) -> ModelDimensions:
-    """Only the dimensions of a checkpoint (our folder and Hugging Face's are not read beyond their config)."""
+    """Only the dimensions of a checkpoint (of our folder, only the config is read)."""
     path = resolve(name_or_path)
     config = _own_config(path)
     return ModelDimensions(**config["dims"]) if config else _read(path)[0]
@@ -113,7 +113,9 @@ def _packaged(name: str) -> Path:
     path = Path(next(iter(spec.submodule_search_locations))) / folder
     found = hashlib.sha256((path / file).read_bytes()).hexdigest()
     if found != sha256:
-        raise CheckpointError(f"{path / file}: sha256 is {found}, expected {sha256}; reinstall {name.split('@')[1]}")
+        raise CheckpointError(
+            f"{path / file}: sha256 is {found}, expected {sha256}; reinstall {name.split('@')[1]}"
+        )
     return path
 
 
@@ -125,7 +127,8 @@ def weight_files(path: Path) -> list[Path]:
         if files := sorted(path.glob(pattern)):
             return files
     raise CheckpointError(
-        f"{path}: holds no weights; expected model.safetensors (ours or Hugging Face's) or model.bin (CTranslate2)"
+        f"{path}: holds no weights; expected model.safetensors (ours or Hugging Face's) or "
+        "model.bin (CTranslate2)"
     )
 
 
@@ -226,7 +229,9 @@ def _load_state(model: Whisper, state: dict, path: Path) -> None:
         if names
     ]
     if problems:
-        raise CheckpointError(f"{path}: the tensors do not fit the dimensions it states; {'; '.join(problems)}")
+        raise CheckpointError(
+            f"{path}: the tensors do not fit the dimensions it states; {'; '.join(problems)}"
+        )
     model.load_state_dict(state)
 
 

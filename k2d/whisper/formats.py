@@ -26,7 +26,7 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be read; the message names the file and what was expected."""
 
 
-# -- OpenAI ---------------------------------------------------------------------------------------------------
+# -- OpenAI ----------------------------------------------------------------------------------------------
 
 
 def read_openai(path: Path) -> tuple[ModelDimensions, State]:
@@ -41,7 +41,7 @@ def read_openai(path: Path) -> tuple[ModelDimensions, State]:
         ) from error
 
 
-# -- Hugging Face ---------------------------------------------------------------------------------------------
+# -- Hugging Face ----------------------------------------------------------------------------------------
 
 _HF_PARTS = [
     (r"^model\.", ""),
@@ -113,7 +113,9 @@ def read_huggingface(folder: Path) -> tuple[ModelDimensions, State]:
             n_text_layer=config["decoder_layers"],
         )
     except KeyError as error:
-        raise CheckpointError(f"{folder}/config.json: not a Whisper configuration: {error} is missing") from error
+        raise CheckpointError(
+            f"{folder}/config.json: not a Whisper configuration: {error} is missing"
+        ) from error
     index = folder / "model.safetensors.index.json"
     if index.exists():
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
@@ -122,13 +124,15 @@ def read_huggingface(folder: Path) -> tuple[ModelDimensions, State]:
     state: State = {}
     for shard in shards:
         if not (folder / shard).exists():
-            raise CheckpointError(f"{folder}/{shard} is missing: download the folder again, with every safetensors file")
+            raise CheckpointError(
+                f"{folder}/{shard} is missing: download the folder again, with every safetensors file"
+            )
         state.update(safetensors.torch.load_file(folder / shard))
     state.pop("proj_out.weight", None)  # tied to the token embedding
     return dims, {hf_to_openai_name(name): tensor for name, tensor in state.items()}
 
 
-# -- CTranslate2 ----------------------------------------------------------------------------------------------
+# -- CTranslate2 -----------------------------------------------------------------------------------------
 
 _CT2_TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
@@ -156,7 +160,9 @@ def read_ctranslate2_variables(path: Path) -> dict[str, np.ndarray]:
         spec = name()
         take("I")  # the specification's revision
         if version < 5 or spec != "WhisperSpec":
-            raise CheckpointError(f"{path}: expected a WhisperSpec of format version 5 or later, found {spec} {version}")
+            raise CheckpointError(
+                f"{path}: expected a WhisperSpec of format version 5 or later, found {spec} {version}"
+            )
         variables = {}
         for _ in range(take("I")):
             key = name()
@@ -165,8 +171,12 @@ def read_ctranslate2_variables(path: Path) -> dict[str, np.ndarray]:
             at += 4 * rank
             kind, size = take("B"), take("I")
             if kind not in _CT2_TYPES:
-                raise CheckpointError(f"{path}: {key} has type {kind}; float32, float16, int8 and int16 are read")
-            variables[key] = np.frombuffer(data, _CT2_TYPES[kind], size // np.dtype(_CT2_TYPES[kind]).itemsize, at)
+                raise CheckpointError(
+                    f"{path}: {key} has type {kind}; float32, float16, int8 and int16 are read"
+                )
+            variables[key] = np.frombuffer(
+                data, _CT2_TYPES[kind], size // np.dtype(_CT2_TYPES[kind]).itemsize, at
+            )
             variables[key] = variables[key].reshape(shape)
             at += size
         for _ in range(take("I")):
@@ -175,7 +185,9 @@ def read_ctranslate2_variables(path: Path) -> dict[str, np.ndarray]:
     except (struct.error, UnicodeDecodeError, KeyError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path}: truncated or not a CTranslate2 model ({error}); copy it again") from error
+        raise CheckpointError(
+            f"{path}: truncated or not a CTranslate2 model ({error}); copy it again"
+        ) from error
     return variables
 
 
@@ -202,7 +214,7 @@ def read_ctranslate2(folder: Path) -> tuple[ModelDimensions, State]:
         state[f"{ours}.bias"] = get(f"{theirs}/beta")
 
     def linear(theirs: str, *ours: str):
-        """One stored matrix, possibly several of ours stacked; Whisper's keys have no bias (zeros are stored)."""
+        """One stored matrix, possibly several of ours stacked; keys have no bias in Whisper (zeros are stored)."""
         weights = get(f"{theirs}/weight").chunk(len(ours))
         biases = get(f"{theirs}/bias").chunk(len(ours))
         for name, weight, bias in zip(ours, weights, biases, strict=True):
@@ -224,7 +236,10 @@ def read_ctranslate2(folder: Path) -> tuple[ModelDimensions, State]:
             ours, theirs = f"{side}.blocks.{i}", f"{side}/layer_{i}"
             norm(f"{ours}.attn_ln", f"{theirs}/self_attention/layer_norm")
             linear(
-                f"{theirs}/self_attention/linear_0", f"{ours}.attn.query", f"{ours}.attn.key", f"{ours}.attn.value"
+                f"{theirs}/self_attention/linear_0",
+                f"{ours}.attn.query",
+                f"{ours}.attn.key",
+                f"{ours}.attn.value",
             )
             linear(f"{theirs}/self_attention/linear_1", f"{ours}.attn.out")
             if side == "decoder":

@@ -18,7 +18,7 @@ __all__ = ["AudioEncoder", "ModelDimensions", "Whisper", "count_parameters"]
 
 class AudioEncoder(whisper.model.AudioEncoder):
     def forward(self, mel: Tensor) -> Tensor:
-        """mel: (batch, n_mels, frames), frames ≤ 2 · n_audio_ctx (30 s). Returns (batch, frames / 2, n_state).
+        """mel: (batch, n_mels, frames ≤ 2 · n_audio_ctx, 30 s). Returns (batch, frames / 2, n_state).
 
         Published Whisper models expect exactly 30 s; models whose config says `trim_padding` were trained
         with shorter contexts too, which saves the encoder the silence behind a short utterance.
@@ -27,8 +27,8 @@ class AudioEncoder(whisper.model.AudioEncoder):
         x = F.gelu(self.conv2(x)).permute(0, 2, 1)
         if x.shape[1] > self.positional_embedding.shape[0]:
             raise ValueError(
-                f"{mel.shape[-1]} feature frames do not fit the encoder's {2 * self.positional_embedding.shape[0]}; "
-                "cut the audio into windows of at most 30 s"
+                f"{mel.shape[-1]} feature frames do not fit the encoder's "
+                f"{2 * self.positional_embedding.shape[0]}; cut the audio into windows of at most 30 s"
             )
         x = (x + self.positional_embedding[: x.shape[1]]).to(x.dtype)
         for block in self.blocks:
@@ -37,7 +37,7 @@ class AudioEncoder(whisper.model.AudioEncoder):
 
 
 class Whisper(whisper.model.Whisper):
-    """An encoder–decoder of the Whisper family; `forward(mel, tokens)` gives (batch, length, n_vocab) logits."""
+    """An encoder–decoder of the Whisper family; `forward(mel, tokens)` gives logits (batch, length, n_vocab)."""
 
     def __init__(self, dims: ModelDimensions):
         nn.Module.__init__(self)  # the parent's would build an encoder that we replace

@@ -56,7 +56,9 @@ def test_online_loss_and_gradients_equal_the_definition(seed, chunk, temperature
 def test_temperature_scales_by_its_square():
     hidden, embedding, targets, told, told_embedding = problem(dtype=torch.float32)
     kl = {
-        t: distillation_loss(hidden, embedding, targets, OnlineTeacher(told, told_embedding), temperature=t)["kl"]
+        t: distillation_loss(hidden, embedding, targets, OnlineTeacher(told, told_embedding), temperature=t)[
+            "kl"
+        ]
         for t in (2.0, 50.0)
     }
     log_p = F.log_softmax(told @ told_embedding.T / 50, dim=-1)
@@ -70,7 +72,9 @@ def test_cached_teacher_with_every_token_is_exact_and_with_fewer_a_lower_bound()
     hidden, embedding, targets, told, told_embedding = problem(dtype=torch.float32)
     temperature, vocabulary = 2.0, embedding.shape[0]
     log_p = F.log_softmax(told @ told_embedding.T / temperature, dim=-1)
-    online = distillation_loss(hidden, embedding, targets, OnlineTeacher(told, told_embedding), temperature=temperature)
+    online = distillation_loss(
+        hidden, embedding, targets, OnlineTeacher(told, told_embedding), temperature=temperature
+    )
     previous = 0.0
     for k in (1, 5, 20, vocabulary):
         top, ids = log_p.topk(k, dim=-1)
@@ -86,10 +90,16 @@ def test_cached_gradient_equals_autograd_of_the_merged_divergence():
     top, ids = F.log_softmax(told @ told_embedding.T / temperature, dim=-1).topk(k, dim=-1)
     log_q = F.log_softmax(hidden @ embedding.T / temperature, dim=-1).gather(1, ids)
     tail_p, tail_q = 1 - top.exp().sum(-1), 1 - log_q.exp().sum(-1)
-    want = ((top.exp() * (top - log_q)).sum() + (tail_p * (tail_p / tail_q).log()).sum()) * temperature**2 / len(told)
+    want = (
+        ((top.exp() * (top - log_q)).sum() + (tail_p * (tail_p / tail_q).log()).sum())
+        * temperature**2
+        / len(told)
+    )
     want_grads = torch.autograd.grad(want, (hidden, embedding))
     single = [t.detach().float().requires_grad_() for t in (hidden, embedding)]
-    got = distillation_loss(*single, targets, CachedTeacher(ids, top.float()), beta=0.0, temperature=temperature)
+    got = distillation_loss(
+        *single, targets, CachedTeacher(ids, top.float()), beta=0.0, temperature=temperature
+    )
     assert got["loss"].item() == pytest.approx(want.item(), rel=1e-4)
     for a, b in zip(torch.autograd.grad(got["loss"], single), want_grads, strict=True):
         torch.testing.assert_close(a.double(), b, atol=1e-5, rtol=1e-3)

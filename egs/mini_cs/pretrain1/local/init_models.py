@@ -1,8 +1,8 @@
 """Untrained mini models around the real Whisper tiny.en: its encoder, and decoders over a small vocabulary.
 
-In: text of the seed speech. Out: checkpoint folders of teacher and validator whose decoder blocks start as copies
-of tiny.en's (block i of n starts from block ⌊4 i / n⌋), with tiny.en's embeddings of special and timestamp tokens;
-pieces of text start from the mean of tiny.en's embeddings for the same string.
+In: text of the seed speech. Out: checkpoint folders of teacher and validator whose decoder blocks start as
+copies of tiny.en's (block i of n starts from block ⌊4 i / n⌋), with tiny.en's embeddings of special and
+timestamp tokens; pieces of text start from the mean of tiny.en's embeddings for the same string.
 """
 
 import argparse
@@ -48,12 +48,18 @@ def build(source, tokenizer, encoder_layers, decoder_layers, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument("--vocab_size", type=int, default=1000, help="text tokens, 256 bytes of the fallback included")
+    parser.add_argument(
+        "--vocab_size", type=int, default=1000, help="text tokens, 256 bytes of the fallback included"
+    )
     parser.add_argument("--teacher_layers", type=int, nargs=2, default=(4, 8), metavar=("ENCODER", "DECODER"))
-    parser.add_argument("--validator_layers", type=int, nargs=2, default=(2, 2), metavar=("ENCODER", "DECODER"))
+    parser.add_argument(
+        "--validator_layers", type=int, nargs=2, default=(2, 2), metavar=("ENCODER", "DECODER")
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     tokenizer = train_sentencepiece(read_table(args.text).values(), args.vocab_size)
@@ -62,7 +68,10 @@ def main():
     for name, layers in (("teacher", args.teacher_layers), ("validator", args.validator_layers)):
         model = build(source, tokenizer, *layers, args.seed)
         checkpoint.save(args.output_dir / f"{name}_init", model, tokenizer, config)
-        print(f"init_models: {name}: {count_parameters(model) / 1e6:.2f} M parameters, {tokenizer.vocab_size} tokens")
+        print(
+        size = f"{count_parameters(model) / 1e6:.2f} M parameters, {tokenizer.vocab_size} tokens"
+        print(f"init_models: {name}: {size}")
+        )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 In: a data directory of recordings with `segments` and `text`. Out: a data directory whose utterances are
 windows of those recordings, labelled with timestamp tokens:
-  long   up to 30 s from the start of an utterance; complete utterances with start and end, and of one that the
-         window cuts only its start (Radford et al., 2023, Sec. 2.3). The next window starts there.
+  long   up to 30 s from the start of an utterance; complete utterances with start and end, and of one that
+         the window cuts only its start (Radford et al., 2023, Sec. 2.3). The next window starts there.
   short  one to three neighbouring utterances, so that short-form decoding is learnt too.
 """
 
@@ -55,12 +55,18 @@ def short_windows(utterances, end, rng):
 
 def label(start, utterances, cut):
     """`<|0.20|> text<|3.14|>…`, times relative to the window's start."""
-    text = timestamps.format([(a - start, b - start, words) for a, b, words in utterances])
+    grid = [
+        (round((a - start) / 0.02) * 0.02, round((b - start) / 0.02) * 0.02, words)
+        for a, b, words in utterances
+    ]
+    text = timestamps.format(grid)
     return text if cut is None else f"{text}<|{round((cut - start) / 0.02) * 0.02:.2f}|>"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--kinds", default="long,short")

@@ -1,0 +1,87 @@
+"""What ESPnet's datasets read of a data directory: audio, or what a frozen encoder made of it.
+
+`utterances`   path of a wav.scp: the audio of its directory's segments, wherever it lies (files, archives)
+`encoder_out`  path of an encoder_out.scp, lines "<id> <shard> <first row> <rows> <width>", beside float16
+               shards: what a frozen encoder would compute again in every epoch, kept once. 1.2 MB for 30 s at
+               width 384, so this suits small models and small data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from k2d import audio
+from k2d.datadir import DataDir, DataError, read_table
+
+SCP = "encoder_out.scp"
+
+
+class EncoderOutputWriter:
+    """Append arrays to one shard; `close` returns the shard's lines of the table."""
+
+    def __init__(self, folder: Path, shard: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.shard = folder / f"encoder_out.{shard}.f16"
+        self._stream = open(self.shard, "wb")  # noqa: SIM115 - closed by close()
+        self._rows = 0
+        self._table: dict[str, str] = {}
+
+    def write(self, uid: str, rows: np.ndarray) -> None:
+        """rows: (frames, width)."""
+        self._stream.write(rows.astype("<f2").tobytes())
+        self._table[uid] = f"{self.shard.name} {self._rows} {len(rows)} {rows.shape[1]}"
+        self._rows += len(rows)
+
+    def close(self) -> dict[str, str]:
+        self._stream.close()
+        return self._table
+
+
+class EncoderOutputReader(Mapping):
+    """id → (frames, width) float16, read through memory maps opened on first use (once a worker process)."""
+
+    def __init__(self, path: str):
+        self.path = Path(path)
+        self._table = read_table(path)
+        self._maps: dict[str, np.memmap] = {}
+
+    def __getitem__(self, uid: str) -> np.ndarray:
+        fields = self._table[uid].split()
+        if len(fields) != 4:
+            raise DataError(
+                f"{self.path}: {uid}: expected 'shard first rows width', found {self._table[uid]!r}"
+            )
+        shard, first, rows, width = fields[0], *map(int, fields[1:])
+        if shard not in self._maps:
+            self._maps[shard] = np.memmap(self.path.parent / shard, dtype="<f2", mode="r")
+        return np.array(self._maps[shard][first * width : (first + rows) * width]).reshape(rows, width)
+
+    def __iter__(self):
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getstate__(self):
+        return {**self.__dict__, "_maps": {}}
+
+
+class UtteranceReader(Mapping):
+    """id → (samples,) float32 at 16 kHz of the utterances of the directory that `path` (wav.scp) lies in."""
+
+    def __init__(self, path: str):
+        data = DataDir(Path(path).parent)
+        self._ids = list(data.segments)
+        self._utterances = audio.open_utterances(data)
+
+    def __getitem__(self, uid: str) -> np.ndarray:
+        return self._utterances[uid]
+
+    def __iter__(self):
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
