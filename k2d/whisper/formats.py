@@ -214,7 +214,7 @@ def read_ctranslate2(folder: Path) -> tuple[ModelDimensions, State]:
         state[f"{ours}.bias"] = get(f"{theirs}/beta")
 
     def linear(theirs: str, *ours: str):
-        """One stored matrix, possibly several of ours stacked; keys have no bias in Whisper (zeros are stored)."""
+        """One stored matrix, possibly several of ours stacked; keys have no bias (zeros are stored)."""
         weights = get(f"{theirs}/weight").chunk(len(ours))
         biases = get(f"{theirs}/bias").chunk(len(ours))
         for name, weight, bias in zip(ours, weights, biases, strict=True):

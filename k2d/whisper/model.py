@@ -37,7 +37,7 @@ class AudioEncoder(whisper.model.AudioEncoder):
 
 
 class Whisper(whisper.model.Whisper):
-    """An encoder–decoder of the Whisper family; `forward(mel, tokens)` gives logits (batch, length, n_vocab)."""
+    """An encoder-decoder; `forward(mel, tokens)` gives logits (batch, length, n_vocab)."""
 
     def __init__(self, dims: ModelDimensions):
         nn.Module.__init__(self)  # the parent's would build an encoder that we replace

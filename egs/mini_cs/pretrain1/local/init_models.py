@@ -68,10 +68,8 @@ def main():
     for name, layers in (("teacher", args.teacher_layers), ("validator", args.validator_layers)):
         model = build(source, tokenizer, *layers, args.seed)
         checkpoint.save(args.output_dir / f"{name}_init", model, tokenizer, config)
-        print(
         size = f"{count_parameters(model) / 1e6:.2f} M parameters, {tokenizer.vocab_size} tokens"
         print(f"init_models: {name}: {size}")
-        )
 
 
 if __name__ == "__main__":
