@@ -69,7 +69,7 @@ def score(job: Job, block: Sequence[Pair]) -> tuple[dict[str, str], Counter]:
     validator = [pair.validator for pair in block]
     lines = Lines([*teacher, *validator], job.choices.fold_script)
     found = of_lines(lines, job.choices)
-    blank = np.array([not timestamps.strip(text) for text in [*teacher, *validator]])
+    blank = _blank([*teacher, *validator], lines)
     columns = found.columns() | {"blank_aux": blank[len(block) :].astype(int)}
     text_only = [name for name in job.signals if name in signals.TEXT_SIGNALS]
     if text_only:
@@ -95,6 +95,14 @@ def score(job: Job, block: Sequence[Pair]) -> tuple[dict[str, str], Counter]:
         rounded = np.round(getattr(found, metric), DECIMALS)
         counts.update({(metric, alpha): int((valid & (rounded <= alpha)).sum()) for alpha in ALPHAS})
     return texts, counts
+
+
+def _blank(texts: Sequence[str], lines: Lines) -> np.ndarray:
+    """Which texts hold nothing but timestamp tokens and white space, (texts,) bool."""
+    blank = lines.lengths == 0  # a text of punctuation alone has no units either, but is not blank
+    for index in np.flatnonzero(blank).tolist():
+        blank[index] = not timestamps.strip(texts[index])
+    return blank
 
 
 def _table(ids: Sequence[str], column: np.ndarray) -> str:
