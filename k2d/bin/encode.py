@@ -19,7 +19,7 @@ from tqdm import tqdm
 from k2d import audio
 from k2d.datadir import DataDir, write_table
 from k2d.distill.batches import add_noise, log_mels
-from k2d.distill.sources import SCP, EncoderOutputWriter
+from k2d.distill.sources import ENCODER_OUT, RowWriter
 from k2d.whisper import checkpoint
 
 
@@ -38,7 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--nj", type=int, default=1, help="processes, each with its share of the threads")
     args = parser.parse_args(argv)
-    if (args.output_dir / SCP).exists():
+    table_file = args.output_dir / f"{ENCODER_OUT}.scp"
+    if table_file.exists():
         print(f"encode: {args.output_dir} is complete")
         return
     ids = list(DataDir(args.data).segments)
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         ):
             seconds += part
             table.update(lines)
-    write_table(args.output_dir / SCP, table)
+    write_table(table_file, table)
     elapsed = time.time() - start
     print(
         f"encode: {len(ids)} utterances, {seconds / 3600:.2f} h in {elapsed:.0f} s, "
@@ -64,7 +65,7 @@ def _encode(shard: int, args: argparse.Namespace, ids: list[str]) -> tuple[float
     snr = tuple(float(x) for x in args.noise_snr.split(",")) if args.noise_snr else None
     encoder = checkpoint.load(args.model, device=args.device).model.encoder
     utterances = audio.open_utterances(DataDir(args.data))
-    writer = EncoderOutputWriter(args.output_dir, shard)
+    writer = RowWriter(args.output_dir, ENCODER_OUT, shard, ".f16")
     seconds = 0.0
     with torch.inference_mode():
         for uid in tqdm(ids, desc="encode", unit="utt", mininterval=2, disable=shard > 0):

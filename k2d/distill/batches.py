@@ -7,6 +7,7 @@ In: audio (or stored encoder output) and a label with timestamp tokens. Out: pad
 from __future__ import annotations
 
 import dataclasses
+import zlib
 
 import numpy as np
 import torch
@@ -31,7 +32,15 @@ class BatchConfig:
     trim_padding: bool = False  # pad to the batch's longest, rounded up, instead of 30 s
     noise: float = 0.0  # probability of added noise (training only)
     noise_snr: tuple[float, float] = (5.0, 20.0)  # dB
-    speed: tuple[float, ...] = ()  # factors to draw from; 1.0 keeps the timestamps valid
+    fixed_choices: bool = False  # the same choices for an utterance in every epoch, as a cached teacher needs
+
+
+def from_dict(kind: type, options: dict, where: str):
+    """A dataclass from a YAML mapping; an unknown key is an error that lists the known ones."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(options) - known):
+        raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    return kind(**options)
 
 
 class MakeExample:
@@ -44,13 +53,14 @@ class MakeExample:
         conf = self.config
         text = data.pop("text")
         previous = data.pop("text_prev", "")
+        rng = np.random.RandomState(zlib.crc32(uid.encode())) if conf.fixed_choices else np.random
         with_timestamps = "<|" in text and (
-            np.random.random() < conf.timestamps if self.train else conf.timestamps > 0
+            rng.random_sample() < conf.timestamps if self.train else conf.timestamps > 0
         )
         tokens, cut = self._label(uid, text, with_timestamps)
         start = self.tokenizer.sot_sequence(conf.language, timestamps=with_timestamps)
         prompt: list[int] = []
-        if previous and self.train and np.random.random() < conf.prompt:
+        if previous and self.train and rng.random_sample() < conf.prompt:
             prompt = self.tokenizer.encode(timestamps.strip(previous))[-(conf.max_prompt - 1) :]
             room = conf.max_tokens - len(start) - len(tokens)
             prompt = [self.tokenizer.sot_prev, *prompt[max(0, len(prompt) - room + 1) :]] if room > 1 else []

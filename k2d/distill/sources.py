@@ -1,9 +1,10 @@
-"""What ESPnet's datasets read of a data directory: audio, or what a frozen encoder made of it.
+"""What ESPnet's datasets read of a data directory: audio, or what frozen models made of it.
 
-`utterances`   path of a wav.scp: the audio of its directory's segments, wherever it lies (files, archives)
-`encoder_out`  path of an encoder_out.scp, lines "<id> <shard> <first row> <rows> <width>", beside float16
-               shards: what a frozen encoder would compute again in every epoch, kept once. 1.2 MB for 30 s at
-               width 384, so this suits small models and small data.
+`utterances`  path of a wav.scp: the audio of its directory's segments, wherever it lies (files, archives)
+`rows`        path of a table, lines "<id> <shard> <first row> <rows> <width>", beside raw shards; the shard's
+              suffix says the type of its numbers. Kept so: the output of a frozen encoder (`encoder_out.scp`,
+              1.2 MB for 30 s at width 384, so for small models and small data) and the k most probable tokens
+              of a teacher (`topk_ids.scp`, `topk_log_probs.scp`).
 """
 
 from __future__ import annotations
@@ -16,23 +17,27 @@ import numpy as np
 from k2d import audio
 from k2d.datadir import DataDir, DataError, read_table
 
-SCP = "encoder_out.scp"
+ENCODER_OUT = "encoder_out"
+TOPK_IDS = "topk_ids"
+TOPK_LOG_PROBS = "topk_log_probs"
+_TYPES = {".f16": "<f2", ".i32": "<i4"}
 
 
-class EncoderOutputWriter:
-    """Append arrays to one shard; `close` returns the shard's lines of the table."""
+class RowWriter:
+    """Append (rows, width) arrays to one shard; `close` returns the shard's lines of the table."""
 
-    def __init__(self, folder: Path, shard: int):
+    def __init__(self, folder: Path, name: str, shard: int, suffix: str):
         folder.mkdir(parents=True, exist_ok=True)
-        self.shard = folder / f"encoder_out.{shard}.f16"
-        self._stream = open(self.shard, "wb")  # noqa: SIM115 - closed by close()
+        self.path = folder / f"{name}.{shard}{suffix}"
+        self._type = _TYPES[suffix]
+        self._stream = open(self.path, "wb")  # noqa: SIM115 - closed by close()
         self._rows = 0
         self._table: dict[str, str] = {}
 
     def write(self, uid: str, rows: np.ndarray) -> None:
-        """rows: (frames, width)."""
-        self._stream.write(rows.astype("<f2").tobytes())
-        self._table[uid] = f"{self.shard.name} {self._rows} {len(rows)} {rows.shape[1]}"
+        """rows: (rows, width)."""
+        self._stream.write(rows.astype(self._type).tobytes())
+        self._table[uid] = f"{self.path.name} {self._rows} {len(rows)} {rows.shape[1]}"
         self._rows += len(rows)
 
     def close(self) -> dict[str, str]:
@@ -40,8 +45,8 @@ class EncoderOutputWriter:
         return self._table
 
 
-class EncoderOutputReader(Mapping):
-    """id → (frames, width) float16, read through memory maps opened on first use (once a worker process)."""
+class RowReader(Mapping):
+    """id → (rows, width), read through memory maps opened on first use (once a worker process)."""
 
     def __init__(self, path: str):
         self.path = Path(path)
@@ -56,7 +61,8 @@ class EncoderOutputReader(Mapping):
             )
         shard, first, rows, width = fields[0], *map(int, fields[1:])
         if shard not in self._maps:
-            self._maps[shard] = np.memmap(self.path.parent / shard, dtype="<f2", mode="r")
+            file = self.path.parent / shard
+            self._maps[shard] = np.memmap(file, dtype=_TYPES[file.suffix], mode="r")
         return np.array(self._maps[shard][first * width : (first + rows) * width]).reshape(rows, width)
 
     def __iter__(self):

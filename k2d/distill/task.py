@@ -2,7 +2,8 @@
 
 Options of its own: --student, --teacher (checkpoints in any form), --model_conf (DistillConfig) and
 --batch_conf (BatchConfig); all others are ESPnet's. Data names: `speech` (audio) or `encoder_out`, `text`
-(labels with timestamp tokens), and optionally `text_prev` and `teacher_encoder_out`.
+(labels with timestamp tokens), and optionally `text_prev`, `teacher_encoder_out`, and `topk_ids` with
+`topk_log_probs`, which take the teacher's place.
 """
 
 from __future__ import annotations
@@ -17,20 +18,22 @@ from espnet2.train.trainer import Trainer
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
-from k2d.distill.batches import BatchConfig, Collate, MakeExample
+from k2d.distill.batches import BatchConfig, Collate, MakeExample, from_dict
 from k2d.distill.model import DistillConfig, DistillModel
-from k2d.distill.sources import EncoderOutputReader, UtteranceReader
+from k2d.distill.sources import RowReader, UtteranceReader
 from k2d.whisper import checkpoint
 
-# Registered at import, so that spawned workers know it too.
-espnet_dataset.DATA_TYPES["encoder_out"] = dict(
-    func=EncoderOutputReader,
-    kwargs=[],
-    help="Stored encoder outputs of k2d.bin.encode: a path to encoder_out.scp",
-)
-espnet_dataset.DATA_TYPES["utterances"] = dict(
-    func=UtteranceReader, kwargs=[], help="Audio of a data directory's utterances: the path of its wav.scp"
-)
+# Registered at import, so that spawned workers know them too.
+espnet_dataset.DATA_TYPES["rows"] = {
+    "func": RowReader,
+    "kwargs": [],
+    "help": "Stored outputs of frozen models: a path of encoder_out.scp, topk_ids.scp or topk_log_probs.scp",
+}
+espnet_dataset.DATA_TYPES["utterances"] = {
+    "func": UtteranceReader,
+    "kwargs": [],
+    "help": "Audio of a data directory's utterances: the path of its wav.scp",
+}
 
 
 class DistillTask(AbsTask):
@@ -86,15 +89,7 @@ class DistillTask(AbsTask):
 
     @classmethod
     def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
-        return ("speech", "encoder_out", "teacher_encoder_out", "text_prev")
-
-
-def from_dict(kind: type, options: dict, where: str):
-    """A dataclass from a YAML mapping; an unknown key is an error that lists the known ones."""
-    known = {field.name for field in dataclasses.fields(kind)}
-    if unknown := sorted(set(options) - known):
-        raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    return kind(**options)
+        return ("speech", "encoder_out", "teacher_encoder_out", "text_prev", "topk_ids", "topk_log_probs")
 
 
 def _help(kind: type) -> str:

@@ -152,3 +152,27 @@ def test_language_embedding_becomes_the_mean(teacher, tokenizer):
     want = weight[[zh, en]].detach().mean(0)
     mix_language_embeddings(teacher, tokenizer, ["zh", "en"])
     torch.testing.assert_close(weight[zh].detach(), want)
+
+
+def test_cached_teacher_with_the_whole_vocabulary_gives_the_online_loss(teacher, tokenizer, batch):
+    online = build(teacher, tokenizer).eval()
+    with torch.no_grad():
+        logits = teacher(batch["mel"], batch["text"][:, :-1].clamp_min(0))
+    log_probs, ids = (logits / 2.0).log_softmax(-1).topk(tokenizer.vocab_size, dim=-1)
+    cached = DistillModel(online.student, None, tokenizer.eot, DistillConfig()).eval()
+    got = cached(**batch, topk_ids=ids, topk_log_probs=log_probs)[0].item()
+    assert got == pytest.approx(online(**batch)[0].item(), rel=1e-4)
+
+
+def test_distillation_without_any_teacher_is_refused(teacher, tokenizer, batch):
+    model = DistillModel(build_student(teacher), None, tokenizer.eot, DistillConfig())
+    with pytest.raises(ValueError, match="no teacher"):
+        model(**batch)
+
+
+def test_fixed_choices_give_an_utterance_the_same_tokens_in_every_epoch(tokenizer):
+    make = MakeExample(tokenizer, BatchConfig(timestamps=0.5, prompt=0.5, fixed_choices=True), train=True)
+    data = {"text": "<|0.00|>今天<|0.40|>", "text_prev": "我们用 model"}
+    rows = {f"utt{i}": [tuple(make(f"utt{i}", dict(data))["text"]) for _ in range(3)] for i in range(20)}
+    assert all(len(set(epochs)) == 1 for epochs in rows.values())
+    assert len({epochs[0] for epochs in rows.values()}) == 4  # all four combinations occur
