@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from k2d.audio import SAMPLE_RATE
+from k2d.distill.sources import COPY_MARK
 from k2d.text import timestamps
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.features import context_samples, utterance_log_mel
@@ -53,7 +54,9 @@ class MakeExample:
         conf = self.config
         text = data.pop("text")
         previous = data.pop("text_prev", "")
-        rng = np.random.RandomState(zlib.crc32(uid.encode())) if conf.fixed_choices else np.random
+        rng = np.random
+        if conf.fixed_choices:
+            rng = np.random.RandomState(zlib.crc32(uid.partition(COPY_MARK)[0].encode()))
         with_timestamps = "<|" in text and (
             rng.random_sample() < conf.timestamps if self.train else conf.timestamps > 0
         )

@@ -110,10 +110,10 @@ class DistillModel(AbsESPnetModel):
                     told = told.to(module.decoder.positional_embedding.dtype)
                     told_hidden = self._decode(module, inputs, told)[scored]
                     teacher = OnlineTeacher(told_hidden, module.decoder.token_embedding.weight)
-            else:
+            elif training:  # validation without a teacher is by cross-entropy alone
                 raise ValueError(
-                    f"kl_weight is {self.config.kl_weight}, but there is no teacher: give --teacher, or topk_ids and "
-                    "topk_log_probs of k2d.bin.cache_teacher, or set kl_weight: 0"
+                    f"kl_weight is {self.config.kl_weight}, but there is no teacher: give --teacher, or "
+                    "topk_ids and topk_log_probs of k2d.bin.cache_teacher, or set kl_weight: 0"
                 )
         losses = distillation_loss(
             hidden,

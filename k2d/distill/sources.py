@@ -20,6 +20,7 @@ from k2d.datadir import DataDir, DataError, read_table
 ENCODER_OUT = "encoder_out"
 TOPK_IDS = "topk_ids"
 TOPK_LOG_PROBS = "topk_log_probs"
+COPY_MARK = "+"  # <id>+1 is another version of <id>, with the same label
 _TYPES = {".f16": "<f2", ".i32": "<i4"}
 
 

@@ -165,7 +165,7 @@ def test_cached_teacher_with_the_whole_vocabulary_gives_the_online_loss(teacher,
 
 
 def test_distillation_without_any_teacher_is_refused(teacher, tokenizer, batch):
-    model = DistillModel(build_student(teacher), None, tokenizer.eot, DistillConfig())
+    model = DistillModel(build_student(teacher), None, tokenizer.eot, DistillConfig()).train()
     with pytest.raises(ValueError, match="no teacher"):
         model(**batch)
 

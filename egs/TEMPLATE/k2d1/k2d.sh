@@ -45,6 +45,11 @@ decoder_layers=first,last
 train_config=conf/train_student.yaml
 train_opts=
 nbest=3                   # epochs to average
+store_encoder_out=false   # compute the frozen encoder's output once: for small models and small data
+noisy_versions=0          # with it: versions of each chunk with noise added, beside the clean one
+noise_snr=0,15            # dB, of these
+cache_teacher=false       # compute the teacher's top k of every label token once; else it runs in training
+topk=32
 
 # Decoding
 language=zh
@@ -55,6 +60,7 @@ paper=                    # SET:COLUMN of the paper's table to show beside ours
 
 # How it runs
 nj=1                      # jobs of stages 2, 3 and 6: recordings are split by duration
+nj_encode=2               # processes of the frozen encoder
 ngpu=0
 batch_size=8
 engine=auto               # auto, torch, ctranslate2
@@ -236,40 +242,85 @@ if in_stages 4; then
 fi
 
 if in_stages 5; then
+    stored="exp/${labelled}"
+    valid_inputs=("data/${dev_set}/wav.scp,speech,utterances")
+    if "${store_encoder_out}"; then
+        # The encoder is the teacher's and stays as it is, so what it makes of a chunk is computed once, for all
+        # students and epochs. Noisy versions come on top: the student hears worse audio than its labels came from.
+        log "Stage 5: frozen encoder: ${chunks}, data/${dev_set} -> ${stored}/encoder_out*"
+        versions=()
+        for version in $(seq 0 "${noisy_versions}"); do
+            out="${stored}/encoder_out${version}"
+            versions+=("${out}")
+            noise=()
+            [ "${version}" -eq 0 ] || noise=(--noise_snr "${noise_snr}")
+            if needs "${out}" "$(facts "${chunks}" "${teacher}")" "${noise[*]}" "${seed}"; then
+                "${cpu_cmd[@]}" "${out}/log/encode.log" "${python}" -m k2d.bin.encode --model "${teacher}" \
+                    --data "${chunks}" --output_dir "${out}" --device "${device}" --nj "${nj_encode}" \
+                    --seed "$((seed + version))" "${noise[@]}"
+                finished "${out}"
+            fi
+        done
+        out="${stored}/encoder_out_${dev_set}"
+        if needs "${out}" "$(facts "data/${dev_set}" "${teacher}")"; then
+            "${cpu_cmd[@]}" "${out}/log/encode.log" "${python}" -m k2d.bin.encode --model "${teacher}" \
+                --data "data/${dev_set}" --output_dir "${out}" --device "${device}" --nj "${nj_encode}"
+            finished "${out}"
+        fi
+        valid_inputs=("${out}/encoder_out.scp,encoder_out,rows")
+        table_opts=(--encoder_out "${versions[@]}")
+    else
+        table_opts=()
+    fi
+    if "${cache_teacher}"; then
+        log "Stage 5: teacher's opinion of every label token: ${chunks} -> ${stored}/teacher_topk"
+        out="${stored}/teacher_topk"
+        if needs "${out}" "$(facts "${chunks}" "${teacher}" "${train_config}")" "${topk}"; then
+            encoder_out=()
+            ! "${store_encoder_out}" || encoder_out=(--encoder_out "${versions[0]}")
+            "${cpu_cmd[@]}" "${out}/log/cache_teacher.log" "${python}" -m k2d.bin.cache_teacher \
+                --teacher "${teacher}" --data "${chunks}" --output_dir "${out}" --config "${train_config}" \
+                --k "${topk}" --device "${device}" "${encoder_out[@]}"
+            finished "${out}"
+        fi
+        table_opts+=(--teacher_topk "${out}")
+    fi
     for name in ${selection}; do
         kept="${chunks}_${name}"
         student="${student_prefix}${name}"
         log "Stage 5: student: ${kept} -> ${student}"
-        # The encoder is the teacher's and stays as it is; what it makes of every chunk is therefore computed
-        # once, for all students and epochs.
         if needs "${student}" "$(facts "${kept}" "${teacher}" "data/${dev_set}" "${train_config}")" "${seed}" \
-            "${decoder_layers}" "${nbest}" "${train_opts}"; then
-            "${cpu_cmd[@]}" "${student}/log/init.log" "${python}" -m k2d.bin.init_student \
-                --teacher "${teacher}" --output_dir "${student}/init" --decoder_layers "${decoder_layers}"
-            for set in "${labelled}" "${dev_set}"; do
-                "${cpu_cmd[@]}" "exp/encoder_out/${set}/log/encode.log" "${python}" -m k2d.bin.encode \
-                    --model "${teacher}" --data "data/${set}" --output_dir "exp/encoder_out/${set}" \
-                    --device "${device}"
-                # ESPnet forms batches by length: "<id> <frames>,<width>".
-                awk '{ print $1, $4 "," $5 }' "exp/encoder_out/${set}/encoder_out.scp" \
-                    >"exp/encoder_out/${set}/frames_shape"
-            done
-            awk 'NR == FNR { kept[$1]; next } $1 in kept' "${kept}/text" \
-                "exp/encoder_out/${labelled}/frames_shape" >"${student}/frames_shape"
-            # shellcheck disable=SC2086
+            "${decoder_layers}" "${nbest}" "${train_opts}" "${table_opts[*]}"; then
+            "${cpu_cmd[@]}" "${student}/log/init.log" "${python}" -m k2d.bin.init_student --teacher "${teacher}" \
+                --output_dir "${student}/init" --decoder_layers "${decoder_layers}"
+            "${cpu_cmd[@]}" "${student}/log/tables.log" "${python}" -m k2d.bin.training_tables \
+                --data "${kept}" --output_dir "${student}/data" "${table_opts[@]}"
+            awk '{ printf "%s %d\n", $1, $2 * 50 }' "data/${dev_set}/utt2dur" >"${student}/data/frames_shape.${dev_set}"
+            inputs=()
+            if "${store_encoder_out}"; then
+                inputs+=("${student}/data/encoder_out.scp,encoder_out,rows")
+            else
+                inputs+=("${kept}/wav.scp,speech,utterances")
+            fi
+            if "${cache_teacher}"; then
+                inputs+=("${student}/data/topk_ids.scp,topk_ids,rows")
+                inputs+=("${student}/data/topk_log_probs.scp,topk_log_probs,rows")
+            fi
+            inputs+=("${student}/data/text,text,text")
+            [ ! -e "${student}/data/text.prev" ] || inputs+=("${student}/data/text.prev,text_prev,text")
+            teacher_opts=()
+            "${cache_teacher}" || teacher_opts=(--teacher "${teacher}")
+            # shellcheck disable=SC2046,SC2086 # options, separated by blanks
             "${train_cmd[@]}" --gpu "${ngpu}" "${student}/log/train.log" "${python}" -m k2d.bin.train \
-                --config "${train_config}" --student "${student}/init" --teacher "${teacher}" \
-                --train_data_path_and_name_and_type \
-                "exp/encoder_out/${labelled}/encoder_out.scp,encoder_out,encoder_out" \
-                --train_data_path_and_name_and_type "${kept}/text,text,text" \
-                --train_shape_file "${student}/frames_shape" \
-                --valid_data_path_and_name_and_type \
-                "exp/encoder_out/${dev_set}/encoder_out.scp,encoder_out,encoder_out" \
+                --config "${train_config}" --student "${student}/init" "${teacher_opts[@]}" \
+                $(printf -- '--train_data_path_and_name_and_type %s ' "${inputs[@]}") \
+                --train_shape_file "${student}/data/frames_shape" \
+                $(printf -- '--valid_data_path_and_name_and_type %s ' "${valid_inputs[@]}") \
                 --valid_data_path_and_name_and_type "data/${dev_set}/text,text,text" \
-                --valid_shape_file "exp/encoder_out/${dev_set}/frames_shape" \
+                --valid_shape_file "${student}/data/frames_shape.${dev_set}" \
                 --output_dir "${student}/train" --resume true --ngpu "${ngpu}" --seed "${seed}" ${train_opts}
-            "${cpu_cmd[@]}" "${student}/log/average.log" "${python}" -m k2d.bin.average \
-                --exp "${student}/train" --init "${student}/init" --nbest "${nbest}" --output_dir "${student}/average"
+            "${cpu_cmd[@]}" "${student}/log/average.log" "${python}" -m k2d.bin.average --exp "${student}/train" \
+                --init "${student}/init" --nbest "${nbest}" --criterion ce --output_dir "${student}/average"
             finished "${student}"
         fi
     done

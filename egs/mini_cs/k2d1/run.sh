@@ -26,4 +26,5 @@ done
     --validator ../pretrain1/models/validator \
     --selection "full comp" \
     --alpha 0.4 \
+    --store_encoder_out true --noisy_versions 1 --cache_teacher true \
     "${options[@]}"
