@@ -30,9 +30,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--output_dir", required=True, type=Path)
-    parser.add_argument(
-        "--trim_padding", action="store_true", help="contexts of the utterance's length, not 30 s"
-    )
     parser.add_argument("--noise_snr", type=str, help="LOW,HIGH in dB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -63,7 +60,8 @@ def _encode(shard: int, args: argparse.Namespace, ids: list[str]) -> tuple[float
     if args.nj > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // args.nj))
     snr = tuple(float(x) for x in args.noise_snr.split(",")) if args.noise_snr else None
-    encoder = checkpoint.load(args.model, device=args.device).model.encoder
+    loaded = checkpoint.load(args.model, device=args.device)
+    encoder = loaded.model.encoder
     utterances = audio.open_utterances(DataDir(args.data))
     writer = RowWriter(args.output_dir, ENCODER_OUT, shard, ".f16")
     seconds = 0.0
@@ -74,7 +72,7 @@ def _encode(shard: int, args: argparse.Namespace, ids: list[str]) -> tuple[float
             if snr:
                 rng = np.random.RandomState(zlib.crc32(f"{args.seed} {uid}".encode()))
                 speech = add_noise(speech, rng.uniform(*snr), rng)
-            mel, _ = log_mels([speech], encoder.conv1.in_channels, args.trim_padding)
+            mel, _ = log_mels([speech], encoder.conv1.in_channels, loaded.trim_padding)
             writer.write(uid, encoder(mel.to(args.device))[0].float().cpu().numpy())
     return seconds, writer.close()
 

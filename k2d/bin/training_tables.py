@@ -4,8 +4,8 @@
 [--teacher_topk DIR]`
 
 Several --encoder_out are versions of the same audio (clean, with noise, …): each utterance appears once a
-version, as <id>, <id>+1, <id>+2 …, always with the label and the teacher of <id>. Writes text, text.prev, frames_shape
-(ESPnet's shape file), and where asked for encoder_out.scp, topk_ids.scp, topk_log_probs.scp.
+version, as <id>, <id>+1, <id>+2 …, always with the label and the teacher of <id>. Writes text, text.prev,
+frames_shape (ESPnet's shape file), and where asked for encoder_out.scp, topk_ids.scp, topk_log_probs.scp.
 """
 
 import argparse

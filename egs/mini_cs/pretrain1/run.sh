@@ -11,11 +11,11 @@ stop_stage=6
 seed=0
 nj=2
 seed_hours=5          # labelled speech for the teacher
-validator_hours=2     # of it for the validator
+validator_hours=1.5   # of it for the validator
 vocab_size=1000
 teacher_epochs=12
-validator_epochs=6
-iters=100             # updates an epoch
+validator_epochs=5
+iters=50              # updates an epoch
 source "${K2D_ROOT}/utils/parse_options.sh"
 
 log() { echo "$(date '+%Y-%m-%dT%H:%M:%S') $*"; }
@@ -39,7 +39,7 @@ if [ "${stage}" -le 3 ] && [ "${stop_stage}" -ge 3 ]; then
     log "Stage 3: the frozen encoders' output, once → exp/encoder_out/<model>/<set>"
     for model in teacher validator; do
         for set in "${model}_train" seed_dev_windows; do
-            python -m k2d.bin.encode --model "exp/${model}_init" --data "data/${set}" --trim_padding \
+            python -m k2d.bin.encode --model "exp/${model}_init" --data "data/${set}" --nj "${nj}" \
                 --output_dir "exp/encoder_out/${model}/${set}"
         done
     done
@@ -49,10 +49,10 @@ fi
 train() {
     local model=$1 epochs=$2 train_out="exp/encoder_out/$1/$1_train" valid_out="exp/encoder_out/$1/seed_dev_windows"
     python -m k2d.bin.train --config conf/train_teacher.yaml --student "exp/${model}_init" \
-        --train_data_path_and_name_and_type "${train_out}/encoder_out.scp,encoder_out,encoder_out" \
+        --train_data_path_and_name_and_type "${train_out}/encoder_out.scp,encoder_out,rows" \
         --train_data_path_and_name_and_type "data/${model}_train/text,text,text" \
         --train_shape_file "data/${model}_train/frames_shape" \
-        --valid_data_path_and_name_and_type "${valid_out}/encoder_out.scp,encoder_out,encoder_out" \
+        --valid_data_path_and_name_and_type "${valid_out}/encoder_out.scp,encoder_out,rows" \
         --valid_data_path_and_name_and_type "data/seed_dev_windows/text,text,text" \
         --valid_shape_file "data/seed_dev_windows/frames_shape" \
         --max_epoch "${epochs}" --num_iters_per_epoch "${iters}" \
