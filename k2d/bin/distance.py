@@ -9,7 +9,7 @@ Reads two Kaldi text files sorted by id, timestamp tokens allowed in either, and
     utt2blank_aux                      1 where the validator's text is blank
     utt2…                              further signals (k2d/label/signals.py; --signals)
     unpaired.txt                       ids that only one side has, with the side
-    summary.json, conf.yaml            counts, kept share by α, seconds; the run's options
+    summary.json, distance.yaml        counts, kept share by α, seconds; the run's options
 
 Files appear together at the end. Invalid UTF-8, duplicate ids and unsorted files stop the command with file
 and line and leave nothing behind; an id that one side lacks gets no distance and a line in unpaired.txt.
@@ -21,6 +21,7 @@ import json
 import math
 import re
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -48,7 +49,8 @@ class Pair:
     id: str
     teacher: str
     validator: str
-    seconds: float
+    seconds: float = math.nan
+    logprob: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def score(job: Job, block: Sequence[Pair]) -> tuple[dict[str, str], Counter]:
         columns |= signals.text_signals(
             teacher, validator, lines, seconds, job.choices, job.captions, text_only
         )
+    if "avg_logprob_teacher" in job.signals:
+        columns["avg_logprob_teacher"] = np.array([pair.logprob for pair in block])
     if "untexted" in job.signals:
         columns["untexted"] = np.array([_untexted(job, pair) for pair in block])
     ids = [pair.id for pair in block]
@@ -134,8 +138,12 @@ def _untexted(job: Job, pair: Pair) -> float:
     return speech.untexted_speech(audio, pair.teacher, job.vad)
 
 
-def pairs(teacher, validator, durations: Cursor | None, unpaired) -> Iterator[Pair]:
-    """The ids both files have; those only one has go to the list `unpaired` as (side, id, line)."""
+def pairs(teacher, validator, facts: dict[str, Cursor], unpaired) -> Iterator[Pair]:
+    """The ids both files have; those only one has go to `unpaired(side, id, line)`.
+
+    facts: tables of the data directory, "utt2dur" and "utt2avg_logprob" as far as it has them.
+    """
+    durations, logprobs = facts.get("utt2dur"), facts.get("utt2avg_logprob")
     for key, ours, theirs, line in joined(teacher, validator):
         if ours is None or theirs is None:
             unpaired("validator" if ours is None else "teacher", key, line)
@@ -145,7 +153,8 @@ def pairs(teacher, validator, durations: Cursor | None, unpaired) -> Iterator[Pa
                 f"{teacher}:{line}: {key!r} has {len(ours)} characters and {len(theirs)} in {validator}; "
                 f"at most {LONGEST} together can be compared. A chunk of 30 s holds some hundred"
             )
-        yield Pair(key, ours, theirs, _seconds(key, durations))
+        logprob = logprobs.number(key) if logprobs is not None else None
+        yield Pair(key, ours, theirs, _seconds(key, durations), math.nan if logprob is None else logprob)
 
 
 def _seconds(key: str, durations: Cursor | None) -> float:
@@ -194,10 +203,10 @@ def _boolean(value: str) -> bool:
 
 
 def _wanted(names: str, data: str | None) -> tuple[str, ...]:
-    known = (*signals.TEXT_SIGNALS, "untexted")
+    known = (*signals.TEXT_SIGNALS, "avg_logprob_teacher", "untexted")
     if names == "none":
         return ()
-    wanted = signals.TEXT_SIGNALS if names == "text" else known if names == "all" else tuple(names.split(","))
+    wanted = known[:-1] if names == "text" else known if names == "all" else tuple(names.split(","))
     for name in wanted:
         if name not in known:
             raise DataError(f"--signals {name}: expected text, all, none or some of {', '.join(known)}")
@@ -241,9 +250,8 @@ def run(args: argparse.Namespace) -> dict:
         args.vad,
         args.allow_pipes,
     )
-    durations = None
-    if args.data is not None and (Path(args.data) / "utt2dur").is_file():
-        durations = Cursor(Path(args.data) / "utt2dur")
+    tables = [Path(args.data) / name for name in ("utt2dur", "utt2avg_logprob")] if args.data else []
+    facts = {path.name: Cursor(path) for path in tables if path.is_file()}
     batch_phonemizer(choices.tones, choices.fallback)  # before the processes part, so that they share it
     output = Path(args.output_dir)
     counts: Counter = Counter()
@@ -258,7 +266,7 @@ def run(args: argparse.Namespace) -> dict:
             )
 
         items = blocks(
-            pairs(args.teacher, args.validator, durations, unpaired),
+            pairs(args.teacher, args.validator, facts, unpaired),
             BLOCK_PAIRS,
             BLOCK_CHARACTERS,
             lambda pair: len(pair.teacher) + len(pair.validator),
@@ -266,6 +274,8 @@ def run(args: argparse.Namespace) -> dict:
         with tqdm(desc="distance", unit=" pairs", unit_scale=True, disable=None) as bar:
             for texts, found in ordered_map(partial(score, job), items, args.nj):
                 for name, text in texts.items():
+                    if not text:
+                        continue  # no chunk of the block has this signal: no durations, no audio
                     if name not in files:
                         files[name] = stack.enter_context(atomic(output / name))
                     files[name].write(text)
@@ -276,7 +286,7 @@ def run(args: argparse.Namespace) -> dict:
         handle = stack.enter_context(atomic(output / "summary.json"))
         json.dump(summary, handle, indent=1, ensure_ascii=False)
         handle.write("\n")
-    write_provenance(output, vars(args) | {"choices": asdict(choices)})
+    _record(output, vars(args) | {"choices": asdict(choices)})
     kept = ", ".join(f"{metric} {summary['kept'][metric]['0.4']:.1%}" for metric in METRICS)
     print(
         f"distance: {counts['pairs']} pairs in {summary['seconds']:.1f} s, kept at 0.4: {kept}; "
@@ -286,6 +296,13 @@ def run(args: argparse.Namespace) -> dict:
         file=sys.stderr,
     )
     return summary
+
+
+def _record(output: Path, options: dict) -> None:
+    """Write distance.yaml: the directory's conf.yaml belongs to the decoding that made the transcripts."""
+    with tempfile.TemporaryDirectory(dir=output) as folder:
+        write_provenance(folder, options)
+        (Path(folder) / "conf.yaml").replace(output / "distance.yaml")
 
 
 def _check(args: argparse.Namespace, counts: Counter) -> None:

@@ -8,7 +8,7 @@ where there is none (a rate of a chunk whose duration nobody knows), and then no
     translated                         share of the time with words in which one side is English and the
                                        other, at the same time, Chinese alone
     chars_per_second                   characters of the teacher's normalised text a second
-    compression                        bytes of the teacher's text by bytes of it compressed, as Whisper does
+    compression_teacher                bytes of the teacher's text by bytes of it compressed, as Whisper does
     caption                            share of the teacher's characters inside known caption phrases
 """
 
@@ -34,7 +34,7 @@ TEXT_SIGNALS = (
     "en_share_aux",
     "translated",
     "chars_per_second",
-    "compression",
+    "compression_teacher",
     "caption",
 )
 _FEW_WORDS = 3  # English words that make a stretch of speech English rather than Chinese with a term
@@ -83,7 +83,7 @@ def text_signals(
             validator,
         ),
         "chars_per_second": lambda: of_each(lambda text: len(text.replace(" ", "")), words) / seconds,
-        "compression": lambda: of_each(lambda text: compression(timestamps.strip(text)), teacher),
+        "compression_teacher": lambda: of_each(lambda text: compression(timestamps.strip(text)), teacher),
         "caption": lambda: of_each(lambda text: caption_share(text, captions), words),
     }
     return {name: np.asarray(make[name](), float) for name in wanted}

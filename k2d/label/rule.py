@@ -1,0 +1,169 @@
+"""A selection rule: a small expression over score names, read without running it as Python.
+
+In: text such as `comp <= 0.4 and loop_teacher == 0`. Out: which chunks each clause keeps.
+
+Allowed are numbers, score names, + - * /, comparisons, and/or/not, parentheses and min, max, mean, abs.
+The clauses of the outermost `and` are kept apart, so that a dropped chunk can say which one it failed.
+A clause over a score that a chunk lacks, or that is NaN, keeps nothing.
+"""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+_COMPARE = {
+    ast.Lt: np.less,
+    ast.LtE: np.less_equal,
+    ast.Gt: np.greater,
+    ast.GtE: np.greater_equal,
+    ast.Eq: np.equal,
+    ast.NotEq: np.not_equal,
+}
+_ARITHMETIC = {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide}
+_FUNCTIONS = {
+    "min": lambda *values: np.minimum.reduce(np.broadcast_arrays(*values)),
+    "max": lambda *values: np.maximum.reduce(np.broadcast_arrays(*values)),
+    "mean": lambda *values: np.add.reduce(np.broadcast_arrays(*values)) / len(values),
+    "abs": np.abs,
+}
+_ALLOWED = "numbers, score names, + - * /, comparisons, and, or, not, min, max, mean, abs"
+_DEEPEST = 50
+PRESETS = {
+    "full": "1 == 1",
+    "ngram": "loop_teacher == 0",
+    "mer": "mer <= {alpha}",
+    "per": "per <= {alpha}",
+    "comp": "comp <= {alpha}",
+}
+
+
+class RuleError(ValueError):
+    """A rule that cannot be read; the message shows the place and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One condition of a rule; `names` are the scores it asks for."""
+
+    text: str
+    names: frozenset[str]
+    node: ast.expr = field(repr=False, compare=False)
+
+    def keeps(self, scores: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+        """(count,) bool; `scores` hold an array of shape (count,) for each name, NaN where it is missing."""
+        with np.errstate(all="ignore"):
+            kept = np.broadcast_to(_truth(_evaluate(self.node, scores)), count).copy()
+        for name in self.names:
+            kept &= ~np.isnan(scores[name])
+        return kept
+
+
+@dataclass(frozen=True)
+class Rule:
+    text: str
+    clauses: tuple[Clause, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every score the rule asks for."""
+        return frozenset().union(*(clause.names for clause in self.clauses))
+
+
+def read_rule(text: str, known: frozenset[str] | set[str]) -> Rule:
+    """Read a rule over the score names `known`. RuleError for anything that is not allowed in one."""
+    if len(text) > 10_000:
+        raise RuleError(f"a rule of {len(text)} characters: expected at most 10000")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise RuleError(f"rule {text!r}: {getattr(error, 'msg', error)}; allowed are {_ALLOWED}") from None
+    conjuncts = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
+    clauses = []
+    for node in conjuncts:
+        _check(node, text, known)
+        names = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id not in _FUNCTIONS)
+        clauses.append(Clause(ast.unparse(node), names, node))
+    return Rule(text.strip(), tuple(clauses))
+
+
+def preset(name: str, alpha: float) -> str:
+    """The rule of a row of the paper's table: full, ngram, mer, per or comp at `alpha`."""
+    if name not in PRESETS:
+        raise RuleError(f"preset {name!r}: expected one of {', '.join(PRESETS)}")
+    return PRESETS[name].format(alpha=f"{alpha:g}")
+
+
+def _check(node: ast.AST, text: str, known: frozenset[str] | set[str], depth: int = 0) -> None:
+    def refuse(what: str):
+        where = f" (column {node.col_offset + 1})" if hasattr(node, "col_offset") else ""
+        raise RuleError(f"rule {text!r}: {what}{where}; allowed are {_ALLOWED}")
+
+    if depth > _DEEPEST:
+        refuse(f"more than {_DEEPEST} levels deep")
+    if isinstance(node, ast.Constant):
+        if not isinstance(node.value, (int, float)):
+            refuse(f"{node.value!r} is not a number")
+        return
+    if isinstance(node, ast.Name):
+        if node.id not in known:
+            raise RuleError(f"rule {text!r}: no score {node.id!r}; there are {', '.join(sorted(known))}")
+        return
+    if isinstance(node, ast.Call):
+        if not isinstance(node.func, ast.Name) or node.func.id not in _FUNCTIONS:
+            refuse(f"{ast.unparse(node.func)!r} is not a function of rules")
+        if node.keywords or not node.args or (node.func.id == "abs" and len(node.args) != 1):
+            refuse(f"{node.func.id} with these arguments")
+        parts = node.args
+    elif isinstance(node, ast.BoolOp):
+        parts = node.values
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub, ast.UAdd)):
+        parts = [node.operand]
+    elif isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
+        parts = [node.left, node.right]
+    elif isinstance(node, ast.Compare) and all(type(op) in _COMPARE for op in node.ops):
+        parts = [node.left, *node.comparators]
+    else:
+        refuse(f"{ast.unparse(node)!r} is not part of a rule")
+    for part in parts:
+        _check(part, text, known, depth + 1)
+
+
+def _truth(value) -> np.ndarray:
+    value = np.asarray(value)
+    return value if value.dtype == bool else value != 0
+
+
+def _evaluate(node: ast.AST, scores: Mapping[str, np.ndarray]):
+    """Value of a checked node: a number, an array of numbers or an array of truth values."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name):
+        return scores[node.id]
+    if isinstance(node, ast.Call):
+        return _FUNCTIONS[node.func.id](*(_number(_evaluate(part, scores)) for part in node.args))
+    if isinstance(node, ast.BoolOp):
+        parts = [_truth(_evaluate(part, scores)) for part in node.values]
+        combine = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
+        return combine.reduce(np.broadcast_arrays(*parts))
+    if isinstance(node, ast.UnaryOp):
+        value = _evaluate(node.operand, scores)
+        if isinstance(node.op, ast.Not):
+            return ~_truth(value)
+        return -_number(value) if isinstance(node.op, ast.USub) else _number(value)
+    if isinstance(node, ast.BinOp):
+        left, right = (_number(_evaluate(part, scores)) for part in (node.left, node.right))
+        return _ARITHMETIC[type(node.op)](left, right)
+    result = np.True_
+    left = _number(_evaluate(node.left, scores))
+    for op, comparator in zip(node.ops, node.comparators, strict=True):
+        right = _number(_evaluate(comparator, scores))
+        result = np.logical_and(result, _COMPARE[type(op)](left, right))
+        left = right
+    return result
+
+
+def _number(value):
+    value = np.asarray(value)
+    return value.astype(float)
