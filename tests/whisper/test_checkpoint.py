@@ -1,0 +1,205 @@
+"""Every published form of a checkpoint loads into the same model, and what does not fit is named."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import whisper
+
+from k2d.text.tokenizer import train_sentencepiece
+from k2d.whisper import checkpoint, formats
+from k2d.whisper.checkpoint import CheckpointError
+from k2d.whisper.model import ModelDimensions, Whisper
+
+DIMS = ModelDimensions(80, 1500, 64, 2, 2, 51865, 448, 64, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return Whisper(DIMS).eval()
+
+
+@pytest.fixture(scope="module")
+def huggingface(model, tmp_path_factory):
+    """The model as transformers itself writes it, in three shards."""
+    from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+    config = WhisperConfig(
+        vocab_size=DIMS.n_vocab,
+        d_model=64,
+        encoder_layers=2,
+        decoder_layers=3,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=256,
+        decoder_ffn_dim=256,
+        pad_token_id=50257,
+        bos_token_id=50257,
+        eos_token_id=50257,
+        decoder_start_token_id=50258,
+    )
+    theirs = WhisperForConditionalGeneration(config).eval()
+    state = {formats.openai_to_hf_name(name): tensor for name, tensor in model.state_dict().items()}
+    state["proj_out.weight"] = state["model.decoder.embed_tokens.weight"]
+    theirs.load_state_dict(state)
+    folder = tmp_path_factory.mktemp("hf")
+    theirs.save_pretrained(folder, max_shard_size="6MB")
+    return folder, theirs
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A small model with a vocabulary of its own."""
+    tokenizer = train_sentencepiece(["今天 weather 不错", "我们用 model 来训练"] * 5, 320)
+    torch.manual_seed(1)
+    dims = dataclasses.replace(DIMS, n_vocab=tokenizer.vocab_size)
+    return Whisper(dims).eval(), tokenizer
+
+
+def assert_same(a: Whisper, b: Whisper, tolerance: float = 0.0) -> None:
+    assert a.dims == b.dims
+    for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        # Quantisation errs in proportion to the largest weight of a row.
+        torch.testing.assert_close(x, y, atol=tolerance * float(y.abs().max()), rtol=0, msg=name)
+
+
+def test_our_folder_keeps_model_tokenizer_and_config(small, tmp_path):
+    model, tokenizer = small
+    checkpoint.save(tmp_path / "m", model, tokenizer, {"trim_padding": True})
+    loaded = checkpoint.load(tmp_path / "m")
+    assert_same(loaded.model, model)
+    assert loaded.tokenizer.tokens() == tokenizer.tokens()
+    assert loaded.trim_padding
+    assert loaded.hash == checkpoint.content_hash(tmp_path / "m")
+
+
+def test_openai_file_is_read_by_us_and_by_openai_whisper(model, tmp_path):
+    checkpoint.save_openai(tmp_path / "m.pt", model)
+    assert_same(checkpoint.load(tmp_path / "m.pt").model, model)
+    theirs = whisper.load_model(str(tmp_path / "m.pt"), device="cpu")
+    mel, tokens = torch.randn(1, 80, 3000), torch.tensor([[50258, 50260, 50359]])
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(mel, tokens), model(mel, tokens))
+
+
+def test_sharded_huggingface_folder_is_read(model, huggingface):
+    folder, theirs = huggingface
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+    loaded = checkpoint.load(folder)
+    assert_same(loaded.model, model)
+    mel, tokens = torch.randn(1, 80, 3000), torch.tensor([[50258, 50260, 50359]])
+    with torch.no_grad():
+        want = theirs(input_features=mel, decoder_input_ids=tokens).logits
+        torch.testing.assert_close(loaded.model(mel, tokens), want, atol=1e-4, rtol=0)
+
+
+def test_missing_shard_is_named(huggingface, tmp_path):
+    folder, _ = huggingface
+    for file in folder.iterdir():
+        if not file.name.startswith("model-00002"):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(CheckpointError, match=r"model-00002.* is missing: download"):
+        checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize(("quantization", "tolerance"), [("float32", 0.0), ("float16", 1e-3), ("int8", 1e-2)])
+def test_ctranslate2_folder_is_read(model, huggingface, tmp_path, quantization, tolerance):
+    """CTranslate2's own converter writes, our reader reads."""
+    from ctranslate2.converters import TransformersConverter
+
+    class WithoutTokenizer(TransformersConverter):
+        def load_tokenizer(self, tokenizer_class, name, **kwargs):
+            class Vocabulary:
+                def get_vocab(self):
+                    return {f"t{i}": i for i in range(DIMS.n_vocab)}
+
+            return Vocabulary()
+
+    folder = tmp_path / "ct2"
+    WithoutTokenizer(str(huggingface[0])).convert(str(folder), quantization=quantization)
+    assert_same(checkpoint.load(folder).model, model, tolerance)
+
+
+def test_frozen_source_is_not_stored_and_comes_back(tmp_path):
+    source = checkpoint.load(checkpoint.TINY_EN)
+    tokenizer = train_sentencepiece(["今天 weather 不错"] * 5, 300)
+    dims = dataclasses.replace(source.dims, n_vocab=tokenizer.vocab_size, n_audio_layer=2, n_text_layer=1)
+    model = Whisper(dims)
+    state = source.model.state_dict()
+    kept = {name: state[name] for name in model.state_dict() if name.startswith("encoder.")}
+    model.load_state_dict(kept, strict=False)
+    checkpoint.save(tmp_path / "m", model, tokenizer, {"frozen": {"source": checkpoint.TINY_EN}})
+    stored = safetensors.torch.load_file(tmp_path / "m" / "model.safetensors")
+    assert stored and not any(name.startswith("encoder.") for name in stored)
+    assert_same(checkpoint.load(tmp_path / "m").model, model)
+
+
+def test_tensors_that_do_not_fit_are_named(small, tmp_path):
+    model, tokenizer = small
+    checkpoint.save(tmp_path, model, tokenizer)
+    state = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    state["decoder.extra"] = torch.zeros(1)
+    del state["decoder.ln.bias"]
+    safetensors.torch.save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"missing: decoder.ln.bias; unexpected: decoder.extra"):
+        checkpoint.load(tmp_path)
+
+
+def test_wrong_paths_say_what_was_expected(tmp_path):
+    with pytest.raises(CheckpointError, match="no such file or folder, nor a known model name"):
+        checkpoint.load("medium-rare")
+    with pytest.raises(CheckpointError, match="not a Whisper checkpoint"):
+        checkpoint.load(tmp_path)
+    (tmp_path / "x.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match="not an OpenAI Whisper checkpoint"):
+        checkpoint.load(tmp_path / "x.pt")
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (exec, ("raise SystemExit('ran')",))
+
+    torch.save({"dims": {}, "model_state_dict": Evil()}, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError):
+        checkpoint.load(tmp_path / "x.pt")
+
+
+def test_truncated_ctranslate2_file_is_named(tmp_path):
+    whole = (checkpoint.resolve(checkpoint.TINY_EN) / "model.bin").read_bytes()
+    (tmp_path / "model.bin").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="truncated or not a CTranslate2 model"):
+        checkpoint.load(tmp_path)
+
+
+def test_a_vocabulary_of_another_model_is_refused(small, tmp_path):
+    model, _ = small
+    checkpoint.save(tmp_path, model, train_sentencepiece(["其他的 words"] * 5, 305))
+    with pytest.raises(CheckpointError, match=r"the vocabulary has .* tokens, the model"):
+        checkpoint.load(tmp_path)
+
+
+def test_real_tiny_en_knows_silence():
+    """Real weights through the CTranslate2 reader: their dimensions, and that they know silence."""
+    loaded = checkpoint.load(checkpoint.TINY_EN)
+    assert loaded.dims == ModelDimensions(80, 1500, 384, 6, 4, 51864, 448, 384, 6, 4)
+    silence = whisper.log_mel_spectrogram(np.zeros(480000, dtype=np.float32))
+    with torch.no_grad():
+        logits = loaded.model(silence[None], torch.tensor([loaded.tokenizer.sot_sequence()]))
+    probability = logits[0, -1].softmax(-1)[loaded.tokenizer.no_speech]
+    assert probability > 0.3
+
+
+def test_config_that_is_not_json_is_named(small, tmp_path):
+    model, tokenizer = small
+    checkpoint.save(tmp_path, model, tokenizer)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"config.json: not JSON"):
+        checkpoint.load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(CheckpointError, match="not a Whisper configuration"):
+        checkpoint.load(tmp_path)
