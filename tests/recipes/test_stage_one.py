@@ -1,0 +1,113 @@
+"""The frame of every recipe: options, data preparation, what a second run skips and changed options redo."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = "--train_set lectures --test_sets test --teacher large-v2 --validator base --stop_stage 1".split()
+
+DATA_SH = """#!/usr/bin/env bash
+# Makes three sets of one missing recording each: the frame does not open audio.
+set -euo pipefail
+echo "$*" >>calls
+for set in lectures dev test; do
+    mkdir -p "data/$set"
+    echo "r audio.wav" >"data/$set/wav.scp"
+    echo "r 你好 hello" >"data/$set/text"
+done
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A recipe of its own beside the repository's code; returns a function that runs it."""
+    if not (ROOT / "tools/venv/bin/python").exists():
+        pytest.skip("tools/venv is missing: recipes run in it")
+    for name in ("utils", "tools", "k2d"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    folder = tmp_path / "egs/mine/k2d1"
+    (folder / "local").mkdir(parents=True)
+    for name in ("k2d.sh", "cmd.sh", "path.sh"):
+        (folder / name).symlink_to(ROOT / "egs/TEMPLATE/k2d1" / name)
+    (folder / "local/data.sh").write_text(DATA_SH)
+    (folder / "local/data.sh").chmod(0o755)
+
+    def call(*options):
+        return subprocess.run(
+            ["./k2d.sh", *OPTIONS, *options],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    call.folder = folder
+    return call
+
+
+def test_data_are_prepared_once_and_again_when_their_options_change(recipe):
+    calls = recipe.folder / "calls"
+    first = recipe("--local_data_opts", "--lecture_hours 2")
+    assert first.returncode == 0, first.stderr
+    assert "data/test is in order: 1 recordings" in first.stdout
+    assert calls.read_text() == "--seed 0 --nj 1 --lecture_hours 2\n"
+    second = recipe("--local_data_opts", "--lecture_hours 2", "--batch_size", "99")
+    assert "data/.prepared is done, skipped" in second.stdout
+    assert len(calls.read_text().splitlines()) == 1
+    third = recipe("--local_data_opts", "--lecture_hours 3", "--seed", "5")
+    assert "made with other options" in third.stdout
+    assert calls.read_text().splitlines()[1] == "--seed 5 --nj 1 --lecture_hours 3"
+
+
+def test_a_killed_preparation_is_not_taken_for_done(recipe):
+    script = recipe.folder / "local/data.sh"
+    script.write_text(DATA_SH.replace("for set", "[ -f again ] || { touch again; kill -9 $$; }\nfor set"))
+    assert recipe().returncode != 0
+    assert not (recipe.folder / "data/.prepared/.stage_done").exists()
+    again = recipe()
+    assert again.returncode == 0, again.stderr
+    assert len((recipe.folder / "calls").read_text().splitlines()) == 2
+
+
+def test_a_broken_set_stops_the_run_before_any_decoding(recipe):
+    script = recipe.folder / "local/data.sh"
+    script.write_text(DATA_SH + "printf 'r x\\nr y\\n' >data/dev/text\n")
+    result = recipe("--stop_stage", "8")
+    assert result.returncode != 0
+    assert "data/dev/text:2: id 'r' appears twice" in result.stderr
+    assert "Stage 2" not in result.stdout
+
+
+def test_a_set_to_score_needs_references(recipe):
+    script = recipe.folder / "local/data.sh"
+    script.write_text(DATA_SH + "rm data/test/text\n")
+    assert "a set to be scored needs references" in recipe().stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--teacher", ""], "--teacher is needed"),
+        (["--stagee", "1"], "unknown option --stagee"),
+        (["lectures"], "unexpected argument 'lectures'"),
+        (["--allow_pipes", "yes"], "--allow_pipes is true or false"),
+        (["--cmd_backend", "pbs"], "unknown --cmd_backend 'pbs'"),
+    ],
+)
+def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
+    result = recipe(*options)
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert not (recipe.folder / "data").exists()
+
+
+def test_help_says_every_option(recipe):
+    result = recipe("--help")
+    assert result.returncode == 0
+    assert "The road from unlabelled recordings" in result.stdout
+    for option in ("--stage 1", "--train_set lectures", "--alpha 0.4", "--selection full\\ comp", "--nj 1"):
+        assert option in result.stdout
