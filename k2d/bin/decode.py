@@ -1,11 +1,13 @@
 """Decode utterances (short form) or whole recordings (--long_form) with one model.
 
-    python -m k2d.bin.decode --model exp/student_comp --data data/test_in --output_dir exp/student_comp/decode_test_in
+    python -m k2d.bin.decode --model exp/student_comp --data data/test_in --output_dir
+    exp/student_comp/decode_test_in
 
-Short form takes the utterances of the data directory in batches of similar length; one that is longer than 30 s
-is transcribed as a recording is. Writes text (with timestamps unless --timestamps false), utt2avg_logprob,
-utt2no_speech, utt2compression, utt2temperature, utt2confidence, results.jsonl with everything, speed.json,
-skipped.txt, conf.yaml, .done. Given again after a kill, the same command goes on where it stopped.
+Short form takes the utterances of the data directory in batches of similar length; one that is longer than
+30 s is transcribed as a recording is. Writes text (with timestamps unless --timestamps false),
+utt2avg_logprob, utt2no_speech, utt2compression, utt2temperature, utt2confidence, results.jsonl with
+everything, speed.json, skipped.txt, conf.yaml, .done. Given again after a kill, the same command goes on
+where it stopped.
 """
 
 import argparse
@@ -55,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         type=true_or_false,
         default=True,
         metavar="true|false",
-        help="decode with timestamps and keep them in text (default true); long form decodes with them in any case",
+        help="decode with timestamps, keep them in text (default true); long form needs them anyway",
     )
     add_engine_arguments(p)
     add_decoding_arguments(p, temperatures=None)
@@ -67,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.output_dir)
     data = DataDir(args.data)
     if args.temperatures is None:
-        # Utterances are decoded once, as the validator's are in the paper; long form falls back as Whisper does.
+        # Utterances are decoded once, as the validator's are in the paper; long form falls back as Whisper
+        # does.
         args.temperatures = FALLBACK_TEMPERATURES if args.long_form else (0.0,)
     options = decoding_options(args, timestamps=args.timestamps or args.long_form)
     model_hash = checkpoint.content_hash(args.model)
@@ -149,7 +152,9 @@ def _record(decoded: Decoded, tokenizer, options: DecodingOptions) -> dict:
 
 
 def _record_of(transcript: Transcript, tokenizer) -> dict:
-    """A long-form result as a JSON object; facts are means over the segments, weighted by tokens, or the worst."""
+    """A long-form result as a JSON object; facts are means over the segments, weighted by tokens, or the
+    worst.
+    """
     weights = [len(s.tokens) for s in transcript.segments]
     text = one_line(joined_text(transcript, tokenizer))
 

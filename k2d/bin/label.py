@@ -8,8 +8,8 @@ openai-whisper's `transcribe` does). Writes a data directory of chunks: wav.scp 
 timestamps, text.prev, utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression,
 utt2temperature, utt2confidence; transcripts.jsonl with everything; skipped.txt, conf.yaml, .done.
 
-A run that was killed goes on where it stopped when the same command is given again. `--num_jobs 8 --job 3` does
-the third of eight parts; when all are done, the same command without --job joins them.
+A run that was killed goes on where it stopped when the same command is given again. `--num_jobs 8 --job 3`
+does the third of eight parts; when all are done, the same command without --job joins them.
 """
 
 import argparse

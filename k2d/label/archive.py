@@ -31,7 +31,9 @@ def flac(audio: np.ndarray) -> bytes:
 
 
 def ark_entry(name: str, data: bytes) -> tuple[bytes, int]:
-    """(bytes of an archive entry, offset of the object in them), as kaldiio's "soundfile" writer lays it out."""
+    """(bytes of an archive entry, offset of the object in them), as kaldiio's "soundfile" writer lays it
+    out.
+    """
     head = name.encode() + b" "
     size = len(data)
     width = (size.bit_length() + 7) // 8
@@ -59,7 +61,9 @@ class ShardWriter:
     def write(
         self, chunks: Iterable[Chunk], read: Callable[[str], np.ndarray]
     ) -> Iterator[tuple[Chunk, str, int]]:
-        """Yields (chunk, "file.ark:offset", samples). read(recording): its audio; asked once for adjacent chunks."""
+        """Yields (chunk, "file.ark:offset", samples). read(recording): its audio; asked once for adjacent
+        chunks.
+        """
         shard: list[Chunk] = []
         number = 0
         reader = _Latest(read)

@@ -22,7 +22,7 @@ _EPSILON = 1e-6
 
 @dataclass
 class Chunk:
-    """A stretch [start, end] of a recording in seconds, its segments, and a segment that runs on behind it."""
+    """A stretch [start, end] of a recording in seconds, its segments, and one that runs on behind it."""
 
     recording: str
     start: float

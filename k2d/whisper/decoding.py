@@ -1,7 +1,8 @@
 """What a decoding is asked for and what it gives back; the vocabulary every engine shares.
 
-In: `DecodingOptions` (Whisper's options, one dataclass). Out: a `Hypothesis` for each 30 s window or utterance.
-An engine is anything with the three methods of `Engine`; `engine_torch` and `engine_ctranslate2` are the two.
+In: `DecodingOptions` (Whisper's options, one dataclass). Out: a `Hypothesis` for each 30 s window or
+utterance. An engine is anything with the three methods of `Engine`; `engine_torch` and `engine_ctranslate2`
+are the two.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class DecodingOptions:
     max_initial_timestamp: float | None = 1.0  # seconds
     max_new_tokens: int | None = None  # None: half the text context, 224
     mix_languages: tuple[str, ...] = ()
+    token_confidence: bool = False  # ask for token probabilities where they cost extra (ctranslate2)
     seed: int = 0
 
     def __post_init__(self):
@@ -96,7 +98,9 @@ class Engine(Protocol):
         temperature: float,
         seeds: Sequence[int],
     ) -> list[Hypothesis]:
-        """One hypothesis for each encoder output; prompts are complete, up to the last token before the text."""
+        """One hypothesis for each encoder output; prompts are complete, up to the last token before the
+        text.
+        """
 
     def detect_language(self, features: Sequence[Tensor]) -> list[dict[str, float]]:
         """Language code to probability, for each encoder output."""
@@ -109,7 +113,9 @@ def initial_tokens(
     options: DecodingOptions,
     language: str | None,
 ) -> list[int]:
-    """`<|startofprev|> previous … <|startoftranscript|> <|language|> <|task|>`; at most half the context is prompt."""
+    """`<|startofprev|> previous … <|startoftranscript|> <|language|> <|task|>`; at most half the context is
+    prompt.
+    """
     sot = tokenizer.sot_sequence(language or options.language or "en", options.task, options.timestamps)
     if not previous:
         return sot
@@ -117,7 +123,9 @@ def initial_tokens(
 
 
 def compression_ratio(text: str) -> float:
-    """Bytes of the text over bytes of its zlib compression: high where it repeats itself (Whisper's measure)."""
+    """Bytes of the text over bytes of its zlib compression: high where it repeats itself (Whisper's
+    measure).
+    """
     raw = text.encode("utf-8")
     return len(raw) / len(zlib.compress(raw))
 
@@ -173,7 +181,9 @@ def options_key(options: DecodingOptions, **more) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks, which a table of one line an id cannot hold and models do write now and then."""
+    """The text without line breaks, which a table of one line an id cannot hold and models do write now and
+    then.
+    """
     return re.sub(r"\s*[\r\n]+\s*", " ", text)
 
 

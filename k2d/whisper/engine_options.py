@@ -6,6 +6,7 @@ In: an argument parser. Out: `DecodingOptions`, a loaded engine, the key under w
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 
 from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, options_key
@@ -40,6 +41,7 @@ def _temperatures(text: str) -> tuple[float, ...]:
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """--engine, --device, --dtype, --batch_size, --num_threads, --cache_dir."""
     group = parser.add_argument_group("engine")
     group.add_argument(
         "--engine", choices=ENGINES, default="auto", help="auto: the faster one on this device"
@@ -84,7 +86,7 @@ def add_decoding_arguments(
         "--temperatures",
         type=_temperatures,
         default=temperatures,
-        help="tried in turn while a window fails, as 0,0.4,0.8 (long form: 0,0.2,0.4,0.6,0.8,1; short form: 0)",
+        help="tried in turn while a window fails (long form: 0,0.2,0.4,0.6,0.8,1; short form: 0)",
     )
     group.add_argument(
         "--compression_ratio_threshold", type=number_or_none, default=2.4, help="above: failed"
@@ -106,10 +108,16 @@ def add_decoding_arguments(
     group.add_argument(
         "--max_new_tokens", type=int, default=None, help="of a window (default: half the context)"
     )
+    group.add_argument(
+        "--token_confidence",
+        action="store_true",
+        help="utt2confidence from token probabilities; free with torch, a second pass with ctranslate2",
+    )
     group.add_argument("--seed", type=int, default=0, help="of sampling at temperatures above 0")
 
 
 def decoding_options(args: argparse.Namespace, **changed) -> DecodingOptions:
+    """The options given on the command line, with some `changed`."""
     values = {
         "language": None if args.language == "auto" else args.language,
         "task": args.task,
@@ -125,6 +133,7 @@ def decoding_options(args: argparse.Namespace, **changed) -> DecodingOptions:
         "condition_on_previous": args.condition_on_previous,
         "initial_prompt": args.initial_prompt,
         "max_new_tokens": args.max_new_tokens,
+        "token_confidence": args.token_confidence,
         "seed": args.seed,
     }
     return DecodingOptions(**{**values, **changed})
@@ -144,9 +153,9 @@ def resolve_engine(args: argparse.Namespace) -> tuple[str, str, str]:
     on_cpu = device == "cpu"
     engine, dtype = args.engine, args.dtype
     if engine == "auto":
-        # The CTranslate2 decoder is the faster one on a CPU; torch may keep its data types.
-
-        engine = "torch"
+        # The CTranslate2 decoder is the faster one on a CPU; torch may keep its own data types.
+        suits = dtype in ("auto", "int8", "float32")
+        engine = "ctranslate2" if on_cpu and suits and importlib.util.find_spec("ctranslate2") else "torch"
     if dtype == "auto":
         dtype = {"torch": "float32", "ctranslate2": "int8"}[engine] if on_cpu else "float16"
     if engine == "torch" and dtype == "int8":
@@ -159,7 +168,9 @@ def resolve_engine(args: argparse.Namespace) -> tuple[str, str, str]:
 
 
 def work_key(args: argparse.Namespace, options: DecodingOptions, model_hash: str, form: str) -> str:
-    """Digest of everything that decides results: model, options, engine, data type and batch (which decides rounding)."""
+    """Digest of everything that decides results: model, options, engine, data type and batch (which decides
+    rounding).
+    """
     engine, device, dtype = resolve_engine(args)
     return options_key(
         options,
@@ -182,7 +193,8 @@ def load_engine(args: argparse.Namespace, options: DecodingOptions):
     threads = args.num_threads or int(os.environ.get("OMP_NUM_THREADS", 0))
     if threads:
         torch.set_num_threads(threads)
-    # CTranslate2 keeps its own weights; the torch model beside it encodes, in float32 where the CPU multiplies.
+    # CTranslate2 keeps its own weights; the torch model beside it encodes, in float32 where the CPU
+    # multiplies.
     torch_dtype = (
         torch.float32
         if dtype == "int8" and device == "cpu"
@@ -197,11 +209,13 @@ def load_engine(args: argparse.Namespace, options: DecodingOptions):
         return TorchEngine(loaded)
     from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
-    return CTranslate2Engine(loaded, dtype=dtype, cache_dir=args.cache_dir, mixed=options.mix_languages)
+    return CTranslate2Engine(loaded, dtype=dtype, cache_dir=args.cache_dir)
 
 
 def mix_languages(loaded, languages: tuple[str, ...], into: str | None) -> None:
-    """Replace the embedding of the language `into` by the mean of several (as the paper's authors' code does)."""
+    """Replace the embedding of the language `into` by the mean of several (as the paper's authors' code
+    does).
+    """
     import torch
 
     if not loaded.tokenizer.multilingual:

@@ -55,7 +55,6 @@ class TorchEngine:
         with self.stopwatch.running("decode_seconds", self.device):
             hypotheses = self._generate(features, prompts, options, temperature, seeds)
         self.stopwatch.tokens += sum(len(h.tokens) for h in hypotheses)
-        self.stopwatch.windows += len(hypotheses)
         return hypotheses
 
     def _generate(self, features, prompts, options, temperature, seeds) -> list[Hypothesis]:
@@ -106,6 +105,24 @@ class TorchEngine:
             compression_ratio=compression_ratio(self.tokenizer.decode(best.tokens).strip()),
             token_logprobs=[round(p, 4) for p in best.token_logprobs],  # as they are stored
         )
+
+    def add_token_logprobs(self, features, prompts, hypotheses: Sequence[Hypothesis]) -> None:
+        """Fill in `token_logprobs` of hypotheses that another decoder found: one pass over the finished
+        texts.
+        """
+        told = [i for i, h in enumerate(hypotheses) if h.tokens]
+        if not told:
+            return
+        texts = [[*prompts[i], *hypotheses[i].tokens] for i in told]
+        longest = max(map(len, texts))
+        state = DecoderState(self.decoder, [features[i] for i in told], longest)
+        hidden = state.prefill(texts)
+        for row, index in zip(hidden, told):
+            tokens = hypotheses[index].tokens
+            before = row[longest - len(tokens) - 1 : longest - 1]  # each token is predicted one place earlier
+            logprobs = self.decoder.logits(before).log_softmax(dim=-1)
+            chosen = logprobs.gather(1, torch.tensor(tokens, device=self.device)[:, None])[:, 0]
+            hypotheses[index].token_logprobs = [round(p, 4) for p in chosen.tolist()]
 
     @torch.inference_mode()
     def detect_language(self, features: Sequence[Tensor]) -> list[dict[str, float]]:

@@ -44,7 +44,8 @@ def recording_log_mel(audio: np.ndarray, n_mels: int) -> Tensor:
 
 
 def window_of(mel: Tensor, seek: int, size: int, trim_padding: bool) -> Tensor:
-    """Frames [seek, seek + size) of a recording, padded as openai-whisper's `transcribe` pads: zeros, to 30 s.
+    """Frames [seek, seek + size) of a recording, padded as openai-whisper's `transcribe` pads: zeros, to 30
+    s.
 
     Models trained with shorter contexts (trim_padding) get what they were trained on: a little silence.
     """
@@ -57,7 +58,9 @@ def window_of(mel: Tensor, seek: int, size: int, trim_padding: bool) -> Tensor:
 
 
 def context_samples(longest: int, trim_padding: bool) -> int:
-    """Samples a batch is padded to: 30 s; with trim_padding its longest plus half a second, in whole seconds."""
+    """Samples a batch is padded to: 30 s; with trim_padding its longest plus half a second, in whole
+    seconds.
+    """
     if not trim_padding:
         return N_SAMPLES
     return min(N_SAMPLES, -(-(longest + SAMPLE_RATE // 2) // SAMPLE_RATE) * SAMPLE_RATE)

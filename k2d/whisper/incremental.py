@@ -122,7 +122,8 @@ class DecoderState:
 
     # -- the two kinds of steps -----------------------------------------------------------------------------
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Run the prompts, one a window, padded on the left to one length. Returns (windows, length, n_state).
+        """Run the prompts, one a window, padded on the left to one length. Returns (windows, length,
+        n_state).
 
         Afterwards the caches hold `group` rows for each window.
         """
@@ -164,7 +165,9 @@ class DecoderState:
         return x
 
     def step(self, tokens: Tensor, position: int) -> Tensor:
-        """tokens: (rows,), standing at `position` of the padded sequence. Returns hidden states (rows, n_state)."""
+        """tokens: (rows,), standing at `position` of the padded sequence. Returns hidden states (rows,
+        n_state).
+        """
         places = (position - self.starts).clamp_(max=self.decoder.n_ctx - 1)
         x = (self.decoder.embedding[tokens] + self.decoder.positions[places])[:, None]
         stop = position + 1

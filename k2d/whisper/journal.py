@@ -1,8 +1,8 @@
 """Work that cannot be lost: windows as they are decoded, results as they are finished.
 
-In: hypotheses, results. Out: the same after a kill. Every line is on disk (fsync) before the work that follows
-it begins, and a line is written by one system call, so that a kill leaves whole lines and perhaps a torn last
-one, which the next run cuts off.
+In: hypotheses, results. Out: the same after a kill. Every line is on disk (fsync) before the work that
+follows it begins, and a line is written by one system call, so that a kill leaves whole lines and perhaps a
+torn last one, which the next run cuts off.
 
     <output>/work/<key>/job<i>of<n>/journal.jsonl    {"open": …} and {"round": …} lines
     <output>/work/<key>/job<i>of<n>/results.jsonl    one finished recording or utterance a line
@@ -106,7 +106,9 @@ class Journal:
     """Rounds of windows decoded together, by recording and seek position."""
 
     def __init__(self, folder: Path, stamp: Callable[[str], str], stopwatch=None):
-        """stamp(id): changes when the file behind the id may have changed. stopwatch: of the engine, for the costs."""
+        """stamp(id): changes when the file behind the id may have changed. stopwatch: of the engine, for
+        the costs.
+        """
         self.stamp, self.stopwatch = stamp, stopwatch
         self.lines = JsonLines(folder / "journal.jsonl")
         self.cost = JsonLines(folder / "cost.jsonl")
@@ -175,7 +177,7 @@ class Journal:
         self.cost.append(record, durable=False)
 
     def costs(self) -> dict[str, float]:
-        """Sums of what all runs of this job cost: seconds, encode_seconds, decode_seconds, tokens, windows."""
+        """Sums over all runs of this job: seconds, encode_seconds, decode_seconds, tokens, windows."""
         totals: dict[str, float] = {}
         for record in self.cost:
             for name, value in record.items():
@@ -191,8 +193,9 @@ class Results:
     """Finished recordings or utterances of one job, each a JSON object with an "id"."""
 
     def __init__(self, folder: Path, data: str):
-        """data: digest of the audio files' stamps. Results of other audio are dropped; the journal still knows
-        which of its windows are good, so what has not changed is not decoded again."""
+        """data: digest of the audio files' stamps. Results of other audio are dropped; the journal still
+        knows which of its windows are good, so what has not changed is not decoded again.
+        """
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         mark = folder / "data"

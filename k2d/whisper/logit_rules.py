@@ -1,8 +1,8 @@
 """Which tokens may come next: Whisper's suppression and timestamp rules for a whole batch at once.
 
-In: logits (rows, n_vocab) and the last tokens of each row. Out: the same logits with what is forbidden at -inf.
-The rules are those of openai-whisper's SuppressBlank, SuppressTokens and ApplyTimestampRules, as tensor
-operations over the batch: no Python loop over rows, no copy to the host.
+In: logits (rows, n_vocab) and the last tokens of each row. Out: the same logits with what is forbidden at
+-inf. The rules are those of openai-whisper's SuppressBlank, SuppressTokens and ApplyTimestampRules, as
+tensor operations over the batch: no Python loop over rows, no copy to the host.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ RESET_PROMPT_ABOVE = 0.5
 class TimedText:
     """One segment: start and end in seconds of the recording, text as the model wrote it, token ids.
 
-    The facts below `tokens` are those of the window it was decoded in; confidence is its own (0 … 1, None where
-    the engine does not tell token probabilities).
+    The facts below `tokens` are those of the window it was decoded in; confidence is its own (0 … 1, None
+    where the engine does not tell token probabilities).
     """
 
     start: float
@@ -130,7 +130,8 @@ class RecordingState:
             self.tokens.extend(tokens)
         if not self.options.condition_on_previous or hypothesis.temperature > RESET_PROMPT_ABOVE:
             self.prompt_from = len(self.tokens)
-        # The rules give every segment a length, so this holds by construction; a loop would be endless without.
+        # The rules give every segment a length, so this holds by construction; a loop would be endless
+        # without.
         self.seek += step if step > 0 else self.size
 
     def transcript(self) -> Transcript:
@@ -140,9 +141,9 @@ class RecordingState:
 def cut_at_timestamps(hypothesis: Hypothesis, size: int, timestamp_begin: int):
     """Segments of a window's tokens, and how far to move on; both in frames of 10 ms.
 
-    Returns ([(first frame, last frame, tokens, token log-probabilities)], frames to move). The text behind the
-    last complete pair is dropped and decoded again from there, unless the window ends with a single timestamp,
-    which says that nothing more is spoken in it.
+    Returns ([(first frame, last frame, tokens, token log-probabilities)], frames to move). The text behind
+    the last complete pair is dropped and decoded again from there, unless the window ends with a single
+    timestamp, which says that nothing more is spoken in it.
     """
     tokens, logprobs = hypothesis.tokens, hypothesis.token_logprobs
     is_time = [t >= timestamp_begin for t in tokens]
@@ -181,9 +182,9 @@ def transcribe_all(
     """Transcribe recordings, `batch_size` side by side; yields each as it ends, in no particular order.
 
     A recording that cannot be read is yielded as its BadAudio, whose `recording` says which one it is.
-    Windows that the journal holds are not decoded again. Every round of windows is noted there before the next
-    begins, so that a run repeated after a kill goes through the very same rounds.
-    progress(seconds of audio done) is called after each round.
+    Windows that the journal holds are not decoded again. Every round of windows is noted there before the
+    next begins, so that a run repeated after a kill goes through the very same rounds. progress(seconds of
+    audio done) is called after each round.
     """
     waiting = iter(recordings)
     running: list[RecordingState] = []

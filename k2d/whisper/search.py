@@ -123,7 +123,8 @@ def beam_search(
     begin = position  # caches of one window's beams differ from here on
 
     def candidate(row: int, steps: int, total: float, last: float | None) -> Candidate:
-        # `last` is the log-probability of the end of text, which ends the candidate but is none of its tokens.
+        # `last` is the log-probability of the end of text, which ends the candidate but is none of its
+        # tokens.
         return Candidate(tokens[row, :steps].tolist(), total, logprobs[row, :steps].tolist())
 
     for step in range(max(limits)):

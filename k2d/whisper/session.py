@@ -1,6 +1,7 @@
 """One command's work on one output directory: lock, journal, results, costs, skipped recordings.
 
-In: ids with durations and what to do with them. Out: results on disk, each exactly once, whatever happens between.
+In: ids with durations and what to do with them. Out: results on disk, each exactly once, whatever happens
+between.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ class Session:
     ) -> dict[str, float]:
         """Do one job unless it is complete; returns its costs.
 
-        load(): the engine, called only if there is work. work(engine, seconds of the job's inputs, journal, progress)
-        yields lists of result records, each with an "id".
+        load(): the engine, called only if there is work. work(engine, seconds of the job's inputs, journal,
+        progress) yields lists of result records, each with an "id".
         """
         folder = job_folder(self.out, self.key, job, self.num_jobs)
         lock = OutputLock(folder)
@@ -141,7 +142,9 @@ class Session:
         return totals
 
     def results(self, skipped: dict[str, str]) -> Iterator[dict]:
-        """Finished results of all jobs in order of id; bad inputs go to `skipped` (id to reason and message)."""
+        """Finished results of all jobs in order of id; bad inputs go to `skipped` (id to reason and
+        message).
+        """
         for record in finished_results(self.out, self.key, self.num_jobs):
             if "bad" in record:
                 skipped[record["id"]] = record["message"]
@@ -185,8 +188,8 @@ def guarded(command: str, work: Callable[[], int]) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         print(
-            f"{command}: the disk is full ({error.filename or 'while writing'}); make room and run the same command "
-            "again: what is finished is kept",
+            f"{command}: the disk is full ({error.filename or 'while writing'}); make room and run the same "
+            "command again: what is finished is kept",
             file=sys.stderr,
         )
     return 1

@@ -33,7 +33,8 @@ class Decoded:
 def plan_batches(seconds: dict[str, float], batch_size: int, trim_padding: bool) -> list[list[str]]:
     """Utterances, longest first, in batches of `batch_size`.
 
-    With trim_padding a batch holds as many as amount to `batch_size` windows of 30 s, up to four times its size.
+    With trim_padding a batch holds as many as amount to `batch_size` windows of 30 s, up to four times its
+    size.
     """
     batches: list[list[str]] = []
     longest = 0.0
@@ -56,8 +57,9 @@ def decode_all(
     journal: Journal | None = None,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[list[Decoded | BadAudio]]:
-    """Decode batches of utterances; yields each batch's results. Bad audio is yielded in its utterance's place,
-    its `recording` says whose it is."""
+    """Decode batches of utterances; yields each batch's results. Bad audio is yielded in its utterance's
+    place, its `recording` says whose it is.
+    """
     for batch in batches:
         results = _from_journal(batch, journal) if journal else None
         if results is None:
@@ -67,7 +69,9 @@ def decode_all(
 
 
 def _from_journal(batch: Sequence[str], journal: Journal) -> list[Decoded | BadAudio] | None:
-    """A batch's results if all of them are known. A batch is decoded as a whole, so as to give the same bits."""
+    """A batch's results if all of them are known. A batch is decoded as a whole, so as to give the same
+    bits.
+    """
     results: list[Decoded | BadAudio] = []
     for name in batch:
         samples = journal.opened(name)

@@ -19,10 +19,11 @@ _OFFSET = re.compile(r"^(.*):(\d+)$")
 
 
 class AudioSource:
-    """Audio by id: `read(id)` is (samples,) float32 at 16 kHz or raises BadAudio; `seconds(id)` reads headers only.
+    """Audio by id: `read(id)` is (samples,) float32 at 16 kHz or raises BadAudio; `seconds(id)` reads
+    headers only.
 
-    `stamp(id)` changes when the file behind the id changes (size or modification time) or the part of it does;
-    a command's stamp is the command.
+    `stamp(id)` changes when the file behind the id changes (size or modification time) or the part of it
+    does; a command's stamp is the command.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ def files(paths: dict[str, str]) -> AudioSource:
 
 
 class _FileStamps:
-    """Size and modification time of a source's file; one system call a file, since archives hold thousands."""
+    """Size and modification time of a source's file, asked once a file: archives hold thousands."""
 
     def __init__(self):
         self._known: dict[str, str] = {}

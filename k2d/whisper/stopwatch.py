@@ -12,12 +12,11 @@ import torch
 
 @dataclass
 class Stopwatch:
-    """Seconds in the encoder and in the decoder, tokens sampled, windows decoded (each retry counts)."""
+    """Seconds in the encoder and in the decoder, tokens sampled (those of retries too)."""
 
     encode_seconds: float = 0.0
     decode_seconds: float = 0.0
     tokens: int = 0
-    windows: int = 0
 
     @contextmanager
     def running(self, what: str, device: torch.device):
@@ -31,5 +30,5 @@ class Stopwatch:
         """What was counted since the last lap; counting starts anew."""
         counted = {name: round(value, 4) for name, value in dataclasses.asdict(self).items()}
         self.encode_seconds = self.decode_seconds = 0.0
-        self.tokens = self.windows = 0
+        self.tokens = 0
         return counted

@@ -1,0 +1,95 @@
+"""Transcribe audio files: `k2d transcribe talk.m4a --model exp/student_comp/publish/model.pt`.
+
+Prints each segment with its times, or writes files: `--format srt,vtt,txt,json --output_dir subtitles`. Reads
+wav, flac, mp3, ogg, opus, and m4a, mp4, webm where the package `av` is installed. The language is detected
+unless --language names it.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from k2d.audio import BadAudio
+from k2d.whisper import sources, subtitles
+from k2d.whisper.engine_options import (
+    add_decoding_arguments,
+    add_engine_arguments,
+    decoding_options,
+    load_engine,
+)
+from k2d.whisper.long_form import transcribe_all
+from k2d.whisper.session import guarded
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="k2d transcribe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("files", nargs="+", help="audio files")
+    p.add_argument("--model", required=True, help="any checkpoint, or a name")
+    p.add_argument(
+        "--format", default="", help="srt, vtt, txt, json or several: write files instead of printing"
+    )
+    p.add_argument("--output_dir", default=".", help="where files go (default: here)")
+    add_engine_arguments(p)
+    add_decoding_arguments(p)
+    p.set_defaults(language="auto")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    formats = subtitles.formats(args.format)
+    options = decoding_options(args)
+    names = _names(args.files)
+    source = sources.files(names)
+    engine = load_engine(args, options)
+    seconds = {name: source.seconds(name) for name in names}
+    bad = 0
+    total = round(sum(seconds.values()))
+    with tqdm(total=total, unit="s", desc="transcribe (audio)", disable=None) as bar:
+        for result in transcribe_all(
+            engine, names, source, options, args.batch_size, progress=lambda done: bar.update(done)
+        ):
+            if isinstance(result, BadAudio):
+                bad += 1
+                bar.write(f"transcribe: skipped {names[result.recording]}: {result}", file=sys.stderr)
+                continue
+            for form in formats:
+                path = Path(args.output_dir) / f"{result.recording}.{form}"
+                subtitles.write(path, result)
+                bar.write(f"{path}", file=sys.stderr)
+            if not formats:
+                _print(names[result.recording], result, bar)
+    return 1 if bad else 0
+
+
+def _print(file: str, transcript, bar: tqdm) -> None:
+    language = f" ({transcript.language})" if transcript.language else ""
+    bar.write(f"# {file}{language}", file=sys.stdout)
+    for s in transcript.segments:
+        times = f"{subtitles.time_code(s.start, '.')} {subtitles.time_code(s.end, '.')}"
+        bar.write(f"{times}  {s.text.strip()}", file=sys.stdout)
+
+
+def _names(files: list[str]) -> dict[str, str]:
+    """A short name for each file: its stem, numbered where two files share one."""
+    names: dict[str, str] = {}
+    for file in files:
+        stem, number = Path(file).stem, 1
+        name = stem
+        while name in names:
+            number += 1
+            name = f"{stem}.{number}"
+        names[name] = file
+    return names
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("transcribe", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""The CTranslate2 engine: torch encodes, CTranslate2 decodes with int8 (or float) weights.
+
+In: log-mels and prompts. Out: hypotheses. On a CPU torch multiplies the encoder's matrices about twice as
+fast as CTranslate2, and CTranslate2 takes an encoder output in place of features; hence the pair.
+
+What CTranslate2 does not offer in Whisper's way (sampling from a seed of one's own, Google's length
+penalty, a limit on new tokens) and what needs no speed (language detection) is left to the torch decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import torch
+from torch import Tensor
+
+from k2d.whisper.checkpoint import Checkpoint
+from k2d.whisper.ctranslate2_conversion import converted
+from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio
+from k2d.whisper.engine_torch import TorchEngine
+from k2d.whisper.logit_rules import suppressed_tokens
+
+# Tokens of previous text that a prompt may have; in between, the oldest ones are left out.
+PREVIOUS_LENGTHS = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 160, 192)
+
+
+class CTranslate2Engine(TorchEngine):
+    name = "ctranslate2"
+
+    def __init__(self, checkpoint: Checkpoint, dtype: str = "int8", cache_dir: str | Path | None = None):
+        """dtype of the decoder: int8 or float32 on a CPU, also float16 on a GPU."""
+        super().__init__(checkpoint)
+        folder = converted(self.model, self.tokenizer, dtype, cache_dir)
+        index = self.device.index or 0
+        self.ctranslate2 = ctranslate2.models.Whisper(
+            str(folder),
+            device=self.device.type,
+            device_index=index if self.device.type == "cuda" else 0,
+            compute_type=dtype,
+            intra_threads=torch.get_num_threads(),
+        )
+
+    def _generate(self, features, prompts, options, temperature, seeds) -> list[Hypothesis]:
+        special = options.max_new_tokens is not None or options.length_penalty is not None
+        if temperature > 0 or special:
+            return super()._generate(features, prompts, options, temperature, seeds)
+        most = self.dims.n_text_ctx // 2 - 1
+        prompts = [cut_previous(prompt, self.tokenizer.sot, most) for prompt in prompts]
+        results: list[Hypothesis | None] = [None] * len(prompts)
+        for group in _alike(features, prompts):
+            found = self._generate_alike([features[i] for i in group], [prompts[i] for i in group], options)
+            for index, hypothesis in zip(group, found):
+                results[index] = hypothesis
+        if options.token_confidence:
+            self.add_token_logprobs(features, prompts, results)
+        return results
+
+    def _generate_alike(self, features: list[Tensor], prompts: list[list[int]], options) -> list[Hypothesis]:
+        results = self.ctranslate2.generate(
+            _view(torch.stack(features)),
+            prompts,
+            beam_size=options.beam_size,
+            patience=options.patience,
+            length_penalty=1.0,
+            max_length=self.dims.n_text_ctx,
+            return_scores=True,
+            return_no_speech_prob=True,
+            max_initial_timestamp_index=self._last_initial(options),
+            suppress_blank=options.suppress_blank,
+            suppress_tokens=suppressed_tokens(self.tokenizer, options),
+        )
+        return [self._hypothesis_of(result) for result in results]
+
+    def _last_initial(self, options: DecodingOptions) -> int:
+        if options.max_initial_timestamp is None:
+            return self.tokenizer.vocab_size - 1 - self.tokenizer.timestamp_begin
+        return round(options.max_initial_timestamp / (30 / self.dims.n_audio_ctx))
+
+    def _hypothesis_of(self, result) -> Hypothesis:
+        tokens = list(result.sequences_ids[0])
+        # CTranslate2's score is the sum of log-probabilities over the number of tokens.
+        total = result.scores[0] * len(tokens)
+        return Hypothesis(
+            tokens=tokens,
+            avg_logprob=total / (len(tokens) + 1),
+            no_speech_prob=result.no_speech_prob,
+            temperature=0.0,
+            compression_ratio=compression_ratio(self.tokenizer.decode(tokens).strip()),
+        )
+
+
+def cut_previous(prompt: Sequence[int], sot: int, most: int) -> list[int]:
+    """The prompt with its previous text cut from the left to one of a few lengths, or `most`.
+
+    Windows with prompts of one length share a batch. The cut follows from the window alone, never from its
+    batch. Where previous text fills its half of the context, as it does from the third or fourth window of a
+    lecture on, nothing is cut.
+    """
+    previous = max(i for i, token in enumerate(prompt) if token == sot) - 1  # behind <|startofprev|>
+    if previous <= 0:
+        return list(prompt)
+    kept = max(length for length in (*PREVIOUS_LENGTHS, most) if length <= previous)
+    return [prompt[0], *prompt[1 + previous - kept :]]
+
+
+def _alike(features: Sequence[Tensor], prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Indices of windows that may share a batch: CTranslate2 wants prompts and encoder outputs of one
+    length.
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index, (feature, prompt) in enumerate(zip(features, prompts)):
+        groups.setdefault((len(prompt), len(feature)), []).append(index)
+    return list(groups.values())
+
+
+def _view(features: Tensor) -> ctranslate2.StorageView:
+    """(batch, frames, n_state) without a copy; the tensor must outlive the view."""
+    if features.device.type == "cpu":
+        return ctranslate2.StorageView.from_array(np.ascontiguousarray(features.float().numpy()))
+    return ctranslate2.StorageView.from_array(features.contiguous())
