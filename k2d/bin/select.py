@@ -146,7 +146,7 @@ def _explorer(args: argparse.Namespace, data: DataDir, scores: Scores, output: P
 
     page = Page(alpha=args.alpha, audio_mb=args.audio_mb, allow_pipes=args.allow_pipes, seed=args.seed)
     with atomic(output / "explorer.html") as handle:
-        handle.write(gather(data, scores, page))
+        handle.write(gather(data, scores, page)[0])
     return "explorer.html"
 
 

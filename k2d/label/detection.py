@@ -1,0 +1,136 @@
+"""Does a distance find the bad labels? Precision, recall, ROC and AUC where references exist.
+
+In: for each audited chunk the true error of its label, its scores and how many chunks it stands for. Out: the
+numbers of the paper's Table 5 for your own data. A label is bad when its true MER is above a limit (0.4 in
+the paper); a distance above α says that it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+ALPHAS = tuple(i / 10 for i in range(1, 10))
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Arrays of shape (chunks,): bad (bool), weight, and one array of each score."""
+
+    bad: np.ndarray
+    weight: np.ndarray
+    scores: Mapping[str, np.ndarray]
+
+
+def auc(bad: np.ndarray, weight: np.ndarray, score: np.ndarray) -> float:
+    """Chance that a bad label has the higher score than a good one, ties counting half; NaN without both.
+
+    The area under the ROC curve, weighted.
+    """
+    values, place = np.unique(score, return_inverse=True)
+    positive = np.bincount(place, weight * bad, len(values))
+    negative = np.bincount(place, weight * ~bad, len(values))
+    if not positive.sum() or not negative.sum():
+        return float("nan")
+    below = np.cumsum(negative) - negative
+    return float((positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum()))
+
+
+def roc(bad: np.ndarray, weight: np.ndarray, score: np.ndarray) -> list[tuple[float, float]]:
+    """(share of good labels dropped, share of bad labels dropped) from the strictest to the mildest α."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    positive = np.cumsum((weight * bad)[order])[ends] / max((weight * bad).sum(), 1e-12)
+    negative = np.cumsum((weight * ~bad)[order])[ends] / max((weight * ~bad).sum(), 1e-12)
+    return [(0.0, 0.0), *zip(negative.round(4).tolist(), positive.round(4).tolist(), strict=True)]
+
+
+def precision_recall(
+    bad: np.ndarray, weight: np.ndarray, score: np.ndarray, alpha: float
+) -> tuple[float, float]:
+    """(precision, recall) of "distance above α" for bad labels; NaN where there is nothing to divide by."""
+    dropped = score > alpha
+    found = (weight * (bad & dropped)).sum()
+    said, there = (weight * dropped).sum(), (weight * bad).sum()
+    return (float(found / said) if said else float("nan"), float(found / there) if there else float("nan"))
+
+
+def analyse(audit: Audit, alphas: Sequence[float] = ALPHAS, seed: int = 0) -> dict:
+    """All of it, each number as [value, low, high]: 95 % intervals by resampling the chunks."""
+    draw = np.random.default_rng(seed)
+    count = len(audit.bad)
+    resamples = [draw.integers(0, count, count) for _ in range(_RESAMPLES if count else 0)]
+    out = {
+        "chunks": count,
+        "bad": int(audit.bad.sum()),
+        "bad_share": _number((audit.weight * audit.bad).sum() / max(audit.weight.sum(), 1e-12)),
+        "alphas": list(alphas),
+        "metrics": {},
+    }
+    for name, score in audit.scores.items():
+        bad, weight = audit.bad, audit.weight
+
+        def curve(rows: np.ndarray, score=score) -> np.ndarray:
+            """precision at each α, recall at each α, their mean recall, AUC."""
+            b, w, s = audit.bad[rows], audit.weight[rows], score[rows]
+            pairs = [precision_recall(b, w, s, alpha) for alpha in alphas]
+            recalls = [recall for _, recall in pairs]
+            return np.array([p for p, _ in pairs] + recalls + [float(np.mean(recalls)), auc(b, w, s)])
+
+        value = curve(np.arange(count)) if count else np.full(2 * len(alphas) + 2, np.nan)
+        spread = np.array([curve(rows) for rows in resamples])
+        with np.errstate(all="ignore"):
+            low, high = (_quantile(spread, q, len(value)) for q in (0.025, 0.975))
+        triples = [[_number(x) for x in triple] for triple in zip(value, low, high, strict=True)]
+        n = len(alphas)
+        out["metrics"][name] = {
+            "precision": triples[:n],
+            "recall": triples[n : 2 * n],
+            "mean_recall": triples[2 * n],
+            "auc": triples[2 * n + 1],
+            "roc": roc(bad, weight, score) if count else [],
+        }
+    return out
+
+
+def _quantile(spread: np.ndarray, q: float, width: int) -> np.ndarray:
+    out = np.full(width, np.nan)
+    for column in range(width if len(spread) else 0):
+        values = spread[:, column]
+        values = values[np.isfinite(values)]
+        if len(values):
+            out[column] = np.quantile(values, q)
+    return out
+
+
+def _number(value) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def markdown(result: dict) -> str:
+    """The analysis as tables: recall of bad labels by α (the paper's Table 5), precision, AUC."""
+    alphas = result["alphas"]
+    lines = [
+        f"{result['chunks']} audited chunks, {result['bad']} with a bad label "
+        f"({result['bad_share']:.1%} of what they stand for).",
+        "",
+    ]
+    for kind in ("recall", "precision"):
+        mean = " mean |" if kind == "recall" else ""
+        lines += [f"| {kind} | " + " | ".join(f"α {a:g}" for a in alphas) + f" |{mean}"]
+        lines += ["|---" * (len(alphas) + 1) + "|" + ("---|" if mean else "")]
+        for name, row in result["metrics"].items():
+            cells = " | ".join(_cell(triple) for triple in row[kind])
+            lines.append(f"| {name} | {cells} |" + (f" {_cell(row['mean_recall'], True)} |" if mean else ""))
+        lines.append("")
+    lines += ["| | AUC (95 %) |", "|---|---|"]
+    lines += [f"| {name} | {_cell(row['auc'], True)} |" for name, row in result["metrics"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(triple: Sequence[float | None], interval: bool = False) -> str:
+    value, low, high = triple
+    if value is None:
+        return "–"
+    return f"{value:.2f} ({low:.2f}–{high:.2f})" if interval and low is not None else f"{value:.2f}"

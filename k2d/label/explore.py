@@ -1,0 +1,229 @@
+"""The threshold explorer: one HTML page that shows what every α would keep, and lets one listen.
+
+In: a data directory of chunks, its scores, perhaps references. Out: the page, self-contained: data, drawing
+code and sampled audio are inside it, so it opens from the disk and asks the network for nothing.
+
+Chunks are read once and counted into bins of a hundredth of distance, so the page is as small for seven
+million chunks as for seven hundred.
+"""
+
+import html
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+
+from k2d.audio import open_utterances
+from k2d.datadir import DataDir
+from k2d.label import detection
+from k2d.label.references import References, true_errors
+from k2d.label.sample import Reservoir, Sampled, difference, sounds, stratum
+from k2d.label.select import Columns, Scores, read_chunks
+from k2d.label.tables import Cursor, blocks
+from k2d.text import timestamps
+
+STEP = 0.01  # of the slider
+_BINS = 152  # up to 1.50, and one for all beyond
+_METRIC = re.compile(r"^(comp|per|mer)(_\w+)?$")
+_OTHERS = (
+    "en_share_teacher", "en_share_aux", "zh_cer", "en_wer", "chars_per_second", "compression_teacher",
+    "avg_logprob", "caption", "translated", "untexted", "dur",
+)  # fmt: skip
+_KEPT_VALUES = 20_000  # of each other signal, for its histogram
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page shows: where the slider starts, how much audio and how many chunks go in."""
+
+    alpha: float = 0.4
+    audio_mb: float = 8.0
+    per_stratum: int = 20
+    allow_pipes: bool = False
+    seed: int = 0
+    reference: str | None = None
+    bad_above: float = 0.4
+    title: str | None = None
+
+
+def metrics_of(scores: Scores) -> list[str]:
+    """The distances among the scores: δ_comp first, then δ_PER, then δ_MER, of each validator."""
+    names = sorted(name for name in scores.names if _METRIC.match(name))
+    return sorted(names, key=lambda name: ("comp", "per", "mer").index(name.split("_")[0]))
+
+
+def _loop_score(scores: Scores) -> str | None:
+    return next((name for name in ("loop_teacher", "loop_teacher_max") if name in scores.names), None)
+
+
+def draw_sample(data: DataDir, scores: Scores, page: Page, size: int) -> Reservoir:
+    """Up to `size` chunks of each stratum of the first distance."""
+    loop, metrics = _loop_score(scores), metrics_of(scores)[:1]
+    columns = Columns(scores, metrics + ([loop] if loop else []))
+    drawn = Reservoir(size, page.seed)
+    for block in blocks(read_chunks(data), 1000, 500_000, lambda chunk: len(chunk.text)):
+        found = columns.of([chunk.id for chunk in block])
+        for number, chunk in enumerate(block):
+            distance = float(found[metrics[0]][number]) if metrics else math.nan
+            where = stratum(distance, bool(loop and found[loop][number] == 1))
+            place = drawn.place(where)
+            if place is not None:
+                drawn.put(place, Sampled(chunk, {}, {}, where))
+    return drawn
+
+
+def gather(
+    data: DataDir, scores: Scores, page: Page, audit: detection.Audit | None = None
+) -> tuple[str, dict | None]:
+    """(the page, the analysis of detection or None). `audit` or `page.reference` make the analysis."""
+    metrics, loop = metrics_of(scores), _loop_score(scores)
+    others = [name for name in _OTHERS if name in scores.names]
+    asked = metrics + others + ([loop] if loop else [])
+    columns = Columns(scores, asked)
+    validators = {tag: Cursor(path) for tag, path in scores.texts.items()}
+    references = References(page.reference) if page.reference else None
+    counts = _Counts(metrics)
+    values: dict[str, list[float]] = {name: [] for name in others}
+    drawn = Reservoir(page.per_stratum, page.seed)
+    judged: list[tuple[str, str, dict[str, float]]] = []
+    for block in blocks(read_chunks(data), 1000, 500_000, lambda chunk: len(chunk.text)):
+        found = columns.of([chunk.id for chunk in block])
+        table = [found[name].tolist() for name in asked]
+        rows = [
+            {name: column[i] for name, column in zip(asked, table, strict=True)} for i in range(len(block))
+        ]
+        for chunk, row in zip(block, rows, strict=True):
+            loops = bool(loop and row[loop] == 1)
+            counts.add(row, loops, chunk.seconds)
+            for name in others:
+                if len(values[name]) < _KEPT_VALUES and math.isfinite(row[name]):
+                    values[name].append(row[name])
+            where = stratum(row[metrics[0]], loops) if metrics else "0.0"
+            place = drawn.place(where)
+            texts = {tag: cursor.get(chunk.id) or "" for tag, cursor in validators.items()}
+            reference = references.of(chunk) if references else None
+            if place is not None:
+                item = Sampled(chunk, texts, {n: v for n, v in row.items() if math.isfinite(v)}, where)
+                if reference is not None:
+                    item.extra["reference"] = reference
+                drawn.put(place, item)
+            if reference is not None and all(math.isfinite(row[name]) for name in metrics):
+                judged.append((chunk.text, reference, {name: row[name] for name in metrics}))
+    if judged:
+        audit = _audit(judged, page.bad_above)
+    analysis = detection.analyse(audit, seed=page.seed) if audit is not None and len(audit.bad) else None
+    sample = [item for items in drawn.strata().values() for item in items]
+    payload = {
+        "title": page.title or data.path.name,
+        "alpha": page.alpha,
+        "step": STEP,
+        "metrics": metrics,
+        "counts": counts.facts(),
+        "others": {name: _histogram(found) for name, found in values.items() if found},
+        "sample": [_card(item) for item in sample],
+        "audio": _audio(data, sample, page, metrics),
+        "analysis": analysis and analysis | {"bad_above": page.bad_above},
+    }
+    return render(payload), analysis
+
+
+class _Counts:
+    """Chunks and seconds by bin of distance, apart for looping teachers."""
+
+    def __init__(self, metrics: list[str]):
+        self.chunks = {m: [[0] * _BINS, [0] * _BINS] for m in metrics}
+        self.seconds = {m: [[0.0] * _BINS, [0.0] * _BINS] for m in metrics}
+        self.total, self.length, self.loops, self.unscored = 0, 0.0, 0, 0
+
+    def add(self, row: Mapping[str, float], loops: bool, seconds: float) -> None:
+        seconds = seconds if seconds > 0 else 0.0
+        self.total += 1
+        self.length += seconds
+        self.loops += loops
+        self.unscored += any(math.isnan(row[m]) for m in self.chunks)
+        for m in self.chunks:
+            if math.isnan(row[m]):
+                continue
+            # Bin b holds (b − 1)·STEP < δ <= b·STEP, so a sum up to bin α/STEP is what δ <= α keeps.
+            place = min(math.ceil(round(row[m] / STEP, 4)), _BINS - 1)
+            self.chunks[m][loops][place] += 1
+            self.seconds[m][loops][place] += seconds
+
+    def facts(self) -> dict:
+        return {
+            "chunks": self.chunks,
+            "seconds": {
+                m: [[round(s, 2) for s in part] for part in parts] for m, parts in self.seconds.items()
+            },
+            "total": self.total,
+            "total_seconds": round(self.length, 2),
+            "loops": self.loops,
+            "unscored": self.unscored,
+        }
+
+
+def _histogram(values: list[float], bins: int = 32) -> dict:
+    """Counts between the 0.5th and 99.5th percentile; what lies beyond is in the outer bins."""
+    low, high = np.quantile(values, [0.005, 0.995])
+    high = high if high > low else low + 1
+    counts, _ = np.histogram(np.clip(values, low, high), bins, (low, high))
+    return {
+        "low": float(low),
+        "high": float(high),
+        "counts": counts.tolist(),
+        "median": float(np.median(values)),
+    }
+
+
+def _audit(judged: list[tuple[str, str, dict[str, float]]], bad_above: float) -> detection.Audit:
+    errors = np.array(true_errors((label, reference) for label, reference, _ in judged))
+    scores = {name: np.array([row[name] for _, _, row in judged]) for name in judged[0][2]}
+    return detection.Audit(errors > bad_above, np.ones(len(judged)), scores)
+
+
+def _card(item: Sampled) -> dict:
+    """One chunk of the sample as the page wants it."""
+    chunk = item.chunk
+    teacher = timestamps.strip(chunk.text)
+    card = {
+        "id": chunk.id,
+        "recording": chunk.recording,
+        "start": None if math.isnan(chunk.start) else chunk.start,
+        "seconds": None if math.isnan(chunk.seconds) else round(chunk.seconds, 2),
+        "stratum": item.stratum,
+        "weight": round(item.weight, 2),
+        "scores": {name: round(value, 4) for name, value in item.scores.items()},
+        "teacher": teacher,
+        "validators": {tag: timestamps.strip(text) for tag, text in item.validators.items()},
+        "diff": {tag: difference(teacher, timestamps.strip(text)) for tag, text in item.validators.items()},
+    }
+    if "reference" in item.extra:
+        card["reference"] = item.extra["reference"]
+        card["true_error"] = round(true_errors([(chunk.text, item.extra["reference"])])[0], 4)
+    return card
+
+
+def _audio(data: DataDir, sample: list[Sampled], page: Page, metrics: list[str]) -> dict[str, str]:
+    """Audio of the chunks nearest to α first, as far as it fits."""
+    if page.audio_mb <= 0 or not sample:
+        return {}
+    utterances = open_utterances(data, allow_pipes=page.allow_pipes)
+
+    def nearness(item: Sampled) -> tuple[float, str]:
+        distance = item.scores.get(metrics[0], 2.0) if metrics else 2.0
+        return abs(distance - page.alpha), item.chunk.id
+
+    return sounds(sorted(sample, key=nearness), utterances, page.audio_mb)
+
+
+def render(payload: dict, template: str = "explorer.html") -> str:
+    """Put the data into the page's template. Nothing of the data can end the script it stands in."""
+    text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    page = (resources.files("k2d.label") / template).read_text("utf-8")
+    return page.replace("__TITLE__", html.escape(payload["title"])).replace("__DATA__", text)
