@@ -1,0 +1,131 @@
+"""Marked-up text in, speech out: espeak-ng, called through ctypes.
+
+The library and its voices come from the package `espeakng-loader`; nothing is installed on the system.
+One sentence may hold two languages: the Mandarin voice reads it, and what stands inside
+`<voice xml:lang="en-us">` is read by the English voice with the same variant, so that one "speaker" switches.
+"""
+
+import ctypes
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import gcd
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+from scipy.signal import resample_poly
+
+SAMPLE_RATE = 16000
+
+AUDIO_OUTPUT_SYNCHRONOUS = 2  # samples go to our callback, and Synth returns when they are all there
+INITIALIZE_DONT_EXIT = 0x8000
+CHARS_UTF8, SSML = 0x1, 0x10
+POS_CHARACTER = 1
+RATE, VOLUME, PITCH, PITCH_RANGE = 1, 2, 3, 4
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class SpeechError(RuntimeError):
+    """The synthesizer is missing or refused a voice or a sentence."""
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A speaker: a variant of espeak-ng's voices, with its ways of speaking.
+
+    rate: words a minute (espeak-ng's own unit); pitch and pitch_range: 0 to 100, 50 is the variant's own.
+    """
+
+    name: str
+    variant: str
+    pitch: int = 50
+    rate: int = 165
+    pitch_range: int = 50
+
+
+def markup(pieces: list[tuple[str, str]]) -> str:
+    """(language, words) pieces of a sentence as SSML for a Mandarin utterance; language is "zh" or "en"."""
+    marked = [
+        f'<voice xml:lang="en-us">{escape(words)}</voice>' if language == "en" else escape(words)
+        for language, words in pieces
+    ]
+    return "<speak>" + " ".join(marked) + "</speak>"
+
+
+@contextmanager
+def _quiet():
+    """Keep from the screen the "No envelope" of a few tone sequences, for which espeak-ng has a default."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+class Synthesizer:
+    """One espeak-ng engine. Its state is the library's own: make one a process."""
+
+    def __init__(self):
+        try:
+            import espeakng_loader
+        except ImportError as error:
+            raise SpeechError("espeakng-loader is not installed: run tools/install.sh") from error
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        home = str(Path(espeakng_loader.get_data_path()).parent).encode()
+        self._library.espeak_Synth.argtypes = [
+            ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int,
+            ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
+        ]  # fmt: skip
+        self._native_rate = self._library.espeak_Initialize(
+            AUDIO_OUTPUT_SYNCHRONOUS, 500, home, INITIALIZE_DONT_EXIT
+        )
+        if self._native_rate <= 0:
+            raise SpeechError(f"espeak-ng found no voices in {home.decode()}: reinstall espeakng-loader")
+        self._pieces: list[np.ndarray] = []
+        self._callback = _CALLBACK(self._collect)  # kept: the library holds only a bare pointer to it
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def _collect(self, samples, count, events) -> int:
+        if samples and count > 0:
+            self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0
+
+    def speak(self, ssml: str, voice: Voice, seed: int = 1) -> np.ndarray:
+        """Speech of one sentence: float32 mono at 16 kHz, silence at both ends cut to 20 ms.
+
+        seed: of the voices' random roughness. Besides it the samples depend on what this engine spoke before.
+        """
+        language = f"cmn+{voice.variant}"
+        if self._library.espeak_SetVoiceByName(language.encode()) != 0:
+            raise SpeechError(f"espeak-ng has no voice {language} (voice {voice.name})")
+        for parameter, value in (
+            (RATE, voice.rate), (PITCH, voice.pitch), (PITCH_RANGE, voice.pitch_range), (VOLUME, 100),
+        ):  # fmt: skip
+            self._library.espeak_SetParameter(parameter, int(value), 0)
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
+        self._pieces.clear()
+        text = ssml.encode("utf-8") + b"\0"
+        with _quiet():
+            status = self._library.espeak_Synth(
+                text, len(text), 0, POS_CHARACTER, 0, CHARS_UTF8 | SSML, None, None
+            )
+        if status != 0 or not self._pieces:
+            raise SpeechError(f"espeak-ng returned status {status} for {ssml!r} (voice {voice.name})")
+        native = np.concatenate(self._pieces).astype(np.float32) / 32768
+        divisor = gcd(SAMPLE_RATE, self._native_rate)
+        speech = resample_poly(native, SAMPLE_RATE // divisor, self._native_rate // divisor)
+        return trim(speech.astype(np.float32))
+
+
+def trim(speech: np.ndarray, margin: float = 0.02) -> np.ndarray:
+    """The signal without its silent ends (below 1/500 of the peak), keeping `margin` seconds of them."""
+    loud = np.flatnonzero(np.abs(speech) > np.abs(speech).max() / 500)
+    if not len(loud):
+        return speech
+    keep = int(margin * SAMPLE_RATE)
+    return speech[max(0, loud[0] - keep) : loud[-1] + 1 + keep]

@@ -1,0 +1,147 @@
+"""Sentences of mini_cs, drawn from the templates of lexicon.py.
+
+In: a topic and a random generator. Out: a Sentence, which knows what is spoken (with pauses, in pieces of one
+language each) and what is written (no punctuation, Simplified, lower case).
+"""
+
+import random
+import re
+import zlib
+from dataclasses import dataclass
+
+from lexicon import CLOSINGS, COMMON, ELSEWHERE, ENGLISH, LECTURES, NOTICES, OPENINGS, TECHNICAL
+
+TOPICS = {**LECTURES, **NOTICES, **ELSEWHERE}
+SEED_TOPICS = (*LECTURES, *NOTICES)
+LECTURE_TOPICS = tuple(LECTURES)
+OUT_TOPICS = tuple(ELSEWHERE)
+
+SLOT = re.compile(r"\{(\w+)\}")
+ENGLISH_RUN = re.compile(r"[a-z]+(?: [a-z]+)*")
+PAUSE = "，"
+
+NEW_TERM_SHARE = 0.12  # of the sentences of lectures and in-domain tests
+TEST_SHARE = 5  # one sentence in five belongs to tests, the others to training sets: none is in both
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence with "，" where the speaker pauses."""
+
+    spoken: str
+
+    @property
+    def text(self) -> str:
+        """The transcript: no pauses, one space around English words only."""
+        return tidy(self.spoken.replace(PAUSE, " "))
+
+    @property
+    def pieces(self) -> list[tuple[str, str]]:
+        """(language, words): "en" for runs of English words, "zh" for what lies between; pauses as commas."""
+        pieces, position = [], 0
+        for run in ENGLISH_RUN.finditer(self.spoken):
+            pieces.append(("zh", self.spoken[position : run.start()].strip()))
+            pieces.append(("en", run.group()))
+            position = run.end()
+        pieces.append(("zh", self.spoken[position:].strip()))
+        return [(language, words) for language, words in pieces if words]
+
+    @property
+    def for_tests(self) -> bool:
+        """Which side of the split it is on: decided by its text alone, so that no set need know another."""
+        return zlib.crc32(self.text.encode()) % TEST_SHARE == 0
+
+
+def tidy(text: str) -> str:
+    """Spaces between English words and at language switches, none inside Mandarin or beside a pause."""
+    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r"(?<=[a-z])(?=[^\sa-z，])|(?<=[^\sa-z，])(?=[a-z])", " ", text)
+    return re.sub(
+        r"(?<![a-z]) (?![a-z])| ?， ?", lambda match: PAUSE if PAUSE in match.group() else "", text
+    ).strip()
+
+
+def units(text: str) -> list[str]:
+    """Chinese characters and English words of a transcript."""
+    return re.findall(r"[a-z]+|[^\sa-z]", text)
+
+
+def draw(topic: str, rng: random.Random, tests: bool, new_terms: bool = False) -> Sentence:
+    """A sentence on a topic, of the tests' side of the split or of the training sets'.
+
+    new_terms: with the probability NEW_TERM_SHARE the sentence holds a term that the seed lacks.
+    """
+    wants_new = new_terms and rng.random() < NEW_TERM_SHARE
+    while True:
+        sentence = Sentence(tidy(_fill(_template(topic, rng), topic, rng, wants_new)))
+        if sentence.for_tests == tests and (
+            not wants_new or any(term in sentence.spoken for term in _new(topic))
+        ):
+            return sentence
+
+
+def _new(topic: str) -> list[str]:
+    return TOPICS[topic]["new_en"] + TOPICS[topic]["new_zh"]
+
+
+def _template(topic: str, rng: random.Random) -> str:
+    kind = rng.random()
+    if kind < 0.16:
+        return rng.choice(ENGLISH)
+    technical_share = {"campus": 0.35}.get(topic, 0.7) if topic in LECTURES else 0.0
+    template = rng.choice(TECHNICAL if kind < 0.16 + technical_share else TOPICS[topic]["own"])
+    # Sentences without slots would come back word for word: most get something said before or after.
+    bare = not SLOT.search(template)
+    if rng.random() < (0.9 if bare else 0.25):
+        template = f"{rng.choice(OPENINGS)} {rng.choice([PAUSE, ''])} {template}"
+    if rng.random() < (0.5 if bare else 0.15):
+        template = f"{template} {PAUSE} {rng.choice(CLOSINGS)}"
+    return template
+
+
+def _fill(template: str, topic: str, rng: random.Random, new_terms: bool) -> str:
+    """The template with its slots filled: no word twice, and one new term where new ones are wanted."""
+    words, used = TOPICS[topic], set()
+
+    def choose(match: re.Match) -> str:
+        nonlocal new_terms
+        slot = match.group(1)
+        choices = words.get(slot) or COMMON[slot]
+        if new_terms and slot in ("en", "zh"):
+            new_terms = False
+            choices = words[f"new_{slot}"]
+        choices = [choice for choice in choices if choice not in used] or choices
+        choice = rng.choice(choices)
+        if "{" not in choice:
+            used.add(choice)
+        return f" {choice} "  # tidy() takes away the spaces that do not part English words
+
+    while SLOT.search(template):
+        template = SLOT.sub(choose, template)
+    return template
+
+
+def characters(topics) -> set[str]:
+    """Every Chinese character that sentences on these topics may hold, new terms included."""
+    found = set()
+    for words in [COMMON] + [TOPICS[topic] for topic in topics]:
+        for choices in words.values():
+            found.update("".join(choices))
+    for templates in (TECHNICAL, ENGLISH, OPENINGS, CLOSINGS) + tuple(
+        TOPICS[topic]["own"] for topic in topics
+    ):
+        found.update("".join(templates))
+    return {character for character in found if "一" <= character <= "鿿"}
+
+
+def seed_characters() -> set[str]:
+    """The characters of the labelled seed speech: its topics without the terms kept for the lectures."""
+    found = set()
+    for topic in SEED_TOPICS:
+        for slot, choices in TOPICS[topic].items():
+            if not slot.startswith("new_"):
+                found.update("".join(choices))
+    found.update("".join(TECHNICAL + OPENINGS + CLOSINGS))
+    for choices in COMMON.values():
+        found.update("".join(choices))
+    return {character for character in found if "一" <= character <= "鿿"}

@@ -1,0 +1,199 @@
+"""One recording of mini_cs: its plan in; a FLAC file, and a JSON file with all that is true about it, out.
+
+A recording depends on the seed, its set and its number alone: every random choice comes from a generator made
+of these. So any number of jobs gives the same bytes.
+"""
+
+import json
+import random
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[4]))  # the repository, where no path.sh was sourced
+import acoustics
+import espeak
+import grammar
+from conditions import BABBLE_VOICES, SETS
+
+from k2d.datadir import atomic
+
+SAMPLE_RATE = acoustics.SAMPLE_RATE
+GRID = SAMPLE_RATE // 100  # utterances start and end on whole centiseconds, the resolution of their ids
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One recording to make. `seconds` is the length it grows to (an utterance more at most)."""
+
+    set: str
+    number: int
+    seed: int
+    seconds: float
+
+    @property
+    def recording(self) -> str:
+        return f"{SETS[self.set].prefix}_{self.number:04d}"
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        """Random numbers for one purpose, the same on every run and in every process."""
+        codes = [zlib.crc32(word.encode()) for word in (self.set, purpose)]
+        return np.random.default_rng([self.seed, codes[0], self.number, codes[1]])
+
+
+def plan_set(name: str, seed: int, hours: float, scale: float = 1.0) -> list[Plan]:
+    """The recordings of a set: a fixed number, lengths multiplied by `scale`, or as many as `hours` need."""
+    conditions, plans, total = SETS[name], [], 0.0
+    while len(plans) < conditions.recordings or (not conditions.recordings and total < hours * 3600):
+        plan = Plan(name, len(plans), seed, 0.0)
+        seconds = 60 * float(plan.generator("length").uniform(*conditions.minutes))
+        if conditions.recordings:
+            seconds *= scale
+        else:
+            seconds = min(seconds, max(hours * 3600 - total, 20.0))
+        plans.append(Plan(name, len(plans), seed, round(seconds, 2)))
+        total += seconds
+    return plans
+
+
+def balanced(plan: Plan, purpose: str, choices: tuple):
+    """One of `choices` at random, such that any len(choices) recordings in turn have each of them once.
+
+    Tests have few recordings: drawn independently, one of four noises would often be missing in them.
+    """
+    block, place = divmod(plan.number, len(choices))
+    order = Plan(plan.set, block, plan.seed, 0.0).generator(purpose).permutation(len(choices))
+    return choices[order[place]]
+
+
+def balanced_uniform(plan: Plan, purpose: str, low: float, high: float, strata: int = 6) -> float:
+    """A number between low and high, such that six recordings in turn have one in each sixth of the range."""
+    stratum = balanced(plan, purpose, tuple(range(strata)))
+    return low + (high - low) * (stratum + float(plan.generator(purpose + " within").uniform())) / strata
+
+
+def make_recording(plan: Plan, folder: str) -> str:
+    """Write <folder>/recordings/<recording>.flac and <folder>/reference/recordings/<recording>.json.
+
+    Call it in a new process: espeak-ng carries state from one sentence to the next, and only a fresh engine
+    gives the same samples whatever was spoken before.
+    """
+    conditions, synthesizer = SETS[plan.set], espeak.Synthesizer()
+    rng = plan.generator("sound")
+    words = random.Random(int(plan.generator("words").integers(2**32)))
+    voice = conditions.voices[plan.number % len(conditions.voices)]
+    topic = words.choice(conditions.topics)
+    if conditions.in_turn:
+        topic = balanced(plan, "topic", conditions.topics)
+    speech_level = acoustics.decibels(rng.uniform(*conditions.level))
+    interrupted = rng.random() < conditions.interrupted
+
+    utterances, interruptions, said = [], [], set()
+    position = GRID * int(rng.uniform(0.2, 1.0) * 100)
+    while position < plan.seconds * SAMPLE_RATE:
+        about = words.choice(conditions.topics) if conditions.mixed_topics else topic
+        sentence = _new_sentence(conditions, about, words, said)
+        speaking = espeak.Voice(
+            voice.name,
+            voice.variant,
+            voice.pitch + int(rng.integers(-3, 4)),
+            voice.rate + int(rng.integers(-8, 9)),
+        )
+        speech = synthesizer.speak(espeak.markup(sentence.pieces), speaking, seed=int(rng.integers(2**31)))
+        speech = acoustics.scaled(speech, speech_level * acoustics.decibels(rng.uniform(-2, 2)))
+        speech = np.pad(speech, (0, -len(speech) % GRID))
+        utterances.append((position, speech, sentence.text))
+        position += len(speech) + GRID * int(rng.uniform(*conditions.pause) * 100)
+        if interrupted and rng.random() < 0.12 and position < plan.seconds * SAMPLE_RATE:
+            length = GRID * int(rng.uniform(*conditions.interruption) * 100)
+            interruptions.append((position, length, str(rng.choice(conditions.interruptions))))
+            position += length + GRID * int(rng.uniform(0.2, 0.6) * 100)
+
+    track = np.zeros(position, np.float32)
+    for start, speech, _ in utterances:
+        track[start : start + len(speech)] += speech
+    power = acoustics.level(np.concatenate([speech for _, speech, _ in utterances]))
+    room = None
+    if rng.random() < conditions.reverberant:
+        room = {"decay": float(rng.uniform(0.2, 0.5)), "direct_db": float(rng.uniform(3, 10))}
+        track = acoustics.room(track, rng, **room)
+    kind, snr = str(rng.choice(conditions.noises)), float(rng.uniform(*conditions.snr))
+    if conditions.in_turn:
+        kind, snr = balanced(plan, "noise", conditions.noises), balanced_uniform(plan, "snr", *conditions.snr)
+    babblers = _babblers(synthesizer, words, rng) if kind == "babble" else []
+    track += acoustics.noise(kind, len(track), rng, babblers) * np.float32(power / acoustics.decibels(snr))
+    for start, length, what in interruptions:
+        if what != "noise":  # the recording's own noise alone is an interruption too
+            sound = acoustics.faded(acoustics.SOUNDS[what](length, rng))
+            loudness = power * acoustics.decibels(rng.uniform(-8, 2))
+            track[start : start + length] += sound * np.float32(loudness)
+    track *= min(1.0, 0.95 / float(np.abs(track).max()))
+
+    audio = Path(folder, "recordings", f"{plan.recording}.flac")
+    samples = np.round(track * 32767).astype(np.int16)
+    with atomic(audio, "wb") as file:
+        soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    facts = {
+        "plan": vars(plan),
+        "recording": plan.recording,
+        "voice": voice.name,
+        "topic": "mixed" if conditions.mixed_topics else topic,
+        "noise": kind,
+        "snr": round(snr, 2),
+        "room": room,
+        "seconds": len(track) / SAMPLE_RATE,
+        "utterances": [[s // GRID, (s + len(speech)) // GRID, text] for s, speech, text in utterances],
+        "interruptions": [[s // GRID, (s + length) // GRID, what] for s, length, what in interruptions],
+    }
+    with atomic(_facts_path(folder, plan)) as file:  # last: a recording with its facts is finished
+        json.dump(facts, file, ensure_ascii=False, indent=1)
+    return plan.recording
+
+
+def _new_sentence(conditions, topic: str, words: random.Random, said: set[str]) -> grammar.Sentence:
+    """A sentence this recording has not had; after twenty tries one that it has."""
+    for _ in range(20):
+        sentence = grammar.draw(topic, words, conditions.tests, conditions.new_terms)
+        if sentence.text not in said:
+            break
+    said.add(sentence.text)
+    return sentence
+
+
+def _babblers(
+    synthesizer: espeak.Synthesizer, words: random.Random, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """About a quarter of a minute of speech by each voice of the crowd."""
+    crowd = []
+    for voice in BABBLE_VOICES:
+        talk = [grammar.draw(words.choice(grammar.SEED_TOPICS), words, tests=False) for _ in range(3)]
+        seeds = [int(seed) for seed in rng.integers(2**31, size=len(talk))]
+        crowd.append(
+            np.concatenate(
+                [
+                    synthesizer.speak(espeak.markup(s.pieces), voice, seed)
+                    for s, seed in zip(talk, seeds, strict=True)
+                ]
+            )
+        )
+    return crowd
+
+
+def _facts_path(folder, plan: Plan) -> Path:
+    return Path(folder, "reference", "recordings", f"{plan.recording}.json")
+
+
+def read_facts(folder, plan: Plan) -> dict | None:
+    """What was written about a finished recording; None if it is unfinished or was made from another plan."""
+    try:
+        facts = json.loads(_facts_path(folder, plan).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    finished = (
+        facts.get("plan") == vars(plan) and Path(folder, "recordings", f"{plan.recording}.flac").is_file()
+    )
+    return facts if finished else None

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Make the mini_cs corpus: names of sets in, Kaldi data directories with FLAC recordings out.
+
+    python local/synthesize.py --output_dir data --sets lectures,dev,test_in,test_out --seed 0
+
+The same seed gives the same bytes with any number of jobs. A run that was killed goes on with the recordings
+not finished; a set with the same options is not made twice: delete data/<set> to make it anew. test_in also
+gives test_in_long: the same recordings, not cut into utterances.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[4]))  # the repository, where no path.sh was sourced
+import espeak
+import grammar
+from conditions import SETS
+from recording import Plan, make_recording, plan_set, read_facts
+
+from k2d.datadir import DataDir, Segment, atomic, invert, write_numbers, write_segments, write_table
+
+UNLABELLED = ("lectures",)  # sets whose true transcripts are kept apart
+
+
+def make_set(name: str, output_dir: Path, seed: int, hours: float, scale: float, nj: int) -> None:
+    folder = output_dir / name
+    # wav.scp holds absolute paths: a folder that was moved has its tables written again, its recordings stay.
+    options = {"set": name, "seed": seed, "hours": hours, "scale": scale, "folder": os.path.abspath(folder)}
+    done = folder / ".done"
+    twin = output_dir / f"{name}_long" if name == "test_in" else folder
+    if done.is_file() and json.loads(done.read_text()) == options and (twin / "utt2dur").is_file():
+        print(f"synthesize: {folder} is there already, skipped")
+        return
+    done.unlink(missing_ok=True)
+    plans = plan_set(name, seed, hours, scale)
+    for part in ("recordings", "reference/recordings"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    missing = [plan for plan in plans if read_facts(folder, plan) is None]
+    began = time.monotonic()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["numpy", "scipy.signal", "soundfile"])
+    # max_tasks_per_child: a new process, and so a fresh engine, for every recording.
+    with ProcessPoolExecutor(nj, mp_context=context, max_tasks_per_child=1) as pool:
+        tasks = [pool.submit(make_recording, plan, str(folder)) for plan in missing]
+        try:
+            finished = as_completed(tasks)
+            for task in tqdm(finished, total=len(tasks), desc=name, unit="recording", disable=not tasks):
+                task.result()
+        except espeak.SpeechError as error:
+            pool.shutdown(cancel_futures=True)
+            raise SystemExit(f"synthesize: {error}") from error
+        except BrokenProcessPool as error:
+            raise SystemExit(
+                f"synthesize: a process making {name} was killed (out of memory?); finished recordings are "
+                "kept, run the same command again, perhaps with --nj 1"
+            ) from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    took = time.monotonic() - began
+    facts = [read_facts(folder, plan) for plan in plans]
+    _remove_leftovers(folder, plans)
+    write_set(name, folder, facts)
+    if twin != folder:
+        write_long(twin, folder, facts)
+    with atomic(done) as file:
+        json.dump(options, file)
+    print(summary(name, facts, {plan.recording for plan in missing}, took))
+
+
+def _remove_leftovers(folder: Path, plans: list[Plan]) -> None:
+    """Recordings of an earlier run with other options would otherwise lie about, belonging to nothing."""
+    wanted = {plan.recording for plan in plans}
+    for path in [*(folder / "recordings").iterdir(), *(folder / "reference" / "recordings").iterdir()]:
+        if path.name.split(".")[0] not in wanted:
+            path.unlink()
+
+
+def write_set(name: str, folder: Path, facts: list[dict]) -> None:
+    """The Kaldi tables of a set; an unlabelled one knows recordings only, its truth goes to reference/."""
+    segments, text, utt2spk = {}, {}, {}
+    for recording in facts:
+        for start, end, words in recording["utterances"]:
+            utterance = f"{recording['recording']}-{start:07d}-{end:07d}"
+            segments[utterance] = Segment(utterance, recording["recording"], start / 100, end / 100)
+            text[utterance], utt2spk[utterance] = words, recording["voice"]
+    write_recordings(folder, folder, facts)
+    if name in UNLABELLED:
+        utt2spk = {recording["recording"]: recording["voice"] for recording in facts}
+        write_numbers(folder / "utt2dur", {r["recording"]: r["seconds"] for r in facts})
+        write_segments(folder / "reference" / "segments", segments.values())
+        write_table(folder / "reference" / "text", text)
+    else:
+        write_numbers(folder / "utt2dur", {s.id: s.end - s.start for s in segments.values()})
+        write_segments(folder / "segments", segments.values())
+        write_table(folder / "text", text)
+    write_table(folder / "utt2spk", utt2spk)
+    write_table(folder / "spk2utt", invert(utt2spk))
+    _check(folder)
+
+
+def write_long(folder: Path, source: Path, facts: list[dict]) -> None:
+    """The recordings of `source`, whole: the text of one is that of its utterances in order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_recordings(folder, source, facts)
+    utt2spk = {recording["recording"]: recording["voice"] for recording in facts}
+    write_table(folder / "text", {r["recording"]: " ".join(u[2] for u in r["utterances"]) for r in facts})
+    write_table(folder / "utt2spk", utt2spk)
+    write_table(folder / "spk2utt", invert(utt2spk))
+    write_numbers(folder / "utt2dur", {r["recording"]: r["seconds"] for r in facts})
+    _check(folder)
+
+
+def write_recordings(folder: Path, source: Path, facts: list[dict]) -> None:
+    recordings = os.path.abspath(source / "recordings")
+    write_table(folder / "wav.scp", {r["recording"]: f"{recordings}/{r['recording']}.flac" for r in facts})
+
+
+def _check(folder: Path) -> None:
+    problems = DataDir(folder).validate()
+    if problems:
+        raise SystemExit(f"synthesize: {folder} came out wrong:\n" + "\n".join(problems))
+
+
+def summary(name: str, facts: list[dict], made: set[str], took: float) -> str:
+    texts = [utterance[2] for recording in facts for utterance in recording["utterances"]]
+    units = [unit for text in texts for unit in grammar.units(text)]
+    english = sum(unit.isascii() for unit in units) / len(units)
+    seconds = sum(recording["seconds"] for recording in facts)
+    made_seconds = sum(recording["seconds"] for recording in facts if recording["recording"] in made)
+    speed = f", made at {made_seconds / took:.0f} times real time" if made else ""
+    return (
+        f"synthesize: {name}: {len(facts)} recordings ({len(made)} new), {len(texts)} utterances "
+        f"({len(set(texts))} distinct), {seconds / 3600:.2f} h, {100 * english:.1f} % English units{speed}"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output_dir", type=Path, default=Path("data"))
+    parser.add_argument("--sets", default="lectures,dev,test_in,test_out", help=f"of {','.join(SETS)}")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lecture_hours", type=float, default=1.5)
+    parser.add_argument("--seed_hours", type=float, default=4.0)
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="shorter dev and test recordings, to try things out"
+    )
+    parser.add_argument("--nj", type=int, default=2)
+    options = parser.parse_args()
+    names = [name for name in options.sets.split(",") if name]
+    unknown = [name for name in names if name not in SETS]
+    if unknown or not names:
+        parser.error(f"--sets: expected some of {', '.join(SETS)}, got {options.sets!r}")
+    if options.nj < 1 or options.seed < 0:
+        parser.error("--nj must be at least 1, --seed at least 0")
+    if min(options.lecture_hours, options.seed_hours, options.scale) <= 0:
+        parser.error("--lecture_hours, --seed_hours and --scale must be above 0")
+    hours = {"seed": options.seed_hours, "lectures": options.lecture_hours}
+    for name in names:
+        make_set(name, options.output_dir, options.seed, hours.get(name, 0.0), options.scale, options.nj)
+
+
+if __name__ == "__main__":
+    main()
