@@ -241,7 +241,7 @@ def contents(path: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in path.iterdir() if p.is_file() and p.name != "conf.yaml"}
 
 
-@settings(max_examples=15)  # every example syncs some thirty files to disk
+@settings(max_examples=10)  # every example syncs some thirty files to disk
 @given(RECORDINGS, st.integers(1, 5), st.booleans())
 def test_split_then_combine_gives_the_same_bytes(tmp_path_factory, recordings, n, segments):
     tmp_path = tmp_path_factory.mktemp("split")
