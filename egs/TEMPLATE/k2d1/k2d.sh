@@ -141,8 +141,10 @@ in_stages() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 if [ "${ngpu}" -gt 0 ]; then
     device=cuda
     job_needs=(--gpu 1)
+    speed_needs=(--gpu 1)
 else
     device=cpu
+    speed_needs=(--num_threads "${OMP_NUM_THREADS}")
     # The cores are shared out: more threads than cores make every job slower.
     job_needs=(--num_threads "$((OMP_NUM_THREADS / nj > 0 ? OMP_NUM_THREADS / nj : 1))")
 fi
@@ -350,12 +352,22 @@ if in_stages 6; then
             fi
         done
     done
+    # Decoding times above depend on what else the machine did; these are taken in turns, in one process.
+    set=${test_sets%% *}
+    log "Stage 6: speed of generation: data/${set} -> exp/speed"
+    checkpoints=("${models[@]#*:}")
+    if needs exp/speed "$(facts "${checkpoints[@]}" "data/${set}")" "${transcript_opts[@]}" "${device}"; then
+        "${decode_cmd[@]}" "${speed_needs[@]}" exp/speed/log/speed.log "${python}" -m k2d.bin.speed \
+            --models "${models[@]/:/=}" --data "data/${set}" --output_dir exp/speed --device "${device}" \
+            --batch_size "${batch_size}" "${transcript_opts[@]}"
+        finished exp/speed
+    fi
 fi
 
 if in_stages 7; then
     log "Stage 7: scoring: exp/*/decode_* -> RESULTS.md, exp/report"
     # The only stage that reads references, among them, for the analysis of labels, those of the training set.
-    made_from=("${aux}")
+    made_from=("${aux}" exp/speed)
     for row in "${models[@]}"; do
         for set in ${test_sets}; do
             made_from+=("exp/${row%%:*}/decode_${set}" "data/${set}")
