@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Stage 1 of COOL: the recordings that db.sh names → data/train, data/cool_{dev,test}[_long], and the test sets of
+# the other three corpora as far as db.sh has them → data/{ntuml2021,cv,ascend}_test[_long].
+# A second run makes only what changed.
+set -euo pipefail
+# shellcheck source=egs/TEMPLATE/k2d1/path.sh
+source ./path.sh
+# shellcheck source=egs/TEMPLATE/k2d1/db.sh
+source ./db.sh
+
+nj=1
+seed=0
+ready_labels= # directory of chunks to make from subtitles, in place of stage 2
+max_chunk=30
+# shellcheck source=utils/parse_options.sh
+source "${K2D_ROOT}/utils/parse_options.sh"
+
+python local/prepare.py --corpus "${COOL}" --dev "${COOL_DEV}" --test "${COOL_TEST}" --output_dir data --nj "${nj}" \
+    --seed "${seed}" --max_chunk "${max_chunk}" ${ready_labels:+--ready_labels "${ready_labels}"}
+
+while read -r variable recipe prefix; do
+    if [ -n "${!variable}" ]; then
+        sets="test"
+        # Something has to choose the epoch; the test sets must not.
+        [ "${variable}" != NTUML2021 ] || [ -n "${COOL_DEV}" ] || sets="dev test"
+        python "../../${recipe}/k2d1/local/prepare.py" --corpus "${!variable}" --counts "${COUNTS}" \
+            --sets "${sets}" --prefix "${prefix}" --output_dir data --nj "${nj}" --seed "${seed}"
+    fi
+done <<'TABLE'
+NTUML2021 ntuml2021 ntuml2021_
+COMMONVOICE_ZH_TW commonvoice_zh_tw cv_
+ASCEND ascend ascend_
+TABLE

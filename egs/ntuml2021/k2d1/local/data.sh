@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Stage 1 of NTUML2021: the corpus that db.sh names → data/{train,dev,dev_long,test,test_long}.
+# Options are those of local/prepare.py (--sets, --counts, --nj, …); a second run makes only what changed.
+set -euo pipefail
+# shellcheck source=egs/TEMPLATE/k2d1/path.sh
+source ./path.sh
+# shellcheck source=egs/TEMPLATE/k2d1/db.sh
+source ./db.sh
+exec python local/prepare.py --corpus "${NTUML2021}" --counts "${COUNTS}" --output_dir data "$@"

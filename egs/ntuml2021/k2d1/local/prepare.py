@@ -1,0 +1,90 @@
+"""NTUML2021 as published (the Hugging Face folder `ky552/ML2021_ASR_ST`) → data directories.
+
+Read are data/{train,dev,test}-*.parquet with the columns audio, transcription, translation and, where it is
+there, file. The corpus is cut up utterance by utterance; lectures are put together again in the order of the
+rows, with 0.3 s between two utterances. What belongs to one lecture is told by the column file, or else by
+the path of the audio: names that many rows share, or that differ by trailing numbers only. Where neither
+says anything, consecutive rows make recordings of ten minutes.
+"""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from k2d.corpus import huggingface
+from k2d.corpus.clips import Clip, safe_id
+from k2d.corpus.command import parser, run, sets_of
+from k2d.corpus.joined import join
+from k2d.corpus.release import check_counts, corpus_folder
+from k2d.corpus.sets import Account, write_labelled, write_unlabelled
+
+CORPUS = "NTUML2021"
+STATED = {"train": 17779, "dev": 2997, "test": 14916}
+COLUMNS = ("transcription", "translation")
+ROWS_A_LECTURE = 4  # on average, from which a name is taken for that of a lecture
+BLOCK = 200  # rows, about ten minutes, where nothing tells the lectures
+LONGEST = 3000  # rows of one recording: a course under one name would make one of many hours
+_TRAILING_NUMBER = re.compile(r"[-_. ]*\d+$")
+
+
+def lectures(names: Sequence[str]) -> list[str] | None:
+    """The lecture of every row by the names of their audio, or None where the names do not tell."""
+    stems = [PurePosixPath(name or "").with_suffix("").as_posix() for name in names]
+    for _ in range(4):
+        if "" in stems:
+            return None
+        if len(stems) >= ROWS_A_LECTURE * len(set(stems)):
+            return stems
+        stems = [_TRAILING_NUMBER.sub("", stem) for stem in stems]
+    return None
+
+
+def clips_of(folder: Path, split: str, prefix: str) -> tuple[list[Clip], str]:
+    """Utterances of a split in the published order, and a sentence on how lectures were told."""
+    rows = list(huggingface.rows(folder, split, COLUMNS, CORPUS, optional=("file",)))
+    width = max(5, len(str(len(rows))))
+    found, how = lectures([row.get("file") or "" for row, _ in rows]), "lectures by the column file"
+    if found is None:
+        found, how = (
+            lectures(huggingface.audio_paths(folder, split, CORPUS)),
+            "lectures by the path of the audio",
+        )
+    if found is None:
+        found = [f"block{number // BLOCK:04d}" for number in range(len(rows))]
+        how = f"no column tells the lectures: {BLOCK} consecutive rows make a recording"
+    clips, rows_of = [], Counter()
+    for number, ((row, audio), lecture) in enumerate(zip(rows, found, strict=True)):
+        part = rows_of[lecture] // LONGEST
+        rows_of[lecture] += 1
+        recording = f"{prefix}{split}-{safe_id(lecture)}" + (f"-part{part + 1}" if part else "")
+        clip = Clip(
+            f"{recording}-{number:0{width}d}", recording, recording, row["transcription"] or "", audio
+        )
+        clips.append(clip)
+    return clips, f"{split}: {how}, {len({c.recording for c in clips})} recordings"
+
+
+def prepare(args) -> Iterator[Account]:
+    folder = corpus_folder(args.corpus, "NTUML2021", CORPUS)
+    asked = sets_of(args)
+    prefix = (args.prefix or "ntuml2021_").replace("_", "-")
+    clips = {name: clips_of(folder, name, prefix) for name in asked}
+    check_counts(
+        CORPUS,
+        {name: len(found) for name, (found, _) in clips.items()},
+        {name: STATED[name] for name in asked},
+        args.counts == "any",
+        "COUNTS=any in db.sh",
+    )
+    for name, (found, how) in clips.items():
+        joined = join(found, args.output_dir / "audio" / f"{args.prefix}{name}", args.nj, name=name)
+        out = args.output_dir / f"{args.prefix}{name}"
+        account = write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)
+        account.notes.append(how)
+        yield account
+
+
+if __name__ == "__main__":
+    sys.exit(run(CORPUS, parser(__doc__, CORPUS).parse_args(), prepare))

@@ -1,0 +1,171 @@
+"""One utterance of a corpus: where its audio lies, what was said, which long recording it is part of.
+
+In: cells of parquet files, members of zip files, files. Out: 16 kHz audio, or a BadAudio with its reason.
+"""
+
+import os
+import re
+import tempfile
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from k2d.audio import BadAudio, read_audio
+
+# Marks of annotators: [UNK], [laughter], <noise>, and the same in full-width brackets.
+_TAG = re.compile(r"\[[^\[\]]*\]|［[^［］]*］|<[^<>]*>|＜[^＜＞]*＞")
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class ParquetCell:
+    """The audio struct {bytes, path} of one row."""
+
+    file: str
+    row_group: int
+    row: int  # within its row group
+
+    def stamp(self) -> str:
+        return f"{_file_stamp(self.file)} {self.row_group} {self.row}"
+
+    def __str__(self) -> str:
+        return f"{self.file} (row group {self.row_group}, row {self.row})"
+
+
+@dataclass(frozen=True)
+class ZipMember:
+    """A file inside a zip file."""
+
+    file: str
+    member: str
+
+    def stamp(self) -> str:
+        return f"{_file_stamp(self.file)} {self.member}"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.member}"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file by itself."""
+
+    path: str
+
+    def stamp(self) -> str:
+        return _file_stamp(self.path)
+
+    def __str__(self) -> str:
+        return self.path
+
+
+def _file_stamp(path: str) -> str:
+    try:
+        status = os.stat(path)
+        return f"{path} {status.st_size} {status.st_mtime_ns}"
+    except OSError:
+        return f"{path} missing"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An utterance as published.
+
+    recording: the long recording that it is part of; clips of one recording follow each other as given.
+    text: the reference, "" where nothing is said about it. seconds: what the corpus says of its length.
+    facts: further columns by name, such as {"topic": "sports"}; they become `utt2topic`.
+    """
+
+    id: str
+    recording: str
+    speaker: str
+    text: str
+    audio: ParquetCell | ZipMember | File
+    seconds: float | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def reference(text: str) -> tuple[str, int]:
+    """A published transcript as a reference: without annotators' tags, on one line; and how many tags went.
+
+    A tag is no word, and scoring would count the letters in it as one. Script, width and case stay: scoring
+    folds them on both sides.
+    """
+    text, tags = _TAG.subn(" ", text)
+    return _SPACE.sub(" ", text).strip(), tags
+
+
+def has_words(text: str) -> bool:
+    """Whether a reference holds a letter or a digit of any script."""
+    return any(unicodedata.category(c)[0] in "LN" for c in text)
+
+
+def safe_id(name: str) -> str:
+    """A name as an id: no white space, no separators of paths."""
+    return re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", name)).strip("_.") or "_"
+
+
+def read_clips(clips: Iterable[Clip]) -> Iterator[tuple[Clip, np.ndarray | BadAudio]]:
+    """(clip, (samples,) float32 at 16 kHz or what is wrong with it), in the order given.
+
+    The clips should be those of one recording: their encoded bytes are held in memory together.
+    """
+    clips = list(clips)
+    cells = _parquet_bytes([c.audio for c in clips if isinstance(c.audio, ParquetCell)])
+    for clip in clips:
+        try:
+            if isinstance(clip.audio, File):
+                yield clip, read_audio(clip.audio.path)
+            elif isinstance(clip.audio, ZipMember):
+                yield clip, _decode(_zip_bytes(clip.audio), str(clip.audio))
+            else:
+                yield clip, _decode(cells.pop(clip.audio), str(clip.audio))
+        except BadAudio as error:
+            yield clip, error
+
+
+def _decode(data: bytes | None, name: str) -> np.ndarray:
+    """Audio of an encoded file in memory; through a file, because decoders seek and ask for a size."""
+    if not data:
+        raise BadAudio(name, "empty" if data is not None else "missing", "no audio there; download it again")
+    with tempfile.NamedTemporaryFile(prefix="k2d-") as handle:
+        handle.write(data)
+        handle.flush()
+        try:
+            return read_audio(handle.name)
+        except BadAudio as error:
+            raise BadAudio(name, error.reason, str(error).partition("; ")[2]) from None
+
+
+def _zip_bytes(audio: ZipMember) -> bytes | None:
+    with zipfile.ZipFile(audio.file) as archive:
+        try:
+            return archive.read(audio.member)
+        except KeyError:
+            return None
+        except (zipfile.BadZipFile, OSError) as error:
+            raise BadAudio(str(audio), "truncated", f"{error}; download it again") from None
+
+
+def _parquet_bytes(cells: list[ParquetCell]) -> dict[ParquetCell, bytes | None]:
+    """Encoded audio of the cells; every row group is read once."""
+    found: dict[ParquetCell, bytes | None] = {}
+    groups: dict[tuple[str, int], list[ParquetCell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.file, cell.row_group), []).append(cell)
+    if groups:
+        import pyarrow.parquet as parquet
+    for (file, group), wanted in groups.items():
+        with parquet.ParquetFile(file) as table:
+            column = table.read_row_group(group, columns=["audio"]).column("audio")
+        for cell in wanted:
+            struct = column[cell.row].as_py() or {}
+            found[cell] = struct.get("bytes")
+            beside = Path(file).parent / (struct.get("path") or "")
+            if found[cell] is None and struct.get("path") and beside.is_file():
+                found[cell] = beside.read_bytes()  # a data set whose audio was not embedded
+    return found

@@ -1,0 +1,58 @@
+"""Command lines of the recipes' `local/prepare.py`: one set of options, one way to report and to fail."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from k2d.corpus.sets import Account, report
+from k2d.datadir import DataError
+
+SETS = ("train", "dev", "test")
+
+
+def parser(description: str, corpus: str) -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--corpus", required=True, help=f"where {corpus} lies, as db.sh names it")
+    p.add_argument("--output_dir", type=Path, default=Path("data"))
+    p.add_argument("--sets", default=" ".join(SETS), help="of train, dev, test (default: all)")
+    p.add_argument("--prefix", default="", help="of the names of the sets, such as ascend_")
+    p.add_argument("--counts", choices=("stated", "any"), default="stated",
+                   help="any: go on with files that are not those of the stated release")  # fmt: skip
+    p.add_argument(
+        "--seed", type=int, default=0, help="nothing here is random; taken for the pipeline's sake"
+    )
+    p.add_argument("--nj", type=int, default=1, help="processes")
+    return p
+
+
+def sets_of(args: argparse.Namespace) -> list[str]:
+    """The sets asked for. Raises DataError for an unknown one."""
+    asked = args.sets.split()
+    if unknown := [name for name in asked if name not in SETS]:
+        raise DataError(f"--sets: no set {unknown[0]!r}; there are {' '.join(SETS)}")
+    return asked
+
+
+def run(
+    corpus: str,
+    args: argparse.Namespace,
+    prepare: Callable[[argparse.Namespace], Sequence[Account]],
+) -> int:
+    """Prepare and report; what a user can mend is said in one sentence, with exit status 1."""
+    try:
+        accounts = list(prepare(args))
+        table = report(
+            corpus, accounts, args.output_dir, args.prefix
+        )  # first: rejects.txt explains a failure
+        for account in accounts:
+            if not account.utterances:
+                raise DataError(
+                    f"{args.output_dir}/{account.name}: nothing is left (left out: {account.reasons()}); "
+                    f"{args.output_dir}/{args.prefix}rejects.txt says why"
+                )
+    except DataError as error:
+        print(f"{corpus}: {error}", file=sys.stderr)
+        return 1
+    print(f"{corpus}: {args.output_dir}\n{table}")
+    return 0

@@ -1,0 +1,87 @@
+"""Subtitles that a teacher has written before, in place of stage 2.
+
+In: recordings with .srt or .vtt files. Out: the directory of chunks that `k2d.bin.label` would write, without
+the facts that only decoding knows (log-probability, no-speech probability, temperature).
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from k2d.corpus.clips import File
+from k2d.corpus.joined import Reject
+from k2d.corpus.subtitles import Cue, read_cues
+from k2d.datadir import DataDir, DataError, atomic, write_provenance
+from k2d.label.chunk_directory import Counts, write_chunk_directory
+from k2d.label.chunks import LONGEST
+from k2d.whisper.decoding import compression_ratio
+from k2d.whisper.long_form import TimedText, Transcript
+from k2d.whisper.sources import recordings
+
+READY = ".ready"  # in a directory of chunks: labels came from elsewhere, stage 2 has nothing to do
+UNKNOWN = ("utt2avg_logprob", "utt2no_speech", "utt2temperature")
+
+
+def usable_cues(cues: list[Cue], seconds: float) -> tuple[list[Cue], str]:
+    """Cues inside the recording and no longer than a chunk; and why a file of subtitles cannot be used
+    ("").
+    """
+    inside = [c for c in cues if c.start < seconds and c.end - c.start <= LONGEST]
+    if not inside:
+        return [], "no cue lies inside the recording"
+    beyond = [c for c in cues if c.end > seconds + 2.0]
+    if len(beyond) > 0.1 * len(cues):
+        return [], f"{len(beyond)} of {len(cues)} cues end after {seconds:.0f} s, where the recording does"
+    return inside, ""
+
+
+def read_all(
+    subtitles: Mapping[str, Path], seconds: Mapping[str, float]
+) -> tuple[dict[str, list[Cue]], list[Reject]]:
+    """recording -> cues, and the recordings whose subtitles cannot be used."""
+    found, rejects = {}, []
+    for recording, path in subtitles.items():
+        try:
+            cues, why = usable_cues(read_cues(path), seconds[recording])
+        except DataError as error:
+            cues, why = [], str(error)
+        if why:
+            rejects.append(Reject(recording, "unusable subtitles", f"{path}: {why}"))
+        else:
+            found[recording] = cues
+    return found, rejects
+
+
+def _timed(cue: Cue) -> TimedText:
+    # Whisper writes a space before a segment of a spaced script; a student learns its form.
+    text = f" {cue.text}" if cue.text[0].isascii() and cue.text[0].isalnum() else cue.text
+    return TimedText(cue.start, cue.end, text, [], 0, 0.0, 0.0, compression_ratio(cue.text), 0.0)
+
+
+def write_ready_labels(
+    out: Path, data: DataDir, cues: Mapping[str, list[Cue]], subtitles: Mapping[str, Path], longest: float
+) -> Counts | None:
+    """Chunks of at most `longest` seconds in `out`; None if they are there already, from the same files."""
+    digest = hashlib.sha256(f"{longest}".encode())
+    for recording in sorted(cues):
+        digest.update(f"\n{recording} {File(str(subtitles[recording])).stamp()}".encode())
+        digest.update(f" {File(data.wav[recording]).stamp()}".encode())
+    key = digest.hexdigest()[:16]
+    mark = out / READY
+    if mark.exists() and mark.read_text().strip() == key:
+        return None
+    mark.unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+
+    def transcripts() -> Iterator[Transcript]:
+        for recording in sorted(cues):
+            segments = [_timed(cue) for cue in cues[recording]]
+            yield Transcript(recording, data.utt2dur[recording], None, segments)
+
+    counts = write_chunk_directory(out, transcripts(), data, recordings(data), key, longest)
+    for name in UNKNOWN:
+        (out / name).unlink(missing_ok=True)
+    write_provenance(out, {"labels": "subtitles", "max_chunk": longest, "recordings": len(cues)})
+    with atomic(mark) as handle:
+        handle.write(key + "\n")
+    return counts

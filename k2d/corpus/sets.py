@@ -1,0 +1,185 @@
+"""Data directories of prepared sets, and the account of what is in them.
+
+In: clips placed in long recordings. Out: `data/train` (recordings, no text), `data/test` (utterances with
+text) and `data/test_long` (the same recordings whole, one text each), and a table of hours, utterances,
+speakers, share of English and rejects.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from k2d.corpus.clips import has_words, reference
+from k2d.corpus.joined import Joined, Placed, Reject, speaker_facts
+from k2d.datadir import Segment, atomic, invert, write_numbers, write_segments, write_table
+from k2d.text.units import is_english, units
+
+LONGEST = 30.0  # seconds; a model sees no more of an utterance
+
+
+@dataclass
+class Account:
+    """What one set holds. english: share of units that are Latin words, None without text."""
+
+    name: str
+    utterances: int
+    recordings: int
+    hours: float
+    speakers: int
+    english: float | None
+    rejects: list[Reject] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def reasons(self) -> str:
+        counts = Counter(reject.reason for reject in self.rejects)
+        return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "none"
+
+
+def english_share(texts: Sequence[str]) -> float | None:
+    english = total = 0
+    for text in texts:
+        for unit in units(text):
+            total += 1
+            english += is_english(unit)
+    return english / total if total else None
+
+
+def write_unlabelled(out: Path, joined: Joined, name: str | None = None) -> Account:
+    """Recordings without text. What was said goes to `out`/reference, which only the analysis of stage 7
+    reads.
+    """
+    speakers = speaker_facts(joined.placed)
+    spoken_by = {r: next(iter(s)) if len(s) == 1 else r for r, s in speakers.items()}
+    texts, tags = _texts(joined.placed)
+    _fresh(out)
+    if texts:
+        where = out / "reference"
+        write_segments(where / "segments", [_segment(p) for p in joined.placed if p.clip.id in texts])
+        write_table(where / "text", texts)
+    write_recordings(out, joined.recordings, spoken_by, fresh=False)
+    return _account(name or out.name, joined.placed, joined.recordings, joined.rejects, texts, tags)
+
+
+def write_labelled(out: Path, joined: Joined, long_form: bool = True) -> Account:
+    """Utterances with text in `out`; with `long_form` the whole recordings in `out`_long.
+
+    Left out are utterances with no word in their text, which cannot be scored, and those of more than 30 s.
+    """
+    texts, tags = _texts(joined.placed)
+    rejects, kept = list(joined.rejects), []
+    for p in joined.placed:
+        if p.clip.id not in texts:
+            said = f"its text is {p.clip.text!r}; there is nothing to score"
+            rejects.append(Reject(p.clip.id, "no words", f"{p.clip.id}: no words; {said}"))
+        elif p.end - p.start > LONGEST:
+            message = f"{p.clip.id}: longer than 30 s ({p.end - p.start:.1f} s); a model sees no more of it"
+            rejects.append(Reject(p.clip.id, "longer than 30 s", message))
+        else:
+            kept.append(p)
+    _fresh(out)
+    write_segments(out / "segments", [_segment(p) for p in kept])
+    write_table(out / "text", {p.clip.id: texts[p.clip.id] for p in kept})
+    speakers = {p.clip.id: p.clip.speaker for p in kept}
+    write_table(out / "utt2spk", speakers)
+    write_table(out / "spk2utt", invert(speakers))
+    write_numbers(out / "utt2dur", {p.clip.id: p.end - p.start for p in kept})
+    for fact in sorted({name for p in kept for name in p.clip.facts}):
+        write_table(out / f"utt2{fact}", {p.clip.id: p.clip.facts.get(fact, "unknown") for p in kept})
+    used = {p.clip.recording for p in kept}
+    write_table(out / "wav.scp", {r: path for r, (path, _) in joined.recordings.items() if r in used})
+    if long_form:
+        long = out.with_name(f"{out.name}_long")
+        said: dict[str, list[str]] = {}
+        for p in joined.placed:  # whole: also what is too long for an utterance
+            if p.clip.id in texts:
+                said.setdefault(p.clip.recording, []).append(texts[p.clip.id])
+        _fresh(long)
+        write_table(long / "text", {r: " ".join(parts) for r, parts in said.items()})
+        write_recordings(long, {r: joined.recordings[r] for r in said}, {r: r for r in said}, fresh=False)
+    return _account(out.name, kept, {r: joined.recordings[r] for r in used}, rejects, texts, tags)
+
+
+def _fresh(out: Path) -> None:
+    """Remove tables of an earlier preparation, `wav.scp` first, so that a killed one leaves none that
+    opens.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "wav.scp").unlink(missing_ok=True)
+    shutil.rmtree(out / "reference", ignore_errors=True)
+    for old in out.iterdir():
+        if old.is_file() and old.name.startswith(("text", "utt2", "spk2", "reco2", "segments")):
+            old.unlink()
+
+
+def write_recordings(
+    out: Path, recordings: Mapping[str, tuple[str, float]], speakers: Mapping[str, str], fresh: bool = True
+) -> None:
+    """Whole recordings, id -> (file, seconds), as a data directory. fresh: earlier tables are removed."""
+    if fresh:
+        _fresh(out)
+    write_table(out / "utt2spk", speakers)
+    write_table(out / "spk2utt", invert(speakers))
+    write_numbers(out / "utt2dur", {r: seconds for r, (_, seconds) in recordings.items()})
+    write_table(out / "wav.scp", {r: path for r, (path, _) in recordings.items()})
+
+
+def _segment(p: Placed) -> Segment:
+    return Segment(p.clip.id, p.clip.recording, p.start, p.end)
+
+
+def _texts(placed: Sequence[Placed]) -> tuple[dict[str, str], int]:
+    """References with words in them, and the number of annotators' tags taken out."""
+    texts, tags = {}, 0
+    for p in placed:
+        text, found = reference(p.clip.text)
+        tags += found
+        if has_words(text):
+            texts[p.clip.id] = text
+    return texts, tags
+
+
+def _account(
+    name: str,
+    placed: Sequence[Placed],
+    recordings: Mapping[str, tuple[str, float]],
+    rejects: list[Reject],
+    texts: Mapping[str, str],
+    tags: int,
+) -> Account:
+    account = Account(
+        name,
+        len(placed),
+        len(recordings),
+        sum(p.end - p.start for p in placed) / 3600,
+        len({p.clip.speaker for p in placed}),
+        english_share([texts[p.clip.id] for p in placed if p.clip.id in texts]),
+        rejects,
+    )
+    if tags:
+        account.notes.append(
+            f"{name}: {tags} annotators' tags such as [UNK] were taken out of the references"
+        )
+    return account
+
+
+def report(corpus: str, accounts: Sequence[Account], out: Path, prefix: str = "") -> str:
+    """Write `out`/<prefix>preparation.md and `out`/<prefix>rejects.txt; returns the table."""
+    lines = [
+        "| set | hours | utterances | recordings | speakers | English units | left out |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for a in accounts:
+        english = "–" if a.english is None else f"{100 * a.english:.1f} %"
+        lines.append(
+            f"| {a.name} | {a.hours:.2f} | {a.utterances:,} | {a.recordings:,} | {a.speakers:,} | {english} "
+            f"| {a.reasons()} |"
+        )
+    table = "\n".join(lines)
+    notes = "".join(f"\n{note}" for a in accounts for note in a.notes)
+    with atomic(out / f"{prefix}preparation.md") as handle:
+        handle.write(f"# {corpus}\n\n{table}\n{notes}\n")
+    with atomic(out / f"{prefix}rejects.txt") as handle:
+        handle.writelines(f"{a.name} {r.message}\n" for a in accounts for r in a.rejects)
+    return table + notes
