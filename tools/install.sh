@@ -13,7 +13,7 @@ tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(dirname "$tools")
 venv=$tools/venv
 stamp=$tools/.stamp
-extras=train,decode,recipes,test
+extras=train,decode,publish,recipes,test
 uv_version=0.13.9
 needed_gb=8 # 6.5 GB of packages (CUDA libraries are most of it) and room to unpack
 
