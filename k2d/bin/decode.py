@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"decode: job {args.job} of {args.num_jobs} is complete: {costs.get('windows', 0)} windows")
         return 0
 
-    (out / ".done").unlink(missing_ok=True)
+    session.clear_for_joining()
     skipped: dict[str, str] = {}
     audio_seconds = _write_tables(out, session.results(skipped), args.timestamps)
     session.report_skipped(skipped)

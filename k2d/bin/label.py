@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"label: job {args.job} of {args.num_jobs} is complete: {costs.get('windows', 0)} windows")
         return 0
 
-    (out / ".done").unlink(missing_ok=True)
+    session.clear_for_joining()
     skipped: dict[str, str] = {}
     for _ in session.results(skipped):  # before hours of copying: are there too many?
         pass

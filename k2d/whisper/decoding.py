@@ -181,10 +181,10 @@ def options_key(options: DecodingOptions, **more) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks, which a table of one line an id cannot hold and models do write now and
-    then.
+    """The text without line breaks and other control characters, which a table of one line an id cannot hold
+    and models do write now and then.
     """
-    return re.sub(r"\s*[\r\n]+\s*", " ", text)
+    return re.sub(r"\s*[\x00-\x1f\x7f\x85\u2028\u2029]+\s*", " ", text)
 
 
 def mean_confidence(token_logprobs: Sequence[float]) -> float | None:

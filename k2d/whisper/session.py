@@ -84,6 +84,11 @@ class Session:
         record = json.dumps([self.key, self.data, [str(m) for m in more]])
         return hashlib.sha256(record.encode()).hexdigest()[:16]
 
+    def clear_for_joining(self) -> None:
+        """The output is about to be written: it is not complete until then."""
+        (self.out / ".done").unlink(missing_ok=True)
+        remove_leftovers(self.out, self.out / "audio", self.out / "subtitles")
+
     def mark_done(self, *more: object) -> None:
         with atomic(self.out / ".done") as handle:
             handle.write(self.done_key(*more) + "\n")
@@ -101,6 +106,7 @@ class Session:
         """
         folder = job_folder(self.out, self.key, job, self.num_jobs)
         lock = OutputLock(folder)
+        remove_leftovers(folder)
         results = Results(folder, self.data)
         try:
             if results.complete:
@@ -164,6 +170,13 @@ class Session:
                 f"{len(skipped)} inputs could not be used, more than --max_skipped {self.max_skipped}; "
                 f"{self.out / 'skipped.txt'} says why. Correct them, or allow more"
             )
+
+
+def remove_leftovers(*folders: Path) -> None:
+    """Remove half-written files of killed runs; the caller holds the folders' lock."""
+    for folder in folders:
+        for temporary in folder.glob(".*.tmp"):
+            temporary.unlink()
 
 
 def bad_record(error: BadAudio) -> dict:

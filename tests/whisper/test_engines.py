@@ -1,0 +1,190 @@
+"""Both engines choose openai-whisper's tokens, in any batch, with any prompt."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+import whisper
+from decoding_material import random_model
+
+from k2d.audio import log_mel
+from k2d.whisper.checkpoint import Checkpoint
+from k2d.whisper.ctranslate2_conversion import converted, digest
+from k2d.whisper.decoding import DecodingOptions, initial_tokens
+from k2d.whisper.engine_ctranslate2 import CTranslate2Engine, cut_previous
+from k2d.whisper.engine_torch import TorchEngine
+
+PREVIOUS = [[], [2000, 300, 500, 600], [1000] * 20]  # prompts of three lengths in one batch
+
+
+@pytest.fixture(scope="session")
+def windows(real, speech):
+    """Encoder outputs of three windows of speech under tiny.en."""
+    audio = [np.concatenate(speech[:2]), speech[2], np.concatenate(speech[3:5])]
+    mels = [log_mel(whisper.pad_or_trim(a)) for a in audio]
+    return mels, TorchEngine(real).encode(mels)
+
+
+def prompts_of(engine, options):
+    return [initial_tokens(engine.tokenizer, engine.dims.n_text_ctx, p, options, None) for p in PREVIOUS]
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A random model with a sentencepiece vocabulary, and eight windows of two lengths."""
+    model, tokenizer = random_model()
+    checkpoint = Checkpoint(model, tokenizer, "random", "random", {"trim_padding": True})
+    generator = torch.Generator().manual_seed(0)
+    features = [torch.randn(100 if i % 3 else 150, 32, generator=generator) for i in range(8)]
+    previous = [list(range(40, 40 + n)) for n in (0, 1, 2, 16, 16, 32, 0, 32)]
+    return checkpoint, features, previous
+
+
+@pytest.mark.parametrize("beam_size", [1, 5])
+def test_tokens_equal_openai_whispers(real, windows, beam_size):
+    engine = TorchEngine(real)
+    mels, features = windows
+    options = DecodingOptions(language="en", beam_size=beam_size)
+    found = engine.generate(features, prompts_of(engine, options), options)
+    beam = beam_size if beam_size > 1 else None
+    for hypothesis, mel, previous in zip(found, mels, PREVIOUS):
+        expected = whisper.decode(
+            real.model,
+            mel,
+            whisper.DecodingOptions(language="en", beam_size=beam, prompt=previous or None, fp16=False),
+        )
+        assert hypothesis.tokens == expected.tokens
+        assert hypothesis.avg_logprob == pytest.approx(expected.avg_logprob, abs=1e-3)
+        assert hypothesis.no_speech_prob == pytest.approx(expected.no_speech_prob, abs=1e-4)
+        assert hypothesis.compression_ratio == expected.compression_ratio
+
+
+def test_encoder_output_does_not_depend_on_the_batch(real, windows):
+    mels, features = windows
+    assert torch.equal(TorchEngine(real).encode(mels[1:2])[0], features[1])
+
+
+@pytest.mark.parametrize(
+    ("beam_size", "temperature", "best_of"), [(1, 0.0, 1), (4, 0.0, 1), (1, 0.6, 1), (1, 0.6, 3)]
+)
+def test_a_window_decodes_the_same_in_any_batch(small, beam_size, temperature, best_of):
+    checkpoint, features, previous = small
+    engine = TorchEngine(checkpoint)
+    options = DecodingOptions(beam_size=beam_size, best_of=best_of, max_new_tokens=40)
+    prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous]
+    seeds = list(range(100, 108))
+    together = engine.generate(features, prompts, options, temperature, seeds)
+    assert len({tuple(h.tokens) for h in together}) > 4  # the windows do differ
+    for i in (0, 3, 7):
+        alone = engine.generate(
+            features[i : i + 1], prompts[i : i + 1], options, temperature, seeds[i : i + 1]
+        )
+        assert alone[0].tokens == together[i].tokens
+        assert alone[0].avg_logprob == pytest.approx(together[i].avg_logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_token_probabilities_add_up(small, beam_size):
+    checkpoint, features, previous = small
+    engine = TorchEngine(checkpoint)
+    options = DecodingOptions(beam_size=beam_size, max_new_tokens=12)
+    prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous]
+    for h in engine.generate(features, prompts, options):
+        total = h.avg_logprob * (len(h.tokens) + 1)
+        end = total - sum(h.token_logprobs)  # the end of text has a probability too, unless it was cut off
+        assert len(h.token_logprobs) == len(h.tokens)
+        assert end <= 1e-3
+        if len(h.tokens) == 12:
+            assert end == pytest.approx(0.0, abs=1e-2)
+
+
+def test_longest_prompts_leave_room_for_half_a_context(small):
+    checkpoint, features, _ = small
+    engine = TorchEngine(checkpoint)
+    options = DecodingOptions(temperatures=(0.0,))
+    prompts = [initial_tokens(engine.tokenizer, 448, [50] * 300, options, "zh")] * 2
+    for h in engine.generate(features[:2], prompts, options):
+        assert len(prompts[0]) + len(h.tokens) <= 449  # the last token is sampled and never fed back
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_ctranslate2_in_float32_equals_torch(small, beam_size, tmp_path):
+    checkpoint, features, previous = small
+    options = DecodingOptions(beam_size=beam_size)
+    torch_engine = TorchEngine(checkpoint)
+    engine = CTranslate2Engine(checkpoint, "float32", tmp_path)
+    prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous]
+    expected = torch_engine.generate(features, prompts, options)
+    found = engine.generate(features, prompts, options)
+    same = [f.tokens == e.tokens for f, e in zip(found, expected)]
+    # Greedy search has to agree everywhere; beams may part where two of them weigh the same.
+    assert all(same) if beam_size == 1 else sum(same) >= 6
+    for f, e, equal in zip(found, expected, same):
+        if equal:
+            assert f.avg_logprob == pytest.approx(e.avg_logprob, abs=1e-3)
+            assert f.no_speech_prob == pytest.approx(e.no_speech_prob, abs=1e-5)
+
+
+def test_ctranslate2_with_int8_hears_the_same_words(real, windows, tmp_path):
+    options = DecodingOptions(language="en", token_confidence=True)
+    engine = CTranslate2Engine(real, "int8", tmp_path)
+    prompts = [engine.tokenizer.sot_sequence("en")] * 3
+    expected = TorchEngine(real).generate(windows[1], prompts, options)
+    found = engine.generate(windows[1], prompts, options)
+    words = [engine.tokenizer.decode(h.tokens).lower().split() for h in found]
+    wanted = [engine.tokenizer.decode(h.tokens).lower().split() for h in expected]
+    errors = sum(len(set(w) ^ set(v)) for w, v in zip(words, wanted))
+    assert errors <= 0.1 * sum(map(len, wanted))
+    for h, e in zip(found, expected):  # confidences come from a pass of the float32 decoder
+        assert len(h.token_logprobs) == len(h.tokens)
+        assert np.mean(h.token_logprobs) == pytest.approx(np.mean(e.token_logprobs), abs=0.3)
+
+
+def test_conversion_is_kept_by_content_and_leaves_the_model_alone(small, tmp_path):
+    checkpoint, *_ = small
+    before = {name: tensor.clone() for name, tensor in checkpoint.model.state_dict().items()}
+    first = converted(checkpoint.model, checkpoint.tokenizer, "int8", tmp_path)
+    stamp = (first / "model.bin").stat().st_mtime_ns
+    assert converted(checkpoint.model, checkpoint.tokenizer, "int8", tmp_path) == first
+    assert (first / "model.bin").stat().st_mtime_ns == stamp
+    assert converted(checkpoint.model, checkpoint.tokenizer, "float32", tmp_path) != first
+    for name, tensor in checkpoint.model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    other, tokenizer = random_model(seed=1)
+    assert digest(other, tokenizer) != digest(checkpoint.model, checkpoint.tokenizer)
+    assert sorted(p.name for p in first.parent.iterdir()) == sorted(
+        {first.name, first.name.replace("int8", "float32")}
+    )  # nothing half made is left
+
+
+def test_previous_text_is_cut_to_few_lengths():
+    sot = 900
+    assert cut_previous([sot, 1, 2], sot, 223) == [sot, 1, 2]
+    assert cut_previous([901, *range(20), sot, 1], sot, 223) == [901, *range(4, 20), sot, 1]
+    full = [901, *range(223), sot, 1]
+    assert cut_previous(full, sot, 223) == full
+
+
+def test_languages_are_detected(small):
+    checkpoint, features, _ = small
+    engine = TorchEngine(checkpoint)
+    found = engine.detect_language(features)
+    assert all(set(p) == {"en", "zh"} and sum(p.values()) == pytest.approx(1) for p in found)
+    assert engine.detect_language(features[2:3])[0]["zh"] == pytest.approx(found[2]["zh"], abs=1e-5)
+
+
+def test_english_only_models_have_no_languages(real, windows):
+    with pytest.raises(ValueError, match="give the language"):
+        TorchEngine(real).detect_language(windows[1])
+
+
+def test_half_precision_decodes(small):
+    checkpoint, features, previous = small
+    model, tokenizer = random_model()
+    half = dataclasses.replace(checkpoint, model=model.to(torch.bfloat16))
+    engine = TorchEngine(half)
+    options = DecodingOptions(max_new_tokens=8)
+    prompts = [initial_tokens(tokenizer, 448, p, options, "zh") for p in previous]
+    found = engine.generate([f.to(torch.bfloat16) for f in features], prompts, options)
+    assert all(np.isfinite(h.avg_logprob) and h.tokens for h in found)

@@ -1,0 +1,160 @@
+"""Stored work survives kills, full disks and changed files, and is shared out evenly."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2d.audio import BadAudio
+from k2d.whisper import sources
+from k2d.whisper.decoding import Hypothesis
+from k2d.whisper.journal import (
+    Journal,
+    JsonLines,
+    Locked,
+    OutputLock,
+    Results,
+    finished_results,
+    job_folder,
+    share_of,
+)
+
+RESULT = Hypothesis([1, 2], -0.25, 0.5, 0.2, 1.5, [-0.1, -0.2], "zh")
+
+
+def test_windows_come_back_exactly(tmp_path):
+    journal = Journal(tmp_path, lambda name: "same")
+    journal.note_opened("r", 4000, "digest")
+    journal.note_round([("r", 0, RESULT), ("s", 30, RESULT)])
+    journal.close()
+    again = Journal(tmp_path, lambda name: "same")
+    assert again.opened("r") == 4000
+    assert again.window("r", 0) == RESULT
+    assert again.window("s", 30) == RESULT
+    assert again.window("r", 30) is None
+    assert again.opened("s") is None
+
+
+def test_a_torn_line_is_cut_off(tmp_path):
+    journal = Journal(tmp_path, lambda name: "")
+    journal.note_round([("r", 0, RESULT)])
+    journal.close()
+    whole = (tmp_path / "journal.jsonl").read_bytes()
+    with open(tmp_path / "journal.jsonl", "ab") as handle:
+        handle.write(whole[:40])
+    again = Journal(tmp_path, lambda name: "")
+    assert again.window("r", 0) == RESULT
+    assert (tmp_path / "journal.jsonl").read_bytes() == whole
+
+
+def test_a_file_that_was_only_touched_keeps_its_windows_and_a_changed_one_loses_them(tmp_path):
+    stamps = {"r": "1", "s": "1"}
+    journal = Journal(tmp_path, stamps.__getitem__)
+    journal.note_all_opened([("r", 4000, "audio r"), ("s", 4000, "audio s")])
+    journal.note_round([("r", 0, RESULT), ("s", 0, RESULT)])
+    stamps.update(r="2", s="2")
+    again = Journal(tmp_path, stamps.__getitem__)
+    assert again.opened("r") is None  # it has to be read again
+    again.note_opened("r", 4000, "audio r")
+    again.note_opened("s", 4000, "other audio")
+    assert again.window("r", 0) == RESULT
+    assert again.window("s", 0) is None
+
+
+def test_what_was_wrong_with_a_recording_comes_back(tmp_path):
+    journal = Journal(tmp_path, lambda name: "")
+    journal.note_opened("r", BadAudio("x.wav", "truncated", "copy it again"), "")
+    found = Journal(tmp_path, lambda name: "").opened("r")
+    assert isinstance(found, BadAudio)
+    assert (found.source, found.reason, str(found)) == (
+        "x.wav",
+        "truncated",
+        "x.wav: truncated; copy it again",
+    )
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
+    lines = JsonLines(tmp_path / "x.jsonl")
+    lines.append({"n": 1})
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    with pytest.raises(OSError, match="No space left"):
+        lines.append({"n": 2})
+    monkeypatch.undo()
+    lines.append({"n": 3})
+    assert list(lines) == [{"n": 1}, {"n": 3}]
+
+
+def test_a_second_process_is_turned_away_and_jobs_share(tmp_path):
+    first = OutputLock(tmp_path)
+    with pytest.raises(Locked, match="another process is writing there"):
+        OutputLock(tmp_path)
+    first.release()
+    one, two = OutputLock(tmp_path, shared=True), OutputLock(tmp_path, shared=True)
+    with pytest.raises(Locked):
+        OutputLock(tmp_path)
+    one.release()
+    two.release()
+    OutputLock(tmp_path).release()
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), st.floats(0, 5000), max_size=40), st.integers(1, 7))
+def test_jobs_share_the_work_evenly_and_leave_nothing_out(seconds, num_jobs):
+    shares = [share_of(job, num_jobs, seconds) for job in range(1, num_jobs + 1)]
+    assert sorted(n for share in shares for n in share) == sorted(seconds)
+    loads = [sum(max(seconds[n], 0.01) for n in share) for share in shares]
+    # Longest first, each to the least loaded: jobs differ by no more than the longest recording.
+    assert max(loads) - min(loads) <= max([*seconds.values(), 0.01]) + 1e-6
+
+
+def test_results_are_joined_in_order_and_only_when_all_jobs_are_complete(tmp_path):
+    for job, ids in ((1, ["c", "a"]), (2, ["d", "b"])):
+        results = Results(job_folder(tmp_path, "k", job, 2), "data")
+        results.add_all([{"id": i, "job": job} for i in ids])
+        results.add_all([{"id": ids[0], "job": "again"}])  # a finished one is not written twice
+        if job == 1:
+            results.finish({"seconds": 1.0})
+    with pytest.raises(RuntimeError, match="job2of2 is not complete"):
+        list(finished_results(tmp_path, "k", 2))
+    results.finish({})
+    assert [(r["id"], r["job"]) for r in finished_results(tmp_path, "k", 2)] == [
+        ("a", 1), ("b", 2), ("c", 1), ("d", 2),
+    ]  # fmt: skip
+
+
+def test_results_of_other_audio_are_dropped(tmp_path):
+    results = Results(tmp_path, "data 1")
+    results.add_all([{"id": "a"}])
+    results.finish({})
+    assert Results(tmp_path, "data 1").complete
+    again = Results(tmp_path, "data 2")
+    assert not again.complete
+    assert again.ids == set()
+
+
+def test_stamps_follow_the_file_and_the_place_in_an_archive(tmp_path):
+    wav = tmp_path / "a.wav"
+    soundfile.write(wav, np.zeros(1600), 16000)
+    stamps = sources._FileStamps()
+    first = stamps(str(wav))
+    assert stamps(f"{wav}:100") != stamps(f"{wav}:200")
+    os.utime(wav, (1, 1))
+    assert sources._FileStamps()(str(wav)) != first
+    assert sources._FileStamps()("cat x |") == "cat x |"
+    assert "missing" in sources._FileStamps()("/nowhere")
+
+
+def test_costs_are_summed_over_runs(tmp_path):
+    for _ in range(2):
+        journal = Journal(tmp_path, lambda name: "")
+        journal.note_round([("r", 0, RESULT)])
+        journal.close()
+    costs = Journal(tmp_path, lambda name: "").costs()
+    assert costs["windows"] == 2
+    assert costs["seconds"] >= 0
+    assert len((tmp_path / "cost.jsonl").read_text().splitlines()) == 2
+    assert all(json.loads(line) for line in (tmp_path / "cost.jsonl").read_text().splitlines())
