@@ -1,73 +1,81 @@
 #!/usr/bin/env bash
-# Pre-training of the mini teacher and validator on labelled seed speech: two decoders on the frozen encoder
-# of the real Whisper tiny.en. The result, models/{teacher,validator}, is what egs/mini_cs/k2d1 starts from.
-# About 50 minutes on two cores.
+# Pre-training of the mini teacher and validator on labelled seed speech: decoders of eight layers and of one on
+# the frozen encoder of the real Whisper tiny.en. The result, models/{teacher,validator}, is what
+# egs/mini_cs/k2d1 starts from. About 50 minutes on two quiet cores.
 set -euo pipefail
 cd "$(dirname "$0")"
 source ../k2d1/path.sh
 
 stage=1
-stop_stage=6
+stop_stage=5
 seed=0
 nj=2
-seed_hours=5          # labelled speech for the teacher
-validator_hours=1.5   # of it for the validator
+seed_hours=5           # labelled speech on the lectures' topics; everyday topics come on top (0.3 of it)
 vocab_size=1000
-teacher_epochs=12
-validator_epochs=5
-iters=50              # updates an epoch
+teacher_epochs=12      # first cycle: the lectures' topics
+general_epochs=4       # second cycle: everyday topics beside a part of the first
+validator_epochs=6
+iters=50               # updates an epoch
+# shellcheck source=utils/parse_options.sh
 source "${K2D_ROOT}/utils/parse_options.sh"
 
-log() { echo "$(date '+%Y-%m-%dT%H:%M:%S') $*"; }
+log() { echo "$(date '+%Y-%m-%d %H:%M:%S') pretrain: $*"; }
 
 if [ "${stage}" -le 1 ] && [ "${stop_stage}" -ge 1 ]; then
-    log "Stage 1: labelled seed speech → data/seed, data/seed_dev"
-    python ../k2d1/local/synthesize.py --output_dir data --sets seed,seed_dev \
+    log "Stage 1: labelled seed speech -> data/{seed,seed_general,seed_dev}"
+    python ../k2d1/local/synthesize.py --output_dir data --sets seed,seed_general,seed_dev \
         --seed "${seed}" --seed_hours "${seed_hours}" --nj "${nj}"
 fi
 
 if [ "${stage}" -le 2 ] && [ "${stop_stage}" -ge 2 ]; then
-    log "Stage 2: windows labelled with timestamps; untrained models → exp/{teacher,validator}_init"
-    python local/windows.py --data data/seed --output_dir data/teacher_train --seed "${seed}"
-    python local/windows.py --data data/seed --output_dir data/validator_train --seed "${seed}" \
-        --max_hours "${validator_hours}"
-    python local/windows.py --data data/seed_dev --output_dir data/seed_dev_windows --seed "${seed}"
+    log "Stage 2: windows labelled with timestamps; untrained models -> exp/{teacher,validator}_init"
+    for set in seed seed_general seed_dev; do
+        python local/windows.py --data "data/${set}" --output_dir "data/${set}_windows" --seed "${seed}"
+    done
+    python local/windows.py --data data/seed --output_dir data/seed_part_windows --seed "${seed}" --max_hours 1.5
     python local/init_models.py --text data/seed/text --output_dir exp --vocab_size "${vocab_size}" --seed "${seed}"
 fi
 
 if [ "${stage}" -le 3 ] && [ "${stop_stage}" -ge 3 ]; then
-    log "Stage 3: the frozen encoders' output, once → exp/encoder_out/<model>/<set>"
-    for model in teacher validator; do
-        for set in "${model}_train" seed_dev_windows; do
-            python -m k2d.bin.encode --model "exp/${model}_init" --data "data/${set}" --nj "${nj}" \
-                --output_dir "exp/encoder_out/${model}/${set}"
-        done
+    log "Stage 3: the frozen encoder's output, once for both models -> exp/encoder_out/<set>"
+    for set in seed seed_general seed_dev; do
+        python -m k2d.bin.encode --model exp/teacher_init --data "data/${set}_windows" --nj "${nj}" \
+            --output_dir "exp/encoder_out/${set}"
     done
+    seed_part=data/seed_windows:exp/encoder_out/seed
+    general=data/seed_general_windows:exp/encoder_out/seed_general
+    python local/join_tables.py --output_dir exp/train_cycle1 "${seed_part}"
+    python local/join_tables.py --output_dir exp/train_cycle2 "${general}" "${seed_part}:data/seed_part_windows"
+    python local/join_tables.py --output_dir exp/train_all "${general}" "${seed_part}"
+    python local/join_tables.py --output_dir exp/valid data/seed_dev_windows:exp/encoder_out/seed_dev
 fi
 
-# train <model> <epochs>: ESPnet's trainer on stored encoder output, one cycle of the learning rate.
+# train NAME START TABLES EPOCHS MAX_LR OUTPUT OPTION…: ESPnet's trainer on stored encoder output, one cycle of
+# the learning rate; the best epoch, in float16.
 train() {
-    local model=$1 epochs=$2 train_out="exp/encoder_out/$1/$1_train" valid_out="exp/encoder_out/$1/seed_dev_windows"
-    python -m k2d.bin.train --config conf/train_teacher.yaml --student "exp/${model}_init" \
-        --train_data_path_and_name_and_type "${train_out}/encoder_out.scp,encoder_out,rows" \
-        --train_data_path_and_name_and_type "data/${model}_train/text,text,text" \
-        --train_shape_file "data/${model}_train/frames_shape" \
-        --valid_data_path_and_name_and_type "${valid_out}/encoder_out.scp,encoder_out,rows" \
-        --valid_data_path_and_name_and_type "data/seed_dev_windows/text,text,text" \
-        --valid_shape_file "data/seed_dev_windows/frames_shape" \
+    local name=$1 start=$2 tables=$3 epochs=$4 max_lr=$5 output=$6
+    shift 6
+    python -m k2d.bin.train --config conf/train_teacher.yaml --student "${start}" \
+        --train_data_path_and_name_and_type "${tables}/encoder_out.scp,encoder_out,rows" \
+        --train_data_path_and_name_and_type "${tables}/text,text,text" \
+        --train_shape_file "${tables}/frames_shape" \
+        --valid_data_path_and_name_and_type "exp/valid/encoder_out.scp,encoder_out,rows" \
+        --valid_data_path_and_name_and_type "exp/valid/text,text,text" \
+        --valid_shape_file exp/valid/frames_shape \
         --max_epoch "${epochs}" --num_iters_per_epoch "${iters}" \
-        --scheduler_conf total_steps="$((epochs * iters + 1))" \
-        --seed "${seed}" --ngpu 0 --resume true --output_dir "exp/train_${model}"
-    python -m k2d.bin.average --exp "exp/train_${model}" --init "exp/${model}_init" --nbest 1 --half \
-        --output_dir "models/${model}"
+        --scheduler_conf total_steps="$((epochs * iters + 1))" --scheduler_conf max_lr="${max_lr}" \
+        --seed "${seed}" --ngpu 0 --resume true --output_dir "exp/${name}" "$@"
+    python -m k2d.bin.average --exp "exp/${name}" --init "${start}" --nbest 1 --half --output_dir "${output}"
 }
 
 if [ "${stage}" -le 4 ] && [ "${stop_stage}" -ge 4 ]; then
-    log "Stage 4: teacher → models/teacher"
-    train teacher "${teacher_epochs}"
+    log "Stage 4: teacher, in two cycles -> models/teacher"
+    train teacher_cycle1 exp/teacher_init exp/train_cycle1 "${teacher_epochs}" 6.0e-4 exp/teacher_cycle1_best
+    train teacher_cycle2 exp/teacher_cycle1_best exp/train_cycle2 "${general_epochs}" 3.0e-4 models/teacher
 fi
 
 if [ "${stage}" -le 5 ] && [ "${stop_stage}" -ge 5 ]; then
-    log "Stage 5: validator → models/validator"
-    train validator "${validator_epochs}"
+    log "Stage 5: validator -> models/validator"
+    train validator exp/validator_init exp/train_all "${validator_epochs}" 6.0e-4 models/validator \
+        --model_conf layer_drop=0.0 --model_conf ends_only=0.0
 fi

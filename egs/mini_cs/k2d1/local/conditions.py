@@ -89,6 +89,8 @@ LECTURES = Conditions(
 
 SETS = {
     "seed": SEED,
+    # Everyday topics, which the lectures never touch: a teacher knows more than its students' domain.
+    "seed_general": replace(SEED, prefix="mini_general", topics=OUT_TOPICS),
     "seed_dev": replace(SEED, prefix="mini_seed_dev", tests=True, minutes=(1.5, 2.5), recordings=6),
     "lectures": LECTURES,
     "dev": replace(LECTURES, prefix="mini_dev", tests=True, minutes=(1.5, 2.0), recordings=6),

@@ -166,7 +166,7 @@ def main():
         parser.error("--nj must be at least 1, --seed at least 0")
     if min(options.lecture_hours, options.seed_hours, options.scale) <= 0:
         parser.error("--lecture_hours, --seed_hours and --scale must be above 0")
-    hours = {"seed": options.seed_hours, "lectures": options.lecture_hours}
+    hours = {"seed": options.seed_hours, "seed_general": 0.3 * options.seed_hours, "lectures": options.lecture_hours}
     for name in names:
         make_set(name, options.output_dir, options.seed, hours.get(name, 0.0), options.scale, options.nj)
 

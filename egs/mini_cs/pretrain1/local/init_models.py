@@ -58,7 +58,7 @@ def main():
     )
     parser.add_argument("--teacher_layers", type=int, nargs=2, default=(4, 8), metavar=("ENCODER", "DECODER"))
     parser.add_argument(
-        "--validator_layers", type=int, nargs=2, default=(2, 2), metavar=("ENCODER", "DECODER")
+        "--validator_layers", type=int, nargs=2, default=(4, 1), metavar=("ENCODER", "DECODER")
     )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
