@@ -44,6 +44,9 @@ class IncrementalDecoder:
         self.n_ctx = model.dims.n_text_ctx
         decoder = model.decoder
         self.embedding = decoder.token_embedding.weight.detach()
+        # A CPU multiplies few rows with a (n_state, n_vocab) matrix faster than with its transpose.
+        on_cpu = self.embedding.device.type == "cpu"
+        self.projection = self.embedding.t().contiguous() if on_cpu else self.embedding.t()
         self.positions = decoder.positional_embedding.detach()
         self.norm = (decoder.ln.weight.detach(), decoder.ln.bias.detach())
         self.layers = [self._layer(block) for block in decoder.blocks]
@@ -79,7 +82,7 @@ class IncrementalDecoder:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden: (rows, n_state). Returns (rows, n_vocab) float32."""
-        return F.linear(F.layer_norm(hidden, (self.n_state,), *self.norm), self.embedding).float()
+        return (F.layer_norm(hidden, (self.n_state,), *self.norm) @ self.projection).float()
 
 
 class DecoderState:
@@ -92,9 +95,7 @@ class DecoderState:
         self.padding: Tensor | None = None  # (rows, 1, 1, length) additive, where prompts differ in length
         self.starts: Tensor | None = None  # (rows,) first position that is not padding
         self._cross(features)
-        self.keys: list[
-            Tensor
-        ] = []  # a layer: (rows, heads, head size, length): queries multiply it as it lies
+        self.keys: list[Tensor] = []  # a layer: (rows, heads, head size, length): queries multiply it as it lies
         self.values: list[Tensor] = []  # a layer: (rows, heads, length, head size)
 
     def _split_heads(self, x: Tensor) -> Tensor:
@@ -114,11 +115,13 @@ class DecoderState:
             self.audio_mask = torch.zeros(beyond.shape, dtype=self.dtype, device=self.device)
             self.audio_mask.masked_fill_(beyond, float("-inf"))
             self.audio_mask = self.audio_mask[:, None, None]
+        # (windows, heads, head size, frames) both: on a CPU reading them is what a step costs, and a single
+        # query reads them fastest this way (values 6.0 ms the other way round, 4.0 ms so; 8 windows, 4 layers).
         self.cross_keys, self.cross_values = [], []
         for layer in self.decoder.layers:
             keys, values = F.linear(audio, layer.cross_kv[1].t(), layer.cross_kv[0]).chunk(2, dim=-1)
             self.cross_keys.append(self._split_heads(keys).transpose(2, 3).contiguous())
-            self.cross_values.append(self._split_heads(values).contiguous())
+            self.cross_values.append(self._split_heads(values).transpose(2, 3).contiguous())
 
     # -- the two kinds of steps -----------------------------------------------------------------------------
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
@@ -139,9 +142,7 @@ class DecoderState:
         index = torch.arange(longest, device=self.device)
         visible = index[None, :] <= index[:, None]
         visible = visible[None] & (index[None, None, :] >= starts[:, None, None])
-        visible |= torch.eye(
-            longest, dtype=torch.bool, device=self.device
-        )  # padding sees itself, not nothing
+        visible |= torch.eye(longest, dtype=torch.bool, device=self.device)  # padding sees itself, not nothing
         mask = torch.zeros(visible.shape, dtype=self.dtype, device=self.device)
         mask = mask.masked_fill_(~visible, float("-inf"))[:, None]
 
@@ -202,7 +203,7 @@ class DecoderState:
         scores = q @ self.cross_keys[index]
         if self.audio_mask is not None:
             scores += self.audio_mask
-        context = (torch.softmax(scores, dim=-1) @ self.cross_values[index]).transpose(1, 2)
+        context = (torch.softmax(scores, dim=-1) @ self.cross_values[index].transpose(2, 3)).transpose(1, 2)
         x = x + torch.addmm(layer.cross_out[0], context.reshape(n * length, size), layer.cross_out[1])
 
         hidden = F.gelu(torch.addmm(layer.up[0], F.layer_norm(x, (size,), *layer.norm3), layer.up[1]))

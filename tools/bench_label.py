@@ -1,0 +1,243 @@
+"""How fast the labelling engines are, beside openai-whisper and faster-whisper, and how many words they find.
+
+    tools/venv/bin/python tools/bench_label.py --audio speech/*.flac --recordings 8 --seconds 75 --threads 2
+
+Recordings are made by stringing the given audio files together in another order each, with pauses; without
+--audio, sentences are synthesised (espeakng-loader). Every program transcribes the same arrays with the same
+options, after a warm-up; loading the model is not counted. Words are compared with openai-whisper's greedy
+transcript, which has no reference text but is what "nothing lost" means here. Prints a table and writes
+JSON with --output. faster-whisper needs the package `faster-whisper` and a model that is a CTranslate2
+folder.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+from rapidfuzz.distance import Indel
+
+from k2d.audio import SAMPLE_RATE, read_audio
+from k2d.whisper import checkpoint
+from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.engine_torch import TorchEngine
+from k2d.whisper.long_form import joined_text, transcribe_all
+from k2d.whisper.sources import AudioSource
+
+PROGRAMS = ("openai", "torch", "ctranslate2", "faster", "faster-batched")
+ESPEAK = Path(__file__).resolve().parents[1] / "egs/mini_cs/k2d1/local/espeak.py"
+SENTENCES = [
+    "The lecture begins with a short summary of what we said last week.",
+    "A transcript that was written by a machine is called a pseudo label.",
+    "Two models that disagree about a sentence are probably both unsure of it.",
+    "We will therefore throw away everything on which they differ too much.",
+    "What is left is smaller, but it is cleaner, and the student learns faster.",
+    "Please read the second chapter before the next meeting on Thursday.",
+    "Questions can be asked at any time, even after the recording has stopped.",
+]
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", default=checkpoint.TINY_EN)
+    p.add_argument("--language", default="en")
+    p.add_argument("--audio", nargs="*", default=[], help="speech to string together")
+    p.add_argument("--recordings", type=int, default=8)
+    p.add_argument("--seconds", type=float, default=75.0, help="length of each recording, at least")
+    p.add_argument("--programs", default=",".join(PROGRAMS))
+    p.add_argument("--beams", default="1,5", help="beam sizes to compare (default %(default)s)")
+    p.add_argument("--batch_size", type=int, default=8)
+    p.add_argument("--threads", type=int, default=0, help="CPU threads of every program; 0: all cores")
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--output", help="JSON file")
+    return p
+
+
+# -------------------------------------------------------------------------------------------------- audio
+
+
+def synthesise() -> list[np.ndarray]:
+    spec = importlib.util.spec_from_file_location("espeak", ESPEAK)
+    espeak = importlib.util.module_from_spec(spec)
+    sys.modules["espeak"] = espeak
+    spec.loader.exec_module(espeak)
+    engine, voice = espeak.Synthesizer(), espeak.Voice("bench", "m3", rate=150)
+    return [engine.speak(espeak.markup([("en", s)]), voice) for s in SENTENCES]
+
+
+def make_recordings(clips: list[np.ndarray], count: int, seconds: float) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    recordings = {}
+    for number in range(count):
+        parts, length = [], 0
+        while length < seconds * SAMPLE_RATE:
+            for index in rng.permutation(len(clips)):
+                pause = rng.standard_normal(int(rng.uniform(0.3, 0.9) * SAMPLE_RATE)) * 1e-3
+                parts += [clips[index], pause.astype(np.float32)]
+                length += len(clips[index]) + len(pause)
+                if length >= seconds * SAMPLE_RATE:
+                    break
+        recordings[f"r{number:02d}"] = np.concatenate(parts).astype(np.float32)
+    return recordings
+
+
+# ----------------------------------------------------------------------------------------------- programs
+
+
+def ours(engine, args) -> Callable[[dict[str, np.ndarray], int], dict[str, str]]:
+    def run(recordings, beam: int) -> dict[str, str]:
+        source = AudioSource(recordings.__getitem__, lambda n: 0.0, lambda n: "")
+        options = DecodingOptions(language=args.language, beam_size=beam)
+        longest_first = sorted(recordings, key=lambda n: (-len(recordings[n]), n))
+        return {
+            t.recording: joined_text(t, engine.tokenizer)
+            for t in transcribe_all(engine, longest_first, source, options, args.batch_size)
+        }
+
+    return run
+
+
+def openai(model, args) -> Callable:
+    import whisper
+
+    def run(recordings, beam: int) -> dict[str, str]:
+        more = {"beam_size": beam} if beam > 1 else {}
+        half = args.device != "cpu"
+        return {
+            name: whisper.transcribe(model, audio, language=args.language, fp16=half, **more)["text"]
+            for name, audio in recordings.items()
+        }
+
+    return run
+
+
+def faster(folder: Path, args, batched: bool) -> Callable:
+    from faster_whisper import BatchedInferencePipeline, WhisperModel
+
+    kind = "int8" if args.device == "cpu" else "float16"
+    model = WhisperModel(str(folder), device=args.device, compute_type=kind, cpu_threads=torch.get_num_threads())
+    pipeline = BatchedInferencePipeline(model) if batched else None
+
+    def run(recordings, beam: int) -> dict[str, str]:
+        texts = {}
+        for name, audio in recordings.items():
+            if batched:
+                segments, _ = pipeline.transcribe(
+                    audio, language=args.language, beam_size=beam, batch_size=args.batch_size
+                )
+            else:
+                segments, _ = model.transcribe(audio, language=args.language, beam_size=beam)
+            texts[name] = "".join(s.text for s in segments)
+        return texts
+
+    return run
+
+
+def load(program: str, args) -> Callable | str:
+    """The program as a function, or why it cannot take part."""
+    if program in ("faster", "faster-batched"):
+        if importlib.util.find_spec("faster_whisper") is None:
+            return "the package faster-whisper is not installed"
+        folder = checkpoint.resolve(args.model)
+        if not (folder / "model.bin").is_file() or not (folder / "tokenizer.json").is_file():
+            return f"{folder} is no CTranslate2 folder with a tokenizer.json"
+        return faster(folder, args, program == "faster-batched")
+    dtype = torch.float32 if args.device == "cpu" else torch.float16
+    loaded = checkpoint.load(args.model, args.device, torch.float32 if program == "openai" else dtype)
+    if program == "openai":
+        return openai(loaded.model, args)
+    if program == "torch":
+        return ours(TorchEngine(loaded), args)
+    from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
+
+    return ours(CTranslate2Engine(loaded, "int8" if args.device == "cpu" else "float16"), args)
+
+
+# ------------------------------------------------------------------------------------------------- report
+
+
+def words(texts: dict[str, str]) -> dict[str, list[str]]:
+    return {name: re.sub(r"[^\w' ]+", " ", text.lower()).split() for name, text in texts.items()}
+
+
+def in_common(a: dict[str, list[str]], b: dict[str, list[str]]) -> int:
+    """Words of the longest common subsequences."""
+    return sum((len(a[n]) + len(b[n]) - Indel.distance(a[n], b[n])) // 2 for n in a)
+
+
+def table(rows: list[dict]) -> str:
+    lines = [
+        "| program | beam | times real time | × openai-whisper | × faster-whisper | words | in common with "
+        "openai-whisper, greedy |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    speed = {(r["program"], r["beam"]): r["times_real_time"] for r in rows}
+    for r in rows:
+        ratios = []
+        for other in ("openai", "faster"):
+            base = speed.get((other, r["beam"]))
+            ratios.append(f"{r['times_real_time'] / base:.2f}" if base else "–")
+        common = f"{r['in_common']} ({100 * r['in_common'] / r['reference_words']:.1f} %)" if r["in_common"] else "–"
+        lines.append(
+            f"| {r['program']} | {r['beam']} | {r['times_real_time']:.1f} | {ratios[0]} | {ratios[1]} "
+            f"| {r['words']} | {common} |"
+        )
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    torch.set_num_threads(args.threads or os.cpu_count())
+    clips = [read_audio(path) for path in args.audio] or synthesise()
+    recordings = make_recordings(clips, args.recordings, args.seconds)
+    total = sum(map(len, recordings.values())) / SAMPLE_RATE
+    print(
+        f"{len(recordings)} recordings, {total / 60:.1f} min; {args.model}; {torch.get_num_threads()} threads; "
+        f"{platform.processor() or platform.machine()}; torch {torch.__version__}",
+        flush=True,
+    )
+    warm_up = {"w": next(iter(recordings.values()))[: 35 * SAMPLE_RATE]}
+    rows: list[dict] = []
+    reference = None
+    for program in args.programs.split(","):
+        run = load(program, args)
+        if isinstance(run, str):
+            print(f"{program}: left out, {run}", file=sys.stderr)
+            continue
+        for beam in map(int, args.beams.split(",")):
+            run(warm_up, beam)
+            start = time.perf_counter()
+            found = words(run(recordings, beam))
+            seconds = time.perf_counter() - start
+            if program == "openai" and beam == 1:
+                reference = found
+            rows.append(
+                {
+                    "program": program,
+                    "beam": beam,
+                    "seconds": round(seconds, 2),
+                    "times_real_time": round(total / seconds, 2),
+                    "words": sum(map(len, found.values())),
+                    "reference_words": sum(map(len, reference.values())) if reference else 0,
+                    "in_common": in_common(reference, found) if reference else 0,
+                }
+            )
+            print(f"{program}, beam {beam}: {total / seconds:.1f} times real time", file=sys.stderr, flush=True)
+    print(table(rows))
+    if args.output:
+        Path(args.output).write_text(json.dumps({"audio_seconds": total, "rows": rows}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
