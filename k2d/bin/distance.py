@@ -271,6 +271,7 @@ def run(args: argparse.Namespace) -> dict:
             BLOCK_CHARACTERS,
             lambda pair: len(pair.teacher) + len(pair.validator),
         )
+        tqdm.monitor_interval = 0  # no thread of its own beside processes that are about to part
         with tqdm(desc="distance", unit=" pairs", unit_scale=True, disable=None) as bar:
             for texts, found in ordered_map(partial(score, job), items, args.nj):
                 for name, text in texts.items():

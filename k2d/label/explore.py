@@ -202,7 +202,7 @@ def _card(item: Sampled) -> dict:
         "diff": {tag: difference(teacher, timestamps.strip(text)) for tag, text in item.validators.items()},
     }
     if "reference" in item.extra:
-        card["reference"] = item.extra["reference"]
+        card["reference"] = timestamps.strip(item.extra["reference"])
         card["true_error"] = round(true_errors([(chunk.text, item.extra["reference"])])[0], 4)
     return card
 

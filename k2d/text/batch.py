@@ -160,7 +160,7 @@ class Lines:
         self.lengths = np.array([len(line) for line in self.units], np.int64)
 
     def _only(self, keep: np.ndarray) -> list[str]:
-        return _string(self._units[keep | (self._units == _LINE)]).split("\n")
+        return _string(self._units[keep | (self._units == _LINE)]).split("\n") if self.units else []
 
     def chinese(self) -> list[str]:
         """Per text its Chinese units alone."""

@@ -1,0 +1,201 @@
+"""Selection: the subset, its reasons, its reports, the explorer."""
+
+import json
+import re
+
+import pytest
+from chunk_material import CHUNKS, chunk_id, corpus  # noqa: F401
+
+from k2d.bin import explore, select
+from k2d.datadir import DataDir, read_table
+
+IDS = [chunk_id(c) for c in CHUNKS]
+
+
+def run(corpus, out, *options) -> int:  # noqa: F811
+    data, aux = corpus
+    argv = ["--data", str(data), "--scores", str(aux), "--output_dir", str(out), "--explorer", "false"]
+    return select.main([*argv, *options])
+
+
+def rows(out) -> dict[str, dict[str, str]]:
+    head, *lines = (out / "dropped.tsv").read_text("utf-8").splitlines()
+    table = [dict(zip(head.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    return {row["id"]: row for row in table}
+
+
+def test_presets_keep_what_the_paper_says(corpus, tmp_path):  # noqa: F811
+    kept = {}
+    for name in ("full", "ngram", "mer", "per", "comp"):
+        assert run(corpus, tmp_path / name, "--preset", name) == 0
+        kept[name] = [IDS.index(key) for key in read_table(tmp_path / name / "text")]
+    assert kept["full"] == [0, 1, 2, 3, 4, 5]
+    assert kept["ngram"] == [0, 1, 3, 4, 5]  # the looping teacher goes
+    assert kept["mer"] == kept["per"] == [0, 1]
+    assert kept["comp"] == [0, 1, 3]  # a looping validator alone drops nothing; a blank one does
+
+
+def test_the_kept_chunks_are_a_whole_data_directory(corpus, tmp_path):  # noqa: F811
+    out = tmp_path / "comp"
+    assert run(corpus, out, "--preset", "comp") == 0
+    kept = DataDir(out)
+    assert kept.validate() == []
+    data = corpus[0]
+    for name in ("text", "text.prev", "utt2dur", "utt2avg_logprob", "utt2spk", "segments"):
+        whole, part = read_table(data / name), read_table(out / name)
+        assert part == {key: whole[key] for key in part} and len(part) == 3
+    assert read_table(out / "spk2utt") == {"lec1": " ".join(IDS[:2]), "lec2": IDS[3]}
+
+
+def test_dropped_chunks_say_why(corpus, tmp_path):  # noqa: F811
+    out = tmp_path / "out"
+    assert run(corpus, out, "--rule", "comp <= 0.4 and loop_teacher == 0 and avg_logprob > -0.15") == 0
+    dropped = rows(out)
+    assert list(read_table(out / "text")) == IDS[:1]
+    assert dropped[IDS[1]]["reason"] == "avg_logprob > -0.15"
+    assert dropped[IDS[2]]["reason"] == "comp <= 0.4"  # the first clause it fails
+    assert dropped[IDS[2]]["teacher"] == "謝謝大家" * 8 and dropped[IDS[2]]["validator"] == "安靜"
+    assert (dropped[IDS[2]]["start"], dropped[IDS[2]]["end"]) == ("9.00", "15.00")
+    report = json.loads((out / "report.json").read_text())
+    assert report["kept"] == {"chunks": 1, "hours": round(4 / 3600, 4)}
+    assert sum(r["chunks"] for r in report["reasons"].values()) == report["dropped"]["chunks"] == 5
+    assert report["reasons"]["loop_teacher == 0"] == {"chunks": 0, "hours": 0.0, "fail_at_all": 1}
+
+
+def test_the_retention_report_counts_english_and_sources(corpus, tmp_path):  # noqa: F811
+    out = tmp_path / "out"
+    assert run(corpus, out, "--preset", "mer") == 0
+    report = json.loads((out / "report.json").read_text())
+    before, after = report["whole"]["before"], report["whole"]["after"]
+    assert before["chunks"] == 6 and after["chunks"] == 2
+    assert before["switched_share"] == pytest.approx(2 / 6, abs=1e-3) and after["switched_share"] == 0.5
+    assert {name.rsplit("/", 1)[1] for name in report["sources"]} == {"one", "two"}
+    assert report["recordings"]["lec2"]["loss"] == 1.0
+    text = (out / "report.md").read_text("utf-8")
+    for heading in ("English units", "code-switched chunks", "Chunk durations", "Speaking rate", "Reasons"):
+        assert heading in text
+
+
+def test_several_validators(corpus, tmp_path):  # noqa: F811
+    data, aux = corpus
+    other = tmp_path / "aux_small"
+    other.mkdir()
+    for name in ("mer", "per", "comp", "loop_teacher", "loop_aux", "blank_aux"):
+        lines = read_table(aux / f"utt2{name}")
+        values = {key: "0.0" if name == "comp" else value for key, value in lines.items()}
+        (other / f"utt2{name}").write_text("".join(f"{k} {v}\n" for k, v in values.items()))
+    argv = ["--data", str(data), "--scores", str(aux), "--scores", f"small={other}", "--explorer", "false"]
+    rules = {
+        "comp_base <= 0.4": 4,
+        "comp_small <= 0.4": 6,
+        "comp_max <= 0.4": 4,
+        "min(comp_base, comp_small) <= 0": 6,
+    }
+    for rule, count in rules.items():
+        assert select.main([*argv, "--output_dir", str(tmp_path / "out"), "--rule", rule]) == 0
+        assert len(read_table(tmp_path / "out/text")) == count, rule
+    assert select.main([*argv, "--output_dir", str(tmp_path / "out"), "--preset", "comp"]) == 0
+
+
+def test_a_missing_score_and_nan_drop_a_chunk_and_say_so(corpus, tmp_path):  # noqa: F811
+    scores = (corpus[1] / "utt2comp").read_text().splitlines()
+    scores[0] = scores[0].split()[0] + " nan"
+    (corpus[1] / "utt2comp").write_text("\n".join([scores[0], *scores[2:]]) + "\n")
+    assert run(corpus, tmp_path / "out", "--rule", "comp <= 0.4") == 0
+    dropped = rows(tmp_path / "out")
+    assert dropped[IDS[0]]["reason"] == dropped[IDS[1]]["reason"] == "no number in comp"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("utt2comp", "b 0.1\na 0.1\n", "utt2comp:2: id 'a' follows 'b'"),
+        ("utt2comp", "a x\n", "expected one number"),
+        ("utt2comp", "a 0.1\na 0.1\n", "utt2comp:2: id 'a' appears twice"),
+    ],
+)
+def test_bad_score_files_are_named(corpus, tmp_path, capsys, name, content, message):  # noqa: F811
+    content = content.replace("a ", IDS[0] + " ").replace("b ", IDS[1] + " ")
+    message = message.replace("'a'", repr(IDS[0])).replace("'b'", repr(IDS[1]))
+    (corpus[1] / name).write_text(content)
+    assert run(corpus, tmp_path / "out", "--rule", "comp <= 0.4") == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out/wav.scp").exists()
+
+
+def test_wrong_calls_are_sentences(corpus, tmp_path, capsys):  # noqa: F811
+    assert run(corpus, tmp_path / "out") == 1
+    assert run(corpus, tmp_path / "out", "--rule", "cmop <= 1") == 1
+    assert run(corpus, corpus[0], "--preset", "full") == 1
+    said = capsys.readouterr().err
+    assert "one of --preset and --rule" in said and "no score 'cmop'" in said and "choose another" in said
+
+
+def test_the_explorer_is_one_file_that_asks_for_nothing(corpus, tmp_path):  # noqa: F811
+    data, aux = corpus
+    argv = ["--data", str(data), "--scores", str(aux), "--output_dir", str(tmp_path / "page")]
+    assert explore.main([*argv, "--title", "</script><b>&"]) == 0
+    page = (tmp_path / "page/explorer.html").read_text("utf-8")
+    assert not re.search(r"""(src|href)=["'](?!data:)|https?://(?!www\.w3\.org/2000/svg)|@import|url\(""", page)
+    assert page.count("</script>") == 2  # the data cannot end its script
+    payload = json.loads(re.search(r'type="application/json">(.*?)</script>', page, re.DOTALL)[1])
+    assert payload["counts"]["total"] == 6 and len(payload["sample"]) == 6
+    assert set(payload["audio"]) == set(IDS)
+    comp = payload["counts"]["chunks"]["comp"]
+    assert sum(comp[0][:41]) + sum(comp[1][:41]) == 4  # δ_comp <= 0.4, a blank validator counted
+    assert comp[1][100] == 1  # the looping teacher, at 1
+
+
+def test_references_and_audits_measure_the_distance(corpus, tmp_path):  # noqa: F811
+    data, aux = corpus
+    truth = [c[3] for c in CHUNKS]
+    truth[2], truth[5] = "安靜", "這裡沒有人說話"
+    (tmp_path / "truth").write_text("".join(f"{k} {t}\n" for k, t in zip(IDS, truth, strict=True)))
+    argv = ["--data", str(data), "--scores", str(aux), "--output_dir", str(tmp_path / "page"), "--audio_mb", "0"]
+    assert explore.main([*argv, "--reference", str(tmp_path / "truth")]) == 0
+    found = json.loads((tmp_path / "page/detection.json").read_text())
+    assert found["chunks"] == 6 and found["bad"] == 2
+    assert found["metrics"]["comp"]["recall"][3][0] == 1.0
+
+    assert explore.main([*argv, "--audit", "6"]) == 0
+    sheet = tmp_path / "page/audit.tsv"
+    head, *lines = [line.split("\t") for line in sheet.read_text("utf-8").splitlines()]
+    assert len(lines) == 6 and sum(float(line[head.index("weight")]) for line in lines) == pytest.approx(6)
+    for line in lines:
+        bad = line[0] in (IDS[2], IDS[5])
+        line[head.index("verdict")] = "bad" if bad else ""
+        line[head.index("correction")] = "" if bad else "="
+    sheet.write_text("\n".join("\t".join(cells) for cells in [head, *lines]) + "\n", encoding="utf-8")
+    assert explore.main([*argv, "--answers", str(sheet)]) == 0
+    again = json.loads((tmp_path / "page/detection.json").read_text())
+    assert again["metrics"] == found["metrics"]
+    assert explore.main([*argv, "--audit", "6"]) == 1  # a sheet with answers is never overwritten
+
+
+def test_a_reference_of_recordings_is_cut_to_chunks(corpus, tmp_path):  # noqa: F811
+    data, aux = corpus
+    reference = tmp_path / "reference"
+    reference.mkdir()
+    segments = [(f"r{i}", c[0], c[1] / 100 + 0.1, c[2] / 100 - 0.1, c[3]) for i, c in enumerate(CHUNKS)]
+    (reference / "segments").write_text("".join(f"{k} {r} {a:.2f} {b:.2f}\n" for k, r, a, b, _ in segments))
+    (reference / "text").write_text("".join(f"{k} {t}\n" for k, *_, t in segments), encoding="utf-8")
+    argv = ["--data", str(data), "--scores", str(aux), "--output_dir", str(tmp_path / "page"), "--audio_mb", "0"]
+    assert explore.main([*argv, "--reference", str(reference)]) == 0
+    found = json.loads((tmp_path / "page/detection.json").read_text())
+    assert found["chunks"] == 6 and found["bad"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id\tweight\n", "no column label, verdict, correction"),
+        ("id\tweight\tlabel\tverdict\tcorrection\na\t1\tx\tfine\t\n", "sheet:2: verdict 'fine'"),
+        ("id\tweight\tlabel\tverdict\tcorrection\na\tmany\tx\tgood\t\n", "sheet:2: weight 'many'"),
+        ("id\tweight\tlabel\tverdict\tcorrection\na\t1\tx\t\t\n", "no row is answered"),
+    ],
+)
+def test_bad_sheets_are_named(corpus, tmp_path, capsys, text, message):  # noqa: F811
+    (tmp_path / "sheet").write_text(text)
+    argv = ["--data", str(corpus[0]), "--scores", str(corpus[1]), "--output_dir", str(tmp_path / "page")]
+    assert explore.main([*argv, "--answers", str(tmp_path / "sheet")]) == 1
+    assert message in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""The array form answers as the plain functions do, text by text."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pypinyin.constants import PHRASES_DICT
+
+from k2d.text.batch import BatchPhonemizer, Lines
+from k2d.text.loops import has_loop
+from k2d.text.normalise import normalise
+from k2d.text.phonemes import Phonemizer
+from k2d.text.units import is_chinese, is_english, split
+
+PHRASES = sorted(PHRASES_DICT)[::211]
+PIECE = st.one_of(
+    st.sampled_from(PHRASES),
+    st.sampled_from(
+        ["machine", " learning ", "'go'", "don't", "x-", "ﬁne", "e\u0301", "½", "مَرْحَبًا", "kubernetes"]
+    ),
+    st.sampled_from(
+        ["，", " ", "<|2.00|>", "\u200b", "\u0301", "😀", "\t", "\x01", "-", "'", "瞭解", "乾坤", "旋乾轉坤"]
+    ),
+    st.sampled_from(PHRASES).map(lambda phrase: phrase * 7),
+    st.text(max_size=6, alphabet=st.characters(exclude_categories=["Cs"])),
+)
+TEXTS = st.lists(st.lists(PIECE, max_size=12).map("".join), max_size=8)
+
+
+@pytest.fixture(scope="module")
+def phonemizers():
+    return [
+        (BatchPhonemizer(t, f), Phonemizer(t, f)) for t, f in ((False, True), (False, False), (True, True))
+    ]
+
+
+def plain(texts: list[str], fold: bool) -> list[str]:
+    return [normalise(text, fold) for text in texts]
+
+
+@settings(max_examples=100)
+@given(TEXTS, st.booleans())
+def test_normalised_units_and_loops(texts, fold):
+    lines = Lines(texts, fold)
+    expected = plain(texts, fold)
+    assert lines.normalised == expected
+    seen: dict[str, str] = {}
+    for text, codes in zip(expected, lines.units, strict=True):
+        words = split(text)
+        assert len(codes) == len(words)
+        for word, code in zip(words, codes, strict=True):
+            assert seen.setdefault(word, code) == code  # one word, one code, in the whole block
+    assert len(set(seen.values())) == len(seen)
+    if fold:
+        assert lines.loops().tolist() == [has_loop(text) for text in texts]
+        assert lines.loops(2, 1).tolist() == [has_loop(text, 2, 1) for text in texts]
+
+
+@settings(max_examples=100)
+@given(TEXTS)
+def test_languages_apart(texts):
+    lines = Lines(texts)
+    for text, chinese, english in zip(lines.normalised, lines.chinese(), lines.english(), strict=True):
+        assert chinese == "".join(filter(is_chinese, split(text)))
+        assert len(english) == sum(map(is_english, split(text)))
+
+
+@settings(max_examples=40)
+@given(texts=TEXTS)
+def test_phonemes(phonemizers, texts):
+    lines = Lines(texts)
+    for batch, one in phonemizers:
+        assert lines.phonemes(batch) == [one.encode(text) for text in lines.normalised]
+
+
+def test_nothing_and_blank_lines():
+    assert Lines([]).units == []
+    lines = Lines(["", "\n", "<|0.00|>"])
+    assert lines.units == ["", "", ""] and lines.lengths.tolist() == [0, 0, 0]
+    assert not np.any(lines.loops())

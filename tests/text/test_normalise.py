@@ -1,0 +1,123 @@
+"""Normalisation folds what is no difference and keeps what is one."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k2d.text.normalise import is_cjk, normalise, to_simplified
+from k2d.text.timestamps import format, parse, strip
+from k2d.text.units import is_chinese, is_english, units
+
+TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("用 ＭＬ 模型。", ["用", "ml", "模", "型"]),
+        ("don’t ‘go’ well-known rock 'n' roll", ["don't", "go", "well-known", "rock", "n", "roll"]),
+        ("3.5 個GPU, 1,000次", ["3", "5", "个", "gpu", "1", "000", "次"]),
+        ("\U00020000學𪜶\uf900々", ["\U00020000", "学", "𪜶", "岂", "々"]),  # extension planes, compatibility
+        ("Straße CAFE\u0301 ﬁne", ["strasse", "café", "fine"]),
+        ("a\u200bb c\u200dd", ["a", "b", "cd"]),  # zero-width space parts, joiner does not
+        ("你好\x00\x07世界\x85", ["你", "好", "世", "界"]),  # control characters
+        ("👩‍👩‍👧1️⃣😀ok", ["1", "ok"]),  # emoji
+        ("مَرْحَبًا שלום\u200f", ["مَرْحَبًا", "שלום"]),  # right to left
+        ("こんにちは 안녕", ["こんにちは", "안녕"]),
+        ("——「」…！？ -- ' ", []),
+        ("", []),
+    ],
+)
+def test_units_of(text, expected):
+    assert units(text) == expected
+
+
+def test_every_assigned_ideograph_is_one_unit_and_no_other_letter_is_taken_for_one():
+    for point in (
+        *range(0x3400, 0x4DC0),
+        *range(0x4E00, 0xA000),
+        *range(0x20000, 0x20100),
+        0x2A6DF,
+        0x30000,
+        0x323AF,
+    ):
+        assert is_chinese(chr(point))
+    for character in "aé1あ아ㄅم。，「":
+        assert not is_chinese(character)
+
+
+@settings(max_examples=100)
+@given(TEXT)
+def test_normalising_twice_changes_nothing(text):
+    once = normalise(text)
+    assert normalise(once) == once
+    unfolded = normalise(text, fold_script=False)
+    assert normalise(unfolded, fold_script=False) == unfolded
+
+
+@settings(max_examples=100)
+@given(TEXT)
+def test_only_letters_digits_and_inner_joiners_remain(text):
+    for unit in units(text):
+        assert len(unit) == 1 if is_chinese(unit) else not any(is_cjk(c) for c in unit)
+        assert not unit.startswith(("'", "-")) and not unit.endswith(("'", "-"))
+        for character in unit:
+            assert character in "'-" or unicodedata.category(character)[0] in "LNM" or is_cjk(character)
+
+
+IDEOGRAPHS = st.text(alphabet=st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), max_size=40)
+
+
+@settings(max_examples=100)
+@given(st.one_of(IDEOGRAPHS, TEXT))
+def test_a_text_and_its_simplified_form_are_the_same(text):
+    assert units(text) == units(to_simplified(text))
+
+
+@pytest.mark.parametrize("text", ["旋乾轉坤", "徵調", "顛乾倒坤", "幺麼小丑", "薴", "儗不於倫"])
+def test_phrases_that_opencc_needs_two_passes_for_are_folded_to_the_end(text):
+    assert to_simplified(to_simplified(text)) == to_simplified(text)
+
+
+def test_folding_follows_phrases_and_can_be_switched_off():
+    assert units("頭髮 發現") == list("头发发现")
+    assert units("頭髮", fold_script=False) == ["頭", "髮"]
+    assert units("瞭解反覆憑藉") == list("了解反复凭借")
+
+
+def test_is_english_asks_for_a_latin_letter():
+    assert [is_english(u) for u in ("ml", "don't", "3d", "café", "2024", "中", "при", "مر")] == [
+        True, True, True, True, False, False, False, False,
+    ]  # fmt: skip
+
+
+class TestTimestamps:
+    TEXT = "<|0.00|>你好<|2.40|><|2.40|> machine learning<|5.20|><|6.00|>然後<|continued|>"
+
+    def test_parse_gives_times_and_leaves_the_last_segment_open(self):
+        assert parse(self.TEXT) == [
+            (0.0, 2.4, "你好"),
+            (2.4, 5.2, "machine learning"),
+            (6.0, None, "然後"),
+        ]
+        assert parse("no times") == [(0.0, None, "no times")]
+        assert parse("") == []
+
+    def test_strip_joins_chinese_and_parts_words(self):
+        assert strip("<|0.00|>你<|1.00|><|1.00|>好<|2.00|>") == "你好"
+        assert strip("<|0.00|>one<|1.00|><|1.00|>two<|2.00|>") == "one two"
+        assert strip(" plain <text> | ") == "plain <text> |"
+
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 1500), st.text(alphabet="ab你好", min_size=1, max_size=5)), max_size=5
+        )
+    )
+    def test_what_is_written_is_read_back(self, rows):
+        start, segments = 0, []
+        for length, text in rows:
+            segments.append((round(start / 50, 2), round((start + length) / 50, 2), text))
+            start += length
+        assert parse(format(segments)) == segments
