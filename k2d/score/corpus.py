@@ -81,9 +81,7 @@ class Score:
 
     def as_dict(self, *, samples: int = significance.SAMPLES, level: float = 0.95, seed: int = 0) -> dict:
         """The content of `result.json`. Rates are fractions, not percent."""
-        interval = significance.confidence_interval(
-            self.errors, self.units, level=level, samples=samples, seed=seed
-        )
+        interval = significance.confidence_interval(self.errors, self.units, level=level, samples=samples, seed=seed)
         return {
             "utterances": len(self.utterances),
             "mer": self.total.as_dict(),
@@ -173,6 +171,4 @@ def join_by_recording(references: Mapping[str, str], segments: Mapping[str, Segm
         segment = segments[utterance_id]
         part = (segment.start, utterance_id, timestamps.strip(text))
         recordings.setdefault(segment.recording, []).append(part)
-    return {
-        recording: " ".join(text for _, _, text in sorted(parts)) for recording, parts in recordings.items()
-    }
+    return {recording: " ".join(text for _, _, text in sorted(parts)) for recording, parts in recordings.items()}

@@ -55,7 +55,7 @@ def _axes(panels: int, width: float = 4.2):
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, panels, figsize=(width * panels, 2.8), squeeze=False)
+    figure, axes = pyplot.subplots(1, panels, figsize=(width * panels, 2.8), squeeze=False, layout="constrained")
     for axis in axes[0]:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="y", alpha=0.3)
@@ -64,18 +64,14 @@ def _axes(panels: int, width: float = 4.2):
 
 def draw_training(curves: Curves) -> str | None:
     """Losses and accuracies by epoch, training and validation; None where there is neither."""
-    names = sorted(
-        {name for _, name in curves if name.startswith(("loss", "acc"))}, key=lambda n: (n != "loss", n)
-    )
+    names = sorted({name for _, name in curves if name.startswith(("loss", "acc"))}, key=lambda n: (n != "loss", n))
     if not names:
         return None
     figure, axes = _axes(len(names), width=3.4)
     for axis, name in zip(axes, names, strict=True):
         for part, style in (("train", "--"), ("valid", "-")):
             if points := curves.get((part, name)):
-                axis.plot(
-                    *zip(*sorted(points.items()), strict=True), style, label=part, marker=".", markersize=4
-                )
+                axis.plot(*zip(*sorted(points.items()), strict=True), style, label=part, marker=".", markersize=4)
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
@@ -87,11 +83,7 @@ def draw_error_rates(experiment: Experiment) -> str | None:
     """Bars of the mixed error rate with their intervals, one group a test set."""
     import numpy as np
 
-    shown = [
-        m.name
-        for m in experiment.models
-        if any((m.name, s) in experiment.results for s in experiment.test_sets)
-    ]
+    shown = [m.name for m in experiment.models if any((m.name, s) in experiment.results for s in experiment.test_sets)]
     if not shown:
         return None
     figure, (axis,) = _axes(1, width=2.4 + 0.45 * len(shown) * len(experiment.test_sets))
@@ -99,9 +91,7 @@ def draw_error_rates(experiment: Experiment) -> str | None:
     for position, name in enumerate(shown):
         rates, below, above = _bars([experiment.results.get((name, s)) for s in experiment.test_sets])
         places = np.arange(len(experiment.test_sets)) + (position - (len(shown) - 1) / 2) * width
-        bars = axis.bar(
-            places, rates, width * 0.92, yerr=[below, above], capsize=2, label=name, error_kw={"lw": 0.8}
-        )
+        bars = axis.bar(places, rates, width * 0.92, yerr=[below, above], capsize=2, label=name, error_kw={"lw": 0.8})
         axis.bar_label(bars, [f"{r:.1f}" if r == r else "" for r in rates], fontsize=7, padding=2)
     axis.set_xticks(range(len(experiment.test_sets)), experiment.test_sets)
     axis.set_ylabel("MER (%)")

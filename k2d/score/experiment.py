@@ -85,13 +85,9 @@ class Experiment:
             [read_numbers(folder / name) for folder in folders] for name in ("utt2errors", "utt2units")
         )
         if units != other:
-            raise DataError(
-                f"{folders[0]} and {folders[1]} were scored against different references; score both again"
-            )
+            raise DataError(f"{folders[0]} and {folders[1]} were scored against different references; score both again")
         ids = sorted(units)
-        return significance.compare(
-            [a[i] for i in ids], [b[i] for i in ids], [units[i] for i in ids], seed=seed
-        )
+        return significance.compare([a[i] for i in ids], [b[i] for i in ids], [units[i] for i in ids], seed=seed)
 
 
 def decode_dir(root: Path, model: str, test_set: str) -> Path:

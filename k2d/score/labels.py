@@ -118,9 +118,7 @@ def label_quality(data: DataDir, reference: Path) -> LabelQuality:
     for segment in sorted(chunk_segments(data).values(), key=lambda s: s.start):
         chunks.setdefault(segment.recording, []).append(segment)
     if not set(chunks) & set(times):
-        raise DataError(
-            f"{reference}: not one recording of {data.path}; expected references of its recordings"
-        )
+        raise DataError(f"{reference}: not one recording of {data.path}; expected references of its recordings")
     counts, left_out = {}, 0
     for recording in sorted(set(chunks) | set(times)):
         held, outside = place(times.get(recording, []), chunks.get(recording, []))

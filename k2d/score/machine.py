@@ -44,8 +44,7 @@ def describe() -> str:
             continue
     with_gpu = f"{len(cards)} × {cards[0]}" if cards else "no GPU"
     return (
-        f"{processor()}, {cores()} cores, {with_gpu}; "
-        f"{', '.join([f'Python {platform.python_version()}', *packages])}"
+        f"{processor()}, {cores()} cores, {with_gpu}; {', '.join([f'Python {platform.python_version()}', *packages])}"
     )
 
 

@@ -161,7 +161,7 @@ def speed_table(experiment: Experiment) -> Table | None:
             f"{m['encode_seconds']:.2f}",
             f"{m['decode_seconds']:.2f}",
             str(m["tokens"]),
-            f"{1000 * m['decode_seconds_per_token']:.2f}",
+            ABSENT if not m["decode_seconds_per_token"] else f"{1000 * m['decode_seconds_per_token']:.2f}",
             f"{m['real_time_factor']:.4f}",
             times(m["speed"]),
             times(m["decoder_speed"]),

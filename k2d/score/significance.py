@@ -82,9 +82,7 @@ def compare(
     """
     a, b, u = (np.asarray(x, dtype=np.float64) for x in (first, second, units))
     if not len(a) == len(b) == len(u):
-        raise ValueError(
-            f"compare: {len(a)}, {len(b)} error counts and {len(u)} unit counts; expected one each"
-        )
+        raise ValueError(f"compare: {len(a)}, {len(b)} error counts and {len(u)} unit counts; expected one each")
     if len(a) < 2 or not u.sum():
         return None
     delta = np.concatenate([_rates(w @ (a - b), w @ u) for w in _draws(len(a), samples, seed)])

@@ -101,9 +101,7 @@ def report(folder: Path, monkeypatch, *more: str) -> int:
 
 def rows(text: str, title: str) -> list[list[str]]:
     part = text.split(f"## {title}\n")[1].split("\n## ")[0]
-    return [
-        [c.strip() for c in line.strip("|").split(" | ")] for line in part.splitlines() if line[:1] == "|"
-    ]
+    return [[c.strip() for c in line.strip("|").split(" | ")] for line in part.splitlines() if line[:1] == "|"]
 
 
 def test_everything_measured_is_in_the_tables(folder, monkeypatch, capsys):
@@ -145,9 +143,7 @@ def test_every_aim_is_stated_as_reached_missed_or_not_measured(folder, monkeypat
     found = re.search(r"- student_comp below teacher on test_in: (.*)\n", text)[1]
     assert found.startswith("**reached**. 6.25 % against 25.00 %, difference -18.75 points [")
     assert found.endswith("], paired bootstrap p = 0.0010 over 8 texts.")
-    assert (
-        "- student_comp below student_full on test_in_long: **not measured**. student_full/decode_te" in text
-    )
+    assert "- student_comp below student_full on test_in_long: **not measured**. student_full/decode_te" in text
     assert "parameters: **reached**. 400 of 1,000, that is 0.400." in text
     assert "- student_comp generates faster than the teacher: **reached**. ×1.50 in all, ×2.00 for" in text
 
@@ -245,8 +241,6 @@ def test_a_speed_measured_on_other_weights_is_not_shown(folder, monkeypatch, cap
     try:
         assert report(folder, monkeypatch) == 0
         assert "student_comp has changed since" in capsys.readouterr().err
-        assert {r[0]: r for r in rows((folder / "RESULTS.md").read_text(), "Error rates")}["student_comp"][
-            3
-        ] == "–"
+        assert {r[0]: r for r in rows((folder / "RESULTS.md").read_text(), "Error rates")}["student_comp"][3] == "–"
     finally:
         path.write_text(before)

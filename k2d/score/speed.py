@@ -1,0 +1,109 @@
+"""Models and audio in, how fast each generates out.
+
+All models decode the same batches, greedily unless asked otherwise and without retries, taking turns: what
+else the machine does meanwhile hits all of them. Every round decodes everything once with each model; the
+medians over the rounds are reported. Log-mel features are computed beforehand and not counted.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from k2d.audio import SAMPLE_RATE
+from k2d.whisper.decoding import DecodingOptions, Engine
+from k2d.whisper.fallback import Window, decode_windows
+from k2d.whisper.features import N_SAMPLES, context_samples, utterance_log_mel
+from k2d.whisper.short_form import plan_batches
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Medians over the rounds of one model. `speed` and `decoder_speed`: how many times faster than
+    the first model, in all and for one token of the decoder; None without any token."""
+
+    encode_seconds: float
+    decode_seconds: float
+    tokens: int
+    decode_seconds_per_token: float | None
+    real_time_factor: float
+    speed: float
+    decoder_speed: float | None
+
+
+def cut(audio: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Audio in windows of at most 30 s, so that long recordings can be timed too."""
+    windows = {}
+    for name, samples in audio.items():
+        for start in range(0, len(samples), N_SAMPLES):
+            windows[f"{name}@{start / SAMPLE_RATE:g}" if start else name] = samples[start : start + N_SAMPLES]
+    return windows
+
+
+def batches(
+    engine: Engine, audio: Mapping[str, np.ndarray], options: DecodingOptions, batch_size: int
+) -> list[list[Window]]:
+    """The batches that short-form decoding would make for this model of audio of at most 30 s each."""
+    seconds = {name: len(samples) / SAMPLE_RATE for name, samples in audio.items()}
+    language = options.language if engine.tokenizer.multilingual else None
+    made = []
+    for names in plan_batches(seconds, batch_size, engine.trim_padding):
+        samples = context_samples(max(len(audio[n]) for n in names), engine.trim_padding)
+        mels = [utterance_log_mel(audio[n], engine.dims.n_mels, samples) for n in names]
+        made.append([Window(n, 0, mel, [], language) for n, mel in zip(names, mels, strict=True)])
+    return made
+
+
+def measure(
+    engines: Mapping[str, Engine],
+    work: Mapping[str, Sequence[Sequence[Window]]],
+    audio_seconds: float,
+    options: DecodingOptions,
+    *,
+    rounds: int = 3,
+    progress: Callable[[], object] = lambda: None,
+) -> dict[str, Timing]:
+    """Time every engine on its batches, which hold the same audio. The first engine is what the others
+    are compared with: the teacher. progress is called once a batch."""
+    options = replace(options, temperatures=(0.0,))
+    laps: dict[str, list[dict[str, float]]] = {name: [] for name in engines}
+    for name, engine in engines.items():  # the first batch of a process pays for memory and kernels
+        decode_windows(engine, work[name][0], options)
+        engine.stopwatch.lap()
+    for turn in range(rounds):
+        names = list(engines)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            for batch in work[name]:
+                decode_windows(engines[name], batch, options)
+                progress()
+            laps[name].append(engines[name].stopwatch.lap())
+    medians = {name: _median(laps[name]) for name in engines}
+    first = next(iter(medians.values()))
+    return {name: _timing(lap, first, audio_seconds) for name, lap in medians.items()}
+
+
+def _median(laps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    names = ("encode_seconds", "decode_seconds", "tokens")
+    return {name: statistics.median(lap[name] for lap in laps) for name in names}
+
+
+def _timing(lap: Mapping[str, float], first: Mapping[str, float], audio_seconds: float) -> Timing:
+    def total(counted: Mapping[str, float]) -> float:
+        return counted["encode_seconds"] + counted["decode_seconds"]
+
+    def per_token(counted: Mapping[str, float]) -> float | None:
+        return counted["decode_seconds"] / counted["tokens"] if counted["tokens"] else None
+
+    own, others = per_token(lap), per_token(first)
+    return Timing(
+        encode_seconds=round(lap["encode_seconds"], 4),
+        decode_seconds=round(lap["decode_seconds"], 4),
+        tokens=int(lap["tokens"]),
+        decode_seconds_per_token=own and round(own, 8),
+        real_time_factor=round(total(lap) / audio_seconds, 6),
+        speed=round(total(first) / total(lap), 4),
+        decoder_speed=round(others / own, 4) if own and others else None,
+    )

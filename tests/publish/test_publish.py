@@ -1,0 +1,182 @@
+"""A student in every form, read back by every program that is installed, and its model card."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from k2d.bin.publish import main
+from k2d.datadir import write_numbers, write_table
+from k2d.publish import parity
+from k2d.publish.tokenizer_json import tokenizer_json
+from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
+from k2d.whisper import checkpoint
+from k2d.whisper.features import N_SAMPLES, utterance_log_mel
+from k2d.whisper.model import ModelDimensions, Whisper
+
+SENTENCES = ["今天我们讲 attention 和 model", "the weather is good", "don't worry 这个 training 很快"] * 5
+TEXTS = [
+    "今天我们讲 attention 和 model, don't worry",
+    " Hello World!  你好嗎？hello2你",
+    "é ñ 😀 a 中 b c中d",
+    "",
+]
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    return train_sentencepiece(SENTENCES, 400)
+
+
+def build(folder: Path, tokenizer, decoder_layers: int) -> checkpoint.Checkpoint:
+    """A small model of random weights, with a context of 48 tokens so that its babble ends soon."""
+    torch.manual_seed(1)
+    dims = ModelDimensions(80, 1500, 32, 2, 1, tokenizer.vocab_size, 48, 32, 2, decoder_layers)
+    model = Whisper(dims)
+    with torch.no_grad():
+        model.decoder.token_embedding.weight.mul_(0.3)
+    checkpoint.save(folder, model, tokenizer, {"trim_padding": True})
+    return checkpoint.load(folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, vocabulary) -> Path:
+    root = tmp_path_factory.mktemp("publish")
+    build(root / "teacher", vocabulary, 3)
+    build(root / "exp/student_comp/average", vocabulary, 1)
+    generator = np.random.default_rng(0)
+    table = {}
+    for i in (1, 2):
+        time = np.arange(16000 * i)
+        noise = generator.normal(0, 0.1, len(time)) * np.sin(time / 500 / i)
+        soundfile.write(root / f"u{i}.wav", noise, 16000)
+        table[f"u{i}"] = str(root / f"u{i}.wav")
+    table["u0"] = str(root / "missing.wav")
+    write_table(root / "data/wav.scp", table)
+    chunks = {
+        "c-0000000-0001800": "<|0.00|>今天<|18.00|>",
+        "c-0001800-0003600": "<|0.00|>打 0912345678",
+    }
+    write_table(root / "labels/wav.scp", dict.fromkeys(chunks, "x.ark:1"))
+    write_table(root / "labels/text", chunks)
+    write_numbers(root / "labels/utt2dur", dict.fromkeys(chunks, 18.0))
+    rate = {"rate": 0.125}
+    result = {"mer": rate, "languages": {"zh": rate, "en": rate}, "switch_points": rate}
+    for name, tested in (("exp/student_comp", ["test_in", "test_out"]), ("exp/teacher", ["test_in"])):
+        for test_set in tested:
+            (root / name / f"decode_{test_set}").mkdir(parents=True)
+            (root / name / f"decode_{test_set}/result.json").write_text(json.dumps(result))
+    return root
+
+
+def publish(folder: Path, *more: str) -> int:
+    arguments = ["--model", "exp/student_comp/average", "--teacher", "teacher", "--data", "data"]
+    return main([*arguments, "--utterances", "2", "--output_dir", "exp/student_comp/publish", *more])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys, dtype):
+    monkeypatch.chdir(folder)
+    more = ["--train_data", "labels", "--labels", "labels/text", "--results", "exp/student_comp"]
+    more += ["--teacher_results", "exp/teacher", "--dtype", dtype, "--licence", "cc-by-4.0"]
+    assert publish(folder, *more) == 0
+    out = folder / "exp/student_comp/publish"
+    checks = json.loads((out / "parity.json").read_text())
+    read = {(c["form"], c["reader"]) for c in checks}
+    assert read >= {
+        ("openai", "openai-whisper"),
+        ("safetensors", "k2d"),
+        ("huggingface", "k2d"),
+        ("ctranslate2", "k2d"),
+        ("ctranslate2", "ctranslate2"),
+    }
+    assert all(c["ok"] for c in checks)
+    if dtype == "float32":  # not one bit is lost by the forms that only rename
+        assert all(c["logits"] == 0 for c in checks if c["reader"] == "k2d" and c["form"] != "ctranslate2")
+    card = (out / "README.md").read_text()
+    assert card.startswith("---\nlanguage:\n- zh\n- en\nlicense: cc-by-4.0\n")
+    assert "0.01 hours in 2 chunks" in card and "(`comp`)" in card
+    assert "| test_in | 12.50 | 12.50 | 12.50 | 12.50 | 12.50 |" in card
+    assert "| test_out | 12.50 | 12.50 | 12.50 | 12.50 | – |" in card
+    assert "Found: 1 × telephone number" in card and "0912345678" not in card
+    assert str(folder) not in card
+    listed = (folder / "exp/student_comp/publish.private.tsv").read_text()
+    assert listed == "id\tkind\ttext\nc-0001800-0003600\ttelephone number\t0912345678\n"
+    assert "u0 is left out" in capsys.readouterr().err
+
+
+def test_an_export_stands_on_its_own(folder, monkeypatch):
+    """Each folder loads where nothing else is, with its own vocabulary and the same weights."""
+    monkeypatch.chdir(folder)
+    assert publish(folder, "--dtype", "float32") == 0
+    original = checkpoint.load("exp/student_comp/average")
+    for name in ("k2d", "huggingface", "ctranslate2"):
+        moved = folder / "elsewhere" / name
+        moved.parent.mkdir(exist_ok=True)
+        (folder / "exp/student_comp/publish" / name).rename(moved)
+        export = checkpoint.load(moved)
+        assert export.tokenizer.encode("今天 model") == original.tokenizer.encode("今天 model")
+        for key, tensor in original.model.state_dict().items():
+            assert torch.equal(export.model.state_dict()[key], tensor), key
+    assert "have **not** been searched" in (folder / "exp/student_comp/publish/README.md").read_text()
+
+
+def test_a_student_that_computes_no_numbers_is_not_published(folder, monkeypatch, capsys, vocabulary):
+    monkeypatch.chdir(folder)
+    broken = build(folder / "broken", vocabulary, 1)
+    with torch.no_grad():
+        broken.model.decoder.ln.weight[0] = float("nan")
+    checkpoint.save("broken", broken.model, broken.tokenizer)
+    arguments = ["--model", "broken", "--teacher", "teacher", "--data", "data", "--output_dir", "broken_out"]
+    assert main([*arguments, "--utterances", "1"]) == 1
+    assert "FAILED" in capsys.readouterr().err and not (folder / "broken_out/README.md").exists()
+
+
+def test_another_models_files_fail_the_check(folder, vocabulary):
+    original = checkpoint.load(folder / "exp/student_comp/average")
+    audio, _ = soundfile.read(folder / "u1.wav", dtype="float32")
+    samples = parity.samples(original, {"u1": utterance_log_mel(audio, 80, N_SAMPLES)}, "zh")
+    good = parity.check("safetensors", "float32", samples, "zh", folder / "exp/student_comp/average")
+    assert good.ok and good.logits == 0 and str(good).endswith(": ok")
+    other = parity.check("safetensors", "float16", samples, "zh", folder / "teacher")
+    assert not other.ok and str(other).endswith("FAILED") and other.logits > other.tolerance
+
+
+def test_a_transcript_that_parts_is_a_failure_unless_it_is_a_tie():
+    logits = torch.tensor([[1.0, 0.0, 0.99], [0.0, 5.0, 0.0], [0.0, 0.0, 9.0]])
+    sample = parity.Sample("u", torch.zeros(80, 3000), [7], [0, 1], logits, eot=2)
+
+    def compare(tokens):
+        return parity.compare_transcripts([sample], [tokens], allowed=0.05)
+
+    assert compare([0, 1]) == {"equal_transcripts": 1, "ties": 0, "parted": ()}
+    assert compare([])["ties"] == 1  # to begin (1.0) and to stop (0.99) differ by less than the tolerance
+    assert compare([1, 1])["parted"] == ("u",)
+    assert compare([0])["parted"] == ("u",)  # stopped where the original was sure to go on
+    assert compare([0, 1, 1])["parted"] == ("u",)  # went on where the original was sure to stop
+
+
+@pytest.mark.parametrize("size", [51864, 51865, 51866, "sentencepiece"])
+def test_the_tokenizers_library_reads_our_vocabularies(size, vocabulary):
+    tokenizers = pytest.importorskip("tokenizers")
+    ours = vocabulary if size == "sentencepiece" else WhisperTokenizer(size)
+    theirs = tokenizers.Tokenizer.from_str(json.dumps(tokenizer_json(ours)))
+    assert theirs.get_vocab_size() == ours.vocab_size
+    for text in TEXTS:
+        ids = ours.encode(text)
+        assert theirs.encode(text).ids == ids
+        assert theirs.decode(ids) == ours.decode(ids)
+    assert theirs.token_to_id("<|1.00|>") == ours.timestamp_begin + 50
+    assert theirs.token_to_id("<|zh|>") == ours.language_token("zh")
+
+
+def test_openai_whisper_transcribes_with_an_export_of_its_own_vocabulary(tmp_path):
+    student = build(tmp_path / "student", WhisperTokenizer(51865), 1)
+    audio = np.random.default_rng(3).normal(0, 0.1, 16000).astype(np.float32)
+    samples = parity.samples(student, {"u": utterance_log_mel(audio, 80, N_SAMPLES)}, "zh")
+    checkpoint.save_openai(tmp_path / "openai.pt", student.model)
+    found = parity.check_openai(tmp_path / "openai.pt", "float32", samples, "zh")
+    assert found.ok and found.equal_transcripts == 1
