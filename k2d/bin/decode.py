@@ -5,9 +5,9 @@
 
 Short form takes the utterances of the data directory in batches of similar length; one that is longer than
 30 s is transcribed as a recording is. Writes text (with timestamps unless --timestamps false),
-utt2avg_logprob, utt2no_speech, utt2compression, utt2temperature, utt2confidence, results.jsonl with
-everything, speed.json, skipped.txt, conf.yaml, .done. Given again after a kill, the same command goes on
-where it stopped.
+utt2avg_logprob, utt2no_speech, utt2compression, utt2temperature, utt2confidence (where the engine tells
+it), results.jsonl with everything, speed.json, skipped.txt, conf.yaml, .done. Given again after a kill, the
+same command goes on where it stopped.
 """
 
 import argparse
@@ -90,16 +90,11 @@ def run(args: argparse.Namespace) -> int:
         long = [n for n in seconds if args.long_form or seconds[n] > LONGEST + TOLERANCE]
         window = options if args.long_form else dataclasses.replace(options, timestamps=True)
         for result in transcribe_all(engine, long, source, window, args.batch_size, journal, progress):
-            yield [
-                bad_record(result) if isinstance(result, BadAudio) else _record_of(result, engine.tokenizer)
-            ]
+            yield [bad_record(result) if isinstance(result, BadAudio) else _record_of(result, engine.tokenizer)]
         short = {n: s for n, s in seconds.items() if n not in set(long)}
         batches = plan_batches(short, args.batch_size, engine.trim_padding)
         for results in decode_all(engine, batches, source, options, journal, progress):
-            yield [
-                bad_record(r) if isinstance(r, BadAudio) else _record(r, engine.tokenizer, options)
-                for r in results
-            ]
+            yield [bad_record(r) if isinstance(r, BadAudio) else _record(r, engine.tokenizer, options) for r in results]
 
     jobs = [args.job] if args.job is not None else range(1, args.num_jobs + 1)
     for job in jobs:
@@ -180,9 +175,7 @@ def _record_of(transcript: Transcript, tokenizer) -> dict:
 def _write_tables(out: Path, records, with_times: bool) -> float:
     """Write text, utt2… and results.jsonl; returns seconds of audio."""
     text: dict[str, str] = {}
-    facts: dict[str, dict[str, float]] = {
-        n: {} for n in ("avg_logprob", "no_speech", "compression", "temperature")
-    }
+    facts: dict[str, dict[str, float]] = {n: {} for n in ("avg_logprob", "no_speech", "compression", "temperature")}
     seconds = 0.0
     with atomic(out / "results.jsonl") as handle:
         for record in records:

@@ -6,7 +6,8 @@
 Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as
 openai-whisper's `transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with
 timestamps, text.prev, utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression,
-utt2temperature, utt2confidence; transcripts.jsonl with everything; skipped.txt, conf.yaml, .done.
+utt2temperature, utt2confidence (where the engine tells it); transcripts.jsonl with everything; skipped.txt,
+conf.yaml, .done.
 
 A run that was killed goes on where it stopped when the same command is given again. `--num_jobs 8 --job 3`
 does the third of eight parts; when all are done, the same command without --job joins them.
@@ -57,9 +58,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="true|false",
         help="write segments that point into the recordings instead of copies of the audio",
     )
-    p.add_argument(
-        "--subtitles", default="", help="srt, vtt or srt,vtt: one file a recording under subtitles/"
-    )
+    p.add_argument("--subtitles", default="", help="srt, vtt or srt,vtt: one file a recording under subtitles/")
     add_engine_arguments(p)
     add_decoding_arguments(p)
     add_work_arguments(p)

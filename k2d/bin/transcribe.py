@@ -29,9 +29,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("files", nargs="+", help="audio files")
     p.add_argument("--model", required=True, help="any checkpoint, or a name")
-    p.add_argument(
-        "--format", default="", help="srt, vtt, txt, json or several: write files instead of printing"
-    )
+    p.add_argument("--format", default="", help="srt, vtt, txt, json or several: write files instead of printing")
     p.add_argument("--output_dir", default=".", help="where files go (default: here)")
     add_engine_arguments(p)
     add_decoding_arguments(p)

@@ -58,9 +58,7 @@ class ShardWriter:
             with atomic(mark) as handle:
                 handle.write(key)
 
-    def write(
-        self, chunks: Iterable[Chunk], read: Callable[[str], np.ndarray]
-    ) -> Iterator[tuple[Chunk, str, int]]:
+    def write(self, chunks: Iterable[Chunk], read: Callable[[str], np.ndarray]) -> Iterator[tuple[Chunk, str, int]]:
         """Yields (chunk, "file.ark:offset", samples). read(recording): its audio; asked once for adjacent
         chunks.
         """
@@ -85,9 +83,7 @@ class ShardWriter:
             offset = 0
             with atomic(ark, "wb") as handle:
                 for chunk in chunks:
-                    audio = read(chunk.recording)[
-                        round(chunk.start * SAMPLE_RATE) : round(chunk.end * SAMPLE_RATE)
-                    ]
+                    audio = read(chunk.recording)[round(chunk.start * SAMPLE_RATE) : round(chunk.end * SAMPLE_RATE)]
                     data, inside = ark_entry(chunk.id, flac(audio))
                     entries[chunk.id] = [offset + inside, len(audio)]
                     offset += len(data)

@@ -47,9 +47,7 @@ def write_chunk_directory(
         for transcript in transcripts:
             counts.recordings += 1
             before = ""
-            for chunk in pack(
-                transcript.recording, transcript.segments, transcript.duration, longest, continued
-            ):
+            for chunk in pack(transcript.recording, transcript.segments, transcript.duration, longest, continued):
                 previous[chunk.id] = before
                 before = chunk.text
                 yield chunk
@@ -58,8 +56,7 @@ def write_chunk_directory(
         placed = ShardWriter(out / "audio", key).write(chunks(), source.read)
     else:
         placed = (
-            (chunk, data.wav[chunk.recording], round((chunk.end - chunk.start) * SAMPLE_RATE))
-            for chunk in chunks()
+            (chunk, data.wav[chunk.recording], round((chunk.end - chunk.start) * SAMPLE_RATE)) for chunk in chunks()
         )
     wav: dict[str, str] = {}
     segments: list[Segment] = []

@@ -84,9 +84,7 @@ def pack(
     segment reaches by more than 1.0 s lasts the full `longest` seconds and says `<|continued|>` at its start.
     """
     if not 0 < longest <= LONGEST:
-        raise ValueError(
-            f"chunks of {longest} s: expected more than 0 and at most {LONGEST:.0f} s, Whisper's context"
-        )
+        raise ValueError(f"chunks of {longest} s: expected more than 0 and at most {LONGEST:.0f} s, Whisper's context")
     chunks: list[Chunk] = []
     for segment in segments:
         start, end = min(segment.start, duration), min(segment.end, duration)

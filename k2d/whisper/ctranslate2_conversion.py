@@ -96,9 +96,7 @@ def convert(model: Whisper, tokenizer: Tokenizer, dtype: str, folder: Path) -> N
     spec.config.lang_ids = list(range(first, first + len(tokenizer.languages)))
     # The last half of the layers, as openai-whisper assumes where nothing is known of the heads.
     spec.config.alignment_heads = [
-        [layer, head]
-        for layer in range(dims.n_text_layer // 2, dims.n_text_layer)
-        for head in range(dims.n_text_head)
+        [layer, head] for layer in range(dims.n_text_layer // 2, dims.n_text_layer) for head in range(dims.n_text_head)
     ]
     spec.register_vocabulary(tokenizer.tokens())
     spec.validate()

@@ -45,7 +45,9 @@ class CTranslate2Engine(TorchEngine):
 
     def _generate(self, features, prompts, options, temperature, seeds) -> list[Hypothesis]:
         special = options.max_new_tokens is not None or options.length_penalty is not None
-        if temperature > 0 or special:
+        # CTranslate2 takes an input of n_mels rows for features that are yet to be encoded.
+        ambiguous = any(len(f) == self.dims.n_mels for f in features)
+        if temperature > 0 or special or ambiguous:
             return super()._generate(features, prompts, options, temperature, seeds)
         most = self.dims.n_text_ctx // 2 - 1
         prompts = [cut_previous(prompt, self.tokenizer.sot, most) for prompt in prompts]

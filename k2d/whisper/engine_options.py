@@ -35,17 +35,13 @@ def _temperatures(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(t) for t in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: expected numbers separated by commas, as 0,0.4,0.8"
-        ) from None
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers separated by commas, as 0,0.4,0.8") from None
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     """--engine, --device, --dtype, --batch_size, --num_threads, --cache_dir."""
     group = parser.add_argument_group("engine")
-    group.add_argument(
-        "--engine", choices=ENGINES, default="auto", help="auto: the faster one on this device"
-    )
+    group.add_argument("--engine", choices=ENGINES, default="auto", help="auto: the faster one on this device")
     group.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 …; auto: cuda where there is one")
     group.add_argument(
         "--dtype",
@@ -53,15 +49,9 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto: float32 (torch) or int8 decoder (ctranslate2) on a CPU, float16 on a GPU",
     )
-    group.add_argument(
-        "--batch_size", type=int, default=8, help="windows decoded side by side (default %(default)s)"
-    )
-    group.add_argument(
-        "--num_threads", type=int, default=0, help="CPU threads; 0: OMP_NUM_THREADS or all cores"
-    )
-    group.add_argument(
-        "--cache_dir", default=None, help="converted models (default $XDG_CACHE_HOME/k2d, ~/.cache/k2d)"
-    )
+    group.add_argument("--batch_size", type=int, default=8, help="windows decoded side by side (default %(default)s)")
+    group.add_argument("--num_threads", type=int, default=0, help="CPU threads; 0: OMP_NUM_THREADS or all cores")
+    group.add_argument("--cache_dir", default=None, help="converted models (default $XDG_CACHE_HOME/k2d, ~/.cache/k2d)")
 
 
 def add_decoding_arguments(
@@ -69,9 +59,7 @@ def add_decoding_arguments(
 ) -> None:
     """temperatures: the default; None where the command decides it by what else is asked."""
     group = parser.add_argument_group("decoding (Whisper's defaults)")
-    group.add_argument(
-        "--language", default="zh", help="code as zh, en; auto: detected (default %(default)s)"
-    )
+    group.add_argument("--language", default="zh", help="code as zh, en; auto: detected (default %(default)s)")
     group.add_argument("--task", choices=("transcribe", "translate"), default="transcribe")
     group.add_argument(
         "--mix_languages",
@@ -88,13 +76,9 @@ def add_decoding_arguments(
         default=temperatures,
         help="tried in turn while a window fails (long form: 0,0.2,0.4,0.6,0.8,1; short form: 0)",
     )
-    group.add_argument(
-        "--compression_ratio_threshold", type=number_or_none, default=2.4, help="above: failed"
-    )
+    group.add_argument("--compression_ratio_threshold", type=number_or_none, default=2.4, help="above: failed")
     group.add_argument("--logprob_threshold", type=number_or_none, default=-1.0, help="below: failed")
-    group.add_argument(
-        "--no_speech_threshold", type=number_or_none, default=0.6, help="above, and improbable: silence"
-    )
+    group.add_argument("--no_speech_threshold", type=number_or_none, default=0.6, help="above, and improbable: silence")
     group.add_argument(
         "--condition_on_previous",
         type=true_or_false,
@@ -102,12 +86,8 @@ def add_decoding_arguments(
         metavar="true|false",
         help="prompt a window with the text before it (default true)",
     )
-    group.add_argument(
-        "--initial_prompt", default="", help="text before the first window, as names and terms"
-    )
-    group.add_argument(
-        "--max_new_tokens", type=int, default=None, help="of a window (default: half the context)"
-    )
+    group.add_argument("--initial_prompt", default="", help="text before the first window, as names and terms")
+    group.add_argument("--max_new_tokens", type=int, default=None, help="of a window (default: half the context)")
     group.add_argument(
         "--token_confidence",
         action="store_true",
@@ -147,9 +127,7 @@ def resolve_engine(args: argparse.Namespace) -> tuple[str, str, str]:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(
-            f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi"
-        )
+        raise ValueError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
     on_cpu = device == "cpu"
     engine, dtype = args.engine, args.dtype
     if engine == "auto":
@@ -159,9 +137,7 @@ def resolve_engine(args: argparse.Namespace) -> tuple[str, str, str]:
     if dtype == "auto":
         dtype = {"torch": "float32", "ctranslate2": "int8"}[engine] if on_cpu else "float16"
     if engine == "torch" and dtype == "int8":
-        raise ValueError(
-            "--dtype int8 is for --engine ctranslate2; the torch engine has float32, bfloat16, float16"
-        )
+        raise ValueError("--dtype int8 is for --engine ctranslate2; the torch engine has float32, bfloat16, float16")
     if engine == "ctranslate2" and on_cpu and dtype not in ("int8", "float32"):
         raise ValueError(f"--engine ctranslate2 on a CPU computes in int8 or float32, not {dtype}")
     return engine, device, dtype
@@ -196,9 +172,7 @@ def load_engine(args: argparse.Namespace, options: DecodingOptions):
     # CTranslate2 keeps its own weights; the torch model beside it encodes, in float32 where the CPU
     # multiplies.
     torch_dtype = (
-        torch.float32
-        if dtype == "int8" and device == "cpu"
-        else getattr(torch, dtype.replace("int8", "float16"))
+        torch.float32 if dtype == "int8" and device == "cpu" else getattr(torch, dtype.replace("int8", "float16"))
     )
     loaded = checkpoint.load(args.model, device=device, dtype=torch_dtype)
     if options.mix_languages:
@@ -225,6 +199,4 @@ def mix_languages(loaded, languages: tuple[str, ...], into: str | None) -> None:
     embedding = loaded.model.decoder.token_embedding.weight
     ids = [loaded.tokenizer.language_token(code) for code in languages]
     with torch.no_grad():
-        embedding[loaded.tokenizer.language_token(into)] = (
-            embedding[ids].float().mean(dim=0).to(embedding.dtype)
-        )
+        embedding[loaded.tokenizer.language_token(into)] = embedding[ids].float().mean(dim=0).to(embedding.dtype)

@@ -80,14 +80,10 @@ class TorchEngine:
             if temperature > 0:
                 seeds = seeds or [0] * len(prompts)
                 generators = [
-                    torch.Generator(self.device).manual_seed(seed + sample)
-                    for seed in seeds
-                    for sample in range(group)
+                    torch.Generator(self.device).manual_seed(seed + sample) for seed in seeds for sample in range(group)
                 ]
             found = search.sample(state, logits, rules, longest, limits, temperature, generators)
-        return [
-            self._hypothesis(candidates, p, temperature, options) for candidates, p in zip(found, no_speech)
-        ]
+        return [self._hypothesis(candidates, p, temperature, options) for candidates, p in zip(found, no_speech)]
 
     def _hypothesis(self, candidates, no_speech, temperature, options) -> Hypothesis:
         best = candidates[

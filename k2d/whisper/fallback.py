@@ -58,10 +58,7 @@ def _generate(engine, windows, features, indices, options, temperature) -> list[
     chosen = [windows[i] for i in indices]
     return engine.generate(
         [features[i] for i in indices],
-        [
-            initial_tokens(engine.tokenizer, engine.dims.n_text_ctx, w.previous, options, w.language)
-            for w in chosen
-        ],
+        [initial_tokens(engine.tokenizer, engine.dims.n_text_ctx, w.previous, options, w.language) for w in chosen],
         options,
         temperature,
         [window_seed(options.seed, w.name, w.seek, temperature) for w in chosen],

@@ -35,9 +35,7 @@ def recording_log_mel(audio: np.ndarray, n_mels: int) -> Tensor:
     for first in range(0, frames, BLOCK):
         last = min(first + BLOCK, frames)
         part = padded[first * HOP_LENGTH : (last - 1) * HOP_LENGTH + N_FFT]
-        power = (
-            torch.stft(part, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True).abs() ** 2
-        )
+        power = torch.stft(part, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True).abs() ** 2
         mel[:, first:last] = torch.clamp(filters @ power, min=1e-10).log10()
     mel = torch.maximum(mel, mel.max() - 8.0)
     return (mel + 4.0) / 4.0

@@ -116,7 +116,8 @@ class DecoderState:
             self.audio_mask.masked_fill_(beyond, float("-inf"))
             self.audio_mask = self.audio_mask[:, None, None]
         # (windows, heads, head size, frames) both: on a CPU reading them is what a step costs, and a single
-        # query reads them fastest this way (values 6.0 ms the other way round, 4.0 ms so; 8 windows, 4 layers).
+        # query reads them fastest this way (values 6.0 ms the other way round, 4.0 ms so; 8 windows, 4
+        # layers).
         self.cross_keys, self.cross_values = [], []
         for layer in self.decoder.layers:
             keys, values = F.linear(audio, layer.cross_kv[1].t(), layer.cross_kv[0]).chunk(2, dim=-1)

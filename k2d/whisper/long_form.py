@@ -18,6 +18,7 @@ from torch import Tensor
 
 from k2d.audio import BadAudio
 from k2d.text.tokenizer import Tokenizer
+from k2d.whisper.ahead import one_ahead
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, mean_confidence, one_line, should_skip
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import FRAMES_PER_SECOND, N_FRAMES, recording_log_mel, window_of
@@ -74,9 +75,7 @@ class Transcript:
 class RecordingState:
     """Where the transcription of one recording stands. It depends on the windows decoded and nothing else."""
 
-    def __init__(
-        self, recording: str, frames: int, tokenizer: Tokenizer, options: DecodingOptions, n_text_ctx: int
-    ):
+    def __init__(self, recording: str, frames: int, tokenizer: Tokenizer, options: DecodingOptions, n_text_ctx: int):
         self.recording, self.frames = recording, frames
         self.tokenizer, self.options, self.n_text_ctx = tokenizer, options, n_text_ctx
         self.language = options.language if tokenizer.multilingual else None
@@ -186,36 +185,42 @@ def transcribe_all(
     next begins, so that a run repeated after a kill goes through the very same rounds. progress(seconds of
     audio done) is called after each round.
     """
-    waiting = iter(recordings)
     running: list[RecordingState] = []
     mels: dict[str, Tensor] = {}
+
+    def open_recording(recording: str) -> tuple[str, int | BadAudio, Tensor | None, str]:
+        """(id, frames or what is wrong, features unless a former run knows the frames, digest of the
+        audio).
+        """
+        known = journal.opened(recording) if journal else None
+        if known is not None:
+            return recording, known, None, ""
+        try:
+            audio = source.read(recording)
+        except BadAudio as error:
+            return recording, error, None, ""
+        mel = recording_log_mel(audio, engine.dims.n_mels)
+        return recording, mel.shape[-1], mel, audio_digest(audio)
+
+    def start(recording: str, frames: int | BadAudio, mel: Tensor | None, digest: str):
+        if journal and (mel is not None or (isinstance(frames, BadAudio) and journal.opened(recording) is None)):
+            journal.note_opened(recording, frames, digest)
+        if isinstance(frames, BadAudio):
+            frames.recording = recording
+            return frames
+        if mel is not None:
+            mels[recording] = mel
+        return RecordingState(recording, frames, engine.tokenizer, options, engine.dims.n_text_ctx)
 
     def mel_of(state: RecordingState) -> Tensor:
         if state.recording not in mels:  # resumed in the middle of this recording
             mels[state.recording] = recording_log_mel(source.read(state.recording), engine.dims.n_mels)
         return mels[state.recording]
 
-    def start(recording: str) -> RecordingState | BadAudio:
-        frames = journal.opened(recording) if journal else None
-        if frames is None:
-            digest = ""
-            try:
-                audio = source.read(recording)
-                digest = audio_digest(audio)
-                mels[recording] = recording_log_mel(audio, engine.dims.n_mels)
-                frames = mels[recording].shape[-1]
-            except BadAudio as error:
-                frames = error
-            if journal:
-                journal.note_opened(recording, frames, digest)
-        if isinstance(frames, BadAudio):
-            frames.recording = recording
-            return frames
-        return RecordingState(recording, frames, engine.tokenizer, options, engine.dims.n_text_ctx)
-
+    waiting = one_ahead(recordings, open_recording)
     while True:
-        while len(running) < batch_size and (recording := next(waiting, None)) is not None:
-            state = start(recording)
+        while len(running) < batch_size and (opened := next(waiting, None)) is not None:
+            state = start(*opened)
             if isinstance(state, BadAudio):
                 yield state
             else:
@@ -259,9 +264,7 @@ def _detect_languages(engine: Engine, windows: list[Window]) -> None:
     unknown = [w for w in windows if w.language is None]
     if not unknown or not engine.tokenizer.multilingual:
         return
-    for window, probabilities in zip(
-        unknown, engine.detect_language(engine.encode([w.mel for w in unknown]))
-    ):
+    for window, probabilities in zip(unknown, engine.detect_language(engine.encode([w.mel for w in unknown]))):
         window.language = max(probabilities, key=probabilities.get)
 
 

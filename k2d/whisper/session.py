@@ -45,9 +45,7 @@ def add_work_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--job", type=int, default=None, help="do job JOB of --num_jobs only; a run without --job joins all"
     )
-    group.add_argument(
-        "--num_jobs", type=int, default=1, help="split by duration into so many jobs (default 1)"
-    )
+    group.add_argument("--num_jobs", type=int, default=1, help="split by duration into so many jobs (default 1)")
 
 
 @dataclass
@@ -162,9 +160,7 @@ class Session:
         with atomic(self.out / "skipped.txt") as handle:
             handle.writelines(f"{name} {message}\n" for name, message in sorted(skipped.items()))
         if self.names and len(skipped) == len(self.names):
-            raise TooManySkipped(
-                f"none of {len(self.names)} inputs could be used; {self.out / 'skipped.txt'} says why"
-            )
+            raise TooManySkipped(f"none of {len(self.names)} inputs could be used; {self.out / 'skipped.txt'} says why")
         if self.max_skipped is not None and len(skipped) > self.max_skipped:
             raise TooManySkipped(
                 f"{len(skipped)} inputs could not be used, more than --max_skipped {self.max_skipped}; "

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from k2d.audio import SAMPLE_RATE, BadAudio
+from k2d.whisper.ahead import one_ahead
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import context_samples, utterance_log_mel
@@ -57,13 +60,17 @@ def decode_all(
     journal: Journal | None = None,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[list[Decoded | BadAudio]]:
-    """Decode batches of utterances; yields each batch's results. Bad audio is yielded in its utterance's
-    place, its `recording` says whose it is.
+    """Decode batches of utterances; yields each batch's results. Bad audio is yielded beside them, its
+    `recording` says whose it is.
     """
-    for batch in batches:
-        results = _from_journal(batch, journal) if journal else None
+
+    def read(batch: Sequence[str]) -> tuple[list[Decoded | BadAudio] | None, dict, dict]:
+        known = _from_journal(batch, journal) if journal else None
+        return known, *(_read(batch, source) if known is None else ({}, {}))
+
+    for results, audio, bad in one_ahead(batches, read):
         if results is None:
-            results = _decode(engine, batch, source, options, journal)
+            results = _decode(engine, audio, bad, options, journal)
         progress(sum(r.duration for r in results if isinstance(r, Decoded)))
         yield results
 
@@ -88,7 +95,7 @@ def _from_journal(batch: Sequence[str], journal: Journal) -> list[Decoded | BadA
     return results
 
 
-def _decode(engine, batch, source, options, journal) -> list[Decoded | BadAudio]:
+def _read(batch: Sequence[str], source: AudioSource) -> tuple[dict[str, np.ndarray], dict[str, BadAudio]]:
     audio, bad = {}, {}
     for name in batch:
         try:
@@ -96,26 +103,27 @@ def _decode(engine, batch, source, options, journal) -> list[Decoded | BadAudio]
         except BadAudio as error:
             error.recording = name
             bad[name] = error
+    return audio, bad
+
+
+def _decode(engine, audio, bad, options, journal) -> list[Decoded | BadAudio]:
+    """Decode one batch as a whole; audio and bad together are its utterances."""
     if journal:
-        journal.note_all_opened(
-            [(n, bad[n], "") if n in bad else (n, len(audio[n]), audio_digest(audio[n])) for n in batch]
-        )
-    decoded: dict[str, Decoded] = {}
-    if audio:
-        samples = context_samples(max(map(len, audio.values())), engine.trim_padding)
-        language = options.language if engine.tokenizer.multilingual else None
-        windows = [
-            Window(n, 0, utterance_log_mel(a, engine.dims.n_mels, samples), [], language)
-            for n, a in audio.items()
-        ]
-        if language is None and engine.tokenizer.multilingual:
-            probabilities = engine.detect_language(engine.encode([w.mel for w in windows]))
-            for window, row in zip(windows, probabilities):
-                window.language = max(row, key=row.get)
-        found = decode_windows(engine, windows, options)
-        if journal:
-            journal.note_round([(w.name, 0, h) for w, h in zip(windows, found)])
-        decoded = {
-            w.name: Decoded(w.name, len(audio[w.name]) / SAMPLE_RATE, h) for w, h in zip(windows, found)
-        }
-    return [bad.get(name) or decoded[name] for name in batch]
+        opened = [(name, len(samples), audio_digest(samples)) for name, samples in audio.items()]
+        journal.note_all_opened([*opened, *((name, error, "") for name, error in bad.items())])
+    if not audio:
+        return list(bad.values())
+    samples = context_samples(max(map(len, audio.values())), engine.trim_padding)
+    language = options.language if engine.tokenizer.multilingual else None
+    windows = [
+        Window(name, 0, utterance_log_mel(a, engine.dims.n_mels, samples), [], language) for name, a in audio.items()
+    ]
+    if language is None and engine.tokenizer.multilingual:
+        probabilities = engine.detect_language(engine.encode([w.mel for w in windows]))
+        for window, row in zip(windows, probabilities):
+            window.language = max(row, key=row.get)
+    found = decode_windows(engine, windows, options)
+    if journal:
+        journal.note_round([(w.name, 0, h) for w, h in zip(windows, found)])
+    decoded = [Decoded(w.name, len(audio[w.name]) / SAMPLE_RATE, h) for w, h in zip(windows, found)]
+    return [*decoded, *bad.values()]

@@ -26,9 +26,7 @@ class AudioSource:
     does; a command's stamp is the command.
     """
 
-    def __init__(
-        self, read: Callable[[str], np.ndarray], seconds: Callable[[str], float], stamp: Callable[[str], str]
-    ):
+    def __init__(self, read: Callable[[str], np.ndarray], seconds: Callable[[str], float], stamp: Callable[[str], str]):
         self.read, self._seconds, self.stamp = read, seconds, stamp
 
     def seconds(self, name: str) -> float:

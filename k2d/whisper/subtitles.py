@@ -28,10 +28,7 @@ def srt(transcript: Transcript) -> str:
 
 
 def vtt(transcript: Transcript) -> str:
-    cues = (
-        f"{time_code(s.start, '.')} --> {time_code(s.end, '.')}\n{_cue(s.text)}\n"
-        for s in transcript.segments
-    )
+    cues = (f"{time_code(s.start, '.')} --> {time_code(s.end, '.')}\n{_cue(s.text)}\n" for s in transcript.segments)
     return "WEBVTT\n\n" + "\n".join(cues)
 
 

@@ -81,17 +81,17 @@ def test_a_killed_run_decodes_only_what_is_missing(run, monkeypatch):
     decoded = []
     original = short_form._decode
 
-    def dies_after_two(engine, batch, *rest):
+    def dies_after_two(engine, audio, *rest):
         if len(decoded) == 2:
             raise KeyboardInterrupt
-        decoded.append(list(batch))
-        return original(engine, batch, *rest)
+        decoded.append(list(audio))
+        return original(engine, audio, *rest)
 
     monkeypatch.setattr(short_form, "_decode", dies_after_two)
     run("killed", expected=130)
     first = list(decoded)
     decoded.clear()
-    monkeypatch.setattr(short_form, "_decode", lambda e, b, *r: decoded.append(list(b)) or original(e, b, *r))
+    monkeypatch.setattr(short_form, "_decode", lambda e, a, *r: decoded.append(list(a)) or original(e, a, *r))
     assert read_table(run("killed") / "text") == expected
     assert not {u for b in first for u in b} & {u for b in decoded for u in b}
 
@@ -115,9 +115,7 @@ def test_transcribe_prints_and_writes(noise_recordings, small_model, tmp_path, c
     printed = capsys.readouterr().out
     assert printed.count("# ") == 2 and "00:00:0" in printed
     out = tmp_path / "subtitles"
-    assert (
-        transcribe.main([*files, files[0], *options, "--format", "vtt,json", "--output_dir", str(out)]) == 0
-    )
+    assert transcribe.main([*files, files[0], *options, "--format", "vtt,json", "--output_dir", str(out)]) == 0
     assert sorted(p.name for p in out.iterdir()) == [
         "b.2.json",
         "b.2.vtt",

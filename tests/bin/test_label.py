@@ -130,6 +130,7 @@ def _killed_run(arguments, moment: int, torn: bool):
     os._exit(0)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(run, small_model, data, tmp_path):
     whole = run("chunks")
     expected = digests(whole)
@@ -141,9 +142,7 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(run, small_mod
     killed = 0
     for attempt in range(10):
         # Near the start first, later on anywhere in what is left.
-        process = processes.Process(
-            target=_killed_run, args=(arguments, rng.randint(1, 14), attempt % 2 == 0)
-        )
+        process = processes.Process(target=_killed_run, args=(arguments, rng.randint(1, 14), attempt % 2 == 0))
         process.start()
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL)

@@ -94,12 +94,8 @@ def test_segments_beyond_the_recording_are_cut_or_dropped():
 
 def test_facts_are_means_or_the_worst():
     segments = [
-        segment(
-            0, 5, " ha ha ha", tokens=1, avg_logprob=-1.0, temperature=0.0, no_speech_prob=0.5, confidence=0.9
-        ),
-        segment(
-            5, 9, " ha ha ha", tokens=3, avg_logprob=-0.2, temperature=0.4, no_speech_prob=0.1, confidence=0.5
-        ),
+        segment(0, 5, " ha ha ha", tokens=1, avg_logprob=-1.0, temperature=0.0, no_speech_prob=0.5, confidence=0.9),
+        segment(5, 9, " ha ha ha", tokens=3, avg_logprob=-0.2, temperature=0.4, no_speech_prob=0.1, confidence=0.5),
     ]
     facts = pack("r", segments, 9)[0].facts()
     assert facts["avg_logprob"] == pytest.approx(-0.4)

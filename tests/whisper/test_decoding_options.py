@@ -42,9 +42,7 @@ def test_fallback_and_silence(logprob, ratio, no_speech, fallback, skipped):
 
 
 def test_thresholds_can_be_switched_off():
-    options = DecodingOptions(
-        compression_ratio_threshold=None, logprob_threshold=None, no_speech_threshold=None
-    )
+    options = DecodingOptions(compression_ratio_threshold=None, logprob_threshold=None, no_speech_threshold=None)
     bad = Hypothesis([1], -5.0, 0.9, 0.0, 9.0)
     assert not needs_fallback(bad, options)
     assert not should_skip(bad, options)

@@ -41,7 +41,7 @@ def small():
     return checkpoint, features, previous
 
 
-@pytest.mark.parametrize("beam_size", [1, 5])
+@pytest.mark.parametrize("beam_size", [1, 3])
 def test_tokens_equal_openai_whispers(real, windows, beam_size):
     engine = TorchEngine(real)
     mels, features = windows
@@ -65,9 +65,7 @@ def test_encoder_output_does_not_depend_on_the_batch(real, windows):
     assert torch.equal(TorchEngine(real).encode(mels[1:2])[0], features[1])
 
 
-@pytest.mark.parametrize(
-    ("beam_size", "temperature", "best_of"), [(1, 0.0, 1), (4, 0.0, 1), (1, 0.6, 1), (1, 0.6, 3)]
-)
+@pytest.mark.parametrize(("beam_size", "temperature", "best_of"), [(1, 0.0, 1), (4, 0.0, 1), (1, 0.6, 1), (1, 0.6, 3)])
 def test_a_window_decodes_the_same_in_any_batch(small, beam_size, temperature, best_of):
     checkpoint, features, previous = small
     engine = TorchEngine(checkpoint)
@@ -77,9 +75,7 @@ def test_a_window_decodes_the_same_in_any_batch(small, beam_size, temperature, b
     together = engine.generate(features, prompts, options, temperature, seeds)
     assert len({tuple(h.tokens) for h in together}) > 4  # the windows do differ
     for i in (0, 3, 7):
-        alone = engine.generate(
-            features[i : i + 1], prompts[i : i + 1], options, temperature, seeds[i : i + 1]
-        )
+        alone = engine.generate(features[i : i + 1], prompts[i : i + 1], options, temperature, seeds[i : i + 1])
         assert alone[0].tokens == together[i].tokens
         assert alone[0].avg_logprob == pytest.approx(together[i].avg_logprob, abs=1e-4)
 
