@@ -119,6 +119,8 @@ def read_clips(clips: Iterable[Clip]) -> Iterator[tuple[Clip, np.ndarray | BadAu
     for clip in clips:
         try:
             if isinstance(clip.audio, File):
+                if not os.path.exists(clip.audio.path):
+                    raise BadAudio(clip.audio.path, "missing", "the tables name it; unpack the release again")
                 yield clip, read_audio(clip.audio.path)
             elif isinstance(clip.audio, ZipMember):
                 yield clip, _decode(_zip_bytes(clip.audio), str(clip.audio))

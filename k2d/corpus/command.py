@@ -19,9 +19,7 @@ def parser(description: str, corpus: str) -> argparse.ArgumentParser:
     p.add_argument("--prefix", default="", help="of the names of the sets, such as ascend_")
     p.add_argument("--counts", choices=("stated", "any"), default="stated",
                    help="any: go on with files that are not those of the stated release")  # fmt: skip
-    p.add_argument(
-        "--seed", type=int, default=0, help="nothing here is random; taken for the pipeline's sake"
-    )
+    p.add_argument("--seed", type=int, default=0, help="nothing here is random; taken for the pipeline's sake")
     p.add_argument("--nj", type=int, default=1, help="processes")
     return p
 
@@ -42,9 +40,7 @@ def run(
     """Prepare and report; what a user can mend is said in one sentence, with exit status 1."""
     try:
         accounts = list(prepare(args))
-        table = report(
-            corpus, accounts, args.output_dir, args.prefix
-        )  # first: rejects.txt explains a failure
+        table = report(corpus, accounts, args.output_dir, args.prefix)  # first: rejects.txt explains a failure
         for account in accounts:
             if not account.utterances:
                 raise DataError(

@@ -24,6 +24,7 @@ from k2d.corpus.clips import Clip, read_clips
 from k2d.datadir import atomic
 
 GAP = 0.3  # seconds of silence between two clips
+GRID = 8  # samples, half a millisecond: places in `segments` are exact in their four decimals
 # A clip much shorter than the corpus says has lost its end, and its text says more than can be heard.
 SHORTER = 0.1  # of the stated duration
 GRACE = 0.3  # seconds; encoders pad
@@ -66,9 +67,7 @@ def join(clips: Iterable[Clip], folder: Path, nj: int = 1, gap: float = GAP, nam
     joined = Joined({}, [], [])
     bar = tqdm(total=len(jobs), desc=f"recordings {name}".strip(), unit="", disable=None, mininterval=1.0)
     with bar:
-        for (recording, group, _, _), index in zip(
-            jobs, in_processes(_write_recording, jobs, nj), strict=True
-        ):
+        for (recording, group, _, _), index in zip(jobs, in_processes(_write_recording, jobs, nj), strict=True):
             bar.update()
             by_id = {clip.id: clip for clip in group}
             joined.placed += [Placed(by_id[i], start, end) for i, start, end in index["placed"]]
@@ -110,11 +109,12 @@ def _write_recording(job: tuple[str, list[Clip], str, float]) -> dict:
         for clip, audio in read_clips(clips):
             wrong = audio if isinstance(audio, BadAudio) else _cut_short(clip, len(audio) / SAMPLE_RATE)
             if wrong is not None:
-                rejects.append([clip.id, wrong.reason, str(wrong)])
+                rejects.append([clip.id, wrong.reason, f"{clip.id}: {wrong}"])
                 continue
             if placed:
                 out.write(silence)
                 samples += len(silence)
+            audio = np.pad(audio, (0, -len(audio) % GRID))
             out.write(np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16))
             placed.append([clip.id, samples / SAMPLE_RATE, (samples + len(audio)) / SAMPLE_RATE])
             samples += len(audio)

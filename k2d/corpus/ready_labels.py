@@ -9,47 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from k2d.corpus.clips import File
-from k2d.corpus.joined import Reject
-from k2d.corpus.subtitles import Cue, read_cues
-from k2d.datadir import DataDir, DataError, atomic, write_provenance
+from k2d.corpus.subtitles import READY, Cue
+from k2d.datadir import DataDir, atomic, write_provenance
 from k2d.label.chunk_directory import Counts, write_chunk_directory
-from k2d.label.chunks import LONGEST
 from k2d.whisper.decoding import compression_ratio
 from k2d.whisper.long_form import TimedText, Transcript
 from k2d.whisper.sources import recordings
 
-READY = ".ready"  # in a directory of chunks: labels came from elsewhere, stage 2 has nothing to do
 UNKNOWN = ("utt2avg_logprob", "utt2no_speech", "utt2temperature")
-
-
-def usable_cues(cues: list[Cue], seconds: float) -> tuple[list[Cue], str]:
-    """Cues inside the recording and no longer than a chunk; and why a file of subtitles cannot be used
-    ("").
-    """
-    inside = [c for c in cues if c.start < seconds and c.end - c.start <= LONGEST]
-    if not inside:
-        return [], "no cue lies inside the recording"
-    beyond = [c for c in cues if c.end > seconds + 2.0]
-    if len(beyond) > 0.1 * len(cues):
-        return [], f"{len(beyond)} of {len(cues)} cues end after {seconds:.0f} s, where the recording does"
-    return inside, ""
-
-
-def read_all(
-    subtitles: Mapping[str, Path], seconds: Mapping[str, float]
-) -> tuple[dict[str, list[Cue]], list[Reject]]:
-    """recording -> cues, and the recordings whose subtitles cannot be used."""
-    found, rejects = {}, []
-    for recording, path in subtitles.items():
-        try:
-            cues, why = usable_cues(read_cues(path), seconds[recording])
-        except DataError as error:
-            cues, why = [], str(error)
-        if why:
-            rejects.append(Reject(recording, "unusable subtitles", f"{path}: {why}"))
-        else:
-            found[recording] = cues
-    return found, rejects
 
 
 def _timed(cue: Cue) -> TimedText:

@@ -76,9 +76,7 @@ def _subtitle_order(path: Path) -> tuple[int, str]:
     return len(path.name), path.name
 
 
-def check(
-    recordings: Sequence[Recording], cache: Path, whole: bool, nj: int
-) -> tuple[dict[str, float], list[Reject]]:
+def check(recordings: Sequence[Recording], cache: Path, whole: bool, nj: int) -> tuple[dict[str, float], list[Reject]]:
     """(recording -> seconds, rejects). whole: decode everything, which finds damage that headers hide.
 
     Answers are kept in `cache` by size and time of the file, so a second run opens what is new or changed.

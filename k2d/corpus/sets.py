@@ -158,9 +158,7 @@ def _account(
         rejects,
     )
     if tags:
-        account.notes.append(
-            f"{name}: {tags} annotators' tags such as [UNK] were taken out of the references"
-        )
+        account.notes.append(f"{name}: {tags} annotators' tags such as [UNK] were taken out of the references")
     return account
 
 

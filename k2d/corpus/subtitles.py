@@ -7,12 +7,17 @@ one before (rolling captions) prolongs it.
 
 import html
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.corpus.joined import Reject
 from k2d.datadir import DataError
 
 SUFFIXES = (".srt", ".vtt")
+READY = ".ready"  # in a directory of chunks: its labels were subtitles, stage 2 has nothing to do
+LONGEST = 30.0  # seconds of a cue: a chunk holds no more
+LATE = 2.0  # seconds after the recording's end; more of it in many cues are those of another recording
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _CUE = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
 _MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
@@ -57,9 +62,7 @@ def read_cues(path) -> list[Cue]:
         times += 1
         start, end = _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:])
         if end < start:
-            raise DataError(
-                f"{path}:{number}: the cue ends at {end:.3f} s, before it starts; correct the times"
-            )
+            raise DataError(f"{path}:{number}: the cue ends at {end:.3f} s, before it starts; correct the times")
         words = []
         while number < len(lines) and lines[number].strip() and not _CUE.match(lines[number]):
             words.append(lines[number])
@@ -87,3 +90,31 @@ def _in_order(cues: list[Cue]) -> list[Cue]:
                 ordered[-1] = Cue(last.start, cue.start, last.text)
         ordered.append(cue)
     return ordered
+
+
+def usable_cues(cues: list[Cue], seconds: float) -> tuple[list[Cue], str]:
+    """Cues inside the recording and no longer than a chunk; and why a file of subtitles cannot be used
+    ("").
+    """
+    inside = [c for c in cues if c.start < seconds and c.end - c.start <= LONGEST]
+    if not inside:
+        return [], "no cue lies inside the recording"
+    beyond = [c for c in cues if c.end > seconds + LATE]
+    if len(beyond) > 0.1 * len(cues):
+        return [], f"{len(beyond)} of {len(cues)} cues end after {seconds:.0f} s, where the recording does"
+    return inside, ""
+
+
+def read_all(subtitles: Mapping[str, Path], seconds: Mapping[str, float]) -> tuple[dict[str, list[Cue]], list[Reject]]:
+    """recording -> cues, and the recordings whose subtitles cannot be used."""
+    found, rejects = {}, []
+    for recording, path in subtitles.items():
+        try:
+            cues, why = usable_cues(read_cues(path), seconds[recording])
+        except DataError as error:
+            cues, why = [], str(error)
+        if why:
+            rejects.append(Reject(recording, "unusable subtitles", f"{path}: {why}"))
+        else:
+            found[recording] = cues
+    return found, rejects

@@ -6,7 +6,9 @@ Speech comes from espeak-ng, sentences from the grammar of mini_cs, so that the 
 import csv
 import io
 import json
+import os
 import random
+import subprocess
 import sys
 import zipfile
 from functools import cache
@@ -15,7 +17,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pyarrow.parquet as parquet
+import pytest
 import soundfile
+
+from k2d.audio import open_utterances
+from k2d.datadir import DataDir
 
 ROOT = Path(__file__).resolve().parents[2]
 MINI_CS = ROOT / "egs/mini_cs/k2d1/local"
@@ -35,7 +41,7 @@ def speech(count: int = 24) -> list[tuple[str, np.ndarray]]:
     for number in range(count):
         sentence = grammar.draw(grammar.LECTURE_TOPICS[number % len(grammar.LECTURE_TOPICS)], rng, tests=False)
         audio = engine.speak(espeak.markup(sentence.pieces), voices[number % 2])
-        spoken.append((sentence.text, audio))
+        spoken.append((sentence.text, 0.7 * audio))  # espeak-ng may go beyond full scale
     return spoken
 
 
@@ -129,9 +135,7 @@ def ascend_table(split: str) -> list[dict]:
 
 def write_parquet(path: Path, rows: list[dict], features: dict, row_group_size: int = 4) -> None:
     described = {
-        name: {"sampling_rate": RATE, "_type": "Audio"}
-        if name == "audio"
-        else {"dtype": str(kind), "_type": "Value"}
+        name: {"sampling_rate": RATE, "_type": "Audio"} if name == "audio" else {"dtype": str(kind), "_type": "Value"}
         for name, kind in features.items()
     }
     metadata = {"huggingface": json.dumps({"info": {"features": described}})}
@@ -145,7 +149,15 @@ def write_parquet(path: Path, rows: list[dict], features: dict, row_group_size: 
 def ascend_original(folder: Path) -> Path:
     """The original form: waves/ and a table for each split."""
     (folder / "waves").mkdir(parents=True)
-    columns = ["file_name", "transcription", "duration", "language", "original_speaker_id", "session_id", "topic"]
+    columns = [
+        "file_name",
+        "transcription",
+        "duration",
+        "language",
+        "original_speaker_id",
+        "session_id",
+        "topic",
+    ]
     for split in ("train", "validation", "test"):
         with open(folder / f"{split}_metadata.csv", "w", newline="", encoding="utf-8") as handle:
             writer = csv.DictWriter(handle, columns, extrasaction="ignore")
@@ -209,9 +221,7 @@ def ntuml2021(folder: Path, with_file: bool = True) -> Path:
 
 # --------------------------------------------------------------------------------------------- Common Voice
 
-CV_COLUMNS = (
-    "client_id path sentence up_votes down_votes age gender accents variant locale segment".split()
-)
+CV_COLUMNS = "client_id path sentence up_votes down_votes age gender accents variant locale segment".split()
 
 
 def common_voice(folder: Path) -> Path:
@@ -307,7 +317,11 @@ def cool(folder: Path) -> dict[str, Path]:
     """Training recordings in course folders (mp4, mp3, m4a, with a few subtitles), dev and test with .srt."""
     said = {}
     courses = folder / "train"
-    for name, first, form in (("CSIE 5043/week 1", 0, "mp4"), ("CSIE 5043/week 2", 5, "mp3"), ("微積分/第一週", 10, "m4a")):
+    for name, first, form in (
+        ("CSIE 5043/week 1", 0, "mp4"),
+        ("CSIE 5043/week 2", 5, "mp3"),
+        ("微積分/第一週", 10, "m4a"),
+    ):
         path = courses / f"{name}.{form}"
         path.parent.mkdir(parents=True, exist_ok=True)
         audio, cues = lecture(first, 5)
@@ -331,3 +345,38 @@ def cool(folder: Path) -> dict[str, Path]:
         write_srt(folder / name / f"{name}_01.srt", [*cues, (cues[-1][1] + 0.1, cues[-1][1] + 0.5, "♪")])
     soundfile.write(folder / "test/uncorrected.wav", speech()[0][1], RATE)
     return {"COOL": courses, "COOL_DEV": folder / "dev", "COOL_TEST": folder / "test"}
+
+
+# ---------------------------------------------------------------------------------------------- preparation
+
+
+def prepare(corpus: str, source, out: Path, *options: str, counts: str = "any"):
+    """Run egs/<corpus>/k2d1/local/prepare.py; the completed process."""
+    script = ROOT / "egs" / corpus / "k2d1/local/prepare.py"
+    command = [
+        sys.executable,
+        str(script),
+        "--corpus",
+        str(source),
+        "--output_dir",
+        str(out),
+        "--counts",
+        counts,
+    ]
+    return subprocess.run(
+        [*command, *options],
+        capture_output=True,
+        text=True,
+        cwd=out.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},
+        timeout=120,
+    )
+
+
+def whole(data: Path) -> None:
+    """Assert that a data directory keeps the contract and that its audio is there, as long as it says."""
+    directory = DataDir(data)
+    assert directory.validate() == []
+    utterances = open_utterances(directory)
+    for utterance, seconds in directory.utt2dur.items():
+        assert len(utterances[utterance]) / RATE == pytest.approx(seconds, abs=0.02)

@@ -60,9 +60,7 @@ def read_tsv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         rows = []
         for row in reader:
             if any(row[c] is None for c in columns):
-                raise DataError(
-                    f"{path}:{reader.line_num}: fewer fields than the header has; unpack it again"
-                )
+                raise DataError(f"{path}:{reader.line_num}: fewer fields than the header has; unpack it again")
             rows.append(row)
     return rows
 
@@ -71,9 +69,7 @@ def durations(release: Path) -> dict[str, float]:
     """clip -> seconds of clip_durations.tsv; empty, with a warning, where the release has none."""
     path = release / "clip_durations.tsv"
     if not path.is_file():
-        print(
-            f"WARNING: {path} is missing; cut-off clips will not be noticed by their length", file=sys.stderr
-        )
+        print(f"WARNING: {path} is missing; cut-off clips will not be noticed by their length", file=sys.stderr)
         return {}
     found = {}
     for row in read_tsv(path, ("clip",)):
@@ -119,9 +115,7 @@ def prepare(args) -> Iterator[Account]:
             file=sys.stderr,
         )
     elif float(version) < OLDEST and args.counts != "any":
-        raise DataError(
-            f"{release}: version {version}, expected {OLDEST} or later; COUNTS=any in db.sh goes on"
-        )
+        raise DataError(f"{release}: version {version}, expected {OLDEST} or later; COUNTS=any in db.sh goes on")
     tables = {t: read_tsv(release / f"{t}.tsv", COLUMNS) for t in TABLES}
     found = {t: len(rows) for t, rows in tables.items()}
     check_counts(

@@ -13,10 +13,10 @@ from pathlib import Path
 from k2d.corpus.clips import Clip, File
 from k2d.corpus.command import parser, run
 from k2d.corpus.joined import Joined, Placed, Reject
-from k2d.corpus.ready_labels import READY, read_all, write_ready_labels
 from k2d.corpus.recordings import AUDIO, VIDEO, Recording, by_source, check, convert, find_recordings
 from k2d.corpus.release import corpus_folder, not_found
 from k2d.corpus.sets import Account, english_share, write_labelled, write_recordings
+from k2d.corpus.subtitles import READY, read_all
 from k2d.datadir import DataDir
 from k2d.text import timestamps
 
@@ -45,9 +45,7 @@ def prepare_train(args) -> Account:
         rejects += without(found)
         found = [r for r in found if r.subtitles]
         if not found:
-            raise not_found(
-                Path(args.corpus), f"{CORPUS} with ready labels", ".srt or .vtt beside the recordings"
-            )
+            raise not_found(Path(args.corpus), f"{CORPUS} with ready labels", ".srt or .vtt beside the recordings")
     seconds, bad = check(found, args.output_dir / "cool_files.json", whole=bool(ready), nj=args.nj)
     rejects += bad
     subtitles = {r.id: r.subtitles for r in found if r.id in seconds and ready}
@@ -63,13 +61,13 @@ def prepare_train(args) -> Account:
     account = Account("train", len(kept), len(kept), sum(seconds[r] for r in kept) / 3600,
                       len({r.source for r in kept.values()}), None, rejects)  # fmt: skip
     if ready and kept:
+        from k2d.corpus.ready_labels import write_ready_labels  # here, because it loads torch
+
         counts = write_ready_labels(ready, DataDir(train), cues, subtitles, args.max_chunk)
         chunks = DataDir(ready).text or {}
         account.english = english_share([timestamps.strip(text) for text in chunks.values()])
         done = "as before" if counts is None else f"{counts.chunk_seconds / 3600:.2f} h"
-        account.notes.append(
-            f"train: {len(chunks)} chunks from ready subtitles ({done}); no teacher will decode"
-        )
+        account.notes.append(f"train: {len(chunks)} chunks from ready subtitles ({done}); no teacher will decode")
     if not ready:
         for mark in args.output_dir.glob(f"train_*/{READY}"):
             shutil.rmtree(mark.parent)  # labels of an earlier choice would be taken for the teacher's
@@ -81,9 +79,7 @@ def prepare_labelled(path: str, variable: str, name: str, args) -> Account:
     rejects += without(found)
     found = [r for r in found if r.subtitles]
     if not found:
-        raise not_found(
-            Path(path), f"{CORPUS}'s {name} set", "hand-corrected .srt or .vtt beside the recordings"
-        )
+        raise not_found(Path(path), f"{CORPUS}'s {name} set", "hand-corrected .srt or .vtt beside the recordings")
     recordings, bad = convert(found, args.output_dir / "audio" / name, args.nj)
     rejects += bad
     subtitles = {r.id: r.subtitles for r in found if r.id in recordings}
@@ -114,10 +110,6 @@ if __name__ == "__main__":
     options = parser(__doc__, CORPUS)
     options.add_argument("--dev", default="", help="recordings with hand-corrected subtitles")
     options.add_argument("--test", default="", help="the same, for testing")
-    options.add_argument(
-        "--ready_labels", type=Path, help="directory for chunks from subtitles, in place of stage 2"
-    )
-    options.add_argument(
-        "--max_chunk", type=float, default=30.0, help="seconds of a chunk (default %(default)s)"
-    )
+    options.add_argument("--ready_labels", type=Path, help="directory for chunks from subtitles, in place of stage 2")
+    options.add_argument("--max_chunk", type=float, default=30.0, help="seconds of a chunk (default %(default)s)")
     sys.exit(run(CORPUS, options.parse_args(), prepare))

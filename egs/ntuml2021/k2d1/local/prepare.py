@@ -31,10 +31,10 @@ _TRAILING_NUMBER = re.compile(r"[-_. ]*\d+$")
 
 def lectures(names: Sequence[str]) -> list[str] | None:
     """The lecture of every row by the names of their audio, or None where the names do not tell."""
-    stems = [PurePosixPath(name or "").with_suffix("").as_posix() for name in names]
+    if not all(names):
+        return None
+    stems = [PurePosixPath(name).with_suffix("").as_posix() for name in names]
     for _ in range(4):
-        if "" in stems:
-            return None
         if len(stems) >= ROWS_A_LECTURE * len(set(stems)):
             return stems
         stems = [_TRAILING_NUMBER.sub("", stem) for stem in stems]
@@ -59,9 +59,7 @@ def clips_of(folder: Path, split: str, prefix: str) -> tuple[list[Clip], str]:
         part = rows_of[lecture] // LONGEST
         rows_of[lecture] += 1
         recording = f"{prefix}{split}-{safe_id(lecture)}" + (f"-part{part + 1}" if part else "")
-        clip = Clip(
-            f"{recording}-{number:0{width}d}", recording, recording, row["transcription"] or "", audio
-        )
+        clip = Clip(f"{recording}-{number:0{width}d}", recording, recording, row["transcription"] or "", audio)
         clips.append(clip)
     return clips, f"{split}: {how}, {len({c.recording for c in clips})} recordings"
 

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Common Voice zh-TW (16 or later): read Mandarin of Taiwan, out of the paper's domain. Clips of one speaker,
+# joined and without their sentences, are the unlabelled speech.
+# Write into db.sh where the release lies, then:
+#   ./run.sh                                  all stages, one student for each row of the paper's table
+#   ./run.sh --dry_run                        every command, with hours and disk, and nothing run
+#   ./run.sh --selections "full comp" --stage 4
+#   ./run.sh --local_data_opts "--train_from validated"    about 60 h instead of 6.6 for training
+# ./run.sh --help lists every option of k2d.sh.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+# All GPUs of this machine; 0 decodes and trains on the CPU, which suits mini models only.
+ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
+
+./k2d.sh \
+    --train_set train \
+    --dev_set dev \
+    --test_sets "test test_long" \
+    --teacher large-v2 \
+    --validator base \
+    --selection "full ngram mer per comp" \
+    --alpha 0.4 \
+    --train_config conf/train_student.yaml \
+    --ngpu "${ngpu}" \
+    --paper "test:CV16 test_long:CV16" \
+    --train_hours 6.6 --dev_hours 4.6 --test_hours 4.6 \
+    "$@"

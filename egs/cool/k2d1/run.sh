@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# COOL: the paper's own experiment. Any tree of course recordings is the unlabelled speech (the paper: 60,000 h);
+# the students are tested on COOL and on the other three corpora, as far as db.sh names them.
+#   ./run.sh                                  all stages, one student for each row of the paper's table
+#   ./run.sh --dry_run                        every command, with hours and disk for 60,000 h, and nothing run
+#   ./run.sh --labels subtitles               .srt and .vtt beside the recordings in place of the teacher
+# ./run.sh --help lists every option of k2d.sh.
+set -euo pipefail
+cd "$(dirname "$0")"
+# shellcheck source=egs/TEMPLATE/k2d1/db.sh
+source ./db.sh
+
+labels=teacher
+teacher=large-v2
+dry_run=false
+options=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --labels | --teacher) printf -v "${1#--}" '%s' "${2:?$1 needs a value}" && shift 2 ;;
+        --labels=* | --teacher=*) name=${1%%=*} && printf -v "${name#--}" '%s' "${1#*=}" && shift ;;
+        --dry_run) dry_run=true && options+=("$1") && shift ;;
+        *) options+=("$1") && shift ;;
+    esac
+done
+case "${labels}" in
+    teacher) ;;
+    subtitles) options=(--local_data_opts "--ready_labels data/train_$(basename "${teacher}" .pt)" "${options[@]}") ;;
+    *) echo "run.sh: --labels is teacher or subtitles, not '${labels}'" >&2 && exit 2 ;;
+esac
+
+# Test sets that db.sh names (a dry run shows all), and the columns of the paper's table beside them.
+test_sets='' paper='' dev_set=''
+[ -z "${COOL_DEV}" ] || dev_set=cool_dev
+while read -r variable set column; do
+    if [ -n "${!variable}" ] || "${dry_run}"; then
+        test_sets+="${set}_test ${set}_test_long "
+        paper+="${set}_test:${column} ${set}_test_long:${column} "
+    fi
+    [ -n "${!variable}" ] || echo "run.sh: db.sh has no ${variable}: ${column} is not tested" >&2
+done <<<"COOL_TEST cool COOLTEST
+NTUML2021 ntuml2021 NTUML2021
+COMMONVOICE_ZH_TW cv CV16
+ASCEND ascend ASCEND"
+if [ -z "${dev_set}" ] && { [ -n "${NTUML2021}" ] || "${dry_run}"; }; then
+    dev_set=ntuml2021_dev
+fi
+if [ -z "${test_sets}" ] || [ -z "${dev_set}" ]; then
+    echo "run.sh: db.sh needs a test set, and COOL_DEV or NTUML2021 for choosing the epoch" >&2
+    exit 1
+fi
+
+./k2d.sh \
+    --train_set train --dev_set "${dev_set}" --test_sets "${test_sets% }" --paper "${paper% }" \
+    --teacher "${teacher}" --validator base \
+    --selection "full ngram mer per comp" --alpha 0.4 \
+    --train_config conf/train_student.yaml \
+    --ngpu "$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)" --nbest 5 \
+    --train_hours 60000 --dev_hours 5 --test_hours 20 \
+    "${options[@]}"

@@ -1,0 +1,75 @@
+"""Hours and disk of every stage of a recipe, before it is run.
+
+    python -m k2d.bin.estimate --train_hours 60000 --test_hours 30 --dev_hours 5 --ngpu 4 \
+        --teacher large-v2 --validator base --selection "full ngram mer per comp" \
+        --train_config conf/train_student.yaml
+
+Prints one line a stage, "<stage><tab><sentence>", and their sum. The figure for training is the paper's; the
+others are arithmetic on assumptions about an H100 (k2d/corpus/estimate.py names them). --speed replaces
+them by what a trial measured: `--speed "teacher:310 validator:2400"`, times real time.
+"""
+
+import argparse
+import sys
+
+from k2d.corpus.estimate import Cost, Plan, estimate, read_config, sentence
+from k2d.datadir import DataError
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="k2d estimate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--train_hours", type=float, required=True)
+    p.add_argument("--dev_hours", type=float, default=0.0)
+    p.add_argument("--test_hours", type=float, default=0.0, help="of all test sets, each counted once")
+    p.add_argument("--teacher", default="large-v2")
+    p.add_argument("--validator", default="base")
+    p.add_argument("--selection", default="full comp")
+    p.add_argument("--train_config", required=True)
+    p.add_argument("--ngpu", type=int, default=1)
+    p.add_argument("--batch_size", type=int, default=8, help="windows decoded together")
+    p.add_argument("--in_place", action="store_true", help="training recordings are not copied in stage 1")
+    p.add_argument("--ready_labels", action="store_true", help="subtitles in place of stage 2")
+    p.add_argument("--speed", default="", help="MODEL:TIMES_REAL_TIME …, measured")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        speeds = {}
+        for pair in args.speed.split():
+            name, _, value = pair.partition(":")
+            try:
+                speeds[name] = float(value)
+            except ValueError:
+                raise DataError(f"--speed: {pair!r}, expected MODEL:NUMBER such as teacher:310") from None
+        plan = Plan(
+            args.train_hours,
+            args.dev_hours,
+            args.test_hours,
+            args.teacher,
+            args.validator,
+            args.selection.split(),
+            read_config(args.train_config),
+            args.ngpu,
+            args.batch_size,
+            not args.in_place,
+            args.ready_labels,
+            speeds,
+        )
+    except DataError as error:
+        print(f"estimate: {error}", file=sys.stderr)
+        return 1
+    costs = estimate(plan)
+    for cost in costs:
+        print(f"{cost.stage}\t{sentence(cost, plan)}")
+    total = Cost(0, sum(c.device_hours for c in costs), sum(c.core_hours for c in costs),
+                 sum(c.gigabytes for c in costs), "all stages")  # fmt: skip
+    print(f"all\t{sentence(total, plan)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
