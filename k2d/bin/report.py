@@ -117,9 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     ]
     statements = [str(aim) for aim in aims]
     with atomic(args.output) as out:
-        out.write(
-            f"# {args.title}\n\nWritten by the scoring stage; a change by hand is lost at its next run.\n\n"
-        )
+        out.write(f"# {args.title}\n\nWritten by the scoring stage; a change by hand is lost at its next run.\n\n")
         out.write("\n".join(f"- {fact}" for fact in facts) + "\n\n")
         parts = [table.markdown() for table in made]
         if statements:

@@ -31,8 +31,9 @@ def training_logs(root: Path) -> dict[str, Curves]:
     """Curves of every model below the directory of experiments that has a training log."""
     found = {}
     for path in sorted({*root.glob("*/train*.log"), *root.glob("*/*/train*.log")}):
+        folder = path.parent.parent if path.parent.name == "log" else path.parent
         if curves := read_training_log(path):
-            found[str(path.parent.relative_to(root))] = curves
+            found[str(folder.relative_to(root))] = curves
     return found
 
 
@@ -63,8 +64,10 @@ def _axes(panels: int, width: float = 4.2):
 
 
 def draw_training(curves: Curves) -> str | None:
-    """Losses and accuracies by epoch, training and validation; None where there is neither."""
-    names = sorted({name for _, name in curves if name.startswith(("loss", "acc"))}, key=lambda n: (n != "loss", n))
+    """Losses and accuracies by epoch, training and validation; None without validation."""
+    # What is measured on validation data, apart from the trainer's own counting.
+    names = {name for part, name in curves if part == "valid" and not name.endswith(("time", "count"))}
+    names = sorted(names, key=lambda name: (name != "loss", name))
     if not names:
         return None
     figure, axes = _axes(len(names), width=3.4)

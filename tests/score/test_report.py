@@ -48,7 +48,8 @@ def folder(tmp_path_factory) -> Path:
             arguments = ["--ref", root / "ref", "--hyp", decode / "text", "--output_dir", decode]
             if (name, test_set) != ("student_full", "test_in_long"):  # one that has not been run
                 assert score(list(map(str, arguments))) == 0
-    training = root / "exp/student_comp/train.log"
+    training = root / "exp/student_comp/log/train.log"
+    training.parent.mkdir()
     training.write_text(LOG)
     speed = {
         name: {
