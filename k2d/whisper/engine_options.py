@@ -10,6 +10,7 @@ import importlib.util
 import os
 
 from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, options_key
+from k2d.whisper.journal import FORMAT
 
 ENGINES = ("auto", "torch", "ctranslate2")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
@@ -156,6 +157,7 @@ def work_key(args: argparse.Namespace, options: DecodingOptions, model_hash: str
         dtype=dtype,
         batch_size=args.batch_size,
         form=form,
+        journal=FORMAT,
     )
 
 

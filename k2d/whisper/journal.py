@@ -27,6 +27,10 @@ from k2d.datadir import atomic
 from k2d.whisper.decoding import Hypothesis
 
 
+# Changes when stored lines change their meaning, so that older work is not misread.
+FORMAT = 2
+
+
 class Locked(RuntimeError):
     """Another process works on the same output."""
 
@@ -131,7 +135,7 @@ class Journal:
         self._opened[name] = entry
 
     def opened(self, name: str) -> int | BadAudio | None:
-        """Frames of a recording opened before, or what was wrong with it; None if its file has changed."""
+        """Samples of a recording opened before, or what was wrong with it; None if its file has changed."""
         entry = self._opened.get(name)
         if entry is None or entry["stamp"] != self.stamp(name):
             return None
@@ -139,20 +143,20 @@ class Journal:
             error = BadAudio(*entry["bad"][:2], "")
             error.args = (entry["bad"][2],)
             return error
-        return entry["frames"]
+        return entry["samples"]
 
-    def note_opened(self, name: str, frames: int | BadAudio, audio: str) -> None:
-        """frames, or what is wrong with the audio. audio: digest of the samples."""
-        self.note_all_opened([(name, frames, audio)])
+    def note_opened(self, name: str, samples: int | BadAudio, audio: str) -> None:
+        """samples: how many, or what is wrong with the audio. audio: their digest."""
+        self.note_all_opened([(name, samples, audio)])
 
     def note_all_opened(self, opened: list[tuple[str, int | BadAudio, str]]) -> None:
         entries = []
-        for name, frames, audio in opened:
+        for name, samples, audio in opened:
             entry = {"id": name, "stamp": self.stamp(name), "audio": audio}
-            if isinstance(frames, BadAudio):
-                entry["bad"] = [frames.source, frames.reason, str(frames)]
+            if isinstance(samples, BadAudio):
+                entry["bad"] = [samples.source, samples.reason, str(samples)]
             else:
-                entry["frames"] = frames
+                entry["samples"] = samples
             entries.append(entry)
             self._remember(entry)
         self.lines.append({"open": entries})

@@ -21,7 +21,7 @@ from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.ahead import one_ahead
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, mean_confidence, one_line, should_skip
 from k2d.whisper.fallback import Window, decode_windows
-from k2d.whisper.features import FRAMES_PER_SECOND, N_FRAMES, recording_log_mel, window_of
+from k2d.whisper.features import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES, recording_log_mel, window_of
 from k2d.whisper.journal import Journal
 from k2d.whisper.sources import AudioSource, audio_digest
 
@@ -189,9 +189,7 @@ def transcribe_all(
     mels: dict[str, Tensor] = {}
 
     def open_recording(recording: str) -> tuple[str, int | BadAudio, Tensor | None, str]:
-        """(id, frames or what is wrong, features unless a former run knows the frames, digest of the
-        audio).
-        """
+        """(id, samples or what is wrong, features, digest); no features where a former run knows the rest."""
         known = journal.opened(recording) if journal else None
         if known is not None:
             return recording, known, None, ""
@@ -199,17 +197,18 @@ def transcribe_all(
             audio = source.read(recording)
         except BadAudio as error:
             return recording, error, None, ""
-        mel = recording_log_mel(audio, engine.dims.n_mels)
-        return recording, mel.shape[-1], mel, audio_digest(audio)
+        return recording, len(audio), recording_log_mel(audio, engine.dims.n_mels), audio_digest(audio)
 
-    def start(recording: str, frames: int | BadAudio, mel: Tensor | None, digest: str):
-        if journal and (mel is not None or (isinstance(frames, BadAudio) and journal.opened(recording) is None)):
-            journal.note_opened(recording, frames, digest)
-        if isinstance(frames, BadAudio):
-            frames.recording = recording
-            return frames
+    def start(recording: str, samples: int | BadAudio, mel: Tensor | None, digest: str):
+        new_bad = isinstance(samples, BadAudio) and journal and journal.opened(recording) is None
+        if journal and (mel is not None or new_bad):
+            journal.note_opened(recording, samples, digest)
+        if isinstance(samples, BadAudio):
+            samples.recording = recording
+            return samples
         if mel is not None:
             mels[recording] = mel
+        frames = samples // HOP_LENGTH
         return RecordingState(recording, frames, engine.tokenizer, options, engine.dims.n_text_ctx)
 
     def mel_of(state: RecordingState) -> Tensor:

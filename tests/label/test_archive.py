@@ -3,7 +3,7 @@
 import kaldiio
 import numpy as np
 import pytest
-import test_chunks
+from decoding_material import segment
 
 from k2d.audio import read_audio
 from k2d.label.archive import ShardWriter, ark_entry, flac
@@ -20,7 +20,7 @@ def audio():
 
 @pytest.fixture
 def chunks():
-    piece = test_chunks.segment(0, 1)
+    piece = segment(0, 1)
     return [Chunk(r, s, s + 2.5, [piece]) for r in "ab" for s in (0.0, 2.5, 6.02)]
 
 

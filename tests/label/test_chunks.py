@@ -3,23 +3,12 @@
 import itertools
 
 import pytest
+from decoding_material import segment
 from hypothesis import given
 from hypothesis import strategies as st
 
 from k2d.label.chunks import pack
 from k2d.text import timestamps
-from k2d.whisper.long_form import TimedText
-
-
-def segment(start: float, end: float, text: str = " word", tokens: int = 3, **facts) -> TimedText:
-    values = {
-        "seek": 0,
-        "temperature": 0.0,
-        "avg_logprob": -0.3,
-        "compression_ratio": 1.2,
-        "no_speech_prob": 0.1,
-    }
-    return TimedText(start, end, text, [1] * tokens, **{**values, **facts})
 
 
 @st.composite
