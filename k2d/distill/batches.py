@@ -1,7 +1,7 @@
 """From one utterance of a data directory to one row of a batch.
 
 In: audio (or stored encoder output) and a label with timestamp tokens. Out: padded tensors for
-`DistillModel.forward`. Random choices follow numpy's state, which ESPnet seeds for every epoch.
+`DistillModel.forward`. Random choices follow numpy's state, which the task seeds for every epoch.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import dataclasses
 import zlib
 
 import numpy as np
+import soxr
 import torch
 
 from k2d.audio import SAMPLE_RATE
 from k2d.distill.sources import COPY_MARK
 from k2d.text import timestamps
-from k2d.text.tokenizer import Tokenizer
+from k2d.text.tokenizer import TIMESTAMP_STEP, Tokenizer
 from k2d.whisper.features import context_samples, utterance_log_mel
 
 FRAMES_PER_SECOND = 50  # of the encoder's output
+WINDOW = 30.0  # seconds that the encoder hears
+SLACK = 0.1  # seconds; a chunk of 30 s may be a few samples longer
 
 
 @dataclasses.dataclass
@@ -31,6 +34,7 @@ class BatchConfig:
     max_prompt: int = 224  # tokens of it
     max_tokens: int = 448
     trim_padding: bool = False  # pad to the batch's longest, rounded up, instead of 30 s
+    speed: tuple[float, ...] = ()  # factors to choose from, such as [0.9, 1.0, 1.1] (training only)
     noise: float = 0.0  # probability of added noise (training only)
     noise_snr: tuple[float, float] = (5.0, 20.0)  # dB
     fixed_choices: bool = False  # the same choices for an utterance in every epoch, as a cached teacher needs
@@ -49,6 +53,13 @@ class MakeExample:
 
     def __init__(self, tokenizer: Tokenizer, config: BatchConfig, train: bool):
         self.tokenizer, self.config, self.train = tokenizer, config, train
+        if config.speed and config.fixed_choices:
+            raise ValueError(
+                "batch_conf: speed moves the timestamps, and fixed_choices, for a cached teacher, needs them "
+                "where they were; use one or the other"
+            )
+        if bad := [factor for factor in config.speed if not 0.5 <= factor <= 2]:
+            raise ValueError(f"batch_conf: speed {bad[0]} is outside 0.5 to 2")
 
     def __call__(self, uid: str, data: dict) -> dict[str, np.ndarray]:
         conf = self.config
@@ -60,51 +71,98 @@ class MakeExample:
         with_timestamps = "<|" in text and (
             rng.random_sample() < conf.timestamps if self.train else conf.timestamps > 0
         )
-        tokens, cut = self._label(uid, text, with_timestamps)
+        speech = self._speech(uid, data)
+        seconds = 0.0 if speech is None else len(speech) / SAMPLE_RATE
+        tokens, cut = self._label(uid, text, seconds)
+        if cut is not None:
+            speech = None if speech is None else speech[: round(cut * SAMPLE_RATE)]
+            for name in {"encoder_out", "teacher_encoder_out"} & set(data):
+                data[name] = data[name][: round(cut * FRAMES_PER_SECOND)]
+        if self.train and conf.speed:
+            tokens, speech = self._change_speed(uid, tokens, speech)
+        if not with_timestamps:
+            tokens = [t for t in tokens if t < self.tokenizer.timestamp_begin]
         start = self.tokenizer.sot_sequence(conf.language, timestamps=with_timestamps)
         prompt: list[int] = []
         if previous and self.train and rng.random_sample() < conf.prompt:
             prompt = self.tokenizer.encode(timestamps.strip(previous))[-(conf.max_prompt - 1) :]
-            room = conf.max_tokens - len(start) - len(tokens)
+            room = conf.max_tokens - len(start) - len(tokens) - 1
             prompt = [self.tokenizer.sot_prev, *prompt[max(0, len(prompt) - room + 1) :]] if room > 1 else []
         row = np.array([*prompt, *start, *tokens, self.tokenizer.eot], dtype=np.int64)
-        if row.max() >= self.tokenizer.vocab_size:
-            raise ValueError(
-                f"{uid}: token {row.max()} is outside the vocabulary of {self.tokenizer.vocab_size}"
-            )
+        self._check(uid, row, data)
         # The start sequence is given at inference, so the first predicted token follows it.
         out = {"text": row, "loss_start": np.array([len(prompt) + len(start)], dtype=np.int64)}
-        if "speech" in data:
-            speech = np.asarray(data.pop("speech"), dtype=np.float32)
-            if not np.isfinite(speech).all():
-                raise ValueError(f"{uid}: the audio holds NaN or infinity; remove it with utils/fix_data.py")
-            if cut is not None:
-                speech = speech[: round(cut * SAMPLE_RATE)]
+        if speech is not None:
             out["speech"] = self._augment(speech)
         return {**out, **data}
 
-    def _label(self, uid: str, text: str, with_timestamps: bool) -> tuple[list[int], float | None]:
-        """Tokens of the label; a label too long is cut behind its last end timestamp that fits.
+    def _speech(self, uid: str, data: dict) -> np.ndarray | None:
+        if "speech" not in data:
+            return None
+        speech = np.asarray(data.pop("speech"), dtype=np.float32)
+        if not len(speech):
+            raise ValueError(f"{uid}: the audio is empty; remove it with utils/fix_data.py")
+        if not np.isfinite(speech).all():
+            raise ValueError(f"{uid}: the audio holds NaN or infinity; remove it with utils/fix_data.py")
+        return speech
+
+    def _check(self, uid: str, row: np.ndarray, data: dict) -> None:
+        """What is stored of a teacher has to belong to these tokens and this vocabulary."""
+        size = self.tokenizer.vocab_size
+        largest = max(row.max(), data["topk_ids"].max(initial=0) if "topk_ids" in data else 0)
+        if largest >= size:
+            raise ValueError(f"{uid}: token {largest} is outside the vocabulary of {size}")
+        for name in ("topk_ids", "topk_log_probs"):
+            if name in data and len(data[name]) != len(row) - 1:
+                raise ValueError(
+                    f"{uid}: {name} holds {len(data[name])} rows, the label needs {len(row) - 1}; run "
+                    "k2d.bin.cache_teacher again with these labels and this batch_conf"
+                )
+
+    def _label(self, uid: str, text: str, seconds: float) -> tuple[list[int], float | None]:
+        """Tokens of the label of `seconds` of audio; what is too long is cut behind the last end timestamp
+        that fits.
 
         Returns the tokens and the time (s) the audio must be cut at, None for no cut.
         """
         encode = self.tokenizer.encode_with_timestamps
-        room = self.config.max_tokens - len(self.tokenizer.sot_sequence(self.config.language)) - 1
+        start = self.tokenizer.sot_sequence(self.config.language, timestamps=False)
+        room = self.config.max_tokens - len(start) - 1
         tokens, cut = encode(text), None
-        if len(tokens) > room:
+        too_long = seconds > WINDOW + SLACK
+        if len(tokens) > room or too_long:
             segments = timestamps.parse(text)
-            while segments and len(tokens) > room:
+            while segments and (len(tokens) > room or too_long):
                 segments.pop()
                 tokens = encode(timestamps.format(segments))
+                too_long = too_long and bool(segments) and segments[-1][1] > WINDOW
             if not segments:
+                problem = (
+                    f"more than {room} tokens" if seconds <= WINDOW + SLACK else f"{seconds:.1f} s of audio"
+                )
                 raise ValueError(
-                    f"{uid}: the label has more than {room} tokens and no timestamp to cut it at; "
-                    "drop it from text"
+                    f"{uid}: the label has {problem} and no timestamp to cut it at; drop it from text"
                 )
             cut = segments[-1][1]
-        if not with_timestamps:
-            tokens = [t for t in tokens if t < self.tokenizer.timestamp_begin]
         return tokens, cut
+
+    def _change_speed(self, uid: str, tokens: list[int], speech: np.ndarray | None):
+        """Resample to a factor drawn from `speed` (pitch changes too); timestamps move with the audio."""
+        if speech is None:
+            raise ValueError(
+                f"{uid}: speed needs audio, but the training set holds stored encoder output; set speed: []"
+            )
+        # Slowed audio must still fit the encoder, or its last words would be lost.
+        fitting = [f for f in self.config.speed if len(speech) / f <= (WINDOW + SLACK) * SAMPLE_RATE]
+        factor = float(np.random.choice(fitting)) if fitting else 1.0
+        if factor == 1.0:
+            return tokens, speech
+        begin = self.tokenizer.timestamp_begin
+        moved = [
+            t if t < begin else self.tokenizer.timestamp_token((t - begin) * TIMESTAMP_STEP / factor)
+            for t in tokens
+        ]
+        return moved, soxr.resample(speech, SAMPLE_RATE * factor, SAMPLE_RATE).astype(np.float32)
 
     def _augment(self, speech: np.ndarray) -> np.ndarray:
         conf = self.config

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +22,7 @@ ENCODER_OUT = "encoder_out"
 TOPK_IDS = "topk_ids"
 TOPK_LOG_PROBS = "topk_log_probs"
 COPY_MARK = "+"  # <id>+1 is another version of <id>, with the same label
-_TYPES = {".f16": "<f2", ".i32": "<i4"}
+_TYPES = {".f16": "<f2", ".f32": "<f4", ".i32": "<i4"}
 
 
 class RowWriter:
@@ -42,6 +43,8 @@ class RowWriter:
         self._rows += len(rows)
 
     def close(self) -> dict[str, str]:
+        self._stream.flush()
+        os.fsync(self._stream.fileno())  # the table that names these rows must not outlive them
         self._stream.close()
         return self._table
 
@@ -64,7 +67,12 @@ class RowReader(Mapping):
         if shard not in self._maps:
             file = self.path.parent / shard
             self._maps[shard] = np.memmap(file, dtype=_TYPES[file.suffix], mode="r")
-        return np.array(self._maps[shard][first * width : (first + rows) * width]).reshape(rows, width)
+        numbers = np.array(self._maps[shard][first * width : (first + rows) * width])
+        if len(numbers) != rows * width:
+            raise DataError(
+                f"{self.path}: {uid}: {shard} ends before its rows; remove the directory and make it again"
+            )
+        return numbers.reshape(rows, width)
 
     def __iter__(self):
         return iter(self._table)

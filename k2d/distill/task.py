@@ -14,13 +14,13 @@ import logging
 
 from espnet2.tasks.abs_task import AbsTask
 from espnet2.train import dataset as espnet_dataset
-from espnet2.train.trainer import Trainer
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
 from k2d.distill.batches import BatchConfig, Collate, MakeExample, from_dict
 from k2d.distill.model import DistillConfig, DistillModel
 from k2d.distill.sources import RowReader, UtteranceReader
+from k2d.distill.trainer import RankSeeds, Trainer
 from k2d.whisper import checkpoint
 
 # Registered at import, so that spawned workers know them too.
@@ -56,7 +56,7 @@ class DistillTask(AbsTask):
         student = checkpoint.load(args.student)
         teacher = None
         config = from_dict(DistillConfig, args.model_conf, "model_conf")
-        if args.teacher and config.kl_weight:
+        if args.teacher and (config.kl_weight or config.hidden_weight):
             loaded = checkpoint.load(args.teacher)
             if loaded.tokenizer.tokens() != student.tokenizer.tokens():
                 raise ValueError(
@@ -67,11 +67,21 @@ class DistillTask(AbsTask):
             teacher = loaded.model
         model = DistillModel(student.model, teacher, student.tokenizer.eot, config)
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        logging.info(
-            f"student {args.student}: {trained / 1e6:.2f} M parameters are trained; the encoder is "
-            f"{'shared with the teacher' if model.shared_encoder else 'its own'}"
-        )
+        logging.info(f"student {args.student}: {trained / 1e6:.2f} M parameters are trained")
+        if config.layer_drop or config.ends_only:
+            args.unused_parameters = True  # a layer that was dropped has no gradient for DDP to wait for
         return model
+
+    @classmethod
+    def build_iter_factory(cls, args, distributed_option, mode, kwargs=None):
+        factory = super().build_iter_factory(args, distributed_option, mode, kwargs)
+        return RankSeeds(factory, args.seed)
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace):
+        if not args.ngpu and args.dist_backend == "nccl":
+            args.dist_backend = "gloo"  # nccl, ESPnet's default, knows no CPU
+        super().main_worker(args)
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool):

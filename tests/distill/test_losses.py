@@ -46,9 +46,10 @@ def test_online_loss_and_gradients_equal_the_definition(seed, chunk, temperature
         smoothing=smoothing,
         chunk=chunk,
     )
-    assert got["loss"].item() == pytest.approx(want.item(), rel=1e-5)
-    assert got["ce"].item() == pytest.approx(ce.item(), rel=1e-5)
-    assert got["kl"].item() == pytest.approx(kl.item(), rel=1e-5)
+    assert got["loss"].item() == pytest.approx(want.item(), rel=1e-6)
+    assert got["ce"].item() == pytest.approx(ce.item(), rel=1e-6)
+    assert got["kl"].item() == pytest.approx(kl.item(), rel=1e-6)
+    assert got["kl_gap"] == 0
     for a, b in zip(torch.autograd.grad(got["loss"], single), want_grads, strict=True):
         torch.testing.assert_close(a.double(), b, atol=1e-5, rtol=1e-4)
 
@@ -82,6 +83,43 @@ def test_cached_teacher_with_every_token_is_exact_and_with_fewer_a_lower_bound()
         assert previous - 1e-4 <= got["kl"].item() <= online["kl"].item() + 1e-4
         previous = got["kl"].item()
     assert previous == pytest.approx(online["kl"].item(), rel=1e-4)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 1000), st.integers(1, 50), st.sampled_from([0.3, 1.0, 3.0]))
+def test_what_a_truncated_teacher_lacks_is_within_its_bound(seed, k, sharpness):
+    hidden, embedding, targets, told, told_embedding = problem(seed, dtype=torch.float32)
+    told_embedding *= sharpness
+    log_p = F.log_softmax(told @ told_embedding.T / 2.0, dim=-1)
+    full = distillation_loss(hidden, embedding, targets, OnlineTeacher(told, told_embedding))["kl"].item()
+    top, ids = log_p.topk(k, dim=-1)
+    got = distillation_loss(hidden, embedding, targets, CachedTeacher(ids, top))
+    assert got["kl"].item() - 1e-4 <= full <= got["kl"].item() + got["kl_gap"].item() + 1e-4
+
+
+def test_gradient_of_a_truncated_teacher_is_within_its_bound():
+    _, _, targets, told, told_embedding = problem(dtype=torch.float32)
+    logits = (told @ told_embedding.T * 0.7 + 0.1).requires_grad_()
+    eye = torch.eye(logits.shape[1])  # so that the hidden states are the logits
+    log_p = F.log_softmax(told @ told_embedding.T / 2.0, dim=-1)
+    top, ids = log_p.topk(5, dim=-1)
+    grads = [
+        torch.autograd.grad(distillation_loss(logits, eye, targets, teacher, beta=0.0)["loss"], logits)[0]
+        for teacher in (OnlineTeacher(told, told_embedding), CachedTeacher(ids, top))
+    ]
+    off = (grads[0] - grads[1]).abs().sum(-1) * len(targets)
+    assert (off <= 2 * 2.0 * (1 - top.exp().sum(-1)) + 1e-5).all()
+    assert off.max() > 1e-3
+
+
+def test_validation_gives_the_same_numbers_without_a_gradient():
+    hidden, embedding, targets, told, told_embedding = problem(dtype=torch.float32)
+    teacher = OnlineTeacher(told, told_embedding)
+    want = distillation_loss(hidden, embedding, targets, teacher)
+    with torch.no_grad():
+        got = distillation_loss(hidden, embedding, targets, teacher)
+    assert {k: v.item() for k, v in got.items()} == {k: v.item() for k, v in want.items()}
+    assert not got["loss"].requires_grad
 
 
 def test_cached_gradient_equals_autograd_of_the_merged_divergence():

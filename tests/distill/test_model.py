@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from k2d.distill.batches import BatchConfig, Collate, MakeExample
+from k2d.distill.hidden import HiddenLoss, default_map
 from k2d.distill.model import DistillConfig, DistillModel
 from k2d.distill.student import build_student, choose_layers, mix_language_embeddings
 from k2d.text.tokenizer import train_sentencepiece
@@ -86,13 +87,126 @@ def test_loss_equals_the_definition_on_the_real_batch(teacher, tokenizer, batch)
 
 
 def test_shared_frozen_encoder_runs_once(teacher, tokenizer, batch):
+    heard = []
+    teacher.encoder.register_forward_hook(lambda module, mel, _: heard.append(("teacher", len(mel[0]))))
     model = build(teacher, tokenizer).eval()
-    assert model.shared_encoder
-    calls = []
-    teacher.encoder.register_forward_hook(lambda *_: calls.append("teacher"))
-    model.student.encoder.register_forward_hook(lambda *_: calls.append("student"))
+    model.student.encoder.register_forward_hook(lambda module, mel, _: heard.append(("student", len(mel[0]))))
     model(**batch)
-    assert calls == ["student"]
+    assert model.shared_encoder
+    assert {who for who, _ in heard} == {"student"}
+    assert sum(count for _, count in heard) == len(batch["text"])
+
+
+def test_an_encoder_changed_after_construction_is_not_shared(teacher, tokenizer, batch):
+    """--init_param acts on the built model."""
+    model = build(teacher, tokenizer).eval()
+    with torch.no_grad():
+        model.student.encoder.conv1.bias += 1
+    model(**batch)
+    assert not model.shared_encoder
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_only_the_student_hears_augmented_speech(teacher, tokenizer, batch, stored):
+    mask = {"apply_time_warp": False, "time_mask_width_range": [20, 40], "num_time_mask": 20}
+    model = build(teacher, tokenizer, specaug=mask, ce_weight=0.0).train()
+    if stored:
+        with torch.no_grad():
+            batch["encoder_out"] = model.student.encoder(batch.pop("mel"))
+    clean = {name: tensor.clone() for name, tensor in batch.items()}
+    told = []
+    teacher.decoder.blocks[0].register_forward_hook(lambda module, given, _: told.append(given[1].clone()))
+    model(**batch)
+    model.eval()
+    model(**clean)
+    torch.testing.assert_close(told[0], told[1])
+    assert all(torch.equal(batch[name], clean[name]) for name in batch)
+
+
+def test_a_trained_encoder_and_positions_get_gradients(teacher, tokenizer, batch):
+    model = build(teacher, tokenizer, freeze_encoder=False, freeze_positions=False).train()
+    model(**batch)[0].backward()
+    touched = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert touched == {name for name, _ in model.named_parameters()}
+    assert any(name.startswith("student.encoder.blocks.1.") for name in touched)
+    assert "student.decoder.positional_embedding" in touched
+    assert all(p.grad is None for p in teacher.parameters())
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_gradient_checkpointing_changes_nothing(teacher, tokenizer, batch, frozen):
+    gradients = []
+    for checkpointing in (False, True):
+        model = build(
+            teacher, tokenizer, freeze_encoder=frozen, gradient_checkpointing=checkpointing
+        ).train()
+        model(**batch)[0].backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-7, rtol=1e-5, msg=name)
+
+
+def test_bfloat16_stays_near_float32(teacher, tokenizer, batch):
+    want = build(teacher, tokenizer).train()
+    want_loss = want(**batch)[0]
+    want_loss.backward()
+    got = build(teacher, tokenizer, autocast="bfloat16", teacher_dtype="bfloat16").train()
+    loss = got(**batch)[0]
+    loss.backward()
+    assert loss.item() == pytest.approx(want_loss.item(), rel=0.02)
+    a, b = want.student.decoder.token_embedding.weight.grad, got.student.decoder.token_embedding.weight.grad
+    assert b.dtype == torch.float32
+    assert F.cosine_similarity(a.flatten(), b.flatten(), dim=0) > 0.99
+
+
+def test_dropped_layers_keep_the_ends_and_get_no_gradient(teacher, tokenizer, batch):
+    student = build_student(teacher, "all")
+    model = DistillModel(student, teacher, tokenizer.eot, DistillConfig(layer_drop=1.0)).train()
+    model(**batch)[0].backward()
+    touched = [any(p.grad is not None for p in block.parameters()) for block in student.decoder.blocks]
+    assert touched == [True, False, False, False, True]
+    model.eval()
+    assert model._layers(5) == [0, 1, 2, 3, 4]
+
+
+def test_hidden_loss_follows_the_map(teacher, tokenizer, batch):
+    """Two layers built from the teacher's first and last: only the first sees what the teacher's saw."""
+    assert default_map(2, 5) == [[0, 1], [1, 4]]
+    for kind in ("cosine", "mse"):
+        conf = dict(hidden_weight=1.0, hidden_loss=kind, ce_weight=0.0, kl_weight=0.0)
+        same = build(teacher, tokenizer, hidden_map=[[0, 0]], **conf).train()
+        other = build(teacher, tokenizer, hidden_map=[[0, 3]], **conf).train()
+        assert same(**batch)[1]["hidden"].item() == pytest.approx(0, abs=1e-6)
+        loss, stats, _ = other(**batch)
+        assert loss.item() == stats["hidden"].item() > 1e-4
+        loss.backward()
+        student = other.student.decoder
+        assert student.blocks[0].mlp[0].weight.grad.abs().sum() > 0
+        assert student.blocks[1].mlp[0].weight.grad is None or not student.blocks[1].mlp[0].weight.grad.any()
+
+
+def test_adaptive_weights_learn_the_noise_of_each_pair():
+    torch.manual_seed(0)
+    told = {0: torch.randn(50, 8), 1: torch.randn(50, 8)}
+    ours = {0: told[0] + 0.1 * torch.randn(50, 8), 1: told[1] + torch.randn(50, 8)}
+    loss = HiddenLoss([[0, 0], [1, 1]], "mse", adaptive=True)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss(ours, told).backward()
+        optimizer.step()
+    noise = torch.stack([F.mse_loss(ours[i], told[i]) for i in (0, 1)])  # where ½(e^(−s) d + s) is least
+    torch.testing.assert_close(loss.log_variance.exp(), noise, rtol=0.05, atol=0)
+
+
+def test_a_wrong_layer_map_is_refused(teacher, tokenizer):
+    with pytest.raises(ValueError, match=r"hidden_map: \[2, 4\] is not a pair"):
+        build(teacher, tokenizer, hidden_weight=1.0, hidden_map=[[2, 4]])
+    with pytest.raises(ValueError, match="choose one of cosine, mse"):
+        build(teacher, tokenizer, hidden_weight=1.0, hidden_loss="l3")
+    with pytest.raises(ValueError, match="needs the teacher itself"):
+        DistillModel(build_student(teacher), None, tokenizer.eot, DistillConfig(hidden_weight=1.0))
 
 
 def test_stored_encoder_output_gives_the_same_loss(teacher, tokenizer, batch):
@@ -127,10 +241,81 @@ def test_long_label_is_cut_with_its_audio_at_a_timestamp(tokenizer):
         make("u", {"speech": np.ones(16000, "f"), "text": "我们" * 300})
 
 
+def test_audio_beyond_30_s_is_cut_with_its_label(tokenizer):
+    label = "<|0.00|>我们<|20.00|><|20.00|>今天<|29.00|><|29.00|>学校<|33.00|>"
+    make = MakeExample(tokenizer, BatchConfig(timestamps=1.0), train=True)
+    out = make("u", {"speech": np.ones(33 * 16000, "f"), "text": label})
+    assert tokenizer.decode(out["text"]) == tokenizer.decode(tokenizer.encode("我们今天"))
+    assert len(out["speech"]) == 29 * 16000
+    with pytest.raises(ValueError, match=r"u: the label has 33.0 s of audio and no timestamp"):
+        make("u", {"speech": np.ones(33 * 16000, "f"), "text": "我们"})
+
+
+def test_stored_encoder_output_is_cut_like_audio(tokenizer):
+    label = "".join(f"<|{i:.2f}|>{'我们' * 20}<|{i + 1:.2f}|>" for i in range(20))
+    make = MakeExample(tokenizer, BatchConfig(timestamps=1.0), train=True)
+    audio = make("u", {"speech": np.ones(20 * 16000, "f"), "text": label})["speech"]
+    stored = make("u", {"encoder_out": np.ones((1000, 4), "f"), "text": label})["encoder_out"]
+    assert len(stored) == len(audio) / 16000 * 50
+
+
+def test_speed_moves_the_timestamps_with_the_audio(tokenizer):
+    tone = np.sin(2 * np.pi * 440 * np.arange(8 * 16000) / 16000).astype("f")
+    make = MakeExample(tokenizer, BatchConfig(timestamps=1.0, prompt=0.0, speed=(0.8,)), train=True)
+    out = make("u", {"speech": tone, "text": "<|0.00|>今天<|2.40|><|2.40|>我们<|8.00|>"})
+    assert tokenizer.decode_with_timestamps(out["text"]).count("<|3.00|>") == 2
+    assert tokenizer.decode_with_timestamps(out["text"]).endswith("<|10.00|>")
+    assert len(out["speech"]) == 10 * 16000
+    spectrum = np.abs(np.fft.rfft(out["speech"]))
+    assert spectrum.argmax() / 10 == pytest.approx(352, abs=1)  # Hz
+    valid = MakeExample(tokenizer, BatchConfig(speed=(0.8,)), train=False)
+    assert len(valid("u", {"speech": tone, "text": "今天"})["speech"]) == len(tone)
+
+
+def test_speech_is_not_slowed_beyond_the_window(tokenizer):
+    make = MakeExample(tokenizer, BatchConfig(speed=(0.9, 1.1)), train=True)
+    data = {"speech": np.ones(28 * 16000, "f"), "text": "今天"}
+    assert {len(make("u", dict(data))["speech"]) for _ in range(20)} == {round(28 * 16000 / 1.1)}
+
+
+def test_speed_without_audio_or_with_a_cache_is_refused(tokenizer):
+    with pytest.raises(ValueError, match="use one or the other"):
+        MakeExample(tokenizer, BatchConfig(speed=(0.9,), fixed_choices=True), train=True)
+    with pytest.raises(ValueError, match="u: speed needs audio"):
+        make = MakeExample(tokenizer, BatchConfig(speed=(0.9,)), train=True)
+        make("u", {"encoder_out": np.ones((50, 4), "f"), "text": "今天"})
+    with pytest.raises(ValueError, match=r"outside 0\.5 to 2"):
+        MakeExample(tokenizer, BatchConfig(speed=(9.0,)), train=True)
+
+
+def test_a_cache_of_other_labels_or_another_vocabulary_is_refused(tokenizer):
+    make = MakeExample(tokenizer, BatchConfig(fixed_choices=True, timestamps=0.0), train=True)
+    rows = len(make("u", {"text": "今天"})["text"]) - 1
+    good = {"topk_ids": np.zeros((rows, 2), "i4"), "topk_log_probs": np.zeros((rows, 2), "f")}
+    assert set(good) <= set(make("u", {"text": "今天", **good}))
+    with pytest.raises(ValueError, match=f"u: topk_ids holds {rows} rows, the label needs"):
+        make("u", {"text": "今天我们", **good})
+    good["topk_ids"][0, 1] = tokenizer.vocab_size
+    with pytest.raises(ValueError, match=f"u: token {tokenizer.vocab_size} is outside the vocabulary"):
+        make("u", {"text": "今天", **good})
+
+
+def test_label_and_prompt_never_exceed_the_decoder(tokenizer):
+    make = MakeExample(tokenizer, BatchConfig(timestamps=0.5, prompt=1.0), train=True)
+    for length in (1, 100, 215, 220):
+        data = {"text": "<|0.00|>" + "我们" * length + "<|9.00|>", "text_prev": "今天" * 300}
+        for _ in range(4):
+            row = make("u", dict(data))["text"]
+            assert len(row) <= 448
+            assert list(row).count(tokenizer.sot) == 1
+
+
 def test_nan_audio_is_refused_by_name(tokenizer):
     make = MakeExample(tokenizer, BatchConfig(), train=True)
     with pytest.raises(ValueError, match="utt7: the audio holds NaN"):
         make("utt7", {"speech": np.array([0.0, np.nan], "f"), "text": "今天"})
+    with pytest.raises(ValueError, match="utt8: the audio is empty"):
+        make("utt8", {"speech": np.zeros(0, "f"), "text": "今天"})
 
 
 def test_construction_follows_the_layer_map(teacher):

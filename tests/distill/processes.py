@@ -1,0 +1,117 @@
+"""Training runs as processes of their own, which may be killed. ESPnet is imported once, in a fork server."""
+
+import os
+import resource
+import signal
+import socket
+import sys
+from multiprocessing import get_context, set_start_method
+from pathlib import Path
+
+import yaml
+
+_CONTEXT = get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["k2d.distill.task"])
+
+
+def options(world, output: Path, data: Path | None = None, **changes) -> list[str]:
+    """The command line of a run of 3 epochs of 3 batches; `changes` go into its YAML."""
+    data = data or world.data
+    config = {
+        "batch_conf": {"trim_padding": True, "timestamps": 0.5, "prompt": 0.5, "noise": 0.5},
+        "model_conf": {"specaug": {"apply_time_warp": False, "time_mask_width_range": [0, 10]}},
+        "optim": "adamw",
+        "optim_conf": {"lr": 1e-3},
+        "scheduler": "warmuplr",
+        "scheduler_conf": {"warmup_steps": 4},
+        "batch_type": "unsorted",
+        "batch_size": 4,
+        "max_epoch": 3,
+        "num_workers": 0,
+        "keep_nbest_models": 2,
+        "best_model_criterion": [["valid", "ce", "min"]],
+        "num_att_plot": 0,
+        "use_tensorboard": False,
+        "use_matplotlib": False,
+        **changes,
+    }
+    file = output.parent / f"{output.name}.yaml"
+    file.write_text(yaml.safe_dump(config), encoding="utf-8")
+    words = ["--config", str(file), "--student", str(world.student), "--teacher", str(world.teacher)]
+    for phase in ("train", "valid"):
+        for item in ("wav.scp,speech,utterances", "text,text,text", "text.prev,text_prev,text"):
+            words += [f"--{phase}_data_path_and_name_and_type", f"{data}/{item}"]
+        words += [f"--{phase}_shape_file", f"{data}/frames_shape"]
+    return [*words, "--output_dir", str(output), "--resume", "true", "--ngpu", "0", "--seed", "7"]
+
+
+def train(words: list[str], log: Path, world_size: int = 1, accident: tuple | None = None) -> int:
+    """Run `k2d train` to its end, as `world_size` processes; returns the worst exit code (-9: SIGKILL)."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    runs = []
+    for rank in range(world_size):
+        given = (words, log.with_suffix(f".{rank}"), rank, world_size, port, accident)
+        runs.append(_CONTEXT.Process(target=_train, args=given))
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    return max((run.exitcode for run in runs), key=abs)
+
+
+def _train(words, log, rank, world_size, port, accident) -> None:
+    stream = open(log, "a")  # noqa: SIM115 - stays open to the end of the process
+    os.dup2(stream.fileno(), 1)
+    os.dup2(stream.fileno(), 2)
+    import torch
+
+    set_start_method("fork", force=True)  # of a loader's workers, as where no fork server is the parent
+    torch.set_num_threads(1)
+    if world_size > 1:
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    if accident:
+        _arrange(*accident)
+    from k2d.distill.task import DistillTask
+
+    try:
+        DistillTask.main(cmd=words)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _arrange(what: str, when, signal_number: int = signal.SIGKILL) -> None:
+    """An accident: ("step", n, signal) at the n-th update, ("rename", (name, n), signal) just before a file
+    appears for the n-th time, ("full", n) no file may grow beyond 100 kB from the n-th update on.
+    """
+    count = 0
+    if what == "rename":
+        replace = os.replace
+
+        def counted_replace(source, target):
+            nonlocal count
+            count += Path(target).name == when[0]
+            if Path(target).name == when[0] and count == when[1]:
+                os.kill(os.getpid(), signal_number)
+            return replace(source, target)
+
+        os.replace = counted_replace
+        return
+    from k2d.distill.model import DistillModel
+
+    forward = DistillModel.forward
+
+    def counted_forward(self, *args, **kwargs):
+        nonlocal count
+        count += self.training
+        if self.training and count == when:
+            if what == "full":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+            else:
+                os.kill(os.getpid(), signal_number)
+        return forward(self, *args, **kwargs)
+
+    DistillModel.forward = counted_forward
