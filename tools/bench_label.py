@@ -19,6 +19,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -31,8 +32,10 @@ from k2d.audio import SAMPLE_RATE, read_audio
 from k2d.whisper import checkpoint
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine_torch import TorchEngine
+from k2d.whisper.journal import share_of
 from k2d.whisper.long_form import joined_text, transcribe_all
 from k2d.whisper.sources import AudioSource
+from k2d.whisper.workers import side_by_side
 
 PROGRAMS = ("openai", "torch", "ctranslate2", "faster", "faster-batched")
 ESPEAK = Path(__file__).resolve().parents[1] / "egs/mini_cs/k2d1/local/espeak.py"
@@ -57,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--programs", default=",".join(PROGRAMS))
     p.add_argument("--beams", default="1,5", help="beam sizes to compare (default %(default)s)")
     p.add_argument("--batch_size", type=int, default=8)
+    p.add_argument("--workers", type=int, default=2, help="batches at once, of our engines (default 2)")
     p.add_argument("--threads", type=int, default=0, help="CPU threads of every program; 0: all cores")
     p.add_argument("--device", default="cpu")
     p.add_argument("--output", help="JSON file")
@@ -98,11 +102,15 @@ def ours(engine, args) -> Callable[[dict[str, np.ndarray], int], dict[str, str]]
     def run(recordings, beam: int) -> dict[str, str]:
         source = AudioSource(recordings.__getitem__, lambda n: 0.0, lambda n: "")
         options = DecodingOptions(language=args.language, beam_size=beam)
-        longest_first = sorted(recordings, key=lambda n: (-len(recordings[n]), n))
-        return {
-            t.recording: joined_text(t, engine.tokenizer)
-            for t in transcribe_all(engine, longest_first, source, options, args.batch_size)
-        }
+        texts: dict[str, str] = {}
+
+        def part(worker: int, stop) -> None:
+            mine = share_of(worker + 1, args.workers, {n: len(a) for n, a in recordings.items()})
+            for t in transcribe_all(engine.for_worker(), mine, source, options, args.batch_size):
+                texts[t.recording] = joined_text(t, engine.tokenizer)
+
+        side_by_side([partial(part, worker) for worker in range(args.workers)])
+        return texts
 
     return run
 
@@ -125,7 +133,7 @@ def faster(folder: Path, args, batched: bool) -> Callable:
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
     kind = "int8" if args.device == "cpu" else "float16"
-    model = WhisperModel(str(folder), device=args.device, compute_type=kind, cpu_threads=torch.get_num_threads())
+    model = WhisperModel(str(folder), device=args.device, compute_type=kind, cpu_threads=args.threads)
     pipeline = BatchedInferencePipeline(model) if batched else None
 
     def run(recordings, beam: int) -> dict[str, str]:
@@ -144,7 +152,11 @@ def faster(folder: Path, args, batched: bool) -> Callable:
 
 
 def load(program: str, args) -> Callable | str:
-    """The program as a function, or why it cannot take part."""
+    """The program as a function, or why it cannot take part. Each has the same number of threads, ours split
+    them among the workers.
+    """
+    ours_ = program in ("torch", "ctranslate2")
+    torch.set_num_threads(max(1, args.threads // args.workers) if ours_ else args.threads)
     if program in ("faster", "faster-batched"):
         if importlib.util.find_spec("faster_whisper") is None:
             return "the package faster-whisper is not installed"
@@ -160,7 +172,7 @@ def load(program: str, args) -> Callable | str:
         return ours(TorchEngine(loaded), args)
     from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
-    return ours(CTranslate2Engine(loaded, "int8" if args.device == "cpu" else "float16"), args)
+    return ours(CTranslate2Engine(loaded, "int8" if args.device == "cpu" else "float16", None, args.workers), args)
 
 
 # ------------------------------------------------------------------------------------------------- report
@@ -197,12 +209,12 @@ def table(rows: list[dict]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    torch.set_num_threads(args.threads or os.cpu_count())
+    args.threads = args.threads or len(os.sched_getaffinity(0))
     clips = [read_audio(path) for path in args.audio] or synthesise()
     recordings = make_recordings(clips, args.recordings, args.seconds)
     total = sum(map(len, recordings.values())) / SAMPLE_RATE
     print(
-        f"{len(recordings)} recordings, {total / 60:.1f} min; {args.model}; {torch.get_num_threads()} threads; "
+        f"{len(recordings)} recordings, {total / 60:.1f} min; {args.model}; {args.threads} threads; "
         f"{platform.processor() or platform.machine()}; torch {torch.__version__}",
         flush=True,
     )

@@ -33,6 +33,7 @@ from k2d.whisper.engine_options import (
     decoding_options,
     load_engine,
     resolve_engine,
+    resolve_workers,
     true_or_false,
     work_key,
 )
@@ -80,11 +81,11 @@ def run(args: argparse.Namespace) -> int:
         source, names = sources.recordings(data, args.allow_pipes), list(data.wav)
     else:
         source, names = sources.utterances(data, args.allow_pipes), list(data.segments)
-    session = Session("decode", out, key, source, names, args.num_jobs, args.max_skipped)
+    workers = resolve_workers(args)
+    session = Session("decode", out, key, source, names, args.num_jobs, workers, args.max_skipped)
     if session.done(args.timestamps):
         print(f"decode: {out} is complete; nothing to do")
         return 0
-    lock = OutputLock(out, shared=args.job is not None)
 
     def work(engine, seconds, journal, progress):
         long = [n for n in seconds if args.long_form or seconds[n] > LONGEST + TOLERANCE]
@@ -93,38 +94,38 @@ def run(args: argparse.Namespace) -> int:
             yield [bad_record(result) if isinstance(result, BadAudio) else _record_of(result, engine.tokenizer)]
         short = {n: s for n, s in seconds.items() if n not in set(long)}
         batches = plan_batches(short, args.batch_size, engine.trim_padding)
-        for results in decode_all(engine, batches, source, options, journal, progress):
-            yield [bad_record(r) if isinstance(r, BadAudio) else _record(r, engine.tokenizer, options) for r in results]
+        for batch in decode_all(engine, batches, source, options, journal, progress):
+            yield [bad_record(r) if isinstance(r, BadAudio) else _record(r, engine.tokenizer, options) for r in batch]
 
-    jobs = [args.job] if args.job is not None else range(1, args.num_jobs + 1)
-    for job in jobs:
-        costs = session.run_job(job, lambda: load_engine(args, options), work)
-    if args.job is not None:
-        print(f"decode: job {args.job} of {args.num_jobs} is complete: {costs.get('windows', 0)} windows")
-        return 0
+    with OutputLock(out, shared=args.job is not None):
+        for job in [args.job] if args.job is not None else range(1, args.num_jobs + 1):
+            session.run_job(job, lambda: load_engine(args, options, workers), work)
+        if args.job is not None:
+            print(f"decode: job {args.job} of {args.num_jobs} is complete")
+            return 0
+        print(join(args, session))
+        resolved = dict(zip(("engine", "device", "dtype"), resolve_engine(args)))
+        decoding = dataclasses.asdict(options)
+        write_provenance(out, {**vars(args), "decoding": decoding, "resolved": resolved}, {args.model: model_hash})
+        session.mark_done(args.timestamps)
+    return 0
 
+
+def join(args: argparse.Namespace, session: Session) -> str:
+    """Write the tables out of all jobs' results; returns the summary line."""
     session.clear_for_joining()
     skipped: dict[str, str] = {}
-    audio_seconds = _write_tables(out, session.results(skipped), args.timestamps)
+    audio_seconds = _write_tables(session.out, session.results(skipped), args.timestamps)
     session.report_skipped(skipped)
     costs = session.costs()
-    with atomic(out / "speed.json") as handle:
+    with atomic(session.out / "speed.json") as handle:
         json.dump(_speed(costs, audio_seconds), handle, indent=1)
         handle.write("\n")
-    engine, device, dtype = resolve_engine(args)
-    write_provenance(
-        out,
-        {**vars(args), "decoding": dataclasses.asdict(options), "resolved": [engine, device, dtype]},
-        {args.model: model_hash},
-    )
-    session.mark_done(args.timestamps)
-    lock.release()
     what = "recordings" if args.long_form else "utterances"
-    print(
-        f"decode: {len(names) - len(skipped)} {what} ({audio_seconds / 3600:.2f} h), {len(skipped)} skipped; "
+    return (
+        f"decode: {len(session.names) - len(skipped)} {what} ({audio_seconds / 3600:.2f} h), {len(skipped)} skipped; "
         f"{times_real_time(costs, audio_seconds)}"
     )
-    return 0
 
 
 def _record(decoded: Decoded, tokenizer, options: DecodingOptions) -> dict:

@@ -20,13 +20,16 @@ from pathlib import Path
 
 from k2d.datadir import DataDir, atomic, write_provenance
 from k2d.label.chunk_directory import write_chunk_directory
+from k2d.label.chunks import LONGEST
 from k2d.whisper import checkpoint, sources, subtitles
 from k2d.whisper.engine_options import (
+    UsageError,
     add_decoding_arguments,
     add_engine_arguments,
     decoding_options,
     load_engine,
     resolve_engine,
+    resolve_workers,
     true_or_false,
     work_key,
 )
@@ -72,30 +75,37 @@ def run(args: argparse.Namespace) -> int:
     model_hash = checkpoint.content_hash(args.model)
     key = work_key(args, options, model_hash, "long form")
     source = sources.recordings(data, args.allow_pipes)
-    session = Session("label", out, key, source, list(data.wav), args.num_jobs, args.max_skipped)
-    layout = (
-        args.max_chunk,
-        args.continued,
-        bool(args.no_copy),
-        formats,
-        sorted((data.utt2spk or {}).items()),
-    )
+    workers = resolve_workers(args)
+    session = Session("label", out, key, source, list(data.wav), args.num_jobs, workers, args.max_skipped)
+    if not 0 < args.max_chunk <= LONGEST:
+        raise UsageError(f"--max_chunk {args.max_chunk}: expected more than 0 and at most {LONGEST:.0f} s")
+    speakers = sorted((data.utt2spk or {}).items())
+    layout = (args.max_chunk, args.continued, bool(args.no_copy), formats, speakers)
     if session.done(*layout):
         print(f"label: {out} is complete; nothing to do")
         return 0
-    lock = OutputLock(out, shared=args.job is not None)
 
     def work(engine, seconds, journal, progress):
         for result in transcribe_all(engine, seconds, source, options, args.batch_size, journal, progress):
             yield [result.record() if isinstance(result, Transcript) else bad_record(result)]
 
-    jobs = [args.job] if args.job is not None else range(1, args.num_jobs + 1)
-    for job in jobs:
-        costs = session.run_job(job, lambda: load_engine(args, options), work)
-    if args.job is not None:
-        print(f"label: job {args.job} of {args.num_jobs} is complete: {costs.get('windows', 0)} windows")
-        return 0
+    with OutputLock(out, shared=args.job is not None):
+        for job in [args.job] if args.job is not None else range(1, args.num_jobs + 1):
+            session.run_job(job, lambda: load_engine(args, options, workers), work)
+        if args.job is not None:
+            print(f"label: job {args.job} of {args.num_jobs} is complete")
+            return 0
+        print(join(args, session, data, layout))
+        resolved = dict(zip(("engine", "device", "dtype"), resolve_engine(args)))
+        decoding = dataclasses.asdict(options)
+        write_provenance(out, {**vars(args), "decoding": decoding, "resolved": resolved}, {args.model: model_hash})
+        session.mark_done(*layout)
+    return 0
 
+
+def join(args: argparse.Namespace, session: Session, data: DataDir, layout: tuple) -> str:
+    """Write the chunk directory out of all jobs' transcripts; returns the summary line."""
+    out, formats = session.out, subtitles.formats(args.subtitles)
     session.clear_for_joining()
     skipped: dict[str, str] = {}
     for _ in session.results(skipped):  # before hours of copying: are there too many?
@@ -118,26 +128,17 @@ def run(args: argparse.Namespace) -> int:
         out,
         transcripts(),
         data,
-        source,
+        session.source,
         session.done_key(*layout[:3]),
         args.max_chunk,
         args.continued,
         copy=not args.no_copy,
     )
-    engine, device, dtype = resolve_engine(args)
-    write_provenance(
-        out,
-        {**vars(args), "decoding": dataclasses.asdict(options), "resolved": [engine, device, dtype]},
-        {args.model: model_hash},
-    )
-    session.mark_done(*layout)
-    lock.release()
-    print(
+    return (
         f"label: {counts.recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
         f"({counts.chunk_seconds / 3600:.2f} h), {len(skipped)} skipped; "
         f"{times_real_time(session.costs(), audio_seconds)}"
     )
-    return 0
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -20,6 +20,7 @@ from typing import Protocol
 from torch import Tensor
 
 from k2d.text.tokenizer import Tokenizer
+from k2d.whisper.stopwatch import Stopwatch
 
 # Whisper retries a failed window at these temperatures, in this order.
 FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -86,6 +87,10 @@ class Engine(Protocol):
 
     tokenizer: Tokenizer
     trim_padding: bool
+    stopwatch: Stopwatch
+
+    def for_worker(self) -> Engine:
+        """The same engine for one of several threads, with a stopwatch of its own."""
 
     def encode(self, mels: Sequence[Tensor]) -> list[Tensor]:
         """Log-mels (n_mels, frames_i) to encoder outputs (frames_i / 2, n_state)."""

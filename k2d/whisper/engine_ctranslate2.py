@@ -30,8 +30,12 @@ PREVIOUS_LENGTHS = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 160, 192)
 class CTranslate2Engine(TorchEngine):
     name = "ctranslate2"
 
-    def __init__(self, checkpoint: Checkpoint, dtype: str = "int8", cache_dir: str | Path | None = None):
-        """dtype of the decoder: int8 or float32 on a CPU, also float16 on a GPU."""
+    def __init__(
+        self, checkpoint: Checkpoint, dtype: str = "int8", cache_dir: str | Path | None = None, workers: int = 1
+    ):
+        """dtype of the decoder: int8 or float32 on a CPU, also float16 on a GPU. workers: threads that will
+        call `generate` at once.
+        """
         super().__init__(checkpoint)
         folder = converted(self.model, self.tokenizer, dtype, cache_dir)
         index = self.device.index or 0
@@ -40,6 +44,7 @@ class CTranslate2Engine(TorchEngine):
             device=self.device.type,
             device_index=index if self.device.type == "cuda" else 0,
             compute_type=dtype,
+            inter_threads=workers,
             intra_threads=torch.get_num_threads(),
         )
 

@@ -16,6 +16,10 @@ ENGINES = ("auto", "torch", "ctranslate2")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 
 
+class UsageError(ValueError):
+    """Options that do not fit each other, the model or this machine."""
+
+
 def true_or_false(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
@@ -51,6 +55,9 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         help="auto: float32 (torch) or int8 decoder (ctranslate2) on a CPU, float16 on a GPU",
     )
     group.add_argument("--batch_size", type=int, default=8, help="windows decoded side by side (default %(default)s)")
+    group.add_argument(
+        "--workers", type=int, default=0, help="batches at once, each with its share of the threads (0: 2 on a CPU)"
+    )
     group.add_argument("--num_threads", type=int, default=0, help="CPU threads; 0: OMP_NUM_THREADS or all cores")
     group.add_argument("--cache_dir", default=None, help="converted models (default $XDG_CACHE_HOME/k2d, ~/.cache/k2d)")
 
@@ -117,18 +124,21 @@ def decoding_options(args: argparse.Namespace, **changed) -> DecodingOptions:
         "token_confidence": args.token_confidence,
         "seed": args.seed,
     }
-    return DecodingOptions(**{**values, **changed})
+    try:
+        return DecodingOptions(**{**values, **changed})
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def resolve_engine(args: argparse.Namespace) -> tuple[str, str, str]:
-    """(engine, device, dtype) with every "auto" decided. ValueError for a combination that does not exist."""
+    """(engine, device, dtype) with every "auto" decided. UsageError for a combination that does not exist."""
     import torch
 
     device = args.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
+        raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
     on_cpu = device == "cpu"
     engine, dtype = args.engine, args.dtype
     if engine == "auto":
@@ -138,9 +148,9 @@ def resolve_engine(args: argparse.Namespace) -> tuple[str, str, str]:
     if dtype == "auto":
         dtype = {"torch": "float32", "ctranslate2": "int8"}[engine] if on_cpu else "float16"
     if engine == "torch" and dtype == "int8":
-        raise ValueError("--dtype int8 is for --engine ctranslate2; the torch engine has float32, bfloat16, float16")
+        raise UsageError("--dtype int8 is for --engine ctranslate2; the torch engine has float32, bfloat16, float16")
     if engine == "ctranslate2" and on_cpu and dtype not in ("int8", "float32"):
-        raise ValueError(f"--engine ctranslate2 on a CPU computes in int8 or float32, not {dtype}")
+        raise UsageError(f"--engine ctranslate2 on a CPU computes in int8 or float32, not {dtype}")
     return engine, device, dtype
 
 
@@ -161,22 +171,34 @@ def work_key(args: argparse.Namespace, options: DecodingOptions, model_hash: str
     )
 
 
-def load_engine(args: argparse.Namespace, options: DecodingOptions):
-    """The engine that the options ask for, with its model."""
+def resolve_workers(args: argparse.Namespace) -> int:
+    """Batches that are decoded at once: 2 on a CPU, 1 on a GPU, unless --workers says otherwise.
+
+    The number does not follow from this machine's cores: the parts of the work have to be the same when it is
+    taken up on another one.
+    """
+    if args.workers < 0 or args.batch_size < 1:
+        raise UsageError(f"--workers {args.workers} --batch_size {args.batch_size}: expected at least 0 and 1")
+    return args.workers or (2 if resolve_engine(args)[1] == "cpu" else 1)
+
+
+def load_engine(args: argparse.Namespace, options: DecodingOptions, workers: int = 1):
+    """The engine that the options ask for, with its model, for so many threads that call it at once."""
     import torch
 
     from k2d.whisper import checkpoint
 
     engine, device, dtype = resolve_engine(args)
-    threads = args.num_threads or int(os.environ.get("OMP_NUM_THREADS", 0))
-    if threads:
-        torch.set_num_threads(threads)
-    # CTranslate2 keeps its own weights; the torch model beside it encodes, in float32 where the CPU
-    # multiplies.
-    torch_dtype = (
-        torch.float32 if dtype == "int8" and device == "cpu" else getattr(torch, dtype.replace("int8", "float16"))
-    )
-    loaded = checkpoint.load(args.model, device=device, dtype=torch_dtype)
+    threads = args.num_threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    torch.set_num_threads(max(1, threads // workers))
+    # Beside CTranslate2, which keeps its own weights, torch encodes: in float32 on a CPU.
+    of_torch = dtype.replace("int8", "float32" if device == "cpu" else "float16")
+    loaded = checkpoint.load(args.model, device=device, dtype=getattr(torch, of_torch))
+    if options.language and loaded.tokenizer.multilingual:
+        try:
+            loaded.tokenizer.language_token(options.language)
+        except ValueError as error:
+            raise UsageError(f"--language: {error}") from None
     if options.mix_languages:
         mix_languages(loaded, options.mix_languages, options.language)
     if engine == "torch":
@@ -185,7 +207,7 @@ def load_engine(args: argparse.Namespace, options: DecodingOptions):
         return TorchEngine(loaded)
     from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
-    return CTranslate2Engine(loaded, dtype=dtype, cache_dir=args.cache_dir)
+    return CTranslate2Engine(loaded, dtype, args.cache_dir, workers)
 
 
 def mix_languages(loaded, languages: tuple[str, ...], into: str | None) -> None:
@@ -195,9 +217,9 @@ def mix_languages(loaded, languages: tuple[str, ...], into: str | None) -> None:
     import torch
 
     if not loaded.tokenizer.multilingual:
-        raise ValueError("--mix_languages: an English-only model has no language tokens")
+        raise UsageError("--mix_languages: an English-only model has no language tokens")
     if into is None:
-        raise ValueError("--mix_languages needs a fixed --language, whose embedding it replaces")
+        raise UsageError("--mix_languages needs a fixed --language, whose embedding it replaces")
     embedding = loaded.model.decoder.token_embedding.weight
     ids = [loaded.tokenizer.language_token(code) for code in languages]
     with torch.no_grad():

@@ -6,6 +6,7 @@ eight falls out of the caches and is slower for each window; on a GPU it runs th
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -32,6 +33,12 @@ class TorchEngine:
         self.decoder = IncrementalDecoder(self.model)
         self.stopwatch = Stopwatch()
         self._rules: dict[DecodingOptions, LogitRules] = {}
+
+    def for_worker(self) -> TorchEngine:
+        """The same engine with a stopwatch of its own, for one of several threads."""
+        worker = copy.copy(self)
+        worker.stopwatch = Stopwatch()
+        return worker
 
     @torch.inference_mode()
     def encode(self, mels: Sequence[Tensor]) -> list[Tensor]:

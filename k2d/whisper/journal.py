@@ -26,13 +26,16 @@ from k2d.audio import BadAudio
 from k2d.datadir import atomic
 from k2d.whisper.decoding import Hypothesis
 
-
 # Changes when stored lines change their meaning, so that older work is not misread.
 FORMAT = 2
 
 
 class Locked(RuntimeError):
     """Another process works on the same output."""
+
+
+class Incomplete(RuntimeError):
+    """Jobs whose results are wanted have not ended."""
 
 
 class OutputLock:
@@ -54,6 +57,12 @@ class OutputLock:
 
     def release(self) -> None:
         self.handle.close()
+
+    def __enter__(self) -> OutputLock:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.release()
 
 
 class JsonLines:
@@ -109,11 +118,11 @@ def _cut_torn_line(path: Path) -> None:
 class Journal:
     """Rounds of windows decoded together, by recording and seek position."""
 
-    def __init__(self, folder: Path, stamp: Callable[[str], str], stopwatch=None):
+    def __init__(self, folder: Path, stamp: Callable[[str], str], stopwatch=None, workers: int = 1):
         """stamp(id): changes when the file behind the id may have changed. stopwatch: of the engine, for
-        the costs.
+        the costs. workers: how many work side by side and share the time.
         """
-        self.stamp, self.stopwatch = stamp, stopwatch
+        self.stamp, self.stopwatch, self.workers = stamp, stopwatch, workers
         self.lines = JsonLines(folder / "journal.jsonl")
         self.cost = JsonLines(folder / "cost.jsonl")
         self._opened: dict[str, dict] = {}
@@ -174,10 +183,13 @@ class Journal:
         """Windows decoded together: (recording, seek in frames, hypothesis)."""
         self.lines.append({"round": [[name, seek, dataclasses.asdict(h)] for name, seek, h in results]})
         now = time.perf_counter()
-        record = {"seconds": round(now - self._since, 4), "windows": len(results)}
+        record = {"seconds": now - self._since}
         self._since = now
         if self.stopwatch is not None:
             record.update(self.stopwatch.lap())
+        # Workers share the time that passes, so that sums over them are seconds on the clock.
+        record = {n: round(v / self.workers, 4) if n.endswith("seconds") else v for n, v in record.items()}
+        record["windows"] = len(results)
         self.cost.append(record, durable=False)
 
     def costs(self) -> dict[str, float]:
@@ -259,11 +271,11 @@ def share_of(job: int, num_jobs: int, seconds: dict[str, float]) -> list[str]:
 
 
 def finished_results(output_dir: Path, key: str, num_jobs: int) -> Iterator[dict]:
-    """All results of all jobs, in order of id; RuntimeError names the jobs that are not complete."""
+    """All results of all jobs, in order of id; Incomplete names the jobs that are not."""
     folders = [job_folder(output_dir, key, job, num_jobs) for job in range(1, num_jobs + 1)]
     missing = [folder.name for folder in folders if not (folder / "finished").exists()]
     if missing:
-        raise RuntimeError(
+        raise Incomplete(
             f"{output_dir}: {', '.join(missing[:8])} {'is' if len(missing) == 1 else 'are'} not complete; "
             "run them again with --job and --num_jobs"
         )

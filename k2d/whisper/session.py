@@ -13,14 +13,18 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 from tqdm import tqdm
 
 from k2d.audio import BadAudio
 from k2d.datadir import DataError, atomic
 from k2d.whisper.checkpoint import CheckpointError
+from k2d.whisper.engine_options import UsageError
 from k2d.whisper.journal import (
+    Incomplete,
     Journal,
     Locked,
     OutputLock,
@@ -30,6 +34,7 @@ from k2d.whisper.journal import (
     share_of,
 )
 from k2d.whisper.sources import AudioSource
+from k2d.whisper.workers import Stopped, side_by_side
 
 
 class TooManySkipped(RuntimeError):
@@ -61,6 +66,7 @@ class Session:
     source: AudioSource
     names: list[str]
     num_jobs: int = 1
+    workers: int = 1
     max_skipped: int | None = None
 
     def __post_init__(self):
@@ -91,56 +97,56 @@ class Session:
         with atomic(self.out / ".done") as handle:
             handle.write(self.done_key(*more) + "\n")
 
+    @property
+    def parts(self) -> int:
+        """Into how many parts the inputs are split: each has a journal of its own."""
+        return self.num_jobs * self.workers
+
     def run_job(
         self,
         job: int,
         load: Callable[[], object],
         work: Callable[[object, dict[str, float], Journal, Callable[[float], None]], Iterable[list[dict]]],
-    ) -> dict[str, float]:
-        """Do one job unless it is complete; returns its costs.
+    ) -> None:
+        """Do one job, all of it that is not complete: its parts side by side, a thread each.
 
-        load(): the engine, called only if there is work. work(engine, seconds of the job's inputs, journal,
+        load(): the engine, called only if there is work. work(engine, seconds of the part's inputs, journal,
         progress) yields lists of result records, each with an "id".
         """
-        folder = job_folder(self.out, self.key, job, self.num_jobs)
-        lock = OutputLock(folder)
-        remove_leftovers(folder)
-        results = Results(folder, self.data)
+        if not 1 <= job <= self.num_jobs:
+            raise UsageError(f"--job {job}: expected 1 to --num_jobs, which is {self.num_jobs}")
+        mine = range((job - 1) * self.workers + 1, job * self.workers + 1)
+        parts = [Part(job_folder(self.out, self.key, number, self.parts), self.data) for number in mine]
         try:
-            if results.complete:
-                return json.loads((folder / "finished").read_text())
+            if all(part.complete for part in parts):
+                return
             seconds = self.seconds()
-            mine = {name: seconds[name] for name in share_of(job, self.num_jobs, seconds)}
-            engine = load() if mine else None
-            journal = Journal(folder, self.source.stamp, getattr(engine, "stopwatch", None))
+            shares = [{n: seconds[n] for n in share_of(number, self.parts, seconds)} for number in mine]
+            engine = load()
             with tqdm(
-                total=round(sum(mine.values())),
+                total=round(sum(sum(share.values()) for share in shares)),
                 unit="s",
                 desc=f"{self.command} (audio)",
                 disable=None,
                 mininterval=1.0,
                 smoothing=0.05,
             ) as bar:
-                if mine:
-                    for records in work(engine, mine, journal, bar.update):
-                        results.add_all(records)
-                        for record in records:
-                            journal.forget(record["id"])
-                            if "bad" in record:
-                                bar.write(f"skipped {record['id']}: {record['message']}", file=sys.stderr)
-            costs = journal.costs()
-            results.finish(costs)
-            journal.close()
-            return costs
+                side_by_side(
+                    [
+                        partial(part.run, engine.for_worker(), share, self.source, work, bar, self.workers)
+                        for part, share in zip(parts, shares)
+                        if not part.complete
+                    ]
+                )
         finally:
-            results.close()
-            lock.release()
+            for part in parts:
+                part.close()
 
     def costs(self) -> dict[str, float]:
-        """Sums over all jobs."""
+        """Sums over all parts; seconds that passed side by side count once."""
         totals: dict[str, float] = {}
-        for job in range(1, self.num_jobs + 1):
-            finished = job_folder(self.out, self.key, job, self.num_jobs) / "finished"
+        for number in range(1, self.parts + 1):
+            finished = job_folder(self.out, self.key, number, self.parts) / "finished"
             for name, value in json.loads(finished.read_text()).items():
                 totals[name] = totals.get(name, 0) + value
         return totals
@@ -149,7 +155,7 @@ class Session:
         """Finished results of all jobs in order of id; bad inputs go to `skipped` (id to reason and
         message).
         """
-        for record in finished_results(self.out, self.key, self.num_jobs):
+        for record in finished_results(self.out, self.key, self.parts):
             if "bad" in record:
                 skipped[record["id"]] = record["message"]
             else:
@@ -175,6 +181,42 @@ def remove_leftovers(*folders: Path) -> None:
             temporary.unlink()
 
 
+class Part:
+    """One part of the inputs: its folder, locked, with journal and results."""
+
+    def __init__(self, folder: Path, data: str):
+        self.folder = folder
+        self.lock = OutputLock(folder)
+        remove_leftovers(folder)
+        self.results = Results(folder, data)
+
+    @property
+    def complete(self) -> bool:
+        return self.results.complete
+
+    def run(self, engine, seconds: dict[str, float], source, work, bar, workers: int, stop: Event) -> None:
+        """Do the part; `stop` is set when another one has failed."""
+        journal = Journal(self.folder, source.stamp, engine.stopwatch, workers)
+
+        def progress(done: float) -> None:
+            if stop.is_set():
+                raise Stopped
+            bar.update(done)
+
+        for records in work(engine, seconds, journal, progress):
+            self.results.add_all(records)
+            for record in records:
+                journal.forget(record["id"])
+                if "bad" in record:
+                    bar.write(f"skipped {record['id']}: {record['message']}", file=sys.stderr)
+        self.results.finish(journal.costs())
+        journal.close()
+
+    def close(self) -> None:
+        self.results.close()
+        self.lock.release()
+
+
 def bad_record(error: BadAudio) -> dict:
     return {"id": error.recording, "bad": error.reason, "message": f"{error.reason}: {error}"}
 
@@ -188,7 +230,7 @@ def guarded(command: str, work: Callable[[], int]) -> int:
     """Run a command; what a user can mend is said in one sentence, with exit status 1."""
     try:
         return work()
-    except (DataError, CheckpointError, Locked, TooManySkipped, ValueError) as error:
+    except (DataError, CheckpointError, UsageError, Locked, Incomplete, TooManySkipped) as error:
         print(f"{command}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"{command}: interrupted; run the same command again and it goes on from here", file=sys.stderr)

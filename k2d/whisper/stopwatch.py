@@ -28,7 +28,7 @@ class Stopwatch:
 
     def lap(self) -> dict[str, float]:
         """What was counted since the last lap; counting starts anew."""
-        counted = {name: round(value, 4) for name, value in dataclasses.asdict(self).items()}
+        counted = dataclasses.asdict(self)
         self.encode_seconds = self.decode_seconds = 0.0
         self.tokens = 0
         return counted

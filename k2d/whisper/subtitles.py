@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from k2d.datadir import atomic
+from k2d.whisper.engine_options import UsageError
 from k2d.whisper.long_form import Transcript
 
 
@@ -49,11 +50,11 @@ WRITERS = {"srt": srt, "vtt": vtt, "txt": txt, "json": as_json}
 
 
 def formats(names: str) -> list[str]:
-    """The forms in a list such as "srt,vtt"; ValueError for an unknown one."""
+    """The forms in a list such as "srt,vtt"; UsageError for an unknown one."""
     asked = [name for name in names.split(",") if name]
     for name in asked:
         if name not in WRITERS:
-            raise ValueError(f"no format {name!r}; there are {', '.join(WRITERS)}")
+            raise UsageError(f"no format {name!r}; there are {', '.join(WRITERS)}")
     return asked
 
 
