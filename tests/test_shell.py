@@ -47,6 +47,8 @@ def script(tmp_path):
         (["--nj", "8", "--nj", "9", "--resume", "true"], "9||true|a|1|"),
         (["--train_set", "two 'q' \"q\" $HOME 中文"], "4|two 'q' \"q\" $HOME 中文|false|a|1|"),
         (["--train_set", ""], "4||false|a|1|"),
+        (["--resume"], "4||true|a|1|"),
+        (["--resume", "--nj", "9"], "9||true|a|1|"),
         (["--train_set=a=b"], "4|a=b|false|a|1|"),
         (["--train_set", "--nj"], "4|--nj|false|a|1|"),
         (["--nj", "8", "rest", "--nj", "9"], "8||false|a|1|rest|--nj|9|"),

@@ -8,7 +8,8 @@
 # In:  the script's own arguments, and the variables it has set, in lower case (arrays and read-only ones are no options).
 # Out: the variables changed; "$@" is what follows the options ("--" ends them).
 # --help prints the script's first comment block and every option with its default.
-# A misspelt option is an error, never a new variable, and an option that is true or false stays so.
+# A misspelt option is an error, never a new variable, and an option that is true or false stays so; it may stand
+# without a value (--resume), which means true.
 
 _options_fail() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -21,6 +22,13 @@ _options_known() {
     [[ $1 =~ ^[a-z][a-z0-9_]*$ ]] || return 1
     attributes=$(declare -p "$1" 2>/dev/null) || return 1
     [[ $attributes == "declare -"[-x]" "* ]]
+}
+
+# True for --name of an option that is true or false now: such an option may stand without a value.
+_options_switch() {
+    local name=${1#--}
+    name=${name//-/_}
+    _options_known "$name" && [[ ${!name} =~ ^(true|false)$ ]]
 }
 
 # Names of all options.
@@ -59,9 +67,14 @@ while [ $# -gt 0 ]; do
             ;;
         --*)
             _option_name=$1
-            [ $# -ge 2 ] || _options_fail "option $1 needs a value"
-            _option_value=$2
-            shift 2
+            if _options_switch "$1" && { [ $# -lt 2 ] || [[ $2 == --* ]]; }; then
+                _option_value=true
+                shift
+            else
+                [ $# -ge 2 ] || _options_fail "option $1 needs a value"
+                _option_value=$2
+                shift 2
+            fi
             ;;
         *) break ;;
     esac
@@ -75,4 +88,4 @@ while [ $# -gt 0 ]; do
     printf -v "$_option_name" '%s' "$_option_value"
 done
 unset _option_name _option_value
-unset -f _options_fail _options_known _options_list _options_help
+unset -f _options_fail _options_known _options_switch _options_list _options_help

@@ -33,6 +33,7 @@ validator=
 # Labels
 max_chunk=30              # seconds
 selection="full comp"     # full ngram mer per comp: each becomes its own student
+selections=               # the same, by its plural name
 alpha=0.4                 # keep where the distance is at most this
 label_opts=
 distance_opts=
@@ -57,6 +58,14 @@ beam_size=1
 decode_opts=
 publish_opts=
 paper=                    # SET:COLUMN of the paper's table to show beside ours
+
+# A dry run prints every command of the stages, with hours and disk for a corpus of this size, and runs none.
+dry_run=false
+train_hours=
+dev_hours=0
+test_hours=0              # of all test sets, each counted once
+joined=true               # training recordings are copied in stage 1
+speeds=                   # of a trial, "teacher:310 validator:2400" times real time, in place of assumptions
 
 # How it runs
 nj=1                      # jobs of stages 2, 3 and 6: recordings are split by duration
@@ -83,6 +92,7 @@ die() {
 }
 
 [ $# -eq 0 ] || die "unexpected argument '$1': every option has a name; --help lists them"
+selection=${selections:-${selection}}
 for option in train_set test_sets teacher validator selection; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
 done
@@ -134,6 +144,13 @@ needs() {
 
 finished() { mv "$1/.stage_options" "$1/.stage_done"; }
 
+prepare_data() { local/data.sh "$@"; }
+
+# frames_shape UTT2DUR OUT: ESPnet's shape file, in encoder frames.
+frames_shape() { awk '{ printf "%s %d\n", $1, $2 * 50 }' "$1" >"$2"; }
+
+local_score() { local/score.sh "$@"; }
+
 in_stages() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 
 # ------------------------------------------------------------------------------------------ decoding in jobs
@@ -180,15 +197,22 @@ in_jobs() {
     fi
 }
 
+if "${dry_run}"; then
+    # shellcheck source=utils/dry_run.sh
+    source "${K2D_ROOT}/utils/dry_run.sh"
+fi
+
 # ------------------------------------------------------------------------------------------------- the stages
 
 if in_stages 1; then
     log "Stage 1: data preparation: the corpus -> data/{${train_set},${dev_set},${test_sets// /,}}"
     # Every set is checked here, because a broken table found in stage 5 has cost stages 2 to 4.
     if [ -x local/data.sh ]; then
-        if needs data/.prepared "${local_data_opts}" "${seed}" "$(facts local)"; then
+        prepared_from=(local)
+        [ ! -e db.sh ] || prepared_from+=(db.sh)
+        if needs data/.prepared "${local_data_opts}" "${seed}" "$(facts "${prepared_from[@]}")"; then
             # shellcheck disable=SC2086 # options, separated by blanks
-            local/data.sh --seed "${seed}" --nj "$(nproc)" ${local_data_opts}
+            prepare_data --seed "${seed}" --nj "$(nproc)" ${local_data_opts}
             finished data/.prepared
         fi
     else
@@ -204,7 +228,9 @@ if in_stages 2; then
     log "Stage 2: teacher decoding: data/${train_set} -> ${chunks}"
     # Recordings are decoded whole, with timestamps and the text so far, since that is how the teacher is best;
     # the student learns from chunks of at most ${max_chunk} s, packed from the teacher's segments.
-    if needs "${chunks}" "$(facts "${teacher}" "data/${train_set}")" "${transcript_opts[@]}" "${max_chunk}" \
+    if [ -f "${chunks}/.ready" ]; then
+        log "${chunks} holds labels that came with the corpus: nothing is decoded"
+    elif needs "${chunks}" "$(facts "${teacher}" "data/${train_set}")" "${transcript_opts[@]}" "${max_chunk}" \
         "${label_opts}"; then
         # shellcheck disable=SC2086
         in_jobs label "data/${train_set}" "${chunks}" --model "${teacher}" --max_chunk "${max_chunk}" \
@@ -297,7 +323,7 @@ if in_stages 5; then
                 --output_dir "${student}/init" --decoder_layers "${decoder_layers}"
             "${cpu_cmd[@]}" "${student}/log/tables.log" "${python}" -m k2d.bin.training_tables \
                 --data "${kept}" --output_dir "${student}/data" "${table_opts[@]}"
-            awk '{ printf "%s %d\n", $1, $2 * 50 }' "data/${dev_set}/utt2dur" >"${student}/data/frames_shape.${dev_set}"
+            frames_shape "data/${dev_set}/utt2dur" "${student}/data/frames_shape.${dev_set}"
             inputs=()
             if "${store_encoder_out}"; then
                 inputs+=("${student}/data/encoder_out.scp,encoder_out,rows")
@@ -393,6 +419,8 @@ if in_stages 7; then
         "${python}" -m k2d.bin.report --exp exp --output RESULTS.md --models "${models[*]}" \
             --test_sets "${test_sets}" --train_data "${chunks}" --selections "${selections}" "${analysis[@]}" \
             --paper "${paper}"
+        # What only this corpus has to report: more tables at the end of RESULTS.md.
+        [ ! -x local/score.sh ] || local_score --output RESULTS.md --models "${models[*]}"
         finished exp/report
     fi
 fi
