@@ -49,11 +49,14 @@ if [ -z "${test_sets}" ] || [ -z "${dev_set}" ]; then
     exit 1
 fi
 
+# All GPUs of this machine; a job of labelling and decoding for each.
+ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
+
 ./k2d.sh \
     --train_set train --dev_set "${dev_set}" --test_sets "${test_sets% }" --paper "${paper% }" \
     --teacher "${teacher}" --validator base \
     --selection "full ngram mer per comp" --alpha 0.4 \
     --train_config conf/train_student.yaml \
-    --ngpu "$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)" --nbest 5 \
-    --train_hours 60000 --dev_hours 5 --test_hours 20 \
+    --ngpu "${ngpu}" --nj "$((ngpu > 1 ? ngpu : 1))" --nbest 5 \
+    --train_hours 60000 --dev_hours 5 --test_hours 20 --joined false \
     "${options[@]}"

@@ -1,0 +1,68 @@
+"""Estimates before a run: what they rest on, and that they scale as the work does."""
+
+import pytest
+
+from k2d.bin.estimate import main
+from k2d.corpus.estimate import Plan, duration, estimate, size_of, space
+
+CONFIG = {"max_epoch": 120, "num_iters_per_epoch": 4000, "batch_size": 64, "accum_grad": 4, "keep_nbest_models": 5}
+
+
+def costs(**changes):
+    plan = dict(
+        train_hours=60000.0, dev_hours=5.0, test_hours=20.0, teacher="large-v2", validator="base",
+        selections=["comp"], config=CONFIG, ngpu=4, joined=False,
+    )  # fmt: skip
+    return {cost.stage: cost for cost in estimate(Plan(**{**plan, **changes}))}
+
+
+def test_training_is_the_papers_figure():
+    # 120k updates of 256 chunks: 42 h on four H100.
+    assert costs()[5].device_hours == pytest.approx(4 * 42)
+    assert costs(selections=["full", "comp"])[5].device_hours == pytest.approx(2 * 4 * 42)
+
+
+def test_work_grows_with_hours_and_models():
+    small, large = costs(train_hours=100.0), costs(train_hours=1000.0)
+    assert large[2].device_hours == pytest.approx(10 * small[2].device_hours)
+    assert large[2].gigabytes == pytest.approx(10 * small[2].gigabytes)
+    assert costs(teacher="small")[2].device_hours < costs()[2].device_hours / 2
+    assert costs(ngpu=0)[2].device_hours > 50 * costs()[2].device_hours
+
+
+def test_measured_speeds_replace_assumptions():
+    assert costs(speeds={"teacher": 100.0})[2].device_hours == pytest.approx(600)
+    assert costs(ready_labels=True)[2].device_hours == 0
+
+
+def test_recordings_that_stay_where_they_are_take_no_disk_in_stage_one():
+    assert costs()[1].gigabytes < 5
+    assert costs(joined=True)[1].gigabytes > 3000
+
+
+def test_an_epoch_without_a_number_is_a_pass_over_the_chunks():
+    config = {"max_epoch": 10, "batch_size": 32}
+    # 27 h are 3,600 chunks: 113 batches a pass.
+    assert "1,130 updates of 32 chunks" in costs(train_hours=27.0, config=config)[5].said
+
+
+@pytest.mark.parametrize(
+    ("model", "layers"), [("large-v2", 32), ("base", 6), ("tiny.en", 4), ("/models/medium.pt", 24), ("../mine", 4)]
+)
+def test_models_are_known_by_name(model, layers):
+    assert size_of(model).encoder_layers == layers
+
+
+def test_units_suit_the_amount():
+    assert [duration(h) for h in (0.001, 0.5, 4.24, 480)] == ["1 min", "30 min", "4.2 h", "20.0 days"]
+    assert [space(g) for g in (0.01, 12.34, 3800)] == ["under 0.1 GB", "12.3 GB", "3.8 TB"]
+
+
+def test_the_command_prints_a_line_a_stage(tmp_path, capsys):
+    config = tmp_path / "train.yaml"
+    config.write_text("max_epoch: 10\nbatch_size: 32\n")
+    assert main(["--train_hours", "9", "--train_config", str(config)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [*"12345678", "all"]
+    assert main(["--train_hours", "9", "--train_config", str(tmp_path / "none.yaml")]) == 1
+    assert "no such training configuration" in capsys.readouterr().err

@@ -1,0 +1,169 @@
+"""The four corpus recipes, all eight stages, on small corpora of exactly the published form.
+
+Only db.sh differs from real use, and on the command line what makes it small: mini models and two updates.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/egs"))
+import corpora  # noqa: E402
+
+MODELS = ROOT / "egs/mini_cs/pretrain1/models"
+SMALL = [
+    *("--ngpu", "0", "--batch_size", "4", "--nbest", "1", "--selections", "full"),
+    *("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator")),
+    "--train_opts",
+    "--max_epoch 1 --num_iters_per_epoch 2 --batch_size 2 --accum_grad 1 --use_amp false --num_workers 0 "
+    "--use_tensorboard false --use_matplotlib false",
+]
+RECIPES = ("cool", "ntuml2021", "commonvoice_zh_tw", "ascend")
+
+needs_venv = pytest.mark.skipif(
+    not (ROOT / "tools/venv/bin/python").exists(), reason="tools/venv is missing: recipes run in it"
+)
+needs_models = pytest.mark.skipif(
+    not (MODELS / "validator").exists(), reason="egs/mini_cs/pretrain1/models is missing: see its run.sh"
+)
+
+
+class Clone:
+    """A clone of the repository in which one recipe can be run without touching anybody's data."""
+
+    def __init__(self, folder: Path, corpus: str, **database: object):
+        for name in ("utils", "tools", "k2d"):
+            (folder / name).symlink_to(ROOT / name)
+        (folder / "egs").mkdir()
+        for other in (*RECIPES, "TEMPLATE", "mini_cs"):
+            if other != corpus:
+                (folder / "egs" / other).symlink_to(ROOT / "egs" / other)
+        self.recipe = folder / "egs" / corpus / "k2d1"
+        shutil.copytree(
+            ROOT / "egs" / corpus / "k2d1",
+            self.recipe,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("data", "exp", "db.sh"),
+        )
+        names = ("COOL", "COOL_TEST", "COOL_DEV", "NTUML2021", "COMMONVOICE_ZH_TW", "ASCEND")
+        lines = [f"{name}={shlex.quote(str(database.get(name, '')))}\n" for name in names]
+        (self.recipe / "db.sh").write_text("".join(lines) + "COUNTS=any\n")
+
+    def run(self, *options: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["./run.sh", *options],
+            cwd=self.recipe,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+
+def all_stages(clone: Clone, *options: str) -> str:
+    """Run everything, then once more; RESULTS.md. The second run must find all of it done."""
+    first = clone.run(*SMALL, *options, "--stage", "1", "--stop_stage", "8")
+    assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
+    again = clone.run(*SMALL, *options, "--stage", "2", "--stop_stage", "8")
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert "made anew" not in again.stdout
+    assert again.stdout.count("is done, skipped") == first.stdout.count("Stage") - 1 - 1 * (
+        "labels that came with the corpus" in first.stdout
+    )
+    assert (clone.recipe / "exp/student_full/publish/README.md").exists()
+    assert (clone.recipe / "data/preparation.md").exists()
+    return (clone.recipe / "RESULTS.md").read_text()
+
+
+def row_of(results: str, start: str) -> list[str]:
+    line = next(line for line in results.splitlines() if line.startswith(f"| {start} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@needs_venv
+@needs_models
+def test_ascend(tmp_path):
+    clone = Clone(tmp_path, "ascend", ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
+    results = all_stages(clone)
+    assert row_of(results, "student_full (paper)")[-2:] == ["22.07", "22.07"]
+    assert float(row_of(results, "student_full")[-1].split()[0]) >= 0
+    assert "## Label quality" in results, "references of the training set are there for the analysis"
+    assert row_of(results.partition("## By topic")[2], "model") == ["model", "education", "sports"]
+
+
+@needs_venv
+@needs_models
+def test_ntuml2021(tmp_path):
+    clone = Clone(tmp_path, "ntuml2021", NTUML2021=corpora.ntuml2021(tmp_path / "ML2021_ASR_ST"))
+    results = all_stages(clone, "--test_sets", "test_long")
+    assert row_of(results, "teacher (paper)")[-1] == "7.35"
+
+
+@needs_venv
+@needs_models
+def test_commonvoice_zh_tw(tmp_path):
+    clone = Clone(tmp_path, "commonvoice_zh_tw", COMMONVOICE_ZH_TW=corpora.common_voice(tmp_path / "cv"))
+    results = all_stages(clone, "--test_sets", "test")
+    assert row_of(results, "teacher (paper)")[-1] == "9.07"
+
+
+@needs_venv
+@needs_models
+def test_cool_with_subtitles_in_place_of_the_teacher(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    clone = Clone(tmp_path, "cool", **corpora.cool(tmp_path / "corpus"))
+    results = all_stages(clone, "--labels", "subtitles")
+    assert row_of(results, "teacher (paper)")[-2:] == ["13.96", "13.96"]
+    assert not (clone.recipe / "data/train_teacher/transcripts.jsonl").exists(), "the teacher labelled nothing"
+
+
+@needs_venv
+def test_cool_tests_on_every_corpus_that_is_there(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    paths = corpora.cool(tmp_path / "corpus")
+    del paths["COOL_DEV"]
+    paths["NTUML2021"] = corpora.ntuml2021(tmp_path / "ML2021_ASR_ST")
+    clone = Clone(tmp_path, "cool", **paths, ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
+    result = clone.run(*SMALL, "--stop_stage", "1")
+    assert result.returncode == 0, result.stderr
+    assert "db.sh has no COMMONVOICE_ZH_TW: CV16 is not tested" in result.stderr
+    for name in ("ntuml2021_dev", "ntuml2021_test_long", "ascend_test", "ascend_test_long", "cool_test"):
+        assert f"data/{name} is in order" in result.stdout
+
+
+@needs_venv
+def test_a_damaged_corpus_stops_stage_one_with_one_sentence(tmp_path):
+    corpus = corpora.ntuml2021(tmp_path / "ML2021_ASR_ST")
+    shard = next(corpus.glob("data/test-*"))
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+    result = Clone(tmp_path, "ntuml2021", NTUML2021=corpus).run("--ngpu", "0", "--stop_stage", "1")
+    assert result.returncode != 0
+    assert f"{shard}: no parquet file" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@needs_venv
+@pytest.mark.parametrize("corpus", RECIPES)
+def test_a_dry_run_shows_every_stage_and_runs_none(tmp_path, corpus):
+    clone = Clone(tmp_path, corpus)
+    before = sorted(clone.recipe.rglob("*"))
+    result = clone.run("--dry_run", "--ngpu", "4")
+    assert result.returncode == 0, result.stderr
+    assert sorted(clone.recipe.rglob("*")) == before, "a dry run writes nothing"
+    for stage in range(1, 9):
+        assert f"# Stage {stage} takes about" in result.stdout
+    for command in ("label", "decode", "distance", "select", "init_student", "train", "average", "score", "report",
+                    "publish"):  # fmt: skip
+        assert f"python -m k2d.bin.{command} " in result.stdout
+    for selection in ("full", "ngram", "mer", "per", "comp"):
+        assert f"exp/student_{selection}/train" in result.stdout
+    assert "In all about" in result.stdout
+    if corpus == "cool":
+        assert "large-v2 on 60,000.0 h" in result.stdout
+        assert "data/cv_test_long" in result.stdout and "data/ascend_test" in result.stdout
