@@ -19,6 +19,8 @@ Several processes, each with its share of every batch:
     # Slurm, CPUs, one process a task
     srun --ntasks 2 python -m k2d.bin.train … --ngpu 0 --dist_launcher slurm --dist_master_port 29500
 
+Where node names hold a hyphen, Slurm needs --dist_master_addr too: the first of `scontrol show hostnames`.
+
 --batch_size and --batch_bins are for all processes together, and a batch needs at least one utterance for
 each. --multiprocessing_distributed is for GPUs: on a CPU it starts nothing.
 """

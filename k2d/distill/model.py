@@ -66,6 +66,8 @@ class DistillModel(AbsESPnetModel):
             student.encoder.requires_grad_(False)
         if config.freeze_positions:
             student.decoder.positional_embedding.requires_grad_(False)
+        # DDP refuses sparse buffers, and training does not need them sparse.
+        student.alignment_heads = student.alignment_heads.to_dense()
         if config.gradient_checkpointing:
             for block in [*student.encoder.blocks, *student.decoder.blocks]:
                 block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)

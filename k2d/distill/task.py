@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import os
+from collections.abc import Sequence
 
 from espnet2.tasks.abs_task import AbsTask
 from espnet2.train import dataset as espnet_dataset
@@ -76,6 +78,15 @@ class DistillTask(AbsTask):
     def build_iter_factory(cls, args, distributed_option, mode, kwargs=None):
         factory = super().build_iter_factory(args, distributed_option, mode, kwargs)
         return RankSeeds(factory, args.seed)
+
+    @classmethod
+    def main(cls, args: argparse.Namespace | None = None, cmd: Sequence[str] | None = None):
+        if args is None:
+            args = cls.get_parser().parse_args(cmd)
+        if args.dist_launcher == "slurm" and not args.multiprocessing_distributed and args.dist_rank is None:
+            # Left to itself ESPnet allows one task a node even where each task is one process.
+            args.dist_rank = int(os.environ["SLURM_PROCID"]) if "SLURM_PROCID" in os.environ else None
+        super().main(args)
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace):

@@ -45,14 +45,33 @@ def options(world, output: Path, data: Path | None = None, **changes) -> list[st
     return [*words, "--output_dir", str(output), "--resume", "true", "--ngpu", "0", "--seed", "7"]
 
 
-def train(words: list[str], log: Path, world_size: int = 1, accident: tuple | None = None) -> int:
-    """Run `k2d train` to its end, as `world_size` processes; returns the worst exit code (-9: SIGKILL)."""
+def train(
+    words: list[str],
+    log: Path,
+    world_size: int = 1,
+    accident: tuple | None = None,
+    launcher: str = "torchrun",
+) -> int:
+    """Run `k2d train` to its end, as `world_size` processes; returns the worst exit code (-9: SIGKILL).
+
+    launcher: whose environment variables tell the processes apart, torchrun's or Slurm's.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    if launcher == "slurm":
+        words = [*words, "--dist_launcher", "slurm", "--dist_master_port", str(port)]
     runs = []
     for rank in range(world_size):
-        given = (words, log.with_suffix(f".{rank}"), rank, world_size, port, accident)
+        environment = {}
+        if launcher == "slurm":
+            environment = {"PROCID": rank, "NTASKS": world_size, "LOCALID": rank}
+            environment |= {"STEP_NUM_NODES": 1, "STEP_NODELIST": "localhost"}
+            environment = {f"SLURM_{name}": str(value) for name, value in environment.items()}
+        elif world_size > 1:
+            environment = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)}
+            environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        given = (words, log.with_suffix(f".{rank}"), environment, accident)
         runs.append(_CONTEXT.Process(target=_train, args=given))
     for run in runs:
         run.start()
@@ -61,7 +80,7 @@ def train(words: list[str], log: Path, world_size: int = 1, accident: tuple | No
     return max((run.exitcode for run in runs), key=abs)
 
 
-def _train(words, log, rank, world_size, port, accident) -> None:
+def _train(words, log, environment, accident) -> None:
     stream = open(log, "a")  # noqa: SIM115 - stays open to the end of the process
     os.dup2(stream.fileno(), 1)
     os.dup2(stream.fileno(), 2)
@@ -69,9 +88,7 @@ def _train(words, log, rank, world_size, port, accident) -> None:
 
     set_start_method("fork", force=True)  # of a loader's workers, as where no fork server is the parent
     torch.set_num_threads(1)
-    if world_size > 1:
-        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
-        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ.update(environment)
     if accident:
         _arrange(*accident)
     from k2d.distill.task import DistillTask

@@ -124,11 +124,12 @@ def test_two_processes_take_the_same_step_as_one_with_the_joint_batch(world, tmp
     assert moved > 40
 
 
-def test_layer_drop_runs_over_two_processes(world, tmp_path):
+@pytest.mark.parametrize("launcher", ["torchrun", "slurm"])
+def test_layer_drop_runs_over_two_processes(world, tmp_path, launcher):
     conf = {"layer_drop": 0.5, "ends_only": 0.3, "kl_weight": 0.0}
     words = options(world, tmp_path / "run", model_conf=conf, num_iters_per_epoch=6, max_epoch=1)
     words[words.index("--student") + 1] = str(world.teacher)
-    assert train(words, tmp_path / "log", world_size=2) == 0
+    assert train(words, tmp_path / "log", world_size=2, launcher=launcher) == 0
 
 
 @pytest.mark.parametrize(
