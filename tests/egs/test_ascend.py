@@ -1,11 +1,15 @@
 """ASCEND's preparation: both published forms, sessions in spoken order, what is left out, what is refused."""
 
+import os
+import subprocess
+import sys
+
 import corpora
 import numpy as np
 import pytest
 
 from k2d.audio import open_utterances
-from k2d.datadir import DataDir, read_segments, read_table
+from k2d.datadir import DataDir, read_segments, read_table, write_numbers, write_table
 from k2d.score.corpus import score
 from k2d.text.units import units
 
@@ -136,3 +140,26 @@ def test_a_damaged_download_is_named(tmp_path):
     assert f"{shard}: no parquet file" in refused.stderr and "download it again" in refused.stderr
     shard.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     assert "git lfs pull" in corpora.prepare("ascend", folder, tmp_path / "data").stderr
+
+
+def test_error_rates_by_language_and_topic_are_added_to_the_results_once(tmp_path):
+    data, decoded = tmp_path / "data/test", tmp_path / "exp/teacher/decode_test"
+    data.mkdir(parents=True)
+    write_table(data / "utt2language", {"a": "zh", "b": "mixed", "c": "zh"})
+    write_table(data / "utt2topic", {"a": "sports", "b": "sports", "c": "education"})
+    write_numbers(decoded / "utt2errors", {"a": 1, "b": 2, "c": 0})
+    write_numbers(decoded / "utt2units", {"a": 4, "b": 4, "c": 6})
+    results = tmp_path / "RESULTS.md"
+    results.write_text("# Results\n\nThe tables of every recipe.\n")
+    command = [sys.executable, str(corpora.ROOT / "egs/ascend/k2d1/local/score_groups.py")]
+    command += ["--data", "data/test", "--exp", "exp", "--output", "RESULTS.md"]
+    command += ["--models", "teacher:large-v2 student_comp:exp/student_comp/average"]
+    environment = {**os.environ, "PYTHONPATH": str(corpora.ROOT)}
+    for _ in range(2):
+        subprocess.run(command, cwd=tmp_path, check=True, env=environment, capture_output=True)
+    text = results.read_text()
+    assert text.startswith("# Results\n\nThe tables of every recipe.\n\n## By language label\n")
+    # zh: 1 error in 10 units, mixed: 2 in 4; sports: 3 in 8.
+    assert text.count("| teacher | 50.00 | 10.00 |") == 1
+    assert text.count("| teacher | 0.00 | 37.50 |") == 1
+    assert text.count("| student_comp | – | – |") == 2
