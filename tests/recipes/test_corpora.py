@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,6 @@ RECIPES = ("cool", "ntuml2021", "commonvoice_zh_tw", "ascend")
 
 needs_venv = pytest.mark.skipif(
     not (ROOT / "tools/venv/bin/python").exists(), reason="tools/venv is missing: recipes run in it"
-)
-needs_models = pytest.mark.skipif(
-    not (MODELS / "validator").exists(), reason="egs/mini_cs/pretrain1/models is missing: see its run.sh"
 )
 
 
@@ -86,41 +84,59 @@ def row_of(results: str, start: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-@needs_venv
-@needs_models
-def test_ascend(tmp_path):
-    clone = Clone(tmp_path, "ascend", ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
-    results = all_stages(clone)
+@pytest.fixture(scope="module")
+def whole_runs(tmp_path_factory):
+    """recipe -> future of (clone, RESULTS.md): all stages of every recipe, two recipes at a time."""
+    if not (ROOT / "tools/venv/bin/python").exists():
+        pytest.skip("tools/venv is missing: recipes run in it")
+    if not (MODELS / "validator").exists():
+        pytest.skip("egs/mini_cs/pretrain1/models is missing: its run.sh makes them")
+    folder = tmp_path_factory.mktemp("recipes")
+    database = {
+        "ascend": {"ASCEND": corpora.ascend_parquet(folder / "ASCEND")},
+        "ntuml2021": {"NTUML2021": corpora.ntuml2021(folder / "ML2021_ASR_ST")},
+        "commonvoice_zh_tw": {"COMMONVOICE_ZH_TW": corpora.common_voice(folder / "cv")},
+    }
+    (folder / "recordings").mkdir()
+    database["cool"] = corpora.cool(folder / "recordings")
+    # One set is enough where the forms have been tried elsewhere: every decoding costs its start.
+    options = {
+        "ntuml2021": ("--test_sets", "test_long"),
+        "commonvoice_zh_tw": ("--test_sets", "test"),
+        "cool": ("--labels", "subtitles"),
+    }
+
+    def run(corpus: str) -> tuple[Clone, str]:
+        (folder / f"clone_{corpus}").mkdir()
+        clone = Clone(folder / f"clone_{corpus}", corpus, **database[corpus])
+        return clone, all_stages(clone, *options.get(corpus, ()))
+
+    with ThreadPoolExecutor(2) as pool:
+        yield {corpus: pool.submit(run, corpus) for corpus in ("ascend", "cool", "ntuml2021", "commonvoice_zh_tw")}
+
+
+def test_ascend(whole_runs):
+    _, results = whole_runs["ascend"].result()
     assert row_of(results, "student_full (paper)")[-2:] == ["22.07", "22.07"]
     assert float(row_of(results, "student_full")[-1].split()[0]) >= 0
     assert "## Label quality" in results, "references of the training set are there for the analysis"
     assert row_of(results.partition("## By topic")[2], "model") == ["model", "education", "sports"]
 
 
-@needs_venv
-@needs_models
-def test_ntuml2021(tmp_path):
-    clone = Clone(tmp_path, "ntuml2021", NTUML2021=corpora.ntuml2021(tmp_path / "ML2021_ASR_ST"))
-    results = all_stages(clone, "--test_sets", "test_long")
+def test_cool_with_subtitles_in_place_of_the_teacher(whole_runs):
+    clone, results = whole_runs["cool"].result()
+    assert row_of(results, "teacher (paper)")[-2:] == ["13.96", "13.96"]
+    assert not (clone.recipe / "data/train_teacher/transcripts.jsonl").exists(), "the teacher labelled nothing"
+
+
+def test_ntuml2021(whole_runs):
+    _, results = whole_runs["ntuml2021"].result()
     assert row_of(results, "teacher (paper)")[-1] == "7.35"
 
 
-@needs_venv
-@needs_models
-def test_commonvoice_zh_tw(tmp_path):
-    clone = Clone(tmp_path, "commonvoice_zh_tw", COMMONVOICE_ZH_TW=corpora.common_voice(tmp_path / "cv"))
-    results = all_stages(clone, "--test_sets", "test")
+def test_commonvoice_zh_tw(whole_runs):
+    _, results = whole_runs["commonvoice_zh_tw"].result()
     assert row_of(results, "teacher (paper)")[-1] == "9.07"
-
-
-@needs_venv
-@needs_models
-def test_cool_with_subtitles_in_place_of_the_teacher(tmp_path):
-    (tmp_path / "corpus").mkdir()
-    clone = Clone(tmp_path, "cool", **corpora.cool(tmp_path / "corpus"))
-    results = all_stages(clone, "--labels", "subtitles")
-    assert row_of(results, "teacher (paper)")[-2:] == ["13.96", "13.96"]
-    assert not (clone.recipe / "data/train_teacher/transcripts.jsonl").exists(), "the teacher labelled nothing"
 
 
 @needs_venv
