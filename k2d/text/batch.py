@@ -12,6 +12,7 @@ where to look, and the looking is exact.
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from importlib import resources
 
 import numpy as np
 
@@ -29,6 +30,7 @@ _FIRST_WORD = 0x40000
 LONGEST = _POINTS - _FIRST_WORD  # characters a text may have, so that its words can be numbered
 
 _OTHER, _CJK, _GAP, _END, _JOINER = range(5)
+_PAIRS_OF = "1.4.2"  # the version of OpenCC that script_pairs.txt was read from
 _HASH_BITS = 20  # of pairs of characters that may start a phrase
 _COUNT_BITS = 18  # of n-grams; a block of some hundred texts fills a fraction of the counters
 
@@ -104,25 +106,73 @@ def normalise_lines(texts: Sequence[str], fold_script: bool = True) -> list[str]
         lines[index] = normalise(texts[index], fold_script=False)
     if not fold_script:
         return lines
+    return simplified_lines(lines)
+
+
+def simplified_lines(lines: list[str]) -> list[str]:
+    """`to_simplified` of every line.
+
+    OpenCC folds character by character, but for a few hundred phrases. A line without the first two
+    characters of any of them is folded by a table of what OpenCC does to each character; the others, and
+    those that need a second pass, go through OpenCC itself.
+    """
     block = "\n".join(lines)
     if block.isascii():
         return lines
-    block = opencc()(block)
-    lines = block.split("\n")
-    points = _points(block)
-    again = _unsettled_points()[points]
+    alone, unsettled_points, phrase_pairs = _script_tables()
+    if phrase_pairs is None:
+        block = opencc()(block)
+        lines = block.split("\n")
+        folded = _points(block)
+        again = unsettled_points[folded]
+    else:
+        points = _points(block)
+        folded = alone[points]
+        # A phrase in the text or in what became of it, or a character that would change once more.
+        again = alone[folded] != folded
+        again[:-1] |= phrase_pairs[_pair_hash(points[:-1], points[1:])]
+        again[:-1] |= phrase_pairs[_pair_hash(folded[:-1], folded[1:])]
+        originals, lines = lines, _string(folded).split("\n")
     if again.any():
-        ends = np.flatnonzero(points == _LINE)
+        ends = np.flatnonzero(folded == _LINE)
         for index in np.unique(np.searchsorted(ends, np.flatnonzero(again))).tolist():
-            lines[index] = to_simplified(lines[index])
+            lines[index] = to_simplified(lines[index] if phrase_pairs is None else originals[index])
     return lines
 
 
+def _pair_hash(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """A number below 2**_HASH_BITS of each pair of code points."""
+    with np.errstate(over="ignore"):
+        mixed = first * np.uint32(0x9E3779B1) + second * np.uint32(0x85EBCA77)
+    return mixed >> np.uint32(32 - _HASH_BITS)
+
+
 @cache
-def _unsettled_points() -> np.ndarray:
-    table = np.zeros(_POINTS, bool)
-    table[[ord(character) for character in unsettled()]] = True
-    return table
+def _script_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """(what each code point alone becomes, which are unsettled, hashes of pairs that may start a phrase).
+
+    The list of pairs is of one version of OpenCC; with another there is none.
+    """
+    import opencc as package
+
+    alone = np.arange(_POINTS, dtype=np.uint32)
+    ideographs = np.flatnonzero(_KIND == _CJK)
+    folded = opencc()("\n".join(map(chr, ideographs.tolist()))).split("\n")
+    alone[ideographs] = [ord(after) if len(after) == 1 else _LINE for after in folded]
+    unsettled_points = np.zeros(_POINTS, bool)
+    unsettled_points[[ord(character) for character in unsettled()]] = True
+    if package.__version__ != _PAIRS_OF or (alone[ideographs] == _LINE).any():
+        return alone, unsettled_points, None
+    pairs = np.zeros(1 << _HASH_BITS, bool)
+    for first, second in script_pairs():
+        pairs[_pair_hash(np.uint32(ord(first)), np.uint32(ord(second)))] = True
+    return alone, unsettled_points, pairs
+
+
+def script_pairs() -> list[str]:
+    """The first two characters of every phrase that OpenCC folds otherwise than character by character."""
+    text = (resources.files("k2d.text") / "script_pairs.txt").read_text("utf-8")
+    return [pair for line in text.splitlines() if not line.startswith("#") for pair in line.split()]
 
 
 class Lines:
@@ -217,19 +267,13 @@ class BatchPhonemizer:
         self._reach = np.ones(1 << _HASH_BITS, np.uint8)  # how far a phrase starting with this pair may reach
         self._differs = np.zeros(1 << _HASH_BITS, bool)  # whether one may read otherwise than its characters
         for phrase, reading in plain.phrases().items():
-            pair = self._hash(np.uint32(ord(phrase[0])), np.uint32(ord(phrase[1])))
+            pair = _pair_hash(np.uint32(ord(phrase[0])), np.uint32(ord(phrase[1])))
             self._reach[pair] = max(self._reach[pair], len(phrase))
             if reading != tuple(map(plain.character, phrase)):
                 self._differs[pair] = True
         self._words: dict[str, int] = {}
         self._clusters: dict[str, tuple[int, ...]] = {}
         self._arrays: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-
-    @staticmethod
-    def _hash(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            mixed = first * np.uint32(0x9E3779B1) + second * np.uint32(0x85EBCA77)
-        return mixed >> np.uint32(32 - _HASH_BITS)
 
     def _number(self, reading: str) -> int:
         number = self._numbers.setdefault(reading, len(self._pool))
@@ -273,7 +317,7 @@ class BatchPhonemizer:
         """Put the readings of phrases in the place of their characters' own, in `numbers`."""
         if len(units) < 2:
             return
-        pair = self._hash(units[:-1], units[1:])
+        pair = _pair_hash(units[:-1], units[1:])
         chinese = (units < _FIRST_WORD) & (units != _LINE)
         differs = np.flatnonzero(self._differs[pair] & chinese[:-1] & chinese[1:])
         if not len(differs):

@@ -1,23 +1,26 @@
 """The array form answers as the plain functions do, text by text."""
 
+import subprocess
+import tempfile
+from pathlib import Path
+
 import numpy as np
+import opencc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypinyin.constants import PHRASES_DICT
 
-from k2d.text.batch import BatchPhonemizer, Lines
+from k2d.text.batch import BatchPhonemizer, Lines, script_pairs, simplified_lines
 from k2d.text.loops import has_loop
-from k2d.text.normalise import normalise
+from k2d.text.normalise import normalise, to_simplified
 from k2d.text.phonemes import Phonemizer
 from k2d.text.units import is_chinese, is_english, split
 
 PHRASES = sorted(PHRASES_DICT)[::211]
 PIECE = st.one_of(
     st.sampled_from(PHRASES),
-    st.sampled_from(
-        ["machine", " learning ", "'go'", "don't", "x-", "ﬁne", "e\u0301", "½", "مَرْحَبًا", "kubernetes"]
-    ),
+    st.sampled_from(["machine", " learning ", "'go'", "don't", "x-", "ﬁne", "e\u0301", "½", "مَرْحَبًا", "kubernetes"]),
     st.sampled_from(
         ["，", " ", "<|2.00|>", "\u200b", "\u0301", "😀", "\t", "\x01", "-", "'", "瞭解", "乾坤", "旋乾轉坤"]
     ),
@@ -29,9 +32,7 @@ TEXTS = st.lists(st.lists(PIECE, max_size=12).map("".join), max_size=8)
 
 @pytest.fixture(scope="module")
 def phonemizers():
-    return [
-        (BatchPhonemizer(t, f), Phonemizer(t, f)) for t, f in ((False, True), (False, False), (True, True))
-    ]
+    return [(BatchPhonemizer(t, f), Phonemizer(t, f)) for t, f in ((False, True), (False, False), (True, True))]
 
 
 def plain(texts: list[str], fold: bool) -> list[str]:
@@ -71,6 +72,42 @@ def test_phonemes(phonemizers, texts):
     lines = Lines(texts)
     for batch, one in phonemizers:
         assert lines.phonemes(batch) == [one.encode(text) for text in lines.normalised]
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(
+        st.lists(
+            st.one_of(
+                st.sampled_from(script_pairs()),
+                st.sampled_from(["解", "坤", "轉", "口", " ", "ml", "醜", "小"]),
+                st.text(alphabet=st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), max_size=8),
+            ),
+            max_size=10,
+        ).map("".join),
+        max_size=5,
+    )
+)
+def test_folding_by_table_is_opencc(lines):
+    assert simplified_lines(lines) == [to_simplified(line) for line in lines]
+
+
+def test_every_phrase_of_opencc_that_is_no_sum_of_its_characters_is_listed():
+    """Read from OpenCC's own dictionary, where its tool is installed beside it."""
+    package = Path(opencc.__file__).parent / "clib"
+    tool, phrases = package / "bin/opencc_dict", package / "share/opencc/TSPhrases.ocd2"
+    if opencc.__version__ != "1.4.2" or not (tool.is_file() and phrases.is_file()):
+        pytest.skip("another OpenCC, or none of its tools: whole texts go through it")
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "phrases.txt"
+        command = [tool, "-i", phrases, "-o", out, "-f", "ocd2", "-t", "text"]
+        subprocess.run(command, check=True, capture_output=True)
+        rows = [line.split("\t")[:2] for line in out.read_text("utf-8").splitlines()]
+    convert, pairs = opencc.OpenCC("t2s").convert, set(script_pairs())
+    assert len(rows) > 400
+    for phrase, folded in rows:
+        if "".join(map(convert, phrase)) != folded.split()[0]:
+            assert phrase[:2] in pairs
 
 
 def test_nothing_and_blank_lines():
