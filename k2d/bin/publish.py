@@ -24,6 +24,7 @@ from k2d.datadir import DataDir, DataError, atomic, code_revision, read_table
 from k2d.publish import parity, privacy
 from k2d.publish.card import LICENCES, Facts, card, read_results, training_data
 from k2d.publish.export import export_all, remove_exports
+from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.features import N_SAMPLES, utterance_log_mel
 from k2d.whisper.formats import CheckpointError
@@ -127,6 +128,7 @@ def main(argv: list[str] | None = None) -> int:
         teacher_decoder_layers=teacher.dims.n_text_layer,
         encoder_unchanged=encoder_unchanged(student.model, teacher.model),
         trim_padding=student.trim_padding,
+        whisper_vocabulary=isinstance(student.tokenizer, WhisperTokenizer),
         licence=args.licence,
         hours=hours,
         chunks=chunks,

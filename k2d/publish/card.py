@@ -40,6 +40,7 @@ class Facts:
     teacher_decoder_layers: int
     encoder_unchanged: bool
     trim_padding: bool
+    whisper_vocabulary: bool
     licence: str
     hours: float | None = None
     chunks: int | None = None
@@ -131,10 +132,7 @@ def card(facts: Facts) -> str:
         "",
         "| folder or file | read by |",
         "|---|---|",
-        "| `openai.pt` | openai-whisper `load_model`, k2d |",
-        "| `k2d/` | k2d |",
-        "| `huggingface/` | transformers, k2d |",
-        "| `ctranslate2/` | ctranslate2, faster-whisper, k2d |",
+        *_files(facts.whisper_vocabulary),
         "",
         "Each was loaded again and compared with the original:",
         "",
@@ -164,6 +162,21 @@ def card(facts: Facts) -> str:
         "",
     ]
     return "\n".join(parts)
+
+
+def _files(whisper_vocabulary: bool) -> list[str]:
+    rows = [
+        ("openai.pt", "openai-whisper"),
+        ("k2d/", "k2d"),
+        ("huggingface/", "transformers, k2d"),
+        ("ctranslate2/", "ctranslate2, faster-whisper, k2d"),
+    ]
+    if not whisper_vocabulary:
+        # openai-whisper decodes with its own vocabularies only; faster-whisper takes any smaller one for
+        # English only.
+        rows[0] = ("openai.pt", "openai-whisper: weights only, the vocabulary is the student's own")
+        rows[3] = ("ctranslate2/", "ctranslate2, k2d")
+    return [f"| `{name}` | {readers} |" for name, readers in rows]
 
 
 def _context(trim_padding: bool) -> str:

@@ -103,6 +103,7 @@ def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys
     assert "| test_out | 12.50 | 12.50 | 12.50 | 12.50 | – |" in card
     assert "Found: 1 × telephone number" in card and "0912345678" not in card
     assert str(folder) not in card
+    assert "weights only, the vocabulary is the student's own" in card and "faster-whisper" not in card
     listed = (folder / "exp/student_comp/publish.private.tsv").read_text()
     assert listed == "id\tkind\ttext\nc-0001800-0003600\ttelephone number\t0912345678\n"
     assert "u0 is left out" in capsys.readouterr().err
