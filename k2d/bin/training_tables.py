@@ -27,6 +27,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--encoder_out", type=Path, nargs="*", default=[], help="outputs of k2d.bin.encode")
     parser.add_argument("--teacher_topk", type=Path, help="output of k2d.bin.cache_teacher")
     args = parser.parse_args(argv)
+    try:
+        write(args)
+    except DataError as error:
+        parser.exit(1, f"training_tables: {error}\n")
+
+
+def write(args: argparse.Namespace) -> None:
     data = DataDir(args.data)
     if not data.text:
         raise DataError(f"{args.data}/text: no utterance was selected; raise --alpha or look at dropped.tsv")
