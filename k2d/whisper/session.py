@@ -230,7 +230,7 @@ def guarded(command: str, work: Callable[[], int]) -> int:
     """Run a command; what a user can mend is said in one sentence, with exit status 1."""
     try:
         return work()
-    except (DataError, CheckpointError, UsageError, Locked, Incomplete, TooManySkipped) as error:
+    except (DataError, BadAudio, CheckpointError, UsageError, Locked, Incomplete, TooManySkipped) as error:
         print(f"{command}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"{command}: interrupted; run the same command again and it goes on from here", file=sys.stderr)
