@@ -50,7 +50,7 @@ setup(
     description="Knowledge distillation of Whisper from long, unlabelled, code-switched recordings",
     python_requires=">=3.12,<3.14",
     packages=find_packages(include=["k2d", "k2d.*"]),
-    package_data={"k2d": ["**/*.yaml", "**/*.json", "**/*.tsv", "**/*.txt"]},
+    package_data={"k2d": ["**/*.yaml", "**/*.json", "**/*.tsv", "**/*.txt", "**/*.html"]},
     install_requires=BASE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["k2d = k2d.bin.main:main"]},

@@ -8,6 +8,8 @@ cd "$(dirname "$0")"
 
 # The recipe's own option: hours of unlabelled lectures to make (the student wants many, decoding takes time).
 lecture_hours=1.5
+# The mini models have learnt to decode without the text before a window; one temperature keeps the demo short.
+decode_opts="--condition_on_previous false --temperatures 0"
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -24,7 +26,11 @@ done
     --local_data_opts "--lecture_hours ${lecture_hours}" \
     --teacher ../pretrain1/models/teacher \
     --validator ../pretrain1/models/validator \
+    --label_opts "${decode_opts}" \
+    --decode_opts "${decode_opts}" \
     --selection "full comp" \
-    --alpha 0.4 \
-    --store_encoder_out true --noisy_versions 1 --cache_teacher true \
+    --alpha 0.5 \
+    --nj 2 --batch_size 16 \
+    --store_encoder_out true --noisy_versions 1 --noise_snr 2,15 --cache_teacher true --topk 512 \
+    --nbest 2 \
     "${options[@]}"

@@ -91,6 +91,8 @@ SETS = {
     "seed": SEED,
     # Everyday topics, which the lectures never touch: a teacher knows more than its students' domain.
     "seed_general": replace(SEED, prefix="mini_general", topics=OUT_TOPICS),
+    # Speakers who wait: without them a model takes any long pause for the end of the recording.
+    "seed_pauses": replace(SEED, prefix="mini_pauses", topics=(*SEED_TOPICS, *OUT_TOPICS), pause=(0.2, 9.0)),
     "seed_dev": replace(SEED, prefix="mini_seed_dev", tests=True, minutes=(1.5, 2.5), recordings=6),
     "lectures": LECTURES,
     "dev": replace(LECTURES, prefix="mini_dev", tests=True, minutes=(1.5, 2.0), recordings=6),

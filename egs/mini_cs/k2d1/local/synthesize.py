@@ -145,17 +145,13 @@ def summary(name: str, facts: list[dict], made: set[str], took: float) -> str:
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, default=Path("data"))
     parser.add_argument("--sets", default="lectures,dev,test_in,test_out", help=f"of {','.join(SETS)}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lecture_hours", type=float, default=1.5)
     parser.add_argument("--seed_hours", type=float, default=4.0)
-    parser.add_argument(
-        "--scale", type=float, default=1.0, help="shorter dev and test recordings, to try things out"
-    )
+    parser.add_argument("--scale", type=float, default=1.0, help="shorter dev and test recordings, to try things out")
     parser.add_argument("--nj", type=int, default=2)
     options = parser.parse_args()
     names = [name for name in options.sets.split(",") if name]
@@ -166,7 +162,12 @@ def main():
         parser.error("--nj must be at least 1, --seed at least 0")
     if min(options.lecture_hours, options.seed_hours, options.scale) <= 0:
         parser.error("--lecture_hours, --seed_hours and --scale must be above 0")
-    hours = {"seed": options.seed_hours, "seed_general": 0.3 * options.seed_hours, "lectures": options.lecture_hours}
+    hours = {
+        "seed": options.seed_hours,
+        "seed_general": 0.3 * options.seed_hours,
+        "seed_pauses": 0.3 * options.seed_hours,
+        "lectures": options.lecture_hours,
+    }
     for name in names:
         make_set(name, options.output_dir, options.seed, hours.get(name, 0.0), options.scale, options.nj)
 

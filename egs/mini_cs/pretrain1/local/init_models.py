@@ -1,8 +1,8 @@
 """Untrained mini models around the real Whisper tiny.en: its encoder, and decoders over a small vocabulary.
 
 In: text of the seed speech. Out: checkpoint folders of teacher and validator whose decoder blocks start as
-copies of tiny.en's (block i of n starts from block ⌊4 i / n⌋), with tiny.en's embeddings of special and
-timestamp tokens; pieces of text start from the mean of tiny.en's embeddings for the same string.
+copies of tiny.en's (of n > 4 blocks, block i starts from block ⌊4 i / n⌋), with tiny.en's embeddings of special
+and timestamp tokens; pieces of text start from the mean of tiny.en's embeddings for the same string.
 """
 
 import argparse
@@ -28,7 +28,8 @@ def build(source, tokenizer, encoder_layers, decoder_layers, seed):
     for name in model.state_dict():
         parts = name.split(".")
         if parts[0] == "decoder" and "blocks" in parts:
-            parts[2] = str(int(parts[2]) * source.dims.n_text_layer // decoder_layers)
+            if decoder_layers > source.dims.n_text_layer:
+                parts[2] = str(int(parts[2]) * source.dims.n_text_layer // decoder_layers)
         if name != "decoder.token_embedding.weight":
             state[name] = old[".".join(parts)]
     embedding = old["decoder.token_embedding.weight"]
@@ -48,18 +49,12 @@ def build(source, tokenizer, encoder_layers, decoder_layers, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument(
-        "--vocab_size", type=int, default=1000, help="text tokens, 256 bytes of the fallback included"
-    )
+    parser.add_argument("--vocab_size", type=int, default=1000, help="text tokens, 256 bytes of the fallback included")
     parser.add_argument("--teacher_layers", type=int, nargs=2, default=(4, 8), metavar=("ENCODER", "DECODER"))
-    parser.add_argument(
-        "--validator_layers", type=int, nargs=2, default=(4, 1), metavar=("ENCODER", "DECODER")
-    )
+    parser.add_argument("--validator_layers", type=int, nargs=2, default=(4, 2), metavar=("ENCODER", "DECODER"))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     tokenizer = train_sentencepiece(read_table(args.text).values(), args.vocab_size)

@@ -18,7 +18,13 @@ from k2d.text import timestamps
 WINDOW = 30.0
 
 
-def long_windows(utterances, end, rng):
+def lead_in(before, start, rng, early):
+    """Where a window that begins with the utterance at `start` opens: just before it, or far earlier (a share)."""
+    far = early > 0 and rng.random() >= 1 - early
+    return max(before, start - rng.uniform(0.0, 12.0 if far else 0.4))
+
+
+def long_windows(utterances, end, rng, early):
     """(start, end, [(start, end, text)], start of the cut utterance or None) for one recording.
 
     utterances: [(start, end, text)] in seconds, in order; end: the recording's length.
@@ -26,7 +32,7 @@ def long_windows(utterances, end, rng):
     i = 0
     while i < len(utterances):
         before = utterances[i - 1][1] if i else 0.0
-        start = max(before, utterances[i][0] - rng.uniform(0.0, 0.4))
+        start = lead_in(before, utterances[i][0], rng, early)
         stop = min(start + WINDOW, end)
         j = i
         while j < len(utterances) and utterances[j][1] <= stop - 0.02:
@@ -39,7 +45,7 @@ def long_windows(utterances, end, rng):
         i = j
 
 
-def short_windows(utterances, end, rng):
+def short_windows(utterances, end, rng, early):
     i = 0
     while i < len(utterances):
         j = min(i + rng.choice((1, 1, 2, 3)), len(utterances))
@@ -47,7 +53,7 @@ def short_windows(utterances, end, rng):
             j -= 1
         before = utterances[i - 1][1] if i else 0.0
         after = utterances[j][0] if j < len(utterances) else end
-        start = max(before, utterances[i][0] - rng.uniform(0.0, 0.4))
+        start = lead_in(before, utterances[i][0], rng, 0.0)
         stop = min(after, utterances[j - 1][1] + rng.uniform(0.05, 0.6))
         yield start, stop, utterances[i:j], None
         i = j
@@ -55,22 +61,18 @@ def short_windows(utterances, end, rng):
 
 def label(start, utterances, cut):
     """`<|0.20|> text<|3.14|>…`, times relative to the window's start."""
-    grid = [
-        (round((a - start) / 0.02) * 0.02, round((b - start) / 0.02) * 0.02, words)
-        for a, b, words in utterances
-    ]
+    grid = [(round((a - start) / 0.02) * 0.02, round((b - start) / 0.02) * 0.02, words) for a, b, words in utterances]
     text = timestamps.format(grid)
     return text if cut is None else f"{text}<|{round((cut - start) / 0.02) * 0.02:.2f}|>"
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--kinds", default="long,short")
     parser.add_argument("--max_hours", type=float, default=1e9, help="of the recordings, from the first")
+    parser.add_argument("--early", type=float, default=0.0, help="share of long windows that open in the pause before")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     data = DataDir(args.data)
@@ -87,7 +89,7 @@ def main():
         hours += end / 3600
         for kind in args.kinds.split(","):
             rng = random.Random(f"{args.seed} {recording} {kind}")
-            for start, stop, inside, cut in kinds[kind](utterances, end, rng):
+            for start, stop, inside, cut in kinds[kind](utterances, end, rng, args.early):
                 uid = f"{recording}-{kind}-{round(start * 100):07d}-{round(stop * 100):07d}"
                 segments[uid] = f"{recording} {start:.3f} {stop:.3f}"
                 text[uid] = label(start, inside, cut)
