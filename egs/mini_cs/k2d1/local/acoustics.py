@@ -65,16 +65,12 @@ def fan(length: int, rng: np.random.Generator) -> np.ndarray:
     """A ventilator: noise below 1 kHz that pulses with the blades, and the blades' own tone."""
     time, blades = np.arange(length) / SAMPLE_RATE, rng.uniform(9, 22)
     air = sosfilt(butter(2, 1000, fs=SAMPLE_RATE, output="sos"), white(length, rng))
-    return scaled(air, 1) * (1 + 0.5 * np.sin(2 * np.pi * blades * time)) + 0.4 * np.sin(
-        2 * np.pi * 7 * blades * time
-    )
+    return scaled(air, 1) * (1 + 0.5 * np.sin(2 * np.pi * blades * time)) + 0.4 * np.sin(2 * np.pi * 7 * blades * time)
 
 
 def crackle(length: int, rng: np.random.Generator) -> np.ndarray:
     """A bad line: sparse clicks through a resonance, over band-limited hiss."""
-    clicks = (rng.random(length, dtype=np.float32) < 30 / SAMPLE_RATE) * rng.standard_normal(
-        length, dtype=np.float32
-    )
+    clicks = (rng.random(length, dtype=np.float32) < 30 / SAMPLE_RATE) * rng.standard_normal(length, dtype=np.float32)
     ringing = lfilter([1], [1, -1.7, 0.81], clicks)
     hiss = sosfilt(butter(2, [800, 5000], "bandpass", fs=SAMPLE_RATE, output="sos"), white(length, rng))
     return scaled(ringing, 0.6) + scaled(hiss, 0.8)

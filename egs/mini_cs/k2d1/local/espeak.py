@@ -81,9 +81,7 @@ class Synthesizer:
             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int,
             ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
         ]  # fmt: skip
-        self._native_rate = self._library.espeak_Initialize(
-            AUDIO_OUTPUT_SYNCHRONOUS, 500, home, INITIALIZE_DONT_EXIT
-        )
+        self._native_rate = self._library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 500, home, INITIALIZE_DONT_EXIT)
         if self._native_rate <= 0:
             raise SpeechError(f"espeak-ng found no voices in {home.decode()}: reinstall espeakng-loader")
         self._pieces: list[np.ndarray] = []
@@ -111,9 +109,7 @@ class Synthesizer:
         self._pieces.clear()
         text = ssml.encode("utf-8") + b"\0"
         with _quiet():
-            status = self._library.espeak_Synth(
-                text, len(text), 0, POS_CHARACTER, 0, CHARS_UTF8 | SSML, None, None
-            )
+            status = self._library.espeak_Synth(text, len(text), 0, POS_CHARACTER, 0, CHARS_UTF8 | SSML, None, None)
         if status != 0 or not self._pieces:
             raise SpeechError(f"espeak-ng returned status {status} for {ssml!r} (voice {voice.name})")
         native = np.concatenate(self._pieces).astype(np.float32) / 32768

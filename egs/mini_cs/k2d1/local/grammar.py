@@ -56,9 +56,7 @@ def tidy(text: str) -> str:
     """Spaces between English words and at language switches, none inside Mandarin or beside a pause."""
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r"(?<=[a-z])(?=[^\sa-z，])|(?<=[^\sa-z，])(?=[a-z])", " ", text)
-    return re.sub(
-        r"(?<![a-z]) (?![a-z])| ?， ?", lambda match: PAUSE if PAUSE in match.group() else "", text
-    ).strip()
+    return re.sub(r"(?<![a-z]) (?![a-z])| ?， ?", lambda match: PAUSE if PAUSE in match.group() else "", text).strip()
 
 
 def units(text: str) -> list[str]:
@@ -74,9 +72,7 @@ def draw(topic: str, rng: random.Random, tests: bool, new_terms: bool = False) -
     wants_new = new_terms and rng.random() < NEW_TERM_SHARE
     while True:
         sentence = Sentence(tidy(_fill(_template(topic, rng), topic, rng, wants_new)))
-        if sentence.for_tests == tests and (
-            not wants_new or any(term in sentence.spoken for term in _new(topic))
-        ):
+        if sentence.for_tests == tests and (not wants_new or any(term in sentence.spoken for term in _new(topic))):
             return sentence
 
 
@@ -127,9 +123,7 @@ def characters(topics) -> set[str]:
     for words in [COMMON] + [TOPICS[topic] for topic in topics]:
         for choices in words.values():
             found.update("".join(choices))
-    for templates in (TECHNICAL, ENGLISH, OPENINGS, CLOSINGS) + tuple(
-        TOPICS[topic]["own"] for topic in topics
-    ):
+    for templates in (TECHNICAL, ENGLISH, OPENINGS, CLOSINGS) + tuple(TOPICS[topic]["own"] for topic in topics):
         found.update("".join(templates))
     return {character for character in found if "一" <= character <= "鿿"}
 

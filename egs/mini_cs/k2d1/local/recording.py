@@ -164,9 +164,7 @@ def _new_sentence(conditions, topic: str, words: random.Random, said: set[str]) 
     return sentence
 
 
-def _babblers(
-    synthesizer: espeak.Synthesizer, words: random.Random, rng: np.random.Generator
-) -> list[np.ndarray]:
+def _babblers(synthesizer: espeak.Synthesizer, words: random.Random, rng: np.random.Generator) -> list[np.ndarray]:
     """About a quarter of a minute of speech by each voice of the crowd."""
     crowd = []
     for voice in BABBLE_VOICES:
@@ -174,10 +172,7 @@ def _babblers(
         seeds = [int(seed) for seed in rng.integers(2**31, size=len(talk))]
         crowd.append(
             np.concatenate(
-                [
-                    synthesizer.speak(espeak.markup(s.pieces), voice, seed)
-                    for s, seed in zip(talk, seeds, strict=True)
-                ]
+                [synthesizer.speak(espeak.markup(s.pieces), voice, seed) for s, seed in zip(talk, seeds, strict=True)]
             )
         )
     return crowd
@@ -193,7 +188,5 @@ def read_facts(folder, plan: Plan) -> dict | None:
         facts = json.loads(_facts_path(folder, plan).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    finished = (
-        facts.get("plan") == vars(plan) and Path(folder, "recordings", f"{plan.recording}.flac").is_file()
-    )
+    finished = facts.get("plan") == vars(plan) and Path(folder, "recordings", f"{plan.recording}.flac").is_file()
     return facts if finished else None

@@ -27,9 +27,9 @@ def build(source, tokenizer, encoder_layers, decoder_layers, seed):
     old, state = source.model.state_dict(), {}
     for name in model.state_dict():
         parts = name.split(".")
-        if parts[0] == "decoder" and "blocks" in parts:
-            if decoder_layers > source.dims.n_text_layer:
-                parts[2] = str(int(parts[2]) * source.dims.n_text_layer // decoder_layers)
+        deeper = decoder_layers > source.dims.n_text_layer
+        if deeper and parts[0] == "decoder" and "blocks" in parts:
+            parts[2] = str(int(parts[2]) * source.dims.n_text_layer // decoder_layers)
         if name != "decoder.token_embedding.weight":
             state[name] = old[".".join(parts)]
     embedding = old["decoder.token_embedding.weight"]
