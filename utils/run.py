@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TAIL = 12  # lines of a failed job's log to show
+PROGRESS_SECONDS = 15  # between two reports of how far jobs are
 GRACE = 5.0  # seconds between asking a job to end and ending it
 JOB = re.compile(r"^([A-Za-z_]\w*)=(\d+):(\d+)$")
 PR_SET_PDEATHSIG = 1  # Linux: a signal for the child when its parent is gone
@@ -146,7 +147,7 @@ def start(call: Call, number: int, devices: list[str], show: bool) -> Job:
     if devices:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
     if not show:
-        environment.setdefault("TQDM_MININTERVAL", "30")  # a progress bar in a log needs few lines
+        environment.setdefault("TQDM_MININTERVAL", str(PROGRESS_SECONDS))  # a log needs few lines
     with open(path, "w", encoding="utf-8") as log:
         log.write(f"# {shlex.join(command)}\n# host {socket.gethostname()}\n# start {now()}\n")
         log.flush()
@@ -223,6 +224,14 @@ def _interrupt(number: int, _frame) -> None:
     raise Interrupted(number)
 
 
+def progress(job: Job) -> str:
+    """The newest state of the progress bar in a job's log, or nothing."""
+    with open(job.log, "rb") as log:
+        log.seek(max(0, os.fstat(log.fileno()).st_size - 1000))
+        states = re.split(r"[\r\n]+", log.read().decode(errors="replace").strip())
+    return states[-1].strip() if "%|" in states[-1] else ""
+
+
 def report(text: str) -> None:
     print(f"run.py: {text}", file=sys.stderr, flush=True)
 
@@ -239,6 +248,7 @@ def run(call: Call) -> dict[int, int]:
         limit = min(limit, len(free) // call.options.gpu)
     show = len(numbers) == 1
     waiting, running, failed = list(reversed(numbers)), [], {}
+    reported = time.monotonic()
     if not show:
         report(f"{len(numbers)} jobs, {min(limit, len(numbers))} at a time, logs {call.log}")
     try:
@@ -266,6 +276,12 @@ def run(call: Call) -> dict[int, int]:
                 report(f"{done} of {len(numbers)} jobs ended" + (f", {len(failed)} failed" if failed else ""))
             elif running:
                 time.sleep(0.05)
+                if not show and time.monotonic() - reported > PROGRESS_SECONDS:
+                    reported = time.monotonic()
+                    states = [(job.number, state) for job in running if (state := progress(job))]
+                    if states:
+                        more = f" (and {len(running) - 1} more running)" if len(running) > 1 else ""
+                        report(f"job {states[0][0]}: {states[0][1]}{more}")
     except Interrupted:
         stop(running)
         raise

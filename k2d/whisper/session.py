@@ -127,8 +127,6 @@ class Session:
                 total=round(sum(sum(share.values()) for share in shares)),
                 unit="s",
                 desc=f"{self.command} (audio)",
-                disable=None,
-                mininterval=1.0,
                 smoothing=0.05,
             ) as bar:
                 side_by_side(
