@@ -56,7 +56,10 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--batch_size", type=int, default=8, help="windows decoded side by side (default %(default)s)")
     group.add_argument(
-        "--workers", type=int, default=0, help="batches at once, each with its share of the threads (0: 2 on a CPU)"
+        "--workers",
+        type=int,
+        default=0,
+        help="batches at once, each with its share of the threads (0: 2 on a CPU, 1 in a job or on a GPU)",
     )
     group.add_argument("--num_threads", type=int, default=0, help="CPU threads; 0: OMP_NUM_THREADS or all cores")
     group.add_argument("--cache_dir", default=None, help="converted models (default $XDG_CACHE_HOME/k2d, ~/.cache/k2d)")
@@ -172,14 +175,16 @@ def work_key(args: argparse.Namespace, options: DecodingOptions, model_hash: str
 
 
 def resolve_workers(args: argparse.Namespace) -> int:
-    """Batches that are decoded at once: 2 on a CPU, 1 on a GPU, unless --workers says otherwise.
+    """Batches that a process decodes at once, unless --workers says it: 2 on a CPU, 1 on a GPU or where the
+    work is split into jobs, which run side by side themselves.
 
     The number does not follow from this machine's cores: the parts of the work have to be the same when it is
     taken up on another one.
     """
     if args.workers < 0 or args.batch_size < 1:
         raise UsageError(f"--workers {args.workers} --batch_size {args.batch_size}: expected at least 0 and 1")
-    return args.workers or (2 if resolve_engine(args)[1] == "cpu" else 1)
+    alone_on_cpu = args.num_jobs == 1 and resolve_engine(args)[1] == "cpu"
+    return args.workers or (2 if alone_on_cpu else 1)
 
 
 def load_engine(args: argparse.Namespace, options: DecodingOptions, workers: int = 1):
