@@ -124,7 +124,7 @@ def join(args: argparse.Namespace, session: Session) -> str:
     what = "recordings" if args.long_form else "utterances"
     return (
         f"decode: {len(session.names) - len(skipped)} {what} ({audio_seconds / 3600:.2f} h), {len(skipped)} skipped; "
-        f"{times_real_time(costs, audio_seconds)}"
+        f"{times_real_time(costs, audio_seconds, args.num_jobs)}"
     )
 
 

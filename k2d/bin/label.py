@@ -137,7 +137,7 @@ def join(args: argparse.Namespace, session: Session, data: DataDir, layout: tupl
     return (
         f"label: {counts.recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
         f"({counts.chunk_seconds / 3600:.2f} h), {len(skipped)} skipped; "
-        f"{times_real_time(session.costs(), audio_seconds)}"
+        f"{times_real_time(session.costs(), audio_seconds, args.num_jobs)}"
     )
 
 

@@ -219,9 +219,13 @@ def bad_record(error: BadAudio) -> dict:
     return {"id": error.recording, "bad": error.reason, "message": f"{error.reason}: {error}"}
 
 
-def times_real_time(costs: dict[str, float], audio_seconds: float) -> str:
+def times_real_time(costs: dict[str, float], audio_seconds: float, num_jobs: int = 1) -> str:
+    """How fast the decoding was. With several jobs the time is the sum of theirs, wherever they ran."""
     seconds = costs.get("seconds", 0)
-    return f"{audio_seconds / seconds:.1f} times real time" if seconds else "nothing was decoded anew"
+    if not seconds:
+        return "nothing was decoded anew"
+    speed = f"{audio_seconds / seconds:.1f} times real time"
+    return speed if num_jobs == 1 else f"{speed} in each of {num_jobs} jobs"
 
 
 def guarded(command: str, work: Callable[[], int]) -> int:
