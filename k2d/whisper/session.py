@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 from threading import Event
 
@@ -124,7 +125,7 @@ class Session:
             shares = [{n: seconds[n] for n in share_of(number, self.parts, seconds)} for number in mine]
             engine = load()
             with tqdm(
-                total=round(sum(sum(share.values()) for share in shares)),
+                total=ceil(sum(sum(share.values()) for share in shares)),
                 unit="s",
                 desc=f"{self.command} (audio)",
                 smoothing=0.05,
@@ -196,10 +197,14 @@ class Part:
         """Do the part; `stop` is set when another one has failed."""
         journal = Journal(self.folder, source.stamp, engine.stopwatch, workers)
 
-        def progress(done: float) -> None:
+        seconds_done = 0.0
+
+        def progress(more: float) -> None:
+            nonlocal seconds_done
             if stop.is_set():
                 raise Stopped
-            bar.update(done)
+            bar.update(int(seconds_done + more) - int(seconds_done))  # whole seconds are easier to read
+            seconds_done += more
 
         for records in work(engine, seconds, journal, progress):
             self.results.add_all(records)
