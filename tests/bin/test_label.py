@@ -222,7 +222,7 @@ def test_segments_can_point_into_the_recordings(run, noise_recordings):
 
 
 def test_jobs_are_joined_to_what_one_run_gives(run, capsys, tmp_path):
-    # In another batch a recording is the same up to rounding; in batches of one it is the same to the bit.
+    # Rounding follows the number of threads and where memory lies: the words are equal, probabilities nearly.
     one = run("one", "--batch_size", "1")
     run("split", "--batch_size", "1", "--num_jobs", "3", "--job", "2")
     assert not (tmp_path / "split" / ".done").exists()
@@ -231,9 +231,30 @@ def test_jobs_are_joined_to_what_one_run_gives(run, capsys, tmp_path):
     run("split", "--batch_size", "1", "--num_jobs", "3", "--job", "1")  # a second time: nothing
     split = run("split", "--batch_size", "1", "--num_jobs", "3")  # does the third and joins
     assert read_table(split / "text") == read_table(one / "text")
-    assert (split / "transcripts.jsonl").read_bytes() == (one / "transcripts.jsonl").read_bytes()
+    joined, whole = (
+        [json.loads(line) for line in (folder / "transcripts.jsonl").read_text().splitlines()]
+        for folder in (split, one)
+    )
+    assert [numbers_apart(record)[0] for record in joined] == [numbers_apart(record)[0] for record in whole]
+    for ours, theirs in zip(joined, whole, strict=True):
+        assert numbers_apart(ours)[1] == pytest.approx(numbers_apart(theirs)[1], abs=1e-3)
     windows = decoded_windows(split)
     assert len(windows) == len(set(windows))
+
+
+def numbers_apart(value) -> tuple[object, list[float]]:
+    """A JSON value with None for its fractions, and the fractions in order."""
+    numbers: list[float] = []
+
+    def without(part):
+        if isinstance(part, float):
+            numbers.append(part)
+            return None
+        if isinstance(part, dict):
+            return {key: without(inner) for key, inner in part.items()}
+        return [without(inner) for inner in part] if isinstance(part, list) else part
+
+    return without(value), numbers
 
 
 def test_a_second_process_on_the_same_output_stops(run, tmp_path, capsys):
