@@ -75,6 +75,11 @@ def make_texts(pairs: int, seed: int, folder: Path) -> tuple[Path, Path]:
     return teacher, validator
 
 
+def is_chinese(character: str) -> bool:
+    """Simplified forms may lie outside the first block: OpenCC folds some into the extension planes."""
+    return "\u3400" <= character <= "\u9fff" or character >= "\U00020000"
+
+
 class PlainLoop:
     """δ of one pair at a time, the way one would write it first. Answers as `distance --paper` does."""
 
@@ -93,7 +98,7 @@ class PlainLoop:
             if word:
                 units.append(word)
                 word = ""
-            if "\u4e00" <= character <= "\u9fff":
+            if is_chinese(character):
                 units.append(self.simplified.convert(character))
         return units
 
@@ -102,7 +107,7 @@ class PlainLoop:
 
         phones, run = [], ""
         for unit in [*units, ""]:
-            if unit and "\u4e00" <= unit <= "\u9fff":
+            if unit and is_chinese(unit):
                 run += unit
                 continue
             for syllable in lazy_pinyin(run, style=Style.BOPOMOFO, errors="ignore") if run else ():
