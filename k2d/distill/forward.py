@@ -8,18 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from k2d.whisper.model import Whisper
-
-
-def convert(module: nn.Module, device: torch.device | str, dtype: torch.dtype) -> nn.Module:
-    """Move `module` in place, weights in `dtype`; Whisper's layer norms compute in float32 and stay so."""
-    module.to(device=device, dtype=dtype)
-    for part in module.modules():
-        if isinstance(part, nn.LayerNorm):
-            part.float()
-    return module
 
 
 def encode(model: Whisper, mel: Tensor, frozen: bool = True) -> Tensor:

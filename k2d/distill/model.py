@@ -20,10 +20,10 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from k2d.distill.forward import convert, decode, encode
+from k2d.distill.forward import decode, encode
 from k2d.distill.hidden import HiddenLoss, default_map
 from k2d.distill.losses import CachedTeacher, OnlineTeacher, distillation_loss
-from k2d.whisper.model import Whisper
+from k2d.whisper.model import Whisper, convert
 
 
 @dataclasses.dataclass

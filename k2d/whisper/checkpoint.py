@@ -28,7 +28,7 @@ from k2d.datadir import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer, WhisperTokenizer
 from k2d.whisper import formats
 from k2d.whisper.formats import CheckpointError
-from k2d.whisper.model import ModelDimensions, Whisper
+from k2d.whisper.model import ModelDimensions, Whisper, convert
 
 # Real Whisper weights that a package of the Python registry carries: module, folder in it, file, sha256.
 PACKAGED = {
@@ -66,7 +66,7 @@ def load(name_or_path: str | Path, device: str = "cpu", dtype: torch.dtype = tor
     dims, state, config = _read(path)
     model = Whisper(dims)
     _load_state(model, state, path)
-    model = model.to(device=device, dtype=dtype).eval()
+    model = convert(model, device, dtype).eval()
     return Checkpoint(model, _tokenizer(path, dims), content_hash(path), str(name_or_path), config)
 
 

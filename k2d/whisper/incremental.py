@@ -48,8 +48,12 @@ class IncrementalDecoder:
         on_cpu = self.embedding.device.type == "cpu"
         self.projection = self.embedding.t().contiguous() if on_cpu else self.embedding.t()
         self.positions = decoder.positional_embedding.detach()
-        self.norm = (decoder.ln.weight.detach(), decoder.ln.bias.detach())
+        self.norm = self._norm(decoder.ln)
         self.layers = [self._layer(block) for block in decoder.blocks]
+
+    def _norm(self, module) -> tuple[Tensor, Tensor]:
+        # A model in half precision keeps these in float32; a GPU's layer norm wants one type.
+        return tuple(p.detach().to(self.positions.dtype) for p in (module.weight, module.bias))
 
     def _layer(self, block) -> _Layer:
         scale = (self.n_state // self.n_head) ** -0.5
@@ -63,19 +67,16 @@ class IncrementalDecoder:
             ]
             return torch.cat(biases), torch.cat(weights).t().contiguous()
 
-        def norm(module) -> tuple[Tensor, Tensor]:
-            return module.weight.detach(), module.bias.detach()
-
         attention, cross = block.attn, block.cross_attn
         return _Layer(
-            norm1=norm(block.attn_ln),
+            norm1=self._norm(block.attn_ln),
             qkv=linear(attention.query, attention.key, attention.value, scales=[scale, 1.0, 1.0]),
             out=linear(attention.out),
-            norm2=norm(block.cross_attn_ln),
+            norm2=self._norm(block.cross_attn_ln),
             cross_q=linear(cross.query, scales=[scale]),
             cross_kv=linear(cross.key, cross.value),
             cross_out=linear(cross.out),
-            norm3=norm(block.mlp_ln),
+            norm3=self._norm(block.mlp_ln),
             up=linear(block.mlp[0]),
             down=linear(block.mlp[2]),
         )

@@ -13,7 +13,7 @@ import whisper.model
 from torch import Tensor, nn
 from whisper.model import ModelDimensions
 
-__all__ = ["AudioEncoder", "ModelDimensions", "Whisper", "count_parameters"]
+__all__ = ["AudioEncoder", "ModelDimensions", "Whisper", "convert", "count_parameters"]
 
 
 class AudioEncoder(whisper.model.AudioEncoder):
@@ -53,6 +53,15 @@ class Whisper(whisper.model.Whisper):
         heads = torch.zeros(dims.n_text_layer, dims.n_text_head, dtype=torch.bool)
         heads[dims.n_text_layer // 2 :] = True
         self.register_buffer("alignment_heads", heads.to_sparse(), persistent=False)
+
+
+def convert(module: nn.Module, device: torch.device | str, dtype: torch.dtype) -> nn.Module:
+    """Move `module` in place, weights in `dtype`; Whisper's layer norms compute in float32 and stay so."""
+    module.to(device=device, dtype=dtype)
+    for part in module.modules():
+        if isinstance(part, nn.LayerNorm):
+            part.float()
+    return module
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -77,6 +77,18 @@ def test_our_folder_keeps_model_tokenizer_and_config(small, tmp_path):
     assert loaded.hash == checkpoint.content_hash(tmp_path / "m")
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_checkpoint_in_half_precision_computes_what_it_does_in_float32(small, tmp_path, dtype):
+    model, tokenizer = small
+    checkpoint.save(tmp_path, model, tokenizer)
+    half = checkpoint.load(tmp_path, dtype=dtype).model
+    assert half.encoder.conv1.weight.dtype == dtype
+    mel, tokens = torch.randn(1, 80, 200), torch.tensor([tokenizer.sot_sequence()])
+    with torch.no_grad():
+        want, got = model(mel, tokens), half(mel.to(dtype), tokens)
+    assert (got.softmax(-1) - want.softmax(-1)).abs().max() < 0.02
+
+
 def test_openai_file_is_read_by_us_and_by_openai_whisper(model, tmp_path):
     checkpoint.save_openai(tmp_path / "m.pt", model)
     assert_same(checkpoint.load(tmp_path / "m.pt").model, model)
