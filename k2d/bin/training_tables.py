@@ -9,13 +9,17 @@ frames_shape (ESPnet's shape file), and where asked for encoder_out.scp, topk_id
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from k2d.datadir import DataDir, DataError, read_table, write_table
-from k2d.distill.sources import COPY_MARK, ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS
-
-FRAMES_PER_SECOND = 50
+from k2d.distill.sources import (
+    COPY_MARK,
+    ENCODER_OUT,
+    FRAMES_PER_SECOND,
+    TOPK_IDS,
+    TOPK_LOG_PROBS,
+    located,
+)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -46,7 +50,7 @@ def write(args: argparse.Namespace) -> None:
         table = {copy: previous.get(uid, "") for copy, (uid, _) in ids.items()}
         write_table(args.output_dir / "text.prev", table)
     if args.encoder_out:
-        sources = [_located(folder, ENCODER_OUT, args.output_dir) for folder in args.encoder_out]
+        sources = [located(folder, ENCODER_OUT, args.output_dir) for folder in args.encoder_out]
         lines = {copy: _line(sources[v], uid, args.encoder_out[v]) for copy, (uid, v) in ids.items()}
         write_table(args.output_dir / f"{ENCODER_OUT}.scp", lines)
         shapes = {copy: line.split()[2] for copy, line in lines.items()}
@@ -60,16 +64,10 @@ def write(args: argparse.Namespace) -> None:
     write_table(args.output_dir / "frames_shape", shapes)
     if args.teacher_topk:
         for name in (TOPK_IDS, TOPK_LOG_PROBS):
-            source = _located(args.teacher_topk, name, args.output_dir)
+            source = located(args.teacher_topk, name, args.output_dir)
             lines = {copy: _line(source, uid, args.teacher_topk) for copy, (uid, _) in ids.items()}
             write_table(args.output_dir / f"{name}.scp", lines)
     print(f"training_tables: {len(data.text)} utterances in {len(versions)} version(s) → {args.output_dir}")
-
-
-def _located(folder: Path, name: str, seen_from: Path) -> dict[str, str]:
-    """A table of stored rows whose shard paths are relative to `seen_from`."""
-    prefix = os.path.relpath(folder, seen_from)
-    return {uid: f"{prefix}/{line}" for uid, line in read_table(folder / f"{name}.scp").items()}
 
 
 def _line(table: dict[str, str], uid: str, folder: Path) -> str:

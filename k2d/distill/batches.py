@@ -14,12 +14,11 @@ import soxr
 import torch
 
 from k2d.audio import SAMPLE_RATE
-from k2d.distill.sources import COPY_MARK
+from k2d.distill.sources import COPY_MARK, FRAMES_PER_SECOND
 from k2d.text import timestamps
 from k2d.text.tokenizer import TIMESTAMP_STEP, Tokenizer
 from k2d.whisper.features import context_samples, utterance_log_mel
 
-FRAMES_PER_SECOND = 50  # of the encoder's output
 WINDOW = 30.0  # seconds that the encoder hears
 SLACK = 0.1  # seconds; a chunk of 30 s may be a few samples longer
 

@@ -21,6 +21,7 @@ from k2d.datadir import DataDir, DataError, read_table
 ENCODER_OUT = "encoder_out"
 TOPK_IDS = "topk_ids"
 TOPK_LOG_PROBS = "topk_log_probs"
+FRAMES_PER_SECOND = 50  # of the encoder's output
 COPY_MARK = "+"  # <id>+1 is another version of <id>, with the same label
 _TYPES = {".f16": "<f2", ".f32": "<f4", ".i32": "<i4"}
 
@@ -82,6 +83,12 @@ class RowReader(Mapping):
 
     def __getstate__(self):
         return {**self.__dict__, "_maps": {}}
+
+
+def located(folder: Path, name: str, seen_from: Path) -> dict[str, str]:
+    """The table `name` of stored rows in `folder`, its shard paths made relative to `seen_from`."""
+    prefix = os.path.relpath(folder, seen_from)
+    return {uid: f"{prefix}/{line}" for uid, line in read_table(folder / f"{name}.scp").items()}
 
 
 class UtteranceReader(Mapping):

@@ -146,6 +146,17 @@ finished() { mv "$1/.stage_options" "$1/.stage_done"; }
 
 prepare_data() { local/data.sh "$@"; }
 
+# encode DATA OUT OPTION…: the output of the teacher's encoder for every utterance of DATA, unless OUT holds it.
+encode() {
+    local data=$1 out=$2
+    shift 2
+    if needs "${out}" "$(facts "${data}" "${teacher}")" "$*"; then
+        "${cpu_cmd[@]}" "${out}/log/encode.log" "${python}" -m k2d.bin.encode --model "${teacher}" \
+            --data "${data}" --output_dir "${out}" --device "${device}" --nj "${nj_encode}" "$@"
+        finished "${out}"
+    fi
+}
+
 # frames_shape UTT2DUR OUT: ESPnet's shape file, in encoder frames.
 frames_shape() { awk '{ printf "%s %d\n", $1, $2 * 50 }' "$1" >"$2"; }
 
@@ -272,34 +283,26 @@ fi
 if in_stages 5; then
     stored="exp/${labelled}"
     valid_inputs=("data/${dev_set}/wav.scp,speech,utterances")
+    versions=()
     if "${store_encoder_out}"; then
         # The encoder is the teacher's and stays as it is, so what it makes of a chunk is computed once, for all
         # students and epochs. Noisy versions come on top: the student hears worse audio than its labels came from.
         log "Stage 5: frozen encoder: ${chunks}, data/${dev_set} -> ${stored}/encoder_out*"
-        versions=()
         for version in $(seq 0 "${noisy_versions}"); do
             out="${stored}/encoder_out${version}"
             versions+=("${out}")
             noise=()
-            [ "${version}" -eq 0 ] || noise=(--noise_snr "${noise_snr}")
-            if needs "${out}" "$(facts "${chunks}" "${teacher}")" "${noise[*]}" "${seed}"; then
-                "${cpu_cmd[@]}" "${out}/log/encode.log" "${python}" -m k2d.bin.encode --model "${teacher}" \
-                    --data "${chunks}" --output_dir "${out}" --device "${device}" --nj "${nj_encode}" \
-                    --seed "$((seed + version))" "${noise[@]}"
-                finished "${out}"
-            fi
+            [ "${version}" -eq 0 ] || noise=(--noise_snr "${noise_snr}" --seed "$((seed + version))")
+            encode "${chunks}" "${out}" "${noise[@]}"
         done
         out="${stored}/encoder_out_${dev_set}"
-        if needs "${out}" "$(facts "data/${dev_set}" "${teacher}")"; then
-            "${cpu_cmd[@]}" "${out}/log/encode.log" "${python}" -m k2d.bin.encode --model "${teacher}" \
-                --data "data/${dev_set}" --output_dir "${out}" --device "${device}" --nj "${nj_encode}"
-            finished "${out}"
-        fi
+        encode "data/${dev_set}" "${out}"
         valid_inputs=("${out}/encoder_out.scp,encoder_out,rows")
         table_opts=(--encoder_out "${versions[@]}")
     else
         table_opts=()
     fi
+    topks=()
     if "${cache_teacher}"; then
         log "Stage 5: teacher's opinion of every label token: ${chunks} -> ${stored}/teacher_topk"
         out="${stored}/teacher_topk"
@@ -311,6 +314,7 @@ if in_stages 5; then
                 --k "${topk}" --device "${device}" "${encoder_out[@]}"
             finished "${out}"
         fi
+        topks=("${out}")
         table_opts+=(--teacher_topk "${out}")
     fi
     for name in ${selection}; do
@@ -318,7 +322,7 @@ if in_stages 5; then
         student="${student_prefix}${name}"
         log "Stage 5: student: ${kept} -> ${student}"
         if needs "${student}" "$(facts "${kept}" "${teacher}" "data/${dev_set}" "${train_config}")" "${seed}" \
-            "${decoder_layers}" "${nbest}" "${train_opts}" "${table_opts[*]}"; then
+            "${decoder_layers}" "${nbest}" "${train_opts}" "$(facts "${versions[@]}" "${topks[@]}")"; then
             "${cpu_cmd[@]}" "${student}/log/init.log" "${python}" -m k2d.bin.init_student --teacher "${teacher}" \
                 --output_dir "${student}/init" --decoder_layers "${decoder_layers}"
             "${cpu_cmd[@]}" "${student}/log/tables.log" "${python}" -m k2d.bin.training_tables \

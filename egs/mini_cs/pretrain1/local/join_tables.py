@@ -5,10 +5,10 @@ windows, only the utterances that are also there. Writes text, frames_shape and 
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from k2d.datadir import read_table, write_table
+from k2d.distill.sources import ENCODER_OUT, located
 
 
 def main():
@@ -20,15 +20,14 @@ def main():
     for part in args.parts:
         data, encoder_out, *like = map(Path, part.split(":"))
         ids = set(read_table((like[0] if like else data) / "text"))
-        prefix = os.path.relpath(encoder_out, args.output_dir)
         text |= {uid: words for uid, words in read_table(data / "text").items() if uid in ids}
         shape |= {uid: frames for uid, frames in read_table(data / "frames_shape").items() if uid in ids}
-        lines = read_table(encoder_out / "encoder_out.scp")
-        stored |= {uid: f"{prefix}/{line}" for uid, line in lines.items() if uid in ids}
+        lines = located(encoder_out, ENCODER_OUT, args.output_dir)
+        stored |= {uid: line for uid, line in lines.items() if uid in ids}
     args.output_dir.mkdir(parents=True, exist_ok=True)
     write_table(args.output_dir / "text", text)
     write_table(args.output_dir / "frames_shape", shape)
-    write_table(args.output_dir / "encoder_out.scp", stored)
+    write_table(args.output_dir / f"{ENCODER_OUT}.scp", stored)
     print(f"join_tables: {len(text)} windows → {args.output_dir}")
 
 
