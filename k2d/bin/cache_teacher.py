@@ -30,7 +30,7 @@ from tqdm import tqdm
 from k2d import audio
 from k2d.datadir import DataDir, DataError, atomic, read_table, write_provenance, write_table
 from k2d.distill.batches import BatchConfig, MakeExample, from_dict, log_mels, pad
-from k2d.distill.forward import convert, decode, encode
+from k2d.distill.forward import decode, encode
 from k2d.distill.sources import ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS, RowReader, RowWriter
 from k2d.whisper import checkpoint
 
@@ -82,8 +82,7 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
     if all(table.exists() for table in tables.values()):
         print(f"cache_teacher: {args.output_dir} is complete")
         return
-    teacher = checkpoint.load(args.teacher)
-    convert(teacher.model, args.device, getattr(torch, args.dtype))
+    teacher = checkpoint.load(args.teacher, device=args.device, dtype=getattr(torch, args.dtype))
     write_provenance(args.output_dir, args, {"teacher": teacher.hash})
     data, make = DataDir(args.data), MakeExample(teacher.tokenizer, config, train=True)
     if not data.text:
