@@ -10,16 +10,16 @@ where to look, and the looking is exact.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+from itertools import chain
 
 import numpy as np
 
 from k2d.text import loops
 from k2d.text.normalise import fold_character, is_cjk, normalise, opencc, to_simplified, unsettled
-from k2d.text.phonemes import Phonemizer
-from k2d.text.timestamps import TOKEN
+from k2d.text.phonemes import Phonemizer, coded
 from k2d.text.units import is_english
 
 _POINTS = 0x110000
@@ -47,6 +47,9 @@ _TARGET = np.full(_POINTS, _UNSEEN, np.uint32)
 _TARGET[_LINE] = _LINE
 
 
+_FIRST, _SECOND, _FOLDED_FIRST, _FOLDED_SECOND, _AGAIN = 1, 2, 4, 8, 16  # of a pair that may start a phrase
+
+
 def _points(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
@@ -68,6 +71,22 @@ def _fold_points(points: np.ndarray) -> np.ndarray:
     return folded
 
 
+def _without_tokens(points: np.ndarray) -> np.ndarray:
+    """A space in the place of every `<|…|>` within a line, as `timestamps.TOKEN` finds them."""
+    marks = np.flatnonzero((points == 60) | (points == 124) | (points == 62) | (points == _LINE))  # < | >
+    kinds = points[marks]
+    found = np.flatnonzero((kinds[:-3] == 60) & (kinds[1:-2] == 124) & (kinds[2:-1] == 124) & (kinds[3:] == 62))
+    found = found[
+        (marks[found + 1] == marks[found] + 1) & (marks[found + 3] == marks[found + 2] + 1)
+    ]
+    first, length = marks[found], marks[found + 3] - marks[found]
+    keep = np.ones(len(points), bool)
+    keep[np.repeat(first + 1 - (np.cumsum(length) - length), length) + np.arange(length.sum())] = False
+    points = points.copy()
+    points[first] = _SPACE
+    return points[keep]
+
+
 def _shifted(values: np.ndarray, by: int, fill: int) -> np.ndarray:
     """`values[i - by]` at place i, `fill` beyond the ends."""
     out = np.full_like(values, fill)
@@ -80,13 +99,18 @@ def _shifted(values: np.ndarray, by: int, fill: int) -> np.ndarray:
 
 def normalise_lines(texts: Sequence[str], fold_script: bool = True) -> list[str]:
     """`normalise` of every text. A line break in a text counts as a space, as it does there."""
+    return _normalised(texts, fold_script).split("\n") if texts else []
+
+
+def _normalised(texts: Sequence[str], fold_script: bool) -> str:
     block = "\n".join([text.replace("\n", " ") for text in texts])
-    if "<|" in block:
-        block = TOKEN.sub(" ", block)
     slow: set[int] = set()
     if not block.isascii() and not unicodedata.is_normalized("NFC", block):
         slow.update(i for i, text in enumerate(texts) if not unicodedata.is_normalized("NFC", text))
-    points = _fold_points(_points(block))
+    points = _points(block)
+    if "<|" in block:
+        points = _without_tokens(points)
+    points = _fold_points(points)
     points = points[points != _REMOVED]
     marked = points == _SLOW
     kind = _KIND[np.where(marked, 0, points)]
@@ -101,43 +125,56 @@ def normalise_lines(texts: Sequence[str], fold_script: bool = True) -> list[str]
         ends = np.flatnonzero(kind == _END)
         slow.update(np.searchsorted(ends, np.flatnonzero(marked)).tolist())
         points = np.where(points == _SLOW, _SPACE, points)
-    lines = _string(points[(kind != _GAP) | inside]).split("\n")
-    for index in slow:
-        lines[index] = normalise(texts[index], fold_script=False)
-    if not fold_script:
-        return lines
-    return simplified_lines(lines)
+    block = _string(points[(kind != _GAP) | inside])
+    if slow:
+        lines = block.split("\n")
+        for index in slow:
+            lines[index] = normalise(texts[index], fold_script=False)
+        block = "\n".join(lines)
+    return _simplified(block) if fold_script else block
 
 
 def simplified_lines(lines: list[str]) -> list[str]:
-    """`to_simplified` of every line.
+    """`to_simplified` of every line."""
+    return _simplified("\n".join(lines)).split("\n") if lines else []
 
-    OpenCC folds character by character, but for a few hundred phrases. A line without the first two
-    characters of any of them is folded by a table of what OpenCC does to each character; the others, and
-    those that need a second pass, go through OpenCC itself.
+
+def _simplified(block: str) -> str:
+    """`to_simplified` of every line of a block.
+
+    OpenCC folds character by character, but for a few hundred phrases. A run of Chinese characters without the
+    first two characters of any of them is folded by a table of what OpenCC does to each character; the others,
+    and those that need a second pass, go through OpenCC itself.
     """
-    block = "\n".join(lines)
     if block.isascii():
-        return lines
-    alone, unsettled_points, phrase_pairs = _script_tables()
+        return block
+    alone, flags, phrase_pairs = _script_tables()
     if phrase_pairs is None:
-        block = opencc()(block)
-        lines = block.split("\n")
-        folded = _points(block)
-        again = unsettled_points[folded]
+        block = folded = opencc()(block)
+        points = _points(block)
+        again = (flags[points] & _AGAIN) != 0
     else:
         points = _points(block)
-        folded = alone[points]
-        # A phrase in the text or in what became of it, or a character that would change once more.
-        again = alone[folded] != folded
-        again[:-1] |= phrase_pairs[_pair_hash(points[:-1], points[1:])]
-        again[:-1] |= phrase_pairs[_pair_hash(folded[:-1], folded[1:])]
-        originals, lines = lines, _string(folded).split("\n")
-    if again.any():
-        ends = np.flatnonzero(folded == _LINE)
-        for index in np.unique(np.searchsorted(ends, np.flatnonzero(again))).tolist():
-            lines[index] = to_simplified(lines[index] if phrase_pairs is None else originals[index])
-    return lines
+        known = flags[points]
+        again = (known & _AGAIN) != 0  # a character that would change once more
+        # A phrase in the text or in what became of it.
+        pairs = np.flatnonzero(known[:-1] & (known[1:] >> 1) & (_FIRST | _FOLDED_FIRST))
+        first, second = points[pairs], points[pairs + 1]
+        found = phrase_pairs[_pair_hash(first, second)] | phrase_pairs[_pair_hash(alone[first], alone[second])]
+        again[pairs[found]] = True
+        folded = _string(alone[points])
+    where = np.flatnonzero(again)
+    if not len(where):
+        return folded
+    borders = np.concatenate([[-1], np.flatnonzero(_KIND[points] != _CJK), [len(points)]])
+    runs = np.unique(np.searchsorted(borders, where))
+    starts, ends = (borders[runs - 1] + 1).tolist(), borders[runs].tolist()
+    settled = to_simplified("\n".join([block[start:end] for start, end in zip(starts, ends, strict=True)]))
+    pieces, last = [], 0
+    for start, end, run in zip(starts, ends, settled.split("\n"), strict=True):
+        pieces += (folded[last:start], run)
+        last = end
+    return "".join([*pieces, folded[last:]])
 
 
 def _pair_hash(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -149,9 +186,11 @@ def _pair_hash(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 @cache
 def _script_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """(what each code point alone becomes, which are unsettled, hashes of pairs that may start a phrase).
+    """(what each code point alone becomes, its flags, hashes of pairs that may start a phrase).
 
-    The list of pairs is of one version of OpenCC; with another there is none.
+    The flags say whether a code point, or what becomes of it, is the first or the second of such a pair, and
+    whether it would change once more. The list of pairs is of one version of OpenCC; with another there is
+    none.
     """
     import opencc as package
 
@@ -159,14 +198,18 @@ def _script_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     ideographs = np.flatnonzero(_KIND == _CJK)
     folded = opencc()("\n".join(map(chr, ideographs.tolist()))).split("\n")
     alone[ideographs] = [ord(after) if len(after) == 1 else _LINE for after in folded]
-    unsettled_points = np.zeros(_POINTS, bool)
-    unsettled_points[[ord(character) for character in unsettled()]] = True
+    flags = np.zeros(_POINTS, np.uint8)
     if package.__version__ != _PAIRS_OF or (alone[ideographs] == _LINE).any():
-        return alone, unsettled_points, None
+        flags[[ord(character) for character in unsettled()]] = _AGAIN
+        return alone, flags, None
     pairs = np.zeros(1 << _HASH_BITS, bool)
     for first, second in script_pairs():
         pairs[_pair_hash(np.uint32(ord(first)), np.uint32(ord(second)))] = True
-    return alone, unsettled_points, pairs
+        flags[ord(first)] |= _FIRST
+        flags[ord(second)] |= _SECOND
+    flags |= (flags[alone] & (_FIRST | _SECOND)) << 2
+    flags[alone[alone] != alone] |= _AGAIN
+    return alone, flags, pairs
 
 
 def script_pairs() -> list[str]:
@@ -184,26 +227,25 @@ class Lines:
     """
 
     def __init__(self, texts: Sequence[str], fold_script: bool = True):
-        self.normalised = normalise_lines(texts, fold_script) if texts else []
-        block = "\n".join(self.normalised)
+        block = _normalised(texts, fold_script) if texts else ""
+        self.normalised = block.split("\n") if texts else []
         self._points = points = _points(block)
         kind = _KIND[points]
-        self._line = np.cumsum(kind == _END)
+        self._line = np.cumsum(kind == _END, dtype=np.uint32)
         in_word = (kind == _OTHER) | (kind == _JOINER)
-        starts = in_word & ~_shifted(in_word, 1, False)
-        ends = in_word & ~_shifted(in_word, -1, False)
-        self._vocabulary: dict[str, int] = {}
-        number = self._vocabulary.setdefault
-        first, past = np.flatnonzero(starts), np.flatnonzero(ends) + 1
-        words = [
-            number(block[start:end], len(self._vocabulary))
-            for start, end in zip(first.tolist(), past.tolist(), strict=True)
-        ]
+        after_word = _shifted(in_word, 1, False)
+        starts = in_word & ~after_word
+        # All words in a row, each with a space behind it.
+        words = _string(np.where(in_word, points, _SPACE)[in_word | after_word]).split(" ")
+        if not in_word[-1:].any():
+            words.pop()
+        self._vocabulary = {word: number for number, word in enumerate(dict.fromkeys(words))}
         if len(self._vocabulary) > LONGEST:
             raise ValueError(f"{len(self._vocabulary)} different words in one block, at most {LONGEST}")
         keep = starts | (kind == _CJK) | (kind == _END)
         units = points[keep].copy()
-        units[starts[keep]] = np.asarray(words, np.uint32) + _FIRST_WORD
+        numbers = np.fromiter(map(self._vocabulary.__getitem__, words), np.uint32, len(words))
+        units[starts[keep]] = numbers + np.uint32(_FIRST_WORD)
         self._units = units
         self._block = _string(units)
         self.units = self._block.split("\n") if texts else []
@@ -231,14 +273,15 @@ class Lines:
         flags = np.zeros(len(self.normalised), bool)
         windows = len(self._points) - n + 1
         if windows > 0:
+            multiplier = np.uint32(0x9E3779B1)
             with np.errstate(over="ignore"):
-                code = self._line[:windows].astype(np.uint64)
+                code = self._line[:windows] * np.uint32(0x85EBCA77)
                 for offset in range(n):
-                    code *= np.uint64(0x9E3779B97F4A7C15)
+                    code *= multiplier
                     code += self._points[offset : offset + windows]
-                code *= np.uint64(0xD6E8FEB86659FD93)
-            bins = (code >> np.uint64(64 - _COUNT_BITS)).astype(np.int64)
-            often = np.bincount(bins, minlength=1 << _COUNT_BITS)[bins] > c
+                code *= np.uint32(0xC2B2AE3D)
+            code >>= np.uint32(32 - _COUNT_BITS)
+            often = np.bincount(code, minlength=1 << _COUNT_BITS)[code] > c
             for index in np.unique(self._line[:windows][often]).tolist():
                 flags[index] = loops.most_frequent(self.normalised[index], n, c) > c
         return flags
@@ -260,26 +303,37 @@ class BatchPhonemizer:
 
     def __init__(self, tones: bool = False, fallback: bool = True):
         self._plain = plain = Phonemizer(tones, fallback)
-        self._pool: list[str] = []
         self._numbers: dict[str, int] = {}
+        # Of each reading where it starts in the pool and how long it is; those since the last look are `_new`.
+        self._start, self._length, self._pool = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint8)
+        self._new: list[str] = []
         self._of_character = np.full(_POINTS, -1, np.int32)
         self._of_character[_LINE] = self._number("\n")
-        self._reach = np.ones(1 << _HASH_BITS, np.uint8)  # how far a phrase starting with this pair may reach
-        self._differs = np.zeros(1 << _HASH_BITS, bool)  # whether one may read otherwise than its characters
-        for phrase, reading in plain.phrases().items():
-            pair = _pair_hash(np.uint32(ord(phrase[0])), np.uint32(ord(phrase[1])))
-            self._reach[pair] = max(self._reach[pair], len(phrase))
-            if reading != tuple(map(plain.character, phrase)):
-                self._differs[pair] = True
+        # How far a phrase with these first two, these first three characters may reach, and whether one may read
+        # otherwise than its characters.
+        size = 1 << _HASH_BITS
+        self._reach = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+        self._differs = np.zeros(size, bool), np.zeros(size, bool)
+        self._know(plain.phrases())
         self._words: dict[str, int] = {}
         self._clusters: dict[str, tuple[int, ...]] = {}
-        self._arrays: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def _know(self, phrases: Mapping[str, tuple[str, ...]]) -> None:
+        heads = _points("".join([phrase[:3].ljust(3) for phrase in phrases])).reshape(-1, 3)
+        pair = _pair_hash(heads[:, 0], heads[:, 1])
+        lengths = np.fromiter(map(len, phrases), np.int64, len(phrases))
+        differs = np.fromiter(
+            (reading != tuple(map(self._plain.character, phrase)) for phrase, reading in phrases.items()), bool
+        )
+        for table, head, own in ((0, pair, lengths == 2), (1, _pair_hash(pair, heads[:, 2]), lengths > 2)):
+            np.maximum.at(self._reach[table], head[own], lengths[own].astype(np.uint8))
+            self._differs[table][head[own & differs]] = True
 
     def _number(self, reading: str) -> int:
-        number = self._numbers.setdefault(reading, len(self._pool))
-        if number == len(self._pool):
-            self._pool.append(reading)
-            self._arrays = None
+        number = self._numbers.get(reading)
+        if number is None:
+            self._numbers[reading] = number = len(self._numbers)
+            self._new.append(coded(reading))
         return number
 
     def word(self, word: str) -> int:
@@ -289,12 +343,16 @@ class BatchPhonemizer:
             self._words[word] = number = self._number(self._plain.word(word))
         return number
 
-    def _readings(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(start, length) of each reading of the pool, and the pool as one array of code points."""
-        if self._arrays is None:
-            lengths = np.array([len(reading) for reading in self._pool], np.int64)
-            self._arrays = (np.cumsum(lengths) - lengths, lengths, _points("".join(self._pool)))
-        return self._arrays
+    def _add_new(self) -> None:
+        """Put the new readings into the pool: bytes, until one does not fit into them."""
+        lengths = np.array([len(reading) for reading in self._new], np.int64)
+        added = _points("".join(self._new))
+        if self._pool.itemsize == 1 and (added < 256).all():
+            added = added.astype(np.uint8)
+        self._start = np.append(self._start, len(self._pool) + np.cumsum(lengths) - lengths)
+        self._length = np.append(self._length, lengths)
+        self._pool = np.append(self._pool, added)
+        self._new = []
 
     def encode(self, units: np.ndarray, block: str, words: list[int]) -> list[str]:
         """Phonemes of each line of `block` (units as code points, also as array; words numbered)."""
@@ -306,42 +364,43 @@ class BatchPhonemizer:
         if words:
             numbers[is_word] = np.asarray(words, np.int32)[units[is_word] - _FIRST_WORD]
         self._phrases(units, block, numbers)
-        start, length, pool = self._readings()
-        length = length[numbers]
+        if self._new:
+            self._add_new()
+        length = self._length[numbers]
         total = np.cumsum(length)
         # Place k of the output belongs to a reading that began `total - length` places into it.
-        offset = np.repeat(start[numbers] - (total - length), length)
-        return _string(pool[np.arange(len(offset)) + offset]).split("\n")
+        offset = np.repeat(self._start[numbers] - (total - length), length)
+        sounds = self._pool[np.arange(len(offset)) + offset]
+        return (sounds.tobytes().decode("latin-1") if sounds.itemsize == 1 else _string(sounds)).split("\n")
 
     def _phrases(self, units: np.ndarray, block: str, numbers: np.ndarray) -> None:
         """Put the readings of phrases in the place of their characters' own, in `numbers`."""
         if len(units) < 2:
             return
         pair = _pair_hash(units[:-1], units[1:])
-        chinese = (units < _FIRST_WORD) & (units != _LINE)
-        differs = np.flatnonzero(self._differs[pair] & chinese[:-1] & chinese[1:])
-        if not len(differs):
+        three = _pair_hash(pair[:-1], units[2:])
+        reach, differs = self._reach[0][pair], self._differs[0][pair]
+        np.maximum(reach[:-1], self._reach[1][three], out=reach[:-1])
+        differs[:-1] |= self._differs[1][three]
+        # No phrase reaches over a word or the end of a line.
+        borders = np.flatnonzero((units >= _FIRST_WORD) | (units == _LINE))
+        places = np.flatnonzero(reach)
+        ends = np.minimum(places + reach[places], np.append(borders, len(units))[np.searchsorted(borders, places)])
+        inside = ends > places + 1
+        places, ends = places[inside], ends[inside]
+        if not len(places):
             return
-        places = np.arange(len(units))
-        border = np.minimum.accumulate(np.where(chinese, len(units), places)[::-1])[::-1]
-        reach = np.maximum(places + 1, np.minimum(places + np.append(self._reach[pair], 1), border))
         # A cluster starts where nothing before reaches further than up to it.
-        reach = np.maximum.accumulate(reach)
-        starts = np.flatnonzero(np.concatenate([[True], reach[:-1] <= places[1:]]))
-        cluster = np.unique(np.searchsorted(starts, differs, side="right") - 1)
-        ends = np.append(starts, len(units))[cluster + 1].tolist()
-        starts = starts[cluster].tolist()
+        ends = np.maximum.accumulate(ends)
+        first = np.flatnonzero(np.concatenate([[True], ends[:-1] <= places[1:]]))
+        chosen = np.logical_or.reduceat(differs[places], first)
+        starts, ends = places[first][chosen], ends[np.append(first[1:], len(places)) - 1][chosen]
         known = self._clusters
         if len(known) > 500_000:
             known.clear()
-        where: list[int] = []
-        what: list[int] = []
-        for first, last in zip(starts, ends, strict=True):
-            text = block[first:last]
-            readings = known.get(text)
-            if readings is None:
-                readings = tuple(self._number(reading) for reading in self._plain.characters(text))
-                known[text] = readings
-            where += range(first, last)
-            what += readings
-        numbers[where] = what
+        texts = [block[first:last] for first, last in zip(starts.tolist(), ends.tolist(), strict=True)]
+        for text in set(texts).difference(known):
+            known[text] = tuple(self._number(reading) for reading in self._plain.characters(text))
+        lengths = ends - starts
+        where = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+        numbers[where] = np.fromiter(chain.from_iterable(map(known.__getitem__, texts)), np.int32, len(where))

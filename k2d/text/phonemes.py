@@ -11,13 +11,18 @@ import re
 from functools import cache
 
 from k2d.text import pronunciation
-from k2d.text.normalise import CJK, is_cjk, normalise
+from k2d.text.normalise import CJK, fold_character, is_cjk, normalise
 
 TONES = "ˊˇˋ˙"
 _RUN = re.compile(f"[{CJK}]+|[^ {CJK}]+")
-# One code point a phone, so that an edit distance runs on strings. Private use never survives `normalise`.
-_PHONE_CODE = {phone: chr(0xE000 + i) for i, phone in enumerate(pronunciation.PHONES)}
-_PHONE_NAME = {code: phone for phone, code in _PHONE_CODE.items()}
+_BOPOMOFO = "".join(map(chr, range(0x3105, 0x3130))) + TONES
+# One code point a phoneme, so that an edit distance runs on strings; below 256, where it looks characters up in a
+# table. Free are capitals, punctuation and control characters, which never survive `normalise`.
+_FREE = [c for c in map(chr, range(33, 256)) if fold_character(c) != c]
+_NAMES = (*pronunciation.PHONES, *_BOPOMOFO)
+_CODE = dict(zip(_NAMES, _FREE[: len(_NAMES)], strict=True))
+_NAME = {code: name for name, code in _CODE.items()}
+_CODE_OF_SYMBOL = str.maketrans({symbol: _CODE[symbol] for symbol in _BOPOMOFO})
 _MEMORY = 200_000  # runs of characters and words kept
 
 
@@ -28,7 +33,12 @@ def phonemes(text: str, tones: bool = False, fallback: bool = True) -> list[str]
     read by `pronunciation.pronounce` and a character without a reading stands for itself; without it both
     contribute nothing, as in the paper's code.
     """
-    return [_PHONE_NAME.get(c, c) for c in phonemizer(tones, fallback).encode(normalise(text))]
+    return [_NAME.get(c, c) for c in phonemizer(tones, fallback).encode(normalise(text))]
+
+
+def coded(bopomofo: str) -> str:
+    """Bopomofo symbols as the codes that `Phonemizer.encode` writes; other characters as they are."""
+    return bopomofo.translate(_CODE_OF_SYMBOL)
 
 
 @cache
@@ -53,7 +63,7 @@ class Phonemizer:
         for run in _RUN.findall(normalised):
             code = memory.get(run)
             if code is None:
-                memory[run] = code = "".join(self.characters(run)) if is_cjk(run) else self.word(run)
+                memory[run] = code = coded("".join(self.characters(run))) if is_cjk(run) else self.word(run)
             codes.append(code)
         return "".join(codes)
 
@@ -89,7 +99,7 @@ class Phonemizer:
     def word(self, word: str) -> str:
         """Phones of a word, one code point each."""
         phones = pronunciation.pronounce(word) if self.fallback else pronunciation.known(word)
-        return "".join([_PHONE_CODE.get(phone, phone) for phone in phones])
+        return "".join([_CODE.get(phone, phone) for phone in phones])
 
 
 @cache

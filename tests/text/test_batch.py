@@ -110,6 +110,19 @@ def test_every_phrase_of_opencc_that_is_no_sum_of_its_characters_is_listed():
             assert phrase[:2] in pairs
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["a <|", "|> b"],
+        ["<|x", "y|> z", "<|1.00|>"],
+        ["<||>a<|<|2|>b|>", "<|3|>\u0338c"],
+        ["|><|4|", "5|>"],
+    ],
+)
+def test_tokens_end_in_the_text_they_begin_in(texts):
+    assert Lines(texts).normalised == plain(texts, True)
+
+
 def test_nothing_and_blank_lines():
     assert Lines([]).units == []
     lines = Lines(["", "\n", "<|0.00|>"])
