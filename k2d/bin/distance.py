@@ -11,24 +11,28 @@ Reads two Kaldi text files sorted by id, timestamp tokens allowed in either, and
     unpaired.txt                       ids that only one side has, with the side
     summary.json, distance.yaml        counts, kept share by α, seconds; the run's options
 
-Files appear together at the end. Invalid UTF-8, duplicate ids and unsorted files stop the command with file
-and line and leave nothing behind; an id that one side lacks gets no distance and a line in unpaired.txt.
-Empty texts follow --empty; emoji and control characters separate words; right-to-left words are words.
+Files appear whole at the end, summary.json last; a run that was killed goes on where it stopped and ends with
+the same tables. Invalid UTF-8, duplicate ids and unsorted files stop the command with file and line and leave
+nothing behind; an id that one side lacks gets no distance and a line in unpaired.txt. Empty texts follow
+--empty; emoji and control characters separate words; right-to-left words are words; a pair may have 850,000
+characters. A log-probability or duration that is missing or NaN gives no line in the tables that need it.
 """
 
 import argparse
+import hashlib
 import json
 import math
+import os
 import re
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cache, partial
+from itertools import chain, compress, dropwhile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -36,6 +40,7 @@ from tqdm import tqdm
 from k2d.datadir import DataDir, DataError, atomic, write_provenance
 from k2d.label import signals, speech
 from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, of_lines, with_options
+from k2d.label.growing import GrowingTables
 from k2d.label.tables import Cursor, blocks, joined, ordered_map
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
@@ -44,8 +49,7 @@ BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000  # arrays of this size stay in the 
 _ID_TIMES = re.compile(r"-(\d{7,})-(\d{7,})$")
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     id: str
     teacher: str
     validator: str
@@ -65,8 +69,8 @@ class Job:
     allow_pipes: bool = False
 
 
-def score(job: Job, block: Sequence[Pair]) -> tuple[dict[str, str], Counter]:
-    """(lines of each utt2 file, counts) of a block of pairs."""
+def score(job: Job, block: Sequence[Pair]) -> tuple[str, dict[str, str], Counter]:
+    """(last id, lines of each utt2 file, counts) of a block of pairs."""
     teacher = [pair.teacher for pair in block]
     validator = [pair.validator for pair in block]
     lines = Lines([*teacher, *validator], job.choices.fold_script)
@@ -75,7 +79,8 @@ def score(job: Job, block: Sequence[Pair]) -> tuple[dict[str, str], Counter]:
     columns = found.columns() | {"blank_aux": blank[len(block) :].astype(int)}
     text_only = [name for name in job.signals if name in signals.TEXT_SIGNALS]
     if text_only:
-        seconds = np.array([pair.seconds for pair in block])
+        seconds = np.array([_seconds(pair.id) if math.isnan(pair.seconds) else pair.seconds for pair in block])
+        seconds[~(seconds > 0)] = math.nan
         columns |= signals.text_signals(
             teacher, validator, lines, seconds, job.choices, job.captions, text_only
         )
@@ -97,8 +102,8 @@ def score(job: Job, block: Sequence[Pair]) -> tuple[dict[str, str], Counter]:
     )
     for metric in METRICS:
         rounded = np.round(getattr(found, metric), DECIMALS)
-        counts.update({(metric, alpha): int((valid & (rounded <= alpha)).sum()) for alpha in ALPHAS})
-    return texts, counts
+        counts.update({f"{metric} {alpha}": int((valid & (rounded <= alpha)).sum()) for alpha in ALPHAS})
+    return ids[-1], texts, counts
 
 
 def _blank(texts: Sequence[str], lines: Lines) -> np.ndarray:
@@ -110,15 +115,13 @@ def _blank(texts: Sequence[str], lines: Lines) -> np.ndarray:
 
 
 def _table(ids: Sequence[str], column: np.ndarray) -> str:
-    if np.issubdtype(column.dtype, np.integer):
-        return "".join([f"{key} {value}\n" for key, value in zip(ids, column.tolist(), strict=True)])
-    return "".join(
-        [
-            f"{key} {value:.{DECIMALS}f}\n"
-            for key, value in zip(ids, column.tolist(), strict=True)
-            if math.isfinite(value)
-        ]
-    )
+    if column.dtype.kind == "i":
+        form = "%s %d\n"
+    else:
+        form = f"%s %.{DECIMALS}f\n"
+        if not (known := np.isfinite(column)).all():
+            ids, column = list(compress(ids, known)), column[known]
+    return form * len(ids) % tuple(chain.from_iterable(zip(ids, column.tolist(), strict=True)))
 
 
 @cache
@@ -153,17 +156,17 @@ def pairs(teacher, validator, facts: dict[str, Cursor], unpaired) -> Iterator[Pa
                 f"{teacher}:{line}: {key!r} has {len(ours)} characters and {len(theirs)} in {validator}; "
                 f"at most {LONGEST} together can be compared. A chunk of 30 s holds some hundred"
             )
-        logprob = logprobs.number(key) if logprobs is not None else None
-        yield Pair(key, ours, theirs, _seconds(key, durations), math.nan if logprob is None else logprob)
+        if not facts:
+            yield Pair(key, ours, theirs)
+            continue
+        found = [math.nan if table is None else table.number(key) for table in (durations, logprobs)]
+        yield Pair(key, ours, theirs, *(math.nan if number is None else number for number in found))
 
 
-def _seconds(key: str, durations: Cursor | None) -> float:
-    """Duration from utt2dur, else from the times in the chunk's id, else NaN."""
-    seconds = durations.number(key) if durations is not None else None
+def _seconds(key: str) -> float:
+    """Duration from the times in a chunk's id, else NaN: for a chunk that utt2dur does not tell."""
     times = _ID_TIMES.search(key)
-    if seconds is None and times:
-        seconds = (int(times[2]) - int(times[1])) / 100
-    return seconds if seconds and seconds > 0 else math.nan
+    return (int(times[2]) - int(times[1])) / 100 if times else math.nan
 
 
 def parser() -> argparse.ArgumentParser:
@@ -227,7 +230,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> dict:
     """Score all pairs; returns what summary.json holds."""
-    started = time.monotonic()
     try:
         choices = with_options(
             args.paper,
@@ -254,37 +256,39 @@ def run(args: argparse.Namespace) -> dict:
     facts = {path.name: Cursor(path) for path in tables if path.is_file()}
     batch_phonemizer(choices.tones, choices.fallback)  # before the processes part, so that they share it
     output = Path(args.output_dir)
-    counts: Counter = Counter()
-    with ExitStack() as stack:
-        files: dict = {}
-        unpaired_file = stack.enter_context(atomic(output / "unpaired.txt"))
+    tables = GrowingTables(output, _key(job, [args.teacher, args.validator, *(c.path for c in facts.values())]))
+    alone: Counter = Counter()
+    try:
+        with atomic(output / "unpaired.txt") as unpaired_file:
 
-        def unpaired(side: str, key: str, line: int) -> None:
-            counts[f"only_{side}"] += 1
-            unpaired_file.write(
-                f"{key} only in {args.teacher if side == 'teacher' else args.validator}:{line}\n"
+            def unpaired(side: str, key: str, line: int) -> None:
+                alone[f"only_{side}"] += 1
+                unpaired_file.write(
+                    f"{key} only in {args.teacher if side == 'teacher' else args.validator}:{line}\n"
+                )
+
+            todo = pairs(args.teacher, args.validator, facts, unpaired)
+            items = blocks(
+                dropwhile(lambda pair: pair.id <= tables.last, todo) if tables.last else todo,
+                BLOCK_PAIRS,
+                BLOCK_CHARACTERS,
+                lambda pair: len(pair.teacher) + len(pair.validator),
             )
-
-        items = blocks(
-            pairs(args.teacher, args.validator, facts, unpaired),
-            BLOCK_PAIRS,
-            BLOCK_CHARACTERS,
-            lambda pair: len(pair.teacher) + len(pair.validator),
-        )
-        tqdm.monitor_interval = 0  # no thread of its own beside processes that are about to part
-        with tqdm(desc="distance", unit=" pairs", unit_scale=True, disable=None) as bar:
-            for texts, found in ordered_map(partial(score, job), items, args.nj):
-                for name, text in texts.items():
-                    if not text:
-                        continue  # no chunk of the block has this signal: no durations, no audio
-                    if name not in files:
-                        files[name] = stack.enter_context(atomic(output / name))
-                    files[name].write(text)
-                counts.update(found)
-                bar.update(found["pairs"])
-        summary = _summary(counts, choices, time.monotonic() - started)
-        _check(args, counts)
-        handle = stack.enter_context(atomic(output / "summary.json"))
+            tqdm.monitor_interval = 0  # no thread of its own beside processes that are about to part
+            with tqdm(
+                desc="distance", unit=" pairs", unit_scale=True, disable=None, initial=tables.counts["pairs"]
+            ) as bar:
+                for last, texts, found in ordered_map(partial(score, job), items, args.nj):
+                    tables.add(last, texts, found)
+                    bar.update(found["pairs"])
+            counts = tables.counts + alone
+            _check(args, counts)
+            tables.finish()
+    except DataError:
+        tables.discard()
+        raise
+    summary = _summary(counts, choices, tables.seconds)
+    with atomic(output / "summary.json") as handle:
         json.dump(summary, handle, indent=1, ensure_ascii=False)
         handle.write("\n")
     _record(output, vars(args) | {"choices": asdict(choices)})
@@ -297,6 +301,14 @@ def run(args: argparse.Namespace) -> dict:
         file=sys.stderr,
     )
     return summary
+
+
+def _key(job: Job, inputs: Sequence[str | Path]) -> str:
+    """Digest of all that decides the tables."""
+    if job.data is not None:
+        inputs = [*inputs, Path(job.data) / "wav.scp"]
+    stamps = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in inputs if Path(path).exists()]
+    return hashlib.sha256(repr((job, stamps)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _record(output: Path, options: dict) -> None:
@@ -321,7 +333,7 @@ def _check(args: argparse.Namespace, counts: Counter) -> None:
 
 def _summary(counts: Counter, choices: Choices, seconds: float) -> dict:
     total = max(counts["pairs"], 1)
-    kept = {m: {str(a): round(counts[m, a] / total, 6) for a in ALPHAS} for m in METRICS}
+    kept = {m: {str(a): round(counts[f"{m} {a}"] / total, 6) for a in ALPHAS} for m in METRICS}
     names = (
         "pairs",
         "only_teacher",

@@ -6,6 +6,7 @@ import pytest
 
 from k2d.bin import distance
 from k2d.datadir import read_numbers, read_table
+from k2d.label import growing
 
 
 def run(folder, teacher: bytes | str, validator: bytes | str, *options: str) -> int:
@@ -110,3 +111,53 @@ def test_unknown_options_are_sentences(tmp_path, capsys):
     assert run(tmp_path, "a 你\n", "a 你\n", "--signals", "untexted") == 1
     assert "--data" in capsys.readouterr().err
     assert run(tmp_path, "a 你\n", "a 你\n", "--n", "0") == 1
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr(distance, "BLOCK_PAIRS", 3)
+    monkeypatch.setattr(growing, "SECONDS", 0.0)
+    teacher = "".join(f"u{i:03d} 第{i}句 machine learning\n" for i in range(40))
+    validator = "".join(f"u{i:03d} 第{i % 7}句 machine\n" for i in range(1, 41))
+    assert run(tmp_path, teacher, validator) == 0
+    out, score, scored = tmp_path / "out", distance.score, []
+    whole = {p.name: p.read_bytes() for p in out.iterdir() if p.name not in ("summary.json", "distance.yaml")}
+    counts = json.loads((out / "summary.json").read_text())["counts"]
+
+    def killed_in_the_eighth_block(job, block):
+        scored.extend(pair.id for pair in block)
+        if len(scored) == 24:
+            raise KeyboardInterrupt
+        return score(job, block)
+
+    again = tmp_path / "again"
+    argv = ["--teacher", str(tmp_path / "teacher"), "--validator", str(tmp_path / "validator")]
+    argv += ["--output_dir", str(again)]
+    monkeypatch.setattr(distance, "score", killed_in_the_eighth_block)
+    with pytest.raises(KeyboardInterrupt):
+        distance.main(argv)
+    assert not list(again.glob("utt2*")) and not (again / "unpaired.txt").exists()
+    with (again / ".growing/utt2mer").open("a") as torn:
+        torn.write("u024 0.")
+    assert distance.main(argv) == 0
+    assert scored == [*(f"u{i:03d}" for i in range(1, 25)), *(f"u{i:03d}" for i in range(22, 40))]
+    assert {p.name: p.read_bytes() for p in again.iterdir() if p.name in whole} == whole
+    assert json.loads((again / "summary.json").read_text())["counts"] == counts
+    assert not (again / ".growing").exists()
+
+
+def test_what_other_options_or_texts_began_is_not_continued(tmp_path, monkeypatch):
+    monkeypatch.setattr(growing, "SECONDS", 0.0)
+    score = distance.score
+
+    def stopped(job, block):
+        if block[0].id == "b":
+            raise KeyboardInterrupt
+        return score(job, block)
+
+    monkeypatch.setattr(distance, "BLOCK_PAIRS", 1)
+    monkeypatch.setattr(distance, "score", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, "a 你好\nb 你\n", "a 你\nb 你\n")
+    monkeypatch.setattr(distance, "score", score)
+    assert run(tmp_path, "a 你好\nb 你\n", "a 你\nb 你\n", "--reference", "teacher") == 0
+    assert read_table(tmp_path / "out/utt2mer") == {"a": "0.500000", "b": "0.000000"}
