@@ -11,9 +11,10 @@ Presets are the rows of the paper's table: full, ngram, mer, per, comp. Score na
 comp_min, comp_mean and comp_max are over all of them. Facts of the validator's decoding end in _aux.
 
 Writes the data directory of the kept chunks, dropped.tsv (id, recording, times, reason, both texts),
-report.json, report.md (what was kept of what: hours, English, code-switching, durations, speaking rate, by
-recording and source directory) and explorer.html. A chunk that lacks a score the rule asks for, or has NaN,
-is dropped for that reason. Unsorted, duplicated or unreadable lines stop the command with file and line.
+report.json (what was kept of what: hours, English, code-switching, durations, speaking rate, in all, by
+recording and by source directory), report.md (the same to read) and explorer.html. A chunk that lacks a
+score the rule asks for, or has NaN, is dropped for that reason. Unsorted, duplicated or unreadable lines stop
+the command with file and line. Every file appears whole, wav.scp last of the data directory.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from pathlib import Path
 import yaml
 
 from k2d.datadir import DataDir, DataError, atomic, write_provenance
-from k2d.label.retention import markdown, outliers
+from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import PRESETS, RuleError, preset, read_rule
 from k2d.label.select import Scores, Selection, find_scores, select, source_directories
 
@@ -160,6 +161,7 @@ def _write_reports(output: Path, rule: str, result: Selection, explorer: str | N
             name: {"chunks": count, "hours": round(seconds / 3600, 4), "fail_at_all": failing}
             for name, (count, seconds, failing) in result.reasons.items()
         },
+        "bins": {"durations": DURATION_BINS, "rates": RATE_BINS},  # lower edges; the last is open
         "whole": retention.whole.facts(),
         "sources": {name: part.facts() for name, part in sorted(retention.sources.items())},
         "recordings": {name: part.facts() for name, part in sorted(retention.recordings.items())},

@@ -36,8 +36,10 @@ class Stats:
             self.durations[_bin(DURATION_BINS, seconds)] += 1
             self.rates[_bin(RATE_BINS, units / seconds)] += 1
 
-    def facts(self) -> dict[str, float]:
-        """Hours, share of English units, share of code-switched chunks, units a second."""
+    def facts(self) -> dict[str, float | list[int]]:
+        """Hours, share of English units, share of code-switched chunks, units a second, and the chunks in
+        each of DURATION_BINS and RATE_BINS.
+        """
         return {
             "chunks": self.chunks,
             "hours": round(self.seconds / 3600, 4),
@@ -45,6 +47,8 @@ class Stats:
             "english_share": round(self.english / max(self.units, 1), 4),
             "switched_share": round(self.switched / max(self.chunks, 1), 4),
             "units_per_second": round(self.units / self.seconds, 3) if self.seconds else 0.0,
+            "durations": self.durations,
+            "rates": self.rates,
         }
 
 

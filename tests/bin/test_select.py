@@ -71,6 +71,14 @@ def test_the_retention_report_counts_english_and_sources(corpus, tmp_path):  # n
     assert before["switched_share"] == pytest.approx(2 / 6, abs=1e-3) and after["switched_share"] == 0.5
     assert {name.rsplit("/", 1)[1] for name in report["sources"]} == {"one", "two"}
     assert report["recordings"]["lec2"]["loss"] == 1.0
+    # Histograms, before and after, of everything, of each recording and of each source.
+    for part in ("recordings", "sources"):
+        for kind in ("durations", "rates"):
+            for when in ("before", "after"):
+                columns = [found[when][kind] for found in report[part].values()]
+                assert list(map(sum, zip(*columns, strict=True))) == report["whole"][when][kind]
+                assert len(columns[0]) == len(report["bins"][kind])
+    assert sum(before["durations"]) == 6 and sum(after["rates"]) == 2
     text = (out / "report.md").read_text("utf-8")
     for heading in ("English units", "code-switched chunks", "Chunk durations", "Speaking rate", "Reasons"):
         assert heading in text
