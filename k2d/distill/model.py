@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from k2d.distill.forward import decode, encode
 from k2d.distill.hidden import HiddenLoss, default_map
 from k2d.distill.losses import CachedTeacher, OnlineTeacher, distillation_loss
-from k2d.whisper.model import Whisper, convert
+from k2d.whisper.model import Whisper, convert, same_weights
 
 
 @dataclasses.dataclass
@@ -253,9 +253,3 @@ class DistillModel(AbsESPnetModel):
             reduction="sum",
             zero_infinity=True,
         )
-
-
-def same_weights(a: nn.Module, b: nn.Module) -> bool:
-    """Whether two modules hold equal tensors under equal names."""
-    left, right = a.state_dict(), b.state_dict()
-    return left.keys() == right.keys() and all(torch.equal(left[k].cpu(), right[k].cpu()) for k in left)

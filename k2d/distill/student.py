@@ -1,6 +1,7 @@
 """Student construction: the teacher's encoder and a choice of its decoder layers.
 
-In: a teacher of the Whisper family. Out: a smaller model of the same family.
+In: a teacher of the Whisper family. Out: a smaller model of the same family, or whether another model can be
+its student.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import dataclasses
 import torch
 
 from k2d.text.tokenizer import Tokenizer
-from k2d.whisper.model import Whisper
+from k2d.whisper.checkpoint import Checkpoint
+from k2d.whisper.formats import CheckpointError
+from k2d.whisper.model import Whisper, same_weights
 
 
 def choose_layers(choice: str, count: int) -> list[int]:
@@ -64,6 +67,26 @@ def build_student(
         state[name] = source[".".join(parts)]
     student.load_state_dict(state)
     return student.eval()
+
+
+def check_student(student: Checkpoint, teacher: Checkpoint, same_encoder: bool = False) -> None:
+    """Raise CheckpointError unless `student` can learn from `teacher`: the tokens it is forced along, the
+    features it hears and, with `same_encoder`, the stored encoder output are the teacher's.
+    """
+    who = f"{student.path} cannot be a student of {teacher.path}"
+    if student.tokenizer.tokens() != teacher.tokenizer.tokens():
+        raise CheckpointError(
+            f"{who}: they do not share a vocabulary ({student.dims.n_vocab} and {teacher.dims.n_vocab} tokens); "
+            "give a model of the same family"
+        )
+    for name, what in (("n_mels", "mel bands"), ("n_audio_ctx", "encoder frames"), ("n_text_ctx", "text tokens")):
+        ours, theirs = getattr(student.dims, name), getattr(teacher.dims, name)
+        if ours != theirs:
+            raise CheckpointError(f"{who}: it takes {ours} {what}, the teacher {theirs}; both hear one batch")
+    if same_encoder and not same_weights(student.model.encoder, teacher.model.encoder):
+        raise CheckpointError(
+            f"{who} on stored encoder output: its encoder is not the teacher's; use --store_encoder_out false"
+        )
 
 
 def mix_language_embeddings(model: Whisper, tokenizer: Tokenizer, languages: list[str]) -> None:

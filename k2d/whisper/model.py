@@ -13,7 +13,7 @@ import whisper.model
 from torch import Tensor, nn
 from whisper.model import ModelDimensions
 
-__all__ = ["AudioEncoder", "ModelDimensions", "Whisper", "convert", "count_parameters"]
+__all__ = ["AudioEncoder", "ModelDimensions", "Whisper", "convert", "count_parameters", "same_weights"]
 
 
 class AudioEncoder(whisper.model.AudioEncoder):
@@ -67,3 +67,9 @@ def convert(module: nn.Module, device: torch.device | str, dtype: torch.dtype) -
 def count_parameters(model: nn.Module) -> int:
     """Number of weights, each shared tensor counted once (the output projection is the token embedding)."""
     return sum({p.data_ptr(): p.numel() for p in model.parameters()}.values())
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    """Whether two modules hold equal tensors under equal names."""
+    left, right = a.state_dict(), b.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[k].cpu(), right[k].cpu()) for k in left)

@@ -1,12 +1,15 @@
 """`k2d init_student`: what it builds, reports and refuses."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from k2d.bin import init_student
+from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
+from k2d.whisper.model import Whisper
 
 
 def build(world, output, *words) -> dict:
@@ -40,3 +43,54 @@ def test_a_layer_the_teacher_has_not_is_refused(world, tmp_path, capsys):
     with pytest.raises(SystemExit):
         build(world, tmp_path / "s", "--decoder_layers", "0,7")
     assert "outside the teacher's layers 0 to 2" in capsys.readouterr().err
+
+
+def test_another_model_may_be_the_start(world, tmp_path):
+    build(world, tmp_path / "other", "--decoder_layers", "all")
+    report = build(world, tmp_path / "s", "--init", str(tmp_path / "other"), "--same_encoder")
+    assert report["init"] == str(tmp_path / "other") and report["ratio"] == 1.0
+    started, student = (checkpoint.load(tmp_path / name).model.state_dict() for name in ("other", "s"))
+    assert student.keys() == started.keys()
+    assert all(torch.equal(tensor, started[name]) for name, tensor in student.items())
+
+
+def changed(world, folder, dims=None, encoder=False, tokenizer=None):
+    """The teacher with other dimensions, other encoder weights or another vocabulary, saved to `folder`."""
+    teacher = checkpoint.load(world.teacher)
+    tokenizer = tokenizer or teacher.tokenizer
+    model = Whisper(replace(teacher.dims, n_vocab=tokenizer.vocab_size, **(dims or {})))
+    if encoder:
+        model.load_state_dict(teacher.model.state_dict())
+        model.encoder.ln_post.bias.data += 0.1
+    checkpoint.save(folder, model, tokenizer)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dims": {"n_mels": 128}}, "it takes 128 mel bands, the teacher 80"),
+        ({"dims": {"n_text_ctx": 224}}, "it takes 224 text tokens, the teacher 448"),
+        ({"encoder": True}, "its encoder is not the teacher's; use --store_encoder_out false"),
+        ({"tokenizer": True}, "they do not share a vocabulary"),
+    ],
+)
+def test_a_start_that_cannot_learn_from_the_teacher_is_refused(world, tmp_path, capsys, change, message):
+    if "tokenizer" in change:
+        change = {"tokenizer": train_sentencepiece(["另外的詞 other words"] * 5, 320)}
+    other = changed(world, tmp_path / "other", **change)
+    with pytest.raises(SystemExit) as stopped:
+        build(world, tmp_path / "s", "--init", other, "--same_encoder")
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err
+    assert message in said and other in said and str(world.teacher) in said
+    assert not (tmp_path / "s").exists()
+
+
+def test_layers_are_not_chosen_of_a_start_given_whole(world, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        build(world, tmp_path / "s", "--init", str(world.student), "--decoder_layers", "0")
+    assert "--init takes a model as it is" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        build(world, tmp_path / "s", "--init", "no_such_model")
+    assert "init_student: no_such_model: no such file or folder" in capsys.readouterr().err
