@@ -15,9 +15,10 @@
                the labels, which says that it reads them. --scores VALIDATOR:DIR adds how well each distance
                (utt2mer utt2per utt2comp) spots bad labels.
 --speed        speed.json of k2d.bin.speed (default EXP/speed/speed.json).
---paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours.
+--paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without
+               it they stand in a table of their own.
 
-Writes --output and EXP/report/index.html.
+Writes --output, EXP/report/index.html and EXP/report/table.txt, the first table for a terminal.
 """
 
 import argparse
@@ -62,6 +63,8 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         report.switch_table(experiment),
         report.error_table(experiment, paper_sets),
     ]
+    if not paper_sets:
+        made.insert(1, report.paper_table(experiment))
     if speed := report.speed_table(experiment):
         made.append(speed)
     if args.reference:
@@ -71,7 +74,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         made.append(report.label_table(experiment, quality))
         found = {name: detections(quality, Path(d)) for name, d in pairs(args.scores, "scores").items()}
         if found:
-            made.append(report.detection_table(found, show_paper=bool(paper_sets)))
+            made += [report.detection_table(found, show_paper=bool(paper_sets)), report.recall_table(found)]
     return made
 
 
@@ -123,6 +126,8 @@ def main(argv: list[str] | None = None) -> int:
         if statements:
             parts.insert(1, "## Aims\n\n" + "\n".join(statements) + "\n")
         out.write("\n".join(parts))
+    with atomic(args.exp / "report/table.txt") as out:
+        out.write(made[0].text())
     with atomic(args.exp / "report/index.html") as out:
         out.write(page(args.title, facts, statements, made, drawings(experiment)))
 

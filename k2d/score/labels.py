@@ -47,8 +47,10 @@ class LabelQuality:
 @dataclass(frozen=True)
 class Detection:
     """Bad labels found by dropping what exceeds α, averaged over α = 0.1 … 0.9. `recall`: share of
-    the bad chunks that is dropped; `precision`: share of the dropped chunks that is bad."""
+    the bad chunks that is dropped; `precision`: share of the dropped chunks that is bad. `recalls`: at
+    each of ALPHAS, nothing where no chunk is bad."""
 
+    recalls: tuple[float, ...]
     recall: float | None
     precision: float | None
     bad: int
@@ -140,6 +142,7 @@ def detection(quality: LabelQuality, distances: Mapping[str, float]) -> Detectio
         if dropped:
             precisions.append(len(dropped & bad) / len(dropped))
     return Detection(
+        recalls=tuple(recalls),
         recall=sum(recalls) / len(recalls) if recalls else None,
         precision=sum(precisions) / len(precisions) if precisions else None,
         bad=len(bad),

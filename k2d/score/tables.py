@@ -1,4 +1,4 @@
-"""One table, written as Markdown for RESULTS.md or as HTML for the report page."""
+"""One table, written as Markdown for RESULTS.md, as HTML for the report page, as text for a terminal."""
 
 import html
 from collections.abc import Sequence
@@ -22,6 +22,16 @@ class Table:
         lines.append("|---|" + "---:|" * (len(self.header) - 1))
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in self.rows]
         return "\n".join(lines) + "\n"
+
+    def text(self) -> str:
+        """For a terminal: title and aligned columns, without the note."""
+        rows = [list(self.header), *map(list, self.rows)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        rows.insert(1, ["-" * width for width in widths])
+        lines = [
+            "  ".join([cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]).rstrip() for cells in rows
+        ]
+        return "\n".join([self.title, *lines]) + "\n"
 
     def html(self) -> str:
         def row(cells: Sequence[str], tag: str) -> str:

@@ -134,6 +134,9 @@ def test_everything_measured_is_in_the_tables(folder, monkeypatch, capsys):
         "1",
         "3",
     ]
+    recalls = rows(text, "Bad labels found by α")
+    assert recalls[0][2:] == [f"α {i / 10:g}" for i in range(1, 10)]
+    assert recalls[-1] == ["validator", "comp", *["1.00"] * 8, "0.00"]
     assert [row[0] for row in rows(text, "Speed of generation")[2:]] == ["teacher", "student_comp"]
     assert "6 of 6" not in (printed := capsys.readouterr().out) and "5 of 6 results" in printed
 
@@ -208,6 +211,26 @@ def test_the_papers_rows_stand_beside_ours(folder, monkeypatch):
     assert ["teacher (paper)", "13.23", "20.64", "–", "–"] in rows(text, "By language")
     assert rows(text, "Kinds of errors")[-1][:2] != ["test_in", "teacher (paper)"]
     assert any(row[:3] == ["test_in", "teacher (paper)", "110"] for row in rows(text, "Kinds of errors"))
+    assert "The same rows in the paper" not in text
+
+
+def test_without_a_set_of_the_papers_its_rows_stand_apart(folder, monkeypatch):
+    assert report(folder, monkeypatch) == 0
+    text = (folder / "RESULTS.md").read_text()
+    assert "(paper)" not in text
+    found = rows(text, "The same rows in the paper")
+    assert [row[0] for row in found[2:]] == ["teacher", "student_full", "student_comp"]
+    assert found[-1] == ["student_comp", "756 M", "×5.10", "74 %", "11.44", "6.09", "7.62", "17.86"]
+
+
+def test_the_main_table_is_written_for_the_terminal(folder, monkeypatch):
+    assert report(folder, monkeypatch, "--paper", "test_in:COOLTEST") == 0
+    title, *lines = (folder / "exp/report/table.txt").read_text().splitlines()
+    assert title == "Error rates" and lines[0].split()[:2] == ["model", "parameters"]
+    starts = [line.split("  ")[0] for line in lines[2:]]
+    assert starts == ["teacher", "student_full", "student_comp", *(f"{name} (paper)" for name in (
+        "teacher", "student_full", "student_comp"))]  # fmt: skip
+    assert len({len(line) for line in lines}) == 1, "columns are aligned"
 
 
 @pytest.mark.parametrize(
