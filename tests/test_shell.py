@@ -16,7 +16,7 @@ SCRIPT = """#!/usr/bin/env bash
 # Second line.
 set -euo pipefail
 nj=4
-train_set=
+train_set=   # recordings # to label
 resume=false
 fixed=(a b)
 readonly constant=1
@@ -83,7 +83,7 @@ def test_help_prints_the_comment_and_the_defaults(script):
     result = script("--help")
     assert result.returncode == 0
     assert result.stdout.startswith("Says its options.\nSecond line.\n")
-    assert "--nj 4\n" in result.stdout and "--train_set ''\n" in result.stdout
+    assert "--nj 4\n" in result.stdout and "--train_set ''   # recordings # to label\n" in result.stdout
     assert "constant" not in result.stdout
 
 

@@ -12,12 +12,14 @@ show() {
         [ "${word}" = '>' ] || [[ ${word} =~ ^[][[:alnum:]_./:,=@%+{}-]+$ ]] || word=${word@Q}
         line+=" ${word}"
     done
-    printf '   %s\n' "${line}"
+    printf '   %s%s\n' "${line}" "${behind:-}"
 }
 
-# Back ends take options and a log before the command: only the command is shown.
+# Back ends take options and a log before the command: only the command is shown, and how often it runs.
 show_job() {
+    local behind=
     while [[ $1 == --* || $1 == *=* ]]; do
+        [[ $1 != JOB=* ]] || behind="   # for JOB in ${1#JOB=}, side by side"
         if [[ $1 == *=* ]]; then shift; else shift 2; fi
     done
     shift
@@ -34,6 +36,7 @@ validate_data.py() { show validate_data.py "$@"; }
 prepare_data() { show local/data.sh "$@"; }
 frames_shape() { show awk '{ printf "%s %d\n", $1, $2 * 50 }' "$1" '>' "$2"; }
 local_score() { show local/score.sh "$@"; }
+show_table() { show cat "$1"; }
 needs() { :; }
 finished() { :; }
 rm() { :; }
@@ -54,16 +57,21 @@ fi
 
 # log TEXT: headings of stages, with what a stage takes at its first.
 log() {
-    local number
+    local number words
     if [[ $1 =~ ^Stage\ ([0-9]): ]]; then
         number=${BASH_REMATCH[1]}
         if [ -n "${takes[${number}]:-}" ]; then
-            printf '\n# Stage %s takes about %s\n' "${number}" "${takes[${number}]}"
+            words="about ${takes[${number}]}"
+            printf '\n# Stage %s takes %s\n' "${number}" "${words/#about under/under}"
             takes[${number}]=
         fi
         printf '# %s\n' "$1"
     elif [[ $1 == stages* ]]; then
-        printf '\n# A dry run: nothing was run.%s\n' "${takes[all]:+ In all about ${takes[all]}}"
+        if [ -n "${train_hours}" ]; then
+            printf '\n# A dry run: nothing was run. In all about %s\n' "${takes[all]}"
+        else
+            printf '\n# A dry run: nothing was run. With --train_hours (--dev_hours, --test_hours) it tells hours and disk.\n'
+        fi
     else
         printf '# %s\n' "$1"
     fi

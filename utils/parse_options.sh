@@ -7,7 +7,7 @@
 #
 # In:  the script's own arguments, and the variables it has set, in lower case (arrays and read-only ones are no options).
 # Out: the variables changed; "$@" is what follows the options ("--" ends them).
-# --help prints the script's first comment block and every option with its default.
+# --help prints the script's first comment block and every option with its default and the comment behind it.
 # A misspelt option is an error, never a new variable, and an option that is true or false stays so; it may stand
 # without a value (--resume), which means true.
 
@@ -42,11 +42,12 @@ _options_list() {
 }
 
 _options_help() {
-    local name
+    local name what
     awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "$0"
     printf '\nOptions and their defaults:\n'
     for name in $(_options_list); do
-        printf '  --%s %q\n' "$name" "${!name}"
+        what=$(sed -n "s/^$name=[^#]*[[:blank:]]# /   # /p" "$0")
+        printf '  --%s %q%s\n' "$name" "${!name}" "$what"
     done
 }
 

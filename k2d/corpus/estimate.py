@@ -45,6 +45,7 @@ SIZES = {
     "large": Size(1550, 32, 32, 1280),
 }
 STUDENT = 756 / 1550  # of the teacher's parameters: its encoder and two decoder layers
+FRAMES = 50  # a second, of the encoder's output
 _VOCABULARY, _FRAMES = 51_865, 1500
 
 
@@ -92,6 +93,8 @@ def updates(config: Mapping, chunks: float) -> tuple[float, float]:
     """
     accumulate = int(config.get("accum_grad", 1))
     batch = int(config.get("batch_size", 20))
+    if config.get("batch_type") == "numel":
+        batch = max(1, round(int(config["batch_bins"]) / (FRAMES * CHUNK)))
     iterations = config.get("num_iters_per_epoch") or math.ceil(chunks / batch)
     return int(config.get("max_epoch", 40)) * int(iterations) / accumulate, batch * accumulate
 

@@ -46,6 +46,12 @@ def test_an_epoch_without_a_number_is_a_pass_over_the_chunks():
     assert "1,130 updates of 32 chunks" in costs(train_hours=27.0, config=config)[5].said
 
 
+def test_batches_by_length_hold_as_many_chunks_as_fit():
+    # 8,000 frames are 160 s, six chunks.
+    config = {"max_epoch": 4, "num_iters_per_epoch": 50, "batch_type": "numel", "batch_bins": 8000}
+    assert "200 updates of 6 chunks" in costs(config=config)[5].said
+
+
 @pytest.mark.parametrize(
     ("model", "layers"), [("large-v2", 32), ("base", 6), ("tiny.en", 4), ("/models/medium.pt", 24), ("../mine", 4)]
 )

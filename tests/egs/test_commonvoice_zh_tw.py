@@ -123,3 +123,18 @@ def test_another_folder_is_refused_with_what_was_looked_for(tmp_path):
     assert refused.returncode == 1
     assert "looked for clips/, train.tsv, dev.tsv, test.tsv, validated.tsv" in refused.stderr
     assert "found clips/" in refused.stderr
+
+
+def test_a_damaged_release_is_named(tmp_path):
+    release = corpora.common_voice(tmp_path)
+    clip = sorted((release / "clips").iterdir())[-1]
+    clip.write_bytes(b"\0" * 500)
+    left_out = corpora.prepare("commonvoice_zh_tw", release, tmp_path / "data", "--sets", "test")
+    assert left_out.returncode == 0, left_out.stderr
+    assert clip.name.removesuffix(".mp3") in (tmp_path / "data/rejects.txt").read_text()
+    assert len(read_table(tmp_path / "data/test/text")) == 5
+    table = release / "test.tsv"
+    table.write_bytes(table.read_bytes()[:-30])  # cut off in its last line
+    refused = corpora.prepare("commonvoice_zh_tw", release, tmp_path / "data")
+    assert refused.returncode == 1
+    assert f"{table}:7: fewer fields than the header has; unpack it again" in refused.stderr

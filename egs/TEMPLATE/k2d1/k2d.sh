@@ -13,7 +13,7 @@
 # A second run skips what is done with the same options, and makes anew what other options made. A stage that
 # was killed goes on where it stopped. Options that only change speed (nj, ngpu, batch_size, …) redo nothing.
 set -euo pipefail
-start_time=${SECONDS}
+readonly start_time=${SECONDS}
 
 # What to run
 stage=1
@@ -26,25 +26,26 @@ test_sets=                # labelled; a name that ends in _long is decoded long-
 local_data_opts=          # passed on to local/data.sh
 allow_pipes=false         # run commands that stand in wav.scp
 
-# Models: a folder, a file, or a published name (large-v2, base, …)
-teacher=
-validator=
+# Models: a folder, a file, or a name that openai-whisper downloads (large-v2, base, …)
+teacher=                  # writes the labels that the student learns
+validator=                # a smaller model: where it hears otherwise, a label is doubtful
 
 # Labels
 max_chunk=30              # seconds
 selection="full comp"     # full ngram mer per comp: each becomes its own student
 selections=               # the same, by its plural name
 alpha=0.4                 # keep where the distance is at most this
-label_opts=
-distance_opts=
-select_opts=
+label_opts=               # passed on to k2d.bin.label
+distance_opts=            # to k2d.bin.distance
+select_opts=              # to k2d.bin.select
 max_skipped=              # bad recordings a stage may leave out before it fails; empty: any number
 
 # Student
 student_tag=              # exp/student_<selection>, or exp/student_<student_tag>_<selection>
-decoder_layers=first,last
+decoder_layers=first,last # of the teacher, which the student's decoder is made of
+student_init=             # start from this model as it is, not from the teacher's layers; of the teacher's vocabulary
 train_config=conf/train_student.yaml
-train_opts=
+train_opts=               # passed on to k2d.bin.train, ESPnet's options
 nbest=3                   # epochs to average
 store_encoder_out=false   # compute the frozen encoder's output once: for small models and small data
 noisy_versions=0          # with it: versions of each chunk with noise added, beside the clean one
@@ -55,8 +56,8 @@ topk=32
 # Decoding
 language=zh
 beam_size=1
-decode_opts=
-publish_opts=
+decode_opts=              # passed on to k2d.bin.decode
+publish_opts=             # to k2d.bin.publish
 paper=                    # SET:COLUMN of the paper's table to show beside ours
 
 # A dry run prints every command of the stages, with hours and disk for a corpus of this size, and runs none.
@@ -68,7 +69,7 @@ joined=true               # training recordings are copied in stage 1
 speeds=                   # of a trial, "teacher:310 validator:2400" times real time, in place of assumptions
 
 # How it runs
-nj=1                      # jobs of stages 2, 3 and 6: recordings are split by duration
+nj=auto                   # jobs of stages 2, 3 and 6, recordings split by duration; auto: one for each GPU, else one
 nj_encode=2               # processes of the frozen encoder
 ngpu=0
 batch_size=8
@@ -96,6 +97,12 @@ selection=${selections:-${selection}}
 for option in train_set test_sets teacher validator selection; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
 done
+
+# A misspelt path must not be found after days of decoding.
+[[ ${student_init} != */* ]] || [ -e "${student_init}" ] ||
+    die "--student_init ${student_init}: no such file or folder; give a checkpoint, or a name such as base"
+[ "${nj}" != auto ] || nj=$((ngpu > 1 ? ngpu : 1))
+[[ ${nj} =~ ^[1-9][0-9]*$ ]] || die "--nj ${nj}: expected a number of jobs, or auto"
 
 # tag_of MODEL: the name of a model in directory names: large-v2, or the last part of a path.
 tag_of() { basename "$1" .pt; }
@@ -161,6 +168,9 @@ encode() {
 frames_shape() { awk '{ printf "%s %d\n", $1, $2 * 50 }' "$1" >"$2"; }
 
 local_score() { local/score.sh "$@"; }
+
+# The main table on the terminal; the others stand in RESULTS.md.
+show_table() { [ ! -e "$1" ] || cat "$1"; }
 
 in_stages() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 
@@ -322,9 +332,15 @@ if in_stages 5; then
         student="${student_prefix}${name}"
         log "Stage 5: student: ${kept} -> ${student}"
         if needs "${student}" "$(facts "${kept}" "${teacher}" "data/${dev_set}" "${train_config}")" "${seed}" \
-            "${decoder_layers}" "${nbest}" "${train_opts}" "$(facts "${versions[@]}" "${topks[@]}")"; then
+            "${decoder_layers}" "${nbest}" "${train_opts}" "$(facts "${versions[@]}" "${topks[@]}")" \
+            ${student_init:+"$(facts "${student_init}")"}; then
+            made_of=(--decoder_layers "${decoder_layers}")
+            if [ -n "${student_init}" ]; then
+                made_of=(--init "${student_init}")
+                ! "${store_encoder_out}" || made_of+=(--same_encoder)
+            fi
             "${cpu_cmd[@]}" "${student}/log/init.log" "${python}" -m k2d.bin.init_student --teacher "${teacher}" \
-                --output_dir "${student}/init" --decoder_layers "${decoder_layers}"
+                --output_dir "${student}/init" "${made_of[@]}"
             "${cpu_cmd[@]}" "${student}/log/tables.log" "${python}" -m k2d.bin.training_tables \
                 --data "${kept}" --output_dir "${student}/data" "${table_opts[@]}"
             frames_shape "data/${dev_set}/utt2dur" "${student}/data/frames_shape.${dev_set}"
@@ -342,6 +358,9 @@ if in_stages 5; then
             [ ! -e "${student}/data/text.prev" ] || inputs+=("${student}/data/text.prev,text_prev,text")
             teacher_opts=()
             "${cache_teacher}" || teacher_opts=(--teacher "${teacher}")
+            # Otherwise ESPnet would spread one process over the GPUs, with one teacher for all of them.
+            processes=()
+            [ "${ngpu}" -le 1 ] || processes=(--multiprocessing_distributed true)
             # shellcheck disable=SC2046,SC2086 # options, separated by blanks
             "${train_cmd[@]}" --gpu "${ngpu}" "${student}/log/train.log" "${python}" -m k2d.bin.train \
                 --config "${train_config}" --student "${student}/init" "${teacher_opts[@]}" \
@@ -350,7 +369,8 @@ if in_stages 5; then
                 $(printf -- '--valid_data_path_and_name_and_type %s ' "${valid_inputs[@]}") \
                 --valid_data_path_and_name_and_type "data/${dev_set}/text,text,text" \
                 --valid_shape_file "${student}/data/frames_shape.${dev_set}" \
-                --output_dir "${student}/train" --resume true --ngpu "${ngpu}" --seed "${seed}" ${train_opts}
+                --output_dir "${student}/train" --resume true --ngpu "${ngpu}" "${processes[@]}" --seed "${seed}" \
+                ${train_opts}
             "${cpu_cmd[@]}" "${student}/log/average.log" "${python}" -m k2d.bin.average --exp "${student}/train" \
                 --init "${student}/init" --nbest "${nbest}" --criterion ce --output_dir "${student}/average"
             finished "${student}"
@@ -427,6 +447,7 @@ if in_stages 7; then
         [ ! -x local/score.sh ] || local_score --output RESULTS.md --models "${models[*]}"
         finished exp/report
     fi
+    show_table exp/report/table.txt
 fi
 
 if in_stages 8; then

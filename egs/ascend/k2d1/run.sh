@@ -21,7 +21,7 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
     --selection "full ngram mer per comp" \
     --alpha 0.4 \
     --train_config conf/train_student.yaml \
-    --ngpu "${ngpu}" --nj "$((ngpu > 1 ? ngpu : 1))" \
+    --ngpu "${ngpu}" \
     --paper "test:ASCEND test_long:ASCEND" \
     --train_hours 8.8 --dev_hours 0.9 --test_hours 0.9 \
     "$@"

@@ -22,7 +22,7 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
     --selection "full ngram mer per comp" \
     --alpha 0.4 \
     --train_config conf/train_student.yaml \
-    --ngpu "${ngpu}" --nj "$((ngpu > 1 ? ngpu : 1))" \
+    --ngpu "${ngpu}" \
     --paper "test:CV16 test_long:CV16" \
     --train_hours 6.6 --dev_hours 4.6 --test_hours 4.6 \
     "$@"

@@ -29,6 +29,8 @@ case "${labels}" in
 esac
 
 # Test sets that db.sh names (a dry run shows all), and the columns of the paper's table beside them.
+missing='is not tested'
+! "${dry_run}" || missing='would not be tested; the dry run shows it all the same'
 test_sets='' paper='' dev_set=''
 [ -z "${COOL_DEV}" ] || dev_set=cool_dev
 while read -r variable set column; do
@@ -36,7 +38,7 @@ while read -r variable set column; do
         test_sets+="${set}_test ${set}_test_long "
         paper+="${set}_test:${column} ${set}_test_long:${column} "
     fi
-    [ -n "${!variable}" ] || echo "run.sh: db.sh has no ${variable}: ${column} is not tested" >&2
+    [ -n "${!variable}" ] || echo "run.sh: db.sh has no ${variable}: ${column} ${missing}" >&2
 done <<<"COOL_TEST cool COOLTEST
 NTUML2021 ntuml2021 NTUML2021
 COMMONVOICE_ZH_TW cv CV16
@@ -57,6 +59,6 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
     --teacher "${teacher}" --validator base \
     --selection "full ngram mer per comp" --alpha 0.4 \
     --train_config conf/train_student.yaml \
-    --ngpu "${ngpu}" --nj "$((ngpu > 1 ? ngpu : 1))" --nbest 5 \
+    --ngpu "${ngpu}" --nbest 5 \
     --train_hours 60000 --dev_hours 5 --test_hours 20 --joined false \
     "${options[@]}"
