@@ -59,7 +59,7 @@ def read_tsv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             )
         rows = []
         for row in reader:
-            if any(row[c] is None for c in columns):
+            if None in row.values():
                 raise DataError(f"{path}:{reader.line_num}: fewer fields than the header has; unpack it again")
             rows.append(row)
     return rows
