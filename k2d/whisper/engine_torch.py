@@ -1,7 +1,8 @@
 """The torch engine: any device, float32, bfloat16 or float16.
 
 In: log-mels and prompts. Out: hypotheses. On a CPU the encoder runs window by window, because a batch of
-eight falls out of the caches and is slower for each window; on a GPU it runs the batch.
+eight falls out of the caches and is slower for each window; on a GPU it runs the batch. A CPU computes in
+float32, whether it keeps the decoder's weights in float16 or not (`incremental.projection`).
 """
 
 from __future__ import annotations
