@@ -1,7 +1,8 @@
 """The CTranslate2 engine: torch encodes, CTranslate2 decodes with int8 (or float) weights.
 
 In: log-mels and prompts. Out: hypotheses. On a CPU torch multiplies the encoder's matrices about twice as
-fast as CTranslate2, and CTranslate2 takes an encoder output in place of features; hence the pair.
+fast as CTranslate2, and CTranslate2 takes an encoder output in place of features; hence the pair. What
+int8 costs: a quarter of tiny.en's segment times move by more than 0.1 s, up to one word in a hundred differs.
 
 What CTranslate2 does not offer in Whisper's way (sampling from a seed of one's own, Google's length
 penalty, a limit on new tokens) and what needs no speed (language detection) is left to the torch decoder.
@@ -22,9 +23,6 @@ from k2d.whisper.ctranslate2_conversion import converted
 from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.logit_rules import suppressed_tokens
-
-# Tokens of previous text that a prompt may have; in between, the oldest ones are left out.
-PREVIOUS_LENGTHS = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 160, 192)
 
 
 class CTranslate2Engine(TorchEngine):
@@ -54,8 +52,6 @@ class CTranslate2Engine(TorchEngine):
         ambiguous = any(len(f) == self.dims.n_mels for f in features)
         if temperature > 0 or special or ambiguous:
             return super()._generate(features, prompts, options, temperature, seeds)
-        most = self.dims.n_text_ctx // 2 - 1
-        prompts = [cut_previous(prompt, self.tokenizer.sot, most) for prompt in prompts]
         results: list[Hypothesis | None] = [None] * len(prompts)
         for group in _alike(features, prompts):
             found = self._generate_alike([features[i] for i in group], [prompts[i] for i in group], options)
@@ -99,23 +95,11 @@ class CTranslate2Engine(TorchEngine):
         )
 
 
-def cut_previous(prompt: Sequence[int], sot: int, most: int) -> list[int]:
-    """The prompt with its previous text cut from the left to one of a few lengths, or `most`.
-
-    Windows with prompts of one length share a batch. The cut follows from the window alone, never from its
-    batch. Where previous text fills its half of the context, as it does from the third or fourth window of a
-    lecture on, nothing is cut.
-    """
-    previous = max(i for i, token in enumerate(prompt) if token == sot) - 1  # behind <|startofprev|>
-    if previous <= 0:
-        return list(prompt)
-    kept = max(length for length in (*PREVIOUS_LENGTHS, most) if length <= previous)
-    return [prompt[0], *prompt[1 + previous - kept :]]
-
-
 def _alike(features: Sequence[Tensor], prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Indices of windows that may share a batch: CTranslate2 wants prompts and encoder outputs of one
-    length.
+    """Indices of windows that may share a batch: CTranslate2 wants prompts and encoder outputs of one length.
+
+    Previous text fills its half of the context from the third or fourth window of a lecture on, so prompts of
+    long recordings do have one length. Cutting them to a few lengths before that would change what is said.
     """
     groups: dict[tuple[int, int], list[int]] = {}
     for index, (feature, prompt) in enumerate(zip(features, prompts)):

@@ -1,5 +1,6 @@
 """Both engines choose openai-whisper's tokens, in any batch, with any prompt."""
 
+import argparse
 import dataclasses
 
 import numpy as np
@@ -12,8 +13,10 @@ from k2d.audio import log_mel
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted, digest
 from k2d.whisper.decoding import DecodingOptions, initial_tokens
-from k2d.whisper.engine_ctranslate2 import CTranslate2Engine, cut_previous
+from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
+from k2d.whisper.engine_options import add_decoding_arguments, add_engine_arguments, load_engine, resolve_engine
 from k2d.whisper.engine_torch import TorchEngine
+from k2d.whisper.incremental import projection
 
 PREVIOUS = [[], [2000, 300, 500, 600], [1000] * 20]  # prompts of three lengths in one batch
 
@@ -37,7 +40,7 @@ def small():
     checkpoint = Checkpoint(model, tokenizer, "random", "random", {"trim_padding": True})
     generator = torch.Generator().manual_seed(0)
     features = [torch.randn(100 if i % 3 else 150, 32, generator=generator) for i in range(8)]
-    previous = [list(range(40, 40 + n)) for n in (0, 1, 2, 16, 16, 32, 0, 32)]
+    previous = [list(range(40, 40 + n)) for n in (0, 1, 3, 17, 17, 45, 0, 45)]
     return checkpoint, features, previous
 
 
@@ -154,12 +157,39 @@ def test_conversion_is_kept_by_content_and_leaves_the_model_alone(small, tmp_pat
     )  # nothing half made is left
 
 
-def test_previous_text_is_cut_to_few_lengths():
-    sot = 900
-    assert cut_previous([sot, 1, 2], sot, 223) == [sot, 1, 2]
-    assert cut_previous([901, *range(20), sot, 1], sot, 223) == [901, *range(4, 20), sot, 1]
-    full = [901, *range(223), sot, 1]
-    assert cut_previous(full, sot, 223) == full
+@pytest.mark.parametrize("published", [True, False])
+def test_projections_compute_in_float32(published):
+    """Weights that float16 holds exactly are kept so, and others are not rounded."""
+    generator = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(96, 64, generator=generator), torch.randn(96, generator=generator)
+    if published:
+        weight = weight.half().float()
+    x = torch.randn(5, 64, generator=generator)
+    expected = x.double() @ weight.double().t() + bias.double()
+    torch.testing.assert_close(projection(weight, bias)(x).double(), expected, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(projection(weight, None)(x).double(), expected - bias, atol=2e-5, rtol=1e-5)
+
+
+def test_by_default_a_cpu_decodes_with_torch_and_weights_in_float16(small_model):
+    p = argparse.ArgumentParser()
+    add_engine_arguments(p)
+    add_decoding_arguments(p)
+
+    def loaded(*options):
+        args = p.parse_args(["--device", "cpu", *options])
+        args.model = str(small_model)
+        return resolve_engine(args), load_engine(args, DecodingOptions())
+
+    def weights(engine):
+        return [weight for weight in engine.model.decoder.parameters() if weight.dim() == 2]
+
+    resolved, engine = loaded()
+    assert resolved == ("torch", "cpu", "float16")
+    assert engine.dtype == torch.float32  # of the arithmetic
+    assert all(torch.equal(w, w.half().float()) for w in weights(engine))
+    resolved, engine = loaded("--dtype", "float32")
+    assert resolved == ("torch", "cpu", "float32")
+    assert not any(torch.equal(w, w.half().float()) for w in weights(engine))
 
 
 def test_languages_are_detected(small):
