@@ -13,12 +13,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
 from numbers import Integral
 from pathlib import Path
+from typing import TextIO
 
 import yaml
 
@@ -120,16 +121,19 @@ def write_table(path, table: Mapping[str, str]) -> None:
     Raises DataError for an id that is empty or holds white space and for a value with a line break:
     neither could be read back.
     """
-    lines = []
-    for key in sorted(table):
-        value = str(table[key]).strip(" \t")
-        if not key or _SPACE.search(key):
-            raise DataError(f"{path}: id {key!r} is empty or holds white space; choose another id")
-        if "\n" in value or "\r" in value:
-            raise DataError(f"{path}: the value of {key!r} holds a line break; a table has one line an id")
-        lines.append(f"{key} {value}\n" if value else f"{key}\n")
+    lines = [_line(path, key, table[key]) for key in sorted(table)]
     with atomic(path) as handle:
         handle.writelines(lines)
+
+
+def _line(path, key: str, value) -> str:
+    """One line of a table."""
+    value = str(value).strip(" \t")
+    if not key or _SPACE.search(key):
+        raise DataError(f"{path}: id {key!r} is empty or holds white space; choose another id")
+    if "\n" in value or "\r" in value:
+        raise DataError(f"{path}: the value of {key!r} holds a line break; a table has one line an id")
+    return f"{key} {value}\n" if value else f"{key}\n"
 
 
 def read_numbers(path) -> dict[str, float]:
@@ -148,15 +152,68 @@ def write_numbers(path, numbers: Mapping[str, float], digits: int = 4) -> None:
 
     Raises DataError for NaN and infinity, which `awk '$2 <= 0.4'` would read as it likes.
     """
-    table = {}
-    for key, number in numbers.items():
-        if isinstance(number, Integral):
-            table[key] = str(int(number))
-        elif isfinite(number):
-            table[key] = f"{float(number) + 0.0:.{digits}f}"
-        else:
-            raise DataError(f"{path}: {key!r} has {number}, expected a finite number")
-    write_table(path, table)
+    write_table(path, {key: _number(path, key, number, digits) for key, number in numbers.items()})
+
+
+def _number(path, key: str, number: float, digits: int) -> str:
+    if isinstance(number, Integral):
+        return str(int(number))
+    if not isfinite(number):
+        raise DataError(f"{path}: {key!r} has {number}, expected a finite number")
+    return f"{float(number) + 0.0:.{digits}f}"
+
+
+class TableWriters:
+    """Tables of one folder, written side by side, entry by entry: millions of lines in little memory.
+
+    All appear, whole, when the block ends without an error, in reverse order of their first mention. Entries
+    may come in any order; those of a table that does not come in C order are sorted at the end, in memory.
+    """
+
+    def __init__(self, folder, *names: str):
+        """names: tables to write even where there is no entry for them."""
+        self.folder = Path(folder)
+        self._names = names
+        self._handles: dict[str, TextIO] = {}
+        self._last: dict[str, str] = {}
+        self._unsorted: set[str] = set()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "TableWriters":
+        for name in self._names:
+            self._open(name)
+        return self
+
+    def _open(self, name: str) -> TextIO:
+        handle = self._handles[name] = self._stack.enter_context(atomic(self.folder / name))
+        self._stack.push(lambda kind, *_: self._sort(name) if kind is None else None)
+        return handle
+
+    def write(self, name: str, key: str, value) -> None:
+        """Add the line of `key` to the table `name`."""
+        handle = self._handles.get(name) or self._open(name)
+        if key <= self._last.get(name, ""):
+            self._unsorted.add(name)
+        self._last[name] = key
+        handle.write(_line(self.folder / name, key, value))
+
+    def write_number(self, name: str, key: str, number: float, digits: int = 4) -> None:
+        """As `write_numbers` does."""
+        self.write(name, key, _number(self.folder / name, key, number, digits))
+
+    def _sort(self, name: str) -> None:
+        if name not in self._unsorted:
+            return
+        handle = self._handles[name]
+        handle.flush()
+        with open(handle.name, encoding="utf-8", newline="\n") as written:
+            lines = sorted(written, key=lambda line: _split_line(line.rstrip("\n"))[0])
+        handle.seek(0)
+        handle.truncate()
+        handle.writelines(lines)
+
+    def __exit__(self, *error) -> None:
+        self._stack.__exit__(*error)
 
 
 # ------------------------------------------------------------------------------------- data directories
@@ -193,13 +250,13 @@ def read_segments(path) -> dict[str, Segment]:
 
 def write_segments(path, segments: Iterable[Segment]) -> None:
     """Write `segments`, times with at least two decimals and as many as they need up to four."""
-    write_table(
-        path,
-        {
-            s.id: f"{s.recording} {_seconds(s.start)} {'-1' if s.end is None else _seconds(s.end)}"
-            for s in segments
-        },
-    )
+    write_table(path, {s.id: segment_value(s) for s in segments})
+
+
+def segment_value(segment: Segment) -> str:
+    """What stands after the id in `segments`."""
+    end = "-1" if segment.end is None else _seconds(segment.end)
+    return f"{segment.recording} {_seconds(segment.start)} {end}"
 
 
 def _seconds(value: float) -> str:

@@ -11,8 +11,8 @@ In:  the name of the job number (JOB, any word), its range, options, a log file,
 Out: one log a job: command, host, start, output, end, status. A failing job is named with the end of its log
      and the exit status is 1, once all others have ended. Ctrl-C ends what it started.
 
-The calling form is Kaldi's and that of the cluster back ends, so that a recipe says the same for all of them:
---mem, --time and --config are theirs and change nothing here.
+The calling form is Kaldi's and that of utils/slurm.py, so that a recipe says the same for all back ends: --mem,
+--time, --signal_before, --retries and --config are theirs and change nothing here.
 """
 
 import argparse
@@ -26,6 +26,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,17 +48,21 @@ class Call:
     last: int = 1
     options: argparse.Namespace = field(default_factory=argparse.Namespace)
 
-    def _numbered(self, word: str, number: int) -> str:
+    def numbered(self, word: str, number: int | str) -> str:
         """`word` with the job's number for its name: split8/JOB, x.JOB.log, part_JOB, but not MYJOBS."""
         if not self.name:
             return word
         return re.sub(rf"(?<![A-Za-z0-9]){self.name}(?![A-Za-z0-9])", str(number), word)
 
     def log_of(self, number: int) -> Path:
-        return Path(self._numbered(self.log, number))
+        return Path(self.numbered(self.log, number))
 
     def command_of(self, number: int) -> list[str]:
-        return [self._numbered(word, number) for word in self.command]
+        return [self.numbered(word, number) for word in self.command]
+
+    @property
+    def numbers(self) -> range:
+        return range(self.first, self.last + 1)
 
 
 @dataclass
@@ -69,23 +74,30 @@ class Job:
     devices: list[str]
 
 
-def option_parser(prog: str) -> argparse.ArgumentParser:
+def option_parser(prog: str = "run.py", description: str | None = __doc__) -> argparse.ArgumentParser:
     """The options that all back ends share."""
     parser = argparse.ArgumentParser(
-        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--num_threads", type=int, help="cores a job uses (sets OMP_NUM_THREADS)")
     parser.add_argument("--mem", help="memory a job needs, such as 4G")
     parser.add_argument("--time", help="longest time of a job, as sbatch reads it")
-    parser.add_argument("--gpu", type=int, default=0, help="GPUs a job needs (default 0)")
-    parser.add_argument("--max_jobs_run", type=int, help="jobs at a time (default: as the cores allow)")
-    parser.add_argument("--config", help="how options map to the cluster's flags")
+    parser.add_argument("--gpu", type=int, default=0, help="GPUs a job needs, on each of its nodes (default 0)")
+    parser.add_argument("--num_nodes", type=int, help="nodes of a job: the command runs once on each, through srun")
+    parser.add_argument("--max_jobs_run", type=int, help="jobs at a time (default: as the cores or the cluster allow)")
+    parser.add_argument(
+        "--signal_before",
+        type=int,
+        metavar="SECONDS",
+        help="before the time limit SIGUSR1 asks the command to save its state and to exit with status 75",
+    )
+    parser.add_argument("--retries", type=int, default=3, help="of a job whose node was lost (default %(default)s)")
+    parser.add_argument("--config", help="how options map to the cluster's flags (default conf/slurm.conf)")
     return parser
 
 
-def parse(argv: list[str], prog: str = "run.py") -> Call:
+def parse(argv: list[str], parser: argparse.ArgumentParser) -> Call:
     """Split `[JOB=1:N] [options] LOG COMMAND…`; options and JOB= in any order before LOG."""
-    parser = option_parser(prog)
     name, first, last, position = None, 1, 1, 0
     leading: list[str] = []
     while position < len(argv):
@@ -137,8 +149,10 @@ def now() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def start(call: Call, number: int, devices: list[str], show: bool) -> Job:
-    """Start one job. `show`: its output comes back through a pipe, to be shown beside the log."""
+def start(call: Call, number: int, devices: list[str], show: bool, mode: str = "w", where: str = "") -> Job:
+    """Start one job. `show`: its output comes back through a pipe, to be shown beside the log. `mode`: of
+    opening the log. `where`: what to say of the place beside the name of the host.
+    """
     path, command = call.log_of(number), call.command_of(number)
     path.parent.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
@@ -148,8 +162,8 @@ def start(call: Call, number: int, devices: list[str], show: bool) -> Job:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
     if not show:
         environment.setdefault("TQDM_MININTERVAL", str(PROGRESS_SECONDS))  # a log needs few lines
-    with open(path, "w", encoding="utf-8") as log:
-        log.write(f"# {shlex.join(command)}\n# host {socket.gethostname()}\n# start {now()}\n")
+    with open(path, mode, encoding="utf-8") as log:
+        log.write(f"# {shlex.join(command)}\n# host {socket.gethostname()}{where}\n# start {now()}\n")
         log.flush()
         try:
             process = subprocess.Popen(
@@ -213,7 +227,7 @@ def stop(jobs: list[Job]) -> None:
 
 
 class Interrupted(Exception):
-    """A signal asked run.py to end."""
+    """A signal asked this program to end."""
 
     def __init__(self, number: int):
         super().__init__(number)
@@ -224,23 +238,30 @@ def _interrupt(number: int, _frame) -> None:
     raise Interrupted(number)
 
 
-def progress(job: Job) -> str:
+def end_of(path: Path, size: int) -> str:
+    """The last `size` bytes of a file."""
+    with open(path, "rb") as handle:
+        handle.seek(max(0, os.fstat(handle.fileno()).st_size - size))
+        return handle.read().decode(errors="replace")
+
+
+def progress(log: Path) -> str:
     """The newest state of the progress bar in a job's log, or nothing."""
-    with open(job.log, "rb") as log:
-        log.seek(max(0, os.fstat(log.fileno()).st_size - 1000))
-        states = re.split(r"[\r\n]+", log.read().decode(errors="replace").strip())
+    states = re.split(r"[\r\n]+", end_of(log, 1000).strip())
     return states[-1].strip() if "%|" in states[-1] else ""
 
 
 def report(text: str) -> None:
-    print(f"run.py: {text}", file=sys.stderr, flush=True)
+    print(f"{Path(sys.argv[0]).name}: {text}", file=sys.stderr, flush=True)
 
 
 def run(call: Call) -> dict[int, int]:
     """Run all jobs and return the statuses other than 0, by job number."""
-    numbers = list(range(call.first, call.last + 1))
+    numbers = list(call.numbers)
     threads = call.options.num_threads or 1
     limit = call.options.max_jobs_run or max(1, (os.cpu_count() or 1) // threads)
+    if (call.options.num_nodes or 1) > 1:
+        sys.exit(f"run.py: --num_nodes {call.options.num_nodes}, but this is one machine; --cmd_backend slurm has more")
     free = visible_gpus() if call.options.gpu else []
     if call.options.gpu and free and len(free) < call.options.gpu:
         sys.exit(f"run.py: --gpu {call.options.gpu}, but {len(free)} GPUs are seen here; ask for fewer")
@@ -278,7 +299,7 @@ def run(call: Call) -> dict[int, int]:
                 time.sleep(0.05)
                 if not show and time.monotonic() - reported > PROGRESS_SECONDS:
                     reported = time.monotonic()
-                    states = [(job.number, state) for job in running if (state := progress(job))]
+                    states = [(job.number, state) for job in running if (state := progress(job.log))]
                     if states:
                         more = f" (and {len(running) - 1} more running)" if len(running) > 1 else ""
                         report(f"job {states[0][0]}: {states[0][1]}{more}")
@@ -288,8 +309,22 @@ def run(call: Call) -> dict[int, int]:
     return failed
 
 
-def main(argv: list[str] | None = None) -> int:
-    call = parse(sys.argv[1:] if argv is None else argv)
+def name_failures(call: Call, failed: dict[int, int | str]) -> None:
+    """Say which jobs failed with which status, and how their logs end."""
+    for number, status in sorted(failed.items()):
+        path = call.log_of(number)
+        what = f"job {number}" if call.name else "the command"
+        report(f"{what} failed with status {status}; the end of {path}:")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ["(no log)"]
+        for line in lines[-TAIL:]:
+            print(f"    {line.rsplit(chr(13), 1)[-1]}", file=sys.stderr)
+    if failed and call.name:
+        names = " ".join(map(str, sorted(failed)))
+        report(f"{len(failed)} of {len(call.numbers)} jobs failed: {names}")
+
+
+def run_all(call: Call, run: Callable[[Call], dict[int, int | str]]) -> int:
+    """Run a call with a back end's `run`, which ends its jobs when Interrupted; returns the exit status."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
@@ -300,18 +335,9 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(interrupted.number, signal.SIG_DFL)
         os.kill(os.getpid(), interrupted.number)
         return 128 + interrupted.number
-    for number, status in sorted(failed.items()):
-        path = call.log_of(number)
-        what = f"job {number}" if call.name else "the command"
-        report(f"{what} failed with status {status}; the end of {path}:")
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        for line in lines[-TAIL:]:
-            print(f"    {line.rsplit(chr(13), 1)[-1]}", file=sys.stderr)
-    if failed and call.name:
-        names = " ".join(map(str, sorted(failed)))
-        report(f"{len(failed)} of {call.last - call.first + 1} jobs failed: {names}")
+    name_failures(call, failed)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_all(parse(sys.argv[1:], option_parser()), run))

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from k2d.audio import BadAudio
-from k2d.datadir import DataDir, atomic, write_numbers, write_provenance, write_table
+from k2d.datadir import DataDir, TableWriters, atomic, write_provenance
 from k2d.text import timestamps
 from k2d.whisper import checkpoint, sources
 from k2d.whisper.decoding import (
@@ -114,9 +114,9 @@ def run(args: argparse.Namespace) -> int:
 def join(args: argparse.Namespace, session: Session) -> str:
     """Write the tables out of all jobs' results; returns the summary line."""
     session.clear_for_joining()
-    skipped: dict[str, str] = {}
-    audio_seconds = _write_tables(session.out, session.results(skipped), args.timestamps)
+    skipped = session.bad_inputs()
     session.report_skipped(skipped)
+    audio_seconds = _write_tables(session.out, session.results(), args.timestamps)
     costs = session.costs()
     with atomic(session.out / "speed.json") as handle:
         json.dump(_speed(costs, audio_seconds), handle, indent=1)
@@ -175,21 +175,17 @@ def _record_of(transcript: Transcript, tokenizer) -> dict:
 
 def _write_tables(out: Path, records, with_times: bool) -> float:
     """Write text, utt2… and results.jsonl; returns seconds of audio."""
-    text: dict[str, str] = {}
-    facts: dict[str, dict[str, float]] = {n: {} for n in ("avg_logprob", "no_speech", "compression", "temperature")}
+    facts = ("avg_logprob", "no_speech", "compression", "temperature")
     seconds = 0.0
-    with atomic(out / "results.jsonl") as handle:
+    with atomic(out / "results.jsonl") as handle, TableWriters(out, "text", *(f"utt2{n}" for n in facts)) as tables:
         for record in records:
             handle.write(json.dumps(record, ensure_ascii=False) + "\n")
             seconds += record["duration"]
             timed = with_times and record["text_with_times"] is not None
-            text[record["id"]] = record["text_with_times"] if timed else record["text"]
+            tables.write("text", record["id"], record["text_with_times"] if timed else record["text"])
             for name in (*facts, "confidence"):
                 if record[name] is not None:
-                    facts.setdefault(name, {})[record["id"]] = record[name]
-    write_table(out / "text", text)
-    for name, values in facts.items():
-        write_numbers(out / f"utt2{name}", values)
+                    tables.write_number(f"utt2{name}", record["id"], record[name])
     return seconds
 
 

@@ -9,17 +9,20 @@ utt2temperature, utt2confidence (where the engine tells it); transcripts.jsonl w
 conf.yaml, .done.
 
 A run that was killed goes on where it stopped when the same command is given again. `--num_jobs 8 --job 3`
-does the third of eight parts; when all are done, the same command without --job joins them.
+does the third of eight parts, its chunks' audio included; when all are done, the same command without --job joins
+them.
 """
 
 import argparse
 import dataclasses
+import heapq
 import json
 import sys
 from pathlib import Path
 
 from k2d.datadir import DataDir, atomic, write_provenance
-from k2d.label.chunk_directory import write_chunk_directory
+from k2d.label.archive import ShardWriter
+from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
 from k2d.label.chunks import LONGEST
 from k2d.whisper import checkpoint, sources, subtitles
 from k2d.whisper.engine_options import (
@@ -93,6 +96,9 @@ def run(args: argparse.Namespace) -> int:
         for job in [args.job] if args.job is not None else range(1, args.num_jobs + 1):
             session.run_job(job, lambda: load_engine(args, options, workers), work)
         if args.job is not None:
+            if not args.no_copy:
+                for _ in place_chunks(args, session, layout, args.job):
+                    pass
             print(f"label: job {args.job} of {args.num_jobs} is complete")
             return 0
         print(join(args, session, data, layout))
@@ -103,39 +109,41 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def place_chunks(args: argparse.Namespace, session: Session, layout: tuple, job: int | None):
+    """(chunk, place of its audio, samples) of one job or all, in order; audio that is not yet copied is."""
+    folder = session.out / "audio"
+    if session.num_jobs > 1:
+        if job is None:  # a job writes its own chunks, so that joining copies nothing
+            jobs = (place_chunks(args, session, layout, one) for one in range(1, session.num_jobs + 1))
+            return heapq.merge(*jobs, key=lambda placed: (placed[0].recording, placed[0].start))
+        folder /= f"job{job}of{session.num_jobs}"
+    transcripts = map(Transcript.from_record, session.results(job))
+    chunks = chunks_of(transcripts, args.max_chunk, args.continued)
+    return ShardWriter(folder, session.done_key(*layout[:3])).write(chunks, session.source.read)
+
+
 def join(args: argparse.Namespace, session: Session, data: DataDir, layout: tuple) -> str:
     """Write the chunk directory out of all jobs' transcripts; returns the summary line."""
     out, formats = session.out, subtitles.formats(args.subtitles)
     session.clear_for_joining()
-    skipped: dict[str, str] = {}
-    for _ in session.results(skipped):  # before hours of copying: are there too many?
-        pass
-    session.report_skipped(skipped)
-    audio_seconds = 0.0
-
-    def transcripts():
-        nonlocal audio_seconds
-        with atomic(out / "transcripts.jsonl") as handle:
-            for record in session.results({}):
-                handle.write(json.dumps(record, ensure_ascii=False) + "\n")
-                transcript = Transcript.from_record(record)
-                audio_seconds += transcript.duration
-                for form in formats:
-                    subtitles.write(out / "subtitles" / f"{transcript.recording}.{form}", transcript)
-                yield transcript
-
-    counts = write_chunk_directory(
-        out,
-        transcripts(),
-        data,
-        session.source,
-        session.done_key(*layout[:3]),
-        args.max_chunk,
-        args.continued,
-        copy=not args.no_copy,
-    )
+    skipped = session.bad_inputs()
+    session.report_skipped(skipped)  # before hours of copying: are there too many?
+    recordings, audio_seconds = 0, 0.0
+    with atomic(out / "transcripts.jsonl") as handle:
+        for record in session.results():
+            handle.write(json.dumps(record, ensure_ascii=False) + "\n")
+            recordings += 1
+            audio_seconds += record["duration"]
+            for form in formats:
+                subtitles.write(out / "subtitles" / f"{record['id']}.{form}", Transcript.from_record(record))
+    if args.no_copy:
+        transcripts = map(Transcript.from_record, session.results())
+        placed = in_place(chunks_of(transcripts, args.max_chunk, args.continued), data)
+    else:
+        placed = place_chunks(args, session, layout, None)
+    counts = write_chunk_directory(out, placed, data, copied=not args.no_copy)
     return (
-        f"label: {counts.recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
+        f"label: {recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
         f"({counts.chunk_seconds / 3600:.2f} h), {len(skipped)} skipped; "
         f"{times_real_time(session.costs(), audio_seconds, args.num_jobs)}"
     )

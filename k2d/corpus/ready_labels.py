@@ -11,7 +11,8 @@ from pathlib import Path
 from k2d.corpus.clips import File
 from k2d.corpus.subtitles import READY, Cue
 from k2d.datadir import DataDir, atomic, write_provenance
-from k2d.label.chunk_directory import Counts, write_chunk_directory
+from k2d.label.archive import ShardWriter
+from k2d.label.chunk_directory import Counts, chunks_of, write_chunk_directory
 from k2d.whisper.decoding import compression_ratio
 from k2d.whisper.long_form import TimedText, Transcript
 from k2d.whisper.sources import recordings
@@ -45,7 +46,9 @@ def write_ready_labels(
             segments = [_timed(cue) for cue in cues[recording]]
             yield Transcript(recording, data.utt2dur[recording], None, segments)
 
-    counts = write_chunk_directory(out, transcripts(), data, recordings(data), key, longest)
+    chunks = chunks_of(transcripts(), longest, continued=False)
+    placed = ShardWriter(out / "audio", key).write(chunks, recordings(data).read)
+    counts = write_chunk_directory(out, placed, data, copied=True)
     for name in UNKNOWN:
         (out / name).unlink(missing_ok=True)
     write_provenance(out, {"labels": "subtitles", "max_chunk": longest, "recordings": len(cues)})

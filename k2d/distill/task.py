@@ -19,7 +19,9 @@ from espnet2.train import dataset as espnet_dataset
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
+from k2d.distill import rendezvous
 from k2d.distill.batches import BatchConfig, Collate, MakeExample, from_dict
+from k2d.distill.interruption import ends_as_asked
 from k2d.distill.model import DistillConfig, DistillModel
 from k2d.distill.sources import RowReader, UtteranceReader
 from k2d.distill.trainer import RankSeeds, Trainer
@@ -83,16 +85,19 @@ class DistillTask(AbsTask):
     def main(cls, args: argparse.Namespace | None = None, cmd: Sequence[str] | None = None):
         if args is None:
             args = cls.get_parser().parse_args(cmd)
+        rendezvous.fill_in(args)
         if args.dist_launcher == "slurm" and not args.multiprocessing_distributed and args.dist_rank is None:
             # Left to itself ESPnet allows one task a node even where each task is one process.
             args.dist_rank = int(os.environ["SLURM_PROCID"]) if "SLURM_PROCID" in os.environ else None
-        super().main(args)
+        with ends_as_asked():
+            super().main(args)
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace):
         if not args.ngpu and args.dist_backend == "nccl":
             args.dist_backend = "gloo"  # nccl, ESPnet's default, knows no CPU
-        super().main_worker(args)
+        with ends_as_asked():
+            super().main_worker(args)
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool):

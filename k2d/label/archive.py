@@ -1,7 +1,7 @@
 """Chunk audio as FLAC inside Kaldi archives.
 
-In: chunks and their recordings. Out: `audio/chunks.<n>.ark` of a fixed number of chunks each, and where each
-chunk lies ("file.ark:offset", which kaldiio and k2d.audio read in order or at random). Millions of chunks
+In: chunks and their recordings. Out: `chunks.<n>.ark` of a fixed number of chunks each, and where each chunk
+lies ("file.ark:offset", which kaldiio and k2d.audio read in order or at random). Millions of chunks
 become thousands of files.
 """
 

@@ -6,90 +6,68 @@ timestamps, text.prev, utt2spk, spk2utt, utt2dur and the decoding facts (`utt2av
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.audio import SAMPLE_RATE
-from k2d.datadir import DataDir, Segment, invert, write_numbers, write_segments, write_table
-from k2d.label.archive import ShardWriter
-from k2d.label.chunks import LONGEST, Chunk, pack
+from k2d.datadir import DataDir, Segment, TableWriters, segment_value, write_table
+from k2d.label.chunks import Chunk, pack
 from k2d.whisper.long_form import Transcript
-from k2d.whisper.sources import AudioSource
 
 
 @dataclass
 class Counts:
-    recordings: int = 0
     chunks: int = 0
     chunk_seconds: float = 0.0
 
 
-def write_chunk_directory(
-    out: Path,
-    transcripts: Iterable[Transcript],
-    data: DataDir,
-    source: AudioSource,
-    key: str,
-    longest: float = LONGEST,
-    continued: bool = False,
-    copy: bool = True,
-) -> Counts:
-    """Pack transcripts to chunks and write them.
+def chunks_of(transcripts: Iterable[Transcript], longest: float, continued: bool) -> Iterator[Chunk]:
+    """The chunks of recordings, in their order."""
+    for transcript in transcripts:
+        yield from pack(transcript.recording, transcript.segments, transcript.duration, longest, continued)
 
-    copy: chunk audio goes to FLAC archives under `out`/audio; otherwise `segments` point into the recordings.
-    key: digest of what decides the chunks.
+
+def in_place(chunks: Iterable[Chunk], data: DataDir) -> Iterator[tuple[Chunk, str, int]]:
+    """(chunk, source of its recording, samples), for chunks whose audio is not copied."""
+    for chunk in chunks:
+        yield chunk, data.wav[chunk.recording], round((chunk.end - chunk.start) * SAMPLE_RATE)
+
+
+def write_chunk_directory(out: Path, placed: Iterable[tuple[Chunk, str, int]], data: DataDir, copied: bool) -> Counts:
+    """Write chunks that come in order of recording and time, each with the place of its audio and its samples.
+
+    copied: the place is that of the chunk alone; otherwise `segments` point into the recordings.
     """
     counts = Counts()
-    previous: dict[str, str] = {}
-
-    def chunks():
-        for transcript in transcripts:
-            counts.recordings += 1
-            before = ""
-            for chunk in pack(transcript.recording, transcript.segments, transcript.duration, longest, continued):
-                previous[chunk.id] = before
-                before = chunk.text
-                yield chunk
-
-    if copy:
-        placed = ShardWriter(out / "audio", key).write(chunks(), source.read)
-    else:
-        placed = (
-            (chunk, data.wav[chunk.recording], round((chunk.end - chunk.start) * SAMPLE_RATE)) for chunk in chunks()
-        )
-    wav: dict[str, str] = {}
-    segments: list[Segment] = []
-    text: dict[str, str] = {}
-    durations: dict[str, float] = {}
-    speakers: dict[str, str] = {}
-    facts: dict[str, dict[str, float]] = {}
-    for chunk, place, samples in placed:
-        if copy:
-            wav[chunk.id] = place
-        else:
-            wav[chunk.recording] = place
-            segments.append(Segment(chunk.id, chunk.recording, chunk.start, chunk.end))
-        text[chunk.id] = chunk.text
-        durations[chunk.id] = samples / SAMPLE_RATE
-        speakers[chunk.id] = _speaker(data, chunk)
-        for name, value in chunk.facts().items():
-            facts.setdefault(name, {})[chunk.id] = value
-        counts.chunks += 1
-        counts.chunk_seconds += samples / SAMPLE_RATE
-
-    if not copy:
-        write_segments(out / "segments", segments)
-    else:
+    if copied:
         (out / "segments").unlink(missing_ok=True)
-    write_table(out / "text", text)
-    write_table(out / "text.prev", previous)
-    write_table(out / "utt2spk", speakers)
-    write_table(out / "spk2utt", invert(speakers))
-    write_numbers(out / "utt2dur", durations)
-    for name, values in facts.items():
-        write_numbers(out / f"utt2{name}", values)
-    write_table(out / "wav.scp", wav)  # last: a directory that opens is complete
+    speakers: dict[str, list[str]] = {}
+    before: Chunk | None = None
+    # wav.scp is the first to be named and so the last to appear: a directory that opens is complete.
+    names = ("wav.scp", "text", "text.prev", "utt2spk", "utt2dur") + (() if copied else ("segments",))
+    with TableWriters(out, *names) as tables:
+        for chunk, place, samples in placed:
+            follows = before is not None and before.recording == chunk.recording
+            if copied:
+                tables.write("wav.scp", chunk.id, place)
+            else:
+                if not follows:
+                    tables.write("wav.scp", chunk.recording, place)
+                segment = Segment(chunk.id, chunk.recording, chunk.start, chunk.end)
+                tables.write("segments", chunk.id, segment_value(segment))
+            tables.write("text", chunk.id, chunk.text)
+            tables.write("text.prev", chunk.id, before.text if follows else "")
+            speaker = _speaker(data, chunk)
+            tables.write("utt2spk", chunk.id, speaker)
+            speakers.setdefault(speaker, []).append(chunk.id)
+            tables.write_number("utt2dur", chunk.id, samples / SAMPLE_RATE)
+            for name, value in chunk.facts().items():
+                tables.write_number(f"utt2{name}", chunk.id, value)
+            counts.chunks += 1
+            counts.chunk_seconds += samples / SAMPLE_RATE
+            before = chunk
+        write_table(out / "spk2utt", {speaker: " ".join(sorted(ids)) for speaker, ids in speakers.items()})
     return counts
 
 

@@ -16,10 +16,13 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import heapq
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from k2d.audio import BadAudio
@@ -260,38 +263,68 @@ def share_of(job: int, num_jobs: int, seconds: dict[str, float]) -> list[str]:
     """
     if not 1 <= job <= num_jobs:
         raise ValueError(f"job {job} of {num_jobs}: expected 1 … {num_jobs}")
-    loads = [0.0] * num_jobs
+    loads = [(0.0, index) for index in range(num_jobs)]
     mine = []
     for name in sorted(seconds, key=lambda n: (-seconds[n], n)):
-        index = min(range(num_jobs), key=loads.__getitem__)
-        loads[index] += max(seconds[name], 0.01)  # unreadable ones count a little, to be spread as well
+        load, index = loads[0]
+        # Unreadable ones count a little, to be spread as well.
+        heapq.heapreplace(loads, (load + max(seconds[name], 0.01), index))
         if index == job - 1:
             mine.append(name)
     return mine
 
 
-def finished_results(output_dir: Path, key: str, num_jobs: int) -> Iterator[dict]:
-    """All results of all jobs, in order of id; Incomplete names the jobs that are not."""
-    folders = [job_folder(output_dir, key, job, num_jobs) for job in range(1, num_jobs + 1)]
+def finished_results(output_dir: Path, key: str, num_jobs: int, jobs: Iterable[int] | None = None) -> Iterator[dict]:
+    """All results of all jobs, or of some, in order of id; Incomplete names the jobs that are not.
+
+    Millions of results do not fit into memory: for each 8 bytes are kept, and the ids of one job at a time.
+    """
+    paths = _finished_files(output_dir, key, num_jobs, jobs)
+    for _, record in heapq.merge(*(_in_order(path) for path in paths), key=itemgetter(0)):
+        yield record
+
+
+def bad_inputs(output_dir: Path, key: str, num_jobs: int) -> dict[str, str]:
+    """id -> message of the inputs that could not be used, without reading the results of the others."""
+    found = {}
+    for path in _finished_files(output_dir, key, num_jobs):
+        with open(path, "rb") as handle:
+            for line in handle:
+                # Inside a text the quotes would be escaped.
+                if b'"bad":' in line and "bad" in (record := json.loads(line)):
+                    found[record["id"]] = record["message"]
+    return found
+
+
+def _finished_files(output_dir: Path, key: str, num_jobs: int, jobs: Iterable[int] | None = None) -> list[Path]:
+    folders = [job_folder(output_dir, key, job, num_jobs) for job in jobs or range(1, num_jobs + 1)]
     missing = [folder.name for folder in folders if not (folder / "finished").exists()]
     if missing:
         raise Incomplete(
             f"{output_dir}: {', '.join(missing[:8])} {'is' if len(missing) == 1 else 'are'} not complete; "
             "run them again with --job and --num_jobs"
         )
-    # Only offsets are kept in memory: results of tens of thousands of hours do not fit.
-    places = []
-    for index, folder in enumerate(folders):
-        offset = 0
-        with open(folder / "results.jsonl", "rb") as handle:
-            for line in handle:
-                places.append((json.loads(line)["id"], index, offset))
-                offset += len(line)
-    handles = [open(folder / "results.jsonl", "rb") for folder in folders]  # noqa: SIM115
-    try:
-        for _, index, offset in sorted(places):
-            handles[index].seek(offset)
-            yield json.loads(handles[index].readline())
-    finally:
-        for handle in handles:
-            handle.close()
+    return [folder / "results.jsonl" for folder in folders]
+
+
+def _in_order(path: Path) -> Iterator[tuple[str, dict]]:
+    """(id, record) of a job's results in order of id."""
+    places, offset = [], 0
+    with open(path, "rb") as handle:
+        for line in handle:
+            places.append((_id_of(line), offset))
+            offset += len(line)
+        places.sort()
+        offsets = array("Q", (place for _, place in places))
+        del places
+        for offset in offsets:
+            handle.seek(offset)
+            record = json.loads(handle.readline())
+            yield record["id"], record
+
+
+def _id_of(line: bytes) -> str:
+    """The id of a record: what `JsonLines` writes first, so that the rest need not be parsed."""
+    head, rest = b'{"id":"', line[7:]
+    name = rest[: rest.find(b'"')]
+    return json.loads(line)["id"] if not line.startswith(head) or b"\\" in name else name.decode()

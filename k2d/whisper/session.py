@@ -30,6 +30,7 @@ from k2d.whisper.journal import (
     Locked,
     OutputLock,
     Results,
+    bad_inputs,
     finished_results,
     job_folder,
     share_of,
@@ -92,7 +93,8 @@ class Session:
     def clear_for_joining(self) -> None:
         """The output is about to be written: it is not complete until then."""
         (self.out / ".done").unlink(missing_ok=True)
-        remove_leftovers(self.out, self.out / "audio", self.out / "subtitles")
+        audio = self.out / "audio"
+        remove_leftovers(self.out, audio, *audio.glob("job*"), self.out / "subtitles")
 
     def mark_done(self, *more: object) -> None:
         with atomic(self.out / ".done") as handle:
@@ -102,6 +104,9 @@ class Session:
     def parts(self) -> int:
         """Into how many parts the inputs are split: each has a journal of its own."""
         return self.num_jobs * self.workers
+
+    def _parts_of(self, job: int) -> range:
+        return range((job - 1) * self.workers + 1, job * self.workers + 1)
 
     def run_job(
         self,
@@ -116,7 +121,7 @@ class Session:
         """
         if not 1 <= job <= self.num_jobs:
             raise UsageError(f"--job {job}: expected 1 to --num_jobs, which is {self.num_jobs}")
-        mine = range((job - 1) * self.workers + 1, job * self.workers + 1)
+        mine = self._parts_of(job)
         parts = [Part(job_folder(self.out, self.key, number, self.parts), self.data) for number in mine]
         try:
             if all(part.complete for part in parts):
@@ -150,15 +155,14 @@ class Session:
                 totals[name] = totals.get(name, 0) + value
         return totals
 
-    def results(self, skipped: dict[str, str]) -> Iterator[dict]:
-        """Finished results of all jobs in order of id; bad inputs go to `skipped` (id to reason and
-        message).
-        """
-        for record in finished_results(self.out, self.key, self.parts):
-            if "bad" in record:
-                skipped[record["id"]] = record["message"]
-            else:
-                yield record
+    def results(self, job: int | None = None) -> Iterator[dict]:
+        """Finished results of all jobs, or of one, in order of id, without those of bad inputs."""
+        parts = None if job is None else self._parts_of(job)
+        return (record for record in finished_results(self.out, self.key, self.parts, parts) if "bad" not in record)
+
+    def bad_inputs(self) -> dict[str, str]:
+        """id -> message of the inputs of all jobs that could not be used."""
+        return bad_inputs(self.out, self.key, self.parts)
 
     def report_skipped(self, skipped: dict[str, str]) -> None:
         """Write skipped.txt; TooManySkipped past the limit, or if nothing at all is left."""

@@ -84,7 +84,9 @@ class _FileStamps:
         if source.rstrip().endswith("|"):
             return source
         offset = ""
-        if not os.path.exists(source) and (match := _OFFSET.match(source)):
+        match = _OFFSET.match(source)
+        # Whether "archive:17" is a file of that name need not be asked for every chunk of an archive.
+        if match and (match[1] in self._known or not os.path.exists(source)):
             source, offset = match.groups()
         if source not in self._known:
             try:

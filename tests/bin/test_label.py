@@ -229,7 +229,12 @@ def test_jobs_are_joined_to_what_one_run_gives(run, capsys, tmp_path):
     assert "job 2 of 3 is complete" in capsys.readouterr().out
     run("split", "--batch_size", "1", "--num_jobs", "3", "--job", "1")
     run("split", "--batch_size", "1", "--num_jobs", "3", "--job", "1")  # a second time: nothing
+    archives = {path: path.stat().st_mtime_ns for path in (tmp_path / "split/audio").glob("job[12]of3/chunks.*.ark")}
     split = run("split", "--batch_size", "1", "--num_jobs", "3")  # does the third and joins
+    assert len(archives) == 2, "a job copies its chunks itself"
+    assert all(path.stat().st_mtime_ns == written for path, written in archives.items())
+    for name, place in read_table(split / "wav.scp").items():
+        assert (read_audio(place) == read_audio(read_table(one / "wav.scp")[name])).all()
     assert read_table(split / "text") == read_table(one / "text")
     joined, whole = (
         [json.loads(line) for line in (folder / "transcripts.jsonl").read_text().splitlines()]

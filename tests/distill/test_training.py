@@ -4,7 +4,7 @@ import signal
 
 import pytest
 import torch
-from processes import options, train
+from training_processes import options, train
 
 from k2d.bin import average
 from k2d.text.tokenizer import train_sentencepiece

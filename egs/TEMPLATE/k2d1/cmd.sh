@@ -1,19 +1,40 @@
 # shellcheck shell=bash disable=SC2034 # the arrays are used by k2d.sh
 # Where commands run: sourced by k2d.sh after its options. Every back end takes Kaldi's calling form,
-#   [JOB=1:N] [--num_threads --mem --time --gpu --max_jobs_run --config FILE] LOG COMMAND…
+#   [JOB=1:N] [--num_threads --mem --time --gpu --num_nodes --max_jobs_run --config FILE] LOG COMMAND…
 # so that the stages say what a job needs and this file alone says where it gets it.
 #
-# In:  cmd_backend. Out: cpu_cmd (short work), decode_cmd (stages 2, 3 and 6), train_cmd (stage 5).
+# In:  cmd_backend, nj, job_threads, OMP_NUM_THREADS. Out: data_cmd (stage 1), cpu_cmd (short work), decode_cmd
+# (stages 2, 3 and 6), train_cmd (stage 5); cores of a CPU job: cpu_threads of those two first, job_threads of one
+# of nj decoding jobs, unless --job_threads says it, alone_threads of one that runs alone.
 
 case "${cmd_backend:-local}" in
     local)
         # Jobs side by side on this machine, as many as its cores allow; --mem and --time say nothing here.
+        data_cmd=()
         cpu_cmd=("${K2D_ROOT}/utils/run.py")
         decode_cmd=("${K2D_ROOT}/utils/run.py")
         train_cmd=("${K2D_ROOT}/utils/run.py")
+        # The cores are shared out: more threads than cores make every job slower.
+        : "${job_threads:=$((OMP_NUM_THREADS / nj > 0 ? OMP_NUM_THREADS / nj : 1))}"
+        alone_threads=${OMP_NUM_THREADS}
+        cpu_threads=$(nproc)
+        ;;
+    slurm)
+        # Partitions, accounts and how a site names its GPUs: conf/slurm.conf. Here: what a job takes with large-v2
+        # as the teacher; tools/plan.py says what it takes for other models and hours.
+        : "${job_threads:=4}"
+        alone_threads=${job_threads}
+        cpu_threads=8
+        cpu_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads "${cpu_threads}" --mem 32G --time 1-00:00:00)
+        data_cmd=("${cpu_cmd[@]}" data/.prepared/data.log)
+        decode_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads 4 --mem 24G --time 1-00:00:00)
+        # Ten minutes before its time is up, training saves its state and goes on in another job.
+        train_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads 16 --mem 96G --time 1-00:00:00 --signal_before 600)
         ;;
     # Another back end is another case: a program with this calling form, and what each kind of job asks it for.
     # mine)
+    #     job_threads=4 alone_threads=4 cpu_threads=8
+    #     data_cmd=()
     #     cpu_cmd=(my_submit.py --mem 4G)
     #     decode_cmd=(my_submit.py --mem 16G --time 12:00:00 --max_jobs_run 64)
     #     train_cmd=(my_submit.py --mem 64G --time 48:00:00)

@@ -72,6 +72,8 @@ speeds=                   # of a trial, "teacher:310 validator:2400" times real 
 nj=auto                   # jobs of stages 2, 3 and 6, recordings split by duration; auto: one for each GPU, else one
 nj_encode=2               # processes of the frozen encoder
 ngpu=0
+num_nodes=1               # of training; --ngpu is what each has
+job_threads=              # cores of each of those jobs on a CPU; empty: as cmd.sh says
 batch_size=8
 engine=auto               # auto, torch, ctranslate2
 dtype=
@@ -83,8 +85,6 @@ python=python
 source ./path.sh
 # shellcheck source=utils/parse_options.sh
 source "${K2D_ROOT}/utils/parse_options.sh"
-# shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
-source ./cmd.sh
 
 log() { printf '%s k2d.sh: %s\n' "$(date '+%Y-%m-%d %H:%M:%S')" "$*"; }
 die() {
@@ -103,6 +103,8 @@ done
     die "--student_init ${student_init}: no such file or folder; give a checkpoint, or a name such as base"
 [ "${nj}" != auto ] || nj=$((ngpu > 1 ? ngpu : 1))
 [[ ${nj} =~ ^[1-9][0-9]*$ ]] || die "--nj ${nj}: expected a number of jobs, or auto"
+# shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
+source ./cmd.sh
 
 # tag_of MODEL: the name of a model in directory names: large-v2, or the last part of a path.
 tag_of() { basename "$1" .pt; }
@@ -151,14 +153,14 @@ needs() {
 
 finished() { mv "$1/.stage_options" "$1/.stage_done"; }
 
-prepare_data() { local/data.sh "$@"; }
+prepare_data() { "${data_cmd[@]}" local/data.sh "$@"; }
 
 # encode DATA OUT OPTION…: the output of the teacher's encoder for every utterance of DATA, unless OUT holds it.
 encode() {
     local data=$1 out=$2
     shift 2
     if needs "${out}" "$(facts "${data}" "${teacher}")" "$*"; then
-        "${cpu_cmd[@]}" "${out}/log/encode.log" "${python}" -m k2d.bin.encode --model "${teacher}" \
+        "${decode_cmd[@]}" "${alone_needs[@]}" "${out}/log/encode.log" "${python}" -m k2d.bin.encode --model "${teacher}" \
             --data "${data}" --output_dir "${out}" --device "${device}" --nj "${nj_encode}" "$@"
         finished "${out}"
     fi
@@ -179,12 +181,11 @@ in_stages() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 if [ "${ngpu}" -gt 0 ]; then
     device=cuda
     job_needs=(--gpu 1)
-    speed_needs=(--gpu 1)
+    alone_needs=(--gpu 1)
 else
     device=cpu
-    speed_needs=(--num_threads "${OMP_NUM_THREADS}")
-    # The cores are shared out: more threads than cores make every job slower.
-    job_needs=(--num_threads "$((OMP_NUM_THREADS / nj > 0 ? OMP_NUM_THREADS / nj : 1))")
+    alone_needs=(--num_threads "${alone_threads}")
+    job_needs=(--num_threads "${job_threads}")
 fi
 
 # What decides a transcript, and what only decides how fast it comes.
@@ -233,7 +234,7 @@ if in_stages 1; then
         [ ! -e db.sh ] || prepared_from+=(db.sh)
         if needs data/.prepared "${local_data_opts}" "${seed}" "$(facts "${prepared_from[@]}")"; then
             # shellcheck disable=SC2086 # options, separated by blanks
-            prepare_data --seed "${seed}" --nj "$(nproc)" ${local_data_opts}
+            prepare_data --seed "${seed}" --nj "${cpu_threads}" ${local_data_opts}
             finished data/.prepared
         fi
     else
@@ -270,7 +271,7 @@ if in_stages 3; then
         in_jobs decode "${chunks}" "${aux}" --model "${validator}" --timestamps true ${decode_opts}
         # shellcheck disable=SC2086
         "${cpu_cmd[@]}" "${aux}/log/distance.log" "${python}" -m k2d.bin.distance --teacher "${chunks}/text" \
-            --validator "${aux}/text" --data "${chunks}" --output_dir "${aux}" --nj "$(nproc)" \
+            --validator "${aux}/text" --data "${chunks}" --output_dir "${aux}" --nj "${cpu_threads}" \
             "${pipes[@]}" ${distance_opts}
         finished "${aux}"
     fi
@@ -319,7 +320,7 @@ if in_stages 5; then
         if needs "${out}" "$(facts "${chunks}" "${teacher}" "${train_config}")" "${topk}"; then
             encoder_out=()
             ! "${store_encoder_out}" || encoder_out=(--encoder_out "${versions[0]}")
-            "${cpu_cmd[@]}" "${out}/log/cache_teacher.log" "${python}" -m k2d.bin.cache_teacher \
+            "${decode_cmd[@]}" "${alone_needs[@]}" "${out}/log/cache_teacher.log" "${python}" -m k2d.bin.cache_teacher \
                 --teacher "${teacher}" --data "${chunks}" --output_dir "${out}" --config "${train_config}" \
                 --k "${topk}" --device "${device}" "${encoder_out[@]}"
             finished "${out}"
@@ -358,11 +359,13 @@ if in_stages 5; then
             [ ! -e "${student}/data/text.prev" ] || inputs+=("${student}/data/text.prev,text_prev,text")
             teacher_opts=()
             "${cache_teacher}" || teacher_opts=(--teacher "${teacher}")
-            # Otherwise ESPnet would spread one process over the GPUs, with one teacher for all of them.
+            # Otherwise ESPnet would spread one process over the GPUs, with one teacher for all of them. Processes
+            # of several nodes find each other by the cluster's variables.
             processes=()
             [ "${ngpu}" -le 1 ] || processes=(--multiprocessing_distributed true)
             # shellcheck disable=SC2046,SC2086 # options, separated by blanks
-            "${train_cmd[@]}" --gpu "${ngpu}" "${student}/log/train.log" "${python}" -m k2d.bin.train \
+            "${train_cmd[@]}" --gpu "${ngpu}" --num_nodes "${num_nodes}" \
+                "${student}/log/train.log" "${python}" -m k2d.bin.train \
                 --config "${train_config}" --student "${student}/init" "${teacher_opts[@]}" \
                 $(printf -- '--train_data_path_and_name_and_type %s ' "${inputs[@]}") \
                 --train_shape_file "${student}/data/frames_shape" \
@@ -407,7 +410,7 @@ if in_stages 6; then
     log "Stage 6: speed of generation: data/${set} -> exp/speed"
     checkpoints=("${models[@]#*:}")
     if needs exp/speed "$(facts "${checkpoints[@]}" "data/${set}")" "${transcript_opts[@]}" "${device}"; then
-        "${decode_cmd[@]}" "${speed_needs[@]}" exp/speed/log/speed.log "${python}" -m k2d.bin.speed \
+        "${decode_cmd[@]}" "${alone_needs[@]}" exp/speed/log/speed.log "${python}" -m k2d.bin.speed \
             --models "${models[@]/:/=}" --data "data/${set}" --output_dir exp/speed --device "${device}" \
             --batch_size "${batch_size}" "${transcript_opts[@]}"
         finished exp/speed
@@ -428,8 +431,8 @@ if in_stages 7; then
         for row in "${models[@]}"; do
             for set in ${test_sets}; do
                 out="exp/${row%%:*}/decode_${set}"
-                "${python}" -m k2d.bin.score --ref "data/${set}/text" --hyp "${out}/text" \
-                    --output_dir "${out}"
+                "${cpu_cmd[@]}" "${out}/log/score.log" "${python}" -m k2d.bin.score --ref "data/${set}/text" \
+                    --hyp "${out}/text" --output_dir "${out}"
             done
         done
         analysis=()
@@ -440,7 +443,7 @@ if in_stages 7; then
         for name in ${selection}; do
             selections+="${name}:${chunks}_${name} "
         done
-        "${python}" -m k2d.bin.report --exp exp --output RESULTS.md --models "${models[*]}" \
+        "${cpu_cmd[@]}" exp/report/log/report.log "${python}" -m k2d.bin.report --exp exp --output RESULTS.md --models "${models[*]}" \
             --test_sets "${test_sets}" --train_data "${chunks}" --selections "${selections}" "${analysis[@]}" \
             --paper "${paper}"
         # What only this corpus has to report: more tables at the end of RESULTS.md.

@@ -1,0 +1,193 @@
+"""utils/slurm.py on a real cluster: what a call gets, what becomes of lost, failed and cancelled jobs."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from cluster import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+SLURM = ROOT / "utils/slurm.py"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow_calls(cluster, tmp_path_factory):
+    """Calls that mostly wait, begun before all other tests: name -> (folder, process)."""
+    saves = 'echo "$SLURM_JOB_ID" >> jobs; trap "exit 75" USR1; while [ $(wc -l < jobs) = 1 ]; do sleep 0.1; done'
+    vanishes = "[ JOB = 1 ] || { kill -9 $PPID; sleep 5; }"
+    calls = {
+        "saves": ["--time", "1:00", "--signal_before", "55", "x.log", "bash", "-c", saves],
+        "vanishes": ["--retries", "1", "JOB=1:2", "JOB.log", "bash", "-c", vanishes],
+    }
+    begun = {}
+    for name, words in calls.items():
+        folder = tmp_path_factory.mktemp(name)
+        begun[name] = (folder, call(cluster, folder, *words))
+    return begun
+
+
+def call(cluster, folder: Path, *arguments, **variables) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, SLURM, *map(str, arguments)],
+        cwd=folder,
+        env={**cluster.environment, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture
+def start(cluster, tmp_path):
+    """Start utils/slurm.py in a folder whose name wants quoting."""
+    folder = tmp_path / "a folder's 资料 %a"
+    folder.mkdir()
+    begin = partial(call, cluster, folder)
+    begin.folder = folder
+    return begin
+
+
+def ended(process: subprocess.Popen, seconds: float = 90) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=seconds)
+    return process.returncode, output
+
+
+def slurm_id(process: subprocess.Popen) -> str:
+    """Id of the job that a call has submitted, from its first line."""
+    return re.search(r"submitted as (\d+)", process.stdout.readline())[1]
+
+
+def test_two_hundred_elements_are_one_array_with_throttling_and_failed_ones_are_named(start, cluster):
+    script = "echo + >> trace; sleep 0.02; echo - >> trace; [ JOB != 7 ] && [ JOB != 150 ] || { echo at JOB; exit 3; }"
+    process = start("JOB=1:200", "--max_jobs_run", 5, "log/x.JOB.log", "bash", "-c", script)
+    array = slurm_id(process)
+    queue = cluster.call("squeue", "-h", "-r", "-j", array, "-o", "%F %K")
+    assert {line.split()[0] for line in queue.splitlines()} == {array}
+    status, output = ended(process, 120)
+    assert status == 1
+    assert "job 7 failed with status 3" in output and "job 150 failed with status 3" in output
+    assert "    at 150" in output
+    assert "2 of 200 jobs failed: 7 150" in output
+    assert re.search(r"\d+ of 200 jobs ended, .*\d+ pending \(.*JobArrayTaskLimit", output)
+    assert len(list(start.folder.glob("log/x.*.log"))) == 200
+    running = most = 0
+    for line in (start.folder / "trace").read_text().split():
+        running += 1 if line == "+" else -1
+        most = max(most, running)
+    assert 1 < most <= 5
+
+
+def test_arguments_reach_the_node_as_given_and_path_sh_is_sourced_there(start):
+    words = ["two words", "it's", 'a "quote"', "$HOME `x` \\ *", "中文，標點", "", "--flag", "a\nb", "%a", "x JOB"]
+    code = "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ)], open('out', 'w'))"
+    (start.folder / "path.sh").write_text('export FROM_PATH_SH="on $SLURMD_NODENAME"\n')
+    process = start(
+        *("JOB=2:2", "--num_threads", 2, "--mem", "100M", "--time", "5:00", "a b/日誌 100%.JOB.log"),
+        *(sys.executable, "-c", code, *words),
+        ONLY_AT_HOME="yes",
+    )
+    status, output = ended(process)
+    assert status == 0, output
+    given, environment = json.loads((start.folder / "out").read_text())
+    assert given == [word.replace("JOB", "2") for word in words]
+    assert re.fullmatch(r"on n\d", environment["FROM_PATH_SH"])
+    assert environment["OMP_NUM_THREADS"] == environment["SLURM_CPUS_PER_TASK"] == "2"
+    log = (start.folder / "a b/日誌 100%.2.log").read_text()
+    assert log.startswith(f"# {sys.executable} -c")
+    assert re.search(r"^# host \S+, Slurm job \d+_2 on n\d\n# start [-\d]+ [:\d]+\n", log, re.MULTILINE)
+    assert re.search(r"^# end .* s\n# status 0\n$", log, re.MULTILINE)
+
+
+def test_a_job_that_cannot_start_is_a_failed_job(start):
+    assert "cannot start 'no-such-command'" in ended(start("x.log", "no-such-command"))[1]
+    (start.folder / "path.sh").write_text("echo 'tools/venv is missing'; return 1\n")
+    status, output = ended(start("x.log", "true"))
+    assert status == 1
+    assert "    tools/venv is missing" in output and "failed with status 127" in output
+
+
+def test_what_slurm_refuses_is_said_with_its_words(start):
+    status, output = ended(start("--mem", "9999T", "x.log", "true"))
+    assert status == 1
+    assert "Slurm refuses the job" in output and "--mem=9999T" in output and "conf/slurm.conf" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_cancels_what_was_submitted(start, cluster, number):
+    process = start("JOB=1:20", "--num_threads", 4, "JOB.log", "bash", "-c", "touch ran.JOB; sleep 60")
+    array = slurm_id(process)
+    wait_for(lambda: (start.folder / "ran.1").exists(), 30, "no job ran", cluster.logs)
+    process.send_signal(number)
+    status, output = ended(process)
+    assert status == -number
+    assert "its jobs with it" in output
+    wait_for(lambda: not cluster.call("squeue", "-h", "-j", array).strip(), 30, "jobs are left", cluster.logs)
+
+
+@pytest.mark.parametrize("requeue", [True, False], ids=["Slurm gives it back", "it is submitted again"])
+def test_only_the_jobs_of_a_lost_node_run_again(start, cluster, requeue):
+    """With --no-requeue the job is gone, and utils/slurm.py submits it again."""
+    config = (ROOT / "conf/slurm.conf").read_text() + f"command sbatch --{'' if requeue else 'no-'}requeue\n"
+    (start.folder / "conf").mkdir()
+    (start.folder / "conf/slurm.conf").write_text(config)
+    script = 'echo "$SLURMD_NODENAME" >> ran.JOB; [ JOB -gt 4 ] || [ -e go ] || sleep 60'
+    process = start("JOB=1:6", "--num_threads", 8, "JOB.log", "bash", "-c", script)
+    wait_for(lambda: all((start.folder / f"ran.{n}").exists() for n in range(1, 5)), 30, "no jobs", cluster.logs)
+    lost = [n for n in range(1, 5) if (start.folder / f"ran.{n}").read_text().strip() == "n2"]
+    assert len(lost) == 2, "two jobs of eight cores on each node of sixteen"
+    (start.folder / "go").touch()
+    cluster.kill_node("n2")
+    for n in range(1, 5):
+        if n not in lost:
+            job = re.search(r"Slurm job (\S+) on", (start.folder / f"{n}.log").read_text())[1]
+            cluster.call("scancel", "--signal=INT", "--batch", job)
+    status, output = ended(process)
+    cluster.start_node("n2")
+    for n in range(1, 7):
+        assert len((start.folder / f"ran.{n}").read_text().split()) == (2 if n in lost else 1), output
+    if not requeue:
+        assert f"job {lost[0]} was lost (NODE_FAIL): submitted again, 1 of 3" in output
+    failed = {n for n in range(1, 5) if n not in lost}  # by our signal
+    assert f"2 of 6 jobs failed: {' '.join(map(str, sorted(failed)))}" in output
+    assert status == 1
+
+
+def test_somebody_else_cancels_a_job(start, cluster):
+    process = start("JOB=1:2", "JOB.log", "bash", "-c", "touch ran.JOB; [ JOB = 1 ] || sleep 60")
+    array = slurm_id(process)
+    wait_for(lambda: (start.folder / "ran.2").exists(), 30, "the job did not start", cluster.logs)
+    cluster.call("scancel", f"{array}_2")
+    status, output = ended(process)
+    assert status == 1
+    assert "job 2 failed with status CANCELLED" in output
+
+
+def test_help_needs_no_cluster():
+    result = subprocess.run([sys.executable, SLURM, "--help"], capture_output=True, text=True, env=dict(os.environ))
+    assert result.returncode == 0
+    assert "--max_jobs_run" in result.stdout and "job array" in result.stdout
+
+
+def test_a_job_that_saves_its_state_goes_on_in_another(slow_calls):
+    """Status 75 after SIGUSR1, as a training gives before its time limit."""
+    folder, process = slow_calls["saves"]
+    status, output = ended(process)
+    assert status == 0, output
+    assert "the job has saved its state and goes on in another job" in output
+    assert len(set((folder / "jobs").read_text().split())) == 2
+    log = (folder / "x.log").read_text()
+    assert log.index("# status 75") < log.index("# status 0")
+
+
+def test_a_job_that_is_always_lost_fails_in_the_end(slow_calls):
+    """Its processes vanish without a status, as where a node kills them."""
+    status, output = ended(slow_calls["vanishes"][1])
+    assert status == 1
+    assert "job 2 was lost (it left no status): submitted again, 1 of 1" in output
+    assert "1 of 2 jobs failed: 2" in output

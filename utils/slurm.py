@@ -1,0 +1,393 @@
+#!/usr/bin/env python3
+"""Run a command, or N of them as one job array, on a Slurm cluster, each with its own log.
+
+    utils/slurm.py --mem 64G --time 24:00:00 --gpu 4 --num_nodes 2 exp/log/train.log python -m k2d.bin.train …
+    utils/slurm.py JOB=1:200 --max_jobs_run 64 exp/log/label.JOB.log python -m k2d.bin.label … --job JOB
+
+In:  the calling form of utils/run.py, and conf/slurm.conf, which maps its options to sbatch's flags.
+Out: one log a job, as utils/run.py writes it; a failing job is named with the end of its log and the exit status
+     is 1, once all others have ended. Ctrl-C cancels what was submitted.
+
+The job runs in the folder of the call, after ./path.sh (where there is one) was sourced on the node. A job that
+is lost (node failure, preemption, time limit, no trace of an end) is submitted again, alone, --retries times; one
+that ends with status 75, "state saved, to be continued", as often as it takes. What became of a job is read from
+squeue and from the last lines of its log, so that no accounting database is needed.
+"""
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from run import Call, end_of, finish, option_parser, parse, progress, report, run_all, start
+
+CONTINUE = 75  # EX_TEMPFAIL: the command has saved its state and wants to go on in another job
+CONTINUATIONS = 100  # of one job: with a time limit of a day, three months
+PROGRESS_SECONDS = 60  # between two reports while nothing ends
+SETTLE = 15.0  # seconds for the end of a log to arrive from another node's cache
+POLL = (0.5, 10.0)  # seconds between two looks at the queue: the shortest, for short jobs, and the longest
+RETRY_DELAY = 30  # seconds before a second retry and later ones: the lost job may still be ending on its node
+
+# States of Slurm. Others are ends of which the log has the status.
+LIVE = {"PENDING", "RUNNING", "SUSPENDED", "STOPPED", "CONFIGURING", "COMPLETING", "REQUEUED", "RESIZING", "SIGNALING",
+        "STAGE_OUT"}  # fmt: skip
+LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "TIMEOUT", "REQUEUE_HOLD", "REQUEUE_FED", "REVOKED"}
+FINAL = {"CANCELLED", "OUT_OF_MEMORY", "DEADLINE"}  # another try would end the same way, or is not wanted
+
+PARSER = option_parser("slurm.py", __doc__)
+SCRIPT = """\
+#!/usr/bin/env bash
+# One job of a call of utils/slurm.py, on the node that Slurm gave it.
+shopt -s execfail
+export OMP_NUM_THREADS="${{SLURM_CPUS_PER_TASK:-${{SLURM_CPUS_ON_NODE:-1}}}}"
+cd {folder} && {prepare} exec {python} {program} --on_node {words}
+echo "# status 127 (the job cannot start: see above)"
+exit 127
+"""
+
+
+class ConfigError(ValueError):
+    """A line of conf/slurm.conf that says nothing, or a call it has no line for."""
+
+
+@dataclass
+class Config:
+    """What conf/slurm.conf says."""
+
+    path: Path
+    command: list[str]
+    options: dict[tuple[str, str], list[str]]  # (name, value or "*") -> flags
+    defaults: dict[str, str]
+
+    def flags(self, call: Call) -> list[str]:
+        """sbatch and its flags for the options of a call."""
+        words = list(self.command)
+        for name in mapped_options():
+            value = getattr(call.options, name)
+            value = self.defaults.get(name) if value is None else str(value)
+            if value is None:
+                continue
+            flags = self.options.get((name, value), self.options.get((name, "*")))
+            if flags is None:
+                raise ConfigError(f"{self.path}: no line for {name}={value}; expected 'option {name}=* FLAG…'")
+            words += [flag.replace("$0", value) for flag in flags]
+        return words
+
+
+def mapped_options() -> list[str]:
+    """Names of the options that conf/slurm.conf maps."""
+    own = ("help", "config", "max_jobs_run", "retries")
+    return [action.dest for action in PARSER._actions if action.dest not in own]
+
+
+def read_config(path: Path) -> Config:
+    """Read a configuration. ConfigError names file and line."""
+    config = Config(path, ["sbatch"], {}, {})
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; expected lines 'command …', 'option NAME=VALUE FLAG…'")
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError as error:
+            raise ConfigError(f"{path}:{number}: {error}") from None
+        if not words:
+            continue
+        kind, *rest = words
+        name, equals, value = rest[0].partition("=") if rest else ("", "", "")
+        known = equals and name in mapped_options()
+        if kind == "command" and rest:
+            config.command = rest
+        elif kind == "option" and known:
+            config.options[name, value] = rest[1:]
+        elif kind == "default" and known and len(rest) == 1:
+            config.defaults[name] = value
+        else:
+            raise ConfigError(
+                f"{path}:{number}: {line.strip()!r}; expected 'command PROGRAM FLAG…', 'option NAME=VALUE FLAG…' "
+                f"or 'default NAME=VALUE', with one of the names {', '.join(mapped_options())}"
+            )
+    return config
+
+
+def find_config(call: Call) -> Path:
+    """--config, else the recipe's conf/slurm.conf, else the one of the repository."""
+    if call.options.config:
+        return Path(call.options.config)
+    own = Path("conf/slurm.conf")
+    return own if own.is_file() else Path(__file__).resolve().parents[1] / "conf/slurm.conf"
+
+
+# ----------------------------------------------------------------------------------------------- on the node
+
+
+def on_node(argv: list[str]) -> int:
+    """What the job script runs: the command of this element of the array, with the log of utils/run.py."""
+    call = parse(argv, PARSER)
+    number = int(os.environ.get("SLURM_ARRAY_TASK_ID", call.first))
+    if call.options.num_nodes is not None:
+        # srun does not take over the cores of the job by itself. When one process ends, the others have five
+        # minutes: rank 0 still averages checkpoints, and after a crash the others would wait for it forever.
+        cores = os.environ.get("SLURM_CPUS_PER_TASK", "1")
+        call.command = ["srun", "--kill-on-bad-exit=0", "--wait=300", f"--cpus-per-task={cores}", *call.command]
+    task = os.environ.get("SLURM_ARRAY_TASK_ID")
+    name = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{task}" if task else os.environ.get("SLURM_JOB_ID", "?")
+    where = f", Slurm job {name} on {os.environ.get('SLURM_JOB_NODELIST', '?')}"
+    asked: list[int] = []
+    job = None
+
+    def pass_on(signal_number: int, _frame) -> None:
+        asked.append(signal_number)
+        if job is not None:
+            send(job, signal_number)
+
+    for signal_number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, pass_on)
+    try:
+        job = start(call, number, [], show=False, mode="a", where=where)
+    except OSError:
+        return 127
+    for signal_number in asked:  # came before there was anything to pass it on to
+        send(job, signal_number)
+    job.process.wait()
+    return finish(job)
+
+
+def send(job, signal_number: int) -> None:
+    """Signal a job's processes; its shell wrappers and workers are in the group as well."""
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.killpg(job.process.pid, signal_number)
+
+
+# ------------------------------------------------------------------------------------------- on the login node
+
+
+def script_of(call: Call, argv: list[str]) -> str:
+    has_path = Path("path.sh").is_file()
+    return SCRIPT.format(
+        folder=shlex.quote(os.getcwd()),
+        prepare="source ./path.sh &&" if has_path else "",
+        python="python3" if has_path else shlex.quote(sys.executable),
+        program=shlex.quote(os.path.abspath(__file__)),
+        words=shlex.join(argv),
+    )
+
+
+def submit(call: Call, flags: list[str], script: str, numbers: list[int], delay: int = 0) -> str:
+    """Submit jobs as one array (a call without JOB= as a plain job); returns Slurm's id."""
+    # Slurm fills in %a, in the folder's name too, where it adds that itself.
+    output = os.path.join(os.getcwd().replace("%", "%%"), call.numbered(call.log.replace("%", "%%"), "%a"))
+    name = call.numbered(Path(call.log).stem, "").replace("..", ".").strip(".-_") or "k2d"
+    words = [*flags, "--parsable", f"--job-name={name}", f"--output={output}", "--open-mode=append"]
+    if call.name:
+        limit = f"%{call.options.max_jobs_run}" if call.options.max_jobs_run else ""
+        words.append(f"--array={ranges(numbers)}{limit}")
+    if delay:
+        words.append(f"--begin=now+{delay}")
+    # A signal waits until the id is known, or the job could not be cancelled.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        result = subprocess.run(words, input=script, capture_output=True, text=True)
+    except OSError as error:
+        sys.exit(f"slurm.py: cannot start {words[0]!r}: {error.strerror}; is this a login node of a Slurm cluster?")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    if result.returncode:
+        sys.exit(
+            f"slurm.py: Slurm refuses the job: {result.stderr.strip()}\n    asked for by: {shlex.join(words)}\n"
+            "    conf/slurm.conf maps options to these flags"
+        )
+    return result.stdout.strip().split(";")[0]
+
+
+def ranges(numbers: list[int]) -> str:
+    """1-64 or 3,7-9: an array's elements as sbatch reads them."""
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+
+
+def look_at_queue(jobs: set[str]) -> dict[tuple[str, str], tuple[str, str]] | None:
+    """(job id, element or "N/A") -> (state, reason), of ended jobs as long as Slurm knows them; None when it
+    does not answer.
+    """
+    words = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(sorted(jobs))}",
+             "--format=%F|%K|%T|%r"]  # fmt: skip
+    result = subprocess.run(words, capture_output=True, text=True)
+    if result.returncode and "Invalid job id" not in result.stderr:
+        return None
+    states = {}
+    for line in result.stdout.splitlines():
+        job, element, state, reason = line.strip().split("|", 3)
+        states[job, element] = (state, reason)
+    return states
+
+
+def status_of(log: Path) -> int | None:
+    """Status of the last attempt that a log tells of; None where that has not ended, or there is no log."""
+    try:
+        found = re.findall(r"^# (start|status) (\d+)", end_of(log, 65536), re.MULTILINE)
+    except FileNotFoundError:
+        return None
+    return int(found[-1][1]) if found and found[-1][0] == "status" else None
+
+
+@dataclass
+class Job:
+    """One job of the call, over all its attempts."""
+
+    number: int
+    slurm: str  # id of the array, or of the job
+    lost: int = 0
+    continued: int = 0
+    gone_since: float | None = None
+
+
+def outcome(job: Job, state: str, status: int | None) -> str:
+    """What to do about a job that is no longer in the queue: done, failed, lost, continue, or wait."""
+    if status == 0:
+        return "done"
+    if status == CONTINUE:
+        return "continue"
+    if state in FINAL:
+        return "failed"
+    if state in LOST or (status is not None and job.lost):
+        # After a loss the earlier attempt may still hold its output, where only the daemon died.
+        return "lost"
+    if status is not None:
+        return "failed"
+    job.gone_since = job.gone_since or time.monotonic()
+    return "lost" if time.monotonic() - job.gone_since > SETTLE else "wait"
+
+
+class Queue:
+    """The jobs of a call that have not ended, and what to do about those that have."""
+
+    def __init__(self, call: Call, argv: list[str]):
+        self.call = call
+        self.flags, self.script = read_config(find_config(call)).flags(call), script_of(call, argv)
+        self.failed: dict[int, int | str] = {}
+        self.jobs: dict[int, Job] = {}
+        for number in call.numbers:
+            path = call.log_of(number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+        slurm = submit(call, self.flags, self.script, list(call.numbers))
+        self.jobs = {number: Job(number, slurm) for number in call.numbers}
+        limit = f", at most {call.options.max_jobs_run} at a time" if call.options.max_jobs_run else ""
+        report(f"{len(self.jobs)} {'jobs' if call.name else 'job'} submitted as {slurm}{limit}, logs {call.log}")
+
+    def states(self) -> dict[int, tuple[str, str]] | None:
+        """Number -> (state, reason) of every job, ("", "") of one that is gone; None without an answer."""
+        known = look_at_queue({job.slurm for job in self.jobs.values()})
+        if known is None:
+            return None
+        return {n: known.get((job.slurm, self._element(n)), ("", "")) for n, job in self.jobs.items()}
+
+    def _element(self, number: int) -> str:
+        return str(number) if self.call.name else "N/A"
+
+    def settle(self, states: dict[int, tuple[str, str]]) -> bool:
+        """Take out the jobs that have ended, submit again what was lost; whether any was taken out."""
+        again: dict[int, list[Job]] = {}  # by delay
+        before = len(self.jobs)
+        for job in list(self.jobs.values()):
+            state, reason = states[job.number]
+            # "launch failed requeued held": Slurm waits for an operator.
+            held = state == "PENDING" and "launch failed" in reason.replace("_", " ")
+            if state in LIVE and not held:
+                continue
+            if held:
+                scancel([f"{job.slurm}_{job.number}" if self.call.name else job.slurm])
+            status = status_of(self.call.log_of(job.number))
+            what = "lost" if held else outcome(job, state, status)
+            if what == "wait":
+                continue
+            job.gone_since = None
+            name = f"job {job.number}" if self.call.name else "the job"
+            if what == "continue" and job.continued < CONTINUATIONS:
+                job.continued += 1
+                again.setdefault(0, []).append(job)
+                report(f"{name} has saved its state and goes on in another job")
+            elif what == "lost" and job.lost < self.call.options.retries:
+                job.lost += 1
+                again.setdefault(RETRY_DELAY * (job.lost - 1), []).append(job)
+                how = state if state in LOST else f"status {status}" if status is not None else "it left no status"
+                report(f"{name} was lost ({how}): submitted again, {job.lost} of {self.call.options.retries}")
+            else:
+                del self.jobs[job.number]
+                if what != "done":
+                    self.failed[job.number] = (state if state in LOST | FINAL else "") or status or "unknown"
+        for delay, lost in again.items():
+            slurm = submit(self.call, self.flags, self.script, [job.number for job in lost], delay)
+            for job in lost:
+                job.slurm = slurm
+        return len(self.jobs) < before
+
+    def progress(self, states: dict[int, tuple[str, str]]) -> str:
+        """ "12 of 200 jobs ended, 64 running, 124 pending (JobArrayTaskLimit); job 13: label: 40%|####    |" """
+        total = len(self.call.numbers)
+        parts = [f"{total - len(self.jobs)} of {total} jobs ended"]
+        if self.failed:
+            parts.append(f"{len(self.failed)} failed")
+        mine = {n: state for n, state in states.items() if n in self.jobs and state[0] in LIVE}
+        for state, count in Counter(state for state, _ in mine.values()).most_common():
+            reasons = sorted({reason for s, reason in mine.values() if s == state} - {"None", ""})
+            parts.append(f"{count} {state.lower()}" + (f" ({', '.join(reasons)})" if reasons else ""))
+        line = ", ".join(parts)
+        for number, (state, _) in mine.items():
+            log = self.call.log_of(number)
+            if state == "RUNNING" and log.exists() and (bar := progress(log)):
+                return f"{line}; job {number}: {bar}"
+        return line
+
+    def cancel(self) -> None:
+        scancel(sorted({job.slurm for job in self.jobs.values()}))
+
+
+def run(call: Call, argv: list[str]) -> dict[int, int | str]:
+    """Run all jobs and return the statuses other than 0, by job number."""
+    queue = Queue(call, argv)
+    started = reported = time.monotonic()
+    try:
+        while queue.jobs:
+            time.sleep(min(POLL[1], max(POLL[0], 0.05 * (time.monotonic() - started))))
+            states = queue.states()
+            some_ended = states is not None and queue.settle(states)
+            if (some_ended and call.name) or time.monotonic() - reported > PROGRESS_SECONDS:
+                reported = time.monotonic()
+                report("squeue gets no answer; waiting" if states is None else queue.progress(states))
+    except BaseException:
+        queue.cancel()
+        raise
+    return queue.failed
+
+
+def scancel(ids: list[str]) -> None:
+    if ids:
+        subprocess.run(["scancel", *ids], capture_output=True)
+
+
+def main(argv: list[str]) -> int:
+    if argv[:1] == ["--on_node"]:
+        return on_node(argv[1:])
+    call = parse(argv, PARSER)
+    try:
+        return run_all(call, lambda call: run(call, argv))
+    except ConfigError as error:
+        report(str(error))
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
