@@ -1,11 +1,11 @@
 """Hours and disk of the pipeline's stages before they are run.
 
 In: hours of speech, models by name, the training configuration. Out: for each stage, hours of the device,
-hours of one core where a stage is bound by it, and gigabytes.
+hours of one core where a stage is bound by it, gigabytes of disk, memory of a job, and what each rests on.
 
-Training is the paper's own figure (Sec. 4: 120k updates of 256 chunks took 42 h on four H100 with large-v2).
-Everything else is arithmetic on assumptions, named below; a short trial on the real machine replaces them
-(`times_real_time`, as `k2d.bin.decode` prints it).
+Training is the paper's own figure (Sec. 4: 120k updates of 256 chunks took 42 h on four H100 with large-v2), the
+work on tables was measured with tools/bench_join.py and tools/bench_distance.py. The rest is arithmetic on
+assumptions, named below; a short trial on the real machine replaces them (`speeds`; trial.py reads them from it).
 """
 
 import math
@@ -25,6 +25,14 @@ DECODES = 300.0  # times real time: one core reading m4a, mp3 or mp4
 ENCODES = 500.0  # times real time: one core writing FLAC
 PAPER_SECONDS_A_CHUNK = 42 * 3600 * 4 / (120_000 * 256)  # one H100, large-v2 with two decoder layers
 PAPER_TEACHER = 1550.0
+# tools/bench_join.py --chunks 200000 --jobs 64, two cores: seconds and bytes a chunk
+JOIN_LABELS, JOIN_DECODED, JOIN_BYTES = 200e-6, 200e-6, 200.0
+START_BYTES = 900.0  # of the tables that every job of stage 3 and every process of training reads
+DISTANCES = 5000.0  # pairs a second of one core: tools/bench_distance.py
+SELECTS = 50_000.0  # chunks a second
+RUNTIME = 2.5  # GB: Python with torch and ESPnet
+RECORDING = 0.23  # GB an hour of a recording that lies in memory while it is decoded, float32
+LONGEST_RECORDING = 3.0  # hours
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,8 @@ class Plan:
     """What is to be run.
 
     joined: training speech is joined anew from clips (a copy), else it stays where it is. forms: of a test
-    set. speeds: times real time of "teacher", "validator" as measured, in place of the assumptions.
+    set. speeds, as measured, in place of assumptions: times real time of "teacher" and "validator", "distance" in
+    pairs a second of a core, "training" in chunks a second of a device; sources: where each was measured.
     """
 
     train_hours: float
@@ -119,6 +128,7 @@ class Plan:
     joined: bool = True
     ready_labels: bool = False
     speeds: Mapping[str, float] | None = None
+    sources: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,13 +138,16 @@ class Cost:
     core_hours: float
     gigabytes: float
     said: str
+    memory: float = RUNTIME  # GB of the largest of its jobs
+    joining_hours: float = 0.0  # of core_hours: what one process does at the end, whatever the number of jobs
+    rests_on: tuple[str, ...] = ()
 
 
 def estimate(plan: Plan) -> list[Cost]:
     """Costs of stages 1 to 8."""
     device = H100 if plan.ngpu else CPU
     teacher, validator = size_of(plan.teacher), size_of(plan.validator)
-    speeds = plan.speeds or {}
+    speeds, sources = plan.speeds or {}, plan.sources or {}
     chunks = plan.train_hours * 3600 / CHUNK
 
     def decoding(name: str, size: Size, hours: float, windows_of: float, layers: int | None = None) -> float:
@@ -143,30 +156,61 @@ def estimate(plan: Plan) -> list[Cost]:
         windows = hours * 3600 / windows_of * DECODED_AGAIN
         return windows * seconds_a_window(size, device, plan.batch, layers) / 3600
 
+    def basis(name: str, otherwise: str, value: str = "{:,.0f} times real time") -> str:
+        if name in speeds:
+            return f"{name}: {value.format(speeds[name])}, measured: {sources.get(name, '--speed')}"
+        return f"{name}: {otherwise}"
+
+    assumed = f"assumed: {device.operations / 1e12:,.2f} TFLOP/s reached on one {device.name}"
+    audio = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f} times real time as FLAC"
+    joining = "joining and memory of tables: measured, tools/bench_join.py, 200,000 chunks of 64 jobs"
+    tables = chunks * START_BYTES / 1e9
+
     costs = []
     copied = plan.dev_hours + plan.test_hours + (plan.train_hours if plan.joined else 0.0)
-    costs.append(Cost(1, 0.0, copied / DECODES + copied / ENCODES, copied * FLAC, f"{copied:,.1f} h copied as FLAC"))
+    costs.append(Cost(1, 0.0, copied / DECODES + copied / ENCODES, copied * FLAC, f"{copied:,.1f} h copied as FLAC",
+                      rests_on=(audio,)))  # fmt: skip
 
     labelling = 0.0 if plan.ready_labels else decoding("teacher", teacher, plan.train_hours, WINDOW)
-    writing = plan.train_hours * (1 / DECODES + 1 / ENCODES)
+    joined = chunks * JOIN_LABELS / 3600
+    writing = plan.train_hours * (1 / DECODES + 1 / ENCODES) + joined
     what = "labels from subtitles" if plan.ready_labels else f"{plan.teacher} on {plan.train_hours:,.1f} h"
     reading = 0.0 if plan.ready_labels else plan.train_hours / DECODES
-    costs.append(Cost(2, labelling, reading + writing, plan.train_hours * FLAC + chunks * 3e-6, what))
+    held = plan.batch * LONGEST_RECORDING * RECORDING
+    costs.append(Cost(2, labelling, reading + writing, plan.train_hours * FLAC + chunks * 3e-6, what,
+                      max(RUNTIME + teacher.parameters * 4e-3 + held, chunks * JOIN_BYTES / 1e9), joined,
+                      (basis("teacher", assumed), audio, joining)))  # fmt: skip
 
     checking = decoding("validator", validator, plan.train_hours, CHUNK / DECODED_AGAIN)
-    costs.append(Cost(3, checking, plan.train_hours / DECODES + chunks / 5000 / 3600, chunks * 1e-6,
-                      f"{plan.validator} on {chunks:,.0f} chunks, distances"))  # fmt: skip
+    joined = chunks * JOIN_DECODED / 3600
+    distances = chunks / speeds.get("distance", DISTANCES) / 3600
+    costs.append(Cost(3, checking, plan.train_hours / DECODES + distances + joined, chunks * 1e-6,
+                      f"{plan.validator} on {chunks:,.0f} chunks, distances",
+                      RUNTIME + validator.parameters * 4e-3 + tables, joined + distances / 8,
+                      (basis("validator", assumed), joining,
+                       basis("distance", f"{DISTANCES:,.0f} pairs a second of a core, tools/bench_distance.py",
+                             "{:,.0f} pairs a second of a core"))))  # fmt: skip
 
     count = len(plan.selections)
-    costs.append(Cost(4, 0.0, count * chunks / 50_000 / 3600, count * chunks * 0.8e-6, f"{count} selections"))
+    costs.append(Cost(4, 0.0, count * chunks / SELECTS / 3600, count * chunks * 0.8e-6, f"{count} selections",
+                      RUNTIME + 2 * tables, count * chunks / SELECTS / 3600,
+                      (f"selection: assumed, {SELECTS:,.0f} chunks a second",)))  # fmt: skip
 
     steps, batch = updates(plan.config, chunks)
-    relative = teacher.parameters / PAPER_TEACHER * H100.operations / device.operations
-    training = count * steps * batch * PAPER_SECONDS_A_CHUNK * relative / 3600
+    if "training" in speeds:
+        training = count * steps * batch / speeds["training"] / 3600
+    else:
+        relative = teacher.parameters / PAPER_TEACHER * H100.operations / device.operations
+        training = count * steps * batch * PAPER_SECONDS_A_CHUNK * relative / 3600
     student = teacher.parameters * STUDENT * 4e-3  # GB, float32
     kept = int(config_value(plan.config, "keep_nbest_models", 10)) + 4  # latest, with optimizer, initial, averaged
+    # Every process holds both models once while it loads them, and the tables; loader workers share those at first.
+    processes = max(plan.ngpu, 1) if plan.ngpu < 8 else 8
     costs.append(Cost(5, training, 0.0, count * kept * student,
-                      f"{count} students, {steps:,.0f} updates of {batch:,.0f} chunks each"))  # fmt: skip
+                      f"{count} students, {steps:,.0f} updates of {batch:,.0f} chunks each",
+                      processes * (RUNTIME + teacher.parameters * 4e-3 + student + tables), 0.0,
+                      (basis("training", "the paper's, 120k updates of 256 chunks in 42 h on four H100 with large-v2",
+                             "{:,.2f} chunks a second of a device"),)))  # fmt: skip
 
     # Utterances are shorter than windows, and every one of them costs a window: five seconds on average.
     testing = 0.0
@@ -178,9 +222,14 @@ def estimate(plan: Plan) -> list[Cost]:
         for windows_of in (5.0, WINDOW):
             testing += times * decoding(name, size, plan.test_hours, windows_of, layers)
     costs.append(Cost(6, testing, 0.0, (count + 2) * plan.test_hours * 1e-4,
-                      f"{count + 2} models on {plan.test_hours:,.1f} h, short-form and long-form"))  # fmt: skip
-    costs.append(Cost(7, 0.0, (count + 2) * plan.test_hours * 0.01, 0.01, "alignments, bootstrap, tables"))
-    costs.append(Cost(8, count * 0.05, 0.0, count * student * 1.5, f"{count} exports with parity check"))
+                      f"{count + 2} models on {plan.test_hours:,.1f} h, short-form and long-form",
+                      RUNTIME + teacher.parameters * 4e-3 + held, 0.0,
+                      (basis("teacher", assumed), basis("validator", assumed), f"student: {assumed}")))  # fmt: skip
+    costs.append(Cost(7, 0.0, (count + 2) * plan.test_hours * 0.01, 0.01, "alignments, bootstrap, tables",
+                      rests_on=("scoring: assumed, 36 s an hour of test audio",)))  # fmt: skip
+    costs.append(Cost(8, count * 0.05, 0.0, count * student * 1.5, f"{count} exports with parity check",
+                      RUNTIME + 2 * (student + teacher.parameters * 4e-3),
+                      rests_on=("publishing: assumed, three minutes a student",)))  # fmt: skip
     return costs
 
 

@@ -40,9 +40,11 @@ MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU,CR_LLN
-SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,sched_interval=1,bf_interval=1
 SlurmdParameters=config_overrides
 SlurmdTimeout=4
+MessageTimeout=2
+BatchStartTimeout=5
 KillWait=10
 ReturnToService=2
 NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_ports} CPUs=16 RealMemory=200000
@@ -97,7 +99,7 @@ class Cluster:
         try:
             where = [f"--{what}-file={self.folder}/munge.{what}" for what in ("key", "pid", "log", "seed")]
             self._start("munged", "--foreground", "--force", f"--socket={self.folder}/munge.socket", *where)
-            wait_for(lambda: (self.folder / "munge.socket").exists(), 10, "munged did not start", self.logs)
+            wait_for(lambda: (self.folder / "munge.socket").exists(), 60, "munged did not start", self.logs)
             self._start("slurmctld", "-D", "-i")
             for name in self.names:
                 self.start_node(name)
@@ -108,7 +110,7 @@ class Cluster:
 
     def start_node(self, name: str) -> None:
         self._start("slurmd", "-D", "-N", name, key=name)
-        wait_for(lambda: "idle" in self.state(name), 30, f"{name} is not idle", self.logs)
+        wait_for(lambda: "idle" in self.state(name), 120, f"{name} is not idle", self.logs)
 
     def _start(self, program: str, *arguments: str, key: str | None = None) -> None:
         with open(self.folder / f"{key or program}.out", "ab") as output:
@@ -132,7 +134,7 @@ class Cluster:
         self._kill(f"SLURMD_NODENAME={name}")
 
     def wait_until_down(self, name: str) -> None:
-        wait_for(lambda: "down" in self.state(name), 30, f"{name} is not down", self.logs)
+        wait_for(lambda: "down" in self.state(name), 120, f"{name} is not down", self.logs)
 
     def state(self, name: str) -> str:
         return self.call("sinfo", "-h", "-n", name, "-o", "%T")

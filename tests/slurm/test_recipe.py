@@ -15,6 +15,7 @@ import pytest
 import torch
 from cluster import wait_for
 
+from k2d.corpus.trial import read_trial
 from k2d.datadir import read_table, write_numbers, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +94,7 @@ class Run:
         return self
 
     def finish(self) -> str:
-        status = self.process.wait(300)
+        status = self.process.wait(900)
         text = (self.recipe / "output").read_text()
         assert status == 0, text[-4000:]
         return text
@@ -126,6 +127,13 @@ def local(speech, cluster, tmp_path_factory):
     return run
 
 
+def test_the_planner_measures_a_run(local):
+    rates = read_trial(local.recipe)
+    assert set(rates) == {"teacher", "validator", "distance", "training"}
+    assert all(rate.value > 0 for rate in rates.values())
+    assert "of 3 jobs, " in rates["teacher"].source
+
+
 def test_stages_two_to_four_give_the_same_bytes(speech, cluster, local, tmp_path):
     run = Run(tmp_path, speech, cluster.environment)
     text = run.start("--stage", "2", "--stop_stage", "4", "--cmd_backend", "slurm").finish()
@@ -143,12 +151,12 @@ def test_a_lost_node_and_a_preempted_training_change_nothing(speech, cluster, lo
         begun = {path.parent.name[3] for path in journals if '"round"' in path.read_text()}
         return any(" on n2\n" in run.log(f"data/lectures_teacher/log/label.{job}.log") for job in begun)
 
-    wait_for(decoding_on_n2, 60, "no job of stage 2 decodes on n2", cluster.logs)
+    wait_for(decoding_on_n2, 300, "no job of stage 2 decodes on n2", cluster.logs)
     cluster.kill_node("n2")
     lost = [job for job in "123" if "# status" not in run.log(f"data/lectures_teacher/log/label.{job}.log")]
     assert lost
     log = "exp/student_full/log/train.log"
-    wait_for(lambda: ":train:1-1batch" in run.log(log), 120, "training does not start", cluster.logs)
+    wait_for(lambda: ":train:1-1batch" in run.log(log), 600, "training does not start", cluster.logs)
     cluster.call("scontrol", "requeue", re.search(r"Slurm job (\d+) on", run.log(log))[1])
     run.finish()
     cluster.start_node("n2")

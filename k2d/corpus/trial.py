@@ -1,0 +1,94 @@
+"""How fast a recipe's stages were, read from what a trial of a few hours has left behind.
+
+In: a recipe's folder. Out: for "teacher", "validator", "distance" and "training" the rate that
+`estimate.Plan.speeds` wants, and a sentence that says which files it was measured in. What the trial has not run is
+not among them.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from k2d.datadir import DataError
+
+
+@dataclass(frozen=True)
+class Rate:
+    value: float
+    source: str
+
+
+def read_trial(recipe: Path) -> dict[str, Rate]:
+    """The rates of the newest outputs of each kind. DataError where there are none at all."""
+    rates = {}
+    for name, pattern, read in (
+        ("teacher", "data/*/transcripts.jsonl", _labelling),
+        ("validator", "exp/*/aux_*/speed.json", _decoding),
+        ("distance", "exp/*/aux_*/log/distance.log", _distances),
+        ("training", "exp/student*/log/train.log", _training),
+    ):
+        found = sorted(recipe.glob(pattern), key=lambda path: path.stat().st_mtime)
+        rate = read(found[-1]) if found else None
+        if rate is not None:
+            rates[name] = Rate(*rate)
+    if not rates:
+        raise DataError(f"{recipe}: nothing to measure; expected a recipe whose stages 2 to 5 have run")
+    return rates
+
+
+def _labelling(transcripts: Path) -> tuple[float, str] | None:
+    folder = transcripts.parent
+    with open(transcripts, encoding="utf-8") as handle:
+        audio = sum(json.loads(line)["duration"] for line in handle)
+    # Of several keys (models, options) the newest made the transcripts.
+    keys = sorted((folder / "work").glob("*"), key=lambda key: key.stat().st_mtime)
+    if not keys:
+        return None
+    costs = [json.loads(path.read_text()) for path in keys[-1].glob("job*/finished")]
+    seconds = sum(cost.get("seconds", 0.0) for cost in costs)
+    if not seconds:
+        return None
+    return audio / seconds, f"{audio / 3600:.2f} h in {seconds:,.0f} s of {len(costs)} jobs, {folder}"
+
+
+def _decoding(speed: Path) -> tuple[float, str] | None:
+    record = json.loads(speed.read_text())
+    if not record.get("real_time_factor"):
+        return None
+    said = f"{record['audio_seconds'] / 3600:.2f} h in {record['seconds']:,.0f} s, {speed}"
+    return record["real_time_factor"], said
+
+
+def _seconds(log: Path) -> float:
+    """What the attempts of a job took, from the ends in its log."""
+    return sum(float(found) for found in re.findall(r"^# end .*, ([\d.]+) s$", log.read_text("utf-8"), re.MULTILINE))
+
+
+def _distances(log: Path) -> tuple[float, str] | None:
+    table, seconds = log.parents[1] / "utt2mer", _seconds(log)
+    if not table.exists() or not seconds:
+        return None
+    with open(table, encoding="utf-8") as handle:
+        pairs = sum(1 for _ in handle)
+    cores = re.search(r"--nj (\d+)", log.read_text("utf-8").split("\n", 1)[0])
+    cores = int(cores[1]) if cores else 1
+    return pairs / seconds / cores, f"{pairs:,} pairs in {seconds:,.0f} s on {cores} cores, {log}"
+
+
+def _training(log: Path) -> tuple[float, str] | None:
+    """Chunks a second of one device, validation and start included."""
+    path, seconds = log.parents[1] / "train/config.yaml", _seconds(log)
+    if not path.exists() or not seconds:
+        return None
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if config["batch_type"] in ("numel", "length") or not config.get("num_iters_per_epoch"):
+        return None  # how many chunks a batch had is not known
+    epochs = len(set(re.findall(r"(\d+)epoch results:", log.read_text("utf-8"))))
+    devices = config.get("dist_world_size") or max(config.get("ngpu", 0), 1)
+    chunks = epochs * config["num_iters_per_epoch"] * config["batch_size"]
+    if not chunks:
+        return None
+    return chunks / seconds / devices, f"{chunks:,} chunks in {seconds:,.0f} s on {devices} devices, {log}"

@@ -1,0 +1,78 @@
+"""tools/plan.py: what a corpus takes on a cluster, and what every figure rests on."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from k2d.corpus.trial import read_trial
+from k2d.datadir import DataError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def plan(*options) -> str:
+    words = [sys.executable, ROOT / "tools/plan.py", *map(str, options)]
+    result = subprocess.run(words, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def row(text: str, stage: int) -> list[str]:
+    line = next(line for line in text.splitlines() if line.startswith(f"| {stage} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pytest.fixture
+def trial(tmp_path):
+    """What a trial leaves behind: ten hours of recordings at 100 times real time, and so on."""
+    label, aux, student = tmp_path / "data/x_t", tmp_path / "exp/x_t/aux_v", tmp_path / "exp/student_full"
+    for folder in (label / "work/key/job1of1", aux / "log", student / "train", student / "log"):
+        folder.mkdir(parents=True)
+    (label / "transcripts.jsonl").write_text('{"id": "a", "duration": 36000.0}\n')
+    (label / "work/key/job1of1/finished").write_text('{"seconds": 360.0}')
+    speed = {"audio_seconds": 36000.0, "seconds": 36.0, "real_time_factor": 1000.0}
+    (aux / "speed.json").write_text(json.dumps(speed))
+    (aux / "utt2mer").write_text("".join(f"u{i} 0.1\n" for i in range(1000)))
+    (aux / "log/distance.log").write_text("# python … --nj 2\n# end 2026-11-01 10:00:00, 0.5 s\n# status 0\n")
+    config = "batch_type: unsorted\nbatch_size: 4\nnum_iters_per_epoch: 10\nngpu: 1\ndist_world_size: 2\n"
+    (student / "train/config.yaml").write_text(config)
+    log = "1epoch results: x\n# end 2026-11-01 10:00:00, 5.0 s\n2epoch results: x\n# end 2026-11-01 11:00:00, 5.0 s\n"
+    (student / "log/train.log").write_text(log)
+    return tmp_path
+
+
+def test_a_trial_is_read(trial):
+    rates = read_trial(trial)
+    assert {name: rate.value for name, rate in rates.items()} == {
+        "teacher": 100.0, "validator": 1000.0, "distance": 1000.0, "training": 4.0
+    }  # fmt: skip
+    assert rates["teacher"].source == f"10.00 h in 360 s of 1 jobs, {trial / 'data/x_t'}"
+    (trial / "exp/student_full/train/config.yaml").write_text("batch_type: numel\nnum_iters_per_epoch: 10\n")
+    assert "training" not in read_trial(trial), "batches of so many frames have nobody knows how many chunks"
+
+
+def test_no_trial_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="stages 2 to 5 have run"):
+        read_trial(tmp_path)
+
+
+def test_every_figure_names_what_it_rests_on(trial):
+    text = plan("--hours", 60000, "--gpus", 16, "--trial", trial)
+    stages = text.partition("Stage 1,")[2].split("\nStage ")
+    assert len(stages) == 8 and all("It rests on\n  " in stage for stage in stages)
+    assert "teacher: 100 times real time, measured: 10.00 h in 360 s" in text
+    assert "training: 4.00 chunks a second of a device, measured: 80 chunks in 10 s on 2 devices" in text
+    assert "assumed" in plan("--hours", 60000, "--gpus", 16).partition("Stage 2,")[2].partition("Stage 3,")[0]
+
+
+def test_more_gpus_take_less_time_and_as_much_disk(trial):
+    few, many = (plan("--hours", 6000, "--gpus", gpus, "--trial", trial) for gpus in (1, 10))
+    # 6,000 h at 100 times real time are 60 h; reading, cutting and writing is shared by the jobs.
+    assert row(few, 2)[1] == "4 + 1" and row(few, 2)[2].endswith(" days")
+    assert row(many, 2)[1] == "40 + 1"
+    assert row(many, 2)[2].endswith(" h") and 6 < float(row(many, 2)[2].split()[0]) < 9
+    assert row(few, 2)[3:] == row(many, 2)[3:]
+    assert row(many, 5)[1] == "2 × 3 nodes of 4 GPUs"
