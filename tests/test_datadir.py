@@ -13,6 +13,7 @@ from k2d.datadir import (
     DataDir,
     DataError,
     Segment,
+    TableWriters,
     atomic,
     invert,
     read_numbers,
@@ -46,6 +47,27 @@ def test_tables_are_in_c_order(tmp_path_factory, ids):
     write_table(path, dict.fromkeys(ids, "x"))
     lines = path.read_bytes().split(b"\n")[:-1]
     assert lines == sorted(lines, key=lambda line: line.split(b" ")[0])
+
+
+@given(st.dictionaries(IDS, st.tuples(VALUES, st.floats(-1e4, 1e4)), max_size=8), st.randoms())
+def test_tables_written_entry_by_entry_are_those_written_at_once(tmp_path_factory, table, random):
+    one, other = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other")
+    write_table(one / "text", {key: value for key, (value, _) in table.items()})
+    write_numbers(one / "utt2x", {key: number for key, (_, number) in table.items()})
+    with TableWriters(other, "text", "utt2x") as tables:
+        for key in random.sample(sorted(table), len(table)):
+            tables.write("text", key, table[key][0])
+            tables.write_number("utt2x", key, table[key][1])
+        assert not (other / "text").exists(), "a table appears when it is complete"
+    for name in ("text", "utt2x"):
+        assert (other / name).read_bytes() == (one / name).read_bytes()
+
+
+def test_tables_that_were_not_finished_leave_nothing(tmp_path):
+    with pytest.raises(DataError), TableWriters(tmp_path, "text") as tables:
+        tables.write("text", "a", "x")
+        tables.write_number("utt2x", "a", float("nan"))
+    assert not list(tmp_path.iterdir())
 
 
 @given(st.dictionaries(IDS, st.one_of(st.integers(-9999, 9999), st.floats(-1e4, 1e4)), max_size=8))

@@ -116,6 +116,14 @@ def read_config(path: Path) -> Config:
     return config
 
 
+def seconds_of(limit: str) -> int:
+    """A time limit as sbatch reads it: minutes, m:s, h:m:s, d-h, d-h:m, d-h:m:s."""
+    days, dash, clock = limit.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    units = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)
+    return int(days or 0) * 86400 + sum(part * unit for part, unit in zip(parts, units))
+
+
 def find_config(call: Call) -> Path:
     """--config, else the recipe's conf/slurm.conf, else the one of the repository."""
     if call.options.config:
@@ -135,7 +143,8 @@ def on_node(argv: list[str]) -> int:
         # srun does not take over the cores of the job by itself. When one process ends, the others have five
         # minutes: rank 0 still averages checkpoints, and after a crash the others would wait for it forever.
         cores = os.environ.get("SLURM_CPUS_PER_TASK", "1")
-        call.command = ["srun", "--kill-on-bad-exit=0", "--wait=300", f"--cpus-per-task={cores}", *call.command]
+        flags = ["--export=ALL", "--kill-on-bad-exit=0", "--wait=300", f"--cpus-per-task={cores}"]
+        call.command = ["srun", *flags, *call.command]
     task = os.environ.get("SLURM_ARRAY_TASK_ID")
     name = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{task}" if task else os.environ.get("SLURM_JOB_ID", "?")
     where = f", Slurm job {name} on {os.environ.get('SLURM_JOB_NODELIST', '?')}"
@@ -190,10 +199,12 @@ def submit(call: Call, flags: list[str], script: str, numbers: list[int], delay:
         words.append(f"--array={ranges(numbers)}{limit}")
     if delay:
         words.append(f"--begin=now+{delay}")
+    # From inside another job: what that one got must not be taken for this one's.
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("SLURM_") or n == "SLURM_CONF"}
     # A signal waits until the id is known, or the job could not be cancelled.
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
-        result = subprocess.run(words, input=script, capture_output=True, text=True)
+        result = subprocess.run(words, input=script, capture_output=True, text=True, env=environment)
     except OSError as error:
         sys.exit(f"slurm.py: cannot start {words[0]!r}: {error.strerror}; is this a login node of a Slurm cluster?")
     finally:
@@ -382,6 +393,9 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["--on_node"]:
         return on_node(argv[1:])
     call = parse(argv, PARSER)
+    limit, before = call.options.time, call.options.signal_before
+    if limit and before and re.fullmatch(r"[\d:-]+", limit) and seconds_of(limit) <= before:
+        PARSER.error(f"--signal_before {before}: longer than the whole job (--time {limit}); it would never get on")
     try:
         return run_all(call, lambda call: run(call, argv))
     except ConfigError as error:

@@ -134,14 +134,15 @@ def decoding_options(args: argparse.Namespace, **changed) -> DecodingOptions:
 
 
 def resolve_engine(args: argparse.Namespace) -> tuple[str, str, str]:
-    """(engine, device, dtype) with every "auto" decided. UsageError for a combination that does not exist."""
+    """(engine, device, dtype) with every "auto" decided. UsageError for a combination that does not exist.
+
+    The device need not be there: joining what jobs with a GPU have decoded takes none.
+    """
     import torch
 
     device = args.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
     on_cpu = device == "cpu"
     engine, dtype = args.engine, args.dtype
     if engine == "auto":
@@ -193,6 +194,8 @@ def load_engine(args: argparse.Namespace, options: DecodingOptions, workers: int
     from k2d.whisper import checkpoint
 
     engine, device, dtype = resolve_engine(args)
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
     threads = args.num_threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
     torch.set_num_threads(max(1, threads // workers))
     # Beside CTranslate2, which keeps its own weights, torch encodes. On a CPU it computes in float32.

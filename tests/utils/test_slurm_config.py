@@ -61,6 +61,13 @@ def test_arrays_name_their_elements_shortly():
     assert slurm.ranges([9, 7, 8, 3, 1, 2]) == "1-3,7-9"
 
 
+def test_time_limits_are_read_as_sbatch_does():
+    limits = {"90": 5400, "1:30": 90, "2:00:00": 7200, "1-0": 86400, "1-12:30": 131400, "2-00:00:05": 172805}
+    assert {limit: slurm.seconds_of(limit) for limit in limits} == limits
+    with pytest.raises(SystemExit):
+        slurm.main("--time 5:00 --signal_before 600 x.log true".split())
+
+
 @pytest.mark.parametrize(
     ("log", "status"),
     [

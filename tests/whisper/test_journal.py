@@ -18,6 +18,7 @@ from k2d.whisper.journal import (
     Locked,
     OutputLock,
     Results,
+    bad_inputs,
     finished_results,
     job_folder,
     share_of,
@@ -124,6 +125,16 @@ def test_results_are_joined_in_order_and_only_when_all_jobs_are_complete(tmp_pat
     assert [(r["id"], r["job"]) for r in finished_results(tmp_path, "k", 2)] == [
         ("a", 1), ("b", 2), ("c", 1), ("d", 2),
     ]  # fmt: skip
+
+
+def test_results_of_one_job_and_inputs_that_could_not_be_used(tmp_path):
+    for job, ids in ((1, ["c", 'a"b']), (2, ["d", "b"])):
+        results = Results(job_folder(tmp_path, "k", job, 2), "data")
+        results.add_all([{"id": i, "text": '"bad": says "bad":'} for i in ids])
+        results.add_all([{"id": f"x{job}", "bad": "silence", "message": f"silence: {job}"}])
+        results.finish({})
+    assert [record["id"] for record in finished_results(tmp_path, "k", 2, [1])] == ['a"b', "c", "x1"]
+    assert bad_inputs(tmp_path, "k", 2) == {"x1": "silence: 1", "x2": "silence: 2"}
 
 
 def test_results_of_other_audio_are_dropped(tmp_path):
