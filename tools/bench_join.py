@@ -5,7 +5,7 @@
 Journals of finished jobs are made up: `--chunks` chunks of 27 s with 150 tokens each, in recordings of 75 minutes.
 Then, each in a process of its own, the tables of stage 2 (`label`) and of stage 3 (`decode`) are joined from them,
 and `start` does what each job of stage 3 does before it loads a model: read the data directory, find its share.
-Prints seconds, peak memory beyond that of the imports, and both for a chunk.
+Prints seconds of a core, peak memory beyond that of the imports, and both for a chunk.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def _append(handle, record: dict) -> None:
 
 def run_step(step: str, folder: Path, jobs: int) -> dict:
     """Seconds and gigabytes of one step."""
-    before, began = _peak(), time.perf_counter()
+    before, began = _peak(), time.process_time()
     if step == "label":
         data = DataDir(folder / "recordings")
         source = sources.recordings(data)
@@ -96,7 +96,7 @@ def run_step(step: str, folder: Path, jobs: int) -> dict:
             decode.join(SimpleNamespace(timestamps=True, long_form=False, num_jobs=jobs), session)
         else:
             share_of(1, jobs, session.seconds())
-    return {"seconds": time.perf_counter() - began, "gigabytes": _peak() - before}
+    return {"seconds": time.process_time() - began, "gigabytes": _peak() - before}
 
 
 def _peak() -> float:

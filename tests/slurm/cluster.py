@@ -133,9 +133,6 @@ class Cluster:
         self._daemons.pop(name).kill()
         self._kill(f"SLURMD_NODENAME={name}")
 
-    def wait_until_down(self, name: str) -> None:
-        wait_for(lambda: "down" in self.state(name), 120, f"{name} is not down", self.logs)
-
     def state(self, name: str) -> str:
         return self.call("sinfo", "-h", "-n", name, "-o", "%T")
 
