@@ -42,8 +42,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU,CR_LLN
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,sched_interval=1,bf_interval=1
 SlurmdParameters=config_overrides
-SlurmdTimeout=4
-MessageTimeout=2
+SlurmdTimeout=6
+MessageTimeout=3
 BatchStartTimeout=5
 KillWait=10
 ReturnToService=2
@@ -131,14 +131,15 @@ class Cluster:
     def kill_node(self, name: str) -> None:
         """What a power cut does: the daemon and everything that it has started are gone at once."""
         self._daemons.pop(name).kill()
-        self._kill(f"SLURMD_NODENAME={name}")
+        self._kill(name)
 
     def state(self, name: str) -> str:
         return self.call("sinfo", "-h", "-n", name, "-o", "%T")
 
-    def _kill(self, variable: str) -> None:
-        """Kill the processes with this variable in their environment, and the daemons of their steps."""
-        found = [pid for pid in processes() if variable in environment_of(pid)]
+    def _kill(self, name: str) -> None:
+        """Kill the processes of jobs on a node of this cluster, told by their environment, and their daemons."""
+        marks = {f"SLURMD_NODENAME={name}", f"SLURM_CONF={self.environment['SLURM_CONF']}"}
+        found = [pid for pid in processes() if marks <= set(environment_of(pid))]
         parents = {parent_of(pid) for pid in found}
         steps = [pid for pid in parents if name_of(pid).startswith("slurmstepd")]
         for pid in [*steps, *found]:
@@ -156,7 +157,7 @@ class Cluster:
         if "slurmctld" in self._daemons:
             self.call("scancel", "--user", getpass.getuser(), "--full")
         for name in self.names:
-            self._kill(f"SLURMD_NODENAME={name}")
+            self._kill(name)
         for process in reversed(self._daemons.values()):
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
