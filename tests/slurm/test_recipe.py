@@ -105,15 +105,18 @@ class Run:
 
 
 def made(run: Run) -> dict[str, str]:
-    """Digests of what stages 2 to 4 have made, apart from what tells the time, the machine or the path."""
+    """Digests of what stages 2 to 4 have made, apart from what tells a time, a path, or when a file was written."""
     stages = ("data/lectures_teacher", "data/lectures_teacher_full", "exp/lectures_teacher/aux_validator")
-    apart = ("cost.jsonl", "finished", ".lock", "conf.yaml", "speed.json", ".stage_done")
-    return {
-        str(path.relative_to(run.recipe)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for stage in stages
-        for path in sorted((run.recipe / stage).rglob("*"))
-        if path.is_file() and path.name not in apart and path.parent.name != "log"
-    }
+    apart = ("cost.jsonl", "finished", ".lock", "conf.yaml", "distance.yaml", "speed.json", "summary.json", ".done")
+    digests = {}
+    for stage in stages:
+        for path in sorted((run.recipe / stage).rglob("*")):
+            inside = path.relative_to(run.recipe / stage).parts
+            stamped = "work" in inside and stage.startswith("exp")  # by the archives that stage 2 has written
+            if path.is_file() and path.name not in apart and "log" not in inside and not stamped:
+                digests[str(path.relative_to(run.recipe))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert any("chunks." in name for name in digests) and any("utt2comp" in name for name in digests)
+    return digests
 
 
 def average(run: Run) -> dict[str, torch.Tensor]:

@@ -160,8 +160,9 @@ encode() {
     local data=$1 out=$2
     shift 2
     if needs "${out}" "$(facts "${data}" "${teacher}")" "$*"; then
-        "${decode_cmd[@]}" "${alone_needs[@]}" "${out}/log/encode.log" "${python}" -m k2d.bin.encode --model "${teacher}" \
-            --data "${data}" --output_dir "${out}" --device "${device}" --nj "${nj_encode}" "$@"
+        "${decode_cmd[@]}" "${alone_needs[@]}" "${out}/log/encode.log" "${python}" -m k2d.bin.encode \
+            --model "${teacher}" --data "${data}" --output_dir "${out}" --device "${device}" \
+            --nj "${nj_encode}" "$@"
         finished "${out}"
     fi
 }
@@ -320,9 +321,9 @@ if in_stages 5; then
         if needs "${out}" "$(facts "${chunks}" "${teacher}" "${train_config}")" "${topk}"; then
             encoder_out=()
             ! "${store_encoder_out}" || encoder_out=(--encoder_out "${versions[0]}")
-            "${decode_cmd[@]}" "${alone_needs[@]}" "${out}/log/cache_teacher.log" "${python}" -m k2d.bin.cache_teacher \
-                --teacher "${teacher}" --data "${chunks}" --output_dir "${out}" --config "${train_config}" \
-                --k "${topk}" --device "${device}" "${encoder_out[@]}"
+            "${decode_cmd[@]}" "${alone_needs[@]}" "${out}/log/cache_teacher.log" "${python}" \
+                -m k2d.bin.cache_teacher --teacher "${teacher}" --data "${chunks}" --output_dir "${out}" \
+                --config "${train_config}" --k "${topk}" --device "${device}" "${encoder_out[@]}"
             finished "${out}"
         fi
         topks=("${out}")
@@ -443,7 +444,8 @@ if in_stages 7; then
         for name in ${selection}; do
             selections+="${name}:${chunks}_${name} "
         done
-        "${cpu_cmd[@]}" exp/report/log/report.log "${python}" -m k2d.bin.report --exp exp --output RESULTS.md --models "${models[*]}" \
+        # Here, for the table is shown on this terminal.
+        "${python}" -m k2d.bin.report --exp exp --output RESULTS.md --models "${models[*]}" \
             --test_sets "${test_sets}" --train_data "${chunks}" --selections "${selections}" "${analysis[@]}" \
             --paper "${paper}"
         # What only this corpus has to report: more tables at the end of RESULTS.md.
