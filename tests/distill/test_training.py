@@ -93,6 +93,22 @@ def test_average_is_the_mean_of_the_best_epochs_and_loads_like_any_checkpoint(wo
         torch.testing.assert_close(tensor.double(), mean, atol=1e-7, rtol=1e-6)
 
 
+def test_average_takes_in_the_initial_model_with_its_weight(world, whole_run, tmp_path, capsys):
+    output, _ = whole_run
+    words = f"--exp {output} --init {world.student} --nbest 1 --criterion ce --output_dir".split()
+    average.main([*words, str(tmp_path / "plain")])
+    average.main([*words, str(tmp_path / "mixed"), "--init_weight", "0.25"])
+    plain, mixed, start = (
+        checkpoint.load(folder).model.state_dict() for folder in (tmp_path / "plain", tmp_path / "mixed", world.student)
+    )
+    assert any(not torch.equal(plain[name], start[name]) for name in plain)
+    for name, tensor in mixed.items():
+        torch.testing.assert_close(tensor, 0.75 * plain[name] + 0.25 * start[name], atol=1e-6, rtol=1e-5)
+    with pytest.raises(SystemExit):
+        average.main([*words, str(tmp_path / "bad"), "--init_weight", "1"])
+    assert "below 1" in capsys.readouterr().err
+
+
 def test_two_processes_take_the_same_step_as_one_with_the_joint_batch(world, tmp_path):
     changes = dict(
         batch_conf={"trim_padding": True, "timestamps": 1.0, "prompt": 0.0},

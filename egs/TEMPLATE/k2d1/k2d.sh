@@ -47,6 +47,7 @@ student_init=             # start from this model as it is, not from the teacher
 train_config=conf/train_student.yaml
 train_opts=               # passed on to k2d.bin.train, ESPnet's options
 nbest=3                   # epochs to average
+init_weight=0             # weight of the untrained student in that average, against forgetting
 store_encoder_out=false   # compute the frozen encoder's output once: for small models and small data
 noisy_versions=0          # with it: versions of each chunk with noise added, beside the clean one
 noise_snr=0,15            # dB, of these
@@ -334,7 +335,7 @@ if in_stages 5; then
         student="${student_prefix}${name}"
         log "Stage 5: student: ${kept} -> ${student}"
         if needs "${student}" "$(facts "${kept}" "${teacher}" "data/${dev_set}" "${train_config}")" "${seed}" \
-            "${decoder_layers}" "${nbest}" "${train_opts}" "$(facts "${versions[@]}" "${topks[@]}")" \
+            "${decoder_layers}" "${nbest}" "${init_weight}" "${train_opts}" "$(facts "${versions[@]}" "${topks[@]}")" \
             ${student_init:+"$(facts "${student_init}")"}; then
             made_of=(--decoder_layers "${decoder_layers}")
             if [ -n "${student_init}" ]; then
@@ -376,7 +377,8 @@ if in_stages 5; then
                 --output_dir "${student}/train" --resume true --ngpu "${ngpu}" "${processes[@]}" --seed "${seed}" \
                 ${train_opts}
             "${cpu_cmd[@]}" "${student}/log/average.log" "${python}" -m k2d.bin.average --exp "${student}/train" \
-                --init "${student}/init" --nbest "${nbest}" --criterion ce --output_dir "${student}/average"
+                --init "${student}/init" --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce \
+                --output_dir "${student}/average"
             finished "${student}"
         fi
     done
