@@ -8,7 +8,7 @@ do on real ones.
 from dataclasses import dataclass, replace
 
 from espeak import Voice
-from grammar import LECTURE_TOPICS, OUT_TOPICS, SEED_TOPICS
+from grammar import ASIDE_TOPICS, LECTURE_TOPICS, OUT_TOPICS, SEED_TOPICS
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Conditions:
     tests: bool  # which side of the sentence split
     new_terms: bool  # terms the seed lacks
     minutes: tuple[float, float]  # length of a recording
+    asides: tuple[str, ...] = ()  # topics of sentences between those on the recording's own
+    aside_share: float = 0.0  # of the sentences
     recordings: int = 0  # how many; 0: as many as the hours asked for need
     pause: tuple[float, float] = (0.3, 2.0)  # seconds between utterances
     noises: tuple[str, ...] = ("white", "pink", "babble", "hum")
@@ -85,6 +87,8 @@ LECTURES = Conditions(
     tests=False,
     new_terms=True,
     minutes=(2.0, 6.0),
+    asides=ASIDE_TOPICS,
+    aside_share=0.2,
 )
 
 SETS = {

@@ -14,6 +14,7 @@ from lexicon import CLOSINGS, COMMON, ELSEWHERE, ENGLISH, LECTURES, NOTICES, OPE
 TOPICS = {**LECTURES, **NOTICES, **ELSEWHERE}
 SEED_TOPICS = (*LECTURES, *NOTICES)
 LECTURE_TOPICS = tuple(LECTURES)
+ASIDE_TOPICS = tuple(NOTICES)
 OUT_TOPICS = tuple(ELSEWHERE)
 
 SLOT = re.compile(r"\{(\w+)\}")
@@ -67,9 +68,9 @@ def units(text: str) -> list[str]:
 def draw(topic: str, rng: random.Random, tests: bool, new_terms: bool = False) -> Sentence:
     """A sentence on a topic, of the tests' side of the split or of the training sets'.
 
-    new_terms: with the probability NEW_TERM_SHARE the sentence holds a term that the seed lacks.
+    new_terms: with the probability NEW_TERM_SHARE the sentence holds a term that the seed lacks, if the topic has such.
     """
-    wants_new = new_terms and rng.random() < NEW_TERM_SHARE
+    wants_new = new_terms and bool(_new(topic)) and rng.random() < NEW_TERM_SHARE
     while True:
         sentence = Sentence(tidy(_fill(_template(topic, rng), topic, rng, wants_new)))
         if sentence.for_tests == tests and (not wants_new or any(term in sentence.spoken for term in _new(topic))):
@@ -77,7 +78,7 @@ def draw(topic: str, rng: random.Random, tests: bool, new_terms: bool = False) -
 
 
 def _new(topic: str) -> list[str]:
-    return TOPICS[topic]["new_en"] + TOPICS[topic]["new_zh"]
+    return TOPICS[topic].get("new_en", []) + TOPICS[topic].get("new_zh", [])
 
 
 def _template(topic: str, rng: random.Random) -> str:

@@ -246,8 +246,8 @@ LECTURES = {
     },
 }
 
-# Everyday announcements: only the seed has this topic; with the lectures it carries the characters of
-# test_out.
+# Everyday announcements: a topic of the seed, and what lecturers say in between. With the lectures' own topics it
+# carries the characters of test_out.
 NOTICES = {
     "daily": {
         "en": [

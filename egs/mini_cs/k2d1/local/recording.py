@@ -96,6 +96,8 @@ def make_recording(plan: Plan, folder: str) -> str:
     position = GRID * int(rng.uniform(0.2, 1.0) * 100)
     while position < plan.seconds * SAMPLE_RATE:
         about = words.choice(conditions.topics) if conditions.mixed_topics else topic
+        if conditions.asides and words.random() < conditions.aside_share:
+            about = words.choice(conditions.asides)
         sentence = _new_sentence(conditions, about, words, said)
         speaking = espeak.Voice(
             voice.name,
