@@ -1,8 +1,9 @@
 """Untrained mini models around the real Whisper tiny.en: its encoder, and decoders over a small vocabulary.
 
-In: text of the seed speech. Out: checkpoint folders of teacher and validator whose decoder blocks start as
-copies of tiny.en's (of n > 4 blocks, block i starts from block ⌊4 i / n⌋), with tiny.en's embeddings of special
-and timestamp tokens; pieces of text start from the mean of tiny.en's embeddings for the same string.
+In: text of the seed speech. Out: <output_dir>/{ends,validator}_init, both with two decoder layers. Those of `ends`,
+which become the ends of the teacher's decoder, start as copies of tiny.en's first and last, those of the validator
+as copies of its first and second. Embeddings of special and timestamp tokens are tiny.en's; pieces of text start
+from the mean of tiny.en's embeddings for the same string.
 """
 
 import argparse
@@ -12,40 +13,27 @@ from pathlib import Path
 import torch
 
 from k2d.datadir import read_table
+from k2d.distill.student import build_student
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.model import Whisper, count_parameters
 
+LAYERS = {"ends": "first,last", "validator": "0,1"}
 
-def build(source, tokenizer, encoder_layers, decoder_layers, seed):
-    """A model with `encoder_layers` of the source's encoder and `decoder_layers` decoder blocks."""
-    torch.manual_seed(seed)
-    dims = dataclasses.replace(
-        source.dims, n_vocab=tokenizer.vocab_size, n_audio_layer=encoder_layers, n_text_layer=decoder_layers
-    )
-    model = Whisper(dims)
-    old, state = source.model.state_dict(), {}
-    for name in model.state_dict():
-        parts = name.split(".")
-        deeper = decoder_layers > source.dims.n_text_layer
-        if deeper and parts[0] == "decoder" and "blocks" in parts:
-            parts[2] = str(int(parts[2]) * source.dims.n_text_layer // decoder_layers)
-        if name != "decoder.token_embedding.weight":
-            state[name] = old[".".join(parts)]
-    embedding = old["decoder.token_embedding.weight"]
-    english = source.tokenizer
-    rows = torch.randn(tokenizer.vocab_size, dims.n_text_state) * embedding.std()
+
+def token_embedding(source, tokenizer, seed):
+    """(tokens, width): a row for every token of the small vocabulary, as near to tiny.en's as there is one."""
+    embedding, english = source.model.decoder.token_embedding.weight.detach(), source.tokenizer
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(tokenizer.vocab_size, embedding.shape[1], generator=generator) * embedding.std()
     for i, piece in enumerate(tokenizer.text_tokens()):
         ids = english.encode(piece.replace("▁", " "))
         if piece.isascii() or piece.startswith("▁"):
             rows[i] = embedding[ids].mean(0) + 0.1 * rows[i]
-    special = ("eot", "sot", "translate", "transcribe", "sot_lm", "sot_prev", "no_speech", "no_timestamps")
-    for name in special:
+    for name in ("eot", "sot", "translate", "transcribe", "sot_lm", "sot_prev", "no_speech", "no_timestamps"):
         rows[getattr(tokenizer, name)] = embedding[getattr(english, name)]
     rows[tokenizer.timestamp_begin :] = embedding[english.timestamp_begin :]
-    state["decoder.token_embedding.weight"] = rows
-    model.load_state_dict(state)
-    return model
+    return rows
 
 
 def main():
@@ -53,18 +41,20 @@ def main():
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--vocab_size", type=int, default=1000, help="text tokens, 256 bytes of the fallback included")
-    parser.add_argument("--teacher_layers", type=int, nargs=2, default=(4, 8), metavar=("ENCODER", "DECODER"))
-    parser.add_argument("--validator_layers", type=int, nargs=2, default=(4, 2), metavar=("ENCODER", "DECODER"))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     tokenizer = train_sentencepiece(read_table(args.text).values(), args.vocab_size)
     source = checkpoint.load(checkpoint.TINY_EN)
+    embedding = token_embedding(source, tokenizer, args.seed)
     config = {"trim_padding": True, "frozen": {"source": checkpoint.TINY_EN}}
-    for name, layers in (("teacher", args.teacher_layers), ("validator", args.validator_layers)):
-        model = build(source, tokenizer, *layers, args.seed)
+    for name, layers in LAYERS.items():
+        state = build_student(source.model, layers).state_dict()
+        state["decoder.token_embedding.weight"] = embedding
+        dims = dataclasses.replace(source.dims, n_vocab=tokenizer.vocab_size, n_text_layer=len(layers.split(",")))
+        model = Whisper(dims)
+        model.load_state_dict(state)
         checkpoint.save(args.output_dir / f"{name}_init", model, tokenizer, config)
-        size = f"{count_parameters(model) / 1e6:.2f} M parameters, {tokenizer.vocab_size} tokens"
-        print(f"init_models: {name}: {size}")
+        print(f"init_models: {name}: {count_parameters(model) / 1e6:.2f} M parameters, {dims.n_vocab} tokens")
 
 
 if __name__ == "__main__":
