@@ -25,9 +25,9 @@ DECODES = 300.0  # times real time: one core reading m4a, mp3 or mp4
 ENCODES = 500.0  # times real time: one core writing FLAC
 PAPER_SECONDS_A_CHUNK = 42 * 3600 * 4 / (120_000 * 256)  # one H100, large-v2 with two decoder layers
 PAPER_TEACHER = 1550.0
-# tools/bench_join.py --chunks 200000 --jobs 64, two cores: seconds and bytes a chunk
-JOIN_LABELS, JOIN_DECODED, JOIN_BYTES = 200e-6, 200e-6, 200.0
-START_BYTES = 900.0  # of the tables that every job of stage 3 and every process of training reads
+# tools/bench_join.py --chunks 20000 --jobs 16, one core: seconds and bytes a chunk
+JOIN_LABELS, JOIN_DECODED, JOIN_BYTES = 217e-6, 142e-6, 1259.0
+START_BYTES = 494.0  # of the tables that every job of stage 3 and every process of training reads
 DISTANCES = 5000.0  # pairs a second of one core: tools/bench_distance.py
 SELECTS = 50_000.0  # chunks a second
 RUNTIME = 2.5  # GB: Python with torch and ESPnet
@@ -163,7 +163,7 @@ def estimate(plan: Plan) -> list[Cost]:
 
     assumed = f"assumed: {device.operations / 1e12:,.2f} TFLOP/s reached on one {device.name}"
     audio = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f} times real time as FLAC"
-    joining = "joining and memory of tables: measured, tools/bench_join.py, 200,000 chunks of 64 jobs"
+    joining = "joining and memory of tables: measured, tools/bench_join.py, 20,000 chunks of 16 jobs"
     tables = chunks * START_BYTES / 1e9
 
     costs = []
