@@ -29,6 +29,7 @@ done
     --dev_set dev \
     --test_sets "test_in test_in_long test_out" \
     --local_data_opts "--lecture_hours ${lecture_hours}" \
+    --train_hours "${lecture_hours}" --dev_hours 0.2 --test_hours 0.5 \
     --teacher ../pretrain1/models/teacher \
     --validator ../pretrain1/models/validator \
     --label_opts "${label_opts}" \
