@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # The recipe's own option: hours of unlabelled lectures to make (the student wants many, decoding takes time).
-lecture_hours=2
+lecture_hours=1.5
 # The mini models have learnt to decode without the text before a window. Labels are decoded once, transcripts of
 # the test sets again at higher temperatures where they loop.
 label_opts="--condition_on_previous false --temperatures 0"

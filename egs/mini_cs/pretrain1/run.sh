@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Pre-training of the mini teacher and validator on labelled seed speech: decoders of eight and of two layers on
 # the frozen encoder of the real Whisper tiny.en. The result, models/{teacher,validator}, is what
-# egs/mini_cs/k2d1 starts from. About 45 minutes on two quiet cores.
+# egs/mini_cs/k2d1 starts from. About an hour on two cores.
 #
 # The teacher's first and last decoder layer are trained on their own first, and the inner layers are put between
 # them afterwards: what a student of these two layers starts from then is a recogniser already. Whisper large-v2
-# needs no such care, because its students see 60,000 hours; the mini student sees two.
+# needs no such care, because its students see 60,000 hours; the mini student sees one or two.
 set -euo pipefail
 cd "$(dirname "$0")"
 source ../k2d1/path.sh
