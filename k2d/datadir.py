@@ -533,7 +533,10 @@ def _write_dir(
 
 
 def code_revision() -> str:
-    """Git revision of this package's checkout, with "-dirty" when tracked files differ; or "unknown"."""
+    """Git revision of this package's checkout, with "-dirty" when tracked files differ; or "unknown".
+
+    RESULTS.md of a recipe may differ: the run that asks has perhaps just written it.
+    """
     here = Path(__file__).resolve().parent
     git = ["git", "-C", str(here)]
     try:
@@ -542,8 +545,9 @@ def code_revision() -> str:
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
         if tracked.returncode or head.returncode:
             return "unknown"
+        tracked_files = ["status", "--porcelain", "--untracked-files=no", "--", ":/"]
         changed = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True
+            [*git, *tracked_files, ":(top,exclude,glob)egs/**/RESULTS.md"], capture_output=True, text=True
         )
     except OSError:  # no git here
         return "unknown"

@@ -1,6 +1,7 @@
 """k2d.datadir: tables round-trip, broken ones say where, directories split and combine without loss."""
 
 import os
+import subprocess
 from argparse import Namespace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from k2d import datadir
 from k2d.datadir import (
     DataDir,
     DataError,
@@ -346,3 +348,19 @@ def test_provenance_of_code_that_is_in_no_repository(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", os.devnull)
     write_provenance(tmp_path, {}, {})
     assert yaml.safe_load((tmp_path / "conf.yaml").read_text())["revision"] == "unknown"
+
+
+def test_revision_is_dirty_for_changed_code_and_not_for_new_results(tmp_path, monkeypatch):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for name in ("k2d/datadir.py", "egs/a/k2d1/RESULTS.md"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("before\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(datadir, "__file__", str(tmp_path / "k2d/datadir.py"))
+    clean = datadir.code_revision()
+    assert len(clean) == 40
+    (tmp_path / "egs/a/k2d1/RESULTS.md").write_text("after\n")
+    assert datadir.code_revision() == clean
+    (tmp_path / "k2d/datadir.py").write_text("after\n")
+    assert datadir.code_revision() == f"{clean}-dirty"
