@@ -1,7 +1,7 @@
-"""One training set from several: `join_tables.py --output_dir DIR DATA:ENCODER_OUT[:LIKE] …`.
+"""One training set from several: `join_tables.py --output_dir DIR DATA:ENCODER_OUT …`.
 
-Each part is a directory of windows and the folder of its stored encoder output; with LIKE, another directory of
-windows, only the utterances that are also there. Writes text, frames_shape and encoder_out.scp.
+Each part is a directory of windows and the folder of its stored encoder output. Writes text, frames_shape and
+encoder_out.scp.
 """
 
 import argparse
@@ -14,16 +14,14 @@ from k2d.distill.sources import ENCODER_OUT, located
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument("parts", nargs="+", metavar="DATA:ENCODER_OUT[:LIKE]")
+    parser.add_argument("parts", nargs="+", metavar="DATA:ENCODER_OUT")
     args = parser.parse_args()
     text, shape, stored = {}, {}, {}
     for part in args.parts:
-        data, encoder_out, *like = map(Path, part.split(":"))
-        ids = set(read_table((like[0] if like else data) / "text"))
-        text |= {uid: words for uid, words in read_table(data / "text").items() if uid in ids}
-        shape |= {uid: frames for uid, frames in read_table(data / "frames_shape").items() if uid in ids}
-        lines = located(encoder_out, ENCODER_OUT, args.output_dir)
-        stored |= {uid: line for uid, line in lines.items() if uid in ids}
+        data, encoder_out = map(Path, part.split(":"))
+        text |= read_table(data / "text")
+        shape |= read_table(data / "frames_shape")
+        stored |= located(encoder_out, ENCODER_OUT, args.output_dir)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     write_table(args.output_dir / "text", text)
     write_table(args.output_dir / "frames_shape", shape)

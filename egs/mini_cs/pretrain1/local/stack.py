@@ -48,8 +48,7 @@ def main():
     if args.layers <= shallow.dims.n_text_layer:
         parser.error(f"--layers must be above {shallow.dims.n_text_layer}, the layers of {args.model}")
     model = stack(shallow.model, source.model, args.layers)
-    config = {"trim_padding": True, "frozen": {"source": checkpoint.TINY_EN}}
-    checkpoint.save(args.output_dir, model, shallow.tokenizer, config)
+    checkpoint.save(args.output_dir, model, shallow.tokenizer, shallow.config)
     sizes = [count_parameters(m) / 1e6 for m in (shallow.model, model)]
     print(f"stack: {sizes[0]:.2f} M → {sizes[1]:.2f} M parameters, {args.layers} decoder layers")
 

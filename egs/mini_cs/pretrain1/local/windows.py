@@ -71,7 +71,6 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--kinds", default="long,short")
-    parser.add_argument("--max_hours", type=float, default=1e9, help="of the recordings, from the first")
     parser.add_argument("--early", type=float, default=0.0, help="share of long windows that open in the pause before")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -82,8 +81,6 @@ def main():
     segments, text, frames, speakers, hours = {}, {}, {}, {}, 0.0
     kinds = {"long": long_windows, "short": short_windows}
     for recording, utterances in sorted(by_recording.items()):
-        if hours > args.max_hours:
-            break
         utterances.sort()
         end = utterances[-1][1] + 0.2
         hours += end / 3600
