@@ -3,6 +3,12 @@
 Nothing outside the folder is touched and no accounting database runs, so that other clusters, and the services
 that a package may have started, do not matter. The nodes claim more cores and memory than there are, so that
 recipes run with the needs that cmd.sh names; jobs go to the node with the fewest.
+
+Each node has two GPUs as far as Slurm is concerned: it counts them, hands them out and tells jobs their numbers as
+for real ones, but their device files lead to /dev/null and /dev/zero.
+
+Partitions: `main`, the default, and `gpu` are n1 and n2. `second` is n3 and n4, `third` n5 and n6: for tests that kill
+a node while others run.
 """
 
 import contextlib
@@ -39,6 +45,7 @@ SwitchType=switch/none
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
+GresTypes=gpu
 SelectTypeParameters=CR_CPU,CR_LLN
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000,sched_interval=1,bf_interval=1
 SlurmdParameters=config_overrides
@@ -47,9 +54,15 @@ MessageTimeout=3
 BatchStartTimeout=5
 KillWait=10
 ReturnToService=2
-NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_ports} CPUs=16 RealMemory=200000
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_ports} CPUs=16 RealMemory=200000 \
+Gres=gpu:h100:2
+PartitionName=main Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=n[1-2] MaxTime=INFINITE State=UP
+PartitionName=second Nodes=n[3-4] MaxTime=INFINITE State=UP
+PartitionName=third Nodes=n[5-6] MaxTime=INFINITE State=UP
 """
+NODES = 6
+GPUS = "NodeName={nodes} Name=gpu Type=h100 File={folder}/gpu[0-1]\n"
 
 
 def missing() -> list[str]:
@@ -70,24 +83,27 @@ def free_ports(count: int) -> list[int]:
 class Cluster:
     """`environment` is what Slurm's commands need to talk to this cluster."""
 
-    def __init__(self, folder: Path, nodes: int = 2):
+    def __init__(self, folder: Path):
         self.folder = folder
-        self.names = [f"n{number}" for number in range(1, nodes + 1)]
+        self.names = [f"n{number}" for number in range(1, NODES + 1)]
         self._daemons: dict[str, subprocess.Popen] = {}
         # A relative path would not do, and MUNGE's socket must be short.
         self.environment = {**os.environ, "PATH": SEARCH, "SLURM_CONF": str(folder / "slurm.conf")}
         for name in [name for name in self.environment if name.startswith("SLURM_") and name != "SLURM_CONF"]:
             del self.environment[name]
-        controller, first, *_, last = free_ports(nodes + 1) if nodes > 1 else [*free_ports(2), 0]
+        controller, first, *_, last = free_ports(NODES + 1)
         config = CONFIG.format(
             folder=folder,
             host=socket.gethostname(),
             user=getpass.getuser(),
             controller_port=controller,
-            nodes=f"n[1-{nodes}]" if nodes > 1 else "n1",
-            node_ports=f"[{first}-{last}]" if nodes > 1 else first,
+            nodes=f"n[1-{NODES}]",
+            node_ports=f"[{first}-{last}]",
         )
         (folder / "slurm.conf").write_text(config)
+        (folder / "gres.conf").write_text(GPUS.format(nodes=f"n[1-{NODES}]", folder=folder))
+        for number, device in enumerate(("null", "zero")):  # Slurm wants device files
+            (folder / f"gpu{number}").symlink_to(f"/dev/{device}")
         (folder / "state").mkdir()
         for name in self.names:
             (folder / f"spool.{name}").mkdir()
@@ -102,7 +118,9 @@ class Cluster:
             wait_for(lambda: (self.folder / "munge.socket").exists(), 60, "munged did not start", self.logs)
             self._start("slurmctld", "-D", "-i")
             for name in self.names:
-                self.start_node(name)
+                self._start("slurmd", "-D", "-N", name, key=name)
+            for name in self.names:
+                self.wait_for_node(name)
         except BaseException:
             self.__exit__()
             raise
@@ -110,6 +128,9 @@ class Cluster:
 
     def start_node(self, name: str) -> None:
         self._start("slurmd", "-D", "-N", name, key=name)
+        self.wait_for_node(name)
+
+    def wait_for_node(self, name: str) -> None:
         wait_for(lambda: "idle" in self.state(name), 120, f"{name} is not idle", self.logs)
 
     def _start(self, program: str, *arguments: str, key: str | None = None) -> None:

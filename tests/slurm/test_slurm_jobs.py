@@ -1,86 +1,13 @@
 """utils/slurm.py on a real cluster: what a call gets, what becomes of lost, failed and cancelled jobs."""
 
 import json
-import os
 import re
 import signal
-import subprocess
 import sys
-from functools import partial
-from pathlib import Path
 
 import pytest
 from cluster import wait_for
-
-ROOT = Path(__file__).resolve().parents[2]
-SLURM = ROOT / "utils/slurm.py"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def slow_calls(cluster, tmp_path_factory):
-    """Calls that mostly wait, begun before all other tests: name -> (folder, process)."""
-    saves = 'echo "$SLURM_JOB_ID" >> jobs; trap "exit 75" USR1; while [ $(wc -l < jobs) = 1 ]; do sleep 0.1; done'
-    vanishes = "[ JOB = 1 ] || { kill -9 $PPID; sleep 5; }"
-    calls = {
-        "saves": ["--time", "1:00", "--signal_before", "55", "x.log", "bash", "-c", saves],
-        "vanishes": ["--retries", "1", "JOB=1:2", "JOB.log", "bash", "-c", vanishes],
-    }
-    begun = {}
-    for name, words in calls.items():
-        folder = tmp_path_factory.mktemp(name)
-        begun[name] = (folder, call(cluster, folder, *words))
-    return begun
-
-
-def call(cluster, folder: Path, *arguments, **variables) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, SLURM, *map(str, arguments)],
-        cwd=folder,
-        env={**cluster.environment, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-@pytest.fixture
-def start(cluster, tmp_path):
-    """Start utils/slurm.py in a folder whose name wants quoting."""
-    folder = tmp_path / "a folder's 资料 %a"
-    folder.mkdir()
-    begin = partial(call, cluster, folder)
-    begin.folder = folder
-    return begin
-
-
-def ended(process: subprocess.Popen, seconds: float = 300) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=seconds)
-    return process.returncode, output
-
-
-def slurm_id(process: subprocess.Popen) -> str:
-    """Id of the job that a call has submitted, from its first line."""
-    return re.search(r"submitted as (\d+)", process.stdout.readline())[1]
-
-
-def test_two_hundred_elements_are_one_array_with_throttling_and_failed_ones_are_named(start, cluster):
-    script = "echo + >> trace; sleep 0.02; echo - >> trace; [ JOB != 7 ] && [ JOB != 150 ] || { echo at JOB; exit 3; }"
-    process = start("JOB=1:200", "--max_jobs_run", 16, "log/x.JOB.log", "bash", "-c", script)
-    array = slurm_id(process)
-    queue = cluster.call("squeue", "-h", "-r", "-j", array, "-o", "%F %K")
-    assert {line.split()[0] for line in queue.splitlines()} == {array}
-    status, output = ended(process)
-    assert status == 1
-    assert "job 7 failed with status 3" in output and "job 150 failed with status 3" in output
-    assert "    at 150" in output
-    assert "2 of 200 jobs failed: 7 150" in output
-    assert re.search(r"\d+ of 200 jobs ended, .*\d+ pending \(.*JobArrayTaskLimit", output)
-    assert len(list(start.folder.glob("log/x.*.log"))) == 200
-    running = most = 0
-    for line in (start.folder / "trace").read_text().split():
-        running += 1 if line == "+" else -1
-        most = max(most, running)
-    assert 1 < most <= 16
+from slurm_calls import ended, slurm_id
 
 
 def test_arguments_reach_the_node_as_given_and_path_sh_is_sourced_there(start):
@@ -130,27 +57,6 @@ def test_ctrl_c_cancels_what_was_submitted(start, cluster, number):
     wait_for(lambda: not cluster.call("squeue", "-h", "-j", array).strip(), 120, "jobs are left", cluster.logs)
 
 
-def test_only_the_jobs_of_a_lost_node_run_again(start, cluster):
-    """With --no-requeue Slurm drops them, so that utils/slurm.py has to submit them again."""
-    config = (ROOT / "conf/slurm.conf").read_text() + "command sbatch --no-requeue\n"
-    (start.folder / "conf").mkdir()
-    (start.folder / "conf/slurm.conf").write_text(config)
-    script = 'echo "$SLURMD_NODENAME" >> ran.JOB; until [ -e go ]; do sleep 0.1; done'
-    process = start("JOB=1:4", "--num_threads", 8, "JOB.log", "bash", "-c", script)
-    ran = [start.folder / f"ran.{number}" for number in range(1, 5)]
-    wait_for(lambda: all(path.exists() for path in ran), 120, "no jobs", cluster.logs)
-    lost = [number for number, path in enumerate(ran, 1) if path.read_text().strip() == "n2"]
-    assert len(lost) == 2, "two jobs of eight cores on each node of sixteen"
-    cluster.kill_node("n2")
-    (start.folder / "go").touch()
-    status, output = ended(process)
-    cluster.start_node("n2")
-    assert status == 0, output
-    for number, path in enumerate(ran, 1):
-        assert len(path.read_text().split()) == (2 if number in lost else 1), output
-        assert (f"job {number} was lost (NODE_FAIL): submitted again, 1 of 3" in output) == (number in lost)
-
-
 def test_somebody_else_cancels_a_job(start, cluster):
     process = start("JOB=1:2", "JOB.log", "bash", "-c", "touch ran.JOB; [ JOB = 1 ] || sleep 60")
     array = slurm_id(process)
@@ -159,12 +65,6 @@ def test_somebody_else_cancels_a_job(start, cluster):
     status, output = ended(process)
     assert status == 1
     assert "job 2 failed with status CANCELLED" in output
-
-
-def test_help_needs_no_cluster():
-    result = subprocess.run([sys.executable, SLURM, "--help"], capture_output=True, text=True, env=dict(os.environ))
-    assert result.returncode == 0
-    assert "--max_jobs_run" in result.stdout and "job array" in result.stdout
 
 
 def test_a_job_that_saves_its_state_goes_on_in_another(slow_calls):
@@ -184,3 +84,30 @@ def test_a_job_that_is_always_lost_fails_in_the_end(slow_calls):
     assert status == 1
     assert "job 2 was lost (it left no status): submitted again, 1 of 1" in output
     assert "1 of 2 jobs failed: 2" in output
+
+
+def test_only_the_jobs_of_a_lost_node_run_again(lost_node):
+    folder, output, lost = lost_node.result()
+    assert len(lost) == 2, "two jobs of eight cores on each node of sixteen"
+    for number in range(1, 5):
+        ran = (folder / f"ran.{number}").read_text().split()
+        assert len(ran) == (2 if number in lost else 1), output
+        assert (f"job {number} was lost (NODE_FAIL): submitted again, 1 of 3" in output) == (number in lost)
+
+
+def test_two_hundred_elements_are_one_array_with_throttling_and_failed_ones_are_named(slow_calls):
+    folder, process = slow_calls["two_hundred"]
+    status, output = ended(process)
+    assert status == 1
+    array = re.search(r"200 jobs submitted as (\d+), at most 16 at a time", output)[1]
+    hosts = [(folder / f"log/x.{number}.log").read_text().splitlines()[1] for number in range(1, 201)]
+    assert [host.partition("Slurm job ")[2].split()[0] for host in hosts] == [f"{array}_{n}" for n in range(1, 201)]
+    assert "job 7 failed with status 3" in output and "job 150 failed with status 3" in output
+    assert "    at 150" in output
+    assert "2 of 200 jobs failed: 7 150" in output
+    assert re.search(r"\d+ of 200 jobs ended, .*\d+ pending \(.*JobArrayTaskLimit", output)
+    running = most = 0
+    for line in (folder / "trace").read_text().split():
+        running += 1 if line == "+" else -1
+        most = max(most, running)
+    assert 1 < most <= 16
