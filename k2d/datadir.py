@@ -12,10 +12,11 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from math import isfinite
 from numbers import Integral
 from pathlib import Path
@@ -59,26 +60,57 @@ def atomic(path, mode: str = "w"):
         raise
 
 
-def _decode(path: Path) -> str:
-    """The text of a file; DataError names the line of the first byte that is not UTF-8."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: missing; expected a Kaldi table (id, space, value)") from None
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}:{line}: byte 0x{raw[error.start]:02x} is not UTF-8; convert the file, "
-            "for instance with 'iconv -f big5 -t utf-8'"
-        ) from None
-
-
 def _split_line(line: str) -> tuple[str, str]:
     """("id", "rest") of one line; space and tab separate, as in Kaldi."""
     parts = _ID_END.split(line, maxsplit=1)
     return parts[0], parts[1].strip(" \t") if len(parts) == 2 else ""
+
+
+def _entries(path: Path) -> Iterator[tuple[int, str, str]]:
+    """(line number, id, rest of the line) of a table, checked, without ever holding the file."""
+    previous = ""
+    try:
+        lines = path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing; expected a Kaldi table (id, space, value)") from None
+    with lines:
+        for number, raw in enumerate(lines, 1):
+            line = _decode(path, number, raw)
+            key, value = _split_line(line)
+            if not key:
+                raise DataError(
+                    f"{path}:{number}: expected an id at the start of the line; remove blank lines "
+                    "and leading spaces (utils/fix_data.py does)"
+                )
+            if line.endswith("\r"):
+                raise DataError(f"{path}:{number}: Windows line end; repair with utils/fix_data.py")
+            # Python orders strings by code point, which is the byte order of UTF-8: C order.
+            if key <= previous:
+                if _holds(path, key, number):
+                    raise DataError(f"{path}:{number}: id {key!r} appears twice; keep one line for each id")
+                raise DataError(
+                    f"{path}:{number}: id {key!r} follows {previous!r}, out of C order; "
+                    f"sort with 'LC_ALL=C sort -k1,1' or utils/fix_data.py"
+                )
+            yield number, key, value
+            previous = key
+
+
+def _decode(path: Path, number: int, raw: bytes) -> str:
+    """A line without its end; DataError names the line where it is not UTF-8."""
+    try:
+        return raw.removesuffix(b"\n").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; convert the file, "
+            "for instance with 'iconv -f big5 -t utf-8'"
+        ) from None
+
+
+def _holds(path: Path, key: str, number: int) -> bool:
+    """Whether an id stands in the lines before this one."""
+    with path.open("rb") as lines:
+        return any(_split_line(line.decode().removesuffix("\n"))[0] == key for line in islice(lines, number - 1))
 
 
 def read_table(path) -> dict[str, str]:
@@ -87,32 +119,7 @@ def read_table(path) -> dict[str, str]:
     Raises DataError with file and line for invalid UTF-8, blank lines, Windows line ends,
     duplicate ids and ids out of C order.
     """
-    path = Path(path)
-    lines = _decode(path).split("\n")
-    if lines[-1] == "":  # the newline that ends the last line starts no further one
-        lines.pop()
-    table: dict[str, str] = {}
-    previous = ""
-    for number, line in enumerate(lines, 1):
-        key, value = _split_line(line)
-        if not key:
-            raise DataError(
-                f"{path}:{number}: expected an id at the start of the line; remove blank lines "
-                "and leading spaces (utils/fix_data.py does)"
-            )
-        if line.endswith("\r"):
-            raise DataError(f"{path}:{number}: Windows line end; repair with utils/fix_data.py")
-        # Python orders strings by code point, which is the byte order of UTF-8: C order.
-        if key <= previous:
-            if key in table:
-                raise DataError(f"{path}:{number}: id {key!r} appears twice; keep one line for each id")
-            raise DataError(
-                f"{path}:{number}: id {key!r} follows {previous!r}, out of C order; "
-                f"sort with 'LC_ALL=C sort -k1,1' or utils/fix_data.py"
-            )
-        table[key] = value
-        previous = key
-    return table
+    return {key: value for _, key, value in _entries(Path(path))}
 
 
 def write_table(path, table: Mapping[str, str]) -> None:
@@ -139,7 +146,7 @@ def _line(path, key: str, value) -> str:
 def read_numbers(path) -> dict[str, float]:
     """Read a table with one number a line (`utt2dur`, `utt2mer` …). DataError where it is none."""
     numbers = {}
-    for line, (key, value) in enumerate(read_table(path).items(), 1):
+    for line, key, value in _entries(Path(path)):
         try:
             numbers[key] = float(value)
         except ValueError:
@@ -219,7 +226,7 @@ class TableWriters:
 # ------------------------------------------------------------------------------------- data directories
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of a recording, in seconds; `end` is None when it runs to the recording's end."""
 
@@ -232,7 +239,7 @@ class Segment:
 def read_segments(path) -> dict[str, Segment]:
     """Read `segments` (utterance, recording, start, end in seconds; end -1 means "to the end")."""
     segments = {}
-    for line, (key, value) in enumerate(read_table(path).items(), 1):
+    for line, key, value in _entries(Path(path)):
         fields = value.split()
         try:
             recording, start, end = fields[0], float(fields[1]), float(fields[2])
@@ -272,6 +279,27 @@ def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
     return {speaker: " ".join(utterances) for speaker, utterances in speakers.items()}
 
 
+class _Whole(Mapping):
+    """recording -> Segment of all of it, made when asked for: there may be millions."""
+
+    def __init__(self, wav: Mapping[str, str]):
+        self._wav = wav
+
+    def __getitem__(self, recording: str) -> Segment:
+        if recording not in self._wav:
+            raise KeyError(recording)
+        return Segment(recording, recording)
+
+    def __contains__(self, recording) -> bool:
+        return recording in self._wav
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._wav)
+
+    def __len__(self) -> int:
+        return len(self._wav)
+
+
 class DataDir:
     """A Kaldi data directory. Tables are read when first asked for and then kept.
 
@@ -301,11 +329,9 @@ class DataDir:
         return (self.path / "segments").is_file()
 
     @cached_property
-    def segments(self) -> dict[str, Segment]:
+    def segments(self) -> Mapping[str, Segment]:
         """utterance -> Segment; each recording whole when there is no `segments` file."""
-        if self.has_segments:
-            return read_segments(self.path / "segments")
-        return {recording: Segment(recording, recording) for recording in self.wav}
+        return read_segments(self.path / "segments") if self.has_segments else _Whole(self.wav)
 
     @cached_property
     def text(self) -> dict[str, str] | None:
@@ -361,7 +387,7 @@ class DataDir:
         if self.has_segments:
             segments = attempt(read_segments, self.path / "segments")
         else:
-            segments = None if wav is None else {r: Segment(r, r) for r in wav}
+            segments = None if wav is None else _Whole(wav)
         if segments is not None and wav is not None:
             report(
                 "segments",
@@ -480,14 +506,14 @@ class DataDir:
         for kind, shared in ((DataDir.utterance_tables, False), (DataDir.recording_tables, True)):
             for name in sorted(set.intersection(*(set(kind(d)) for d in dirs))):
                 tables[name] = _union([(d.path / name, read_table(d.path / name)) for d in dirs], shared)
-        skipped = sorted(
-            {line for d in dirs if (d.path / "skipped.txt").is_file()
-             for line in _decode(d.path / "skipped.txt").splitlines()}
-        )  # fmt: skip
+        lists = [path for path in (d.path / "skipped.txt" for d in dirs) if path.is_file()]
+        skipped = {
+            _decode(path, number, raw) for path in lists for number, raw in enumerate(path.read_bytes().splitlines(), 1)
+        }
         combined = _write_dir(out, wav, segments, tables)
-        if skipped or any((d.path / "skipped.txt").is_file() for d in dirs):
+        if lists:
             with atomic(combined.path / "skipped.txt") as handle:
-                handle.writelines(f"{line}\n" for line in skipped)
+                handle.writelines(f"{line}\n" for line in sorted(skipped))
         return combined
 
 

@@ -2,16 +2,20 @@
 
     tools/venv/bin/python tools/bench_join.py --chunks 200000 --jobs 64
 
-Journals of finished jobs are made up: `--chunks` chunks of 27 s with 150 tokens each, in recordings of 75 minutes.
-Then, each in a process of its own, the tables of stage 2 (`label`) and of stage 3 (`decode`) are joined from them,
-and `start` does what each job of stage 3 does before it loads a model: read the data directory, find its share.
-Prints seconds of a core, peak memory beyond that of the imports, and both for a chunk.
+Journals of finished jobs are made up: `--chunks` chunks of 27 s with 150 tokens each, in recordings of 75 minutes,
+and for stage 2 the lists of what each job has written into its archives, which stay empty. Then, each in a process
+of its own, the tables of stage 2 (`label`) and of stage 3 (`decode`) are joined from them, from reading the data
+directory to the last table, and `start` does what each job of stage 3 does before it loads a model: read the data
+directory, find its share. Prints seconds of a core, chunks a second, peak memory beyond what the imports take, and the
+bytes a chunk that these are. Memory also holds what every job has open, whatever the hours: `--chunks` of two sizes
+tell the two apart.
 """
 
 import argparse
+import itertools
 import json
 import random
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,12 +27,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from k2d.bin import decode, label
 from k2d.datadir import DataDir, TableWriters
+from k2d.label.archive import CHUNKS_IN_SHARD, ShardWriter
+from k2d.label.chunk_directory import chunks_of
 from k2d.whisper import sources
 from k2d.whisper.journal import job_folder, share_of
+from k2d.whisper.long_form import Transcript
 from k2d.whisper.session import Session
 
 CHUNK, A_RECORDING, TOKENS = 27.0, 167, 150  # seconds; chunks; tokens of a chunk
 STEPS = ("label", "decode", "start")
+LAYOUT = (30.0, False, False, (), [])  # of chunks: --max_chunk, --continued, --no_copy, --subtitles, speakers
 WORDS = "我們 今天 講 gradient descent 的 方法 然後 看 一個 example 這個 model 的 output 是 什麼".split()
 
 
@@ -73,34 +81,62 @@ def make(folder: Path, chunks: int, jobs: int) -> None:
             recordings.write_number("utt2dur", name, CHUNK * count)
     for handle in [handle for some in files.values() for handle in some]:
         handle.close()
+    for session in (session_of("label", folder, jobs), session_of("decode", folder, jobs)):
+        for job in range(1, jobs + 1):
+            (job_folder(session.out, "key", job, jobs) / "data").write_text(session.data)
+    for job in range(1, jobs + 1):
+        make_archives(session_of("label", folder, jobs), job)
+
+
+def make_archives(session: Session, job: int) -> None:
+    """What a job of stage 2 leaves behind, but for the audio."""
+    folder = session.out / "audio" / f"job{job}of{session.num_jobs}"
+    ShardWriter(folder, session.done_key(*LAYOUT[:3]))
+    chunks = chunks_of(map(Transcript.from_record, session.results(job)), *LAYOUT[:2])
+    for number in itertools.count(1):
+        entries = {
+            c.id: [1000 * i, round(CHUNK * 16000)] for i, c in enumerate(itertools.islice(chunks, CHUNKS_IN_SHARD))
+        }
+        if not entries:
+            break
+        (folder / f"chunks.{number:06d}.ark").touch()
+        (folder / f"chunks.{number:06d}.json").write_text(json.dumps(entries))
 
 
 def _append(handle, record: dict) -> None:
     handle.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def run_step(step: str, folder: Path, jobs: int) -> dict:
-    """Seconds and gigabytes of one step."""
-    before, began = _peak(), time.process_time()
+def session_of(step: str, folder: Path, jobs: int) -> Session:
+    """As the command has it."""
     if step == "label":
         data = DataDir(folder / "recordings")
-        source = sources.recordings(data)
-        session = Session("label", folder / "labels", "key", source, list(data.wav), jobs)
-        args = SimpleNamespace(subtitles="", max_chunk=30.0, continued=False, no_copy=True, num_jobs=jobs)
-        label.join(args, session, data, ())
+        return Session(step, folder / "labels", "key", sources.recordings(data), list(data.wav), jobs)
+    data = DataDir(folder / "chunks")
+    return Session(step, folder / "aux", "key", sources.utterances(data), list(data.segments), jobs)
+
+
+def run_step(step: str, folder: Path, jobs: int) -> dict:
+    """Seconds and gigabytes of one step."""
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports
+    before, began = _memory("VmRSS"), time.process_time()
+    session = session_of("label" if step == "label" else "decode", folder, jobs)
+    if step == "start":
+        share_of(1, jobs, session.seconds())
     else:
-        data = DataDir(folder / "chunks")
-        source = sources.utterances(data)
-        session = Session("decode", folder / "aux", "key", source, list(data.segments), jobs)
-        if step == "decode":
-            decode.join(SimpleNamespace(timestamps=True, long_form=False, num_jobs=jobs), session)
-        else:
-            share_of(1, jobs, session.seconds())
-    return {"seconds": time.process_time() - began, "gigabytes": _peak() - before}
+        for job in range(1, jobs + 1):
+            session.run_job(job, load=None, work=None)  # all are complete
+    if step == "label":
+        args = SimpleNamespace(subtitles="", max_chunk=LAYOUT[0], continued=False, no_copy=False, num_jobs=jobs)
+        label.join(args, session, DataDir(folder / "recordings"), LAYOUT)
+    elif step == "decode":
+        decode.join(SimpleNamespace(timestamps=True, long_form=False, num_jobs=jobs), session)
+    return {"seconds": time.process_time() - began, "gigabytes": _memory("VmHWM") - before}
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+def _memory(name: str) -> float:
+    """Gigabytes of this process, now (VmRSS) or at most so far (VmHWM)."""
+    return int(re.search(rf"^{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)[1]) * 1024 / 1e9
 
 
 def main() -> None:
@@ -116,13 +152,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
         folder = Path(temporary)
         make(folder, args.chunks, args.jobs)
-        print(f"{args.chunks} chunks of {args.jobs} jobs\n| step | seconds | GB | µs a chunk | bytes a chunk |")
+        print(f"{args.chunks} chunks of {args.jobs} jobs\n| step | seconds | chunks a second | GB | bytes a chunk |")
         for step in STEPS:
             words = [sys.executable, __file__, "--step", step, "--folder", str(folder), "--jobs", str(args.jobs)]
             found = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
             seconds, gigabytes = found["seconds"], found["gigabytes"]
-            each = f"{seconds * 1e6 / args.chunks:.0f} | {gigabytes * 1e9 / args.chunks:.0f}"
-            print(f"| {step} | {seconds:.1f} | {gigabytes:.2f} | {each} |")
+            rate, each = args.chunks / seconds, gigabytes * 1e9 / args.chunks
+            print(f"| {step} | {seconds:.1f} | {rate:,.0f} | {gigabytes:.2f} | {each:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

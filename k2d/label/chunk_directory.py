@@ -6,13 +6,14 @@ timestamps, text.prev, utt2spk, spk2utt, utt2dur and the decoding facts (`utt2av
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.audio import SAMPLE_RATE
-from k2d.datadir import DataDir, Segment, TableWriters, segment_value, write_table
-from k2d.label.chunks import Chunk, pack
+from k2d.datadir import DataDir, Segment, TableWriters, segment_value
+from k2d.label.chunks import Chunk, chunk_id, pack
 from k2d.whisper.long_form import Transcript
 
 
@@ -42,10 +43,11 @@ def write_chunk_directory(out: Path, placed: Iterable[tuple[Chunk, str, int]], d
     counts = Counts()
     if copied:
         (out / "segments").unlink(missing_ok=True)
-    speakers: dict[str, list[str]] = {}
+    # speaker -> recording -> its chunks' times, start and end in turn: sixteen bytes a chunk, since there are millions.
+    speakers: dict[str, dict[str, array]] = {}
     before: Chunk | None = None
     # wav.scp is the first to be named and so the last to appear: a directory that opens is complete.
-    names = ("wav.scp", "text", "text.prev", "utt2spk", "utt2dur") + (() if copied else ("segments",))
+    names = ("wav.scp", "text", "text.prev", "utt2spk", "utt2dur", "spk2utt") + (() if copied else ("segments",))
     with TableWriters(out, *names) as tables:
         for chunk, place, samples in placed:
             follows = before is not None and before.recording == chunk.recording
@@ -60,15 +62,22 @@ def write_chunk_directory(out: Path, placed: Iterable[tuple[Chunk, str, int]], d
             tables.write("text.prev", chunk.id, before.text if follows else "")
             speaker = _speaker(data, chunk)
             tables.write("utt2spk", chunk.id, speaker)
-            speakers.setdefault(speaker, []).append(chunk.id)
+            speakers.setdefault(speaker, {}).setdefault(chunk.recording, array("q")).extend(chunk.centiseconds)
             tables.write_number("utt2dur", chunk.id, samples / SAMPLE_RATE)
             for name, value in chunk.facts().items():
                 tables.write_number(f"utt2{name}", chunk.id, value)
             counts.chunks += 1
             counts.chunk_seconds += samples / SAMPLE_RATE
             before = chunk
-        write_table(out / "spk2utt", {speaker: " ".join(sorted(ids)) for speaker, ids in speakers.items()})
+        for speaker in sorted(speakers):
+            tables.write("spk2utt", speaker, " ".join(sorted(_ids(speakers[speaker]))))
     return counts
+
+
+def _ids(recordings: dict[str, array]) -> Iterator[str]:
+    for recording, times in recordings.items():
+        for start, end in zip(times[::2], times[1::2]):
+            yield chunk_id(recording, start, end)
 
 
 def _speaker(data: DataDir, chunk: Chunk) -> str:

@@ -20,6 +20,11 @@ GRID = 0.02  # seconds between two timestamp tokens
 _EPSILON = 1e-6
 
 
+def chunk_id(recording: str, start: int, end: int) -> str:
+    """<recording>-<start>-<end> in centiseconds, seven digits: sorting by id is sorting by time."""
+    return f"{recording}-{start:07d}-{end:07d}"
+
+
 @dataclass
 class Chunk:
     """A stretch [start, end] of a recording in seconds, its segments, and one that runs on behind it."""
@@ -32,8 +37,11 @@ class Chunk:
 
     @property
     def id(self) -> str:
-        """<recording>-<start>-<end> in centiseconds, seven digits: sorting by id is sorting by time."""
-        return f"{self.recording}-{round(self.start * 100):07d}-{round(self.end * 100):07d}"
+        return chunk_id(self.recording, *self.centiseconds)
+
+    @property
+    def centiseconds(self) -> tuple[int, int]:
+        return round(self.start * 100), round(self.end * 100)
 
     @property
     def text(self) -> str:

@@ -224,7 +224,8 @@ class Results:
             with atomic(mark) as handle:
                 handle.write(data)
         self.lines = JsonLines(folder / "results.jsonl")
-        self.ids = {record["id"] for record in self.lines}
+        # Of a complete job nobody asks: the join of millions of results would read them all once more.
+        self.ids = set() if self.complete else {record["id"] for record in self.lines}
 
     def add(self, record: dict) -> None:
         if record["id"] not in self.ids:
