@@ -5,8 +5,9 @@
     tools/plan.py --hours 60000 --gpus 16 --trial egs/mine/k2d1
 
 --trial names a recipe that has run on a few hours, with the same models on the same kind of machine: its outputs
-say how fast stages are, and these rates take the place of assumptions. What remains assumed is named so below the
-table. The arithmetic is that of `./run.sh --dry_run` (k2d/corpus/estimate.py).
+say how fast stages are, and these rates take the place of assumptions. Below the table stands for every figure
+whether it is measured, published, computed or assumed, and where. The arithmetic is that of `./run.sh --dry_run`
+(k2d/corpus/estimate.py).
 """
 
 import argparse
@@ -20,6 +21,9 @@ from k2d.corpus.estimate import Cost, Plan, duration, estimate, read_config, spa
 from k2d.corpus.trial import read_trial
 from k2d.datadir import DataError
 
+LEGEND = """\
+How each figure is known: measured, by this project with the command that is named or by your trial; published, the
+paper's; computed from sizes of models and data; assumed, by nobody yet."""
 CONFIG = Path(__file__).resolve().parents[1] / "egs/TEMPLATE/k2d1/conf/train_student.yaml"
 
 
@@ -47,13 +51,14 @@ def rows(plan: Plan, costs: list[Cost], gpus: int, gpus_per_node: int, nj: int) 
     nodes = max(1, ceil(gpus / gpus_per_node))
     jobs = {1: "1", 2: f"{nj} + 1", 3: f"{nj} + 2", 4: f"{students}", 6: f"{decodings} × ({nj} + 1)",
             7: f"{decodings} + 1", 8: f"{students}"}  # fmt: skip
-    jobs[5] = f"{students} × {nodes} node{'s' if nodes > 1 else ''} of {ceil(gpus / nodes) if gpus else 0} GPUs"
+    each = ceil(gpus / nodes)
+    jobs[5] = f"{students} × {nodes} node{'s' * (nodes > 1)}" + (f" of {each} GPU{'s' * (each > 1)}" if gpus else "")
     table = []
     for cost in costs:
         spread = nj if cost.stage in (2, 3) else 1  # jobs over which the work of cores is spread
         hours = cost.device_hours / max(gpus, 1) + (cost.core_hours - cost.joining_hours) / spread + cost.joining_hours
         table.append(
-            [str(cost.stage), jobs[cost.stage], duration(hours), space(cost.gigabytes), f"{cost.memory:,.0f} GB"]
+            [str(cost.stage), jobs[cost.stage], duration(hours), space(cost.gigabytes), f"{ceil(cost.memory):,} GB"]
         )
     return table
 
@@ -65,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         rates = read_trial(args.trial) if args.trial else {}
         plan = Plan(
             args.hours, args.dev_hours, args.test_hours, args.teacher, args.validator, args.selection.split(),
-            read_config(args.train_config), args.gpus, args.batch_size, args.joined,
+            read_config(args.train_config), args.gpus, args.batch_size, args.joined, jobs=nj,
             speeds={name: rate.value for name, rate in rates.items()},
             sources={name: rate.source for name, rate in rates.items()},
         )  # fmt: skip
@@ -73,13 +78,17 @@ def main(argv: list[str] | None = None) -> int:
     except DataError as error:
         print(f"plan: {error}", file=sys.stderr)
         return 1
-    print(f"{args.hours:,.0f} h, {args.teacher} and {args.validator}, {args.gpus} GPUs at a time\n")
+    machines = f"{args.gpus} GPUs at a time" if args.gpus else "jobs of two cores, one at a time"
+    print(f"{args.hours:,.0f} h of recordings, teacher {args.teacher}, validator {args.validator}, {machines}\n")
     print("| stage | jobs | wall time | disk | memory of a job |\n|---|---|---|---|---|")
     for row in rows(plan, costs, args.gpus, args.gpus_per_node, nj):
         print(f"| {' | '.join(row)} |")
-    print(f"\nDisk in all: {space(sum(cost.gigabytes for cost in costs))}. Waiting in the queue is not counted.\n")
+    print(f"\nDisk in all: {space(sum(cost.gigabytes for cost in costs))}. Waiting in the queue is not counted. "
+          f"{nj} + 1 jobs are an array of {nj}, then one.\n\n{LEGEND}")  # fmt: skip
+    if not args.trial:
+        print("Run the recipe on a few hours and give --trial to have rates of decoding and training measured.")
     for cost in costs:
-        print(f"Stage {cost.stage}, {cost.said}. It rests on\n" + "".join(f"  {basis}\n" for basis in cost.rests_on))
+        print(f"\nStage {cost.stage}, {cost.said}\n" + "\n".join(f"  {basis}" for basis in cost.rests_on))
     return 0
 
 

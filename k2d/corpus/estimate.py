@@ -1,11 +1,12 @@
 """Hours and disk of the pipeline's stages before they are run.
 
 In: hours of speech, models by name, the training configuration. Out: for each stage, hours of the device,
-hours of one core where a stage is bound by it, gigabytes of disk, memory of a job, and what each rests on.
+hours of one core where a stage is bound by it, gigabytes of disk, memory of a job, and what each rests on:
 
-Training is the paper's own figure (Sec. 4: 120k updates of 256 chunks took 42 h on four H100 with large-v2), the
-work on tables was measured with tools/bench_join.py and tools/bench_distance.py. The rest is arithmetic on
-assumptions, named below; a short trial on the real machine replaces them (`speeds`; trial.py reads them from it).
+    measured    by this project, with the command that is named, on a core of the machine that mini_cs was made on
+    published   the paper's own figure (Sec. 4: 120k updates of 256 chunks took 42 h on four H100 with large-v2)
+    computed    from the sizes of models and data
+    assumed     nobody has measured it here; a trial on the real machine replaces what it can (`speeds`, trial.py)
 """
 
 import math
@@ -25,10 +26,11 @@ DECODES = 300.0  # times real time: one core reading m4a, mp3 or mp4
 ENCODES = 500.0  # times real time: one core writing FLAC
 PAPER_SECONDS_A_CHUNK = 42 * 3600 * 4 / (120_000 * 256)  # one H100, large-v2 with two decoder layers
 PAPER_TEACHER = 1550.0
-# tools/bench_join.py --chunks 20000 --jobs 16, one core: seconds and bytes a chunk
-JOIN_LABELS, JOIN_DECODED, JOIN_BYTES = 217e-6, 142e-6, 1259.0
-START_BYTES = 494.0  # of the tables that every job of stage 3 and every process of training reads
-DISTANCES = 5000.0  # pairs a second of one core: tools/bench_distance.py
+# One core: seconds a chunk of the joins of stages 2 and 3; bytes a chunk of the tables that the latter, a job of stage
+# 3 and a process of training read; gigabytes a job, of each of which the join of stage 2 holds an archive's chunks.
+JOINED = "tools/bench_join.py --chunks 200000 --jobs 64"
+JOIN_LABELS, JOIN_DECODED, TABLE_BYTES, JOIN_JOB = 285e-6, 152e-6, 566.0, 9e-3
+DISTANCES = 5000.0  # pairs a second of one core, at least: tools/bench_distance.py
 SELECTS = 50_000.0  # chunks a second
 RUNTIME = 2.5  # GB: Python with torch and ESPnet
 RECORDING = 0.23  # GB an hour of a recording that lies in memory while it is decoded, float32
@@ -60,19 +62,20 @@ _VOCABULARY, _FRAMES = 51_865, 1500
 @dataclass(frozen=True)
 class Device:
     """name; operations a second reached on matrices; seconds of one decoder step and layer, whatever the
-    batch.
+    batch; how the two are known.
     """
 
     name: str
     operations: float
     step: float | None
+    known: str
 
 
 # Half of what an H100 reaches in bf16 on large matrices; a step of a layer is about a dozen small kernels.
-H100 = Device("H100", 400e12, 0.12e-3)
+H100 = Device("H100", 400e12, 0.12e-3, "assumed, 400 TFLOP/s on matrices and 0.12 ms for a step of a decoder layer")
 # Two cores of the machine that mini_cs was made on.
-CPU = Device("two CPU cores", 121e9, None)
 CPU_DECODING = 10.0  # times what the operations alone would take: measured with tiny.en in batches of eight
+CPU = Device("two cores", 121e9, None, "computed from 121 GFLOP/s on matrices and tiny.en's decoder, both measured")
 
 
 def size_of(model: str) -> Size:
@@ -111,9 +114,10 @@ def updates(config: Mapping, chunks: float) -> tuple[float, float]:
 class Plan:
     """What is to be run.
 
-    joined: training speech is joined anew from clips (a copy), else it stays where it is. forms: of a test
-    set. speeds, as measured, in place of assumptions: times real time of "teacher" and "validator", "distance" in
-    pairs a second of a core, "training" in chunks a second of a device; sources: where each was measured.
+    joined: training speech is joined anew from clips (a copy), else it stays where it is. speeds, as measured, in
+    place of assumptions: times real time of "teacher" and "validator", "distance" in pairs a second of a core,
+    "training" in chunks a second of a device; sources: where each was measured.
+    jobs: of a stage that decodes.
     """
 
     train_hours: float
@@ -129,6 +133,7 @@ class Plan:
     ready_labels: bool = False
     speeds: Mapping[str, float] | None = None
     sources: Mapping[str, str] | None = None
+    jobs: int = 64
 
 
 @dataclass(frozen=True)
@@ -147,89 +152,112 @@ def estimate(plan: Plan) -> list[Cost]:
     """Costs of stages 1 to 8."""
     device = H100 if plan.ngpu else CPU
     teacher, validator = size_of(plan.teacher), size_of(plan.validator)
+    where = f"one {device.name}" if plan.ngpu else device.name
     speeds, sources = plan.speeds or {}, plan.sources or {}
     chunks = plan.train_hours * 3600 / CHUNK
 
-    def decoding(name: str, size: Size, hours: float, windows_of: float, layers: int | None = None) -> float:
+    def rate(name: str, size: Size, windows_of: float, again: float = 1.0, layers: int | None = None) -> float:
+        """Times real time; `again`: how often a window is decoded."""
         if name in speeds:
-            return hours / speeds[name]
-        windows = hours * 3600 / windows_of * DECODED_AGAIN
-        return windows * seconds_a_window(size, device, plan.batch, layers) / 3600
+            return speeds[name]
+        return windows_of / again / seconds_a_window(size, device, plan.batch, layers)
 
-    def basis(name: str, otherwise: str, value: str = "{:,.0f} times real time") -> str:
-        if name in speeds:
-            return f"{name}: {value.format(speeds[name])}, measured: {sources.get(name, '--speed')}"
-        return f"{name}: {otherwise}"
+    def basis(name: str, value: str, otherwise: str) -> str:
+        return f"{name}, {value}: {f'measured, {sources.get(name, "--speed")}' if name in speeds else otherwise}"
 
-    assumed = f"assumed: {device.operations / 1e12:,.2f} TFLOP/s reached on one {device.name}"
-    audio = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f} times real time as FLAC"
-    joining = "joining and memory of tables: measured, tools/bench_join.py, 20,000 chunks of 16 jobs"
-    tables = chunks * START_BYTES / 1e9
+    def decoded(name: str, size: Size, windows_of: float, again: float = 1.0, layers: int | None = None) -> str:
+        value = f"{rate(name, size, windows_of, again, layers):,.0f} times real time on {where}"
+        window = f"{plan.batch} windows at a time, of {TOKENS} tokens in {windows_of:.0f} s"
+        window += f", each decoded {again} times" if again != 1 else ""
+        return basis(name, value, f"{device.known}, {window}")
+
+    audio = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f} times real time"
+    flac = f"disk: assumed, {FLAC * 1000:.0f} MB an hour, FLAC at 55 % of its raw size"
+    runtime = f"memory: assumed, {RUNTIME} GB for Python and its libraries"
+
+    def joining(seconds: float) -> str:
+        return f"joining, {seconds * 1e6:.0f} µs a chunk: measured, {JOINED}"
+
+    def weights(size: Size) -> float:
+        return size.parameters * 4e-3  # GB, float32
+
+    tables = chunks * TABLE_BYTES / 1e9
+    read = f"tables of {TABLE_BYTES:.0f} bytes a chunk measured, {JOINED}"
 
     costs = []
     copied = plan.dev_hours + plan.test_hours + (plan.train_hours if plan.joined else 0.0)
-    costs.append(Cost(1, 0.0, copied / DECODES + copied / ENCODES, copied * FLAC, f"{copied:,.1f} h copied as FLAC",
-                      rests_on=(audio,)))  # fmt: skip
+    said = f"{copied:,.1f} h copied as FLAC" + ("" if plan.joined else "; training recordings stay where they are")
+    costs.append(Cost(1, 0.0, copied / DECODES + copied / ENCODES, copied * FLAC, said,
+                      rests_on=(audio, flac, runtime)))  # fmt: skip
 
-    labelling = 0.0 if plan.ready_labels else decoding("teacher", teacher, plan.train_hours, WINDOW)
+    labelling = 0.0 if plan.ready_labels else plan.train_hours / rate("teacher", teacher, WINDOW, DECODED_AGAIN)
     joined = chunks * JOIN_LABELS / 3600
     writing = plan.train_hours * (1 / DECODES + 1 / ENCODES) + joined
     what = "labels from subtitles" if plan.ready_labels else f"{plan.teacher} on {plan.train_hours:,.1f} h"
     reading = 0.0 if plan.ready_labels else plan.train_hours / DECODES
     held = plan.batch * LONGEST_RECORDING * RECORDING
+    rests = () if plan.ready_labels else (decoded("teacher", teacher, WINDOW, DECODED_AGAIN),)
+    decoder = f"memory: {RUNTIME} GB assumed, model computed as float32"
+    holds = f"{decoder}, {plan.batch} recordings of {LONGEST_RECORDING:.0f} h computed"
+    held_by_join = RUNTIME + plan.jobs * JOIN_JOB
     costs.append(Cost(2, labelling, reading + writing, plan.train_hours * FLAC + chunks * 3e-6, what,
-                      max(RUNTIME + teacher.parameters * 4e-3 + held, chunks * JOIN_BYTES / 1e9), joined,
-                      (basis("teacher", assumed), audio, joining)))  # fmt: skip
+                      max(RUNTIME + weights(teacher) + held, held_by_join), joined,
+                      (*rests, audio, joining(JOIN_LABELS), flac, holds)))  # fmt: skip
 
-    checking = decoding("validator", validator, plan.train_hours, CHUNK / DECODED_AGAIN)
+    checking = plan.train_hours / rate("validator", validator, CHUNK)
     joined = chunks * JOIN_DECODED / 3600
     distances = chunks / speeds.get("distance", DISTANCES) / 3600
+    pairs = f"{speeds.get('distance', DISTANCES):,.0f} pairs a second of a core"
     costs.append(Cost(3, checking, plan.train_hours / DECODES + distances + joined, chunks * 1e-6,
                       f"{plan.validator} on {chunks:,.0f} chunks, distances",
-                      RUNTIME + validator.parameters * 4e-3 + tables, joined + distances / 8,
-                      (basis("validator", assumed), joining,
-                       basis("distance", f"{DISTANCES:,.0f} pairs a second of a core, tools/bench_distance.py",
-                             "{:,.0f} pairs a second of a core"))))  # fmt: skip
+                      RUNTIME + weights(validator) + tables, joined + distances / 8,
+                      (decoded("validator", validator, CHUNK), audio, joining(JOIN_DECODED),
+                       basis("distance", pairs, "measured, tools/bench_distance.py"),
+                       "disk: assumed, 1 kB a chunk", f"{decoder}, {read}")))  # fmt: skip
 
     count = len(plan.selections)
     costs.append(Cost(4, 0.0, count * chunks / SELECTS / 3600, count * chunks * 0.8e-6, f"{count} selections",
                       RUNTIME + 2 * tables, count * chunks / SELECTS / 3600,
-                      (f"selection: assumed, {SELECTS:,.0f} chunks a second",)))  # fmt: skip
+                      (f"selection: assumed, {SELECTS:,.0f} chunks a second", "disk: assumed, 0.8 kB a chunk",
+                       f"memory: {RUNTIME} GB assumed, twice {read}")))  # fmt: skip
 
     steps, batch = updates(plan.config, chunks)
-    if "training" in speeds:
-        training = count * steps * batch / speeds["training"] / 3600
-    else:
-        relative = teacher.parameters / PAPER_TEACHER * H100.operations / device.operations
-        training = count * steps * batch * PAPER_SECONDS_A_CHUNK * relative / 3600
-    student = teacher.parameters * STUDENT * 4e-3  # GB, float32
+    relative = teacher.parameters / PAPER_TEACHER * H100.operations / device.operations
+    learns = speeds.get("training", 1 / (PAPER_SECONDS_A_CHUNK * relative))
+    training = count * steps * batch / learns / 3600
+    student = weights(teacher) * STUDENT
     kept = int(config_value(plan.config, "keep_nbest_models", 10)) + 4  # latest, with optimizer, initial, averaged
     # Every process holds both models once while it loads them, and the tables; loader workers share those at first.
     processes = max(plan.ngpu, 1) if plan.ngpu < 8 else 8
+    scaled = "" if relative == 1 else f", times {relative:,.2f} for the model and the {device.name}: assumed"
     costs.append(Cost(5, training, 0.0, count * kept * student,
-                      f"{count} students, {steps:,.0f} updates of {batch:,.0f} chunks each",
-                      processes * (RUNTIME + teacher.parameters * 4e-3 + student + tables), 0.0,
-                      (basis("training", "the paper's, 120k updates of 256 chunks in 42 h on four H100 with large-v2",
-                             "{:,.2f} chunks a second of a device"),)))  # fmt: skip
+                      f"{count} students one after the other, {steps:,.0f} updates of {batch:,.0f} chunks each",
+                      processes * (RUNTIME + weights(teacher) + student + tables), 0.0,
+                      (basis("training", f"{learns:,.2f} chunks a second of {where}",
+                             f"published, 120k updates of 256 chunks in 42 h on four H100 with large-v2{scaled}"),
+                       f"disk: computed, {kept} models of {space(student)} a student",
+                       f"memory: computed, both models for each of {processes} processes, and {read}")))  # fmt: skip
 
     # Utterances are shorter than windows, and every one of them costs a window: five seconds on average.
-    testing = 0.0
+    testing, tested = 0.0, []
     for name, size, layers, times in (
         ("teacher", teacher, None, 1),
         ("validator", validator, None, 1),
         ("student", teacher, 2, count),
     ):
-        for windows_of in (5.0, WINDOW):
-            testing += times * decoding(name, size, plan.test_hours, windows_of, layers)
+        for form in ((5.0, 1.0), (WINDOW, DECODED_AGAIN)):
+            testing += times * plan.test_hours / rate(name, size, *form, layers)
+        tested.append(decoded(name, size, 5.0, 1.0, layers))
     costs.append(Cost(6, testing, 0.0, (count + 2) * plan.test_hours * 1e-4,
                       f"{count + 2} models on {plan.test_hours:,.1f} h, short-form and long-form",
-                      RUNTIME + teacher.parameters * 4e-3 + held, 0.0,
-                      (basis("teacher", assumed), basis("validator", assumed), f"student: {assumed}")))  # fmt: skip
+                      RUNTIME + weights(teacher) + held, 0.0,
+                      (*tested, "disk: assumed, 0.1 MB an hour", holds)))  # fmt: skip
     costs.append(Cost(7, 0.0, (count + 2) * plan.test_hours * 0.01, 0.01, "alignments, bootstrap, tables",
-                      rests_on=("scoring: assumed, 36 s an hour of test audio",)))  # fmt: skip
+                      rests_on=("scoring: assumed, 36 s an hour of test audio and model", "disk: assumed", runtime)))
     costs.append(Cost(8, count * 0.05, 0.0, count * student * 1.5, f"{count} exports with parity check",
-                      RUNTIME + 2 * (student + teacher.parameters * 4e-3),
-                      rests_on=("publishing: assumed, three minutes a student",)))  # fmt: skip
+                      RUNTIME + 2 * (student + weights(teacher)),
+                      rests_on=("publishing: assumed, three minutes a student",
+                                "disk and memory: computed, one and a half and two copies of the models")))  # fmt: skip
     return costs
 
 

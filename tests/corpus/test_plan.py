@@ -1,6 +1,7 @@
 """tools/plan.py: what a corpus takes on a cluster, and what every figure rests on."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,13 +60,32 @@ def test_no_trial_is_an_error(tmp_path):
         read_trial(tmp_path)
 
 
-def test_every_figure_names_what_it_rests_on(trial):
-    text = plan("--hours", 60000, "--gpus", 16, "--trial", trial)
-    stages = text.partition("Stage 1,")[2].split("\nStage ")
-    assert len(stages) == 8 and all("It rests on\n  " in stage for stage in stages)
-    assert "teacher: 100 times real time, measured: 10.00 h in 360 s" in text
-    assert "training: 4.00 chunks a second of a device, measured: 80 chunks in 10 s on 2 devices" in text
-    assert "assumed" in plan("--hours", 60000, "--gpus", 16).partition("Stage 2,")[2].partition("Stage 3,")[0]
+def basis(text: str, stage: int) -> dict[str, str]:
+    """What a figure of a stage is -> how it is known."""
+    lines = text.partition(f"\nStage {stage}, ")[2].partition("\n\n")[0].splitlines()[1:]
+    return dict(line.strip().split(": ", 1) for line in lines)
+
+
+@pytest.mark.parametrize("gpus", [16, 0])
+def test_every_figure_says_how_it_is_known(gpus):
+    text = plan("--hours", 60000, "--gpus", gpus)
+    for stage in range(1, 9):
+        found = basis(text, stage)
+        assert all(re.search(r"\b(measured|published|computed|assumed)\b", known) for known in found.values()), found
+        assert any("disk" in what for what in found) and any("memory" in what for what in found)
+        assert len(found) > 2 or stage == 8, "what the time rests on"
+
+
+def test_a_trial_s_measurements_take_the_place_of_assumptions(trial):
+    before, after = plan("--hours", 60000, "--gpus", 16), plan("--hours", 60000, "--gpus", 16, "--trial", trial)
+    source = f"measured, 10.00 h in 360 s of 1 jobs, {trial / 'data/x_t'}"
+    assert basis(after, 2)["teacher, 100 times real time on one H100"] == source
+    source = f"measured, 80 chunks in 10 s on 2 devices, {trial / 'exp/student_full/log/train.log'}"
+    assert basis(after, 5)["training, 4.00 chunks a second of one H100"] == source
+    (teacher,) = [known for what, known in basis(before, 2).items() if what.startswith("teacher")]
+    assert teacher.startswith("assumed, ")
+    (training,) = [known for what, known in basis(before, 5).items() if what.startswith("training")]
+    assert training.startswith("published, ")
 
 
 def test_more_gpus_take_less_time_and_as_much_disk(trial):
