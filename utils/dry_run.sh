@@ -37,6 +37,7 @@ prepare_data() { show local/data.sh "$@"; }
 frames_shape() { show awk '{ printf "%s %d\n", $1, $2 * 50 }' "$1" '>' "$2"; }
 local_score() { show local/score.sh "$@"; }
 show_table() { show cat "$1"; }
+side_by_side=1
 needs() { :; }
 finished() { :; }
 rm() { :; }

@@ -9,7 +9,9 @@ In:  the name of the job number (JOB, any word), its range, options, a log file,
      of a longer word. No shell reads the command: spaces, quotes and Chinese stay as given; for a pipe,
      write bash -c '…'.
 Out: one log a job: command, host, start, output, end, status. A failing job is named with the end of its log
-     and the exit status is 1, once all others have ended. Ctrl-C ends what it started.
+     and the exit status is 1, once all others have ended. Ctrl-C ends what it started. The output of a single
+     command is shown as it comes; with RUN_QUIETLY=true in the environment, as where several are run side by
+     side, now and then a line that says how far it is, and its last line.
 
 The calling form is Kaldi's and that of utils/slurm.py, so that a recipe says the same for all back ends: --mem,
 --time, --signal_before, --retries and --config are theirs and change nothing here.
@@ -246,9 +248,17 @@ def end_of(path: Path, size: int) -> str:
 
 
 def progress(log: Path) -> str:
-    """The newest state of the progress bar in a job's log, or nothing."""
-    states = re.split(r"[\r\n]+", end_of(log, 1000).strip())
-    return states[-1].strip() if "%|" in states[-1] else ""
+    """The newest state of a progress bar, or of a training, in a job's log; or nothing."""
+    for state in reversed(re.split(r"[\r\n]+", end_of(log, 4000))):
+        if "%|" in state or "epoch:train:" in state:
+            return state.rpartition("INFO: ")[2].strip()[:120]
+    return ""
+
+
+def last_line(log: Path) -> str:
+    """What a job that has ended said last."""
+    lines = [line for line in re.split(r"[\r\n]+", end_of(log, 4000)) if line.strip() and not line.startswith("# ")]
+    return lines[-1].strip() if lines else ""
 
 
 def report(text: str) -> None:
@@ -267,10 +277,11 @@ def run(call: Call) -> dict[int, int]:
         sys.exit(f"run.py: --gpu {call.options.gpu}, but {len(free)} GPUs are seen here; ask for fewer")
     if free:
         limit = min(limit, len(free) // call.options.gpu)
-    show = len(numbers) == 1
+    alone = len(numbers) == 1
+    show = alone and os.environ.get("RUN_QUIETLY") != "true"
     waiting, running, failed = list(reversed(numbers)), [], {}
     reported = time.monotonic()
-    if not show:
+    if not alone:
         report(f"{len(numbers)} jobs, {min(limit, len(numbers))} at a time, logs {call.log}")
     try:
         while waiting or running:
@@ -292,17 +303,20 @@ def run(call: Call) -> dict[int, int]:
                 status = finish(job)
                 if status:
                     failed[job.number] = status
-            if ended and not show:
+            if ended and alone and not show and not failed:
+                report(f"{ended[0].log}: {last_line(ended[0].log)}")
+            elif ended and not alone:
                 done = len(numbers) - len(waiting) - len(running)
                 report(f"{done} of {len(numbers)} jobs ended" + (f", {len(failed)} failed" if failed else ""))
             elif running:
                 time.sleep(0.05)
                 if not show and time.monotonic() - reported > PROGRESS_SECONDS:
                     reported = time.monotonic()
-                    states = [(job.number, state) for job in running if (state := progress(job.log))]
+                    states = [(job, state) for job in running if (state := progress(job.log))]
                     if states:
+                        job, state = states[0]
                         more = f" (and {len(running) - 1} more running)" if len(running) > 1 else ""
-                        report(f"job {states[0][0]}: {states[0][1]}{more}")
+                        report(f"{job.log if alone else f'job {job.number}'}: {state}{more}")
     except Interrupted:
         stop(running)
         raise

@@ -8,8 +8,8 @@ for a student that should hear worse audio than its teacher did.
 import argparse
 import time
 import zlib
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,18 +33,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--noise_snr", type=str, help="LOW,HIGH in dB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--nj", type=int, default=1, help="processes, each with its share of the threads")
+    parser.add_argument("--nj", type=int, default=1, help="utterances at a time, which share the cores")
     args = parser.parse_args(argv)
     table_file = args.output_dir / f"{ENCODER_OUT}.scp"
     if table_file.exists():
         print(f"encode: {args.output_dir} is complete")
         return
-    ids = list(DataDir(args.data).segments)
+    data = DataDir(args.data)
+    ids = list(data.segments)
+    torch.set_num_threads(max(1, torch.get_num_threads() // args.nj))
+    loaded = checkpoint.load(args.model, device=args.device)
     start, seconds, table = time.time(), 0.0, {}
-    with ProcessPoolExecutor(args.nj, mp_context=get_context("spawn")) as pool:
-        for part, lines in pool.map(
-            _encode, range(args.nj), [args] * args.nj, [ids[i :: args.nj] for i in range(args.nj)]
-        ):
+    with (
+        tqdm(total=len(ids), desc="encode", unit="utt", mininterval=2) as bar,
+        ThreadPoolExecutor(args.nj) as pool,
+    ):
+        work = partial(_encode, args, loaded, data, bar)
+        for part, lines in pool.map(work, range(args.nj), [ids[i :: args.nj] for i in range(args.nj)]):
             seconds += part
             table.update(lines)
     write_table(table_file, table)
@@ -55,18 +60,15 @@ def main(argv: list[str] | None = None) -> None:
     )
 
 
-def _encode(shard: int, args: argparse.Namespace, ids: list[str]) -> tuple[float, dict[str, str]]:
+def _encode(args, loaded: checkpoint.Checkpoint, data: DataDir, bar: tqdm, shard: int, ids: list[str]):
     """Encode `ids` into one shard; returns seconds of audio and the shard's table."""
-    if args.nj > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // args.nj))
     snr = tuple(float(x) for x in args.noise_snr.split(",")) if args.noise_snr else None
-    loaded = checkpoint.load(args.model, device=args.device)
     encoder = loaded.model.encoder
-    utterances = audio.open_utterances(DataDir(args.data))
+    utterances = audio.open_utterances(data)
     writer = RowWriter(args.output_dir, ENCODER_OUT, shard, ".f16")
     seconds = 0.0
     with torch.inference_mode():
-        for uid in tqdm(ids, desc="encode", unit="utt", mininterval=2, disable=shard > 0):
+        for uid in ids:
             speech = utterances[uid]
             seconds += len(speech) / audio.SAMPLE_RATE
             if snr:
@@ -74,6 +76,7 @@ def _encode(shard: int, args: argparse.Namespace, ids: list[str]) -> tuple[float
                 speech = add_noise(speech, rng.uniform(*snr), rng)
             mel, _ = log_mels([speech], encoder.conv1.in_channels, loaded.trim_padding)
             writer.write(uid, encoder(mel.to(args.device))[0].float().cpu().numpy())
+            bar.update()
     return seconds, writer.close()
 
 

@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "--source_data", help="data directory of the recordings, for source directories in the report"
     )
     p.add_argument("--explorer", choices=("true", "false"), default="true", help="make explorer.html")
-    p.add_argument("--audio_mb", type=float, default=8.0, help="audio inside explorer.html, megabytes")
+    p.add_argument("--audio_mb", type=float, default=4.0, help="audio inside explorer.html, megabytes")
     p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
     p.add_argument("--seed", type=int, default=0, help="of the explorer's sample")
     return p

@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--models", required=True, nargs="+", metavar="NAME=CHECKPOINT")
     p.add_argument("--data", required=True, type=Path)
     p.add_argument("--output_dir", required=True, type=Path)
-    p.add_argument("--max_seconds", type=float, default=120.0, help="of audio (default %(default)s)")
+    p.add_argument("--max_seconds", type=float, default=60.0, help="of audio (default %(default)s)")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--timestamps", choices=["true", "false"], default="true")
     add_engine_arguments(p)

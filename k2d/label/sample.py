@@ -6,10 +6,14 @@ of chunks each stands for, and the difference of the two texts.
 
 import base64
 import io
+import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 
+import numpy as np
 import soundfile
 
 from k2d.audio import SAMPLE_RATE, BadAudio
@@ -103,15 +107,23 @@ def sound(audio) -> str:
 
 def sounds(items: Sequence[Sampled], utterances, megabytes: float) -> dict[str, str]:
     """id -> data URI of the first items that fit into `megabytes`; chunks without audio are left out."""
+
+    def readable() -> Iterator[tuple[str, np.ndarray]]:
+        for item in items:
+            try:
+                yield item.chunk.id, utterances[item.chunk.id]
+            except (BadAudio, KeyError, OSError):
+                continue
+
     found: dict[str, str] = {}
     room = megabytes * 1e6
-    for item in items:
-        try:
-            uri = sound(utterances[item.chunk.id])
-        except (BadAudio, KeyError, OSError):
-            continue
-        if len(uri) > room:
-            break
-        room -= len(uri)
-        found[item.chunk.id] = uri
+    cores, read = os.cpu_count() or 1, readable()
+    # MP3 is slow to write, and the sound library writes without Python's lock.
+    with ThreadPoolExecutor(cores) as pool:
+        while some := list(islice(read, cores)):
+            for (chunk, _), uri in zip(some, pool.map(sound, [audio for _, audio in some])):
+                if len(uri) > room:
+                    return found
+                room -= len(uri)
+                found[chunk] = uri
     return found

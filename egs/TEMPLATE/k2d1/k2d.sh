@@ -71,7 +71,9 @@ speeds=                   # of a trial, "teacher:310 validator:2400" times real 
 
 # How it runs
 nj=auto                   # jobs of stages 2, 3 and 6, recordings split by duration; auto: one for each GPU, else one
-nj_encode=2               # processes of the frozen encoder
+nj_encode=2               # threads of the frozen encoder on a CPU, each with an utterance of its own
+side_by_side=1            # students, decodings and exports (stages 5, 6, 8) made at a time; on one machine they share
+                          # its cores, and with --ngpu its GPUs, so that 1 is right there; on a cluster each is a job
 ngpu=0
 num_nodes=1               # of training; --ngpu is what each has
 job_threads=              # cores of each of those jobs on a CPU; empty: as cmd.sh says
@@ -104,6 +106,7 @@ done
     die "--student_init ${student_init}: no such file or folder; give a checkpoint, or a name such as base"
 [ "${nj}" != auto ] || nj=$((ngpu > 1 ? ngpu : 1))
 [[ ${nj} =~ ^[1-9][0-9]*$ ]] || die "--nj ${nj}: expected a number of jobs, or auto"
+[[ ${side_by_side} =~ ^[1-9][0-9]*$ ]] || die "--side_by_side ${side_by_side}: expected a number"
 # shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
 source ./cmd.sh
 
@@ -176,6 +179,29 @@ local_score() { local/score.sh "$@"; }
 # The main table on the terminal; the others stand in RESULTS.md.
 show_table() { [ ! -e "$1" ] || cat "$1"; }
 
+# together FUNCTION WORD…: run it, beside others where --side_by_side allows it. all_together waits for them and fails
+# if one of them did, once all have ended.
+one_failed=false
+together() {
+    if [ "${side_by_side}" -eq 1 ]; then
+        "$@"
+        return
+    fi
+    while [ "$(jobs -rp | wc -l)" -ge "${side_by_side}" ]; do
+        wait -n || one_failed=true
+    done
+    (
+        share_cores "${side_by_side}"
+        "$@"
+    ) &
+}
+all_together() {
+    while [ -n "$(jobs -p)" ]; do
+        wait -n || one_failed=true
+    done
+    ! "${one_failed}" || die "not all of this stage could be made; what was made is kept"
+}
+
 in_stages() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 
 # ------------------------------------------------------------------------------------------ decoding in jobs
@@ -189,6 +215,15 @@ else
     alone_needs=(--num_threads "${alone_threads}")
     job_needs=(--num_threads "${job_threads}")
 fi
+
+# share_cores N: what runs from here on is one of N on this machine, and says little while it runs.
+share_cores() {
+    export RUN_QUIETLY=true
+    [ "${cmd_backend}" = local ] || return 0
+    OMP_NUM_THREADS=$((OMP_NUM_THREADS / $1 > 0 ? OMP_NUM_THREADS / $1 : 1))
+    [ "${ngpu}" -gt 0 ] || job_needs=(--num_threads "$((OMP_NUM_THREADS / nj > 0 ? OMP_NUM_THREADS / nj : 1))")
+    [ "${ngpu}" -gt 0 ] || alone_needs=(--num_threads "${OMP_NUM_THREADS}")
+}
 
 # What decides a transcript, and what only decides how fast it comes.
 transcript_opts=(--engine "${engine}" --beam_size "${beam_size}" --language "${language}" --seed "${seed}")
@@ -218,6 +253,100 @@ in_jobs() {
         "${cpu_cmd[@]}" "${out}/log/${name}.log" "${command[@]}" --num_jobs "${nj}"
     else
         "${decode_cmd[@]}" "${job_needs[@]}" "${out}/log/${name}.log" "${command[@]}"
+    fi
+}
+
+# ------------------------------------------------------------------------------- what may be made side by side
+
+# train_student NAME: the student of one selection, built, trained and averaged.
+train_student() {
+    local name=$1 kept student
+    local -a inputs made_of teacher_opts processes
+    kept="${chunks}_${name}"
+    student="${student_prefix}${name}"
+    log "Stage 5: student: ${kept} -> ${student}"
+    if needs "${student}" "$(facts "${kept}" "${teacher}" "data/${dev_set}" "${train_config}")" "${seed}" \
+        "${decoder_layers}" "${nbest}" "${init_weight}" "${train_opts}" "$(facts "${versions[@]}" "${topks[@]}")" \
+        ${student_init:+"$(facts "${student_init}")"}; then
+        made_of=(--decoder_layers "${decoder_layers}")
+        if [ -n "${student_init}" ]; then
+            made_of=(--init "${student_init}")
+            ! "${store_encoder_out}" || made_of+=(--same_encoder)
+        fi
+        "${cpu_cmd[@]}" "${student}/log/init.log" "${python}" -m k2d.bin.init_student --teacher "${teacher}" \
+            --output_dir "${student}/init" "${made_of[@]}"
+        "${cpu_cmd[@]}" "${student}/log/tables.log" "${python}" -m k2d.bin.training_tables \
+            --data "${kept}" --output_dir "${student}/data" "${table_opts[@]}"
+        frames_shape "data/${dev_set}/utt2dur" "${student}/data/frames_shape.${dev_set}"
+        inputs=()
+        if "${store_encoder_out}"; then
+            inputs+=("${student}/data/encoder_out.scp,encoder_out,rows")
+        else
+            inputs+=("${kept}/wav.scp,speech,utterances")
+        fi
+        if "${cache_teacher}"; then
+            inputs+=("${student}/data/topk_ids.scp,topk_ids,rows")
+            inputs+=("${student}/data/topk_log_probs.scp,topk_log_probs,rows")
+        fi
+        inputs+=("${student}/data/text,text,text")
+        [ ! -e "${student}/data/text.prev" ] || inputs+=("${student}/data/text.prev,text_prev,text")
+        teacher_opts=()
+        "${cache_teacher}" || teacher_opts=(--teacher "${teacher}")
+        # Otherwise ESPnet would spread one process over the GPUs, with one teacher for all of them. Processes
+        # of several nodes find each other by the cluster's variables.
+        processes=()
+        [ "${ngpu}" -le 1 ] || processes=(--multiprocessing_distributed true)
+        # shellcheck disable=SC2046,SC2086 # options, separated by blanks
+        "${train_cmd[@]}" --gpu "${ngpu}" --num_nodes "${num_nodes}" \
+            "${student}/log/train.log" "${python}" -m k2d.bin.train \
+            --config "${train_config}" --student "${student}/init" "${teacher_opts[@]}" \
+            $(printf -- '--train_data_path_and_name_and_type %s ' "${inputs[@]}") \
+            --train_shape_file "${student}/data/frames_shape" \
+            $(printf -- '--valid_data_path_and_name_and_type %s ' "${valid_inputs[@]}") \
+            --valid_data_path_and_name_and_type "data/${dev_set}/text,text,text" \
+            --valid_shape_file "${student}/data/frames_shape.${dev_set}" \
+            --output_dir "${student}/train" --resume true --ngpu "${ngpu}" "${processes[@]}" --seed "${seed}" \
+            ${train_opts}
+        "${cpu_cmd[@]}" "${student}/log/average.log" "${python}" -m k2d.bin.average --exp "${student}/train" \
+            --init "${student}/init" --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce \
+            --output_dir "${student}/average"
+        finished "${student}"
+    fi
+}
+
+# decode_set NAME:MODEL SET: one model's transcripts of one test set.
+decode_set() {
+    local row=$1 set=$2 out form
+    out="exp/${row%%:*}/decode_${set}"
+    log "Stage 6: decoding: ${row%%:*} on data/${set} -> ${out}"
+    # Short-form is how a test set is cut; long-form, with no cuts given, is how a model is used.
+    form=()
+    if [[ ${set} == *_long ]]; then
+        form=(--long_form)
+    fi
+    if needs "${out}" "$(facts "${row#*:}" "data/${set}")" "${transcript_opts[@]}" "${form[*]}" \
+        "${decode_opts}"; then
+        # shellcheck disable=SC2086
+        in_jobs decode "data/${set}" "${out}" --model "${row#*:}" "${form[@]}" ${decode_opts}
+        finished "${out}"
+    fi
+}
+
+# publish_student NAME: exports of the student of one selection, checked.
+publish_student() {
+    local name=$1 student set
+    student="${student_prefix}${name}"
+    log "Stage 8: publishing: ${student} -> ${student}/publish"
+    # An export that does not give the student's own transcripts fails here, not at its users.
+    set=${test_sets%% *}
+    if needs "${student}/publish" "$(facts "${student}" "${teacher}" "data/${set}")" "${publish_opts}"; then
+        # shellcheck disable=SC2086
+        "${cpu_cmd[@]}" "${student}/log/publish.log" "${python}" -m k2d.bin.publish \
+            --model "${student}/average" --teacher "${teacher}" --data "data/${set}" \
+            --output_dir "${student}/publish" --language "${language}" --train_data "${chunks}_${name}" \
+            --selection "${name}" --labels "${chunks}_${name}/text" --results "${student}" \
+            --teacher_results exp/teacher ${publish_opts}
+        finished "${student}/publish"
     fi
 }
 
@@ -331,57 +460,9 @@ if in_stages 5; then
         table_opts+=(--teacher_topk "${out}")
     fi
     for name in ${selection}; do
-        kept="${chunks}_${name}"
-        student="${student_prefix}${name}"
-        log "Stage 5: student: ${kept} -> ${student}"
-        if needs "${student}" "$(facts "${kept}" "${teacher}" "data/${dev_set}" "${train_config}")" "${seed}" \
-            "${decoder_layers}" "${nbest}" "${init_weight}" "${train_opts}" "$(facts "${versions[@]}" "${topks[@]}")" \
-            ${student_init:+"$(facts "${student_init}")"}; then
-            made_of=(--decoder_layers "${decoder_layers}")
-            if [ -n "${student_init}" ]; then
-                made_of=(--init "${student_init}")
-                ! "${store_encoder_out}" || made_of+=(--same_encoder)
-            fi
-            "${cpu_cmd[@]}" "${student}/log/init.log" "${python}" -m k2d.bin.init_student --teacher "${teacher}" \
-                --output_dir "${student}/init" "${made_of[@]}"
-            "${cpu_cmd[@]}" "${student}/log/tables.log" "${python}" -m k2d.bin.training_tables \
-                --data "${kept}" --output_dir "${student}/data" "${table_opts[@]}"
-            frames_shape "data/${dev_set}/utt2dur" "${student}/data/frames_shape.${dev_set}"
-            inputs=()
-            if "${store_encoder_out}"; then
-                inputs+=("${student}/data/encoder_out.scp,encoder_out,rows")
-            else
-                inputs+=("${kept}/wav.scp,speech,utterances")
-            fi
-            if "${cache_teacher}"; then
-                inputs+=("${student}/data/topk_ids.scp,topk_ids,rows")
-                inputs+=("${student}/data/topk_log_probs.scp,topk_log_probs,rows")
-            fi
-            inputs+=("${student}/data/text,text,text")
-            [ ! -e "${student}/data/text.prev" ] || inputs+=("${student}/data/text.prev,text_prev,text")
-            teacher_opts=()
-            "${cache_teacher}" || teacher_opts=(--teacher "${teacher}")
-            # Otherwise ESPnet would spread one process over the GPUs, with one teacher for all of them. Processes
-            # of several nodes find each other by the cluster's variables.
-            processes=()
-            [ "${ngpu}" -le 1 ] || processes=(--multiprocessing_distributed true)
-            # shellcheck disable=SC2046,SC2086 # options, separated by blanks
-            "${train_cmd[@]}" --gpu "${ngpu}" --num_nodes "${num_nodes}" \
-                "${student}/log/train.log" "${python}" -m k2d.bin.train \
-                --config "${train_config}" --student "${student}/init" "${teacher_opts[@]}" \
-                $(printf -- '--train_data_path_and_name_and_type %s ' "${inputs[@]}") \
-                --train_shape_file "${student}/data/frames_shape" \
-                $(printf -- '--valid_data_path_and_name_and_type %s ' "${valid_inputs[@]}") \
-                --valid_data_path_and_name_and_type "data/${dev_set}/text,text,text" \
-                --valid_shape_file "${student}/data/frames_shape.${dev_set}" \
-                --output_dir "${student}/train" --resume true --ngpu "${ngpu}" "${processes[@]}" --seed "${seed}" \
-                ${train_opts}
-            "${cpu_cmd[@]}" "${student}/log/average.log" "${python}" -m k2d.bin.average --exp "${student}/train" \
-                --init "${student}/init" --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce \
-                --output_dir "${student}/average"
-            finished "${student}"
-        fi
+        together train_student "${name}"
     done
+    all_together
 fi
 
 # Rows of the tables: name, and checkpoint.
@@ -393,21 +474,10 @@ done
 if in_stages 6; then
     for row in "${models[@]}"; do
         for set in ${test_sets}; do
-            out="exp/${row%%:*}/decode_${set}"
-            log "Stage 6: decoding: ${row%%:*} on data/${set} -> ${out}"
-            # Short-form is how a test set is cut; long-form, with no cuts given, is how a model is used.
-            form=()
-            if [[ ${set} == *_long ]]; then
-                form=(--long_form)
-            fi
-            if needs "${out}" "$(facts "${row#*:}" "data/${set}")" "${transcript_opts[@]}" "${form[*]}" \
-                "${decode_opts}"; then
-                # shellcheck disable=SC2086
-                in_jobs decode "data/${set}" "${out}" --model "${row#*:}" "${form[@]}" ${decode_opts}
-                finished "${out}"
-            fi
+            together decode_set "${row}" "${set}"
         done
     done
+    all_together
     # Decoding times above depend on what else the machine did; these are taken in turns, in one process.
     set=${test_sets%% *}
     log "Stage 6: speed of generation: data/${set} -> exp/speed"
@@ -459,20 +529,9 @@ fi
 
 if in_stages 8; then
     for name in ${selection}; do
-        student="${student_prefix}${name}"
-        log "Stage 8: publishing: ${student} -> ${student}/publish"
-        # An export that does not give the student's own transcripts fails here, not at its users.
-        set=${test_sets%% *}
-        if needs "${student}/publish" "$(facts "${student}" "${teacher}" "data/${set}")" "${publish_opts}"; then
-            # shellcheck disable=SC2086
-            "${cpu_cmd[@]}" "${student}/log/publish.log" "${python}" -m k2d.bin.publish \
-                --model "${student}/average" --teacher "${teacher}" --data "data/${set}" \
-                --output_dir "${student}/publish" --language "${language}" --train_data "${chunks}_${name}" \
-                --selection "${name}" --labels "${chunks}_${name}/text" --results "${student}" \
-                --teacher_results exp/teacher ${publish_opts}
-            finished "${student}/publish"
-        fi
+        together publish_student "${name}"
     done
+    all_together
 fi
 
 log "stages ${stage} to ${stop_stage} took $((SECONDS - start_time)) s"

@@ -40,4 +40,5 @@ done
     --engine ctranslate2 \
     --store_encoder_out true --cache_teacher true --topk 512 \
     --nbest 2 \
+    --side_by_side 2 \
     "${options[@]}"
