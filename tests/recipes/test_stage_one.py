@@ -73,6 +73,21 @@ def test_a_killed_preparation_is_not_taken_for_done(recipe):
     assert len((recipe.folder / "calls").read_text().splitlines()) == 2
 
 
+def test_what_was_decoded_outlives_a_change_of_the_data(recipe):
+    models = ROOT / "egs/mini_cs/pretrain1/models"
+    if not models.exists():
+        pytest.skip("egs/mini_cs/pretrain1/models is missing: its run.sh makes them")
+    chunks = recipe.folder / "data/lectures_teacher"
+    (chunks / "work/key").mkdir(parents=True)
+    for name in ("text", ".done", ".stage_done", "work/key/journal.jsonl"):
+        (chunks / name).write_text("of older recordings\n")
+    stopped = recipe("--teacher", str(models / "teacher"), "--stop_stage", "2")
+    assert "none of 1 inputs could be used" in stopped.stderr
+    assert "data/lectures_teacher was made with other options: made anew" in stopped.stdout
+    assert (chunks / "work/key/journal.jsonl").exists()
+    assert not any((chunks / name).exists() for name in ("text", ".done", ".stage_done"))
+
+
 def test_a_broken_set_stops_the_run_before_any_decoding(recipe):
     script = recipe.folder / "local/data.sh"
     script.write_text(DATA_SH + "printf 'r x\\nr y\\n' >data/dev/text\n")

@@ -149,7 +149,9 @@ needs() {
     if [ -e "${dir}/.stage_done" ] || { [ -e "${dir}/.stage_options" ] &&
         [ "$(cat "${dir}/.stage_options")" != "${hash}" ]; }; then
         log "${dir} was made with other options: made anew"
-        rm -rf "${dir}"
+        # Decoded windows lie in work/ by what decides them: those that still hold, as where recordings were added,
+        # are taken from there.
+        find "${dir}" -mindepth 1 ! -path "${dir}/work" ! -path "${dir}/work/*" -delete
     fi
     mkdir -p "${dir}"
     echo "${hash}" >"${dir}/.stage_options"
