@@ -142,10 +142,10 @@ class Run:
 
 
 def lose_a_node_and_requeue_the_training(run: Run, cluster: Cluster, node: str) -> list[str]:
-    """Stages 2 to 5, in which a node dies while it decodes, and the training is put back into the queue; returns
+    """Stages 2 to 8, in which a node dies while it decodes, and the training is put back into the queue; returns
     the jobs of stage 2 that were lost.
     """
-    run.start(2, 5, "--cmd_backend", "slurm")
+    run.start(2, 8, "--cmd_backend", "slurm", "--side_by_side", "2", "--publish_opts", "--utterances 1")
 
     logs = {job: f"data/test_in_long_teacher/log/label.{job}.log" for job in "12"}
 

@@ -1,4 +1,4 @@
-"""mini_cs through Slurm: stages 1 to 5 give what a local run gives, node failures and preemption or not."""
+"""mini_cs through Slurm: every stage runs there, and 1 to 5 give what a local run gives, accidents or not."""
 
 import re
 
@@ -47,3 +47,13 @@ def test_a_lost_node_and_a_preempted_training_change_nothing(recipes):
     assert whole.keys() == other.keys()
     for name, tensor in other.items():
         torch.testing.assert_close(tensor, whole[name], atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_the_last_stages_run_there_too(recipes):
+    assert recipes.lost.result()
+    run = recipes.lossy
+    decoded = [f"exp/{model}/decode_dev/log/decode.1.log" for model in ("teacher", "validator", "student_full")]
+    for log in (*decoded, "exp/speed/log/speed.log", "exp/student_full/log/publish.log"):
+        assert re.search(r"^# host .*, Slurm job \S+ on n\d$", run.log(log), re.MULTILINE), log
+    assert "| student_full |" in run.log("RESULTS.md")
+    assert (run.recipe / "exp/student_full/publish/openai.pt").exists()
