@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from k2d.audio import SHORTEST
 from k2d.text import timestamps
 from k2d.whisper.decoding import compression_ratio
 from k2d.whisper.long_form import TimedText
@@ -90,6 +91,7 @@ def pack(
     alone (no segment is longer than 30 s, the model's window). Segments are cut off at the recording's end
     (`duration`), and dropped if nothing of them is left. With `continued`, a chunk into which the overflowing
     segment reaches by more than 1.0 s lasts the full `longest` seconds and says `<|continued|>` at its start.
+    A chunk of less than 0.1 s is dropped: no word fits into it, and no later stage could read its audio.
     """
     if not 0 < longest <= LONGEST:
         raise ValueError(f"chunks of {longest} s: expected more than 0 and at most {LONGEST:.0f} s, Whisper's context")
@@ -106,4 +108,4 @@ def pack(
             chunks[-1].continued = segment
             chunks[-1].end = min(chunks[-1].start + longest, duration)
         chunks.append(Chunk(recording, start, end, [segment]))
-    return chunks
+    return [chunk for chunk in chunks if chunk.end - chunk.start > SHORTEST - _EPSILON]

