@@ -59,6 +59,7 @@ language=zh
 beam_size=1
 decode_opts=              # passed on to k2d.bin.decode
 publish_opts=             # to k2d.bin.publish
+timing_opts=              # to k2d.bin.speed
 paper=                    # SET:COLUMN of the paper's table to show beside ours
 
 # A dry run prints every command of the stages, with hours and disk for a corpus of this size, and runs none.
@@ -484,10 +485,12 @@ if in_stages 6; then
     set=${test_sets%% *}
     log "Stage 6: speed of generation: data/${set} -> exp/speed"
     checkpoints=("${models[@]#*:}")
-    if needs exp/speed "$(facts "${checkpoints[@]}" "data/${set}")" "${transcript_opts[@]}" "${device}"; then
+    if needs exp/speed "$(facts "${checkpoints[@]}" "data/${set}")" "${transcript_opts[@]}" "${device}" \
+        "${timing_opts}"; then
+        # shellcheck disable=SC2086
         "${decode_cmd[@]}" "${alone_needs[@]}" exp/speed/log/speed.log "${python}" -m k2d.bin.speed \
             --models "${models[@]/:/=}" --data "data/${set}" --output_dir exp/speed --device "${device}" \
-            --batch_size "${batch_size}" "${transcript_opts[@]}"
+            --batch_size "${batch_size}" "${transcript_opts[@]}" ${timing_opts}
         finished exp/speed
     fi
 fi
