@@ -32,7 +32,7 @@ lint: install
 test: lint
 	@mkdir -p build/tmp build/cache
 	@$(TEST_ENV) OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest --basetemp "$(CURDIR)/build/tmp/pytest" \
-		-n $$(($$(nproc) + 1)) --dist loadgroup --no-loadscope-reorder $(ARGS)
+		-n $$(($$(nproc) + 1)) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 clean:
 	rm -rf build tools/venv-bootstrap .pytest_cache .hypothesis .ruff_cache

@@ -8,20 +8,29 @@ from hypothesis import settings
 settings.register_profile("k2d", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("k2d")
 
-# What takes longest begins first, shared out to the workers of pytest-xdist (--dist loadgroup) in groups: tests/slurm
-# has one cluster, so that one worker runs all of it; the tests of a file share a model; but every test of
-# test_corpora.py is a recipe of its own.
+# What takes longest begins first.
 FIRST = ("tests/slurm/", "tests/recipes/test_corpora.py")
 
 
-def place(item) -> int:
-    return next((i for i, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))
-
-
-def pytest_itemcollected(item):
-    groups = (FIRST[0], item.nodeid, item.nodeid.partition("::")[0])
-    item.add_marker(pytest.mark.xdist_group(groups[place(item)]))
+def place(nodeid: str) -> int:
+    return next((i for i, name in enumerate(FIRST) if nodeid.startswith(name)), len(FIRST))
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=place)
+    items.sort(key=lambda item: place(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """How tests are shared out to the workers of pytest-xdist: in groups, each of which one worker runs.
+
+    tests/slurm has one cluster and is one group; the tests of a file share a model; but every test of
+    test_corpora.py is a recipe of its own.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return (FIRST[0], nodeid, nodeid.partition("::")[0])[place(nodeid)]
+
+    return Groups(config, log)
