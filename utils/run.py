@@ -247,18 +247,20 @@ def end_of(path: Path, size: int) -> str:
         return handle.read().decode(errors="replace")
 
 
+def newest_lines(log: Path) -> list[str]:
+    """The last lines of a log, newest first; the states of a progress bar are lines as well."""
+    return [line.strip() for line in reversed(re.split(r"[\r\n]+", end_of(log, 4000))) if line.strip()]
+
+
 def progress(log: Path) -> str:
     """The newest state of a progress bar, or of a training, in a job's log; or nothing."""
-    for state in reversed(re.split(r"[\r\n]+", end_of(log, 4000))):
-        if "%|" in state or "epoch:train:" in state:
-            return state.rpartition("INFO: ")[2].strip()[:120]
-    return ""
+    states = (line for line in newest_lines(log) if "%|" in line or "epoch:train:" in line)
+    return next(states, "").rpartition("INFO: ")[2][:120]
 
 
 def last_line(log: Path) -> str:
     """What a job that has ended said last."""
-    lines = [line for line in re.split(r"[\r\n]+", end_of(log, 4000)) if line.strip() and not line.startswith("# ")]
-    return lines[-1].strip() if lines else ""
+    return next((line for line in newest_lines(log) if not line.startswith("# ")), "")
 
 
 def report(text: str) -> None:

@@ -209,23 +209,26 @@ in_stages() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 
 # ------------------------------------------------------------------------------------------ decoding in jobs
 
-if [ "${ngpu}" -gt 0 ]; then
-    device=cuda
-    job_needs=(--gpu 1)
-    alone_needs=(--gpu 1)
-else
-    device=cpu
-    alone_needs=(--num_threads "${alone_threads}")
-    job_needs=(--num_threads "${job_threads}")
-fi
+device=$([ "${ngpu}" -gt 0 ] && echo cuda || echo cpu)
+
+# ask_for ALONE JOB: what a command that runs alone and one of nj jobs ask for: a GPU, or so many cores.
+ask_for() {
+    if [ "${ngpu}" -gt 0 ]; then
+        alone_needs=(--gpu 1)
+        job_needs=(--gpu 1)
+    else
+        alone_needs=(--num_threads "$1")
+        job_needs=(--num_threads "$2")
+    fi
+}
+ask_for "${alone_threads}" "${job_threads}"
 
 # share_cores N: what runs from here on is one of N on this machine, and says little while it runs.
 share_cores() {
     export RUN_QUIETLY=true
     [ "${cmd_backend}" = local ] || return 0
     OMP_NUM_THREADS=$((OMP_NUM_THREADS / $1 > 0 ? OMP_NUM_THREADS / $1 : 1))
-    [ "${ngpu}" -gt 0 ] || job_needs=(--num_threads "$((OMP_NUM_THREADS / nj > 0 ? OMP_NUM_THREADS / nj : 1))")
-    [ "${ngpu}" -gt 0 ] || alone_needs=(--num_threads "${OMP_NUM_THREADS}")
+    ask_for "${OMP_NUM_THREADS}" "$((OMP_NUM_THREADS / nj > 0 ? OMP_NUM_THREADS / nj : 1))"
 }
 
 # What decides a transcript, and what only decides how fast it comes.
