@@ -62,16 +62,23 @@ def atomic(path, mode: str = "w"):
 
 def _split_line(line: str) -> tuple[str, str]:
     """("id", "rest") of one line; space and tab separate, as in Kaldi."""
-    parts = _ID_END.split(line, maxsplit=1)
-    return parts[0], parts[1].strip(" \t") if len(parts) == 2 else ""
+    key, _, value = line.partition(" ")
+    if "\t" in key:
+        key, value = _ID_END.split(line, maxsplit=1)
+    return key, value.strip(" \t")
 
 
-def _entries(path: Path) -> Iterator[tuple[int, str, str]]:
-    """(line number, id, rest of the line) of a table, checked, without ever holding the file."""
-    previous = ""
+def scan(path) -> Iterator[tuple[int, str, str]]:
+    """(line number, id, rest of the line) of a table, in order, without ever holding the file.
+
+    Raises DataError naming file and line for a missing file, bytes that are not UTF-8, a line without an id,
+    a Windows line end, a duplicate id and ids out of C order. Only "\\n" ends a line: other control
+    characters are part of the text.
+    """
+    path, previous = Path(path), ""
     try:
         lines = path.open("rb")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: missing; expected a Kaldi table (id, space, value)") from None
     with lines:
         for number, raw in enumerate(lines, 1):
@@ -119,7 +126,7 @@ def read_table(path) -> dict[str, str]:
     Raises DataError with file and line for invalid UTF-8, blank lines, Windows line ends,
     duplicate ids and ids out of C order.
     """
-    return {key: value for _, key, value in _entries(Path(path))}
+    return {key: value for _, key, value in scan(path)}
 
 
 def write_table(path, table: Mapping[str, str]) -> None:
@@ -146,7 +153,7 @@ def _line(path, key: str, value) -> str:
 def read_numbers(path) -> dict[str, float]:
     """Read a table with one number a line (`utt2dur`, `utt2mer` …). DataError where it is none."""
     numbers = {}
-    for line, key, value in _entries(Path(path)):
+    for line, key, value in scan(path):
         try:
             numbers[key] = float(value)
         except ValueError:
@@ -239,7 +246,7 @@ class Segment:
 def read_segments(path) -> dict[str, Segment]:
     """Read `segments` (utterance, recording, start, end in seconds; end -1 means "to the end")."""
     segments = {}
-    for line, key, value in _entries(Path(path)):
+    for line, key, value in scan(path):
         fields = value.split()
         try:
             recording, start, end = fields[0], float(fields[1]), float(fields[2])

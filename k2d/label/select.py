@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from k2d.datadir import DataDir, DataError, atomic, read_table
+from k2d.datadir import DataDir, DataError, atomic, read_table, scan
 from k2d.label.retention import Retention
 from k2d.label.rule import Rule
-from k2d.label.tables import Cursor, blocks, scan
+from k2d.label.tables import Cursor, blocks
 from k2d.text import timestamps
 from k2d.text.batch import Lines
 

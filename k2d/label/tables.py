@@ -5,56 +5,12 @@ holding a file. Sixty thousand hours are seven million chunks: a table of their 
 """
 
 import multiprocessing
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from k2d.datadir import DataError
-
-_ID_END = re.compile(r"[ \t]")
-
-
-def scan(path) -> Iterator[tuple[int, str, str]]:
-    """(line number, id, rest of the line) of a table, in order.
-
-    Raises DataError naming file and line for a missing file, bytes that are not UTF-8, a line without an id,
-    a Windows line end, a duplicate id and ids out of C order. Only "\\n" ends a line: other control
-    characters are part of the text.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: missing; expected a Kaldi table (id, space, value)")
-    previous = ""
-    with path.open("rb") as lines:
-        for number, raw in enumerate(lines, 1):
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; convert the file, "
-                    "for instance with 'iconv -f big5 -t utf-8'"
-                ) from None
-            line = line.removesuffix("\n")
-            if line.endswith("\r"):
-                raise DataError(f"{path}:{number}: Windows line end; repair with utils/fix_data.py")
-            key, _, value = line.partition(" ")
-            if "\t" in key:
-                key, value = _ID_END.split(line, maxsplit=1)
-            if not key:
-                raise DataError(
-                    f"{path}:{number}: expected an id at the start of the line; remove blank lines"
-                )
-            if key <= previous:
-                if key == previous:
-                    raise DataError(f"{path}:{number}: id {key!r} appears twice; keep one line for each id")
-                raise DataError(
-                    f"{path}:{number}: id {key!r} follows {previous!r}, out of C order (or a duplicate); "
-                    "sort with 'LC_ALL=C sort -k1,1' or utils/fix_data.py"
-                )
-            previous = key
-            yield number, key, value.strip(" \t")
+from k2d.datadir import DataError, scan
 
 
 class Cursor:
