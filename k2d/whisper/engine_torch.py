@@ -31,7 +31,7 @@ class TorchEngine:
         self.trim_padding = checkpoint.trim_padding
         parameter = next(self.model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
-        self.decoder = IncrementalDecoder(self.model)
+        self.decoder = IncrementalDecoder(self.model, self.tokenizer.eot)
         self.stopwatch = Stopwatch()
         self._rules: dict[DecodingOptions, LogitRules] = {}
 
@@ -124,7 +124,7 @@ class TorchEngine:
         for row, index in zip(hidden, told):
             tokens = hypotheses[index].tokens
             before = row[longest - len(tokens) - 1 : longest - 1]  # each token is predicted one place earlier
-            logprobs = self.decoder.logits(before).log_softmax(dim=-1)
+            logprobs = self.decoder.logits(before, exact=True).log_softmax(dim=-1)
             chosen = logprobs.gather(1, torch.tensor(tokens, device=self.device)[:, None])[:, 0]
             hypotheses[index].token_logprobs = [round(p, 4) for p in chosen.tolist()]
 

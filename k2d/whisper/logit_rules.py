@@ -2,7 +2,7 @@
 
 In: logits (rows, n_vocab) and the last tokens of each row. Out: the same logits with what is forbidden at
 -inf. The rules are those of openai-whisper's SuppressBlank, SuppressTokens and ApplyTimestampRules, as
-tensor operations over the batch: no Python loop over rows, no copy to the host.
+tensor operations over the batch, and on a GPU without a copy to the host.
 """
 
 from __future__ import annotations
@@ -104,11 +104,20 @@ class LogitRules:
         # Time does not run backwards, and a segment has a length unless the next one starts where it ends.
         allowed_from = torch.where(pair_open, state.last_timestamp, state.last_timestamp + 1)
         allowed_from = torch.where(pair_closed, logits.shape[1], allowed_from)
-        logits[:, : self.eot].masked_fill_(pair_open[:, None], -INFINITY)
+        _forbid(logits[:, : self.eot], pair_open)
         times = logits[:, begin:]
         times.masked_fill_(self.timestamp_ids < allowed_from[:, None], -INFINITY)
         # If a time is likelier, taken together, than any single other token, it has to be a time.
         text = logits[:, :begin]
         time_wins = torch.logsumexp(times, dim=-1) > text.amax(dim=-1)
-        text.masked_fill_(time_wins[:, None], -INFINITY)
+        _forbid(text, time_wins)
         return logits
+
+
+def _forbid(logits: Tensor, rows: Tensor) -> None:
+    """Set these rows of (rows, n) to -inf. They are few; a GPU is not asked which, it would have to wait."""
+    if logits.device.type != "cpu":
+        logits.masked_fill_(rows[:, None], -INFINITY)
+        return
+    for row in rows.nonzero()[:, 0].tolist():
+        logits[row] = -INFINITY

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from k2d.whisper.incremental import DecoderState
+from k2d.whisper.incremental import DecoderState, top
 from k2d.whisper.logit_rules import LogitRules, RowState
 
 # A batch is compacted when at most this share of its windows is still running: copying the caches costs about
@@ -67,7 +67,7 @@ def sample(
     for step in range(max(limits)):
         logits = rules.apply(logits, rows, first=step == 0)
         if temperature == 0:
-            chosen = logits.argmax(dim=-1)
+            chosen = top(logits, 1)[1][:, 0]
         else:
             # Gumbel-max sampling; every row draws its own noise, whatever batch it is in.
             noise = torch.empty_like(logits)
@@ -95,7 +95,8 @@ def sample(
             tokens, logprobs, done, chosen = tokens[index], logprobs[index], done[index], chosen[index]
             windows = [windows[p] for p in alive]
             generators = [generators[i] for i in kept] if generators else generators
-        logits = state.decoder.logits(state.step(chosen, position))
+        # A sample may be any token; the choice of the likeliest one needs only those that come near it.
+        logits = state.decoder.logits(state.step(chosen, position), exact=temperature > 0)
         position += 1
     return results
 
@@ -129,7 +130,7 @@ def beam_search(
 
     for step in range(max(limits)):
         scores = torch.log_softmax(rules.apply(logits, rows, first=step == 0), dim=-1)
-        best, ids = scores.topk(beams + 1, dim=-1)
+        best, ids = top(scores, beams + 1)
         n = len(windows)
         if step == 0:
             # All beams are still equal: only the first may continue, or every text would be found five times.

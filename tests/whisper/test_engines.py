@@ -16,7 +16,7 @@ from k2d.whisper.decoding import DecodingOptions, initial_tokens
 from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 from k2d.whisper.engine_options import add_decoding_arguments, add_engine_arguments, load_engine, resolve_engine
 from k2d.whisper.engine_torch import TorchEngine
-from k2d.whisper.incremental import projection
+from k2d.whisper.incremental import Vocabulary, projection, top
 
 PREVIOUS = [[], [2000, 300, 500, 600], [1000] * 20]  # prompts of three lengths in one batch
 
@@ -168,6 +168,37 @@ def test_projections_compute_in_float32(published):
     expected = x.double() @ weight.double().t() + bias.double()
     torch.testing.assert_close(projection(weight, bias)(x).double(), expected, atol=2e-5, rtol=1e-5)
     torch.testing.assert_close(projection(weight, None)(x).double(), expected - bias, atol=2e-5, rtol=1e-5)
+
+
+def test_the_likeliest_tokens_and_all_special_ones_are_exact():
+    generator = torch.Generator().manual_seed(0)
+    embedding = torch.randn(9000, 64, generator=generator).half().float() / 8
+    hidden = torch.randn(7, 64, generator=generator)
+    vocabulary, expected = Vocabulary(embedding, 8500), hidden @ embedding.T
+    if vocabulary.rough is None:
+        pytest.skip("this torch has no int8 product for this processor")
+    found = vocabulary(hidden)
+    likely = expected[:, :8500].topk(8, dim=-1).indices
+    torch.testing.assert_close(found.gather(1, likely), expected.gather(1, likely), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found[:, 8500:], expected[:, 8500:], atol=1e-4, rtol=1e-4)
+    assert (found - expected).abs().max() > 1e-3  # the others are what is saved
+    torch.testing.assert_close(found.logsumexp(-1), expected.logsumexp(-1), atol=2e-2, rtol=0)
+    torch.testing.assert_close(vocabulary.exact(hidden), expected, atol=1e-4, rtol=1e-4)
+    assert Vocabulary(embedding[:500], 400).rough is None  # a small vocabulary is no work
+
+
+@pytest.mark.parametrize("n", [64, 1000, 51864])
+def test_the_largest_by_blocks(n):
+    generator = torch.Generator().manual_seed(n)
+    x = torch.randn(5, n, generator=generator)
+    x[0, : n // 2] = -float("inf")
+    x[1] = -float("inf")
+    x[1, n - 3 :] = torch.tensor([1.0, 3.0, 2.0])
+    for k in (1, 3, 6):
+        values, ids = top(x, k)
+        assert torch.equal(values, x.topk(k, dim=-1).values)
+        assert torch.equal(x.gather(1, ids), values)
+        assert all(len(set(row)) == k for row in ids.tolist())
 
 
 def test_by_default_a_cpu_decodes_with_torch_and_weights_in_float16(small_model):
