@@ -6,13 +6,16 @@
     python -m k2d.bin.select --data CHUNKS --scores base=AUX1 --scores small=AUX2 --output_dir DIR \\
         --rule 'min(comp_base, comp_small) <= 0.4'
 
-Presets are the rows of the paper's table: full, ngram, mer, per, comp. Score names are those of the files
+Presets are the rows of the paper's table, full, ngram, mer, per and comp, and segment: chunks whose teacher does not
+loop, and of them only the segments whose own distance, δ_PER of the segment in one alignment of the whole chunk, is
+at most --alpha. --segment_alpha does the latter with any rule. Score names are those of the files
 `utt2<name>` in AUX and in CHUNKS; with several directories of scores they end in the tag (comp_base), and
 comp_min, comp_mean and comp_max are over all of them. Facts of the validator's decoding end in _aux.
 
 Writes the data directory of the kept chunks, dropped.tsv (id, recording, times, reason, both texts),
 report.json (what was kept of what: hours, English, code-switching, durations, speaking rate, in all, by
-recording and by source directory), report.md (the same to read) and explorer.html. A chunk that lacks a
+recording and by source directory), report.md (the same to read) and explorer.html; where segments are chosen also
+text.trusted, 1 or 0 for each segment of the label, which training learns from or passes over. A chunk that lacks a
 score the rule asks for, or has NaN, is dropped for that reason. Unsorted, duplicated or unreadable lines stop
 the command with file and line. Every file appears whole, wav.scp last of the data directory.
 """
@@ -26,9 +29,10 @@ from pathlib import Path
 import yaml
 
 from k2d.datadir import DataDir, DataError, atomic, write_provenance
+from k2d.label.distance import Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import PRESETS, RuleError, preset, read_rule
-from k2d.label.select import Scores, Selection, find_scores, select, source_directories
+from k2d.label.select import Scores, Selection, TrustedSegments, find_scores, select, source_directories
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,9 +42,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", action="append", required=True, help="DIR or TAG=DIR; may be given again")
     p.add_argument("--output_dir", required=True)
-    p.add_argument("--preset", choices=tuple(PRESETS), help="a row of the paper's table")
+    p.add_argument("--preset", choices=tuple(PRESETS), help="a row of the paper's table, or segment")
     p.add_argument("--alpha", type=float, default=0.4, help="threshold of the presets (0.4)")
     p.add_argument("--rule", help="an expression over the score names, instead of a preset")
+    p.add_argument("--segment_alpha", type=float, help="trust only segments within it (preset segment: --alpha)")
     p.add_argument(
         "--combine", choices=("min", "mean", "max"), default="mean", help="presets, several validators"
     )
@@ -75,7 +80,7 @@ def preset_rule(name: str, alpha: float, scores: dict[str, Path], combine: str) 
     Where the distances were computed with `drop_blank` (the paper), a blank validator text is invalid.
     """
     text = preset(name, alpha)
-    if name in ("mer", "per", "comp") and any(_drops_blank(folder) for folder in scores.values()):
+    if name in ("mer", "per", "comp") and any(_choices(folder).drop_blank for folder in scores.values()):
         text += " and blank_aux == 0"
     if len(scores) > 1:
         for score in ("mer", "per", "comp"):
@@ -84,11 +89,22 @@ def preset_rule(name: str, alpha: float, scores: dict[str, Path], combine: str) 
     return text
 
 
-def _drops_blank(folder: Path) -> bool:
+def segments_rule(args: argparse.Namespace, scores: dict[str, Path]) -> TrustedSegments | None:
+    """How segments are chosen, if they are; phonemes are read as for the scores of the chunks."""
+    alpha = args.segment_alpha
+    if alpha is None:
+        if args.preset != "segment":
+            return None
+        alpha = args.alpha
+    return TrustedSegments(alpha, _choices(next(iter(scores.values()))), args.combine)
+
+
+def _choices(folder: Path) -> Choices:
+    """Those that the scores were made with; ours for scores of another making."""
     try:
-        return bool(json.loads((folder / "summary.json").read_text("utf-8"))["choices"]["drop_blank"])
+        return Choices(**json.loads((folder / "summary.json").read_text("utf-8"))["choices"])
     except (OSError, ValueError, KeyError, TypeError):
-        return False  # scores of another making: nothing says that blank is invalid
+        return Choices()
 
 
 def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
@@ -122,7 +138,8 @@ def run(args: argparse.Namespace) -> dict:
     scores = find_scores(data, folders)
     text = args.rule or preset_rule(args.preset, args.alpha, folders, args.combine)
     rule = read_rule(text, scores.names)
-    result = select(data, scores, rule, output, sources_of(data, args.source_data))
+    segments = segments_rule(args, folders)
+    result = select(data, scores, rule, output, sources_of(data, args.source_data), segments)
     explorer = None
     if args.explorer == "true":
         explorer = _explorer(args, data, scores, output)
@@ -137,6 +154,13 @@ def run(args: argparse.Namespace) -> dict:
         f"English units {english[0]:.1%} before, {english[1]:.1%} after",
         file=sys.stderr,
     )
+    if segments:
+        print(
+            f"select: trusted {segments.trusted} of their {segments.segments} segments, "
+            f"{segments.trusted_seconds / 3600:.2f} of {segments.seconds / 3600:.2f} h of speech "
+            f"({segments.share:.1%}), by δ_PER <= {segments.alpha:g}",
+            file=sys.stderr,
+        )
     if not result.kept:
         print("select: warning: nothing was kept; look at the reasons in report.md", file=sys.stderr)
     return report
@@ -161,6 +185,7 @@ def _write_reports(output: Path, rule: str, result: Selection, explorer: str | N
             name: {"chunks": count, "hours": round(seconds / 3600, 4), "fail_at_all": failing}
             for name, (count, seconds, failing) in result.reasons.items()
         },
+        **({"segments": result.segments.facts()} if result.segments else {}),
         "bins": {"durations": DURATION_BINS, "rates": RATE_BINS},  # lower edges; the last is open
         "whole": retention.whole.facts(),
         "sources": {name: part.facts() for name, part in sorted(retention.sources.items())},

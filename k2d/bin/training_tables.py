@@ -4,7 +4,7 @@
 [--teacher_topk DIR]`
 
 Several --encoder_out are versions of the same audio (clean, with noise, …): each utterance appears once a
-version, as <id>, <id>+1, <id>+2 …, always with the label and the teacher of <id>. Writes text, text.prev,
+version, as <id>, <id>+1, <id>+2 …, always with the label and the teacher of <id>. Writes text, text.prev, text.trusted,
 frames_shape (ESPnet's shape file), and where asked for encoder_out.scp, topk_ids.scp, topk_log_probs.scp.
 """
 
@@ -20,6 +20,7 @@ from k2d.distill.sources import (
     TOPK_LOG_PROBS,
     located,
 )
+from k2d.text.trusted import TRUSTED
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -45,10 +46,11 @@ def write(args: argparse.Namespace) -> None:
     ids = {f"{uid}{COPY_MARK}{v}" if v else uid: (uid, v) for uid in data.text for v in versions}
     args.output_dir.mkdir(parents=True, exist_ok=True)
     write_table(args.output_dir / "text", {copy: data.text[uid] for copy, (uid, _) in ids.items()})
-    if (args.data / "text.prev").exists():
-        previous = read_table(args.data / "text.prev")
-        table = {copy: previous.get(uid, "") for copy, (uid, _) in ids.items()}
-        write_table(args.output_dir / "text.prev", table)
+    for name in ("text.prev", TRUSTED):
+        (args.output_dir / name).unlink(missing_ok=True)
+        if (args.data / name).exists():
+            values = read_table(args.data / name)
+            write_table(args.output_dir / name, {copy: values.get(uid, "") for copy, (uid, _) in ids.items()})
     if args.encoder_out:
         sources = [located(folder, ENCODER_OUT, args.output_dir) for folder in args.encoder_out]
         lines = {copy: _line(sources[v], uid, args.encoder_out[v]) for copy, (uid, v) in ids.items()}

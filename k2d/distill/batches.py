@@ -7,6 +7,7 @@ In: audio (or stored encoder output) and a label with timestamp tokens. Out: pad
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import zlib
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 
 from k2d.audio import SAMPLE_RATE
 from k2d.distill.sources import COPY_MARK, FRAMES_PER_SECOND
-from k2d.text import timestamps
+from k2d.text import timestamps, trusted
 from k2d.text.tokenizer import TIMESTAMP_STEP, Tokenizer
 from k2d.whisper.features import context_samples, utterance_log_mel
 
@@ -48,7 +49,10 @@ def from_dict(kind: type, options: dict, where: str):
 
 
 class MakeExample:
-    """ESPnet preprocessor: (utterance id, {"speech" | "encoder_out", "text", "text_prev"}) → arrays."""
+    """ESPnet preprocessor: (utterance id, {"speech" | "encoder_out", "text", "text_prev", …}) → arrays.
+
+    `text_trusted`, a line of text.trusted, becomes `trusted`: whether the loss counts each token.
+    """
 
     def __init__(self, tokenizer: Tokenizer, config: BatchConfig, train: bool):
         self.tokenizer, self.config, self.train = tokenizer, config, train
@@ -64,6 +68,7 @@ class MakeExample:
         conf = self.config
         text = data.pop("text")
         previous = data.pop("text_prev", "")
+        flags = data.pop("text_trusted", "")
         rng = np.random
         if conf.fixed_choices:
             rng = np.random.RandomState(zlib.crc32(uid.partition(COPY_MARK)[0].encode()))
@@ -79,8 +84,12 @@ class MakeExample:
                 data[name] = data[name][: round(cut * FRAMES_PER_SECOND)]
         if self.train and conf.speed:
             tokens, speech = self._change_speed(uid, tokens, speech)
+        learnt = self._learnt(uid, text, tokens, flags) if flags else None
         if not with_timestamps:
-            tokens = [t for t in tokens if t < self.tokenizer.timestamp_begin]
+            is_text = [t < self.tokenizer.timestamp_begin for t in tokens]
+            tokens = list(itertools.compress(tokens, is_text))
+            if learnt is not None:
+                learnt = [*itertools.compress(learnt, is_text), True]
         start = self.tokenizer.sot_sequence(conf.language, timestamps=with_timestamps)
         prompt: list[int] = []
         if previous and self.train and rng.random_sample() < conf.prompt:
@@ -91,9 +100,25 @@ class MakeExample:
         self._check(uid, row, data)
         # The start sequence is given at inference, so the first predicted token follows it.
         out = {"text": row, "loss_start": np.array([len(prompt) + len(start)], dtype=np.int64)}
+        if learnt is not None:
+            out["trusted"] = np.array([*[0] * (len(prompt) + len(start)), *learnt], dtype=np.int64)
         if speech is not None:
             out["speech"] = self._augment(speech)
         return {**out, **data}
+
+    def _learnt(self, uid: str, text: str, tokens: list[int], flags: str) -> list[bool]:
+        """For each token of the label and for the end of text whether training counts it.
+
+        Those of segments that are not trusted it does not, but all times: where speech is can be right though the
+        words are not, and a student that is not held to times loses the thread of a long recording.
+        """
+        flags_left = iter(trusted.read(uid, flags, len(timestamps.parse(text))))
+        marks: list[bool] = []
+        for is_time, run in itertools.groupby(tokens, lambda token: token >= self.tokenizer.timestamp_begin):
+            run = list(run)
+            is_segment = not is_time and bool(self.tokenizer.decode(run).strip())
+            marks += [next(flags_left) if is_segment else True] * len(run)
+        return [*marks, True]
 
     def _speech(self, uid: str, data: dict) -> np.ndarray | None:
         if "speech" not in data:
@@ -201,6 +226,10 @@ class Collate:
             "text": text,
             "loss_start": torch.from_numpy(np.concatenate([row["loss_start"] for row in rows])),
         }
+        if any("trusted" in row for row in rows):
+            batch["trusted"] = torch.zeros(text.shape, dtype=torch.bool)
+            for i, row in enumerate(rows):
+                batch["trusted"][i, : len(row["text"])] = torch.from_numpy(row.get("trusted", np.array(1)))
         if "speech" in rows[0]:
             mel, frames = log_mels([row["speech"] for row in rows], self.n_mels, self.trim_padding)
             batch["mel"], batch["frames"] = mel, frames

@@ -116,7 +116,7 @@ class DistillModel(AbsESPnetModel):
 
         Either `mel` (batch, n_mels, frames) or `encoder_out` (batch, frames, width); `teacher_encoder_out`
         where the teacher hears another version; `topk_ids`, `topk_log_probs` (batch, length, k) replace the
-        teacher.
+        teacher. `trusted` (batch, length): tokens that the loss counts, all where it is absent.
         """
         kind = text.device.type
         precision = (
@@ -133,8 +133,11 @@ class DistillModel(AbsESPnetModel):
         inputs = text[:, :-1].clamp_min(0)
         targets = text[:, 1:]
         position = torch.arange(targets.shape[1], device=text.device)
-        # Prompts and padding are not predicted.
+        # Prompts and padding are not predicted. What is not trusted is read, as a model's own errors are at inference,
+        # but not learnt.
         scored = (targets >= 0) & (position + 1 >= loss_start[:, None])
+        if "trusted" in batch:
+            scored &= batch["trusted"][:, 1:]
         tokens = scored.sum()
 
         heard, told = self._hear(batch)

@@ -36,6 +36,7 @@ PRESETS = {
     "mer": "mer <= {alpha}",
     "per": "per <= {alpha}",
     "comp": "comp <= {alpha}",
+    "segment": "loop_teacher == 0",  # and of these chunks the segments within alpha, k2d.label.segments
 }
 
 
@@ -89,7 +90,7 @@ def read_rule(text: str, known: frozenset[str] | set[str]) -> Rule:
 
 
 def preset(name: str, alpha: float) -> str:
-    """The rule of a row of the paper's table: full, ngram, mer, per or comp at `alpha`."""
+    """The rule of a row of the paper's table (full, ngram, mer, per or comp at `alpha`), or of ours, segment."""
     if name not in PRESETS:
         raise RuleError(f"preset {name!r}: expected one of {', '.join(PRESETS)}")
     return PRESETS[name].format(alpha=f"{alpha:g}")

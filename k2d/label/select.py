@@ -18,10 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from k2d.datadir import DataDir, DataError, atomic, read_table, scan
+from k2d.label.distance import Choices
 from k2d.label.retention import Retention
 from k2d.label.rule import Rule
+from k2d.label.segments import seconds_of_segments, segment_distances
 from k2d.label.tables import Cursor, blocks
-from k2d.text import timestamps
+from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
 
 _BLOCK = 1000
@@ -144,32 +146,94 @@ class Selection:
     dropped_seconds: float
     reasons: dict[str, tuple[int, float, int]]
     retention: Retention
+    segments: "TrustedSegments | None" = None
+
+
+@dataclass
+class TrustedSegments:
+    """Which segments of kept chunks are trusted: δ_PER <= alpha, combined over validators by `combine`."""
+
+    alpha: float
+    choices: Choices
+    combine: str = "mean"
+    segments: int = 0
+    trusted: int = 0
+    seconds: float = 0.0
+    trusted_seconds: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Of the time that segments last."""
+        return self.trusted_seconds / self.seconds if self.seconds else 0.0
+
+    def facts(self) -> dict[str, float]:
+        return {
+            "alpha": self.alpha,
+            "segments": self.segments,
+            "trusted": self.trusted,
+            "hours": round(self.seconds / 3600, 4),
+            "trusted_hours": round(self.trusted_seconds / 3600, 4),
+        }
+
+    @property
+    def reason(self) -> str:
+        return f"no segment within {self.alpha:g}"
+
+    def of(self, labels: Sequence[str], heard: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """For each label its flags, (segments,) bool. heard: by validator, its texts."""
+        join = _SUMMARIES[self.combine]
+        found = [segment_distances(labels, texts, self.choices) for texts in heard]
+        return [join(np.stack(rows), axis=0) <= self.alpha for rows in zip(*found, strict=True)]
+
+    def count(self, label: str, seconds: float, trusted: np.ndarray, kept: bool) -> None:
+        lengths = seconds_of_segments(label, seconds)
+        self.segments += len(trusted)
+        self.seconds += float(lengths.sum())
+        if kept:
+            self.trusted += int(trusted.sum())
+            self.trusted_seconds += float(lengths[trusted].sum())
 
 
 def select(
-    data: DataDir, scores: Scores, rule: Rule, output: Path, sources: Mapping[str, str] | None = None
+    data: DataDir,
+    scores: Scores,
+    rule: Rule,
+    output: Path,
+    sources: Mapping[str, str] | None = None,
+    segments: TrustedSegments | None = None,
 ) -> Selection:
     """Write the chunks that `rule` keeps to `output`, and dropped.tsv.
 
     sources: recording -> source directory, for the retention counts; one source where it does not say.
+    segments: also write text.trusted, and drop chunks without any segment to trust.
     """
+    if segments and not scores.texts:
+        raise DataError("segments are compared by text, and no directory of scores has one; decode the chunks first")
     output.mkdir(parents=True, exist_ok=True)
     first, seconds_of, failing = Counter(), Counter(), Counter()
     retention = Retention()
     totals = Counter()
     with ExitStack() as stack:
-        writer = _Subset(data, output, stack)
+        writer = _Subset(data, output, stack, without=trusted.TRUSTED if segments else None)
         dropped = stack.enter_context(atomic(output / "dropped.tsv"))
         dropped.write("\t".join(_DROPPED) + "\n")
         columns = Columns(scores, sorted(rule.names))
         validators = [Cursor(path) for path in scores.texts.values()]
+        flags = stack.enter_context(atomic(output / trusted.TRUSTED)) if segments else None
         for block in blocks(read_chunks(data), _BLOCK, 500_000, lambda chunk: len(chunk.text)):
             reasons = _reasons(rule, columns.of([chunk.id for chunk in block]), len(block), failing)
             lines = Lines([chunk.text for chunk in block])
             english = list(map(len, lines.english()))
             chinese = list(map(len, lines.chinese()))
+            heard = [[cursor.get(chunk.id) or "" for chunk in block] for cursor in validators]
+            confirmed = segments.of([chunk.text for chunk in block], heard) if segments else None
             for place, chunk in enumerate(block):
                 reason = reasons[place]
+                if segments:
+                    if not confirmed[place].any():
+                        failing[segments.reason] += 1
+                        reason = reason or segments.reason
+                    segments.count(chunk.text, chunk.seconds, confirmed[place], reason is None)
                 length = chunk.seconds if chunk.seconds > 0 else 0.0
                 retention.add(
                     chunk.recording,
@@ -180,15 +244,16 @@ def select(
                     english[place],
                     bool(english[place] and chinese[place]),
                 )
-                other = [cursor.get(chunk.id) or "" for cursor in validators]
                 totals["seconds" if reason is None else "lost"] += length
                 if reason is None:
                     writer.keep(chunk.id)
                     totals["kept"] += 1
+                    if segments:
+                        flags.write(f"{chunk.id} {trusted.written(confirmed[place])}\n")
                 else:
                     first[reason] += 1
                     seconds_of[reason] += length
-                    dropped.write(_row(chunk, reason, other))
+                    dropped.write(_row(chunk, reason, [texts[place] for texts in heard]))
         if not totals["kept"] and not first:
             raise DataError(f"{data.path / 'text'}: empty; there is nothing to select from")
         writer.finish()
@@ -200,6 +265,7 @@ def select(
         totals["lost"],
         reasons,
         retention,
+        segments,
     )
 
 
@@ -228,9 +294,11 @@ def _row(chunk: Chunk, reason: str, other: Sequence[str]) -> str:
 class _Subset:
     """Write the lines of kept chunks of every table of a data directory, in step with the selection."""
 
-    def __init__(self, data: DataDir, output: Path, stack: ExitStack):
+    def __init__(self, data: DataDir, output: Path, stack: ExitStack, without: str | None = None):
+        """without: a table that is written by somebody else."""
         self.data, self.output, self.stack = data, output, stack
         tables = data.utterance_tables() + (["segments"] if data.has_segments else [])
+        tables = [name for name in tables if name != without]
         for old in output.glob("*"):
             stale = old.name.startswith(("text", "utt2", "spk2", "reco2", "segments"))
             if old.is_file() and stale and old.name not in tables:

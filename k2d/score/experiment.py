@@ -7,12 +7,15 @@ here that a stage did not write, but the parameters counted and the paired tests
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from k2d.datadir import DataDir, DataError, read_numbers
+from k2d.datadir import DataDir, DataError, read_numbers, read_table
 from k2d.score import significance
 from k2d.score.significance import Comparison
+from k2d.text import timestamps
+from k2d.text.trusted import TRUSTED
+from k2d.text.trusted import read as read_trusted
 
 TEACHER, VALIDATOR, FULL = "teacher", "validator", "student_full"
 
@@ -37,13 +40,17 @@ class Model:
 
 @dataclass(frozen=True)
 class Selection:
-    """Chunks kept of those that were labelled, and their hours."""
+    """Chunks kept of those that were labelled, and their hours; of segments, where these were selected.
+
+    trusted: chunk -> a flag for each segment of its label, where segments were selected.
+    """
 
     name: str
     ids: tuple[str, ...]
     hours: float | None
     share_of_chunks: float | None
     share_of_hours: float | None
+    trusted: Mapping[str, Sequence[bool]] | None = None
 
     @property
     def share(self) -> float | None:
@@ -150,7 +157,23 @@ def read_selection(name: str, folder: Path, labelled: DataDir | None) -> Selecti
         if hours is not None and labelled.utt2dur:
             everything = sum(labelled.utt2dur.values()) / 3600
             share_of_hours = hours / everything if everything else None
+    if (folder / TRUSTED).exists():
+        return _read_segments(Selection(name, ids, None, share_of_chunks, None), folder, kept)
     return Selection(name, ids, hours, share_of_chunks, share_of_hours)
+
+
+def _read_segments(selection: Selection, folder: Path, kept: DataDir) -> Selection:
+    """The selection with hours and share of the segments that may be learnt from."""
+    flags = read_table(folder / TRUSTED)
+    trusted = {
+        i: read_trusted(i, flags.get(i, ""), len(timestamps.parse(kept.text[i]))) for i in selection.ids
+    }
+    try:
+        segments = read_json(folder / "report.json")["segments"]
+        hours, share = segments["trusted_hours"], segments["trusted_hours"] / segments["hours"]
+    except (OSError, KeyError, ZeroDivisionError):
+        hours = share = None  # a selection of another making
+    return replace(selection, hours=hours, share_of_chunks=None, share_of_hours=share, trusted=trusted)
 
 
 def read_experiment(

@@ -9,11 +9,12 @@ distance spots the bad labels (the paper's Table 5).
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from k2d.datadir import DataDir, DataError, Segment, read_numbers, read_segments, read_table
+from k2d.label.segments import errors_of_parts
 from k2d.score.alignment import align
 from k2d.score.rates import Counts, count
 from k2d.text import timestamps
@@ -28,15 +29,26 @@ EDGE = 0.5  # seconds
 
 @dataclass(frozen=True)
 class LabelQuality:
-    """Counts of each chunk's label against the reference. `uncovered`: reference units that no
-    chunk holds, of `reference_units` in all."""
+    """Counts of each chunk's label against the reference, and of each of its segments. `uncovered`:
+    reference units that no chunk holds, of `reference_units` in all."""
 
     chunks: Mapping[str, Counts]
     uncovered: int
     reference_units: int
+    segments: Mapping[str, Sequence[Counts]] = field(default_factory=dict)
 
     def of(self, ids: Iterable[str]) -> Counts:
         return sum((self.chunks[i] for i in ids), Counts())
+
+    def of_segments(self, trusted: Mapping[str, Sequence[bool]]) -> tuple[Counts, Counts]:
+        """Of the segments that are trusted, and of all others. What is missing between two segments
+        counts in both."""
+        sums = [Counts(), Counts()]
+        for chunk, segments in self.segments.items():
+            flags = trusted.get(chunk, [False] * len(segments))
+            for flag, counts in zip(flags, segments, strict=True):
+                sums[not flag] += counts
+        return sums[0], sums[1]
 
     def true_rate(self, chunk: str) -> float:
         """MER of one label; words where nothing was said are divided by one unit."""
@@ -121,13 +133,24 @@ def label_quality(data: DataDir, reference: Path) -> LabelQuality:
         chunks.setdefault(segment.recording, []).append(segment)
     if not set(chunks) & set(times):
         raise DataError(f"{reference}: not one recording of {data.path}; expected references of its recordings")
-    counts, left_out = {}, 0
+    counts, segments, left_out = {}, {}, 0
     for recording in sorted(set(chunks) | set(times)):
         held, outside = place(times.get(recording, []), chunks.get(recording, []))
         left_out += outside
         for chunk, spoken in held.items():
-            counts[chunk] = count(align(spoken, units(timestamps.strip(labels.get(chunk, "")))))
-    return LabelQuality(counts, left_out, sum(len(t) for t in times.values()))
+            label = labels.get(chunk, "")
+            counts[chunk] = count(align(spoken, units(timestamps.strip(label))))
+            segments[chunk] = count_segments([units(text) for _, _, text in timestamps.parse(label)], spoken)
+    return LabelQuality(counts, left_out, sum(len(t) for t in times.values()), segments)
+
+
+def count_segments(said: Sequence[Sequence[str]], spoken: Sequence[str]) -> list[Counts]:
+    """Counts of a label's segments, units each, out of one alignment with what was spoken."""
+    numbers: dict[str, str] = {}
+    coded = ["".join(numbers.setdefault(u, chr(0x10000 + len(numbers))) for u in part) for part in (*said, spoken)]
+    errors = errors_of_parts(coded[:-1], coded[-1])
+    rows = zip(errors.units, errors.substitutions, errors.insertions, errors.deletions, strict=True)
+    return [Counts(int(n - s - d), int(s), int(i), int(d)) for n, s, i, d in rows]
 
 
 def detection(quality: LabelQuality, distances: Mapping[str, float]) -> Detection:

@@ -188,6 +188,11 @@ def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
         kept = everything & set(selection.ids)
         dropped = everything - kept
         counts, rest = quality.of(kept), quality.of(dropped)
+        bad_kept = str(sum(quality.true_rate(c) > BAD for c in kept))
+        good_dropped = str(sum(quality.true_rate(c) <= BAD for c in dropped))
+        if selection.trusted is not None:
+            counts, rest = quality.of_segments(selection.trusted)
+            bad_kept = good_dropped = ABSENT  # these are numbers of chunks
         rows.append(
             [
                 name,
@@ -198,8 +203,8 @@ def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
                 percent(_part(counts.insertions, counts)),
                 percent(_part(counts.deletions, counts)),
                 percent(rest.rate),
-                str(sum(quality.true_rate(c) > BAD for c in kept)),
-                str(sum(quality.true_rate(c) <= BAD for c in dropped)),
+                bad_kept,
+                good_dropped,
             ]
         )
     return Table(
@@ -208,7 +213,8 @@ def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
         "or training has read. Error rates of the labels in percent; reference words are placed in chunks "
         f"by time, spread evenly over their utterance, with {EDGE:g} s of tolerance at the edges. "
         f"{quality.uncovered} of {quality.reference_units} reference units lie in no chunk. A bad label "
-        f"has a true error rate above {100 * BAD:g} %.",
+        f"has a true error rate above {100 * BAD:g} %. Where segments were selected, hours and error rates are "
+        "those of segments, aligned within their chunks.",
         ["selection", "chunks", "hours", "data %", "label MER", "insertions", "deletions", "MER of dropped",
          "bad kept", "good dropped"],
         rows,

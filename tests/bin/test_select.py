@@ -47,6 +47,39 @@ def test_the_kept_chunks_are_a_whole_data_directory(corpus, tmp_path):  # noqa: 
     assert read_table(out / "spk2utt") == {"lec1": " ".join(IDS[:2]), "lec2": IDS[3]}
 
 
+def test_segments_are_chosen_one_by_one(corpus, tmp_path):  # noqa: F811
+    data, aux = corpus
+    text = read_table(data / "text")
+    text[IDS[0]] = "<|0.00|>我們用 machine learning 模型<|2.00|><|2.20|>謝謝大家收看<|4.00|>"
+    (data / "text").write_text("".join(f"{key} {value}\n" for key, value in text.items()), encoding="utf-8")
+    out = tmp_path / "out"
+    assert run(corpus, out, "--preset", "segment") == 0
+    # The first chunk keeps what the validator hears too, a chunk without such a segment goes, and so does a loop.
+    assert read_table(out / "text.trusted") == {IDS[0]: "1 0", IDS[1]: "1"}
+    assert list(read_table(out / "text")) == IDS[:2] and DataDir(out).validate() == []
+    assert rows(out)[IDS[2]]["reason"] == "loop_teacher == 0"
+    assert rows(out)[IDS[5]]["reason"] == "no segment within 0.4"
+    report = json.loads((out / "report.json").read_text())
+    assert report["segments"] == {
+        "alpha": 0.4, "segments": 7, "trusted": 2, "hours": round(30.8 / 3600, 4),
+        "trusted_hours": round(7 / 3600, 4),
+    }  # fmt: skip
+    # A selection of this selection carries the table along, and one by chunks leaves none behind.
+    again = tmp_path / "again"
+    assert run((out, aux), again, "--preset", "full") == 0
+    assert read_table(again / "text.trusted") == read_table(out / "text.trusted")
+    assert run((out, aux), again, "--rule", "1 == 1", "--segment_alpha", "9") == 0
+    assert read_table(again / "text.trusted") == {IDS[0]: "1 1", IDS[1]: "1"}
+    assert run(corpus, out, "--preset", "comp") == 0
+    assert not (out / "text.trusted").exists()
+
+
+def test_segments_need_the_validators_text(corpus, tmp_path, capsys):  # noqa: F811
+    (corpus[1] / "text").unlink()
+    assert run(corpus, tmp_path / "out", "--preset", "segment") == 1
+    assert "segments are compared by text" in capsys.readouterr().err
+
+
 def test_dropped_chunks_say_why(corpus, tmp_path):  # noqa: F811
     out = tmp_path / "out"
     assert run(corpus, out, "--rule", "comp <= 0.4 and loop_teacher == 0 and avg_logprob > -0.15") == 0

@@ -230,6 +230,40 @@ def test_prompt_is_given_but_not_scored(teacher, tokenizer):
     assert b["loss_start"][0] == len(prefix) + a["loss_start"][0]
 
 
+def test_a_segment_that_is_not_trusted_is_read_but_not_learnt(teacher, tokenizer):
+    label = "<|0.00|>我们用 model<|0.40|><|0.40|>学校在山上<|0.80|><|0.90|>今天<|1.00|>"
+    speech = np.random.RandomState(0).randn(16000).astype("f") * 0.1
+
+    def made(flags, **options):
+        config = BatchConfig(prompt=0.0, trim_padding=True, **options)
+        data = {"speech": speech, "text": label} | ({"text_trusted": flags} if flags else {})
+        return MakeExample(tokenizer, config, train=True)("a", data)
+
+    row = made("1 0 1", timestamps=1.0)
+    learnt = tokenizer.decode_with_timestamps(row["text"][row["trusted"] == 1])
+    assert learnt == "<|0.00|>我们用 model<|0.40|><|0.40|><|0.80|><|0.90|>今天<|1.00|>"  # times are learnt everywhere
+    assert made("0 0 0", timestamps=1.0)["trusted"][-1] == 1  # and where the text ends
+    plain = made("1 0 1", timestamps=0.0)
+    assert tokenizer.decode(plain["text"][plain["trusted"] == 1]) == "我们用 model今天"
+    with pytest.raises(ValueError, match=r"text\.trusted: a has '1 0'"):
+        made("1 0", timestamps=1.0)
+
+    model = build(teacher, tokenizer, kl_weight=0.0, ce_weight=1.0).eval()
+    collate = Collate(80, True)
+    everything = collate([("a", made("", timestamps=1.0))])[1]
+    assert "trusted" not in everything
+    # A row without flags in the same batch is learnt whole.
+    both = collate([("a", row), ("b", made("", timestamps=1.0))])[1]
+    loss, _, weight = model(**both)
+    logits = model.student(both["mel"], both["text"][:, :-1])
+    ce = F.cross_entropy(logits.transpose(1, 2), both["text"][:, 1:], reduction="none")
+    begin = int(both["loss_start"][0]) - 1
+    mask = torch.from_numpy(np.stack([row["trusted"][1:], np.ones_like(row["trusted"][1:])])).bool()
+    mask[:, :begin] = False
+    assert int(weight) == int(mask.sum())
+    torch.testing.assert_close(loss.squeeze(), ce[mask].mean(), atol=1e-4, rtol=1e-4)
+
+
 def test_long_label_is_cut_with_its_audio_at_a_timestamp(tokenizer):
     label = "".join(f"<|{i:.2f}|>{'我们' * 20}<|{i + 1:.2f}|>" for i in range(20))
     make = MakeExample(tokenizer, BatchConfig(timestamps=1.0), train=True)

@@ -9,7 +9,7 @@ import torch
 
 from k2d.bin.report import main
 from k2d.bin.score import main as score
-from k2d.datadir import Segment, write_numbers, write_segments, write_table
+from k2d.datadir import Segment, read_table, write_numbers, write_segments, write_table
 from k2d.score import machine
 from k2d.score.curves import read_training_log
 from k2d.text.tokenizer import WhisperTokenizer
@@ -139,6 +139,26 @@ def test_everything_measured_is_in_the_tables(folder, monkeypatch, capsys):
     assert recalls[-1] == ["validator", "comp", *["1.00"] * 8, "0.00"]
     assert [row[0] for row in rows(text, "Speed of generation")[2:]] == ["teacher", "student_comp"]
     assert "6 of 6" not in (printed := capsys.readouterr().out) and "5 of 6 results" in printed
+
+
+def test_selected_segments_are_counted_as_segments(folder, monkeypatch):
+    some = folder / "data/some"
+    ids = ["rec-0000000-0001000", "rec-0002000-0003000"]
+    write_table(folder / "data/all/text", {
+        ids[0]: "<|0.00|>今天 讲<|4.00|><|4.00|>attention 好<|10.00|>",
+        "rec-0001000-0002000": "<|0.00|>谢谢 大家 收看 再见<|10.00|>",
+        ids[1]: "<|0.00|>model 的 decode<|10.00|>",
+    })  # fmt: skip
+    write_table(some / "wav.scp", dict.fromkeys(ids, "x.ark:1"))
+    write_table(some / "text", {i: read_table(folder / "data/all/text")[i] for i in ids})
+    write_table(some / "text.trusted", {ids[0]: "1 0", ids[1]: "1"})
+    write_numbers(some / "utt2dur", dict.fromkeys(ids, 10.0))
+    (some / "report.json").write_text(json.dumps({"segments": {"trusted_hours": 0.5, "hours": 2.0}}))
+    options = ["--train_data", "data/all", "--selections", "full:data/all comp:data/some", "--reference", "reference"]
+    assert report(folder, monkeypatch, *options) == 0
+    labels = {row[0]: row for row in rows((folder / "RESULTS.md").read_text(), "Label quality")}
+    # Trusted: 今 天 讲 right, model 的 right, decoder wrong. Not: attention right, 好 and eight units invented.
+    assert labels["comp"][1:] == ["2", "0.50", "25.0", f"{100 / 6:.2f}", "0.00", "0.00", "900.00", "–", "–"]
 
 
 def test_every_aim_is_stated_as_reached_missed_or_not_measured(folder, monkeypatch):

@@ -23,7 +23,8 @@ OPTIONS = [
     *("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator")),
     *("--local_data_opts", "--sets dev,test_in --scale 0.12"),
     *("--label_opts", "--condition_on_previous false --temperatures 0"),
-    *("--selection", "full", "--nj", "2", "--job_threads", "1", "--batch_size", "2", "--nbest", "1"),
+    *("--selection", "segment", "--alpha", "9"),  # of which no chunk is dropped
+    *("--nj", "2", "--job_threads", "1", "--batch_size", "2", "--nbest", "1"),
     *("--train_config", "conf/short.yaml"),
     *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5"),
 ]
@@ -130,7 +131,7 @@ class Run:
             return made(inside) and inside.name != ".done" and not ("work" in inside.parts and inside.name == "data")
 
         digests = self._digests("data/test_in_long_teacher", made)
-        digests |= self._digests("data/test_in_long_teacher_full", made)
+        digests |= self._digests("data/test_in_long_teacher_segment", made)
         digests |= self._digests("exp/test_in_long_teacher/aux_validator", made_of_archives)
         for name in ("chunks.", "utt2comp", "conf.yaml", "distance.yaml", "journal.jsonl", ".stage_done"):
             assert any(name in path for path in digests), f"{name} is not among {sorted(digests)}"
@@ -160,7 +161,7 @@ def lose_a_node_and_requeue_the_training(run: Run, cluster: Cluster, node: str) 
     cluster.kill_node(node)
     texts = {job: run.log(path) for job, path in logs.items()}
     lost = [job for job, text in texts.items() if f" on {node}\n" in text and "# status" not in text]
-    log = "exp/student_full/log/train.log"
+    log = "exp/student_segment/log/train.log"
     wait_for(lambda: ":train:1-1batch" in run.log(log), 900, "training does not start", cluster.logs)
     cluster.call("scontrol", "requeue", re.search(r"Slurm job (\d+) on", run.log(log))[1])
     run.finish()

@@ -38,11 +38,11 @@ def test_a_lost_node_and_a_preempted_training_change_nothing(recipes):
     assert lost
     again = [job for job in "12" if run.log(f"data/test_in_long_teacher/log/label.{job}.log").count("# start") == 2]
     assert again == lost, "only what was lost ran again"
-    trained = run.log("exp/student_full/log/train.log")
+    trained = run.log("exp/student_segment/log/train.log")
     assert trained.count("# start") == 2
     assert re.search(r"stopped after batch \d of 6", trained) and re.search(r"goes on after batch \d of 6", trained)
     whole, other = (
-        torch.load(one.recipe / "exp/student_full/train/1epoch.pth", weights_only=True) for one in (local, run)
+        torch.load(one.recipe / "exp/student_segment/train/1epoch.pth", weights_only=True) for one in (local, run)
     )
     assert whole.keys() == other.keys()
     for name, tensor in other.items():
@@ -52,8 +52,8 @@ def test_a_lost_node_and_a_preempted_training_change_nothing(recipes):
 def test_the_last_stages_run_there_too(recipes):
     assert recipes.lost.result()
     run = recipes.lossy
-    decoded = [f"exp/{model}/decode_dev/log/decode.1.log" for model in ("teacher", "validator", "student_full")]
-    for log in (*decoded, "exp/speed/log/speed.log", "exp/student_full/log/publish.log"):
+    decoded = [f"exp/{model}/decode_dev/log/decode.1.log" for model in ("teacher", "validator", "student_segment")]
+    for log in (*decoded, "exp/speed/log/speed.log", "exp/student_segment/log/publish.log"):
         assert re.search(r"^# host .*, Slurm job \S+ on n\d$", run.log(log), re.MULTILINE), log
-    assert "| student_full |" in run.log("RESULTS.md")
-    assert (run.recipe / "exp/student_full/publish/openai.pt").exists()
+    assert "| student_segment |" in run.log("RESULTS.md")
+    assert (run.recipe / "exp/student_segment/publish/openai.pt").exists()

@@ -32,7 +32,7 @@ validator=                # a smaller model: where it hears otherwise, a label i
 
 # Labels
 max_chunk=30              # seconds
-selection="full comp"     # full ngram mer per comp: each becomes its own student
+selection="full comp"     # full ngram mer per comp segment: each becomes its own student
 selections=               # the same, by its plural name
 alpha=0.4                 # keep where the distance is at most this
 label_opts=               # passed on to k2d.bin.label
@@ -296,6 +296,7 @@ train_student() {
         fi
         inputs+=("${student}/data/text,text,text")
         [ ! -e "${student}/data/text.prev" ] || inputs+=("${student}/data/text.prev,text_prev,text")
+        [ ! -e "${student}/data/text.trusted" ] || inputs+=("${student}/data/text.trusted,text_trusted,text")
         teacher_opts=()
         "${cache_teacher}" || teacher_opts=(--teacher "${teacher}")
         # Otherwise ESPnet would spread one process over the GPUs, with one teacher for all of them. Processes
