@@ -4,7 +4,8 @@
 
 Recordings are made by stringing the given audio files together in another order each, with pauses; without
 --audio, sentences are synthesised (espeakng-loader). Every program transcribes the same arrays with the same
-options, after a warm-up; loading the model is not counted. Words are compared with openai-whisper's greedy
+options, after a warm-up; loading the model is not counted. Ours run as in a recipe, in --processes jobs
+(`--nj`) of --workers threads. Words are compared with openai-whisper's greedy
 transcript, which has no reference text but is what "nothing lost" means here. Prints a table and writes
 JSON with --output. faster-whisper needs the package `faster-whisper` and a model that is a CTranslate2
 folder.
@@ -13,12 +14,14 @@ folder.
 import argparse
 import importlib.util
 import json
+import multiprocessing
 import os
 import platform
 import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -61,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--beams", default="1,5", help="beam sizes to compare (default %(default)s)")
     p.add_argument("--batch_size", type=int, default=8)
     p.add_argument("--workers", type=int, default=2, help="batches at once, of our engines (default 2)")
+    p.add_argument("--processes", type=int, default=1, help="jobs at once, of our engines, each with so many workers")
     p.add_argument("--threads", type=int, default=0, help="CPU threads of every program; 0: all cores")
     p.add_argument("--device", default="cpu")
     p.add_argument("--output", help="JSON file")
@@ -115,6 +119,37 @@ def ours(engine, args) -> Callable[[dict[str, np.ndarray], int], dict[str, str]]
     return run
 
 
+class Jobs:
+    """Ours in several processes, each with its share of the recordings and of the threads; as a function."""
+
+    def __init__(self, program: str, args):
+        context = multiprocessing.get_context("spawn")
+        self.ends = []
+        for _ in range(args.processes):
+            here, there = context.Pipe()
+            threads = max(1, args.threads // args.processes)
+            alone = argparse.Namespace(**vars(args) | {"processes": 1, "threads": threads})
+            context.Process(target=_job, args=(program, alone, there), daemon=True).start()
+            self.ends.append(here)
+        for end in self.ends:
+            end.recv()  # loaded
+
+    def __call__(self, recordings: dict[str, np.ndarray], beam: int) -> dict[str, str]:
+        lengths = {name: len(audio) for name, audio in recordings.items()}
+        for number, end in enumerate(self.ends, 1):
+            mine = share_of(number, len(self.ends), lengths) if len(recordings) > 1 else list(recordings)
+            end.send(({name: recordings[name] for name in mine}, beam))
+        return {name: text for end in self.ends for name, text in end.recv().items()}
+
+
+def _job(program: str, args, end) -> None:
+    run = load(program, args)
+    end.send(None)
+    with suppress(EOFError):  # the other end is gone: nothing more to do
+        while True:
+            end.send(run(*end.recv()))
+
+
 def openai(model, args) -> Callable:
     import whisper
 
@@ -156,6 +191,8 @@ def load(program: str, args) -> Callable | str:
     them among the workers.
     """
     ours_ = program in ("torch", "ctranslate2")
+    if ours_ and args.processes > 1:
+        return Jobs(program, args)
     torch.set_num_threads(max(1, args.threads // args.workers) if ours_ else args.threads)
     if program in ("faster", "faster-batched"):
         if importlib.util.find_spec("faster_whisper") is None:

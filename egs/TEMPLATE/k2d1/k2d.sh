@@ -72,6 +72,7 @@ speeds=                   # of a trial, "teacher:310 validator:2400" times real 
 
 # How it runs
 nj=auto                   # jobs of stages 2, 3 and 6, recordings split by duration; auto: one for each GPU, else one
+                          # (on a CPU several are faster, as threads of one wait for each other's Python)
 nj_encode=2               # threads of the frozen encoder on a CPU, each with an utterance of its own
 side_by_side=1            # students, decodings and exports (stages 5, 6, 8) made at a time; on one machine they share
                           # its cores, and with --ngpu its GPUs, so that 1 is right there; on a cluster each is a job
