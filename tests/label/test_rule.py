@@ -88,9 +88,9 @@ def test_no_text_does_anything_but_parse_or_be_refused(text):
         assert clause.keeps(SCORES, 4).shape == (4,)
 
 
-def test_presets_are_the_rows_of_the_papers_table():
+def test_presets_are_the_rows_of_the_papers_table_and_segments():
     assert [preset(name, 0.4) for name in PRESETS] == [
-        "1 == 1", "loop_teacher == 0", "mer <= 0.4", "per <= 0.4", "comp <= 0.4",
+        "1 == 1", "loop_teacher == 0", "mer <= 0.4", "per <= 0.4", "comp <= 0.4", "loop_teacher == 0",
     ]  # fmt: skip
     with pytest.raises(RuleError, match="full, ngram, mer, per, comp"):
         preset("all", 0.4)
