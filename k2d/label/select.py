@@ -186,7 +186,7 @@ class TrustedSegments:
         return [join(np.stack(rows), axis=0) <= self.alpha for rows in zip(*found, strict=True)]
 
     def count(self, label: str, seconds: float, trusted: np.ndarray, kept: bool) -> None:
-        lengths = seconds_of_segments(label, seconds)
+        lengths = np.nan_to_num(seconds_of_segments(label, seconds))  # an open segment of a chunk of unknown length
         self.segments += len(trusted)
         self.seconds += float(lengths.sum())
         if kept:
