@@ -70,7 +70,8 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     if args.reference:
         if labelled is None:
             raise DataError("--reference needs --train_data, the labelled chunks that it is compared with")
-        quality = label_quality(labelled, args.reference)
+        by_segment = any(selection.trusted is not None for selection in experiment.selections.values())
+        quality = label_quality(labelled, args.reference, by_segment)
         made.append(report.label_table(experiment, quality))
         found = {name: detections(quality, Path(d)) for name, d in pairs(args.scores, "scores").items()}
         if found:

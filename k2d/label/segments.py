@@ -41,13 +41,13 @@ class Errors:
         return np.where(self.units == 0, self.total > 0, self.total / np.maximum(self.units, 1))
 
 
-def errors_of_parts(parts: Sequence[str], reference: str) -> Errors:
-    """Align the joined parts to `reference`, strings of one code point a unit, and count by part."""
+def errors_of_parts(parts: Sequence[Sequence[str]], reference: Sequence[str]) -> Errors:
+    """Align the joined parts to `reference`, lists of units or strings of one code point a unit; count by part."""
     bounds = np.cumsum([0, *map(len, parts)])
     size = int(bounds[-1])
     # Prefix sums over the text's units, and for deletions over the places before each of them and at the end.
     substituted, inserted, missing = np.zeros(size + 1, int), np.zeros(size + 1, int), np.zeros(size + 2, int)
-    for op in Levenshtein.opcodes(reference, "".join(parts)):
+    for op in Levenshtein.opcodes(reference, [unit for part in parts for unit in part]):
         if op.tag == "replace":
             substituted[op.dest_start + 1 : op.dest_end + 1] = 1
         elif op.tag == "insert":
@@ -62,9 +62,7 @@ def errors_of_parts(parts: Sequence[str], reference: str) -> Errors:
     return Errors(substituted[last] - substituted[first], insertions, deletions, units)
 
 
-def segment_distances(
-    teacher: Sequence[str], validator: Sequence[str], choices: Choices
-) -> list[np.ndarray]:
+def segment_distances(teacher: Sequence[str], validator: Sequence[str], choices: Choices) -> list[np.ndarray]:
     """δ_PER of every segment, for each pair of texts an array (segments,) as `timestamps.parse` counts them.
 
     The validator is the reference, and the phonemes are those of δ_PER.

@@ -29,7 +29,7 @@ EDGE = 0.5  # seconds
 
 @dataclass(frozen=True)
 class LabelQuality:
-    """Counts of each chunk's label against the reference, and of each of its segments. `uncovered`:
+    """Counts of each chunk's label against the reference, and of its segments if asked. `uncovered`:
     reference units that no chunk holds, of `reference_units` in all."""
 
     chunks: Mapping[str, Counts]
@@ -112,10 +112,11 @@ def place(times: list[tuple[float, str]], chunks: list[Segment]) -> tuple[dict[s
     return held, left_out
 
 
-def label_quality(data: DataDir, reference: Path) -> LabelQuality:
+def label_quality(data: DataDir, reference: Path, by_segment: bool = False) -> LabelQuality:
     """Compare every chunk's label with what was said there.
 
     reference : folder with `segments` (utterance recording start end) and `text`
+    by_segment : also every segment of a label, where some selection is one of segments
     """
     said, places = read_table(reference / "text"), read_segments(reference / "segments")
     labels = data.text
@@ -140,15 +141,14 @@ def label_quality(data: DataDir, reference: Path) -> LabelQuality:
         for chunk, spoken in held.items():
             label = labels.get(chunk, "")
             counts[chunk] = count(align(spoken, units(timestamps.strip(label))))
-            segments[chunk] = count_segments([units(text) for _, _, text in timestamps.parse(label)], spoken)
+            if by_segment:
+                segments[chunk] = count_segments([units(text) for _, _, text in timestamps.parse(label)], spoken)
     return LabelQuality(counts, left_out, sum(len(t) for t in times.values()), segments)
 
 
 def count_segments(said: Sequence[Sequence[str]], spoken: Sequence[str]) -> list[Counts]:
     """Counts of a label's segments, units each, out of one alignment with what was spoken."""
-    numbers: dict[str, str] = {}
-    coded = ["".join(numbers.setdefault(u, chr(0x10000 + len(numbers))) for u in part) for part in (*said, spoken)]
-    errors = errors_of_parts(coded[:-1], coded[-1])
+    errors = errors_of_parts(said, spoken)
     rows = zip(errors.units, errors.substitutions, errors.insertions, errors.deletions, strict=True)
     return [Counts(int(n - s - d), int(s), int(i), int(d)) for n, s, i, d in rows]
 

@@ -28,8 +28,7 @@ def test_parts_share_the_errors_of_the_whole(parts, reference):
 
 
 @given(TEXT, TEXT, TEXT)
-def test_a_part_that_the_reference_has_is_right(before, part, after):
-    """Whatever stands around it, unless the alignment finds it cheaper to pair it with something else."""
+def test_a_right_text_is_right_in_every_part(before, part, after):
     assert errors_of_parts([before, part, after], before + part + after).total.sum() == 0
 
 
