@@ -9,6 +9,7 @@ recomputes nothing smartly, so that a small model spends its time in Python and 
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -139,6 +140,7 @@ class IncrementalDecoder:
         self.positions = decoder.positional_embedding.detach()
         self.norm = self._norm(decoder.ln)
         self.layers = [self._layer(block) for block in decoder.blocks]
+        self.graphs = threading.local()  # what a worker's CUDA graphs share
 
     def _norm(self, module) -> tuple[Tensor, Tensor]:
         # A model in half precision keeps these in float32; a GPU's layer norm wants one type.
@@ -174,17 +176,32 @@ class IncrementalDecoder:
 
 
 class DecoderState:
-    """Caches of a batch of `windows` · `group` rows, for `length` positions."""
+    """Caches of a batch of `windows` · `group` rows, for `length` positions.
 
-    def __init__(self, decoder: IncrementalDecoder, features: Sequence[Tensor], length: int, group: int = 1):
+    A GPU takes longer to be told the hundreds of small kernels of a step than to run them. There a step has one
+    shape at every position (`static`), is recorded once as a CUDA graph and then replayed.
+    """
+
+    def __init__(
+        self,
+        decoder: IncrementalDecoder,
+        features: Sequence[Tensor],
+        length: int,
+        group: int = 1,
+        static: bool | None = None,
+    ):
+        """static: every step attends to all `length` positions, those not yet reached masked; None: on a GPU."""
         self.decoder = decoder
+        self.static = features[0].device.type == "cuda" if static is None else static
+        self._steps = 0  # since the batch changed its size
+        self._graph: torch.cuda.CUDAGraph | None = None
         self.windows, self.group, self.length = len(features), group, length
         self.device, self.dtype = features[0].device, features[0].dtype
         self.padding: Tensor | None = None  # (rows, 1, 1, length) additive, where prompts differ in length
         self.starts: Tensor | None = None  # (rows,) first position that is not padding
         self._cross(features)
-        self.keys: list[Tensor] = []  # a layer: (rows, heads, head size, length): queries multiply it as it lies
-        self.values: list[Tensor] = []  # a layer: (rows, heads, length, head size)
+        self.keys: Tensor  # (layers, rows, heads, head size, length): queries multiply it as it lies
+        self.values: Tensor  # (layers, rows, heads, length, head size)
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """(n, length, n_state) to (n, heads, length, head size)."""
@@ -237,15 +254,15 @@ class DecoderState:
         mask = mask.masked_fill_(~visible, float("-inf"))[:, None]
 
         heads, size = self.decoder.n_head, self.decoder.n_state // self.decoder.n_head
-        rows = self.windows * self.group
+        rows, layers = self.windows * self.group, len(self.decoder.layers)
+        # What is masked must be finite all the same.
+        empty = torch.zeros if self.static else torch.empty
+        self.keys = empty(layers, rows, heads, size, self.length, dtype=self.dtype, device=self.device)
+        self.values = empty(layers, rows, heads, self.length, size, dtype=self.dtype, device=self.device)
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
-            keys = torch.empty(rows, heads, size, self.length, dtype=self.dtype, device=self.device)
-            values = torch.empty(rows, heads, self.length, size, dtype=self.dtype, device=self.device)
-            keys[..., :longest] = k.transpose(2, 3).repeat_interleave(self.group, dim=0)
-            values[..., :longest, :] = v.repeat_interleave(self.group, dim=0)
-            self.keys.append(keys)
-            self.values.append(values)
+            self.keys[i, ..., :longest] = k.transpose(2, 3).repeat_interleave(self.group, dim=0)
+            self.values[i, ..., :longest, :] = v.repeat_interleave(self.group, dim=0)
             weights = torch.softmax(q @ k.transpose(2, 3) + mask, dim=-1)
             x = self._after_self_attention(x, weights @ v, layer, i)
         self.starts = starts.repeat_interleave(self.group)
@@ -255,21 +272,74 @@ class DecoderState:
             self.padding = self.padding.masked_fill_(hidden, float("-inf"))[:, None, None]
         return x
 
-    def step(self, tokens: Tensor, position: int) -> Tensor:
-        """tokens: (rows,), standing at `position` of the padded sequence. Returns hidden states (rows,
-        n_state).
+    def step(self, tokens: Tensor, position: int, exact: bool = False) -> Tensor:
+        """tokens: (rows,), standing at `position` of the padded sequence. Returns logits (rows, n_vocab), float32;
+        static ones are exact, and valid until the next step. exact: see `IncrementalDecoder.logits`.
         """
+        if not self.static:
+            return self.decoder.logits(self._step(tokens, position), exact)
+        self._steps += 1
+        if self._steps == 1:
+            self._tokens = tokens.clone()
+            self._position = torch.full((1,), position, device=self.device)
+        else:
+            self._tokens.copy_(tokens)
+            self._position.fill_(position)
+        if self._graph is not None:
+            self._graph.replay()
+        elif self._steps == 1 or self.device.type != "cuda":
+            self._logits = self._static_step()  # the first loads the kernels that the recording has to find
+        else:
+            self._record()
+            self._graph.replay()
+        return self._logits
+
+    def _record(self) -> None:
+        shared = self.decoder.graphs
+        if not hasattr(shared, "stream"):
+            shared.stream = torch.cuda.Stream(self.device)
+            shared.pool = torch.cuda.graph_pool_handle()
+        graph = torch.cuda.CUDAGraph()
+        shared.stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(shared.stream):
+            # Not torch.cuda.graph(), which empties the allocator's cache each time.
+            graph.capture_begin(pool=shared.pool, capture_error_mode="thread_local")
+            try:
+                self._logits = self._static_step()
+            finally:
+                graph.capture_end()
+        torch.cuda.current_stream(self.device).wait_stream(shared.stream)
+        self._graph = graph
+
+    def _static_step(self) -> Tensor:
+        """The step of `_tokens` at `_position`, without a shape or a number that depends on the position."""
+        positions = torch.arange(self.length, device=self.device)[None]
+        hidden = (positions > self._position) | (positions < self.starts[:, None])
+        mask = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device)
+        mask = mask.masked_fill_(hidden, float("-inf"))[:, None, None]
+        places = (self._position - self.starts).clamp_(max=self.decoder.n_ctx - 1)
+        x = (self.decoder.embedding[self._tokens] + self.decoder.positions[places])[:, None]
+        for i, layer in enumerate(self.decoder.layers):
+            q, k, v = self._qkv(x, layer)
+            self.keys[i].index_copy_(3, self._position, k.transpose(2, 3))
+            self.values[i].index_copy_(2, self._position, v)
+            context = torch.softmax(q @ self.keys[i] + mask, dim=-1) @ self.values[i]
+            x = self._after_self_attention(x, context, layer, i)
+        return self.decoder.logits(x[:, 0], exact=True)
+
+    def _step(self, tokens: Tensor, position: int) -> Tensor:
+        """Hidden states (rows, n_state); attends to the positions there are."""
         places = (position - self.starts).clamp_(max=self.decoder.n_ctx - 1)
         x = (self.decoder.embedding[tokens] + self.decoder.positions[places])[:, None]
         stop = position + 1
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
-            self.keys[i][..., position] = k[:, :, 0]
-            self.values[i][:, :, position] = v[:, :, 0]
-            scores = q @ self.keys[i][..., :stop]
+            self.keys[i, ..., position] = k[:, :, 0]
+            self.values[i, :, :, position] = v[:, :, 0]
+            scores = q @ self.keys[i, ..., :stop]
             if self.padding is not None:
                 scores += self.padding[..., :stop]
-            context = torch.softmax(scores, dim=-1) @ self.values[i][..., :stop, :]
+            context = torch.softmax(scores, dim=-1) @ self.values[i, ..., :stop, :]
             x = self._after_self_attention(x, context, layer, i)
         return x[:, 0]
 
@@ -307,9 +377,8 @@ class DecoderState:
             return
         to = torch.tensor(changed, device=self.device)
         origin = torch.tensor([source[i] for i in changed], device=self.device)
-        for keys, values in zip(self.keys, self.values):
-            keys[..., begin:end].index_copy_(0, to, keys[..., begin:end].index_select(0, origin))
-            values[:, :, begin:end].index_copy_(0, to, values[:, :, begin:end].index_select(0, origin))
+        for cache in (self.keys[..., begin:end], self.values[..., begin:end, :]):
+            cache.index_copy_(1, to, cache.index_select(1, origin))
 
     def keep(self, windows: Sequence[int]) -> None:
         """Drop all windows but these: finished ones must not cost memory traffic any more."""
@@ -318,10 +387,11 @@ class DecoderState:
         self.windows = len(windows)
         self.cross_keys = [t.index_select(0, index) for t in self.cross_keys]
         self.cross_values = [t.index_select(0, index) for t in self.cross_values]
-        self.keys = [t.index_select(0, rows) for t in self.keys]
-        self.values = [t.index_select(0, rows) for t in self.values]
+        self.keys = self.keys.index_select(1, rows)
+        self.values = self.values.index_select(1, rows)
         self.starts = self.starts[rows]
         if self.padding is not None:
             self.padding = self.padding[rows]
         if self.audio_mask is not None:
             self.audio_mask = self.audio_mask[index]
+        self._graph, self._steps = None, 0

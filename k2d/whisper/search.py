@@ -16,10 +16,6 @@ from torch import Tensor
 from k2d.whisper.incremental import DecoderState, top
 from k2d.whisper.logit_rules import LogitRules, RowState
 
-# A batch is compacted when at most this share of its windows is still running: copying the caches costs about
-# two steps, which the steps saved repay.
-COMPACT_AT = 0.75
-
 
 @dataclass
 class Candidate:
@@ -32,6 +28,17 @@ class Candidate:
 
 def _rows_of(windows: Sequence[int], group: int) -> list[int]:
     return [w * group + g for w in windows for g in range(group)]
+
+
+def _worth_compacting(state: DecoderState, alive: int) -> bool:
+    """Whether so few windows still run that the batch should go on without the others.
+
+    Copying the caches costs about two greedy steps, which the steps saved repay. On a GPU a step of a smaller batch
+    is hardly faster and has to be recorded.
+    """
+    if state.static:
+        return alive <= state.windows / 2
+    return alive <= (0.75 if state.group == 1 else 0.99) * state.windows
 
 
 def sample(
@@ -55,6 +62,7 @@ def sample(
     tokens = torch.full((len(logits), max(limits)), eot, device=device)
     logprobs = torch.zeros(len(logits), max(limits), device=device)
     done = torch.zeros(len(logits), dtype=torch.bool, device=device)
+    room = torch.tensor(limits, device=device).repeat_interleave(group)
 
     def collect(places: list[int], steps: int) -> None:
         index = torch.tensor(_rows_of(places, group), device=device)
@@ -78,25 +86,26 @@ def sample(
         chosen = torch.where(done, eot, chosen)
         tokens[:, step] = chosen
         logprobs[:, step] = torch.where(done, 0.0, logprob)
-        done = done | (chosen == eot)
+        done = done | (chosen == eot) | (room <= step + 1)
         rows.append(chosen, rules.timestamp_begin)
 
         ended = done.view(-1, group).all(dim=1).tolist()
-        alive = [p for p, w in enumerate(windows) if not ended[p] and step + 1 < limits[w]]
+        alive = [p for p, e in enumerate(ended) if not e]
         if not alive:
             collect(list(range(len(windows))), step + 1)
             break
-        if len(alive) <= COMPACT_AT * len(windows):
+        if _worth_compacting(state, len(alive)):
             collect([p for p in range(len(windows)) if p not in set(alive)], step + 1)
             state.keep(alive)
             kept = _rows_of(alive, group)
             index = torch.tensor(kept, device=device)
             rows = rows.select(index)
-            tokens, logprobs, done, chosen = tokens[index], logprobs[index], done[index], chosen[index]
+            tokens, logprobs, chosen = tokens[index], logprobs[index], chosen[index]
+            done, room = done[index], room[index]
             windows = [windows[p] for p in alive]
             generators = [generators[i] for i in kept] if generators else generators
         # A sample may be any token; the choice of the likeliest one needs only those that come near it.
-        logits = state.decoder.logits(state.step(chosen, position), exact=temperature > 0)
+        logits = state.step(chosen, position, exact=temperature > 0)
         position += 1
     return results
 
@@ -122,6 +131,7 @@ def beam_search(
     logprobs = torch.zeros(len(logits), max(limits), device=device)
     totals = torch.zeros(len(logits), device=device)
     begin = position  # caches of one window's beams differ from here on
+    ended: set[int] = set()  # windows, some of which may still take their place in the batch
 
     def candidate(row: int, steps: int, total: float, last: float | None) -> Candidate:
         # `last` is the log-probability of the end of text, which ends the candidate but is none of its
@@ -146,7 +156,7 @@ def beam_search(
         finishing = ends & (continuing < beams) & torch.isfinite(sums)
         for place, column in finishing.nonzero().tolist():
             found = results[windows[place]]
-            if len(found) < wanted:
+            if len(found) < wanted and windows[place] not in ended:
                 row = int(source[place, column])
                 found.append(candidate(row, step, float(sums[place, column]), float(best[place, column])))
 
@@ -162,10 +172,13 @@ def beam_search(
 
         alive = []
         for place, window in enumerate(windows):
-            if len(results[window]) >= wanted:
+            if window in ended:
                 continue
-            if step + 1 < limits[window]:
+            if len(results[window]) < wanted and step + 1 < limits[window]:
                 alive.append(place)
+                continue
+            ended.add(window)
+            if len(results[window]) >= wanted:
                 continue
             # Out of room: the best unfinished beams fill the list, as openai-whisper does.
             for row in sorted(range(place * beams, (place + 1) * beams), key=lambda r: -float(totals[r])):
@@ -174,12 +187,12 @@ def beam_search(
         if not alive:
             break
         state.reorder(parents.tolist(), begin, position)
-        if len(alive) < n:
+        if _worth_compacting(state, len(alive)):
             state.keep(alive)
             index = torch.tensor(_rows_of(alive, beams), device=device)
             rows = rows.select(index)
             tokens, logprobs, totals, chosen = tokens[index], logprobs[index], totals[index], chosen[index]
             windows = [windows[p] for p in alive]
-        logits = state.decoder.logits(state.step(chosen, position))
+        logits = state.step(chosen, position)
         position += 1
     return results

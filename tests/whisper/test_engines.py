@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ import whisper
 from decoding_material import random_model
 
 from k2d.audio import log_mel
+from k2d.whisper import engine_torch
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted, digest
 from k2d.whisper.decoding import DecodingOptions, initial_tokens
 from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 from k2d.whisper.engine_options import add_decoding_arguments, add_engine_arguments, load_engine, resolve_engine
 from k2d.whisper.engine_torch import TorchEngine
-from k2d.whisper.incremental import Vocabulary, projection, top
+from k2d.whisper.incremental import DecoderState, Vocabulary, projection, top
 
 PREVIOUS = [[], [2000, 300, 500, 600], [1000] * 20]  # prompts of three lengths in one batch
 
@@ -103,9 +105,26 @@ def test_longest_prompts_leave_room_for_half_a_context(small):
     checkpoint, features, _ = small
     engine = TorchEngine(checkpoint)
     options = DecodingOptions(temperatures=(0.0,))
-    prompts = [initial_tokens(engine.tokenizer, 448, [50] * 300, options, "zh")] * 2
-    for h in engine.generate(features[:2], prompts, options):
-        assert len(prompts[0]) + len(h.tokens) <= 449  # the last token is sampled and never fed back
+    long, short = (initial_tokens(engine.tokenizer, 448, [50] * n, options, "zh") for n in (300, 5))
+    prompts = [long, short, short, short, short]
+    found = engine.generate(features[:5], prompts, options)
+    # The last token is sampled and never fed back. The first window stays in the batch with those that have more room.
+    assert [len(h.tokens) for h in found[:2]] == [449 - len(long), 224]
+    for i, prompt in enumerate(prompts):
+        assert engine.generate(features[i : i + 1], [prompt], options)[0].tokens == found[i].tokens
+
+
+@pytest.mark.parametrize(("beam_size", "temperature", "best_of"), [(1, 0.0, 1), (4, 0.0, 1), (1, 0.6, 2)])
+def test_steps_of_one_shape_choose_the_same(small, monkeypatch, beam_size, temperature, best_of):
+    checkpoint, features, previous = small
+    engine = TorchEngine(checkpoint)
+    options = DecodingOptions(beam_size=beam_size, best_of=best_of, max_new_tokens=60)
+    prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous]
+    expected = engine.generate(features, prompts, options, temperature, list(range(8)))
+    monkeypatch.setattr(engine_torch, "DecoderState", functools.partial(DecoderState, static=True))
+    for h, e in zip(engine.generate(features, prompts, options, temperature, list(range(8))), expected):
+        assert h.tokens == e.tokens
+        assert h.avg_logprob == pytest.approx(e.avg_logprob, abs=1e-4)
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
