@@ -10,6 +10,8 @@ from pathlib import Path
 
 import yaml
 
+# Where there is a GPU, the runs of one process can be done there: K2D_TEST_NGPU=1.
+NGPU = os.environ.get("K2D_TEST_NGPU", "0")
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["k2d.distill.task"])
 
@@ -42,7 +44,7 @@ def options(world, output: Path, data: Path | None = None, **changes) -> list[st
         for item in ("wav.scp,speech,utterances", "text,text,text", "text.prev,text_prev,text"):
             words += [f"--{phase}_data_path_and_name_and_type", f"{data}/{item}"]
         words += [f"--{phase}_shape_file", f"{data}/frames_shape"]
-    return [*words, "--output_dir", str(output), "--resume", "true", "--ngpu", "0", "--seed", "7"]
+    return [*words, "--output_dir", str(output), "--resume", "true", "--ngpu", NGPU, "--seed", "7"]
 
 
 def train(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -306,8 +307,11 @@ class DecoderState:
             graph.capture_begin(pool=shared.pool, capture_error_mode="thread_local")
             try:
                 self._logits = self._static_step()
-            finally:
-                graph.capture_end()
+            except BaseException:
+                with suppress(RuntimeError):  # that what was recorded is not whole is known
+                    graph.capture_end()
+                raise
+            graph.capture_end()
         torch.cuda.current_stream(self.device).wait_stream(shared.stream)
         self._graph = graph
 

@@ -1,5 +1,6 @@
 """What ESPnet's trainer sees: gradients, checkpoints, masks, the shared encoder."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -395,3 +396,20 @@ def test_fixed_choices_give_an_utterance_the_same_tokens_in_every_epoch(tokenize
     rows = {f"utt{i}": [tuple(make(f"utt{i}", dict(data))["text"]) for _ in range(3)] for i in range(20)}
     assert all(len(set(epochs)) == 1 for epochs in rows.values())
     assert len({epochs[0] for epochs in rows.values()}) == 4  # all four combinations occur
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="THERE IS NO GPU: no loss is computed on one")
+def test_loss_and_gradients_on_a_gpu_are_the_cpus(teacher, tokenizer, batch):
+    def gradients(device: str, **options):
+        model = build(copy.deepcopy(teacher).to(device), tokenizer, **options).to(device).train()
+        loss = model(**{k: v.to(device) if torch.is_tensor(v) else v for k, v in batch.items()})[0]
+        loss.backward()
+        return float(loss), {n: p.grad.cpu() for n, p in model.named_parameters() if p.grad is not None}
+
+    expected, of_cpu = gradients("cpu")
+    for options, bound in (({}, 2e-3), ({"autocast": "bfloat16", "teacher_dtype": "bfloat16"}, 5e-2)):
+        loss, of_gpu = gradients("cuda", **options)
+        assert loss == pytest.approx(expected, rel=bound)
+        assert of_gpu.keys() == of_cpu.keys()
+        for name, gradient in of_cpu.items():
+            assert (of_gpu[name] - gradient).norm() <= 2 * bound * gradient.norm() + 1e-6, name
