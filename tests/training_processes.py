@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-# Where there is a GPU, the runs of one process can be done there: K2D_TEST_NGPU=1.
+# Where there is a GPU, the runs of one process can be done there: K2D_TEST_NGPU=1. It does not follow into a fork.
 NGPU = os.environ.get("K2D_TEST_NGPU", "0")
-_CONTEXT = get_context("forkserver")
+_CONTEXT = get_context("forkserver" if NGPU == "0" else "spawn")
 _CONTEXT.set_forkserver_preload(["k2d.distill.task"])
 
 

@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--programs", default=",".join(PROGRAMS))
     p.add_argument("--beams", default="1,5", help="beam sizes to compare (default %(default)s)")
     p.add_argument("--batch_size", type=int, default=8)
-    p.add_argument("--workers", type=int, default=2, help="batches at once, of our engines (default 2)")
+    p.add_argument("--workers", type=int, default=0, help="batches at once, of our engines (0: 2, on a GPU 1)")
     p.add_argument("--processes", type=int, default=1, help="jobs at once, of our engines, each with so many workers")
     p.add_argument("--threads", type=int, default=0, help="CPU threads of every program; 0: all cores")
     p.add_argument("--device", default="cpu")
@@ -206,7 +206,7 @@ def load(program: str, args) -> Callable | str:
     if program == "openai":
         return openai(loaded.model, args)
     if program == "torch":
-        return ours(TorchEngine(loaded), args)
+        return ours(TorchEngine(loaded, args.workers), args)
     from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
     return ours(CTranslate2Engine(loaded, "int8" if args.device == "cpu" else "float16", None, args.workers), args)
@@ -247,6 +247,7 @@ def table(rows: list[dict]) -> str:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     args.threads = args.threads or len(os.sched_getaffinity(0))
+    args.workers = args.workers or (2 if args.device == "cpu" else 1)
     clips = [read_audio(path) for path in args.audio] or synthesise()
     recordings = make_recordings(clips, args.recordings, args.seconds)
     total = sum(map(len, recordings.values())) / SAMPLE_RATE

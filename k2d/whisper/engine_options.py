@@ -217,7 +217,7 @@ def load_engine(args: argparse.Namespace, options: DecodingOptions, workers: int
     if engine == "torch":
         from k2d.whisper.engine_torch import TorchEngine
 
-        return TorchEngine(loaded)
+        return TorchEngine(loaded, workers)
     from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
     return CTranslate2Engine(loaded, dtype, args.cache_dir, workers)

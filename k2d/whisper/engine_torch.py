@@ -24,7 +24,8 @@ from k2d.whisper.stopwatch import Stopwatch
 class TorchEngine:
     name = "torch"
 
-    def __init__(self, checkpoint: Checkpoint):
+    def __init__(self, checkpoint: Checkpoint, workers: int = 1):
+        """workers: threads that will call it at once."""
         self.model = checkpoint.model.eval()
         self.tokenizer = checkpoint.tokenizer
         self.dims = checkpoint.model.dims
@@ -32,6 +33,7 @@ class TorchEngine:
         parameter = next(self.model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
         self.decoder = IncrementalDecoder(self.model, self.tokenizer.eot)
+        self.static = self.device.type == "cuda" and workers == 1  # see DecoderState
         self.stopwatch = Stopwatch()
         self._rules: dict[DecodingOptions, LogitRules] = {}
 
@@ -72,7 +74,7 @@ class TorchEngine:
         # The context holds n_ctx inputs; the last token sampled is not fed back, hence the one.
         limits = [max(1, min(most, n_ctx + 1 - len(p))) for p in prompts]
         longest = max(map(len, prompts))
-        state = DecoderState(self.decoder, features, longest + max(limits), group)
+        state = DecoderState(self.decoder, features, longest + max(limits), group, self.static)
         hidden = state.prefill(prompts)
         sot = longest - 1 - (len(prompts[0]) - 1 - _last_index(prompts[0], self.tokenizer.sot))
         no_speech = self.decoder.logits(hidden[:, sot]).softmax(dim=-1)[:, self.tokenizer.no_speech].tolist()

@@ -9,7 +9,6 @@ recomputes nothing smartly, so that a small model spends its time in Python and 
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -141,7 +140,7 @@ class IncrementalDecoder:
         self.positions = decoder.positional_embedding.detach()
         self.norm = self._norm(decoder.ln)
         self.layers = [self._layer(block) for block in decoder.blocks]
-        self.graphs = threading.local()  # what a worker's CUDA graphs share
+        self.recording: tuple | None = None  # stream and memory pool of CUDA graphs, and the latest one
 
     def _norm(self, module) -> tuple[Tensor, Tensor]:
         # A model in half precision keeps these in float32; a GPU's layer norm wants one type.
@@ -179,8 +178,8 @@ class IncrementalDecoder:
 class DecoderState:
     """Caches of a batch of `windows` · `group` rows, for `length` positions.
 
-    A GPU takes longer to be told the hundreds of small kernels of a step than to run them. There a step has one
-    shape at every position (`static`), is recorded once as a CUDA graph and then replayed.
+    A GPU takes longer to be told the hundreds of small kernels of a step than to run them. So a step can have one
+    shape at every position (`static`); there it is recorded once as a CUDA graph and then replayed.
     """
 
     def __init__(
@@ -189,11 +188,12 @@ class DecoderState:
         features: Sequence[Tensor],
         length: int,
         group: int = 1,
-        static: bool | None = None,
+        static: bool = False,
     ):
-        """static: every step attends to all `length` positions, those not yet reached masked; None: on a GPU."""
-        self.decoder = decoder
-        self.static = features[0].device.type == "cuda" if static is None else static
+        """static: every step attends to all `length` positions, those not yet reached masked. On a GPU it is recorded
+        then, which only one thread may do.
+        """
+        self.decoder, self.static = decoder, static
         self._steps = 0  # since the batch changed its size
         self._graph: torch.cuda.CUDAGraph | None = None
         self.windows, self.group, self.length = len(features), group, length
@@ -296,15 +296,16 @@ class DecoderState:
         return self._logits
 
     def _record(self) -> None:
-        shared = self.decoder.graphs
-        if not hasattr(shared, "stream"):
-            shared.stream = torch.cuda.Stream(self.device)
-            shared.pool = torch.cuda.graph_pool_handle()
+        stream, pool, _ = self.decoder.recording or (
+            torch.cuda.Stream(self.device),
+            torch.cuda.graph_pool_handle(),
+            None,
+        )
         graph = torch.cuda.CUDAGraph()
-        shared.stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(shared.stream):
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(stream):
             # Not torch.cuda.graph(), which empties the allocator's cache each time.
-            graph.capture_begin(pool=shared.pool, capture_error_mode="thread_local")
+            graph.capture_begin(pool=pool, capture_error_mode="thread_local")
             try:
                 self._logits = self._static_step()
             except BaseException:
@@ -312,8 +313,9 @@ class DecoderState:
                     graph.capture_end()
                 raise
             graph.capture_end()
-        torch.cuda.current_stream(self.device).wait_stream(shared.stream)
+        torch.cuda.current_stream(self.device).wait_stream(stream)
         self._graph = graph
+        self.decoder.recording = stream, pool, graph  # the pool lives as long as one of its graphs
 
     def _static_step(self) -> Tensor:
         """The step of `_tokens` at `_position`, without a shape or a number that depends on the position."""

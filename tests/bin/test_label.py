@@ -11,6 +11,7 @@ import kaldiio
 import numpy as np
 import pytest
 import soundfile
+import torch
 from decoding_material import random_model, write_data_dir
 
 from k2d.audio import read_audio
@@ -138,7 +139,8 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(run, small_mod
     whole.rename(tmp_path / "whole")
     arguments = ["--model", str(small_model), "--data", str(data), "--output_dir", str(whole), *FAST]
     rng = random.Random(0)
-    processes = multiprocessing.get_context("fork")
+    # Where there is a GPU it is used already, and does not follow into a fork.
+    processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
     killed = 0
     for attempt in range(10):
         # Near the start first, later on anywhere in what is left.

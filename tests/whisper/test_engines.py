@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import functools
 
 import numpy as np
 import pytest
@@ -11,14 +10,13 @@ import whisper
 from decoding_material import random_model
 
 from k2d.audio import log_mel
-from k2d.whisper import engine_torch
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted, digest
 from k2d.whisper.decoding import DecodingOptions, initial_tokens
 from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 from k2d.whisper.engine_options import add_decoding_arguments, add_engine_arguments, load_engine, resolve_engine
 from k2d.whisper.engine_torch import TorchEngine
-from k2d.whisper.incremental import DecoderState, Vocabulary, projection, top
+from k2d.whisper.incremental import Vocabulary, projection, top
 
 PREVIOUS = [[], [2000, 300, 500, 600], [1000] * 20]  # prompts of three lengths in one batch
 
@@ -115,13 +113,13 @@ def test_longest_prompts_leave_room_for_half_a_context(small):
 
 
 @pytest.mark.parametrize(("beam_size", "temperature", "best_of"), [(1, 0.0, 1), (4, 0.0, 1), (1, 0.6, 2)])
-def test_steps_of_one_shape_choose_the_same(small, monkeypatch, beam_size, temperature, best_of):
+def test_steps_of_one_shape_choose_the_same(small, beam_size, temperature, best_of):
     checkpoint, features, previous = small
     engine = TorchEngine(checkpoint)
     options = DecodingOptions(beam_size=beam_size, best_of=best_of, max_new_tokens=60)
     prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous]
     expected = engine.generate(features, prompts, options, temperature, list(range(8)))
-    monkeypatch.setattr(engine_torch, "DecoderState", functools.partial(DecoderState, static=True))
+    engine.static = True
     for h, e in zip(engine.generate(features, prompts, options, temperature, list(range(8))), expected):
         assert h.tokens == e.tokens
         assert h.avg_logprob == pytest.approx(e.avg_logprob, abs=1e-4)

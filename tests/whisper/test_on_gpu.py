@@ -9,7 +9,7 @@ import whisper
 from decoding_material import REAL, random_model
 
 from k2d.audio import log_mel
-from k2d.whisper import checkpoint, engine_torch
+from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, initial_tokens
 from k2d.whisper.engine_torch import TorchEngine
@@ -63,7 +63,7 @@ def test_recorded_steps_equal_steps_one_by_one(small, monkeypatch, beam_size, te
     monkeypatch.setattr(DecoderState, "_record", lambda self: (recorded.append(self.windows), record(self)))
     found = generate(gpu, mels, previous, temperature, beam_size=beam_size, best_of=best_of)
     assert recorded[0] == len(mels)  # and smaller ones, where windows ended early
-    monkeypatch.setattr(engine_torch, "DecoderState", functools.partial(DecoderState, static=False))
+    gpu.static = False
     expected = generate(gpu, mels, previous, temperature, beam_size=beam_size, best_of=best_of)
     for h, e in zip(found, expected):
         assert h.tokens == e.tokens
@@ -73,6 +73,7 @@ def test_recorded_steps_equal_steps_one_by_one(small, monkeypatch, beam_size, te
 def test_workers_do_not_disturb_each_other(small):
     _, gpu, mels, previous = small
     expected = [h.tokens for h in generate(gpu, mels, previous)]
+    gpu = TorchEngine(Checkpoint(gpu.model, gpu.tokenizer, "random", "random", {"trim_padding": True}), workers=3)
     found = {}
 
     def work(worker: int, stop) -> None:
