@@ -459,10 +459,11 @@ class Utterances:
         segment, source = self._locate(utterance)
         if source.rstrip().endswith("|") and (segment.start or segment.end is not None):
             # Running the command once for each of its segments would decode everything each time.
-            if self._piped is None or self._piped[0] != segment.recording:
-                self._piped = (segment.recording, read_audio(source, allow_pipes=self.allow_pipes))
+            piped = self._piped  # which another thread may replace
+            if piped is None or piped[0] != segment.recording:
+                piped = self._piped = (segment.recording, read_audio(source, allow_pipes=self.allow_pipes))
             stop = None if segment.end is None else round(segment.end * SAMPLE_RATE)
-            audio = self._piped[1][round(segment.start * SAMPLE_RATE) : stop]
+            audio = piped[1][round(segment.start * SAMPLE_RATE) : stop]
             if len(audio) < SHORTEST * SAMPLE_RATE:
                 raise BadAudio(source, "outside", f"utterance {utterance} is not inside it; correct segments")
         else:

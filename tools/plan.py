@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from k2d.corpus.estimate import Cost, Plan, duration, estimate, read_config, space
+from k2d.corpus.estimate import Cost, Plan, default_batch, duration, estimate, read_config, space
 from k2d.corpus.trial import read_trial
 from k2d.datadir import DataError
 
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--validator", default="base")
     p.add_argument("--selection", default="full comp")
     p.add_argument("--train_config", default=str(CONFIG))
-    p.add_argument("--batch_size", type=int, default=8, help="windows decoded together")
+    p.add_argument("--batch_size", type=int, help="windows decoded together (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--test_hours", type=float, default=30.0, help="of all test sets")
     p.add_argument("--dev_hours", type=float, default=5.0)
     p.add_argument("--joined", action="store_true", help="stage 1 copies the recordings")
@@ -70,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
         rates = read_trial(args.trial) if args.trial else {}
         plan = Plan(
             args.hours, args.dev_hours, args.test_hours, args.teacher, args.validator, args.selection.split(),
-            read_config(args.train_config), args.gpus, args.batch_size, args.joined, jobs=nj,
+            read_config(args.train_config), args.gpus, args.batch_size or default_batch(args.gpus),
+            args.joined, jobs=nj,
             speeds={name: rate.value for name, rate in rates.items()},
             sources={name: rate.source for name, rate in rates.items()},
         )  # fmt: skip

@@ -32,6 +32,7 @@ from k2d.whisper.engine_options import (
     add_engine_arguments,
     decoding_options,
     load_engine,
+    resolve_batch_size,
     resolve_engine,
     resolve_workers,
     true_or_false,
@@ -90,10 +91,10 @@ def run(args: argparse.Namespace) -> int:
     def work(engine, seconds, journal, progress):
         long = [n for n in seconds if args.long_form or seconds[n] > LONGEST + TOLERANCE]
         window = options if args.long_form else dataclasses.replace(options, timestamps=True)
-        for result in transcribe_all(engine, long, source, window, args.batch_size, journal, progress):
+        for result in transcribe_all(engine, long, source, window, resolve_batch_size(args), journal, progress):
             yield [bad_record(result) if isinstance(result, BadAudio) else _record_of(result, engine.tokenizer)]
         short = {n: s for n, s in seconds.items() if n not in set(long)}
-        batches = plan_batches(short, args.batch_size, engine.trim_padding)
+        batches = plan_batches(short, resolve_batch_size(args), engine.trim_padding)
         for batch in decode_all(engine, batches, source, options, journal, progress):
             yield [bad_record(r) if isinstance(r, BadAudio) else _record(r, engine.tokenizer, options) for r in batch]
 

@@ -12,7 +12,7 @@ them by what a trial measured: `--speed "teacher:310 validator:2400"`, times rea
 import argparse
 import sys
 
-from k2d.corpus.estimate import Cost, Plan, estimate, read_config, sentence
+from k2d.corpus.estimate import Cost, Plan, default_batch, estimate, read_config, sentence
 from k2d.datadir import DataError
 
 
@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--selection", default="full comp")
     p.add_argument("--train_config", required=True)
     p.add_argument("--ngpu", type=int, default=1)
-    p.add_argument("--batch_size", type=int, default=8, help="windows decoded together")
+    p.add_argument("--batch_size", type=int, help="windows decoded together (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--in_place", action="store_true", help="training recordings are not copied in stage 1")
     p.add_argument("--ready_labels", action="store_true", help="subtitles in place of stage 2")
     p.add_argument("--speed", default="", help="MODEL:TIMES_REAL_TIME …, measured")
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
             args.selection.split(),
             read_config(args.train_config),
             args.ngpu,
-            args.batch_size,
+            args.batch_size or default_batch(args.ngpu),
             not args.in_place,
             args.ready_labels,
             speeds,

@@ -31,6 +31,7 @@ from k2d.whisper.engine_options import (
     add_engine_arguments,
     decoding_options,
     load_engine,
+    resolve_batch_size,
     resolve_engine,
     resolve_workers,
     true_or_false,
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
 
     def work(engine, seconds, journal, progress):
-        for result in transcribe_all(engine, seconds, source, options, args.batch_size, journal, progress):
+        for result in transcribe_all(engine, seconds, source, options, resolve_batch_size(args), journal, progress):
             yield [result.record() if isinstance(result, Transcript) else bad_record(result)]
 
     with OutputLock(out, shared=args.job is not None):

@@ -27,6 +27,7 @@ from k2d.whisper.engine_options import (
     add_engine_arguments,
     decoding_options,
     load_engine,
+    resolve_batch_size,
     resolve_engine,
 )
 from k2d.whisper.formats import CheckpointError
@@ -92,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     windows = speed.cut(audio)
     seconds = sum(len(samples) for samples in windows.values()) / SAMPLE_RATE
-    work = {name: speed.batches(e, windows, options, args.batch_size) for name, e in engines.items()}
+    work = {name: speed.batches(e, windows, options, resolve_batch_size(args)) for name, e in engines.items()}
     total = args.rounds * sum(map(len, work.values()))
     with tqdm(total=total, desc="speed", unit="batch", leave=False) as bar:
         timings = speed.measure(engines, work, seconds, options, rounds=args.rounds, progress=bar.update)
@@ -105,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
         "device": device,
         "dtype": dtype,
         "threads": torch.get_num_threads(),
-        "batch_size": args.batch_size,
+        "batch_size": resolve_batch_size(args),
         "beam_size": args.beam_size,
         "machine": machine.describe(),
         "revision": code_revision(),

@@ -18,6 +18,7 @@ from k2d.whisper.engine_options import (
     add_engine_arguments,
     decoding_options,
     load_engine,
+    resolve_batch_size,
 )
 from k2d.whisper.long_form import transcribe_all
 from k2d.whisper.session import guarded
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     total = round(sum(seconds.values()))
     with tqdm(total=total, unit="s", desc="transcribe (audio)", disable=None) as bar:
         for result in transcribe_all(
-            engine, names, source, options, args.batch_size, progress=lambda done: bar.update(done)
+            engine, names, source, options, resolve_batch_size(args), progress=lambda done: bar.update(done)
         ):
             if isinstance(result, BadAudio):
                 bad += 1

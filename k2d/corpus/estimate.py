@@ -3,7 +3,8 @@
 In: hours of speech, models by name, the training configuration. Out: for each stage, hours of the device,
 hours of one core where a stage is bound by it, gigabytes of disk, memory of a job, and what each rests on:
 
-    measured    by this project, with the command that is named, on a core of the machine that mini_cs was made on
+    measured    by this project, with the command that is named, on a core of the machine that mini_cs was made on or
+                on one H100
     published   the paper's own figure (Sec. 4: 120k updates of 256 chunks took 42 h on four H100 with large-v2)
     computed    from the sizes of models and data
     assumed     nobody has measured it here; a trial on the real machine replaces what it can (`speeds`, trial.py)
@@ -60,22 +61,50 @@ _VOCABULARY, _FRAMES = 51_865, 1500
 
 
 @dataclass(frozen=True)
+class Step:
+    """Seconds of one step of a decoder on a GPU: fixed, for a layer, for a window, and for a window in a layer of
+    large-v2's width, which is the time of reading its keys and values.
+    """
+
+    fixed: float
+    layer: float
+    window: float
+    window_and_layer: float
+
+    def seconds(self, layers: int, width: int, windows: int) -> float:
+        reading = layers * self.window_and_layer * width / SIZES["large"].width
+        return self.fixed + layers * self.layer + windows * (self.window + reading)
+
+
+@dataclass(frozen=True)
 class Device:
-    """name; operations a second reached on matrices; seconds of one decoder step and layer, whatever the
-    batch; how the two are known.
+    """name; operations a second reached on matrices; how long a step of the decoder takes, if it does not follow from
+    the operations; how this is known.
     """
 
     name: str
     operations: float
-    step: float | None
+    step: Step | None
     known: str
 
 
-# Half of what an H100 reaches in bf16 on large matrices; a step of a layer is about a dozen small kernels.
-H100 = Device("H100", 400e12, 0.12e-3, "assumed, 400 TFLOP/s on matrices and 0.12 ms for a step of a decoder layer")
+# Of float16 and greedy search; base takes a fifth less. With windows of 150 tokens and prompts of 100, an encoder of
+# large-v2 takes 7.4 ms a window and a step of its decoder 3.6, 5.0, 6.1, 8.5 and 13.0 ms for 1, 8, 16, 32 and 64
+# windows; with two layers 0.6, 0.8 and 1.5 ms for 1, 16 and 64.
+H100 = Device(
+    "H100",
+    305e12,
+    Step(fixed=0.37e-3, layer=0.11e-3, window=5.8e-6, window_and_layer=4.3e-6),
+    "measured, tools/bench_decoder.py --size large-v2 --batch_sizes 1,8,16,32,64",
+)
 # Two cores of the machine that mini_cs was made on.
 CPU_DECODING = 10.0  # times what the operations alone would take: measured with tiny.en in batches of eight
 CPU = Device("two cores", 121e9, None, "computed from 121 GFLOP/s on matrices and tiny.en's decoder, both measured")
+
+
+def default_batch(ngpu: int) -> int:
+    """Windows decoded together, unless a recipe says it (`k2d.whisper.engine_options`)."""
+    return 32 if ngpu else 8
 
 
 def size_of(model: str) -> Size:
@@ -93,7 +122,7 @@ def seconds_a_window(size: Size, device: Device, batch: int, decoder_layers: int
     dense = 24 * size.width**2 * _FRAMES + 4 * _FRAMES**2 * size.width
     encoder = size.encoder_layers * dense / device.operations
     if device.step is not None:
-        return encoder + TOKENS * (layers + 2) * device.step / batch
+        return encoder + TOKENS * device.step.seconds(layers, size.width, batch) / batch
     operations = TOKENS * 2 * (layers * 16 * size.width**2 + _VOCABULARY * size.width)
     return encoder + CPU_DECODING * operations / device.operations
 

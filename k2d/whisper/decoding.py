@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from k2d.text.tokenizer import Tokenizer
@@ -85,6 +86,7 @@ class Hypothesis:
 class Engine(Protocol):
     """Runs one model. `tokenizer`, `dims` and `trim_padding` describe it; `stopwatch` counts its work."""
 
+    device: torch.device
     tokenizer: Tokenizer
     trim_padding: bool
     stopwatch: Stopwatch

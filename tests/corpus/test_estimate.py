@@ -3,7 +3,7 @@
 import pytest
 
 from k2d.bin.estimate import main
-from k2d.corpus.estimate import Plan, duration, estimate, size_of, space
+from k2d.corpus.estimate import H100, SIZES, Plan, duration, estimate, seconds_a_window, size_of, space
 
 CONFIG = {"max_epoch": 120, "num_iters_per_epoch": 4000, "batch_size": 64, "accum_grad": 4, "keep_nbest_models": 5}
 
@@ -28,6 +28,24 @@ def test_work_grows_with_hours_and_models():
     assert large[2].gigabytes == pytest.approx(10 * small[2].gigabytes)
     assert costs(teacher="small")[2].device_hours < costs()[2].device_hours / 2
     assert costs(ngpu=0)[2].device_hours > 50 * costs()[2].device_hours
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "measured"),
+    [
+        (32, 1280, {1: 3.56, 8: 5.00, 16: 6.05, 32: 8.48, 64: 13.02}),
+        (2, 1280, {1: 0.61, 16: 0.82, 64: 1.51}),
+        (6, 512, {16: 1.02, 64: 1.73}),
+    ],
+)
+def test_steps_on_a_gpu_are_near_the_measured_ones(layers, width, measured):
+    for windows, milliseconds in measured.items():
+        assert 1000 * H100.step.seconds(layers, width, windows) == pytest.approx(milliseconds, rel=0.3)
+
+
+def test_a_window_on_a_gpu_takes_what_was_measured():
+    for windows, seconds in {8: 0.0076 + 0.0938, 64: 0.0073 + 0.0305}.items():
+        assert seconds_a_window(SIZES["large"], H100, windows) == pytest.approx(seconds, rel=0.1)
 
 
 def test_measured_speeds_replace_assumptions():

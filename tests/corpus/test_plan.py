@@ -83,7 +83,7 @@ def test_a_trial_s_measurements_take_the_place_of_assumptions(trial):
     source = f"measured, 80 chunks in 10 s on 2 devices, {trial / 'exp/student_full/log/train.log'}"
     assert basis(after, 5)["training, 4.00 chunks a second of one H100"] == source
     (teacher,) = [known for what, known in basis(before, 2).items() if what.startswith("teacher")]
-    assert teacher.startswith("assumed, ")
+    assert teacher.startswith("measured, tools/bench_decoder.py ")
     (training,) = [known for what, known in basis(before, 5).items() if what.startswith("training")]
     assert training.startswith("published, ")
 

@@ -1,10 +1,10 @@
-"""Items are prepared one early, in order, and errors come in their item's place."""
+"""Items are prepared early, in order, and errors come in their item's place."""
 
 import threading
 
 import pytest
 
-from k2d.whisper.ahead import one_ahead
+from k2d.whisper.ahead import ahead
 
 
 def test_the_next_item_is_prepared_while_this_one_is_used():
@@ -15,15 +15,26 @@ def test_the_next_item_is_prepared_while_this_one_is_used():
             second.set()
         return item * 10
 
-    prepared = one_ahead([1, 2, 3], prepare)
+    prepared = ahead([1, 2, 3], prepare)
     assert next(prepared) == 10
     assert second.wait(5)  # nobody has asked for the second one yet
     assert list(prepared) == [20, 30]
 
 
 def test_an_error_is_raised_where_its_item_would_come():
-    prepared = one_ahead([1, 0, 2], lambda item: 1 / item)
+    prepared = ahead([1, 0, 2], lambda item: 1 / item)
     assert next(prepared) == 1.0
     with pytest.raises(ZeroDivisionError):
         next(prepared)
-    assert list(one_ahead([], lambda item: item)) == []
+    assert list(ahead([], lambda item: item)) == []
+
+
+def test_several_are_prepared_at_once_and_come_in_order():
+    together = threading.Barrier(3)
+
+    def prepare(item):
+        if item < 3:
+            together.wait(5)  # broken unless three are under way
+        return item
+
+    assert list(ahead(range(7), prepare, readers=3)) == list(range(7))
