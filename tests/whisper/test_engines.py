@@ -246,3 +246,28 @@ def test_half_precision_decodes(small):
     prompts = [initial_tokens(tokenizer, 448, p, options, "zh") for p in previous]
     found = engine.generate([f.to(torch.bfloat16) for f in features], prompts, options)
     assert all(np.isfinite(h.avg_logprob) and h.tokens for h in found)
+
+
+def test_the_bfloat16_encoder_stays_near_float32(real, windows):
+    mels, expected = windows
+    engine = TorchEngine(real, bfloat16=True)
+    for found, wanted in zip(engine.encode(mels), expected):
+        assert found.dtype == torch.float32 and found.shape == wanted.shape
+        assert (found - wanted).norm() / wanted.norm() < 0.05
+    assert torch.equal(engine.encode(mels[1:2])[0], engine.encode(mels)[1])
+    short = TorchEngine(real).encode([mels[0][:, :400]])[0]  # a context shorter than 30 s
+    assert (engine.encode([mels[0][:, :400]])[0] - short).norm() / short.norm() < 0.05
+    with pytest.raises(ValueError, match="do not fit"):
+        engine.encode([torch.zeros(80, 3002)])
+
+
+def test_bfloat16_on_a_cpu_is_a_matter_of_products(small_model):
+    p = argparse.ArgumentParser()
+    add_engine_arguments(p)
+    add_decoding_arguments(p)
+    args = p.parse_args(["--device", "cpu", "--dtype", "bfloat16"])
+    args.model = str(small_model)
+    assert resolve_engine(args) == ("torch", "cpu", "bfloat16")
+    engine = load_engine(args, DecodingOptions())
+    assert engine.bfloat16_encoder is not None
+    assert engine.dtype == torch.float32  # of everything else
