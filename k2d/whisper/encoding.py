@@ -13,31 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from k2d.whisper.bfloat16 import BF16, product
 from k2d.whisper.model import AudioEncoder
-
-BF16 = torch.bfloat16
-
-
-def bfloat16_product(weight: Tensor, bias: Tensor | None, gelu: bool = False) -> Callable[[Tensor], Tensor]:
-    """x · weightᵀ + bias, and gelu of it, as a function of x: (rows, in) bfloat16 to (rows, out) bfloat16.
-
-    weight: (out, in) float32. oneDNN keeps it in its own order, which for a window of tiny.en saves a fifth of the
-    time, and takes gelu before it rounds.
-    """
-    weight, bias = weight.to(BF16), None if bias is None else bias.to(BF16)
-    if _can_pack():
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight)
-        attribute, algorithm = ("gelu", "none") if gelu else ("none", "")
-        return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, bias, attribute, [], algorithm)
-    if gelu:
-        return lambda x: F.gelu(F.linear(x, weight, bias))
-    return lambda x: F.linear(x, weight, bias)
-
-
-def _can_pack() -> bool:
-    """Whether this torch has oneDNN's products with packed weights, and they multiply bfloat16 on this processor."""
-    names = ("_is_mkldnn_bf16_supported", "_reorder_linear_weight", "_linear_pointwise")
-    return all(hasattr(torch.ops.mkldnn, name) for name in names) and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class _Block:
@@ -50,9 +27,9 @@ class _Block:
         weights = torch.cat([p.weight.detach() for p in parts])
         biases = torch.cat([torch.zeros(len(p.weight)) if p.bias is None else p.bias.detach() for p in parts])
         self.norm1, self.norm2 = _norm(block.attn_ln), _norm(block.mlp_ln)
-        self.qkv = bfloat16_product(weights, biases)
-        self.out = _product(attention.out)
-        self.up, self.down = _product(block.mlp[0], gelu=True), _product(block.mlp[2])
+        self.qkv = product(weights, biases)
+        self.out = _linear(attention.out)
+        self.up, self.down = _linear(block.mlp[0], gelu=True), _linear(block.mlp[2])
 
     def __call__(self, x: Tensor) -> None:
         """x: (length, n_state) float32."""
@@ -69,8 +46,8 @@ def _norm(module) -> Callable[[Tensor], Tensor]:
     return lambda x: F.layer_norm(x, weight.shape, weight, bias)
 
 
-def _product(linear, gelu: bool = False) -> Callable[[Tensor], Tensor]:
-    return bfloat16_product(linear.weight.detach(), linear.bias.detach(), gelu)
+def _linear(linear, gelu: bool = False) -> Callable[[Tensor], Tensor]:
+    return product(linear.weight.detach(), linear.bias.detach(), gelu)
 
 
 class _Convolution:
@@ -78,7 +55,7 @@ class _Convolution:
 
     def __init__(self, convolution, stride: int):
         self.stride = stride
-        self.product = bfloat16_product(
+        self.product = product(
             convolution.weight.detach().transpose(1, 2).flatten(1), convolution.bias.detach(), gelu=True
         )
 

@@ -36,7 +36,7 @@ class TorchEngine:
         self.trim_padding = checkpoint.trim_padding
         parameter = next(self.model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
-        self.decoder = IncrementalDecoder(self.model, self.tokenizer.eot)
+        self.decoder = IncrementalDecoder(self.model, self.tokenizer.eot, bfloat16)
         self.bfloat16_encoder = BFloat16Encoder(self.model.encoder) if bfloat16 else None
         self.stopwatch = Stopwatch()
         self._rules: dict[DecodingOptions, LogitRules] = {}

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from k2d.whisper import bfloat16 as bf16
 from k2d.whisper.model import Whisper
 
 Projection = Callable[[Tensor], Tensor]  # (rows, in) to (rows, out)
@@ -57,20 +58,23 @@ class Vocabulary:
     EXACT = 64  # of each row
     WORTHWHILE = 8192  # tokens; the second multiplication costs more than it saves below
 
-    def __init__(self, embedding: Tensor, first_special: int):
-        """embedding: (n_vocab, n_state). first_special: id from which on no token is text."""
+    def __init__(self, embedding: Tensor, first_special: int, bfloat16: bool = False):
+        """embedding: (n_vocab, n_state). first_special: id from which on no token is text. bfloat16: the hidden
+        states come of products in bfloat16, which is less exact than what is saved here.
+        """
         self.embedding, self.first_special = embedding, first_special
         self.exact = projection(embedding, None)
         self.rough = None
         if embedding.device.type == "cpu" and _can_pack() and first_special >= self.WORTHWHILE:
-            self.rough = _int8_projection(embedding)
+            self.rough = (bfloat16 and bf16.int8_product(embedding)) or _int8_projection(embedding)
+            self.likeliest = self.EXACT // 4 if bfloat16 else self.EXACT
             self.special = projection(embedding[first_special:], None)
 
     def __call__(self, hidden: Tensor) -> Tensor:
         if self.rough is None:
             return self.exact(hidden).float()
         logits = self.rough(hidden)
-        likely = top(logits[:, : self.first_special], self.EXACT)[1]
+        likely = top(logits[:, : self.first_special], self.likeliest)[1]
         exact = torch.bmm(self.embedding[likely], hidden[:, :, None])[:, :, 0]
         logits += (exact - logits.gather(1, likely)).mean(dim=1, keepdim=True)
         logits.scatter_(1, likely, exact)
@@ -120,22 +124,23 @@ class _Layer:
     cross_kv: Projection
     cross_out: Projection
     norm3: tuple[Tensor, Tensor]
-    up: Projection
+    up: Projection  # and gelu
     down: Projection
 
 
 class IncrementalDecoder:
     """The weights of a decoder, laid out for decoding; they follow the model's device and dtype."""
 
-    def __init__(self, model: Whisper, first_special: int):
-        """first_special: see `Vocabulary`."""
+    def __init__(self, model: Whisper, first_special: int, bfloat16: bool = False):
+        """first_special: see `Vocabulary`. bfloat16: multiply in it, a float32 model on a CPU."""
+        self.bfloat16 = bfloat16
         self.n_head = model.dims.n_text_head
         self.n_state = model.dims.n_text_state
         self.scale = (self.n_state // self.n_head) ** -0.5
         self.n_ctx = model.dims.n_text_ctx
         decoder = model.decoder
         self.embedding = decoder.token_embedding.weight.detach()
-        self.vocabulary = Vocabulary(self.embedding, first_special)
+        self.vocabulary = Vocabulary(self.embedding, first_special, bfloat16)
         self.positions = decoder.positional_embedding.detach()
         self.norm = self._norm(decoder.ln)
         self.layers = [self._layer(block) for block in decoder.blocks]
@@ -145,13 +150,16 @@ class IncrementalDecoder:
         return tuple(p.detach().to(self.positions.dtype) for p in (module.weight, module.bias))
 
     def _layer(self, block) -> _Layer:
-        def linear(*modules) -> Projection:
+        def linear(*modules, gelu: bool = False) -> Projection:
             weights = [m.weight.detach() for m in modules]
             biases = [
                 torch.zeros(len(w), dtype=w.dtype, device=w.device) if m.bias is None else m.bias.detach()
                 for m, w in zip(modules, weights)
             ]
-            return projection(torch.cat(weights), torch.cat(biases))
+            if self.bfloat16:
+                return bf16.of_float32(bf16.product(torch.cat(weights), torch.cat(biases), gelu))
+            multiply = projection(torch.cat(weights), torch.cat(biases))
+            return (lambda x: F.gelu(multiply(x))) if gelu else multiply
 
         attention, cross = block.attn, block.cross_attn
         return _Layer(
@@ -163,7 +171,7 @@ class IncrementalDecoder:
             cross_kv=linear(cross.key, cross.value),
             cross_out=linear(cross.out),
             norm3=self._norm(block.mlp_ln),
-            up=linear(block.mlp[0]),
+            up=linear(block.mlp[0], gelu=True),
             down=linear(block.mlp[2]),
         )
 
@@ -209,6 +217,12 @@ class DecoderState:
         self.cross_keys, self.cross_values = [], []
         for layer in self.decoder.layers:
             keys, values = layer.cross_kv(audio).chunk(2, dim=-1)
+            if self.decoder.bfloat16:
+                keys, values = self._split_heads(keys * self.decoder.scale), self._split_heads(values)
+                keys, values = bf16.lay_out_cross(keys, values, self.group)
+                self.cross_keys.append(keys)
+                self.cross_values.append(values)
+                continue
             # The softmax scale is folded into the keys, once for all queries.
             self.cross_keys.append(self._split_heads(keys * self.decoder.scale).transpose(2, 3).contiguous())
             self.cross_values.append(self._split_heads(values).transpose(2, 3).contiguous())
@@ -276,7 +290,7 @@ class DecoderState:
     def _qkv(self, x: Tensor, layer: _Layer) -> tuple[Tensor, Tensor, Tensor]:
         n, length, size = x.shape
         normed = F.layer_norm(x, (size,), *layer.norm1).view(n * length, size)
-        parts = layer.qkv(normed).view(n, length, 3, self.decoder.n_head, -1)
+        parts = layer.qkv(normed).to(self.dtype).view(n, length, 3, self.decoder.n_head, -1)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
         return q * self.decoder.scale, k, v
 
@@ -290,13 +304,17 @@ class DecoderState:
         q = layer.cross_q(F.layer_norm(x, (size,), *layer.norm2))
         # The rows of one window stand together, so its keys are read once for all of them.
         q = self._split_heads(q.view(self.windows, -1, size))
-        scores = q @ self.cross_keys[index]
-        if self.audio_mask is not None:
-            scores += self.audio_mask
-        context = (torch.softmax(scores, dim=-1) @ self.cross_values[index].transpose(2, 3)).transpose(1, 2)
-        x = x + layer.cross_out(context.reshape(n * length, size))
+        keys, values = self.cross_keys[index], self.cross_values[index]
+        if self.decoder.bfloat16:
+            context = bf16.attend(q, keys, values, self.audio_mask, self.group)
+        else:
+            scores = q @ keys
+            if self.audio_mask is not None:
+                scores += self.audio_mask
+            context = torch.softmax(scores, dim=-1) @ values.transpose(2, 3)
+        x = x + layer.cross_out(context.transpose(1, 2).reshape(n * length, size))
 
-        hidden = F.gelu(layer.up(F.layer_norm(x, (size,), *layer.norm3)))
+        hidden = layer.up(F.layer_norm(x, (size,), *layer.norm3))
         return (x + layer.down(hidden)).view(n, length, size)
 
     # -- moving rows ----------------------------------------------------------------------------------------
