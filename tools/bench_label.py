@@ -67,6 +67,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--processes", type=int, default=1, help="jobs at once, of our engines, each with so many workers")
     p.add_argument("--threads", type=int, default=0, help="CPU threads of every program; 0: all cores")
     p.add_argument("--device", default="cpu")
+    p.add_argument(
+        "--dtype", default="float32", choices=("float32", "bfloat16"), help="of the torch engine's products on a CPU"
+    )
+    p.add_argument("--faster_type", default="int8", help="of faster-whisper on a CPU: int8, int16, float32")
     p.add_argument("--output", help="JSON file")
     return p
 
@@ -167,7 +171,7 @@ def openai(model, args) -> Callable:
 def faster(folder: Path, args, batched: bool) -> Callable:
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
-    kind = "int8" if args.device == "cpu" else "float16"
+    kind = args.faster_type if args.device == "cpu" else "float16"
     model = WhisperModel(str(folder), device=args.device, compute_type=kind, cpu_threads=args.threads)
     pipeline = BatchedInferencePipeline(model) if batched else None
 
@@ -206,7 +210,7 @@ def load(program: str, args) -> Callable | str:
     if program == "openai":
         return openai(loaded.model, args)
     if program == "torch":
-        return ours(TorchEngine(loaded), args)
+        return ours(TorchEngine(loaded, bfloat16=args.device == "cpu" and args.dtype == "bfloat16"), args)
     from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
     return ours(CTranslate2Engine(loaded, "int8" if args.device == "cpu" else "float16", None, args.workers), args)
@@ -224,6 +228,15 @@ def in_common(a: dict[str, list[str]], b: dict[str, list[str]]) -> int:
     return sum((len(a[n]) + len(b[n]) - Indel.distance(a[n], b[n])) // 2 for n in a)
 
 
+def label(program: str, args) -> str:
+    """The program with its data type, where that is not the usual one."""
+    if args.device == "cpu" and program == "torch" and args.dtype != "float32":
+        return f"{program} {args.dtype}"
+    if args.device == "cpu" and program.startswith("faster") and args.faster_type != "int8":
+        return f"{program} {args.faster_type}"
+    return program
+
+
 def table(rows: list[dict]) -> str:
     lines = [
         "| program | beam | times real time | × openai-whisper | × faster-whisper | words | in common with "
@@ -238,7 +251,7 @@ def table(rows: list[dict]) -> str:
             ratios.append(f"{r['times_real_time'] / base:.2f}" if base else "–")
         common = f"{r['in_common']} ({100 * r['in_common'] / r['reference_words']:.1f} %)" if r["in_common"] else "–"
         lines.append(
-            f"| {r['program']} | {r['beam']} | {r['times_real_time']:.1f} | {ratios[0]} | {ratios[1]} "
+            f"| {r['label']} | {r['beam']} | {r['times_real_time']:.1f} | {ratios[0]} | {ratios[1]} "
             f"| {r['words']} | {common} |"
         )
     return "\n".join(lines)
@@ -273,6 +286,7 @@ def main(argv: list[str] | None = None) -> int:
             rows.append(
                 {
                     "program": program,
+                    "label": label(program, args),
                     "beam": beam,
                     "seconds": round(seconds, 2),
                     "times_real_time": round(total / seconds, 2),
