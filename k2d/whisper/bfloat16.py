@@ -52,18 +52,19 @@ def lay_out_cross(keys: Tensor, values: Tensor, group: int) -> tuple[Tensor, Ten
     return (keys.contiguous() if group == 1 else keys.transpose(2, 3).contiguous()), values.contiguous()
 
 
-def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, group: int) -> Tensor:
-    """softmax(q · keys + mask) · values, (windows, heads, length, head size); q: that shape, bfloat16, scaled.
-
-    keys, values: of `lay_out_cross`. mask: (windows, 1, 1, frames) additive float32.
-    """
-    mask = None if mask is None else mask.to(BF16)
+def attend_cross(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, group: int) -> Tensor:
+    """`attend` to keys and values of `lay_out_cross`."""
     if group == 1:
-        return F.scaled_dot_product_attention(q, keys, values, mask, scale=1.0)
+        return attend(q, keys, values, mask)
     scores = q @ keys
     if mask is not None:
-        scores += mask
+        scores += mask.to(BF16)
     return torch.softmax(scores, dim=-1) @ values
+
+
+def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """softmax(q · keys + mask) · values, all (rows, heads, length, head size) bfloat16; q scaled, mask float32."""
+    return F.scaled_dot_product_attention(q, keys, values, None if mask is None else mask.to(BF16), scale=1.0)
 
 
 def int8_product(weight: Tensor) -> Callable[[Tensor], Tensor] | None:

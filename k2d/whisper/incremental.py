@@ -191,7 +191,8 @@ class DecoderState:
         self.padding: Tensor | None = None  # (rows, 1, 1, length) additive, where prompts differ in length
         self.starts: Tensor | None = None  # (rows,) first position that is not padding
         self._cross(features)
-        self.keys: list[Tensor] = []  # a layer: (rows, heads, head size, length): queries multiply it as it lies
+        # A layer: (rows, heads, head size, length), queries multiply it as it lies; in bfloat16 as the values.
+        self.keys: list[Tensor] = []
         self.values: list[Tensor] = []  # a layer: (rows, heads, length, head size)
 
     def _split_heads(self, x: Tensor) -> Tensor:
@@ -254,6 +255,12 @@ class DecoderState:
         rows = self.windows * self.group
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
+            if self.decoder.bfloat16:
+                for cache, new in ((self.keys, k), (self.values, v)):
+                    cache.append(new.new_empty(rows, heads, self.length, size))
+                    cache[-1][:, :, :longest] = new.repeat_interleave(self.group, dim=0)
+                x = self._after_self_attention(x, bf16.attend(q, k, v, mask), layer, i)
+                continue
             keys = torch.empty(rows, heads, size, self.length, dtype=self.dtype, device=self.device)
             values = torch.empty(rows, heads, self.length, size, dtype=self.dtype, device=self.device)
             keys[..., :longest] = k.transpose(2, 3).repeat_interleave(self.group, dim=0)
@@ -278,6 +285,12 @@ class DecoderState:
         stop = position + 1
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
+            if self.decoder.bfloat16:
+                keys, values = self.keys[i][:, :, :stop], self.values[i][:, :, :stop]
+                keys[:, :, position], values[:, :, position] = k[:, :, 0], v[:, :, 0]
+                mask = None if self.padding is None else self.padding[..., :stop]
+                x = self._after_self_attention(x, bf16.attend(q, keys, values, mask), layer, i)
+                continue
             self.keys[i][..., position] = k[:, :, 0]
             self.values[i][:, :, position] = v[:, :, 0]
             scores = q @ self.keys[i][..., :stop]
@@ -290,7 +303,7 @@ class DecoderState:
     def _qkv(self, x: Tensor, layer: _Layer) -> tuple[Tensor, Tensor, Tensor]:
         n, length, size = x.shape
         normed = F.layer_norm(x, (size,), *layer.norm1).view(n * length, size)
-        parts = layer.qkv(normed).to(self.dtype).view(n, length, 3, self.decoder.n_head, -1)
+        parts = layer.qkv(normed).view(n, length, 3, self.decoder.n_head, -1)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
         return q * self.decoder.scale, k, v
 
@@ -306,7 +319,7 @@ class DecoderState:
         q = self._split_heads(q.view(self.windows, -1, size))
         keys, values = self.cross_keys[index], self.cross_values[index]
         if self.decoder.bfloat16:
-            context = bf16.attend(q, keys, values, self.audio_mask, self.group)
+            context = bf16.attend_cross(q, keys, values, self.audio_mask, self.group)
         else:
             scores = q @ keys
             if self.audio_mask is not None:
@@ -326,7 +339,8 @@ class DecoderState:
         to = torch.tensor(changed, device=self.device)
         origin = torch.tensor([source[i] for i in changed], device=self.device)
         for keys, values in zip(self.keys, self.values):
-            keys[..., begin:end].index_copy_(0, to, keys[..., begin:end].index_select(0, origin))
+            keys = keys[:, :, begin:end] if self.decoder.bfloat16 else keys[..., begin:end]
+            keys.index_copy_(0, to, keys.index_select(0, origin))
             values[:, :, begin:end].index_copy_(0, to, values[:, :, begin:end].index_select(0, origin))
 
     def keep(self, windows: Sequence[int]) -> None:

@@ -325,5 +325,5 @@ def test_attention_in_bfloat16(group):
     laid_out = bfloat16.lay_out_cross(keys.bfloat16(), values.bfloat16(), group)
     for m in (None, mask):
         expected = torch.nn.functional.scaled_dot_product_attention(q, keys, values, m, scale=1.0)
-        found = bfloat16.attend(q.bfloat16(), *laid_out, m, group)
+        found = bfloat16.attend_cross(q.bfloat16(), *laid_out, m, group)
         assert (found.float() - expected).norm() / expected.norm() < 0.03
