@@ -6,7 +6,8 @@ Recordings are made by stringing the given audio files together in another order
 --audio, sentences are synthesised (espeakng-loader). Every program transcribes the same arrays with the same
 options, after a warm-up; loading the model is not counted. Ours run as in a recipe, in --processes jobs
 (`--nj`) of --workers threads. Words are compared with openai-whisper's greedy
-transcript, which has no reference text but is what "nothing lost" means here. Prints a table and writes
+transcript, which has no reference text but is what "nothing lost" means here. The others run as they are used, in one
+process with all threads; --peer_processes gives them as many processes as ours. Prints a table and writes
 JSON with --output. faster-whisper needs the package `faster-whisper` and a model that is a CTranslate2
 folder.
 """
@@ -65,8 +66,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--batch_size", type=int, default=8)
     p.add_argument("--workers", type=int, default=0, help="batches at once, of our engines (0: 2, on a GPU 1)")
     p.add_argument("--processes", type=int, default=1, help="jobs at once, of our engines, each with so many workers")
+    p.add_argument("--peer_processes", type=int, default=1, help="the same for the others, which have no jobs of their own")
     p.add_argument("--threads", type=int, default=0, help="CPU threads of every program; 0: all cores")
     p.add_argument("--device", default="cpu")
+    p.add_argument(
+        "--dtype", default="float32", choices=("float32", "bfloat16"), help="of the torch engine's products on a CPU"
+    )
+    p.add_argument("--faster_type", default="int8", help="of faster-whisper on a CPU: int8, int16, float32")
     p.add_argument("--output", help="JSON file")
     return p
 
@@ -120,15 +126,15 @@ def ours(engine, args) -> Callable[[dict[str, np.ndarray], int], dict[str, str]]
 
 
 class Jobs:
-    """Ours in several processes, each with its share of the recordings and of the threads; as a function."""
+    """A program in several processes, each with its share of the recordings and of the threads; as a function."""
 
-    def __init__(self, program: str, args):
+    def __init__(self, program: str, args, processes: int):
         context = multiprocessing.get_context("spawn")
         self.ends = []
-        for _ in range(args.processes):
+        for _ in range(processes):
             here, there = context.Pipe()
-            threads = max(1, args.threads // args.processes)
-            alone = argparse.Namespace(**vars(args) | {"processes": 1, "threads": threads})
+            threads = max(1, args.threads // processes)
+            alone = argparse.Namespace(**vars(args) | {"processes": 1, "peer_processes": 1, "threads": threads})
             context.Process(target=_job, args=(program, alone, there), daemon=True).start()
             self.ends.append(here)
         for end in self.ends:
@@ -167,7 +173,7 @@ def openai(model, args) -> Callable:
 def faster(folder: Path, args, batched: bool) -> Callable:
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
-    kind = "int8" if args.device == "cpu" else "float16"
+    kind = args.faster_type if args.device == "cpu" else "float16"
     model = WhisperModel(str(folder), device=args.device, compute_type=kind, cpu_threads=args.threads)
     pipeline = BatchedInferencePipeline(model) if batched else None
 
@@ -191,8 +197,9 @@ def load(program: str, args) -> Callable | str:
     them among the workers.
     """
     ours_ = program in ("torch", "ctranslate2")
-    if ours_ and args.processes > 1:
-        return Jobs(program, args)
+    processes = args.processes if ours_ else args.peer_processes
+    if processes > 1:
+        return Jobs(program, args, processes)
     torch.set_num_threads(max(1, args.threads // args.workers) if ours_ else args.threads)
     if program in ("faster", "faster-batched"):
         if importlib.util.find_spec("faster_whisper") is None:
@@ -206,7 +213,8 @@ def load(program: str, args) -> Callable | str:
     if program == "openai":
         return openai(loaded.model, args)
     if program == "torch":
-        return ours(TorchEngine(loaded, args.workers), args)
+        bfloat16 = args.device == "cpu" and args.dtype == "bfloat16"
+        return ours(TorchEngine(loaded, args.workers, bfloat16), args)
     from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
     return ours(CTranslate2Engine(loaded, "int8" if args.device == "cpu" else "float16", None, args.workers), args)
@@ -224,6 +232,15 @@ def in_common(a: dict[str, list[str]], b: dict[str, list[str]]) -> int:
     return sum((len(a[n]) + len(b[n]) - Indel.distance(a[n], b[n])) // 2 for n in a)
 
 
+def label(program: str, args) -> str:
+    """The program with its data type, where that is not the usual one."""
+    if args.device == "cpu" and program == "torch" and args.dtype != "float32":
+        return f"{program} {args.dtype}"
+    if args.device == "cpu" and program.startswith("faster") and args.faster_type != "int8":
+        return f"{program} {args.faster_type}"
+    return program
+
+
 def table(rows: list[dict]) -> str:
     lines = [
         "| program | beam | times real time | × openai-whisper | × faster-whisper | words | in common with "
@@ -238,7 +255,7 @@ def table(rows: list[dict]) -> str:
             ratios.append(f"{r['times_real_time'] / base:.2f}" if base else "–")
         common = f"{r['in_common']} ({100 * r['in_common'] / r['reference_words']:.1f} %)" if r["in_common"] else "–"
         lines.append(
-            f"| {r['program']} | {r['beam']} | {r['times_real_time']:.1f} | {ratios[0]} | {ratios[1]} "
+            f"| {r['label']} | {r['beam']} | {r['times_real_time']:.1f} | {ratios[0]} | {ratios[1]} "
             f"| {r['words']} | {common} |"
         )
     return "\n".join(lines)
@@ -274,6 +291,7 @@ def main(argv: list[str] | None = None) -> int:
             rows.append(
                 {
                     "program": program,
+                    "label": label(program, args),
                     "beam": beam,
                     "seconds": round(seconds, 2),
                     "times_real_time": round(total / seconds, 2),

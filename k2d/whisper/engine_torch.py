@@ -2,7 +2,8 @@
 
 In: log-mels and prompts. Out: hypotheses. On a CPU the encoder runs window by window, because a batch of
 eight falls out of the caches and is slower for each window; on a GPU it runs the batch. A CPU computes in
-float32, whether it keeps the decoder's weights in float16 or not (`incremental.projection`).
+float32, whether it keeps the decoder's weights in float16 or not (`incremental.projection`), and if asked multiplies
+in bfloat16 (`encoding`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from k2d.whisper import search
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio, rank
+from k2d.whisper.encoding import BFloat16Encoder
 from k2d.whisper.incremental import DecoderState, IncrementalDecoder
 from k2d.whisper.logit_rules import LogitRules
 from k2d.whisper.stopwatch import Stopwatch
@@ -24,15 +26,18 @@ from k2d.whisper.stopwatch import Stopwatch
 class TorchEngine:
     name = "torch"
 
-    def __init__(self, checkpoint: Checkpoint, workers: int = 1):
-        """workers: threads that will call it at once."""
+    def __init__(self, checkpoint: Checkpoint, workers: int = 1, bfloat16: bool = False):
+        """workers: threads that will call it at once. bfloat16: a float32 model on a CPU multiplies in bfloat16; a
+        model that is bfloat16 itself, as on a GPU, needs no word about it.
+        """
         self.model = checkpoint.model.eval()
         self.tokenizer = checkpoint.tokenizer
         self.dims = checkpoint.model.dims
         self.trim_padding = checkpoint.trim_padding
         parameter = next(self.model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
-        self.decoder = IncrementalDecoder(self.model, self.tokenizer.eot)
+        self.decoder = IncrementalDecoder(self.model, self.tokenizer.eot, bfloat16)
+        self.bfloat16_encoder = BFloat16Encoder(self.model.encoder) if bfloat16 else None
         self.static = self.device.type == "cuda" and workers == 1  # see DecoderState
         self.stopwatch = Stopwatch()
         self._rules: dict[DecodingOptions, LogitRules] = {}
@@ -48,6 +53,8 @@ class TorchEngine:
         """mels: (n_mels, frames_i). Returns (frames_i / 2, n_state) each."""
         with self.stopwatch.running("encode_seconds", self.device):
             mels = [m.to(device=self.device, dtype=self.dtype) for m in mels]
+            if self.bfloat16_encoder is not None:
+                return [self.bfloat16_encoder(m) for m in mels]
             if self.device.type == "cpu" or len({m.shape[-1] for m in mels}) > 1:
                 return [self.model.encoder(m[None])[0] for m in mels]
             return list(self.model.encoder(torch.stack(mels)))

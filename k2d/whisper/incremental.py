@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from k2d.whisper import bfloat16 as bf16
 from k2d.whisper.model import Whisper
 
 Projection = Callable[[Tensor], Tensor]  # (rows, in) to (rows, out)
@@ -58,20 +59,23 @@ class Vocabulary:
     EXACT = 64  # of each row
     WORTHWHILE = 8192  # tokens; the second multiplication costs more than it saves below
 
-    def __init__(self, embedding: Tensor, first_special: int):
-        """embedding: (n_vocab, n_state). first_special: id from which on no token is text."""
+    def __init__(self, embedding: Tensor, first_special: int, bfloat16: bool = False):
+        """embedding: (n_vocab, n_state). first_special: id from which on no token is text. bfloat16: the hidden
+        states come of products in bfloat16, which is less exact than what is saved here.
+        """
         self.embedding, self.first_special = embedding, first_special
         self.exact = projection(embedding, None)
         self.rough = None
         if embedding.device.type == "cpu" and _can_pack() and first_special >= self.WORTHWHILE:
-            self.rough = _int8_projection(embedding)
+            self.rough = (bfloat16 and bf16.int8_product(embedding)) or _int8_projection(embedding)
+            self.likeliest = self.EXACT // 4 if bfloat16 else self.EXACT
             self.special = projection(embedding[first_special:], None)
 
     def __call__(self, hidden: Tensor) -> Tensor:
         if self.rough is None:
             return self.exact(hidden).float()
         logits = self.rough(hidden)
-        likely = top(logits[:, : self.first_special], self.EXACT)[1]
+        likely = top(logits[:, : self.first_special], self.likeliest)[1]
         exact = torch.bmm(self.embedding[likely], hidden[:, :, None])[:, :, 0]
         logits += (exact - logits.gather(1, likely)).mean(dim=1, keepdim=True)
         logits.scatter_(1, likely, exact)
@@ -121,22 +125,23 @@ class _Layer:
     cross_kv: Projection
     cross_out: Projection
     norm3: tuple[Tensor, Tensor]
-    up: Projection
+    up: Projection  # and gelu
     down: Projection
 
 
 class IncrementalDecoder:
     """The weights of a decoder, laid out for decoding; they follow the model's device and dtype."""
 
-    def __init__(self, model: Whisper, first_special: int):
-        """first_special: see `Vocabulary`."""
+    def __init__(self, model: Whisper, first_special: int, bfloat16: bool = False):
+        """first_special: see `Vocabulary`. bfloat16: multiply in it, a float32 model on a CPU."""
+        self.bfloat16 = bfloat16
         self.n_head = model.dims.n_text_head
         self.n_state = model.dims.n_text_state
         self.scale = (self.n_state // self.n_head) ** -0.5
         self.n_ctx = model.dims.n_text_ctx
         decoder = model.decoder
         self.embedding = decoder.token_embedding.weight.detach()
-        self.vocabulary = Vocabulary(self.embedding, first_special)
+        self.vocabulary = Vocabulary(self.embedding, first_special, bfloat16)
         self.positions = decoder.positional_embedding.detach()
         self.norm = self._norm(decoder.ln)
         self.layers = [self._layer(block) for block in decoder.blocks]
@@ -147,13 +152,16 @@ class IncrementalDecoder:
         return tuple(p.detach().to(self.positions.dtype) for p in (module.weight, module.bias))
 
     def _layer(self, block) -> _Layer:
-        def linear(*modules) -> Projection:
+        def linear(*modules, gelu: bool = False) -> Projection:
             weights = [m.weight.detach() for m in modules]
             biases = [
                 torch.zeros(len(w), dtype=w.dtype, device=w.device) if m.bias is None else m.bias.detach()
                 for m, w in zip(modules, weights)
             ]
-            return projection(torch.cat(weights), torch.cat(biases))
+            if self.bfloat16:
+                return bf16.of_float32(bf16.product(torch.cat(weights), torch.cat(biases), gelu))
+            multiply = projection(torch.cat(weights), torch.cat(biases))
+            return (lambda x: F.gelu(multiply(x))) if gelu else multiply
 
         attention, cross = block.attn, block.cross_attn
         return _Layer(
@@ -165,7 +173,7 @@ class IncrementalDecoder:
             cross_kv=linear(cross.key, cross.value),
             cross_out=linear(cross.out),
             norm3=self._norm(block.mlp_ln),
-            up=linear(block.mlp[0]),
+            up=linear(block.mlp[0], gelu=True),
             down=linear(block.mlp[2]),
         )
 
@@ -201,7 +209,8 @@ class DecoderState:
         self.padding: Tensor | None = None  # (rows, 1, 1, length) additive, where prompts differ in length
         self.starts: Tensor | None = None  # (rows,) first position that is not padding
         self._cross(features)
-        self.keys: Tensor  # (layers, rows, heads, head size, length): queries multiply it as it lies
+        # (layers, rows, heads, head size, length): queries multiply it as it lies. In bfloat16 as the values.
+        self.keys: Tensor
         self.values: Tensor  # (layers, rows, heads, length, head size)
 
     def _split_heads(self, x: Tensor) -> Tensor:
@@ -227,6 +236,12 @@ class DecoderState:
         self.cross_keys, self.cross_values = [], []
         for layer in self.decoder.layers:
             keys, values = layer.cross_kv(audio).chunk(2, dim=-1)
+            if self.decoder.bfloat16:
+                keys, values = self._split_heads(keys * self.decoder.scale), self._split_heads(values)
+                keys, values = bf16.lay_out_cross(keys, values, self.group)
+                self.cross_keys.append(keys)
+                self.cross_values.append(values)
+                continue
             # The softmax scale is folded into the keys, once for all queries.
             self.cross_keys.append(self._split_heads(keys * self.decoder.scale).transpose(2, 3).contiguous())
             self.cross_values.append(self._split_heads(values).transpose(2, 3).contiguous())
@@ -258,10 +273,19 @@ class DecoderState:
         rows, layers = self.windows * self.group, len(self.decoder.layers)
         # What is masked must be finite all the same.
         empty = torch.zeros if self.static else torch.empty
-        self.keys = empty(layers, rows, heads, size, self.length, dtype=self.dtype, device=self.device)
-        self.values = empty(layers, rows, heads, self.length, size, dtype=self.dtype, device=self.device)
+        dtype = torch.bfloat16 if self.decoder.bfloat16 else self.dtype
+        self.values = empty(layers, rows, heads, self.length, size, dtype=dtype, device=self.device)
+        if self.decoder.bfloat16:
+            self.keys = torch.empty_like(self.values)
+        else:
+            self.keys = empty(layers, rows, heads, size, self.length, dtype=dtype, device=self.device)
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
+            if self.decoder.bfloat16:
+                for cache, new in ((self.keys, k), (self.values, v)):
+                    cache[i, :, :, :longest] = new.repeat_interleave(self.group, dim=0)
+                x = self._after_self_attention(x, bf16.attend(q, k, v, mask), layer, i)
+                continue
             self.keys[i, ..., :longest] = k.transpose(2, 3).repeat_interleave(self.group, dim=0)
             self.values[i, ..., :longest, :] = v.repeat_interleave(self.group, dim=0)
             weights = torch.softmax(q @ k.transpose(2, 3) + mask, dim=-1)
@@ -340,6 +364,12 @@ class DecoderState:
         stop = position + 1
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
+            if self.decoder.bfloat16:
+                keys, values = self.keys[i, :, :, :stop], self.values[i, :, :, :stop]
+                keys[:, :, position], values[:, :, position] = k[:, :, 0], v[:, :, 0]
+                mask = None if self.padding is None else self.padding[..., :stop]
+                x = self._after_self_attention(x, bf16.attend(q, keys, values, mask), layer, i)
+                continue
             self.keys[i, ..., position] = k[:, :, 0]
             self.values[i, :, :, position] = v[:, :, 0]
             scores = q @ self.keys[i, ..., :stop]
@@ -366,13 +396,17 @@ class DecoderState:
         q = layer.cross_q(F.layer_norm(x, (size,), *layer.norm2))
         # The rows of one window stand together, so its keys are read once for all of them.
         q = self._split_heads(q.view(self.windows, -1, size))
-        scores = q @ self.cross_keys[index]
-        if self.audio_mask is not None:
-            scores += self.audio_mask
-        context = (torch.softmax(scores, dim=-1) @ self.cross_values[index].transpose(2, 3)).transpose(1, 2)
-        x = x + layer.cross_out(context.reshape(n * length, size))
+        keys, values = self.cross_keys[index], self.cross_values[index]
+        if self.decoder.bfloat16:
+            context = bf16.attend_cross(q, keys, values, self.audio_mask, self.group)
+        else:
+            scores = q @ keys
+            if self.audio_mask is not None:
+                scores += self.audio_mask
+            context = torch.softmax(scores, dim=-1) @ values.transpose(2, 3)
+        x = x + layer.cross_out(context.transpose(1, 2).reshape(n * length, size))
 
-        hidden = F.gelu(layer.up(F.layer_norm(x, (size,), *layer.norm3)))
+        hidden = layer.up(F.layer_norm(x, (size,), *layer.norm3))
         return (x + layer.down(hidden)).view(n, length, size)
 
     # -- moving rows ----------------------------------------------------------------------------------------
@@ -383,7 +417,8 @@ class DecoderState:
             return
         to = torch.tensor(changed, device=self.device)
         origin = torch.tensor([source[i] for i in changed], device=self.device)
-        for cache in (self.keys[..., begin:end], self.values[..., begin:end, :]):
+        keys = self.keys[..., begin:end, :] if self.decoder.bfloat16 else self.keys[..., begin:end]
+        for cache in (keys, self.values[..., begin:end, :]):
             cache.index_copy_(1, to, cache.index_select(1, origin))
 
     def keep(self, windows: Sequence[int]) -> None:

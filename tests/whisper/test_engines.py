@@ -10,6 +10,7 @@ import whisper
 from decoding_material import random_model
 
 from k2d.audio import log_mel
+from k2d.whisper import bfloat16
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted, digest
 from k2d.whisper.decoding import DecodingOptions, initial_tokens
@@ -263,3 +264,83 @@ def test_half_precision_decodes(small):
     prompts = [initial_tokens(tokenizer, 448, p, options, "zh") for p in previous]
     found = engine.generate([f.to(torch.bfloat16) for f in features], prompts, options)
     assert all(np.isfinite(h.avg_logprob) and h.tokens for h in found)
+
+
+def test_the_bfloat16_encoder_stays_near_float32(real, windows):
+    mels, expected = windows
+    engine = TorchEngine(real, bfloat16=True)
+    for found, wanted in zip(engine.encode(mels), expected):
+        assert found.dtype == torch.float32 and found.shape == wanted.shape
+        assert (found - wanted).norm() / wanted.norm() < 0.05
+    assert torch.equal(engine.encode(mels[1:2])[0], engine.encode(mels)[1])
+    short = TorchEngine(real).encode([mels[0][:, :400]])[0]  # a context shorter than 30 s
+    assert (engine.encode([mels[0][:, :400]])[0] - short).norm() / short.norm() < 0.05
+    with pytest.raises(ValueError, match="do not fit"):
+        engine.encode([torch.zeros(80, 3002)])
+
+
+def test_bfloat16_on_a_cpu_is_a_matter_of_products(small_model):
+    p = argparse.ArgumentParser()
+    add_engine_arguments(p)
+    add_decoding_arguments(p)
+    args = p.parse_args(["--device", "cpu", "--dtype", "bfloat16"])
+    args.model = str(small_model)
+    assert resolve_engine(args) == ("torch", "cpu", "bfloat16")
+    engine = load_engine(args, DecodingOptions())
+    assert engine.bfloat16_encoder is not None
+    assert engine.dtype == torch.float32  # of everything else
+
+
+@pytest.mark.parametrize("beam_size", [1, 5])
+def test_words_in_bfloat16_are_float32s(real, windows, beam_size):
+    options = DecodingOptions(language="en", beam_size=beam_size)
+    mels, features = windows
+    engine, exact = TorchEngine(real, bfloat16=True), TorchEngine(real)
+    prompts = [engine.tokenizer.sot_sequence("en")] * 3
+    expected = exact.generate(features, prompts, options)
+    found = engine.generate(engine.encode(mels), prompts, options)
+    for f, e in zip(found, expected):
+        assert engine.tokenizer.decode(f.tokens).split() == engine.tokenizer.decode(e.tokens).split()
+        assert f.avg_logprob == pytest.approx(e.avg_logprob, abs=0.02)
+        assert f.no_speech_prob == pytest.approx(e.no_speech_prob, abs=0.02)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_bfloat16_decodes_a_window_the_same_in_any_batch(small, beam_size):
+    checkpoint, features, previous = small
+    engine = TorchEngine(checkpoint, bfloat16=True)
+    options = DecodingOptions(beam_size=beam_size, max_new_tokens=40)
+    prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous]
+    together = engine.generate(features, prompts, options)
+    assert len({tuple(h.tokens) for h in together}) > 4
+    for i in (0, 3, 7):
+        alone = engine.generate(features[i : i + 1], prompts[i : i + 1], options)
+        assert alone[0].tokens == together[i].tokens
+        assert alone[0].avg_logprob == pytest.approx(together[i].avg_logprob, abs=5e-3)
+
+
+def test_products_in_bfloat16_and_int8():
+    generator = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(96, 64, generator=generator), torch.randn(96, generator=generator)
+    x = torch.randn(5, 64, generator=generator).bfloat16()
+    expected = x.float() @ weight.T
+    tolerance = dict(atol=0.1, rtol=1e-2)
+    torch.testing.assert_close(bfloat16.product(weight, bias)(x).float(), expected + bias, **tolerance)
+    gelu = torch.nn.functional.gelu(expected + bias)
+    torch.testing.assert_close(bfloat16.product(weight, bias, gelu=True)(x).float(), gelu, **tolerance)
+    if (multiply := bfloat16.int8_product(weight)) is not None:
+        torch.testing.assert_close(multiply(x.float()), expected, atol=0.5, rtol=0)
+
+
+@pytest.mark.parametrize("group", [1, 3])
+def test_attention_in_bfloat16(group):
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(2, 4, group, 16, generator=generator)
+    keys, values = torch.randn(2, 2, 4, 70, 16, generator=generator)
+    mask = torch.zeros(2, 1, 1, 70)
+    mask[1, ..., 50:] = float("-inf")
+    laid_out = bfloat16.lay_out_cross(keys.bfloat16(), values.bfloat16(), group)
+    for m in (None, mask):
+        expected = torch.nn.functional.scaled_dot_product_attention(q, keys, values, m, scale=1.0)
+        found = bfloat16.attend_cross(q.bfloat16(), *laid_out, m, group)
+        assert (found.float() - expected).norm() / expected.norm() < 0.03
