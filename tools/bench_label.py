@@ -5,11 +5,10 @@
 Recordings are made by stringing the given audio files together in another order each, with pauses; without
 --audio, sentences are synthesised (espeakng-loader). Every program transcribes the same arrays with the same
 options, after a warm-up; loading the model is not counted. Ours run as in a recipe, in --processes jobs
-(`--nj`) of --workers threads. Words are compared with openai-whisper's greedy
-transcript, which has no reference text but is what "nothing lost" means here. The others run as they are used, in one
-process with all threads; --peer_processes gives them as many processes as ours. Prints a table and writes
-JSON with --output. faster-whisper needs the package `faster-whisper` and a model that is a CTranslate2
-folder.
+(`--nj`) of --workers threads; the others as they are used, in one process with all threads, unless --peer_processes
+gives them as many. Words are compared with openai-whisper's greedy transcript, which has no reference text but is what
+"nothing lost" means here. Prints a table and writes JSON with --output. faster-whisper needs the package
+`faster-whisper` and a model that is a CTranslate2 folder.
 """
 
 import argparse
@@ -66,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--batch_size", type=int, default=8)
     p.add_argument("--workers", type=int, default=0, help="batches at once, of our engines (0: 2, on a GPU 1)")
     p.add_argument("--processes", type=int, default=1, help="jobs at once, of our engines, each with so many workers")
-    p.add_argument("--peer_processes", type=int, default=1, help="the same for the others, which have no jobs of their own")
+    p.add_argument("--peer_processes", type=int, default=1, help="the same for the other programs")
     p.add_argument("--threads", type=int, default=0, help="CPU threads of every program; 0: all cores")
     p.add_argument("--device", default="cpu")
     p.add_argument(
