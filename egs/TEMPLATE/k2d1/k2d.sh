@@ -57,6 +57,7 @@ topk=32
 # Decoding
 language=zh
 beam_size=1
+decode_untrained=false    # a row of the tables for the student before training: what distillation adds to its start
 decode_opts=              # passed on to k2d.bin.decode
 publish_opts=             # to k2d.bin.publish
 timing_opts=              # to k2d.bin.speed
@@ -476,6 +477,7 @@ fi
 
 # Rows of the tables: name, and checkpoint.
 models=("teacher:${teacher}" "validator:${validator}")
+! "${decode_untrained}" || models+=("untrained:${student_prefix}${selection%% *}/init") # the same for all selections
 for name in ${selection}; do
     models+=("$(basename "${student_prefix}${name}"):${student_prefix}${name}/average")
 done

@@ -40,5 +40,6 @@ done
     --engine ctranslate2 \
     --store_encoder_out true --cache_teacher true --topk 512 \
     --nbest 2 \
+    --decode_untrained true \
     --side_by_side 2 \
     "${options[@]}"
