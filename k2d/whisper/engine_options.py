@@ -6,12 +6,14 @@ In: an argument parser. Out: `DecodingOptions`, a loaded engine, the key under w
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 
 from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, options_key
 from k2d.whisper.journal import FORMAT
 
 ENGINES = ("auto", "torch", "ctranslate2")
+CUBLAS = "libcublas.so.12"  # that of CTranslate2's wheels; torch brings a later one
 # A GPU reads the weights once for all windows of a batch: large-v2 is decoded on an H100 2.7 times as fast with 64 as
 # with 8, and with 32 needs 15 GB (tools/bench_decoder.py).
 CPU_BATCH, GPU_BATCH = 8, 32
@@ -210,6 +212,11 @@ def load_engine(args: argparse.Namespace, options: DecodingOptions, workers: int
     engine, device, dtype = resolve_engine(args)
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
+    if engine == "ctranslate2" and device.startswith("cuda") and not _can_load(CUBLAS):
+        raise UsageError(
+            f"--engine ctranslate2 --device {device}: CTranslate2 computes with CUDA 12's {CUBLAS}, which is not "
+            "found; install it and name its folder in LD_LIBRARY_PATH, or use --engine torch"
+        )
     threads = args.num_threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
     torch.set_num_threads(max(1, threads // workers))
     # Beside CTranslate2, which keeps its own weights, torch encodes. On a CPU all but products is float32.
@@ -235,6 +242,14 @@ def load_engine(args: argparse.Namespace, options: DecodingOptions, workers: int
     from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
     return CTranslate2Engine(loaded, dtype, args.cache_dir, workers)
+
+
+def _can_load(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def mix_languages(loaded, languages: tuple[str, ...], into: str | None) -> None:

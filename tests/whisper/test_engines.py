@@ -10,7 +10,7 @@ import whisper
 from decoding_material import random_model
 
 from k2d.audio import log_mel
-from k2d.whisper import bfloat16
+from k2d.whisper import bfloat16, engine_options
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted, digest
 from k2d.whisper.decoding import DecodingOptions, initial_tokens
@@ -344,3 +344,14 @@ def test_attention_in_bfloat16(group):
         expected = torch.nn.functional.scaled_dot_product_attention(q, keys, values, m, scale=1.0)
         found = bfloat16.attend_cross(q.bfloat16(), *laid_out, m, group)
         assert (found.float() - expected).norm() / expected.norm() < 0.03
+
+
+def test_ctranslate2_on_a_gpu_without_its_library_is_refused(small_model, monkeypatch):
+    p = argparse.ArgumentParser()
+    add_engine_arguments(p)
+    args = p.parse_args(["--device", "cuda", "--engine", "ctranslate2"])
+    args.model = str(small_model)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(engine_options, "CUBLAS", "libno_such_cublas.so.12")
+    with pytest.raises(engine_options.UsageError, match=r"libno_such_cublas.so.12.*--engine torch"):
+        load_engine(args, DecodingOptions())
