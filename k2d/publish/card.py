@@ -9,7 +9,9 @@ from pathlib import Path
 
 from k2d.datadir import DataDir
 from k2d.publish.parity import Parity
+from k2d.score.experiment import segment_hours
 from k2d.score.tables import Table, percent
+from k2d.text.trusted import TRUSTED
 
 LICENCES = {
     "mit": "MIT",
@@ -44,6 +46,7 @@ class Facts:
     licence: str
     hours: float | None = None
     chunks: int | None = None
+    trusted_hours: float | None = None
     selection: str | None = None
     results: Mapping[str, tuple[dict | None, dict | None]] = field(default_factory=dict)
     parities: Sequence[Parity] = ()
@@ -52,11 +55,13 @@ class Facts:
     revision: str = "unknown"
 
 
-def training_data(folder: Path) -> tuple[float | None, int]:
-    """Hours and chunks of a selection directory."""
+def training_data(folder: Path) -> dict[str, float | int | None]:
+    """Of a selection directory: hours, chunks, and, where segments were selected, trusted_hours of these."""
     data = DataDir(folder)
-    hours = sum(data.utt2dur.values()) / 3600 if data.utt2dur else None
-    return hours, len(data.segments)
+    found = {"hours": sum(data.utt2dur.values()) / 3600 if data.utt2dur else None, "chunks": len(data.segments)}
+    if (folder / TRUSTED).exists() and (hours := segment_hours(folder)):
+        found["trusted_hours"] = hours[0]
+    return found
 
 
 def read_results(student: Path | None, teacher: Path | None) -> dict[str, tuple[dict | None, dict | None]]:
@@ -98,6 +103,8 @@ def card(facts: Facts) -> str:
         trained += f": {facts.hours:.2f} hours in {facts.chunks} chunks of at most 30 s"
     elif facts.chunks is not None:
         trained += f": {facts.chunks} chunks of at most 30 s"
+    if facts.trusted_hours is not None:
+        trained += f", of which the segments that the validator confirms, {facts.trusted_hours:.2f} hours, are learnt"
     if facts.selection:
         trained += f", selected by agreement with a small validator model (`{facts.selection}`)"
     parts = [

@@ -168,12 +168,18 @@ def _read_segments(selection: Selection, folder: Path, kept: DataDir) -> Selecti
     trusted = {
         i: read_trusted(i, flags.get(i, ""), len(timestamps.parse(kept.text[i]))) for i in selection.ids
     }
+    hours, of = segment_hours(folder) or (None, None)
+    share = hours / of if of else None
+    return replace(selection, hours=hours, share_of_chunks=None, share_of_hours=share, trusted=trusted)
+
+
+def segment_hours(folder: Path) -> tuple[float, float] | None:
+    """Hours of a selection's segments that may be learnt from, and of all; None where it does not say."""
     try:
         segments = read_json(folder / "report.json")["segments"]
-        hours, share = segments["trusted_hours"], segments["trusted_hours"] / segments["hours"]
-    except (OSError, KeyError, ZeroDivisionError):
-        hours = share = None  # a selection of another making
-    return replace(selection, hours=hours, share_of_chunks=None, share_of_hours=share, trusted=trusted)
+        return segments["trusted_hours"], segments["hours"]
+    except (OSError, KeyError):
+        return None
 
 
 def read_experiment(

@@ -1,6 +1,7 @@
 """A student in every form, read back by every program that is installed, and its model card."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys
         assert all(c["logits"] == 0 for c in checks if c["reader"] == "k2d" and c["form"] != "ctranslate2")
     card = (out / "README.md").read_text()
     assert card.startswith("---\nlanguage:\n- zh\n- en\nlicense: cc-by-4.0\n")
-    assert "0.01 hours in 2 chunks" in card and "(`comp`)" in card
+    assert "0.01 hours in 2 chunks" in card and "(`comp`)" in card and "confirms" not in card
     assert "| test_in | 12.50 | 12.50 | 12.50 | 12.50 | 12.50 |" in card
     assert "| test_out | 12.50 | 12.50 | 12.50 | 12.50 | – |" in card
     assert "Found: 1 × telephone number" in card and "0912345678" not in card
@@ -112,7 +113,11 @@ def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys
 def test_an_export_stands_on_its_own(folder, monkeypatch):
     """Each folder loads where nothing else is, with its own vocabulary and the same weights."""
     monkeypatch.chdir(folder)
-    assert publish(folder, "--dtype", "float32") == 0
+    shutil.copytree("labels", "trusted")
+    write_table(folder / "trusted/text.trusted", {"c-0000000-0001800": "1", "c-0001800-0003600": "0"})
+    report = {"segments": {"trusted_hours": 0.0063, "hours": 0.01}}
+    (folder / "trusted/report.json").write_text(json.dumps(report))
+    assert publish(folder, "--dtype", "float32", "--train_data", "trusted") == 0
     original = checkpoint.load("exp/student_comp/average")
     for name in ("k2d", "huggingface", "ctranslate2"):
         moved = folder / "elsewhere" / name
@@ -122,7 +127,9 @@ def test_an_export_stands_on_its_own(folder, monkeypatch):
         assert export.tokenizer.encode("今天 model") == original.tokenizer.encode("今天 model")
         for key, tensor in original.model.state_dict().items():
             assert torch.equal(export.model.state_dict()[key], tensor), key
-    assert "have **not** been searched" in (folder / "exp/student_comp/publish/README.md").read_text()
+    card = (folder / "exp/student_comp/publish/README.md").read_text()
+    assert "have **not** been searched" in card
+    assert "of which the segments that the validator confirms, 0.01 hours, are learnt" in card
 
 
 def test_a_student_that_computes_no_numbers_is_not_published(folder, monkeypatch, capsys, vocabulary):
