@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import torch
+
 Item, Prepared = TypeVar("Item"), TypeVar("Prepared")
 
-# One core reads a few hundred hours an hour. That is enough for a decoder on a CPU, and too slow for a GPU.
-READERS = {"cpu": 1, "cuda": 4}
+
+def readers_for(device: torch.device) -> int:
+    """One core reads a few hundred hours an hour. That is enough for a decoder on a CPU, and too slow for a GPU."""
+    return 1 if device.type == "cpu" else 4
 
 
 def ahead(items: Iterable[Item], prepare: Callable[[Item], Prepared], readers: int = 1) -> Iterator[Prepared]:

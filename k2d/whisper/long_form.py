@@ -18,7 +18,7 @@ from torch import Tensor
 
 from k2d.audio import BadAudio
 from k2d.text.tokenizer import Tokenizer
-from k2d.whisper.ahead import READERS, ahead
+from k2d.whisper.ahead import ahead, readers_for
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, mean_confidence, one_line, should_skip
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES, recording_log_mel, window_of
@@ -216,7 +216,7 @@ def transcribe_all(
             mels[state.recording] = recording_log_mel(source.read(state.recording), engine.dims.n_mels)
         return mels[state.recording]
 
-    waiting = ahead(recordings, open_recording, READERS[engine.device.type])
+    waiting = ahead(recordings, open_recording, readers_for(engine.device))
     while True:
         while len(running) < batch_size and (opened := next(waiting, None)) is not None:
             state = start(*opened)

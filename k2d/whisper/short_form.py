@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from k2d.audio import SAMPLE_RATE, BadAudio
-from k2d.whisper.ahead import READERS, ahead
+from k2d.whisper.ahead import ahead, readers_for
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import context_samples, utterance_log_mel
@@ -68,7 +68,7 @@ def decode_all(
         known = _from_journal(batch, journal) if journal else None
         return known, *(_read(batch, source) if known is None else ({}, {}))
 
-    for results, audio, bad in ahead(batches, read, READERS[engine.device.type]):
+    for results, audio, bad in ahead(batches, read, readers_for(engine.device)):
         if results is None:
             results = _decode(engine, audio, bad, options, journal)
         progress(sum(r.duration for r in results if isinstance(r, Decoded)))
