@@ -12,11 +12,18 @@ lecture_hours=1.5
 # the test sets again at higher temperatures where they loop.
 label_opts="--condition_on_previous false --temperatures 0"
 decode_opts="--condition_on_previous false --temperatures 0,0.4,0.8 --best_of 1"
+# On a CPU the faster one for models this small; CTranslate2 wants an older CUDA than torch brings.
+engine=ctranslate2
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
         --lecture_hours=*) lecture_hours=${1#*=} && shift ;;
         --lecture_hours) lecture_hours=${2:?--lecture_hours needs a number} && shift 2 ;;
+        --ngpu=*) set -- --ngpu "${1#*=}" "${@:2}" ;;
+        --ngpu)
+            [ "${2:?--ngpu needs a number}" = 0 ] || engine=torch
+            options+=("$1" "$2") && shift 2
+            ;;
         *) options+=("$1") && shift ;;
     esac
 done
@@ -37,7 +44,7 @@ done
     --selection "full comp" \
     --alpha 0.8 \
     --batch_size 16 \
-    --engine ctranslate2 \
+    --engine "${engine}" \
     --store_encoder_out true --cache_teacher true --topk 512 \
     --nbest 2 \
     --decode_untrained true \
