@@ -29,8 +29,9 @@ from k2d.audio import BadAudio
 from k2d.datadir import atomic
 from k2d.whisper.decoding import Hypothesis
 
-# Changes when stored lines change their meaning, so that older work is not misread.
-FORMAT = 2
+# Changes when stored lines change their meaning, or the same options give another result, so that older work is not
+# misread or mixed with newer.
+FORMAT = 3
 
 
 class Locked(RuntimeError):
