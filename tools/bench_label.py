@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
+from check_install import cpu_flags
 from rapidfuzz.distance import Indel
 
 from k2d.audio import SAMPLE_RATE, read_audio
@@ -40,7 +41,7 @@ from k2d.whisper.long_form import joined_text, transcribe_all
 from k2d.whisper.sources import AudioSource
 from k2d.whisper.workers import side_by_side
 
-PROGRAMS = ("openai", "torch", "ctranslate2", "faster", "faster-batched")
+PROGRAMS = ("openai", "torch", "torch-bfloat16", "ctranslate2", "faster", "faster-batched")
 ESPEAK = Path(__file__).resolve().parents[1] / "egs/mini_cs/k2d1/local/espeak.py"
 SENTENCES = [
     "The lecture begins with a short summary of what we said last week.",
@@ -68,9 +69,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--peer_processes", type=int, default=1, help="the same for the other programs")
     p.add_argument("--threads", type=int, default=0, help="CPU threads of every program; 0: all cores")
     p.add_argument("--device", default="cpu")
-    p.add_argument(
-        "--dtype", default="float32", choices=("float32", "bfloat16"), help="of the torch engine's products on a CPU"
-    )
     p.add_argument("--faster_type", default="int8", help="of faster-whisper on a CPU: int8, int16, float32")
     p.add_argument("--output", help="JSON file")
     return p
@@ -191,32 +189,38 @@ def faster(folder: Path, args, batched: bool) -> Callable:
     return run
 
 
-def load(program: str, args) -> Callable | str:
-    """The program as a function, or why it cannot take part. Each has the same number of threads, ours split
-    them among the workers.
-    """
-    ours_ = program in ("torch", "ctranslate2")
-    processes = args.processes if ours_ else args.peer_processes
-    if processes > 1:
-        return Jobs(program, args, processes)
-    torch.set_num_threads(max(1, args.threads // args.workers) if ours_ else args.threads)
-    if program in ("faster", "faster-batched"):
+def hindrance(program: str, args) -> str | None:
+    """Why the program cannot take part."""
+    if program == "torch-bfloat16" and args.device == "cpu" and "amx_bf16" not in cpu_flags():
+        return "this processor has no AMX, without which bfloat16 is slow"
+    if program.startswith("faster"):
         if importlib.util.find_spec("faster_whisper") is None:
             return "the package faster-whisper is not installed"
         folder = checkpoint.resolve(args.model)
         if not (folder / "model.bin").is_file() or not (folder / "tokenizer.json").is_file():
             return f"{folder} is no CTranslate2 folder with a tokenizer.json"
-        return faster(folder, args, program == "faster-batched")
-    dtype = torch.float32 if args.device == "cpu" else torch.float16
-    loaded = checkpoint.load(args.model, args.device, torch.float32 if program == "openai" else dtype)
+    return None
+
+
+def load(program: str, args) -> Callable:
+    """The program as a function. Each has the same number of threads, ours split them among the workers."""
+    ours_ = program in ("torch", "torch-bfloat16", "ctranslate2")
+    processes = args.processes if ours_ else args.peer_processes
+    if processes > 1:
+        return Jobs(program, args, processes)
+    torch.set_num_threads(max(1, args.threads // args.workers) if ours_ else args.threads)
+    if program.startswith("faster"):
+        return faster(checkpoint.resolve(args.model), args, program == "faster-batched")
+    on_cpu, bfloat16 = args.device == "cpu", program == "torch-bfloat16"
+    dtype = torch.float32 if on_cpu or program == "openai" else torch.bfloat16 if bfloat16 else torch.float16
+    loaded = checkpoint.load(args.model, args.device, dtype)
     if program == "openai":
         return openai(loaded.model, args)
-    if program == "torch":
-        bfloat16 = args.device == "cpu" and args.dtype == "bfloat16"
-        return ours(TorchEngine(loaded, args.workers, bfloat16), args)
+    if program.startswith("torch"):
+        return ours(TorchEngine(loaded, args.workers, bfloat16 and on_cpu), args)
     from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
-    return ours(CTranslate2Engine(loaded, "int8" if args.device == "cpu" else "float16", None, args.workers), args)
+    return ours(CTranslate2Engine(loaded, "int8" if on_cpu else "float16", None, args.workers), args)
 
 
 # ------------------------------------------------------------------------------------------------- report
@@ -229,15 +233,6 @@ def words(texts: dict[str, str]) -> dict[str, list[str]]:
 def in_common(a: dict[str, list[str]], b: dict[str, list[str]]) -> int:
     """Words of the longest common subsequences."""
     return sum((len(a[n]) + len(b[n]) - Indel.distance(a[n], b[n])) // 2 for n in a)
-
-
-def label(program: str, args) -> str:
-    """The program with its data type, where that is not the usual one."""
-    if args.device == "cpu" and program == "torch" and args.dtype != "float32":
-        return f"{program} {args.dtype}"
-    if args.device == "cpu" and program.startswith("faster") and args.faster_type != "int8":
-        return f"{program} {args.faster_type}"
-    return program
 
 
 def table(rows: list[dict]) -> str:
@@ -254,14 +249,17 @@ def table(rows: list[dict]) -> str:
             ratios.append(f"{r['times_real_time'] / base:.2f}" if base else "–")
         common = f"{r['in_common']} ({100 * r['in_common'] / r['reference_words']:.1f} %)" if r["in_common"] else "–"
         lines.append(
-            f"| {r['label']} | {r['beam']} | {r['times_real_time']:.1f} | {ratios[0]} | {ratios[1]} "
+            f"| {r['program']} | {r['beam']} | {r['times_real_time']:.1f} | {ratios[0]} | {ratios[1]} "
             f"| {r['words']} | {common} |"
         )
     return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
+    if unknown := set(args.programs.split(",")) - set(PROGRAMS):
+        p.error(f"--programs: unknown {' '.join(sorted(unknown))}; known are {','.join(PROGRAMS)}")
     args.threads = args.threads or len(os.sched_getaffinity(0))
     args.workers = args.workers or (2 if args.device == "cpu" else 1)
     clips = [read_audio(path) for path in args.audio] or synthesise()
@@ -276,10 +274,10 @@ def main(argv: list[str] | None = None) -> int:
     rows: list[dict] = []
     reference = None
     for program in args.programs.split(","):
-        run = load(program, args)
-        if isinstance(run, str):
-            print(f"{program}: left out, {run}", file=sys.stderr)
+        if reason := hindrance(program, args):
+            print(f"{program}: left out, {reason}", file=sys.stderr)
             continue
+        run = load(program, args)
         for beam in map(int, args.beams.split(",")):
             run(warm_up, beam)
             start = time.perf_counter()
@@ -290,7 +288,6 @@ def main(argv: list[str] | None = None) -> int:
             rows.append(
                 {
                     "program": program,
-                    "label": label(program, args),
                     "beam": beam,
                     "seconds": round(seconds, 2),
                     "times_real_time": round(total / seconds, 2),
