@@ -17,9 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from k2d.corpus.estimate import Cost, Plan, default_batch, duration, estimate, read_config, space
+from k2d.corpus.estimate import Cost, Plan, duration, estimate, read_config, space
 from k2d.corpus.trial import read_trial
 from k2d.datadir import DataError
+from k2d.whisper.defaults import default_batch
 
 LEGEND = """\
 How each figure is known: measured, by this project with the command that is named or by your trial; published, the
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         rates = read_trial(args.trial) if args.trial else {}
         plan = Plan(
             args.hours, args.dev_hours, args.test_hours, args.teacher, args.validator, args.selection.split(),
-            read_config(args.train_config), args.gpus, args.batch_size or default_batch(args.gpus),
+            read_config(args.train_config), args.gpus, args.batch_size or default_batch(args.gpus > 0),
             args.joined, jobs=nj,
             speeds={name: rate.value for name, rate in rates.items()},
             sources={name: rate.source for name, rate in rates.items()},

@@ -12,8 +12,9 @@ them by what a trial measured: `--speed "teacher:310 validator:2400"`, times rea
 import argparse
 import sys
 
-from k2d.corpus.estimate import Cost, Plan, default_batch, estimate, read_config, sentence
+from k2d.corpus.estimate import Cost, Plan, estimate, read_config, sentence
 from k2d.datadir import DataError
+from k2d.whisper.defaults import default_batch
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
             args.selection.split(),
             read_config(args.train_config),
             args.ngpu,
-            args.batch_size or default_batch(args.ngpu),
+            args.batch_size or default_batch(args.ngpu > 0),
             not args.in_place,
             args.ready_labels,
             speeds,

@@ -102,11 +102,6 @@ CPU_DECODING = 10.0  # times what the operations alone would take: measured with
 CPU = Device("two cores", 121e9, None, "computed from 121 GFLOP/s on matrices and tiny.en's decoder, both measured")
 
 
-def default_batch(ngpu: int) -> int:
-    """Windows decoded together, unless a recipe says it (`k2d.whisper.engine_options`)."""
-    return 32 if ngpu else 8
-
-
 def size_of(model: str) -> Size:
     """By a published name; a folder or a file of one's own counts as tiny, which mini models are."""
     name = model.rsplit("/", 1)[-1].removesuffix(".pt").removesuffix(".en")

@@ -67,6 +67,12 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tens
     return F.scaled_dot_product_attention(q, keys, values, None if mask is None else mask.to(BF16), scale=1.0)
 
 
+def rounded_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The weights rounded to 127 steps a row, int8, and (rows,) the size of a step."""
+    scales = (weight.abs().amax(dim=1) / 127).clamp_(min=1e-12)
+    return (weight / scales[:, None]).round_().to(torch.int8), scales
+
+
 def int8_product(weight: Tensor) -> Callable[[Tensor], Tensor] | None:
     """x · weightᵀ, float32, with the weights rounded to 127 steps a row and x to 127 steps; None without oneDNN's.
 
@@ -74,8 +80,8 @@ def int8_product(weight: Tensor) -> Callable[[Tensor], Tensor] | None:
     """
     if not _can_pack() or not hasattr(torch.ops.onednn, "qlinear_pointwise"):
         return None
-    scales = (weight.abs().amax(dim=1) / 127).clamp_(min=1e-12)
-    packed = torch.ops.onednn.qlinear_prepack((weight / scales[:, None]).round_().to(torch.int8), None)
+    rows, scales = rounded_rows(weight)
+    packed = torch.ops.onednn.qlinear_prepack(rows, None)
     zeros = torch.zeros(len(weight), dtype=torch.int64)
 
     def multiply(x: Tensor) -> Tensor:

@@ -10,13 +10,11 @@ import ctypes
 import os
 
 from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, options_key
+from k2d.whisper.defaults import default_batch
 from k2d.whisper.journal import FORMAT
 
 ENGINES = ("auto", "torch", "ctranslate2")
 CUBLAS = "libcublas.so.12"  # that of CTranslate2's wheels; torch brings a later one
-# A GPU reads the weights once for all windows of a batch: large-v2 is decoded on an H100 2.7 times as fast with 64 as
-# with 8, and with 32 needs 15 GB (tools/bench_decoder.py).
-CPU_BATCH, GPU_BATCH = 8, 32
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 
 
@@ -62,7 +60,10 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         "AMX (lscpu | grep amx_bf16), slow where it has not",
     )
     group.add_argument(
-        "--batch_size", type=int, default=0, help=f"windows decoded side by side (0: {CPU_BATCH}, on a GPU {GPU_BATCH})"
+        "--batch_size",
+        type=int,
+        default=0,
+        help=f"windows decoded side by side (0: {default_batch(False)}, on a GPU {default_batch(True)})",
     )
     group.add_argument(
         "--workers",
@@ -187,7 +188,7 @@ def resolve_batch_size(args: argparse.Namespace) -> int:
     """Windows of a batch, unless --batch_size says it."""
     if args.batch_size < 0:
         raise UsageError(f"--batch_size {args.batch_size}: expected at least 0")
-    return args.batch_size or (CPU_BATCH if resolve_engine(args)[1] == "cpu" else GPU_BATCH)
+    return args.batch_size or default_batch(resolve_engine(args)[1] != "cpu")
 
 
 def resolve_workers(args: argparse.Namespace) -> int:

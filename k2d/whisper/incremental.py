@@ -88,8 +88,7 @@ def _int8_projection(weight: Tensor) -> Projection:
 
     With 255 steps of x its sums of two products would leave 16 bits on a processor without VNNI.
     """
-    scales = (weight.abs().amax(dim=1) / 127).clamp_(min=1e-12)
-    rounded = (weight / scales[:, None]).round_().to(torch.int8)
+    rounded, scales = bf16.rounded_rows(weight)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch announces another interface, which has no such kernel
         zeros = torch.zeros(len(weight), dtype=torch.int64)
@@ -202,7 +201,7 @@ class DecoderState:
         then, which only one thread may do.
         """
         self.decoder, self.static = decoder, static
-        self._steps = 0  # since the batch changed its size
+        self._logits: Tensor | None = None  # of a static step; None since the batch changed its size
         self._graph: torch.cuda.CUDAGraph | None = None
         self.windows, self.group, self.length = len(features), group, length
         self.device, self.dtype = features[0].device, features[0].dtype
@@ -217,6 +216,11 @@ class DecoderState:
         """(n, length, n_state) to (n, heads, length, head size)."""
         return x.view(*x.shape[:2], self.decoder.n_head, -1).transpose(1, 2)
 
+    def _additive(self, hidden: Tensor) -> Tensor:
+        """-inf where `hidden` is true, else 0: what is added to scores."""
+        mask = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device)
+        return mask.masked_fill_(hidden, float("-inf"))
+
     def _cross(self, features: Sequence[Tensor]) -> None:
         frames = [len(f) for f in features]
         longest = max(frames)
@@ -227,9 +231,7 @@ class DecoderState:
         if min(frames) < longest:
             lengths = torch.tensor(frames, device=self.device)
             beyond = torch.arange(longest, device=self.device)[None] >= lengths[:, None]
-            self.audio_mask = torch.zeros(beyond.shape, dtype=self.dtype, device=self.device)
-            self.audio_mask.masked_fill_(beyond, float("-inf"))
-            self.audio_mask = self.audio_mask[:, None, None]
+            self.audio_mask = self._additive(beyond)[:, None, None]
         # (windows, heads, head size, frames) both: on a CPU reading them is what a step costs, and a single
         # query reads them fastest this way (values 6.0 ms the other way round, 4.0 ms so; 8 windows, 4
         # layers).
@@ -266,8 +268,7 @@ class DecoderState:
         visible = index[None, :] <= index[:, None]
         visible = visible[None] & (index[None, None, :] >= starts[:, None, None])
         visible |= torch.eye(longest, dtype=torch.bool, device=self.device)  # padding sees itself, not nothing
-        mask = torch.zeros(visible.shape, dtype=self.dtype, device=self.device)
-        mask = mask.masked_fill_(~visible, float("-inf"))[:, None]
+        mask = self._additive(~visible)[:, None]
 
         heads, size = self.decoder.n_head, self.decoder.n_state // self.decoder.n_head
         rows, layers = self.windows * self.group, len(self.decoder.layers)
@@ -293,8 +294,7 @@ class DecoderState:
         self.starts = starts.repeat_interleave(self.group)
         if int(starts.max()):
             hidden = torch.arange(self.length, device=self.device)[None] < self.starts[:, None]
-            self.padding = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device)
-            self.padding = self.padding.masked_fill_(hidden, float("-inf"))[:, None, None]
+            self.padding = self._additive(hidden)[:, None, None]
         return x
 
     def step(self, tokens: Tensor, position: int, exact: bool = False) -> Tensor:
@@ -303,19 +303,18 @@ class DecoderState:
         """
         if not self.static:
             return self.decoder.logits(self._step(tokens, position), exact)
-        self._steps += 1
-        if self._steps == 1:
+        first = self._logits is None
+        if first:
             self._tokens = tokens.clone()
             self._position = torch.full((1,), position, device=self.device)
         else:
             self._tokens.copy_(tokens)
             self._position.fill_(position)
-        if self._graph is not None:
-            self._graph.replay()
-        elif self._steps == 1 or self.device.type != "cuda":
+        if first or self.device.type != "cuda":
             self._logits = self._static_step()  # the first loads the kernels that the recording has to find
         else:
-            self._record()
+            if self._graph is None:
+                self._record()
             self._graph.replay()
         return self._logits
 
@@ -345,8 +344,7 @@ class DecoderState:
         """The step of `_tokens` at `_position`, without a shape or a number that depends on the position."""
         positions = torch.arange(self.length, device=self.device)[None]
         hidden = (positions > self._position) | (positions < self.starts[:, None])
-        mask = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device)
-        mask = mask.masked_fill_(hidden, float("-inf"))[:, None, None]
+        mask = self._additive(hidden)[:, None, None]
         places = (self._position - self.starts).clamp_(max=self.decoder.n_ctx - 1)
         x = (self.decoder.embedding[self._tokens] + self.decoder.positions[places])[:, None]
         for i, layer in enumerate(self.decoder.layers):
@@ -435,4 +433,4 @@ class DecoderState:
             self.padding = self.padding[rows]
         if self.audio_mask is not None:
             self.audio_mask = self.audio_mask[index]
-        self._graph, self._steps = None, 0
+        self._graph = self._logits = None

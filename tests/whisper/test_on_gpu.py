@@ -22,8 +22,6 @@ from k2d.whisper.workers import side_by_side
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="THERE IS NO GPU: nothing is computed on one")
 
-OPTIONS = DecodingOptions(language="zh", max_new_tokens=40)
-
 
 @pytest.fixture
 def small():

@@ -80,7 +80,7 @@ side_by_side=1            # students, decodings and exports (stages 5, 6, 8) mad
 ngpu=0
 num_nodes=1               # of training; --ngpu is what each has
 job_threads=              # cores of each of those jobs on a CPU; empty: as cmd.sh says
-batch_size=               # windows decoded together; empty: 32 on a GPU, 8 on a CPU
+batch_size=0              # windows decoded together; 0: 32 on a GPU, 8 on a CPU
 engine=auto               # auto, torch, ctranslate2
 dtype=                    # empty: as the engine has it; bfloat16 decodes twice as fast on CPUs with AMX
 seed=0
@@ -108,7 +108,6 @@ done
 [[ ${student_init} != */* ]] || [ -e "${student_init}" ] ||
     die "--student_init ${student_init}: no such file or folder; give a checkpoint, or a name such as base"
 [ "${nj}" != auto ] || nj=$((ngpu > 1 ? ngpu : 1))
-[ -n "${batch_size}" ] || batch_size=$((ngpu > 0 ? 32 : 8))
 [[ ${nj} =~ ^[1-9][0-9]*$ ]] || die "--nj ${nj}: expected a number of jobs, or auto"
 [[ ${side_by_side} =~ ^[1-9][0-9]*$ ]] || die "--side_by_side ${side_by_side}: expected a number"
 # shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
