@@ -11,21 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k2d import datadir
-from k2d.datadir import (
-    DataDir,
-    DataError,
-    Segment,
-    TableWriters,
-    atomic,
-    invert,
-    read_numbers,
-    read_segments,
-    read_table,
-    write_numbers,
-    write_provenance,
-    write_segments,
-    write_table,
-)
+from k2d.datadir import DataDir, Segment, invert, read_segments, write_segments
+from k2d.errors import DataError
+from k2d.tables import TableWriters, atomic, read_numbers, read_table, write_numbers, write_table
+from k2d.work.provenance import write_provenance
 
 IDS = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=8

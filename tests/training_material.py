@@ -8,8 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from k2d.datadir import write_table
 from k2d.distill.student import build_student
+from k2d.tables import write_table
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.model import ModelDimensions, Whisper

@@ -20,7 +20,7 @@ import torch
 import whisper
 from bench_train import SIZES
 
-from k2d.corpus.estimate import TOKENS, WINDOW
+from k2d.plan import TOKENS, WINDOW
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import engine_torch
 from k2d.whisper.checkpoint import Checkpoint

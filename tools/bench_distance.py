@@ -23,7 +23,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
-from k2d.datadir import read_numbers  # noqa: E402
+from k2d.tables import read_numbers  # noqa: E402
 from k2d.text import pronunciation, timestamps  # noqa: E402
 
 FILES = ("mer", "per", "comp", "loop_teacher", "loop_aux")

@@ -25,14 +25,15 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from k2d.audio import sources
 from k2d.bin import decode, label
-from k2d.datadir import DataDir, TableWriters
+from k2d.datadir import DataDir
 from k2d.label.archive import CHUNKS_IN_SHARD, ShardWriter
 from k2d.label.chunk_directory import chunks_of
-from k2d.whisper import sources
-from k2d.whisper.journal import job_folder, share_of
+from k2d.tables import TableWriters
 from k2d.whisper.long_form import Transcript
-from k2d.whisper.session import Session
+from k2d.work.journal import job_folder, share_of
+from k2d.work.session import Session
 
 CHUNK, A_RECORDING, TOKENS = 27.0, 167, 150  # seconds; chunks; tokens of a chunk
 STEPS = ("label", "decode", "start")

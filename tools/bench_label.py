@@ -32,14 +32,15 @@ import torch
 from check_install import cpu_flags
 from rapidfuzz.distance import Indel
 
-from k2d.audio import SAMPLE_RATE, read_audio
+from k2d.audio.read import read_audio
+from k2d.audio.sources import AudioSource
+from k2d.constants import SAMPLE_RATE
 from k2d.whisper import checkpoint
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine_torch import TorchEngine
-from k2d.whisper.journal import share_of
 from k2d.whisper.long_form import joined_text, transcribe_all
-from k2d.whisper.sources import AudioSource
-from k2d.whisper.workers import side_by_side
+from k2d.work.jobs import side_by_side
+from k2d.work.journal import share_of
 
 PROGRAMS = ("openai", "torch", "torch-bfloat16", "ctranslate2", "faster", "faster-batched")
 ESPEAK = Path(__file__).resolve().parents[1] / "egs/mini_cs/k2d1/local/espeak.py"

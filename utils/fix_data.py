@@ -12,7 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from k2d.datadir import DataDir, DataError, atomic, invert, read_segments, read_table, write_table
+from k2d.datadir import DataDir, invert, read_segments
+from k2d.errors import DataError
+from k2d.tables import atomic, read_table, write_table
 
 
 def clean(path: Path) -> int:

@@ -10,8 +10,9 @@ their number. Durations come from utt2dur or segments, else from the recordings'
 import argparse
 import sys
 
-from k2d.audio import BadAudio, recording_duration
-from k2d.datadir import DataDir, DataError
+from k2d.audio.read import recording_duration
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, DataError
 
 
 def header_durations(data: DataDir, allow_pipes: bool) -> dict[str, float] | None:

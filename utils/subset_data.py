@@ -14,8 +14,9 @@ import argparse
 import random
 import sys
 
-from k2d.audio import BadAudio, open_utterances
-from k2d.datadir import DataDir, DataError
+from k2d.audio.utterances import open_utterances
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, DataError
 
 
 def read_ids(path: str) -> list[str]:

@@ -8,8 +8,9 @@
 import argparse
 import sys
 
-from k2d.audio import BadAudio, header
-from k2d.datadir import DataDir, DataError
+from k2d.audio.read import header
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, DataError
 
 
 def audio_problems(data: DataDir, allow_pipes: bool) -> list[str]:

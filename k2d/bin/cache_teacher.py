@@ -27,12 +27,15 @@ import yaml
 from torch import Tensor
 from tqdm import tqdm
 
-from k2d import audio
-from k2d.datadir import DataDir, DataError, atomic, read_table, write_provenance, write_table
+from k2d.audio.utterances import open_utterances
+from k2d.datadir import DataDir
 from k2d.distill.batches import BatchConfig, MakeExample, from_dict, log_mels, pad
 from k2d.distill.forward import decode, encode
 from k2d.distill.sources import ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS, RowReader, RowWriter
+from k2d.errors import DataError
+from k2d.tables import atomic, read_table, write_table
 from k2d.whisper import checkpoint
+from k2d.work.provenance import write_provenance
 
 SUFFIX = {"float16": ".f16", "float32": ".f32"}
 
@@ -197,7 +200,7 @@ def _sound(args: argparse.Namespace, data: DataDir) -> Callable[[str], dict]:
         if missing := sorted(set(data.text) - set(reader)):
             raise DataError(f"{args.encoder_out}: {missing[0]} is not stored; encode {args.data} first")
         return lambda uid: {ENCODER_OUT: reader[uid]}
-    utterances = audio.open_utterances(data)
+    utterances = open_utterances(data)
     return lambda uid: {"speech": utterances[uid]}
 
 

@@ -16,17 +16,13 @@ import json
 import sys
 from pathlib import Path
 
-from k2d.audio import BadAudio
-from k2d.datadir import DataDir, TableWriters, atomic, write_provenance
+from k2d.audio import sources
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, guarded
+from k2d.tables import TableWriters, atomic
 from k2d.text import timestamps
-from k2d.whisper import checkpoint, sources
-from k2d.whisper.decoding import (
-    FALLBACK_TEMPERATURES,
-    DecodingOptions,
-    compression_ratio,
-    mean_confidence,
-    one_line,
-)
+from k2d.whisper import checkpoint
+from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, compression_ratio, mean_confidence, one_line
 from k2d.whisper.engine_options import (
     add_decoding_arguments,
     add_engine_arguments,
@@ -38,10 +34,11 @@ from k2d.whisper.engine_options import (
     true_or_false,
     work_key,
 )
-from k2d.whisper.journal import OutputLock
 from k2d.whisper.long_form import Transcript, joined_text, transcribe_all
-from k2d.whisper.session import Session, add_work_arguments, bad_record, guarded, times_real_time
 from k2d.whisper.short_form import LONGEST, Decoded, decode_all, plan_batches
+from k2d.work.journal import OutputLock
+from k2d.work.provenance import write_provenance
+from k2d.work.session import Session, add_work_arguments, bad_record, times_real_time
 
 TOLERANCE = 0.1  # seconds: rounded segment ends, not speech worth a second window
 

@@ -37,13 +37,16 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from k2d.datadir import DataDir, DataError, atomic, write_provenance
+from k2d.datadir import DataDir
+from k2d.errors import DataError
 from k2d.label import signals, speech
 from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, of_lines, with_options
-from k2d.label.growing import GrowingTables
-from k2d.label.tables import Cursor, blocks, joined, ordered_map
+from k2d.tables import Cursor, atomic, blocks, joined
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
+from k2d.work.growing import GrowingTables
+from k2d.work.jobs import ordered_map
+from k2d.work.provenance import write_provenance
 
 BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000  # arrays of this size stay in the processor's cache
 _ID_TIMES = re.compile(r"-(\d{7,})-(\d{7,})$")
@@ -126,13 +129,13 @@ def _table(ids: Sequence[str], column: np.ndarray) -> str:
 
 @cache
 def _audio(data: str, allow_pipes: bool):
-    from k2d.audio import open_utterances
+    from k2d.audio.utterances import open_utterances
 
     return open_utterances(DataDir(data), allow_pipes=allow_pipes)
 
 
 def _untexted(job: Job, pair: Pair) -> float:
-    from k2d.audio import BadAudio
+    from k2d.errors import BadAudio
 
     try:
         audio = _audio(job.data, job.allow_pipes)[pair.id]

@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from k2d import audio
-from k2d.datadir import DataDir, write_table
+from k2d.audio.utterances import open_utterances
+from k2d.constants import SAMPLE_RATE
+from k2d.datadir import DataDir
 from k2d.distill.batches import add_noise, log_mels
 from k2d.distill.sources import ENCODER_OUT, RowWriter
+from k2d.tables import write_table
 from k2d.whisper import checkpoint
 
 
@@ -64,13 +66,13 @@ def _encode(args, loaded: checkpoint.Checkpoint, data: DataDir, bar: tqdm, shard
     """Encode `ids` into one shard; returns seconds of audio and the shard's table."""
     snr = tuple(float(x) for x in args.noise_snr.split(",")) if args.noise_snr else None
     encoder = loaded.model.encoder
-    utterances = audio.open_utterances(data)
+    utterances = open_utterances(data)
     writer = RowWriter(args.output_dir, ENCODER_OUT, shard, ".f16")
     seconds = 0.0
     with torch.inference_mode():
         for uid in ids:
             speech = utterances[uid]
-            seconds += len(speech) / audio.SAMPLE_RATE
+            seconds += len(speech) / SAMPLE_RATE
             if snr:
                 rng = np.random.RandomState(zlib.crc32(f"{args.seed} {uid}".encode()))
                 speech = add_noise(speech, rng.uniform(*snr), rng)

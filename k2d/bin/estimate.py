@@ -5,15 +5,15 @@
         --train_config conf/train_student.yaml
 
 Prints one line a stage, "<stage><tab><sentence>", and their sum. The figure for training is the paper's; the
-others are arithmetic on assumptions about an H100 (k2d/corpus/estimate.py names them). --speed replaces
+others are arithmetic on assumptions about an H100 (k2d/plan.py names them). --speed replaces
 them by what a trial measured: `--speed "teacher:310 validator:2400"`, times real time.
 """
 
 import argparse
 import sys
 
-from k2d.corpus.estimate import Cost, Plan, estimate, read_config, sentence
-from k2d.datadir import DataError
+from k2d.errors import DataError
+from k2d.plan import Cost, Plan, estimate, read_config, sentence
 from k2d.whisper.defaults import default_batch
 
 

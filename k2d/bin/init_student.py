@@ -9,10 +9,10 @@ import argparse
 import json
 from pathlib import Path
 
-from k2d.datadir import atomic
 from k2d.distill.student import build_student, check_student, choose_layers, mix_language_embeddings
+from k2d.errors import CheckpointError
+from k2d.tables import atomic
 from k2d.whisper import checkpoint
-from k2d.whisper.formats import CheckpointError
 from k2d.whisper.model import count_parameters
 
 

@@ -20,13 +20,15 @@ import json
 import sys
 from pathlib import Path
 
-from k2d.datadir import DataDir, atomic, write_provenance
+from k2d.audio import sources
+from k2d.datadir import DataDir
+from k2d.errors import UsageError, guarded
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
 from k2d.label.chunks import LONGEST
-from k2d.whisper import checkpoint, sources, subtitles
+from k2d.tables import atomic
+from k2d.whisper import checkpoint, subtitles
 from k2d.whisper.engine_options import (
-    UsageError,
     add_decoding_arguments,
     add_engine_arguments,
     decoding_options,
@@ -37,9 +39,10 @@ from k2d.whisper.engine_options import (
     true_or_false,
     work_key,
 )
-from k2d.whisper.journal import OutputLock
 from k2d.whisper.long_form import Transcript, transcribe_all
-from k2d.whisper.session import Session, add_work_arguments, bad_record, guarded, times_real_time
+from k2d.work.journal import OutputLock
+from k2d.work.provenance import write_provenance
+from k2d.work.session import Session, add_work_arguments, bad_record, times_real_time
 
 
 def parser() -> argparse.ArgumentParser:

@@ -19,16 +19,18 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from k2d.audio import BadAudio, open_utterances
-from k2d.datadir import DataDir, DataError, atomic, code_revision, read_table
+from k2d.audio.utterances import open_utterances
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, CheckpointError, DataError
 from k2d.publish import parity, privacy
 from k2d.publish.card import LICENCES, Facts, card, read_results, training_data
 from k2d.publish.export import export_all, remove_exports
+from k2d.tables import atomic, read_table
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.features import N_SAMPLES, utterance_log_mel
-from k2d.whisper.formats import CheckpointError
 from k2d.whisper.model import count_parameters
+from k2d.work.provenance import code_revision
 
 
 def parser() -> argparse.ArgumentParser:

@@ -26,12 +26,16 @@ import datetime
 import sys
 from pathlib import Path
 
-from k2d.datadir import DataDir, DataError, atomic, code_revision
-from k2d.score import curves, machine, paper, report
+from k2d.datadir import DataDir
+from k2d.errors import DataError
+from k2d.explore.label_quality import detections, label_quality
+from k2d.score import curves, paper, report
 from k2d.score.experiment import Experiment, pairs, read_experiment, read_selection
-from k2d.score.labels import detections, label_quality
 from k2d.score.page import page
 from k2d.score.tables import Table
+from k2d.tables import atomic
+from k2d.work import machine
+from k2d.work.provenance import code_revision
 
 
 def parser() -> argparse.ArgumentParser:

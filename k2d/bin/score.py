@@ -14,10 +14,12 @@ import json
 import sys
 from pathlib import Path
 
-from k2d.datadir import DataDir, DataError, atomic, read_table, write_numbers
+from k2d.datadir import DataDir
+from k2d.errors import DataError
 from k2d.score import significance
 from k2d.score.align_text import corpus_text
 from k2d.score.corpus import join_by_recording, score
+from k2d.tables import atomic, read_table, write_numbers
 
 
 def parser() -> argparse.ArgumentParser:

@@ -28,11 +28,14 @@ from pathlib import Path
 
 import yaml
 
-from k2d.datadir import DataDir, DataError, atomic, write_provenance
+from k2d.datadir import DataDir
+from k2d.errors import DataError, RuleError
 from k2d.label.distance import Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
-from k2d.label.rule import PRESETS, RuleError, preset, read_rule
+from k2d.label.rule import PRESETS, preset, read_rule
 from k2d.label.select import Scores, Selection, TrustedSegments, find_scores, select, source_directories
+from k2d.tables import atomic
+from k2d.work.provenance import write_provenance
 
 
 def parser() -> argparse.ArgumentParser:
@@ -167,7 +170,7 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def _explorer(args: argparse.Namespace, data: DataDir, scores: Scores, output: Path) -> str:
-    from k2d.label.explore import Page, gather
+    from k2d.explore.explorer import Page, gather
 
     page = Page(alpha=args.alpha, audio_mb=args.audio_mb, allow_pipes=args.allow_pipes, seed=args.seed)
     with atomic(output / "explorer.html") as handle:

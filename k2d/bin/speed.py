@@ -18,9 +18,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from k2d.audio import SAMPLE_RATE, BadAudio, open_utterances
-from k2d.datadir import DataDir, DataError, atomic, code_revision
-from k2d.score import machine, speed
+from k2d.audio.utterances import open_utterances
+from k2d.constants import SAMPLE_RATE
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, CheckpointError, DataError
+from k2d.score import speed
+from k2d.tables import atomic
 from k2d.whisper import checkpoint
 from k2d.whisper.engine_options import (
     add_decoding_arguments,
@@ -30,8 +33,9 @@ from k2d.whisper.engine_options import (
     resolve_batch_size,
     resolve_engine,
 )
-from k2d.whisper.formats import CheckpointError
 from k2d.whisper.model import count_parameters
+from k2d.work import machine
+from k2d.work.provenance import code_revision
 
 
 def parser() -> argparse.ArgumentParser:

@@ -33,7 +33,7 @@ from k2d.distill import interruption
 
 def main(argv: list[str] | None = None) -> None:
     interruption.listen()
-    from k2d.distill.task import DistillTask  # ESPnet takes 12 s to import; only this command pays
+    from k2d.distill.task import DistillTask
 
     DistillTask.main(cmd=sys.argv[1:] if argv is None else argv)
 

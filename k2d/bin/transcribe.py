@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from k2d.audio import BadAudio
-from k2d.whisper import sources, subtitles
+from k2d.audio import sources
+from k2d.errors import BadAudio, guarded
+from k2d.whisper import subtitles
 from k2d.whisper.engine_options import (
     add_decoding_arguments,
     add_engine_arguments,
@@ -21,7 +22,6 @@ from k2d.whisper.engine_options import (
     resolve_batch_size,
 )
 from k2d.whisper.long_form import transcribe_all
-from k2d.whisper.session import guarded
 
 
 def parser() -> argparse.ArgumentParser:

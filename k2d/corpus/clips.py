@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from k2d.audio import BadAudio, read_audio
+from k2d.audio.read import read_audio
+from k2d.errors import BadAudio
 
 # Marks of annotators: [UNK], [laughter], <noise>, and the same in full-width brackets.
 _TAG = re.compile(r"\[[^\[\]]*\]|［[^［］]*］|<[^<>]*>|＜[^＜＞]*＞")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from k2d.corpus.sets import Account, report
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 SETS = ("train", "dev", "test")
 

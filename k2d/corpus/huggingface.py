@@ -10,7 +10,7 @@ from pathlib import Path
 
 from k2d.corpus.clips import ParquetCell
 from k2d.corpus.release import NotTheCorpus, not_found
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 _SHARD = re.compile(r"-(\d+)-of-(\d+)")
 

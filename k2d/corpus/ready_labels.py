@@ -8,14 +8,16 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from k2d.audio.sources import recordings
 from k2d.corpus.clips import File
 from k2d.corpus.subtitles import READY, Cue
-from k2d.datadir import DataDir, atomic, write_provenance
+from k2d.datadir import DataDir
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import Counts, chunks_of, write_chunk_directory
+from k2d.tables import atomic
 from k2d.whisper.decoding import compression_ratio
 from k2d.whisper.long_form import TimedText, Transcript
-from k2d.whisper.sources import recordings
+from k2d.work.provenance import write_provenance
 
 UNKNOWN = ("utt2avg_logprob", "utt2no_speech", "utt2temperature")
 

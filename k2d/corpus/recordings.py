@@ -15,11 +15,13 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from k2d.audio import SAMPLE_RATE, BadAudio, read_audio, recording_duration
+from k2d.audio.read import read_audio, recording_duration
+from k2d.constants import SAMPLE_RATE
 from k2d.corpus.clips import File, safe_id
 from k2d.corpus.joined import Reject, in_processes
 from k2d.corpus.subtitles import SUFFIXES
-from k2d.datadir import atomic
+from k2d.errors import BadAudio
+from k2d.tables import atomic
 
 AUDIO = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aif", ".aiff", ".amr")
 VIDEO = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".3gp")

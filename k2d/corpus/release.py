@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 
 class NotTheCorpus(DataError):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from k2d.corpus.clips import has_words, reference
 from k2d.corpus.joined import Joined, Placed, Reject, speaker_facts
-from k2d.datadir import Segment, atomic, invert, write_numbers, write_segments, write_table
+from k2d.datadir import Segment, invert, write_segments
+from k2d.tables import atomic, write_numbers, write_table
 from k2d.text.units import is_english, units
 
 LONGEST = 30.0  # seconds; a model sees no more of an utterance

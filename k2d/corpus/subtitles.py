@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.corpus.joined import Reject
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 SUFFIXES = (".srt", ".vtt")
 READY = ".ready"  # in a directory of chunks: its labels were subtitles, stage 2 has nothing to do

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import soxr
 import torch
 
-from k2d.audio import SAMPLE_RATE
+from k2d.constants import SAMPLE_RATE
 from k2d.distill.sources import COPY_MARK, FRAMES_PER_SECOND
 from k2d.text import timestamps, trusted
 from k2d.text.tokenizer import TIMESTAMP_STEP, Tokenizer

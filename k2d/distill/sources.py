@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from k2d import audio
-from k2d.datadir import DataDir, DataError, read_table
+from k2d.audio.utterances import open_utterances
+from k2d.datadir import DataDir
+from k2d.errors import DataError
+from k2d.tables import read_table
 
 ENCODER_OUT = "encoder_out"
 TOPK_IDS = "topk_ids"
@@ -97,7 +99,7 @@ class UtteranceReader(Mapping):
     def __init__(self, path: str):
         data = DataDir(Path(path).parent)
         self._ids = list(data.segments)
-        self._utterances = audio.open_utterances(data)
+        self._utterances = open_utterances(data)
 
     def __getitem__(self, uid: str) -> np.ndarray:
         return self._utterances[uid]

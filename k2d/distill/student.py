@@ -10,9 +10,9 @@ import dataclasses
 
 import torch
 
+from k2d.errors import CheckpointError
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.checkpoint import Checkpoint
-from k2d.whisper.formats import CheckpointError
 from k2d.whisper.model import Whisper, same_weights
 
 

@@ -1,7 +1,7 @@
 """Chunk audio as FLAC inside Kaldi archives.
 
 In: chunks and their recordings. Out: `chunks.<n>.ark` of a fixed number of chunks each, and where each chunk
-lies ("file.ark:offset", which kaldiio and k2d.audio read in order or at random). Millions of chunks
+lies ("file.ark:offset", which kaldiio and k2d.audio.read read in order or at random). Millions of chunks
 become thousands of files.
 """
 
@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from k2d.audio import SAMPLE_RATE
-from k2d.datadir import atomic
+from k2d.constants import SAMPLE_RATE
 from k2d.label.chunks import Chunk
+from k2d.tables import atomic
 
 CHUNKS_IN_SHARD = 1000
 

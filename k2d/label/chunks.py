@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from k2d.audio import SHORTEST
+from k2d.constants import SHORTEST
 from k2d.text import timestamps
 from k2d.whisper.decoding import compression_ratio
 from k2d.whisper.long_form import TimedText

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from k2d.errors import RuleError
+
 _COMPARE = {
     ast.Lt: np.less,
     ast.LtE: np.less_equal,
@@ -38,10 +40,6 @@ PRESETS = {
     "comp": "comp <= {alpha}",
     "segment": "loop_teacher == 0",  # and of these chunks the segments within alpha, k2d.label.segments
 }
-
-
-class RuleError(ValueError):
-    """A rule that cannot be read; the message shows the place and what is allowed."""
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from k2d.datadir import DataDir, DataError, atomic, read_table, scan
+from k2d.datadir import DataDir
+from k2d.errors import DataError
 from k2d.label.distance import Choices
 from k2d.label.retention import Retention
 from k2d.label.rule import Rule
 from k2d.label.segments import seconds_of_segments, segment_distances
-from k2d.label.tables import Cursor, blocks
+from k2d.tables import Cursor, atomic, blocks, read_table, scan
 from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
 

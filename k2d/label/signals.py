@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from k2d.datadir import DataError
+from k2d.errors import DataError
 from k2d.label.distance import Choices, edits, ratio
 from k2d.text import timestamps
 from k2d.text.batch import Lines

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from k2d.audio import SAMPLE_RATE
+from k2d.constants import SAMPLE_RATE
 from k2d.text import timestamps
 
 DETECTORS = ("auto", "silero", "energy")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from k2d.datadir import atomic
 from k2d.publish import parity
 from k2d.publish.huggingface import preprocessor_config, save_huggingface, tokenizer_files
 from k2d.publish.parity import Parity, Sample
+from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, WhisperTokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint

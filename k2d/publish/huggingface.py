@@ -12,8 +12,8 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from k2d.datadir import atomic
 from k2d.publish.tokenizer_json import tokenizer_json
+from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer, WhisperTokenizer
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.formats import openai_to_hf_name

@@ -8,12 +8,7 @@ import itertools
 
 from sentencepiece import SentencePieceProcessor
 
-from k2d.text.tokenizer import (
-    _CJK,
-    SentencePieceTokenizer,
-    Tokenizer,
-    WhisperTokenizer,
-)
+from k2d.text.tokenizer import _CJK, SentencePieceTokenizer, Tokenizer, WhisperTokenizer
 
 Merge = tuple[str, str]
 

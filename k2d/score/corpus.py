@@ -11,7 +11,8 @@ from functools import cached_property
 
 from tqdm import tqdm
 
-from k2d.datadir import DataError, Segment
+from k2d.datadir import Segment
+from k2d.errors import DataError
 from k2d.score import significance
 from k2d.score.alignment import DELETION, INSERTION, LANGUAGES, Pair, align
 from k2d.score.rates import Counts, count, count_by_language, longest_run, switch_pairs

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from k2d.datadir import DataDir, DataError, read_numbers, read_table
+from k2d.datadir import DataDir
+from k2d.errors import DataError
 from k2d.score import significance
 from k2d.score.significance import Comparison
+from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED
 from k2d.text.trusted import read as read_trusted

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from k2d.explore.label_quality import ALPHAS, BAD, EDGE, Detection, LabelQuality
 from k2d.score import paper
 from k2d.score.experiment import FULL, TEACHER, Experiment, Model, decode_dir
-from k2d.score.labels import ALPHAS, BAD, EDGE, Detection, LabelQuality
 from k2d.score.rates import Counts
 from k2d.score.significance import Comparison
 from k2d.score.tables import ABSENT, Table, millions, percent, times

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from k2d.audio import SAMPLE_RATE
+from k2d.constants import SAMPLE_RATE
 from k2d.whisper.decoding import DecodingOptions, Engine
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import N_SAMPLES, context_samples, utterance_log_mel

@@ -24,10 +24,10 @@ import safetensors.torch
 import torch
 import whisper
 
-from k2d.datadir import atomic
+from k2d.errors import CheckpointError
+from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer, WhisperTokenizer
 from k2d.whisper import formats
-from k2d.whisper.formats import CheckpointError
 from k2d.whisper.model import ModelDimensions, Whisper, convert
 
 # Real Whisper weights that a package of the Python registry carries: module, folder in it, file, sha256.

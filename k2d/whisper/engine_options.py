@@ -9,17 +9,14 @@ import argparse
 import ctypes
 import os
 
+from k2d.errors import UsageError
 from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, options_key
 from k2d.whisper.defaults import default_batch
-from k2d.whisper.journal import FORMAT
+from k2d.work.journal import FORMAT
 
 ENGINES = ("auto", "torch", "ctranslate2")
 CUBLAS = "libcublas.so.12"  # that of CTranslate2's wheels; torch brings a later one
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
-
-
-class UsageError(ValueError):
-    """Options that do not fit each other, the model or this machine."""
 
 
 def true_or_false(text: str) -> bool:

@@ -12,14 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from k2d.whisper.decoding import (
-    DecodingOptions,
-    Engine,
-    Hypothesis,
-    initial_tokens,
-    needs_fallback,
-    window_seed,
-)
+from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, initial_tokens, needs_fallback, window_seed
 
 
 @dataclass

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from whisper.audio import HOP_LENGTH, N_FFT, mel_filters
+from whisper.audio import HOP_LENGTH, N_FFT, log_mel_spectrogram, mel_filters
 
-from k2d.audio import SAMPLE_RATE, log_mel
+from k2d.constants import SAMPLE_RATE
 
 FRAMES_PER_SECOND = 100
 N_FRAMES = 3000  # of a 30 s window
@@ -68,3 +68,8 @@ def utterance_log_mel(audio: np.ndarray, n_mels: int, samples: int) -> Tensor:
     """Features of an utterance padded with silence to `samples`: (n_mels, samples // 160)."""
     audio = np.pad(audio[:samples], (0, max(0, samples - len(audio))))
     return log_mel(audio, n_mels)
+
+
+def log_mel(audio, n_mels: int = 80) -> Tensor:
+    """Whisper's features of 16 kHz audio (samples,): (n_mels, samples // 160) float32."""
+    return log_mel_spectrogram(torch.as_tensor(audio, dtype=torch.float32), n_mels)

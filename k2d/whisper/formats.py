@@ -17,13 +17,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from k2d.errors import CheckpointError
 from k2d.whisper.model import ModelDimensions
 
 State = dict[str, Tensor]
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read; the message names the file and what was expected."""
 
 
 # -- OpenAI ----------------------------------------------------------------------------------------------

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from k2d.audio import BadAudio
+from k2d.audio.sources import AudioSource, audio_digest
+from k2d.errors import BadAudio
 from k2d.text.tokenizer import Tokenizer
-from k2d.whisper.ahead import ahead, readers_for
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, mean_confidence, one_line, should_skip
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES, recording_log_mel, window_of
-from k2d.whisper.journal import Journal
-from k2d.whisper.sources import AudioSource, audio_digest
+from k2d.work.journal import Journal
+from k2d.work.prefetch import ahead, readers_for
 
 # A text decoded above this temperature is not fed to the next window: it may be wild.
 RESET_PROMPT_ABOVE = 0.5
@@ -226,8 +226,9 @@ def transcribe_all(
                 running.append(state)
         if not running:
             return
-        known = {s.recording: journal.window(s.recording, s.seek) if journal else None for s in running}
-        missing = [s for s in running if known[s.recording] is None]
+        noted = {s.recording: journal.window(s.recording, s.seek) if journal else None for s in running}
+        known = {name: Hypothesis(**found) for name, found in noted.items() if found}
+        missing = [s for s in running if s.recording not in known]
         if missing:
             windows = [
                 Window(
@@ -242,7 +243,7 @@ def transcribe_all(
             _detect_languages(engine, windows)
             found = decode_windows(engine, windows, options)
             if journal:
-                journal.note_round([(w.name, w.seek, h) for w, h in zip(windows, found)])
+                journal.note_round([(w.name, w.seek, dataclasses.asdict(h)) for w, h in zip(windows, found)])
             known.update((w.name, h) for w, h in zip(windows, found))
         advanced = 0
         for state in running:

@@ -8,17 +8,18 @@ batches to the same bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from k2d.audio import SAMPLE_RATE, BadAudio
-from k2d.whisper.ahead import ahead, readers_for
+from k2d.audio.sources import AudioSource, audio_digest
+from k2d.constants import SAMPLE_RATE
+from k2d.errors import BadAudio
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import context_samples, utterance_log_mel
-from k2d.whisper.journal import Journal
-from k2d.whisper.sources import AudioSource, audio_digest
+from k2d.work.journal import Journal
+from k2d.work.prefetch import ahead, readers_for
 
 LONGEST = 30.0  # seconds that fit the encoder
 MOST_IN_BATCH = 4  # times the batch size, for models whose short utterances cost less
@@ -88,10 +89,10 @@ def _from_journal(batch: Sequence[str], journal: Journal) -> list[Decoded | BadA
             samples.recording = name
             results.append(samples)
             continue
-        hypothesis = journal.window(name, 0)
-        if hypothesis is None:
+        found = journal.window(name, 0)
+        if found is None:
             return None
-        results.append(Decoded(name, samples / SAMPLE_RATE, hypothesis))
+        results.append(Decoded(name, samples / SAMPLE_RATE, Hypothesis(**found)))
     return results
 
 
@@ -124,6 +125,6 @@ def _decode(engine, audio, bad, options, journal) -> list[Decoded | BadAudio]:
             window.language = max(row, key=row.get)
     found = decode_windows(engine, windows, options)
     if journal:
-        journal.note_round([(w.name, 0, h) for w, h in zip(windows, found)])
+        journal.note_round([(w.name, 0, asdict(h)) for w, h in zip(windows, found)])
     decoded = [Decoded(w.name, len(audio[w.name]) / SAMPLE_RATE, h) for w, h in zip(windows, found)]
     return [*decoded, *bad.values()]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from k2d.datadir import atomic
-from k2d.whisper.engine_options import UsageError
+from k2d.errors import UsageError
+from k2d.tables import atomic
 from k2d.whisper.long_form import Transcript
 
 

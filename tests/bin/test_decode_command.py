@@ -8,7 +8,8 @@ import soundfile
 from decoding_material import write_data_dir
 
 from k2d.bin import decode, transcribe
-from k2d.datadir import Segment, read_numbers, read_table, write_segments
+from k2d.datadir import Segment, write_segments
+from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
 from k2d.whisper import short_form
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from k2d.bin import distance
-from k2d.datadir import read_numbers, read_table
-from k2d.label import growing
+from k2d.tables import read_numbers, read_table
+from k2d.work import growing
 
 
 def run(folder, teacher: bytes | str, validator: bytes | str, *options: str) -> int:

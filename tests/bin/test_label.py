@@ -14,9 +14,10 @@ import soundfile
 import torch
 from decoding_material import random_model, write_data_dir
 
-from k2d.audio import read_audio
+from k2d.audio.read import read_audio
 from k2d.bin import label
-from k2d.datadir import DataDir, read_numbers, read_table
+from k2d.datadir import DataDir
+from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
 from k2d.whisper import checkpoint
 
@@ -265,7 +266,7 @@ def numbers_apart(value) -> tuple[object, list[float]]:
 
 
 def test_a_second_process_on_the_same_output_stops(run, tmp_path, capsys):
-    from k2d.whisper.journal import OutputLock
+    from k2d.work.journal import OutputLock
 
     lock = OutputLock(tmp_path / "chunks")
     run("chunks", expected=1)

@@ -7,7 +7,8 @@ import pytest
 from chunk_material import CHUNKS, chunk_id, corpus  # noqa: F401
 
 from k2d.bin import explore, select
-from k2d.datadir import DataDir, read_table
+from k2d.datadir import DataDir
+from k2d.tables import read_table
 
 IDS = [chunk_id(c) for c in CHUNKS]
 

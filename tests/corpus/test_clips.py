@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from k2d.corpus.clips import has_words, reference, safe_id
 from k2d.corpus.release import check_counts
 from k2d.corpus.sets import english_share
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from k2d.corpus.trial import read_trial
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 

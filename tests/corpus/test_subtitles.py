@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2d.corpus.subtitles import Cue, read_cues, usable_cues
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 WORDS = st.text(string.ascii_letters + "深度學習模型 ", min_size=1, max_size=12).filter(lambda s: s.strip())
 

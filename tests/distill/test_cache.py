@@ -6,11 +6,13 @@ import pytest
 import torch
 import yaml
 
-from k2d import audio
+from k2d.audio.utterances import open_utterances
 from k2d.bin import cache_teacher, training_tables
-from k2d.datadir import DataDir, DataError, read_table, write_table
+from k2d.datadir import DataDir
 from k2d.distill.batches import BatchConfig, MakeExample, log_mels
 from k2d.distill.sources import RowReader
+from k2d.errors import DataError
+from k2d.tables import read_table, write_table
 from k2d.whisper import checkpoint
 
 CONF = {"trim_padding": True, "timestamps": 0.5, "prompt": 0.5, "fixed_choices": True}
@@ -42,7 +44,7 @@ def test_rows_are_the_teachers_most_probable_tokens(world, tmp_path, command):
     ids, log_probs = (RowReader(f"{tmp_path}/out/{name}.scp") for name in ("topk_ids", "topk_log_probs"))
     teacher, data = checkpoint.load(world.teacher), DataDir(world.data)
     make = MakeExample(teacher.tokenizer, BatchConfig(**CONF), train=True)
-    previous, utterances = read_table(world.data / "text.prev"), audio.open_utterances(data)
+    previous, utterances = read_table(world.data / "text.prev"), open_utterances(data)
     assert list(ids) == list(data.text)
     for uid in ("utt00", "utt05", "utt11"):
         speech = utterances[uid]

@@ -20,7 +20,7 @@ import pyarrow.parquet as parquet
 import pytest
 import soundfile
 
-from k2d.audio import open_utterances
+from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,10 @@ import corpora
 import numpy as np
 import pytest
 
-from k2d.audio import open_utterances
-from k2d.datadir import DataDir, read_segments, read_table, write_numbers, write_table
+from k2d.audio.utterances import open_utterances
+from k2d.datadir import DataDir, read_segments
 from k2d.score.corpus import score
+from k2d.tables import read_table, write_numbers, write_table
 from k2d.text.units import units
 
 RATE = 16000

@@ -6,8 +6,9 @@ import corpora
 import numpy as np
 import pytest
 
-from k2d.audio import open_utterances
-from k2d.datadir import DataDir, read_segments, read_table
+from k2d.audio.utterances import open_utterances
+from k2d.datadir import DataDir, read_segments
+from k2d.tables import read_table
 
 RATE = 16000
 

@@ -4,7 +4,8 @@ import corpora
 import pytest
 import soundfile
 
-from k2d.datadir import DataDir, read_table
+from k2d.datadir import DataDir
+from k2d.tables import read_table
 from k2d.text import timestamps
 
 RATE = 16000

@@ -13,7 +13,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2d.datadir import DataDir, read_segments, read_table
+from k2d.datadir import DataDir, read_segments
+from k2d.tables import read_table
 
 LOCAL = Path(__file__).resolve().parents[2] / "egs" / "mini_cs" / "k2d1" / "local"
 sys.path.insert(0, str(LOCAL))

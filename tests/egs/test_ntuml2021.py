@@ -5,7 +5,8 @@ import sys
 import corpora
 import pytest
 
-from k2d.datadir import DataDir, read_segments, read_table
+from k2d.datadir import DataDir, read_segments
+from k2d.tables import read_table
 from k2d.text.units import units
 
 sys.path.insert(0, str(corpora.ROOT / "egs/ntuml2021/k2d1/local"))

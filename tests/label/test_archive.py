@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from decoding_material import segment
 
-from k2d.audio import read_audio
+from k2d.audio.read import read_audio
 from k2d.label.archive import ShardWriter, ark_entry, flac
 from k2d.label.chunks import Chunk
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.label.rule import PRESETS, RuleError, preset, read_rule
+from k2d.errors import RuleError
+from k2d.label.rule import PRESETS, preset, read_rule
 
 NAMES = {"comp", "mer", "loop_teacher", "comp_base", "comp_small"}
 SCORES = {

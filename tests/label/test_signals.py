@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.datadir import DataError
+from k2d.errors import DataError
 from k2d.label import speech
 from k2d.label.distance import PAPER
 from k2d.label.signals import caption_share, compression, read_captions, text_signals, translated

@@ -10,9 +10,9 @@ import soundfile
 import torch
 
 from k2d.bin.publish import main
-from k2d.datadir import write_numbers, write_table
 from k2d.publish import parity
 from k2d.publish.tokenizer_json import tokenizer_json
+from k2d.tables import write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.features import N_SAMPLES, utterance_log_mel

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k2d.bin.score import main
-from k2d.datadir import Segment, read_numbers, write_segments, write_table
+from k2d.datadir import Segment, write_segments
 from k2d.score.align_text import COLUMNS, corpus_text
 from k2d.score.corpus import ScoringError, join_by_recording, score, windows
 from k2d.score.rates import Counts
+from k2d.tables import read_numbers, write_table
 from k2d.text.units import units
 
 REFERENCES = {

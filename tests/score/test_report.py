@@ -9,12 +9,13 @@ import torch
 
 from k2d.bin.report import main
 from k2d.bin.score import main as score
-from k2d.datadir import Segment, read_table, write_numbers, write_segments, write_table
-from k2d.score import machine
+from k2d.datadir import Segment, write_segments
 from k2d.score.curves import read_training_log
+from k2d.tables import read_table, write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.model import ModelDimensions, Whisper
+from k2d.work import machine
 
 SETS = ("test_in", "test_in_long")
 REFERENCE = {f"u{i}": "今天 我们 讲 attention 和 model" for i in range(8)}

@@ -8,9 +8,9 @@ import soundfile
 import torch
 
 from k2d.bin.speed import main
-from k2d.datadir import write_table
 from k2d.score import speed
 from k2d.score.experiment import read_speed
+from k2d.tables import write_table
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.model import ModelDimensions, Whisper

@@ -31,7 +31,7 @@ def meet(args) -> None:
 
 
 if __name__ == "__main__":
-    from k2d.distill.task import DistillTask  # 12 s, which the processes that it starts need not spend again
+    from k2d.distill.task import DistillTask
 
     class Meeting(DistillTask):
         main_worker = staticmethod(meet)

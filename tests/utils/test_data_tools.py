@@ -10,7 +10,8 @@ import pytest
 import soundfile
 import yaml
 
-from k2d.datadir import DataDir, invert, read_table, write_numbers, write_table
+from k2d.datadir import DataDir, invert
+from k2d.tables import read_table, write_numbers, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,6 @@ import torch
 import whisper
 from decoding_material import random_model
 
-from k2d.audio import log_mel
 from k2d.whisper import bfloat16, engine_options
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted, digest
@@ -17,6 +16,7 @@ from k2d.whisper.decoding import DecodingOptions, initial_tokens
 from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 from k2d.whisper.engine_options import add_decoding_arguments, add_engine_arguments, load_engine, resolve_engine
 from k2d.whisper.engine_torch import TorchEngine
+from k2d.whisper.features import log_mel
 from k2d.whisper.incremental import Vocabulary, projection, top
 
 PREVIOUS = [[], [2000, 300, 500, 600], [1000] * 20]  # prompts of three lengths in one batch

@@ -7,9 +7,9 @@ import torch
 import whisper
 from decoding_material import random_model
 
-from k2d.audio import BadAudio
+from k2d.audio import sources
+from k2d.errors import BadAudio
 from k2d.text.tokenizer import WhisperTokenizer
-from k2d.whisper import sources
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, Hypothesis
 from k2d.whisper.engine_torch import TorchEngine

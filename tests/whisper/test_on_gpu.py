@@ -8,17 +8,17 @@ import whisper
 from decoding_material import REAL, random_model
 from rapidfuzz.distance import Indel
 
-from k2d.audio import log_mel
+from k2d.audio.sources import AudioSource
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, initial_tokens
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.fallback import Window, decode_windows
+from k2d.whisper.features import log_mel
 from k2d.whisper.incremental import DecoderState
 from k2d.whisper.long_form import joined_text, transcribe_all
 from k2d.whisper.model import convert
-from k2d.whisper.sources import AudioSource
-from k2d.whisper.workers import side_by_side
+from k2d.work.jobs import side_by_side
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="THERE IS NO GPU: nothing is computed on one")
 

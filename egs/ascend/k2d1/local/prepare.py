@@ -23,7 +23,7 @@ from k2d.corpus.command import parser, run, sets_of
 from k2d.corpus.joined import join
 from k2d.corpus.release import NotTheCorpus, check_counts, corpus_folder, not_found
 from k2d.corpus.sets import Account, write_labelled, write_unlabelled
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 CORPUS = "ASCEND"
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}

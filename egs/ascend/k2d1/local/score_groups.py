@@ -11,7 +11,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from k2d.datadir import DataError, atomic, read_numbers, read_table
+from k2d.errors import DataError
+from k2d.tables import atomic, read_numbers, read_table
 
 FACTS = {"language": "By language label", "topic": "By topic"}
 

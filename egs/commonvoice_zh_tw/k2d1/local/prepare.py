@@ -17,7 +17,7 @@ from k2d.corpus.command import parser, run, sets_of
 from k2d.corpus.joined import GAP, join
 from k2d.corpus.release import NotTheCorpus, check_counts, corpus_folder, not_found
 from k2d.corpus.sets import Account, write_labelled, write_unlabelled
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 CORPUS = "Common Voice zh-TW"
 OLDEST = 16

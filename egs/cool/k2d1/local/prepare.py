@@ -61,7 +61,7 @@ def prepare_train(args) -> Account:
     account = Account("train", len(kept), len(kept), sum(seconds[r] for r in kept) / 3600,
                       len({r.source for r in kept.values()}), None, rejects)  # fmt: skip
     if ready and kept:
-        from k2d.corpus.ready_labels import write_ready_labels  # here, because it loads torch
+        from k2d.corpus.ready_labels import write_ready_labels
 
         counts = write_ready_labels(ready, DataDir(train), cues, subtitles, args.max_chunk)
         chunks = DataDir(ready).text or {}

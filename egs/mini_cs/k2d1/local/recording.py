@@ -20,7 +20,7 @@ import espeak
 import grammar
 from conditions import BABBLE_VOICES, SETS
 
-from k2d.datadir import atomic
+from k2d.tables import atomic
 
 SAMPLE_RATE = acoustics.SAMPLE_RATE
 GRID = SAMPLE_RATE // 100  # utterances start and end on whole centiseconds, the resolution of their ids

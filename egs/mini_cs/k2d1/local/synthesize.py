@@ -26,7 +26,8 @@ import grammar
 from conditions import SETS
 from recording import Plan, make_recording, plan_set, read_facts
 
-from k2d.datadir import DataDir, Segment, atomic, invert, write_numbers, write_segments, write_table
+from k2d.datadir import DataDir, Segment, invert, write_segments
+from k2d.tables import atomic, write_numbers, write_table
 
 UNLABELLED = ("lectures",)  # sets whose true transcripts are kept apart
 

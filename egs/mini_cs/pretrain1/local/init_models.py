@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from k2d.datadir import read_table
 from k2d.distill.student import build_student
+from k2d.tables import read_table
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.model import Whisper, count_parameters

@@ -7,8 +7,8 @@ encoder_out.scp.
 import argparse
 from pathlib import Path
 
-from k2d.datadir import read_table, write_table
 from k2d.distill.sources import ENCODER_OUT, located
+from k2d.tables import read_table, write_table
 
 
 def main():

@@ -12,7 +12,8 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from k2d.datadir import DataDir, write_table
+from k2d.datadir import DataDir
+from k2d.tables import write_table
 from k2d.text import timestamps
 
 WINDOW = 30.0

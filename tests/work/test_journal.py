@@ -9,20 +9,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.audio import BadAudio
-from k2d.whisper import sources
+from k2d.audio import sources
+from k2d.errors import BadAudio, Locked
 from k2d.whisper.decoding import Hypothesis
-from k2d.whisper.journal import (
-    Journal,
-    JsonLines,
-    Locked,
-    OutputLock,
-    Results,
-    bad_inputs,
-    finished_results,
-    job_folder,
-    share_of,
-)
+from k2d.work.journal import Journal, JsonLines, OutputLock, Results, bad_inputs, finished_results, job_folder, share_of
 
 RESULT = Hypothesis([1, 2], -0.25, 0.5, 0.2, 1.5, [-0.1, -0.2], "zh")
 

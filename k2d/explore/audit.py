@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from k2d.datadir import DataError, atomic
-from k2d.label.detection import Audit
-from k2d.label.references import true_errors
-from k2d.label.sample import Sampled
+from k2d.errors import DataError
+from k2d.explore.detection import Audit
+from k2d.explore.references import true_errors
+from k2d.explore.sample import Sampled
 from k2d.label.select import Columns, Scores
+from k2d.tables import atomic
 from k2d.text import timestamps
 
 COLUMNS = ("id", "stratum", "weight", "recording", "start", "seconds", "label", "verdict", "correction")

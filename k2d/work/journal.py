@@ -1,8 +1,8 @@
 """Work that cannot be lost: windows as they are decoded, results as they are finished.
 
-In: hypotheses, results. Out: the same after a kill. Every line is on disk (fsync) before the work that
-follows it begins, and a line is written by one system call, so that a kill leaves whole lines and perhaps a
-torn last one, which the next run cuts off.
+In: results of windows and of recordings, as JSON objects. Out: the same after a kill. Every line is on disk (fsync)
+before the work that follows it begins, and a line is written by one system call, so that a kill leaves whole lines
+and perhaps a torn last one, which the next run cuts off.
 
     <output>/work/<key>/job<i>of<n>/journal.jsonl    {"open": …} and {"round": …} lines
     <output>/work/<key>/job<i>of<n>/results.jsonl    one finished recording or utterance a line
@@ -14,7 +14,6 @@ torn last one, which the next run cuts off.
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import heapq
 import json
@@ -25,21 +24,12 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
-from k2d.audio import BadAudio
-from k2d.datadir import atomic
-from k2d.whisper.decoding import Hypothesis
+from k2d.errors import BadAudio, Incomplete, Locked
+from k2d.tables import atomic
 
 # Changes when stored lines change their meaning, or the same options give another result, so that older work is not
 # misread or mixed with newer.
 FORMAT = 3
-
-
-class Locked(RuntimeError):
-    """Another process works on the same output."""
-
-
-class Incomplete(RuntimeError):
-    """Jobs whose results are wanted have not ended."""
 
 
 class OutputLock:
@@ -174,18 +164,17 @@ class Journal:
             self._remember(entry)
         self.lines.append({"open": entries})
 
-    def window(self, name: str, seek: int) -> Hypothesis | None:
+    def window(self, name: str, seek: int) -> dict | None:
         """The window decoded before, or None."""
-        found = self._windows.get(name, {}).get(seek)
-        return Hypothesis(**found) if found else None
+        return self._windows.get(name, {}).get(seek)
 
     def forget(self, name: str) -> None:
         """Drop a finished recording's windows from memory (not from disk)."""
         self._windows.pop(name, None)
 
-    def note_round(self, results: list[tuple[str, int, Hypothesis]]) -> None:
-        """Windows decoded together: (recording, seek in frames, hypothesis)."""
-        self.lines.append({"round": [[name, seek, dataclasses.asdict(h)] for name, seek, h in results]})
+    def note_round(self, results: list[tuple[str, int, dict]]) -> None:
+        """Windows decoded together: (recording, seek in frames, result)."""
+        self.lines.append({"round": results})
         now = time.perf_counter()
         record = {"seconds": now - self._since}
         self._since = now

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from k2d.whisper.workers import Stopped, side_by_side
+from k2d.work.jobs import Stopped, side_by_side
 
 
 def test_all_tasks_are_done():

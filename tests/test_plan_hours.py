@@ -3,7 +3,7 @@
 import pytest
 
 from k2d.bin.estimate import main
-from k2d.corpus.estimate import H100, SIZES, Plan, duration, estimate, seconds_a_window, size_of, space
+from k2d.plan import H100, SIZES, Plan, duration, estimate, seconds_a_window, size_of, space
 
 CONFIG = {"max_epoch": 120, "num_iters_per_epoch": 4000, "batch_size": 64, "accum_grad": 4, "keep_nbest_models": 5}
 

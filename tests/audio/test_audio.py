@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from k2d.audio import SAMPLE_RATE, BadAudio, header, log_mel, open_utterances, read_audio, recording_duration
-from k2d.datadir import DataDir, DataError, read_table, write_numbers, write_table
+from k2d.audio.read import header, read_audio, recording_duration
+from k2d.audio.utterances import open_utterances
+from k2d.constants import SAMPLE_RATE
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, DataError
+from k2d.tables import read_table, write_numbers, write_table
+from k2d.whisper.features import log_mel
 
 SECONDS = 3.0
 

@@ -7,7 +7,6 @@ between.
 from __future__ import annotations
 
 import argparse
-import errno
 import hashlib
 import json
 import sys
@@ -20,27 +19,11 @@ from threading import Event
 
 from tqdm import tqdm
 
-from k2d.audio import BadAudio
-from k2d.datadir import DataError, atomic
-from k2d.whisper.checkpoint import CheckpointError
-from k2d.whisper.engine_options import UsageError
-from k2d.whisper.journal import (
-    Incomplete,
-    Journal,
-    Locked,
-    OutputLock,
-    Results,
-    bad_inputs,
-    finished_results,
-    job_folder,
-    share_of,
-)
-from k2d.whisper.sources import AudioSource
-from k2d.whisper.workers import Stopped, side_by_side
-
-
-class TooManySkipped(RuntimeError):
-    """More recordings than --max_skipped could not be used."""
+from k2d.audio.sources import AudioSource
+from k2d.errors import BadAudio, TooManySkipped, UsageError
+from k2d.tables import atomic
+from k2d.work.jobs import Stopped, side_by_side
+from k2d.work.journal import Journal, OutputLock, Results, bad_inputs, finished_results, job_folder, share_of
 
 
 def add_work_arguments(parser: argparse.ArgumentParser) -> None:
@@ -237,21 +220,3 @@ def times_real_time(costs: dict[str, float], audio_seconds: float, num_jobs: int
     return speed if num_jobs == 1 else f"{speed} in each of {num_jobs} jobs"
 
 
-def guarded(command: str, work: Callable[[], int]) -> int:
-    """Run a command; what a user can mend is said in one sentence, with exit status 1."""
-    try:
-        return work()
-    except (DataError, BadAudio, CheckpointError, UsageError, Locked, Incomplete, TooManySkipped) as error:
-        print(f"{command}: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print(f"{command}: interrupted; run the same command again and it goes on from here", file=sys.stderr)
-        return 130
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        print(
-            f"{command}: the disk is full ({error.filename or 'while writing'}); make room and run the same "
-            "command again: what is finished is kept",
-            file=sys.stderr,
-        )
-    return 1

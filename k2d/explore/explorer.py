@@ -17,13 +17,13 @@ from importlib import resources
 
 import numpy as np
 
-from k2d.audio import open_utterances
+from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
-from k2d.label import detection
-from k2d.label.references import References, true_errors
-from k2d.label.sample import Reservoir, Sampled, difference, sounds, stratum
+from k2d.explore import detection
+from k2d.explore.references import References, true_errors
+from k2d.explore.sample import Reservoir, Sampled, difference, sounds, stratum
 from k2d.label.select import Columns, Scores, read_chunks
-from k2d.label.tables import Cursor, blocks
+from k2d.tables import Cursor, blocks
 from k2d.text import timestamps
 
 STEP = 0.01  # of the slider
@@ -225,5 +225,5 @@ def render(payload: dict, template: str = "explorer.html") -> str:
     text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    page = (resources.files("k2d.label") / template).read_text("utf-8")
+    page = (resources.files("k2d.explore") / template).read_text("utf-8")
     return page.replace("__TITLE__", html.escape(payload["title"])).replace("__DATA__", text)

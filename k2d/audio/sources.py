@@ -12,8 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from k2d.audio import BadAudio, open_utterances, read_audio, recording_duration
+from k2d.audio.read import read_audio, recording_duration
+from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
+from k2d.errors import BadAudio
 
 _OFFSET = re.compile(r"^(.*):(\d+)$")
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from k2d.whisper.ahead import ahead
+from k2d.work.prefetch import ahead
 
 
 def test_the_next_item_is_prepared_while_this_one_is_used():

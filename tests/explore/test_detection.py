@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.label.detection import Audit, analyse, auc, markdown, precision_recall, roc
+from k2d.explore.detection import Audit, analyse, auc, markdown, precision_recall, roc
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(1, 4)), min_size=1, max_size=25)
 

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import torch
-
 Item, Prepared = TypeVar("Item"), TypeVar("Prepared")
 
 
-def readers_for(device: torch.device) -> int:
+def readers_for(device) -> int:
     """One core reads a few hundred hours an hour. That is enough for a decoder on a CPU, and too slow for a GPU."""
     return 1 if device.type == "cpu" else 4
 

@@ -1,32 +1,23 @@
-"""Recordings and segments in, 16 kHz mono float32 out; log-mel features.
+"""Open a recording: with the first library that reads it.
 
-In: sources as `wav.scp` names them: a path, "file.ark:offset" or "command |".
-Out: float32 arrays in [-1, 1] at 16 kHz, or a BadAudio that says what is wrong with which recording.
+In: a source as `wav.scp` names it: a path, "file.ark:offset" or "command |". Out: an open reader that tells rate,
+channels and frames and reads a part by seeking.
 
-soundfile reads what libsndfile knows (wav, flac, ogg, opus, mp3, aiff …); PyAV, which carries ffmpeg's
-libraries, reads the containers it does not (m4a, mp4, webm, wma …). A part of a recording is read by
-seeking, never by decoding all of it.
+soundfile reads what libsndfile knows (wav, flac, ogg, opus, mp3, aiff …); PyAV, which carries ffmpeg's libraries,
+reads the containers it does not (m4a, mp4, webm, wma …).
 """
 
 import io
 import os
 import re
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
-from math import gcd
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import soundfile
 
-from k2d.datadir import DataDir, DataError
+from k2d.errors import BadAudio
 
-SAMPLE_RATE = 16000
-SHORTEST = 0.1  # seconds; less holds no word, and Whisper invents one
-_ONE_STEP = 2.0**-14  # a signal that stays within one 16-bit step up and down is digital silence
-_MARGIN = 0.05  # seconds decoded on both sides of a part, so that the resampler sees no edge there
 _PREROLL = 1.0  # seconds; mp3, AAC and Opus frames need more of those before than libraries seek back
 _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not tell its length
 _ARK = re.compile(r"^(.+):(\d+)$")
@@ -36,40 +27,6 @@ _CONTAINERS = (
     "ogg,tak,tta,w64,wav,wv"
 )
 _MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3", b"\xff\xfb")
-
-
-class BadAudio(ValueError):
-    """A recording that cannot be used.
-
-    `reason` is one of: missing, empty, truncated, not audio, silence, NaN, too short, outside,
-    command, command failed, unreadable. The message adds the source, the detail and what to do.
-    """
-
-    def __init__(self, source, reason: str, advice: str):
-        super().__init__(f"{source}: {reason}; {advice}")
-        self.source = str(source)
-        self.reason = reason
-
-    def __reduce__(self):  # worker processes hand their exceptions over by pickle
-        return _rebuild, (self.source, self.reason, str(self))
-
-
-def _rebuild(source: str, reason: str, message: str) -> BadAudio:
-    error = BadAudio(source, reason, "")
-    error.args = (message,)
-    return error
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a recording says of itself: sampling rate (Hz), channels, seconds (None: not said)."""
-
-    rate: int
-    channels: int
-    seconds: float | None
-
-
-# ------------------------------------------------------------------------------------------------ files
 
 
 class _Window(io.RawIOBase):
@@ -286,7 +243,7 @@ class _AvReader:
         self.container.close()
 
 
-def _open(source: str, allow_pipes: bool) -> _Reader:
+def open_source(source: str, allow_pipes: bool) -> _Reader:
     """Open a source with the first library that reads it; BadAudio says why none does."""
     piped = source.rstrip().endswith("|")
     if piped:
@@ -339,158 +296,3 @@ def _decoder(source: str, file, piped: bool) -> _Reader:
         if known or file.read(4) == b"ftyp":
             raise damaged from None
         raise BadAudio(source, "not audio", "no decoder knows this format; correct or remove it") from None
-
-
-# ----------------------------------------------------------------------------------------------- reading
-
-
-def header(source, allow_pipes: bool = False) -> Header:
-    """Rate, channels and seconds of a source, from its header where it has one. Raises BadAudio."""
-    reader = _open(str(source), allow_pipes)
-    try:
-        return Header(
-            reader.rate, reader.channels, None if reader.frames is None else reader.frames / reader.rate
-        )
-    finally:
-        reader.close()
-
-
-def recording_duration(source, allow_pipes: bool = False) -> float:
-    """Seconds of a source, from its header if it tells, else by decoding it. Raises BadAudio."""
-    seconds = header(source, allow_pipes).seconds
-    if seconds is None:
-        return len(read_audio(source, allow_pipes=allow_pipes)) / SAMPLE_RATE
-    return seconds
-
-
-def _resample(audio: np.ndarray, rate: int) -> np.ndarray:
-    if rate == SAMPLE_RATE or not len(audio):
-        return audio
-    import soxr  # what librosa.resample calls; librosa itself costs a second to import
-
-    return soxr.resample(audio, rate, SAMPLE_RATE, quality="HQ").astype(np.float32, copy=False)
-
-
-def _too_short(source: str, seconds: float) -> BadAudio:
-    return BadAudio(source, "too short", f"{seconds:.3f} s, expected at least {SHORTEST} s; remove it")
-
-
-def _is_silent(audio: np.ndarray) -> bool:
-    return bool(np.ptp(audio) <= _ONE_STEP)
-
-
-def read_audio(source, start: float = 0.0, end: float | None = None, allow_pipes: bool = False) -> np.ndarray:
-    """Read a source, or its part from `start` to `end` (seconds): (samples,) float32, mono, 16 kHz.
-
-    Channels are averaged and other rates resampled. `end` may lie up to 0.5 s beyond the recording,
-    as rounded segment ends do.
-
-    Raises BadAudio for a recording that is missing, empty, truncated, not audio, shorter than 0.1 s,
-    not finite, or, read whole, digital silence (a silent part of it is a pause), and for a part
-    outside of it. "command |" runs only with `allow_pipes`.
-    """
-    source = str(source)
-    if start < 0 or (end is not None and end <= start):
-        raise ValueError(f"{source}: part from {start} to {end} s; expected 0 <= start < end")
-    reader = _open(source, allow_pipes)
-    try:
-        rate = reader.rate
-        total = None if reader.frames is None else reader.frames / rate
-        if total is not None and (start >= total or (end is not None and end > total + 0.5)):
-            if total < SHORTEST:
-                raise _too_short(source, total)
-            raise BadAudio(
-                source, "outside", f"{start} to {end} s of a recording of {total:.2f} s; correct segments"
-            )
-        # Begin at a frame that falls on the 16 kHz grid, so that a part equals the same part of the whole.
-        grid = rate // gcd(rate, SAMPLE_RATE)
-        margin = 0.0 if rate == SAMPLE_RATE else _MARGIN
-        first = max(0, int((start - margin) * rate)) // grid * grid
-        last = None if end is None else round((end + margin) * rate)
-        if last is not None and reader.frames is not None:
-            last = min(last, reader.frames)
-        audio = reader.read(first, last).mean(axis=1, dtype=np.float32)
-    finally:
-        reader.close()
-    audio = _resample(audio, rate)
-    offset = round(start * SAMPLE_RATE) - first * SAMPLE_RATE // rate
-    audio = audio[offset : None if end is None else offset + round((end - start) * SAMPLE_RATE)]
-    if len(audio) < SHORTEST * SAMPLE_RATE:
-        raise _too_short(source, len(audio) / SAMPLE_RATE)
-    if not np.isfinite(audio).all():
-        raise BadAudio(source, "NaN", "samples are not finite numbers; export the recording again")
-    if start == 0.0 and end is None and _is_silent(audio):
-        raise BadAudio(source, "silence", "every sample is zero; check the microphone or the channel")
-    return np.ascontiguousarray(audio)
-
-
-class Utterances:
-    """The utterances of a data directory by id; see `open_utterances`."""
-
-    def __init__(self, data: DataDir, allow_pipes: bool = False):
-        self.data = data
-        self.allow_pipes = allow_pipes
-        self._durations: dict[str, float] = dict(data.utt2dur or {})
-        self._piped: tuple[str, np.ndarray] | None = None  # the last command's recording and its audio
-
-    def __len__(self) -> int:
-        return len(self.data.segments)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.data.segments)
-
-    def __contains__(self, utterance: str) -> bool:
-        return utterance in self.data.segments
-
-    def _locate(self, utterance: str):
-        try:
-            segment = self.data.segments[utterance]
-        except KeyError:
-            raise DataError(f"{self.data.path}: no utterance {utterance!r}") from None
-        try:
-            return segment, self.data.wav[segment.recording]
-        except KeyError:
-            raise DataError(
-                f"{self.data.path / 'wav.scp'}: no recording {segment.recording!r}, which segments names"
-            ) from None
-
-    def __getitem__(self, utterance: str) -> np.ndarray:
-        """(samples,) float32 at 16 kHz. Raises BadAudio, also where all of the utterance is silence."""
-        segment, source = self._locate(utterance)
-        if source.rstrip().endswith("|") and (segment.start or segment.end is not None):
-            # Running the command once for each of its segments would decode everything each time.
-            piped = self._piped  # which another thread may replace
-            if piped is None or piped[0] != segment.recording:
-                piped = self._piped = (segment.recording, read_audio(source, allow_pipes=self.allow_pipes))
-            stop = None if segment.end is None else round(segment.end * SAMPLE_RATE)
-            audio = piped[1][round(segment.start * SAMPLE_RATE) : stop]
-            if len(audio) < SHORTEST * SAMPLE_RATE:
-                raise BadAudio(source, "outside", f"utterance {utterance} is not inside it; correct segments")
-        else:
-            audio = read_audio(source, segment.start, segment.end, self.allow_pipes)
-        if _is_silent(audio):
-            raise BadAudio(source, "silence", f"every sample of utterance {utterance} is zero; remove it")
-        return audio
-
-    def duration(self, utterance: str) -> float:
-        """Seconds: from utt2dur, else segments, else the recording's header. Raises BadAudio."""
-        if utterance not in self._durations:
-            segment, source = self._locate(utterance)
-            end = segment.end
-            if end is None:
-                end = recording_duration(source, self.allow_pipes)
-            self._durations[utterance] = end - segment.start
-        return self._durations[utterance]
-
-
-def open_utterances(data: DataDir | str | Path, allow_pipes: bool = False) -> Utterances:
-    """`u = open_utterances(data)`: `u[id]` -> (samples,) float32 at 16 kHz, `u.duration(id)` -> seconds."""
-    return Utterances(data if isinstance(data, DataDir) else DataDir(data), allow_pipes)
-
-
-def log_mel(audio, n_mels: int = 80):
-    """Whisper's features of 16 kHz audio (samples,): (n_mels, samples // 160) float32 tensor."""
-    import torch
-    from whisper.audio import log_mel_spectrogram
-
-    return log_mel_spectrogram(torch.as_tensor(audio, dtype=torch.float32), n_mels)

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from k2d.datadir import DataDir, DataError, Segment, read_numbers, read_segments, read_table
+from k2d.datadir import DataDir, Segment, read_segments
+from k2d.errors import DataError
 from k2d.label.segments import errors_of_parts
 from k2d.score.alignment import align
 from k2d.score.rates import Counts, count
+from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
 from k2d.text.units import units
 

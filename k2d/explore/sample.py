@@ -16,7 +16,8 @@ from itertools import islice
 import numpy as np
 import soundfile
 
-from k2d.audio import SAMPLE_RATE, BadAudio
+from k2d.constants import SAMPLE_RATE
+from k2d.errors import BadAudio
 from k2d.label.select import Chunk
 from k2d.text.units import is_chinese, units
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from k2d.datadir import DataError
+from k2d.errors import DataError
 
 CHUNK = 27.0  # seconds; mean length of a chunk packed to at most 30 s
 WINDOW = 26.0  # seconds by which sequential decoding advances, on average

@@ -8,9 +8,10 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import Path
 
-from k2d.datadir import DataError, read_segments, read_table
+from k2d.datadir import read_segments
+from k2d.errors import DataError
 from k2d.label.select import Chunk
-from k2d.label.tables import Cursor
+from k2d.tables import Cursor, read_table
 
 
 class References:

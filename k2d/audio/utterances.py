@@ -1,0 +1,76 @@
+"""The utterances of a data directory as audio, by id.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from k2d.audio.read import is_silent, read_audio, recording_duration
+from k2d.constants import SAMPLE_RATE, SHORTEST
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, DataError
+
+
+class Utterances:
+    """The utterances of a data directory by id; see `open_utterances`."""
+
+    def __init__(self, data: DataDir, allow_pipes: bool = False):
+        self.data = data
+        self.allow_pipes = allow_pipes
+        self._durations: dict[str, float] = dict(data.utt2dur or {})
+        self._piped: tuple[str, np.ndarray] | None = None  # the last command's recording and its audio
+
+    def __len__(self) -> int:
+        return len(self.data.segments)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data.segments)
+
+    def __contains__(self, utterance: str) -> bool:
+        return utterance in self.data.segments
+
+    def _locate(self, utterance: str):
+        try:
+            segment = self.data.segments[utterance]
+        except KeyError:
+            raise DataError(f"{self.data.path}: no utterance {utterance!r}") from None
+        try:
+            return segment, self.data.wav[segment.recording]
+        except KeyError:
+            raise DataError(
+                f"{self.data.path / 'wav.scp'}: no recording {segment.recording!r}, which segments names"
+            ) from None
+
+    def __getitem__(self, utterance: str) -> np.ndarray:
+        """(samples,) float32 at 16 kHz. Raises BadAudio, also where all of the utterance is silence."""
+        segment, source = self._locate(utterance)
+        if source.rstrip().endswith("|") and (segment.start or segment.end is not None):
+            # Running the command once for each of its segments would decode everything each time.
+            piped = self._piped  # which another thread may replace
+            if piped is None or piped[0] != segment.recording:
+                piped = self._piped = (segment.recording, read_audio(source, allow_pipes=self.allow_pipes))
+            stop = None if segment.end is None else round(segment.end * SAMPLE_RATE)
+            audio = piped[1][round(segment.start * SAMPLE_RATE) : stop]
+            if len(audio) < SHORTEST * SAMPLE_RATE:
+                raise BadAudio(source, "outside", f"utterance {utterance} is not inside it; correct segments")
+        else:
+            audio = read_audio(source, segment.start, segment.end, self.allow_pipes)
+        if is_silent(audio):
+            raise BadAudio(source, "silence", f"every sample of utterance {utterance} is zero; remove it")
+        return audio
+
+    def duration(self, utterance: str) -> float:
+        """Seconds: from utt2dur, else segments, else the recording's header. Raises BadAudio."""
+        if utterance not in self._durations:
+            segment, source = self._locate(utterance)
+            end = segment.end
+            if end is None:
+                end = recording_duration(source, self.allow_pipes)
+            self._durations[utterance] = end - segment.start
+        return self._durations[utterance]
+
+
+def open_utterances(data: DataDir | str | Path, allow_pipes: bool = False) -> Utterances:
+    """`u = open_utterances(data)`: `u[id]` -> (samples,) float32 at 16 kHz, `u.duration(id)` -> seconds."""
+    return Utterances(data if isinstance(data, DataDir) else DataDir(data), allow_pipes)

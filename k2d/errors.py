@@ -1,0 +1,79 @@
+"""What a user can act on, and one way to say it.
+
+Every error names the file, the id, what was expected and what to do. `guarded` runs a command and prints such an
+error as one sentence, with exit status 1; anything else is a fault of the program and keeps its traceback.
+"""
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+class DataError(ValueError):
+    """A data file that does not keep the contract; the message names file, line and remedy."""
+
+
+class BadAudio(ValueError):
+    """A recording that cannot be used.
+
+    `reason` is one of: missing, empty, truncated, not audio, silence, NaN, too short, outside,
+    command, command failed, unreadable. The message adds the source, the detail and what to do.
+    """
+
+    def __init__(self, source, reason: str, advice: str):
+        super().__init__(f"{source}: {reason}; {advice}")
+        self.source = str(source)
+        self.reason = reason
+
+    def __reduce__(self):  # worker processes hand their exceptions over by pickle
+        return _rebuild, (self.source, self.reason, str(self))
+
+
+def _rebuild(source: str, reason: str, message: str) -> BadAudio:
+    error = BadAudio(source, reason, "")
+    error.args = (message,)
+    return error
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read; the message names the file and what was expected."""
+
+
+class RuleError(ValueError):
+    """A rule that cannot be read; the message shows the place and what is allowed."""
+
+
+class UsageError(ValueError):
+    """Options that do not fit each other, the model or this machine."""
+
+
+class Locked(RuntimeError):
+    """Another process works on the same output."""
+
+
+class Incomplete(RuntimeError):
+    """Jobs whose results are wanted have not ended."""
+
+
+class TooManySkipped(RuntimeError):
+    """More recordings than --max_skipped could not be used."""
+
+
+def guarded(command: str, work: Callable[[], int]) -> int:
+    """Run a command; what a user can mend is said in one sentence, with exit status 1."""
+    try:
+        return work()
+    except (DataError, BadAudio, CheckpointError, UsageError, Locked, Incomplete, TooManySkipped) as error:
+        print(f"{command}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted; run the same command again and it goes on from here", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(
+            f"{command}: the disk is full ({error.filename or 'while writing'}); make room and run the same "
+            "command again: what is finished is kept",
+            file=sys.stderr,
+        )
+    return 1

@@ -1,0 +1,64 @@
+"""Where a thing came from: the command, the revision of the code, the options.
+"""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from k2d.tables import atomic
+
+
+def code_revision() -> str:
+    """Git revision of this package's checkout, with "-dirty" when tracked files differ; or "unknown".
+
+    RESULTS.md of a recipe may differ: the run that asks has perhaps just written it.
+    """
+    here = Path(__file__).resolve().parent
+    git = ["git", "-C", str(here)]
+    try:
+        # An installed copy may lie inside somebody else's repository, whose revision says nothing.
+        tracked = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True)
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        if tracked.returncode or head.returncode:
+            return "unknown"
+        tracked_files = ["status", "--porcelain", "--untracked-files=no", "--", ":/"]
+        changed = subprocess.run(
+            [*git, *tracked_files, ":(top,exclude,glob)egs/**/RESULTS.md"], capture_output=True, text=True
+        )
+    except OSError:  # no git here
+        return "unknown"
+    return head.stdout.strip() + ("-dirty" if changed.stdout.strip() else "")
+
+
+def _plain(value):
+    """`value` in YAML's own types, so that conf.yaml loads with any safe loader."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(_plain(item) for item in value)
+    return str(value)
+
+
+def write_provenance(output_dir, options: Mapping, models: Mapping[str, str] | None = None) -> None:
+    """Write `conf.yaml` into `output_dir`: command, revision of the code, models' hashes, options.
+
+    It holds no times or host names, so the same run writes the same bytes.
+    """
+    if not isinstance(options, Mapping):  # an argparse namespace
+        options = vars(options)
+    record = {
+        "command": " ".join(shlex.quote(word) for word in sys.argv),
+        "revision": code_revision(),
+        "models": _plain(models or {}),
+        "options": _plain(options),
+    }
+    with atomic(Path(output_dir) / "conf.yaml") as handle:
+        yaml.safe_dump(record, handle, allow_unicode=True, sort_keys=True, width=1000)
