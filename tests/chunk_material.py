@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from k2d import constants
 from k2d.bin import distance
 
 # (recording, start and end in centiseconds, teacher, validator)
@@ -18,7 +19,7 @@ CHUNKS = [
 
 
 def chunk_id(chunk) -> str:
-    return f"{chunk[0]}-{chunk[1]:07d}-{chunk[2]:07d}"
+    return constants.chunk_id(*chunk[:3])
 
 
 @pytest.fixture

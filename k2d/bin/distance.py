@@ -23,7 +23,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import sys
 import tempfile
 from collections import Counter
@@ -37,6 +36,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.label import signals, speech
@@ -49,7 +49,6 @@ from k2d.work.jobs import ordered_map
 from k2d.work.provenance import write_provenance
 
 BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000  # arrays of this size stay in the processor's cache
-_ID_TIMES = re.compile(r"-(\d{7,})-(\d{7,})$")
 
 
 class Pair(NamedTuple):
@@ -168,8 +167,8 @@ def pairs(teacher, validator, facts: dict[str, Cursor], unpaired) -> Iterator[Pa
 
 def _seconds(key: str) -> float:
     """Duration from the times in a chunk's id, else NaN: for a chunk that utt2dur does not tell."""
-    times = _ID_TIMES.search(key)
-    return (int(times[2]) - int(times[1])) / 100 if times else math.nan
+    named = read_chunk_id(key)
+    return named.seconds if named else math.nan
 
 
 def parser() -> argparse.ArgumentParser:

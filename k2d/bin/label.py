@@ -21,11 +21,11 @@ import sys
 from pathlib import Path
 
 from k2d.audio import sources
+from k2d.constants import WINDOW as LONGEST
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
-from k2d.label.chunks import LONGEST
 from k2d.tables import atomic
 from k2d.whisper import checkpoint, subtitles
 from k2d.whisper.engine_options import (

@@ -25,7 +25,7 @@ from k2d.tables import atomic
 
 AUDIO = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aif", ".aiff", ".amr")
 VIDEO = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".3gp")
-SHORTEST = 1.0  # seconds of a recording
+SHORTEST_RECORDING = 1.0  # seconds of a recording
 _AT_ONCE = 500  # files checked between two writes of the cache
 
 
@@ -112,8 +112,8 @@ def _check_one(job: tuple[str, bool]) -> list:
         seconds = len(read_audio(path)) / SAMPLE_RATE if whole else recording_duration(path)
     except BadAudio as error:
         return [0.0, error.reason, str(error)]
-    if seconds < SHORTEST:
-        return [seconds, "too short", f"{path}: too short; {seconds:.2f} s, expected at least {SHORTEST} s"]
+    if seconds < SHORTEST_RECORDING:
+        return [seconds, "too short", f"{path}: too short; {seconds:.2f} s, expected at least {SHORTEST_RECORDING} s"]
     return [seconds, "", ""]
 
 

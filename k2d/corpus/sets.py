@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from k2d.constants import WINDOW
 from k2d.corpus.clips import has_words, reference
 from k2d.corpus.joined import Joined, Placed, Reject, speaker_facts
 from k2d.datadir import Segment, invert, write_segments
 from k2d.tables import atomic, write_numbers, write_table
 from k2d.text.units import is_english, units
-
-LONGEST = 30.0  # seconds; a model sees no more of an utterance
 
 
 @dataclass
@@ -74,7 +73,7 @@ def write_labelled(out: Path, joined: Joined, long_form: bool = True) -> Account
         if p.clip.id not in texts:
             said = f"its text is {p.clip.text!r}; there is nothing to score"
             rejects.append(Reject(p.clip.id, "no words", f"{p.clip.id}: no words; {said}"))
-        elif p.end - p.start > LONGEST:
+        elif p.end - p.start > WINDOW:
             message = f"{p.clip.id}: longer than 30 s ({p.end - p.start:.1f} s); a model sees no more of it"
             rejects.append(Reject(p.clip.id, "longer than 30 s", message))
         else:

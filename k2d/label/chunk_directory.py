@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from k2d.constants import SAMPLE_RATE
+from k2d.constants import SAMPLE_RATE, chunk_id
 from k2d.datadir import DataDir, Segment, segment_value
-from k2d.label.chunks import Chunk, chunk_id, pack
+from k2d.label.chunks import Chunk, pack
 from k2d.tables import TableWriters
 from k2d.whisper.long_form import Transcript
 

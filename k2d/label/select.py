@@ -8,7 +8,6 @@ names and the ids by speaker stay in memory.
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.label.distance import Choices
@@ -28,7 +28,6 @@ from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
 
 _BLOCK = 1000
-_CHUNK_ID = re.compile(r"^(.+)-(\d{7,})-(\d{7,})$")
 # What decoding says of a text; in a directory of scores it is of the validator's text.
 _DECODING = ("avg_logprob", "no_speech", "compression", "temperature", "confidence")
 _SUMMARIES = {"min": np.min, "mean": np.mean, "max": np.max}
@@ -105,9 +104,9 @@ def read_chunks(data: DataDir) -> Iterator[Chunk]:
     durations = Cursor(data.path / "utt2dur") if (data.path / "utt2dur").is_file() else None
     segments = Cursor(data.path / "segments") if data.has_segments else None
     for line, key, text in scan(data.path / "text"):
-        named = _CHUNK_ID.match(key)
-        recording = named[1] if named else key
-        start, end = (int(named[2]) / 100, int(named[3]) / 100) if named else (0.0, math.nan)
+        named = read_chunk_id(key)
+        recording = named.recording if named else key
+        start, end = (named.start / 100, named.end / 100) if named else (0.0, math.nan)
         if segments is not None:
             row = (segments.get(key) or "").split()
             if len(row) != 3:

@@ -10,13 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from whisper.audio import HOP_LENGTH, N_FFT, log_mel_spectrogram, mel_filters
+from whisper.audio import N_FFT, log_mel_spectrogram, mel_filters
 
-from k2d.constants import SAMPLE_RATE
+from k2d.constants import HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 
-FRAMES_PER_SECOND = 100
-N_FRAMES = 3000  # of a 30 s window
-N_SAMPLES = 480000
 BLOCK = 6000  # frames computed at once
 
 

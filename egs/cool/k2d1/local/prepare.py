@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from k2d.constants import chunk_id
 from k2d.corpus.clips import Clip, File
 from k2d.corpus.command import parser, run
 from k2d.corpus.joined import Joined, Placed, Reject
@@ -88,7 +89,7 @@ def prepare_labelled(path: str, variable: str, name: str, args) -> Account:
     speakers = by_source(found, cues)
     placed = [
         Placed(
-            Clip(f"{r}-{round(c.start * 100):07d}-{round(c.end * 100):07d}", r, speakers[r], c.text,
+            Clip(chunk_id(r, round(c.start * 100), round(c.end * 100)), r, speakers[r], c.text,
                  File(recordings[r][0])),
             c.start,
             min(c.end, recordings[r][1]),

@@ -26,6 +26,7 @@ import grammar
 from conditions import SETS
 from recording import Plan, make_recording, plan_set, read_facts
 
+from k2d.constants import chunk_id
 from k2d.datadir import DataDir, Segment, invert, write_segments
 from k2d.tables import atomic, write_numbers, write_table
 
@@ -91,7 +92,7 @@ def write_set(name: str, folder: Path, facts: list[dict]) -> None:
     segments, text, utt2spk = {}, {}, {}
     for recording in facts:
         for start, end, words in recording["utterances"]:
-            utterance = f"{recording['recording']}-{start:07d}-{end:07d}"
+            utterance = chunk_id(recording["recording"], start, end)
             segments[utterance] = Segment(utterance, recording["recording"], start / 100, end / 100)
             text[utterance], utt2spk[utterance] = words, recording["voice"]
     write_recordings(folder, folder, facts)
