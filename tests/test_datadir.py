@@ -1,5 +1,6 @@
 """k2d.datadir: tables round-trip, broken ones say where, directories split and combine without loss."""
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,17 @@ def test_tables_written_entry_by_entry_are_those_written_at_once(tmp_path_factor
         assert not (other / "text").exists(), "a table appears when it is complete"
     for name in ("text", "utt2x"):
         assert (other / name).read_bytes() == (one / name).read_bytes()
+
+
+def test_a_name_of_255_bytes_is_written_and_a_temporary_is_one_of_those_that_are_tidied(tmp_path):
+    name = "課" * 82 + ".scp.long"  # 255 bytes
+    with atomic(tmp_path / name) as handle:
+        [temporary] = tmp_path.iterdir()
+        assert fnmatch(temporary.name, ".*.tmp")
+        handle.write("x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    (tmp_path / "plain").touch()
+    assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode  # as the umask wants it
 
 
 def test_tables_that_were_not_finished_leave_nothing(tmp_path):

@@ -110,6 +110,15 @@ def test_fix_repairs_what_can_be_repaired(data):
     assert (data / ".backup/text").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
+def test_the_lines_of_before_the_first_repair_stay(data):
+    (data / "text").write_text("a one\n\nb two\nc three\n")
+    for _ in range(3):
+        assert tool("fix", data).returncode == 0
+    assert (data / ".backup/text").read_text() == "a one\n\nb two\nc three\n"
+    assert (data / ".backup.2/text").read_text() == "a one\nb two\nc three\n"
+    assert not (data / ".backup.3").exists()  # the third found what the second did
+
+
 def test_fix_leaves_contradictions_to_the_user(data):
     (data / "text").write_text("a one\na two\n")
     result = tool("fix", data)
