@@ -186,9 +186,10 @@ def _table_identities(name: str, path: Path, kind: str) -> dict[str, Identity]:
         for archive in sorted({line.rpartition(":")[0] for line in read_table(path).values()}):
             owner = owner_of(Path(archive))
             if owner and (owner / RECORD).is_file():
-                found[f"{name} from {owner}"] = identity.of_step(owner)
+                made = identity.of_step(owner)
+                found[f"{name} of step {made.digest}"] = made
             else:
-                found[f"{name} in {archive}"] = Identity(archive, FileStamps()(archive))
+                found[f"{name} in {Path(archive).name}"] = Identity(archive, FileStamps()(archive))
     return found
 
 
