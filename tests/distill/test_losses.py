@@ -56,12 +56,8 @@ def test_online_loss_and_gradients_equal_the_definition(seed, chunk, temperature
 
 def test_temperature_scales_by_its_square():
     hidden, embedding, targets, teacher_hidden, teacher_embedding = problem(dtype=torch.float32)
-    kl = {
-        t: distillation_loss(hidden, embedding, targets, OnlineTeacher(teacher_hidden, teacher_embedding), temperature=t)[
-            "kl"
-        ]
-        for t in (2.0, 50.0)
-    }
+    teacher = OnlineTeacher(teacher_hidden, teacher_embedding)
+    kl = {t: distillation_loss(hidden, embedding, targets, teacher, temperature=t)["kl"] for t in (2.0, 50.0)}
     log_p = F.log_softmax(teacher_hidden @ teacher_embedding.T / 50, dim=-1)
     log_q = F.log_softmax(hidden @ embedding.T / 50, dim=-1)
     plain = F.kl_div(log_q, log_p, log_target=True, reduction="batchmean")

@@ -92,7 +92,8 @@ def test_a_start_that_cannot_learn_from_the_teacher_is_refused(world, tmp_path, 
 def test_layers_are_not_chosen_of_a_start_given_whole(world, tmp_path, capsys):
     said = refused(world, tmp_path / "s", capsys, "--init", str(world.student), "--decoder_layers", "0")
     assert "--init takes a model as it is" in said
-    assert "init_student: no_such_model: no such file" in refused(world, tmp_path / "s", capsys, "--init", "no_such_model")
+    said = refused(world, tmp_path / "s", capsys, "--init", "no_such_model")
+    assert "init_student: no_such_model: no such file" in said
 
 
 def test_a_teacher_of_another_kind_has_no_layers_to_give(world, tmp_path, capsys):

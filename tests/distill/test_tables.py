@@ -53,7 +53,9 @@ def test_missing_durations_come_from_headers(world):
 
 
 def test_versions_share_label_and_have_their_own_audio(world):
-    for name, data, noise in (("clean", world.data, ""), ("noisy", world.data, "--noise_snr 0,9"), ("dev", world.few, "")):
+    for name, data, noise in (
+        ("clean", world.data, ""), ("noisy", world.data, "--noise_snr 0,9"), ("dev", world.few, "")
+    ):  # fmt: skip
         assert encode.main(f"--model {world.teacher} --data {data} --output_dir {name} {noise}".split()) == 0
     folder = tables(world, "--encoder_out", "clean", "noisy", "--valid_encoder_out", "dev")
     text, stored = read_table(folder / "text"), read_table(folder / "encoder_out.scp")

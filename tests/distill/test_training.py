@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from k2d.errors import UsageError
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.model import ModelDimensions, Whisper
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def curves(output) -> dict:
@@ -226,6 +229,17 @@ def test_a_later_yaml_says_only_what_it_has_otherwise(world, tmp_path):
     assert training.config["max_epoch"] == 7
     assert training.config["model_conf"]["losses"] == {"kl": 0.5}
     assert training.config["model_conf"]["specaug"]["apply_time_warp"] is False
+    (tmp_path / "more.yaml").write_text("scheduler: onecyclelr\nscheduler_conf: {max_lr: 1.0}\n")
+    training = read_words(["--config", words[1], "--config", str(tmp_path / "more.yaml"), *words[2:]])
+    assert training.config["scheduler_conf"] == {"max_lr": 1.0}  # warmup_steps was another scheduler's
+
+
+@pytest.mark.parametrize("recipe", ["ascend", "commonvoice_zh_tw", "mini_cs", "ntuml2021", None])
+def test_every_recipes_yaml_is_understood(world, recipe):
+    words = ["--config", str(ROOT / "conf/train_student.yaml"), "--tables", "tables", "--output_dir", "out"]
+    if recipe:
+        words += ["--config", str(ROOT / "egs" / recipe / "k2d1/conf/train_student.yaml")]
+    check_words([*words, "--student", "init", "--teacher", "large-v2", "--num_threads", "1", "--ngpu", "0"])
 
 
 def run_python(code: str, *words: str, cache=None) -> subprocess.CompletedProcess:
@@ -308,7 +322,9 @@ def test_tables_of_a_cached_teacher_are_all_that_training_needs(world, tmp_path,
     monkeypatch.chdir(tmp_path)
     words = options(world, tmp_path / "run", max_epoch=1, batch_conf={"trim_padding": True, "prompt": 0.5})
     yaml = words[1]
-    for name, data, noise in (("clean", world.data, ""), ("noisy", world.data, "--noise_snr 0,9"), ("dev", world.few, "")):
+    for name, data, noise in (
+        ("clean", world.data, ""), ("noisy", world.data, "--noise_snr 0,9"), ("dev", world.few, "")
+    ):  # fmt: skip
         assert encode.main(f"--model {world.teacher} --data {data} --output_dir {name} {noise}".split()) == 0
     common = ["--teacher", str(world.teacher), "--data", str(world.data), "--output_dir", "topk"]
     assert cache_teacher.main([*common, "--encoder_out", "clean", "--config", yaml, "--k", "5"]) == 0

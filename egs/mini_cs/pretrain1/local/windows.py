@@ -14,6 +14,7 @@ from pathlib import Path
 
 from k2d.constants import TIMESTAMP_STEP, WINDOW, chunk_id
 from k2d.datadir import DataDir
+from k2d.distill.sources import encoder_frames
 from k2d.tables import write_table
 from k2d.text import timestamps
 
@@ -94,7 +95,7 @@ def main():
                 segments[uid] = f"{recording} {start:.3f} {stop:.3f}"
                 text[uid] = label(start, inside, cut)
                 speakers[uid] = recording
-                frames[uid] = str(round((stop - start) * 50))
+                frames[uid] = str(encoder_frames(stop - start))
     args.output_dir.mkdir(parents=True, exist_ok=True)
     write_table(args.output_dir / "wav.scp", {r: data.wav[r] for r in set(speakers.values())})
     write_table(args.output_dir / "segments", segments)
