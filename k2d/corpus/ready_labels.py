@@ -13,13 +13,13 @@ from k2d.corpus.clips import File
 from k2d.corpus.subtitles import READY, Cue
 from k2d.datadir import DataDir
 from k2d.label.archive import ShardWriter
-from k2d.label.chunk_directory import Counts, chunks_of, write_chunk_directory
+from k2d.label.chunk_directory import ChunkTotals, chunks_of, write_chunk_directory
 from k2d.tables import atomic
 from k2d.whisper.decoding import compression_ratio
 from k2d.whisper.long_form import TimedText, Transcript
 from k2d.work.provenance import write_provenance
 
-UNKNOWN = ("utt2avg_logprob", "utt2no_speech", "utt2temperature")
+UNKNOWN = ("avg_logprob", "no_speech", "temperature")
 
 
 def _timed(cue: Cue) -> TimedText:
@@ -30,7 +30,7 @@ def _timed(cue: Cue) -> TimedText:
 
 def write_ready_labels(
     out: Path, data: DataDir, cues: Mapping[str, list[Cue]], subtitles: Mapping[str, Path], longest: float
-) -> Counts | None:
+) -> ChunkTotals | None:
     """Chunks of at most `longest` seconds in `out`; None if they are there already, from the same files."""
     digest = hashlib.sha256(f"{longest}".encode())
     for recording in sorted(cues):
@@ -50,9 +50,7 @@ def write_ready_labels(
 
     chunks = chunks_of(transcripts(), longest, continued=False)
     placed = ShardWriter(out / "audio", key).write(chunks, recordings(data).read)
-    counts = write_chunk_directory(out, placed, data, copied=True)
-    for name in UNKNOWN:
-        (out / name).unlink(missing_ok=True)
+    counts = write_chunk_directory(out, placed, data, copied=True, without=UNKNOWN)
     write_provenance(out, {"labels": "subtitles", "max_chunk": longest, "recordings": len(cues)})
     with atomic(mark) as handle:
         handle.write(key + "\n")

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from k2d.constants import SAMPLE_RATE
-from k2d.label.chunks import Chunk
+from k2d.label.chunks import PackedChunk
 from k2d.tables import atomic
 
 CHUNKS_IN_SHARD = 1000
@@ -58,11 +58,13 @@ class ShardWriter:
             with atomic(mark) as handle:
                 handle.write(key)
 
-    def write(self, chunks: Iterable[Chunk], read: Callable[[str], np.ndarray]) -> Iterator[tuple[Chunk, str, int]]:
+    def write(
+        self, chunks: Iterable[PackedChunk], read: Callable[[str], np.ndarray]
+    ) -> Iterator[tuple[PackedChunk, str, int]]:
         """Yields (chunk, "file.ark:offset", samples). read(recording): its audio; asked once for adjacent
         chunks.
         """
-        shard: list[Chunk] = []
+        shard: list[PackedChunk] = []
         number = 0
         reader = _Latest(read)
         for chunk in chunks:
@@ -74,7 +76,7 @@ class ShardWriter:
         if shard:
             yield from self._shard(number + 1, shard, reader)
 
-    def _shard(self, number: int, chunks: list[Chunk], read) -> Iterator[tuple[Chunk, str, int]]:
+    def _shard(self, number: int, chunks: list[PackedChunk], read) -> Iterator[tuple[PackedChunk, str, int]]:
         ark = self.folder / f"chunks.{number:06d}.ark"
         index = ark.with_suffix(".json")
         entries = json.loads(index.read_text()) if index.exists() and ark.exists() else None

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from k2d.constants import read_chunk_id
-from k2d.datadir import DataDir
+from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
 from k2d.label.distance import Choices
 from k2d.label.retention import Retention
@@ -214,12 +214,11 @@ def select(
     retention = Retention()
     totals = Counter()
     with ExitStack() as stack:
-        writer = _Subset(data, output, stack, without=trusted.TRUSTED if segments else None)
+        writer = stack.enter_context(SubsetWriter(data, output, [trusted.TRUSTED] if segments else []))
         dropped = stack.enter_context(atomic(output / "dropped.tsv"))
         dropped.write("\t".join(_DROPPED) + "\n")
         columns = Columns(scores, sorted(rule.names))
         validators = [Cursor(path) for path in scores.texts.values()]
-        flags = stack.enter_context(atomic(output / trusted.TRUSTED)) if segments else None
         for block in blocks(read_chunks(data), _BLOCK, 500_000, lambda chunk: len(chunk.text)):
             reasons = _reasons(rule, columns.of([chunk.id for chunk in block]), len(block), failing)
             lines = Lines([chunk.text for chunk in block])
@@ -249,14 +248,13 @@ def select(
                     writer.keep(chunk.id)
                     totals["kept"] += 1
                     if segments:
-                        flags.write(f"{chunk.id} {trusted.written(confirmed[place])}\n")
+                        writer.write(trusted.TRUSTED, chunk.id, trusted.written(confirmed[place]))
                 else:
                     first[reason] += 1
                     seconds_of[reason] += length
                     dropped.write(_row(chunk, reason, [texts[place] for texts in heard]))
         if not totals["kept"] and not first:
             raise DataError(f"{data.path / 'text'}: empty; there is nothing to select from")
-        writer.finish()
     reasons = {name: (first[name], seconds_of[name], failing[name]) for name in sorted(failing | first)}
     return Selection(
         totals["kept"],
@@ -289,61 +287,6 @@ def _row(chunk: Chunk, reason: str, other: Sequence[str]) -> str:
     cells = [chunk.id, chunk.recording, f"{chunk.start:.2f}", f"{chunk.end:.2f}", reason]
     cells += [texts[0], " | ".join(texts[1:])]
     return "\t".join(" ".join(cell.split()) for cell in cells) + "\n"
-
-
-class _Subset:
-    """Write the lines of kept chunks of every table of a data directory, in step with the selection."""
-
-    def __init__(self, data: DataDir, output: Path, stack: ExitStack, without: str | None = None):
-        """without: a table that is written by somebody else."""
-        self.data, self.output, self.stack = data, output, stack
-        tables = data.utterance_tables() + (["segments"] if data.has_segments else [])
-        tables = [name for name in tables if name != without]
-        for old in output.glob("*"):
-            stale = old.name.startswith(("text", "utt2", "spk2", "reco2", "segments"))
-            if old.is_file() and stale and old.name not in tables:
-                old.unlink()
-        # Files appear in the reverse of this order: wav.scp last, so that a killed run leaves no directory
-        # that opens.
-        (output / "wav.scp").unlink(missing_ok=True)
-        self._wav = stack.enter_context(atomic(output / "wav.scp"))
-        self._wav_lines = None if data.has_segments else Cursor(data.path / "wav.scp")
-        self._tables = [(Cursor(data.path / n), stack.enter_context(atomic(output / n)), n) for n in tables]
-        self._recordings: set[str] = set()
-        self._speakers: dict[str, bytearray] = {}
-
-    def keep(self, key: str) -> None:
-        for cursor, file, name in self._tables:
-            value = cursor.get(key)
-            if value is None:
-                continue
-            file.write(f"{key} {value}\n" if value else f"{key}\n")
-            if name == "utt2spk":
-                self._speakers.setdefault(value, bytearray()).extend(b" " + key.encode("utf-8"))
-            elif name == "segments":
-                self._recordings.add(value.split()[0])
-        if self._wav_lines is not None:
-            source = self._wav_lines.get(key)
-            if source is None:
-                raise DataError(f"{self.data.path / 'wav.scp'}: no audio for {key!r}, which text names")
-            self._wav.write(f"{key} {source}\n")
-            self._recordings.add(key)
-
-    def finish(self) -> None:
-        """Write what is keyed by recording and by speaker."""
-        if self._wav_lines is None:
-            for _, recording, source in scan(self.data.path / "wav.scp"):
-                if recording in self._recordings:
-                    self._wav.write(f"{recording} {source}\n")
-        for name in self.data.recording_tables():
-            file = self.stack.enter_context(atomic(self.output / name))
-            for _, recording, value in scan(self.data.path / name):
-                if recording in self._recordings:
-                    file.write(f"{recording} {value}\n")
-        if self._speakers:
-            file = self.stack.enter_context(atomic(self.output / "spk2utt"))
-            for speaker in sorted(self._speakers):
-                file.write(speaker + self._speakers[speaker].decode("utf-8") + "\n")
 
 
 def source_directories(wav: str | Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from decoding_material import segment
 
 from k2d.audio.read import read_audio
 from k2d.label.archive import ShardWriter, ark_entry, flac
-from k2d.label.chunks import Chunk
+from k2d.label.chunks import PackedChunk
 
 RATE = 16000
 
@@ -21,7 +21,7 @@ def audio():
 @pytest.fixture
 def chunks():
     piece = segment(0, 1)
-    return [Chunk(r, s, s + 2.5, [piece]) for r in "ab" for s in (0.0, 2.5, 6.02)]
+    return [PackedChunk(r, s, s + 2.5, [piece]) for r in "ab" for s in (0.0, 2.5, 6.02)]
 
 
 def test_chunks_come_back_in_order_and_at_random(audio, chunks, tmp_path):
