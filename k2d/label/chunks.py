@@ -1,4 +1,4 @@
-"""PackedChunk packing: adjacent segments of a recording to chunks of at most 30 s (stage A of the method).
+"""Chunk packing: adjacent segments of a recording to chunks of at most 30 s (stage A of the method).
 
 In: a recording's segments, in seconds. Out: chunks with their text, timestamps relative to the chunk's start.
 """
