@@ -80,7 +80,7 @@ def test_a_trial_s_measurements_take_the_place_of_assumptions(trial):
     before, after = plan("--hours", 60000, "--gpus", 16), plan("--hours", 60000, "--gpus", 16, "--trial", trial)
     source = f"measured, 10.00 h in 360 s of 1 jobs, {trial / 'data/x_t'}"
     assert basis(after, 2)["teacher, 100 times real time on one H100"] == source
-    source = f"measured, 80 chunks in 10 s on 2 devices, {trial / 'exp/student_full/log/train.log'}"
+    source = f"measured, 80 chunks in 10 s on 2 devices, {trial / 'exp/student_full/train/log/train.log'}"
     assert basis(after, 5)["training, 4.00 chunks a second of one H100"] == source
     (teacher,) = [known for what, known in basis(before, 2).items() if what.startswith("teacher")]
     assert teacher.startswith("measured, tools/bench_decoder.py ")
