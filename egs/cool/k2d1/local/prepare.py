@@ -5,7 +5,6 @@ and .vtt files beside the recordings are taken as the teacher's output: they are
 and recordings without them are left out.
 """
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from k2d.corpus.joined import Joined, Placed, Reject
 from k2d.corpus.recordings import AUDIO, VIDEO, Recording, by_source, check, convert, find_recordings
 from k2d.corpus.release import corpus_folder, not_found
 from k2d.corpus.sets import Account, english_share, write_labelled, write_recordings
-from k2d.corpus.subtitles import READY, read_all
+from k2d.corpus.subtitles import read_all
 from k2d.datadir import DataDir
 from k2d.text import timestamps
 
@@ -69,9 +68,6 @@ def prepare_train(args) -> Account:
         account.english = english_share([timestamps.strip(text) for text in chunks.values()])
         done = "as before" if counts is None else f"{counts.chunk_seconds / 3600:.2f} h"
         account.notes.append(f"train: {len(chunks)} chunks from ready subtitles ({done}); no teacher will decode")
-    if not ready:
-        for mark in args.output_dir.glob(f"train_*/{READY}"):
-            shutil.rmtree(mark.parent)  # labels of an earlier choice would be taken for the teacher's
     return account
 
 
