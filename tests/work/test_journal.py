@@ -9,12 +9,11 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.audio import sources
+from k2d.audio.stamps import FileStamps
 from k2d.errors import BadAudio, Locked
-from k2d.whisper.decoding import Hypothesis
 from k2d.work.journal import Journal, JsonLines, OutputLock, Results, bad_inputs, finished_results, job_folder, share_of
 
-RESULT = Hypothesis([1, 2], -0.25, 0.5, 0.2, 1.5, [-0.1, -0.2], "zh")
+RESULT = {"tokens": [1, 2], "avg_logprob": -0.25, "language": "zh", "text": "今天"}
 
 
 def test_windows_come_back_exactly(tmp_path):
@@ -140,13 +139,13 @@ def test_results_of_other_audio_are_dropped(tmp_path):
 def test_stamps_follow_the_file_and_the_place_in_an_archive(tmp_path):
     wav = tmp_path / "a.wav"
     soundfile.write(wav, np.zeros(1600), 16000)
-    stamps = sources._FileStamps()
+    stamps = FileStamps()
     first = stamps(str(wav))
     assert stamps(f"{wav}:100") != stamps(f"{wav}:200")
     os.utime(wav, (1, 1))
-    assert sources._FileStamps()(str(wav)) != first
-    assert sources._FileStamps()("cat x |") == "cat x |"
-    assert "missing" in sources._FileStamps()("/nowhere")
+    assert FileStamps()(str(wav)) != first
+    assert FileStamps()("cat x |") == "cat x |"
+    assert "missing" in FileStamps()("/nowhere")
 
 
 def test_costs_are_summed_over_runs(tmp_path):
