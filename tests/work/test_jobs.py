@@ -4,14 +4,14 @@ import time
 
 import pytest
 
-from k2d.work.jobs import Stopped, side_by_side
+from k2d.work.jobs import Stopped, in_threads
 
 
 def test_all_tasks_are_done():
     done = []
-    side_by_side([lambda stop, n=n: done.append(n) for n in range(4)])
+    in_threads([lambda stop, n=n: done.append(n) for n in range(4)])
     assert sorted(done) == [0, 1, 2, 3]
-    side_by_side([])
+    in_threads([])
 
 
 def test_the_first_error_stops_the_others():
@@ -28,5 +28,5 @@ def test_the_first_error_stops_the_others():
         raise KeyError("broken")
 
     with pytest.raises(KeyError, match="broken"):
-        side_by_side([long, fails])
+        in_threads([long, fails])
     assert len(rounds) < 500
