@@ -12,7 +12,7 @@ import whisper
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint, formats
 from k2d.whisper.checkpoint import CheckpointError
-from k2d.whisper.identity import TINY_EN, model_identity
+from k2d.whisper.identity import PUBLISHED, TINY_EN, model_identity
 from k2d.whisper.model import ModelDimensions, Whisper
 
 DIMS = ModelDimensions(80, 1500, 64, 2, 2, 51865, 448, 64, 2, 3)
@@ -216,3 +216,39 @@ def test_config_that_is_not_json_is_named(small, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(CheckpointError, match="not a Whisper configuration"):
         checkpoint.load(tmp_path)
+
+
+def test_what_decides_a_models_text_is_its_identity(small, tmp_path):
+    model, tokenizer = small
+    checkpoint.save(tmp_path / "m", model, tokenizer)
+
+    def digest() -> str:
+        return model_identity(tmp_path / "m").digest
+
+    seen = {digest()}
+    (tmp_path / "m/notes.txt").write_text("nothing that counts")
+    (tmp_path / "m/model.json").write_text("{}")
+    assert {digest()} == seen
+    for name in ("config.json", "tokenizer.model", "model.safetensors", "generation_config.json"):
+        with open(tmp_path / "m" / name, "ab") as handle:
+            handle.write(b" ")
+        seen.add(digest())
+    assert len(seen) == 5
+
+
+def test_a_frozen_source_is_part_of_the_identity(small, tmp_path):
+    source, copy = tmp_path / "source", tmp_path / "m"
+    checkpoint.save(source, *small)
+    checkpoint.save(copy, *small, {"frozen": {"source": str(source)}})
+    before = model_identity(copy).digest
+    with open(source / "tokenizer.model", "ab") as handle:
+        handle.write(b" ")
+    assert model_identity(copy).digest != before
+
+
+def test_published_names_stand_for_themselves():
+    assert set(PUBLISHED) == set(whisper.available_models())
+    assert model_identity("large-v2") != model_identity("large-v3")  # and nothing is downloaded
+    assert model_identity(TINY_EN).path == TINY_EN
+    with pytest.raises(CheckpointError, match="nor a known model name"):
+        model_identity("medium-rare")
