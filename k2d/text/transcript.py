@@ -1,6 +1,6 @@
-"""What was said in a recording and when: segments with times, text, and what is known of how they were found.
+"""A transcript: segments of a recording with their times, and whatever the recogniser knows of them.
 
-In: what a transcriber wrote. Out: plain objects that come back from JSON as they were.
+In: what a recogniser, or a file of subtitles, says. Out: a `Transcript`, and the same as a JSON object.
 """
 
 from __future__ import annotations
@@ -8,24 +8,27 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
+from k2d.text import timestamps
+
 
 @dataclass
 class TimedText:
-    """One segment: start and end in seconds of the recording, text as the model wrote it, token ids.
+    """One segment: start and end in seconds of the recording, text as Whisper writes it (a space before a word of a
+    spaced script), token ids.
 
-    The facts below `tokens` are those of the window it was decoded in; confidence is its own (0 … 1, None
-    where the engine does not tell token probabilities).
+    end is None where only the text is known, which a recording of at most 30 s may have. What the recogniser does not
+    tell is None: those facts from `seek` on are of Whisper's window it was decoded in; confidence (0 … 1) is its own.
     """
 
     start: float
-    end: float
+    end: float | None
     text: str
-    tokens: list[int]
-    seek: int
-    temperature: float
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
+    tokens: list[int] = field(default_factory=list)
+    seek: int | None = None
+    temperature: float | None = None
+    avg_logprob: float | None = None
+    compression_ratio: float | None = None
+    no_speech_prob: float | None = None
     confidence: float | None = None
 
 
@@ -38,7 +41,7 @@ class Transcript:
 
     @classmethod
     def from_record(cls, record: dict) -> Transcript:
-        """The transcript of a stored result (`dataclasses.asdict` and an "id")."""
+        """The transcript of a stored result (`record()`)."""
         segments = [TimedText(**s) for s in record["segments"]]
         return cls(record["id"], record["duration"], record["language"], segments)
 
@@ -50,3 +53,18 @@ class Transcript:
             "language": self.language,
             "segments": [dataclasses.asdict(s) for s in self.segments],
         }
+
+    @property
+    def timed(self) -> bool:
+        """Whether all times are known."""
+        return all(s.end is not None for s in self.segments)
+
+    @property
+    def text(self) -> str:
+        """Plain text: the segments with one space between words, none between Chinese characters."""
+        return timestamps.strip(self.text_with_times)
+
+    @property
+    def text_with_times(self) -> str:
+        """`<|0.00|>…<|5.20|>`."""
+        return timestamps.format([(s.start, s.end, s.text) for s in self.segments])
