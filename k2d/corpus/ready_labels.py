@@ -12,8 +12,8 @@ from k2d.corpus.subtitles import Cue
 from k2d.datadir import DataDir
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import ChunkTotals, chunks_of, write_chunk_directory
+from k2d.text.transcript import TimedText, Transcript
 from k2d.whisper.decoding import compression_ratio
-from k2d.whisper.long_form import TimedText, Transcript
 from k2d.work import identity
 from k2d.work.identity import Identity, digest_of, file_digest
 from k2d.work.step import Step

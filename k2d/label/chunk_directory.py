@@ -13,7 +13,7 @@ from pathlib import Path
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir, DataDirWriter, Segment
 from k2d.label.chunks import PackedChunk, pack
-from k2d.whisper.long_form import Transcript
+from k2d.text.transcript import Transcript
 
 
 @dataclass
