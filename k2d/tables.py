@@ -212,6 +212,7 @@ class TableWriters:
         handle.seek(0)
         handle.truncate()
         handle.writelines(lines)
+        self._unsorted.discard(name)
 
     def __exit__(self, *error) -> None:
         self._stack.__exit__(*error)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from k2d.constants import SHORTEST, TIMESTAMP_STEP, WINDOW, chunk_id
 from k2d.text import timestamps
+from k2d.text.transcript import TimedText
 from k2d.whisper.decoding import compression_ratio
-from k2d.whisper.long_form import TimedText
 
 # A segment that runs on over the chunk's end is marked if more than this lies inside it (the authors' code).
 CONTINUED_BEYOND = 1.0
@@ -19,7 +19,7 @@ _EPSILON = 1e-6
 
 
 @dataclass
-class Chunk:
+class PackedChunk:
     """A stretch [start, end] of a recording in seconds, its segments, and one that runs on behind it."""
 
     recording: str
@@ -75,7 +75,7 @@ def pack(
     duration: float,
     longest: float = WINDOW,
     continued: bool = False,
-) -> list[Chunk]:
+) -> list[PackedChunk]:
     """Greedy packing: the next segment joins while the chunk stays within `longest` seconds.
 
     The segment that would overflow starts the next chunk; one that is longer than `longest` by itself stands
@@ -86,7 +86,7 @@ def pack(
     """
     if not 0 < longest <= WINDOW:
         raise ValueError(f"chunks of {longest} s: expected more than 0 and at most {WINDOW:.0f} s, Whisper's context")
-    chunks: list[Chunk] = []
+    chunks: list[PackedChunk] = []
     for segment in segments:
         start, end = min(segment.start, duration), min(segment.end, duration)
         if end - start < TIMESTAMP_STEP - _EPSILON:
@@ -98,5 +98,5 @@ def pack(
         if continued and chunks and segment.start < chunks[-1].start + longest - CONTINUED_BEYOND:
             chunks[-1].continued = segment
             chunks[-1].end = min(chunks[-1].start + longest, duration)
-        chunks.append(Chunk(recording, start, end, [segment]))
+        chunks.append(PackedChunk(recording, start, end, [segment]))
     return [chunk for chunk in chunks if chunk.end - chunk.start > SHORTEST - _EPSILON]
