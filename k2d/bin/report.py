@@ -28,7 +28,10 @@ from pathlib import Path
 
 from k2d.datadir import DataDir
 from k2d.errors import DataError
-from k2d.explore.label_quality import detections, label_quality
+from k2d.explore.detection import analyse
+from k2d.explore.explorer import metrics_of
+from k2d.explore.label_quality import label_quality
+from k2d.label.select import find_scores
 from k2d.score import curves, paper, report
 from k2d.score.experiment import Experiment, pairs, read_experiment, read_selection
 from k2d.score.page import page
@@ -77,7 +80,11 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         by_segment = any(selection.trusted is not None for selection in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
         made.append(report.label_table(experiment, quality))
-        found = {name: detections(quality, Path(d)) for name, d in pairs(args.scores, "scores").items()}
+        found = {}
+        for name, folder in pairs(args.scores, "scores").items():
+            scores = find_scores(labelled, {name: folder})
+            # As on the explorer's page, without its intervals.
+            found[name] = analyse(quality.audit(scores, metrics_of(scores)), resamples=0)
         if found:
             made += [report.detection_table(found, show_paper=bool(paper_sets)), report.recall_table(found)]
     return made

@@ -1,9 +1,11 @@
 """What was measured in, the tables and statements of RESULTS.md out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from k2d.explore.label_quality import ALPHAS, BAD, EDGE, Detection, LabelQuality
+from k2d.explore.detection import ALPHAS
+from k2d.explore.label_quality import BAD, LabelQuality
+from k2d.explore.references import EDGE
 from k2d.score import paper
 from k2d.score.experiment import FULL, TEACHER, Experiment, Model, decode_dir
 from k2d.score.rates import Counts
@@ -188,8 +190,8 @@ def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
         kept = everything & set(selection.ids)
         dropped = everything - kept
         counts, rest = quality.of(kept), quality.of(dropped)
-        bad_kept = str(sum(quality.true_rate(c) > BAD for c in kept))
-        good_dropped = str(sum(quality.true_rate(c) <= BAD for c in dropped))
+        bad_kept = str(sum(quality.chunks[c].text_rate > BAD for c in kept))
+        good_dropped = str(sum(quality.chunks[c].text_rate <= BAD for c in dropped))
         if selection.trusted is not None:
             counts, rest = quality.of_segments(selection.trusted)
             bad_kept = good_dropped = ABSENT  # these are numbers of chunks
@@ -212,7 +214,7 @@ def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
         "This analysis reads the references of the training set, which no stage of labelling, selection "
         "or training has read. Error rates of the labels in percent; reference words are placed in chunks "
         f"by time, spread evenly over their utterance, with {EDGE:g} s of tolerance at the edges. "
-        f"{quality.uncovered} of {quality.reference_units} reference units lie in no chunk. A bad label "
+        f"{quality.references.uncovered} of {quality.references.total} reference units lie in no chunk. A bad label "
         f"has a true error rate above {100 * BAD:g} %. Where segments were selected, hours and error rates are "
         "those of segments, aligned within their chunks.",
         ["selection", "chunks", "hours", "data %", "label MER", "insertions", "deletions", "MER of dropped",
@@ -225,13 +227,17 @@ def _part(errors: int, counts: Counts) -> float | None:
     return errors / counts.units if counts.units else None
 
 
-def detection_table(found: Mapping[str, Mapping[str, Detection]], show_paper: bool) -> Table:
-    """The paper's Table 5: validator -> distance -> Detection."""
+def _value(interval: Sequence[float | None]) -> str:
+    return ABSENT if interval[0] is None else f"{interval[0]:.2f}"
+
+
+def detection_table(found: Mapping[str, dict], show_paper: bool) -> Table:
+    """The paper's Table 5: validator -> what `detection.analyse` found."""
     rows = []
-    for validator, by_distance in found.items():
-        for distance, d in by_distance.items():
-            recall, precision = (ABSENT if x is None else f"{x:.2f}" for x in (d.recall, d.precision))
-            rows.append([validator, distance, recall, precision, str(d.bad), str(d.chunks)])
+    for validator, analysis in found.items():
+        for distance, row in analysis["metrics"].items():
+            means = [_value(row[f"mean_{kind}"]) for kind in ("recall", "precision")]
+            rows.append([validator, distance, *means, str(analysis["bad"]), str(analysis["chunks"])])
     for validator, recalls in paper.RECALL.items() if show_paper else ():
         for distance, recall in zip(("mer", "per"), recalls, strict=True):
             rows.append([f"{validator} (paper)", distance, f"{recall:.2f}", ABSENT, ABSENT, ABSENT])
@@ -246,12 +252,12 @@ def detection_table(found: Mapping[str, Mapping[str, Detection]], show_paper: bo
     )
 
 
-def recall_table(found: Mapping[str, Mapping[str, Detection]]) -> Table:
+def recall_table(found: Mapping[str, dict]) -> Table:
     """Recall at each α, of which the paper's Table 5 is the mean."""
     rows = [
-        [validator, distance, *(f"{r:.2f}" for r in d.recalls)] + [ABSENT] * (len(ALPHAS) - len(d.recalls))
-        for validator, by_distance in found.items()
-        for distance, d in by_distance.items()
+        [validator, distance, *map(_value, row["recall"])]
+        for validator, analysis in found.items()
+        for distance, row in analysis["metrics"].items()
     ]
     return Table(
         "Bad labels found by α",
