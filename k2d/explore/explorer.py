@@ -195,8 +195,8 @@ def _card(item: Sampled) -> dict:
     }
 
 
-def _audio(data: DataDir, sample: list[Sampled], page: Page, metrics: list[str]) -> dict[str, str]:
-    """Audio of the chunks nearest to α first, as far as it fits."""
+def _audio(data: DataDir, sample: list[Sampled], page: Page, metrics: list[str]) -> dict[str, tuple[str, str]]:
+    """Audio and spectrogram of the chunks nearest to α first, as far as it fits."""
     if page.audio_mb <= 0 or not sample:
         return {}
     utterances = open_utterances(data, allow_pipes=page.allow_pipes)
