@@ -9,11 +9,15 @@ import sys
 from collections.abc import Callable
 
 
-class DataError(ValueError):
+class UserError(Exception):
+    """What a user can mend; the message is the whole story."""
+
+
+class DataError(UserError, ValueError):
     """A data file that does not keep the contract; the message names file, line and remedy."""
 
 
-class BadAudio(ValueError):
+class BadAudio(UserError, ValueError):
     """A recording that cannot be used.
 
     `reason` is one of: missing, empty, truncated, not audio, silence, NaN, too short, outside,
@@ -35,27 +39,27 @@ def _rebuild(source: str, reason: str, message: str) -> BadAudio:
     return error
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError, ValueError):
     """A checkpoint that cannot be read; the message names the file and what was expected."""
 
 
-class RuleError(ValueError):
+class RuleError(UserError, ValueError):
     """A rule that cannot be read; the message shows the place and what is allowed."""
 
 
-class UsageError(ValueError):
+class UsageError(UserError, ValueError):
     """Options that do not fit each other, the model or this machine."""
 
 
-class Locked(RuntimeError):
+class Locked(UserError, RuntimeError):
     """Another process works on the same output."""
 
 
-class Incomplete(RuntimeError):
+class Incomplete(UserError, RuntimeError):
     """Jobs whose results are wanted have not ended."""
 
 
-class TooManySkipped(RuntimeError):
+class TooManySkipped(UserError, RuntimeError):
     """More recordings than --max_skipped could not be used."""
 
 
@@ -63,7 +67,7 @@ def guarded(command: str, work: Callable[[], int]) -> int:
     """Run a command; what a user can mend is said in one sentence, with exit status 1."""
     try:
         return work()
-    except (DataError, BadAudio, CheckpointError, UsageError, Locked, Incomplete, TooManySkipped) as error:
+    except UserError as error:
         print(f"{command}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"{command}: interrupted; run the same command again and it goes on from here", file=sys.stderr)

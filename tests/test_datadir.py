@@ -1,20 +1,14 @@
 """k2d.datadir: tables round-trip, broken ones say where, directories split and combine without loss."""
 
-import os
-import subprocess
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2d import datadir
 from k2d.datadir import DataDir, Segment, invert, read_segments, write_segments
 from k2d.errors import DataError
 from k2d.tables import TableWriters, atomic, read_numbers, read_table, write_numbers, write_table
-from k2d.work.provenance import write_provenance
 
 IDS = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=8
@@ -312,44 +306,3 @@ def test_combine_refuses_an_utterance_that_is_in_two_directories(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------- provenance
-
-
-def test_provenance_holds_command_revision_models_and_options(tmp_path):
-    options = Namespace(model=Path("exp/x"), alpha=0.4, sets={"b", "a"}, layers=(0, 3), note="說", none=None)
-    write_provenance(tmp_path, options, {"teacher": "abc"})
-    first = (tmp_path / "conf.yaml").read_bytes()
-    record = yaml.safe_load(first)
-    assert record["models"] == {"teacher": "abc"}
-    assert record["options"] == {
-        "model": "exp/x", "alpha": 0.4, "sets": ["a", "b"], "layers": [0, 3], "note": "說", "none": None,
-    }  # fmt: skip
-    assert record["command"]
-    revision = record["revision"].removesuffix("-dirty")
-    assert revision == "unknown" or (len(revision) == 40 and int(revision, 16))
-    write_provenance(tmp_path, vars(options), {"teacher": "abc"})
-    assert (tmp_path / "conf.yaml").read_bytes() == first
-
-
-def test_provenance_of_code_that_is_in_no_repository(tmp_path, monkeypatch):
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "none"))
-    write_provenance(tmp_path, {}, {})
-    assert yaml.safe_load((tmp_path / "conf.yaml").read_text())["revision"] == "unknown"
-    monkeypatch.setenv("PATH", os.devnull)
-    write_provenance(tmp_path, {}, {})
-    assert yaml.safe_load((tmp_path / "conf.yaml").read_text())["revision"] == "unknown"
-
-
-def test_revision_is_dirty_for_changed_code_and_not_for_new_results(tmp_path, monkeypatch):
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org"]
-    for name in ("k2d/datadir.py", "egs/a/k2d1/RESULTS.md"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_text("before\n")
-    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
-        subprocess.run([*git, *words], check=True)
-    monkeypatch.setattr(datadir, "__file__", str(tmp_path / "k2d/datadir.py"))
-    clean = datadir.code_revision()
-    assert len(clean) == 40
-    (tmp_path / "egs/a/k2d1/RESULTS.md").write_text("after\n")
-    assert datadir.code_revision() == clean
-    (tmp_path / "k2d/datadir.py").write_text("after\n")
-    assert datadir.code_revision() == f"{clean}-dirty"

@@ -6,18 +6,15 @@ In: a data directory. Out: 16 kHz audio by id, a cheap stamp of its file, a dige
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections.abc import Callable
 
 import numpy as np
 
 from k2d.audio.read import read_audio, recording_duration
+from k2d.audio.stamps import FileStamps
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio
-
-_OFFSET = re.compile(r"^(.*):(\d+)$")
 
 
 class AudioSource:
@@ -42,7 +39,7 @@ class AudioSource:
 def recordings(data: DataDir, allow_pipes: bool = False) -> AudioSource:
     """The whole recordings of wav.scp, whatever segments there are."""
     known = (data.utt2dur or {}) if not data.has_segments else {}
-    stamps = _FileStamps()
+    stamps = FileStamps()
 
     def seconds(name: str) -> float:
         return known[name] if name in known else recording_duration(data.wav[name], allow_pipes)
@@ -57,7 +54,7 @@ def recordings(data: DataDir, allow_pipes: bool = False) -> AudioSource:
 def utterances(data: DataDir, allow_pipes: bool = False) -> AudioSource:
     """The utterances of a data directory: its segments, or its recordings where it has none."""
     opened = open_utterances(data, allow_pipes)
-    stamps = _FileStamps()
+    stamps = FileStamps()
 
     def stamp(name: str) -> str:
         segment = data.segments[name]
@@ -68,35 +65,12 @@ def utterances(data: DataDir, allow_pipes: bool = False) -> AudioSource:
 
 def files(paths: dict[str, str]) -> AudioSource:
     """Files by name."""
-    stamps = _FileStamps()
+    stamps = FileStamps()
     return AudioSource(
         lambda name: read_audio(paths[name]),
         lambda name: recording_duration(paths[name]),
         lambda name: stamps(paths[name]),
     )
-
-
-class _FileStamps:
-    """Size and modification time of a source's file, asked once a file: archives hold thousands."""
-
-    def __init__(self):
-        self._known: dict[str, str] = {}
-
-    def __call__(self, source: str) -> str:
-        if source.rstrip().endswith("|"):
-            return source
-        offset = ""
-        match = _OFFSET.match(source)
-        # Whether "archive:17" is a file of that name need not be asked for every chunk of an archive.
-        if match and (match[1] in self._known or not os.path.exists(source)):
-            source, offset = match.groups()
-        if source not in self._known:
-            try:
-                status = os.stat(source)
-                self._known[source] = f"{status.st_size} {status.st_mtime_ns}"
-            except OSError:
-                self._known[source] = "missing"
-        return f"{self._known[source]} {offset}".strip()
 
 
 def audio_digest(audio: np.ndarray) -> str:

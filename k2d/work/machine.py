@@ -6,6 +6,7 @@ Never a host name, a user or a path: a result belongs to a kind of machine, not 
 import os
 import platform
 import shlex
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,6 +29,9 @@ def cores() -> int:
 
 
 def gpus() -> list[str]:
+    """Names of the GPUs that torch sees. A machine without any is not asked, since torch takes seconds to import."""
+    if "torch" not in sys.modules and not Path("/dev/nvidia0").exists():
+        return []
     import torch
 
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

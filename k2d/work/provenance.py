@@ -34,16 +34,16 @@ def code_revision() -> str:
     return head.stdout.strip() + ("-dirty" if changed.stdout.strip() else "")
 
 
-def _plain(value):
+def plain(value):
     """`value` in YAML's own types, so that conf.yaml loads with any safe loader."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, (set, frozenset)):
-        return sorted(_plain(item) for item in value)
+        return sorted(plain(item) for item in value)
     return str(value)
 
 
@@ -57,8 +57,8 @@ def write_provenance(output_dir, options: Mapping, models: Mapping[str, str] | N
     record = {
         "command": " ".join(shlex.quote(word) for word in sys.argv),
         "revision": code_revision(),
-        "models": _plain(models or {}),
-        "options": _plain(options),
+        "models": plain(models or {}),
+        "options": plain(options),
     }
     with atomic(Path(output_dir) / "conf.yaml") as handle:
         yaml.safe_dump(record, handle, allow_unicode=True, sort_keys=True, width=1000)

@@ -1,0 +1,32 @@
+"""How to tell cheaply that an audio file is still the same. Imports nothing heavy."""
+
+import os
+import re
+
+_OFFSET = re.compile(r"^(.*):(\d+)$")
+
+
+class FileStamps:
+    """Size and modification time of the file behind a source of wav.scp, asked once a file: archives hold thousands.
+
+    A command's stamp is the command, that of a part of an archive has its offset.
+    """
+
+    def __init__(self):
+        self._known: dict[str, str] = {}
+
+    def __call__(self, source: str) -> str:
+        if source.rstrip().endswith("|"):
+            return source
+        offset = ""
+        match = _OFFSET.match(source)
+        # Whether "archive:17" is a file of that name need not be asked for every chunk of an archive.
+        if match and (match[1] in self._known or not os.path.exists(source)):
+            source, offset = match.groups()
+        if source not in self._known:
+            try:
+                status = os.stat(source)
+                self._known[source] = f"{status.st_size} {status.st_mtime_ns}"
+            except (OSError, ValueError):  # ValueError: a NUL byte in the path
+                self._known[source] = "missing"
+        return f"{self._known[source]} {offset}".strip()

@@ -1,0 +1,83 @@
+"""One process at a time owns a directory; others may read it meanwhile.
+
+In: a directory. Out: a lock beside it, `<parent>/.k2d/<name>.lock`, which stays where it is when the directory is
+moved. It belongs to the process: the system drops it when the process ends, however that happens.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import socket
+import sys
+import time
+from pathlib import Path
+
+from k2d.errors import Locked
+
+BESIDE = ".k2d"  # the folder beside directories that holds their locks and what is set aside
+
+
+def beside(folder: Path) -> Path:
+    """Where locks and other work of the directories next to `folder` lie."""
+    return Path(os.path.abspath(folder)).parent / BESIDE
+
+
+class DirectoryLock:
+    """Holds `folder`: exclusively (its owner) or shared (its readers, or the jobs that fill it together).
+
+    Raises Locked, saying who holds it and since when.
+    """
+
+    def __init__(self, folder: Path, shared: bool = False):
+        self.folder, self.shared = Path(folder), shared
+        self.path = beside(folder) / f"{Path(os.path.abspath(folder)).name}.lock"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # "a+": a holder's name is not lost when somebody else only looks.
+        self._handle = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - held until release()
+        self._take(shared)
+
+    def _take(self, shared: bool) -> None:
+        try:
+            fcntl.flock(self._handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"{self.folder}: in use by {self._holder()}; wait for it to end, or stop it, and run again"
+            self._handle.close()
+            raise Locked(message) from None
+        self.shared = shared
+        self._sign()
+
+    def share(self) -> None:
+        """From here on others may share the directory."""
+        fcntl.flock(self._handle, fcntl.LOCK_SH)
+        self.shared = True
+
+    def _sign(self) -> None:
+        words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        holder = {"command": shlex.join(words), "process": os.getpid(), "host": socket.gethostname(), "since": since}
+        self._handle.seek(0)
+        self._handle.truncate()
+        json.dump(holder, self._handle)
+        self._handle.flush()
+
+    def _holder(self) -> str:
+        try:
+            self._handle.seek(0)
+            holder = json.loads(self._handle.read())
+            command = holder["command"]
+            command = command if len(command) <= 120 else command[:117] + "..."
+            return f"'{command}' (process {holder['process']} on {holder['host']}, since {holder['since']})"
+        except (ValueError, KeyError, OSError):
+            return "another process"
+
+    def release(self) -> None:
+        self._handle.close()
+
+    def __enter__(self) -> DirectoryLock:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.release()

@@ -1,0 +1,55 @@
+"""What a model in `exp/` is: `model.json` beside it, which tables and cards read; no name is parsed.
+
+    exp/student_comp/model.json   {"name": "student_comp", "role": "student", "path": "exp/student_comp/average", …}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from k2d.errors import DataError
+from k2d.tables import atomic
+
+ROLES = ("teacher", "validator", "student", "untrained")
+MODEL = "model.json"
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """One model. `path`: its checkpoint, as the recipe's folder sees it. selection, alpha, validator, seed, data (the
+    directory of the labels it learnt): of a student. teacher, validator: names of models.
+    """
+
+    name: str
+    role: str
+    path: str
+    selection: str | None = None
+    alpha: float | None = None
+    teacher: str | None = None
+    validator: str | None = None
+    seed: int | None = None
+    data: str | None = None
+    tag: str | None = None
+
+    def __post_init__(self):
+        if self.role not in ROLES:
+            raise DataError(f"model {self.name!r}: role {self.role!r}, expected one of {', '.join(ROLES)}")
+
+
+def write_record(folder: str | Path, record: ModelRecord) -> None:
+    with atomic(Path(folder) / MODEL) as handle:
+        json.dump({k: v for k, v in asdict(record).items() if v is not None}, handle, indent=1, ensure_ascii=False)
+        handle.write("\n")
+
+
+def read_record(folder: str | Path) -> ModelRecord:
+    """Raises DataError where there is no record, or it is none."""
+    path = Path(folder) / MODEL
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name for field in fields(ModelRecord)}
+        return ModelRecord(**{name: value for name, value in found.items() if name in known})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: no record of a model ({error}); run the stage that makes the model") from None

@@ -1,0 +1,300 @@
+"""A step: one directory, what decides its content, and a lock. The one idea of "done".
+
+In: the command's name, its output directory, the content of its inputs, the options that decide its bytes. Out: a
+directory whose `step.json` says what made it.
+
+    <dir>/step.json              the record; written last, and believed only while the outputs it lists are there
+    <dir>/.begun.json            the key of work that has begun
+    <dir>/work/                  items of work under keys of their own (journal.py): it stays when the rest is moved
+    <parent>/.k2d/<name>.lock    who owns the directory (lock.py)
+    <parent>/.k2d/<name>/<key>/  what other options have made, finished or not; it comes back when they do
+
+Nothing is deleted here but the temporaries of killed runs. Every move is one rename, so a kill between any two leaves
+nothing half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from k2d.errors import Locked, UsageError
+from k2d.tables import atomic
+from k2d.work import machine, provenance
+from k2d.work.identity import RECORD, Identity, digest_of
+from k2d.work.lock import BESIDE, DirectoryLock, beside
+
+BEGUN = ".begun.json"
+WORK = "work"
+_NOT_OUTPUT = ("log", WORK)
+NOTHING_TO_DO, SOMETHING_TO_DO = 0, 3
+
+
+class Step:
+    """The work of one command on one directory.
+
+    inputs: name -> Identity. options: what else decides the bytes. arguments: everything on the command line, for
+    the record. Use `run_step`, or as a context manager:
+
+        with step:
+            if not step.done:
+                ...                  # write into step.out
+                step.finish()
+    """
+
+    def __init__(
+        self,
+        command: str,
+        out: str | Path,
+        *,
+        inputs: Mapping[str, Identity],
+        options: Mapping[str, object],
+        arguments: argparse.Namespace | Mapping[str, object] | None = None,
+    ):
+        self.command, self.out = command, Path(out)
+        self.inputs, self.options = dict(inputs), provenance.plain(options)
+        given = vars(arguments) if isinstance(arguments, argparse.Namespace) else arguments or {}
+        self.arguments = {name: value for name, value in provenance.plain(given).items() if name != "begin"}
+        digests = {name: identity.digest for name, identity in self.inputs.items()}
+        self.key = digest_of([command, digests, self.options])[:16]
+        self.aside = beside(self.out) / self._name
+        self._held = ExitStack()
+        self._started = time.time()
+
+    @property
+    def _name(self) -> str:
+        return Path(os.path.abspath(self.out)).name
+
+    # ------------------------------------------------------------------------------------------ what is there
+
+    @property
+    def done(self) -> bool:
+        """Whether the directory holds this step's work, complete."""
+        return self._key_in(RECORD) == self.key and not self.missing()
+
+    def missing(self) -> list[str]:
+        """Outputs that the record lists and the directory lacks, or holds with another size."""
+        record = read_json(self.out / RECORD) or {}
+        return [
+            name
+            for name, size in record.get("outputs", {}).items()
+            if not (self.out / name).is_file() or (self.out / name).stat().st_size != size
+        ]
+
+    def _key_in(self, name: str) -> str | None:
+        return (read_json(self.out / name) or {}).get("key")
+
+    def outputs(self) -> dict[str, int]:
+        """Files of the directory with their sizes, without hidden ones, logs and work/."""
+        return {path: size for path, size in sorted(_files(self.out)) if path != RECORD}
+
+    # ------------------------------------------------------------------------------------- entering and leaving
+
+    def enter(self, shared: bool = False) -> None:
+        """Own the directory: other work is moved aside, this step's comes back if it was.
+
+        shared: one of several jobs that fill the directory together; another one, exclusive, finishes it.
+        Raises Locked, and UsageError where files lie in the directory that no step has made.
+        """
+        try:
+            self._enter(shared)
+        except BaseException:
+            self.release()
+            raise
+
+    def _enter(self, shared: bool) -> None:
+        if self.done:  # whoever reads it meanwhile is no hindrance
+            self._held.enter_context(DirectoryLock(self.out, shared=True))
+            if self.done:
+                return
+            self._held.close()
+        try:
+            lock = self._held.enter_context(DirectoryLock(self.out))
+        except Locked:
+            if not shared:
+                raise
+            lock = self._held.enter_context(DirectoryLock(self.out, shared=True))
+            if self._key_in(BEGUN) != self.key and not self.done:
+                raise
+        for identity in self.inputs.values():
+            if (folder := owner_of(Path(identity.path))) and folder.resolve() != self.out.resolve():
+                self._held.enter_context(DirectoryLock(folder, shared=True))
+        if not lock.shared:
+            self._put_in_place()
+            if shared:
+                lock.share()
+
+    def _put_in_place(self) -> None:
+        parked = self.aside.with_name(f"{self._name}.{WORK}")
+        if parked.exists() and not (self.out / WORK).exists():  # killed while it was moved
+            self.out.mkdir(parents=True, exist_ok=True)
+            os.rename(parked, self.out / WORK)
+        there = self._key_in(RECORD) or self._key_in(BEGUN)
+        if there is None and (strange := next(_files(self.out), None)):
+            raise UsageError(
+                f"{self.out}: holds files that no step.json explains ({strange[0]} …); give another --output_dir, "
+                "or move them away: they would be mixed with what is made here"
+            )
+        if there != self.key:
+            if there is not None:
+                self._set_aside(there, parked)
+            self._bring_back(parked)
+        remove_leftovers(self.out)
+        if self.done:
+            return
+        if (missing := self.missing()) and self._key_in(RECORD) == self.key:
+            print(
+                f"{self.command}: {self.out}: {len(missing)} of the files that step.json lists are gone or changed "
+                f"({missing[0]}); made again",
+                file=sys.stderr,
+            )
+        self.out.mkdir(parents=True, exist_ok=True)
+        with atomic(self.out / BEGUN) as handle:
+            json.dump({"key": self.key, "command": self.command}, handle)
+        (self.out / RECORD).unlink(missing_ok=True)
+
+    def _set_aside(self, key: str, parked: Path) -> None:
+        """Move the directory to <parent>/.k2d/<name>/<key>, all but work/."""
+        place = self.aside / key
+        number = 1
+        while place.exists():
+            number += 1
+            place = self.aside / f"{key}.{number}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if (self.out / WORK).exists():
+            os.rename(self.out / WORK, parked)
+        os.rename(self.out, place)
+        self._restore_work(parked)
+        print(f"{self.command}: {self.out} was made with other options: moved to {place}", file=sys.stderr)
+
+    def _bring_back(self, parked: Path) -> None:
+        """Move this key's work back from where it was set aside, if it was."""
+        place = self.aside / self.key
+        if not place.exists():
+            return
+        if (self.out / WORK).exists():
+            os.rename(self.out / WORK, parked)
+        if self.out.exists():
+            # Nothing but a log that a back end has opened before we came, and hidden files.
+            os.rename(self.out, self.aside / f"log.{time.time_ns()}")
+        os.rename(place, self.out)
+        self._restore_work(parked)
+        print(f"{self.command}: {self.out} comes back from {place}", file=sys.stderr)
+
+    def _restore_work(self, parked: Path) -> None:
+        if parked.exists():
+            self.out.mkdir(parents=True, exist_ok=True)
+            os.rename(parked, self.out / WORK)
+
+    def finish(self, **facts: object) -> None:
+        """Write the record, and with it: done. `facts` stand in it for who reads it."""
+        record = {
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "step": self.command,
+            "key": self.key,
+            "options": self.options,
+            "arguments": self.arguments,
+            "inputs": {name: {"path": i.path, "digest": i.digest} for name, i in self.inputs.items()},
+            "revision": provenance.code_revision(),
+            "machine": machine.describe(),
+            "started": _clock(self._started),
+            "finished": _clock(time.time()),
+            "seconds": round(time.time() - self._started, 1),
+            **provenance.plain(facts),
+            "outputs": self.outputs(),
+        }
+        with atomic(self.out / RECORD) as handle:
+            json.dump(record, handle, indent=1, ensure_ascii=False)
+            handle.write("\n")
+        (self.out / BEGUN).unlink(missing_ok=True)
+
+    def release(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Step:
+        self.enter()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.release()
+
+
+def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], shared: bool = False) -> int:
+    """Own the step's directory and do its work unless it is done; returns the exit status.
+
+    With `args.begin` only see what there is to do: status 0 for nothing, 3 for something. shared: `work` is one of
+    several jobs and does not finish the step.
+    """
+    try:
+        step.enter(shared=shared)
+        if step.done:
+            print(f"{step.command}: {step.out} is done; nothing to do")
+            return NOTHING_TO_DO
+        if args.begin:
+            return SOMETHING_TO_DO
+        facts = work()
+        if not shared:
+            step.finish(**(facts if isinstance(facts, dict) else {}))
+        return 0
+    finally:
+        step.release()
+
+
+def add_step_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--begin",
+        action="store_true",
+        help="only see whether there is something to do (exit status 0: nothing, 3: something); other work in "
+        "--output_dir is moved aside, and this one's back, already now",
+    )
+
+
+def read_json(path: Path) -> dict | None:
+    """A JSON object, or None where there is none."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def owner_of(path: Path) -> Path | None:
+    """The step's directory that `path` is or lies in (two levels up at most), or None."""
+    for folder in (path, *list(path.absolute().parents)[:2]):
+        if (folder / RECORD).is_file() or (folder / BEGUN).is_file():
+            return folder
+    return None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove half-written files of killed runs; the caller owns the folder."""
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != BESIDE]
+        for name in files:
+            if name.startswith(".") and name.endswith(".tmp"):
+                os.unlink(os.path.join(here, name))
+
+
+def _files(folder: Path) -> Iterator[tuple[str, int]]:
+    """(path in the folder, size) of what counts as output; folders that are steps of their own do not."""
+    for here, folders, files in os.walk(folder):
+        inside = Path(here).relative_to(folder)
+        if here != str(folder) and (RECORD in files or BEGUN in files):
+            folders[:] = []
+            continue
+        skip = _NOT_OUTPUT if here == str(folder) else ()
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in skip)
+        for name in sorted(files):
+            if not name.startswith(".") and os.path.isfile(os.path.join(here, name)):
+                yield str(inside / name), os.stat(os.path.join(here, name)).st_size
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

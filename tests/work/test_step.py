@@ -1,0 +1,258 @@
+"""A step: done means that the same content was asked for and the outputs are there; nothing finished is deleted."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from k2d.bin import clean
+from k2d.errors import Locked, UsageError
+from k2d.work import identity
+from k2d.work.lock import DirectoryLock
+from k2d.work.step import NOTHING_TO_DO, SOMETHING_TO_DO, Step, run_step
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Path("in.txt").write_text("input\n")
+    Path("exp").mkdir()
+
+
+def step(number: int = 1, out: str = "exp/made") -> Step:
+    return Step("make", out, inputs={"in": identity.of_file("in.txt")}, options={"number": number})
+
+
+def make(number: int = 1, out: str = "exp/made", begin: bool = False, work=None) -> int:
+    def write():
+        Path(out, "result").write_text(f"{number} {Path('in.txt').read_text()}")
+
+    return run_step(step(number, out), argparse.Namespace(begin=begin), work or write)
+
+
+def result(out: str = "exp/made") -> str:
+    return Path(out, "result").read_text()
+
+
+def test_what_is_done_is_not_done_again():
+    assert make(begin=True) == SOMETHING_TO_DO
+    assert make() == 0
+    made = os.stat("exp/made/result").st_mtime_ns
+    assert make(begin=True) == NOTHING_TO_DO
+    assert make(work=lambda: pytest.fail("done again")) == 0
+    assert os.stat("exp/made/result").st_mtime_ns == made
+
+
+def test_a_touched_input_is_the_same_and_a_changed_one_is_not():
+    make()
+    os.utime("in.txt")
+    assert make(begin=True) == NOTHING_TO_DO
+    Path("in.txt").write_text("output\n")
+    assert make(begin=True) == SOMETHING_TO_DO
+
+
+def test_work_of_other_options_is_moved_aside_whole_and_comes_back():
+    make(1)
+    record = Path("exp/made/step.json").read_bytes()
+    make(2)
+    assert result() == "2 input\n"
+    assert make(1, work=lambda: pytest.fail("made again")) == 0
+    assert (result(), Path("exp/made/step.json").read_bytes()) == ("1 input\n", record)
+    assert make(2, begin=True) == NOTHING_TO_DO
+
+
+def test_half_done_work_comes_back_too_and_items_stay_where_they_are():
+    def half():
+        Path("exp/made/work/items").mkdir(parents=True)
+        Path("exp/made/work/items/one").write_text("1")
+        Path("exp/made/half").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(1, work=half)
+    make(2)
+    assert Path("exp/made/work/items/one").read_text() == "1"
+    assert not Path("exp/made/half").exists()
+    assert make(1, begin=True) == SOMETHING_TO_DO
+    assert Path("exp/made/half").read_text() == "half"
+    assert Path("exp/made/work/items/one").read_text() == "1"
+
+
+def test_a_record_is_believed_only_while_its_outputs_are_there(capsys):
+    make()
+    Path("exp/made/result").unlink()
+    assert make(begin=True) == SOMETHING_TO_DO
+    assert "result" in capsys.readouterr().err
+    make()
+    Path("exp/made/result").write_text("cut")
+    assert make() == 0
+    assert result() == "1 input\n"
+
+
+def test_hidden_files_and_logs_are_no_outputs():
+    make()
+    for name in (".result.swp", "log/make.log"):
+        Path("exp/made", name).parent.mkdir(exist_ok=True)
+        Path("exp/made", name).write_text("x")
+    assert make(begin=True) == NOTHING_TO_DO
+    assert json.loads(Path("exp/made/step.json").read_text())["outputs"] == {"result": len("1 input\n")}
+
+
+def test_files_that_nobody_explains_are_not_mixed_with_outputs():
+    Path("exp/made").mkdir()
+    Path("exp/made/mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"mine\.txt"):
+        make()
+    assert Path("exp/made/mine.txt").read_text() == "mine"
+
+
+def test_a_second_owner_is_told_who_holds_it_and_since_when():
+    with step() as held:
+        assert not held.done
+        with pytest.raises(Locked, match=r"process \d+ on .*, since \d{4}-"):
+            make()
+        with pytest.raises(Locked):
+            make(2)
+
+
+def test_an_input_that_is_read_is_not_moved_aside():
+    make(1)
+    reader = Step("read", "exp/reader", inputs={"made": identity.of_step("exp/made")}, options={})
+    with reader:
+        with pytest.raises(Locked):
+            make(2)
+        assert make(1, begin=True) == NOTHING_TO_DO  # to look is allowed
+    make(2)
+
+
+def test_jobs_share_a_directory_and_others_wait_until_they_have_ended():
+    one, two = step(), step()
+    one.enter(shared=True)
+    two.enter(shared=True)
+    with pytest.raises(Locked):
+        make(2)
+    with pytest.raises(Locked):
+        make(1)
+    with pytest.raises(Locked):
+        step(2).enter(shared=True)
+    one.release()
+    two.release()
+    assert make(1) == 0
+
+
+def test_leftovers_of_killed_runs_go():
+    Path("exp/made").mkdir()
+    Path("exp/made/.result.x.tmp").write_text("half")
+    make()
+    assert not Path("exp/made/.result.x.tmp").exists()
+
+
+KILLED = """
+import argparse, sys
+from pathlib import Path
+from k2d.work import identity
+from k2d.work.step import Step, run_step
+number = int(sys.argv[1])
+step = Step("make", "exp/made", inputs={"in": identity.of_file("in.txt")}, options={"number": number})
+def work():
+    for i in range(300):
+        Path("exp/made/result").write_text(f"{number} part {i}")
+    Path("exp/made/result").write_text(f"{number} input\\n")
+run_step(step, argparse.Namespace(begin=False), work)
+"""
+
+
+def test_killed_at_any_instant_the_next_run_ends_as_if_nothing_had_been(monkeypatch):
+    environment = {**os.environ, "PYTHONPATH": str(Path(clean.__file__).parents[2])}
+    for turn in range(12):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(turn % 2 + 1)], env=environment)
+        time.sleep(0.15 + 0.02 * turn)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    for number in (1, 2, 1):
+        assert make(number) == 0
+        assert result() == f"{number} input\n"
+
+
+@pytest.mark.parametrize("killed_after", range(1, 5))
+def test_killed_between_two_renames_nothing_is_lost(killed_after, monkeypatch):
+    def work():
+        Path("exp/made/work").mkdir(exist_ok=True)
+        Path("exp/made/work/item").write_text("item")
+        Path("exp/made/result").write_text("1 input\n")
+
+    make(1, work=work)
+    rename, calls = os.rename, []
+
+    def dies(*names):
+        calls.append(names)
+        if len(calls) >= killed_after:
+            raise KeyboardInterrupt
+        rename(*names)
+
+    monkeypatch.setattr("k2d.work.step.os.rename", dies)
+    with contextlib.suppress(KeyboardInterrupt):
+        make(2)
+    monkeypatch.setattr("k2d.work.step.os.rename", rename)
+    make(2)
+    assert Path("exp/made/work/item").read_text() == "item"
+    assert make(1, work=lambda: pytest.fail("made again")) == 0
+    assert result() == "1 input\n"
+
+
+def test_clean_lists_what_lies_aside_and_frees_it_when_told(capsys):
+    make(1)
+    make(2)
+    assert clean.main(["exp"]) == 0
+    assert "finished, of other options" in capsys.readouterr().out
+    assert clean.main(["exp", "--free"]) == 0
+    assert make(1, begin=True) == SOMETHING_TO_DO
+    capsys.readouterr()
+
+
+def test_the_lock_is_not_inside_what_may_be_moved():
+    with DirectoryLock(Path("exp/made")) as lock:
+        assert lock.path == Path("exp/.k2d/made.lock").absolute()
+
+
+def test_a_hash_that_is_remembered_follows_the_file(tmp_path):
+    big = tmp_path / "big.bin"
+    big.write_bytes(b"a" * (identity.LARGE + 1))
+    first = identity.file_digest(big)
+    assert identity.file_digest(big) == first
+    times = os.stat(big)
+    other = tmp_path / "other.bin"
+    other.write_bytes(b"b" * (identity.LARGE + 1))
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    os.replace(other, big)  # the same size and time
+    assert identity.file_digest(big) != first
+
+
+def test_yaml_is_known_by_what_it_says():
+    Path("a.yaml").write_text("lr: 0.1 # fast\nx: [1, 2]\n")
+    before = identity.of_yaml("a.yaml")
+    Path("a.yaml").write_text("x:\n- 1\n- 2\nlr: 0.1\n")
+    assert identity.of_yaml("a.yaml") == before
+
+
+def test_a_data_directory_is_its_tables_and_the_stamps_of_its_audio():
+    Path("data").mkdir()
+    Path("a.wav").write_bytes(b"sound")
+    Path("data/wav.scp").write_text("a a.wav\n")
+    Path("data/text").write_text("a hello\n")
+    before = identity.of_data("data"), identity.of_data("data", "wav.scp")
+    Path("data/.text.swp").write_text("editor")
+    Path("data/notes").write_text("x")
+    assert identity.of_data("data") == before[0]
+    Path("data/text").write_text("a hullo\n")
+    assert (identity.of_data("data") != before[0], identity.of_data("data", "wav.scp") == before[1]) == (True, True)
+    Path("a.wav").write_bytes(b"other")
+    assert identity.of_data("data", "wav.scp") != before[1]
