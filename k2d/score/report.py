@@ -7,7 +7,7 @@ from k2d.explore.detection import ALPHAS
 from k2d.explore.label_quality import BAD, LabelQuality
 from k2d.explore.references import EDGE
 from k2d.score import paper
-from k2d.score.experiment import FULL, TEACHER, Experiment, Model, decode_dir
+from k2d.score.experiment import Experiment, Model, score_dir
 from k2d.score.rates import Counts
 from k2d.score.significance import Comparison
 from k2d.score.tables import ABSENT, Table, millions, percent, times
@@ -31,37 +31,48 @@ class Aim:
 
 def main_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
     """Error rate, size, speed and data of every model (the paper's Table 2)."""
-    rows = []
+    rows, varying = [], experiment.varying
     for model in experiment.models:
-        kept = experiment.selections.get(model.selection or "")
+        kept = experiment.selection_of(model)
         share = ABSENT if kept is None or kept.share is None else f"{percent(kept.share, 1)} %"
-        speed = experiment.speed_of(model.name)
+        speed = experiment.speed_of(model)
         cells = [_rate_with_interval(experiment, model, test_set) for test_set in experiment.test_sets]
         rows.append(
             [
                 model.name,
+                *(_fact(model, fact) for fact in varying),
                 millions(model.parameters),
                 times(experiment.parameter_ratio(model)),
-                times(speed and speed["speed"]),
+                times(speed and speed[0]),
                 share,
                 *cells,
             ]
         )
-    for name in [m.name for m in experiment.models] if paper_sets else []:
-        if name in paper.MAIN:
-            parameters, speed, share, rates = paper.MAIN[name]
-            columns = [_paper_rate(rates, paper_sets.get(s)) for s in experiment.test_sets]
-            kept = ABSENT if share is None else f"{share} %"
-            rows.append([f"{name} (paper)", parameters, ABSENT, times(speed), kept, *columns])
+    for row, name in _paper_rows(experiment, paper.MAIN).items() if paper_sets else ():
+        parameters, speed, share, rates = paper.MAIN[row]
+        columns = [_paper_rate(rates, paper_sets.get(s)) for s in experiment.test_sets]
+        kept = ABSENT if share is None else f"{share} %"
+        rows.append([f"{name} (paper)", *[ABSENT] * len(varying), parameters, ABSENT, times(speed), kept, *columns])
     return Table(
         "Error rates",
         "Mixed error rate in percent (a unit is one Chinese character or one word of another script; "
         "errors and reference units are summed over the set), in brackets its 95 % bootstrap interval. "
         "Parameters and speed of generation are relative to the teacher; data is the share of labelled "
         "hours kept.",
-        ["model", "parameters", "of teacher", "speed", "data", *experiment.test_sets],
+        ["model", *("α" if fact == "alpha" else fact for fact in varying), "parameters", "of teacher", "speed", "data",
+         *experiment.test_sets],
         rows,
-    )
+    )  # fmt: skip
+
+
+def _fact(model: Model, fact: str) -> str:
+    """What tells a student from the others, where it is one."""
+    value = getattr(model.record, fact) if model.record.role == "student" else None
+    return ABSENT if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _paper_rows(experiment: Experiment, table: Mapping[paper.Row, object]) -> dict[paper.Row, str]:
+    return paper.rows_of((m.record for m in experiment.models), table)
 
 
 def _rate_with_interval(experiment: Experiment, model: Model, test_set: str) -> str:
@@ -87,11 +98,11 @@ def language_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Tab
             row += [percent(result["languages"][name]["rate"]) if result else ABSENT for name in ("zh", "en")]
         rows.append(row)
     if "COOLTEST" in paper_sets.values():
-        for name in [m.name for m in experiment.models if m.name in paper.LANGUAGES]:
+        for key, name in _paper_rows(experiment, paper.LANGUAGES).items():
             row = [f"{name} (paper)"]
             for test_set in experiment.test_sets:
                 known = paper_sets.get(test_set) == "COOLTEST"
-                row += [f"{r:.2f}" if known else ABSENT for r in paper.LANGUAGES[name]]
+                row += [f"{r:.2f}" if known else ABSENT for r in paper.LANGUAGES[key]]
             rows.append(row)
     header = [f"{s} {name}" for s in experiment.test_sets for name in ("zh CER", "en WER")]
     return Table(
@@ -140,8 +151,8 @@ def error_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
             )
             rows.append([test_set, model.name, *map(str, counts)])
         if paper_sets.get(test_set) == "COOLTEST":
-            for name in [m.name for m in experiment.models if m.name in paper.REPETITIONS]:
-                rows.append([test_set, f"{name} (paper)", str(paper.REPETITIONS[name]), *[ABSENT] * 7])
+            for key, name in _paper_rows(experiment, paper.REPETITIONS).items():
+                rows.append([test_set, f"{name} (paper)", str(paper.REPETITIONS[key]), *[ABSENT] * 7])
     return Table(
         "Kinds of errors",
         "Counts. A repetition is a window of at most 30 s whose transcript repeats a character 6-gram "
@@ -157,19 +168,22 @@ def speed_table(experiment: Experiment) -> Table | None:
     measured = experiment.speed
     if not measured or not measured["models"]:
         return None
-    rows = [
-        [
-            name,
+    rows = []
+    for model in experiment.models:
+        if (m := measured["models"].get(model.name)) is None:
+            continue
+        speed, decoder_speed = experiment.speed_of(model) or (None, None)
+        cells = [
+            model.name,
             f"{m['encode_seconds']:.2f}",
             f"{m['decode_seconds']:.2f}",
             str(m["tokens"]),
             ABSENT if not m["decode_seconds_per_token"] else f"{1000 * m['decode_seconds_per_token']:.2f}",
             f"{m['real_time_factor']:.4f}",
-            times(m["speed"]),
-            times(m["decoder_speed"]),
+            times(speed),
+            times(decoder_speed),
         ]
-        for name, m in measured["models"].items()
-    ]
+        rows.append(cells)
     return Table(
         "Speed of generation",
         f"Medians of {measured['rounds']} rounds in one process, the models taking turns on the same "
@@ -186,7 +200,7 @@ def speed_table(experiment: Experiment) -> Table | None:
 def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
     rows = []
     everything = set(quality.chunks)
-    for name, selection in experiment.selections.items():
+    for selection in experiment.selections.values():
         kept = everything & set(selection.ids)
         dropped = everything - kept
         counts, rest = quality.of(kept), quality.of(dropped)
@@ -197,7 +211,7 @@ def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
             bad_kept = good_dropped = ABSENT  # these are numbers of chunks
         rows.append(
             [
-                name,
+                selection.name,
                 str(len(kept)),
                 ABSENT if selection.hours is None else f"{selection.hours:.2f}",
                 f"{percent(selection.share, 1)}",
@@ -270,8 +284,8 @@ def recall_table(found: Mapping[str, dict]) -> Table:
 def paper_table(experiment: Experiment) -> Table:
     """The paper's Table 2 by itself, where our sets are none of its own."""
     rows = []
-    for name in [m.name for m in experiment.models if m.name in paper.MAIN]:
-        parameters, speed, share, rates = paper.MAIN[name]
+    for row, name in _paper_rows(experiment, paper.MAIN).items():
+        parameters, speed, share, rates = paper.MAIN[row]
         kept = ABSENT if share is None else f"{share} %"
         rows.append([name, parameters, times(speed), kept, *(f"{rate:.2f}" for rate in rates)])
     return Table(
@@ -295,24 +309,28 @@ def difference(comparison: Comparison) -> str:
 
 
 def aims(experiment: Experiment) -> Iterator[Aim]:
-    """For each student trained on selected labels: below the teacher and below the student of all
-    labels on every set, at most half of the parameters, faster than the teacher."""
-    students = [m for m in experiment.models if m.is_student and m.name != FULL]
-    for student in students:
+    """For each student trained on selected labels: below its teacher and below the student of all labels of the
+    same teacher, seed and tag on every set, at most half of the teacher's parameters, faster than the teacher."""
+    for student in experiment.models:
+        if not student.of_selected_labels:
+            continue
+        teacher, of_all_labels = experiment.teacher_of(student), experiment.student_of_all_labels(student)
         for test_set in experiment.test_sets:
-            for rival in (TEACHER, FULL):
-                yield _error_aim(experiment, student.name, rival, test_set)
+            yield _error_aim(experiment, student.name, teacher.name if teacher else None, "its teacher", test_set)
+            rival = of_all_labels.name if of_all_labels else None
+            yield _error_aim(experiment, student.name, rival, "the student of all labels", test_set)
         yield _size_aim(experiment, student)
         yield _speed_aim(experiment, student)
 
 
-def _error_aim(experiment: Experiment, student: str, rival: str, test_set: str) -> Aim:
-    aim = f"{student} below {rival} on {test_set}"
-    if experiment.model(rival) is None:
-        return Aim(aim, None, f"There is no {rival} among the models.")
+def _error_aim(experiment: Experiment, student: str, rival: str | None, role: str, test_set: str) -> Aim:
+    """rival: None where no model has its role."""
+    aim = f"{student} below {rival or role} on {test_set}"
+    if rival is None:
+        return Aim(aim, None, "It is not among the models.")
     for name in (student, rival):
         if (name, test_set) not in experiment.results:
-            folder = decode_dir(experiment.root, name, test_set).relative_to(experiment.root)
+            folder = score_dir(experiment.root, name, test_set).relative_to(experiment.root)
             return Aim(aim, None, f"{folder}/result.json is not there.")
     a, b = experiment.rate(student, test_set), experiment.rate(rival, test_set)
     comparison = experiment.compare(student, rival, test_set)
@@ -325,7 +343,7 @@ def _error_aim(experiment: Experiment, student: str, rival: str, test_set: str) 
 
 def _size_aim(experiment: Experiment, student: Model) -> Aim:
     aim = f"{student.name} has at most {MOST_PARAMETERS:g} of the teacher's parameters"
-    ratio, teacher = experiment.parameter_ratio(student), experiment.model(TEACHER)
+    ratio, teacher = experiment.parameter_ratio(student), experiment.teacher_of(student)
     if ratio is None:
         return Aim(aim, None, "There is no teacher to compare with.")
     counts = f"{student.parameters:,} of {teacher.parameters:,}"
@@ -334,8 +352,8 @@ def _size_aim(experiment: Experiment, student: Model) -> Aim:
 
 def _speed_aim(experiment: Experiment, student: Model) -> Aim:
     aim = f"{student.name} generates faster than the teacher"
-    measured = experiment.speed_of(student.name)
-    if measured is None or measured["speed"] is None:
-        return Aim(aim, None, "k2d.bin.speed has not measured both.")
-    why = f"{times(measured['speed'])} in all, {times(measured['decoder_speed'])} for a token of the decoder."
-    return Aim(aim, measured["speed"] > 1, why)
+    measured = experiment.speed_of(student)
+    if measured is None:
+        return Aim(aim, None, "k2d speed has not measured both.")
+    speed, decoder_speed = measured
+    return Aim(aim, speed > 1, f"{times(speed)} in all, {times(decoder_speed)} for a token of the decoder.")
