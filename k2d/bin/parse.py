@@ -50,9 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     parser().parse_args(argv)
     problems = {}
     for line in sys.stdin:
-        if words := shlex.split(line):
-            if found := problem(words):
-                problems.setdefault(f"{words[0]}: {found}")
+        if (words := shlex.split(line)) and (found := problem(words)):
+            problems.setdefault(f"{words[0]}: {found}")
     for each in problems:
         print(f"k2d {each}", file=sys.stderr)
     return 1 if problems else 0

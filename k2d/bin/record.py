@@ -15,7 +15,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="k2d record", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--output_dir", required=True, type=Path, help="folder of the model in exp/; its name is the model's")
+    p.add_argument("--output_dir", required=True, type=Path, help="the model's folder in exp/, named as it")
     p.add_argument("--role", required=True, choices=ROLES)
     p.add_argument("--path", required=True, help="its checkpoint, as the recipe's folder sees it")
     p.add_argument("--selection", help="of the labels it learnt, a name of conf/selections")
