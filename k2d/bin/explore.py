@@ -56,6 +56,8 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("give one of --reference and --answers")
     if args.audit is not None and args.audit < 1:
         raise UsageError(f"--audit {args.audit}: expected at least one chunk")
+    if args.audit is not None and (args.reference or args.answers):
+        raise UsageError("--audit draws a sheet: give --reference or --answers to the run that makes the page")
     if args.answers and Path(args.answers).absolute().is_relative_to(args.output_dir.absolute()):
         raise UsageError(
             f"--answers {args.answers}: lies in --output_dir, from where the sheet would be moved aside; give another "
