@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,19 @@ from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UsageError, guarded
+from k2d.options import add_options, options_of
 from k2d.score.experiment import is_whisper
 from k2d.tables import atomic
-from k2d.whisper.engine_options import add_decoding_arguments, add_engine_arguments
+from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.engine import EngineConfig
 from k2d.work import identity, machine
 from k2d.work.models import read_record
 from k2d.work.provenance import code_revision
 from k2d.work.step import Step, add_step_arguments, run_step
+
+
+# Nothing is retried while time is taken.
+_OF_RETRIES = ("temperatures", "compression_ratio_threshold", "logprob_threshold", "best_of")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--max_seconds", type=float, default=60.0, help="of audio (default %(default)s)")
     p.add_argument("--rounds", type=int, default=3, help="(default %(default)s)")
     p.add_argument("--timestamps", choices=["true", "false"], default="true")
-    add_engine_arguments(p)
-    add_decoding_arguments(p, temperatures=(0.0,))
+    add_options(p, EngineConfig, "engine", without=("workers",))
+    add_options(p, DecodingOptions, "decoding", without=_OF_RETRIES)
     add_step_arguments(p)
     return p
 
@@ -54,6 +61,8 @@ def check(args: argparse.Namespace) -> None:
             raise UsageError(f"--models: {word!r}; expected NAME of a folder in --exp, or NAME=CHECKPOINT, each once")
     if args.rounds < 1:
         raise UsageError(f"--rounds {args.rounds}: expected at least 1")
+    options_of(EngineConfig, args)
+    options_of(DecodingOptions, args)
 
 
 def checkpoints(args: argparse.Namespace) -> dict[str, str]:
@@ -90,13 +99,10 @@ def read_utterances(data: DataDir, most: float) -> dict[str, np.ndarray]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from k2d.whisper.engine_options import decoding_options, resolve_batch_size, resolve_engine
-
     check(args)
     models = checkpoints(args)
-    options = decoding_options(args, timestamps=args.timestamps == "true")
-    batch_size = resolve_batch_size(args)
-    engine, device, dtype = resolve_engine(args)
+    options = options_of(DecodingOptions, args, timestamps=args.timestamps == "true", temperatures=(0.0,))
+    config = options_of(EngineConfig, args).resolved()
     step = Step(
         "speed",
         args.output_dir,
@@ -106,32 +112,34 @@ def run(args: argparse.Namespace) -> int:
         },
         options={
             "decoding": dataclasses.asdict(options),
-            "engine": [engine, device, dtype, batch_size, args.num_threads],
+            "engine": dataclasses.asdict(dataclasses.replace(config, cache_dir=None)),
             "max_seconds": args.max_seconds,
             "rounds": args.rounds,
         },
         arguments=args,
     )
-    return run_step(step, args, lambda: work(args, models, options, step.inputs))
+    return run_step(step, args, lambda: work(args, models, config, options, step.inputs))
 
 
-def work(args: argparse.Namespace, models: dict[str, str], options, inputs) -> None:
+def work(
+    args: argparse.Namespace,
+    models: Mapping[str, str],
+    config: EngineConfig,
+    options: DecodingOptions,
+    inputs: Mapping[str, identity.Identity],
+) -> None:
     import torch
     from tqdm import tqdm
 
     from k2d.score import speed
-    from k2d.whisper.engine_options import load_engine, resolve_batch_size, resolve_engine
+    from k2d.whisper.engine import load_engine
     from k2d.whisper.model import count_parameters
 
-    engine, device, dtype = resolve_engine(args)
     audio = read_utterances(DataDir(args.data), args.max_seconds)
-    engines = {}
-    for name, path in models.items():
-        args.model = path
-        engines[name] = load_engine(args, options)
+    engines = {name: load_engine(path, config, options) for name, path in models.items()}
     windows = speed.cut(audio)
     seconds = sum(len(samples) for samples in windows.values()) / SAMPLE_RATE
-    batches = {name: speed.batches(e, windows, options, resolve_batch_size(args)) for name, e in engines.items()}
+    batches = {name: speed.batches(e, windows, options, config.batch_size) for name, e in engines.items()}
     total = args.rounds * sum(map(len, batches.values()))
     with tqdm(total=total, desc="speed", unit="batch", leave=False) as bar:
         timings = speed.measure(engines, batches, seconds, options, rounds=args.rounds, progress=bar.update)
@@ -140,11 +148,11 @@ def work(args: argparse.Namespace, models: dict[str, str], options, inputs) -> N
         "utterances": len(audio),
         "audio_seconds": round(seconds, 3),
         "rounds": args.rounds,
-        "engine": engine,
-        "device": device,
-        "dtype": dtype,
+        "engine": config.engine,
+        "device": config.device,
+        "dtype": config.dtype,
         "threads": torch.get_num_threads(),
-        "batch_size": resolve_batch_size(args),
+        "batch_size": config.batch_size,
         "beam_size": args.beam_size,
         "machine": machine.describe(),
         "revision": code_revision(),
