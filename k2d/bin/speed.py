@@ -32,7 +32,6 @@ from k2d.work.models import read_record
 from k2d.work.provenance import code_revision
 from k2d.work.step import Step, add_step_arguments, run_step
 
-
 # Nothing is retried while time is taken.
 _OF_RETRIES = ("temperatures", "compression_ratio_threshold", "logprob_threshold", "best_of")
 
