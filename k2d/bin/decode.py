@@ -25,6 +25,7 @@ from k2d.text import timestamps
 from k2d.text.transcript import Transcript
 from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, compression_ratio, mean_confidence, one_line
 from k2d.whisper.engine import EngineConfig, load_engine, what_decides, work_key
+from k2d.whisper.identity import model_identity
 from k2d.work import identity
 from k2d.work.session import Session, WorkOptions, bad_record
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -70,7 +71,7 @@ def decoding_of(args: argparse.Namespace) -> DecodingOptions:
 def run(args: argparse.Namespace) -> int:
     engine, decoding, work = options_of(EngineConfig, args), decoding_of(args), options_of(WorkOptions, args)
     form = "long form" if args.long_form else "short form"
-    model, decides = identity.of_model(args.model), what_decides(engine, decoding, form, work.allow_pipes)
+    model, decides = model_identity(args.model), what_decides(engine, decoding, form, work.allow_pipes)
     step = Step(
         "decode",
         args.output_dir,

@@ -21,10 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from k2d.audio.utterances import open_utterances
-from k2d.bin.select import tagged
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
-from k2d.label.select import find_scores
+from k2d.label.scores import find_scores, tagged
 from k2d.tables import atomic
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step

@@ -22,17 +22,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from k2d.audio import sources
+from k2d.constants import WINDOW
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
-from k2d.label.chunks import LONGEST, Chunk
+from k2d.label.chunks import PackedChunk
 from k2d.options import add_options, option, options_of
 from k2d.tables import atomic
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, load_engine, what_decides, work_key
+from k2d.whisper.identity import model_identity
 from k2d.work import identity
 from k2d.work.session import Session, WorkOptions, bad_record
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -42,7 +44,7 @@ from k2d.work.step import Step, add_step_arguments, run_step
 class Layout:
     """How transcripts become chunks."""
 
-    max_chunk: float = option(LONGEST, "seconds")
+    max_chunk: float = option(WINDOW, "seconds")
     continued: bool = option(
         False, "a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>"
     )
@@ -50,8 +52,8 @@ class Layout:
     subtitles: str = option("", "srt, vtt or srt,vtt: one file a recording under subtitles/")
 
     def __post_init__(self):
-        if not 0 < self.max_chunk <= LONGEST:
-            raise UsageError(f"--max_chunk {self.max_chunk}: expected more than 0 and at most {LONGEST:.0f} s")
+        if not 0 < self.max_chunk <= WINDOW:
+            raise UsageError(f"--max_chunk {self.max_chunk}: expected more than 0 and at most {WINDOW:.0f} s")
         subtitles.formats(self.subtitles)
 
 
@@ -79,7 +81,7 @@ def check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     layout, work = options_of(Layout, args), options_of(WorkOptions, args)
     engine, decoding = options_of(EngineConfig, args), options_of(DecodingOptions, args)
-    model, decides = identity.of_model(args.model), what_decides(engine, decoding, "long form", work.allow_pipes)
+    model, decides = model_identity(args.model), what_decides(engine, decoding, "long form", work.allow_pipes)
     step = Step(
         "label",
         args.output_dir,
@@ -121,7 +123,7 @@ def make_transcripts(session: Session, job: int, model: str, config: EngineConfi
 # Below here, a session is where transcripts come from, whoever wrote them: `results` of a job or all, `bad_inputs`.
 
 
-def place_chunks(session: Session, key: str, layout: Layout, job: int | None) -> Iterator[tuple[Chunk, str, int]]:
+def place_chunks(session: Session, key: str, layout: Layout, job: int | None) -> Iterator[tuple[PackedChunk, str, int]]:
     """(chunk, place of its audio, samples) of one job or all, in order; audio that is not yet copied is."""
     folder, num_jobs = session.out / "audio", session.options.num_jobs
     if num_jobs > 1:

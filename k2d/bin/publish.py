@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k2d.audio.utterances import open_utterances
+from k2d.constants import N_SAMPLES
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UsageError, UserError, guarded
 from k2d.publish.card import LICENCES, Facts, card, read_results, result_files, training_data
 from k2d.score.experiment import is_whisper
 from k2d.tables import atomic, read_table
+from k2d.whisper.identity import model_identity
 from k2d.work import identity
 from k2d.work.models import ModelRecord, read_record
 from k2d.work.provenance import code_revision
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         args.teacher = read_record(teacher_folder).path
     results = result_files(args.record, teacher_folder)
     inputs = {
-        "model": identity.of_model(record.path),
+        "model": model_identity(record.path),
         "data": identity.of_data(args.data, "segments"),
         "results": identity.Identity(
             str(args.record),
@@ -85,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         ),
     }
     if is_whisper(args.teacher):
-        inputs["teacher"] = identity.of_model(args.teacher)
+        inputs["teacher"] = model_identity(args.teacher)
     if record.data:
         inputs["train_data"] = identity.of_tables(record.data, "text", "utt2dur", "text.trusted")
     names = ("name", "dtype", "ct2_dtype", "utterances", "language", "licence")
@@ -98,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 def parity_mels(args: argparse.Namespace, n_mels: int) -> dict[str, torch.Tensor]:
     """Features of evenly spaced utterances, (n_mels, 3000) each; what cannot be read is passed over."""
-    from k2d.whisper.features import N_SAMPLES, utterance_log_mel
+    from k2d.whisper.features import utterance_log_mel
 
     data = DataDir(args.data)
     audio = open_utterances(data, allow_pipes=args.allow_pipes)

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 from k2d.errors import UsageError, guarded
 from k2d.score import paper
 from k2d.tables import atomic
+from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
 from k2d.work.models import MODEL, ModelRecord
 from k2d.work.provenance import code_revision
@@ -132,7 +133,7 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
     for name, paths in files.items():
         digests = {str(path): identity.file_digest(path) for path in paths if path.is_file()}
         found[name] = identity.Identity(str(args.exp), identity.digest_of(digests))
-    weights = {r.name: identity.of_model(r.path).digest for r in records if is_whisper(r.path)}
+    weights = {r.name: model_identity(r.path).digest for r in records if is_whisper(r.path)}
     found["weights"] = identity.Identity(str(args.exp), identity.digest_of(weights))
     return found
 
@@ -141,7 +142,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.explore.detection import analyse
     from k2d.explore.explorer import metrics_of
     from k2d.explore.label_quality import label_quality
-    from k2d.label.select import find_scores
+    from k2d.label.scores import find_scores
     from k2d.score import report
 
     paper_sets = pairs(args.paper, "paper")

@@ -27,6 +27,7 @@ from k2d.score.experiment import is_whisper
 from k2d.tables import atomic
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
+from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
 from k2d.work.models import read_record
 from k2d.work.provenance import code_revision
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         args.output_dir,
         inputs={
             "data": identity.of_data(args.data, "segments"),
-            **{f"model {name}": identity.of_model(path) for name, path in models.items()},
+            **{f"model {name}": model_identity(path) for name, path in models.items()},
         },
         options={
             "decoding": dataclasses.asdict(options),

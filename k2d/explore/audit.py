@@ -19,7 +19,7 @@ from k2d.explore.detection import Audit
 from k2d.explore.label_quality import label_counts
 from k2d.explore.references import spoken_units
 from k2d.explore.sample import Sampled
-from k2d.label.select import Columns, Scores
+from k2d.label.scores import Columns, Scores
 from k2d.tables import atomic
 from k2d.text import timestamps
 

@@ -20,7 +20,7 @@ from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED
 from k2d.text.trusted import read as read_trusted
-from k2d.work import identity
+from k2d.whisper.identity import model_identity
 from k2d.work.models import ModelRecord, read_record
 
 FULL = "full"  # the selection that keeps everything
@@ -180,7 +180,7 @@ def read_speed(path: Path, records: Sequence[ModelRecord]) -> dict:
         known = measured["models"].get(record.name)
         if known is None or not is_whisper(record.path):
             continue
-        if known["model"] == identity.of_model(record.path).digest:
+        if known["model"] == model_identity(record.path).digest:
             current[record.name] = known
         else:
             print(f"report: {path}: {record.name} has changed since; measure its speed again", file=sys.stderr)

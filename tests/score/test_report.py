@@ -16,8 +16,9 @@ from k2d.score.curves import read_training_log
 from k2d.tables import read_table, write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import checkpoint
+from k2d.whisper.identity import model_identity
 from k2d.whisper.model import ModelDimensions, Whisper
-from k2d.work import identity, machine
+from k2d.work import machine
 from k2d.work.models import ModelRecord, write_record
 
 SETS = ("test_in", "test_in_long")
@@ -70,7 +71,7 @@ def folder(tmp_path_factory) -> Path:
     speed = {
         name: {
             "checkpoint": f"models/{name}",
-            "model": identity.of_model(root / "models" / name).digest,
+            "model": model_identity(root / "models" / name).digest,
             "parameters": parameters,
             "encode_seconds": 2.0,
             "decode_seconds": seconds,
@@ -357,7 +358,7 @@ def test_results_of_other_references_are_not_compared(folder, monkeypatch, capsy
 def test_a_speed_measured_on_other_weights_is_not_shown(folder, monkeypatch, capsys):
     path = folder / "exp/speed/speed.json"
     before = path.read_text()
-    path.write_text(before.replace(identity.of_model(folder / "models/student_comp").digest, "0" * 64))
+    path.write_text(before.replace(model_identity(folder / "models/student_comp").digest, "0" * 64))
     try:
         assert report(folder, monkeypatch) == 0
         assert "student_comp has changed since" in capsys.readouterr().err

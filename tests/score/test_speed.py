@@ -13,8 +13,8 @@ from k2d.score.experiment import read_speed
 from k2d.tables import write_table
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
+from k2d.whisper.identity import model_identity
 from k2d.whisper.model import ModelDimensions, Whisper
-from k2d.work import identity
 from k2d.work.models import ModelRecord, write_record
 
 
@@ -58,7 +58,7 @@ def test_models_are_timed_on_the_same_audio_and_compared_with_the_first(folder, 
 
 def test_a_measurement_holds_for_the_weights_it_was_made_with(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    known = {"models": {"teacher": {"model": identity.of_model("teacher").digest}, "student": {"model": "0"}}}
+    known = {"models": {"teacher": {"model": model_identity("teacher").digest}, "student": {"model": "0"}}}
     (folder / "old.json").write_text(json.dumps(known))
     records = [ModelRecord(name, "student", name) for name in ("teacher", "student")]
     assert list(read_speed(folder / "old.json", records)["models"]) == ["teacher"]
