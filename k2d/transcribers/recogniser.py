@@ -1,0 +1,146 @@
+"""Models without a long form of their own: what `transcribe` is for them.
+
+In: recordings or utterances. Out: their transcripts, one after the other; a long one is cut at silence and its pieces
+become its segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from k2d.audio.sources import AudioSource, audio_digest
+from k2d.constants import SAMPLE_RATE
+from k2d.errors import BadAudio, UsageError
+from k2d.text import timestamps
+from k2d.text.transcript import TimedText, Transcript
+from k2d.transcribers.pieces import LONGEST, pieces
+from k2d.work.journal import Journal
+from k2d.work.prefetch import ahead
+
+ROUNDED = 0.1  # seconds: rounded ends of a segment of 30 s, not speech worth a second piece
+
+
+class Recogniser:
+    """Base of transcribers that recognise audio of at most 30 s at once: they add `load` and `recognise`.
+
+    The result of an utterance depends on it alone, so batch and workers change nothing, and there are none.
+    """
+
+    kind: str
+    has_logits = False
+    accepts = ("device", "dtype", "num_threads", "language", "beam_size")
+    stopwatch = None
+
+    def __init__(self, device: str, dtype: str, num_threads: int, language: str | None, beam_size: int):
+        """dtype: float32, bfloat16, float16 or auto, which is float32."""
+        if dtype == "int8":
+            raise UsageError("--dtype int8 is of Whisper's engines; here there are float32, bfloat16 and float16")
+        self.device, self.dtype, self.num_threads = device, "float32" if dtype == "auto" else dtype, num_threads
+        self.language, self.beam_size = language, beam_size
+        self._loaded = False
+
+    def load(self) -> None:
+        """Load the model. Raises UserError for what cannot be loaded."""
+        raise NotImplementedError
+
+    def recognise(self, audio: np.ndarray) -> list[TimedText]:
+        """Segments of audio (samples,), at most 30 s of 16 kHz; times are relative to it, end None is not known."""
+        raise NotImplementedError
+
+    def for_worker(self) -> Recogniser:
+        return self
+
+    def transcribe(
+        self,
+        names: Iterable[str],
+        source: AudioSource,
+        long_form: bool,
+        journal: Journal | None = None,
+        progress: Callable[[float], None] = lambda seconds: None,
+    ) -> Iterator[list[Transcript | BadAudio]]:
+        """See `Transcriber`: one recording after the other, each noted in the journal as one window."""
+
+        def read(name: str) -> tuple[str, np.ndarray | Transcript | BadAudio]:
+            opened = journal.opened(name) if journal else None
+            if isinstance(opened, BadAudio):
+                return name, opened
+            if opened is not None and (noted := journal.window(name, 0)):
+                return name, Transcript.from_record(noted)
+            try:
+                return name, source.read(name)
+            except BadAudio as error:
+                return name, error
+
+        for name, found in ahead(names, read):
+            if isinstance(found, np.ndarray):
+                audio = found
+                found = Transcript(name, len(audio) / SAMPLE_RATE, self.language, [])
+                found.segments = list(self._segments(audio, long_form, progress))
+                if journal:
+                    journal.note_opened(name, len(audio), audio_digest(audio))
+                    journal.note_round([(name, 0, found.record())])
+            elif isinstance(found, BadAudio):
+                found.recording = name
+                if journal and journal.opened(name) is None:
+                    journal.note_opened(name, found, "")
+            else:
+                progress(found.duration)
+            yield [found]
+
+    def _segments(self, audio: np.ndarray, long_form: bool, progress: Callable[[float], None]) -> Iterator[TimedText]:
+        if not self._loaded:
+            self.device = chosen_device(self.device)
+            set_threads(self.num_threads)
+            self.load()
+            self._loaded = True
+        whole = not long_form and len(audio) <= (LONGEST + ROUNDED) * SAMPLE_RATE
+        done = 0
+        for start, end in [(0, len(audio))] if whole else pieces(audio):
+            for segment in self.recognise(audio[start:end]):
+                if not segment.text.strip():
+                    continue
+                segment.text = as_whisper_writes(segment.text)
+                if not whole:
+                    relative = (end - start) / SAMPLE_RATE if segment.end is None else segment.end
+                    segment.end = round(start / SAMPLE_RATE + relative, 3)
+                    segment.start = round(start / SAMPLE_RATE + segment.start, 3)
+                yield segment
+            progress((end - done) / SAMPLE_RATE)
+            done = end
+        progress((len(audio) - done) / SAMPLE_RATE)
+
+
+def as_whisper_writes(text: str) -> str:
+    """One line, with a space before it unless its script has none: a student learns Whisper's form."""
+    text = " ".join(text.split())
+    return text if timestamps.unspaced(text[:1]) else f" {text}"
+
+
+def chosen_device(device: str) -> str:
+    """Where to compute, with "auto" decided. UsageError for a GPU that is not there."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
+    return device
+
+
+def set_threads(number: int) -> None:
+    """CPU threads of torch; 0 leaves them as they are (OMP_NUM_THREADS, or all cores)."""
+    import torch
+
+    if number:
+        torch.set_num_threads(number)
+
+
+def to_rate(audio: np.ndarray, rate: int) -> np.ndarray:
+    """16 kHz audio at the rate (Hz) that a model takes."""
+    if rate == SAMPLE_RATE:
+        return audio
+    import soxr
+
+    return soxr.resample(audio, SAMPLE_RATE, rate, quality="HQ").astype(np.float32, copy=False)
