@@ -96,8 +96,9 @@ def ctc_model(tones, tmp_path_factory):
     model = Wav2Vec2ForCTC(
         Wav2Vec2Config(
             vocab_size=len(vocabulary), pad_token_id=0, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
-            intermediate_size=32, conv_dim=(32, 32), conv_kernel=(200, 4), conv_stride=(160, 4), num_feat_extract_layers=2,
-            num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2, feat_extract_norm="layer", mask_time_prob=0.0,
+            intermediate_size=32, conv_dim=(32, 32), conv_kernel=(200, 4), conv_stride=(160, 4),
+            num_feat_extract_layers=2, num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
+            feat_extract_norm="layer", mask_time_prob=0.0,
             do_stable_layer_norm=True, hidden_dropout=0.0, activation_dropout=0.0, attention_dropout=0.0,
             feat_proj_dropout=0.0, final_dropout=0.0, layerdrop=0.0, ctc_loss_reduction="mean",
         )

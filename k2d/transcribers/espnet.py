@@ -45,7 +45,7 @@ class ESPnetRecogniser(Recogniser):
     def identity(self) -> Identity:
         files = [file_digest(path) for path in sorted(_files(self.config))]
         config = {name: value for name, value in self.config.items() if name in _DECIDES or name.endswith("_conf")}
-        plain = digest_of(config | {name: None for name in NEEDED})
+        plain = digest_of(config | dict.fromkeys(NEEDED))
         return Identity(str(self.folder), digest_of([self.kind, plain, file_digest(self.weights), files]))
 
     def load(self) -> None:
@@ -110,8 +110,10 @@ def _mean_logprob(hypothesis, tokens: int) -> float | None:
     return None if total is None else float(total) / (tokens + 1)
 
 
-_DECIDES = ("token_list", "token_type", "frontend", "specaug", "normalize", "model", "encoder", "decoder", "postencoder",
-            "preencoder", "input_size", "ctc_conf", "g2p", "cleaner", "use_adapter", "adapter")  # fmt: skip
+_DECIDES = (
+    "token_list", "token_type", "frontend", "normalize", "model", "encoder", "decoder", "preencoder", "postencoder",
+    "input_size", "cleaner", "g2p", "use_adapter", "adapter",
+)  # fmt: skip
 
 
 def find_model(folder: Path) -> tuple[Path, Path]:
@@ -144,8 +146,7 @@ def find_model(folder: Path) -> tuple[Path, Path]:
 
 
 def _with_files_found(path: Path) -> dict:
-    """The configuration with the files that it names found: their paths are relative to the recipe it was trained in.
-    """
+    """The configuration, and found in it the files that it names: relative to the recipe it was trained in."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:

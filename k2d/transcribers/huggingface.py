@@ -122,13 +122,21 @@ class HuggingFaceRecogniser(Recogniser):
         for own in segments:
             first, last = own[0][1], own[-1][2]
             sure = [max(best[start:end]) for _, start, end in own]
-            # The frames themselves: a blank between two equal tokens keeps both.
-            text = self.tokenizer.decode(ids[first:last], skip_special_tokens=True)
             tokens = [token for token, _, _ in own]
+            text = self._text_of_ctc(ids[first:last], tokens)
             found.append(
                 TimedText(first * frame, last * frame, text, tokens, confidence=math.exp(sum(sure) / len(sure)))
             )
         return found
+
+    def _text_of_ctc(self, frames: list[int], tokens: list[int]) -> str:
+        """Text of a stretch of frames, of which `tokens` are the runs that are not blank."""
+        if not hasattr(self.tokenizer, "word_delimiter_token"):
+            return self.tokenizer.decode(tokens, skip_special_tokens=True)
+        # A tokenizer for CTC merges equal neighbours itself, so it needs the blanks, which it would skip as special.
+        blank = self.tokenizer.pad_token_id
+        other = set(self.tokenizer.all_special_ids) - {self.tokenizer.word_delimiter_token_id}
+        return self.tokenizer.decode([blank if token in other else token for token in frames])
 
     def _of_generation(self, inputs: dict) -> list[TimedText]:
         most = getattr(self.model.config, "max_target_positions", None) or 448

@@ -15,11 +15,12 @@ PAUSE = 1.0  # seconds; such a pause ends a piece, so that the piece's times are
 MARGIN = 0.1  # seconds of the pause that a piece keeps on either side: soft beginnings and ends of words
 SILENCE = 35.0  # decibels below the loud parts of the recording
 _FRAME = 512  # samples
+_NOTHING = 1e-3  # amplitude: the loudness of a recording that is digital silence but for moments
 
 
 def _level(loudness: np.ndarray, **axes) -> np.ndarray:
     """A recording's loudness: of its loud parts, since one knock at the microphone is louder than all speech."""
-    return np.percentile(loudness, 95, **axes)
+    return np.maximum(np.percentile(loudness, 98, **axes), _NOTHING)
 
 
 def _sounds(audio: np.ndarray) -> list[tuple[int, int]]:

@@ -228,8 +228,8 @@ def segments_of_json(path: Path) -> list[TimedText]:
         found = [_of_json(entry) for entry in record]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
-            f'{path}: not understood ({error!r}); expected {{"segments": [{{"start": 0.0, "end": 1.5, "text": "…"}}]}}, '
-            "as openai-whisper writes"
+            f"{path}: not understood ({error!r}); expected what openai-whisper writes, as "
+            '{"segments": [{"start": 0.0, "end": 1.5, "text": "…"}]}'
         ) from None
     found = [s for s in found if s is not None]
     if not found:
