@@ -1,5 +1,7 @@
 """Cutting at silence: every sound lies in a piece, no piece is too long, cuts lie in pauses where there are any."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,7 @@ def test_every_sound_is_in_a_piece_and_none_is_too_long(parts, longest):
         now += length + gap
     found = in_seconds(sound(spans, now), longest=longest)
     assert all(0 < end - start <= longest + 1e-6 for start, end in found)
-    assert all(a[1] <= b[0] for a, b in zip(found, found[1:]))
+    assert all(a[1] <= b[0] for a, b in pairwise(found))
     covered = np.zeros(round(now * 100) + 1, bool)
     for start, end in found:
         covered[round(start * 100) : round(end * 100) + 1] = True
