@@ -6,7 +6,7 @@
 #   source utils/parse_options.sh     # ./script --nj 8 --train-set lectures; also --nj=8
 #
 # In:  the script's own arguments, and the variables it has set, in lower case (arrays and read-only ones are no options).
-# Out: the variables changed; "$@" is what follows the options ("--" ends them).
+# Out: the variables changed; "$@" is what follows the options; _options_ended, true where "--" has ended them.
 # --help prints the script's first comment block and every option with its default and the comment behind it.
 # A misspelt option is an error, never a new variable, and an option that is true or false stays so; it may stand
 # without a value (--resume), which means true.
@@ -51,6 +51,7 @@ _options_help() {
     done
 }
 
+_options_ended=false
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h)
@@ -59,6 +60,7 @@ while [ $# -gt 0 ]; do
             ;;
         --)
             shift
+            _options_ended=true
             break
             ;;
         --*=*)

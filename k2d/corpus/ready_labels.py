@@ -15,8 +15,8 @@ from k2d.datadir import DataDir
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import Counts, chunks_of, write_chunk_directory
 from k2d.tables import atomic
+from k2d.text.transcript import TimedText, Transcript
 from k2d.whisper.decoding import compression_ratio
-from k2d.whisper.long_form import TimedText, Transcript
 from k2d.work.provenance import write_provenance
 
 UNKNOWN = ("utt2avg_logprob", "utt2no_speech", "utt2temperature")

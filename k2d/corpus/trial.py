@@ -1,7 +1,7 @@
 """How fast a recipe's stages were, read from what a trial of a few hours has left behind.
 
 In: a recipe's folder. Out: for "teacher", "validator", "distance" and "training" the rate that
-`estimate.Plan.speeds` wants, and a sentence that says which files it was measured in. What the trial has not run is
+`plan.Plan.speeds` wants, and a sentence that says which files it was measured in. What the trial has not run is
 not among them.
 """
 
@@ -13,6 +13,8 @@ from pathlib import Path
 import yaml
 
 from k2d.errors import DataError
+from k2d.work.identity import RECORD
+from k2d.work.step import read_json
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,9 @@ def read_trial(recipe: Path) -> dict[str, Rate]:
     rates = {}
     for name, pattern, read in (
         ("teacher", "data/*/transcripts.jsonl", _labelling),
-        ("validator", "exp/*/aux_*/speed.json", _decoding),
-        ("distance", "exp/*/aux_*/log/distance.log", _distances),
-        ("training", "exp/student*/log/train.log", _training),
+        ("validator", "exp/*_*/decode_*/speed.json", _decoding),
+        ("distance", "exp/*/*/summary.json", _distances),
+        ("training", "exp/*/train/log/train.log", _training),
     ):
         found = sorted(recipe.glob(pattern), key=lambda path: path.stat().st_mtime)
         rate = read(found[-1]) if found else None
@@ -56,10 +58,19 @@ def _labelling(transcripts: Path) -> tuple[float, str] | None:
 
 def _decoding(speed: Path) -> tuple[float, str] | None:
     record = json.loads(speed.read_text())
-    if not record.get("real_time_factor"):
+    if not record.get("times_real_time"):
         return None
     said = f"{record['audio_seconds'] / 3600:.2f} h in {record['seconds']:,.0f} s, {speed}"
-    return record["real_time_factor"], said
+    return record["times_real_time"], said
+
+
+def _distances(summary: Path) -> tuple[float, str] | None:
+    """Pairs a second of one core."""
+    made = read_json(summary.with_name(RECORD)) or {}
+    found = json.loads(summary.read_text())
+    pairs, seconds = found["counts"]["pairs"], found["seconds"]
+    cores = made.get("arguments", {}).get("nj", 1)
+    return pairs / seconds / cores, f"{pairs:,} pairs in {seconds:,.0f} s on {cores} cores, {summary}"
 
 
 def _seconds(log: Path) -> float:
@@ -67,20 +78,9 @@ def _seconds(log: Path) -> float:
     return sum(float(found) for found in re.findall(r"^# end .*, ([\d.]+) s$", log.read_text("utf-8"), re.MULTILINE))
 
 
-def _distances(log: Path) -> tuple[float, str] | None:
-    table, seconds = log.parents[1] / "utt2mer", _seconds(log)
-    if not table.exists() or not seconds:
-        return None
-    with open(table, encoding="utf-8") as handle:
-        pairs = sum(1 for _ in handle)
-    cores = re.search(r"--nj (\d+)", log.read_text("utf-8").split("\n", 1)[0])
-    cores = int(cores[1]) if cores else 1
-    return pairs / seconds / cores, f"{pairs:,} pairs in {seconds:,.0f} s on {cores} cores, {log}"
-
-
 def _training(log: Path) -> tuple[float, str] | None:
     """Chunks a second of one device, validation and start included."""
-    path, seconds = log.parents[1] / "train/config.yaml", _seconds(log)
+    path, seconds = log.parents[1] / "config.yaml", _seconds(log)
     if not path.exists() or not seconds:
         return None
     config = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir, Segment, segment_value
 from k2d.label.chunks import Chunk, chunk_id, pack
 from k2d.tables import TableWriters
-from k2d.whisper.long_form import Transcript
+from k2d.text.transcript import Transcript
 
 
 @dataclass

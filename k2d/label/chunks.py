@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from k2d.constants import SHORTEST
 from k2d.text import timestamps
+from k2d.text.transcript import TimedText
 from k2d.whisper.decoding import compression_ratio
-from k2d.whisper.long_form import TimedText
 
 LONGEST = 30.0  # seconds
 # A segment that runs on over the chunk's end is marked if more than this lies inside it (the authors' code).

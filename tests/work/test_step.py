@@ -1,6 +1,7 @@
 """A step: done means that the same content was asked for and the outputs are there; nothing finished is deleted."""
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -198,10 +199,8 @@ def test_killed_between_two_renames_nothing_is_lost(killed_after, monkeypatch):
         rename(*names)
 
     monkeypatch.setattr("k2d.work.step.os.rename", dies)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         make(2)
-    except KeyboardInterrupt:
-        pass
     monkeypatch.setattr("k2d.work.step.os.rename", rename)
     make(2)
     assert Path("exp/made/work/item").read_text() == "item"

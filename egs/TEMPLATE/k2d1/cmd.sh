@@ -3,9 +3,9 @@
 #   [JOB=1:N] [--num_threads --mem --time --gpu --num_nodes --max_jobs_run --config FILE] LOG COMMAND…
 # so that the stages say what a job needs and this file alone says where it gets it.
 #
-# In:  cmd_backend, nj, job_threads, OMP_NUM_THREADS. Out: data_cmd (stage 1), cpu_cmd (short work), decode_cmd
+# In:  cmd_backend, nj, job_threads, train_threads, OMP_NUM_THREADS. Out: data_cmd (stage 1), cpu_cmd (short work), decode_cmd
 # (stages 2, 3 and 6), train_cmd (stage 5); cores of a CPU job: cpu_threads of those two first, job_threads of one
-# of nj decoding jobs, unless --job_threads says it, alone_threads of one that runs alone.
+# of nj decoding jobs, unless --job_threads says it, alone_threads of one that runs alone, train_threads of training.
 
 case "${cmd_backend:-local}" in
     local)
@@ -16,6 +16,7 @@ case "${cmd_backend:-local}" in
         train_cmd=("${K2D_ROOT}/utils/run.py")
         # The cores are shared out: more threads than cores make every job slower.
         : "${job_threads:=$((OMP_NUM_THREADS / nj > 0 ? OMP_NUM_THREADS / nj : 1))}"
+        : "${train_threads:=${OMP_NUM_THREADS}}"
         alone_threads=${OMP_NUM_THREADS}
         cpu_threads=$(nproc)
         ;;
@@ -23,17 +24,18 @@ case "${cmd_backend:-local}" in
         # Partitions, accounts and how a site names its GPUs: conf/slurm.conf. Here: what a job takes with large-v2
         # as the teacher; tools/plan.py says what it takes for other models and hours.
         : "${job_threads:=4}"
+        : "${train_threads:=16}"
         alone_threads=${job_threads}
         cpu_threads=8
         cpu_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads "${cpu_threads}" --mem 32G --time 1-00:00:00)
-        data_cmd=("${cpu_cmd[@]}" data/.prepared/data.log)
+        data_cmd=("${cpu_cmd[@]}" data/log/prepare.log)
         decode_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads 4 --mem 24G --time 1-00:00:00)
         # Ten minutes before its time is up, training saves its state and goes on in another job.
-        train_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads 16 --mem 96G --time 1-00:00:00 --signal_before 600)
+        train_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads "${train_threads}" --mem 96G --time 1-00:00:00 --signal_before 600)
         ;;
     # Another back end is another case: a program with this calling form, and what each kind of job asks it for.
     # mine)
-    #     job_threads=4 alone_threads=4 cpu_threads=8
+    #     job_threads=4 alone_threads=4 cpu_threads=8 train_threads=16
     #     data_cmd=()
     #     cpu_cmd=(my_submit.py --mem 4G)
     #     decode_cmd=(my_submit.py --mem 16G --time 12:00:00 --max_jobs_run 64)

@@ -24,4 +24,4 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
     --ngpu "${ngpu}" \
     --paper "test:ASCEND test_long:ASCEND" \
     --train_hours 8.8 --dev_hours 0.9 --test_hours 0.9 \
-    "$@"
+    -- "$@"

@@ -25,4 +25,4 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
     --ngpu "${ngpu}" \
     --paper "test:CV16 test_long:CV16" \
     --train_hours 6.6 --dev_hours 4.6 --test_hours 4.6 \
-    "$@"
+    -- "$@"

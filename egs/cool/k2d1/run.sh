@@ -61,4 +61,4 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
     --train_config conf/train_student.yaml \
     --ngpu "${ngpu}" --nbest 5 \
     --train_hours 60000 --dev_hours 5 --test_hours 20 --joined false \
-    "${options[@]}"
+    -- "${options[@]}"

@@ -8,10 +8,11 @@ cd "$(dirname "$0")"
 
 # The recipe's own option: hours of unlabelled lectures to make (the student wants many, decoding takes time).
 lecture_hours=1.5
-# The mini models have learnt to decode without the text before a window. Labels are decoded once, transcripts of
-# the test sets again at higher temperatures where they loop.
-label_opts="--condition_on_previous false --temperatures 0"
-decode_opts="--condition_on_previous false --temperatures 0,0.4,0.8 --best_of 1"
+# The mini models have learnt to decode without the text before a window. Labels are decoded once, chunks by the
+# validator and test sets again at higher temperatures where they loop.
+again="--condition_on_previous false --temperatures 0,0.4,0.8 --best_of 1"
+# Two students are trained at a time, each with its share of the cores.
+train_threads=$(($(nproc) / 2 > 0 ? $(nproc) / 2 : 1))
 # On a CPU the faster one for models this small; CTranslate2 wants an older CUDA than torch brings.
 engine=ctranslate2
 options=()
@@ -39,8 +40,9 @@ done
     --train_hours "${lecture_hours}" --dev_hours 0.2 --test_hours 0.5 \
     --teacher ../pretrain1/models/teacher \
     --validator ../pretrain1/models/validator \
-    --label_opts "${label_opts}" \
-    --decode_opts "${decode_opts}" \
+    --teacher_opts "--condition_on_previous false --temperatures 0" \
+    --validator_opts "${again}" \
+    --test_opts "${again}" \
     --selection "full comp" \
     --alpha 0.8 \
     --batch_size 16 \
@@ -48,5 +50,5 @@ done
     --store_encoder_out true --cache_teacher true --topk 512 \
     --nbest 2 \
     --decode_untrained true \
-    --side_by_side 2 \
-    "${options[@]}"
+    --side_by_side 2 --train_threads "${train_threads}" \
+    -- "${options[@]}"

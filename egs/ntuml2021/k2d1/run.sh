@@ -24,4 +24,4 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
     --ngpu "${ngpu}" \
     --paper "test:NTUML2021 test_long:NTUML2021" \
     --train_hours 15 --dev_hours 2 --test_hours 9 \
-    "$@"
+    -- "$@"

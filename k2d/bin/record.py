@@ -1,0 +1,39 @@
+"""Say what a model is: write exp/<name>/model.json, which tables and cards read.
+
+    k2d record --output_dir exp/student_comp --role student --path exp/student_comp/average --selection comp …
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from k2d.errors import guarded
+from k2d.work.models import ROLES, ModelRecord, write_record
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="k2d record", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--output_dir", required=True, type=Path, help="the model's folder in exp/, named as it")
+    p.add_argument("--role", required=True, choices=ROLES)
+    p.add_argument("--path", required=True, help="its checkpoint, as the recipe's folder sees it")
+    p.add_argument("--selection", help="of the labels it learnt, a name of conf/selections")
+    p.add_argument("--alpha", type=float, help="of that selection")
+    p.add_argument("--teacher", help="name of its teacher's folder in exp/")
+    p.add_argument("--validator", help="name of the validator's folder in exp/")
+    p.add_argument("--seed", type=int, help="of its training")
+    p.add_argument("--data", help="directory of the labels it learnt")
+    p.add_argument("--tag", help="a word of your own for how it was trained")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    said = {name: value for name, value in vars(args).items() if name != "output_dir"}
+    record = ModelRecord(name=args.output_dir.name, **said)
+    return guarded("record", lambda: write_record(args.output_dir, record) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

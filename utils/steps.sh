@@ -1,0 +1,351 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # reads k2d.sh's options and sets what its stages read
+# What the stages of k2d.sh are written with: a step that is parsed, printed or run. Sourced after the options.
+#
+# In:  k2d.sh's options. Out: names of models and selections, `step`, `together`, `run_stages`.
+# All stages are gone through twice: first every command is only written down and parsed, all of them by one
+# `k2d parse`, so that a misspelt option of stage 8 is found before stage 1 touches the disk; then they are run, or,
+# for a dry run, printed.
+
+log() { printf '%s k2d.sh: %s\n' "$(date '+%Y-%m-%d %H:%M:%S')" "$*"; }
+die() {
+    log "$*" >&2
+    exit 1
+}
+
+# ------------------------------------------------------------------------------------------- what the options say
+
+[ $# -eq 0 ] || die "unexpected argument '$1': every option has a name; --help lists them"
+selection=${selections:-${selection}}
+for option in train_set test_sets teacher validator selection alpha seed; do
+    [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
+done
+
+# expect PATTERN WHAT OPTION…: every word of these options looks so. Before any arithmetic, which would run a $(…).
+expect() {
+    local pattern=$1 what=$2 option word
+    for option in "${@:3}"; do
+        for word in ${!option}; do
+            [[ ${word} =~ ^(${pattern})$ ]] || die "--${option} ${word}: expected ${what}"
+        done
+    done
+}
+set -f # an option's blanks separate words; its * and ? are no file names
+expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
+expect '[1-9][0-9]*' 'a whole number from 1 on' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
+expect '[0-9]+' 'a whole number' ngpu noisy_versions batch_size seed data_seed max_skipped
+expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha max_chunk init_weight train_hours dev_hours test_hours
+expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
+for option in teacher validator student_init; do # a misspelt path must not be found after days of decoding
+    for word in ${!option}; do
+        [[ ${word} != */* || ${word} == *:* ]] || [ -e "${word}" ] ||
+            die "--${option} ${word}: no such file or folder; give a checkpoint, or a name such as base"
+    done
+done
+
+readonly stage_names=(data label validate select train decode score publish)
+# stage_number OPTION: its value as a number from 1 to 8.
+stage_number() {
+    local number
+    for number in {1..8}; do
+        if [ "${!1}" = "${number}" ] || [ "${!1}" = "${stage_names[number - 1]}" ]; then
+            printf '%s' "${number}"
+            return
+        fi
+    done
+    die "--$1 ${!1}: expected 1 to 8, or one of ${stage_names[*]}"
+}
+stage=$(stage_number stage)
+stop_stage=$(stage_number stop_stage)
+[ "${stage}" -le "${stop_stage}" ] || die "--stage ${stage} comes behind --stop_stage ${stop_stage}: nothing would be done"
+
+# The words of an option that is passed on, split as a shell splits them: quotes hold words together.
+for option in local_data teacher validator distance select train test timing publish; do
+    declare -n from="${option}_opts" into="${option}_words"
+    into=()
+    text=$(printf '%s' "${from}" | xargs -r printf '%s\n' 2>/dev/null) || die "--${option}_opts: a quote is not closed: ${from}"
+    [ -z "${text}" ] || mapfile -t into <<<"${text}"
+    unset -n from into
+done
+
+[ "${nj}" != auto ] || nj=$((ngpu > 1 ? ngpu : 1))
+# shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
+source ./cmd.sh
+device=$([ "${ngpu}" -gt 0 ] && echo cuda || echo cpu)
+pipes=()
+! "${allow_pipes}" || pipes=(--allow_pipes)
+work_opts=("${pipes[@]}" ${max_skipped:+--max_skipped "${max_skipped}"})
+model_opts=(--engine "${engine}" --dtype "${dtype}" --language "${language}" --seed "${data_seed}" --device "${device}"
+    --batch_size "${batch_size}")
+encoder_opts=(--model "${teacher}" --device "${device}" --nj "${nj_encode}" "${pipes[@]}")
+config_opts=(--config "${K2D_ROOT}/conf/train_student.yaml")
+[ -z "${train_config}" ] || config_opts+=(--config "${train_config}")
+init_opts=(--decoder_layers "${decoder_layers}")
+if [ -n "${student_init}" ]; then
+    init_opts=(--init "${student_init}")
+    ! "${store_encoder_out}" || init_opts+=(--same_encoder)
+fi
+# Only a Whisper checkpoint tells what it thinks of every token; of others the labels alone are learnt.
+teacher_to_learn_from=()
+if [[ ${teacher} =~ ^(text|espnet|transformers): ]]; then
+    ! "${cache_teacher}" || die "--cache_teacher true: ${teacher} has no token probabilities to keep; leave it out"
+    [ -n "${student_init}" ] || die "--teacher ${teacher} has no layers to build a student from: name one by --student_init"
+elif ! "${cache_teacher}"; then
+    teacher_to_learn_from=(--teacher "${teacher}")
+fi
+
+# ------------------------------------------------------------------------------------------------------ names
+
+# tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:labels.txt" what stands behind.
+tag_of() { basename "${1#*:}" .pt; }
+# rule_of SELECTION: the file of a selection, the recipe's own or the shared one.
+rule_of() {
+    local folder
+    for folder in conf/selections "${K2D_ROOT}/conf/selections"; do
+        [ ! -e "${folder}/$1.rule" ] || { printf '%s' "${folder}/$1.rule" && return; }
+    done
+}
+# uses_alpha SELECTION: whether its rule speaks of α, so that several α give several selections.
+uses_alpha() { [ -n "$(rule_of "$1")" ] && grep -v '^ *#' "$(rule_of "$1")" | grep -qw alpha; }
+
+exp="exp/${train_set}_$(tag_of "${teacher}")"
+chunks="data/${train_set}_$(tag_of "${teacher}")"
+selected=() students=()
+declare -A selection_of alpha_of validator_of trained_on seed_of path_of
+for each in ${validator}; do
+    for word in ${selection}; do
+        plain=${word%@*}
+        if uses_alpha "${plain}"; then
+            alphas=${alpha}
+            [ "${plain}" = "${word}" ] || alphas=${word#*@}
+        else
+            [ "${each}" = "${validator%% *}" ] || continue # it would be the same of every validator
+            alphas=none
+        fi
+        for at in ${alphas}; do
+            name=${plain}
+            [ "${at}" = none ] || [ "${at}" = "${_default_alpha}" ] || name+="@${at}"
+            [ "${each}" = "${_default_validator}" ] || name+="_$(tag_of "${each}")"
+            [ -z "${selection_of[${name}]:-}" ] || continue
+            selected+=("${name}")
+            selection_of[${name}]=${plain}
+            alpha_of[${name}]=${at#none}
+            validator_of[${name}]=${each}
+            for number in ${seed}; do
+                student="student_${student_tag:+${student_tag}_}${name}"
+                [ "${teacher}" = "${_default_teacher}" ] || student+="_$(tag_of "${teacher}")"
+                [ "${number}" = "${_default_seed}" ] || student+="_seed${number}"
+                students+=("${student}")
+                trained_on[${student}]=${name}
+                seed_of[${student}]=${number}
+                path_of[${student}]="exp/${student}/average"
+            done
+        done
+    done
+done
+
+# Rows of the tables: folders in exp/, each with a model.json that says what it is.
+teacher_name=teacher
+[ "${teacher}" = "${_default_teacher}" ] || teacher_name="teacher_$(tag_of "${teacher}")"
+models=("${teacher_name}")
+path_of[${teacher_name}]=${teacher}
+declare -A validator_name
+score_dirs=()
+for each in ${validator}; do
+    name=validator
+    [ "${each}" = "${_default_validator}" ] || name="validator_$(tag_of "${each}")"
+    validator_name[${each}]=${name}
+    path_of[${name}]=${each}
+    models+=("${name}")
+    score_dirs+=("${name}:${exp}/$(tag_of "${each}")")
+done
+score_dirs=(--scores "${score_dirs[*]}")
+if "${decode_untrained}"; then
+    models+=(untrained) # the same for all selections
+    path_of[untrained]="exp/${students[0]}/init"
+fi
+models+=("${students[@]}")
+
+# record_models: say of every model what it is, in exp/<model>/model.json.
+record_models() {
+    run_here k2d record --output_dir "exp/${teacher_name}" --role teacher --path "${teacher}"
+    for each in ${validator}; do
+        run_here k2d record --output_dir "exp/${validator_name[${each}]}" --role validator --path "${each}"
+    done
+    ! "${decode_untrained}" ||
+        run_here k2d record --output_dir exp/untrained --role untrained --path "${path_of[untrained]}" --teacher "${teacher_name}"
+    for student in "${students[@]}"; do
+        name=${trained_on[${student}]}
+        run_here k2d record --output_dir "exp/${student}" --role student --path "${path_of[${student}]}" \
+            --teacher "${teacher_name}" --validator "${validator_name[${validator_of[${name}]}]}" \
+            --selection "${selection_of[${name}]}" ${alpha_of[${name}]:+--alpha "${alpha_of[${name}]}"} \
+            --seed "${seed_of[${student}]}" --data "${chunks}_${name}" ${student_tag:+--tag "${student_tag}"}
+    done
+}
+
+# -------------------------------------------------------------------------------------------------- running them
+
+# ask_for ALONE JOB: what a command that runs alone and one of nj jobs ask for: a GPU, or so many cores.
+ask_for() {
+    if [ "${ngpu}" -gt 0 ]; then
+        alone_needs=(--gpu 1)
+        job_needs=(--gpu 1)
+    else
+        alone_needs=(--num_threads "$1")
+        job_needs=(--num_threads "$2")
+    fi
+}
+ask_for "${alone_threads}" "${job_threads}"
+
+mode=parse
+parsed=
+
+# step KIND COMMAND OUT OPTION…: `k2d COMMAND --output_dir OUT OPTION…`, unless OUT is done. KIND says where it runs:
+# here, cpu (short work), alone (one process with the cores, or a GPU), jobs (nj of these, joined), train.
+step() {
+    local kind=$1 name=$2 out=$3 log=$3/log/$2 status=0
+    local -a command=("$2" --output_dir "$3" "${@:4}") many=() processes=()
+    if [ "${kind}" = jobs ]; then
+        command+=("${work_opts[@]}")
+        [ "${nj}" -eq 1 ] || many=(--num_jobs "${nj}")
+    elif [ "${kind}" = train ]; then
+        command+=(--ngpu "${ngpu}")
+        # Otherwise ESPnet would spread one process over the GPUs, with one teacher for all of them.
+        [ "${ngpu}" -le 1 ] || command+=(--multiprocessing_distributed true)
+    fi
+    case ${mode} in
+        parse)
+            parsed+="${command[*]@Q}"$'\n'
+            return
+            ;;
+        print)
+            [ ${#many[@]} -eq 0 ] || show k2d "${command[@]}" "${many[@]}" --job JOB "# for JOB in 1:${nj}, side by side"
+            show k2d "${command[@]}" "${many[@]}"
+            return
+            ;;
+    esac
+    # Asked here, so that nothing is submitted, and no log written anew, for what is done.
+    k2d "${command[@]}" "${many[@]}" --begin || status=$?
+    case ${status} in
+        0) return ;;
+        3) ;;
+        *) die "${out}: ${name} cannot begin; the line above says why" ;;
+    esac
+    case ${kind} in
+        here) k2d "${command[@]}" ;;
+        cpu) "${cpu_cmd[@]}" "${log}.log" k2d "${command[@]}" ;;
+        alone) "${decode_cmd[@]}" "${alone_needs[@]}" "${log}.log" k2d "${command[@]}" ;;
+        train) "${train_cmd[@]}" --gpu "${ngpu}" --num_nodes "${num_nodes}" "${log}.log" k2d "${command[@]}" ;;
+        jobs)
+            if [ ${#many[@]} -eq 0 ]; then
+                "${decode_cmd[@]}" "${job_needs[@]}" "${log}.log" k2d "${command[@]}"
+            else
+                # Every job keeps what it has finished, so a killed one goes on from there.
+                "${decode_cmd[@]}" JOB="1:${nj}" "${job_needs[@]}" "${log}.JOB.log" \
+                    k2d "${command[@]}" "${many[@]}" --job JOB
+                "${cpu_cmd[@]}" "${log}.log" k2d "${command[@]}" "${many[@]}"
+            fi
+            ;;
+    esac
+}
+
+# run_here WORD…: a command that is no step and decides by itself what there is to do.
+run_here() {
+    case ${mode} in
+        parse) [ "$1" != k2d ] || parsed+="${*:2@Q}"$'\n' ;;
+        print) show "$@" ;;
+        run) "$@" ;;
+    esac
+}
+
+# prepare_data WORD…: the corpus's own preparation, one at a time.
+prepare_data() {
+    [ "${mode}" = run ] || { run_here "$@" && return; }
+    mkdir -p data/.k2d
+    "${data_cmd[@]}" flock --nonblock --conflict-exit-code 9 data/.k2d/prepared.lock "$@" || {
+        local status=$?
+        [ "${status}" -ne 9 ] || die "data/: another process prepares it; wait for it to end, or stop it, and run again"
+        exit "${status}"
+    }
+}
+
+# show WORD…: the words as one would type them.
+show() {
+    local word line=
+    for word in "$@"; do
+        [[ ${word} == '# '* || ${word} =~ ^[][[:alnum:]_./:,=@%+{}-]+$ ]] || word=${word@Q}
+        line+=" ${word}"
+    done
+    printf '   %s\n' "${line}"
+}
+
+# together FUNCTION WORD…: run it, beside others where --side_by_side allows it. all_together waits for them and fails
+# if one of them did, once all have ended.
+one_failed=false
+together() {
+    if [ "${side_by_side}" -eq 1 ] || [ "${mode}" != run ]; then
+        "$@"
+        return
+    fi
+    while [ "$(jobs -rp | wc -l)" -ge "${side_by_side}" ]; do
+        wait -n || one_failed=true
+    done
+    (
+        export RUN_QUIETLY=true
+        if [ "${cmd_backend}" = local ]; then
+            OMP_NUM_THREADS=$((OMP_NUM_THREADS / side_by_side > 0 ? OMP_NUM_THREADS / side_by_side : 1))
+            ask_for "${OMP_NUM_THREADS}" "$((OMP_NUM_THREADS / nj > 0 ? OMP_NUM_THREADS / nj : 1))"
+        fi
+        "$@"
+    ) &
+}
+all_together() {
+    while [ -n "$(jobs -p)" ]; do
+        wait -n || one_failed=true
+    done
+    ! "${one_failed}" || die "not all of this stage could be made; what was made is kept"
+}
+
+# What stages take with --train_hours, by number.
+declare -A takes
+estimate() {
+    local number words
+    local -a options=(--train_hours "${train_hours}" --dev_hours "${dev_hours}" --test_hours "${test_hours}"
+        --teacher "$(tag_of "${teacher}")" --validator "$(tag_of "${validator%% *}")" --selection "${selected[*]}"
+        "${config_opts[@]}" --ngpu "${ngpu}" --batch_size "${batch_size}" --speed "${speeds}")
+    [ "${joined}" = true ] || options+=(--in_place)  # recordings that are long already stay where they are
+    [[ ${teacher} != text:* ]] || options+=(--ready_labels)
+    while IFS=$'\t' read -r number words; do
+        takes[${number}]=${words}
+    done < <(k2d estimate "${options[@]}")
+}
+
+run_stages() {
+    local number
+    local -a functions=(stage_1_data stage_2_label stage_3_validate stage_4_select stage_5_train stage_6_decode
+        stage_7_score stage_8_publish)
+    for number in $(seq "${stage}" "${stop_stage}"); do
+        "${functions[number - 1]}"
+    done
+    k2d parse <<<"${parsed}" || die "nothing was run; correct the options above, and --help lists all"
+    mode=run
+    if "${dry_run}"; then
+        mode=print
+        [ -z "${train_hours}" ] || estimate
+    fi
+    for number in $(seq "${stage}" "${stop_stage}"); do
+        if [ "${mode}" = print ]; then
+            printf '\n# Stage %s: %s%s\n' "${number}" "${stage_names[number - 1]}" \
+                "${takes[${number}]:+, takes about ${takes[${number}]#about }}"
+        else
+            log "Stage ${number}: ${stage_names[number - 1]}"
+        fi
+        "${functions[number - 1]}"
+    done
+    if [ "${mode}" = print ]; then
+        printf '\n# A dry run: nothing was run.%s\n' \
+            "${takes[all]:+ In all about ${takes[all]}}"
+        [ -n "${train_hours}" ] || echo "# With --train_hours (--dev_hours, --test_hours) it tells hours and disk."
+    else
+        log "stages ${stage} to ${stop_stage} took $((SECONDS - start_time)) s"
+    fi
+}
