@@ -13,11 +13,13 @@ In: a name, as `--model` has it. Out: a `Transcriber`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from k2d.errors import BadAudio, UsageError
 from k2d.text.transcript import Transcript
+from k2d.whisper.decoding import DecodingOptions
 from k2d.work.identity import Identity
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ KINDS = ("text", "espnet", "transformers")
 class Transcriber(Protocol):
     """What `label` and `decode` need of a model.
 
-    has_logits: whether a student can be distilled from it by its output distribution, not by its text alone.
-    accepts: names of options of decoding that it knows. stopwatch: of an engine that measures its parts, or None.
+    has_logits: whether a student can be distilled from its output distribution, and not from its text alone.
+    accepts: names of the options of decoding and computing that it knows; decides: those that decide its texts.
+    stopwatch: of an engine that measures its parts, or None.
     """
 
     kind: str
@@ -43,6 +46,15 @@ class Transcriber(Protocol):
     @property
     def identity(self) -> Identity:
         """Content of everything that decides its texts, options apart."""
+
+    @property
+    def decides(self) -> dict[str, object]: ...
+
+    def workers_of(self, num_jobs: int) -> int:
+        """Threads that share the work of a process."""
+
+    def load(self, workers: int = 1) -> Transcriber:
+        """Load the model, for so many threads. Raises UserError for one that cannot be loaded."""
 
     def for_worker(self) -> Transcriber:
         """The transcriber for one more thread."""
@@ -68,26 +80,46 @@ def kind_of(name: str) -> str:
     return prefix if prefix in KINDS and ":" in str(name) else "whisper"
 
 
-def open_transcriber(name: str, data: DataDir | None = None, **options) -> Transcriber:
-    """The transcriber of a name. data: directory of the recordings, by whose files ready transcripts are found.
-
-    options (device, dtype, beam_size …) are those its class `accepts`. Raises UserError for what is missing, not
-    what the name says, or an option that it does not know.
-    """
+def _class_of(name: str) -> type[Transcriber]:
     kind = kind_of(name)
-    place = str(name).partition(":")[2] if kind != "whisper" else str(name)
     if kind == "text":
         from k2d.transcribers.text import ReadyTranscripts as Class
-
-        options["data"] = data
     elif kind == "espnet":
         from k2d.transcribers.espnet import ESPnetRecogniser as Class
     elif kind == "transformers":
         from k2d.transcribers.huggingface import HuggingFaceRecogniser as Class
     else:
         from k2d.transcribers.whisper import WhisperTranscriber as Class
-    unknown = sorted(set(options) - {"data", *Class.accepts})
-    if unknown:
-        known = ", ".join(f"--{option}" for option in Class.accepts)
-        raise UsageError(f"{name}: there is no --{unknown[0]} for it; it knows {known}. Leave the option out")
-    return Class(place, **options)
+    return Class
+
+
+def accepted(name: str, options: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
+    """Those of the options on a command line that the transcriber accepts. UsageError for one of decoding that is not
+    at its default and means nothing to it; how to compute and the seed may be given to all models alike.
+    """
+    accepts = _class_of(name).accepts
+    for field in dataclasses.fields(DecodingOptions):
+        option = field.name
+        if option in options and option not in (*accepts, "seed") and options[option] != defaults.get(option):
+            raise refused(name, option)
+    return {option: value for option, value in options.items() if option in accepts}
+
+
+def refused(name: str, option: str) -> UsageError:
+    known = ", ".join(f"--{each}" for each in _class_of(name).accepts)
+    return UsageError(f"{name}: --{option} means nothing to it; it knows {known}. Leave the option out")
+
+
+def open_transcriber(name: str, data: DataDir | None = None, **options) -> Transcriber:
+    """The transcriber of a name. data: directory of the recordings, by whose files ready transcripts are found.
+
+    options (device, dtype, beam_size …) are those its class `accepts`. Raises UserError for what is missing, not
+    what the name says, or an option that it does not know.
+    """
+    Class = _class_of(name)
+    for option in options:
+        if option not in Class.accepts:
+            raise refused(name, option)
+    if Class.kind == "text":
+        options["data"] = data
+    return Class(name if Class.kind == "whisper" else name.partition(":")[2], **options)

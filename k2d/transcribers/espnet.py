@@ -48,7 +48,7 @@ class ESPnetRecogniser(Recogniser):
         plain = digest_of(config | dict.fromkeys(NEEDED))
         return Identity(str(self.folder), digest_of([self.kind, plain, file_digest(self.weights), files]))
 
-    def load(self) -> None:
+    def load_model(self) -> None:
         try:
             from espnet2.bin.asr_inference import Speech2Text
             from espnet2.torch_utils.safe_torch_load import UnsafeLoadRefusedError, safe_torch_load

@@ -44,13 +44,17 @@ class HuggingFaceRecogniser(Recogniser):
             raise CheckpointError(f"{self.folder}: no config.json there; expected a folder of save_pretrained")
 
     @property
+    def decides(self) -> dict[str, object]:
+        return {**super().decides, "max_new_tokens": self.max_new_tokens}
+
+    @property
     def identity(self) -> Identity:
         files = sorted(
             p for p in self.folder.iterdir() if p.suffix in _DECIDES and not p.name.startswith(_OTHER) and p.is_file()
         )
         return Identity(str(self.folder), digest_of([self.kind, {p.name: file_digest(p) for p in files}]))
 
-    def load(self) -> None:
+    def load_model(self) -> None:
         try:
             import torch
             from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor

@@ -17,13 +17,13 @@ from k2d.text import timestamps
 from k2d.text.transcript import TimedText, Transcript
 from k2d.transcribers.pieces import LONGEST, pieces
 from k2d.work.journal import Journal
-from k2d.work.prefetch import ahead
+from k2d.work.jobs import prefetch
 
 ROUNDED = 0.1  # seconds: rounded ends of a segment of 30 s, not speech worth a second piece
 
 
 class Recogniser:
-    """Base of transcribers that recognise audio of at most 30 s at once: they add `load` and `recognise`.
+    """Base of transcribers that recognise audio of at most 30 s at once: they add `load_model` and `recognise`.
 
     The result of an utterance depends on it alone, so batch and workers change nothing, and there are none.
     """
@@ -34,14 +34,27 @@ class Recogniser:
     stopwatch = None
 
     def __init__(self, device: str, dtype: str, num_threads: int, language: str | None, beam_size: int):
-        """dtype: float32, bfloat16, float16 or auto, which is float32."""
-        if dtype == "int8":
-            raise UsageError("--dtype int8 is of Whisper's engines; here there are float32, bfloat16 and float16")
-        self.device, self.dtype, self.num_threads = device, "float32" if dtype == "auto" else dtype, num_threads
-        self.language, self.beam_size = language, beam_size
+        """dtype: float32, bfloat16 or float16; auto, and int8, which only Whisper's engines have, are float32."""
+        self.device, self.num_threads, self.language, self.beam_size = device, num_threads, language, beam_size
+        self.dtype = dtype if dtype in ("bfloat16", "float16") else "float32"
         self._loaded = False
 
-    def load(self) -> None:
+    @property
+    def decides(self) -> dict[str, object]:
+        return {"dtype": self.dtype, "language": self.language, "beam_size": self.beam_size}
+
+    def workers_of(self, num_jobs: int) -> int:
+        return 1
+
+    def load(self, workers: int = 1) -> Recogniser:
+        if not self._loaded:
+            self.device = chosen_device(self.device)
+            set_threads(self.num_threads)
+            self.load_model()
+            self._loaded = True
+        return self
+
+    def load_model(self) -> None:
         """Load the model. Raises UserError for what cannot be loaded."""
         raise NotImplementedError
 
@@ -73,7 +86,7 @@ class Recogniser:
             except BadAudio as error:
                 return name, error
 
-        for name, found in ahead(names, read):
+        for name, found in prefetch(names, read):
             if isinstance(found, np.ndarray):
                 audio = found
                 found = Transcript(name, len(audio) / SAMPLE_RATE, self.language, [])
@@ -90,11 +103,7 @@ class Recogniser:
             yield [found]
 
     def _segments(self, audio: np.ndarray, long_form: bool, progress: Callable[[float], None]) -> Iterator[TimedText]:
-        if not self._loaded:
-            self.device = chosen_device(self.device)
-            set_threads(self.num_threads)
-            self.load()
-            self._loaded = True
+        self.load()
         whole = not long_form and len(audio) <= (LONGEST + ROUNDED) * SAMPLE_RATE
         done = 0
         for start, end in [(0, len(audio))] if whole else pieces(audio):

@@ -30,7 +30,7 @@ from k2d.transcribers.pieces import LONGEST
 from k2d.transcribers.recogniser import ROUNDED, as_whisper_writes
 from k2d.work.identity import Identity, digest_of, file_digest
 from k2d.work.journal import Journal
-from k2d.work.prefetch import ahead
+from k2d.work.jobs import prefetch
 
 SUFFIXES = (".json", ".vtt", ".srt")  # of several for one recording the first, which may tell scores
 AT_ONCE = 500  # chunks that reach the disk together
@@ -61,6 +61,16 @@ class ReadyTranscripts:
     def identity(self) -> Identity:
         return Identity(str(self._place.path), digest_of([self.kind, self._place.digests()]))
 
+    @property
+    def decides(self) -> dict[str, object]:
+        return {"language": self.language}
+
+    def workers_of(self, num_jobs: int) -> int:
+        return 1
+
+    def load(self, workers: int = 1) -> ReadyTranscripts:
+        return self
+
     def for_worker(self) -> ReadyTranscripts:
         return self
 
@@ -83,7 +93,7 @@ class ReadyTranscripts:
                 return error
 
         done: list[Transcript | BadAudio] = []
-        for found in ahead(names, one) if long_form else map(one, names):
+        for found in prefetch(names, one) if long_form else map(one, names):
             done.append(found)
             if long_form or len(done) == AT_ONCE:
                 yield done
