@@ -8,16 +8,20 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from k2d.audio.sources import AudioSource
 from k2d.errors import BadAudio
 from k2d.text import timestamps
 from k2d.text.transcript import TimedText, Transcript
 from k2d.whisper.decoding import DecodingOptions, mean_confidence, one_line
-from k2d.whisper.engine import EngineConfig, load_engine
+from k2d.whisper.engine import EngineConfig, load_engine, what_decides
 from k2d.whisper.identity import model_identity
 from k2d.work.identity import Identity
-from k2d.work.journal import FORMAT, Journal
+from k2d.work.journal import Journal
+
+if TYPE_CHECKING:
+    from k2d.whisper.short_form import Decoded
 
 _ENGINE = tuple(field.name for field in dataclasses.fields(EngineConfig))
 _DECODING = tuple(field.name for field in dataclasses.fields(DecodingOptions))
@@ -41,7 +45,7 @@ class WhisperTranscriber:
 
     @property
     def decides(self) -> dict[str, object]:
-        return {**self.config.decides, "decoding": dataclasses.asdict(self.decoding), "journal": FORMAT}
+        return what_decides(self.config, self.decoding)
 
     @property
     def batch_size(self) -> int:
@@ -72,23 +76,36 @@ class WhisperTranscriber:
         journal: Journal | None = None,
         progress: Callable[[float], None] = lambda seconds: None,
     ) -> Iterator[list[Transcript | BadAudio]]:
-        """See `Transcriber`: long-form transcription, of utterances above 30 s too, or batches of utterances."""
+        """See `Transcriber`."""
+        for batch in self.results(names, source, long_form, journal, progress):
+            yield [one if isinstance(one, Transcript | BadAudio) else self._of_utterance(one) for one in batch]
+
+    def results(
+        self,
+        names: Iterable[str],
+        source: AudioSource,
+        long_form: bool,
+        journal: Journal | None = None,
+        progress: Callable[[float], None] = lambda seconds: None,
+    ) -> Iterator[list[Transcript | Decoded | BadAudio]]:
+        """As `transcribe`, with utterances as they were decoded: long-form transcription, of utterances above 30 s too,
+        and batches of utterances of similar length.
+        """
         from k2d.whisper.long_form import transcribe_all
         from k2d.whisper.short_form import LONGEST, decode_all, plan_batches
 
         self.load()
-        seconds = {name: source.seconds(name) for name in names}
-        long = {name for name in seconds if long_form or seconds[name] > LONGEST + TOLERANCE}
+        seconds = {} if long_form else {name: source.seconds(name) for name in names}
+        long = list(names) if long_form else [name for name in seconds if seconds[name] > LONGEST + TOLERANCE]
         options = self.decoding if long_form else dataclasses.replace(self.decoding, timestamps=True)
-        of_long = [name for name in seconds if name in long]
-        for found in transcribe_all(self.engine, of_long, source, options, self.batch_size, journal, progress):
+        for found in transcribe_all(self.engine, long, source, options, self.batch_size, journal, progress):
             yield [found]
-        short = {name: s for name, s in seconds.items() if name not in long}
-        batches = plan_batches(short, self.batch_size, self.engine.trim_padding)
-        for batch in decode_all(self.engine, batches, source, self.decoding, journal, progress):
-            yield [one if isinstance(one, BadAudio) else self._of_utterance(one) for one in batch]
+        for name in long:
+            seconds.pop(name, None)
+        batches = plan_batches(seconds, self.batch_size, self.engine.trim_padding)
+        yield from decode_all(self.engine, batches, source, self.decoding, journal, progress)
 
-    def _of_utterance(self, decoded) -> Transcript:
+    def _of_utterance(self, decoded: Decoded) -> Transcript:
         """The segments of one window; one without an end where no timestamps were asked for."""
         hypothesis, tokenizer = decoded.hypothesis, self.engine.tokenizer
         sure = [p for t, p in zip(hypothesis.tokens, hypothesis.token_logprobs) if t < tokenizer.eot]

@@ -52,7 +52,9 @@ CORES = {
 }
 
 # What no two runs can share: seconds, and when a file was written.
-TIMES = re.compile(rb'"(?:stamp|seconds|encode_seconds|decode_seconds|real_time_factor)": ?(?:"[^"]*"|[-\d.e]+|null)')
+TIMES = re.compile(
+    rb'"(?:stamp|seconds|encode_seconds|decode_seconds|real_time_factor|times_real_time)": ?(?:"[^"]*"|[-\d.e]+|null)'
+)
 
 
 class Run:
