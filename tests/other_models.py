@@ -68,7 +68,7 @@ def espnet_model(tones, tmp_path_factory):
         f"--output_dir {root}/exp --token_list {root}/tokens.txt --token_type char --encoder_conf output_size=32",
         "--frontend_conf hop_length=256 --normalize utterance_mvn --batch_type unsorted --batch_size 3",
         "--model_conf ctc_weight=0.5 --model_conf report_cer=false --model_conf report_wer=false",
-        "--max_epoch 1 --num_iters_per_epoch 120 --optim adam --optim_conf lr=0.005 --keep_nbest_models 1",
+        "--max_epoch 1 --num_iters_per_epoch 90 --optim adam --optim_conf lr=0.005 --keep_nbest_models 1",
     ]
     threads = torch.get_num_threads()
     ASRTask.main(cmd=" ".join(options).split())

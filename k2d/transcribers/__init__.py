@@ -93,14 +93,15 @@ def _class_of(name: str) -> type[Transcriber]:
     return Class
 
 
-def accepted(name: str, options: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
-    """Those of the options on a command line that the transcriber accepts. UsageError for one of decoding that is not
-    at its default and means nothing to it; how to compute and the seed may be given to all models alike.
+def accepted(name: str, options: Mapping[str, object], default: Callable[[str], object]) -> dict[str, object]:
+    """Those of the options on a command line that the transcriber accepts. default(option): what it is if not given.
+
+    UsageError for one of decoding that was given and means nothing to it. How to compute, the seed, and whether times
+    are wanted, may be said to all models alike.
     """
     accepts = _class_of(name).accepts
-    for field in dataclasses.fields(DecodingOptions):
-        option = field.name
-        if option in options and option not in (*accepts, "seed") and options[option] != defaults.get(option):
+    for option in (field.name for field in dataclasses.fields(DecodingOptions) if field.name in options):
+        if option not in (*accepts, "seed", "timestamps") and options[option] != default(option):
             raise refused(name, option)
     return {option: value for option, value in options.items() if option in accepts}
 

@@ -16,8 +16,8 @@ from k2d.errors import BadAudio, UsageError
 from k2d.text import timestamps
 from k2d.text.transcript import TimedText, Transcript
 from k2d.transcribers.pieces import LONGEST, pieces
-from k2d.work.journal import Journal
 from k2d.work.jobs import prefetch
+from k2d.work.journal import Journal
 
 ROUNDED = 0.1  # seconds: rounded ends of a segment of 30 s, not speech worth a second piece
 

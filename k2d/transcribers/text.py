@@ -29,8 +29,8 @@ from k2d.text.transcript import TimedText, Transcript
 from k2d.transcribers.pieces import LONGEST
 from k2d.transcribers.recogniser import ROUNDED, as_whisper_writes
 from k2d.work.identity import Identity, digest_of, file_digest
-from k2d.work.journal import Journal
 from k2d.work.jobs import prefetch
+from k2d.work.journal import Journal
 
 SUFFIXES = (".json", ".vtt", ".srt")  # of several for one recording the first, which may tell scores
 AT_ONCE = 500  # chunks that reach the disk together

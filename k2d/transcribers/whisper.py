@@ -53,7 +53,7 @@ class WhisperTranscriber:
 
     @property
     def stopwatch(self):
-        return self.engine.stopwatch
+        return self.engine and self.engine.stopwatch
 
     def workers_of(self, num_jobs: int) -> int:
         return self.config.workers_of(num_jobs)

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 import yaml
-from other_models import WORDS, espnet_model, tones  # noqa: F401
+from other_models import WORDS
 
 from k2d.audio import sources
 from k2d.errors import BadAudio, CheckpointError, UsageError
@@ -14,19 +14,19 @@ from k2d.work.journal import Journal
 
 
 @pytest.fixture(scope="module")
-def transcriber(espnet_model):  # noqa: F811
+def transcriber(espnet_model):
     return open_transcriber(f"espnet:{espnet_model}", beam_size=2)
 
 
 @pytest.fixture
-def copy(espnet_model, tmp_path):  # noqa: F811
+def copy(espnet_model, tmp_path):
     (tmp_path / "exp").mkdir()
     for name in ("config.yaml", "valid.acc.ave_1best.pth"):
         shutil.copy(espnet_model / name, tmp_path / "exp" / name)
     return tmp_path / "exp"
 
 
-def test_utterances_have_text_and_the_decoders_probability_and_no_times(transcriber, tones):  # noqa: F811
+def test_utterances_have_text_and_the_decoders_probability_and_no_times(transcriber, tones):
     found = [one for (one,) in transcriber.transcribe(["low", "high"], sources.files(tones), long_form=False)]
     assert [one.text for one in found] == list(WORDS)
     assert [one.timed for one in found] == [False, False]
@@ -36,7 +36,7 @@ def test_utterances_have_text_and_the_decoders_probability_and_no_times(transcri
     assert not transcriber.has_logits
 
 
-def test_a_long_recording_is_cut_at_silence_into_timed_segments(transcriber, tones):  # noqa: F811
+def test_a_long_recording_is_cut_at_silence_into_timed_segments(transcriber, tones):
     done = []
     ((talk,),) = transcriber.transcribe(["talk"], sources.files(tones), long_form=True, progress=done.append)
     assert talk.duration == 38.0 and sum(done) == pytest.approx(38.0)
@@ -45,7 +45,7 @@ def test_a_long_recording_is_cut_at_silence_into_timed_segments(transcriber, ton
     assert all(s.text.strip() for s in talk.segments)
 
 
-def test_what_the_journal_holds_is_not_recognised_again(transcriber, tones, tmp_path):  # noqa: F811
+def test_what_the_journal_holds_is_not_recognised_again(transcriber, tones, tmp_path):
     source = sources.files({**tones, "gone": str(tmp_path / "gone.wav")})
     first = list(transcriber.transcribe(["low", "gone"], source, False, Journal(tmp_path / "work", source.stamp)))
     assert isinstance(first[1][0], BadAudio) and first[1][0].recording == "gone"
@@ -71,7 +71,7 @@ def test_the_identity_is_that_of_weights_and_configuration(transcriber, copy):
     assert open_transcriber(f"espnet:{copy}").identity.digest != transcriber.identity.digest
 
 
-def test_what_is_missing_is_named(copy, tones):  # noqa: F811
+def test_what_is_missing_is_named(copy, tones):
     with pytest.raises(CheckpointError, match=f"no config.yaml there; .*; perhaps espnet:{copy}"):
         open_transcriber(f"espnet:{copy.parent}")
     config = yaml.safe_load((copy / "config.yaml").read_text())
@@ -91,7 +91,7 @@ def test_what_is_missing_is_named(copy, tones):  # noqa: F811
     weights.unlink()
     with pytest.raises(CheckpointError, match="no weights there"):
         open_transcriber(f"espnet:{copy}")
-    with pytest.raises(UsageError, match="there is no --patience for it"):
+    with pytest.raises(UsageError, match="--patience means nothing to it"):
         open_transcriber(f"espnet:{copy}", patience=2.0)
 
 
