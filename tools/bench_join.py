@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from k2d.audio import sources
 from k2d.bin import decode, label
+from k2d.constants import chunk_id
 from k2d.datadir import DataDir
 from k2d.label.archive import CHUNKS_IN_SHARD, ShardWriter
 from k2d.label.chunk_directory import chunks_of
@@ -69,7 +70,7 @@ def make(folder: Path, chunks: int, jobs: int) -> None:
                 start, end = CHUNK * index, CHUNK * (index + 1)
                 facts = {"avg_logprob": -0.3, "no_speech_prob": 0.01, "compression_ratio": 1.6, "temperature": 0.0}
                 segments.append({"start": start, "end": end, "text": text, "tokens": tokens, "seek": 0, **facts})
-                chunk = f"{name}-{round(start * 100):07d}-{round(end * 100):07d}"
+                chunk = chunk_id(name, round(start * 100), round(end * 100))
                 record = {"id": chunk, "duration": CHUNK, "language": "zh", "text": text, "text_with_times": text,
                           "avg_logprob": -0.3, "no_speech": 0.01, "compression": 1.6, "temperature": 0.0,
                           "confidence": None, "tokens": tokens}  # fmt: skip

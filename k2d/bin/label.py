@@ -22,11 +22,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from k2d.audio import sources
+from k2d.constants import WINDOW
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
-from k2d.label.chunks import LONGEST, Chunk
+from k2d.label.chunks import PackedChunk
 from k2d.options import add_options, option, options_of
 from k2d.tables import atomic
 from k2d.text import subtitles
@@ -43,7 +44,7 @@ from k2d.work.step import Step, add_step_arguments, run_step
 class Layout:
     """How transcripts become chunks."""
 
-    max_chunk: float = option(LONGEST, "seconds")
+    max_chunk: float = option(WINDOW, "seconds")
     continued: bool = option(
         False, "a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>"
     )
@@ -51,8 +52,8 @@ class Layout:
     subtitles: str = option("", "srt, vtt or srt,vtt: one file a recording under subtitles/")
 
     def __post_init__(self):
-        if not 0 < self.max_chunk <= LONGEST:
-            raise UsageError(f"--max_chunk {self.max_chunk}: expected more than 0 and at most {LONGEST:.0f} s")
+        if not 0 < self.max_chunk <= WINDOW:
+            raise UsageError(f"--max_chunk {self.max_chunk}: expected more than 0 and at most {WINDOW:.0f} s")
         subtitles.formats(self.subtitles)
 
 
@@ -127,7 +128,7 @@ def make_transcripts(session: Session, job: int, transcriber: Transcriber) -> No
 # Below here, a session is where transcripts come from, whoever wrote them: `results` of a job or all, `bad_inputs`.
 
 
-def place_chunks(session: Session, key: str, layout: Layout, job: int | None) -> Iterator[tuple[Chunk, str, int]]:
+def place_chunks(session: Session, key: str, layout: Layout, job: int | None) -> Iterator[tuple[PackedChunk, str, int]]:
     """(chunk, place of its audio, samples) of one job or all, in order; audio that is not yet copied is."""
     folder, num_jobs = session.out / "audio", session.options.num_jobs
     if num_jobs > 1:

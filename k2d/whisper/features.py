@@ -13,12 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from k2d.constants import SAMPLE_RATE
+from k2d.constants import HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 
-HOP_LENGTH, N_FFT = 160, 400  # samples
-FRAMES_PER_SECOND = 100
-N_FRAMES = 3000  # of a 30 s window
-N_SAMPLES = 480000
+N_FFT = 400  # samples
 BLOCK = 6000  # frames computed at once
 
 

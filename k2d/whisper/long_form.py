@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from torch import Tensor
 
 from k2d.audio.sources import AudioSource, audio_digest
+from k2d.constants import HOP_LENGTH, N_FRAMES
+from k2d.constants import MEL_FRAMES_PER_SECOND as FRAMES_PER_SECOND
 from k2d.errors import BadAudio
 from k2d.text.tokenizer import Tokenizer
 from k2d.text.transcript import TimedText, Transcript
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, mean_confidence, one_line, should_skip
 from k2d.whisper.fallback import Window, decode_windows
-from k2d.whisper.features import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES, recording_log_mel, window_of
+from k2d.whisper.features import recording_log_mel, window_of
 from k2d.work.jobs import prefetch, readers_for
 from k2d.work.journal import Journal
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from k2d.audio.sources import AudioSource, audio_digest
 from k2d.constants import SAMPLE_RATE
+from k2d.constants import WINDOW as LONGEST
 from k2d.errors import BadAudio
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis
 from k2d.whisper.fallback import Window, decode_windows
@@ -21,7 +22,6 @@ from k2d.whisper.features import context_samples, utterance_log_mel
 from k2d.work.jobs import prefetch, readers_for
 from k2d.work.journal import Journal
 
-LONGEST = 30.0  # seconds that fit the encoder
 MOST_IN_BATCH = 4  # times the batch size, for models whose short utterances cost less
 
 

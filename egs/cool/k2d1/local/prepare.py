@@ -5,18 +5,18 @@ and .vtt files beside the recordings are taken as the teacher's output: they are
 and recordings without them are left out.
 """
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from k2d.constants import chunk_id
 from k2d.corpus.clips import Clip, File
 from k2d.corpus.command import parser, run
 from k2d.corpus.joined import Joined, Placed, Reject
 from k2d.corpus.recordings import AUDIO, VIDEO, Recording, by_source, check, convert, find_recordings
 from k2d.corpus.release import corpus_folder, not_found
 from k2d.corpus.sets import Account, english_share, write_labelled, write_recordings
-from k2d.corpus.subtitles import READY, read_all
+from k2d.corpus.subtitles import read_all
 from k2d.datadir import DataDir
 from k2d.text import timestamps
 
@@ -68,9 +68,6 @@ def prepare_train(args) -> Account:
         account.english = english_share([timestamps.strip(text) for text in chunks.values()])
         done = "as before" if counts is None else f"{counts.chunk_seconds / 3600:.2f} h"
         account.notes.append(f"train: {len(chunks)} chunks from ready subtitles ({done}); no teacher will decode")
-    if not ready:
-        for mark in args.output_dir.glob(f"train_*/{READY}"):
-            shutil.rmtree(mark.parent)  # labels of an earlier choice would be taken for the teacher's
     return account
 
 
@@ -88,7 +85,7 @@ def prepare_labelled(path: str, variable: str, name: str, args) -> Account:
     speakers = by_source(found, cues)
     placed = [
         Placed(
-            Clip(f"{r}-{round(c.start * 100):07d}-{round(c.end * 100):07d}", r, speakers[r], c.text,
+            Clip(chunk_id(r, round(c.start * 100), round(c.end * 100)), r, speakers[r], c.text,
                  File(recordings[r][0])),
             c.start,
             min(c.end, recordings[r][1]),
