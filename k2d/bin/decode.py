@@ -21,7 +21,8 @@ from k2d.errors import BadAudio, guarded
 from k2d.options import add_options, options_of, true_or_false
 from k2d.tables import TableWriters, atomic
 from k2d.text.transcript import Transcript, mean_fact, worst_fact
-from k2d.transcribers import Transcriber, accepted, kind_of, open_transcriber
+from k2d.transcribers import Transcriber, open_transcriber
+from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, compression_ratio, mean_confidence, one_line
 from k2d.whisper.engine import EngineConfig, work_key
 from k2d.work import identity
@@ -53,23 +54,15 @@ def parser() -> argparse.ArgumentParser:
 
 def check(args: argparse.Namespace) -> None:
     """UsageError for options that do not fit each other or the model."""
-    decoding_of(args)
-    options_of(EngineConfig, args)
     options_of(WorkOptions, args)
     accepted_options(args)
 
 
-def decoding_of(args: argparse.Namespace) -> DecodingOptions:
+def accepted_options(args: argparse.Namespace) -> dict[str, object]:
     """Utterances are decoded once, as the validator's are in the paper; long form falls back as Whisper does."""
     temperatures = args.temperatures or (FALLBACK_TEMPERATURES if args.long_form else (0.0,))
-    return options_of(DecodingOptions, args, temperatures=temperatures, timestamps=args.timestamps or args.long_form)
-
-
-def accepted_options(args: argparse.Namespace) -> dict[str, object]:
-    """Those of the options that the model knows. UsageError for one that was given in vain."""
-    if kind_of(args.model) == "whisper":
-        return vars(options_of(EngineConfig, args)) | vars(decoding_of(args))
-    return accepted(args.model, vars(args), parser().get_default)
+    timestamps = args.timestamps or args.long_form
+    return accepted(args.model, args, parser().get_default, temperatures=temperatures, timestamps=timestamps)
 
 
 def run(args: argparse.Namespace) -> int:

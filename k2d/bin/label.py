@@ -32,7 +32,8 @@ from k2d.options import add_options, option, options_of
 from k2d.tables import atomic
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
-from k2d.transcribers import Transcriber, accepted, kind_of, open_transcriber
+from k2d.transcribers import Transcriber, open_transcriber
+from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, work_key
 from k2d.work import identity
@@ -74,21 +75,14 @@ def parser() -> argparse.ArgumentParser:
 
 def check(args: argparse.Namespace) -> None:
     """UsageError for options that do not fit each other or the model."""
-    for kind in (Layout, EngineConfig, DecodingOptions, WorkOptions):
+    for kind in (Layout, WorkOptions):
         options_of(kind, args)
-    accepted_options(args)
-
-
-def accepted_options(args: argparse.Namespace) -> dict[str, object]:
-    """Those of the options that the model knows. UsageError for one that was given in vain."""
-    if kind_of(args.model) == "whisper":
-        return vars(options_of(EngineConfig, args)) | vars(options_of(DecodingOptions, args))
-    return accepted(args.model, vars(args), parser().get_default)
+    accepted(args.model, args, parser().get_default)
 
 
 def run(args: argparse.Namespace) -> int:
     layout, work, data = options_of(Layout, args), options_of(WorkOptions, args), DataDir(args.data)
-    transcriber = open_transcriber(args.model, data, **accepted_options(args))
+    transcriber = open_transcriber(args.model, data, **accepted(args.model, args, parser().get_default))
     model = transcriber.identity
     decides = {**transcriber.decides, "form": "long form", "allow_pipes": work.allow_pipes}
     step = Step(

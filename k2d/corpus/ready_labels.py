@@ -12,19 +12,10 @@ from k2d.corpus.subtitles import Cue
 from k2d.datadir import DataDir
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import ChunkTotals, chunks_of, write_chunk_directory
-from k2d.text.transcript import TimedText, Transcript
-from k2d.whisper.decoding import compression_ratio
+from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
 from k2d.work import identity
 from k2d.work.identity import Identity, digest_of, file_digest
 from k2d.work.step import Step
-
-UNKNOWN = ("avg_logprob", "no_speech", "temperature")
-
-
-def _timed(cue: Cue) -> TimedText:
-    # Whisper writes a space before a segment of a spaced script; a student learns its form.
-    text = f" {cue.text}" if cue.text[0].isascii() and cue.text[0].isalnum() else cue.text
-    return TimedText(cue.start, cue.end, text, [], 0, 0.0, 0.0, compression_ratio(cue.text), 0.0)
 
 
 def write_ready_labels(
@@ -42,7 +33,7 @@ def write_ready_labels(
 
     def transcripts() -> Iterator[Transcript]:
         for recording in sorted(cues):
-            segments = [_timed(cue) for cue in cues[recording]]
+            segments = [TimedText(cue.start, cue.end, as_whisper_writes(cue.text)) for cue in cues[recording]]
             yield Transcript(recording, data.utt2dur[recording], None, segments)
 
     with step:
@@ -50,6 +41,6 @@ def write_ready_labels(
             return None
         chunks = chunks_of(transcripts(), longest, continued=False)
         placed = ShardWriter(out / "audio", step.key).write(chunks, recordings(data).read)
-        totals = write_chunk_directory(out, placed, data, copied=True, without=UNKNOWN)
+        totals = write_chunk_directory(out, placed, data, copied=True)
         step.finish(recordings=len(cues))
         return totals

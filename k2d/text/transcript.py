@@ -80,3 +80,9 @@ def mean_fact(segments: Sequence[TimedText], name: str) -> float | None:
 def worst_fact(segments: Sequence[TimedText], name: str) -> float | None:
     """The largest of what is known of segments; None where nothing is."""
     return max((getattr(s, name) for s in segments if getattr(s, name) is not None), default=None)
+
+
+def as_whisper_writes(text: str) -> str:
+    """One line, with a space before it unless its script has none: a student learns Whisper's form."""
+    text = " ".join(text.split())
+    return text if timestamps.unspaced(text[:1]) else f" {text}"

@@ -13,13 +13,11 @@ In: a name, as `--model` has it. Out: a `Transcriber`.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from k2d.errors import BadAudio, UsageError
 from k2d.text.transcript import Transcript
-from k2d.whisper.decoding import DecodingOptions
 from k2d.work.identity import Identity
 
 if TYPE_CHECKING:
@@ -80,7 +78,7 @@ def kind_of(name: str) -> str:
     return prefix if prefix in KINDS and ":" in str(name) else "whisper"
 
 
-def _class_of(name: str) -> type[Transcriber]:
+def class_of(name: str) -> type[Transcriber]:
     kind = kind_of(name)
     if kind == "text":
         from k2d.transcribers.text import ReadyTranscripts as Class
@@ -93,21 +91,8 @@ def _class_of(name: str) -> type[Transcriber]:
     return Class
 
 
-def accepted(name: str, options: Mapping[str, object], default: Callable[[str], object]) -> dict[str, object]:
-    """Those of the options on a command line that the transcriber accepts. default(option): what it is if not given.
-
-    UsageError for one of decoding that was given and means nothing to it. How to compute, the seed, and whether times
-    are wanted, may be said to all models alike.
-    """
-    accepts = _class_of(name).accepts
-    for option in (field.name for field in dataclasses.fields(DecodingOptions) if field.name in options):
-        if option not in (*accepts, "seed", "timestamps") and options[option] != default(option):
-            raise refused(name, option)
-    return {option: value for option, value in options.items() if option in accepts}
-
-
 def refused(name: str, option: str) -> UsageError:
-    known = ", ".join(f"--{each}" for each in _class_of(name).accepts)
+    known = ", ".join(f"--{each}" for each in class_of(name).accepts)
     return UsageError(f"{name}: --{option} means nothing to it; it knows {known}. Leave the option out")
 
 
@@ -117,7 +102,7 @@ def open_transcriber(name: str, data: DataDir | None = None, **options) -> Trans
     options (device, dtype, beam_size …) are those its class `accepts`. Raises UserError for what is missing, not
     what the name says, or an option that it does not know.
     """
-    Class = _class_of(name)
+    Class = class_of(name)
     for option in options:
         if option not in Class.accepts:
             raise refused(name, option)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from k2d.constants import SAMPLE_RATE, SHORTEST
+from k2d.constants import SAMPLE_RATE, SHORTEST, WINDOW
 
-LONGEST = 30.0  # seconds of a piece
 LAST = 5.0  # seconds before the longest piece's end among which the quietest place is a cut, where there is no pause
 PAUSE = 1.0  # seconds; such a pause ends a piece, so that the piece's times are those of speech
 MARGIN = 0.1  # seconds of the pause that a piece keeps on either side: soft beginnings and ends of words
@@ -47,7 +46,7 @@ def _quietest(audio: np.ndarray, start: int, end: int) -> int:
     return start + int(np.argmin(energy[width:] - energy[:-width])) + width // 2
 
 
-def pieces(audio: np.ndarray, longest: float = LONGEST) -> list[tuple[int, int]]:
+def pieces(audio: np.ndarray, longest: float = WINDOW) -> list[tuple[int, int]]:
     """(start, end) in samples of audio (samples,): pieces in order, each of at most `longest` seconds.
 
     A piece ends in a pause: at the first of a second or more, else at the last before it would be too long. Only

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from k2d.audio.sources import AudioSource, audio_digest
-from k2d.constants import SAMPLE_RATE
+from k2d.constants import SAMPLE_RATE, WINDOW
 from k2d.errors import BadAudio, UsageError
-from k2d.text import timestamps
-from k2d.text.transcript import TimedText, Transcript
-from k2d.transcribers.pieces import LONGEST, pieces
+from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
+from k2d.transcribers.pieces import pieces
 from k2d.work.jobs import prefetch
 from k2d.work.journal import Journal
 
@@ -104,7 +103,7 @@ class Recogniser:
 
     def _segments(self, audio: np.ndarray, long_form: bool, progress: Callable[[float], None]) -> Iterator[TimedText]:
         self.load()
-        whole = not long_form and len(audio) <= (LONGEST + ROUNDED) * SAMPLE_RATE
+        whole = not long_form and len(audio) <= (WINDOW + ROUNDED) * SAMPLE_RATE
         done = 0
         for start, end in [(0, len(audio))] if whole else pieces(audio):
             for segment in self.recognise(audio[start:end]):
@@ -119,12 +118,6 @@ class Recogniser:
             progress((end - done) / SAMPLE_RATE)
             done = end
         progress((len(audio) - done) / SAMPLE_RATE)
-
-
-def as_whisper_writes(text: str) -> str:
-    """One line, with a space before it unless its script has none: a student learns Whisper's form."""
-    text = " ".join(text.split())
-    return text if timestamps.unspaced(text[:1]) else f" {text}"
 
 
 def chosen_device(device: str) -> str:

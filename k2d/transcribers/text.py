@@ -18,23 +18,22 @@ from functools import cached_property
 from pathlib import Path
 
 from k2d.audio.sources import AudioSource
-from k2d.constants import SAMPLE_RATE
+from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.clips import safe_id
 from k2d.corpus.subtitles import read_cues, usable_cues
 from k2d.datadir import DataDir, read_segments
 from k2d.errors import BadAudio, DataError
 from k2d.tables import read_table
 from k2d.text import timestamps
-from k2d.text.transcript import TimedText, Transcript
-from k2d.transcribers.pieces import LONGEST
-from k2d.transcribers.recogniser import ROUNDED, as_whisper_writes
+from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
+from k2d.transcribers.recogniser import ROUNDED
 from k2d.work.identity import Identity, digest_of, file_digest
 from k2d.work.jobs import prefetch
 from k2d.work.journal import Journal
 
 SUFFIXES = (".json", ".vtt", ".srt")  # of several for one recording the first, which may tell scores
 AT_ONCE = 500  # chunks that reach the disk together
-_CHUNK = re.compile(r"^(.+)-(\d{7})-(\d{7})$")
+_LANGUAGE = re.compile(r"\.[a-z]{2,3}(?:[-_][A-Za-z]+)*$")  # at the end of a stem, as in lecture1.zh-TW
 
 Found = list[TimedText] | None  # None: there is no transcript; one segment with end None: text without times
 
@@ -117,7 +116,7 @@ class ReadyTranscripts:
         if found is None:
             raise BadAudio(name, "no transcript", self._place.missing(name))
         if any(s.end is None for s in found):  # a text as a whole, or the last segment of one that was cut off
-            if timed and len(found) == 1 and not found[0].start and seconds > LONGEST + ROUNDED:
+            if timed and len(found) == 1 and not found[0].start and seconds > WINDOW + ROUNDED:
                 raise BadAudio(
                     name,
                     "no times",
@@ -125,7 +124,7 @@ class ReadyTranscripts:
                     "utterance with `segments` beside it, or a folder of .json, .vtt or .srt files",
                 )
             if timed or len(found) > 1:
-                found[-1].end = min(max(seconds, found[-1].start), found[-1].start + LONGEST)
+                found[-1].end = min(max(seconds, found[-1].start), found[-1].start + WINDOW)
         if timed:
             found, why = usable_cues(found, seconds) if found else (found, "")
             if why:
@@ -136,8 +135,8 @@ class ReadyTranscripts:
         """(recording, start, end) of an utterance by `segments`, or of a chunk by its id."""
         if (segment := self._segments.get(name)) and segment.end is not None:
             return segment.recording, segment.start, segment.end
-        match = _CHUNK.match(name)
-        return (match[1], int(match[2]) / 100, int(match[3]) / 100) if match else None
+        chunk = read_chunk_id(name)
+        return (chunk.recording, chunk.start / 100, chunk.end / 100) if chunk else None
 
 
 def _within(segments: list[TimedText], start: float, end: float) -> list[TimedText]:
@@ -170,8 +169,8 @@ class TranscriptTable:
         for name in self.table:
             if (segment := places.get(name)) and segment.end is not None:
                 parts.setdefault(segment.recording, []).append((segment.start, segment.end, name))
-            elif match := _CHUNK.match(name):
-                parts.setdefault(match[1], []).append((int(match[2]) / 100, int(match[3]) / 100, name))
+            elif chunk := read_chunk_id(name):
+                parts.setdefault(chunk.recording, []).append((chunk.start / 100, chunk.end / 100, name))
         return {recording: sorted(own) for recording, own in parts.items()}
 
     def find(self, name: str) -> Found:
@@ -201,10 +200,10 @@ class TranscriptFolder:
             key=lambda p: (SUFFIXES.index(p.suffix.lower()), len(p.name), str(p)),
         )
         for file in found:
-            relative = file.relative_to(path).with_suffix("")
-            names = {file.stem, file.stem.partition(".")[0], safe_id(relative.as_posix())}
-            for name in names | {safe_id(n) for n in names}:
-                self.files.setdefault(name, []).append(file)
+            relative = file.relative_to(path).with_suffix("").as_posix()
+            for whole in {relative, _LANGUAGE.sub("", relative)}:
+                for name in {Path(whole).name, safe_id(Path(whole).name), safe_id(whole)}:
+                    self.files.setdefault(name, []).append(file)
         if not found:
             raise DataError(f"{path}: no {', '.join(SUFFIXES)} file in it; expected one for each recording")
 

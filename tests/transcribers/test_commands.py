@@ -12,7 +12,7 @@ import soundfile
 from decoding_material import write_data_dir
 from other_models import WORDS, pause, tone
 
-from k2d.bin import decode, label
+from k2d.bin import decode, label, transcribe
 from k2d.datadir import DataDir
 from k2d.errors import UsageError
 from k2d.tables import read_table
@@ -167,3 +167,9 @@ def test_a_model_that_is_not_there_is_one_sentence(data, tmp_path, capsys):
         error = capsys.readouterr().err
         assert error.startswith("label: nowhere: ") and said in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_files_are_transcribed_by_any_model(ctc_model, tones, tmp_path, capsys):
+    assert transcribe.main([tones["talk"], tones["low"], "--model", f"transformers:{ctc_model}"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"# {tones['talk']}" and len([line for line in printed if line.endswith("低")]) == 6
