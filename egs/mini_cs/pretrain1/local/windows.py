@@ -12,15 +12,9 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-<<<<<<< HEAD
 from k2d.constants import TIMESTAMP_STEP, WINDOW, chunk_id
-from k2d.datadir import DataDir
-from k2d.distill.sources import encoder_frames
-from k2d.tables import write_table
-=======
-from k2d.constants import ENCODER_FRAMES_PER_SECOND, TIMESTAMP_STEP, WINDOW, chunk_id
 from k2d.datadir import DataDir, DataDirWriter
->>>>>>> main
+from k2d.distill.sources import encoder_frames
 from k2d.text import timestamps
 
 
@@ -100,21 +94,11 @@ def main():
                 segments[uid] = f"{recording} {start:.3f} {stop:.3f}"
                 text[uid] = label(start, inside, cut)
                 speakers[uid] = recording
-<<<<<<< HEAD
                 frames[uid] = str(encoder_frames(stop - start))
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    write_table(args.output_dir / "wav.scp", {r: data.wav[r] for r in set(speakers.values())})
-    write_table(args.output_dir / "segments", segments)
-    write_table(args.output_dir / "utt2spk", speakers)
-    write_table(args.output_dir / "frames_shape", frames)
-    write_table(args.output_dir / "text", text)
-=======
-                frames[uid] = str(round((stop - start) * ENCODER_FRAMES_PER_SECOND))
     with DataDirWriter(args.output_dir) as tables:
         tables.table("wav.scp", {r: data.wav[r] for r in set(speakers.values())})
         for name, table in (("segments", segments), ("utt2spk", speakers), ("frames_shape", frames), ("text", text)):
             tables.table(name, table)
->>>>>>> main
     print(f"windows: {len(text)} windows of {hours:.2f} h of recordings → {args.output_dir}")
 
 
