@@ -105,7 +105,8 @@ def read_config(paths: Iterable[str | Path]) -> dict:
         if not isinstance(found or {}, dict):
             raise UsageError(f"{path}: expected a mapping, options and their values")
         for name, value in (found or {}).items():
-            if name in merged and value != merged[name]:  # of another optimiser or scheduler
+            # Of another optimiser or scheduler, options of the old one say nothing.
+            if name in merged and value != merged[name]:
                 merged.pop(f"{name}_conf", None)
         merged = _merged(merged, found or {})
     return merged
