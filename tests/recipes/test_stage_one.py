@@ -162,6 +162,29 @@ def test_what_differs_from_the_recipe_is_in_the_names(recipe):
     assert shown.stdout.count("k2d select ") == len(names)
 
 
+def test_teacher_validator_and_tests_are_decoded_each_by_its_own_options(recipe):
+    options = ("--teacher_opts", "--best_of 2", "--validator_opts", "--best_of 3", "--test_opts", "--best_of 4")
+    shown = recipe("--dry_run", "--beam_size", "5", *options, stop_stage="8").stdout.splitlines()
+    labelling = [line for line in shown if "k2d label" in line]
+    checking = [line for line in shown if "k2d decode" in line and "data/lectures_large-v2 " in line]
+    testing = [line for line in shown if "k2d decode" in line and "--data data/test " in line]
+    assert len(labelling) == len(checking) == 1 and len(testing) == 4
+    assert "--best_of 2" in labelling[0] and "--beam_size" not in labelling[0]
+    assert "--best_of 3" in checking[0] and "--beam_size" not in checking[0]
+    assert all("--best_of 4" in line and "--beam_size 5" in line for line in testing)
+
+
+def test_a_selection_of_ones_own_is_a_file(recipe):
+    (recipe.folder / "conf/selections").mkdir(parents=True)
+    (recipe.folder / "conf/selections/mine.rule").write_text("# Mine.\nmer <= alpha and loop_teacher == 0\n")
+    shown = recipe("--dry_run", "--selection", "mine mine@0.1 full", stop_stage="8")
+    assert shown.returncode == 0, shown.stderr
+    for name in ("mine", "mine@0.1", "full"):
+        assert f"--output_dir data/lectures_large-v2_{name} " in shown.stdout
+    refused = recipe("--selection", "full@0.3", stop_stage="8")
+    assert "full@0.3" in refused.stderr and "has no alpha" in refused.stderr
+
+
 def test_help_says_every_option(recipe):
     result = recipe("--help")
     assert result.returncode == 0
