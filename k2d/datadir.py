@@ -7,14 +7,18 @@ Files are UTF-8, sorted by id in C order, one entry a line, one space after the 
 `wav.scp` are taken relative to the working directory, as Kaldi does.
 """
 
+import mmap
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from k2d.errors import DataError
-from k2d.tables import atomic, decode_line, read_numbers, read_table, scan, write_table
+from k2d.tables import Cursor, TableWriters, atomic, decode_line, read_numbers, read_table, scan, write_table
+
+_TABLES = ("text", "utt2", "spk2", "reco2", "segments")  # how names of tables begin, apart from wav.scp
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,22 +215,17 @@ class DataDir:
         """Write the utterances `ids` to the directory `out` and return it.
 
         Keeps every table keyed by utterance, recording or speaker, cut to what the utterances need,
-        and `spk2utt`, made anew; drops other files (conf.yaml, skipped.txt, logs, subfolders).
+        and `spk2utt`, made anew; drops other files (step.json, skipped.txt, logs, subfolders).
         Raises DataError for ids the directory does not have.
         """
         wanted = set(ids)
         unknown = sorted(wanted - self.segments.keys())
         if unknown:
             raise DataError(f"{self.path}: no utterance {unknown[0]!r}; {len(unknown)} ids are unknown")
-        recordings = {self.segments[u].recording for u in wanted}
-        missing = sorted(recordings - self.wav.keys())
-        if missing:
-            raise DataError(f"{self.path / 'wav.scp'}: no recording {missing[0]!r}, which segments names")
-        tables = {name: _only(read_table(self.path / name), wanted) for name in self.utterance_tables()}
-        for name in self.recording_tables():
-            tables[name] = _only(read_table(self.path / name), recordings)
-        segments = [self.segments[u] for u in wanted] if self.has_segments else None
-        return _write_dir(out, _only(self.wav, recordings), segments, tables)
+        with SubsetWriter(self, out) as part:
+            for utterance in sorted(wanted):
+                part.keep(utterance)
+        return DataDir(out)
 
     def recording_seconds(self) -> dict[str, float]:
         """recording -> seconds as far as the tables say (utt2dur, segments); else its bytes on disk.
@@ -289,29 +288,24 @@ class DataDir:
         dirs = [d if isinstance(d, DataDir) else DataDir(d) for d in dirs]
         if not dirs:
             raise DataError(f"{out}: nothing to combine; give at least one data directory")
-        wav = _union([(d.path / "wav.scp", d.wav) for d in dirs], shared=True)
-        segments = None
-        if any(d.has_segments for d in dirs):
-            segments = list(_union([(d.path / "segments", d.segments) for d in dirs]).values())
-        tables = {}
-        for kind, shared in ((DataDir.utterance_tables, False), (DataDir.recording_tables, True)):
-            for name in sorted(set.intersection(*(set(kind(d)) for d in dirs))):
-                tables[name] = _union([(d.path / name, read_table(d.path / name)) for d in dirs], shared)
+        with DataDirWriter(out) as union:
+            union.table("wav.scp", _union([(d.path / "wav.scp", d.wav) for d in dirs], shared=True))
+            if any(d.has_segments for d in dirs):
+                for segment in _union([(d.path / "segments", d.segments) for d in dirs]).values():
+                    union.segment(segment)
+            for kind, shared in ((DataDir.utterance_tables, False), (DataDir.recording_tables, True)):
+                for name in sorted(set.intersection(*(set(kind(d)) for d in dirs))):
+                    union.table(name, _union([(d.path / name, read_table(d.path / name)) for d in dirs], shared))
         lists = [path for path in (d.path / "skipped.txt" for d in dirs) if path.is_file()]
-        skipped = {
-            decode_line(path, number, raw)
-            for path in lists
-            for number, raw in enumerate(path.read_bytes().splitlines(), 1)
-        }
-        combined = _write_dir(out, wav, segments, tables)
         if lists:
-            with atomic(combined.path / "skipped.txt") as handle:
+            skipped = {
+                decode_line(path, number, raw)
+                for path in lists
+                for number, raw in enumerate(path.read_bytes().splitlines(), 1)
+            }
+            with atomic(Path(out) / "skipped.txt") as handle:
                 handle.writelines(f"{line}\n" for line in sorted(skipped))
-        return combined
-
-
-def _only(table: Mapping[str, str], ids: set[str]) -> dict[str, str]:
-    return {key: value for key, value in table.items() if key in ids}
+        return DataDir(out)
 
 
 def _union(tables: list[tuple[Path, Mapping]], shared: bool = False) -> dict:
@@ -325,26 +319,106 @@ def _union(tables: list[tuple[Path, Mapping]], shared: bool = False) -> dict:
     return union
 
 
-def _write_dir(
-    out, wav: Mapping, segments: Iterable[Segment] | None, tables: Mapping[str, Mapping]
-) -> DataDir:
-    """Write a data directory, `wav.scp` last, so that a killed writer leaves none that opens.
+class DataDirWriter(TableWriters):
+    """Write a data directory entry by entry, millions of utterances in little memory.
 
-    Tables of an earlier run that this one does not have are removed.
+        with DataDirWriter(out) as new:
+            new.write("wav.scp", recording, source)
+            new.segment(Segment(utterance, recording, 0.0, 2.5))
+            new.write("text", utterance, text)
+
+    The directory appears when the block ends without an error; until then an earlier one stays as it was. Its
+    `wav.scp` goes first, then its tables that the new one lacks; the new `wav.scp` comes last, so that a killed
+    writer leaves no directory that opens. `spk2utt` is made from `utt2spk`. Other files are left alone.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "wav.scp").unlink(missing_ok=True)
-    for old in out.iterdir():
-        if old.is_file() and old.name.startswith(("text", "utt2", "spk2", "reco2", "segments")):
-            old.unlink()
-    for name, table in tables.items():
-        write_table(out / name, table)
-    if tables.get("utt2spk"):
-        write_table(out / "spk2utt", invert(tables["utt2spk"]))
-    if segments is not None:
-        write_segments(out / "segments", segments)
-    write_table(out / "wav.scp", wav)
-    return DataDir(out)
+
+    def __init__(self, out, *names: str):
+        """names: tables to write even where there is no entry for them."""
+        super().__init__(out, "wav.scp", *names)
+
+    def segment(self, segment: Segment) -> None:
+        self.write("segments", segment.id, segment_value(segment))
+
+    def table(self, name: str, table: Mapping[str, str]) -> None:
+        """All entries of a table at once."""
+        if name not in self._handles:
+            self._open(name)
+        for key in sorted(table):
+            self.write(name, key, table[key])
+
+    def __exit__(self, *error) -> None:
+        # Called before any table appears; what it raises is an error of the block.
+        self._stack.push(lambda kind, *_: self._finish() if kind is None else None)
+        super().__exit__(*error)
+
+    def _finish(self) -> None:
+        if "utt2spk" in self._handles:
+            self._write_speakers()
+        (self.folder / "wav.scp").unlink(missing_ok=True)
+        for old in self.folder.iterdir():
+            if old.name.startswith(_TABLES) and old.is_file() and old.name not in self._handles:
+                old.unlink()
+
+    def _write_speakers(self) -> None:
+        """spk2utt, out of utt2spk as it was just written: eight bytes an utterance in memory."""
+        self._sort("utt2spk")
+        self._handles["utt2spk"].flush()
+        self._open("spk2utt")
+        places: dict[bytes, array] = {}
+        offset = 0
+        with open(self._handles["utt2spk"].name, "rb") as lines:
+            for line in lines:
+                places.setdefault(line.rstrip(b"\n").partition(b" ")[2], array("q")).append(offset)
+                offset += len(line)
+            if not offset:
+                return
+            with mmap.mmap(lines.fileno(), 0, access=mmap.ACCESS_READ) as text:
+                for speaker in sorted(places):
+                    ids = b" ".join(text[start : text.find(b" ", start)] for start in places[speaker])
+                    self.write("spk2utt", speaker.decode(), ids.decode())
 
 
+class SubsetWriter(DataDirWriter):
+    """Copy the utterances one keeps, in step with whoever chooses them.
+
+    Every table keyed by utterance is read once, and by recording and speaker what the utterances need is kept.
+    """
+
+    def __init__(self, data: DataDir, out, without: Sequence[str] = ()):
+        """without: tables that the caller writes himself."""
+        names = [name for name in data.utterance_tables() if name not in without]
+        names += ["segments"] if data.has_segments else []
+        super().__init__(out, *names)
+        self.data = data
+        self._cursors = {name: Cursor(data.path / name) for name in names}
+        self._sources = None if data.has_segments else Cursor(data.path / "wav.scp")
+        self._recordings: set[str] = set()
+
+    def keep(self, utterance: str) -> None:
+        """Copy one utterance; each must come behind the one before in C order."""
+        recording = utterance
+        for name, cursor in self._cursors.items():
+            value = cursor.get(utterance)
+            if value is not None:
+                self.write(name, utterance, value)
+                if name == "segments":
+                    recording = value.split()[0]
+        if self._sources is not None:
+            source = self._sources.get(utterance)
+            if source is None:
+                raise DataError(f"{self.data.path / 'wav.scp'}: no recording {utterance!r}, which other tables name")
+            self.write("wav.scp", utterance, source)
+        self._recordings.add(recording)
+
+    def _finish(self) -> None:
+        names = self.data.recording_tables() + ([] if self._sources is not None else ["wav.scp"])
+        for name in names:
+            found = 0
+            for _, recording, value in scan(self.data.path / name):
+                if recording in self._recordings:
+                    self.write(name, recording, value)
+                    found += 1
+            if name == "wav.scp" and found < len(self._recordings):
+                missing = min(self._recordings - read_table(self.data.path / name).keys())
+                raise DataError(f"{self.data.path / name}: no recording {missing!r}, which segments names")
+        super()._finish()

@@ -6,6 +6,7 @@ dictionaries; a table of seven million texts need not be held.
 
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -16,12 +17,15 @@ from typing import TextIO
 
 from k2d.errors import DataError
 
+_ID_END = re.compile(r"[ \t]")
+_SPACE = re.compile(r"\s")
+
 
 @contextmanager
 def atomic(path, mode: str = "w"):
     """Open `path` for writing so that it appears whole or not at all.
 
-    The text goes to a temporary name beside it, is flushed to disk and renamed when the block ends
+    The text goes to a temporary name beside it (`.*.tmp`), is flushed to disk and renamed when the block ends
     without an error; on an error nothing of it is left and an older file stays as it was.
     Makes the folder if needed. `mode` is "w" (UTF-8, "\\n" line ends) or "wb".
     """
@@ -29,10 +33,11 @@ def atomic(path, mode: str = "w"):
         raise ValueError(f"atomic() writes new files: mode 'w' or 'wb', not {mode!r}")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Random, since two containers share process numbers; short, since a name of 255 bytes leaves no room for more.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
     try:
-        with open(temporary, mode, **text) as handle:
+        with open(temporary, mode.replace("w", "x"), **text) as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
@@ -40,8 +45,6 @@ def atomic(path, mode: str = "w"):
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-_ID_END = re.compile(r"[ \t]")
-_SPACE = re.compile(r"\s")
 
 
 def _split_line(line: str) -> tuple[str, str]:
@@ -209,6 +212,7 @@ class TableWriters:
         handle.seek(0)
         handle.truncate()
         handle.writelines(lines)
+        self._unsorted.discard(name)
 
     def __exit__(self, *error) -> None:
         self._stack.__exit__(*error)

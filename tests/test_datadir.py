@@ -1,12 +1,13 @@
 """k2d.datadir: tables round-trip, broken ones say where, directories split and combine without loss."""
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2d.datadir import DataDir, Segment, invert, read_segments, write_segments
+from k2d.datadir import DataDir, DataDirWriter, Segment, invert, read_segments, write_segments
 from k2d.errors import DataError
 from k2d.tables import TableWriters, atomic, read_numbers, read_table, write_numbers, write_table
 
@@ -46,6 +47,17 @@ def test_tables_written_entry_by_entry_are_those_written_at_once(tmp_path_factor
         assert not (other / "text").exists(), "a table appears when it is complete"
     for name in ("text", "utt2x"):
         assert (other / name).read_bytes() == (one / name).read_bytes()
+
+
+def test_a_name_of_255_bytes_is_written_and_a_temporary_is_one_of_those_that_are_tidied(tmp_path):
+    name = "課" * 82 + ".scp.long"  # 255 bytes
+    with atomic(tmp_path / name) as handle:
+        [temporary] = tmp_path.iterdir()
+        assert fnmatch(temporary.name, ".*.tmp")
+        handle.write("x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    (tmp_path / "plain").touch()
+    assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode  # as the umask wants it
 
 
 def test_tables_that_were_not_finished_leave_nothing(tmp_path):
@@ -229,6 +241,33 @@ def test_subset_cuts_every_table_and_drops_the_rest(tmp_path):
     assert part.validate() == []
     with pytest.raises(DataError, match="no utterance 'x'"):
         data.subset(["x"], tmp_path / "none")
+
+
+@given(st.dictionaries(IDS, st.tuples(IDS, IDS), min_size=1, max_size=12))
+def test_a_directory_written_entry_by_entry_is_one_that_is_in_order(tmp_path_factory, utterances):
+    out = tmp_path_factory.mktemp("data") / "new"
+    with DataDirWriter(out, "text") as new:
+        for utterance, (recording, speaker) in utterances.items():
+            new.segment(Segment(utterance, recording, 0.0, 1.5))
+            new.write("utt2spk", utterance, speaker)
+        new.table("wav.scp", {recording: "x.wav" for recording, _ in utterances.values()})
+        assert not out.joinpath("wav.scp").exists()
+    (out / "text").unlink()  # it was to be there, empty as it is
+    assert DataDir(out).validate() == []
+    assert read_table(out / "spk2utt") == invert({u: speaker for u, (_, speaker) in utterances.items()})
+
+
+def test_a_writer_that_fails_leaves_the_earlier_directory_whole(tmp_path):
+    old = make(tmp_path / "data", {"a": [1.0]})
+    before = {path.name: path.read_bytes() for path in old.path.iterdir()}
+    with pytest.raises(DataError, match="white space"), DataDirWriter(old.path) as new:
+        new.write("wav.scp", "b", "b.wav")
+        new.write("utt2x", "b", "1")
+        new.write("text", "b c", "x")
+    assert {path.name: path.read_bytes() for path in old.path.iterdir()} == before
+    with DataDirWriter(old.path) as new:
+        new.write("wav.scp", "b", "b.wav")
+    assert sorted(path.name for path in old.path.iterdir()) == ["conf.yaml", "wav.scp"]
 
 
 def test_a_subset_written_over_another_leaves_nothing_of_it(tmp_path):

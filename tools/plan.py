@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from k2d.corpus.trial import read_trial
 from k2d.errors import DataError
 from k2d.plan import Cost, Plan, duration, estimate, read_config, space
-from k2d.whisper.defaults import default_batch
+from k2d.whisper.engine import default_batch
 
 LEGEND = """\
 How each figure is known: measured, by this project with the command that is named or by your trial; published, the

@@ -3,7 +3,8 @@
 
     utils/fix_data.py data/train
 
-In:  a data directory. Out: the same, with the files as they were in .backup beside them. Utterances that lack
+In:  a data directory. Out: the same, with the files as they were in .backup beside them (.backup.2 where a
+second repair finds others). Utterances that lack
 an entry in any table, a segment or a recording are dropped; spk2utt is made anew. Two lines that say
 different things of one id are beyond repair: the message names them.
 """
@@ -47,17 +48,29 @@ def keep(path: Path, ids: set[str]) -> None:
         write_table(path, {key: value for key, value in table.items() if key in ids})
 
 
+def back_up(directory: Path, names: list[str]) -> Path:
+    """Copy the files to .backup, or .backup.2 … where that holds others; returns the folder. Nothing is overwritten."""
+    files = {name: (directory / name).read_bytes() for name in names if (directory / name).is_file()}
+    number = 1
+    while True:
+        backup = directory / (".backup" if number == 1 else f".backup.{number}")
+        kept = {path.name: path.read_bytes() for path in backup.iterdir()} if backup.is_dir() else {}
+        if all(kept.get(name, data) == data for name, data in files.items()):
+            break
+        number += 1
+    for name, data in files.items():
+        if name not in kept:
+            with atomic(backup / name, "wb") as handle:
+                handle.write(data)
+    return backup
+
+
 def fix(directory: Path) -> str:
     data = DataDir(directory)
     names = ["wav.scp", *data.utterance_tables(), *data.recording_tables()]
     if data.has_segments:
         names.append("segments")
-    backup = directory / ".backup"
-    backup.mkdir(exist_ok=True)
-    for name in [*names, "spk2utt"]:
-        if (directory / name).is_file():
-            with atomic(backup / name, "wb") as handle:
-                handle.write((directory / name).read_bytes())
+    backup = back_up(directory, [*names, "spk2utt"])
     lines = sum(clean(directory / name) for name in names)
 
     wav = read_table(directory / "wav.scp")

@@ -95,7 +95,7 @@ fi
 
 # ------------------------------------------------------------------------------------------------------ names
 
-# tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:labels.txt" what stands behind.
+# tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:a/subtitles" subtitles.
 tag_of() { basename "${1#*:}" .pt; }
 # rule_of SELECTION: the file of a selection, the recipe's own or the shared one.
 rule_of() {
@@ -107,8 +107,8 @@ rule_of() {
 # uses_alpha SELECTION: whether its rule speaks of α, so that several α give several selections.
 uses_alpha() { [ -n "$(rule_of "$1")" ] && grep -v '^ *#' "$(rule_of "$1")" | grep -qw alpha; }
 
-exp="exp/${train_set}_$(tag_of "${teacher}")"
-chunks="data/${train_set}_$(tag_of "${teacher}")"
+exp="exp/${train_set}_$(tag_of "${labels:-${teacher}}")"
+chunks="data/${train_set}_$(tag_of "${labels:-${teacher}}")"
 selected=() students=()
 declare -A selection_of alpha_of validator_of trained_on seed_of path_of
 for each in ${validator}; do
@@ -313,7 +313,7 @@ estimate() {
         --teacher "$(tag_of "${teacher}")" --validator "$(tag_of "${validator%% *}")" --selection "${selected[*]}"
         "${config_opts[@]}" --ngpu "${ngpu}" --batch_size "${batch_size}" --speed "${speeds}")
     [ "${joined}" = true ] || options+=(--in_place)  # recordings that are long already stay where they are
-    [[ ${teacher} != text:* ]] || options+=(--ready_labels)
+    [[ ${labels:-${teacher}} != text:* ]] || options+=(--ready_labels)
     while IFS=$'\t' read -r number words; do
         takes[${number}]=${words}
     done < <(k2d estimate "${options[@]}")

@@ -3,8 +3,8 @@
 In: a source as `wav.scp` names it: a path, "file.ark:offset" or "command |". Out: an open reader that tells rate,
 channels and frames and reads a part by seeking.
 
-soundfile reads what libsndfile knows (wav, flac, ogg, opus, mp3, aiff …); PyAV, which carries ffmpeg's libraries,
-reads the containers it does not (m4a, mp4, webm, wma …).
+kaldiio reads archives (k2d/archives.py), whole; soundfile what libsndfile knows (wav, flac, ogg, opus, mp3, aiff …);
+PyAV, which carries ffmpeg's libraries, the containers it does not (m4a, mp4, webm, wma …).
 """
 
 import io
@@ -16,7 +16,9 @@ from typing import Protocol
 import numpy as np
 import soundfile
 
-from k2d.errors import BadAudio
+from k2d import archives
+from k2d.constants import SAMPLE_RATE
+from k2d.errors import BadAudio, DataError
 
 _PREROLL = 1.0  # seconds; mp3, AAC and Opus frames need more of those before than libraries seek back
 _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not tell its length
@@ -27,63 +29,6 @@ _CONTAINERS = (
     "ogg,tak,tta,w64,wav,wv"
 )
 _MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3", b"\xff\xfb")
-
-
-class _Window(io.RawIOBase):
-    """A stretch of a file as a file: one recording inside an archive, without copying it."""
-
-    def __init__(self, path: str, start: int, length: int):
-        self._file = open(path, "rb")  # noqa: SIM115 - closed in close()
-        self._start, self._length, self._position = start, length, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer) -> int:
-        self._file.seek(self._start + self._position)
-        data = self._file.read(max(0, min(len(buffer), self._length - self._position)))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def _open_ark(source: str, path: str, offset: int) -> _Window:
-    """The recording at `offset` of a Kaldi archive, as kaldiio writes it: wav, FLAC, or AUDIO + length."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as handle:
-        handle.seek(offset)
-        head = handle.read(5)
-        if head == b"AUDIO":
-            width = handle.read(1)
-            length = int.from_bytes(handle.read(width[0]), "little") if width else 0
-            start = handle.tell()
-            if not width or start + length > size:
-                raise BadAudio(source, "truncated", "the archive ends inside this recording; write it again")
-        elif head[:4] == b"RIFF":
-            start, length = offset, int.from_bytes(head[4:] + handle.read(3), "little") + 8
-            if start + length > size:
-                raise BadAudio(source, "truncated", "the archive ends inside this recording; write it again")
-        elif head[:4] == b"fLaC":  # knows its number of samples, so what follows in the archive is not read
-            start, length = offset, size - offset
-        else:
-            # Anything else kaldiio would load includes pickles, which run code: not from a data file.
-            raise BadAudio(source, "not audio", "expected wav or FLAC at this offset of the archive")
-    return _Window(path, start, length)
 
 
 def _run_command(source: str) -> io.BytesIO:
@@ -106,6 +51,32 @@ class _Reader(Protocol):
 
     def read(self, start: int, stop: int | None) -> np.ndarray:
         """(stop - start, channels) float32, from frame `start` up to `stop` or the end."""
+
+    def close(self) -> None: ...
+
+
+class _ArkReader:
+    """An entry of a Kaldi archive, decoded whole: wav, FLAC, what kaldiio's "soundfile" writes, or a wave matrix.
+
+    A matrix is (channels, samples) in the range of 16-bit integers, at 16 kHz, as Kaldi holds a wave.
+    """
+
+    def __init__(self, source: str, path: str, offset: int):
+        try:
+            found = archives.read_entry(path, offset)
+        except archives.Truncated as error:
+            raise BadAudio(source, "truncated", str(error)) from None
+        except DataError:
+            raise BadAudio(source, "not audio", "expected wav, FLAC or samples at this offset of the archive") from None
+        self.rate, audio = found if isinstance(found, tuple) else (SAMPLE_RATE, found.T / 32768)
+        if audio.dtype.kind in "iu":
+            silent, full = (128, 128) if audio.dtype == np.uint8 else (0, 32768)
+            audio = (audio.astype(np.float32) - silent) / full
+        self._audio = audio.reshape(len(audio), -1).astype(np.float32, copy=False)
+        self.frames, self.channels = self._audio.shape
+
+    def read(self, start: int, stop: int | None) -> np.ndarray:
+        return self._audio[start:stop]
 
     def close(self) -> None: ...
 
@@ -243,6 +214,11 @@ class _AvReader:
         self.container.close()
 
 
+def in_archive(source: str) -> bool:
+    """Whether a source is an entry of an archive, which is read whole."""
+    return _ARK.match(source) is not None and not os.path.exists(source)
+
+
 def open_source(source: str, allow_pipes: bool) -> _Reader:
     """Open a source with the first library that reads it; BadAudio says why none does."""
     piped = source.rstrip().endswith("|")
@@ -260,7 +236,9 @@ def open_source(source: str, allow_pipes: bool) -> _Reader:
         if os.path.getsize(path) == 0:
             raise BadAudio(source, "empty", "the file has no bytes; copy it again or remove it")
         try:
-            file = _open_ark(source, path, int(ark[2])) if ark else open(path, "rb")  # noqa: SIM115
+            if ark:
+                return _ArkReader(source, path, int(ark[2]))
+            file = open(path, "rb")  # noqa: SIM115 - closed with the reader
         except OSError as error:
             raise BadAudio(source, "unreadable", f"{error.strerror}; check the permissions") from None
     try:

@@ -3,9 +3,7 @@
 In: sources as `wav.scp` names them: a path, "file.ark:offset" or "command |".
 Out: float32 arrays in [-1, 1] at 16 kHz, or a BadAudio that says what is wrong with which recording.
 
-soundfile reads what libsndfile knows (wav, flac, ogg, opus, mp3, aiff …); PyAV, which carries ffmpeg's
-libraries, reads the containers it does not (m4a, mp4, webm, wma …). A part of a recording is read by
-seeking, never by decoding all of it.
+A part of a file is read by seeking, never by decoding all of it; k2d/audio/files.py says which library reads what.
 """
 
 from dataclasses import dataclass
@@ -59,6 +57,11 @@ def _resample(audio: np.ndarray, rate: int) -> np.ndarray:
 
 def _too_short(source: str, seconds: float) -> BadAudio:
     return BadAudio(source, "too short", f"{seconds:.3f} s, expected at least {SHORTEST} s; remove it")
+
+
+def pcm16(audio: np.ndarray) -> np.ndarray:
+    """Float audio in [-1, 1] as 16-bit integers; what is louder is clipped."""
+    return np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def is_silent(audio: np.ndarray) -> bool:

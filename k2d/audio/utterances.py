@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from k2d.audio.files import in_archive
 from k2d.audio.read import is_silent, read_audio, recording_duration
 from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.datadir import DataDir
@@ -19,7 +20,7 @@ class Utterances:
         self.data = data
         self.allow_pipes = allow_pipes
         self._durations: dict[str, float] = dict(data.utt2dur or {})
-        self._piped: tuple[str, np.ndarray] | None = None  # the last command's recording and its audio
+        self._whole: tuple[str, np.ndarray] | None = None  # the last recording that cannot be read in parts
 
     def __len__(self) -> int:
         return len(self.data.segments)
@@ -45,13 +46,14 @@ class Utterances:
     def __getitem__(self, utterance: str) -> np.ndarray:
         """(samples,) float32 at 16 kHz. Raises BadAudio, also where all of the utterance is silence."""
         segment, source = self._locate(utterance)
-        if source.rstrip().endswith("|") and (segment.start or segment.end is not None):
-            # Running the command once for each of its segments would decode everything each time.
-            piped = self._piped  # which another thread may replace
-            if piped is None or piped[0] != segment.recording:
-                piped = self._piped = (segment.recording, read_audio(source, allow_pipes=self.allow_pipes))
+        is_part = segment.start or segment.end is not None
+        if is_part and (source.rstrip().endswith("|") or in_archive(source)):
+            # Commands and entries of archives would be decoded whole once for each of their segments.
+            whole = self._whole  # which another thread may replace
+            if whole is None or whole[0] != segment.recording:
+                whole = self._whole = (segment.recording, read_audio(source, allow_pipes=self.allow_pipes))
             stop = None if segment.end is None else round(segment.end * SAMPLE_RATE)
-            audio = piped[1][round(segment.start * SAMPLE_RATE) : stop]
+            audio = whole[1][round(segment.start * SAMPLE_RATE) : stop]
             if len(audio) < SHORTEST * SAMPLE_RATE:
                 raise BadAudio(source, "outside", f"utterance {utterance} is not inside it; correct segments")
         else:

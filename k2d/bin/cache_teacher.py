@@ -35,6 +35,7 @@ from k2d.distill.sources import ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS, RowReader
 from k2d.errors import DataError
 from k2d.tables import atomic, read_table, write_table
 from k2d.whisper import checkpoint
+from k2d.whisper.identity import model_identity
 from k2d.work.provenance import write_provenance
 
 SUFFIX = {"float16": ".f16", "float32": ".f32"}
@@ -157,7 +158,7 @@ def _fingerprint(args: argparse.Namespace, config: BatchConfig, temperature: flo
         if (args.data / name).exists():
             labels.update((args.data / name).read_bytes())
     return {
-        "teacher": checkpoint.content_hash(args.teacher),
+        "teacher": model_identity(args.teacher).digest,
         "labels": labels.hexdigest(),
         "encoder_out": str(args.encoder_out) if args.encoder_out else None,
         "batch_conf": json.loads(json.dumps(dataclasses.asdict(config))),

@@ -1,13 +1,13 @@
 """Decode utterances (short form) or whole recordings (--long_form) with one model.
 
-    python -m k2d.bin.decode --model exp/student_comp --data data/test_in --output_dir
+    python -m k2d.bin.decode --model exp/student_comp/average --data data/test_in --output_dir
     exp/student_comp/decode_test_in
 
 Short form takes the utterances of the data directory in batches of similar length; one that is longer than
 30 s is transcribed as a recording is. Writes text (with timestamps unless --timestamps false),
 utt2avg_logprob, utt2no_speech, utt2compression, utt2temperature, utt2confidence (where the engine tells
-it), results.jsonl with everything, speed.json, skipped.txt, conf.yaml, .done. Given again after a kill, the
-same command goes on where it stopped.
+it), results.jsonl with everything, speed.json, skipped.txt, step.json. Given again after a kill, the
+command goes on where it stopped, with other jobs, workers or batches if you like.
 """
 
 import argparse
@@ -19,26 +19,16 @@ from pathlib import Path
 from k2d.audio import sources
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, guarded
+from k2d.options import add_options, options_of, true_or_false
 from k2d.tables import TableWriters, atomic
 from k2d.text import timestamps
-from k2d.whisper import checkpoint
+from k2d.text.transcript import Transcript
 from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, compression_ratio, mean_confidence, one_line
-from k2d.whisper.engine_options import (
-    add_decoding_arguments,
-    add_engine_arguments,
-    decoding_options,
-    load_engine,
-    resolve_batch_size,
-    resolve_engine,
-    resolve_workers,
-    true_or_false,
-    work_key,
-)
-from k2d.whisper.long_form import Transcript, joined_text, transcribe_all
-from k2d.whisper.short_form import LONGEST, Decoded, decode_all, plan_batches
-from k2d.work.journal import OutputLock
-from k2d.work.provenance import write_provenance
-from k2d.work.session import Session, add_work_arguments, bad_record, times_real_time
+from k2d.whisper.engine import EngineConfig, load_engine, what_decides, work_key
+from k2d.whisper.identity import model_identity
+from k2d.work import identity
+from k2d.work.session import Session, WorkOptions, bad_record
+from k2d.work.step import Step, add_step_arguments, run_step
 
 TOLERANCE = 0.1  # seconds: rounded segment ends, not speech worth a second window
 
@@ -58,75 +48,92 @@ def parser() -> argparse.ArgumentParser:
         metavar="true|false",
         help="decode with timestamps, keep them in text (default true); long form needs them anyway",
     )
-    add_engine_arguments(p)
-    add_decoding_arguments(p, temperatures=None)
-    add_work_arguments(p)
+    add_options(p, EngineConfig, "engine")
+    add_options(p, DecodingOptions, "decoding (Whisper's defaults)", temperatures=None)
+    add_options(p, WorkOptions, "work")
+    add_step_arguments(p)
     return p
 
 
+def check(args: argparse.Namespace) -> None:
+    """UsageError for options that do not fit each other."""
+    decoding_of(args)
+    options_of(EngineConfig, args)
+    options_of(WorkOptions, args)
+
+
+def decoding_of(args: argparse.Namespace) -> DecodingOptions:
+    """Utterances are decoded once, as the validator's are in the paper; long form falls back as Whisper does."""
+    temperatures = args.temperatures or (FALLBACK_TEMPERATURES if args.long_form else (0.0,))
+    return options_of(DecodingOptions, args, temperatures=temperatures, timestamps=args.timestamps or args.long_form)
+
+
 def run(args: argparse.Namespace) -> int:
-    out = Path(args.output_dir)
-    data = DataDir(args.data)
-    if args.temperatures is None:
-        # Utterances are decoded once, as the validator's are in the paper; long form falls back as Whisper
-        # does.
-        args.temperatures = FALLBACK_TEMPERATURES if args.long_form else (0.0,)
-    options = decoding_options(args, timestamps=args.timestamps or args.long_form)
-    model_hash = checkpoint.content_hash(args.model)
+    engine, decoding, work = options_of(EngineConfig, args), decoding_of(args), options_of(WorkOptions, args)
     form = "long form" if args.long_form else "short form"
-    key = work_key(args, options, model_hash, form)
-    if args.long_form:
-        source, names = sources.recordings(data, args.allow_pipes), list(data.wav)
-    else:
-        source, names = sources.utterances(data, args.allow_pipes), list(data.segments)
-    workers = resolve_workers(args)
-    session = Session("decode", out, key, source, names, args.num_jobs, workers, args.max_skipped)
-    if session.done(args.timestamps):
-        print(f"decode: {out} is complete; nothing to do")
-        return 0
-
-    def work(engine, seconds, journal, progress):
-        long = [n for n in seconds if args.long_form or seconds[n] > LONGEST + TOLERANCE]
-        window = options if args.long_form else dataclasses.replace(options, timestamps=True)
-        for result in transcribe_all(engine, long, source, window, resolve_batch_size(args), journal, progress):
-            yield [bad_record(result) if isinstance(result, BadAudio) else _record_of(result, engine.tokenizer)]
-        short = {n: s for n, s in seconds.items() if n not in set(long)}
-        batches = plan_batches(short, resolve_batch_size(args), engine.trim_padding)
-        for batch in decode_all(engine, batches, source, options, journal, progress):
-            yield [bad_record(r) if isinstance(r, BadAudio) else _record(r, engine.tokenizer, options) for r in batch]
-
-    with OutputLock(out, shared=args.job is not None):
-        for job in [args.job] if args.job is not None else range(1, args.num_jobs + 1):
-            session.run_job(job, lambda: load_engine(args, options, workers), work)
-        if args.job is not None:
-            print(f"decode: job {args.job} of {args.num_jobs} is complete")
-            return 0
-        print(join(args, session))
-        resolved = dict(zip(("engine", "device", "dtype"), resolve_engine(args)))
-        decoding = dataclasses.asdict(options)
-        write_provenance(out, {**vars(args), "decoding": decoding, "resolved": resolved}, {args.model: model_hash})
-        session.mark_done(args.timestamps)
-    return 0
-
-
-def join(args: argparse.Namespace, session: Session) -> str:
-    """Write the tables out of all jobs' results; returns the summary line."""
-    session.clear_for_joining()
-    skipped = session.bad_inputs()
-    session.report_skipped(skipped)
-    audio_seconds = _write_tables(session.out, session.results(), args.timestamps)
-    costs = session.costs()
-    with atomic(session.out / "speed.json") as handle:
-        json.dump(_speed(costs, audio_seconds), handle, indent=1)
-        handle.write("\n")
-    what = "recordings" if args.long_form else "utterances"
-    return (
-        f"decode: {len(session.names) - len(skipped)} {what} ({audio_seconds / 3600:.2f} h), {len(skipped)} skipped; "
-        f"{times_real_time(costs, audio_seconds, args.num_jobs)}"
+    model, decides = model_identity(args.model), what_decides(engine, decoding, form, work.allow_pipes)
+    step = Step(
+        "decode",
+        args.output_dir,
+        inputs={"model": model, "data": identity.of_data(args.data, "wav.scp", "segments")},
+        options={**decides, "timestamps": args.timestamps},
+        arguments=args,
     )
 
+    def decode() -> dict[str, object] | None:
+        data = DataDir(args.data)
+        if args.long_form:
+            source, names = sources.recordings(data, work.allow_pipes), list(data.wav)
+        else:
+            source, names = sources.utterances(data, work.allow_pipes), list(data.segments)
+        workers = engine.workers_of(work.num_jobs)
+        session = Session("decode", step.out, work_key(model, decides), source, names, work, workers)
+        for job in work.jobs:
+            make_results(session, job, args.model, engine, decoding, args.long_form)
+        if work.job is None:
+            return write_results(session, args.timestamps, "recordings" if args.long_form else "utterances")
+        print(f"decode: job {work.job} of {work.num_jobs} is complete")
+        return None
 
-def _record(decoded: Decoded, tokenizer, options: DecodingOptions) -> dict:
+    return run_step(step, args, decode, shared=work.job is not None)
+
+
+def make_results(
+    session: Session, job: int, model: str, config: EngineConfig, decoding: DecodingOptions, long_form: bool
+) -> None:
+    """Decode the inputs of one job into the session's results, all that are not there yet."""
+
+    def decode(engine, seconds, journal, progress):
+        from k2d.whisper.long_form import transcribe_all
+        from k2d.whisper.short_form import LONGEST, decode_all, plan_batches
+
+        source, batch_size = session.source, config.resolved().batch_size
+        long = [n for n in seconds if long_form or seconds[n] > LONGEST + TOLERANCE]
+        window = decoding if long_form else dataclasses.replace(decoding, timestamps=True)
+        for result in transcribe_all(engine, long, source, window, batch_size, journal, progress):
+            yield [bad_record(result) if isinstance(result, BadAudio) else _record_of(result, engine.tokenizer)]
+        short = {n: s for n, s in seconds.items() if n not in set(long)}
+        batches = plan_batches(short, batch_size, engine.trim_padding)
+        for batch in decode_all(engine, batches, source, decoding, journal, progress):
+            yield [bad_record(r) if isinstance(r, BadAudio) else _record(r, engine.tokenizer, decoding) for r in batch]
+
+    session.run_job(job, lambda: load_engine(model, config, decoding, session.workers), decode)
+
+
+def write_results(session: Session, with_times: bool, what: str) -> dict[str, object]:
+    """Write the tables out of all jobs' results; returns facts for the record. what: they are, in a word."""
+    skipped = session.bad_inputs()
+    session.report_skipped(skipped)
+    audio_seconds = _write_tables(session.out, session.results(), with_times)
+    decoded = len(session.names) - len(skipped)
+    print(
+        f"decode: {decoded} {what} ({audio_seconds / 3600:.2f} h), {len(skipped)} skipped; "
+        f"{session.write_speed(audio_seconds)}"
+    )
+    return {what: decoded, "skipped": len(skipped)}
+
+
+def _record(decoded, tokenizer, options: DecodingOptions) -> dict:
     """A short-form result as a JSON object."""
     h = decoded.hypothesis
     with_times = tokenizer.decode_with_timestamps(h.tokens) if options.timestamps else None
@@ -150,7 +157,7 @@ def _record_of(transcript: Transcript, tokenizer) -> dict:
     worst.
     """
     weights = [len(s.tokens) for s in transcript.segments]
-    text = one_line(joined_text(transcript, tokenizer))
+    text = one_line(tokenizer.decode([t for s in transcript.segments for t in s.tokens]).strip())
 
     def mean(values):
         return sum(w * v for w, v in zip(weights, values)) / sum(weights) if sum(weights) else 0.0
@@ -185,18 +192,6 @@ def _write_tables(out: Path, records, with_times: bool) -> float:
                 if record[name] is not None:
                     tables.write_number(f"utt2{name}", record["id"], record[name])
     return seconds
-
-
-def _speed(costs: dict[str, float], audio_seconds: float) -> dict[str, float]:
-    seconds = costs.get("seconds", 0.0)
-    return {
-        "audio_seconds": round(audio_seconds, 3),
-        "seconds": round(seconds, 3),
-        "encode_seconds": round(costs.get("encode_seconds", 0.0), 3),
-        "decode_seconds": round(costs.get("decode_seconds", 0.0), 3),
-        "tokens": int(costs.get("tokens", 0)),
-        "real_time_factor": round(audio_seconds / seconds, 2) if seconds else None,
-    }
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -14,7 +14,7 @@ import sys
 
 from k2d.errors import DataError
 from k2d.plan import Cost, Plan, estimate, read_config, sentence
-from k2d.whisper.defaults import default_batch
+from k2d.whisper.engine import default_batch
 
 
 def parser() -> argparse.ArgumentParser:

@@ -21,13 +21,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from k2d.audio.utterances import open_utterances
-from k2d.bin.select import tagged
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.explore import audit, detection
 from k2d.explore.explorer import Page, draw_sample, gather, metrics_of, render
 from k2d.explore.sample import sounds
-from k2d.label.select import find_scores
+from k2d.label.scores import find_scores, tagged
 from k2d.tables import atomic
 from k2d.work.provenance import write_provenance
 

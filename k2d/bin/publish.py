@@ -20,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from k2d.audio.utterances import open_utterances
+from k2d.constants import N_SAMPLES
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, CheckpointError, DataError
 from k2d.publish import parity, privacy
@@ -28,7 +29,7 @@ from k2d.publish.export import export_all, remove_exports
 from k2d.tables import atomic, read_table
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import checkpoint
-from k2d.whisper.features import N_SAMPLES, utterance_log_mel
+from k2d.whisper.features import utterance_log_mel
 from k2d.whisper.model import count_parameters
 from k2d.work.provenance import code_revision
 

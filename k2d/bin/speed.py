@@ -22,17 +22,12 @@ from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, CheckpointError, DataError
+from k2d.options import add_options, options_of
 from k2d.score import speed
 from k2d.tables import atomic
-from k2d.whisper import checkpoint
-from k2d.whisper.engine_options import (
-    add_decoding_arguments,
-    add_engine_arguments,
-    decoding_options,
-    load_engine,
-    resolve_batch_size,
-    resolve_engine,
-)
+from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.engine import EngineConfig, load_engine
+from k2d.whisper.identity import model_identity
 from k2d.whisper.model import count_parameters
 from k2d.work import machine
 from k2d.work.provenance import code_revision
@@ -48,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--max_seconds", type=float, default=60.0, help="of audio (default %(default)s)")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--timestamps", choices=["true", "false"], default="true")
-    add_engine_arguments(p)
-    add_decoding_arguments(p, temperatures=(0.0,))
+    add_options(p, EngineConfig, "engine", without=("workers",))
+    add_options(p, DecodingOptions, "decoding", temperatures=(0.0,))
     return p
 
 
@@ -84,20 +79,19 @@ def read_utterances(data: DataDir, most: float) -> dict[str, np.ndarray]:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
-        options = decoding_options(args, timestamps=args.timestamps == "true")
+        options = options_of(DecodingOptions, args, timestamps=args.timestamps == "true")
         models = named(args.models)
-        engine, device, dtype = resolve_engine(args)
+        config = options_of(EngineConfig, args).resolved()
         audio = read_utterances(DataDir(args.data), args.max_seconds)
         engines = {}
         for name, path in models.items():
-            args.model = path
-            engines[name] = load_engine(args, options)
+            engines[name] = load_engine(path, config, options)
     except (CheckpointError, DataError, ValueError) as error:
         print(f"speed: {error}", file=sys.stderr)
         return 1
     windows = speed.cut(audio)
     seconds = sum(len(samples) for samples in windows.values()) / SAMPLE_RATE
-    work = {name: speed.batches(e, windows, options, resolve_batch_size(args)) for name, e in engines.items()}
+    work = {name: speed.batches(e, windows, options, config.batch_size) for name, e in engines.items()}
     total = args.rounds * sum(map(len, work.values()))
     with tqdm(total=total, desc="speed", unit="batch", leave=False) as bar:
         timings = speed.measure(engines, work, seconds, options, rounds=args.rounds, progress=bar.update)
@@ -106,18 +100,18 @@ def main(argv: list[str] | None = None) -> int:
         "utterances": len(audio),
         "audio_seconds": round(seconds, 3),
         "rounds": args.rounds,
-        "engine": engine,
-        "device": device,
-        "dtype": dtype,
+        "engine": config.engine,
+        "device": config.device,
+        "dtype": config.dtype,
         "threads": torch.get_num_threads(),
-        "batch_size": resolve_batch_size(args),
+        "batch_size": config.batch_size,
         "beam_size": args.beam_size,
         "machine": machine.describe(),
         "revision": code_revision(),
         "models": {
             name: {
                 "checkpoint": models[name],
-                "hash": checkpoint.content_hash(models[name]),
+                "hash": model_identity(models[name]).digest,
                 "parameters": count_parameters(engines[name].model),
                 **dataclasses.asdict(timing),
             }

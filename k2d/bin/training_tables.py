@@ -11,8 +11,9 @@ frames_shape (ESPnet's shape file), and where asked for encoder_out.scp, topk_id
 import argparse
 from pathlib import Path
 
+from k2d.constants import ENCODER_FRAMES_PER_SECOND as FRAMES_PER_SECOND
 from k2d.datadir import DataDir
-from k2d.distill.sources import COPY_MARK, ENCODER_OUT, FRAMES_PER_SECOND, TOPK_IDS, TOPK_LOG_PROBS, located
+from k2d.distill.sources import COPY_MARK, ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS, located
 from k2d.errors import DataError
 from k2d.tables import read_table, write_table
 from k2d.text.trusted import TRUSTED

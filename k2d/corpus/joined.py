@@ -19,6 +19,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from k2d.audio.read import pcm16
 from k2d.constants import SAMPLE_RATE
 from k2d.corpus.clips import Clip, read_clips
 from k2d.errors import BadAudio
@@ -116,7 +117,7 @@ def _write_recording(job: tuple[str, list[Clip], str, float]) -> dict:
                 out.write(silence)
                 samples += len(silence)
             audio = np.pad(audio, (0, -len(audio) % GRID))
-            out.write(np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16))
+            out.write(pcm16(audio))
             placed.append([clip.id, samples / SAMPLE_RATE, (samples + len(audio)) / SAMPLE_RATE])
             samples += len(audio)
     if not placed:

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from k2d.audio.read import read_audio, recording_duration
+from k2d.audio.read import pcm16, read_audio, recording_duration
 from k2d.constants import SAMPLE_RATE
 from k2d.corpus.clips import File, safe_id
 from k2d.corpus.joined import Reject, in_processes
@@ -25,7 +24,7 @@ from k2d.tables import atomic
 
 AUDIO = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aif", ".aiff", ".amr")
 VIDEO = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".3gp")
-SHORTEST = 1.0  # seconds of a recording
+SHORTEST_RECORDING = 1.0  # seconds of a recording
 _AT_ONCE = 500  # files checked between two writes of the cache
 
 
@@ -112,8 +111,8 @@ def _check_one(job: tuple[str, bool]) -> list:
         seconds = len(read_audio(path)) / SAMPLE_RATE if whole else recording_duration(path)
     except BadAudio as error:
         return [0.0, error.reason, str(error)]
-    if seconds < SHORTEST:
-        return [seconds, "too short", f"{path}: too short; {seconds:.2f} s, expected at least {SHORTEST} s"]
+    if seconds < SHORTEST_RECORDING:
+        return [seconds, "too short", f"{path}: too short; {seconds:.2f} s, expected at least {SHORTEST_RECORDING} s"]
     return [seconds, "", ""]
 
 
@@ -145,9 +144,8 @@ def _convert_one(job: tuple[str, str]) -> list:
         audio = read_audio(source)
     except BadAudio as error:
         return [0.0, error.reason, str(error)]
-    samples = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
     with atomic(target, "wb") as handle:
-        soundfile.write(handle, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+        soundfile.write(handle, pcm16(audio), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return [len(audio) / SAMPLE_RATE, "", ""]
 
 

@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from k2d.constants import WINDOW
 from k2d.corpus.clips import has_words, reference
 from k2d.corpus.joined import Joined, Placed, Reject, speaker_facts
-from k2d.datadir import Segment, invert, write_segments
-from k2d.tables import atomic, write_numbers, write_table
+from k2d.datadir import DataDirWriter, Segment, segment_value
+from k2d.tables import TableWriters, atomic
 from k2d.text.units import is_english, units
-
-LONGEST = 30.0  # seconds; a model sees no more of an utterance
 
 
 @dataclass
@@ -54,12 +53,14 @@ def write_unlabelled(out: Path, joined: Joined, name: str | None = None) -> Acco
     speakers = speaker_facts(joined.placed)
     spoken_by = {r: next(iter(s)) if len(s) == 1 else r for r, s in speakers.items()}
     texts, tags = _texts(joined.placed)
-    _fresh(out)
+    shutil.rmtree(out / "reference", ignore_errors=True)
     if texts:
-        where = out / "reference"
-        write_segments(where / "segments", [_segment(p) for p in joined.placed if p.clip.id in texts])
-        write_table(where / "text", texts)
-    write_recordings(out, joined.recordings, spoken_by, fresh=False)
+        with TableWriters(out / "reference") as tables:
+            for p in joined.placed:
+                if p.clip.id in texts:
+                    tables.write("segments", p.clip.id, segment_value(_segment(p)))
+                    tables.write("text", p.clip.id, texts[p.clip.id])
+    write_recordings(out, joined.recordings, spoken_by)
     return _account(name or out.name, joined.placed, joined.recordings, joined.rejects, texts, tags)
 
 
@@ -74,56 +75,50 @@ def write_labelled(out: Path, joined: Joined, long_form: bool = True) -> Account
         if p.clip.id not in texts:
             said = f"its text is {p.clip.text!r}; there is nothing to score"
             rejects.append(Reject(p.clip.id, "no words", f"{p.clip.id}: no words; {said}"))
-        elif p.end - p.start > LONGEST:
+        elif p.end - p.start > WINDOW:
             message = f"{p.clip.id}: longer than 30 s ({p.end - p.start:.1f} s); a model sees no more of it"
             rejects.append(Reject(p.clip.id, "longer than 30 s", message))
         else:
             kept.append(p)
-    _fresh(out)
-    write_segments(out / "segments", [_segment(p) for p in kept])
-    write_table(out / "text", {p.clip.id: texts[p.clip.id] for p in kept})
-    speakers = {p.clip.id: p.clip.speaker for p in kept}
-    write_table(out / "utt2spk", speakers)
-    write_table(out / "spk2utt", invert(speakers))
-    write_numbers(out / "utt2dur", {p.clip.id: p.end - p.start for p in kept})
-    for fact in sorted({name for p in kept for name in p.clip.facts}):
-        write_table(out / f"utt2{fact}", {p.clip.id: p.clip.facts.get(fact, "unknown") for p in kept})
     used = {p.clip.recording for p in kept}
-    write_table(out / "wav.scp", {r: path for r, (path, _) in joined.recordings.items() if r in used})
+    facts = sorted({name for p in kept for name in p.clip.facts})
+    with DataDirWriter(out, "segments", "text", "utt2spk", "utt2dur") as tables:
+        for p in kept:
+            tables.segment(_segment(p))
+            tables.write("text", p.clip.id, texts[p.clip.id])
+            tables.write("utt2spk", p.clip.id, p.clip.speaker)
+            tables.write_number("utt2dur", p.clip.id, p.end - p.start)
+            for fact in facts:
+                tables.write(f"utt2{fact}", p.clip.id, p.clip.facts.get(fact, "unknown"))
+        tables.table("wav.scp", {r: path for r, (path, _) in joined.recordings.items() if r in used})
     if long_form:
-        long = out.with_name(f"{out.name}_long")
         said: dict[str, list[str]] = {}
         for p in joined.placed:  # whole: also what is too long for an utterance
             if p.clip.id in texts:
                 said.setdefault(p.clip.recording, []).append(texts[p.clip.id])
-        _fresh(long)
-        write_table(long / "text", {r: " ".join(parts) for r, parts in said.items()})
-        write_recordings(long, {r: joined.recordings[r] for r in said}, {r: r for r in said}, fresh=False)
+        write_recordings(
+            out.with_name(f"{out.name}_long"),
+            {r: joined.recordings[r] for r in said},
+            {r: r for r in said},
+            {r: " ".join(parts) for r, parts in said.items()},
+        )
     return _account(out.name, kept, {r: joined.recordings[r] for r in used}, rejects, texts, tags)
 
 
-def _fresh(out: Path) -> None:
-    """Remove tables of an earlier preparation, `wav.scp` first, so that a killed one leaves none that
-    opens.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "wav.scp").unlink(missing_ok=True)
-    shutil.rmtree(out / "reference", ignore_errors=True)
-    for old in out.iterdir():
-        if old.is_file() and old.name.startswith(("text", "utt2", "spk2", "reco2", "segments")):
-            old.unlink()
-
-
 def write_recordings(
-    out: Path, recordings: Mapping[str, tuple[str, float]], speakers: Mapping[str, str], fresh: bool = True
+    out: Path,
+    recordings: Mapping[str, tuple[str, float]],
+    speakers: Mapping[str, str],
+    texts: Mapping[str, str] | None = None,
 ) -> None:
-    """Whole recordings, id -> (file, seconds), as a data directory. fresh: earlier tables are removed."""
-    if fresh:
-        _fresh(out)
-    write_table(out / "utt2spk", speakers)
-    write_table(out / "spk2utt", invert(speakers))
-    write_numbers(out / "utt2dur", {r: seconds for r, (_, seconds) in recordings.items()})
-    write_table(out / "wav.scp", {r: path for r, (path, _) in recordings.items()})
+    """Whole recordings, id -> (file, seconds), as a data directory, with the text of each where there are `texts`."""
+    with DataDirWriter(out, "utt2spk", "utt2dur") as tables:
+        tables.table("utt2spk", speakers)
+        if texts is not None:
+            tables.table("text", texts)
+        for recording, (path, seconds) in recordings.items():
+            tables.write("wav.scp", recording, path)
+            tables.write_number("utt2dur", recording, seconds)
 
 
 def _segment(p: Placed) -> Segment:

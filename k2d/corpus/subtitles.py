@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.constants import TIMESTAMP_STEP, WINDOW
 from k2d.corpus.joined import Reject
 from k2d.errors import DataError
 
 SUFFIXES = (".srt", ".vtt")
-READY = ".ready"  # in a directory of chunks: its labels were subtitles, stage 2 has nothing to do
-LONGEST = 30.0  # seconds of a cue: a chunk holds no more
 LATE = 2.0  # seconds after the recording's end; more of it in many cues are those of another recording
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _CUE = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
@@ -84,7 +83,7 @@ def _in_order(cues: list[Cue]) -> list[Cue]:
                 ordered[-1] = Cue(last.start, max(last.end, cue.end), last.text)
                 continue
             if cue.start < last.end:
-                if cue.start - last.start < 0.02:  # the same place: both texts, one after the other
+                if cue.start - last.start < TIMESTAMP_STEP:  # the same place: both texts, one after the other
                     ordered[-1] = Cue(last.start, max(last.end, cue.end), f"{last.text} {cue.text}")
                     continue
                 ordered[-1] = Cue(last.start, cue.start, last.text)
@@ -96,7 +95,7 @@ def usable_cues(cues: list[Cue], seconds: float) -> tuple[list[Cue], str]:
     """Cues inside the recording and no longer than a chunk; and why a file of subtitles cannot be used
     ("").
     """
-    inside = [c for c in cues if c.start < seconds and c.end - c.start <= LONGEST]
+    inside = [c for c in cues if c.start < seconds and c.end - c.start <= WINDOW]  # what a chunk holds
     if not inside:
         return [], "no cue lies inside the recording"
     beyond = [c for c in cues if c.end > seconds + LATE]

@@ -14,13 +14,13 @@ import numpy as np
 import soxr
 import torch
 
-from k2d.constants import SAMPLE_RATE
-from k2d.distill.sources import COPY_MARK, FRAMES_PER_SECOND
+from k2d.constants import ENCODER_FRAMES_PER_SECOND as FRAMES_PER_SECOND
+from k2d.constants import SAMPLE_RATE, TIMESTAMP_STEP, WINDOW
+from k2d.distill.sources import COPY_MARK
 from k2d.text import timestamps, trusted
-from k2d.text.tokenizer import TIMESTAMP_STEP, Tokenizer
+from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.features import context_samples, utterance_log_mel
 
-WINDOW = 30.0  # seconds that the encoder hears
 SLACK = 0.1  # seconds; a chunk of 30 s may be a few samples longer
 
 

@@ -23,7 +23,6 @@ from k2d.tables import read_table
 ENCODER_OUT = "encoder_out"
 TOPK_IDS = "topk_ids"
 TOPK_LOG_PROBS = "topk_log_probs"
-FRAMES_PER_SECOND = 50  # of the encoder's output
 COPY_MARK = "+"  # <id>+1 is another version of <id>, with the same label
 _TYPES = {".f16": "<f2", ".f32": "<f4", ".i32": "<i4"}
 

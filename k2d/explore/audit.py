@@ -18,7 +18,7 @@ from k2d.errors import DataError
 from k2d.explore.detection import Audit
 from k2d.explore.references import true_errors
 from k2d.explore.sample import Sampled
-from k2d.label.select import Columns, Scores
+from k2d.label.scores import Columns, Scores
 from k2d.tables import atomic
 from k2d.text import timestamps
 

@@ -22,7 +22,8 @@ from k2d.datadir import DataDir
 from k2d.explore import detection
 from k2d.explore.references import References, true_errors
 from k2d.explore.sample import Reservoir, Sampled, difference, sounds, stratum
-from k2d.label.select import Columns, Scores, read_chunks
+from k2d.label.scores import Columns, Scores
+from k2d.label.select import read_chunks
 from k2d.tables import Cursor, blocks
 from k2d.text import timestamps
 

@@ -1,43 +1,26 @@
 """Chunk audio as FLAC inside Kaldi archives.
 
 In: chunks and their recordings. Out: `chunks.<n>.ark` of a fixed number of chunks each, and where each chunk
-lies ("file.ark:offset", which kaldiio and k2d.audio.read read in order or at random). Millions of chunks
+lies ("file.ark:offset"). Millions of chunks
 become thousands of files.
 """
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import kaldiio
 import numpy as np
-import soundfile
 
+from k2d.audio.read import pcm16
 from k2d.constants import SAMPLE_RATE
-from k2d.label.chunks import Chunk
+from k2d.label.chunks import PackedChunk
 from k2d.tables import atomic
 
 CHUNKS_IN_SHARD = 1000
-
-
-def flac(audio: np.ndarray) -> bytes:
-    """16 bit FLAC of float audio in [-1, 1] at 16 kHz."""
-    samples = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
-
-
-def ark_entry(name: str, data: bytes) -> tuple[bytes, int]:
-    """(bytes of an archive entry, offset of the object in them), as kaldiio's "soundfile" writer lays it
-    out.
-    """
-    head = name.encode() + b" "
-    size = len(data)
-    width = (size.bit_length() + 7) // 8
-    return head + b"AUDIO" + bytes([width]) + size.to_bytes(width, "little") + data, len(head)
+_FLAC = {"write_function": "soundfile", "write_kwargs": {"format": "FLAC", "subtype": "PCM_16"}}
 
 
 class ShardWriter:
@@ -58,11 +41,13 @@ class ShardWriter:
             with atomic(mark) as handle:
                 handle.write(key)
 
-    def write(self, chunks: Iterable[Chunk], read: Callable[[str], np.ndarray]) -> Iterator[tuple[Chunk, str, int]]:
+    def write(
+        self, chunks: Iterable[PackedChunk], read: Callable[[str], np.ndarray]
+    ) -> Iterator[tuple[PackedChunk, str, int]]:
         """Yields (chunk, "file.ark:offset", samples). read(recording): its audio; asked once for adjacent
         chunks.
         """
-        shard: list[Chunk] = []
+        shard: list[PackedChunk] = []
         number = 0
         reader = _Latest(read)
         for chunk in chunks:
@@ -74,20 +59,17 @@ class ShardWriter:
         if shard:
             yield from self._shard(number + 1, shard, reader)
 
-    def _shard(self, number: int, chunks: list[Chunk], read) -> Iterator[tuple[Chunk, str, int]]:
+    def _shard(self, number: int, chunks: list[PackedChunk], read) -> Iterator[tuple[PackedChunk, str, int]]:
         ark = self.folder / f"chunks.{number:06d}.ark"
         index = ark.with_suffix(".json")
         entries = json.loads(index.read_text()) if index.exists() and ark.exists() else None
         if entries is None or list(entries) != [c.id for c in chunks]:
             entries = {}
-            offset = 0
             with atomic(ark, "wb") as handle:
                 for chunk in chunks:
                     audio = read(chunk.recording)[round(chunk.start * SAMPLE_RATE) : round(chunk.end * SAMPLE_RATE)]
-                    data, inside = ark_entry(chunk.id, flac(audio))
-                    entries[chunk.id] = [offset + inside, len(audio)]
-                    offset += len(data)
-                    handle.write(data)
+                    entries[chunk.id] = [handle.tell() + len(f"{chunk.id} ".encode()), len(audio)]
+                    kaldiio.save_ark(handle, {chunk.id: (SAMPLE_RATE, pcm16(audio))}, **_FLAC)
             with atomic(index) as handle:
                 json.dump(entries, handle)
         for chunk in chunks:

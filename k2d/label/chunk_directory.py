@@ -6,50 +6,46 @@ timestamps, text.prev, utt2spk, spk2utt, utt2dur and the decoding facts (`utt2av
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.constants import SAMPLE_RATE
-from k2d.datadir import DataDir, Segment, segment_value
-from k2d.label.chunks import Chunk, chunk_id, pack
-from k2d.tables import TableWriters
-from k2d.whisper.long_form import Transcript
+from k2d.datadir import DataDir, DataDirWriter, Segment
+from k2d.label.chunks import PackedChunk, pack
+from k2d.text.transcript import Transcript
 
 
 @dataclass
-class Counts:
+class ChunkTotals:
     chunks: int = 0
     chunk_seconds: float = 0.0
 
 
-def chunks_of(transcripts: Iterable[Transcript], longest: float, continued: bool) -> Iterator[Chunk]:
+def chunks_of(transcripts: Iterable[Transcript], longest: float, continued: bool) -> Iterator[PackedChunk]:
     """The chunks of recordings, in their order."""
     for transcript in transcripts:
         yield from pack(transcript.recording, transcript.segments, transcript.duration, longest, continued)
 
 
-def in_place(chunks: Iterable[Chunk], data: DataDir) -> Iterator[tuple[Chunk, str, int]]:
+def in_place(chunks: Iterable[PackedChunk], data: DataDir) -> Iterator[tuple[PackedChunk, str, int]]:
     """(chunk, source of its recording, samples), for chunks whose audio is not copied."""
     for chunk in chunks:
         yield chunk, data.wav[chunk.recording], round((chunk.end - chunk.start) * SAMPLE_RATE)
 
 
-def write_chunk_directory(out: Path, placed: Iterable[tuple[Chunk, str, int]], data: DataDir, copied: bool) -> Counts:
+def write_chunk_directory(
+    out: Path, placed: Iterable[tuple[PackedChunk, str, int]], data: DataDir, copied: bool, without: Sequence[str] = ()
+) -> ChunkTotals:
     """Write chunks that come in order of recording and time, each with the place of its audio and its samples.
 
-    copied: the place is that of the chunk alone; otherwise `segments` point into the recordings.
+    copied: the place is that of the chunk alone; otherwise `segments` point into the recordings. without: decoding
+    facts that nobody knows.
     """
-    counts = Counts()
-    if copied:
-        (out / "segments").unlink(missing_ok=True)
-    # speaker -> recording -> its chunks' times, start and end in turn: sixteen bytes a chunk, since there are millions.
-    speakers: dict[str, dict[str, array]] = {}
-    before: Chunk | None = None
-    # wav.scp is the first to be named and so the last to appear: a directory that opens is complete.
-    names = ("wav.scp", "text", "text.prev", "utt2spk", "utt2dur", "spk2utt") + (() if copied else ("segments",))
-    with TableWriters(out, *names) as tables:
+    totals = ChunkTotals()
+    before: PackedChunk | None = None
+    names = ("text", "text.prev", "utt2spk", "utt2dur") + (() if copied else ("segments",))
+    with DataDirWriter(out, *names) as tables:
         for chunk, place, samples in placed:
             follows = before is not None and before.recording == chunk.recording
             if copied:
@@ -57,30 +53,16 @@ def write_chunk_directory(out: Path, placed: Iterable[tuple[Chunk, str, int]], d
             else:
                 if not follows:
                     tables.write("wav.scp", chunk.recording, place)
-                segment = Segment(chunk.id, chunk.recording, chunk.start, chunk.end)
-                tables.write("segments", chunk.id, segment_value(segment))
+                tables.segment(Segment(chunk.id, chunk.recording, chunk.start, chunk.end))
             tables.write("text", chunk.id, chunk.text)
             tables.write("text.prev", chunk.id, before.text if follows else "")
-            speaker = _speaker(data, chunk)
-            tables.write("utt2spk", chunk.id, speaker)
-            speakers.setdefault(speaker, {}).setdefault(chunk.recording, array("q")).extend(chunk.centiseconds)
+            # The recording's speaker where the data say it; else the recording stands for its speaker.
+            tables.write("utt2spk", chunk.id, (data.utt2spk or {}).get(chunk.recording, chunk.recording))
             tables.write_number("utt2dur", chunk.id, samples / SAMPLE_RATE)
             for name, value in chunk.facts().items():
-                tables.write_number(f"utt2{name}", chunk.id, value)
-            counts.chunks += 1
-            counts.chunk_seconds += samples / SAMPLE_RATE
+                if name not in without:
+                    tables.write_number(f"utt2{name}", chunk.id, value)
+            totals.chunks += 1
+            totals.chunk_seconds += samples / SAMPLE_RATE
             before = chunk
-        for speaker in sorted(speakers):
-            tables.write("spk2utt", speaker, " ".join(sorted(_ids(speakers[speaker]))))
-    return counts
-
-
-def _ids(recordings: dict[str, array]) -> Iterator[str]:
-    for recording, times in recordings.items():
-        for start, end in zip(times[::2], times[1::2]):
-            yield chunk_id(recording, start, end)
-
-
-def _speaker(data: DataDir, chunk: Chunk) -> str:
-    """The recording's speaker where the data say it; else the recording stands for its speaker."""
-    return (data.utt2spk or {}).get(chunk.recording, chunk.recording)
+    return totals

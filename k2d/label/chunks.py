@@ -8,26 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from k2d.constants import SHORTEST
+from k2d.constants import SHORTEST, TIMESTAMP_STEP, WINDOW, chunk_id
 from k2d.text import timestamps
+from k2d.text.transcript import TimedText
 from k2d.whisper.decoding import compression_ratio
-from k2d.whisper.long_form import TimedText
 
-LONGEST = 30.0  # seconds
 # A segment that runs on over the chunk's end is marked if more than this lies inside it (the authors' code).
 CONTINUED_BEYOND = 1.0
-CONTINUED = "<|continued|>"
-GRID = 0.02  # seconds between two timestamp tokens
 _EPSILON = 1e-6
 
 
-def chunk_id(recording: str, start: int, end: int) -> str:
-    """<recording>-<start>-<end> in centiseconds, seven digits: sorting by id is sorting by time."""
-    return f"{recording}-{start:07d}-{end:07d}"
-
-
 @dataclass
-class Chunk:
+class PackedChunk:
     """A stretch [start, end] of a recording in seconds, its segments, and one that runs on behind it."""
 
     recording: str
@@ -51,13 +43,12 @@ class Chunk:
         A segment that runs on leaves its start and `<|continued|>`.
         """
         timed = [(self._relative(s.start), self._relative(s.end), s.text) for s in self.segments]
-        if self.continued is not None:
-            timed.append((self._relative(self.continued.start), None, CONTINUED))
-        return timestamps.format(timed)
+        continued = None if self.continued is None else self._relative(self.continued.start)
+        return timestamps.format(timed, continued)
 
     def _relative(self, seconds: float) -> float:
-        longest = int((self.end - self.start) / GRID + _EPSILON)
-        return min(max(round((seconds - self.start) / GRID), 0), longest) * GRID
+        longest = int((self.end - self.start) / TIMESTAMP_STEP + _EPSILON)
+        return min(max(round((seconds - self.start) / TIMESTAMP_STEP), 0), longest) * TIMESTAMP_STEP
 
     def facts(self) -> dict[str, float]:
         """What a filter may want to know of the decoding, for the `utt2…` files.
@@ -82,9 +73,9 @@ def pack(
     recording: str,
     segments: Sequence[TimedText],
     duration: float,
-    longest: float = LONGEST,
+    longest: float = WINDOW,
     continued: bool = False,
-) -> list[Chunk]:
+) -> list[PackedChunk]:
     """Greedy packing: the next segment joins while the chunk stays within `longest` seconds.
 
     The segment that would overflow starts the next chunk; one that is longer than `longest` by itself stands
@@ -93,12 +84,12 @@ def pack(
     segment reaches by more than 1.0 s lasts the full `longest` seconds and says `<|continued|>` at its start.
     A chunk of less than 0.1 s is dropped: no word fits into it, and no later stage could read its audio.
     """
-    if not 0 < longest <= LONGEST:
-        raise ValueError(f"chunks of {longest} s: expected more than 0 and at most {LONGEST:.0f} s, Whisper's context")
-    chunks: list[Chunk] = []
+    if not 0 < longest <= WINDOW:
+        raise ValueError(f"chunks of {longest} s: expected more than 0 and at most {WINDOW:.0f} s, Whisper's context")
+    chunks: list[PackedChunk] = []
     for segment in segments:
         start, end = min(segment.start, duration), min(segment.end, duration)
-        if end - start < GRID - _EPSILON:
+        if end - start < TIMESTAMP_STEP - _EPSILON:
             continue
         if chunks and end - chunks[-1].start <= longest + _EPSILON:
             chunks[-1].segments.append(segment)
@@ -107,5 +98,5 @@ def pack(
         if continued and chunks and segment.start < chunks[-1].start + longest - CONTINUED_BEYOND:
             chunks[-1].continued = segment
             chunks[-1].end = min(chunks[-1].start + longest, duration)
-        chunks.append(Chunk(recording, start, end, [segment]))
+        chunks.append(PackedChunk(recording, start, end, [segment]))
     return [chunk for chunk in chunks if chunk.end - chunk.start > SHORTEST - _EPSILON]

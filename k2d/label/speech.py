@@ -21,11 +21,15 @@ _HANGOVER = 0.2  # seconds by which speech is widened on both sides
 def untexted_speech(audio: np.ndarray, text: str, detector: str = "auto") -> float:
     """Seconds of speech outside the teacher's segments; all of the speech when the text is empty.
 
-    A text without timestamps covers its whole chunk, and an open segment runs to the chunk's end.
+    A text without timestamps covers its whole chunk, and an open segment runs to the chunk's end, also one
+    whose text stands in the next chunk (`<|continued|>`).
     """
     speaking = voice_activity(audio, detector)
     silent_text = np.ones(len(speaking), bool)
-    for start, end, _ in timestamps.parse(text):
+    segments = timestamps.parse(text)
+    if (continued := timestamps.continued(text)) is not None:
+        segments.append((continued, None, ""))
+    for start, end, _ in segments:
         last = len(speaking) if end is None else int(np.ceil(end / _HOP))
         silent_text[int(start / _HOP) : last] = False
     return float((speaking & silent_text).sum() * _HOP)

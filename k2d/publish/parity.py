@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from k2d.text.tokenizer import TIMESTAMP_STEP
+from k2d.constants import TIMESTAMP_STEP
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, Engine, initial_tokens

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from tqdm import tqdm
 
+from k2d.constants import WINDOW
 from k2d.datadir import Segment
 from k2d.errors import DataError
 from k2d.score import significance
@@ -19,7 +20,6 @@ from k2d.score.rates import Counts, count, count_by_language, longest_run, switc
 from k2d.text import loops, timestamps
 from k2d.text.units import units
 
-WINDOW = 30.0  # seconds: the longest stretch Whisper transcribes at once
 LONG_RUN = 10  # units: a sentence, no longer a misheard phrase
 
 

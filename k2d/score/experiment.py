@@ -133,7 +133,7 @@ def count_parameters(checkpoint: str) -> int:
 
 def read_speed(path: Path, models: Mapping[str, str]) -> dict:
     """speed.json without the measurements of weights that have changed since."""
-    from k2d.whisper.checkpoint import content_hash
+    from k2d.whisper.identity import model_identity
 
     measured = read_json(path)
     current = {}
@@ -141,7 +141,7 @@ def read_speed(path: Path, models: Mapping[str, str]) -> dict:
         known = measured["models"].get(name)
         if known is None:
             continue
-        if known["hash"] == content_hash(checkpoint):
+        if known["hash"] == model_identity(checkpoint).digest:
             current[name] = known
         else:
             print(f"report: {path}: {name} has changed since; measure its speed again", file=sys.stderr)

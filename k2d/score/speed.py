@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from k2d.constants import SAMPLE_RATE
+from k2d.constants import N_SAMPLES, SAMPLE_RATE
 from k2d.whisper.decoding import DecodingOptions, Engine
 from k2d.whisper.fallback import Window, decode_windows
-from k2d.whisper.features import N_SAMPLES, context_samples, utterance_log_mel
+from k2d.whisper.features import context_samples, utterance_log_mel
 from k2d.whisper.short_form import plan_batches
 
 

@@ -7,8 +7,10 @@ Out: the plain text, or its segments with start and end in seconds.
 import re
 from collections.abc import Iterable
 
+from k2d.constants import CONTINUED
+
 TOKEN = re.compile(r"<\|[^|<>]*\|>")
-_TIME = re.compile(r"<\|(\d+(?:\.\d+)?)\|>")
+TIME = re.compile(r"<\|(\d+(?:\.\d+)?)\|>")
 _TOKENS = re.compile(r"(?<!\s)\s*(?:<\|[^|<>]*\|>\s*)+")
 # Scripts written without spaces: between two of these a removed token leaves nothing behind.
 _UNSPACED = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
@@ -34,11 +36,11 @@ def parse(text: str) -> list[tuple[float, float | None, str]]:
 
     A segment with no closing timestamp (the chunk was cut inside it) has end None. Text before the first
     timestamp starts at 0.0. Pairs with no text between them are pauses and give no segment; tokens that
-    are not times are dropped.
+    are not times are dropped. The start that `<|continued|>` marks gives no segment either: see `continued`.
     """
     segments = []
     start, position = 0.0, 0
-    for match in _TIME.finditer(text):
+    for match in TIME.finditer(text):
         words = strip(text[position : match.start()])
         time = float(match[1])
         if words:
@@ -50,8 +52,23 @@ def parse(text: str) -> list[tuple[float, float | None, str]]:
     return segments
 
 
-def format(segments: Iterable[tuple[float, float | None, str]]) -> str:
-    """`<|0.00|>…<|5.20|>` of segments (start, end, text), two decimals; end None leaves the segment open."""
-    return "".join(
+def continued(text: str) -> float | None:
+    """Where the segment starts whose text stands in the next chunk, in seconds; None for a text without one.
+
+    Such a text ends in `<|27.00|><|continued|>`.
+    """
+    if not text.endswith(CONTINUED):
+        return None
+    times = TIME.findall(text)
+    return float(times[-1]) if times else 0.0
+
+
+def format(segments: Iterable[tuple[float, float | None, str]], continued: float | None = None) -> str:
+    """`<|0.00|>…<|5.20|>` of segments (start, end, text), two decimals; end None leaves the segment open.
+
+    continued: start of a segment without text here, as `continued` reads it.
+    """
+    said = "".join(
         f"<|{start:.2f}|>{text}" + ("" if end is None else f"<|{end:.2f}|>") for start, end, text in segments
     )
+    return said if continued is None else f"{said}<|{continued:.2f}|>{CONTINUED}"

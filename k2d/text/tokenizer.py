@@ -19,9 +19,9 @@ from pathlib import Path
 import sentencepiece
 import whisper.tokenizer
 
-TIMESTAMP_STEP = 0.02  # seconds between two timestamp tokens
-N_TIMESTAMPS = 1501  # <|0.00|> … <|30.00|>
-_TIMESTAMP = re.compile(r"<\|(\d+\.\d\d)\|>")
+from k2d.constants import CONTINUED, N_TIMESTAMPS, TIMESTAMP_STEP
+from k2d.text import timestamps
+
 _CJK = r"\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _SPACE_BEFORE_CJK = re.compile(rf"\s+(?=[{_CJK}])")
 _WORD_AFTER_CJK = re.compile(rf"(?<=[{_CJK}])(?=[A-Za-z0-9])")
@@ -68,9 +68,12 @@ class Tokenizer:
         return self.timestamp_begin + min(max(round(seconds / TIMESTAMP_STEP), 0), N_TIMESTAMPS - 1)
 
     def encode_with_timestamps(self, text: str) -> list[int]:
-        """Ids of text in which `<|1.20|>` stands for timestamp tokens."""
+        """Ids of text in which `<|1.20|>` stands for timestamp tokens.
+
+        `<|continued|>` is no token of Whisper's: the start before it, left open, says the same.
+        """
         ids = []
-        for index, part in enumerate(_TIMESTAMP.split(text)):
+        for index, part in enumerate(timestamps.TIME.split(text.replace(CONTINUED, ""))):
             if index % 2:
                 ids.append(self.timestamp_token(float(part)))
             elif part:

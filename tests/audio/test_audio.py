@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from k2d import archives
 from k2d.audio.read import header, read_audio, recording_duration
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
@@ -129,6 +130,30 @@ def test_archives_written_by_kaldiio(tmp_path, options):
     with pytest.raises(BadAudio) as error:
         read_audio(sources["y"])
     assert error.value.reason == "truncated"
+
+
+def test_a_wave_matrix_of_kaldi_is_audio_at_16_khz(tmp_path):
+    both = np.stack([tone(), tone(frequency=700)]) * 32768  # (channels, samples), in the range of 16-bit integers
+    items = {"two": both.astype(np.float32), "one": both[:1].astype(np.float64)}
+    kaldiio.save_ark(str(tmp_path / "a.ark"), items, scp=str(tmp_path / "a.scp"))
+    sources = dict(line.split() for line in (tmp_path / "a.scp").read_text().splitlines())
+    assert np.abs(read_audio(sources["one"]) - tone()).max() < 1e-6
+    assert np.abs(read_audio(sources["two"]) - both.mean(0) / 32768).max() < 1e-6
+    cut(tmp_path / "a.ark", 0.9)
+    with pytest.raises(BadAudio) as error:
+        read_audio(sources["one"])
+    assert error.value.reason == "truncated"
+
+
+def test_an_entry_of_an_archive_is_decoded_once_for_all_its_segments(tmp_path, monkeypatch):
+    kaldiio.save_ark(str(tmp_path / "a.ark"), {"r": (SAMPLE_RATE, (tone() * 32767).astype(np.int16))})
+    write_table(tmp_path / "wav.scp", {"r": f"{tmp_path}/a.ark:2"})
+    write_table(tmp_path / "segments", {"r-1": "r 0.00 1.00", "r-2": "r 1.00 2.00"})
+    utterances, entries = open_utterances(tmp_path), []
+    read = archives.read_entry
+    monkeypatch.setattr(archives, "read_entry", lambda *where: entries.append(where) or read(*where))
+    parts = np.concatenate([utterances["r-1"], utterances["r-2"]])
+    assert np.abs(parts - tone()[:32000]).max() < 1e-4 and len(entries) == 1
 
 
 def test_raw_flac_inside_an_archive(tmp_path):

@@ -90,6 +90,7 @@ class TestSpeechWithoutText:
         [
             ("<|0.00|>你好<|2.00|><|4.00|>你好<|6.00|>", 0.0),
             ("<|0.00|>你好<|2.00|>", 2.0),
+            ("<|0.00|>你好<|2.00|><|4.00|><|continued|>", 0.0),  # its text is in the next chunk
             ("", 4.0),
             ("你好", 0.0),  # no times: the text covers the chunk
         ],

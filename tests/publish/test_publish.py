@@ -10,12 +10,13 @@ import soundfile
 import torch
 
 from k2d.bin.publish import main
+from k2d.constants import N_SAMPLES
 from k2d.publish import parity
 from k2d.publish.tokenizer_json import tokenizer_json
 from k2d.tables import write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
 from k2d.whisper import checkpoint
-from k2d.whisper.features import N_SAMPLES, utterance_log_mel
+from k2d.whisper.features import utterance_log_mel
 from k2d.whisper.model import ModelDimensions, Whisper
 
 SENTENCES = ["今天我们讲 attention 和 model", "the weather is good", "don't worry 这个 training 很快"] * 5

@@ -14,6 +14,7 @@ from k2d.score.curves import read_training_log
 from k2d.tables import read_table, write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import checkpoint
+from k2d.whisper.identity import model_identity
 from k2d.whisper.model import ModelDimensions, Whisper
 from k2d.work import machine
 
@@ -55,7 +56,7 @@ def folder(tmp_path_factory) -> Path:
     speed = {
         name: {
             "checkpoint": f"models/{name}",
-            "hash": checkpoint.content_hash(root / "models" / name),
+            "hash": model_identity(root / "models" / name).digest,
             "parameters": parameters,
             "encode_seconds": 2.0,
             "decode_seconds": seconds,
@@ -282,7 +283,7 @@ def test_results_of_other_references_are_not_compared(folder, monkeypatch, capsy
 def test_a_speed_measured_on_other_weights_is_not_shown(folder, monkeypatch, capsys):
     path = folder / "exp/speed/speed.json"
     before = path.read_text()
-    path.write_text(before.replace(checkpoint.content_hash(folder / "models/student_comp"), "0" * 64))
+    path.write_text(before.replace(model_identity(folder / "models/student_comp").digest, "0" * 64))
     try:
         assert report(folder, monkeypatch) == 0
         assert "student_comp has changed since" in capsys.readouterr().err

@@ -52,7 +52,9 @@ CORES = {
 }
 
 # What no two runs can share: seconds, and when a file was written.
-TIMES = re.compile(rb'"(?:stamp|seconds|encode_seconds|decode_seconds|real_time_factor)": ?(?:"[^"]*"|[-\d.e]+|null)')
+TIMES = re.compile(
+    rb'"(?:stamp|seconds|encode_seconds|decode_seconds|real_time_factor|times_real_time)": ?(?:"[^"]*"|[-\d.e]+|null)'
+)
 
 
 class Run:
@@ -133,7 +135,7 @@ class Run:
         digests = self._digests("data/test_in_long_teacher", made)
         digests |= self._digests("data/test_in_long_teacher_segment", made)
         digests |= self._digests("exp/test_in_long_teacher/aux_validator", made_of_archives)
-        for name in ("chunks.", "utt2comp", "conf.yaml", "distance.yaml", "journal.jsonl", ".stage_done"):
+        for name in ("chunks.", "utt2comp", "conf.yaml", "step.json", "journal.jsonl", ".stage_done"):
             assert any(name in path for path in digests), f"{name} is not among {sorted(digests)}"
         return digests
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k2d.text.normalise import is_cjk, normalise, to_simplified
-from k2d.text.timestamps import format, parse, strip
+from k2d.text.timestamps import continued, format, parse, strip
 from k2d.text.units import is_chinese, is_english, units
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -109,6 +109,14 @@ class TestTimestamps:
         assert strip("<|0.00|>你<|1.00|><|1.00|>好<|2.00|>") == "你好"
         assert strip("<|0.00|>one<|1.00|><|1.00|>two<|2.00|>") == "one two"
         assert strip(" plain <text> | ") == "plain <text> |"
+
+    def test_a_text_that_runs_on_says_so_and_gives_no_segment_for_it(self):
+        text = "<|0.00|>你好<|5.20|><|27.00|><|continued|>"
+        assert parse(text) == [(0.0, 5.2, "你好")]
+        assert strip(text) == "你好"
+        assert continued(text) == 27.0
+        assert format(parse(text), continued(text)) == text
+        assert continued("<|0.00|>你好<|5.20|>") is None and continued("") is None
 
     @given(
         st.lists(

@@ -59,6 +59,11 @@ def test_timestamps_round_trip(steps, language):
         assert "<|" not in tokenizer.decode(ids)
 
 
+def test_the_mark_of_a_text_that_runs_on_is_no_text():
+    text = "<|0.00|>我们<|5.20|><|27.00|>"
+    assert small.encode_with_timestamps(text + "<|continued|>") == small.encode_with_timestamps(text)
+
+
 def test_text_that_looks_like_a_special_token_is_text():
     ids = big.encode("<|endoftext|>")
     assert big.eot not in ids

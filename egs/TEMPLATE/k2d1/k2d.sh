@@ -35,6 +35,7 @@ max_skipped=              # bad recordings a stage may leave out before it fails
 # Models: a folder, a file, a published name (large-v2), text:FILE, espnet:DIR or transformers:DIR
 teacher=large-v2          # writes the labels that the student learns
 validator=base            # smaller models: where one hears otherwise, a label is doubtful
+labels=                   # text:FILE or text:FOLDER of subtitles: labels that are there, in place of the teacher's
 teacher_opts=             # how labels are decoded, options of k2d label
 validator_opts=           # how the validator decodes, of k2d decode
 language=zh
@@ -120,7 +121,7 @@ stage_1_data() {
 # Recordings are decoded whole, with timestamps and the text so far, since that is how the teacher is best; the student
 # learns from chunks of at most 30 s, packed from the teacher's segments. 60,000 h, four H100: 34 h, 4 TB; 8 M chunks.
 stage_2_label() {
-    step jobs label "${chunks}" --data "data/${train_set}" --model "${teacher}" --max_chunk "${max_chunk}" \
+    step jobs label "${chunks}" --data "data/${train_set}" --model "${labels:-${teacher}}" --max_chunk "${max_chunk}" \
         "${model_opts[@]}" "${teacher_words[@]}"
     run_here validate_data.py "${chunks}"
 }

@@ -26,8 +26,9 @@ import grammar
 from conditions import SETS
 from recording import Plan, make_recording, plan_set, read_facts
 
-from k2d.datadir import DataDir, Segment, invert, write_segments
-from k2d.tables import atomic, write_numbers, write_table
+from k2d.constants import chunk_id
+from k2d.datadir import DataDir, DataDirWriter, Segment, segment_value
+from k2d.tables import TableWriters, atomic
 
 UNLABELLED = ("lectures",)  # sets whose true transcripts are kept apart
 
@@ -88,42 +89,43 @@ def _remove_leftovers(folder: Path, plans: list[Plan]) -> None:
 
 def write_set(name: str, folder: Path, facts: list[dict]) -> None:
     """The Kaldi tables of a set; an unlabelled one knows recordings only, its truth goes to reference/."""
-    segments, text, utt2spk = {}, {}, {}
-    for recording in facts:
-        for start, end, words in recording["utterances"]:
-            utterance = f"{recording['recording']}-{start:07d}-{end:07d}"
-            segments[utterance] = Segment(utterance, recording["recording"], start / 100, end / 100)
-            text[utterance], utt2spk[utterance] = words, recording["voice"]
-    write_recordings(folder, folder, facts)
-    if name in UNLABELLED:
-        utt2spk = {recording["recording"]: recording["voice"] for recording in facts}
-        write_numbers(folder / "utt2dur", {r["recording"]: r["seconds"] for r in facts})
-        write_segments(folder / "reference" / "segments", segments.values())
-        write_table(folder / "reference" / "text", text)
-    else:
-        write_numbers(folder / "utt2dur", {s.id: s.end - s.start for s in segments.values()})
-        write_segments(folder / "segments", segments.values())
-        write_table(folder / "text", text)
-    write_table(folder / "utt2spk", utt2spk)
-    write_table(folder / "spk2utt", invert(utt2spk))
+    unlabelled = name in UNLABELLED
+    with DataDirWriter(folder) as tables, TableWriters(folder / "reference") as truth:
+        write_recordings(tables, folder, facts)
+        for recording in facts:
+            for start, end, words in recording["utterances"]:
+                utterance = chunk_id(recording["recording"], start, end)
+                segment = Segment(utterance, recording["recording"], start / 100, end / 100)
+                (truth if unlabelled else tables).write("segments", utterance, segment_value(segment))
+                (truth if unlabelled else tables).write("text", utterance, words)
+                if not unlabelled:
+                    tables.write("utt2spk", utterance, recording["voice"])
+                    tables.write_number("utt2dur", utterance, segment.end - segment.start)
+            if unlabelled:
+                write_whole(tables, recording)
     _check(folder)
 
 
 def write_long(folder: Path, source: Path, facts: list[dict]) -> None:
     """The recordings of `source`, whole: the text of one is that of its utterances in order."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_recordings(folder, source, facts)
-    utt2spk = {recording["recording"]: recording["voice"] for recording in facts}
-    write_table(folder / "text", {r["recording"]: " ".join(u[2] for u in r["utterances"]) for r in facts})
-    write_table(folder / "utt2spk", utt2spk)
-    write_table(folder / "spk2utt", invert(utt2spk))
-    write_numbers(folder / "utt2dur", {r["recording"]: r["seconds"] for r in facts})
+    with DataDirWriter(folder) as tables:
+        write_recordings(tables, source, facts)
+        for recording in facts:
+            write_whole(tables, recording)
+            tables.write("text", recording["recording"], " ".join(u[2] for u in recording["utterances"]))
     _check(folder)
 
 
-def write_recordings(folder: Path, source: Path, facts: list[dict]) -> None:
+def write_recordings(tables: DataDirWriter, source: Path, facts: list[dict]) -> None:
     recordings = os.path.abspath(source / "recordings")
-    write_table(folder / "wav.scp", {r["recording"]: f"{recordings}/{r['recording']}.flac" for r in facts})
+    for recording in facts:
+        tables.write("wav.scp", recording["recording"], f"{recordings}/{recording['recording']}.flac")
+
+
+def write_whole(tables: DataDirWriter, recording: dict) -> None:
+    """A recording that is one utterance."""
+    tables.write("utt2spk", recording["recording"], recording["voice"])
+    tables.write_number("utt2dur", recording["recording"], recording["seconds"])
 
 
 def _check(folder: Path) -> None:

@@ -12,11 +12,9 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from k2d.datadir import DataDir
-from k2d.tables import write_table
+from k2d.constants import ENCODER_FRAMES_PER_SECOND, TIMESTAMP_STEP, WINDOW, chunk_id
+from k2d.datadir import DataDir, DataDirWriter
 from k2d.text import timestamps
-
-WINDOW = 30.0
 
 
 def lead_in(before, start, rng, early):
@@ -36,9 +34,9 @@ def long_windows(utterances, end, rng, early):
         start = lead_in(before, utterances[i][0], rng, early)
         stop = min(start + WINDOW, end)
         j = i
-        while j < len(utterances) and utterances[j][1] <= stop - 0.02:
+        while j < len(utterances) and utterances[j][1] <= stop - TIMESTAMP_STEP:
             j += 1
-        cut = utterances[j][0] if j < len(utterances) and utterances[j][0] < stop - 0.02 else None
+        cut = utterances[j][0] if j < len(utterances) and utterances[j][0] < stop - TIMESTAMP_STEP else None
         if j == i:  # an utterance longer than a window cannot be labelled
             i += 1
             continue
@@ -62,9 +60,12 @@ def short_windows(utterances, end, rng, early):
 
 def label(start, utterances, cut):
     """`<|0.20|> text<|3.14|>…`, times relative to the window's start."""
-    grid = [(round((a - start) / 0.02) * 0.02, round((b - start) / 0.02) * 0.02, words) for a, b, words in utterances]
-    text = timestamps.format(grid)
-    return text if cut is None else f"{text}<|{round((cut - start) / 0.02) * 0.02:.2f}|>"
+
+    def on_grid(seconds):
+        return round((seconds - start) / TIMESTAMP_STEP) * TIMESTAMP_STEP
+
+    text = timestamps.format((on_grid(a), on_grid(b), words) for a, b, words in utterances)
+    return text if cut is None else f"{text}<|{on_grid(cut):.2f}|>"
 
 
 def main():
@@ -88,17 +89,15 @@ def main():
         for kind in args.kinds.split(","):
             rng = random.Random(f"{args.seed} {recording} {kind}")
             for start, stop, inside, cut in kinds[kind](utterances, end, rng, args.early):
-                uid = f"{recording}-{kind}-{round(start * 100):07d}-{round(stop * 100):07d}"
+                uid = chunk_id(f"{recording}-{kind}", round(start * 100), round(stop * 100))
                 segments[uid] = f"{recording} {start:.3f} {stop:.3f}"
                 text[uid] = label(start, inside, cut)
                 speakers[uid] = recording
-                frames[uid] = str(round((stop - start) * 50))
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    write_table(args.output_dir / "wav.scp", {r: data.wav[r] for r in set(speakers.values())})
-    write_table(args.output_dir / "segments", segments)
-    write_table(args.output_dir / "utt2spk", speakers)
-    write_table(args.output_dir / "frames_shape", frames)
-    write_table(args.output_dir / "text", text)
+                frames[uid] = str(round((stop - start) * ENCODER_FRAMES_PER_SECOND))
+    with DataDirWriter(args.output_dir) as tables:
+        tables.table("wav.scp", {r: data.wav[r] for r in set(speakers.values())})
+        for name, table in (("segments", segments), ("utt2spk", speakers), ("frames_shape", frames), ("text", text)):
+            tables.table(name, table)
     print(f"windows: {len(text)} windows of {hours:.2f} h of recordings → {args.output_dir}")
 
 

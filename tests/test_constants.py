@@ -1,0 +1,26 @@
+"""Whisper's numbers agree with openai-whisper's own, and chunk ids say what they were made of."""
+
+import whisper.audio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2d import constants
+from k2d.constants import chunk_id, read_chunk_id
+
+
+def test_the_numbers_are_whispers():
+    for name in ("SAMPLE_RATE", "HOP_LENGTH", "N_SAMPLES", "N_FRAMES"):
+        assert getattr(constants, name) == getattr(whisper.audio, name)
+    assert whisper.audio.FRAMES_PER_SECOND == constants.MEL_FRAMES_PER_SECOND
+    assert whisper.audio.TOKENS_PER_SECOND == constants.ENCODER_FRAMES_PER_SECOND
+    assert constants.TIMESTAMP_STEP * (constants.N_TIMESTAMPS - 1) == constants.WINDOW
+
+
+@given(st.text(min_size=1).filter(lambda r: "\n" not in r), st.integers(0, 10**8), st.integers(0, 10**8))
+def test_a_chunk_id_tells_recording_and_place(recording, start, end):
+    assert read_chunk_id(chunk_id(recording, start, end)) == (recording, start, end)
+
+
+def test_other_ids_are_none():
+    for key in ("lecture", "lecture-1-2", "lecture-0000001-000002", "-0000001-0000002", "a-0000001-0000002b"):
+        assert read_chunk_id(key) is None
