@@ -46,6 +46,7 @@ def read_chunk_id(key: str) -> ChunkId | None:
     found = _CHUNK_ID.fullmatch(key)
     return ChunkId(found[1], int(found[2]), int(found[3])) if found else None
 
+
 LONGEST_FILE_NAME = 200  # bytes; file systems take 255, suffixes included
 _UNSAFE = re.compile(r"[^\w.,+=@-]|^\.")
 

@@ -25,7 +25,7 @@ from k2d.whisper.engine import default_batch
 LEGEND = """\
 How each figure is known: measured, by this project with the command that is named or by your trial; published, the
 paper's; computed from sizes of models and data; assumed, by nobody yet."""
-CONFIG = Path(__file__).resolve().parents[1] / "egs/TEMPLATE/k2d1/conf/train_student.yaml"
+CONFIG = Path(__file__).resolve().parents[1] / "conf/train_student.yaml"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -250,8 +250,9 @@ step() {
 
 # run_here WORD…: a command that is no step and decides by itself what there is to do.
 run_here() {
+    local -a words=("${@:2}")
     case ${mode} in
-        parse) [ "$1" != k2d ] || parsed+="${*:2@Q}"$'\n' ;;
+        parse) [ "$1" != k2d ] || parsed+="${words[*]@Q}"$'\n' ;;
         print) show "$@" ;;
         run) "$@" ;;
     esac

@@ -11,7 +11,6 @@ command goes on where it stopped, with other jobs, workers or batches if you lik
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -21,23 +20,21 @@ from k2d.datadir import DataDir
 from k2d.errors import BadAudio, guarded
 from k2d.options import add_options, options_of, true_or_false
 from k2d.tables import TableWriters, atomic
-from k2d.text import timestamps
-from k2d.text.transcript import Transcript
+from k2d.text.transcript import Transcript, mean_fact, worst_fact
+from k2d.transcribers import Transcriber, open_transcriber
+from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, compression_ratio, mean_confidence, one_line
-from k2d.whisper.engine import EngineConfig, load_engine, what_decides, work_key
-from k2d.whisper.identity import model_identity
+from k2d.whisper.engine import EngineConfig, work_key
 from k2d.work import identity
 from k2d.work.session import Session, WorkOptions, bad_record
 from k2d.work.step import Step, add_step_arguments, run_step
-
-TOLERANCE = 0.1  # seconds: rounded segment ends, not speech worth a second window
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="k2d decode", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--model", required=True, help="any checkpoint, or a name")
+    p.add_argument("--model", required=True, help="checkpoint or name, text:FILE, espnet:DIR, transformers:DIR")
     p.add_argument("--data", required=True, help="data directory")
     p.add_argument("--output_dir", required=True)
     p.add_argument("--long_form", action="store_true", help="decode whole recordings, one text each")
@@ -56,22 +53,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(args: argparse.Namespace) -> None:
-    """UsageError for options that do not fit each other."""
-    decoding_of(args)
-    options_of(EngineConfig, args)
+    """UsageError for options that do not fit each other or the model."""
     options_of(WorkOptions, args)
+    accepted_options(args)
 
 
-def decoding_of(args: argparse.Namespace) -> DecodingOptions:
+def accepted_options(args: argparse.Namespace) -> dict[str, object]:
     """Utterances are decoded once, as the validator's are in the paper; long form falls back as Whisper does."""
     temperatures = args.temperatures or (FALLBACK_TEMPERATURES if args.long_form else (0.0,))
-    return options_of(DecodingOptions, args, temperatures=temperatures, timestamps=args.timestamps or args.long_form)
+    timestamps = args.timestamps or args.long_form
+    return accepted(args.model, args, parser().get_default, temperatures=temperatures, timestamps=timestamps)
 
 
 def run(args: argparse.Namespace) -> int:
-    engine, decoding, work = options_of(EngineConfig, args), decoding_of(args), options_of(WorkOptions, args)
+    work, data = options_of(WorkOptions, args), DataDir(args.data)
+    transcriber = open_transcriber(args.model, data, **accepted_options(args))
     form = "long form" if args.long_form else "short form"
-    model, decides = model_identity(args.model), what_decides(engine, decoding, form, work.allow_pipes)
+    decides = {**transcriber.decides, "form": form, "allow_pipes": work.allow_pipes}
+    model = transcriber.identity
     step = Step(
         "decode",
         args.output_dir,
@@ -81,15 +80,14 @@ def run(args: argparse.Namespace) -> int:
     )
 
     def decode() -> dict[str, object] | None:
-        data = DataDir(args.data)
         if args.long_form:
             source, names = sources.recordings(data, work.allow_pipes), list(data.wav)
         else:
             source, names = sources.utterances(data, work.allow_pipes), list(data.segments)
-        workers = engine.workers_of(work.num_jobs)
+        workers = transcriber.workers_of(work.num_jobs)
         session = Session("decode", step.out, work_key(model, decides), source, names, work, workers)
         for job in work.jobs:
-            make_results(session, job, args.model, engine, decoding, args.long_form)
+            make_results(session, job, transcriber, args.long_form)
         if work.job is None:
             return write_results(session, args.timestamps, "recordings" if args.long_form else "utterances")
         print(f"decode: job {work.job} of {work.num_jobs} is complete")
@@ -98,26 +96,15 @@ def run(args: argparse.Namespace) -> int:
     return run_step(step, args, decode, shared=work.job is not None)
 
 
-def make_results(
-    session: Session, job: int, model: str, config: EngineConfig, decoding: DecodingOptions, long_form: bool
-) -> None:
+def make_results(session: Session, job: int, transcriber: Transcriber, long_form: bool) -> None:
     """Decode the inputs of one job into the session's results, all that are not there yet."""
 
-    def decode(engine, seconds, journal, progress):
-        from k2d.whisper.long_form import transcribe_all
-        from k2d.whisper.short_form import LONGEST, decode_all, plan_batches
+    def decode(transcriber, seconds, journal, progress):
+        results = transcriber.results if transcriber.kind == "whisper" else transcriber.transcribe
+        for batch in results(seconds, session.source, long_form, journal, progress):
+            yield [_record_of(one, transcriber) for one in batch]
 
-        source, batch_size = session.source, config.resolved().batch_size
-        long = [n for n in seconds if long_form or seconds[n] > LONGEST + TOLERANCE]
-        window = decoding if long_form else dataclasses.replace(decoding, timestamps=True)
-        for result in transcribe_all(engine, long, source, window, batch_size, journal, progress):
-            yield [bad_record(result) if isinstance(result, BadAudio) else _record_of(result, engine.tokenizer)]
-        short = {n: s for n, s in seconds.items() if n not in set(long)}
-        batches = plan_batches(short, batch_size, engine.trim_padding)
-        for batch in decode_all(engine, batches, source, decoding, journal, progress):
-            yield [bad_record(r) if isinstance(r, BadAudio) else _record(r, engine.tokenizer, decoding) for r in batch]
-
-    session.run_job(job, lambda: load_engine(model, config, decoding, session.workers), decode)
+    session.run_job(job, lambda: transcriber.load(session.workers), decode)
 
 
 def write_results(session: Session, with_times: bool, what: str) -> dict[str, object]:
@@ -133,16 +120,23 @@ def write_results(session: Session, with_times: bool, what: str) -> dict[str, ob
     return {what: decoded, "skipped": len(skipped)}
 
 
-def _record(decoded, tokenizer, options: DecodingOptions) -> dict:
-    """A short-form result as a JSON object."""
+def _record_of(result, transcriber: Transcriber) -> dict:
+    """A result as a JSON object: a recording that cannot be used, a Transcript or, of Whisper, a decoded utterance."""
+    if isinstance(result, BadAudio):
+        return bad_record(result)
+    if isinstance(result, Transcript):
+        return _of_transcript(result, transcriber.engine.tokenizer if transcriber.kind == "whisper" else None)
+    return _of_utterance(result, transcriber.engine.tokenizer, transcriber.decoding.timestamps)
+
+
+def _of_utterance(decoded, tokenizer, timed: bool) -> dict:
     h = decoded.hypothesis
-    with_times = tokenizer.decode_with_timestamps(h.tokens) if options.timestamps else None
     return {
         "id": decoded.utterance,
         "duration": decoded.duration,
         "language": h.language,
         "text": one_line(tokenizer.decode(h.tokens)).strip(),
-        "text_with_times": None if with_times is None else one_line(with_times),
+        "text_with_times": one_line(tokenizer.decode_with_timestamps(h.tokens)) if timed else None,
         "avg_logprob": h.avg_logprob,
         "no_speech": h.no_speech_prob,
         "compression": h.compression_ratio,
@@ -152,43 +146,42 @@ def _record(decoded, tokenizer, options: DecodingOptions) -> dict:
     }
 
 
-def _record_of(transcript: Transcript, tokenizer) -> dict:
-    """A long-form result as a JSON object; facts are means over the segments, weighted by tokens, or the
-    worst.
+def _of_transcript(transcript: Transcript, tokenizer) -> dict:
+    """Facts are means over the segments, weighted by tokens, or the worst. tokenizer: Whisper's, which says how its
+    text is spaced, or None.
     """
-    weights = [len(s.tokens) for s in transcript.segments]
-    text = one_line(tokenizer.decode([t for s in transcript.segments for t in s.tokens]).strip())
-
-    def mean(values):
-        return sum(w * v for w, v in zip(weights, values)) / sum(weights) if sum(weights) else 0.0
-
-    known = [s.confidence for s in transcript.segments]
+    segments, text, nothing = transcript.segments, transcript.text, {}
+    if tokenizer is not None:
+        text = tokenizer.decode([t for s in segments for t in s.tokens]).strip()
+        # Whisper has looked, and found silence.
+        nothing = {} if segments else {"avg_logprob": 0.0, "no_speech": 1.0, "temperature": 0.0}
+    text = one_line(text)
     return {
         "id": transcript.recording,
         "duration": transcript.duration,
         "language": transcript.language,
         "text": text,
-        "text_with_times": timestamps.format([(s.start, s.end, s.text) for s in transcript.segments]),
-        "avg_logprob": mean([s.avg_logprob for s in transcript.segments]),
-        "no_speech": max((s.no_speech_prob for s in transcript.segments), default=1.0),
+        "text_with_times": transcript.text_with_times if transcript.timed else None,
+        "avg_logprob": mean_fact(segments, "avg_logprob"),
+        "no_speech": worst_fact(segments, "no_speech_prob"),
         "compression": compression_ratio(text),
-        "temperature": max((s.temperature for s in transcript.segments), default=0.0),
-        "confidence": mean(known) if known and None not in known else None,
+        "temperature": worst_fact(segments, "temperature"),
+        "confidence": mean_fact(segments, "confidence"),
         "segments": transcript.record()["segments"],
-    }
+    } | nothing
 
 
 def _write_tables(out: Path, records, with_times: bool) -> float:
     """Write text, utt2… and results.jsonl; returns seconds of audio."""
-    facts = ("avg_logprob", "no_speech", "compression", "temperature")
+    facts = ("avg_logprob", "no_speech", "compression", "temperature", "confidence")
     seconds = 0.0
-    with atomic(out / "results.jsonl") as handle, TableWriters(out, "text", *(f"utt2{n}" for n in facts)) as tables:
+    with atomic(out / "results.jsonl") as handle, TableWriters(out, "text") as tables:
         for record in records:
             handle.write(json.dumps(record, ensure_ascii=False) + "\n")
             seconds += record["duration"]
             timed = with_times and record["text_with_times"] is not None
             tables.write("text", record["id"], record["text_with_times"] if timed else record["text"])
-            for name in (*facts, "confidence"):
+            for name in facts:
                 if record[name] is not None:
                     tables.write_number(f"utt2{name}", record["id"], record[name])
     return seconds

@@ -32,9 +32,10 @@ from k2d.options import add_options, option, options_of
 from k2d.tables import atomic
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
+from k2d.transcribers import Transcriber, open_transcriber
+from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import DecodingOptions
-from k2d.whisper.engine import EngineConfig, load_engine, what_decides, work_key
-from k2d.whisper.identity import model_identity
+from k2d.whisper.engine import EngineConfig, work_key
 from k2d.work import identity
 from k2d.work.session import Session, WorkOptions, bad_record
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="k2d label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--model", required=True, help="teacher: any checkpoint, or a name")
+    p.add_argument("--model", required=True, help="teacher: checkpoint, name, text:FILE, espnet:DIR, transformers:DIR")
     p.add_argument("--data", required=True, help="data directory of recordings")
     p.add_argument("--output_dir", required=True, help="chunk data directory to write")
     add_options(p, Layout, "chunks")
@@ -73,15 +74,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(args: argparse.Namespace) -> None:
-    """UsageError for options that do not fit each other."""
-    for kind in (Layout, EngineConfig, DecodingOptions, WorkOptions):
+    """UsageError for options that do not fit each other or the model."""
+    for kind in (Layout, WorkOptions):
         options_of(kind, args)
+    accepted(args.model, args, parser().get_default)
 
 
 def run(args: argparse.Namespace) -> int:
-    layout, work = options_of(Layout, args), options_of(WorkOptions, args)
-    engine, decoding = options_of(EngineConfig, args), options_of(DecodingOptions, args)
-    model, decides = model_identity(args.model), what_decides(engine, decoding, "long form", work.allow_pipes)
+    layout, work, data = options_of(Layout, args), options_of(WorkOptions, args), DataDir(args.data)
+    transcriber = open_transcriber(args.model, data, **accepted(args.model, args, parser().get_default))
+    model = transcriber.identity
+    decides = {**transcriber.decides, "form": "long form", "allow_pipes": work.allow_pipes}
     step = Step(
         "label",
         args.output_dir,
@@ -91,11 +94,10 @@ def run(args: argparse.Namespace) -> int:
     )
 
     def label() -> dict[str, object] | None:
-        data = DataDir(args.data)
-        source, workers = sources.recordings(data, work.allow_pipes), engine.workers_of(work.num_jobs)
+        source, workers = sources.recordings(data, work.allow_pipes), transcriber.workers_of(work.num_jobs)
         session = Session("label", step.out, work_key(model, decides), source, list(data.wav), work, workers)
         for job in work.jobs:
-            make_transcripts(session, job, args.model, engine, decoding)
+            make_transcripts(session, job, transcriber)
         if work.job is None:
             return write_chunks(session, step.key, data, layout)
         if not layout.no_copy:
@@ -107,17 +109,14 @@ def run(args: argparse.Namespace) -> int:
     return run_step(step, args, label, shared=work.job is not None)
 
 
-def make_transcripts(session: Session, job: int, model: str, config: EngineConfig, decoding: DecodingOptions) -> None:
+def make_transcripts(session: Session, job: int, transcriber: Transcriber) -> None:
     """Transcribe the recordings of one job into the session's results, all that are not there yet."""
 
-    def transcribe(engine, seconds, journal, progress):
-        from k2d.whisper.long_form import transcribe_all
+    def transcribe(transcriber, seconds, journal, progress):
+        for batch in transcriber.transcribe(seconds, session.source, True, journal, progress):
+            yield [one.record() if isinstance(one, Transcript) else bad_record(one) for one in batch]
 
-        batch_size = config.resolved().batch_size
-        for result in transcribe_all(engine, seconds, session.source, decoding, batch_size, journal, progress):
-            yield [result.record() if isinstance(result, Transcript) else bad_record(result)]
-
-    session.run_job(job, lambda: load_engine(model, config, decoding, session.workers), transcribe)
+    session.run_job(job, lambda: transcriber.load(session.workers), transcribe)
 
 
 # Below here, a session is where transcripts come from, whoever wrote them: `results` of a job or all, `bad_inputs`.

@@ -7,16 +7,19 @@ unless --language names it.
 
 import argparse
 import sys
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from k2d.audio import sources
 from k2d.errors import BadAudio, guarded
-from k2d.options import add_options, options_of
+from k2d.options import add_options
 from k2d.text import subtitles
+from k2d.transcribers import open_transcriber
+from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import DecodingOptions
-from k2d.whisper.engine import EngineConfig, load_engine
+from k2d.whisper.engine import EngineConfig
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         prog="k2d transcribe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("files", nargs="+", help="audio files")
-    p.add_argument("--model", required=True, help="any checkpoint, or a name")
+    p.add_argument("--model", required=True, help="checkpoint or name, espnet:DIR, transformers:DIR")
     p.add_argument("--format", default="", help="srt, vtt, txt, json or several: write files instead of printing")
     p.add_argument("--output_dir", default=".", help="where files go (default: here)")
     add_options(p, EngineConfig, "engine", without=("workers",))
@@ -33,27 +36,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(args: argparse.Namespace) -> None:
-    """UsageError for options that do not fit each other."""
+    """UsageError for options that do not fit each other or the model."""
     subtitles.formats(args.format)
-    options_of(EngineConfig, args)
-    options_of(DecodingOptions, args)
+    accepted(args.model, args, parser().get_default)
 
 
 def run(args: argparse.Namespace) -> int:
-    from k2d.whisper.long_form import transcribe_all
-
     formats = subtitles.formats(args.format)
-    config, decoding = options_of(EngineConfig, args).resolved(), options_of(DecodingOptions, args)
+    transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
     names = _names(args.files)
     source = sources.files(names)
-    engine = load_engine(args.model, config, decoding)
     seconds = {name: source.seconds(name) for name in names}
     bad = 0
     total = round(sum(seconds.values()))
     with tqdm(total=total, unit="s", desc="transcribe (audio)", disable=None) as bar:
-        for result in transcribe_all(
-            engine, names, source, decoding, config.batch_size, progress=lambda done: bar.update(done)
-        ):
+        for result in chain.from_iterable(transcriber.transcribe(names, source, True, progress=bar.update)):
             if isinstance(result, BadAudio):
                 bad += 1
                 bar.write(f"transcribe: skipped {names[result.recording]}: {result}", file=sys.stderr)

@@ -6,6 +6,7 @@ In: what a recogniser, or a file of subtitles, says. Out: a `Transcript`, and th
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from k2d.text import timestamps
@@ -68,3 +69,20 @@ class Transcript:
     def text_with_times(self) -> str:
         """`<|0.00|>…<|5.20|>`."""
         return timestamps.format([(s.start, s.end, s.text) for s in self.segments])
+
+
+def mean_fact(segments: Sequence[TimedText], name: str) -> float | None:
+    """The mean of what is known of segments, weighted by their tokens; None where nothing is."""
+    known = [(max(len(s.tokens), 1), getattr(s, name)) for s in segments if getattr(s, name) is not None]
+    return sum(w * v for w, v in known) / sum(w for w, _ in known) if known else None
+
+
+def worst_fact(segments: Sequence[TimedText], name: str) -> float | None:
+    """The largest of what is known of segments; None where nothing is."""
+    return max((getattr(s, name) for s in segments if getattr(s, name) is not None), default=None)
+
+
+def as_whisper_writes(text: str) -> str:
+    """One line, with a space before it unless its script has none: a student learns Whisper's form."""
+    text = " ".join(text.split())
+    return text if timestamps.unspaced(text[:1]) else f" {text}"

@@ -111,13 +111,9 @@ def _device_of_machine() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def what_decides(config: EngineConfig, decoding: DecodingOptions, form: str, allow_pipes: bool) -> dict[str, object]:
-    """All that decides a result beside the model and the audio, for the key of a step. form: short or long.
-
-    allow_pipes: without, recordings that are commands are skipped.
-    """
-    options = {"decoding": dataclasses.asdict(decoding), "form": form, "allow_pipes": allow_pipes}
-    return {**config.decides, **options, "journal": FORMAT}
+def what_decides(config: EngineConfig, decoding: DecodingOptions) -> dict[str, object]:
+    """What decides a transcript beside the model and the audio, for the key of a step."""
+    return {**config.decides, "decoding": dataclasses.asdict(decoding), "journal": FORMAT}
 
 
 def work_key(model: Identity, decides: dict[str, object]) -> str:

@@ -272,8 +272,9 @@ def test_references_and_audits_measure_the_distance(corpus, tmp_path):  # noqa: 
     assert found["chunks"] == 6 and found["bad"] == 2
     assert found["metrics"]["comp"]["recall"][3][0] == 1.0
 
-    assert explore.main([*argv, "--audit", "6"]) == 0
-    sheet = tmp_path / "page/audit.tsv"
+    drawn = [*argv, "--output_dir", str(tmp_path / "sheet"), "--audit", "6"]
+    assert explore.main(drawn) == 0
+    sheet = tmp_path / "sheet/audit.tsv"
     head, *lines = [line.split("\t") for line in sheet.read_text("utf-8").splitlines()]
     assert len(lines) == 6 and sum(float(line[head.index("weight")]) for line in lines) == pytest.approx(6)
     for line in lines:
@@ -284,7 +285,7 @@ def test_references_and_audits_measure_the_distance(corpus, tmp_path):  # noqa: 
     assert explore.main([*argv, "--answers", str(sheet)]) == 0
     again = json.loads((tmp_path / "page/detection.json").read_text())
     assert again["metrics"] == found["metrics"]
-    assert explore.main([*argv, "--audit", "6"]) == 1  # a sheet with answers is never overwritten
+    assert explore.main(drawn) == 1  # a sheet with answers is never overwritten
 
 
 def test_a_reference_of_recordings_is_cut_to_chunks(corpus, tmp_path):  # noqa: F811

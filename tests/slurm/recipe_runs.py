@@ -34,6 +34,8 @@ optim: adamw
 optim_conf: {lr: 1.0e-4}
 batch_type: unsorted
 batch_size: 1
+accum_grad: 1
+use_amp: false
 max_epoch: 1
 num_iters_per_epoch: 6
 num_workers: 0
@@ -71,6 +73,7 @@ class Run:
         for old, new in CORES.items():
             cmd = cmd.replace(old, new)
         (self.recipe / "cmd.sh").write_text(cmd)
+        (self.recipe / "conf").mkdir(exist_ok=True)
         (self.recipe / "conf/short.yaml").write_text(SHORT)
         if partition:
             site = (ROOT / "conf/slurm.conf").read_text() + f"command sbatch --partition={partition}\n"

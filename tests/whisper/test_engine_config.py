@@ -51,7 +51,7 @@ def test_what_no_machine_can_do_is_refused(words, message):
 
 
 def key(*words: str, form: str = "short form", model: str = "m") -> str:
-    return work_key(Identity("path", model), what_decides(*parsed(*words), form, False))
+    return work_key(Identity("path", model), {**what_decides(*parsed(*words)), "form": form})
 
 
 def test_options_of_speed_are_not_in_the_key():

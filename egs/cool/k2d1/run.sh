@@ -57,7 +57,6 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
     --train_set train --dev_set "${dev_set}" --test_sets "${test_sets% }" --paper "${paper% }" \
     --teacher large-v2 --validator base \
     --selection "full ngram mer per comp" --alpha 0.4 \
-    --train_config conf/train_student.yaml \
     --ngpu "${ngpu}" --nbest 5 \
     --train_hours 60000 --dev_hours 5 --test_hours 20 --joined false \
     -- "${options[@]}"
