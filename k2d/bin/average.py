@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from k2d.errors import DataError, UsageError, guarded
+from k2d.whisper.identity import model_identity
 from k2d.work import identity
 from k2d.work.step import RECORD, Step, add_step_arguments, read_json, run_step
 
@@ -41,7 +42,7 @@ def check(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    trained, init = identity.of_step(args.exp), identity.of_model(args.init)
+    trained, init = identity.of_step(args.exp), model_identity(args.init)
     started = (read_json(args.exp / RECORD) or {}).get("inputs", {}).get("student", {})
     if started.get("digest") != init.digest:
         raise UsageError(

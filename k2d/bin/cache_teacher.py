@@ -22,6 +22,7 @@ from pathlib import Path
 
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict, read_config
 from k2d.errors import DataError, UsageError, guarded
+from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -70,7 +71,7 @@ def read(args: argparse.Namespace) -> tuple[BatchConfig, float]:
 def run(args: argparse.Namespace) -> int:
     check(args)
     config, temperature = read(args)
-    inputs = {"teacher": identity.of_model(args.teacher)}
+    inputs = {"teacher": model_identity(args.teacher)}
     if args.encoder_out:
         inputs["data"] = identity.of_tables(args.data, "text", "text.prev")
         inputs["encoder_out"] = identity.of_step(args.encoder_out)

@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 
 from k2d.errors import DataError, UsageError, guarded
+from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     step = Step(
         "encode",
         args.output_dir,
-        inputs={"model": identity.of_model(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")},
+        inputs={"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")},
         options={"noise_snr": snr, "seed": args.seed if snr else None, "shard": SHARD},
         arguments=args,
     )

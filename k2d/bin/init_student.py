@@ -14,7 +14,7 @@ from pathlib import Path
 
 from k2d.errors import UsageError, guarded
 from k2d.tables import atomic
-from k2d.work import identity
+from k2d.whisper.identity import model_identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
 FOREIGN = ("text:", "espnet:", "transformers:")  # teachers that have no layers to take over, only labels
@@ -56,9 +56,9 @@ def layers_of(args: argparse.Namespace) -> dict[str, str]:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    inputs = {} if args.teacher.startswith(FOREIGN) else {"teacher": identity.of_model(args.teacher)}
+    inputs = {} if args.teacher.startswith(FOREIGN) else {"teacher": model_identity(args.teacher)}
     if args.init:
-        inputs["init"] = identity.of_model(args.init)
+        inputs["init"] = model_identity(args.init)
     layers = {} if args.init else layers_of(args)
     step = Step(
         "init_student",

@@ -16,11 +16,11 @@ are over all of them. Facts of the validator's decoding end in _aux.
 
 Writes the data directory of the kept chunks, dropped.tsv (id, recording, times, reason, both texts), report.json (what
 was kept of what: hours, English, code-switching, durations, speaking rate, in all, by recording and by source
-directory), report.md (the same to read) and explorer.html; where segments are chosen also text.trusted, 1 or 0 for
-each segment of the label, which training learns from or passes over. A chunk that lacks a score the rule asks for, or
-has NaN, is dropped for that reason; where one in a hundred does, or a table is cut short, nothing is selected
-(--allow_missing). Unsorted, duplicated or unreadable lines stop the command with file and line. Every file appears
-whole, wav.scp last of the data directory, step.json at the end.
+directory), report.md (the same to read); where segments are chosen also text.trusted, 1 or 0 for each segment of the
+label, which training learns from or passes over. `k2d explore` shows what another α would keep. A chunk that lacks a
+score the rule asks for, or has NaN, is dropped for that reason; where one in a hundred does, or a table is cut short,
+nothing is selected (--allow_missing). Unsorted, duplicated or unreadable lines stop the command with file and line.
+Every file appears whole, wav.scp last of the data directory, step.json at the end.
 """
 
 import argparse
@@ -63,10 +63,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--source_data", help="data directory of the recordings, for source directories in the report"
     )
-    p.add_argument("--explorer", choices=("true", "false"), default="true", help="make explorer.html")
-    p.add_argument("--audio_mb", type=float, default=4.0, help="audio inside explorer.html, megabytes")
-    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
-    p.add_argument("--seed", type=int, default=0, help="of the explorer's sample")
     add_step_arguments(p)
     return p
 
@@ -81,8 +77,8 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError(f"--output_dir {args.output_dir} is the directory to select from; choose another")
 
 
-def wanted(args: argparse.Namespace) -> tuple[SelectionRule, float]:
-    """What is to be selected, with α put in, and α."""
+def wanted(args: argparse.Namespace) -> SelectionRule:
+    """What is to be selected, with α put in."""
     if args.rule is not None:
         read_rule(args.rule)
         selection, alpha = SelectionRule("rule", args.rule.strip()), None
@@ -95,7 +91,7 @@ def wanted(args: argparse.Namespace) -> tuple[SelectionRule, float]:
     selection = selection.at(alpha)
     if args.segment_alpha is not None:
         selection = SelectionRule(selection.name, selection.text, f"{check_alpha(args.segment_alpha):g}")
-    return selection, alpha
+    return selection
 
 
 def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str) -> Rule:
@@ -143,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
     data, folders = DataDir(args.data), tagged(args.scores)
     scores = find_scores(data, folders)
     choices = [_choices(folder) for folder in folders.values()]
-    selection, alpha = wanted(args)
+    selection = wanted(args)
     if args.selection is None:
         rule = read_rule(selection.text, scores.names)
     else:
@@ -158,16 +154,13 @@ def run(args: argparse.Namespace) -> int:
     options = {"rule": rule.text}
     if segments is not None:
         options["segments"] = {"alpha": segments.alpha, "choices": asdict(segments.choices), "combine": args.combine}
-    if args.explorer == "true":
-        options["explorer"] = [alpha, args.audio_mb, args.seed, args.allow_pipes]
     step = Step("select", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work() -> dict:
         result = select(
             data, scores, rule, step.out, sources_of(data, args.source_data), segments, args.allow_missing
         )
-        explorer = _explorer(args, alpha, data, scores, step.out) if args.explorer == "true" else None
-        report = _write_reports(step.out, rule.text, result, explorer)
+        report = _write_reports(step.out, rule.text, result)
         _say(rule, result, report)
         return {"kept": report["kept"], "dropped": report["dropped"]}
 
@@ -197,16 +190,7 @@ def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:
         print("select: warning: nothing was kept; look at the reasons in report.md", file=sys.stderr)
 
 
-def _explorer(args: argparse.Namespace, alpha: float, data: DataDir, scores: Scores, output: Path) -> str:
-    from k2d.explore.explorer import Page, gather
-
-    page = Page(alpha=alpha, audio_mb=args.audio_mb, allow_pipes=args.allow_pipes, seed=args.seed)
-    with atomic(output / "explorer.html") as handle:
-        handle.write(gather(data, scores, page)[0])
-    return "explorer.html"
-
-
-def _write_reports(output: Path, rule: str, result: SelectionCounts, explorer: str | None) -> dict:
+def _write_reports(output: Path, rule: str, result: SelectionCounts) -> dict:
     retention = result.retention
     report = {
         "rule": rule,
@@ -233,7 +217,7 @@ def _write_reports(output: Path, rule: str, result: SelectionCounts, explorer: s
         (name, count, seconds / 3600, failing) for name, (count, seconds, failing) in result.reasons.items()
     ]
     with atomic(output / "report.md") as handle:
-        handle.write(markdown(retention, rule, reasons, explorer))
+        handle.write(markdown(retention, rule, reasons))
     return report
 
 

@@ -46,6 +46,7 @@ from k2d.audio.stamps import FileStamps
 from k2d.distill.config import read_config
 from k2d.errors import UsageError, guarded
 from k2d.tables import atomic, read_table
+from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
 from k2d.work.identity import Identity, digest_of, file_digest
 from k2d.work.step import RECORD, Step, add_step_arguments, owner_of, run_step
@@ -160,9 +161,9 @@ def step_of(training: Training) -> Step:
     if not given.student:
         raise UsageError("--student is needed: the checkpoint to train, made by k2d init_student")
     content = {name: value for name, value in config.items() if decides(name) and name not in READ}
-    inputs = {"config": Identity(training.where, digest_of(content)), "student": identity.of_model(given.student)}
+    inputs = {"config": Identity(training.where, digest_of(content)), "student": model_identity(given.student)}
     if given.teacher and given.teacher.lower() != "none":
-        inputs["teacher"] = identity.of_model(given.teacher)
+        inputs["teacher"] = model_identity(given.teacher)
     for phase in ("train", "valid"):
         for item in getattr(given, f"{phase}_data_path_and_name_and_type") or []:
             path, name, kind = item.split(",") if isinstance(item, str) else item

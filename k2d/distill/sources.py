@@ -10,15 +10,14 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import kaldiio
 import numpy as np
-from kaldiio.matio import read_kaldi
 
+from k2d import archives
 from k2d.audio.utterances import open_utterances
 from k2d.constants import ENCODER_FRAMES_PER_SECOND, N_AUDIO_CTX
 from k2d.datadir import DataDir
@@ -74,27 +73,16 @@ class ArchiveReader(Mapping):
         archive, _, offset = value.rpartition(":")
         if not archive or not offset.isdecimal():
             raise DataError(f"{self.path}: {uid}: expected 'archive.ark:offset', found {value!r}")
-        keys = {f"{key} ".encode() for key in (uid, uid.rpartition(COPY_MARK)[0]) if key}
         try:
-            with open(archive, "rb") as stream:
-                if not any(_stands_before(stream, key, int(offset)) for key in keys):
-                    raise DataError(
-                        f"{self.path}: {uid}: {value} is not the beginning of its array; the archive is of another "
-                        "run than the table: make both again"
-                    )
-                rows = read_kaldi(stream, load_kwargs={"allow_pickle": False})
+            rows = archives.read_entry(archive, int(offset), *filter(None, (uid, uid.rpartition(COPY_MARK)[0])))
         except FileNotFoundError:
             raise DataError(
                 f"{self.path}: {uid}: no archive {archive} here; make it again, or correct the path"
             ) from None
-        except (ValueError, EOFError, struct.error) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(
-                f"{self.path}: {uid}: {value} ends before its rows ({error}); remove the archive and make it again"
-            ) from None
-        if rows.ndim != 2:
-            raise DataError(f"{self.path}: {uid}: {value} has the shape {rows.shape}, expected (rows, width)")
+        except DataError as error:
+            raise DataError(f"{self.path}: {uid}: {error}") from None
+        if not isinstance(rows, np.ndarray) or rows.ndim != 2:
+            raise DataError(f"{self.path}: {uid}: {value} is no matrix; expected (rows, width)")
         return rows
 
     def __iter__(self):
@@ -102,16 +90,6 @@ class ArchiveReader(Mapping):
 
     def __len__(self) -> int:
         return len(self._table)
-
-
-def _stands_before(stream, key: bytes, offset: int) -> bool:
-    """Whether an entry begins with `key` and goes on at `offset` with a numpy array; the stream is put there."""
-    if offset < len(key):
-        return False
-    stream.seek(offset - len(key))
-    found = stream.read(len(key)) == key and stream.read(3) == b"NPY"
-    stream.seek(offset)
-    return found
 
 
 def in_shards(

@@ -34,6 +34,7 @@ from k2d.work.journal import Journal
 SUFFIXES = (".json", ".vtt", ".srt")  # of several for one recording the first, which may tell scores
 AT_ONCE = 500  # chunks that reach the disk together
 _LANGUAGE = re.compile(r"\.[a-z]{2,3}(?:[-_][A-Za-z]+)*$")  # at the end of a stem, as in lecture1.zh-TW
+_OFFSET = re.compile(r":\d+$")
 
 Found = list[TimedText] | None  # None: there is no transcript; one segment with end None: text without times
 
@@ -151,6 +152,10 @@ def _of_text(text: str) -> list[TimedText]:
     return [TimedText(start, end, as_whisper_writes(said)) for start, end, said in timestamps.parse(text)]
 
 
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
 class TranscriptTable:
     """A Kaldi text file."""
 
@@ -196,7 +201,7 @@ class TranscriptFolder:
         self.path, self.wav = path, wav
         self.files: dict[str, list[Path]] = {}
         found = sorted(
-            (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "."),
+            (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not _hidden(p, path)),
             key=lambda p: (SUFFIXES.index(p.suffix.lower()), len(p.name), str(p)),
         )
         for file in found:
@@ -212,7 +217,7 @@ class TranscriptFolder:
         return {str(file.relative_to(self.path)): file_digest(file) for file in files}
 
     def find(self, name: str) -> Found:
-        files = self.files.get(name) or self.files.get(Path(self.wav.get(name, "")).stem)
+        files = self.files.get(name) or self.files.get(self._stem(name))
         if not files:
             return None
         if other := next((f for f in files if f.parent != files[0].parent), None):
@@ -221,8 +226,13 @@ class TranscriptFolder:
             return segments_of_json(files[0])
         return [TimedText(c.start, c.end, as_whisper_writes(c.text)) for c in read_cues(files[0])]
 
+    def _stem(self, name: str) -> str:
+        """Of the recording's audio file; the id where it is a command or lies in an archive."""
+        source = self.wav.get(name, "")
+        return name if not source or source.endswith("|") or _OFFSET.search(source) else Path(source).stem
+
     def missing(self, name: str) -> str:
-        stem = Path(self.wav.get(name, name)).stem
+        stem = self._stem(name)
         return f"expected {stem}{SUFFIXES[0]}, {SUFFIXES[1]} or {SUFFIXES[2]} in {self.path}; add it"
 
 

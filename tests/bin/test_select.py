@@ -18,7 +18,7 @@ IDS = [chunk_id(c) for c in CHUNKS]
 
 def run(corpus, out, *options) -> int:  # noqa: F811
     data, aux = corpus
-    argv = ["--data", str(data), "--scores", str(aux), "--output_dir", str(out), "--explorer", "false"]
+    argv = ["--data", str(data), "--scores", str(aux), "--output_dir", str(out)]
     return select.main([*argv, *options])
 
 
@@ -132,7 +132,7 @@ def test_several_validators(corpus, tmp_path):  # noqa: F811
         lines = read_table(aux / f"utt2{name}")
         values = {key: "0.0" if name == "comp" else value for key, value in lines.items()}
         (other / f"utt2{name}").write_text("".join(f"{k} {v}\n" for k, v in values.items()))
-    argv = ["--data", str(data), "--scores", str(aux), "--scores", f"small={other}", "--explorer", "false"]
+    argv = ["--data", str(data), "--scores", str(aux), "--scores", f"small={other}"]
     rules = {
         "comp_base <= 0.4": 4,
         "comp_small <= 0.4": 6,

@@ -248,10 +248,10 @@ def test_a_version_of_an_utterance_may_have_its_entry():
     [
         ("x.ark:-7", "expected 'archive.ark:offset', found 'x.ark:-7'"),
         ("x.ark", "expected 'archive.ark:offset'"),
-        ("x.ark:0", "is not the beginning of its array"),
-        ("x.ark:3", "is not the beginning of its array"),
-        ("x.ark:{b}", "is not the beginning of its array"),
-        ("x.ark:99999", "is not the beginning of its array"),
+        ("x.ark:0", "no entry of 'a' begins"),
+        ("x.ark:3", "no entry of 'a' begins"),
+        ("x.ark:{b}", "no entry of 'a' begins"),
+        ("x.ark:99999", "no entry of 'a' begins"),
         ("gone.ark:2", "no archive gone.ark"),
         ("cat x.ark |:2", "no archive cat x.ark |"),
     ],
@@ -285,6 +285,6 @@ def test_a_truncated_archive_is_named(command):
     shard = sorted(Path("out").glob("topk_ids.*.ark"))[0]
     shard.write_bytes(shard.read_bytes()[:-8])
     reader = ArchiveReader("out/topk_ids.scp")
-    with pytest.raises(DataError, match="ends before its rows"):
+    with pytest.raises(DataError, match="the archive ends inside an entry"):
         for uid in reader:
             reader[uid]

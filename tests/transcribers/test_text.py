@@ -184,6 +184,14 @@ def test_two_files_of_one_name_in_two_folders_are_not_chosen_between(data, tmp_p
     assert "both" in str(lec) and "fit" in str(lec)
 
 
+def test_an_archive_has_no_stem_that_could_be_a_transcripts(data, tmp_path):
+    openai_whisper(tmp_path)
+    (tmp_path / "chunks.000001.json").write_text("{}")  # what lies beside an archive of ours
+    chunks = DataDir(write_data_dir(tmp_path / "chunks", {"lec-0000200-0003000": "audio/chunks.000001.ark:20"}))
+    transcriber = open_transcriber(f"text:{tmp_path}", chunks)
+    assert [s.text for s in transcriber.segments("lec-0000200-0003000", 28.0, timed=True)] == [" this is important"]
+
+
 def test_identity_is_the_content(data, tmp_path):
     path = kaldi_with_segments(tmp_path)
     first = open_transcriber(f"text:{path}").identity
