@@ -146,7 +146,8 @@ done
 # Rows of the tables: folders in exp/, each with a model.json that says what it is.
 teacher_name=teacher
 [ "${teacher}" = "${_default_teacher}" ] || teacher_name="teacher_$(tag_of "${teacher}")"
-models=("${teacher_name}")
+models=()
+[[ ${teacher} == text:* ]] || models+=("${teacher_name}") # transcripts of the lectures say nothing of the test sets
 path_of[${teacher_name}]=${teacher}
 declare -A validator_name
 score_dirs=()
@@ -155,7 +156,7 @@ for each in ${validator}; do
     [ "${each}" = "${_default_validator}" ] || name="validator_$(tag_of "${each}")"
     validator_name[${each}]=${name}
     path_of[${name}]=${each}
-    models+=("${name}")
+    [[ ${each} == text:* ]] || models+=("${name}")
     score_dirs+=("${name}:${exp}/$(tag_of "${each}")")
 done
 score_dirs=(--scores "${score_dirs[*]}")
