@@ -75,7 +75,6 @@ class Run:
             cmd = cmd.replace(old, new)
         (self.recipe / "cmd.sh").write_text(cmd)
         (self.recipe / "conf").mkdir(exist_ok=True)
-        (self.recipe / "conf").mkdir(exist_ok=True)
         (self.recipe / "conf/short.yaml").write_text(SHORT)
         if partition:
             site = (ROOT / "conf/slurm.conf").read_text() + f"command sbatch --partition={partition}\n"
@@ -132,7 +131,8 @@ class Run:
         """
 
         def made(inside: Path) -> bool:
-            return "log" not in inside.parts and inside.name not in ("cost.jsonl", "finished", "step.json", "key")
+            told_apart = {"log", ".k2d", "cost.jsonl", "finished", "step.json", "key"}
+            return not told_apart & set(inside.parts)
 
         def made_of_archives(inside: Path) -> bool:
             return made(inside) and not ("work" in inside.parts and inside.name == "data")
