@@ -1,6 +1,6 @@
 """Recordings whose length or time line only their packets tell, read by PyAV, which carries ffmpeg's libraries.
 
-In: a path or an open file. Out: blocks of samples that lie on the film's time line: it begins where the file does,
+In: an open file. Out: blocks of samples that lie on the film's time line: it begins where the file does,
 pauses and lost packets are silence, and a clock that jumps back goes on.
 
 A part is the same samples as in the whole, because both count: packets before it are counted from the file's
@@ -9,6 +9,7 @@ sampling rate changes, `Irregular` says that only the whole can be read.
 """
 
 import io
+import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -36,7 +37,7 @@ _FORMATS = (
 )
 _NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "gsm", "loas", "mp3"}  # stamps made by counting
 # Whose header tells the length, so that less than that is damage.
-_PROMISING = {"aiff", "ape", "asf", "avi", "caf", "flac", "mov", "tak", "tta", "w64", "wav", "wv"}
+_PROMISING = {"aiff", "ape", "asf", "au", "avi", "caf", "flac", "mov", "tak", "tta", "w64", "wav", "wv"}
 
 
 class Irregular(Exception):
@@ -47,16 +48,16 @@ class ContainerReader:
     """Anything ffmpeg's libraries read; a film gives its default audio track.
 
     rate (Hz), channels: as the header says. seconds: only where the header is known to be right, else None.
-    lost: seconds that could not be decoded, known when the blocks have been read; cut: whether the end is missing
-    by an unknown time.
+    Known when the blocks have been read: lost, seconds that could not be decoded; holes, seconds of silence where the
+    time line has none of its sound; cut, whether the end is missing by an unknown time.
     """
 
-    def __init__(self, source: str, path: str | None, file):
+    def __init__(self, source: str, file):
         import av  # here, because most corpora never need it
 
         self.source, self._errors = source, (av.error.FFmpegError, OSError, ValueError)
-        self._path, self._file, self._given = path, open(path, "rb") if path else file, file  # noqa: SIM115
-        self._av, self.lost, self.cut = av, 0.0, False
+        self._file = file
+        self._av, self.lost, self.holes, self.cut = av, 0.0, 0.0, False
         self._open()
         codec = self._stream.codec_context
         self.rate, self.channels = codec.sample_rate or 0, codec.channels or 0
@@ -89,28 +90,52 @@ class ContainerReader:
     def _promise(self) -> float | None:
         """Seconds of the track as the header promises them; None where that is an estimate or about the film."""
         stream, names = self._stream, set(self._container.format.name.split(","))
-        if names & _PROMISING or ("mp3" in names and self._counted_mp3()):
+        if "mp3" in names:
+            return self._counted_mp3()
+        if names & _PROMISING:
             if stream.duration is not None:
                 late = 0.0
                 if stream.start_time is not None:
                     late = max(0.0, float(stream.start_time * stream.time_base) - self._origin)
-                return float(stream.duration * stream.time_base) + (late if late > _JITTER else 0.0)
+                seconds = float(stream.duration * stream.time_base) * (self._caf_cut() if "caf" in names else 1.0)
+                return seconds + (late if late > _JITTER else 0.0)
             if "asf" in names and not self._container.streams.video and self._container.duration:
                 return self._container.duration / self._av.time_base
         if "matroska" in names and not self._container.streams.video and self._container.duration:
             return self._container.duration / self._av.time_base
         return None
 
-    def _counted_mp3(self) -> bool:
+    def _caf_cut(self) -> float:
+        """By how much the sound of a CAF file should be longer than it is: ffmpeg's libraries count what is there."""
+        file, position = self._file, self._file.tell()
+        size, at = file.seek(0, io.SEEK_END), 8
+        promised = held = 1
+        while at + 12 <= size:
+            file.seek(at)
+            head = file.read(12)
+            length = int.from_bytes(head[4:], "big", signed=True)
+            if head[:4] == b"data" and 0 < size - at - 12 < length:
+                promised, held = length, size - at - 12
+            if length < 0:  # to the end of the file
+                break
+            at += 12 + length
+        file.seek(position)
+        return promised / held
+
+    def _counted_mp3(self) -> float | None:
+        """Seconds by the number of frames that a Xing, Info or VBRI header tells."""
         position = self._file.tell()
         self._file.seek(0)
-        head = self._file.read(2**16)
-        if head[:3] == b"ID3" and len(head) > 9:  # a tag, with a picture perhaps, lies before the first frame
-            size = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
-            self._file.seek(10 + size)
-            head = self._file.read(2**12)
+        head = self._file.read(4096)
+        if head[:3] == b"ID3":  # a tag, with a picture perhaps, lies before the first frame
+            self._file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0))))
+            head = self._file.read(4096)
         self._file.seek(position)
-        return any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
+        found = re.search(rb"(?:Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f](....)|VBRI.{10}(....)", head, re.DOTALL)
+        if not found or not self.rate:
+            return None
+        frames = int.from_bytes(found[1] or found[2], "big")
+        return frames * (1152 if self.rate >= 32000 else 576) / self.rate
 
     def _indexed(self) -> bool:
         """Whether the header lists every packet and the file holds the last one (mp4 and its like)."""
@@ -141,6 +166,7 @@ class ContainerReader:
                 failures += 1
                 self._broken = True
                 if failures > _ERRORS:
+                    self.cut = True
                     return
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
@@ -158,9 +184,10 @@ class ContainerReader:
                 position = 0
             form = rate, audio.shape[1]
             while len(audio):
-                taken, audio = np.split(audio, [GRID * rate - position % (GRID * rate)])
-                waiting.append(taken)
-                position += len(taken)
+                room = GRID * rate - position % (GRID * rate)
+                waiting.append(audio[:room])
+                position += len(waiting[-1])
+                audio = audio[room:]
                 if position % (GRID * rate) == 0:
                     yield rate, np.concatenate(waiting)
                     waiting.clear()
@@ -182,19 +209,20 @@ class ContainerReader:
     def _pieces(self, start: float) -> Iterator[tuple[int, np.ndarray]]:
         """(rate, (frames, channels)) from `start` on; holes are silence, in pieces of at most GRID seconds."""
         line = _TimeLine(self)
-        decoder, tick = self._stream.codec_context, self._stream.time_base
+        decoder, tick = self._stream.codec_context, float(self._stream.time_base)
         renewed, section = decoder.name in _NOISY, 0
         recent: deque = deque(maxlen=_PRIMING)
         rule: _Rule | None = None
         seen: list[tuple] = []  # of the first second: (packet's seconds, its frames' samples)
         skipping, failures = False, 0
-        self._broken, self.lost, channels = False, 0.0, 0
+        self._broken, self.cut, channels = False, False, 0
+        self.lost = self.holes = 0.0
         for packet in self._packets():
             self._time = line.time
-            stamp = None if packet.pts is None else float(packet.pts * tick) - self._origin
+            stamp = None if packet.pts is None else packet.pts * tick - self._origin
             last = not packet.size
             if rule is None and line.rate and line.time >= _LEARN and seen:
-                rule, seen = _Rule.learn(seen, line.rate, float(tick), self._container.format.name), []
+                rule, seen = _Rule.learn(seen, line.rate, tick, self._container.format.name), []
                 if start and not rule:
                     raise Irregular
                 if renewed and start < np.inf:
@@ -206,7 +234,7 @@ class ContainerReader:
             if skipping and not last:
                 if held is None:
                     raise Irregular
-                line.position += line.gap(stamp)
+                yield from line.silence(line.gap(stamp), channels, start)
                 if (line.time if renewed else line.time + held / line.rate) < wanted:
                     line.position += held
                     self._time = line.time
@@ -226,10 +254,11 @@ class ContainerReader:
                 frames = []
                 failures += 1
                 self._broken = True
-                lost = held / line.rate if held else float((packet.duration or 0) * tick)
+                lost = held / line.rate if held else (packet.duration or 0) * tick
                 if line.time >= start - _JITTER:
                     self.lost += lost
                 if failures > _ERRORS:
+                    self.cut = True
                     break
             if rule is None and not last:
                 seen.append((packet, [frame.samples for frame in frames]))
@@ -241,11 +270,14 @@ class ContainerReader:
                     raise Irregular
                 line.set_rate(frame.sample_rate, self.source)
                 channels = audio.shape[1]
-                stamp = None if frame.pts is None else float(frame.pts * frame.time_base) - self._origin
+                stamp = None if frame.pts is None else frame.pts * tick - self._origin
                 hole = line.gap(stamp, exact=self._broken and not held)
                 if hole:
-                    if self._broken:
-                        self.lost += hole / line.rate
+                    if line.time + hole / line.rate > start:
+                        if self._broken:
+                            self.lost += hole / line.rate
+                        elif line.position:
+                            self.holes += hole / line.rate
                     yield from line.silence(hole, channels, start)
                 self._broken = False
                 before = line.before(start)
@@ -253,12 +285,12 @@ class ContainerReader:
                 if before < len(audio):
                     yield line.rate, audio[before:]
         self._time = line.time
-        if not line.rate:
-            raise BadAudio(self.source, "not audio", "nothing in it can be decoded; correct or remove it")
-        if self._promised is not None and self._promised > line.time + _GRACE:
+        if not line.rate and self._broken:
+            raise BadAudio(self.source, "truncated", "nothing in it can be decoded; copy it again")
+        if self._promised is not None and self._promised > line.time + _GRACE and not self.cut:
             self.lost += self._promised - max(line.time, start if start < np.inf else 0.0)
-        elif "ogg" in self._container.format.name:
-            self.cut = not self._has_last_page()
+        elif "ogg" in self._container.format.name and not self._has_last_page():
+            self.cut = True
 
     def _primed(self, recent, renewed: bool):
         """A decoder that has seen the last packets, and none before."""
@@ -286,8 +318,7 @@ class ContainerReader:
 
     def close(self) -> None:
         self._container.close()
-        if self._file is not self._given:
-            self._file.close()
+        self._file.close()
 
 
 class _Rule:
@@ -316,7 +347,7 @@ class _Rule:
             self._mark = self._mark or mark
             if mark != self._mark:
                 return None
-        said = float(packet.duration or 0) * self._tick * self._rate
+        said = (packet.duration or 0) * self._tick * self._rate
         if self._constant is None:
             return round(said) or None
         close = abs(said - self._constant) <= max(0.0015, 1.5 * self._tick) * self._rate

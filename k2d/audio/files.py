@@ -8,6 +8,7 @@ kaldiio reads archives (k2d/archives.py), whole. soundfile reads what libsndfile
 length that is an estimate loses sound. What ffmpeg's libraries lack is libsndfile's again.
 """
 
+import io
 import os
 import re
 import select
@@ -15,19 +16,20 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import soundfile
 
 from k2d import archives
-from k2d.audio.containers import GRID, ContainerReader, check_form
+from k2d.audio.containers import GRID, ContainerReader, Irregular, check_form
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError
 
 _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not tell its length
 _ARK = re.compile(r"^(.+):(\d+)$", re.DOTALL)
-_CHUNK = re.compile(r"^\s*(data|SSND|Data Size)\s*: (\d+)(?: \(should be (\d+)\))?", re.MULTILINE)
+_CHUNK = re.compile(r"^\s*(?:data|SSND|data size)\s*: (\d+)(?: \(should be (\d+)\))?", re.MULTILINE | re.IGNORECASE)
 _EXACT = re.compile(r"^(PCM_|FLOAT|DOUBLE|ULAW|ALAW)")
 _BY_PACKETS = (b"OggS", b"ID3", b"\xff")  # and mp3, whose frames begin with eleven set bits
 _PIPE_BYTES, _PIPE_WAIT = 2**34, 600.0  # bytes a command may write, seconds it may be silent
@@ -35,12 +37,13 @@ _PIPE_BYTES, _PIPE_WAIT = 2**34, 600.0  # bytes a command may write, seconds it 
 
 class Reader(Protocol):
     """An open recording: rate (Hz) and channels; seconds, or None where only reading tells; lost: seconds known to be
-    missing; cut: whether the end is missing by an unknown time."""
+    missing; holes: seconds of silence in the time line; cut: whether the end is missing by an unknown time."""
 
     rate: int
     channels: int
     seconds: float | None
     lost: float
+    holes: float
     cut: bool
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
@@ -58,7 +61,7 @@ class _ArkReader:
     A matrix is (channels, samples) in the range of 16-bit integers, at 16 kHz, as Kaldi holds a wave.
     """
 
-    lost, cut = 0.0, False
+    lost, holes, cut = 0.0, 0.0, False
 
     def __init__(self, source: str, path: str, offset: int):
         try:
@@ -85,55 +88,98 @@ class _ArkReader:
     def close(self) -> None: ...
 
 
-class _SoundFileReader:
-    cut = False
+class _Stretch(io.RawIOBase):
+    """A stretch of an open file as a file: one of several recordings that lie behind each other in it."""
 
-    def __init__(self, source: str, path: str | None, file, piped: bool):
-        self._source, self._path, self._file = source, path, file
-        # By name where it can be: libsndfile then reads without going through Python.
-        self._sound = soundfile.SoundFile(path or file)
+    def __init__(self, file, start: int, length: int):
+        self._file, self._start, self._length, self._position = file, start, length, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer) -> int:
+        self._file.seek(self._start + self._position)
+        data = self._file.read(max(0, min(len(buffer), self._length - self._position)))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+class _SoundFileReader:
+    """What libsndfile opens. `exact`: whether its number of frames can be relied on, and seeking to one."""
+
+    holes, cut = 0.0, False
+
+    def __init__(self, source: str, file, piped: bool):
+        self._source, self._file = source, file
+        # By a descriptor of its own where it can be: libsndfile then reads without going through Python.
+        self._own = open(file.name, "rb", buffering=0) if isinstance(file, io.BufferedReader) else None  # noqa: SIM115
+        try:
+            self._sound = soundfile.SoundFile(self._own.fileno() if self._own else file, closefd=False)
+        except BaseException:
+            if self._own:
+                self._own.close()
+            raise
         self.rate, self.channels = self._sound.samplerate, self._sound.channels
         self.format, self.frames = self._sound.format, self._sound.frames
-        self.exact = _EXACT.match(self._sound.subtype) is not None and 0 < self.frames < _UNKNOWN
+        known = 0 < self.frames < _UNKNOWN
+        self.exact = known and (self.format == "OGG" or _EXACT.match(self._sound.subtype) is not None)
+        # The header of a FLAC does not know whether the file holds everything, and nothing else.
         self.seconds = self.frames / self.rate if self.exact and self.format != "FLAC" else None
         # Programs that write to a pipe cannot know the length they put into the header.
-        self.lost = 0.0 if piped else self._missing()
+        self._missing = 0.0 if piped else self._beyond_the_end()
+        self.lost = self._missing
 
-    def _missing(self) -> float:
+    def _beyond_the_end(self) -> float:
         """Seconds that the header promises beyond the end of the file."""
         length = re.search(r"^Length : (\d+)", self._sound.extra_info, re.MULTILINE)
-        for _, promised, held in _CHUNK.findall(self._sound.extra_info):
+        for promised, held in _CHUNK.findall(self._sound.extra_info):
             promised, held = int(promised), int(held) if held else length and int(length[1])
             if held is not None and 0 < held < promised < 0x7FFFF000:
                 return self.frames / self.rate * (promised - held) / held
         return 0.0
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
-        size = GRID * self.rate * (12 if self.channels == 1 else 1)  # channels are mixed a GRID at a time
         position = round(start * self.rate)
-        lost = self.lost
         try:
-            if self._sound.seekable():
-                self._sound.seek(position)
-            else:  # some codecs can only be read from the beginning
-                for _ in range(round(start / GRID)):
-                    self._sound.read(GRID * self.rate)
-            while len(audio := self._sound.read(size, dtype="float32", always_2d=True)):
-                if len(audio) < size and position + len(audio) < self.frames < _UNKNOWN and self.format == "FLAC":
-                    break
+            for audio in self._counted(position):
                 yield self.rate, audio
                 position += len(audio)
         except soundfile.LibsndfileError:
             pass
-        missing = (self.frames - position) / self.rate if self.frames < _UNKNOWN else 0.0
-        if missing > 0 and self.format == "FLAC":  # ffmpeg's libraries step over what is damaged
-            rest = ContainerReader(self._source, self._path, self._file)
-            try:
-                yield from rest.blocks(position / self.rate)
-                lost, missing = rest.lost, 0.0
-            finally:
-                rest.close()
-        self.lost = lost + (missing if missing > 0.1 else 0.0)
+        missing = max(0, self.frames - position) / self.rate if self.frames < _UNKNOWN else 0.0
+        self.lost = self._missing + (missing if missing > 0.1 else 0.0)
+        if missing and self.format == "FLAC":  # ffmpeg's libraries step over what is damaged
+            rest = ContainerReader(self._source, self._file)
+            yield from rest.blocks(position / self.rate)
+            self.lost = rest.lost + rest.holes
+
+    def _counted(self, position: int) -> Iterator[np.ndarray]:
+        """Blocks from `position` on as far as all is sound."""
+        size = GRID * self.rate * (12 if self.channels == 1 else 1)  # channels are mixed a GRID at a time
+        if self._sound.seekable():
+            if position > self.frames:
+                return
+            self._sound.seek(position)
+        else:  # some codecs can only be read from the beginning
+            for _ in range(position // (GRID * self.rate)):
+                self._sound.read(GRID * self.rate)
+        while len(audio := self._sound.read(size, dtype="float32", always_2d=True)):
+            position += len(audio)
+            if len(audio) < size and position < self.frames < _UNKNOWN and self.format == "FLAC":
+                return  # damaged in this block
+            yield audio
 
     def measure(self) -> float:
         if self.seconds is not None:
@@ -150,8 +196,43 @@ class _SoundFileReader:
         except soundfile.LibsndfileError:
             return False
 
-    def close(self) -> None:
+    def release(self) -> None:
+        """Close what is libsndfile's, and leave the file to another reader."""
         self._sound.close()
+        if self._own:
+            self._own.close()
+
+    def close(self) -> None:
+        self.release()
+        self._file.close()
+
+
+class _ChainReader:
+    """Ogg streams or FLAC files behind each other in one file (radio, `cat`): each is read by itself."""
+
+    seconds = None
+
+    def __init__(self, source: str, file, chains: list[tuple[int, int]]):
+        self._file = file
+        self._open = lambda chain: _decoder(source, _Stretch(file, *chain), False)
+        self._chains = chains
+        first = self._open(chains[0])
+        self.rate, self.channels = first.rate, first.channels
+        self.lost, self.holes, self.cut = 0.0, 0.0, False
+
+    def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
+        if start:
+            raise Irregular
+        for chain in self._chains:
+            reader = self._open(chain)
+            yield from reader.blocks()
+            self.lost, self.holes, self.cut = self.lost + reader.lost, self.holes + reader.holes, reader.cut
+
+    def measure(self) -> float:
+        return sum(self._open(chain).measure() for chain in self._chains)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _run_command(source: str):
@@ -231,51 +312,130 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
             file = open(path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise BadAudio(source, "unreadable", f"{error.strerror}; check the permissions") from None
-    reader = None
     try:
-        reader = _decoder(source, path, file)
+        reader = _decoder(source, file, piped=path is None)
         check_form(source, reader.rate, reader.channels)
         return reader
     except BaseException:
-        if reader is not None:
-            reader.close()
+        file.close()
         raise
-    finally:
-        if path is not None:
-            file.close()
 
 
-def _decoder(source: str, path: str | None, file) -> Reader:
-    head = file.read(4)
+def _ogg_chains(file) -> tuple[list[tuple[int, int]], bool]:
+    """(start and length of every chain of an Ogg file, whether it is one stream of which no page is missing).
+
+    A chain begins where pages that begin streams follow others (RFC 3533).
+    """
+    starts, whole, at, number = [], True, 0, 0
+    size = file.seek(0, io.SEEK_END)
+    flags = serial = None
+    while at < size:
+        file.seek(at)
+        head = file.read(27 + 255)
+        if len(head) < 27 or head[:4] != b"OggS":
+            whole = False
+            at = _find(file, b"OggS", at + 1)
+            if at is None:
+                break
+            continue
+        begins = bool(head[5] & 2)
+        if begins and (flags is None or not flags & 2):
+            starts.append(at)
+        flags, serial = head[5], serial or head[14:18]
+        if head[14:18] != serial or int.from_bytes(head[18:22], "little") != number:
+            whole = False
+        number += 1
+        at += 27 + head[26] + sum(head[27 : 27 + head[26]])
     file.seek(0)
+    return _stretches(starts, size), whole and at == size and bool(flags and flags & 4)
+
+
+def _stretches(starts: list[int], size: int) -> list[tuple[int, int]]:
+    return [(start, stop - start) for start, stop in zip(starts, [*starts[1:], size])]
+
+
+def _flac_chains(file) -> list[tuple[int, int]]:
+    """(start and length) of the FLAC files that a file consists of: their headers stand nowhere else.
+
+    A file is searched once, since a seek in two joined ones finds samples of either.
+    """
+    if not isinstance(file, io.BufferedReader):
+        return _search_flac(file)
+    status = os.fstat(file.fileno())
+    return _search_flac_once(os.path.abspath(file.name), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=2**14)
+def _search_flac_once(path: str, size: int, time_ns: int) -> list[tuple[int, int]]:
+    with open(path, "rb") as file:
+        return _search_flac(file)
+
+
+def _search_flac(file) -> list[tuple[int, int]]:
+    starts, at = [], 0
+    while (at := _find(file, b"fLaC", at)) is not None:
+        file.seek(at)
+        if re.match(rb"fLaC[\x00\x80]\x00\x00\x22", file.read(8)):
+            starts.append(at)
+        at += 4
+    return _stretches(starts, file.seek(0, io.SEEK_END))
+
+
+def _find(file, what: bytes, at: int) -> int | None:
+    """Where a file holds some bytes, from `at` on."""
+    while True:
+        file.seek(at)
+        data = file.read(2**20)
+        found = data.find(what)
+        if found >= 0:
+            return at + found
+        if len(data) < 2**20:
+            return None
+        at += len(data) - len(what)
+
+
+def _decoder(source: str, file, piped: bool) -> Reader:
+    """The reader of an open file, which becomes the reader's."""
+    file.seek(0)
+    head = file.read(64)
+    by_packets = head.startswith(_BY_PACKETS)
+    if head.startswith(b"OggS"):
+        chains, whole = _ogg_chains(file)
+        if len(chains) > 1:
+            return _ChainReader(source, file, chains)
+        by_packets = not (whole and b"\x01vorbis" in head)  # of Vorbis libsndfile counts every sample
+    elif head.startswith(b"fLaC") and not isinstance(file, _Stretch):
+        chains = _flac_chains(file)
+        if len(chains) > 1:
+            return _ChainReader(source, file, chains)
     counted = None  # libsndfile's reader, where it opens the file and is not sure of its length
-    if not head.startswith(_BY_PACKETS):
+    if not by_packets:
         try:
-            counted = _SoundFileReader(source, path, file, piped=path is None)
+            counted = _SoundFileReader(source, file, piped)
             if counted.exact:
                 return counted
         except soundfile.LibsndfileError:
             pass
-    file.seek(0)
     try:
-        return ContainerReader(source, path, file)
+        reader = ContainerReader(source, file)
+        if counted is not None:
+            counted.release()
+        return reader
     except ImportError:
         why = BadAudio(source, "not audio", "libsndfile does not know this format; for others 'pip install av'")
     except BadAudio as error:
         why = error
-    except (OSError, ValueError):  # av's errors are kinds of both
-        file.seek(4)
+    except Exception:  # of many kinds, whatever a library finds wrong with its bytes
         known = head.startswith((b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3"))
-        if known or file.read(4) == b"ftyp":
+        if known or head[4:8] == b"ftyp":
             why = BadAudio(source, "truncated", "the file is damaged or cut short; copy it again")
         else:
             why = BadAudio(source, "not audio", "no decoder knows this format; correct or remove it")
     if counted is not None and counted.frames:
         return counted
-    if head.startswith(_BY_PACKETS):
-        file.seek(0)
+    if by_packets:
         try:
-            return _SoundFileReader(source, path, file, piped=path is None)
+            return _SoundFileReader(source, file, piped)
         except soundfile.LibsndfileError:
             pass
     raise why

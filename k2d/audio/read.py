@@ -180,7 +180,7 @@ def _read(source: str, start: float, end: float | None, allow_pipes: bool, damag
         return whole[1][first : None if end is None else first + round((end - start) * SAMPLE_RATE)].copy()
     finally:
         reader.close()
-    if reader.lost > 0.1 or reader.cut:
+    if reader.lost > 0.1 or reader.holes > 0.1 or reader.cut:
         _tell_damage(source, reader, damaged)
     if ended:
         _check_inside(source, start, end, begin + samples.count / SAMPLE_RATE, reader.lost)
@@ -203,11 +203,14 @@ def _check_inside(source: str, start: float, end: float | None, total: float, lo
 
 def _tell_damage(source: str, reader: Reader, damaged: str) -> None:
     lost = f"{reader.lost:.2f} s are missing" if reader.lost > 0.1 else "its end is missing"
-    if damaged == "skip":
+    if reader.lost <= 0.1 and not reader.cut:
+        message = f"{source}: its time line has holes: {reader.holes:.2f} s are silence"
+    elif damaged == "skip":
         raise BadAudio(source, "truncated", f"damaged or cut short: {lost}; copy it again")
-    message = f"{source}: damaged or cut short: {lost}; what is sound is read"
-    if message not in _warned:
-        _warned.add(message)
+    else:
+        message = f"{source}: damaged or cut short: {lost}; what is sound is read"
+    if source not in _warned:  # once, not for each of its parts
+        _warned.add(source)
         _log.warning(message)
 
 
