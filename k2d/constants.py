@@ -4,6 +4,7 @@ A window is 30 s of audio at 16 kHz: 480,000 samples, 3,000 frames of the mel sp
 output, 1,501 timestamp tokens.
 """
 
+import hashlib
 import re
 from typing import NamedTuple
 
@@ -44,3 +45,20 @@ def read_chunk_id(key: str) -> ChunkId | None:
     """What `chunk_id` wrote; None for an id of another form."""
     found = _CHUNK_ID.fullmatch(key)
     return ChunkId(found[1], int(found[2]), int(found[3])) if found else None
+
+
+LONGEST_FILE_NAME = 200  # bytes; file systems take 255, suffixes included
+_UNSAFE = re.compile(r"[^\w.,+=@-]|^\.")
+
+
+def file_name(key: str) -> str:
+    """A name for a file after an id: it stays in its folder, fits any file system, and no two ids share it.
+
+    What is not a letter, a digit or one of `_.,+=@-` becomes %XX, and so does a dot at the start; a long id is cut and
+    ends with a digest.
+    """
+    name = _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), key)
+    if len(name.encode()) <= LONGEST_FILE_NAME:
+        return name
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return f"{name.encode()[: LONGEST_FILE_NAME - 17].decode(errors='ignore')}%{digest}"

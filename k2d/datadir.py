@@ -215,7 +215,7 @@ class DataDir:
         """Write the utterances `ids` to the directory `out` and return it.
 
         Keeps every table keyed by utterance, recording or speaker, cut to what the utterances need,
-        and `spk2utt`, made anew; drops other files (conf.yaml, skipped.txt, logs, subfolders).
+        and `spk2utt`, made anew; drops other files (step.json, skipped.txt, logs, subfolders).
         Raises DataError for ids the directory does not have.
         """
         wanted = set(ids)

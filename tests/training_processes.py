@@ -13,7 +13,7 @@ import yaml
 # Where there is a GPU, the runs of one process can be done there: K2D_TEST_NGPU=1. It does not follow into a fork.
 NGPU = os.environ.get("K2D_TEST_NGPU", "0")
 _CONTEXT = get_context("forkserver" if NGPU == "0" else "spawn")
-_CONTEXT.set_forkserver_preload(["k2d.distill.task"])
+_CONTEXT.set_forkserver_preload(["k2d.distill.task", "k2d.bin.train"])
 
 
 def options(world, output: Path, data: Path | None = None, **changes) -> list[str]:
@@ -44,7 +44,7 @@ def options(world, output: Path, data: Path | None = None, **changes) -> list[st
         for item in ("wav.scp,speech,utterances", "text,text,text", "text.prev,text_prev,text"):
             words += [f"--{phase}_data_path_and_name_and_type", f"{data}/{item}"]
         words += [f"--{phase}_shape_file", f"{data}/frames_shape"]
-    return [*words, "--output_dir", str(output), "--resume", "true", "--ngpu", NGPU, "--seed", "7"]
+    return [*words, "--output_dir", str(output), "--ngpu", NGPU, "--num_threads", "1", "--seed", "7"]
 
 
 def train(
@@ -93,13 +93,14 @@ def _train(words, log, environment, accident) -> None:
     os.environ.update(environment)
     if accident:
         _arrange(*accident)
-    from k2d.distill.task import DistillTask
+    from k2d.bin.train import main
 
     try:
-        DistillTask.main(cmd=words)
+        status = main(words)
     except Exception as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(1)
+        status = 1
+    sys.exit(status)
 
 
 def _arrange(what: str, when, signal_number: int = signal.SIGKILL) -> None:

@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -34,11 +33,11 @@ from k2d.label.chunk_directory import chunks_of
 from k2d.tables import TableWriters
 from k2d.whisper.long_form import Transcript
 from k2d.work.journal import job_folder, share_of
-from k2d.work.session import Session
+from k2d.work.session import Session, WorkOptions
 
 CHUNK, A_RECORDING, TOKENS = 27.0, 167, 150  # seconds; chunks; tokens of a chunk
 STEPS = ("label", "decode", "start")
-LAYOUT = (30.0, False, False, (), [])  # of chunks: --max_chunk, --continued, --no_copy, --subtitles, speakers
+LAYOUT = label.Layout()
 WORDS = "我們 今天 講 gradient descent 的 方法 然後 看 一個 example 這個 model 的 output 是 什麼".split()
 
 
@@ -54,7 +53,8 @@ def make(folder: Path, chunks: int, jobs: int) -> None:
     }
     for job in [job for some in writers.values() for job in some]:
         job.mkdir(parents=True)
-        (job / "finished").write_text('{"seconds": 1.0}')
+        (job / "finished").touch()
+        (job / "cost.jsonl").write_text('{"seconds":1.0}\n')
     files = {
         kind: [open(job / "results.jsonl", "w") for job in some]  # noqa: SIM115
         for kind, some in writers.items()
@@ -92,9 +92,9 @@ def make(folder: Path, chunks: int, jobs: int) -> None:
 
 def make_archives(session: Session, job: int) -> None:
     """What a job of stage 2 leaves behind, but for the audio."""
-    folder = session.out / "audio" / f"job{job}of{session.num_jobs}"
-    ShardWriter(folder, session.done_key(*LAYOUT[:3]))
-    chunks = chunks_of(map(Transcript.from_record, session.results(job)), *LAYOUT[:2])
+    folder = session.out / "audio" / f"job{job}of{session.options.num_jobs}"
+    ShardWriter(folder, "key")
+    chunks = chunks_of(map(Transcript.from_record, session.results(job)), LAYOUT.max_chunk, LAYOUT.continued)
     for number in itertools.count(1):
         entries = {
             c.id: [1000 * i, round(CHUNK * 16000)] for i, c in enumerate(itertools.islice(chunks, CHUNKS_IN_SHARD))
@@ -111,11 +111,12 @@ def _append(handle, record: dict) -> None:
 
 def session_of(step: str, folder: Path, jobs: int) -> Session:
     """As the command has it."""
+    options = WorkOptions(num_jobs=jobs)
     if step == "label":
         data = DataDir(folder / "recordings")
-        return Session(step, folder / "labels", "key", sources.recordings(data), list(data.wav), jobs)
+        return Session(step, folder / "labels", "key", sources.recordings(data), list(data.wav), options)
     data = DataDir(folder / "chunks")
-    return Session(step, folder / "aux", "key", sources.utterances(data), list(data.segments), jobs)
+    return Session(step, folder / "aux", "key", sources.utterances(data), list(data.segments), options)
 
 
 def run_step(step: str, folder: Path, jobs: int) -> dict:
@@ -126,13 +127,12 @@ def run_step(step: str, folder: Path, jobs: int) -> dict:
     if step == "start":
         share_of(1, jobs, session.seconds())
     else:
-        for job in range(1, jobs + 1):
+        for job in session.options.jobs:
             session.run_job(job, load=None, work=None)  # all are complete
     if step == "label":
-        args = SimpleNamespace(subtitles="", max_chunk=LAYOUT[0], continued=False, no_copy=False, num_jobs=jobs)
-        label.join(args, session, DataDir(folder / "recordings"), LAYOUT)
+        label.write_chunks(session, "key", DataDir(folder / "recordings"), LAYOUT)
     elif step == "decode":
-        decode.join(SimpleNamespace(timestamps=True, long_form=False, num_jobs=jobs), session)
+        decode.write_results(session, True, "utterances")
     return {"seconds": time.process_time() - began, "gigabytes": _memory("VmHWM") - before}
 
 
@@ -157,7 +157,7 @@ def main() -> None:
         print(f"{args.chunks} chunks of {args.jobs} jobs\n| step | seconds | chunks a second | GB | bytes a chunk |")
         for step in STEPS:
             words = [sys.executable, __file__, "--step", step, "--folder", str(folder), "--jobs", str(args.jobs)]
-            found = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
+            found = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1])
             seconds, gigabytes = found["seconds"], found["gigabytes"]
             rate, each = args.chunks / seconds, gigabytes * 1e9 / args.chunks
             print(f"| {step} | {seconds:.1f} | {rate:,.0f} | {gigabytes:.2f} | {each:.0f} |", flush=True)

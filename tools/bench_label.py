@@ -38,8 +38,9 @@ from k2d.constants import SAMPLE_RATE
 from k2d.whisper import checkpoint
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine_torch import TorchEngine
+from k2d.whisper.identity import TINY_EN
 from k2d.whisper.long_form import joined_text, transcribe_all
-from k2d.work.jobs import side_by_side
+from k2d.work.jobs import in_threads
 from k2d.work.journal import share_of
 
 PROGRAMS = ("openai", "torch", "torch-bfloat16", "ctranslate2", "faster", "faster-batched")
@@ -57,7 +58,7 @@ SENTENCES = [
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=checkpoint.TINY_EN)
+    p.add_argument("--model", default=TINY_EN)
     p.add_argument("--language", default="en")
     p.add_argument("--audio", nargs="*", default=[], help="speech to string together")
     p.add_argument("--recordings", type=int, default=8)
@@ -117,7 +118,7 @@ def ours(engine, args) -> Callable[[dict[str, np.ndarray], int], dict[str, str]]
             for t in transcribe_all(engine.for_worker(), mine, source, options, args.batch_size):
                 texts[t.recording] = joined_text(t, engine.tokenizer)
 
-        side_by_side([partial(part, worker) for worker in range(args.workers)])
+        in_threads([partial(part, worker) for worker in range(args.workers)])
         return texts
 
     return run

@@ -5,7 +5,7 @@
 
 Each way of training is a process of its own: (a) student and teacher each run encoder and decoder, KL and CE
 are plain PyTorch on whole logits; (b) the plug-in with the teacher online; (c) the plug-in with the teacher's
-top 32 as k2d.bin.cache_teacher stores them. All three take the same random batches of 30 s and the same
+top 32 as k2d cache_teacher stores them. All three take the same random batches of 30 s and the same
 optimiser steps; encoders are frozen, the student has the teacher's first and last decoder layer. Weights are
 random, which changes no speed. Speed is the median of --steps after one step of warm-up.
 
@@ -85,7 +85,8 @@ def run(args: argparse.Namespace, way: str, batch: int, tokens: int, frames: int
 def measure(args: argparse.Namespace) -> dict:
     import torch
 
-    from k2d.distill.model import DistillConfig, DistillModel
+    from k2d.distill.config import DistillConfig
+    from k2d.distill.model import DistillModel
     from k2d.distill.student import build_student
     from k2d.whisper.model import ModelDimensions, Whisper
 
@@ -104,7 +105,8 @@ def measure(args: argparse.Namespace) -> dict:
         parameters = list(student.decoder.parameters())
     else:
         config = DistillConfig(autocast="bfloat16" if mixed else None, teacher_dtype=args.dtype)
-        model = DistillModel(student, teacher if args.way == "b" else None, dims.n_vocab - 1, config).train()
+        online = teacher if args.way == "b" else None
+        model = DistillModel(student, online, dims.n_vocab - 1, config, cached=args.way == "c").train()
         parameters = [p for p in model.parameters() if p.requires_grad]
         del teacher
 

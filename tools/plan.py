@@ -18,14 +18,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from k2d.corpus.trial import read_trial
-from k2d.errors import DataError
-from k2d.plan import Cost, Plan, duration, estimate, read_config, space
-from k2d.whisper.defaults import default_batch
+from k2d.distill.config import read_config
+from k2d.errors import UserError
+from k2d.plan import Cost, Plan, duration, estimate, space
+from k2d.whisper.engine import default_batch
 
 LEGEND = """\
 How each figure is known: measured, by this project with the command that is named or by your trial; published, the
 paper's; computed from sizes of models and data; assumed, by nobody yet."""
-CONFIG = Path(__file__).resolve().parents[1] / "egs/TEMPLATE/k2d1/conf/train_student.yaml"
+CONFIG = Path(__file__).resolve().parents[1] / "conf/train_student.yaml"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--teacher", default="large-v2")
     p.add_argument("--validator", default="base")
     p.add_argument("--selection", default="full comp")
-    p.add_argument("--train_config", default=str(CONFIG))
+    p.add_argument("--train_config", help="YAML over conf/train_student.yaml")
     p.add_argument("--batch_size", type=int, help="windows decoded together (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--test_hours", type=float, default=30.0, help="of all test sets")
     p.add_argument("--dev_hours", type=float, default=5.0)
@@ -71,13 +72,13 @@ def main(argv: list[str] | None = None) -> int:
         rates = read_trial(args.trial) if args.trial else {}
         plan = Plan(
             args.hours, args.dev_hours, args.test_hours, args.teacher, args.validator, args.selection.split(),
-            read_config(args.train_config), args.gpus, args.batch_size or default_batch(args.gpus > 0),
-            args.joined, jobs=nj,
+            read_config(filter(None, (CONFIG, args.train_config))), args.gpus,
+            args.batch_size or default_batch(args.gpus > 0), args.joined, jobs=nj,
             speeds={name: rate.value for name, rate in rates.items()},
             sources={name: rate.source for name, rate in rates.items()},
         )  # fmt: skip
         costs = estimate(plan)
-    except DataError as error:
+    except UserError as error:
         print(f"plan: {error}", file=sys.stderr)
         return 1
     machines = f"{args.gpus} GPUs at a time" if args.gpus else "jobs of two cores, one at a time"

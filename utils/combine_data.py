@@ -4,32 +4,34 @@
     utils/combine_data.py data/both data/one data/two
 
 In:  data directories. Out: one with the tables that all of them have and the lines of skipped.txt of any.
-     Where all have a conf.yaml, it is kept with the parts' names, if the same models and code made them.
+     Parts that say what made them (step.json) must have been made alike: by the same models, options and code.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-import yaml
-
 from k2d.datadir import DataDir
-from k2d.errors import DataError
-from k2d.tables import atomic
+from k2d.errors import DataError, UserError
+from k2d.work import identity
+from k2d.work.step import Step, read_json
 
 
-def combine_provenance(parts: list[Path], out: Path) -> None:
-    """conf.yaml of the first part, told of the parts; DataError where models or code differ."""
-    records = [yaml.safe_load((part / "conf.yaml").read_text(encoding="utf-8")) for part in parts]
+def made_by(parts: list[Path]) -> dict:
+    """What made the parts, if all say it (step.json); DataError where steps, options, models or code differ."""
+    records = [read_json(part / "step.json") for part in parts]
+    if not all(records):
+        return {}
+    first = None
     for part, record in zip(parts, records, strict=True):
-        for key in ("models", "revision"):
-            if record.get(key) != records[0].get(key):
-                raise DataError(
-                    f"{part / 'conf.yaml'}: made with other {key} than {parts[0]}; make both anew"
-                )
-    record = {**records[0], "parts": [str(part) for part in parts]}
-    with atomic(out / "conf.yaml") as handle:
-        yaml.safe_dump(record, handle, allow_unicode=True, sort_keys=True, width=1000)
+        found = {key: record.get(key) for key in ("step", "options", "revision")}
+        inputs = record.get("inputs", {}).items()
+        found["inputs"] = {name: entry["digest"] for name, entry in inputs if name != "data"}
+        first = first or found
+        for key in found:
+            if found[key] != first[key]:
+                raise DataError(f"{part / 'step.json'}: made with other {key} than {parts[0]}; make both anew")
+    return first
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,10 +46,14 @@ def main(argv: list[str] | None = None) -> int:
         for part in parts:
             if not part.is_dir():
                 raise DataError(f"{part}: no such directory")
-        if all((part / "conf.yaml").is_file() for part in parts):
-            combine_provenance(parts, args.out)
-        count = len(DataDir.combine(parts, args.out).segments)
-    except DataError as error:
+        inputs = {str(part): identity.of_tables(part) for part in parts}
+        with Step("combine_data", args.out, inputs=inputs, options={}, arguments=args) as step:
+            facts = made_by(parts)
+            if not step.done:
+                DataDir.combine(parts, args.out)
+                step.finish(parts=facts)
+            count = len(DataDir(args.out).segments)
+    except UserError as error:
         print(f"combine_data.py: {error}", file=sys.stderr)
         return 1
     skipped = args.out / "skipped.txt"

@@ -95,7 +95,7 @@ fi
 
 # ------------------------------------------------------------------------------------------------------ names
 
-# tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:labels.txt" what stands behind.
+# tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:a/subtitles" subtitles.
 tag_of() { basename "${1#*:}" .pt; }
 # rule_of SELECTION: the file of a selection, the recipe's own or the shared one.
 rule_of() {
@@ -107,8 +107,8 @@ rule_of() {
 # uses_alpha SELECTION: whether its rule speaks of α, so that several α give several selections.
 uses_alpha() { [ -n "$(rule_of "$1")" ] && grep -v '^ *#' "$(rule_of "$1")" | grep -qw alpha; }
 
-exp="exp/${train_set}_$(tag_of "${teacher}")"
-chunks="data/${train_set}_$(tag_of "${teacher}")"
+exp="exp/${train_set}_$(tag_of "${labels:-${teacher}}")"
+chunks="data/${train_set}_$(tag_of "${labels:-${teacher}}")"
 selected=() students=()
 declare -A selection_of alpha_of validator_of trained_on seed_of path_of
 for each in ${validator}; do
@@ -146,7 +146,8 @@ done
 # Rows of the tables: folders in exp/, each with a model.json that says what it is.
 teacher_name=teacher
 [ "${teacher}" = "${_default_teacher}" ] || teacher_name="teacher_$(tag_of "${teacher}")"
-models=("${teacher_name}")
+models=()
+[[ ${teacher} == text:* ]] || models+=("${teacher_name}") # transcripts of the lectures say nothing of the test sets
 path_of[${teacher_name}]=${teacher}
 declare -A validator_name
 score_dirs=()
@@ -155,7 +156,7 @@ for each in ${validator}; do
     [ "${each}" = "${_default_validator}" ] || name="validator_$(tag_of "${each}")"
     validator_name[${each}]=${name}
     path_of[${name}]=${each}
-    models+=("${name}")
+    [[ ${each} == text:* ]] || models+=("${name}")
     score_dirs+=("${name}:${exp}/$(tag_of "${each}")")
 done
 score_dirs=(--scores "${score_dirs[*]}")
@@ -250,8 +251,9 @@ step() {
 
 # run_here WORD…: a command that is no step and decides by itself what there is to do.
 run_here() {
+    local -a words=("${@:2}")
     case ${mode} in
-        parse) [ "$1" != k2d ] || parsed+="${*:2@Q}"$'\n' ;;
+        parse) [ "$1" != k2d ] || parsed+="${words[*]@Q}"$'\n' ;;
         print) show "$@" ;;
         run) "$@" ;;
     esac
@@ -313,7 +315,7 @@ estimate() {
         --teacher "$(tag_of "${teacher}")" --validator "$(tag_of "${validator%% *}")" --selection "${selected[*]}"
         "${config_opts[@]}" --ngpu "${ngpu}" --batch_size "${batch_size}" --speed "${speeds}")
     [ "${joined}" = true ] || options+=(--in_place)  # recordings that are long already stay where they are
-    [[ ${teacher} != text:* ]] || options+=(--ready_labels)
+    [[ ${labels:-${teacher}} != text:* ]] || options+=(--ready_labels)
     while IFS=$'\t' read -r number words; do
         takes[${number}]=${words}
     done < <(k2d estimate "${options[@]}")

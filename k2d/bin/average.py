@@ -1,67 +1,113 @@
 """Turn ESPnet's best training checkpoints into one model.
 
-`python -m k2d.bin.average --exp DIR --init CHECKPOINT --output_dir DIR` averages the weights of the n best
-epochs by `valid <criterion>` and writes a checkpoint of the Whisper family. --init_weight W puts the model that
-training started from into the average, with the weight W: what a student knew beyond its training speech is forgotten
-less (Wortsman et al., 2022, "Robust fine-tuning of zero-shot models").
+    k2d average --exp DIR --init CHECKPOINT --output_dir DIR
+
+Averages the weights of the n best epochs by `valid <criterion>` and writes a checkpoint of the Whisper family.
+--init_weight W puts the model that training started from into the average, with the weight W: what a student knew
+beyond its training speech is forgotten less (Wortsman et al., 2022, "Robust fine-tuning of zero-shot models").
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-import torch
+from k2d.errors import DataError, UsageError, guarded
+from k2d.whisper.identity import model_identity
+from k2d.work import identity
+from k2d.work.step import RECORD, Step, add_step_arguments, read_json, run_step
 
-from k2d.whisper import checkpoint
 
-
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="k2d average", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--exp", required=True, type=Path, help="output_dir of k2d.bin.train")
-    parser.add_argument("--init", required=True, help="the checkpoint that training started from")
-    parser.add_argument("--output_dir", required=True, type=Path)
-    parser.add_argument("--nbest", type=int, default=3)
-    parser.add_argument("--criterion", default="loss")
-    parser.add_argument("--mode", choices=["min", "max"], default="min")
-    parser.add_argument("--init_weight", type=float, default=0.0, help="weight of the initial model, 0 to 1")
-    parser.add_argument("--half", action="store_true", help="store float16")
-    args = parser.parse_args(argv)
+    p.add_argument("--exp", required=True, type=Path, help="output_dir of k2d train")
+    p.add_argument("--init", required=True, help="the checkpoint that training started from")
+    p.add_argument("--output_dir", required=True, type=Path)
+    p.add_argument("--nbest", type=int, default=3)
+    p.add_argument("--criterion", default="loss")
+    p.add_argument("--mode", choices=["min", "max"], default="min")
+    p.add_argument("--init_weight", type=float, default=0.0, help="weight of the initial model, 0 to 1")
+    p.add_argument("--half", action="store_true", help="store float16")
+    add_step_arguments(p)
+    return p
+
+
+def check(args: argparse.Namespace) -> None:
     if not 0 <= args.init_weight < 1:
-        parser.error(f"--init_weight {args.init_weight}: expected a number from 0 (not at all) to below 1")
+        raise UsageError(f"--init_weight {args.init_weight}: expected a number from 0 (not at all) to below 1")
+    if args.nbest < 1:
+        raise UsageError(f"--nbest {args.nbest}: expected a number of epochs from 1 on")
+
+
+def run(args: argparse.Namespace) -> int:
+    check(args)
+    trained, init = identity.of_step(args.exp), model_identity(args.init)
+    started = (read_json(args.exp / RECORD) or {}).get("inputs", {}).get("student", {})
+    if started.get("digest") != init.digest:
+        raise UsageError(
+            f"--init {args.init}: {args.exp} was not trained from it but from {started.get('path', 'something else')}, "
+            "or it has changed since; give the model that training started from"
+        )
+    names = ("nbest", "criterion", "mode", "init_weight", "half")
+    step = Step(
+        "average",
+        args.output_dir,
+        inputs={"exp": trained, "init": init},
+        options={name: getattr(args, name) for name in names},
+        arguments=args,
+    )
+    return run_step(step, args, lambda: average(args))
+
+
+def average(args: argparse.Namespace) -> dict:
+    import torch
+
+    from k2d.distill.saving import check_whole
+    from k2d.whisper import checkpoint
+
     epochs = best_epochs(args.exp, args.criterion, args.mode, args.nbest)
-    average: dict[str, torch.Tensor] = {}
+    mean: dict[str, torch.Tensor] = {}
     for epoch in epochs:
-        state = torch.load(args.exp / f"{epoch}epoch.pth", map_location="cpu", weights_only=True)
-        for name, tensor in state.items():
+        path = check_whole(args.exp / f"{epoch}epoch.pth", f"remove {args.exp} and train again, or put back a copy")
+        for name, tensor in torch.load(path, map_location="cpu", weights_only=True).items():
             if name.startswith("student."):
                 name = name.removeprefix("student.")
-                average[name] = average.get(name, 0) + tensor.double() / len(epochs)
+                mean[name] = mean.get(name, 0) + tensor.double() / len(epochs)
     start = checkpoint.load(args.init)
     old, weight = start.model.state_dict(), args.init_weight
-    mixed = {name: (1 - weight) * tensor + weight * old[name].double() for name, tensor in average.items()}
+    mixed = {name: (1 - weight) * tensor + weight * old[name].double() for name, tensor in mean.items()}
     start.model.load_state_dict({name: tensor.float() for name, tensor in mixed.items()})
     model = start.model.half() if args.half else start.model
     checkpoint.save(args.output_dir, model, start.tokenizer, start.config)
     share = f", and {weight:g} of {args.init}" if weight else ""
     print(f"average: epochs {', '.join(map(str, epochs))} of {args.exp}{share} → {args.output_dir}")
+    return {"epochs": epochs}
 
 
 def best_epochs(exp: Path, criterion: str, mode: str, nbest: int) -> list[int]:
     """The epochs whose checkpoint is kept, best first, at most `nbest`, by the reporter in checkpoint.pth."""
+    import torch
+
+    from k2d.distill.saving import check_whole
+
     # The reporter holds plain numbers beside ESPnet's own states; only tensors and containers are unpickled.
-    reporter = torch.load(exp / "checkpoint.pth", map_location="cpu", weights_only=True)["reporter"]
+    path = check_whole(exp / "checkpoint.pth", f"remove {exp} and train again, or put back a copy")
+    reporter = torch.load(path, map_location="cpu", weights_only=True)["reporter"]
     values = {
         epoch: phases["valid"][criterion]
         for epoch, phases in reporter["stats"].items()
         if criterion in phases.get("valid", {}) and (exp / f"{epoch}epoch.pth").exists()
     }
     if not values:
-        raise SystemExit(
-            f"average: {exp}: no kept checkpoint has a valid {criterion}; has training finished an epoch?"
-        )
+        raise DataError(f"{exp}: no kept checkpoint has a valid {criterion}; give another --criterion, or train again")
     return sorted(values, key=values.get, reverse=mode == "max")[:nbest]
 
 
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("average", lambda: run(args))
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

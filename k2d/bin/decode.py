@@ -1,17 +1,16 @@
 """Decode utterances (short form) or whole recordings (--long_form) with one model.
 
-    python -m k2d.bin.decode --model exp/student_comp --data data/test_in --output_dir
+    python -m k2d.bin.decode --model exp/student_comp/average --data data/test_in --output_dir
     exp/student_comp/decode_test_in
 
 Short form takes the utterances of the data directory in batches of similar length; one that is longer than
 30 s is transcribed as a recording is. Writes text (with timestamps unless --timestamps false),
 utt2avg_logprob, utt2no_speech, utt2compression, utt2temperature, utt2confidence (where the engine tells
-it), results.jsonl with everything, speed.json, skipped.txt, conf.yaml, .done. Given again after a kill, the
-same command goes on where it stopped.
+it), results.jsonl with everything, speed.json, skipped.txt, step.json. Given again after a kill, the
+command goes on where it stopped, with other jobs, workers or batches if you like.
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -19,35 +18,23 @@ from pathlib import Path
 from k2d.audio import sources
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, guarded
+from k2d.options import add_options, options_of, true_or_false
 from k2d.tables import TableWriters, atomic
-from k2d.text import timestamps
-from k2d.whisper import checkpoint
+from k2d.text.transcript import Transcript, mean_fact, worst_fact
+from k2d.transcribers import Transcriber, open_transcriber
+from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, compression_ratio, mean_confidence, one_line
-from k2d.whisper.engine_options import (
-    add_decoding_arguments,
-    add_engine_arguments,
-    decoding_options,
-    load_engine,
-    resolve_batch_size,
-    resolve_engine,
-    resolve_workers,
-    true_or_false,
-    work_key,
-)
-from k2d.whisper.long_form import Transcript, joined_text, transcribe_all
-from k2d.whisper.short_form import LONGEST, Decoded, decode_all, plan_batches
-from k2d.work.journal import OutputLock
-from k2d.work.provenance import write_provenance
-from k2d.work.session import Session, add_work_arguments, bad_record, times_real_time
-
-TOLERANCE = 0.1  # seconds: rounded segment ends, not speech worth a second window
+from k2d.whisper.engine import EngineConfig, work_key
+from k2d.work import identity
+from k2d.work.session import Session, WorkOptions, bad_record
+from k2d.work.step import Step, add_step_arguments, run_step
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="k2d decode", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--model", required=True, help="any checkpoint, or a name")
+    p.add_argument("--model", required=True, help="checkpoint or name, text:FILE, espnet:DIR, transformers:DIR")
     p.add_argument("--data", required=True, help="data directory")
     p.add_argument("--output_dir", required=True)
     p.add_argument("--long_form", action="store_true", help="decode whole recordings, one text each")
@@ -58,84 +45,98 @@ def parser() -> argparse.ArgumentParser:
         metavar="true|false",
         help="decode with timestamps, keep them in text (default true); long form needs them anyway",
     )
-    add_engine_arguments(p)
-    add_decoding_arguments(p, temperatures=None)
-    add_work_arguments(p)
+    add_options(p, EngineConfig, "engine")
+    add_options(p, DecodingOptions, "decoding (Whisper's defaults)", temperatures=None)
+    add_options(p, WorkOptions, "work")
+    add_step_arguments(p)
     return p
 
 
+def check(args: argparse.Namespace) -> None:
+    """UsageError for options that do not fit each other or the model."""
+    options_of(WorkOptions, args)
+    accepted_options(args)
+
+
+def accepted_options(args: argparse.Namespace) -> dict[str, object]:
+    """Utterances are decoded once, as the validator's are in the paper; long form falls back as Whisper does."""
+    temperatures = args.temperatures or (FALLBACK_TEMPERATURES if args.long_form else (0.0,))
+    timestamps = args.timestamps or args.long_form
+    return accepted(args.model, args, parser().get_default, temperatures=temperatures, timestamps=timestamps)
+
+
 def run(args: argparse.Namespace) -> int:
-    out = Path(args.output_dir)
-    data = DataDir(args.data)
-    if args.temperatures is None:
-        # Utterances are decoded once, as the validator's are in the paper; long form falls back as Whisper
-        # does.
-        args.temperatures = FALLBACK_TEMPERATURES if args.long_form else (0.0,)
-    options = decoding_options(args, timestamps=args.timestamps or args.long_form)
-    model_hash = checkpoint.content_hash(args.model)
+    work, data = options_of(WorkOptions, args), DataDir(args.data)
+    transcriber = open_transcriber(args.model, data, **accepted_options(args))
     form = "long form" if args.long_form else "short form"
-    key = work_key(args, options, model_hash, form)
-    if args.long_form:
-        source, names = sources.recordings(data, args.allow_pipes), list(data.wav)
-    else:
-        source, names = sources.utterances(data, args.allow_pipes), list(data.segments)
-    workers = resolve_workers(args)
-    session = Session("decode", out, key, source, names, args.num_jobs, workers, args.max_skipped)
-    if session.done(args.timestamps):
-        print(f"decode: {out} is complete; nothing to do")
-        return 0
-
-    def work(engine, seconds, journal, progress):
-        long = [n for n in seconds if args.long_form or seconds[n] > LONGEST + TOLERANCE]
-        window = options if args.long_form else dataclasses.replace(options, timestamps=True)
-        for result in transcribe_all(engine, long, source, window, resolve_batch_size(args), journal, progress):
-            yield [bad_record(result) if isinstance(result, BadAudio) else _record_of(result, engine.tokenizer)]
-        short = {n: s for n, s in seconds.items() if n not in set(long)}
-        batches = plan_batches(short, resolve_batch_size(args), engine.trim_padding)
-        for batch in decode_all(engine, batches, source, options, journal, progress):
-            yield [bad_record(r) if isinstance(r, BadAudio) else _record(r, engine.tokenizer, options) for r in batch]
-
-    with OutputLock(out, shared=args.job is not None):
-        for job in [args.job] if args.job is not None else range(1, args.num_jobs + 1):
-            session.run_job(job, lambda: load_engine(args, options, workers), work)
-        if args.job is not None:
-            print(f"decode: job {args.job} of {args.num_jobs} is complete")
-            return 0
-        print(join(args, session))
-        resolved = dict(zip(("engine", "device", "dtype"), resolve_engine(args)))
-        decoding = dataclasses.asdict(options)
-        write_provenance(out, {**vars(args), "decoding": decoding, "resolved": resolved}, {args.model: model_hash})
-        session.mark_done(args.timestamps)
-    return 0
-
-
-def join(args: argparse.Namespace, session: Session) -> str:
-    """Write the tables out of all jobs' results; returns the summary line."""
-    session.clear_for_joining()
-    skipped = session.bad_inputs()
-    session.report_skipped(skipped)
-    audio_seconds = _write_tables(session.out, session.results(), args.timestamps)
-    costs = session.costs()
-    with atomic(session.out / "speed.json") as handle:
-        json.dump(_speed(costs, audio_seconds), handle, indent=1)
-        handle.write("\n")
-    what = "recordings" if args.long_form else "utterances"
-    return (
-        f"decode: {len(session.names) - len(skipped)} {what} ({audio_seconds / 3600:.2f} h), {len(skipped)} skipped; "
-        f"{times_real_time(costs, audio_seconds, args.num_jobs)}"
+    decides = {**transcriber.decides, "form": form, "allow_pipes": work.allow_pipes}
+    model = transcriber.identity
+    step = Step(
+        "decode",
+        args.output_dir,
+        inputs={"model": model, "data": identity.of_data(args.data, "wav.scp", "segments")},
+        options={**decides, "timestamps": args.timestamps},
+        arguments=args,
     )
 
+    def decode() -> dict[str, object] | None:
+        if args.long_form:
+            source, names = sources.recordings(data, work.allow_pipes), list(data.wav)
+        else:
+            source, names = sources.utterances(data, work.allow_pipes), list(data.segments)
+        workers = transcriber.workers_of(work.num_jobs)
+        session = Session("decode", step.out, work_key(model, decides), source, names, work, workers)
+        for job in work.jobs:
+            make_results(session, job, transcriber, args.long_form)
+        if work.job is None:
+            return write_results(session, args.timestamps, "recordings" if args.long_form else "utterances")
+        print(f"decode: job {work.job} of {work.num_jobs} is complete")
+        return None
 
-def _record(decoded: Decoded, tokenizer, options: DecodingOptions) -> dict:
-    """A short-form result as a JSON object."""
+    return run_step(step, args, decode, shared=work.job is not None)
+
+
+def make_results(session: Session, job: int, transcriber: Transcriber, long_form: bool) -> None:
+    """Decode the inputs of one job into the session's results, all that are not there yet."""
+
+    def decode(transcriber, seconds, journal, progress):
+        results = transcriber.results if transcriber.kind == "whisper" else transcriber.transcribe
+        for batch in results(seconds, session.source, long_form, journal, progress):
+            yield [_record_of(one, transcriber) for one in batch]
+
+    session.run_job(job, lambda: transcriber.load(session.workers), decode)
+
+
+def write_results(session: Session, with_times: bool, what: str) -> dict[str, object]:
+    """Write the tables out of all jobs' results; returns facts for the record. what: they are, in a word."""
+    skipped = session.bad_inputs()
+    session.report_skipped(skipped)
+    audio_seconds = _write_tables(session.out, session.results(), with_times)
+    decoded = len(session.names) - len(skipped)
+    print(
+        f"decode: {decoded} {what} ({audio_seconds / 3600:.2f} h), {len(skipped)} skipped; "
+        f"{session.write_speed(audio_seconds)}"
+    )
+    return {what: decoded, "skipped": len(skipped)}
+
+
+def _record_of(result, transcriber: Transcriber) -> dict:
+    """A result as a JSON object: a recording that cannot be used, a Transcript or, of Whisper, a decoded utterance."""
+    if isinstance(result, BadAudio):
+        return bad_record(result)
+    if isinstance(result, Transcript):
+        return _of_transcript(result, transcriber.engine.tokenizer if transcriber.kind == "whisper" else None)
+    return _of_utterance(result, transcriber.engine.tokenizer, transcriber.decoding.timestamps)
+
+
+def _of_utterance(decoded, tokenizer, timed: bool) -> dict:
     h = decoded.hypothesis
-    with_times = tokenizer.decode_with_timestamps(h.tokens) if options.timestamps else None
     return {
         "id": decoded.utterance,
         "duration": decoded.duration,
         "language": h.language,
         "text": one_line(tokenizer.decode(h.tokens)).strip(),
-        "text_with_times": None if with_times is None else one_line(with_times),
+        "text_with_times": one_line(tokenizer.decode_with_timestamps(h.tokens)) if timed else None,
         "avg_logprob": h.avg_logprob,
         "no_speech": h.no_speech_prob,
         "compression": h.compression_ratio,
@@ -145,58 +146,45 @@ def _record(decoded: Decoded, tokenizer, options: DecodingOptions) -> dict:
     }
 
 
-def _record_of(transcript: Transcript, tokenizer) -> dict:
-    """A long-form result as a JSON object; facts are means over the segments, weighted by tokens, or the
-    worst.
+def _of_transcript(transcript: Transcript, tokenizer) -> dict:
+    """Facts are means over the segments, weighted by tokens, or the worst. tokenizer: Whisper's, which says how its
+    text is spaced, or None.
     """
-    weights = [len(s.tokens) for s in transcript.segments]
-    text = one_line(joined_text(transcript, tokenizer))
-
-    def mean(values):
-        return sum(w * v for w, v in zip(weights, values)) / sum(weights) if sum(weights) else 0.0
-
-    known = [s.confidence for s in transcript.segments]
+    segments, text, nothing = transcript.segments, transcript.text, {}
+    if tokenizer is not None:
+        text = tokenizer.decode([t for s in segments for t in s.tokens]).strip()
+        # Whisper has looked, and found silence.
+        nothing = {} if segments else {"avg_logprob": 0.0, "no_speech": 1.0, "temperature": 0.0}
+    text = one_line(text)
     return {
         "id": transcript.recording,
         "duration": transcript.duration,
         "language": transcript.language,
         "text": text,
-        "text_with_times": timestamps.format([(s.start, s.end, s.text) for s in transcript.segments]),
-        "avg_logprob": mean([s.avg_logprob for s in transcript.segments]),
-        "no_speech": max((s.no_speech_prob for s in transcript.segments), default=1.0),
+        "text_with_times": transcript.text_with_times if transcript.timed else None,
+        "avg_logprob": mean_fact(segments, "avg_logprob"),
+        "no_speech": worst_fact(segments, "no_speech_prob"),
         "compression": compression_ratio(text),
-        "temperature": max((s.temperature for s in transcript.segments), default=0.0),
-        "confidence": mean(known) if known and None not in known else None,
+        "temperature": worst_fact(segments, "temperature"),
+        "confidence": mean_fact(segments, "confidence"),
         "segments": transcript.record()["segments"],
-    }
+    } | nothing
 
 
 def _write_tables(out: Path, records, with_times: bool) -> float:
     """Write text, utt2… and results.jsonl; returns seconds of audio."""
-    facts = ("avg_logprob", "no_speech", "compression", "temperature")
+    facts = ("avg_logprob", "no_speech", "compression", "temperature", "confidence")
     seconds = 0.0
-    with atomic(out / "results.jsonl") as handle, TableWriters(out, "text", *(f"utt2{n}" for n in facts)) as tables:
+    with atomic(out / "results.jsonl") as handle, TableWriters(out, "text") as tables:
         for record in records:
             handle.write(json.dumps(record, ensure_ascii=False) + "\n")
             seconds += record["duration"]
             timed = with_times and record["text_with_times"] is not None
             tables.write("text", record["id"], record["text_with_times"] if timed else record["text"])
-            for name in (*facts, "confidence"):
+            for name in facts:
                 if record[name] is not None:
                     tables.write_number(f"utt2{name}", record["id"], record[name])
     return seconds
-
-
-def _speed(costs: dict[str, float], audio_seconds: float) -> dict[str, float]:
-    seconds = costs.get("seconds", 0.0)
-    return {
-        "audio_seconds": round(audio_seconds, 3),
-        "seconds": round(seconds, 3),
-        "encode_seconds": round(costs.get("encode_seconds", 0.0), 3),
-        "decode_seconds": round(costs.get("decode_seconds", 0.0), 3),
-        "tokens": int(costs.get("tokens", 0)),
-        "real_time_factor": round(audio_seconds / seconds, 2) if seconds else None,
-    }
 
 
 def main(argv: list[str] | None = None) -> int:

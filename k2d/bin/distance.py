@@ -1,6 +1,6 @@
 """Stage 3, second half: how far the validator's text of every chunk is from the teacher's.
 
-python -m k2d.bin.distance --teacher TEXT --validator TEXT --output_dir DIR [--paper]
+    python -m k2d.bin.distance --teacher TEXT --validator TEXT --output_dir DIR [--paper]
 
 Reads two Kaldi text files sorted by id, timestamp tokens allowed in either, and writes into DIR
 
@@ -8,23 +8,24 @@ Reads two Kaldi text files sorted by id, timestamp tokens allowed in either, and
     utt2loop_teacher utt2loop_aux      1 where the text loops
     utt2blank_aux                      1 where the validator's text is blank
     utt2…                              further signals (k2d/label/signals.py; --signals)
+    text, utt2avg_logprob …            the validator's text and the facts of its decoding beside it, linked
     unpaired.txt                       ids that only one side has, with the side
-    summary.json, distance.yaml        counts, kept share by α, seconds; the run's options
+    summary.json                       counts, kept share by α, seconds, the choices of the distance
 
-Files appear whole at the end, summary.json last; a run that was killed goes on where it stopped and ends with
-the same tables. Invalid UTF-8, duplicate ids and unsorted files stop the command with file and line and leave
-nothing behind; an id that one side lacks gets no distance and a line in unpaired.txt. Empty texts follow
---empty; emoji and control characters separate words; right-to-left words are words; a pair may have 850,000
-characters. A log-probability or duration that is missing or NaN gives no line in the tables that need it.
+A run that was killed goes on where it stopped and ends with the same tables; what other options began is kept apart.
+Invalid UTF-8, duplicate ids and unsorted files stop the command with file and line and leave no table behind; an id
+that one side lacks gets no distance and a line in unpaired.txt. Empty texts follow --empty; emoji and control
+characters separate words; right-to-left words are words; a pair may have 850,000 characters. A log-probability or
+duration that is missing or NaN gives no line in the tables that need it.
 """
 
 import argparse
-import hashlib
 import json
 import math
 import os
+import secrets
+import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -38,20 +39,24 @@ from tqdm import tqdm
 
 from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir
-from k2d.errors import DataError
+from k2d.errors import DataError, UsageError, guarded
 from k2d.label import signals, speech
 from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, of_lines, with_options
+from k2d.label.scores import DECODING_FACTS
 from k2d.tables import Cursor, atomic, blocks, joined
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
+from k2d.work import identity
 from k2d.work.growing import GrowingTables
 from k2d.work.jobs import ordered_map
-from k2d.work.provenance import write_provenance
+from k2d.work.step import Step, add_step_arguments, run_step
 
+_OF_CHUNKS = ("utt2dur", "utt2avg_logprob")  # tables of --data
+_FACTS = tuple(f"utt2{name}" for name in DECODING_FACTS)
 BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000  # arrays of this size stay in the processor's cache
 
 
-class Pair(NamedTuple):
+class TextPair(NamedTuple):
     id: str
     teacher: str
     validator: str
@@ -71,7 +76,7 @@ class Job:
     allow_pipes: bool = False
 
 
-def score(job: Job, block: Sequence[Pair]) -> tuple[str, dict[str, str], Counter]:
+def score(job: Job, block: Sequence[TextPair]) -> tuple[str, dict[str, str], Counter]:
     """(last id, lines of each utt2 file, counts) of a block of pairs."""
     teacher = [pair.teacher for pair in block]
     validator = [pair.validator for pair in block]
@@ -133,7 +138,7 @@ def _audio(data: str, allow_pipes: bool):
     return open_utterances(DataDir(data), allow_pipes=allow_pipes)
 
 
-def _untexted(job: Job, pair: Pair) -> float:
+def _untexted(job: Job, pair: TextPair) -> float:
     from k2d.errors import BadAudio
 
     try:
@@ -143,26 +148,26 @@ def _untexted(job: Job, pair: Pair) -> float:
     return speech.untexted_speech(audio, pair.teacher, job.vad)
 
 
-def pairs(teacher, validator, facts: dict[str, Cursor], unpaired) -> Iterator[Pair]:
+def pairs(teacher, validator, facts: dict[str, Cursor], unpaired) -> Iterator[TextPair]:
     """The ids both files have; those only one has go to `unpaired(side, id, line)`.
 
     facts: tables of the data directory, "utt2dur" and "utt2avg_logprob" as far as it has them.
     """
     durations, logprobs = facts.get("utt2dur"), facts.get("utt2avg_logprob")
-    for key, ours, theirs, line in joined(teacher, validator):
-        if ours is None or theirs is None:
-            unpaired("validator" if ours is None else "teacher", key, line)
+    for key, label, transcript, line in joined(teacher, validator):
+        if label is None or transcript is None:
+            unpaired("validator" if label is None else "teacher", key, line)
             continue
-        if len(ours) + len(theirs) > LONGEST:
+        if len(label) + len(transcript) > LONGEST:
             raise DataError(
-                f"{teacher}:{line}: {key!r} has {len(ours)} characters and {len(theirs)} in {validator}; "
+                f"{teacher}:{line}: {key!r} has {len(label)} characters and {len(transcript)} in {validator}; "
                 f"at most {LONGEST} together can be compared. A chunk of 30 s holds some hundred"
             )
         if not facts:
-            yield Pair(key, ours, theirs)
+            yield TextPair(key, label, transcript)
             continue
         found = [math.nan if table is None else table.number(key) for table in (durations, logprobs)]
-        yield Pair(key, ours, theirs, *(math.nan if number is None else number for number in found))
+        yield TextPair(key, label, transcript, *(math.nan if number is None else number for number in found))
 
 
 def _seconds(key: str) -> float:
@@ -198,6 +203,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
     p.add_argument("--max_unpaired", type=int, help="fail when more ids than this lack a partner")
     p.add_argument("--nj", type=int, default=1, help="processes")
+    add_step_arguments(p)
     return p
 
 
@@ -207,58 +213,59 @@ def _boolean(value: str) -> bool:
     return value.lower() == "true"
 
 
-def _wanted(names: str, data: str | None) -> tuple[str, ...]:
+def _signals(names: str, data: str | None) -> tuple[str, ...]:
+    """The signals that --signals asks for."""
     known = (*signals.TEXT_SIGNALS, "avg_logprob_teacher", "untexted")
     if names == "none":
         return ()
     wanted = known[:-1] if names == "text" else known if names == "all" else tuple(names.split(","))
     for name in wanted:
         if name not in known:
-            raise DataError(f"--signals {name}: expected text, all, none or some of {', '.join(known)}")
+            raise UsageError(f"--signals {name}: expected text, all, none or some of {', '.join(known)}")
     if "untexted" in wanted and data is None:
-        raise DataError("--signals untexted: give the chunks' audio with --data DIR")
+        raise UsageError("--signals untexted: give the chunks' audio with --data DIR")
     return wanted
+
+
+def check(args: argparse.Namespace) -> tuple[Choices, tuple[str, ...]]:
+    """What is to be computed, and how. Raises UsageError for options that do not fit."""
+    names = ("n", "c", "reference", "fold_script", "tones", "empty", "drop_blank")
+    try:
+        choices = with_options(args.paper, fallback=args.g2p, **{name: getattr(args, name) for name in names})
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return choices, _signals(args.signals, args.data)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    try:
-        run(args)
-    except DataError as error:
-        print(f"distance: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return guarded("distance", lambda: run(args))
 
 
-def run(args: argparse.Namespace) -> dict:
-    """Score all pairs; returns what summary.json holds."""
-    try:
-        choices = with_options(
-            args.paper,
-            n=args.n,
-            c=args.c,
-            reference=args.reference,
-            fold_script=args.fold_script,
-            tones=args.tones,
-            fallback=args.g2p,
-            empty=args.empty,
-            drop_blank=args.drop_blank,
-        )
-    except ValueError as error:
-        raise DataError(str(error)) from None
-    job = Job(
-        choices,
-        _wanted(args.signals, args.data),
-        signals.read_captions(args.captions),
-        args.data,
-        args.vad,
-        args.allow_pipes,
-    )
-    tables = [Path(args.data) / name for name in ("utt2dur", "utt2avg_logprob")] if args.data else []
+def run(args: argparse.Namespace) -> int:
+    """Score all pairs."""
+    choices, asked = check(args)
+    inputs = {"teacher": identity.of_file(args.teacher), "validator": identity.of_file(args.validator)}
+    inputs["decoding"] = identity.of_tables(Path(args.validator).parent, *_FACTS)
+    options = {"choices": asdict(choices), "signals": asked}
+    for number, path in enumerate(args.captions, 1):
+        inputs[f"captions {number}"] = identity.of_file(path)
+    if "untexted" in asked:
+        inputs["data"] = identity.of_data(args.data, *_OF_CHUNKS, "segments")
+        options |= {"vad": args.vad, "allow_pipes": args.allow_pipes}
+    elif args.data:
+        inputs["data"] = identity.of_tables(args.data, *_OF_CHUNKS)
+    step = Step("distance", args.output_dir, inputs=inputs, options=options, arguments=args)
+    job = Job(choices, asked, signals.read_captions(args.captions), args.data, args.vad, args.allow_pipes)
+    return run_step(step, args, lambda: measure(args, job, step.out))
+
+
+def measure(args: argparse.Namespace, job: Job, output: Path) -> None:
+    """Score all pairs into `output`, on from where a killed run stopped."""
+    tables = [Path(args.data) / name for name in _OF_CHUNKS] if args.data else []
     facts = {path.name: Cursor(path) for path in tables if path.is_file()}
-    batch_phonemizer(choices.tones, choices.fallback)  # before the processes part, so that they share it
-    output = Path(args.output_dir)
-    tables = GrowingTables(output, _key(job, [args.teacher, args.validator, *(c.path for c in facts.values())]))
+    batch_phonemizer(job.choices.tones, job.choices.fallback)  # before the processes part, so that they share it
+    tables = GrowingTables(output)
     alone: Counter = Counter()
     try:
         with atomic(output / "unpaired.txt") as unpaired_file:
@@ -284,16 +291,16 @@ def run(args: argparse.Namespace) -> dict:
                     tables.add(last, texts, found)
                     bar.update(found["pairs"])
             counts = tables.counts + alone
-            _check(args, counts)
-            tables.finish()
+            _check_pairs(args, counts)
     except DataError:
         tables.discard()
         raise
-    summary = _summary(counts, choices, tables.seconds)
+    _link_decoding(Path(args.validator), output)
+    summary = _summary(counts, job.choices, tables.seconds)
     with atomic(output / "summary.json") as handle:
         json.dump(summary, handle, indent=1, ensure_ascii=False)
         handle.write("\n")
-    _record(output, vars(args) | {"choices": asdict(choices)})
+    tables.finish()
     kept = ", ".join(f"{metric} {summary['kept'][metric]['0.4']:.1%}" for metric in METRICS)
     print(
         f"distance: {counts['pairs']} pairs in {summary['seconds']:.1f} s, kept at 0.4: {kept}; "
@@ -302,25 +309,22 @@ def run(args: argparse.Namespace) -> dict:
         f"unpaired {counts['only_teacher']} and {counts['only_validator']}",
         file=sys.stderr,
     )
-    return summary
 
 
-def _key(job: Job, inputs: Sequence[str | Path]) -> str:
-    """Digest of all that decides the tables."""
-    if job.data is not None:
-        inputs = [*inputs, Path(job.data) / "wav.scp"]
-    stamps = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in inputs if Path(path).exists()]
-    return hashlib.sha256(repr((job, stamps)).encode("utf-8", "surrogatepass")).hexdigest()
+def _link_decoding(validator: Path, output: Path) -> None:
+    """The validator's text, and what its decoding says of each chunk, beside the scores: links, or copies."""
+    for source, name in [(validator, "text"), *((validator.parent / name, name) for name in _FACTS)]:
+        if not source.is_file():
+            continue
+        temporary = output / f".{secrets.token_hex(8)}.tmp"
+        try:
+            os.link(source.resolve(), temporary)
+        except OSError:  # another file system
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, output / name)
 
 
-def _record(output: Path, options: dict) -> None:
-    """Write distance.yaml: the directory's conf.yaml belongs to the decoding that made the transcripts."""
-    with tempfile.TemporaryDirectory(dir=output) as folder:
-        write_provenance(folder, options)
-        (Path(folder) / "conf.yaml").replace(output / "distance.yaml")
-
-
-def _check(args: argparse.Namespace, counts: Counter) -> None:
+def _check_pairs(args: argparse.Namespace, counts: Counter) -> None:
     unpaired = counts["only_teacher"] + counts["only_validator"]
     if not counts["pairs"]:
         raise DataError(

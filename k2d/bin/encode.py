@@ -1,86 +1,131 @@
 """Store the encoder's output of every utterance, for training decoders on a frozen encoder.
 
-`python -m k2d.bin.encode --model M --data DIR --output_dir DIR`
-With --noise_snr LOW,HIGH the audio gets noise first (one draw an utterance, from --seed): a second version
-for a student that should hear worse audio than its teacher did.
+    k2d encode --model M --data DIR --output_dir DIR
+
+With --noise_snr LOW,HIGH the audio gets noise first (one draw an utterance, from --seed): a second version for a
+student that should hear worse audio than its teacher did. Writes encoder_out.scp with its archives, and
+utt2num_frames. Every utterance is computed alone, by one thread, --nj of them at a time, so that the bytes depend on
+no number of cores. Archives that are whole are not made again after a kill.
 """
 
 import argparse
+import sys
 import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
-from tqdm import tqdm
+from k2d.errors import DataError, UsageError, guarded
+from k2d.whisper.identity import model_identity
+from k2d.work import identity, machine
+from k2d.work.step import Step, add_step_arguments, run_step
 
-from k2d.audio.utterances import open_utterances
-from k2d.constants import SAMPLE_RATE
-from k2d.datadir import DataDir
-from k2d.distill.batches import add_noise, log_mels
-from k2d.distill.sources import ENCODER_OUT, RowWriter
-from k2d.tables import write_table
-from k2d.whisper import checkpoint
+SHARD = 100  # utterances an archive: what a kill can lose
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="k2d encode", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--data", required=True, type=Path)
-    parser.add_argument("--output_dir", required=True, type=Path)
-    parser.add_argument("--noise_snr", type=str, help="LOW,HIGH in dB")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--nj", type=int, default=1, help="utterances at a time, which share the cores")
-    args = parser.parse_args(argv)
-    table_file = args.output_dir / f"{ENCODER_OUT}.scp"
-    if table_file.exists():
-        print(f"encode: {args.output_dir} is complete")
-        return
+    p.add_argument("--model", required=True, help="whose encoder")
+    p.add_argument("--data", required=True, type=Path)
+    p.add_argument("--output_dir", required=True, type=Path)
+    p.add_argument("--noise_snr", help="LOW,HIGH in dB")
+    p.add_argument("--seed", type=int, default=0, help="of the noise")
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--nj", type=int, default=0, help="utterances at a time; 0: one for each core, on a GPU one")
+    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
+    add_step_arguments(p)
+    return p
+
+
+def check(args: argparse.Namespace) -> None:
+    signal_to_noise(args)
+    if args.nj < 0:
+        raise UsageError(f"--nj {args.nj}: expected a number of utterances at a time, or 0")
+
+
+def signal_to_noise(args: argparse.Namespace) -> tuple[float, float] | None:
+    """(lowest, highest) in dB, None where no noise is added."""
+    if not args.noise_snr:
+        return None
+    try:
+        low, high = (float(part) for part in args.noise_snr.split(","))
+    except ValueError:
+        raise UsageError(f"--noise_snr {args.noise_snr}: expected two numbers such as 0,15, in dB") from None
+    if low > high:
+        raise UsageError(f"--noise_snr {args.noise_snr}: expected the lower number first")
+    return low, high
+
+
+def run(args: argparse.Namespace) -> int:
+    check(args)
+    snr = signal_to_noise(args)
+    step = Step(
+        "encode",
+        args.output_dir,
+        inputs={"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")},
+        options={"noise_snr": snr, "seed": args.seed if snr else None, "shard": SHARD},
+        arguments=args,
+    )
+    return run_step(step, args, lambda: encode(args, snr))
+
+
+def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
+    import numpy as np
+    from tqdm import tqdm
+
+    from k2d.audio.utterances import open_utterances
+    from k2d.constants import SAMPLE_RATE
+    from k2d.datadir import DataDir
+    from k2d.distill.batches import add_noise, log_mels
+    from k2d.distill.sources import ENCODER_OUT, in_shards
+    from k2d.distill.threads import one_thread_each
+    from k2d.tables import write_numbers, write_table
+    from k2d.whisper import checkpoint
+
     data = DataDir(args.data)
     ids = list(data.segments)
-    torch.set_num_threads(max(1, torch.get_num_threads() // args.nj))
+    if not ids:
+        raise DataError(f"{args.data}: no utterance to encode")
     loaded = checkpoint.load(args.model, device=args.device)
-    start, seconds, table = time.time(), 0.0, {}
-    with (
-        tqdm(total=len(ids), desc="encode", unit="utt", mininterval=2) as bar,
-        ThreadPoolExecutor(args.nj) as pool,
-    ):
-        work = partial(_encode, args, loaded, data, bar)
-        for part, lines in pool.map(work, range(args.nj), [ids[i :: args.nj] for i in range(args.nj)]):
-            seconds += part
-            table.update(lines)
-    write_table(table_file, table)
-    elapsed = time.time() - start
+    encoder, utterances = loaded.model.encoder, open_utterances(data, args.allow_pipes)
+
+    def encoded(uid: str):
+        """The encoder's output (frames, width), padding included, and seconds of audio."""
+        speech = utterances[uid]
+        seconds = len(speech) / SAMPLE_RATE
+        if snr:
+            rng = np.random.RandomState(zlib.crc32(f"{args.seed} {uid}".encode()))
+            speech = add_noise(speech, rng.uniform(*snr), rng)
+        mel, _ = log_mels([speech], loaded.dims.n_mels, loaded.trim_padding)
+        return encoder(mel.to(args.device))[0].float().cpu().numpy().astype("<f2"), seconds
+
+    jobs = args.nj or (machine.threads() if args.device == "cpu" else 1)
+    start = time.time()
+    bar = tqdm(total=len(ids), desc="encode", unit="utt", mininterval=2)
+
+    def compute(part: list[str]):
+        for uid, (rows, seconds) in zip(part, one_thread_each(encoded, part, jobs)):
+            yield uid, {ENCODER_OUT: rows}, {"frames": len(rows), "seconds": seconds}
+            bar.update()
+
+    shards = [ids[first : first + SHARD] for first in range(0, len(ids), SHARD)]
+    with bar:
+        tables, numbers, fresh = in_shards(args.output_dir, [ENCODER_OUT], shards, compute)
+    write_numbers(args.output_dir / "utt2num_frames", {uid: facts["frames"] for uid, facts in numbers.items()})
+    write_table(args.output_dir / f"{ENCODER_OUT}.scp", tables[ENCODER_OUT])
+    elapsed, seconds = time.time() - start, sum(numbers[uid]["seconds"] for uid in fresh)
     print(
-        f"encode: {len(ids)} utterances, {seconds / 3600:.2f} h in {elapsed:.0f} s, "
+        f"encode: {len(ids)} utterances, {len(fresh)} of them now: {seconds / 3600:.2f} h in {elapsed:.0f} s, "
         f"{seconds / elapsed:.1f} times real time"
     )
+    return {"utterances": len(ids)}
 
 
-def _encode(args, loaded: checkpoint.Checkpoint, data: DataDir, bar: tqdm, shard: int, ids: list[str]):
-    """Encode `ids` into one shard; returns seconds of audio and the shard's table."""
-    snr = tuple(float(x) for x in args.noise_snr.split(",")) if args.noise_snr else None
-    encoder = loaded.model.encoder
-    utterances = open_utterances(data)
-    writer = RowWriter(args.output_dir, ENCODER_OUT, shard, ".f16")
-    seconds = 0.0
-    with torch.inference_mode():
-        for uid in ids:
-            speech = utterances[uid]
-            seconds += len(speech) / SAMPLE_RATE
-            if snr:
-                rng = np.random.RandomState(zlib.crc32(f"{args.seed} {uid}".encode()))
-                speech = add_noise(speech, rng.uniform(*snr), rng)
-            mel, _ = log_mels([speech], encoder.conv1.in_channels, loaded.trim_padding)
-            writer.write(uid, encoder(mel.to(args.device))[0].float().cpu().numpy())
-            bar.update()
-    return seconds, writer.close()
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("encode", lambda: run(args))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

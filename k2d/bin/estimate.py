@@ -2,7 +2,7 @@
 
     python -m k2d.bin.estimate --train_hours 60000 --test_hours 30 --dev_hours 5 --ngpu 4 \
         --teacher large-v2 --validator base --selection "full ngram mer per comp" \
-        --train_config conf/train_student.yaml
+        --config conf/train_student.yaml
 
 Prints one line a stage, "<stage><tab><sentence>", and their sum. The figure for training is the paper's; the
 others are arithmetic on assumptions about an H100 (k2d/plan.py names them). --speed replaces
@@ -12,9 +12,10 @@ them by what a trial measured: `--speed "teacher:310 validator:2400"`, times rea
 import argparse
 import sys
 
-from k2d.errors import DataError
-from k2d.plan import Cost, Plan, estimate, read_config, sentence
-from k2d.whisper.defaults import default_batch
+from k2d.distill.config import read_config
+from k2d.errors import DataError, UserError
+from k2d.plan import Cost, Plan, estimate, sentence
+from k2d.whisper.engine import default_batch
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--teacher", default="large-v2")
     p.add_argument("--validator", default="base")
     p.add_argument("--selection", default="full comp")
-    p.add_argument("--train_config", required=True)
+    p.add_argument("--config", action="append", required=True, help="training YAML, a later one over those before")
     p.add_argument("--ngpu", type=int, default=1)
     p.add_argument("--batch_size", type=int, help="windows decoded together (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--in_place", action="store_true", help="training recordings are not copied in stage 1")
@@ -53,14 +54,14 @@ def main(argv: list[str] | None = None) -> int:
             args.teacher,
             args.validator,
             args.selection.split(),
-            read_config(args.train_config),
+            read_config(args.config),
             args.ngpu,
             args.batch_size or default_batch(args.ngpu > 0),
             not args.in_place,
             args.ready_labels,
             speeds,
         )
-    except DataError as error:
+    except UserError as error:
         print(f"estimate: {error}", file=sys.stderr)
         return 1
     costs = estimate(plan)

@@ -1,16 +1,16 @@
 """Look at the distances: a page with a slider over α, a sample to hear, and whether bad labels are found.
 
-    python -m k2d.bin.explore --data CHUNKS --scores AUX --output_dir DIR
-    python -m k2d.bin.explore --data CHUNKS --scores AUX --output_dir DIR --reference data/lectures/reference
-    python -m k2d.bin.explore --data CHUNKS --scores AUX --output_dir DIR --audit 100
-    python -m k2d.bin.explore --data CHUNKS --scores AUX --output_dir DIR --answers audit.tsv
+    k2d explore --data CHUNKS --scores SCORES --output_dir DIR
+    k2d explore --data CHUNKS --scores SCORES --output_dir DIR --reference data/lectures/reference
+    k2d explore --data CHUNKS --scores SCORES --output_dir AUDIT --audit 100
+    k2d explore --data CHUNKS --scores SCORES --output_dir DIR --answers audit.tsv
 
-Writes explorer.html, one file that opens from the disk and asks the network for nothing: kept speech against
-α, distributions, chunks around the threshold with the difference of the two texts and their sound. With
-references (a text file of chunk ids, or a directory with segments and text of the recordings; for analysis
-only) or answers it adds precision, recall, ROC and AUC with bootstrap intervals, and detection.json and
-detection.md. `--audit N` writes audit.tsv, N chunks spread over the distances to check by ear, and
-audit.html to do it in; `--answers` reads a filled sheet back.
+A step. Writes explorer.html, one file that opens from the disk and asks the network for nothing: kept speech against
+α, distributions, chunks around the threshold with the difference of the two texts, their sound and its
+spectrogram. With references (a text file of chunk ids, or a directory with segments and text of the recordings; for
+analysis only) or answers it adds precision, recall, ROC and AUC with bootstrap intervals, and detection.json and
+detection.md. `--audit N` writes audit.tsv, N chunks spread over the distances to check by ear, and audit.html to do it
+in, into a directory of its own; `--answers` reads a filled sheet back.
 """
 
 import argparse
@@ -21,15 +21,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from k2d.audio.utterances import open_utterances
-from k2d.bin.select import tagged
 from k2d.datadir import DataDir
-from k2d.errors import DataError
-from k2d.explore import audit, detection
-from k2d.explore.explorer import Page, draw_sample, gather, metrics_of, render
-from k2d.explore.sample import sounds
-from k2d.label.select import find_scores
+from k2d.errors import UsageError, guarded
+from k2d.label.scores import find_scores, tagged
 from k2d.tables import atomic
-from k2d.work.provenance import write_provenance
+from k2d.work import identity
+from k2d.work.step import Step, add_step_arguments, run_step
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,10 +35,10 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", action="append", required=True, help="DIR or TAG=DIR; may be given again")
-    p.add_argument("--output_dir", required=True)
+    p.add_argument("--output_dir", required=True, type=Path)
     p.add_argument("--alpha", type=float, default=0.4, help="where the slider starts (0.4)")
     p.add_argument("--per_stratum", type=int, default=20, help="chunks drawn from each tenth of the distance")
-    p.add_argument("--audio_mb", type=float, default=20.0, help="audio inside a page, megabytes")
+    p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in a page, megabytes (20)")
     p.add_argument("--reference", help="text file of chunk ids, or directory with segments and text")
     p.add_argument("--bad_above", type=float, default=0.4, help="true MER above which a label is bad (0.4)")
     p.add_argument("--audit", type=int, metavar="N", help="draw a sheet of N chunks to check by ear")
@@ -49,42 +46,66 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--title", help="of the page; the data directory's name")
     p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
     p.add_argument("--seed", type=int, default=0)
+    add_step_arguments(p)
     return p
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    try:
-        run(args)
-    except DataError as error:
-        print(f"explore: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def run(args: argparse.Namespace) -> None:
-    data, output = DataDir(args.data), Path(args.output_dir)
-    scores = find_scores(data, tagged(args.scores))
-    page = Page(
-        alpha=args.alpha,
-        audio_mb=args.audio_mb,
-        per_stratum=args.per_stratum,
-        allow_pipes=args.allow_pipes,
-        seed=args.seed,
-        reference=args.reference,
-        bad_above=args.bad_above,
-        title=args.title,
-    )
+def check(args: argparse.Namespace) -> None:
     if args.reference and args.answers:
-        raise DataError("give one of --reference and --answers")
-    if args.audit is not None:
-        _draw_audit(args, data, scores, page, output)
-        return
-    metrics = metrics_of(scores)
-    answers = (
-        audit.read_answers(Path(args.answers), scores, metrics, args.bad_above) if args.answers else None
+        raise UsageError("give one of --reference and --answers")
+    if args.audit is not None and args.audit < 1:
+        raise UsageError(f"--audit {args.audit}: expected at least one chunk")
+    if args.audit is not None and (args.reference or args.answers):
+        raise UsageError("--audit draws a sheet: give --reference or --answers to the run that makes the page")
+    if args.answers and Path(args.answers).absolute().is_relative_to(args.output_dir.absolute()):
+        raise UsageError(
+            f"--answers {args.answers}: lies in --output_dir, from where the sheet would be moved aside; give another "
+            "--output_dir"
+        )
+    tagged(args.scores)
+
+
+def run(args: argparse.Namespace) -> int:
+    check(args)
+    scores = tagged(args.scores)
+    inputs = {
+        "data": identity.of_data(args.data),
+        **{f"scores {tag}": identity.of_tables(folder) for tag, folder in scores.items()},
+    }
+    if args.reference:
+        folder = Path(args.reference).is_dir()
+        of_folder = identity.of_tables(args.reference, "segments", "text") if folder else None
+        inputs["reference"] = of_folder or identity.of_file(args.reference)
+    if args.answers:
+        inputs["answers"] = identity.of_file(args.answers)
+    names = ("alpha", "per_stratum", "audio_mb", "bad_above", "audit", "title", "seed")
+    step = Step(
+        "explore",
+        args.output_dir,
+        inputs=inputs,
+        options={name: getattr(args, name) for name in names},
+        arguments=args,
     )
-    text, analysis = gather(data, scores, page, answers)
+    work = _write_page if args.audit is None else _draw_audit
+    return run_step(step, args, lambda: work(args, DataDir(args.data), scores))
+
+
+def _page(args: argparse.Namespace):
+    from k2d.explore.explorer import Page
+
+    names = ("alpha", "audio_mb", "per_stratum", "allow_pipes", "seed", "reference", "bad_above", "title")
+    return Page(**{name: getattr(args, name) for name in names})
+
+
+def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]) -> None:
+    from k2d.explore import audit, detection
+    from k2d.explore.explorer import gather, metrics_of
+
+    output, scores = args.output_dir, find_scores(data, folders)
+    answers = None
+    if args.answers:
+        answers = audit.read_answers(Path(args.answers), scores, metrics_of(scores), args.bad_above)
+    text, analysis = gather(data, scores, _page(args), answers)
     with atomic(output / "explorer.html") as handle:
         handle.write(text)
     if analysis is not None:
@@ -93,15 +114,17 @@ def run(args: argparse.Namespace) -> None:
             handle.write("\n")
         with atomic(output / "detection.md") as handle:
             handle.write("# Are bad labels found?\n\n" + detection.markdown(analysis))
-    write_provenance(output, args)
     found = "" if analysis is None else f", {analysis['bad']} of {analysis['chunks']} judged labels bad"
     print(f"explore: {output / 'explorer.html'} ({len(text) / 1e6:.1f} MB){found}", file=sys.stderr)
 
 
-def _draw_audit(args: argparse.Namespace, data: DataDir, scores, page: Page, output: Path) -> None:
-    if args.audit < 1:
-        raise DataError(f"--audit {args.audit}: expected at least one chunk")
-    drawn = draw_sample(data, scores, page, args.audit)
+def _draw_audit(args: argparse.Namespace, data: DataDir, folders: dict[str, str]) -> None:
+    from k2d.explore import audit
+    from k2d.explore.explorer import draw_sample, render
+    from k2d.explore.sample import sounds
+
+    output = args.output_dir
+    drawn = draw_sample(data, find_scores(data, folders), _page(args), args.audit)
     items = audit.spread(drawn.strata(), drawn.seen, args.audit)
     audit.write_sheet(output / "audit.tsv", items)
     rows = [audit.row(item) for item in items]
@@ -119,6 +142,11 @@ def _draw_audit(args: argparse.Namespace, data: DataDir, scores, page: Page, out
     print(
         f"explore: {len(items)} chunks to hear in {output / 'audit.html'}, sheet audit.tsv", file=sys.stderr
     )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("explore", lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -6,132 +6,141 @@ Reads wav.scp (segments are not looked at: every recording is transcribed from i
 openai-whisper's `transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with
 timestamps, text.prev, utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression,
 utt2temperature, utt2confidence (where the engine tells it); transcripts.jsonl with everything; skipped.txt,
-conf.yaml, .done.
+speed.json, step.json.
 
-A run that was killed goes on where it stopped when the same command is given again. `--num_jobs 8 --job 3`
-does the third of eight parts, its chunks' audio included; when all are done, the same command without --job joins
-them.
+A run that was killed goes on where it stopped when the command is given again, with other jobs, workers or batches
+if you like. `--num_jobs 8 --job 3` does the third of eight parts, its chunks' audio included; when all are done, the
+same command without --job joins them.
 """
 
 import argparse
-import dataclasses
 import heapq
 import json
+import shutil
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from k2d.audio import sources
-from k2d.constants import WINDOW as LONGEST
+from k2d.constants import WINDOW
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
+from k2d.label.chunks import PackedChunk
+from k2d.options import add_options, option, options_of
 from k2d.tables import atomic
-from k2d.whisper import checkpoint, subtitles
-from k2d.whisper.engine_options import (
-    add_decoding_arguments,
-    add_engine_arguments,
-    decoding_options,
-    load_engine,
-    resolve_batch_size,
-    resolve_engine,
-    resolve_workers,
-    true_or_false,
-    work_key,
-)
-from k2d.whisper.long_form import Transcript, transcribe_all
-from k2d.work.journal import OutputLock
-from k2d.work.provenance import write_provenance
-from k2d.work.session import Session, add_work_arguments, bad_record, times_real_time
+from k2d.text import subtitles
+from k2d.text.transcript import Transcript
+from k2d.transcribers import Transcriber, open_transcriber
+from k2d.transcribers.options import accepted
+from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.engine import EngineConfig, work_key
+from k2d.work import identity
+from k2d.work.session import Session, WorkOptions, bad_record
+from k2d.work.step import Step, add_step_arguments, run_step
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How transcripts become chunks."""
+
+    max_chunk: float = option(WINDOW, "seconds")
+    continued: bool = option(
+        False, "a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>"
+    )
+    no_copy: bool = option(False, "write segments that point into the recordings instead of copies of the audio")
+    subtitles: str = option("", "srt, vtt or srt,vtt: one file a recording under subtitles/")
+
+    def __post_init__(self):
+        if not 0 < self.max_chunk <= WINDOW:
+            raise UsageError(f"--max_chunk {self.max_chunk}: expected more than 0 and at most {WINDOW:.0f} s")
+        subtitles.formats(self.subtitles)
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="k2d label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--model", required=True, help="teacher: any checkpoint, or a name")
+    p.add_argument("--model", required=True, help="teacher: checkpoint, name, text:FILE, espnet:DIR, transformers:DIR")
     p.add_argument("--data", required=True, help="data directory of recordings")
     p.add_argument("--output_dir", required=True, help="chunk data directory to write")
-    p.add_argument("--max_chunk", type=float, default=30.0, help="seconds (default %(default)s)")
-    p.add_argument(
-        "--continued",
-        action="store_true",
-        help="a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>",
-    )
-    p.add_argument(
-        "--no_copy",
-        nargs="?",
-        const=True,
-        default=False,
-        type=true_or_false,
-        metavar="true|false",
-        help="write segments that point into the recordings instead of copies of the audio",
-    )
-    p.add_argument("--subtitles", default="", help="srt, vtt or srt,vtt: one file a recording under subtitles/")
-    add_engine_arguments(p)
-    add_decoding_arguments(p)
-    add_work_arguments(p)
+    add_options(p, Layout, "chunks")
+    add_options(p, EngineConfig, "engine")
+    add_options(p, DecodingOptions, "decoding (Whisper's defaults)")
+    add_options(p, WorkOptions, "work")
+    add_step_arguments(p)
     return p
 
 
+def check(args: argparse.Namespace) -> None:
+    """UsageError for options that do not fit each other or the model."""
+    for kind in (Layout, WorkOptions):
+        options_of(kind, args)
+    accepted(args.model, args, parser().get_default)
+
+
 def run(args: argparse.Namespace) -> int:
-    out = Path(args.output_dir)
-    data = DataDir(args.data)
-    options = decoding_options(args)
-    formats = subtitles.formats(args.subtitles)
-    model_hash = checkpoint.content_hash(args.model)
-    key = work_key(args, options, model_hash, "long form")
-    source = sources.recordings(data, args.allow_pipes)
-    workers = resolve_workers(args)
-    session = Session("label", out, key, source, list(data.wav), args.num_jobs, workers, args.max_skipped)
-    if not 0 < args.max_chunk <= LONGEST:
-        raise UsageError(f"--max_chunk {args.max_chunk}: expected more than 0 and at most {LONGEST:.0f} s")
-    speakers = sorted((data.utt2spk or {}).items())
-    layout = (args.max_chunk, args.continued, bool(args.no_copy), formats, speakers)
-    if session.done(*layout):
-        print(f"label: {out} is complete; nothing to do")
-        return 0
+    layout, work, data = options_of(Layout, args), options_of(WorkOptions, args), DataDir(args.data)
+    transcriber = open_transcriber(args.model, data, **accepted(args.model, args, parser().get_default))
+    model = transcriber.identity
+    decides = {**transcriber.decides, "form": "long form", "allow_pipes": work.allow_pipes}
+    step = Step(
+        "label",
+        args.output_dir,
+        inputs={"model": model, "data": identity.of_data(args.data, "wav.scp", "utt2spk")},
+        options={**decides, "layout": vars(layout)},
+        arguments=args,
+    )
 
-    def work(engine, seconds, journal, progress):
-        for result in transcribe_all(engine, seconds, source, options, resolve_batch_size(args), journal, progress):
-            yield [result.record() if isinstance(result, Transcript) else bad_record(result)]
+    def label() -> dict[str, object] | None:
+        source, workers = sources.recordings(data, work.allow_pipes), transcriber.workers_of(work.num_jobs)
+        session = Session("label", step.out, work_key(model, decides), source, list(data.wav), work, workers)
+        for job in work.jobs:
+            make_transcripts(session, job, transcriber)
+        if work.job is None:
+            return write_chunks(session, step.key, data, layout)
+        if not layout.no_copy:
+            for _ in place_chunks(session, step.key, layout, work.job):
+                pass
+        print(f"label: job {work.job} of {work.num_jobs} is complete")
+        return None
 
-    with OutputLock(out, shared=args.job is not None):
-        for job in [args.job] if args.job is not None else range(1, args.num_jobs + 1):
-            session.run_job(job, lambda: load_engine(args, options, workers), work)
-        if args.job is not None:
-            if not args.no_copy:
-                for _ in place_chunks(args, session, layout, args.job):
-                    pass
-            print(f"label: job {args.job} of {args.num_jobs} is complete")
-            return 0
-        print(join(args, session, data, layout))
-        resolved = dict(zip(("engine", "device", "dtype"), resolve_engine(args)))
-        decoding = dataclasses.asdict(options)
-        write_provenance(out, {**vars(args), "decoding": decoding, "resolved": resolved}, {args.model: model_hash})
-        session.mark_done(*layout)
-    return 0
+    return run_step(step, args, label, shared=work.job is not None)
 
 
-def place_chunks(args: argparse.Namespace, session: Session, layout: tuple, job: int | None):
+def make_transcripts(session: Session, job: int, transcriber: Transcriber) -> None:
+    """Transcribe the recordings of one job into the session's results, all that are not there yet."""
+
+    def transcribe(transcriber, seconds, journal, progress):
+        for batch in transcriber.transcribe(seconds, session.source, True, journal, progress):
+            yield [one.record() if isinstance(one, Transcript) else bad_record(one) for one in batch]
+
+    session.run_job(job, lambda: transcriber.load(session.workers), transcribe)
+
+
+# Below here, a session is where transcripts come from, whoever wrote them: `results` of a job or all, `bad_inputs`.
+
+
+def place_chunks(session: Session, key: str, layout: Layout, job: int | None) -> Iterator[tuple[PackedChunk, str, int]]:
     """(chunk, place of its audio, samples) of one job or all, in order; audio that is not yet copied is."""
-    folder = session.out / "audio"
-    if session.num_jobs > 1:
+    folder, num_jobs = session.out / "audio", session.options.num_jobs
+    if num_jobs > 1:
         if job is None:  # a job writes its own chunks, so that joining copies nothing
-            jobs = (place_chunks(args, session, layout, one) for one in range(1, session.num_jobs + 1))
+            jobs = (place_chunks(session, key, layout, one) for one in session.options.jobs)
             return heapq.merge(*jobs, key=lambda placed: (placed[0].recording, placed[0].start))
-        folder /= f"job{job}of{session.num_jobs}"
+        folder /= f"job{job}of{num_jobs}"
     transcripts = map(Transcript.from_record, session.results(job))
-    chunks = chunks_of(transcripts, args.max_chunk, args.continued)
-    return ShardWriter(folder, session.done_key(*layout[:3])).write(chunks, session.source.read)
+    chunks = chunks_of(transcripts, layout.max_chunk, layout.continued)
+    return ShardWriter(folder, key).write(chunks, session.source.read)
 
 
-def join(args: argparse.Namespace, session: Session, data: DataDir, layout: tuple) -> str:
-    """Write the chunk directory out of all jobs' transcripts; returns the summary line."""
-    out, formats = session.out, subtitles.formats(args.subtitles)
-    session.clear_for_joining()
+def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> dict[str, object]:
+    """Write the chunk directory out of all jobs' transcripts; returns facts for the record."""
+    out, formats = session.out, subtitles.formats(layout.subtitles)
     skipped = session.bad_inputs()
     session.report_skipped(skipped)  # before hours of copying: are there too many?
+    remove_other_copies(session)
     recordings, audio_seconds = 0, 0.0
     with atomic(out / "transcripts.jsonl") as handle:
         for record in session.results():
@@ -139,18 +148,30 @@ def join(args: argparse.Namespace, session: Session, data: DataDir, layout: tupl
             recordings += 1
             audio_seconds += record["duration"]
             for form in formats:
-                subtitles.write(out / "subtitles" / f"{record['id']}.{form}", Transcript.from_record(record))
-    if args.no_copy:
+                subtitles.write(out / "subtitles", form, Transcript.from_record(record))
+    if layout.no_copy:
         transcripts = map(Transcript.from_record, session.results())
-        placed = in_place(chunks_of(transcripts, args.max_chunk, args.continued), data)
+        placed = in_place(chunks_of(transcripts, layout.max_chunk, layout.continued), data)
     else:
-        placed = place_chunks(args, session, layout, None)
-    counts = write_chunk_directory(out, placed, data, copied=not args.no_copy)
-    return (
+        placed = place_chunks(session, key, layout, None)
+    counts = write_chunk_directory(out, placed, data, copied=not layout.no_copy)
+    print(
         f"label: {recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
-        f"({counts.chunk_seconds / 3600:.2f} h), {len(skipped)} skipped; "
-        f"{times_real_time(session.costs(), audio_seconds, args.num_jobs)}"
+        f"({counts.chunk_seconds / 3600:.2f} h), {len(skipped)} skipped; {session.write_speed(audio_seconds)}"
     )
+    return {"recordings": recordings, "chunks": counts.chunks, "skipped": len(skipped)}
+
+
+def remove_other_copies(session: Session) -> None:
+    """Remove audio that a killed run with another --num_jobs has copied."""
+    audio, num_jobs = session.out / "audio", session.options.num_jobs
+    mine = {f"job{job}of{num_jobs}" for job in session.options.jobs} if num_jobs > 1 else set()
+    for folder in audio.glob("job*of*"):
+        if folder.name not in mine:
+            shutil.rmtree(folder)
+    if mine:
+        for file in [*audio.glob("chunks.*"), *audio.glob("key")]:
+            file.unlink()
 
 
 def main(argv: list[str] | None = None) -> int:

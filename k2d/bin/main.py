@@ -4,7 +4,7 @@ A command's module is imported only when it runs, so `k2d` itself answers at onc
 """
 
 import ast
-import runpy
+import importlib
 import sys
 from pathlib import Path
 
@@ -38,8 +38,8 @@ def main(argv: list[str] | None = None) -> None:
         return
     if argv[0] not in commands():
         sys.exit(f"k2d: no command {argv[0]!r}\n\n{usage()}")
-    sys.argv = [f"k2d {argv[0]}", *argv[1:]]
-    runpy.run_module(f"k2d.bin.{argv[0]}", run_name="__main__")
+    # As a module and not as __main__: worker processes look up by name what they are to run.
+    sys.exit(importlib.import_module(f"k2d.bin.{argv[0]}").main(argv[1:]))
 
 
 if __name__ == "__main__":

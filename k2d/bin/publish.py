@@ -1,69 +1,114 @@
 """Export a student for other programs, check every export against it, write its model card.
 
-    python -m k2d.bin.publish --model exp/student_comp/average --teacher exp/teacher --data data/test_in \
-        --output_dir exp/student_comp/publish --train_data data/lectures_teacher_comp \
-        --labels data/lectures_teacher_comp/text --results exp/student_comp --teacher_results exp/teacher
+    k2d publish --record exp/student_comp --data data/test_in --output_dir exp/student_comp/publish
 
-Writes openai.pt, k2d/ (safetensors), huggingface/, ctranslate2/, parity.json and README.md. Each export is
-loaded again and must give the original's logits and transcripts on --utterances of --data; if one does
-not, the command fails and writes no README.md. --labels lists training labels that look private in
-<output_dir>.private.tsv, beside the folder and not in it.
+--record is the student's folder in exp/, whose model.json (k2d record) names its checkpoint, its selection, the
+directory of the labels it learnt, and its teacher, a folder beside it. What scoring has written below both is put on
+the card.
+
+A step: writes openai.pt, k2d/ (safetensors), huggingface/, ctranslate2/, parity.json and README.md. Each export is
+loaded again and must give the original's logits and transcripts on --utterances of --data; if one does not, the command
+fails and writes no README.md. Training labels that look private are listed in private/labels.tsv, for a person to
+read: upload with --exclude 'private/*' --exclude step.json (git leaves private/ out by itself).
 """
+
+from __future__ import annotations
 
 import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-
-import torch
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from k2d.audio.utterances import open_utterances
 from k2d.constants import N_SAMPLES
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, CheckpointError, DataError
-from k2d.publish import parity, privacy
-from k2d.publish.card import LICENCES, Facts, card, read_results, training_data
-from k2d.publish.export import export_all, remove_exports
+from k2d.errors import BadAudio, DataError, UsageError, UserError, guarded
+from k2d.publish.card import LICENCES, Facts, card, read_results, result_files, training_data
+from k2d.score.experiment import is_whisper
 from k2d.tables import atomic, read_table
-from k2d.text.tokenizer import WhisperTokenizer
-from k2d.whisper import checkpoint
-from k2d.whisper.features import utterance_log_mel
-from k2d.whisper.model import count_parameters
+from k2d.whisper.identity import model_identity
+from k2d.work import identity
+from k2d.work.models import ModelRecord, read_record
 from k2d.work.provenance import code_revision
+from k2d.work.step import Step, add_step_arguments, run_step
+
+if TYPE_CHECKING:
+    import torch
+
+PRIVATE = "private"
+
+
+class NotTheStudent(UserError):
+    """An export that does not compute what the student computes."""
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="k2d publish", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--model", required=True, help="the student's checkpoint")
-    p.add_argument("--teacher", required=True, help="its teacher's checkpoint")
+    p.add_argument("--record", required=True, type=Path, help="the student's folder in exp/, with its model.json")
+    p.add_argument("--teacher", help="its teacher's checkpoint (default: as the teacher's record says)")
     p.add_argument("--data", required=True, type=Path, help="data directory of the parity check")
     p.add_argument("--output_dir", required=True, type=Path)
-    p.add_argument("--name", help="title of the model card (default: the output directory's parent)")
+    p.add_argument("--name", help="title of the model card (default: the name of --record)")
     p.add_argument("--dtype", choices=["float16", "float32"], default="float16")
     p.add_argument("--ct2_dtype", choices=["float16", "float32", "int8"], help="default: --dtype")
     p.add_argument("--utterances", type=int, default=4, help="of the parity check (default %(default)s)")
     p.add_argument("--language", default="zh")
-    p.add_argument("--train_data", type=Path, help="the selection that the student was trained on")
-    p.add_argument("--selection", help="its name on the card (default: the student's name, student_<selection>)")
-    p.add_argument("--labels", type=Path, help="training labels to search for private data")
-    p.add_argument("--results", type=Path, help="folder of the student's decode_<set>/result.json")
-    p.add_argument("--teacher_results", type=Path, help="the same of the teacher")
     p.add_argument("--licence", choices=list(LICENCES), default="other")
+    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
+    add_step_arguments(p)
     return p
 
 
-def parity_mels(data: DataDir, number: int, n_mels: int) -> dict[str, torch.Tensor]:
+def check(args: argparse.Namespace) -> None:
+    if args.utterances < 1:
+        raise UsageError(f"--utterances {args.utterances}: the parity check needs at least one")
+
+
+def run(args: argparse.Namespace) -> int:
+    check(args)
+    record = read_record(args.record)
+    teacher_folder = args.record.parent / record.teacher if record.teacher else None
+    if args.teacher is None:
+        if teacher_folder is None:
+            raise UsageError(f"{args.record}: its record names no teacher; give --teacher")
+        args.teacher = read_record(teacher_folder).path
+    results = result_files(args.record, teacher_folder)
+    inputs = {
+        "model": model_identity(record.path),
+        "data": identity.of_data(args.data, "segments"),
+        "results": identity.Identity(
+            str(args.record),
+            identity.digest_of({s: [p and identity.file_digest(p) for p in files] for s, files in results.items()}),
+        ),
+    }
+    if is_whisper(args.teacher):
+        inputs["teacher"] = model_identity(args.teacher)
+    if record.data:
+        inputs["train_data"] = identity.of_tables(record.data, "text", "utt2dur", "text.trusted")
+    names = ("name", "dtype", "ct2_dtype", "utterances", "language", "licence")
+    options = {name: getattr(args, name) for name in names} | {
+        "record": [record.name, record.selection, record.alpha, args.teacher]
+    }
+    step = Step("publish", args.output_dir, inputs=inputs, options=options, arguments=args)
+    return run_step(step, args, lambda: work(args, record, results))
+
+
+def parity_mels(args: argparse.Namespace, n_mels: int) -> dict[str, torch.Tensor]:
     """Features of evenly spaced utterances, (n_mels, 3000) each; what cannot be read is passed over."""
-    audio = open_utterances(data)
+    from k2d.whisper.features import utterance_log_mel
+
+    data = DataDir(args.data)
+    audio = open_utterances(data, allow_pipes=args.allow_pipes)
     ids = list(data.segments)
-    step = max(1, len(ids) // number)
+    step = max(1, len(ids) // args.utterances)
     mels: dict[str, torch.Tensor] = {}
     for utterance in ids[::step] + ids:
-        if len(mels) == number:
+        if len(mels) == args.utterances:
             break
         try:
             mels[utterance] = utterance_log_mel(audio[utterance], n_mels, N_SAMPLES)
@@ -74,68 +119,87 @@ def parity_mels(data: DataDir, number: int, n_mels: int) -> dict[str, torch.Tens
     return mels
 
 
-def encoder_unchanged(student: torch.nn.Module, teacher: torch.nn.Module) -> bool:
-    ours, theirs = student.encoder.state_dict(), teacher.encoder.state_dict()
-    return ours.keys() == theirs.keys() and all(
+def of_teacher(teacher: str, student: torch.nn.Module) -> dict:
+    """Facts of the card about the teacher, as far as it is a Whisper model."""
+    import torch
+
+    from k2d.whisper import checkpoint
+    from k2d.whisper.model import count_parameters
+
+    if not is_whisper(teacher):
+        return {}
+    loaded = checkpoint.load(teacher)
+    ours, theirs = student.encoder.state_dict(), loaded.model.encoder.state_dict()
+    unchanged = ours.keys() == theirs.keys() and all(
         ours[n].shape == theirs[n].shape and torch.allclose(ours[n], theirs[n], atol=1e-3) for n in ours
     )
+    return {
+        "teacher_parameters": count_parameters(loaded.model),
+        "teacher_decoder_layers": loaded.dims.n_text_layer,
+        "encoder_unchanged": unchanged,
+    }
 
 
-def search_labels(labels: Path, output_dir: Path) -> tuple[int, dict[str, int]]:
-    """Number of labels searched, findings by kind; the findings go to a file beside the output."""
+def search_labels(labels: Path, folder: Path) -> tuple[int, dict[str, int]]:
+    """Number of labels searched, findings by kind; the findings themselves go to `folder`/labels.tsv."""
+    from tqdm import tqdm
+
+    from k2d.publish import privacy
+
     texts = read_table(labels)
     found = privacy.find(tqdm(texts.items(), desc="labels", unit="label", leave=False))
-    with atomic(output_dir.with_name(output_dir.name + ".private.tsv")) as out:
+    with atomic(folder / "labels.tsv") as out:
         out.write("id\tkind\ttext\n")
         out.writelines(f"{f.id}\t{f.kind}\t{f.text}\n" for f in found)
+    folder.chmod(0o700)
+    (folder / ".gitignore").write_text("*\n")
     return len(texts), dict(Counter(f.kind for f in found))
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+def work(args: argparse.Namespace, record: ModelRecord, results: Mapping[str, tuple[Path, Path | None]]) -> None:
+    import torch
+
+    from k2d.publish import parity
+    from k2d.publish.export import export_all
+    from k2d.text.tokenizer import WhisperTokenizer
+    from k2d.whisper import checkpoint
+    from k2d.whisper.model import count_parameters
+
     torch.set_grad_enabled(False)
-    try:
-        student = checkpoint.load(args.model)
-        teacher = checkpoint.load(args.teacher)
-        data = DataDir(args.data)
-        trained_on = training_data(args.train_data) if args.train_data else {}
-        results = read_results(args.results, args.teacher_results)
-        searched, findings = search_labels(args.labels, args.output_dir) if args.labels else (None, {})
-        original = parity.samples(student, parity_mels(data, args.utterances, student.dims.n_mels), args.language)
-        remove_exports(args.output_dir)
-        parities = export_all(
-            student, original, args.output_dir, args.dtype, args.ct2_dtype or args.dtype, args.language
-        )
-    except (CheckpointError, DataError, ValueError) as error:
-        print(f"publish: {error}", file=sys.stderr)
-        return 1
+    # A card of an attempt before must not lie beside exports that fail now.
+    (args.output_dir / "README.md").unlink(missing_ok=True)
+    student = checkpoint.load(record.path)
+    trained_on = training_data(Path(record.data)) if record.data else {}
+    searched, findings = None, {}
+    if record.data:
+        searched, findings = search_labels(Path(record.data) / "text", args.output_dir / PRIVATE)
+    original = parity.samples(student, parity_mels(args, student.dims.n_mels), args.language)
+    parities = export_all(
+        student, original, args.output_dir, args.dtype, args.ct2_dtype or args.dtype, args.language
+    )
     with atomic(args.output_dir / "parity.json") as out:
         out.write(json.dumps([p.as_dict() for p in parities], indent=1) + "\n")
-    failed = [p for p in parities if not p.ok]
     for p in parities:
         print(f"publish: {p}", file=sys.stderr if not p.ok else sys.stdout)
-    if failed:
-        told = f"{len(failed)} of {len(parities)} checks FAILED; do not publish what is in {args.output_dir}"
-        print(f"publish: {told}", file=sys.stderr)
-        return 1
-
-    name = args.name or args.output_dir.resolve().parent.name
+    if failed := [p for p in parities if not p.ok]:
+        raise NotTheStudent(
+            f"{len(failed)} of {len(parities)} checks FAILED; do not publish what is in {args.output_dir}"
+        )
     facts = Facts(
-        name=name,
+        name=args.name or record.name,
         teacher=Path(args.teacher).name if Path(args.teacher).exists() else args.teacher,
         languages=["zh", "en"] if student.tokenizer.multilingual else ["en"],
         parameters=count_parameters(student.model),
-        teacher_parameters=count_parameters(teacher.model),
         encoder_layers=student.dims.n_audio_layer,
         decoder_layers=student.dims.n_text_layer,
-        teacher_decoder_layers=teacher.dims.n_text_layer,
-        encoder_unchanged=encoder_unchanged(student.model, teacher.model),
         trim_padding=student.trim_padding,
         whisper_vocabulary=isinstance(student.tokenizer, WhisperTokenizer),
         licence=args.licence,
+        **of_teacher(args.teacher, student.model),
         **trained_on,
-        selection=args.selection or (name.removeprefix("student_") if name.startswith("student_") else None),
-        results=results,
+        selection=record.selection,
+        alpha=record.alpha,
+        results=read_results(results),
         parities=parities,
         labels_checked=searched,
         findings=findings,
@@ -143,13 +207,17 @@ def main(argv: list[str] | None = None) -> int:
     )
     with atomic(args.output_dir / "README.md") as out:
         out.write(card(facts))
-    private = f", {sum(findings.values())} private-looking texts in {searched} labels" if args.labels else ""
-    ratio = facts.parameters / facts.teacher_parameters
-    print(
-        f"publish: {args.output_dir}: {len(parities)} checks on {len(original)} utterances passed, "
-        f"{facts.parameters:,} parameters, {ratio:.3f} of the teacher's{private}"
-    )
-    return 0
+    said = f"{len(parities)} checks on {len(original)} utterances passed, {facts.parameters:,} parameters"
+    if facts.teacher_parameters:
+        said += f", {facts.parameters / facts.teacher_parameters:.3f} of the teacher's"
+    if searched is not None:
+        said += f", {sum(findings.values())} private-looking texts in {searched} labels"
+    print(f"publish: {args.output_dir}: {said}; upload without {PRIVATE}/ and step.json")
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("publish", lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -1,66 +1,151 @@
 """Write RESULTS.md and a page with drawings from everything that has been measured.
 
-    python -m k2d.bin.report --exp exp --output RESULTS.md \
-        --models "teacher:DIR validator:DIR student_full:DIR student_comp:DIR" \
-        --test_sets "test_in test_in_long test_out" \
-        --train_data data/lectures_teacher \
-        --selections "full:data/lectures_teacher_full comp:data/lectures_teacher_comp" \
-        --reference data/lectures/reference --scores "validator:exp/aux_validator"
+    k2d report --exp exp --output_dir exp/report --results RESULTS.md \
+        --models "teacher validator student_full student_comp student_comp@0.2" \
+        --test_sets "test_in test_in_long test_out" --train_data data/lectures_teacher \
+        --reference data/lectures/reference --scores "validator:exp/lectures_teacher/base"
 
---models       NAME:CHECKPOINT. Roles go by name: teacher, validator, student_<selection>. A model's output is
-               in EXP/NAME/decode_<set>/ (text, and result.json utt2errors utt2units as k2d.bin.score
-               writes them). What is not there is shown as not measured.
---train_data   the labelled chunks before selection; --selections NAME:DIR of what each selection kept.
---reference    segments and text of what was truly said in the training recordings: adds an analysis of
-               the labels, which says that it reads them. --scores VALIDATOR:DIR adds how well each distance
-               (utt2mer utt2per utt2comp) spots bad labels.
---speed        speed.json of k2d.bin.speed (default EXP/speed/speed.json).
---paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without
-               it they stand in a table of their own.
+--models       names of folders in EXP, each with a model.json (k2d record), which says role, selection, alpha, teacher,
+               validator, seed and the directory of the labels learnt. What a model makes of a set is in
+               EXP/NAME/decode_<set>/score (k2d score). What is not there is shown as not measured.
+--train_data   the labelled chunks before selection, of which each student's labels are a share.
+--reference    what was truly said in the training recordings (segments and text): adds an analysis of the labels, which
+               says that it reads them. --scores VALIDATOR:DIR adds how well each distance (utt2mer utt2per utt2comp)
+               spots bad labels.
+--speed        speed.json of k2d speed (default EXP/speed/speed.json).
+--paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without it they
+               stand in a table of their own. A student stands beside the paper's of its selection at the paper's α.
 
-Writes --output, EXP/report/index.html and EXP/report/table.txt, the first table for a terminal.
+A step: writes RESULTS.md, index.html and table.txt (the first table for a terminal) into --output_dir, and makes
+--results a copy of RESULTS.md whenever it differs.
 """
+
+from __future__ import annotations
 
 import argparse
 import datetime
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from k2d.datadir import DataDir
-from k2d.errors import DataError
-from k2d.explore.label_quality import detections, label_quality
-from k2d.score import curves, paper, report
-from k2d.score.experiment import Experiment, pairs, read_experiment, read_selection
-from k2d.score.page import page
-from k2d.score.tables import Table
+from k2d.errors import UsageError, guarded
+from k2d.score import paper
 from k2d.tables import atomic
-from k2d.work import machine
+from k2d.whisper.identity import model_identity
+from k2d.work import identity, machine
+from k2d.work.models import MODEL, ModelRecord
 from k2d.work.provenance import code_revision
+from k2d.work.step import Step, add_step_arguments, run_step
+
+if TYPE_CHECKING:
+    from k2d.datadir import DataDir
+    from k2d.score.experiment import Experiment
+    from k2d.score.tables import Table
+
+RESULTS = "RESULTS.md"
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="k2d report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--exp", required=True, type=Path)
-    p.add_argument("--output", required=True, type=Path)
-    p.add_argument("--models", required=True)
+    p.add_argument("--exp", type=Path, default=Path("exp"))
+    p.add_argument("--output_dir", required=True, type=Path)
+    p.add_argument("--results", type=Path, help="where a copy of RESULTS.md is to lie")
+    p.add_argument("--models", required=True, help="names of folders in EXP, separated by blanks")
     p.add_argument("--test_sets", required=True)
     p.add_argument("--train_data", type=Path)
-    p.add_argument("--selections", default="")
     p.add_argument("--reference", type=Path)
-    p.add_argument("--scores", default="")
+    p.add_argument("--scores", default="", help="VALIDATOR:DIR, several separated by blanks")
     p.add_argument("--speed", type=Path)
-    p.add_argument("--paper", default="")
+    p.add_argument("--paper", default="", help="SET:COLUMN, several separated by blanks")
     p.add_argument("--title", default="Results")
+    add_step_arguments(p)
     return p
 
 
-def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir | None) -> list[Table]:
-    paper_sets = pairs(args.paper, "paper")
-    unknown = sorted(set(paper_sets.values()) - set(paper.SETS))
+def pairs(text: str, option: str) -> dict[str, str]:
+    """ "validator:exp/base small:exp/small" to a dictionary, in order."""
+    table: dict[str, str] = {}
+    for word in text.split():
+        name, colon, value = word.partition(":")
+        if not (name and colon and value):
+            raise UsageError(f"--{option}: {word!r}; expected NAME:VALUE, several separated by blanks")
+        if name in table:
+            raise UsageError(f"--{option}: {name!r} is given twice; give every name once")
+        table[name] = value
+    return table
+
+
+def check(args: argparse.Namespace) -> None:
+    names = args.models.split()
+    if len(set(names)) < len(names):
+        raise UsageError(f"--models: a name is given twice in {args.models!r}; give every name once")
+    pairs(args.scores, "scores")
+    unknown = sorted(set(pairs(args.paper, "paper").values()) - set(paper.SETS))
     if unknown:
-        raise DataError(f"--paper: no column {unknown[0]!r}; expected one of {' '.join(paper.SETS)}")
+        raise UsageError(f"--paper: no column {unknown[0]!r}; expected one of {' '.join(paper.SETS)}")
+    if args.reference and args.train_data is None:
+        raise UsageError("--reference needs --train_data, the labelled chunks that it is compared with")
+
+
+def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    from k2d.score.experiment import read_records
+
+    check(args)
+    records = read_records(args.exp, args.models.split())
+    args.speed = args.speed or args.exp / "speed/speed.json"
+    names = ("models", "test_sets", "train_data", "reference", "scores", "paper", "title")
+    step = Step(
+        "report",
+        args.output_dir,
+        inputs=inputs(args, records),
+        options={name: getattr(args, name) for name in names},
+        arguments=args,
+    )
+    status = run_step(step, args, lambda: write(args, records, argv))
+    if status == 0 and args.results:
+        text = (args.output_dir / RESULTS).read_text(encoding="utf-8")
+        if not args.results.exists() or args.results.read_text(encoding="utf-8") != text:
+            with atomic(args.results) as out:
+                out.write(text)
+    return status
+
+
+def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str, identity.Identity]:
+    from k2d.score.curves import training_logs
+    from k2d.score.experiment import is_whisper, score_dir
+
+    tables = ("wav.scp", "segments", "text", "utt2dur")
+    scores = [score_dir(args.exp, r.name, test_set) for r in records for test_set in args.test_sets.split()]
+    files = {
+        "models": [args.exp / r.name / MODEL for r in records],
+        "scores": [folder / name for folder in scores for name in ("result.json", "utt2errors", "utt2units")],
+        "speed": [args.speed],
+        "logs": [log for r in records for log in training_logs(args.exp / r.name)],
+        "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, "text.trusted", "report.json")],
+        "train_data": [args.train_data / name for name in tables] if args.train_data else [],
+        "reference": [args.reference, *(args.reference / n for n in ("segments", "text"))] if args.reference else [],
+        "distances": [f for d in pairs(args.scores, "scores").values() for f in sorted(Path(d).glob("utt2*"))],
+    }
+    found = {}
+    for name, paths in files.items():
+        digests = {str(path): identity.file_digest(path) for path in paths if path.is_file()}
+        found[name] = identity.Identity(str(args.exp), identity.digest_of(digests))
+    weights = {r.name: model_identity(r.path).digest for r in records if is_whisper(r.path)}
+    found["weights"] = identity.Identity(str(args.exp), identity.digest_of(weights))
+    return found
+
+
+def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir | None) -> list[Table]:
+    from k2d.explore.detection import analyse
+    from k2d.explore.explorer import metrics_of
+    from k2d.explore.label_quality import label_quality
+    from k2d.label.scores import find_scores
+    from k2d.score import report
+
+    paper_sets = pairs(args.paper, "paper")
     made = [
         report.main_table(experiment, paper_sets),
         report.language_table(experiment, paper_sets),
@@ -72,51 +157,43 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     if speed := report.speed_table(experiment):
         made.append(speed)
     if args.reference:
-        if labelled is None:
-            raise DataError("--reference needs --train_data, the labelled chunks that it is compared with")
         by_segment = any(selection.trusted is not None for selection in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
         made.append(report.label_table(experiment, quality))
-        found = {name: detections(quality, Path(d)) for name, d in pairs(args.scores, "scores").items()}
+        found = {}
+        for name, folder in pairs(args.scores, "scores").items():
+            scores = find_scores(labelled, {name: folder})
+            # As on the explorer's page, without its intervals.
+            found[name] = analyse(quality.audit(scores, metrics_of(scores)), resamples=0)
         if found:
             made += [report.detection_table(found, show_paper=bool(paper_sets)), report.recall_table(found)]
     return made
 
 
 def drawings(experiment: Experiment) -> list[tuple[str, str]]:
+    from k2d.score import curves
+
     drawn = [
         ("Error rates", curves.draw_error_rates(experiment)),
         ("Data kept", curves.draw_labels(experiment)),
         *(
             (f"Training of {name}", curves.draw_training(log))
-            for name, log in curves.training_logs(experiment.root).items()
+            for name, log in curves.training_curves(experiment).items()
         ),
     ]
     return [(heading, svg) for heading, svg in drawn if svg]
 
 
-def main(argv: list[str] | None = None) -> int:
-    argv = sys.argv[1:] if argv is None else argv
-    args = parser().parse_args(argv)
-    try:
-        labelled = DataDir(args.train_data) if args.train_data else None
-        selections = {
-            name: read_selection(name, Path(folder), labelled)
-            for name, folder in pairs(args.selections, "selections").items()
-        }
-        experiment = read_experiment(
-            args.exp,
-            pairs(args.models, "models"),
-            args.test_sets.split(),
-            speed=args.speed or args.exp / "speed/speed.json",
-            selections=selections,
-        )
-        made = tables(experiment, args, labelled)
-        aims = list(report.aims(experiment))
-    except (DataError, OSError, ValueError) as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 1
+def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequence[str]) -> dict:
+    from k2d.datadir import DataDir
+    from k2d.score import report
+    from k2d.score.experiment import read_experiment
+    from k2d.score.page import page
 
+    labelled = DataDir(args.train_data) if args.train_data else None
+    experiment = read_experiment(args.exp, records, args.test_sets.split(), speed=args.speed, labelled=labelled)
+    made = tables(experiment, args, labelled)
+    aims = list(report.aims(experiment))
     facts = [
         f"command: `{machine.command('k2d.bin.report', argv)}`",
         f"revision: {code_revision()}",
@@ -124,16 +201,16 @@ def main(argv: list[str] | None = None) -> int:
         f"date: {datetime.date.today().isoformat()}",
     ]
     statements = [str(aim) for aim in aims]
-    with atomic(args.output) as out:
+    with atomic(args.output_dir / RESULTS) as out:
         out.write(f"# {args.title}\n\nWritten by the scoring stage; a change by hand is lost at its next run.\n\n")
         out.write("\n".join(f"- {fact}" for fact in facts) + "\n\n")
         parts = [table.markdown() for table in made]
         if statements:
             parts.insert(1, "## Aims\n\n" + "\n".join(statements) + "\n")
         out.write("\n".join(parts))
-    with atomic(args.exp / "report/table.txt") as out:
+    with atomic(args.output_dir / "table.txt") as out:
         out.write(made[0].text())
-    with atomic(args.exp / "report/index.html") as out:
+    with atomic(args.output_dir / "index.html") as out:
         out.write(page(args.title, facts, statements, made, drawings(experiment)))
 
     measured, expected = len(experiment.results), len(experiment.models) * len(experiment.test_sets)
@@ -141,9 +218,15 @@ def main(argv: list[str] | None = None) -> int:
     print(
         f"report: {measured} of {expected} results of {len(experiment.models)} models, "
         f"{verdicts.count(True)} aims reached, {verdicts.count(False)} missed, {verdicts.count(None)} not "
-        f"measured: {args.output}, {args.exp / 'report/index.html'}"
+        f"measured: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}"
     )
-    return 0
+    return {"results": measured, "expected": expected}
+
+
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser().parse_args(argv)
+    return guarded("report", lambda: run(args, argv))
 
 
 if __name__ == "__main__":

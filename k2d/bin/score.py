@@ -1,12 +1,12 @@
 """Score hypotheses against references.
 
-    python -m k2d.bin.score --ref data/test_in/text --hyp exp/teacher/decode_test_in/text \
-        --output_dir exp/teacher/decode_test_in
+    k2d score --ref data/test_in/text --hyp exp/teacher/decode_test_in/text \
+        --output_dir exp/teacher/decode_test_in/score
 
-Reads two Kaldi text files (one text an utterance, or one a recording). Writes into --output_dir:
-result.json (all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units,
-and align.txt (every error, worst utterance first). --compare DIR, a directory with another system's
-`text` of the same set, adds a paired bootstrap test of the difference in MER.
+Reads two Kaldi text files (one text an utterance, or one a recording). A step: writes into --output_dir result.json
+(all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units, and align.txt (every error,
+worst utterance first). --compare DIR, a directory with another system's `text` of the same set, adds a paired bootstrap
+test of the difference in MER.
 """
 
 import argparse
@@ -14,12 +14,11 @@ import json
 import sys
 from pathlib import Path
 
-from k2d.datadir import DataDir
-from k2d.errors import DataError
+from k2d.errors import UsageError, guarded
 from k2d.score import significance
-from k2d.score.align_text import corpus_text
-from k2d.score.corpus import join_by_recording, score
 from k2d.tables import atomic, read_table, write_numbers
+from k2d.work import identity
+from k2d.work.step import Step, add_step_arguments, run_step
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--ref", required=True, help="reference text file")
     p.add_argument("--hyp", required=True, help="hypothesis text file; timestamp tokens are removed")
-    p.add_argument("--output_dir", required=True)
+    p.add_argument("--output_dir", required=True, type=Path)
     p.add_argument(
         "--segments_from",
         help="data directory whose segments tell where each reference utterance lies: references are "
@@ -37,41 +36,56 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--compare", help="directory with another system's `text`: paired bootstrap test")
     p.add_argument("--bootstrap", type=int, default=significance.SAMPLES, help="draws (default %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="seed of the bootstrap draws")
+    add_step_arguments(p)
     return p
 
 
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
+def check(args: argparse.Namespace) -> None:
+    if args.bootstrap < 1:
+        raise UsageError(f"--bootstrap {args.bootstrap}: expected at least one draw")
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    output_dir = Path(args.output_dir)
-    try:
-        references, hypotheses = read_table(args.ref), read_table(args.hyp)
-        if args.segments_from:
-            references = join_by_recording(references, DataDir(args.segments_from).segments)
-        scored = score(references, hypotheses, progress=sys.stderr.isatty())
-        other = score(references, read_table(Path(args.compare) / "text")) if args.compare else None
-    except (DataError, OSError) as error:
-        print(f"score: {args.hyp} against {args.ref}: {error}", file=sys.stderr)
-        return 1
+def run(args: argparse.Namespace) -> int:
+    check(args)
+    inputs = {"ref": identity.of_file(args.ref), "hyp": identity.of_file(args.hyp)}
+    if args.segments_from:
+        inputs["segments"] = identity.of_tables(args.segments_from, "segments")
+    if args.compare:
+        inputs["compare"] = identity.of_file(Path(args.compare) / "text")
+    step = Step(
+        "score",
+        args.output_dir,
+        inputs=inputs,
+        options={"bootstrap": args.bootstrap, "seed": args.seed},
+        arguments=args,
+    )
+    return run_step(step, args, lambda: work(args))
 
+
+def work(args: argparse.Namespace) -> dict:
+    from k2d.datadir import DataDir
+    from k2d.score.align_text import corpus_text
+    from k2d.score.corpus import join_by_recording, score
+
+    references, hypotheses = read_table(args.ref), read_table(args.hyp)
+    if args.segments_from:
+        references = join_by_recording(references, DataDir(args.segments_from).segments)
+    scored = score(references, hypotheses, progress=sys.stderr.isatty())
     result = scored.as_dict(samples=args.bootstrap, seed=args.seed)
-    comparison = None
-    if other is not None:
+    other = comparison = None
+    if args.compare:
+        other = score(references, read_table(Path(args.compare) / "text"))
         comparison = significance.compare(
             scored.errors, other.errors, scored.units, samples=args.bootstrap, seed=args.seed
         )
         result["comparison"] = {"with": args.compare, **(comparison.__dict__ if comparison else {})}
-    output_dir.mkdir(parents=True, exist_ok=True)
     ids = [u.id for u in scored.utterances]
-    write_numbers(output_dir / "utt2mer", {u.id: u.rate for u in scored.utterances})
-    write_numbers(output_dir / "utt2errors", dict(zip(ids, scored.errors, strict=True)))
-    write_numbers(output_dir / "utt2units", dict(zip(ids, scored.units, strict=True)))
-    with atomic(output_dir / "align.txt") as out:
+    write_numbers(args.output_dir / "utt2mer", {u.id: u.rate for u in scored.utterances})
+    write_numbers(args.output_dir / "utt2errors", dict(zip(ids, scored.errors, strict=True)))
+    write_numbers(args.output_dir / "utt2units", dict(zip(ids, scored.units, strict=True)))
+    with atomic(args.output_dir / "align.txt") as out:
         out.write(corpus_text(scored))
-    with atomic(output_dir / "result.json") as out:
+    with atomic(args.output_dir / "result.json") as out:
         json.dump(result, out, ensure_ascii=False, indent=1)
         out.write("\n")
 
@@ -100,7 +114,16 @@ def main(argv: list[str] | None = None) -> int:
                 f"{100 * comparison.high:+.2f}], paired bootstrap p = {comparison.p_value:.4f}"
             )
         print(f"score: against {args.compare} ({percent(other.total.rate)}): {verdict}")
-    return 0
+    return {"mer": result["mer"]["rate"]}
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("score", lambda: run(args))
 
 
 if __name__ == "__main__":

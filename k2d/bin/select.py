@@ -1,41 +1,45 @@
 """Stage 4: keep the chunks whose label a rule trusts, and report what was kept.
 
-    python -m k2d.bin.select --data CHUNKS --scores AUX --output_dir DIR --preset comp --alpha 0.4
-    python -m k2d.bin.select --data CHUNKS --scores AUX --output_dir DIR \\
+    python -m k2d.bin.select --data CHUNKS --scores SCORES --output_dir DIR --selection comp --alpha 0.4
+    python -m k2d.bin.select --data CHUNKS --scores SCORES --output_dir DIR --selection comp@0.2
+    python -m k2d.bin.select --data CHUNKS --scores SCORES --output_dir DIR \\
         --rule 'comp <= 0.4 and loop_teacher == 0 and en_share_teacher <= 0.9'
-    python -m k2d.bin.select --data CHUNKS --scores base=AUX1 --scores small=AUX2 --output_dir DIR \\
+    python -m k2d.bin.select --data CHUNKS --scores base=ONE --scores small=OTHER --output_dir DIR \\
         --rule 'min(comp_base, comp_small) <= 0.4'
 
-Presets are the rows of the paper's table, full, ngram, mer, per and comp, and segment: chunks whose teacher does not
-loop, and of them only the segments whose own distance, δ_PER of the segment in one alignment of the whole chunk, is
-at most --alpha. --segment_alpha does the latter with any rule. Score names are those of the files
-`utt2<name>` in AUX and in CHUNKS; with several directories of scores they end in the tag (comp_base), and
-comp_min, comp_mean and comp_max are over all of them. Facts of the validator's decoding end in _aux.
+A selection is a file of conf/selections, the recipe's or the repository's, or a path: full, ngram, mer, per and comp
+are the rows of the paper's table; with segment a student learns, of chunks whose teacher does not loop, only from
+segments whose own δ_PER, in one alignment of the whole chunk, is at most α. --segment_alpha adds the latter to any
+rule. Score names are those of the files `utt2<name>` in SCORES and in CHUNKS (or `utt2<name>.scp`, `.ark`: vectors of
+one number); with several directories of scores they end in the tag (comp_base), and comp_min, comp_mean and comp_max
+are over all of them. Facts of the validator's decoding end in _aux.
 
-Writes the data directory of the kept chunks, dropped.tsv (id, recording, times, reason, both texts),
-report.json (what was kept of what: hours, English, code-switching, durations, speaking rate, in all, by
-recording and by source directory), report.md (the same to read) and explorer.html; where segments are chosen also
-text.trusted, 1 or 0 for each segment of the label, which training learns from or passes over. A chunk that lacks a
-score the rule asks for, or has NaN, is dropped for that reason. Unsorted, duplicated or unreadable lines stop
-the command with file and line. Every file appears whole, wav.scp last of the data directory.
+Writes the data directory of the kept chunks, dropped.tsv (id, recording, times, reason, both texts), report.json (what
+was kept of what: hours, English, code-switching, durations, speaking rate, in all, by recording and by source
+directory), report.md (the same to read); where segments are chosen also text.trusted, 1 or 0 for each segment of the
+label, which training learns from or passes over. `k2d explore` shows what another α would keep. A chunk that lacks a
+score the rule asks for, or has NaN, is dropped for that reason; where one in a hundred does, or a table is cut short,
+nothing is selected (--allow_missing). Unsorted, duplicated or unreadable lines stop the command with file and line.
+Every file appears whole, wav.scp last of the data directory, step.json at the end.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-import yaml
-
 from k2d.datadir import DataDir
-from k2d.errors import DataError, RuleError
-from k2d.label.distance import Choices
+from k2d.errors import UsageError, guarded
+from k2d.label.distance import METRICS, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
-from k2d.label.rule import PRESETS, preset, read_rule
-from k2d.label.select import Scores, Selection, TrustedSegments, find_scores, select, source_directories
+from k2d.label.rule import Rule, SelectionRule, check_alpha, known_selections, read_rule, read_selection, split_alpha
+from k2d.label.scores import Scores, find_scores, tagged
+from k2d.label.select import SelectionCounts, TrustedSegments, select, source_directories
 from k2d.tables import atomic
-from k2d.work.provenance import write_provenance
+from k2d.work import identity
+from k2d.work.step import Step, add_step_arguments, read_json, run_step
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,61 +49,64 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", action="append", required=True, help="DIR or TAG=DIR; may be given again")
     p.add_argument("--output_dir", required=True)
-    p.add_argument("--preset", choices=tuple(PRESETS), help="a row of the paper's table, or segment")
-    p.add_argument("--alpha", type=float, default=0.4, help="threshold of the presets (0.4)")
-    p.add_argument("--rule", help="an expression over the score names, instead of a preset")
-    p.add_argument("--segment_alpha", type=float, help="trust only segments within it (preset segment: --alpha)")
+    p.add_argument("--selection", help=f"NAME, NAME@ALPHA or a file; there are {', '.join(known_selections())}")
+    p.add_argument("--rule", help="an expression over the score names, instead of a selection")
+    p.add_argument("--alpha", type=float, default=0.4, help="what alpha stands for in the rule (0.4)")
+    p.add_argument("--segment_alpha", type=float, help="trust only segments within it")
     p.add_argument(
-        "--combine", choices=("min", "mean", "max"), default="mean", help="presets, several validators"
+        "--combine",
+        choices=("min", "mean", "max"),
+        default="mean",
+        help="with several validators, what a selection's distances are (loops: of any)",
     )
+    p.add_argument("--allow_missing", action="store_true", help="go on where more than 1 %% of the chunks lack a score")
     p.add_argument(
         "--source_data", help="data directory of the recordings, for source directories in the report"
     )
-    p.add_argument("--explorer", choices=("true", "false"), default="true", help="make explorer.html")
-    p.add_argument("--audio_mb", type=float, default=4.0, help="audio inside explorer.html, megabytes")
-    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
-    p.add_argument("--seed", type=int, default=0, help="of the explorer's sample")
+    add_step_arguments(p)
     return p
 
 
-def tagged(scores: Sequence[str]) -> dict[str, Path]:
-    """tag -> directory of "DIR" or "TAG=DIR"; without a tag, the name after aux_ or the directory's name."""
-    found: dict[str, Path] = {}
-    for item in scores:
-        tag, equals, folder = item.partition("=")
-        if not equals:
-            folder = item
-            tag = Path(item).name.removeprefix("aux_")
-        tag = "".join(c if c.isalnum() else "_" for c in tag)
-        if tag in found:
-            raise DataError(f"--scores {item}: tag {tag!r} is taken; name it with TAG=DIR")
-        found[tag] = Path(folder)
-    return found
+def check(args: argparse.Namespace) -> None:
+    """Raises UsageError or RuleError for options that do not fit."""
+    if (args.selection is None) == (args.rule is None):
+        raise UsageError("give one of --selection and --rule")
+    tagged(args.scores)
+    wanted(args)
+    if Path(args.output_dir).absolute() == Path(args.data).absolute():
+        raise UsageError(f"--output_dir {args.output_dir} is the directory to select from; choose another")
 
 
-def preset_rule(name: str, alpha: float, scores: dict[str, Path], combine: str) -> str:
-    """The rule of a preset for these directories of scores.
+def wanted(args: argparse.Namespace) -> SelectionRule:
+    """What is to be selected, with α put in."""
+    if args.rule is not None:
+        read_rule(args.rule)
+        selection, alpha = SelectionRule("rule", args.rule.strip()), None
+    else:
+        name, alpha = split_alpha(args.selection)
+        selection = read_selection(name)
+        if alpha is not None and not selection.uses_alpha:
+            raise UsageError(f"--selection {args.selection}: {name} has no alpha; leave out what follows the @")
+    alpha = check_alpha(args.alpha if alpha is None else alpha)
+    selection = selection.at(alpha)
+    if args.segment_alpha is not None:
+        selection = SelectionRule(selection.name, selection.text, f"{check_alpha(args.segment_alpha):g}")
+    return selection
 
-    Where the distances were computed with `drop_blank` (the paper), a blank validator text is invalid.
+
+def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str) -> Rule:
+    """The rule of a selection for these scores.
+
+    Where the distances were computed with `drop_blank` (the paper), a blank validator text is invalid. With several
+    validators a distance is `combine` of theirs, and a text loops or is blank where one of them says so.
     """
-    text = preset(name, alpha)
-    if name in ("mer", "per", "comp") and any(_choices(folder).drop_blank for folder in scores.values()):
-        text += " and blank_aux == 0"
-    if len(scores) > 1:
-        for score in ("mer", "per", "comp"):
-            text = text.replace(f"{score} <=", f"{score}_{combine} <=")
-        text = text.replace("loop_teacher", "loop_teacher_max").replace("blank_aux", "blank_aux_max")
-    return text
-
-
-def segments_rule(args: argparse.Namespace, scores: dict[str, Path]) -> TrustedSegments | None:
-    """How segments are chosen, if they are; phonemes are read as for the scores of the chunks."""
-    alpha = args.segment_alpha
-    if alpha is None:
-        if args.preset != "segment":
-            return None
-        alpha = args.alpha
-    return TrustedSegments(alpha, _choices(next(iter(scores.values()))), args.combine)
+    rule = read_rule(text)
+    if rule.names & set(METRICS) and any(each.drop_blank for each in choices):
+        rule = read_rule(f"{text} and blank_aux == 0")
+    if len(choices) > 1:
+        joined = {name: f"{name}_{combine if name in METRICS else 'max'}" for name in rule.names - scores.names}
+        rule = rule.renamed({name: other for name, other in joined.items() if other in scores.names})
+    return read_rule(rule.text, scores.names)
 
 
 def _choices(folder: Path) -> Choices:
@@ -114,40 +121,53 @@ def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
     """recording -> source directory: from `source_data`, else from what the chunks say they were made of."""
     if source_data is not None:
         return source_directories(Path(source_data) / "wav.scp")
-    try:
-        made_of = yaml.safe_load((data.path / "conf.yaml").read_text("utf-8"))["options"]["data"]
-        return source_directories(Path(made_of) / "wav.scp")
-    except (OSError, yaml.YAMLError, KeyError, TypeError, DataError):
-        return {} if not data.has_segments else source_directories(data.path / "wav.scp")
+    made_of = (read_json(data.path / "step.json") or {}).get("arguments", {}).get("data")
+    for folder in filter(None, (made_of, data.path if data.has_segments else None)):
+        if (Path(folder) / "wav.scp").is_file():
+            return source_directories(Path(folder) / "wav.scp")
+    return {}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    try:
-        run(args)
-    except (DataError, RuleError) as error:
-        print(f"select: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return guarded("select", lambda: run(args))
 
 
-def run(args: argparse.Namespace) -> dict:
-    """Select and report; returns what report.json holds."""
-    if (args.preset is None) == (args.rule is None):
-        raise DataError("give one of --preset and --rule")
-    data, folders, output = DataDir(args.data), tagged(args.scores), Path(args.output_dir)
-    if output.resolve() == data.path.resolve():
-        raise DataError(f"--output_dir {output} is the directory to select from; choose another")
+def run(args: argparse.Namespace) -> int:
+    """Select and report."""
+    check(args)
+    data, folders = DataDir(args.data), tagged(args.scores)
     scores = find_scores(data, folders)
-    text = args.rule or preset_rule(args.preset, args.alpha, folders, args.combine)
-    rule = read_rule(text, scores.names)
-    segments = segments_rule(args, folders)
-    result = select(data, scores, rule, output, sources_of(data, args.source_data), segments)
-    explorer = None
-    if args.explorer == "true":
-        explorer = _explorer(args, data, scores, output)
-    report = _write_reports(output, rule.text, result, explorer)
-    write_provenance(output, vars(args) | {"rule": rule.text})
+    choices = [_choices(folder) for folder in folders.values()]
+    selection = wanted(args)
+    if args.selection is None:
+        rule = read_rule(selection.text, scores.names)
+    else:
+        rule = rule_for(selection.text, scores, choices, args.combine)
+    segments = None
+    if selection.segment_alpha is not None:  # phonemes are read as for the scores of the chunks
+        segments = TrustedSegments(float(selection.segment_alpha), choices[0], args.combine)
+    inputs = {"data": identity.of_data(args.data)}
+    inputs |= {f"scores {tag}": identity.of_tables(folder) for tag, folder in folders.items()}
+    if args.source_data is not None:
+        inputs["sources"] = identity.of_tables(args.source_data, "wav.scp")
+    options = {"rule": rule.text}
+    if segments is not None:
+        options["segments"] = {"alpha": segments.alpha, "choices": asdict(segments.choices), "combine": args.combine}
+    step = Step("select", args.output_dir, inputs=inputs, options=options, arguments=args)
+
+    def work() -> dict:
+        result = select(
+            data, scores, rule, step.out, sources_of(data, args.source_data), segments, args.allow_missing
+        )
+        report = _write_reports(step.out, rule.text, result)
+        _say(rule, result, report)
+        return {"kept": report["kept"], "dropped": report["dropped"]}
+
+    return run_step(step, args, work)
+
+
+def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:
     total = result.kept_seconds + result.dropped_seconds
     share = result.kept_seconds / total if total else result.kept / max(result.kept + result.dropped, 1)
     english = [report["whole"][when]["english_share"] for when in ("before", "after")]
@@ -157,28 +177,20 @@ def run(args: argparse.Namespace) -> dict:
         f"English units {english[0]:.1%} before, {english[1]:.1%} after",
         file=sys.stderr,
     )
-    if segments:
+    if segments := result.segments:
         print(
             f"select: trusted {segments.trusted} of their {segments.segments} segments, "
             f"{segments.trusted_seconds / 3600:.2f} of {segments.seconds / 3600:.2f} h of speech "
             f"({segments.share:.1%}), by δ_PER <= {segments.alpha:g}",
             file=sys.stderr,
         )
+    for path, (count, first) in result.lacking.items():
+        print(f"select: {path} has no number for {count} chunks, {first} the first; dropped", file=sys.stderr)
     if not result.kept:
         print("select: warning: nothing was kept; look at the reasons in report.md", file=sys.stderr)
-    return report
 
 
-def _explorer(args: argparse.Namespace, data: DataDir, scores: Scores, output: Path) -> str:
-    from k2d.explore.explorer import Page, gather
-
-    page = Page(alpha=args.alpha, audio_mb=args.audio_mb, allow_pipes=args.allow_pipes, seed=args.seed)
-    with atomic(output / "explorer.html") as handle:
-        handle.write(gather(data, scores, page)[0])
-    return "explorer.html"
-
-
-def _write_reports(output: Path, rule: str, result: Selection, explorer: str | None) -> dict:
+def _write_reports(output: Path, rule: str, result: SelectionCounts) -> dict:
     retention = result.retention
     report = {
         "rule": rule,
@@ -205,7 +217,7 @@ def _write_reports(output: Path, rule: str, result: Selection, explorer: str | N
         (name, count, seconds / 3600, failing) for name, (count, seconds, failing) in result.reasons.items()
     ]
     with atomic(output / "report.md") as handle:
-        handle.write(markdown(retention, rule, reasons, explorer))
+        handle.write(markdown(retention, rule, reasons))
     return report
 
 

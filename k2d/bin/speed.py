@@ -1,65 +1,82 @@
 """Measure how fast models generate, side by side in one process.
 
-    python -m k2d.bin.speed --models teacher=exp/teacher student_comp=exp/student_comp/average \
-        --data data/test_in --output_dir exp/speed
+    k2d speed --models teacher student_comp --data data/test_in --output_dir exp/speed
+    k2d speed --models teacher=large-v2 mine=exp/student_comp/average --data data/test_in --output_dir exp/speed
 
-The first model is what the others are compared with. All decode the same audio (the first utterances of
---data, up to --max_seconds), taking turns over --rounds; encoder and decoder are timed apart. Writes
-speed.json: medians over the rounds, the ratio to the first model, parameters and content hash of each.
+A model is a folder in --exp with a model.json (k2d record), or NAME=CHECKPOINT. The first is what the others are
+compared with. All decode the same audio (the first utterances of --data, up to --max_seconds), taking turns over
+--rounds; encoder and decoder are timed apart. A step: writes speed.json: medians over the rounds, the real-time factor
+(seconds of computing for a second of audio), the ratio to the first model, parameters and content of each.
 """
 
 import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
-from tqdm import tqdm
 
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, CheckpointError, DataError
-from k2d.score import speed
+from k2d.errors import BadAudio, DataError, UsageError, guarded
+from k2d.options import add_options, options_of
+from k2d.score.experiment import is_whisper
 from k2d.tables import atomic
-from k2d.whisper import checkpoint
-from k2d.whisper.engine_options import (
-    add_decoding_arguments,
-    add_engine_arguments,
-    decoding_options,
-    load_engine,
-    resolve_batch_size,
-    resolve_engine,
-)
-from k2d.whisper.model import count_parameters
-from k2d.work import machine
+from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.engine import EngineConfig
+from k2d.whisper.identity import model_identity
+from k2d.work import identity, machine
+from k2d.work.models import read_record
 from k2d.work.provenance import code_revision
+from k2d.work.step import Step, add_step_arguments, run_step
+
+# Nothing is retried while time is taken.
+_OF_RETRIES = ("temperatures", "compression_ratio_threshold", "logprob_threshold", "best_of")
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="k2d speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--models", required=True, nargs="+", metavar="NAME=CHECKPOINT")
+    p.add_argument("--models", required=True, nargs="+", metavar="NAME[=CHECKPOINT]")
+    p.add_argument("--exp", type=Path, default=Path("exp"), help="where folders of models are (default %(default)s)")
     p.add_argument("--data", required=True, type=Path)
     p.add_argument("--output_dir", required=True, type=Path)
     p.add_argument("--max_seconds", type=float, default=60.0, help="of audio (default %(default)s)")
-    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--rounds", type=int, default=3, help="(default %(default)s)")
     p.add_argument("--timestamps", choices=["true", "false"], default="true")
-    add_engine_arguments(p)
-    add_decoding_arguments(p, temperatures=(0.0,))
+    add_options(p, EngineConfig, "engine", without=("workers",))
+    add_options(p, DecodingOptions, "decoding", without=_OF_RETRIES)
+    add_step_arguments(p)
     return p
 
 
-def named(words: list[str]) -> dict[str, str]:
+def check(args: argparse.Namespace) -> None:
+    names = [word.partition("=")[0] for word in args.models]
+    for word, name in zip(args.models, names, strict=True):
+        if not name or word.endswith("=") or names.count(name) > 1:
+            raise UsageError(f"--models: {word!r}; expected NAME of a folder in --exp, or NAME=CHECKPOINT, each once")
+    if args.rounds < 1:
+        raise UsageError(f"--rounds {args.rounds}: expected at least 1")
+    options_of(EngineConfig, args)
+    options_of(DecodingOptions, args)
+
+
+def checkpoints(args: argparse.Namespace) -> dict[str, str]:
+    """name -> checkpoint; models that are no Whisper checkpoints are left out, with a line that says so."""
     models = {}
-    for word in words:
+    for word in args.models:
         name, equals, path = word.partition("=")
-        if not (name and equals and path) or name in models:
-            raise DataError(f"--models: {word!r}; expected NAME=CHECKPOINT, every name once")
-        models[name] = path
+        path = path if equals else read_record(args.exp / name).path
+        if is_whisper(path):
+            models[name] = path
+        else:
+            print(f"speed: {name} is left out: {path} is no Whisper checkpoint", file=sys.stderr)
+    if not models:
+        raise UsageError("--models: not one of them is a Whisper checkpoint, nothing to measure")
     return models
 
 
@@ -81,43 +98,68 @@ def read_utterances(data: DataDir, most: float) -> dict[str, np.ndarray]:
     return audio
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    try:
-        options = decoding_options(args, timestamps=args.timestamps == "true")
-        models = named(args.models)
-        engine, device, dtype = resolve_engine(args)
-        audio = read_utterances(DataDir(args.data), args.max_seconds)
-        engines = {}
-        for name, path in models.items():
-            args.model = path
-            engines[name] = load_engine(args, options)
-    except (CheckpointError, DataError, ValueError) as error:
-        print(f"speed: {error}", file=sys.stderr)
-        return 1
+def run(args: argparse.Namespace) -> int:
+    check(args)
+    models = checkpoints(args)
+    options = options_of(DecodingOptions, args, timestamps=args.timestamps == "true", temperatures=(0.0,))
+    config = options_of(EngineConfig, args).resolved()
+    step = Step(
+        "speed",
+        args.output_dir,
+        inputs={
+            "data": identity.of_data(args.data, "segments"),
+            **{f"model {name}": model_identity(path) for name, path in models.items()},
+        },
+        options={
+            "decoding": dataclasses.asdict(options),
+            "engine": dataclasses.asdict(dataclasses.replace(config, cache_dir=None)),
+            "max_seconds": args.max_seconds,
+            "rounds": args.rounds,
+        },
+        arguments=args,
+    )
+    return run_step(step, args, lambda: work(args, models, config, options, step.inputs))
+
+
+def work(
+    args: argparse.Namespace,
+    models: Mapping[str, str],
+    config: EngineConfig,
+    options: DecodingOptions,
+    inputs: Mapping[str, identity.Identity],
+) -> None:
+    import torch
+    from tqdm import tqdm
+
+    from k2d.score import speed
+    from k2d.whisper.engine import load_engine
+    from k2d.whisper.model import count_parameters
+
+    audio = read_utterances(DataDir(args.data), args.max_seconds)
+    engines = {name: load_engine(path, config, options) for name, path in models.items()}
     windows = speed.cut(audio)
     seconds = sum(len(samples) for samples in windows.values()) / SAMPLE_RATE
-    work = {name: speed.batches(e, windows, options, resolve_batch_size(args)) for name, e in engines.items()}
-    total = args.rounds * sum(map(len, work.values()))
+    batches = {name: speed.batches(e, windows, options, config.batch_size) for name, e in engines.items()}
+    total = args.rounds * sum(map(len, batches.values()))
     with tqdm(total=total, desc="speed", unit="batch", leave=False) as bar:
-        timings = speed.measure(engines, work, seconds, options, rounds=args.rounds, progress=bar.update)
+        timings = speed.measure(engines, batches, seconds, options, rounds=args.rounds, progress=bar.update)
     record = {
         "data": str(args.data),
         "utterances": len(audio),
         "audio_seconds": round(seconds, 3),
         "rounds": args.rounds,
-        "engine": engine,
-        "device": device,
-        "dtype": dtype,
+        "engine": config.engine,
+        "device": config.device,
+        "dtype": config.dtype,
         "threads": torch.get_num_threads(),
-        "batch_size": resolve_batch_size(args),
+        "batch_size": config.batch_size,
         "beam_size": args.beam_size,
         "machine": machine.describe(),
         "revision": code_revision(),
         "models": {
             name: {
                 "checkpoint": models[name],
-                "hash": checkpoint.content_hash(models[name]),
+                "model": inputs[f"model {name}"].digest,
                 "parameters": count_parameters(engines[name].model),
                 **dataclasses.asdict(timing),
             }
@@ -126,11 +168,15 @@ def main(argv: list[str] | None = None) -> int:
     }
     with atomic(args.output_dir / "speed.json") as out:
         out.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    told = "; ".join(
+    said = "; ".join(
         f"{name} ×{t.speed:.2f} (real-time factor {t.real_time_factor:.4f})" for name, t in timings.items()
     )
-    print(f"speed: {record['audio_seconds']:.0f} s of audio, {args.rounds} rounds: {told}")
-    return 0
+    print(f"speed: {record['audio_seconds']:.0f} s of audio, {args.rounds} rounds: {said}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("speed", lambda: run(args))
 
 
 if __name__ == "__main__":

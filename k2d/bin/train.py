@@ -1,23 +1,29 @@
-"""Train a model with ESPnet's trainer: `python -m k2d.bin.train --config conf/train_student.yaml …`.
+"""Train a model with ESPnet's trainer.
 
-Takes ESPnet's own options beside --student, --teacher, --model_conf and --batch_conf; `--help` lists all.
+    k2d train --tables DIR --student INIT --teacher T --config conf/train_student.yaml [--config MORE.yaml]
+        --output_dir DIR [option …]
 
-A run that was stopped (killed, out of disk, out of time) goes on with `--resume true` and the same options, to
-the same losses. After SIGUSR1 and SIGTERM it goes on with the next batch: they make it save its state, and exit
-with status 75 ("to be continued") or as SIGTERM ends a process. After anything else the interrupted epoch is run
-again. Checkpoints appear whole or not at all.
+Takes ESPnet's own options beside --student, --teacher, --model_conf and --batch_conf; `--help` lists all. A later
+--config says what it has otherwise than those before it. --tables is what `k2d training_tables` wrote, in place of
+ESPnet's --train_data_path_and_name_and_type and so on. Without --teacher, and without its top k in the tables, the
+student learns from the labels alone.
+
+A run that was stopped (killed, out of disk, out of time) goes on when it is started again with the same options, to the
+same losses. After SIGUSR1 and SIGTERM it goes on with the next batch: they make it save its state, and exit with status
+75 ("to be continued") or as SIGTERM ends a process. After anything else the interrupted epoch is run again.
+Checkpoints appear whole or not at all. On a CPU the number of threads decides the last bits: --num_threads.
 
 Several processes, each with its share of every batch:
 
     # one machine, its GPUs; ESPnet starts the processes
-    python -m k2d.bin.train … --ngpu 4 --multiprocessing_distributed true
+    k2d train … --ngpu 4 --multiprocessing_distributed true
     # one machine or several, torchrun starts them; on a CPU with --ngpu 0 (the backend is then gloo)
     torchrun --nproc_per_node 4 -m k2d.bin.train … --ngpu 1
     torchrun --nproc_per_node 2 -m k2d.bin.train … --ngpu 0
     # Slurm, one node or many, one task a node; ESPnet starts a process for each of its GPUs
-    srun --nodes 2 --ntasks-per-node 1 python -m k2d.bin.train … --ngpu 4 --multiprocessing_distributed true
+    srun --nodes 2 --ntasks-per-node 1 k2d train … --ngpu 4 --multiprocessing_distributed true
     # Slurm, CPUs, one process a task
-    srun --ntasks 2 python -m k2d.bin.train … --ngpu 0
+    srun --ntasks 2 k2d train … --ngpu 0
 
 Under srun the processes find each other by Slurm's own variables; --dist_master_addr and --dist_master_port go
 before them.
@@ -26,17 +32,235 @@ before them.
 each. --multiprocessing_distributed is for GPUs: on a CPU it starts nothing.
 """
 
+from __future__ import annotations
+
+import argparse
+import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
-from k2d.distill import interruption
+from k2d.audio.stamps import FileStamps
+from k2d.distill.config import read_config
+from k2d.errors import UsageError, guarded
+from k2d.tables import atomic, read_table
+from k2d.whisper.identity import model_identity
+from k2d.work import identity, machine
+from k2d.work.identity import Identity, digest_of, file_digest
+from k2d.work.step import RECORD, Step, add_step_arguments, owner_of, run_step
+
+# Options that decide how fast it goes and what is said meanwhile, and nothing of the result. The rest decides.
+SPEED = (
+    "output_dir", "ngpu", "num_workers", "num_threads", "multiprocessing_distributed", "local_rank", "resume",
+    "log_interval", "log_level", "num_att_plot", "use_tensorboard", "use_matplotlib", "create_graph_in_tensorboard",
+    "use_wandb",
+)  # fmt: skip
+SPEED_PREFIXES = ("dist_", "wandb_", "nproc")
+# Options whose values name what is read: it stands among the step's inputs by its content.
+READ = ("student", "teacher", "init_param", *(f"{phase}_{what}" for phase in ("train", "valid")
+        for what in ("data_path_and_name_and_type", "shape_file")))  # fmt: skip
 
 
-def main(argv: list[str] | None = None) -> None:
-    interruption.listen()
-    from k2d.distill.task import DistillTask
+def own_parser() -> argparse.ArgumentParser:
+    """The options that ESPnet does not know."""
+    p = argparse.ArgumentParser(prog="k2d train", add_help=False, allow_abbrev=False)
+    p.add_argument("--config", action="append", default=[])
+    p.add_argument("--tables", type=Path)
+    add_step_arguments(p)
+    return p
 
-    DistillTask.main(cmd=sys.argv[1:] if argv is None else argv)
+
+def reader() -> argparse.ArgumentParser:
+    """Those of ESPnet's options that say what is read, where it goes and how."""
+    p = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("student", "teacher", "output_dir"):
+        p.add_argument(f"--{name}")
+    for name in ("ngpu", "num_threads", "dist_rank"):
+        p.add_argument(f"--{name}", type=int)
+    for phase in ("train", "valid"):
+        p.add_argument(f"--{phase}_data_path_and_name_and_type", action="append")
+        p.add_argument(f"--{phase}_shape_file", action="append")
+    p.add_argument("--init_param", nargs="*")
+    return p
+
+
+@dataclass
+class Training:
+    """A command line, read as far as it can be without ESPnet."""
+
+    own: argparse.Namespace  # own_parser's options
+    words: list[str]  # what ESPnet's parser gets
+    config: dict  # all YAMLs as one
+    given: argparse.Namespace  # reader's options, from the YAML where the command line has none
+
+    @property
+    def where(self) -> str:
+        return " ".join(self.own.config) or "the command line"
+
+    @property
+    def rank(self) -> int:
+        """Which of the processes this is: only the first owns the output."""
+        given = (self.given.dist_rank, os.environ.get("RANK"), os.environ.get("SLURM_PROCID"))
+        return next((int(value) for value in given if value is not None), 0)
+
+
+def read_words(words: Sequence[str]) -> Training:
+    """Raises UsageError for what no training can be."""
+    parsers = own_parser(), reader()
+    for parser in parsers:
+        parser.error = _usage_error
+    own, rest = parsers[0].parse_known_args(words)
+    config = read_config(own.config)
+    if own.tables:
+        rest = [*table_words(own.tables), *rest]
+    if "--resume" not in rest:
+        rest += ["--resume", "true"]  # a step that is not done goes on
+    given, _ = parsers[1].parse_known_args(rest)
+    for name, value in vars(given).items():
+        if value is None:
+            setattr(given, name, config.get(name))
+    return Training(own, rest, config, given)
+
+
+def _usage_error(message: str) -> None:
+    raise UsageError(message)
+
+
+def table_words(tables: Path) -> list[str]:
+    """ESPnet's options for what training_tables wrote; before it has, those of audio and text."""
+    words = []
+    for phase, folder in (("train", tables), ("valid", tables / "valid")):
+        there = [("text", "text", "text")]
+        for file, name, kind in (
+            ("text.prev", "text_prev", "text"),
+            ("text.trusted", "text_trusted", "text"),
+            ("topk_ids.scp", "topk_ids", "rows"),
+            ("topk_log_probs.scp", "topk_log_probs", "rows"),
+        ):
+            if (folder / file).exists():
+                there.append((file, name, kind))
+        stored = (folder / "encoder_out.scp").exists()
+        there.append(("encoder_out.scp", "encoder_out", "rows") if stored else ("wav.scp", "speech", "utterances"))
+        for file, name, kind in there:
+            words += [f"--{phase}_data_path_and_name_and_type", f"{folder / file},{name},{kind}"]
+        words += [f"--{phase}_shape_file", str(folder / "frames_shape")]
+    return words
+
+
+def decides(name: str) -> bool:
+    return name not in SPEED and not name.startswith(SPEED_PREFIXES)
+
+
+def step_of(training: Training) -> Step:
+    """The step of a training: what it reads by content, the YAML as it is parsed, and the other words."""
+    given, config = training.given, training.config
+    if not given.output_dir:
+        raise UsageError("--output_dir is needed")
+    if not given.student:
+        raise UsageError("--student is needed: the checkpoint to train, made by k2d init_student")
+    content = {name: value for name, value in config.items() if decides(name) and name not in READ}
+    inputs = {"config": Identity(training.where, digest_of(content)), "student": model_identity(given.student)}
+    if given.teacher and given.teacher.lower() != "none":
+        inputs["teacher"] = model_identity(given.teacher)
+    for phase in ("train", "valid"):
+        for item in getattr(given, f"{phase}_data_path_and_name_and_type") or []:
+            path, name, kind = item.split(",") if isinstance(item, str) else item
+            inputs |= _table_identities(f"{phase} {name}", Path(path), kind)
+        for path in getattr(given, f"{phase}_shape_file") or []:
+            inputs[f"{phase} {Path(path).name}"] = identity.of_file(path)
+    for source in given.init_param or []:
+        inputs[f"init_param {source}"] = identity.of_file(source.partition(":")[0])
+    options: dict = {"words": _deciding_words(training.words)}
+    if not given.ngpu:
+        options["num_threads"] = given.num_threads or machine.threads()
+    return Step("train", given.output_dir, inputs=inputs, options=options, arguments={"words": training.words})
+
+
+def _table_identities(name: str, path: Path, kind: str) -> dict[str, Identity]:
+    """A table, and what its lines point to."""
+    if kind == "utterances":
+        return {name: identity.of_data(path.parent, "wav.scp", "segments")}
+    found = {name: identity.of_file(path)}
+    if kind == "rows":
+        for archive in sorted({line.rpartition(":")[0] for line in read_table(path).values()}):
+            owner = owner_of(Path(archive))
+            if owner and (owner / RECORD).is_file():
+                made = identity.of_step(owner)
+                found[f"{name} of step {made.digest}"] = made
+            else:
+                found[f"{name} in {Path(archive).name}"] = Identity(archive, FileStamps()(archive))
+    return found
+
+
+def _deciding_words(words: Sequence[str]) -> list[list[str]]:
+    """[option, value …] for each option that decides, in the order in which they were given."""
+    options: list[list[str]] = []
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            options.append([name, value] if equals else [name])
+        elif options:
+            options[-1].append(word)
+        else:
+            raise UsageError(f"{word!r}: every option of k2d train has a name")
+    return [option for option in options if decides(option[0]) and option[0] not in READ]
+
+
+def check_words(words: list[str]) -> None:
+    """Parse the words with ESPnet's own parser; UsageError where it would refuse them.
+
+    Importing ESPnet takes ten seconds, so what was parsed once is remembered (in $XDG_CACHE_HOME/k2d/parsed).
+    """
+    training = read_words(words)
+    package = Path(__file__).resolve().parents[1]
+    code = {str(p): file_digest(p) for p in [Path(__file__), *sorted((package / "distill").rglob("*.py"))]}
+    key = digest_of([training.words, training.config, version("espnet"), code])
+    known = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k2d/parsed" / key[:32]
+    if known.exists():
+        return
+    from k2d.distill.task import parse
+
+    parse(training.words, training.config, training.where)
+    try:
+        with atomic(known) as handle:
+            handle.write("parsed\n")
+    except OSError:
+        pass  # a home that cannot be written to costs time, not correctness
+
+
+def run(words: list[str]) -> int:
+    training = read_words(words)
+    step = step_of(training)
+
+    def train() -> None:
+        from k2d.distill.task import DistillTask, parse
+
+        DistillTask.main(parse(training.words, training.config, training.where))
+
+    if training.rank:
+        # The first process may have found that nothing is to do, or brought the finished work back.
+        if not step.done and not (step.aside / step.key / RECORD).exists():
+            train()
+        return 0
+    return run_step(step, training.own, train)
+
+
+def main(argv: list[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    if "--help" in words or "-h" in words:
+        from k2d.distill.task import DistillTask
+
+        print(__doc__)
+        DistillTask.get_parser().print_help()
+        return 0
+    if "--begin" not in words:
+        from k2d.distill import interruption
+
+        interruption.listen()
+    return guarded("train", lambda: run(words))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,21 +7,19 @@ unless --language names it.
 
 import argparse
 import sys
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from k2d.audio import sources
 from k2d.errors import BadAudio, guarded
-from k2d.whisper import subtitles
-from k2d.whisper.engine_options import (
-    add_decoding_arguments,
-    add_engine_arguments,
-    decoding_options,
-    load_engine,
-    resolve_batch_size,
-)
-from k2d.whisper.long_form import transcribe_all
+from k2d.options import add_options
+from k2d.text import subtitles
+from k2d.transcribers import open_transcriber
+from k2d.transcribers.options import accepted
+from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.engine import EngineConfig
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,35 +27,36 @@ def parser() -> argparse.ArgumentParser:
         prog="k2d transcribe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("files", nargs="+", help="audio files")
-    p.add_argument("--model", required=True, help="any checkpoint, or a name")
+    p.add_argument("--model", required=True, help="checkpoint or name, espnet:DIR, transformers:DIR")
     p.add_argument("--format", default="", help="srt, vtt, txt, json or several: write files instead of printing")
     p.add_argument("--output_dir", default=".", help="where files go (default: here)")
-    add_engine_arguments(p)
-    add_decoding_arguments(p)
-    p.set_defaults(language="auto")
+    add_options(p, EngineConfig, "engine", without=("workers",))
+    add_options(p, DecodingOptions, "decoding (Whisper's defaults)", language="auto")
     return p
+
+
+def check(args: argparse.Namespace) -> None:
+    """UsageError for options that do not fit each other or the model."""
+    subtitles.formats(args.format)
+    accepted(args.model, args, parser().get_default)
 
 
 def run(args: argparse.Namespace) -> int:
     formats = subtitles.formats(args.format)
-    options = decoding_options(args)
+    transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
     names = _names(args.files)
     source = sources.files(names)
-    engine = load_engine(args, options)
     seconds = {name: source.seconds(name) for name in names}
     bad = 0
     total = round(sum(seconds.values()))
     with tqdm(total=total, unit="s", desc="transcribe (audio)", disable=None) as bar:
-        for result in transcribe_all(
-            engine, names, source, options, resolve_batch_size(args), progress=lambda done: bar.update(done)
-        ):
+        for result in chain.from_iterable(transcriber.transcribe(names, source, True, progress=bar.update)):
             if isinstance(result, BadAudio):
                 bad += 1
                 bar.write(f"transcribe: skipped {names[result.recording]}: {result}", file=sys.stderr)
                 continue
             for form in formats:
-                path = Path(args.output_dir) / f"{result.recording}.{form}"
-                subtitles.write(path, result)
+                path = subtitles.write(Path(args.output_dir), form, result)
                 bar.write(f"{path}", file=sys.stderr)
             if not formats:
                 _print(names[result.recording], result, bar)

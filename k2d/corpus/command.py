@@ -1,12 +1,11 @@
 """Command lines of the recipes' `local/prepare.py`: one set of options, one way to report and to fail."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from k2d.corpus.sets import Account, report
-from k2d.errors import DataError
+from k2d.errors import DataError, guarded
 
 SETS = ("train", "dev", "test")
 
@@ -38,7 +37,8 @@ def run(
     prepare: Callable[[argparse.Namespace], Sequence[Account]],
 ) -> int:
     """Prepare and report; what a user can mend is said in one sentence, with exit status 1."""
-    try:
+
+    def work() -> int:
         accounts = list(prepare(args))
         table = report(corpus, accounts, args.output_dir, args.prefix)  # first: rejects.txt explains a failure
         for account in accounts:
@@ -47,8 +47,7 @@ def run(
                     f"{args.output_dir}/{account.name}: nothing is left (left out: {account.reasons()}); "
                     f"{args.output_dir}/{args.prefix}rejects.txt says why"
                 )
-    except DataError as error:
-        print(f"{corpus}: {error}", file=sys.stderr)
-        return 1
-    print(f"{corpus}: {args.output_dir}\n{table}")
-    return 0
+        print(f"{corpus}: {args.output_dir}\n{table}")
+        return 0
+
+    return guarded(corpus, work)

@@ -16,7 +16,6 @@ from k2d.corpus.joined import Reject
 from k2d.errors import DataError
 
 SUFFIXES = (".srt", ".vtt")
-READY = ".ready"  # in a directory of chunks: its labels were subtitles, stage 2 has nothing to do
 LATE = 2.0  # seconds after the recording's end; more of it in many cues are those of another recording
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _CUE = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")

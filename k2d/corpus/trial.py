@@ -27,7 +27,7 @@ def read_trial(recipe: Path) -> dict[str, Rate]:
     """The rates of the newest outputs of each kind. DataError where there are none at all."""
     rates = {}
     for name, pattern, read in (
-        ("teacher", "data/*/transcripts.jsonl", _labelling),
+        ("teacher", "data/*/speed.json", _decoding),
         ("validator", "exp/*_*/decode_*/speed.json", _decoding),
         ("distance", "exp/*/*/summary.json", _distances),
         ("training", "exp/*/train/log/train.log", _training),
@@ -39,21 +39,6 @@ def read_trial(recipe: Path) -> dict[str, Rate]:
     if not rates:
         raise DataError(f"{recipe}: nothing to measure; expected a recipe whose stages 2 to 5 have run")
     return rates
-
-
-def _labelling(transcripts: Path) -> tuple[float, str] | None:
-    folder = transcripts.parent
-    with open(transcripts, encoding="utf-8") as handle:
-        audio = sum(json.loads(line)["duration"] for line in handle)
-    # Of several keys (models, options) the newest made the transcripts.
-    keys = sorted((folder / "work").glob("*"), key=lambda key: key.stat().st_mtime)
-    if not keys:
-        return None
-    costs = [json.loads(path.read_text()) for path in keys[-1].glob("job*/finished")]
-    seconds = sum(cost.get("seconds", 0.0) for cost in costs)
-    if not seconds:
-        return None
-    return audio / seconds, f"{audio / 3600:.2f} h in {seconds:,.0f} s of {len(costs)} jobs, {folder}"
 
 
 def _decoding(speed: Path) -> tuple[float, str] | None:

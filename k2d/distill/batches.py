@@ -6,46 +6,24 @@ In: audio (or stored encoder output) and a label with timestamp tokens. Out: pad
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
+import re
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import soxr
 import torch
 
-from k2d.constants import ENCODER_FRAMES_PER_SECOND as FRAMES_PER_SECOND
-from k2d.constants import SAMPLE_RATE, TIMESTAMP_STEP, WINDOW
-from k2d.distill.sources import COPY_MARK
+from k2d.constants import CONTINUED, SAMPLE_RATE, TIMESTAMP_STEP, WINDOW
+from k2d.distill.config import BatchConfig
+from k2d.distill.sources import COPY_MARK, encoder_frames
+from k2d.errors import DataError
 from k2d.text import timestamps, trusted
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.features import context_samples, utterance_log_mel
 
 SLACK = 0.1  # seconds; a chunk of 30 s may be a few samples longer
-
-
-@dataclasses.dataclass
-class BatchConfig:
-    """`batch_conf` of the training YAML."""
-
-    language: str = "zh"
-    timestamps: float = 0.5  # p_t: probability of training with timestamp tokens
-    prompt: float = 0.2  # p_p: probability of the previous text as prompt
-    max_prompt: int = 224  # tokens of it
-    max_tokens: int = 448
-    trim_padding: bool = False  # pad to the batch's longest, rounded up, instead of 30 s
-    speed: tuple[float, ...] = ()  # factors to choose from, such as [0.9, 1.0, 1.1] (training only)
-    noise: float = 0.0  # probability of added noise (training only)
-    noise_snr: tuple[float, float] = (5.0, 20.0)  # dB
-    fixed_choices: bool = False  # the same choices for an utterance in every epoch, as a cached teacher needs
-
-
-def from_dict(kind: type, options: dict, where: str):
-    """A dataclass from a YAML mapping; an unknown key is an error that lists the known ones."""
-    known = {field.name for field in dataclasses.fields(kind)}
-    if unknown := sorted(set(options) - known):
-        raise ValueError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    return kind(**options)
 
 
 class MakeExample:
@@ -54,23 +32,19 @@ class MakeExample:
     `text_trusted`, a line of text.trusted, becomes `trusted`: whether the loss counts each token.
     """
 
-    def __init__(self, tokenizer: Tokenizer, config: BatchConfig, train: bool):
-        self.tokenizer, self.config, self.train = tokenizer, config, train
-        if config.speed and config.fixed_choices:
-            raise ValueError(
-                "batch_conf: speed moves the timestamps, and fixed_choices, for a cached teacher, needs them "
-                "where they were; use one or the other"
-            )
-        if bad := [factor for factor in config.speed if not 0.5 <= factor <= 2]:
-            raise ValueError(f"batch_conf: speed {bad[0]} is outside 0.5 to 2")
+    def __init__(self, tokenizer: Tokenizer, config: BatchConfig, train: bool, fixed: bool = False):
+        """fixed: the same choices for an utterance in every epoch, as a cached teacher needs."""
+        self.tokenizer, self.config, self.train, self.fixed = tokenizer, config, train, fixed
+        if fixed:
+            config.of_cached_teacher()  # whether it can be one
 
     def __call__(self, uid: str, data: dict) -> dict[str, np.ndarray]:
         conf = self.config
-        text = data.pop("text")
+        text = written(data.pop("text"))
         previous = data.pop("text_prev", "")
         flags = data.pop("text_trusted", "")
         rng = np.random
-        if conf.fixed_choices:
+        if self.fixed:
             rng = np.random.RandomState(zlib.crc32(uid.partition(COPY_MARK)[0].encode()))
         with_timestamps = "<|" in text and (
             rng.random_sample() < conf.timestamps if self.train else conf.timestamps > 0
@@ -78,12 +52,16 @@ class MakeExample:
         speech = self._speech(uid, data)
         seconds = 0.0 if speech is None else len(speech) / SAMPLE_RATE
         tokens, cut = self._label(uid, text, seconds)
+        runs_on = timestamps.continued(text)
+        if runs_on is not None and not with_timestamps and cut is None:
+            # Without its start to say so, nothing tells the student that a segment begins whose words are not here.
+            cut = runs_on or None
         if cut is not None:
             speech = None if speech is None else speech[: round(cut * SAMPLE_RATE)]
             for name in {"encoder_out", "teacher_encoder_out"} & set(data):
-                data[name] = data[name][: round(cut * FRAMES_PER_SECOND)]
-        if self.train and conf.speed:
-            tokens, speech = self._change_speed(uid, tokens, speech)
+                data[name] = data[name][: encoder_frames(cut)]
+        if self.train and (conf.speed or conf.tempo or conf.pitch):
+            tokens, speech = self._distort(uid, tokens, speech)
         learnt = self._learnt(uid, text, tokens, flags) if flags else None
         if not with_timestamps:
             is_text = [t < self.tokenizer.timestamp_begin for t in tokens]
@@ -112,7 +90,10 @@ class MakeExample:
         Those of segments that are not trusted it does not, but all times: where speech is can be right though the
         words are not, and a student that is not held to times loses the thread of a long recording.
         """
-        flags_left = iter(trusted.read(uid, flags, len(timestamps.parse(text))))
+        try:
+            flags_left = iter(trusted.read(uid, flags, len(timestamps.parse(text))))
+        except ValueError as error:
+            raise DataError(str(error)) from None
         marks: list[bool] = []
         for is_time, run in itertools.groupby(tokens, lambda token: token >= self.tokenizer.timestamp_begin):
             run = list(run)
@@ -125,9 +106,9 @@ class MakeExample:
             return None
         speech = np.asarray(data.pop("speech"), dtype=np.float32)
         if not len(speech):
-            raise ValueError(f"{uid}: the audio is empty; remove it with utils/fix_data.py")
+            raise DataError(f"{uid}: the audio is empty; remove it with utils/fix_data.py")
         if not np.isfinite(speech).all():
-            raise ValueError(f"{uid}: the audio holds NaN or infinity; remove it with utils/fix_data.py")
+            raise DataError(f"{uid}: the audio holds NaN or infinity; remove it with utils/fix_data.py")
         return speech
 
     def _check(self, uid: str, row: np.ndarray, data: dict) -> None:
@@ -135,12 +116,12 @@ class MakeExample:
         size = self.tokenizer.vocab_size
         largest = max(row.max(), data["topk_ids"].max(initial=0) if "topk_ids" in data else 0)
         if largest >= size:
-            raise ValueError(f"{uid}: token {largest} is outside the vocabulary of {size}")
+            raise DataError(f"{uid}: token {largest} is outside the vocabulary of {size}")
         for name in ("topk_ids", "topk_log_probs"):
             if name in data and len(data[name]) != len(row) - 1:
-                raise ValueError(
+                raise DataError(
                     f"{uid}: {name} holds {len(data[name])} rows, the label needs {len(row) - 1}; run "
-                    "k2d.bin.cache_teacher again with these labels and this batch_conf"
+                    "k2d cache_teacher again with these labels and this batch_conf"
                 )
 
     def _label(self, uid: str, text: str, seconds: float) -> tuple[list[int], float | None]:
@@ -164,35 +145,60 @@ class MakeExample:
                 problem = (
                     f"more than {room} tokens" if seconds <= WINDOW + SLACK else f"{seconds:.1f} s of audio"
                 )
-                raise ValueError(
+                raise DataError(
                     f"{uid}: the label has {problem} and no timestamp to cut it at; drop it from text"
                 )
             cut = segments[-1][1]
         return tokens, cut
 
-    def _change_speed(self, uid: str, tokens: list[int], speech: np.ndarray | None):
-        """Resample to a factor drawn from `speed` (pitch changes too); timestamps move with the audio."""
+    def _distort(self, uid: str, tokens: list[int], speech: np.ndarray | None):
+        """Speed, tempo and pitch, each drawn from its choices; timestamps move with the first two."""
+        conf = self.config
         if speech is None:
-            raise ValueError(
-                f"{uid}: speed needs audio, but the training set holds stored encoder output; set speed: []"
+            raise DataError(
+                f"{uid}: batch_conf: speed, tempo and pitch need audio, but the training set holds stored encoder "
+                "output; leave them empty"
             )
-        # Slowed audio must still fit the encoder, or its last words would be lost.
-        fitting = [f for f in self.config.speed if len(speech) / f <= (WINDOW + SLACK) * SAMPLE_RATE]
-        factor = float(np.random.choice(fitting)) if fitting else 1.0
-        if factor == 1.0:
-            return tokens, speech
-        begin = self.tokenizer.timestamp_begin
+        speed = _drawn(conf.speed, speech)
+        if speed != 1.0:
+            speech = soxr.resample(speech, SAMPLE_RATE * speed, SAMPLE_RATE).astype(np.float32)
+        tempo = _drawn(conf.tempo, speech)
+        if tempo != 1.0 or conf.pitch:
+            import librosa  # here, because it takes a second to import and few configurations want it
+
+            if tempo != 1.0:
+                speech = librosa.effects.time_stretch(speech, rate=tempo)
+            if conf.pitch and (steps := float(np.random.choice(conf.pitch))):
+                speech = librosa.effects.pitch_shift(speech, sr=SAMPLE_RATE, n_steps=steps)
+        begin, factor = self.tokenizer.timestamp_begin, speed * tempo
         moved = [
             t if t < begin else self.tokenizer.timestamp_token((t - begin) * TIMESTAMP_STEP / factor)
             for t in tokens
         ]
-        return moved, soxr.resample(speech, SAMPLE_RATE * factor, SAMPLE_RATE).astype(np.float32)
+        return moved, np.asarray(speech, dtype=np.float32)
 
     def _augment(self, speech: np.ndarray) -> np.ndarray:
         conf = self.config
         if not self.train or not conf.noise or np.random.random() >= conf.noise:
             return speech
         return add_noise(speech, np.random.uniform(*conf.noise_snr), np.random)
+
+
+def written(label: str) -> str:
+    """A label with no other tokens than times on Whisper's grid and, at its end, `<|continued|>`."""
+
+    def token(match: re.Match) -> str:
+        time = timestamps.TIME.fullmatch(match[0])
+        return f"<|{float(time[1]):.2f}|>" if time else ""
+
+    found = timestamps.TOKEN.sub(token, label)
+    return found + CONTINUED if timestamps.continued(label) is not None else found
+
+
+def _drawn(factors: Sequence[float], speech: np.ndarray) -> float:
+    """One of the factors under which the audio still fits the encoder, or its last words would be lost; else 1."""
+    fitting = [f for f in factors if len(speech) / f <= (WINDOW + SLACK) * SAMPLE_RATE]
+    return float(np.random.choice(fitting)) if fitting else 1.0
 
 
 def add_noise(speech: np.ndarray, snr: float, rng) -> np.ndarray:
@@ -260,5 +266,5 @@ def log_mels(speech: list[np.ndarray], n_mels: int, trim_padding: bool) -> tuple
     """
     samples = context_samples(max(map(len, speech)), trim_padding)
     mels = [utterance_log_mel(s, n_mels, samples) for s in speech]
-    frames = torch.tensor([min(len(s), samples) * FRAMES_PER_SECOND // SAMPLE_RATE for s in speech])
+    frames = torch.tensor([encoder_frames(min(len(s), samples) / SAMPLE_RATE) for s in speech])
     return torch.stack(mels), frames

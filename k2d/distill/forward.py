@@ -30,7 +30,7 @@ def encode(model: Whisper, mel: Tensor, frozen: bool = True) -> Tensor:
 def decode(
     model: Whisper,
     tokens: Tensor,
-    heard: Tensor,
+    encoder_out: Tensor,
     scored: Tensor,
     layers: Sequence[int] | None = None,
     keep: Collection[int] = (),
@@ -42,9 +42,9 @@ def decode(
     """
     decoder, states = model.decoder, {}
     x = decoder.token_embedding(tokens) + decoder.positional_embedding[: tokens.shape[1]]
-    x = x.to(heard.dtype)
+    x = x.to(encoder_out.dtype)
     for index in range(len(decoder.blocks)) if layers is None else layers:
-        x = decoder.blocks[index](x, heard, mask=decoder.mask)
+        x = decoder.blocks[index](x, encoder_out, mask=decoder.mask)
         if index in keep:
             states[index] = x[scored]
     return decoder.ln(x[scored]), states

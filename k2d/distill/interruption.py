@@ -1,7 +1,7 @@
 """Training that is asked to stop: by Slurm before a time limit (SIGUSR1), at preemption or by kill (SIGTERM).
 
 In: signals. Out: every process of the training stops after the same update; rank 0 writes `within_epoch_<n>.pth`
-first, from which `--resume true` goes on with the next batch, to the very losses of a run that was not stopped.
+first, from which the next run goes on with the next batch, to the very losses of a run that was not stopped.
 After SIGUSR1 the exit status is 75, which utils/slurm.py takes for "go on in another job"; after SIGTERM the
 process ends as that signal ends one.
 

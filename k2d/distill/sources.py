@@ -1,80 +1,89 @@
 """What ESPnet's datasets read of a data directory: audio, or what frozen models made of it.
 
 `utterances`  path of a wav.scp: the audio of its directory's segments, wherever it lies (files, archives)
-`rows`        path of a table, lines "<id> <shard> <first row> <rows> <width>", beside raw shards; the shard's
-              suffix says the type of its numbers. Kept so: the output of a frozen encoder (`encoder_out.scp`,
-              1.2 MB for 30 s at width 384, so for small models and small data) and the k most probable tokens
-              of a teacher (`topk_ids.scp`, `topk_log_probs.scp`).
+`rows`        path of a table, lines `id path.ark:offset` of Kaldi archives that kaldiio writes and reads: the output
+              of a frozen encoder (`encoder_out.scp`, 1.2 MB for 30 s at width 384, so for small models and small data)
+              and the k most probable tokens of a teacher (`topk_ids.scp`, `topk_log_probs.scp`). An entry is a numpy
+              array, so that float16 and int32 stay what they are.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
+import kaldiio
 import numpy as np
 
+from k2d import archives
 from k2d.audio.utterances import open_utterances
+from k2d.constants import ENCODER_FRAMES_PER_SECOND, N_AUDIO_CTX
 from k2d.datadir import DataDir
 from k2d.errors import DataError
-from k2d.tables import read_table
+from k2d.tables import atomic, read_table
+from k2d.work.step import read_json
 
 ENCODER_OUT = "encoder_out"
 TOPK_IDS = "topk_ids"
 TOPK_LOG_PROBS = "topk_log_probs"
 COPY_MARK = "+"  # <id>+1 is another version of <id>, with the same label
-_TYPES = {".f16": "<f2", ".f32": "<f4", ".i32": "<i4"}
 
 
-class RowWriter:
-    """Append (rows, width) arrays to one shard; `close` returns the shard's lines of the table."""
+def encoder_frames(seconds: float) -> int:
+    """Frames of the encoder's output that hold `seconds` of audio: 50 a second, the nearest whole number."""
+    return min(round(seconds * ENCODER_FRAMES_PER_SECOND), N_AUDIO_CTX)
 
-    def __init__(self, folder: Path, name: str, shard: int, suffix: str):
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{name}.{shard}{suffix}"
-        self._type = _TYPES[suffix]
-        self._stream = open(self.path, "wb")  # noqa: SIM115 - closed by close()
-        self._rows = 0
-        self._table: dict[str, str] = {}
+
+class ArchiveWriter:
+    """Arrays of one Kaldi archive, which appears whole when the block ends. `offsets`: where each entry begins."""
+
+    def __init__(self, path: Path):
+        self._file = atomic(path, "wb")
+        self.offsets: dict[str, int] = {}
 
     def write(self, uid: str, rows: np.ndarray) -> None:
-        """rows: (rows, width)."""
-        self._stream.write(rows.astype(self._type).tobytes())
-        self._table[uid] = f"{self.path.name} {self._rows} {len(rows)} {rows.shape[1]}"
-        self._rows += len(rows)
+        """rows: (rows, width), of any type of numbers."""
+        self.offsets[uid] = self._stream.tell() + len(f"{uid} ".encode())
+        kaldiio.save_ark(self._stream, {uid: rows}, write_function="numpy")
 
-    def close(self) -> dict[str, str]:
-        self._stream.flush()
-        os.fsync(self._stream.fileno())  # the table that names these rows must not outlive them
-        self._stream.close()
-        return self._table
+    def __enter__(self) -> ArchiveWriter:
+        self._stream = self._file.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._file.__exit__(*error)
 
 
-class RowReader(Mapping):
-    """id → (rows, width), read through memory maps opened on first use (once a worker process)."""
+class ArchiveReader(Mapping):
+    """id → (rows, width), by a table of lines `id path.ark:offset`; paths as the working directory sees them.
+
+    The archive is opened for every entry, which costs nothing beside reading it, so that processes and threads may
+    share a reader. Raises DataError where the entry is not that of the id, or not whole. Nothing is unpickled, and no
+    command is run, whatever the table says.
+    """
 
     def __init__(self, path: str):
         self.path = Path(path)
         self._table = read_table(path)
-        self._maps: dict[str, np.memmap] = {}
 
     def __getitem__(self, uid: str) -> np.ndarray:
-        fields = self._table[uid].split()
-        if len(fields) != 4:
+        value = self._table[uid]
+        archive, _, offset = value.rpartition(":")
+        if not archive or not offset.isdecimal():
+            raise DataError(f"{self.path}: {uid}: expected 'archive.ark:offset', found {value!r}")
+        try:
+            rows = archives.read_entry(archive, int(offset), *filter(None, (uid, uid.rpartition(COPY_MARK)[0])))
+        except FileNotFoundError:
             raise DataError(
-                f"{self.path}: {uid}: expected 'shard first rows width', found {self._table[uid]!r}"
-            )
-        shard, first, rows, width = fields[0], *map(int, fields[1:])
-        if shard not in self._maps:
-            file = self.path.parent / shard
-            self._maps[shard] = np.memmap(file, dtype=_TYPES[file.suffix], mode="r")
-        numbers = np.array(self._maps[shard][first * width : (first + rows) * width])
-        if len(numbers) != rows * width:
-            raise DataError(
-                f"{self.path}: {uid}: {shard} ends before its rows; remove the directory and make it again"
-            )
-        return numbers.reshape(rows, width)
+                f"{self.path}: {uid}: no archive {archive} here; make it again, or correct the path"
+            ) from None
+        except DataError as error:
+            raise DataError(f"{self.path}: {uid}: {error}") from None
+        if not isinstance(rows, np.ndarray) or rows.ndim != 2:
+            raise DataError(f"{self.path}: {uid}: {value} is no matrix; expected (rows, width)")
+        return rows
 
     def __iter__(self):
         return iter(self._table)
@@ -82,14 +91,48 @@ class RowReader(Mapping):
     def __len__(self) -> int:
         return len(self._table)
 
-    def __getstate__(self):
-        return {**self.__dict__, "_maps": {}}
+
+def in_shards(
+    folder: Path,
+    names: Iterable[str],
+    shards: Iterable[list[str]],
+    compute: Callable[[list[str]], Iterator[tuple[str, dict[str, np.ndarray], dict[str, float]]]],
+) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, float]], set[str]]:
+    """Write arrays of utterances to `<folder>/<name>.<shard>.ark`; a shard that is there already is not made again.
+
+    compute: ids of a shard → for each, in order, (id, {name: array (rows, width)}, numbers to keep). Returns the
+    tables, {name: {id: "path.ark:offset"}}, the numbers by id, and the ids computed now. Whoever owns the folder sees
+    to it that all its shards are of the same options.
+    """
+    names = list(names)
+    tables: dict[str, dict[str, str]] = {name: {} for name in names}
+    numbers: dict[str, dict[str, float]] = {}
+    fresh: set[str] = set()
+    for shard, ids in enumerate(shards):
+        paths = {name: folder / f"{name}.{shard}.ark" for name in names}
+        record_file = folder / f".shard.{shard}.json"  # written last, and kept: of lost archives only they are made
+        record = read_json(record_file)
+        if record is None or record["sizes"] != {name: _size(path) for name, path in paths.items()}:
+            record = {"offsets": {}, "sizes": {}, "numbers": {}}
+            with ExitStack() as stack:
+                writers = {name: stack.enter_context(ArchiveWriter(path)) for name, path in paths.items()}
+                for uid, arrays, facts in compute(ids):
+                    for name in names:
+                        writers[name].write(uid, arrays[name])
+                    record["numbers"][uid] = facts
+            record["offsets"] = {name: writer.offsets for name, writer in writers.items()}
+            record["sizes"] = {name: _size(path) for name, path in paths.items()}
+            with atomic(record_file) as handle:
+                json.dump(record, handle, ensure_ascii=False)
+            fresh.update(ids)
+        numbers.update(record["numbers"])
+        for name in names:
+            tables[name].update({uid: f"{paths[name]}:{at}" for uid, at in record["offsets"][name].items()})
+    return tables, numbers, fresh
 
 
-def located(folder: Path, name: str, seen_from: Path) -> dict[str, str]:
-    """The table `name` of stored rows in `folder`, its shard paths made relative to `seen_from`."""
-    prefix = os.path.relpath(folder, seen_from)
-    return {uid: f"{prefix}/{line}" for uid, line in read_table(folder / f"{name}.scp").items()}
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
 
 
 class UtteranceReader(Mapping):

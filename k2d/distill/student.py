@@ -10,7 +10,7 @@ import dataclasses
 
 import torch
 
-from k2d.errors import CheckpointError
+from k2d.errors import CheckpointError, UsageError
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.model import Whisper, same_weights
@@ -25,23 +25,24 @@ def choose_layers(choice: str, count: int) -> list[int]:
     if choice == "all":
         return list(range(count))
     if choice.startswith("spaced:"):
-        wanted = int(choice.removeprefix("spaced:"))
+        digits = choice.removeprefix("spaced:")
+        wanted = int(digits) if digits.isdecimal() else 0
         if not 1 <= wanted <= count:
-            raise ValueError(
-                f"--decoder_layers {choice}: the teacher has {count} layers, choose 1 to {count}"
+            raise UsageError(
+                f"layer choice {choice!r}: the teacher has {count} layers, choose 1 to {count}"
             )
         return [0] if wanted == 1 else [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
     names = {"first": 0, "last": count - 1}
     try:
         layers = [names[part] if part in names else int(part) for part in choice.split(",")]
     except ValueError:
-        raise ValueError(
+        raise UsageError(
             f"layer choice {choice!r}: expected all, spaced:N, or a list such as first,last or 0,3,7"
         ) from None
     if bad := [i for i in layers if not 0 <= i < count]:
-        raise ValueError(f"layer choice {choice!r}: {bad} is outside the teacher's layers 0 to {count - 1}")
+        raise UsageError(f"layer choice {choice!r}: {bad} is outside the teacher's layers 0 to {count - 1}")
     if len(set(layers)) < len(layers):
-        raise ValueError(f"layer choice {choice!r} names a layer twice (the teacher has {count})")
+        raise UsageError(f"layer choice {choice!r} names a layer twice (the teacher has {count})")
     return layers
 
 
@@ -71,7 +72,7 @@ def build_student(
 
 def check_student(student: Checkpoint, teacher: Checkpoint, same_encoder: bool = False) -> None:
     """Raise CheckpointError unless `student` can learn from `teacher`: the tokens it is forced along, the
-    features it hears and, with `same_encoder`, the stored encoder output are the teacher's.
+    features it takes and, with `same_encoder`, the stored encoder output are the teacher's.
     """
     who = f"{student.path} cannot be a student of {teacher.path}"
     if student.tokenizer.tokens() != teacher.tokenizer.tokens():
@@ -82,7 +83,7 @@ def check_student(student: Checkpoint, teacher: Checkpoint, same_encoder: bool =
     for name, what in (("n_mels", "mel bands"), ("n_audio_ctx", "encoder frames"), ("n_text_ctx", "text tokens")):
         ours, theirs = getattr(student.dims, name), getattr(teacher.dims, name)
         if ours != theirs:
-            raise CheckpointError(f"{who}: it takes {ours} {what}, the teacher {theirs}; both hear one batch")
+            raise CheckpointError(f"{who}: it takes {ours} {what}, the teacher {theirs}; both get one batch")
     if same_encoder and not same_weights(student.model.encoder, teacher.model.encoder):
         raise CheckpointError(
             f"{who} on stored encoder output: its encoder is not the teacher's; use --store_encoder_out false"

@@ -1,4 +1,4 @@
-"""The ESPnet task: which model, which batches, which options (`python -m k2d.bin.train`).
+"""The ESPnet task: which model, which batches, which options (`k2d train`).
 
 Options of its own: --student, --teacher (checkpoints in any form), --model_conf (DistillConfig) and
 --batch_conf (BatchConfig); all others are ESPnet's. Data names: `speech` (audio) or `encoder_out`, `text`
@@ -14,22 +14,27 @@ import logging
 import os
 from collections.abc import Sequence
 
+import torch
 from espnet2.tasks.abs_task import AbsTask
 from espnet2.train import dataset as espnet_dataset
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
 from k2d.distill import rendezvous
-from k2d.distill.batches import BatchConfig, Collate, MakeExample, from_dict
+from k2d.distill.batches import Collate, MakeExample
+from k2d.distill.config import BatchConfig, DistillConfig, from_dict
 from k2d.distill.interruption import ends_as_asked
-from k2d.distill.model import DistillConfig, DistillModel
-from k2d.distill.sources import RowReader, UtteranceReader
-from k2d.distill.trainer import RankSeeds, Trainer
+from k2d.distill.losses import check_terms, needs
+from k2d.distill.model import DistillModel
+from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS, ArchiveReader, UtteranceReader
+from k2d.distill.trainer import DistillTrainer, RankSeeds
+from k2d.errors import UsageError
 from k2d.whisper import checkpoint
+from k2d.work import machine
 
 # Registered at import, so that spawned workers know them too.
 espnet_dataset.DATA_TYPES["rows"] = {
-    "func": RowReader,
+    "func": ArchiveReader,
     "kwargs": [],
     "help": "Stored outputs of frozen models: a path of encoder_out.scp, topk_ids.scp or topk_log_probs.scp",
 }
@@ -43,7 +48,7 @@ espnet_dataset.DATA_TYPES["utterances"] = {
 class DistillTask(AbsTask):
     num_optimizers = 1
     class_choices_list: list = []
-    trainer = Trainer
+    trainer = DistillTrainer
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser):
@@ -52,24 +57,27 @@ class DistillTask(AbsTask):
         group.add_argument(
             "--teacher", type=str_or_none, default=None, help="checkpoint to learn from, or none"
         )
+        group.add_argument(
+            "--num_threads", type=int, default=0, help="CPU threads of a process; 0: OMP_NUM_THREADS, or all cores"
+        )
         group.add_argument("--model_conf", action=NestedDictAction, default={}, help=_help(DistillConfig))
         group.add_argument("--batch_conf", action=NestedDictAction, default={}, help=_help(BatchConfig))
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> DistillModel:
         student = checkpoint.load(args.student)
-        teacher = None
+        teacher, cached = None, is_cached(args)
         config = from_dict(DistillConfig, args.model_conf, "model_conf")
-        if args.teacher and (config.kl_weight or config.hidden_weight):
+        if args.teacher and needs(config.terms()):
             loaded = checkpoint.load(args.teacher)
             if loaded.tokenizer.tokens() != student.tokenizer.tokens():
-                raise ValueError(
+                raise UsageError(
                     f"{args.teacher} and {args.student} do not share a vocabulary "
                     f"({loaded.dims.n_vocab} and {student.dims.n_vocab} tokens): build the student from its "
-                    "teacher with k2d.bin.init_student"
+                    "teacher with k2d init_student"
                 )
             teacher = loaded.model
-        model = DistillModel(student.model, teacher, student.tokenizer.eot, config)
+        model = DistillModel(student.model, teacher, student.tokenizer.eot, config, cached)
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         logging.info(f"student {args.student}: {trained / 1e6:.2f} M parameters are trained")
         if config.layer_drop or config.ends_only:
@@ -96,13 +104,14 @@ class DistillTask(AbsTask):
     def main_worker(cls, args: argparse.Namespace):
         if not args.ngpu and args.dist_backend == "nccl":
             args.dist_backend = "gloo"  # nccl, ESPnet's default, knows no CPU
+        torch.set_num_threads(args.num_threads or machine.threads())
         with ends_as_asked():
             super().main_worker(args)
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool):
         config = from_dict(BatchConfig, args.batch_conf, "batch_conf")
-        return MakeExample(checkpoint.load_tokenizer(args.student), config, train)
+        return MakeExample(checkpoint.load_tokenizer(args.student), config, train, train and is_cached(args))
 
     @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool):
@@ -119,5 +128,40 @@ class DistillTask(AbsTask):
         return (*sounds, *texts, "topk_ids", "topk_log_probs")
 
 
+def is_cached(args: argparse.Namespace) -> bool:
+    """Whether the training set brings the teacher's top k. Raises UsageError for half of it."""
+    names = {name for _, name, _ in args.train_data_path_and_name_and_type}
+    found = names & {TOPK_IDS, TOPK_LOG_PROBS}
+    if len(found) == 1:
+        raise UsageError(
+            f"the training set has {found.pop()} alone; a cached teacher is {TOPK_IDS} and {TOPK_LOG_PROBS}"
+        )
+    return bool(found)
+
+
+def parse(words: Sequence[str], config: dict, where: str) -> argparse.Namespace:
+    """ESPnet's parser and ours on the words of a command line and a YAML's content; UsageError says what is wrong."""
+    parser = DistillTask.get_parser()
+    if unknown := sorted(set(config) - {action.dest for action in parser._actions}):
+        raise UsageError(f"{where}: unknown {', '.join(unknown)}; k2d train --help lists all options")
+
+    def error(message: str):
+        raise UsageError(message)
+
+    parser.error = error
+    parser.set_defaults(**config)
+    args = parser.parse_args(words)
+    args.config = where
+    check_terms(from_dict(DistillConfig, args.model_conf, "model_conf").terms())
+    batches = from_dict(BatchConfig, args.batch_conf, "batch_conf")
+    if is_cached(args):
+        batches.of_cached_teacher()
+    if not args.student:
+        raise UsageError("--student is needed: the checkpoint to train, made by k2d init_student")
+    return args
+
+
 def _help(kind: type) -> str:
-    return ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(kind)).replace("%", "%%")
+    defaults = kind()
+    said = ", ".join(f"{field.name}={getattr(defaults, field.name)}" for field in dataclasses.fields(kind))
+    return said.replace("%", "%%")

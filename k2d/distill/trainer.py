@@ -8,9 +8,7 @@ choices and the same losses. Asked to stop by a signal (interruption.py), it sav
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,16 +17,17 @@ import numpy as np
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.iterators.sequence_iter_factory import worker_init_fn
-from espnet2.train import trainer as espnet_trainer
 from espnet2.train.reporter import Average, SubReporter, WeightedAverage
+from espnet2.train.trainer import Trainer
 from torch.utils.data import DataLoader
 
 from k2d.distill.interruption import ASKED, end
+from k2d.distill.saving import check_whole, whole_saves
 
 _SEEDS_A_RANK = 1_000_003  # apart from each other and from seed + epoch + worker
 
 
-class Trainer(espnet_trainer.Trainer):
+class DistillTrainer(Trainer):
     @classmethod
     def run(cls, *args, **kwargs) -> None:
         with whole_saves():
@@ -39,14 +38,15 @@ class Trainer(espnet_trainer.Trainer):
     @staticmethod
     def resume(checkpoint, model, reporter, *args, **kwargs) -> None:
         """As ESPnet's; if the run died between writing checkpoint.pth and the epoch's own file, the latter is
-        written now, since averaging would miss it.
+        written now, since averaging would miss it. Raises DataError for a checkpoint that was cut.
         """
-        espnet_trainer.Trainer.resume(checkpoint, model, reporter, *args, **kwargs)
+        remedy = "put back a copy of it, or remove the folder, and run again: training then starts from its first epoch"
+        check_whole(Path(checkpoint), remedy)
+        Trainer.resume(checkpoint, model, reporter, *args, **kwargs)
         file = Path(checkpoint).parent / f"{reporter.get_epoch()}epoch.pth"
         if rank() == 0 and not file.exists():
             logging.info(f"{file} was not written before the interruption; written now")
             torch.save(model.state_dict(), file)
-
 
     @classmethod
     def train_one_epoch(cls, *, iterator, model, optimizers, schedulers, scaler, reporter, options, **others) -> bool:
@@ -103,6 +103,7 @@ class WithinEpoch:
         """Batches done, and this rank's random state for the next one; (0, None) at an epoch's start."""
         if not self.resume or not self.path.exists():
             return 0, None
+        check_whole(self.path, "remove it and run again: the epoch is then run from its start")
         state = torch.load(self.path, map_location="cpu", weights_only=True)
         done, of = state["batches"]
         if of != total or len(state["generators"]) != world_size():
@@ -191,40 +192,6 @@ def set_random_state(state: dict) -> None:
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
-
-
-@contextlib.contextmanager
-def whole_saves():
-    """Inside, torch.save to a path is atomic: the file appears whole, or the older one stays."""
-    save = torch.save
-
-    def save_whole(obj, f, *args, **kwargs):
-        if not isinstance(f, (str, os.PathLike)):
-            return save(obj, f, *args, **kwargs)
-        path = Path(f)
-        # One name for all attempts: what a killed one left is overwritten by the next.
-        temporary = path.with_name(f".{path.name}.partial")
-        try:
-            with open(temporary, "wb") as stream:
-                save(obj, stream, *args, **kwargs)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException as error:
-            temporary.unlink(missing_ok=True)
-            if not isinstance(error, (OSError, RuntimeError)):
-                raise
-            kept = "the previous one is intact" if path.exists() else "there is none yet"
-            raise OSError(
-                f"{path}: saving the checkpoint failed ({error}); {kept}. Free space and run again with "
-                "--resume true"
-            ) from error
-
-    torch.save = save_whole
-    try:
-        yield
-    finally:
-        torch.save = save
 
 
 def rank() -> int:

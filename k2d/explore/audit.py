@@ -16,9 +16,10 @@ import numpy as np
 
 from k2d.errors import DataError
 from k2d.explore.detection import Audit
-from k2d.explore.references import true_errors
+from k2d.explore.label_quality import label_counts
+from k2d.explore.references import spoken_units
 from k2d.explore.sample import Sampled
-from k2d.label.select import Columns, Scores
+from k2d.label.scores import Columns, Scores
 from k2d.tables import atomic
 from k2d.text import timestamps
 
@@ -103,6 +104,11 @@ def read_sheet(path: Path) -> list[dict[str, str]]:
     return rows
 
 
+def _true_error(label: str, correction: str) -> float:
+    said = {"=": label, "-": ""}.get(correction, correction)
+    return label_counts(label, spoken_units(said)).text_rate
+
+
 def read_answers(path: Path, scores: Scores, metrics: Sequence[str], bad_above: float) -> Audit:
     """The audit of a filled sheet. DataError when no row is answered, or an id is twice in it."""
     rows = sorted(read_sheet(path), key=lambda r: r["id"])
@@ -110,13 +116,7 @@ def read_answers(path: Path, scores: Scores, metrics: Sequence[str], bad_above: 
     if len(set(ids)) != len(ids):
         raise DataError(f"{path}: an id is there twice")
     columns = Columns(scores, metrics).of(ids)
-    said = {"=": None, "-": ""}
-    corrected = [r for r in rows if r["correction"]]
-    errors = true_errors(
-        (r["label"], r["label"] if r["correction"] == "=" else said.get(r["correction"], r["correction"]))
-        for r in corrected
-    )
-    by_ear = dict(zip([r["id"] for r in corrected], errors, strict=True))
+    by_ear = {r["id"]: _true_error(r["label"], r["correction"]) for r in rows if r["correction"]}
     bad, weight, kept = [], [], []
     for place, r in enumerate(rows):
         judged = r["id"] in by_ear or r["verdict"] in _VERDICTS

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ALPHAS = tuple(i / 10 for i in range(1, 10))
-_RESAMPLES = 1000
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,15 @@ def precision_recall(
     return (float(found / said) if said else float("nan"), float(found / there) if there else float("nan"))
 
 
-def analyse(audit: Audit, alphas: Sequence[float] = ALPHAS, seed: int = 0) -> dict:
-    """All of it, each number as [value, low, high]: 95 % intervals by resampling the chunks."""
+def analyse(audit: Audit, alphas: Sequence[float] = ALPHAS, seed: int = 0, resamples: int = RESAMPLES) -> dict:
+    """All of it, each number as [value, low, high]: 95 % intervals by resampling the chunks.
+
+    Means are over the alphas: of recall over all, of precision over those at which a chunk is dropped. A number
+    that cannot be had, such as the recall where no label is bad, is None.
+    """
     draw = np.random.default_rng(seed)
     count = len(audit.bad)
-    resamples = [draw.integers(0, count, count) for _ in range(_RESAMPLES if count else 0)]
+    drawn = [draw.integers(0, count, count) for _ in range(resamples if count else 0)]
     out = {
         "chunks": count,
         "bad": int(audit.bad.sum()),
@@ -72,14 +76,16 @@ def analyse(audit: Audit, alphas: Sequence[float] = ALPHAS, seed: int = 0) -> di
         bad, weight = audit.bad, audit.weight
 
         def curve(rows: np.ndarray, score=score) -> np.ndarray:
-            """precision at each α, recall at each α, their mean recall, AUC."""
+            """precision at each α, recall at each α, their means, AUC."""
             b, w, s = audit.bad[rows], audit.weight[rows], score[rows]
             pairs = [precision_recall(b, w, s, alpha) for alpha in alphas]
-            recalls = [recall for _, recall in pairs]
-            return np.array([p for p, _ in pairs] + recalls + [float(np.mean(recalls)), auc(b, w, s)])
+            precisions, recalls = ([pair[i] for pair in pairs] for i in (0, 1))
+            known = [p for p in precisions if p == p]
+            means = [float(np.mean(known)) if known else float("nan"), float(np.mean(recalls))]
+            return np.array(precisions + recalls + means + [auc(b, w, s)])
 
-        value = curve(np.arange(count)) if count else np.full(2 * len(alphas) + 2, np.nan)
-        spread = np.array([curve(rows) for rows in resamples])
+        value = curve(np.arange(count)) if count else np.full(2 * len(alphas) + 3, np.nan)
+        spread = np.array([curve(rows) for rows in drawn])
         with np.errstate(all="ignore"):
             low, high = (_quantile(spread, q, len(value)) for q in (0.025, 0.975))
         triples = [[_number(x) for x in triple] for triple in zip(value, low, high, strict=True)]
@@ -87,8 +93,9 @@ def analyse(audit: Audit, alphas: Sequence[float] = ALPHAS, seed: int = 0) -> di
         out["metrics"][name] = {
             "precision": triples[:n],
             "recall": triples[n : 2 * n],
-            "mean_recall": triples[2 * n],
-            "auc": triples[2 * n + 1],
+            "mean_precision": triples[2 * n],
+            "mean_recall": triples[2 * n + 1],
+            "auc": triples[2 * n + 2],
             "roc": roc(bad, weight, score) if count else [],
         }
     return out
@@ -117,12 +124,11 @@ def markdown(result: dict) -> str:
         "",
     ]
     for kind in ("recall", "precision"):
-        mean = " mean |" if kind == "recall" else ""
-        lines += [f"| {kind} | " + " | ".join(f"α {a:g}" for a in alphas) + f" |{mean}"]
-        lines += ["|---" * (len(alphas) + 1) + "|" + ("---|" if mean else "")]
+        lines += [f"| {kind} | " + " | ".join(f"α {a:g}" for a in alphas) + " | mean |"]
+        lines += ["|---" * (len(alphas) + 2) + "|"]
         for name, row in result["metrics"].items():
             cells = " | ".join(_cell(triple) for triple in row[kind])
-            lines.append(f"| {name} | {cells} |" + (f" {_cell(row['mean_recall'], True)} |" if mean else ""))
+            lines.append(f"| {name} | {cells} | {_cell(row[f'mean_{kind}'], True)} |")
         lines.append("")
     lines += ["| | AUC (95 %) |", "|---|---|"]
     lines += [f"| {name} | {_cell(row['auc'], True)} |" for name, row in result["metrics"].items()]

@@ -20,9 +20,10 @@ import numpy as np
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.explore import detection
-from k2d.explore.references import References, true_errors
-from k2d.explore.sample import Reservoir, Sampled, difference, sounds, stratum
-from k2d.label.select import Columns, Scores, read_chunks
+from k2d.explore.label_quality import BAD, label_quality
+from k2d.explore.sample import Reservoir, Sampled, difference, join, sounds, stratum
+from k2d.label.scores import Columns, Scores
+from k2d.label.select import read_chunks
 from k2d.tables import Cursor, blocks
 from k2d.text import timestamps
 
@@ -46,7 +47,7 @@ class Page:
     allow_pipes: bool = False
     seed: int = 0
     reference: str | None = None
-    bad_above: float = 0.4
+    bad_above: float = BAD
     title: str | None = None
 
 
@@ -85,11 +86,10 @@ def gather(
     asked = metrics + others + ([loop] if loop else [])
     columns = Columns(scores, asked)
     validators = {tag: Cursor(path) for tag, path in scores.texts.items()}
-    references = References(page.reference) if page.reference else None
+    quality = label_quality(data, page.reference) if page.reference else None
     counts = _Counts(metrics)
     values: dict[str, list[float]] = {name: [] for name in others}
     drawn = Reservoir(page.per_stratum, page.seed)
-    judged: list[tuple[str, str, dict[str, float]]] = []
     for block in blocks(read_chunks(data), 1000, 500_000, lambda chunk: len(chunk.text)):
         found = columns.of([chunk.id for chunk in block])
         table = [found[name].tolist() for name in asked]
@@ -105,16 +105,14 @@ def gather(
             where = stratum(row[metrics[0]], loops) if metrics else "0.0"
             place = drawn.place(where)
             texts = {tag: cursor.get(chunk.id) or "" for tag, cursor in validators.items()}
-            reference = references.of(chunk) if references else None
             if place is not None:
                 item = Sampled(chunk, texts, {n: v for n, v in row.items() if math.isfinite(v)}, where)
-                if reference is not None:
-                    item.extra["reference"] = reference
+                if quality and chunk.id in quality.chunks:
+                    item.extra["reference"] = join(quality.references.spoken[chunk.id])
+                    item.extra["true_error"] = round(quality.chunks[chunk.id].text_rate, 4)
                 drawn.put(place, item)
-            if reference is not None and all(math.isfinite(row[name]) for name in metrics):
-                judged.append((chunk.text, reference, {name: row[name] for name in metrics}))
-    if judged:
-        audit = _audit(judged, page.bad_above)
+    if quality and metrics:
+        audit = quality.audit(scores, metrics, page.bad_above)
     analysis = detection.analyse(audit, seed=page.seed) if audit is not None and len(audit.bad) else None
     sample = [item for items in drawn.strata().values() for item in items]
     payload = {
@@ -179,17 +177,11 @@ def _histogram(values: list[float], bins: int = 32) -> dict:
     }
 
 
-def _audit(judged: list[tuple[str, str, dict[str, float]]], bad_above: float) -> detection.Audit:
-    errors = np.array(true_errors((label, reference) for label, reference, _ in judged))
-    scores = {name: np.array([row[name] for _, _, row in judged]) for name in judged[0][2]}
-    return detection.Audit(errors > bad_above, np.ones(len(judged)), scores)
-
-
 def _card(item: Sampled) -> dict:
     """One chunk of the sample as the page wants it."""
     chunk = item.chunk
     teacher = timestamps.strip(chunk.text)
-    card = {
+    return {
         "id": chunk.id,
         "recording": chunk.recording,
         "start": None if math.isnan(chunk.start) else chunk.start,
@@ -200,15 +192,12 @@ def _card(item: Sampled) -> dict:
         "teacher": teacher,
         "validators": {tag: timestamps.strip(text) for tag, text in item.validators.items()},
         "diff": {tag: difference(teacher, timestamps.strip(text)) for tag, text in item.validators.items()},
+        **item.extra,
     }
-    if "reference" in item.extra:
-        card["reference"] = timestamps.strip(item.extra["reference"])
-        card["true_error"] = round(true_errors([(chunk.text, item.extra["reference"])])[0], 4)
-    return card
 
 
-def _audio(data: DataDir, sample: list[Sampled], page: Page, metrics: list[str]) -> dict[str, str]:
-    """Audio of the chunks nearest to α first, as far as it fits."""
+def _audio(data: DataDir, sample: list[Sampled], page: Page, metrics: list[str]) -> dict[str, tuple[str, str]]:
+    """Audio and spectrogram of the chunks nearest to α first, as far as it fits."""
     if page.audio_mb <= 0 or not sample:
         return {}
     utterances = open_utterances(data, allow_pipes=page.allow_pipes)

@@ -18,6 +18,7 @@ import soundfile
 
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio
+from k2d.explore.spectrogram import spectrogram
 from k2d.label.select import Chunk
 from k2d.text.units import is_chinese, units
 
@@ -106,8 +107,9 @@ def sound(audio) -> str:
     return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def sounds(items: Sequence[Sampled], utterances, megabytes: float) -> dict[str, str]:
-    """id -> data URI of the first items that fit into `megabytes`; chunks without audio are left out."""
+def sounds(items: Sequence[Sampled], utterances, megabytes: float) -> dict[str, tuple[str, str]]:
+    """id -> (sound, spectrogram), data URIs, of the first items that fit into `megabytes`; chunks without audio
+    are left out."""
 
     def readable() -> Iterator[tuple[str, np.ndarray]]:
         for item in items:
@@ -116,15 +118,16 @@ def sounds(items: Sequence[Sampled], utterances, megabytes: float) -> dict[str, 
             except (BadAudio, KeyError, OSError):
                 continue
 
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, str]] = {}
     room = megabytes * 1e6
     cores, read = os.cpu_count() or 1, readable()
     # MP3 is slow to write, and the sound library writes without Python's lock.
     with ThreadPoolExecutor(cores) as pool:
         while some := list(islice(read, cores)):
-            for (chunk, _), uri in zip(some, pool.map(sound, [audio for _, audio in some])):
-                if len(uri) > room:
+            for (chunk, audio), uri in zip(some, pool.map(sound, [audio for _, audio in some]), strict=True):
+                both = uri, spectrogram(audio)
+                room -= sum(map(len, both))
+                if room < 0:
                     return found
-                room -= len(uri)
-                found[chunk] = uri
+                found[chunk] = both
     return found

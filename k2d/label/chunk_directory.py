@@ -6,14 +6,14 @@ timestamps, text.prev, utt2spk, spk2utt, utt2dur and the decoding facts (`utt2av
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir, DataDirWriter, Segment
 from k2d.label.chunks import PackedChunk, pack
-from k2d.whisper.long_form import Transcript
+from k2d.text.transcript import Transcript
 
 
 @dataclass
@@ -35,12 +35,11 @@ def in_place(chunks: Iterable[PackedChunk], data: DataDir) -> Iterator[tuple[Pac
 
 
 def write_chunk_directory(
-    out: Path, placed: Iterable[tuple[PackedChunk, str, int]], data: DataDir, copied: bool, without: Sequence[str] = ()
+    out: Path, placed: Iterable[tuple[PackedChunk, str, int]], data: DataDir, copied: bool
 ) -> ChunkTotals:
     """Write chunks that come in order of recording and time, each with the place of its audio and its samples.
 
-    copied: the place is that of the chunk alone; otherwise `segments` point into the recordings. without: decoding
-    facts that nobody knows.
+    copied: the place is that of the chunk alone; otherwise `segments` point into the recordings.
     """
     totals = ChunkTotals()
     before: PackedChunk | None = None
@@ -60,8 +59,7 @@ def write_chunk_directory(
             tables.write("utt2spk", chunk.id, (data.utt2spk or {}).get(chunk.recording, chunk.recording))
             tables.write_number("utt2dur", chunk.id, samples / SAMPLE_RATE)
             for name, value in chunk.facts().items():
-                if name not in without:
-                    tables.write_number(f"utt2{name}", chunk.id, value)
+                tables.write_number(f"utt2{name}", chunk.id, value)
             totals.chunks += 1
             totals.chunk_seconds += samples / SAMPLE_RATE
             before = chunk

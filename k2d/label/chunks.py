@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from k2d.constants import SHORTEST, TIMESTAMP_STEP, WINDOW, chunk_id
 from k2d.text import timestamps
+from k2d.text.transcript import TimedText, mean_fact, worst_fact
 from k2d.whisper.decoding import compression_ratio
-from k2d.whisper.long_form import TimedText
 
 # A segment that runs on over the chunk's end is marked if more than this lies inside it (the authors' code).
 CONTINUED_BEYOND = 1.0
@@ -51,22 +51,20 @@ class PackedChunk:
         return min(max(round((seconds - self.start) / TIMESTAMP_STEP), 0), longest) * TIMESTAMP_STEP
 
     def facts(self) -> dict[str, float]:
-        """What a filter may want to know of the decoding, for the `utt2…` files.
+        """What a filter may want to know of the decoding, for the `utt2…` files; nothing that the transcriber did not
+        tell.
 
         avg_logprob: mean over the segments, weighted by tokens. no_speech and temperature: the worst of the
         windows the chunk comes from. compression: of the chunk's own text, since a loop in it is what counts.
         """
-        weights = [max(len(s.tokens), 1) for s in self.segments]
         facts = {
-            "avg_logprob": sum(w * s.avg_logprob for w, s in zip(weights, self.segments)) / sum(weights),
-            "no_speech": max(s.no_speech_prob for s in self.segments),
+            "avg_logprob": mean_fact(self.segments, "avg_logprob"),
+            "no_speech": worst_fact(self.segments, "no_speech_prob"),
             "compression": compression_ratio("".join(s.text for s in self.segments).strip()),
-            "temperature": max(s.temperature for s in self.segments),
+            "temperature": worst_fact(self.segments, "temperature"),
+            "confidence": mean_fact(self.segments, "confidence"),
         }
-        known = [(w, s.confidence) for w, s in zip(weights, self.segments) if s.confidence is not None]
-        if known:
-            facts["confidence"] = sum(w * c for w, c in known) / sum(w for w, _ in known)
-        return facts
+        return {name: value for name, value in facts.items() if value is not None}
 
 
 def pack(

@@ -117,14 +117,11 @@ def markdown(
     retention: Retention,
     rule: str,
     reasons: Iterable[tuple[str, int, float, int]],
-    explorer: str | None = None,
 ) -> str:
     """The report. reasons: (reason, chunks, hours, chunks that fail this clause at all)."""
     whole = retention.whole
     before, after = whole.before.facts(), whole.after.facts()
     lines = ["# What the selection keeps", "", f"Rule: `{rule}`", ""]
-    if explorer:
-        lines += [f"Look at the chunks and at other thresholds: [{explorer}]({explorer})", ""]
     lines += ["| | before | after | kept |", "|---|---:|---:|---:|"]
     names = {
         "chunks": "chunks",

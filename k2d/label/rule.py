@@ -5,11 +5,15 @@ In: text such as `comp <= 0.4 and loop_teacher == 0`. Out: which chunks each cla
 Allowed are numbers, score names, + - * /, comparisons, and/or/not, parentheses and min, max, mean, abs.
 The clauses of the outermost `and` are kept apart, so that a dropped chunk can say which one it failed.
 A clause over a score that a chunk lacks, or that is NaN, keeps nothing.
+
+A selection is such a rule in a file of `conf/selections/`, in which `alpha` is filled in later.
 """
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -32,14 +36,8 @@ _FUNCTIONS = {
 }
 _ALLOWED = "numbers, score names, + - * /, comparisons, and, or, not, min, max, mean, abs"
 _DEEPEST = 50
-PRESETS = {
-    "full": "1 == 1",
-    "ngram": "loop_teacher == 0",
-    "mer": "mer <= {alpha}",
-    "per": "per <= {alpha}",
-    "comp": "comp <= {alpha}",
-    "segment": "loop_teacher == 0",  # and of these chunks the segments within alpha, k2d.label.segments
-}
+MOST_ALPHA = 10.0
+_OWN, _SHARED = Path("conf/selections"), Path(__file__).resolve().parents[2] / "conf/selections"
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,16 @@ class Rule:
         """Every score the rule asks for."""
         return frozenset().union(*(clause.names for clause in self.clauses))
 
+    def renamed(self, names: Mapping[str, str]) -> "Rule":
+        """With other score names in the place of some."""
+        text = self.text
+        for name, other in names.items():
+            text = re.sub(rf"\b{name}\b", other, text)
+        return read_rule(text)
 
-def read_rule(text: str, known: frozenset[str] | set[str]) -> Rule:
-    """Read a rule over the score names `known`. RuleError for anything that is not allowed in one."""
+
+def read_rule(text: str, known: frozenset[str] | set[str] | None = None) -> Rule:
+    """Read a rule over the score names `known` (None: any). RuleError for anything that is not allowed in one."""
     if len(text) > 10_000:
         raise RuleError(f"a rule of {len(text)} characters: expected at most 10000")
     try:
@@ -87,14 +92,92 @@ def read_rule(text: str, known: frozenset[str] | set[str]) -> Rule:
     return Rule(text.strip(), tuple(clauses))
 
 
-def preset(name: str, alpha: float) -> str:
-    """The rule of a row of the paper's table (full, ngram, mer, per or comp at `alpha`), or of ours, segment."""
-    if name not in PRESETS:
-        raise RuleError(f"preset {name!r}: expected one of {', '.join(PRESETS)}")
-    return PRESETS[name].format(alpha=f"{alpha:g}")
+@dataclass(frozen=True)
+class SelectionRule:
+    """A file of `conf/selections`, or a rule from the command line.
+
+    text: the rule, in which `alpha` stands for a number given later. segment_alpha: a number, or `alpha`, within
+    which segments are trusted; None where whole chunks are chosen.
+    """
+
+    name: str
+    text: str
+    segment_alpha: str | None = None
+
+    @property
+    def uses_alpha(self) -> bool:
+        return self.segment_alpha == "alpha" or _ALPHA.search(self.text) is not None
+
+    def at(self, alpha: float) -> "SelectionRule":
+        """With α put in."""
+        value = f"{alpha:g}"
+        segments = value if self.segment_alpha == "alpha" else self.segment_alpha
+        return SelectionRule(self.name, _ALPHA.sub(value, self.text), segments)
 
 
-def _check(node: ast.AST, text: str, known: frozenset[str] | set[str], depth: int = 0) -> None:
+_ALPHA = re.compile(r"\balpha\b")
+
+
+def known_selections() -> list[str]:
+    """Names that `read_selection` finds: of the recipe in the working directory, and of the repository."""
+    return sorted({path.stem for folder in (_OWN, _SHARED) for path in folder.glob("*.rule")})
+
+
+def read_selection(name: str) -> SelectionRule:
+    """The selection of this name, the recipe's own before the shared one, or of this path.
+
+    Raises RuleError for an unknown one and for a file that is no rule.
+    """
+    places = [Path(name)] if "/" in name or name.endswith(".rule") else [f / f"{name}.rule" for f in (_OWN, _SHARED)]
+    path = next((path for path in places if path.is_file()), None)
+    if path is None:
+        raise RuleError(f"selection {name!r}: expected a file, or one of {', '.join(known_selections())}")
+    words, segment_alpha = [], None
+    for line in path.read_text(encoding="utf-8").splitlines():
+        key, colon, value = line.partition(":")
+        if colon and key.strip() == "segment_alpha":
+            segment_alpha = value.strip()
+        elif not line.lstrip().startswith("#"):
+            words.append(line.strip())
+    if segment_alpha not in (None, "alpha"):
+        try:
+            check_alpha(float(segment_alpha))
+        except ValueError:
+            raise RuleError(f"{path}: segment_alpha {segment_alpha!r}, expected alpha or a number") from None
+    selection = SelectionRule(path.stem, " ".join(filter(None, words)), segment_alpha)
+    try:
+        read_rule(selection.text)
+    except RuleError as error:
+        raise RuleError(f"{path}: {error}") from None
+    return selection
+
+
+def uses_alpha(name: str) -> bool:
+    """Whether another α makes another selection of it. Raises RuleError for an unknown one."""
+    return read_selection(name).uses_alpha
+
+
+def split_alpha(selection: str) -> tuple[str, float | None]:
+    """("comp", 0.2) of "comp@0.2", ("comp", None) of "comp". Raises RuleError where no number follows the @."""
+    name, at, value = selection.rpartition("@")
+    if not at or "/" in value:
+        return selection, None
+    try:
+        alpha = float(value)
+    except ValueError:
+        raise RuleError(f"selection {selection!r}: expected a number behind the @, such as comp@0.2") from None
+    return name, check_alpha(alpha)
+
+
+def check_alpha(alpha: float) -> float:
+    """α as it is, if it can be one. Raises RuleError."""
+    if 0 <= alpha <= MOST_ALPHA:
+        return alpha
+    hint = f"; {alpha:g} % is {alpha / 100:g}" if MOST_ALPHA < alpha <= 100 else ""
+    raise RuleError(f"alpha {alpha:g}: expected a distance from 0 to {MOST_ALPHA:g}, most are below 1{hint}")
+
+
+def _check(node: ast.AST, text: str, known: frozenset[str] | set[str] | None, depth: int = 0) -> None:
     def refuse(what: str):
         where = f" (column {node.col_offset + 1})" if hasattr(node, "col_offset") else ""
         raise RuleError(f"rule {text!r}: {what}{where}; allowed are {_ALLOWED}")
@@ -106,7 +189,7 @@ def _check(node: ast.AST, text: str, known: frozenset[str] | set[str], depth: in
             refuse(f"{node.value!r} is not a number")
         return
     if isinstance(node, ast.Name):
-        if node.id not in known:
+        if known is not None and node.id not in known:
             raise RuleError(f"rule {text!r}: no score {node.id!r}; there are {', '.join(sorted(known))}")
         return
     if isinstance(node, ast.Call):

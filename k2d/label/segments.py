@@ -71,8 +71,8 @@ def segment_distances(teacher: Sequence[str], validator: Sequence[str], choices:
     flat = [text for texts in segments for text in texts]
     sounds = Lines([*flat, *validator]).phonemes(batch_phonemizer(choices.tones, choices.fallback))
     found, place = [], 0
-    for texts, heard in zip(segments, sounds[len(flat) :], strict=True):
-        found.append(errors_of_parts(sounds[place : place + len(texts)], heard).rate)
+    for texts, transcript in zip(segments, sounds[len(flat) :], strict=True):
+        found.append(errors_of_parts(sounds[place : place + len(texts)], transcript).rate)
         place += len(texts)
     return found
 

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,71 +22,15 @@ from k2d.errors import DataError
 from k2d.label.distance import Choices
 from k2d.label.retention import Retention
 from k2d.label.rule import Rule
+from k2d.label.scores import SUMMARIES, Columns, Scores
 from k2d.label.segments import seconds_of_segments, segment_distances
 from k2d.tables import Cursor, atomic, blocks, read_table, scan
 from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
 
 _BLOCK = 1000
-# What decoding says of a text; in a directory of scores it is of the validator's text.
-_DECODING = ("avg_logprob", "no_speech", "compression", "temperature", "confidence")
-_SUMMARIES = {"min": np.min, "mean": np.mean, "max": np.max}
+MISSING = 0.01  # share of chunks that may lack a score
 _DROPPED = ("id", "recording", "start", "end", "reason", "teacher", "validator")
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Where each score name is read from.
-
-    files : name -> its file, or several files and how to join them (`comp_mean` of two validators)
-    texts : validator -> its transcripts, where the directory of scores has them
-    """
-
-    files: Mapping[str, tuple[str, tuple[Path, ...]]]
-    texts: Mapping[str, Path]
-
-    @property
-    def names(self) -> frozenset[str]:
-        return frozenset(self.files)
-
-
-def find_scores(data: DataDir, scores: Mapping[str, str | Path]) -> Scores:
-    """The score names of a data directory and of one or more directories of scores, by validator's tag.
-
-    `utt2X` of the data directory is X (`avg_logprob`, `dur` …). `utt2X` of a single directory of scores is X;
-    of several, it is X_<tag>, and X_min, X_mean and X_max are over all of them. Facts of decoding in a
-    directory of scores are the validator's and end in _aux.
-    """
-    files: dict[str, tuple[str, tuple[Path, ...]]] = {}
-    for path in data.path.glob("utt2*"):
-        if path.name != "utt2spk" and path.is_file():
-            files[path.name.removeprefix("utt2")] = ("min", (path,))
-    found: dict[str, list[Path]] = {}
-    texts = {}
-    for tag, folder in scores.items():
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such directory of scores; expected utt2mer, utt2comp … there")
-        if (folder / "text").is_file():
-            texts[tag] = folder / "text"
-        for path in sorted(folder.glob("utt2*")):
-            name = path.name.removeprefix("utt2")
-            if name in ("spk", "dur") or not path.is_file():
-                continue
-            name += "_aux" if name in _DECODING else ""
-            found.setdefault(name, []).append(path)
-            if len(scores) > 1:
-                files[f"{name}_{tag}"] = ("min", (path,))
-    for name, paths in found.items():
-        if len(scores) == 1:
-            files[name] = ("min", tuple(paths))
-        elif len(paths) == len(scores):
-            files |= {f"{name}_{summary}": (summary, tuple(paths)) for summary in _SUMMARIES}
-    if not found:
-        raise DataError(f"{', '.join(map(str, scores.values()))}: no utt2… files; run k2d.bin.distance first")
-    return Scores(files, texts)
-
-
 @dataclass(frozen=True)
 class Chunk:
     """One pseudo-labelled chunk. `seconds` is NaN where nothing tells; times are of the recording."""
@@ -117,28 +61,11 @@ def read_chunks(data: DataDir) -> Iterator[Chunk]:
         yield Chunk(key, text, recording, start, end, seconds if seconds is not None else end - start)
 
 
-class Columns:
-    """The scores of chunks in order of id, NaN where a file lacks one."""
-
-    def __init__(self, scores: Scores, names: Sequence[str]):
-        self._parts = {
-            name: (_SUMMARIES[scores.files[name][0]], [Cursor(path) for path in scores.files[name][1]])
-            for name in names
-        }
-
-    def of(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """name -> (len(ids),) float; ids must continue in C order from the last call."""
-        columns = {}
-        for name, (join, cursors) in self._parts.items():
-            rows = [[cursor.number(key) for key in ids] for cursor in cursors]
-            values = np.array([[math.nan if v is None else v for v in row] for row in rows], float)
-            columns[name] = join(values, axis=0)  # NaN in one is NaN in all: a missing score decides nothing
-        return columns
-
-
 @dataclass
-class Selection:
-    """What happened: counts, hours, reasons (first failed clause -> chunks, seconds, all that fail it)."""
+class SelectionCounts:
+    """What happened: counts, hours, reasons (first failed clause -> chunks, seconds, all that fail it), and chunks
+    that lack a score by its table, with the first of them.
+    """
 
     kept: int
     dropped: int
@@ -147,6 +74,7 @@ class Selection:
     reasons: dict[str, tuple[int, float, int]]
     retention: Retention
     segments: "TrustedSegments | None" = None
+    lacking: Mapping[Path, tuple[int, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -179,10 +107,10 @@ class TrustedSegments:
     def reason(self) -> str:
         return f"no segment within {self.alpha:g}"
 
-    def of(self, labels: Sequence[str], heard: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """For each label its flags, (segments,) bool. heard: by validator, its texts."""
-        join = _SUMMARIES[self.combine]
-        found = [segment_distances(labels, texts, self.choices) for texts in heard]
+    def of(self, labels: Sequence[str], transcripts: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """For each label its flags, (segments,) bool. transcripts: by validator, its texts."""
+        join = SUMMARIES[self.combine]
+        found = [segment_distances(labels, texts, self.choices) for texts in transcripts]
         return [join(np.stack(rows), axis=0) <= self.alpha for rows in zip(*found, strict=True)]
 
     def count(self, label: str, seconds: float, trusted: np.ndarray, kept: bool) -> None:
@@ -201,11 +129,13 @@ def select(
     output: Path,
     sources: Mapping[str, str] | None = None,
     segments: TrustedSegments | None = None,
-) -> Selection:
+    allow_missing: bool = False,
+) -> SelectionCounts:
     """Write the chunks that `rule` keeps to `output`, and dropped.tsv.
 
     sources: recording -> source directory, for the retention counts; one source where it does not say.
-    segments: also write text.trusted, and drop chunks without any segment to trust.
+    segments: also write text.trusted, and drop chunks without any segment to trust. Raises DataError where a score
+    that the rule asks for lacks more than one chunk in a hundred, unless allow_missing.
     """
     if segments and not scores.texts:
         raise DataError("segments are compared by text, and no directory of scores has one; decode the chunks first")
@@ -224,8 +154,8 @@ def select(
             lines = Lines([chunk.text for chunk in block])
             english = list(map(len, lines.english()))
             chinese = list(map(len, lines.chinese()))
-            heard = [[cursor.get(chunk.id) or "" for chunk in block] for cursor in validators]
-            confirmed = segments.of([chunk.text for chunk in block], heard) if segments else None
+            transcripts = [[cursor.get(chunk.id) or "" for chunk in block] for cursor in validators]
+            confirmed = segments.of([chunk.text for chunk in block], transcripts) if segments else None
             for place, chunk in enumerate(block):
                 reason = reasons[place]
                 if segments:
@@ -252,11 +182,18 @@ def select(
                 else:
                     first[reason] += 1
                     seconds_of[reason] += length
-                    dropped.write(_row(chunk, reason, [texts[place] for texts in heard]))
+                    dropped.write(_row(chunk, reason, [texts[place] for texts in transcripts]))
         if not totals["kept"] and not first:
             raise DataError(f"{data.path / 'text'}: empty; there is nothing to select from")
+        chunks = totals["kept"] + sum(first.values())
+        for path, (count, example) in columns.lacking.items():
+            if count > MISSING * chunks and not allow_missing:
+                raise DataError(
+                    f"{path}: no number for {count} of {chunks} chunks, {example} the first; make the scores again, "
+                    "or go on without these chunks with --allow_missing"
+                )
     reasons = {name: (first[name], seconds_of[name], failing[name]) for name in sorted(failing | first)}
-    return Selection(
+    return SelectionCounts(
         totals["kept"],
         sum(first.values()),
         totals["seconds"],
@@ -264,6 +201,7 @@ def select(
         reasons,
         retention,
         segments,
+        columns.lacking,
     )
 
 

@@ -77,7 +77,7 @@ def text_signals(
         "en_share_teacher": lambda: shares()[:pairs],
         "en_share_aux": lambda: shares()[pairs:],
         "translated": lambda: of_each(
-            lambda apart, a, b: translated(a, b) if apart else 0.0,
+            lambda differ, a, b: translated(a, b) if differ else 0.0,
             np.abs(english_units[:pairs] - english_units[pairs:]) >= _FEW_WORDS,
             teacher,
             validator,
@@ -97,17 +97,17 @@ def translated(teacher: str, validator: str) -> float:
     least three Chinese characters and no English word. Chunks whose English words differ by fewer than three
     in number are not looked at.
     """
-    ours, theirs = (_languages(text) for text in (teacher, validator))
-    total = sum(end - start for start, end, _, _ in ours)
+    label_segments, other_segments = (_languages(text) for text in (teacher, validator))
+    total = sum(end - start for start, end, _, _ in label_segments)
     if not total:
         return 0.0
-    apart = 0.0
-    for start, end, english, chinese in ours:
-        for other_start, other_end, other_english, other_chinese in theirs:
+    different = 0.0
+    for start, end, english, chinese in label_segments:
+        for other_start, other_end, other_english, other_chinese in other_segments:
             overlap = min(end, other_end) - max(start, other_start)
             if overlap > 0 and ((english and other_chinese) or (chinese and other_english)):
-                apart += overlap
-    return min(apart / total, 1.0)
+                different += overlap
+    return min(different / total, 1.0)
 
 
 def _languages(text: str) -> list[tuple[float, float, bool, bool]]:

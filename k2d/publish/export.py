@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,14 +19,6 @@ from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import convert
 
 OPENAI, OWN, HUGGINGFACE, CTRANSLATE2 = "openai.pt", "k2d", "huggingface", "ctranslate2"
-
-
-def remove_exports(folder: Path) -> None:
-    """Take away an earlier export, so that a card never lies beside files that failed."""
-    for name in ("README.md", "parity.json", OPENAI):
-        (folder / name).unlink(missing_ok=True)
-    for name in (OWN, HUGGINGFACE, CTRANSLATE2):
-        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def save_ctranslate2(folder: Path, student: Checkpoint, dtype: str) -> None:

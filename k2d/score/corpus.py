@@ -45,9 +45,7 @@ class Utterance:
 
     @property
     def rate(self) -> float:
-        """Errors per reference unit; a text with no reference unit is divided by one, so that
-        `utt2mer` always holds a number."""
-        return self.counts.errors / max(1, self.counts.units)
+        return self.counts.text_rate
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,18 @@ def read_training_log(path: Path) -> Curves:
     return curves
 
 
-def training_logs(root: Path) -> dict[str, Curves]:
-    """Curves of every model below the directory of experiments that has a training log."""
+def training_logs(model: Path) -> list[Path]:
+    """Logs of the training of a model, a folder in exp/: its step's, on several nodes one a node."""
+    return sorted(model.glob("train/log/train*.log"))
+
+
+def training_curves(experiment: Experiment) -> dict[str, Curves]:
+    """model -> curves, for every model that has a training log."""
     found = {}
-    for path in sorted({*root.glob("*/train*.log"), *root.glob("*/*/train*.log")}):
-        folder = path.parent.parent if path.parent.name == "log" else path.parent
-        if curves := read_training_log(path):
-            found[str(folder.relative_to(root))] = curves
+    for model in experiment.models:
+        for path in training_logs(experiment.root / model.name):
+            if curves := read_training_log(path):
+                found[model.name] = curves
     return found
 
 
@@ -117,7 +122,7 @@ def _bars(results: Sequence[Mapping | None]) -> tuple[list[float], list[float], 
 
 def draw_labels(experiment: Experiment) -> str | None:
     """Share of the labelled data that each selection kept."""
-    shares = {n: s.share for n, s in experiment.selections.items() if s.share is not None}
+    shares = {s.name: s.share for s in experiment.selections.values() if s.share is not None}
     if not shares:
         return None
     figure, (axis,) = _axes(1)

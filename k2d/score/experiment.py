@@ -1,10 +1,12 @@
 """A directory of experiments in, plain records of what was measured out. Nothing is computed
 here that a stage did not write, but the parameters counted and the paired tests made.
 
-    exp/<model>/decode_<set>/{result.json,utt2errors,utt2units,speed.json}
+    exp/<model>/model.json                                              what the model is (k2d/work/models.py)
+    exp/<model>/decode_<set>/score/{result.json,utt2errors,utt2units}   what it makes of a test set
 """
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,26 +20,27 @@ from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED
 from k2d.text.trusted import read as read_trusted
+from k2d.whisper.identity import model_identity
+from k2d.work.models import ModelRecord, read_record
 
-TEACHER, VALIDATOR, FULL = "teacher", "validator", "student_full"
+FULL = "full"  # the selection that keeps everything
+_NO_CHECKPOINT = re.compile(r"(text|espnet|transformers):")  # a teacher or validator that is no Whisper model
 
 
 @dataclass(frozen=True)
 class Model:
-    """A row of the tables. `checkpoint`: what its name on the command line stands for."""
+    """A row of the tables. `parameters`: of its checkpoint; None where it is no Whisper model."""
 
-    name: str
-    checkpoint: str
+    record: ModelRecord
     parameters: int | None
 
     @property
-    def is_student(self) -> bool:
-        return self.name.startswith("student")
+    def name(self) -> str:
+        return self.record.name
 
     @property
-    def selection(self) -> str | None:
-        """`comp` for `student_comp`: the selection of labels it was trained on."""
-        return self.name.removeprefix("student_") if self.is_student else None
+    def of_selected_labels(self) -> bool:
+        return self.record.role == "student" and self.record.selection not in (None, FULL)
 
 
 @dataclass(frozen=True)
@@ -61,35 +64,76 @@ class Selection:
 
 @dataclass(frozen=True)
 class Experiment:
+    """`results`: (model, set) -> result.json. `speed`: speed.json of k2d speed. `selections`: directory of labels
+    -> what was kept in it."""
+
     root: Path
     models: tuple[Model, ...]
     test_sets: tuple[str, ...]
-    results: Mapping[tuple[str, str], dict]  # (model, set) -> result.json
-    speed: dict | None = None  # speed.json of k2d.bin.speed
+    results: Mapping[tuple[str, str], dict]
+    speed: dict | None = None
     selections: Mapping[str, Selection] = field(default_factory=dict)
 
-    def model(self, name: str) -> Model | None:
+    def model(self, name: str | None) -> Model | None:
         return next((m for m in self.models if m.name == name), None)
+
+    def teacher_of(self, model: Model) -> Model | None:
+        """The model's own teacher; the first one for a model whose record names none."""
+        if model.record.teacher is not None:
+            return self.model(model.record.teacher)
+        teachers = (m for m in self.models if m.record.role == "teacher")
+        return model if model.record.role == "teacher" else next(teachers, None)
+
+    def student_of_all_labels(self, student: Model) -> Model | None:
+        """The student of the same teacher, seed and tag that learnt all labels."""
+        same = replace(student.record, name="", path="", selection=FULL, alpha=None, validator=None, data=None)
+        for model in self.models:
+            record = model.record
+            if replace(record, name="", path="", alpha=None, validator=None, data=None) == same:
+                return model
+        return None
+
+    @property
+    def varying(self) -> list[str]:
+        """What the students are told apart by beside the selection: of teacher, validator, alpha, seed."""
+
+        def values(fact: str) -> set:
+            selected_only = fact in ("validator", "alpha")  # all labels are the same whatever these are
+            students = [m for m in self.models if m.record.role == "student"]
+            found = [getattr(m.record, fact) for m in students if m.of_selected_labels or not selected_only]
+            return {value for value in found if value is not None}
+
+        return [fact for fact in ("teacher", "validator", "alpha", "seed") if len(values(fact)) > 1]
+
+    def selection_of(self, model: Model) -> Selection | None:
+        return self.selections.get(model.record.data or "")
 
     def rate(self, model: str, test_set: str) -> float | None:
         result = self.results.get((model, test_set))
         return result["mer"]["rate"] if result else None
 
     def parameter_ratio(self, model: Model) -> float | None:
-        teacher = self.model(TEACHER)
+        teacher = self.teacher_of(model)
         if teacher is None or not teacher.parameters or not model.parameters:
             return None
         return model.parameters / teacher.parameters
 
-    def speed_of(self, model: str) -> dict | None:
-        return (self.speed or {}).get("models", {}).get(model)
+    def speed_of(self, model: Model) -> tuple[float, float | None] | None:
+        """How many times as fast as its teacher, in all and for a token of the decoder; None if not measured."""
+        measured, teacher = (self.speed or {}).get("models", {}), self.teacher_of(model)
+        if teacher is None or model.name not in measured or teacher.name not in measured:
+            return None
+        own, theirs = measured[model.name], measured[teacher.name]
+        seconds = [m["encode_seconds"] + m["decode_seconds"] for m in (theirs, own)]
+        tokens = [m["decode_seconds_per_token"] for m in (theirs, own)]
+        return seconds[0] / seconds[1], tokens[0] / tokens[1] if all(tokens) else None
 
     def compare(self, first: str, second: str, test_set: str, *, seed: int = 0) -> Comparison | None:
         """Paired bootstrap of two models on one set, from the counts that scoring wrote; None where
         one of them has not been scored. DataError if they were scored on different references."""
         if (first, test_set) not in self.results or (second, test_set) not in self.results:
             return None
-        folders = [decode_dir(self.root, name, test_set) for name in (first, second)]
+        folders = [score_dir(self.root, name, test_set) for name in (first, second)]
         (a, b), (units, other) = (
             [read_numbers(folder / name) for folder in folders] for name in ("utt2errors", "utt2units")
         )
@@ -99,8 +143,8 @@ class Experiment:
         return significance.compare([a[i] for i in ids], [b[i] for i in ids], [units[i] for i in ids], seed=seed)
 
 
-def decode_dir(root: Path, model: str, test_set: str) -> Path:
-    return root / model / f"decode_{test_set}"
+def score_dir(root: Path, model: str, test_set: str) -> Path:
+    return root / model / f"decode_{test_set}" / "score"
 
 
 def read_json(path: Path) -> dict:
@@ -110,17 +154,14 @@ def read_json(path: Path) -> dict:
         raise DataError(f"{path}: not JSON ({error}); run the stage that writes it again") from error
 
 
-def pairs(text: str, option: str) -> dict[str, str]:
-    """ "teacher:exp/teacher validator:exp/base" to a dictionary, in order."""
-    table: dict[str, str] = {}
-    for word in text.split():
-        name, colon, value = word.partition(":")
-        if not (name and colon and value):
-            raise DataError(f"--{option}: {word!r}; expected NAME:VALUE, several separated by blanks")
-        if name in table:
-            raise DataError(f"--{option}: {name!r} is given twice; give every name once")
-        table[name] = value
-    return table
+def read_records(root: Path, names: Sequence[str]) -> list[ModelRecord]:
+    """model.json of folders of the directory of experiments; a record's name is its folder's."""
+    return [replace(read_record(root / name), name=name) for name in names]
+
+
+def is_whisper(path: str) -> bool:
+    """Whether a model is a Whisper checkpoint, which has parameters to count and a speed to measure."""
+    return not _NO_CHECKPOINT.match(path)
 
 
 def count_parameters(checkpoint: str) -> int:
@@ -131,20 +172,18 @@ def count_parameters(checkpoint: str) -> int:
     return count(checkpoints.load(checkpoint).model)
 
 
-def read_speed(path: Path, models: Mapping[str, str]) -> dict:
-    """speed.json without the measurements of weights that have changed since."""
-    from k2d.whisper.checkpoint import content_hash
-
+def read_speed(path: Path, records: Sequence[ModelRecord]) -> dict:
+    """speed.json without the measurements of models that have changed since."""
     measured = read_json(path)
     current = {}
-    for name, checkpoint in models.items():
-        known = measured["models"].get(name)
-        if known is None:
+    for record in records:
+        known = measured["models"].get(record.name)
+        if known is None or not is_whisper(record.path):
             continue
-        if known["hash"] == content_hash(checkpoint):
-            current[name] = known
+        if known["model"] == model_identity(record.path).digest:
+            current[record.name] = known
         else:
-            print(f"report: {path}: {name} has changed since; measure its speed again", file=sys.stderr)
+            print(f"report: {path}: {record.name} has changed since; measure its speed again", file=sys.stderr)
     return {**measured, "models": current}
 
 
@@ -186,24 +225,42 @@ def segment_hours(folder: Path) -> tuple[float, float] | None:
 
 def read_experiment(
     root: Path,
-    models: Mapping[str, str],
+    records: Sequence[ModelRecord],
     test_sets: Sequence[str],
     *,
     speed: Path | None = None,
-    selections: Mapping[str, Selection] | None = None,
+    labelled: DataDir | None = None,
 ) -> Experiment:
-    """Collect what has been measured; what has not is simply absent."""
+    """Collect what has been measured; what has not is simply absent. labelled: the chunks before selection."""
     results = {}
-    for name in models:
+    for record in records:
         for test_set in test_sets:
-            path = decode_dir(root, name, test_set) / "result.json"
+            path = score_dir(root, record.name, test_set) / "result.json"
             if path.exists():
-                results[name, test_set] = read_json(path)
-    measured = read_speed(speed, models) if speed is not None and speed.exists() else None
-    rows = []
-    for name, checkpoint in models.items():
+                results[record.name, test_set] = read_json(path)
+    measured = read_speed(speed, records) if speed is not None and speed.exists() else None
+    models = []
+    for record in records:
         # The speed measurement counted the parameters of these same weights; loading a large
         # teacher again only to count them takes minutes.
-        known = measured["models"].get(name) if measured else None
-        rows.append(Model(name, checkpoint, known["parameters"] if known else count_parameters(checkpoint)))
-    return Experiment(root, tuple(rows), tuple(test_sets), results, measured, selections or {})
+        known = measured["models"].get(record.name) if measured else None
+        parameters = known["parameters"] if known else None
+        if parameters is None and is_whisper(record.path):
+            parameters = count_parameters(record.path)
+        models.append(Model(record, parameters))
+    experiment = Experiment(root, tuple(models), tuple(test_sets), results, measured)
+    folders = {r.data: _selection_name(r, experiment.varying) for r in records if r.role == "student" and r.data}
+    selections = {data: read_selection(name, Path(data), labelled) for data, name in folders.items()}
+    return replace(experiment, selections=selections)
+
+
+def _selection_name(record: ModelRecord, varying: Sequence[str]) -> str:
+    """ "comp", or as much more as tells it from the others: "comp, α 0.2, validator_small"."""
+    words = [record.selection or Path(record.data).name]
+    if "alpha" in varying and record.alpha is not None:
+        words.append(f"α {record.alpha:g}")
+    if "validator" in varying and record.validator and record.selection != FULL:
+        words.append(record.validator)
+    if "teacher" in varying and record.teacher:
+        words.append(record.teacher)
+    return ", ".join(words)

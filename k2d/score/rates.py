@@ -50,6 +50,11 @@ class Counts:
         """Errors per reference unit; None where there is no reference unit to divide by."""
         return self.errors / self.units if self.units else None
 
+    @property
+    def text_rate(self) -> float:
+        """The rate of a single text: where nothing was said, errors are divided by one, so there is always one."""
+        return self.errors / max(1, self.units)
+
     def as_dict(self) -> dict:
         return {
             "rate": None if self.rate is None else round(self.rate, 6),

@@ -1,11 +1,13 @@
 """What was measured in, the tables and statements of RESULTS.md out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from k2d.explore.label_quality import ALPHAS, BAD, EDGE, Detection, LabelQuality
+from k2d.explore.detection import ALPHAS
+from k2d.explore.label_quality import BAD, LabelQuality
+from k2d.explore.references import EDGE
 from k2d.score import paper
-from k2d.score.experiment import FULL, TEACHER, Experiment, Model, decode_dir
+from k2d.score.experiment import Experiment, Model, score_dir
 from k2d.score.rates import Counts
 from k2d.score.significance import Comparison
 from k2d.score.tables import ABSENT, Table, millions, percent, times
@@ -29,37 +31,48 @@ class Aim:
 
 def main_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
     """Error rate, size, speed and data of every model (the paper's Table 2)."""
-    rows = []
+    rows, varying = [], experiment.varying
     for model in experiment.models:
-        kept = experiment.selections.get(model.selection or "")
+        kept = experiment.selection_of(model)
         share = ABSENT if kept is None or kept.share is None else f"{percent(kept.share, 1)} %"
-        speed = experiment.speed_of(model.name)
+        speed = experiment.speed_of(model)
         cells = [_rate_with_interval(experiment, model, test_set) for test_set in experiment.test_sets]
         rows.append(
             [
                 model.name,
+                *(_fact(model, fact) for fact in varying),
                 millions(model.parameters),
                 times(experiment.parameter_ratio(model)),
-                times(speed and speed["speed"]),
+                times(speed and speed[0]),
                 share,
                 *cells,
             ]
         )
-    for name in [m.name for m in experiment.models] if paper_sets else []:
-        if name in paper.MAIN:
-            parameters, speed, share, rates = paper.MAIN[name]
-            columns = [_paper_rate(rates, paper_sets.get(s)) for s in experiment.test_sets]
-            kept = ABSENT if share is None else f"{share} %"
-            rows.append([f"{name} (paper)", parameters, ABSENT, times(speed), kept, *columns])
+    for row, name in _paper_rows(experiment, paper.MAIN).items() if paper_sets else ():
+        parameters, speed, share, rates = paper.MAIN[row]
+        columns = [_paper_rate(rates, paper_sets.get(s)) for s in experiment.test_sets]
+        kept = ABSENT if share is None else f"{share} %"
+        rows.append([f"{name} (paper)", *[ABSENT] * len(varying), parameters, ABSENT, times(speed), kept, *columns])
     return Table(
         "Error rates",
         "Mixed error rate in percent (a unit is one Chinese character or one word of another script; "
         "errors and reference units are summed over the set), in brackets its 95 % bootstrap interval. "
         "Parameters and speed of generation are relative to the teacher; data is the share of labelled "
         "hours kept.",
-        ["model", "parameters", "of teacher", "speed", "data", *experiment.test_sets],
+        ["model", *("α" if fact == "alpha" else fact for fact in varying), "parameters", "of teacher", "speed", "data",
+         *experiment.test_sets],
         rows,
-    )
+    )  # fmt: skip
+
+
+def _fact(model: Model, fact: str) -> str:
+    """What tells a student from the others, where it is one."""
+    value = getattr(model.record, fact) if model.record.role == "student" else None
+    return ABSENT if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _paper_rows(experiment: Experiment, table: Mapping[paper.Row, object]) -> dict[paper.Row, str]:
+    return paper.rows_of((m.record for m in experiment.models), table)
 
 
 def _rate_with_interval(experiment: Experiment, model: Model, test_set: str) -> str:
@@ -85,11 +98,11 @@ def language_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Tab
             row += [percent(result["languages"][name]["rate"]) if result else ABSENT for name in ("zh", "en")]
         rows.append(row)
     if "COOLTEST" in paper_sets.values():
-        for name in [m.name for m in experiment.models if m.name in paper.LANGUAGES]:
+        for key, name in _paper_rows(experiment, paper.LANGUAGES).items():
             row = [f"{name} (paper)"]
             for test_set in experiment.test_sets:
                 known = paper_sets.get(test_set) == "COOLTEST"
-                row += [f"{r:.2f}" if known else ABSENT for r in paper.LANGUAGES[name]]
+                row += [f"{r:.2f}" if known else ABSENT for r in paper.LANGUAGES[key]]
             rows.append(row)
     header = [f"{s} {name}" for s in experiment.test_sets for name in ("zh CER", "en WER")]
     return Table(
@@ -138,8 +151,8 @@ def error_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
             )
             rows.append([test_set, model.name, *map(str, counts)])
         if paper_sets.get(test_set) == "COOLTEST":
-            for name in [m.name for m in experiment.models if m.name in paper.REPETITIONS]:
-                rows.append([test_set, f"{name} (paper)", str(paper.REPETITIONS[name]), *[ABSENT] * 7])
+            for key, name in _paper_rows(experiment, paper.REPETITIONS).items():
+                rows.append([test_set, f"{name} (paper)", str(paper.REPETITIONS[key]), *[ABSENT] * 7])
     return Table(
         "Kinds of errors",
         "Counts. A repetition is a window of at most 30 s whose transcript repeats a character 6-gram "
@@ -155,19 +168,22 @@ def speed_table(experiment: Experiment) -> Table | None:
     measured = experiment.speed
     if not measured or not measured["models"]:
         return None
-    rows = [
-        [
-            name,
+    rows = []
+    for model in experiment.models:
+        if (m := measured["models"].get(model.name)) is None:
+            continue
+        speed, decoder_speed = experiment.speed_of(model) or (None, None)
+        cells = [
+            model.name,
             f"{m['encode_seconds']:.2f}",
             f"{m['decode_seconds']:.2f}",
             str(m["tokens"]),
             ABSENT if not m["decode_seconds_per_token"] else f"{1000 * m['decode_seconds_per_token']:.2f}",
             f"{m['real_time_factor']:.4f}",
-            times(m["speed"]),
-            times(m["decoder_speed"]),
+            times(speed),
+            times(decoder_speed),
         ]
-        for name, m in measured["models"].items()
-    ]
+        rows.append(cells)
     return Table(
         "Speed of generation",
         f"Medians of {measured['rounds']} rounds in one process, the models taking turns on the same "
@@ -184,18 +200,18 @@ def speed_table(experiment: Experiment) -> Table | None:
 def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
     rows = []
     everything = set(quality.chunks)
-    for name, selection in experiment.selections.items():
+    for selection in experiment.selections.values():
         kept = everything & set(selection.ids)
         dropped = everything - kept
         counts, rest = quality.of(kept), quality.of(dropped)
-        bad_kept = str(sum(quality.true_rate(c) > BAD for c in kept))
-        good_dropped = str(sum(quality.true_rate(c) <= BAD for c in dropped))
+        bad_kept = str(sum(quality.chunks[c].text_rate > BAD for c in kept))
+        good_dropped = str(sum(quality.chunks[c].text_rate <= BAD for c in dropped))
         if selection.trusted is not None:
             counts, rest = quality.of_segments(selection.trusted)
             bad_kept = good_dropped = ABSENT  # these are numbers of chunks
         rows.append(
             [
-                name,
+                selection.name,
                 str(len(kept)),
                 ABSENT if selection.hours is None else f"{selection.hours:.2f}",
                 f"{percent(selection.share, 1)}",
@@ -212,7 +228,7 @@ def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
         "This analysis reads the references of the training set, which no stage of labelling, selection "
         "or training has read. Error rates of the labels in percent; reference words are placed in chunks "
         f"by time, spread evenly over their utterance, with {EDGE:g} s of tolerance at the edges. "
-        f"{quality.uncovered} of {quality.reference_units} reference units lie in no chunk. A bad label "
+        f"{quality.references.uncovered} of {quality.references.total} reference units lie in no chunk. A bad label "
         f"has a true error rate above {100 * BAD:g} %. Where segments were selected, hours and error rates are "
         "those of segments, aligned within their chunks.",
         ["selection", "chunks", "hours", "data %", "label MER", "insertions", "deletions", "MER of dropped",
@@ -225,13 +241,17 @@ def _part(errors: int, counts: Counts) -> float | None:
     return errors / counts.units if counts.units else None
 
 
-def detection_table(found: Mapping[str, Mapping[str, Detection]], show_paper: bool) -> Table:
-    """The paper's Table 5: validator -> distance -> Detection."""
+def _value(interval: Sequence[float | None]) -> str:
+    return ABSENT if interval[0] is None else f"{interval[0]:.2f}"
+
+
+def detection_table(found: Mapping[str, dict], show_paper: bool) -> Table:
+    """The paper's Table 5: validator -> what `detection.analyse` found."""
     rows = []
-    for validator, by_distance in found.items():
-        for distance, d in by_distance.items():
-            recall, precision = (ABSENT if x is None else f"{x:.2f}" for x in (d.recall, d.precision))
-            rows.append([validator, distance, recall, precision, str(d.bad), str(d.chunks)])
+    for validator, analysis in found.items():
+        for distance, row in analysis["metrics"].items():
+            means = [_value(row[f"mean_{kind}"]) for kind in ("recall", "precision")]
+            rows.append([validator, distance, *means, str(analysis["bad"]), str(analysis["chunks"])])
     for validator, recalls in paper.RECALL.items() if show_paper else ():
         for distance, recall in zip(("mer", "per"), recalls, strict=True):
             rows.append([f"{validator} (paper)", distance, f"{recall:.2f}", ABSENT, ABSENT, ABSENT])
@@ -246,12 +266,12 @@ def detection_table(found: Mapping[str, Mapping[str, Detection]], show_paper: bo
     )
 
 
-def recall_table(found: Mapping[str, Mapping[str, Detection]]) -> Table:
+def recall_table(found: Mapping[str, dict]) -> Table:
     """Recall at each α, of which the paper's Table 5 is the mean."""
     rows = [
-        [validator, distance, *(f"{r:.2f}" for r in d.recalls)] + [ABSENT] * (len(ALPHAS) - len(d.recalls))
-        for validator, by_distance in found.items()
-        for distance, d in by_distance.items()
+        [validator, distance, *map(_value, row["recall"])]
+        for validator, analysis in found.items()
+        for distance, row in analysis["metrics"].items()
     ]
     return Table(
         "Bad labels found by α",
@@ -264,8 +284,8 @@ def recall_table(found: Mapping[str, Mapping[str, Detection]]) -> Table:
 def paper_table(experiment: Experiment) -> Table:
     """The paper's Table 2 by itself, where our sets are none of its own."""
     rows = []
-    for name in [m.name for m in experiment.models if m.name in paper.MAIN]:
-        parameters, speed, share, rates = paper.MAIN[name]
+    for row, name in _paper_rows(experiment, paper.MAIN).items():
+        parameters, speed, share, rates = paper.MAIN[row]
         kept = ABSENT if share is None else f"{share} %"
         rows.append([name, parameters, times(speed), kept, *(f"{rate:.2f}" for rate in rates)])
     return Table(
@@ -289,24 +309,28 @@ def difference(comparison: Comparison) -> str:
 
 
 def aims(experiment: Experiment) -> Iterator[Aim]:
-    """For each student trained on selected labels: below the teacher and below the student of all
-    labels on every set, at most half of the parameters, faster than the teacher."""
-    students = [m for m in experiment.models if m.is_student and m.name != FULL]
-    for student in students:
+    """For each student trained on selected labels: below its teacher and below the student of all labels of the
+    same teacher, seed and tag on every set, at most half of the teacher's parameters, faster than the teacher."""
+    for student in experiment.models:
+        if not student.of_selected_labels:
+            continue
+        teacher, of_all_labels = experiment.teacher_of(student), experiment.student_of_all_labels(student)
         for test_set in experiment.test_sets:
-            for rival in (TEACHER, FULL):
-                yield _error_aim(experiment, student.name, rival, test_set)
+            yield _error_aim(experiment, student.name, teacher.name if teacher else None, "its teacher", test_set)
+            rival = of_all_labels.name if of_all_labels else None
+            yield _error_aim(experiment, student.name, rival, "the student of all labels", test_set)
         yield _size_aim(experiment, student)
         yield _speed_aim(experiment, student)
 
 
-def _error_aim(experiment: Experiment, student: str, rival: str, test_set: str) -> Aim:
-    aim = f"{student} below {rival} on {test_set}"
-    if experiment.model(rival) is None:
-        return Aim(aim, None, f"There is no {rival} among the models.")
+def _error_aim(experiment: Experiment, student: str, rival: str | None, role: str, test_set: str) -> Aim:
+    """rival: None where no model has its role."""
+    aim = f"{student} below {rival or role} on {test_set}"
+    if rival is None:
+        return Aim(aim, None, "It is not among the models.")
     for name in (student, rival):
         if (name, test_set) not in experiment.results:
-            folder = decode_dir(experiment.root, name, test_set).relative_to(experiment.root)
+            folder = score_dir(experiment.root, name, test_set).relative_to(experiment.root)
             return Aim(aim, None, f"{folder}/result.json is not there.")
     a, b = experiment.rate(student, test_set), experiment.rate(rival, test_set)
     comparison = experiment.compare(student, rival, test_set)
@@ -319,7 +343,7 @@ def _error_aim(experiment: Experiment, student: str, rival: str, test_set: str) 
 
 def _size_aim(experiment: Experiment, student: Model) -> Aim:
     aim = f"{student.name} has at most {MOST_PARAMETERS:g} of the teacher's parameters"
-    ratio, teacher = experiment.parameter_ratio(student), experiment.model(TEACHER)
+    ratio, teacher = experiment.parameter_ratio(student), experiment.teacher_of(student)
     if ratio is None:
         return Aim(aim, None, "There is no teacher to compare with.")
     counts = f"{student.parameters:,} of {teacher.parameters:,}"
@@ -328,8 +352,8 @@ def _size_aim(experiment: Experiment, student: Model) -> Aim:
 
 def _speed_aim(experiment: Experiment, student: Model) -> Aim:
     aim = f"{student.name} generates faster than the teacher"
-    measured = experiment.speed_of(student.name)
-    if measured is None or measured["speed"] is None:
-        return Aim(aim, None, "k2d.bin.speed has not measured both.")
-    why = f"{times(measured['speed'])} in all, {times(measured['decoder_speed'])} for a token of the decoder."
-    return Aim(aim, measured["speed"] > 1, why)
+    measured = experiment.speed_of(student)
+    if measured is None:
+        return Aim(aim, None, "k2d speed has not measured both.")
+    speed, decoder_speed = measured
+    return Aim(aim, speed > 1, f"{times(speed)} in all, {times(decoder_speed)} for a token of the decoder.")

@@ -97,11 +97,6 @@ def _shifted(values: np.ndarray, by: int, fill: int) -> np.ndarray:
     return out
 
 
-def normalise_lines(texts: Sequence[str], fold_script: bool = True) -> list[str]:
-    """`normalise` of every text. A line break in a text counts as a space, as it does there."""
-    return _normalised(texts, fold_script).split("\n") if texts else []
-
-
 def _normalised(texts: Sequence[str], fold_script: bool) -> str:
     block = "\n".join([text.replace("\n", " ") for text in texts])
     slow: set[int] = set()

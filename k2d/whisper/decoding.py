@@ -7,53 +7,81 @@ are the two.
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import hashlib
-import json
 import math
 import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import Tensor
+from k2d.options import number_or_none, option
 
-from k2d.text.tokenizer import Tokenizer
-from k2d.whisper.stopwatch import Stopwatch
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from k2d.text.tokenizer import Tokenizer
+    from k2d.whisper.stopwatch import Stopwatch
 
 # Whisper retries a failed window at these temperatures, in this order.
 FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def _language(text: str) -> str | None:
+    return None if text == "auto" else text
+
+
+def _languages(text: str) -> tuple[str, ...]:
+    return tuple(code for code in text.split(",") if code)
+
+
+def _temperatures(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(t) for t in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers separated by commas, as 0,0.4,0.8") from None
 
 
 @dataclass(frozen=True)
 class DecodingOptions:
     """How to decode; every field changes results, so every field belongs to the key of stored work.
 
-    The defaults are Whisper's. Thresholds set to None switch their test off.
+    The defaults are Whisper's. Thresholds set to None switch their test off. Fields made by `option` are options of
+    the commands that decode.
     """
 
-    language: str | None = "zh"  # None: detected from the first window
-    task: str = "transcribe"
+    language: str | None = option("zh", "code as zh, en; auto: that of the first window", _language)  # None: auto
+    task: str = option("transcribe", "what to write", choices=("transcribe", "translate"))
     timestamps: bool = True
-    beam_size: int = 1  # 1 is greedy
-    patience: float = 1.0
-    best_of: int = 1  # samples drawn when the temperature is above zero
-    length_penalty: float | None = None  # None: divide by length; else Google's alpha
-    temperatures: tuple[float, ...] = FALLBACK_TEMPERATURES
-    compression_ratio_threshold: float | None = 2.4
-    logprob_threshold: float | None = -1.0
-    no_speech_threshold: float | None = 0.6
-    condition_on_previous: bool = True
-    initial_prompt: str = ""
+    beam_size: int = option(1, "1 is greedy")
+    patience: float = option(1.0, "a window's beam search ends with patience times beam_size texts")
+    best_of: int = option(1, "samples drawn at temperatures above 0")
+    length_penalty: float | None = option(
+        None, "0 to 1, Google's alpha; none: divide by the length (default)", number_or_none
+    )
+    temperatures: tuple[float, ...] = option(
+        FALLBACK_TEMPERATURES,
+        "tried in turn while a window fails (default: long form 0,0.2,0.4,0.6,0.8,1; short form 0)",
+        _temperatures,
+    )
+    compression_ratio_threshold: float | None = option(2.4, "above: failed", number_or_none)
+    logprob_threshold: float | None = option(-1.0, "below: failed", number_or_none)
+    no_speech_threshold: float | None = option(0.6, "above, and improbable: silence", number_or_none)
+    condition_on_previous: bool = option(True, "prompt a window with the text before it")
+    initial_prompt: str = option("", "text before the first window of a recording, as names and terms")
     suppress_non_speech: bool = True
     suppress_blank: bool = True
     max_initial_timestamp: float | None = 1.0  # seconds
-    max_new_tokens: int | None = None  # None: half the text context, 224
-    mix_languages: tuple[str, ...] = ()
-    token_confidence: bool = False  # ask for token probabilities where they cost extra (ctranslate2)
-    seed: int = 0
+    max_new_tokens: int | None = option(None, "of a window (default: half the context, 224)", int)
+    mix_languages: tuple[str, ...] = option(
+        (), "as zh,en: --language's embedding becomes the mean of these languages'", _languages
+    )
+    token_confidence: bool = option(
+        False, "utt2confidence from token probabilities; free with torch, a second pass with ctranslate2"
+    )
+    seed: int = option(0, "of sampling at temperatures above 0")
 
     def __post_init__(self):
         if self.beam_size < 1 or self.best_of < 1:
@@ -179,12 +207,6 @@ def window_seed(seed: int, recording: str, seek: int, temperature: float) -> int
     """A seed that depends on what is decoded and never on the batch it is decoded in."""
     digest = hashlib.blake2b(f"{seed} {recording} {seek} {temperature:.3f}".encode(), digest_size=7)
     return int.from_bytes(digest.digest(), "little")
-
-
-def options_key(options: DecodingOptions, **more) -> str:
-    """Hexadecimal digest of the options and of whatever else decides a result (model hash, engine, batch)."""
-    record = {**dataclasses.asdict(options), **more}
-    return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def one_line(text: str) -> str:

@@ -36,8 +36,8 @@ class _Block:
         length, size = x.shape
         parts = self.qkv(self.norm1(x).to(BF16)).view(1, length, 3, self.heads, -1)
         q, k, v = parts.permute(2, 0, 3, 1, 4)  # (1, heads, length, head size) each
-        heard = F.scaled_dot_product_attention(q, k, v)
-        x += self.out(heard.transpose(1, 2).reshape(length, size))
+        attended = F.scaled_dot_product_attention(q, k, v)
+        x += self.out(attended.transpose(1, 2).reshape(length, size))
         x += self.down(self.up(self.norm2(x).to(BF16)))
 
 

@@ -53,15 +53,15 @@ class CTranslate2Engine(TorchEngine):
         if temperature > 0 or special or ambiguous:
             return super()._generate(features, prompts, options, temperature, seeds)
         results: list[Hypothesis | None] = [None] * len(prompts)
-        for group in _alike(features, prompts):
-            found = self._generate_alike([features[i] for i in group], [prompts[i] for i in group], options)
+        for group in _of_one_shape(features, prompts):
+            found = self._generate_batch([features[i] for i in group], [prompts[i] for i in group], options)
             for index, hypothesis in zip(group, found):
                 results[index] = hypothesis
         if options.token_confidence:
             self.add_token_logprobs(features, prompts, results)
         return results
 
-    def _generate_alike(self, features: list[Tensor], prompts: list[list[int]], options) -> list[Hypothesis]:
+    def _generate_batch(self, features: list[Tensor], prompts: list[list[int]], options) -> list[Hypothesis]:
         results = self.ctranslate2.generate(
             _view(torch.stack(features)),
             prompts,
@@ -95,7 +95,7 @@ class CTranslate2Engine(TorchEngine):
         )
 
 
-def _alike(features: Sequence[Tensor], prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+def _of_one_shape(features: Sequence[Tensor], prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     """Indices of windows that may share a batch: CTranslate2 wants prompts and encoder outputs of one length.
 
     Previous text fills its half of the context from the third or fourth window of a lecture on, so prompts of

@@ -123,14 +123,14 @@ class TorchEngine:
         """Fill in `token_logprobs` of hypotheses that another decoder found: one pass over the finished
         texts.
         """
-        told = [i for i, h in enumerate(hypotheses) if h.tokens]
-        if not told:
+        with_text = [i for i, h in enumerate(hypotheses) if h.tokens]
+        if not with_text:
             return
-        texts = [[*prompts[i], *hypotheses[i].tokens] for i in told]
+        texts = [[*prompts[i], *hypotheses[i].tokens] for i in with_text]
         longest = max(map(len, texts))
-        state = DecoderState(self.decoder, [features[i] for i in told], longest)
+        state = DecoderState(self.decoder, [features[i] for i in with_text], longest)
         hidden = state.prefill(texts)
-        for row, index in zip(hidden, told):
+        for row, index in zip(hidden, with_text):
             tokens = hypotheses[index].tokens
             before = row[longest - len(tokens) - 1 : longest - 1]  # each token is predicted one place earlier
             logprobs = self.decoder.logits(before, exact=True).log_softmax(dim=-1)

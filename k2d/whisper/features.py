@@ -6,15 +6,25 @@ recording is computed in blocks, since a spectrogram of three hours at once woul
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from whisper.audio import N_FFT, log_mel_spectrogram, mel_filters
 
 from k2d.constants import HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 
+N_FFT = 400  # samples
 BLOCK = 6000  # frames computed at once
+
+
+@cache
+def mel_filters(n_mels: int) -> Tensor:
+    """Slaney's mel filters, as Whisper has them: (n_mels, 201) float32, for any number of mels."""
+    import librosa  # takes a second
+
+    return torch.from_numpy(librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=n_mels, norm="slaney"))
 
 
 def recording_log_mel(audio: np.ndarray, n_mels: int) -> Tensor:
@@ -27,15 +37,19 @@ def recording_log_mel(audio: np.ndarray, n_mels: int) -> Tensor:
     half = N_FFT // 2
     # Frame t is centred on sample 160 t: reflection at the start, silence behind the end.
     padded = torch.cat([audio[1 : half + 1].flip(0), audio, audio.new_zeros(N_FFT)])
-    window, filters = torch.hann_window(N_FFT), mel_filters("cpu", n_mels)
+    window, filters = torch.hann_window(N_FFT), mel_filters(n_mels)
     mel = torch.empty(n_mels, frames)
     for first in range(0, frames, BLOCK):
         last = min(first + BLOCK, frames)
         part = padded[first * HOP_LENGTH : (last - 1) * HOP_LENGTH + N_FFT]
         power = torch.stft(part, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True).abs() ** 2
         mel[:, first:last] = torch.clamp(filters @ power, min=1e-10).log10()
-    mel = torch.maximum(mel, mel.max() - 8.0)
-    return (mel + 4.0) / 4.0
+    return _normalised(mel)
+
+
+def _normalised(mel: Tensor) -> Tensor:
+    """Eight powers of ten below the loudest frame are the floor; speech lies around 0."""
+    return (torch.maximum(mel, mel.max() - 8.0) + 4.0) / 4.0
 
 
 def window_of(mel: Tensor, seek: int, size: int, trim_padding: bool) -> Tensor:
@@ -69,4 +83,6 @@ def utterance_log_mel(audio: np.ndarray, n_mels: int, samples: int) -> Tensor:
 
 def log_mel(audio, n_mels: int = 80) -> Tensor:
     """Whisper's features of 16 kHz audio (samples,): (n_mels, samples // 160) float32."""
-    return log_mel_spectrogram(torch.as_tensor(audio, dtype=torch.float32), n_mels)
+    audio = torch.as_tensor(audio, dtype=torch.float32)
+    power = torch.stft(audio, N_FFT, HOP_LENGTH, window=torch.hann_window(N_FFT), return_complex=True).abs() ** 2
+    return _normalised(torch.clamp(mel_filters(n_mels) @ power[..., :-1], min=1e-10).log10())

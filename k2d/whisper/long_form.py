@@ -1,4 +1,4 @@
-"""Sequential transcription of long recordings, several recordings side by side.
+"""Sequential transcription of long recordings, several recordings in one batch.
 
 In: recordings of any length. Out: a `Transcript` (segments with times, text and confidence) of each.
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -21,57 +20,15 @@ from k2d.constants import HOP_LENGTH, N_FRAMES
 from k2d.constants import MEL_FRAMES_PER_SECOND as FRAMES_PER_SECOND
 from k2d.errors import BadAudio
 from k2d.text.tokenizer import Tokenizer
+from k2d.text.transcript import TimedText, Transcript
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, mean_confidence, one_line, should_skip
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import recording_log_mel, window_of
+from k2d.work.jobs import prefetch, readers_for
 from k2d.work.journal import Journal
-from k2d.work.prefetch import ahead, readers_for
 
 # A text decoded above this temperature is not fed to the next window: it may be wild.
 RESET_PROMPT_ABOVE = 0.5
-
-
-@dataclass
-class TimedText:
-    """One segment: start and end in seconds of the recording, text as the model wrote it, token ids.
-
-    The facts below `tokens` are those of the window it was decoded in; confidence is its own (0 … 1, None
-    where the engine does not tell token probabilities).
-    """
-
-    start: float
-    end: float
-    text: str
-    tokens: list[int]
-    seek: int
-    temperature: float
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
-    confidence: float | None = None
-
-
-@dataclass
-class Transcript:
-    recording: str
-    duration: float  # seconds
-    language: str | None
-    segments: list[TimedText] = field(default_factory=list)
-
-    @classmethod
-    def from_record(cls, record: dict) -> Transcript:
-        """The transcript of a stored result (`dataclasses.asdict` and an "id")."""
-        segments = [TimedText(**s) for s in record["segments"]]
-        return cls(record["id"], record["duration"], record["language"], segments)
-
-    def record(self) -> dict:
-        """A JSON object with everything, "id" first."""
-        return {
-            "id": self.recording,
-            "duration": self.duration,
-            "language": self.language,
-            "segments": [dataclasses.asdict(s) for s in self.segments],
-        }
 
 
 class RecordingState:
@@ -180,7 +137,7 @@ def transcribe_all(
     journal: Journal | None = None,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[Transcript | BadAudio]:
-    """Transcribe recordings, `batch_size` side by side; yields each as it ends, in no particular order.
+    """Transcribe recordings, `batch_size` in one batch; yields each as it ends, in no particular order.
 
     A recording that cannot be read is yielded as its BadAudio, whose `recording` says which one it is.
     Windows that the journal holds are not decoded again. Every round of windows is noted there before the
@@ -218,7 +175,7 @@ def transcribe_all(
             mels[state.recording] = recording_log_mel(source.read(state.recording), engine.dims.n_mels)
         return mels[state.recording]
 
-    waiting = ahead(recordings, open_recording, readers_for(engine.device))
+    waiting = prefetch(recordings, open_recording, readers_for(engine.device))
     while True:
         while len(running) < batch_size and (opened := next(waiting, None)) is not None:
             state = start(*opened)

@@ -133,9 +133,7 @@ def beam_search(
     begin = position  # caches of one window's beams differ from here on
     ended: set[int] = set()  # windows, some of which may still take their place in the batch
 
-    def candidate(row: int, steps: int, total: float, last: float | None) -> Candidate:
-        # `last` is the log-probability of the end of text, which ends the candidate but is none of its
-        # tokens.
+    def candidate(row: int, steps: int, total: float) -> Candidate:
         return Candidate(tokens[row, :steps].tolist(), total, logprobs[row, :steps].tolist())
 
     for step in range(max(limits)):
@@ -158,7 +156,7 @@ def beam_search(
             found = results[windows[place]]
             if len(found) < wanted and windows[place] not in ended:
                 row = int(source[place, column])
-                found.append(candidate(row, step, float(sums[place, column]), float(best[place, column])))
+                found.append(candidate(row, step, float(sums[place, column])))
 
         chosen_columns = (~ends & (continuing <= beams)).nonzero()[:, 1].view(n, beams)
         chosen = ids.gather(1, chosen_columns).view(-1)
@@ -183,7 +181,7 @@ def beam_search(
             # Out of room: the best unfinished beams fill the list, as openai-whisper does.
             for row in sorted(range(place * beams, (place + 1) * beams), key=lambda r: -float(totals[r])):
                 if len(results[window]) < beams:
-                    results[window].append(candidate(row, step + 1, float(totals[row]), None))
+                    results[window].append(candidate(row, step + 1, float(totals[row])))
         if not alive:
             break
         state.reorder(parents.tolist(), begin, position)

@@ -19,8 +19,8 @@ from k2d.errors import BadAudio
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import context_samples, utterance_log_mel
+from k2d.work.jobs import prefetch, readers_for
 from k2d.work.journal import Journal
-from k2d.work.prefetch import ahead, readers_for
 
 MOST_IN_BATCH = 4  # times the batch size, for models whose short utterances cost less
 
@@ -65,34 +65,27 @@ def decode_all(
     `recording` says whose it is.
     """
 
-    def read(batch: Sequence[str]) -> tuple[list[Decoded | BadAudio] | None, dict, dict]:
-        known = _from_journal(batch, journal) if journal else None
-        return known, *(_read(batch, source) if known is None else ({}, {}))
+    def read(batch: Sequence[str]) -> tuple[list[Decoded | BadAudio], dict, dict]:
+        known = _from_journal(batch, journal) if journal else []
+        found = {r.recording if isinstance(r, BadAudio) else r.utterance for r in known}
+        return known, *_read([name for name in batch if name not in found], source)
 
-    for results, audio, bad in ahead(batches, read, readers_for(engine.device)):
-        if results is None:
-            results = _decode(engine, audio, bad, options, journal)
+    for known, audio, bad in prefetch(batches, read, readers_for(engine.device)):
+        results = known + _decode(engine, audio, bad, options, journal)
         progress(sum(r.duration for r in results if isinstance(r, Decoded)))
         yield results
 
 
-def _from_journal(batch: Sequence[str], journal: Journal) -> list[Decoded | BadAudio] | None:
-    """A batch's results if all of them are known. A batch is decoded as a whole, so as to give the same
-    bits.
-    """
+def _from_journal(batch: Sequence[str], journal: Journal) -> list[Decoded | BadAudio]:
+    """The results of a batch that are known: all or none of them, unless batches were once formed in another way."""
     results: list[Decoded | BadAudio] = []
     for name in batch:
         samples = journal.opened(name)
-        if samples is None:
-            return None
         if isinstance(samples, BadAudio):
             samples.recording = name
             results.append(samples)
-            continue
-        found = journal.window(name, 0)
-        if found is None:
-            return None
-        results.append(Decoded(name, samples / SAMPLE_RATE, Hypothesis(**found)))
+        elif samples is not None and (found := journal.window(name, 0)) is not None:
+            results.append(Decoded(name, samples / SAMPLE_RATE, Hypothesis(**found)))
     return results
 
 
@@ -108,12 +101,25 @@ def _read(batch: Sequence[str], source: AudioSource) -> tuple[dict[str, np.ndarr
 
 
 def _decode(engine, audio, bad, options, journal) -> list[Decoded | BadAudio]:
-    """Decode one batch as a whole; audio and bad together are its utterances."""
-    if journal:
+    """Decode utterances in one batch; bad: those whose audio cannot be used."""
+    noted: dict[str, dict | None] = {}
+    if journal and (audio or bad):
         opened = [(name, len(samples), audio_digest(samples)) for name, samples in audio.items()]
         journal.note_all_opened([*opened, *((name, error, "") for name, error in bad.items())])
-    if not audio:
-        return list(bad.values())
+        noted = {name: journal.window(name, 0) for name in audio}  # of a file that was touched
+    found = {name: Hypothesis(**window) for name, window in noted.items() if window}
+    missing = {name: samples for name, samples in audio.items() if name not in found}
+    if missing:
+        windows = _windows(engine, missing, options)
+        decoded = decode_windows(engine, windows, options)
+        if journal:
+            journal.note_round([(w.name, 0, asdict(h)) for w, h in zip(windows, decoded)])
+        found.update((w.name, h) for w, h in zip(windows, decoded))
+    return [*(Decoded(name, len(a) / SAMPLE_RATE, found[name]) for name, a in audio.items()), *bad.values()]
+
+
+def _windows(engine, audio: dict[str, np.ndarray], options: DecodingOptions) -> list[Window]:
+    """One window an utterance, all of one length."""
     samples = context_samples(max(map(len, audio.values())), engine.trim_padding)
     language = options.language if engine.tokenizer.multilingual else None
     windows = [
@@ -123,8 +129,4 @@ def _decode(engine, audio, bad, options, journal) -> list[Decoded | BadAudio]:
         probabilities = engine.detect_language(engine.encode([w.mel for w in windows]))
         for window, row in zip(windows, probabilities):
             window.language = max(row, key=row.get)
-    found = decode_windows(engine, windows, options)
-    if journal:
-        journal.note_round([(w.name, 0, asdict(h)) for w, h in zip(windows, found)])
-    decoded = [Decoded(w.name, len(audio[w.name]) / SAMPLE_RATE, h) for w, h in zip(windows, found)]
-    return [*decoded, *bad.values()]
+    return windows

@@ -6,8 +6,10 @@ import dataclasses
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass
@@ -23,6 +25,8 @@ class Stopwatch:
         start = time.perf_counter()
         yield
         if device.type == "cuda":
+            import torch
+
             torch.cuda.synchronize(device)
         setattr(self, what, getattr(self, what) + time.perf_counter() - start)
 

@@ -1,4 +1,4 @@
-"""Tables that grow side by side, block after block, and survive a kill.
+"""Tables that grow at once, block after block, and survive a kill.
 
 In: lines for each table, in order of id. Out: the tables, all of them at once, when the last block is in.
 
@@ -24,15 +24,15 @@ SECONDS = 20.0  # between two writes of the state
 class GrowingTables:
     """`last` is the id up to which the tables are written, "" for none; `counts` and `seconds` are sums."""
 
-    def __init__(self, output: Path, key: str):
-        """key: digest of all that decides the lines; what was written with another one is removed."""
+    def __init__(self, output: Path):
+        """output: the directory of a step, which keeps apart what other options began."""
         self.output, self.folder = output, output / ".growing"
-        state = {"key": key, "last": "", "sizes": {}, "counts": {}, "seconds": 0.0}
+        state = {"last": "", "sizes": {}, "counts": {}, "seconds": 0.0}
         if (self.folder / "state.json").exists():
             found = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
             whole = all((self.folder / name).exists() for name in found["sizes"])
-            state = found if whole and found["key"] == key else state
-        self.key, self.last, self.seconds = key, state["last"], state["seconds"]
+            state = found if whole else state
+        self.last, self.seconds = state["last"], state["seconds"]
         self.counts = Counter(state["counts"])
         self._files: dict = {}
         if not self.last:
@@ -63,7 +63,6 @@ class GrowingTables:
         now = time.monotonic()
         self.seconds, self._saved = self.seconds + now - self._saved, now
         state = {
-            "key": self.key,
             "last": self.last,
             "sizes": {name: file.tell() for name, file in self._files.items()},
             "counts": self.counts,

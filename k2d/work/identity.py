@@ -122,10 +122,3 @@ def of_step(folder) -> Identity:
         return Identity(str(folder), json.loads((folder / RECORD).read_text(encoding="utf-8"))["key"])
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"{folder}: not finished (no {RECORD} there); run the stage that makes it") from None
-
-
-def of_model(name_or_path) -> Identity:
-    """Weights, configuration and tokenizer of a checkpoint; a published name stands for itself."""
-    from k2d.whisper.identity import model_identity
-
-    return model_identity(name_or_path)

@@ -9,12 +9,12 @@ and perhaps a torn last one, which the next run cuts off.
     <output>/work/<key>/job<i>of<n>/cost.jsonl       seconds spent, which differ from run to run
     <output>/work/<key>/job<i>of<n>/finished         exists when the job is complete
 
-`key` digests model, options and everything else that decides a result; a recording is known by its samples.
+`key` digests model, options and everything else that decides a result; a recording is known by its samples. Into how
+many jobs the work is split decides nothing: each job finds the windows of its recordings in all journals of the key.
 """
 
 from __future__ import annotations
 
-import fcntl
 import heapq
 import json
 import os
@@ -24,39 +24,12 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
-from k2d.errors import BadAudio, Incomplete, Locked
+from k2d.errors import BadAudio, Incomplete
 from k2d.tables import atomic
 
 # Changes when stored lines change their meaning, or the same options give another result, so that older work is not
 # misread or mixed with newer.
 FORMAT = 3
-
-
-class OutputLock:
-    """Holds an output directory: exclusively, or shared among the jobs of one split.
-
-    The lock belongs to the process: the system drops it when the process ends, however that happens.
-    """
-
-    def __init__(self, folder: Path, shared: bool = False):
-        folder.mkdir(parents=True, exist_ok=True)
-        self.handle = open(folder / ".lock", "a")  # noqa: SIM115 - held until the process ends
-        try:
-            fcntl.flock(self.handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.handle.close()
-            raise Locked(
-                f"{folder}: another process is writing there; wait for it, or give another --output_dir"
-            ) from None
-
-    def release(self) -> None:
-        self.handle.close()
-
-    def __enter__(self) -> OutputLock:
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.release()
 
 
 class JsonLines:
@@ -82,12 +55,18 @@ class JsonLines:
         os.fsync(self._descriptor)
 
     def __iter__(self) -> Iterator:
-        with open(self.path, "rb") as handle:
-            for line in handle:
-                yield json.loads(line)
+        return read_lines(self.path)
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def read_lines(path: Path) -> Iterator:
+    """The whole lines of a file that somebody else may be appending to."""
+    with open(path, "rb") as handle:
+        for line in handle:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -110,25 +89,42 @@ def _cut_torn_line(path: Path) -> None:
 
 
 class Journal:
-    """Rounds of windows decoded together, by recording and seek position."""
+    """Rounds of windows decoded in one batch, by recording and seek position."""
 
-    def __init__(self, folder: Path, stamp: Callable[[str], str], stopwatch=None, workers: int = 1):
-        """stamp(id): changes when the file behind the id may have changed. stopwatch: of the engine, for
-        the costs. workers: how many work side by side and share the time.
+    def __init__(
+        self,
+        folder: Path,
+        stamp: Callable[[str], str],
+        names: Iterable[str] | None = None,
+        stopwatch=None,
+        workers: int = 1,
+    ):
+        """stamp(id): changes when the file behind the id may have changed. names: ids of this job, of which the
+        journals beside this one may hold windows, from another split of the same work or of a smaller corpus (None:
+        do not look). stopwatch: of the engine, for the costs. workers: how many work at once and share the time.
         """
         self.stamp, self.stopwatch, self.workers = stamp, stopwatch, workers
-        self.lines = JsonLines(folder / "journal.jsonl")
-        self.cost = JsonLines(folder / "cost.jsonl")
         self._opened: dict[str, dict] = {}
         self._windows: dict[str, dict[int, dict]] = {}
-        for record in self.lines:
-            if "open" in record:
-                for entry in record["open"]:
-                    self._remember(entry)
-            else:
-                for name, seek, hypothesis in record["round"]:
-                    self._windows.setdefault(name, {})[seek] = hypothesis
+        self.lines = JsonLines(folder / "journal.jsonl")
+        self.cost = JsonLines(folder / "cost.jsonl")
+        if names is not None:
+            mine = set(names)
+            # Of a recording that has changed meanwhile the latest journal is right.
+            others = (path for path in folder.parent.glob("*/journal.jsonl") if path != self.lines.path)
+            for path in sorted(others, key=lambda path: path.stat().st_mtime_ns):
+                self._take_in(read_lines(path), mine)
+        self._take_in(self.lines)
         self._since = time.perf_counter()
+
+    def _take_in(self, records: Iterable[dict], mine: set[str] | None = None) -> None:
+        for record in records:
+            for entry in record.get("open", ()):
+                if mine is None or entry["id"] in mine:
+                    self._remember(entry)
+            for name, seek, result in record.get("round", ()):
+                if mine is None or name in mine:
+                    self._windows.setdefault(name, {})[seek] = result
 
     def _remember(self, entry: dict) -> None:
         name = entry["id"]
@@ -173,7 +169,7 @@ class Journal:
         self._windows.pop(name, None)
 
     def note_round(self, results: list[tuple[str, int, dict]]) -> None:
-        """Windows decoded together: (recording, seek in frames, result)."""
+        """Windows decoded in one batch: (recording, seek in frames, result)."""
         self.lines.append({"round": results})
         now = time.perf_counter()
         record = {"seconds": now - self._since}
@@ -184,14 +180,6 @@ class Journal:
         record = {n: round(v / self.workers, 4) if n.endswith("seconds") else v for n, v in record.items()}
         record["windows"] = len(results)
         self.cost.append(record, durable=False)
-
-    def costs(self) -> dict[str, float]:
-        """Sums over all runs of this job: seconds, encode_seconds, decode_seconds, tokens, windows."""
-        totals: dict[str, float] = {}
-        for record in self.cost:
-            for name, value in record.items():
-                totals[name] = totals.get(name, 0) + value
-        return totals
 
     def close(self) -> None:
         self.lines.close()
@@ -233,10 +221,10 @@ class Results:
     def complete(self) -> bool:
         return (self.folder / "finished").exists()
 
-    def finish(self, costs: dict[str, float]) -> None:
+    def finish(self) -> None:
         """Mark the job complete."""
-        with atomic(self.folder / "finished") as handle:
-            json.dump(costs, handle)
+        with atomic(self.folder / "finished"):
+            pass
 
     def close(self) -> None:
         self.lines.close()
@@ -244,6 +232,16 @@ class Results:
 
 def job_folder(output_dir: Path, key: str, job: int, num_jobs: int) -> Path:
     return Path(output_dir) / "work" / key / f"job{job}of{num_jobs}"
+
+
+def costs_of(output_dir: Path, key: str) -> dict[str, float]:
+    """Sums over all runs of all jobs of a key: seconds, encode_seconds, decode_seconds, tokens, windows."""
+    totals: dict[str, float] = {}
+    for path in sorted((Path(output_dir) / "work" / key).glob("*/cost.jsonl")):
+        for record in read_lines(path):
+            for name, value in record.items():
+                totals[name] = totals.get(name, 0) + value
+    return totals
 
 
 def share_of(job: int, num_jobs: int, seconds: dict[str, float]) -> list[str]:

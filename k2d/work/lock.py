@@ -13,11 +13,24 @@ import shlex
 import socket
 import sys
 import time
+import weakref
 from pathlib import Path
 
 from k2d.errors import Locked
 
 BESIDE = ".k2d"  # the folder beside directories that holds their locks and what is set aside
+
+
+_HELD: weakref.WeakSet[DirectoryLock] = weakref.WeakSet()
+
+
+def _let_go_in_child() -> None:
+    """A forked child does not hold its parent's locks: a loader's worker may outlive a parent that was killed."""
+    for lock in list(_HELD):
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def beside(folder: Path) -> Path:
@@ -38,6 +51,7 @@ class DirectoryLock:
         # "a+": a holder's name is not lost when somebody else only looks.
         self._handle = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - held until release()
         self._take(shared)
+        _HELD.add(self)
 
     def _take(self, shared: bool) -> None:
         try:

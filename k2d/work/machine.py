@@ -28,6 +28,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads() -> int:
+    """CPU threads of one process that runs alone: OMP_NUM_THREADS, else all cores."""
+    return int(os.environ.get("OMP_NUM_THREADS") or 0) or cores()
+
+
 def gpus() -> list[str]:
     """Names of the GPUs that torch sees. A machine without any is not asked, since torch takes seconds to import."""
     if "torch" not in sys.modules and not Path("/dev/nvidia0").exists():

@@ -1,4 +1,4 @@
-"""One command's work on one output directory: lock, journal, results, costs, skipped recordings.
+"""One command's work on one output directory: journal, results, costs, skipped recordings.
 
 In: ids with durations and what to do with them. Out: results on disk, each exactly once, whatever happens
 between.
@@ -6,7 +6,6 @@ between.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
@@ -21,38 +20,45 @@ from tqdm import tqdm
 
 from k2d.audio.sources import AudioSource
 from k2d.errors import BadAudio, TooManySkipped, UsageError
+from k2d.options import option
 from k2d.tables import atomic
-from k2d.work.jobs import Stopped, side_by_side
-from k2d.work.journal import Journal, OutputLock, Results, bad_inputs, finished_results, job_folder, share_of
+from k2d.work.jobs import Stopped, in_threads
+from k2d.work.journal import Journal, Results, bad_inputs, costs_of, finished_results, job_folder, share_of
+from k2d.work.lock import DirectoryLock
 
 
-def add_work_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("work")
-    group.add_argument(
-        "--max_skipped", type=int, default=None, help="fail if more inputs cannot be used (default: no limit)"
-    )
-    group.add_argument("--allow_pipes", action="store_true", help="run the commands that wav.scp names")
-    group.add_argument(
-        "--job", type=int, default=None, help="do job JOB of --num_jobs only; a run without --job joins all"
-    )
-    group.add_argument("--num_jobs", type=int, default=1, help="split by duration into so many jobs (default 1)")
+@dataclass(frozen=True)
+class WorkOptions:
+    """How the work is split, and what may be wrong with its inputs."""
+
+    max_skipped: int | None = option(None, "fail if more inputs cannot be used (default: no limit)", int)
+    allow_pipes: bool = option(False, "run the commands that wav.scp names")
+    job: int | None = option(None, "do job JOB of --num_jobs only; a run without --job joins all", int)
+    num_jobs: int = option(1, "split by duration into so many jobs")
+
+    def __post_init__(self):
+        if self.num_jobs < 1:
+            raise UsageError(f"--num_jobs {self.num_jobs}: expected at least 1")
+        if self.job is not None and not 1 <= self.job <= self.num_jobs:
+            raise UsageError(f"--job {self.job}: expected 1 to --num_jobs, which is {self.num_jobs}")
+
+    @property
+    def jobs(self) -> list[int]:
+        """The jobs that this process does, or finds done."""
+        return [self.job] if self.job is not None else list(range(1, self.num_jobs + 1))
 
 
 @dataclass
 class Session:
-    """The work of one key in one output directory.
-
-    key: digest of model and options. data_key: that, and the stamps of all audio files.
-    """
+    """The work of one key in one output directory. key: digest of model and options."""
 
     command: str
     out: Path
     key: str
     source: AudioSource
     names: list[str]
-    num_jobs: int = 1
+    options: WorkOptions
     workers: int = 1
-    max_skipped: int | None = None
 
     def __post_init__(self):
         digest = hashlib.sha256()
@@ -64,29 +70,10 @@ class Session:
         """Duration of every input, 0 where it cannot be read."""
         return {name: self.source.seconds(name) for name in self.names}
 
-    def done(self, *more: object) -> bool:
-        """Whether the output is complete and was made from the same model, options, audio and `more`."""
-        mark = self.out / ".done"
-        return mark.exists() and mark.read_text().strip() == self.done_key(*more)
-
-    def done_key(self, *more: object) -> str:
-        record = json.dumps([self.key, self.data, [str(m) for m in more]])
-        return hashlib.sha256(record.encode()).hexdigest()[:16]
-
-    def clear_for_joining(self) -> None:
-        """The output is about to be written: it is not complete until then."""
-        (self.out / ".done").unlink(missing_ok=True)
-        audio = self.out / "audio"
-        remove_leftovers(self.out, audio, *audio.glob("job*"), self.out / "subtitles")
-
-    def mark_done(self, *more: object) -> None:
-        with atomic(self.out / ".done") as handle:
-            handle.write(self.done_key(*more) + "\n")
-
     @property
     def parts(self) -> int:
         """Into how many parts the inputs are split: each has a journal of its own."""
-        return self.num_jobs * self.workers
+        return self.options.num_jobs * self.workers
 
     def _parts_of(self, job: int) -> range:
         return range((job - 1) * self.workers + 1, job * self.workers + 1)
@@ -97,13 +84,11 @@ class Session:
         load: Callable[[], object],
         work: Callable[[object, dict[str, float], Journal, Callable[[float], None]], Iterable[list[dict]]],
     ) -> None:
-        """Do one job, all of it that is not complete: its parts side by side, a thread each.
+        """Do one job, all of it that is not complete: its parts at once, a thread each.
 
         load(): the engine, called only if there is work. work(engine, seconds of the part's inputs, journal,
         progress) yields lists of result records, each with an "id".
         """
-        if not 1 <= job <= self.num_jobs:
-            raise UsageError(f"--job {job}: expected 1 to --num_jobs, which is {self.num_jobs}")
         mine = self._parts_of(job)
         parts = [Part(job_folder(self.out, self.key, number, self.parts), self.data) for number in mine]
         try:
@@ -118,7 +103,7 @@ class Session:
                 desc=f"{self.command} (audio)",
                 smoothing=0.05,
             ) as bar:
-                side_by_side(
+                in_threads(
                     [
                         partial(part.run, engine.for_worker(), share, self.source, work, bar, self.workers)
                         for part, share in zip(parts, shares)
@@ -129,14 +114,33 @@ class Session:
             for part in parts:
                 part.close()
 
-    def costs(self) -> dict[str, float]:
-        """Sums over all parts; seconds that passed side by side count once."""
-        totals: dict[str, float] = {}
-        for number in range(1, self.parts + 1):
-            finished = job_folder(self.out, self.key, number, self.parts) / "finished"
-            for name, value in json.loads(finished.read_text()).items():
-                totals[name] = totals.get(name, 0) + value
-        return totals
+    def speed(self, audio_seconds: float) -> dict[str, float | None]:
+        """How fast all of it was decoded, in whatever splits and runs; seconds that passed at once count once.
+
+        real_time_factor: seconds of computing for a second of audio; times_real_time: the other way round.
+        """
+        costs = costs_of(self.out, self.key)
+        seconds = costs.get("seconds", 0.0)
+        return {
+            "audio_seconds": round(audio_seconds, 3),
+            "seconds": round(seconds, 3),
+            "encode_seconds": round(costs.get("encode_seconds", 0.0), 3),
+            "decode_seconds": round(costs.get("decode_seconds", 0.0), 3),
+            "tokens": int(costs.get("tokens", 0)),
+            "real_time_factor": round(seconds / audio_seconds, 6) if audio_seconds else None,
+            "times_real_time": round(audio_seconds / seconds, 2) if seconds else None,
+        }
+
+    def write_speed(self, audio_seconds: float) -> str:
+        """Write speed.json; returns it in words. With several jobs the time is the sum of theirs, wherever they ran."""
+        speed = self.speed(audio_seconds)
+        with atomic(self.out / "speed.json") as handle:
+            json.dump(speed, handle, indent=1)
+            handle.write("\n")
+        if not speed["times_real_time"]:
+            return "nothing was decoded"
+        words = f"{speed['times_real_time']:.1f} times real time"
+        return words if self.options.num_jobs == 1 else f"{words} in each of {self.options.num_jobs} jobs"
 
     def results(self, job: int | None = None) -> Iterator[dict]:
         """Finished results of all jobs, or of one, in order of id, without those of bad inputs."""
@@ -153,18 +157,11 @@ class Session:
             handle.writelines(f"{name} {message}\n" for name, message in sorted(skipped.items()))
         if self.names and len(skipped) == len(self.names):
             raise TooManySkipped(f"none of {len(self.names)} inputs could be used; {self.out / 'skipped.txt'} says why")
-        if self.max_skipped is not None and len(skipped) > self.max_skipped:
+        if self.options.max_skipped is not None and len(skipped) > self.options.max_skipped:
             raise TooManySkipped(
-                f"{len(skipped)} inputs could not be used, more than --max_skipped {self.max_skipped}; "
+                f"{len(skipped)} inputs could not be used, more than --max_skipped {self.options.max_skipped}; "
                 f"{self.out / 'skipped.txt'} says why. Correct them, or allow more"
             )
-
-
-def remove_leftovers(*folders: Path) -> None:
-    """Remove half-written files of killed runs; the caller holds the folders' lock."""
-    for folder in folders:
-        for temporary in folder.glob(".*.tmp"):
-            temporary.unlink()
 
 
 class Part:
@@ -172,8 +169,10 @@ class Part:
 
     def __init__(self, folder: Path, data: str):
         self.folder = folder
-        self.lock = OutputLock(folder)
-        remove_leftovers(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.lock = DirectoryLock(folder)
+        for temporary in folder.glob(".*.tmp"):  # of a killed run
+            temporary.unlink()
         self.results = Results(folder, data)
 
     @property
@@ -182,7 +181,7 @@ class Part:
 
     def run(self, engine, seconds: dict[str, float], source, work, bar, workers: int, stop: Event) -> None:
         """Do the part; `stop` is set when another one has failed."""
-        journal = Journal(self.folder, source.stamp, engine.stopwatch, workers)
+        journal = Journal(self.folder, source.stamp, seconds, engine.stopwatch, workers)
 
         seconds_done = 0.0
 
@@ -199,7 +198,7 @@ class Part:
                 journal.forget(record["id"])
                 if "bad" in record:
                     bar.write(f"skipped {record['id']}: {record['message']}", file=sys.stderr)
-        self.results.finish(journal.costs())
+        self.results.finish()
         journal.close()
 
     def close(self) -> None:
@@ -209,14 +208,3 @@ class Part:
 
 def bad_record(error: BadAudio) -> dict:
     return {"id": error.recording, "bad": error.reason, "message": f"{error.reason}: {error}"}
-
-
-def times_real_time(costs: dict[str, float], audio_seconds: float, num_jobs: int = 1) -> str:
-    """How fast the decoding was. With several jobs the time is the sum of theirs, wherever they ran."""
-    seconds = costs.get("seconds", 0)
-    if not seconds:
-        return "nothing was decoded anew"
-    speed = f"{audio_seconds / seconds:.1f} times real time"
-    return speed if num_jobs == 1 else f"{speed} in each of {num_jobs} jobs"
-
-

@@ -35,6 +35,7 @@ BEGUN = ".begun.json"
 WORK = "work"
 _NOT_OUTPUT = ("log", WORK)
 NOTHING_TO_DO, SOMETHING_TO_DO = 0, 3
+PATIENCE = 30.0  # seconds that a job waits for another one to put the directory in place
 
 
 class Step:
@@ -120,7 +121,7 @@ class Step:
         except Locked:
             if not shared:
                 raise
-            lock = self._held.enter_context(DirectoryLock(self.out, shared=True))
+            lock = self._held.enter_context(self._lock_of_jobs())
             if self._key_in(BEGUN) != self.key and not self.done:
                 raise
         for identity in self.inputs.values():
@@ -130,6 +131,17 @@ class Step:
             self._put_in_place()
             if shared:
                 lock.share()
+
+    def _lock_of_jobs(self) -> DirectoryLock:
+        """Share the directory; the first job owns it alone for a moment, while it puts things in their places."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return DirectoryLock(self.out, shared=True)
+            except Locked:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
     def _put_in_place(self) -> None:
         parked = self.aside.with_name(f"{self._name}.{WORK}")

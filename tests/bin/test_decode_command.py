@@ -1,6 +1,7 @@
 """`k2d decode`: utterances and whole recordings, with and without timestamps."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -55,7 +56,8 @@ def test_every_utterance_is_decoded(run, capsys):
     speed = json.loads((out / "speed.json").read_text())
     assert speed["audio_seconds"] == pytest.approx(93)
     assert speed["tokens"] > 0 and speed["encode_seconds"] > 0 and speed["decode_seconds"] > 0
-    assert speed["real_time_factor"] == pytest.approx(93 / speed["seconds"], rel=0.02)
+    assert speed["real_time_factor"] == pytest.approx(speed["seconds"] / 93, rel=0.02)
+    assert speed["times_real_time"] == pytest.approx(93 / speed["seconds"], rel=0.02)
     # The one of 40 s does not fit a window: it is decoded as recordings are, to its end.
     assert max(end for _, end, _ in timestamps.parse(text["f-6"])) > 30
     assert capsys.readouterr().out.startswith("decode: 7 utterances (0.03 h), 0 skipped; ")
@@ -95,6 +97,42 @@ def test_a_killed_run_decodes_only_what_is_missing(run, monkeypatch):
     monkeypatch.setattr(short_form, "_decode", lambda e, a, *r: decoded.append(list(a)) or original(e, a, *r))
     assert read_table(run("killed") / "text") == expected
     assert not {u for b in first for u in b} & {u for b in decoded for u in b}
+
+
+def test_finished_utterances_are_kept_by_other_jobs_and_batches(run, monkeypatch):
+    expected = read_table(run("whole") / "text")
+    decoded = []
+    original = short_form._decode
+
+    def dies_after_two(engine, audio, *rest):
+        if len(decoded) == 2:
+            raise KeyboardInterrupt
+        decoded.append(list(audio))
+        return original(engine, audio, *rest)
+
+    monkeypatch.setattr(short_form, "_decode", dies_after_two)
+    run("killed", expected=130)
+    first = {u for batch in decoded for u in batch}
+    monkeypatch.setattr(short_form, "_decode", lambda e, a, *r: decoded.append(list(a)) or original(e, a, *r))
+    decoded.clear()
+    assert read_table(run("killed", "--num_jobs", "2", "--batch_size", "3") / "text") == expected
+    again = [u for batch in decoded for u in batch]
+    assert first and not first & set(again)
+    assert len(again) == len(set(again))
+
+
+def test_another_tokenizer_or_configuration_is_another_model(run, small_model, data, tmp_path):
+    """Not the weights alone decide."""
+    model = tmp_path / "model"
+    shutil.copytree(small_model, model)
+    arguments = ["--model", str(model), "--data", str(data), "--output_dir", str(tmp_path / "out"), *FAST]
+    assert decode.main(arguments) == 0
+    config = json.loads((model / "config.json").read_text())
+    config["dims"]["n_audio_head"] = 4
+    (model / "config.json").write_text(json.dumps(config))
+    before = read_table(tmp_path / "out/text")
+    assert decode.main(arguments) == 0
+    assert read_table(tmp_path / "out/text") != before
 
 
 def test_bad_utterances_are_skipped(run, data, capsys):

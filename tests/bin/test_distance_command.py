@@ -9,11 +9,16 @@ from k2d.tables import read_numbers, read_table
 from k2d.work import growing
 
 
-def run(folder, teacher: bytes | str, validator: bytes | str, *options: str) -> int:
+def run(folder, teacher: bytes | str, validator: bytes | str, *options: str, out="out") -> int:
     for name, text in (("teacher", teacher), ("validator", validator)):
         (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     argv = ["--teacher", str(folder / "teacher"), "--validator", str(folder / "validator")]
-    return distance.main([*argv, "--output_dir", str(folder / "out"), *options])
+    return distance.main([*argv, "--output_dir", str(folder / out), *options])
+
+
+def tables(out) -> dict[str, bytes]:
+    """What a run wrote, without what tells of the run itself."""
+    return {p.name: p.read_bytes() for p in out.iterdir() if p.is_file() and p.suffix != ".json"}
 
 
 def test_files_of_the_paper(tmp_path):
@@ -28,7 +33,8 @@ def test_files_of_the_paper(tmp_path):
     assert summary["kept"]["mer"]["0.4"] == 0 and summary["kept"]["mer"]["0.5"] == 1
     assert list(summary["kept"]["per"]) == [str(i / 10) for i in range(1, 11)]
     assert summary["choices"]["empty"] == "paper"
-    assert (out / "distance.yaml").is_file()
+    record = json.loads((out / "step.json").read_text())
+    assert record["options"]["choices"]["empty"] == "paper" and "utt2mer" in record["outputs"]
 
 
 def test_ids_of_one_side_are_listed_with_file_and_line(tmp_path):
@@ -53,12 +59,12 @@ def test_ids_of_one_side_are_listed_with_file_and_line(tmp_path):
 def test_bad_files_stop_with_file_and_line_and_leave_nothing_behind(tmp_path, capsys, teacher, message):
     assert run(tmp_path, teacher, "a x\nb y\n") == 1
     assert message in capsys.readouterr().err
-    assert not list((tmp_path / "out").glob("*"))
+    assert [p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")] == []
 
 
 def test_a_missing_file_is_named(tmp_path, capsys):
     assert distance.main(["--teacher", str(tmp_path / "no"), "--validator", "x", "--output_dir", str(tmp_path)]) == 1
-    assert "no: missing" in capsys.readouterr().err
+    assert "no: No such file" in capsys.readouterr().err
 
 
 def test_odd_texts_have_outcomes(tmp_path):
@@ -93,16 +99,28 @@ def test_processes_change_nothing(tmp_path, monkeypatch):
     teacher = "".join(f"u{i:03d} 第{i}句 machine learning\n" for i in range(40))
     validator = "".join(f"u{i:03d} 第{i % 7}句 machine\n" for i in range(40))
     assert run(tmp_path, teacher, validator) == 0
-    first = {p.name: p.read_bytes() for p in (tmp_path / "out").glob("utt2*")}
-    assert run(tmp_path, teacher, validator, "--nj", "2") == 0
-    assert first == {p.name: p.read_bytes() for p in (tmp_path / "out").glob("utt2*")}
+    assert run(tmp_path, teacher, validator, "--nj", "2", out="two") == 0
+    assert tables(tmp_path / "out") == tables(tmp_path / "two")
+    assert run(tmp_path, teacher, validator, "--nj", "2", "--begin") == 0  # nothing to do: it decides no byte
 
 
-def test_a_conf_of_the_decoding_in_the_same_directory_survives(tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/conf.yaml").write_text("command: decode\n")
-    assert run(tmp_path, "a 你\n", "a 你\n") == 0
-    assert (tmp_path / "out/conf.yaml").read_text() == "command: decode\n"
+def test_the_validators_text_and_the_facts_of_its_decoding_lie_beside_the_scores(tmp_path):
+    decoded = tmp_path / "decode_base"
+    decoded.mkdir()
+    for name, value in (("text", "你"), ("utt2avg_logprob", "-0.25"), ("utt2dur", "1.0")):
+        (decoded / name).write_text(f"a {value}\n")
+    (tmp_path / "teacher").write_text("a 你\n")
+    argv = ["--teacher", str(tmp_path / "teacher"), "--validator", str(decoded / "text")]
+    argv += ["--output_dir", str(tmp_path / "base")]
+    assert distance.main(argv) == 0
+    for name in ("text", "utt2avg_logprob"):
+        assert (tmp_path / "base" / name).samefile(decoded / name)
+    assert not (tmp_path / "base/utt2dur").exists()
+    (decoded / "utt2avg_logprob").unlink()
+    (decoded / "utt2avg_logprob").write_text("a -0.50\n")  # decoded anew
+    assert distance.main([*argv, "--begin"]) == 3
+    assert distance.main(argv) == 0
+    assert read_table(tmp_path / "base/utt2avg_logprob") == {"a": "-0.50"}
 
 
 def test_unknown_options_are_sentences(tmp_path, capsys):
@@ -120,7 +138,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_tables(tmp_path, monkeypatc
     validator = "".join(f"u{i:03d} 第{i % 7}句 machine\n" for i in range(1, 41))
     assert run(tmp_path, teacher, validator) == 0
     out, score, scored = tmp_path / "out", distance.score, []
-    whole = {p.name: p.read_bytes() for p in out.iterdir() if p.name not in ("summary.json", "distance.yaml")}
+    whole = tables(out)
     counts = json.loads((out / "summary.json").read_text())["counts"]
 
     def killed_in_the_eighth_block(job, block):
@@ -133,31 +151,33 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_tables(tmp_path, monkeypatc
     argv = ["--teacher", str(tmp_path / "teacher"), "--validator", str(tmp_path / "validator")]
     argv += ["--output_dir", str(again)]
     monkeypatch.setattr(distance, "score", killed_in_the_eighth_block)
-    with pytest.raises(KeyboardInterrupt):
-        distance.main(argv)
+    assert distance.main(argv) == 130
     assert not list(again.glob("utt2*")) and not (again / "unpaired.txt").exists()
     with (again / ".growing/utt2mer").open("a") as torn:
         torn.write("u024 0.")
     assert distance.main(argv) == 0
     assert scored == [*(f"u{i:03d}" for i in range(1, 25)), *(f"u{i:03d}" for i in range(22, 40))]
-    assert {p.name: p.read_bytes() for p in again.iterdir() if p.name in whole} == whole
+    assert tables(again) == whole
     assert json.loads((again / "summary.json").read_text())["counts"] == counts
     assert not (again / ".growing").exists()
 
 
-def test_what_other_options_or_texts_began_is_not_continued(tmp_path, monkeypatch):
+def test_what_other_options_began_is_kept_apart_and_comes_back(tmp_path, monkeypatch):
     monkeypatch.setattr(growing, "SECONDS", 0.0)
-    score = distance.score
+    score, scored = distance.score, []
 
     def stopped(job, block):
-        if block[0].id == "b":
+        scored.append(block[0].id)
+        if len(scored) == 2:
             raise KeyboardInterrupt
         return score(job, block)
 
     monkeypatch.setattr(distance, "BLOCK_PAIRS", 1)
     monkeypatch.setattr(distance, "score", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, "a 你好\nb 你\n", "a 你\nb 你\n")
-    monkeypatch.setattr(distance, "score", score)
-    assert run(tmp_path, "a 你好\nb 你\n", "a 你\nb 你\n", "--reference", "teacher") == 0
+    texts = ("a 你好\nb 你\n", "a 你\nb 你\n")
+    assert run(tmp_path, *texts) == 130
+    assert run(tmp_path, *texts, "--reference", "teacher") == 0
     assert read_table(tmp_path / "out/utt2mer") == {"a": "0.500000", "b": "0.000000"}
+    assert run(tmp_path, *texts) == 0
+    assert scored == ["a", "b", "a", "b", "b"]
+    assert read_table(tmp_path / "out/utt2mer") == {"a": "1.000000", "b": "0.000000"}

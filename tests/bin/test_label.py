@@ -44,7 +44,7 @@ def digests(folder) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("cost.jsonl", "finished", ".lock", "conf.yaml")
+        if path.is_file() and path.name not in ("cost.jsonl", "speed.json", "step.json") and path.suffix != ".lock"
     }
 
 
@@ -92,7 +92,7 @@ def test_a_chunk_directory_keeps_the_data_contract(run, noise_recordings, capsys
     assert message.startswith("label: 6 recordings (0.06 h) -> ") and "times real time" in message
 
     run("chunks")
-    assert capsys.readouterr().out.endswith("is complete; nothing to do\n")
+    assert capsys.readouterr().out.endswith("is done; nothing to do\n")
     windows = decoded_windows(out)
     assert len(windows) == len(set(windows))
 
@@ -158,6 +158,78 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(run, small_mod
     assert not list(whole.rglob(".*.tmp"))
 
 
+def killed_at(moment: int, arguments) -> None:
+    processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
+    process = processes.Process(target=_killed_run, args=(arguments, moment, False))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("moment", [12, 30, 44])
+def test_half_way_work_survives_other_jobs_and_batches(run, small_model, data, tmp_path, moment):
+    others = ["--num_jobs", "2", "--batch_size", "2", "--workers", "2"]
+    whole = run("chunks", *others)
+    expected = digests(whole)
+    whole.rename(tmp_path / "whole")
+    arguments = ["--model", str(small_model), "--data", str(data), "--output_dir", str(whole), *FAST]
+    killed_at(moment, [*arguments, "--num_jobs", "4"])
+    before = decoded_windows(whole)
+    assert before
+    run("chunks", *others)
+    windows = decoded_windows(whole)
+    assert len(windows) == len(set(windows)), "nothing is decoded twice"
+    assert set(windows) == set(decoded_windows(tmp_path / "whole"))
+    found = digests(whole)
+    outputs = {name for name in expected if not name.startswith("work/")}
+    assert {name for name in found if not name.startswith("work/")} == outputs, "nothing of the other split is left"
+    # Probabilities are rounded in another batch.
+    assert {n: found[n] for n in outputs - {"transcripts.jsonl"}} == {
+        n: expected[n] for n in outputs - {"transcripts.jsonl"}
+    }
+    for ours, theirs in zip(transcripts_of(whole), transcripts_of(tmp_path / "whole"), strict=True):
+        assert numbers_apart(ours)[0] == numbers_apart(theirs)[0]
+        assert numbers_apart(ours)[1] == pytest.approx(numbers_apart(theirs)[1], abs=1e-3)
+
+
+def test_finished_work_stays_whatever_the_options_of_speed(run, capsys):
+    out = run("chunks")
+    record = (out / "step.json").read_bytes()
+    run("chunks", "--num_jobs", "3", "--batch_size", "1", "--workers", "2", "--num_threads", "1", "--device", "cpu")
+    assert capsys.readouterr().out.endswith("is done; nothing to do\n")
+    assert (out / "step.json").read_bytes() == record
+
+
+def test_a_corpus_that_grows_keeps_its_decoded_windows(run, data, noise_recordings):
+    write_data_dir(data, {name: noise_recordings[name] for name in "abc"})
+    out = run("chunks")
+    windows = decoded_windows(out)
+    write_data_dir(data, noise_recordings)
+    run("chunks")
+    more = decoded_windows(out)
+    assert len(more) == len(set(more)) > len(windows)
+    assert set(read_table(out / "text")) == set(read_table(run("fresh") / "text"))
+
+
+def test_audio_replaced_in_place_is_noticed(run, data, tmp_path):
+    audio = tmp_path / "z.wav"
+    soundfile.write(audio, np.random.default_rng(1).standard_normal(16000 * 20) * 0.1, 16000)
+    write_data_dir(data, {"z": audio})
+    before = read_table(run("chunks") / "utt2dur")
+    soundfile.write(audio, np.random.default_rng(2).standard_normal(16000 * 10) * 0.1, 16000)
+    after = read_table(run("chunks") / "utt2dur")
+    assert after != before
+    assert json.loads((tmp_path / "chunks/step.json").read_text())["inputs"]["data"]["path"] == str(data)
+
+
+def test_references_are_no_input_of_labelling(run, data, capsys):
+    run("chunks")
+    (data / "text").write_text("a what was said\n")
+    run("chunks")
+    assert capsys.readouterr().out.endswith("is done; nothing to do\n")
+
+
 def test_bad_recordings_are_named_and_the_rest_is_labelled(run, data, tmp_path, capsys):
     (data / "broken.wav").write_bytes(b"RIFF")
     soundfile.write(data / "silent.wav", np.zeros(16000), 16000)
@@ -176,7 +248,7 @@ def test_bad_recordings_are_named_and_the_rest_is_labelled(run, data, tmp_path, 
 
     run("strict", "--max_skipped", "2", expected=1)
     assert "3 inputs could not be used, more than --max_skipped 2" in capsys.readouterr().err
-    assert not (tmp_path / "strict" / ".done").exists()
+    assert not (tmp_path / "strict" / "step.json").exists()
 
 
 def test_nothing_usable_is_an_error(small_model, tmp_path, capsys):
@@ -228,7 +300,7 @@ def test_jobs_are_joined_to_what_one_run_gives(run, capsys, tmp_path):
     # Rounding follows the number of threads and where memory lies: the words are equal, probabilities nearly.
     one = run("one", "--batch_size", "1")
     run("split", "--batch_size", "1", "--num_jobs", "3", "--job", "2")
-    assert not (tmp_path / "split" / ".done").exists()
+    assert not (tmp_path / "split" / "step.json").exists()
     assert "job 2 of 3 is complete" in capsys.readouterr().out
     run("split", "--batch_size", "1", "--num_jobs", "3", "--job", "1")
     run("split", "--batch_size", "1", "--num_jobs", "3", "--job", "1")  # a second time: nothing
@@ -239,15 +311,22 @@ def test_jobs_are_joined_to_what_one_run_gives(run, capsys, tmp_path):
     for name, place in read_table(split / "wav.scp").items():
         assert (read_audio(place) == read_audio(read_table(one / "wav.scp")[name])).all()
     assert read_table(split / "text") == read_table(one / "text")
-    joined, whole = (
-        [json.loads(line) for line in (folder / "transcripts.jsonl").read_text().splitlines()]
-        for folder in (split, one)
-    )
+    joined, whole = transcripts_of(split), transcripts_of(one)
     assert [numbers_apart(record)[0] for record in joined] == [numbers_apart(record)[0] for record in whole]
     for ours, theirs in zip(joined, whole, strict=True):
         assert numbers_apart(ours)[1] == pytest.approx(numbers_apart(theirs)[1], abs=1e-3)
     windows = decoded_windows(split)
     assert len(windows) == len(set(windows))
+
+
+def transcripts_of(folder) -> list[dict]:
+    return [json.loads(line) for line in (folder / "transcripts.jsonl").read_text().splitlines()]
+
+
+def test_copies_of_another_split_do_not_stay(run):
+    run("split", "--num_jobs", "3", "--job", "2")
+    assert (run("split", "--num_jobs", "2") / "audio/job2of2").exists()
+    assert not list((run("split", "--num_jobs", "2") / "audio").glob("*of3"))
 
 
 def numbers_apart(value) -> tuple[object, list[float]]:
@@ -266,11 +345,11 @@ def numbers_apart(value) -> tuple[object, list[float]]:
 
 
 def test_a_second_process_on_the_same_output_stops(run, tmp_path, capsys):
-    from k2d.work.journal import OutputLock
+    from k2d.work.lock import DirectoryLock
 
-    lock = OutputLock(tmp_path / "chunks")
+    lock = DirectoryLock(tmp_path / "chunks")
     run("chunks", expected=1)
-    assert "another process is writing there" in capsys.readouterr().err
+    assert "in use by" in capsys.readouterr().err
     lock.release()
     run("chunks")
 
@@ -282,8 +361,17 @@ def test_subtitles_on_request(run):
     run("other", "--subtitles", "docx", expected=1)
 
 
+def test_no_id_names_a_file_outside_of_the_folder(run, data, noise_recordings, tmp_path):
+    names = ["../../escaped", "/absolute", ".hidden", "a" * 300, "a" * 299 + "b", "會議_1"]
+    write_data_dir(data, dict.fromkeys(names, noise_recordings["b"]))
+    out = run("chunks", "--subtitles", "srt")
+    assert len(list((out / "subtitles").iterdir())) == len(names)
+    assert (out / "subtitles" / "會議_1.srt").exists()
+    assert not (tmp_path / "escaped.srt").exists()
+
+
 def test_mixed_languages_replace_one_embedding(tmp_path, data, small_model):
-    from k2d.whisper.engine_options import mix_languages
+    from k2d.whisper.engine import mix_languages
 
     model, tokenizer = random_model()
     loaded = checkpoint.Checkpoint(model, tokenizer, "", "", {})

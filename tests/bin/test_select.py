@@ -3,11 +3,14 @@
 import json
 import re
 
+import kaldiio
+import numpy as np
 import pytest
 from chunk_material import CHUNKS, chunk_id, corpus  # noqa: F401
 
 from k2d.bin import explore, select
 from k2d.datadir import DataDir
+from k2d.errors import UserError
 from k2d.tables import read_table
 
 IDS = [chunk_id(c) for c in CHUNKS]
@@ -15,7 +18,7 @@ IDS = [chunk_id(c) for c in CHUNKS]
 
 def run(corpus, out, *options) -> int:  # noqa: F811
     data, aux = corpus
-    argv = ["--data", str(data), "--scores", str(aux), "--output_dir", str(out), "--explorer", "false"]
+    argv = ["--data", str(data), "--scores", str(aux), "--output_dir", str(out)]
     return select.main([*argv, *options])
 
 
@@ -25,20 +28,23 @@ def rows(out) -> dict[str, dict[str, str]]:
     return {row["id"]: row for row in table}
 
 
-def test_presets_keep_what_the_paper_says(corpus, tmp_path):  # noqa: F811
+def test_selections_keep_what_the_paper_says(corpus, tmp_path):  # noqa: F811
     kept = {}
-    for name in ("full", "ngram", "mer", "per", "comp"):
-        assert run(corpus, tmp_path / name, "--preset", name) == 0
+    for name in ("full", "ngram", "mer", "per", "comp", "comp@0.05"):
+        assert run(corpus, tmp_path / name, "--selection", name) == 0
         kept[name] = [IDS.index(key) for key in read_table(tmp_path / name / "text")]
     assert kept["full"] == [0, 1, 2, 3, 4, 5]
     assert kept["ngram"] == [0, 1, 3, 4, 5]  # the looping teacher goes
     assert kept["mer"] == kept["per"] == [0, 1]
     assert kept["comp"] == [0, 1, 3]  # a looping validator alone drops nothing; a blank one does
+    assert kept["comp@0.05"] == [0, 1, 3]
+    assert run(corpus, tmp_path / "tight", "--selection", "mer@0.1") == 0
+    assert list(read_table(tmp_path / "tight/text")) == IDS[:1]
 
 
 def test_the_kept_chunks_are_a_whole_data_directory(corpus, tmp_path):  # noqa: F811
     out = tmp_path / "comp"
-    assert run(corpus, out, "--preset", "comp") == 0
+    assert run(corpus, out, "--selection", "comp") == 0
     kept = DataDir(out)
     assert kept.validate() == []
     data = corpus[0]
@@ -54,7 +60,7 @@ def test_segments_are_chosen_one_by_one(corpus, tmp_path):  # noqa: F811
     text[IDS[0]] = "<|0.00|>我們用 machine learning 模型<|2.00|><|2.20|>謝謝大家收看<|4.00|>"
     (data / "text").write_text("".join(f"{key} {value}\n" for key, value in text.items()), encoding="utf-8")
     out = tmp_path / "out"
-    assert run(corpus, out, "--preset", "segment") == 0
+    assert run(corpus, out, "--selection", "segment") == 0
     # The first chunk keeps what the validator hears too, a chunk without such a segment goes, and so does a loop.
     assert read_table(out / "text.trusted") == {IDS[0]: "1 0", IDS[1]: "1"}
     assert list(read_table(out / "text")) == IDS[:2] and DataDir(out).validate() == []
@@ -67,17 +73,17 @@ def test_segments_are_chosen_one_by_one(corpus, tmp_path):  # noqa: F811
     }  # fmt: skip
     # A selection of this selection carries the table along, and one by chunks leaves none behind.
     again = tmp_path / "again"
-    assert run((out, aux), again, "--preset", "full") == 0
+    assert run((out, aux), again, "--selection", "full") == 0
     assert read_table(again / "text.trusted") == read_table(out / "text.trusted")
     assert run((out, aux), again, "--rule", "1 == 1", "--segment_alpha", "9") == 0
     assert read_table(again / "text.trusted") == {IDS[0]: "1 1", IDS[1]: "1"}
-    assert run(corpus, out, "--preset", "comp") == 0
+    assert run(corpus, out, "--selection", "comp") == 0
     assert not (out / "text.trusted").exists()
 
 
 def test_segments_need_the_validators_text(corpus, tmp_path, capsys):  # noqa: F811
     (corpus[1] / "text").unlink()
-    assert run(corpus, tmp_path / "out", "--preset", "segment") == 1
+    assert run(corpus, tmp_path / "out", "--selection", "segment") == 1
     assert "segments are compared by text" in capsys.readouterr().err
 
 
@@ -98,7 +104,7 @@ def test_dropped_chunks_say_why(corpus, tmp_path):  # noqa: F811
 
 def test_the_retention_report_counts_english_and_sources(corpus, tmp_path):  # noqa: F811
     out = tmp_path / "out"
-    assert run(corpus, out, "--preset", "mer") == 0
+    assert run(corpus, out, "--selection", "mer") == 0
     report = json.loads((out / "report.json").read_text())
     before, after = report["whole"]["before"], report["whole"]["after"]
     assert before["chunks"] == 6 and after["chunks"] == 2
@@ -120,13 +126,13 @@ def test_the_retention_report_counts_english_and_sources(corpus, tmp_path):  # n
 
 def test_several_validators(corpus, tmp_path):  # noqa: F811
     data, aux = corpus
-    other = tmp_path / "aux_small"
+    other = tmp_path / "other"
     other.mkdir()
     for name in ("mer", "per", "comp", "loop_teacher", "loop_aux", "blank_aux"):
         lines = read_table(aux / f"utt2{name}")
         values = {key: "0.0" if name == "comp" else value for key, value in lines.items()}
         (other / f"utt2{name}").write_text("".join(f"{k} {v}\n" for k, v in values.items()))
-    argv = ["--data", str(data), "--scores", str(aux), "--scores", f"small={other}", "--explorer", "false"]
+    argv = ["--data", str(data), "--scores", str(aux), "--scores", f"small={other}"]
     rules = {
         "comp_base <= 0.4": 4,
         "comp_small <= 0.4": 6,
@@ -136,16 +142,40 @@ def test_several_validators(corpus, tmp_path):  # noqa: F811
     for rule, count in rules.items():
         assert select.main([*argv, "--output_dir", str(tmp_path / "out"), "--rule", rule]) == 0
         assert len(read_table(tmp_path / "out/text")) == count, rule
-    assert select.main([*argv, "--output_dir", str(tmp_path / "out"), "--preset", "comp"]) == 0
+    assert select.main([*argv, "--output_dir", str(tmp_path / "out"), "--selection", "comp"]) == 0
 
 
-def test_a_missing_score_and_nan_drop_a_chunk_and_say_so(corpus, tmp_path):  # noqa: F811
+def test_missing_scores_and_nan_stop_the_selection_unless_they_may(corpus, tmp_path, capsys):  # noqa: F811
     scores = (corpus[1] / "utt2comp").read_text().splitlines()
     scores[0] = scores[0].split()[0] + " nan"
     (corpus[1] / "utt2comp").write_text("\n".join([scores[0], *scores[2:]]) + "\n")
-    assert run(corpus, tmp_path / "out", "--rule", "comp <= 0.4") == 0
+    assert run(corpus, tmp_path / "out", "--rule", "comp <= 0.4") == 1
+    said = capsys.readouterr().err
+    assert f"utt2comp: no number for 2 of 6 chunks, {IDS[0]} the first" in said and "--allow_missing" in said
+    assert not (tmp_path / "out/wav.scp").exists()
+    assert run(corpus, tmp_path / "out", "--rule", "comp <= 0.4", "--allow_missing") == 0
+    assert f"no number for 2 chunks, {IDS[0]} the first; dropped" in capsys.readouterr().err
     dropped = rows(tmp_path / "out")
     assert dropped[IDS[0]]["reason"] == dropped[IDS[1]]["reason"] == "no number in comp"
+
+
+def test_a_table_of_scores_that_was_cut_short_is_named(corpus, tmp_path, capsys):  # noqa: F811
+    whole = (corpus[1] / "utt2comp").read_bytes()
+    (corpus[1] / "utt2comp").write_bytes(whole[:-3])  # in the middle of the last number
+    assert run(corpus, tmp_path / "out", "--selection", "comp", "--allow_missing") == 1
+    assert "utt2comp: cut short" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["scp", "ark"])
+def test_scores_in_archives_are_read(corpus, tmp_path, form):  # noqa: F811
+    assert run(corpus, tmp_path / "table", "--selection", "comp") == 0
+    table = corpus[1] / "utt2comp"
+    vectors = {key: np.array([float(value)], np.float32) for key, value in read_table(table).items()}
+    table.unlink()
+    scp = {"scp": str(table) + ".scp"} if form == "scp" else {}
+    kaldiio.save_ark(str(tmp_path / "x.ark" if scp else table) + ("" if scp else ".ark"), vectors, **scp)
+    assert run(corpus, tmp_path / "archive", "--selection", "comp") == 0
+    assert read_table(tmp_path / "archive/text") == read_table(tmp_path / "table/text")
 
 
 @pytest.mark.parametrize(
@@ -168,9 +198,52 @@ def test_bad_score_files_are_named(corpus, tmp_path, capsys, name, content, mess
 def test_wrong_calls_are_sentences(corpus, tmp_path, capsys):  # noqa: F811
     assert run(corpus, tmp_path / "out") == 1
     assert run(corpus, tmp_path / "out", "--rule", "cmop <= 1") == 1
-    assert run(corpus, corpus[0], "--preset", "full") == 1
+    assert run(corpus, corpus[0], "--selection", "full") == 1
     said = capsys.readouterr().err
-    assert "one of --preset and --rule" in said and "no score 'cmop'" in said and "choose another" in said
+    assert "one of --selection and --rule" in said and "no score 'cmop'" in said and "choose another" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--selection", "foo"], "selection 'foo': expected a file, or one of both_languages, comp,"),
+        (["--selection", "comp", "--alpha", "40"], "alpha 40: expected a distance from 0 to 10, .*40 % is 0.4"),
+        (["--selection", "comp@-0.1"], "alpha -0.1"),
+        (["--selection", "comp@nan"], "alpha nan"),
+        (["--selection", "comp@much"], "number behind the @"),
+        (["--selection", "full@0.2"], "full has no alpha"),
+        (["--rule", "comp <="], "allowed are"),
+        (["--rule", "1 == 1", "--segment_alpha", "99"], "alpha 99"),
+        (["--rule", "1 == 1", "--selection", "full"], "give one of"),
+    ],
+)
+def test_what_options_alone_tell_is_refused_before_anything_is_read(options, message):
+    args = select.parser().parse_args(["--data", "no/a", "--scores", "no/b", "--output_dir", "no/c", *options])
+    with pytest.raises(UserError, match=message):
+        select.check(args)
+
+
+def test_a_selection_of_the_recipes_own_stands_before_the_shared_one(corpus, tmp_path, monkeypatch):  # noqa: F811
+    (tmp_path / "conf/selections").mkdir(parents=True)
+    (tmp_path / "conf/selections/comp.rule").write_text("# ours\nmer <= alpha\n  and loop_teacher == 0\n")
+    monkeypatch.chdir(tmp_path)
+    assert run(corpus, tmp_path / "own", "--selection", "comp", "--alpha", "0.2") == 0
+    report = json.loads((tmp_path / "own/report.json").read_text())
+    assert report["rule"] == "mer <= 0.2 and loop_teacher == 0 and blank_aux == 0"
+    assert run(corpus, tmp_path / "path", "--selection", "./conf/selections/comp.rule@0.2") == 0
+    assert read_table(tmp_path / "path/text") == read_table(tmp_path / "own/text")
+
+
+def test_a_second_run_does_nothing_and_another_alpha_leaves_the_first_aside(corpus, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / "out"
+    assert run(corpus, out, "--selection", "comp") == 0
+    first = (out / "text").stat().st_mtime_ns
+    assert run(corpus, out, "--selection", "comp@0.4") == 0  # the same rule
+    assert (out / "text").stat().st_mtime_ns == first and "nothing to do" in capsys.readouterr().out
+    assert run(corpus, out, "--selection", "mer@0.1") == 0
+    assert list(read_table(out / "text")) == IDS[:1]
+    assert run(corpus, out, "--selection", "comp") == 0
+    assert (out / "text").stat().st_mtime_ns == first
 
 
 def test_the_explorer_is_one_file_that_asks_for_nothing(corpus, tmp_path):  # noqa: F811
@@ -199,8 +272,9 @@ def test_references_and_audits_measure_the_distance(corpus, tmp_path):  # noqa: 
     assert found["chunks"] == 6 and found["bad"] == 2
     assert found["metrics"]["comp"]["recall"][3][0] == 1.0
 
-    assert explore.main([*argv, "--audit", "6"]) == 0
-    sheet = tmp_path / "page/audit.tsv"
+    drawn = [*argv, "--output_dir", str(tmp_path / "sheet"), "--audit", "6"]
+    assert explore.main(drawn) == 0
+    sheet = tmp_path / "sheet/audit.tsv"
     head, *lines = [line.split("\t") for line in sheet.read_text("utf-8").splitlines()]
     assert len(lines) == 6 and sum(float(line[head.index("weight")]) for line in lines) == pytest.approx(6)
     for line in lines:
@@ -211,7 +285,7 @@ def test_references_and_audits_measure_the_distance(corpus, tmp_path):  # noqa: 
     assert explore.main([*argv, "--answers", str(sheet)]) == 0
     again = json.loads((tmp_path / "page/detection.json").read_text())
     assert again["metrics"] == found["metrics"]
-    assert explore.main([*argv, "--audit", "6"]) == 1  # a sheet with answers is never overwritten
+    assert explore.main(drawn) == 1  # a sheet with answers is never overwritten
 
 
 def test_a_reference_of_recordings_is_cut_to_chunks(corpus, tmp_path):  # noqa: F811

@@ -30,12 +30,11 @@ def row(text: str, stage: int) -> list[str]:
 def trial(tmp_path):
     """What a trial leaves behind: ten hours of recordings at 100 times real time, and so on."""
     label, exp, train = tmp_path / "data/x_t", tmp_path / "exp/x_t", tmp_path / "exp/student_full/train"
-    for folder in (label / "work/key/job1of1", exp / "decode_v", exp / "v", train / "log"):
+    for folder in (label, exp / "decode_v", exp / "v", train / "log"):
         folder.mkdir(parents=True)
-    (label / "transcripts.jsonl").write_text('{"id": "a", "duration": 36000.0}\n')
-    (label / "work/key/job1of1/finished").write_text('{"seconds": 360.0}')
-    speed = {"audio_seconds": 36000.0, "seconds": 36.0, "times_real_time": 1000.0}
-    (exp / "decode_v/speed.json").write_text(json.dumps(speed))
+    for folder, times in ((label, 100.0), (exp / "decode_v", 1000.0)):
+        speed = {"audio_seconds": 36000.0, "seconds": 36000.0 / times, "times_real_time": times}
+        (folder / "speed.json").write_text(json.dumps(speed))
     (exp / "v/summary.json").write_text(json.dumps({"counts": {"pairs": 1000}, "seconds": 0.5}))
     (exp / "v/step.json").write_text(json.dumps({"step": "distance", "arguments": {"nj": 2}}))
     config = "batch_type: unsorted\nbatch_size: 4\nnum_iters_per_epoch: 10\nngpu: 1\ndist_world_size: 2\n"
@@ -50,7 +49,7 @@ def test_a_trial_is_read(trial):
     assert {name: rate.value for name, rate in rates.items()} == {
         "teacher": 100.0, "validator": 1000.0, "distance": 1000.0, "training": 4.0
     }  # fmt: skip
-    assert rates["teacher"].source == f"10.00 h in 360 s of 1 jobs, {trial / 'data/x_t'}"
+    assert rates["teacher"].source == f"10.00 h in 360 s, {trial / 'data/x_t/speed.json'}"
     (trial / "exp/student_full/train/config.yaml").write_text("batch_type: numel\nnum_iters_per_epoch: 10\n")
     assert "training" not in read_trial(trial), "batches of so many frames have nobody knows how many chunks"
 
@@ -78,7 +77,7 @@ def test_every_figure_says_how_it_is_known(gpus):
 
 def test_a_trial_s_measurements_take_the_place_of_assumptions(trial):
     before, after = plan("--hours", 60000, "--gpus", 16), plan("--hours", 60000, "--gpus", 16, "--trial", trial)
-    source = f"measured, 10.00 h in 360 s of 1 jobs, {trial / 'data/x_t'}"
+    source = f"measured, 10.00 h in 360 s, {trial / 'data/x_t/speed.json'}"
     assert basis(after, 2)["teacher, 100 times real time on one H100"] == source
     source = f"measured, 80 chunks in 10 s on 2 devices, {trial / 'exp/student_full/train/log/train.log'}"
     assert basis(after, 5)["training, 4.00 chunks a second of one H100"] == source

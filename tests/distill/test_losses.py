@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2d.distill.losses import CachedTeacher, OnlineTeacher, distillation_loss
+from k2d.distill.losses.cross_entropy import CachedTeacher, OnlineTeacher, distillation_loss
 
 
 def reference(hidden, embedding, targets, log_p, temperature, beta, gamma, smoothing):
@@ -33,15 +33,15 @@ def problem(seed=0, n=37, width=12, vocabulary=50, dtype=torch.float64):
     st.sampled_from([0.0, 0.1]),
 )
 def test_online_loss_and_gradients_equal_the_definition(seed, chunk, temperature, smoothing):
-    hidden, embedding, targets, told, told_embedding = problem(seed)
-    log_p = F.log_softmax(told @ told_embedding.T / temperature, dim=-1)
+    hidden, embedding, targets, teacher_hidden, teacher_embedding = problem(seed)
+    log_p = F.log_softmax(teacher_hidden @ teacher_embedding.T / temperature, dim=-1)
     want, ce, kl = reference(hidden, embedding, targets, log_p, temperature, 0.8, 1.0, smoothing)
     want_grads = torch.autograd.grad(want, (hidden, embedding))
     single = [t.detach().float().requires_grad_() for t in (hidden, embedding)]
     got = distillation_loss(
         *single,
         targets,
-        OnlineTeacher(told.float(), told_embedding.float()),
+        OnlineTeacher(teacher_hidden.float(), teacher_embedding.float()),
         temperature=temperature,
         smoothing=smoothing,
         chunk=chunk,
@@ -55,14 +55,10 @@ def test_online_loss_and_gradients_equal_the_definition(seed, chunk, temperature
 
 
 def test_temperature_scales_by_its_square():
-    hidden, embedding, targets, told, told_embedding = problem(dtype=torch.float32)
-    kl = {
-        t: distillation_loss(hidden, embedding, targets, OnlineTeacher(told, told_embedding), temperature=t)[
-            "kl"
-        ]
-        for t in (2.0, 50.0)
-    }
-    log_p = F.log_softmax(told @ told_embedding.T / 50, dim=-1)
+    hidden, embedding, targets, teacher_hidden, teacher_embedding = problem(dtype=torch.float32)
+    teacher = OnlineTeacher(teacher_hidden, teacher_embedding)
+    kl = {t: distillation_loss(hidden, embedding, targets, teacher, temperature=t)["kl"] for t in (2.0, 50.0)}
+    log_p = F.log_softmax(teacher_hidden @ teacher_embedding.T / 50, dim=-1)
     log_q = F.log_softmax(hidden @ embedding.T / 50, dim=-1)
     plain = F.kl_div(log_q, log_p, log_target=True, reduction="batchmean")
     assert kl[50.0].item() == pytest.approx(2500 * plain.item(), rel=1e-2)
@@ -70,11 +66,11 @@ def test_temperature_scales_by_its_square():
 
 
 def test_cached_teacher_with_every_token_is_exact_and_with_fewer_a_lower_bound():
-    hidden, embedding, targets, told, told_embedding = problem(dtype=torch.float32)
+    hidden, embedding, targets, teacher_hidden, teacher_embedding = problem(dtype=torch.float32)
     temperature, vocabulary = 2.0, embedding.shape[0]
-    log_p = F.log_softmax(told @ told_embedding.T / temperature, dim=-1)
+    log_p = F.log_softmax(teacher_hidden @ teacher_embedding.T / temperature, dim=-1)
     online = distillation_loss(
-        hidden, embedding, targets, OnlineTeacher(told, told_embedding), temperature=temperature
+        hidden, embedding, targets, OnlineTeacher(teacher_hidden, teacher_embedding), temperature=temperature
     )
     previous = 0.0
     for k in (1, 5, 20, vocabulary):
@@ -88,24 +84,24 @@ def test_cached_teacher_with_every_token_is_exact_and_with_fewer_a_lower_bound()
 @settings(max_examples=25)
 @given(st.integers(0, 1000), st.integers(1, 50), st.sampled_from([0.3, 1.0, 3.0]))
 def test_what_a_truncated_teacher_lacks_is_within_its_bound(seed, k, sharpness):
-    hidden, embedding, targets, told, told_embedding = problem(seed, dtype=torch.float32)
-    told_embedding *= sharpness
-    log_p = F.log_softmax(told @ told_embedding.T / 2.0, dim=-1)
-    full = distillation_loss(hidden, embedding, targets, OnlineTeacher(told, told_embedding))["kl"].item()
+    hidden, embedding, targets, teacher_hidden, teacher_embedding = problem(seed, dtype=torch.float32)
+    teacher_embedding *= sharpness
+    log_p = F.log_softmax(teacher_hidden @ teacher_embedding.T / 2.0, dim=-1)
+    full = distillation_loss(hidden, embedding, targets, OnlineTeacher(teacher_hidden, teacher_embedding))["kl"].item()
     top, ids = log_p.topk(k, dim=-1)
     got = distillation_loss(hidden, embedding, targets, CachedTeacher(ids, top))
     assert got["kl"].item() - 1e-4 <= full <= got["kl"].item() + got["kl_gap"].item() + 1e-4
 
 
 def test_gradient_of_a_truncated_teacher_is_within_its_bound():
-    _, _, targets, told, told_embedding = problem(dtype=torch.float32)
-    logits = (told @ told_embedding.T * 0.7 + 0.1).requires_grad_()
+    _, _, targets, teacher_hidden, teacher_embedding = problem(dtype=torch.float32)
+    logits = (teacher_hidden @ teacher_embedding.T * 0.7 + 0.1).requires_grad_()
     eye = torch.eye(logits.shape[1])  # so that the hidden states are the logits
-    log_p = F.log_softmax(told @ told_embedding.T / 2.0, dim=-1)
+    log_p = F.log_softmax(teacher_hidden @ teacher_embedding.T / 2.0, dim=-1)
     top, ids = log_p.topk(5, dim=-1)
     grads = [
         torch.autograd.grad(distillation_loss(logits, eye, targets, teacher, beta=0.0)["loss"], logits)[0]
-        for teacher in (OnlineTeacher(told, told_embedding), CachedTeacher(ids, top))
+        for teacher in (OnlineTeacher(teacher_hidden, teacher_embedding), CachedTeacher(ids, top))
     ]
     off = (grads[0] - grads[1]).abs().sum(-1) * len(targets)
     assert (off <= 2 * 2.0 * (1 - top.exp().sum(-1)) + 1e-5).all()
@@ -113,8 +109,8 @@ def test_gradient_of_a_truncated_teacher_is_within_its_bound():
 
 
 def test_validation_gives_the_same_numbers_without_a_gradient():
-    hidden, embedding, targets, told, told_embedding = problem(dtype=torch.float32)
-    teacher = OnlineTeacher(told, told_embedding)
+    hidden, embedding, targets, teacher_hidden, teacher_embedding = problem(dtype=torch.float32)
+    teacher = OnlineTeacher(teacher_hidden, teacher_embedding)
     want = distillation_loss(hidden, embedding, targets, teacher)
     with torch.no_grad():
         got = distillation_loss(hidden, embedding, targets, teacher)
@@ -123,15 +119,15 @@ def test_validation_gives_the_same_numbers_without_a_gradient():
 
 
 def test_cached_gradient_equals_autograd_of_the_merged_divergence():
-    hidden, embedding, targets, told, told_embedding = problem()
+    hidden, embedding, targets, teacher_hidden, teacher_embedding = problem()
     temperature, k = 2.0, 5
-    top, ids = F.log_softmax(told @ told_embedding.T / temperature, dim=-1).topk(k, dim=-1)
+    top, ids = F.log_softmax(teacher_hidden @ teacher_embedding.T / temperature, dim=-1).topk(k, dim=-1)
     log_q = F.log_softmax(hidden @ embedding.T / temperature, dim=-1).gather(1, ids)
     tail_p, tail_q = 1 - top.exp().sum(-1), 1 - log_q.exp().sum(-1)
     want = (
         ((top.exp() * (top - log_q)).sum() + (tail_p * (tail_p / tail_q).log()).sum())
         * temperature**2
-        / len(told)
+        / len(teacher_hidden)
     )
     want_grads = torch.autograd.grad(want, (hidden, embedding))
     single = [t.detach().float().requires_grad_() for t in (hidden, embedding)]

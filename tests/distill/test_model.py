@@ -8,10 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from k2d.distill.batches import BatchConfig, Collate, MakeExample
-from k2d.distill.hidden import HiddenLoss, default_map
-from k2d.distill.model import DistillConfig, DistillModel
+from k2d.distill import losses
+from k2d.distill.batches import Collate, MakeExample
+from k2d.distill.config import BatchConfig, DistillConfig
+from k2d.distill.losses.hidden import HiddenLoss, default_map
+from k2d.distill.model import DistillModel
 from k2d.distill.student import build_student, choose_layers, mix_language_embeddings
+from k2d.errors import DataError, UsageError
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper.model import ModelDimensions, Whisper
 
@@ -78,24 +81,24 @@ def test_loss_equals_the_definition_on_the_real_batch(teacher, tokenizer, batch)
     keep = targets >= 0
     with torch.no_grad():
         student = model.student(batch["mel"], inputs)[keep].double()
-        told = teacher(batch["mel"], inputs)[keep].double()
+        teacher_hidden = teacher(batch["mel"], inputs)[keep].double()
     ce = F.cross_entropy(student, targets[keep])
     kl = F.kl_div(
-        (student / 2).log_softmax(-1), (told / 2).log_softmax(-1), log_target=True, reduction="batchmean"
+        (student / 2).log_softmax(-1), (teacher_hidden / 2).log_softmax(-1), log_target=True, reduction="batchmean"
     )
     assert loss.item() == pytest.approx((0.8 * ce + 4 * kl).item(), rel=1e-4)
     assert stats["ce"].item() == pytest.approx(ce.item(), rel=1e-4)
 
 
 def test_shared_frozen_encoder_runs_once(teacher, tokenizer, batch):
-    heard = []
-    teacher.encoder.register_forward_hook(lambda module, mel, _: heard.append(("teacher", len(mel[0]))))
+    calls = []
+    teacher.encoder.register_forward_hook(lambda module, mel, _: calls.append(("teacher", len(mel[0]))))
     model = build(teacher, tokenizer).eval()
-    model.student.encoder.register_forward_hook(lambda module, mel, _: heard.append(("student", len(mel[0]))))
+    model.student.encoder.register_forward_hook(lambda module, mel, _: calls.append(("student", len(mel[0]))))
     model(**batch)
     assert model.shared_encoder
-    assert {who for who, _ in heard} == {"student"}
-    assert sum(count for _, count in heard) == len(batch["text"])
+    assert {who for who, _ in calls} == {"student"}
+    assert sum(count for _, count in calls) == len(batch["text"])
 
 
 def test_an_encoder_changed_after_construction_is_not_shared(teacher, tokenizer, batch):
@@ -108,19 +111,19 @@ def test_an_encoder_changed_after_construction_is_not_shared(teacher, tokenizer,
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_only_the_student_hears_augmented_speech(teacher, tokenizer, batch, stored):
+def test_only_the_student_gets_augmented_speech(teacher, tokenizer, batch, stored):
     mask = {"apply_time_warp": False, "time_mask_width_range": [20, 40], "num_time_mask": 20}
-    model = build(teacher, tokenizer, specaug=mask, ce_weight=0.0).train()
+    model = build(teacher, tokenizer, specaug=mask, losses={"kl": 1.0}).train()
     if stored:
         with torch.no_grad():
             batch["encoder_out"] = model.student.encoder(batch.pop("mel"))
     clean = {name: tensor.clone() for name, tensor in batch.items()}
-    told = []
-    teacher.decoder.blocks[0].register_forward_hook(lambda module, given, _: told.append(given[1].clone()))
+    given_to_teacher = []
+    teacher.decoder.blocks[0].register_forward_hook(lambda module, given, _: given_to_teacher.append(given[1].clone()))
     model(**batch)
     model.eval()
     model(**clean)
-    torch.testing.assert_close(told[0], told[1])
+    torch.testing.assert_close(given_to_teacher[0], given_to_teacher[1])
     assert all(torch.equal(batch[name], clean[name]) for name in batch)
 
 
@@ -175,9 +178,8 @@ def test_hidden_loss_follows_the_map(teacher, tokenizer, batch):
     """Two layers built from the teacher's first and last: only the first sees what the teacher's saw."""
     assert default_map(2, 5) == [[0, 1], [1, 4]]
     for kind in ("cosine", "mse"):
-        conf = dict(hidden_weight=1.0, hidden_loss=kind, ce_weight=0.0, kl_weight=0.0)
-        same = build(teacher, tokenizer, hidden_map=[[0, 0]], **conf).train()
-        other = build(teacher, tokenizer, hidden_map=[[0, 3]], **conf).train()
+        same = build(teacher, tokenizer, losses={"hidden": {"kind": kind, "map": [[0, 0]]}}).train()
+        other = build(teacher, tokenizer, losses={"hidden": {"kind": kind, "map": [[0, 3]]}}).train()
         assert same(**batch)[1]["hidden"].item() == pytest.approx(0, abs=1e-6)
         loss, stats, _ = other(**batch)
         assert loss.item() == stats["hidden"].item() > 1e-4
@@ -189,25 +191,56 @@ def test_hidden_loss_follows_the_map(teacher, tokenizer, batch):
 
 def test_adaptive_weights_learn_the_noise_of_each_pair():
     torch.manual_seed(0)
-    told = {0: torch.randn(50, 8), 1: torch.randn(50, 8)}
-    ours = {0: told[0] + 0.1 * torch.randn(50, 8), 1: told[1] + torch.randn(50, 8)}
+    teacher_hidden = {0: torch.randn(50, 8), 1: torch.randn(50, 8)}
+    ours = {0: teacher_hidden[0] + 0.1 * torch.randn(50, 8), 1: teacher_hidden[1] + torch.randn(50, 8)}
     loss = HiddenLoss([[0, 0], [1, 1]], "mse", adaptive=True)
     optimizer = torch.optim.Adam(loss.parameters(), lr=0.1)
     for _ in range(300):
         optimizer.zero_grad()
-        loss(ours, told).backward()
+        loss.distance(ours, teacher_hidden).backward()
         optimizer.step()
-    noise = torch.stack([F.mse_loss(ours[i], told[i]) for i in (0, 1)])  # where ½(e^(−s) d + s) is least
+    noise = torch.stack([F.mse_loss(ours[i], teacher_hidden[i]) for i in (0, 1)])  # where ½(e^(−s) d + s) is least
     torch.testing.assert_close(loss.log_variance.exp(), noise, rtol=0.05, atol=0)
 
 
 def test_a_wrong_layer_map_is_refused(teacher, tokenizer):
-    with pytest.raises(ValueError, match=r"hidden_map: \[2, 4\] is not a pair"):
-        build(teacher, tokenizer, hidden_weight=1.0, hidden_map=[[2, 4]])
-    with pytest.raises(ValueError, match="choose one of cosine, mse"):
-        build(teacher, tokenizer, hidden_weight=1.0, hidden_loss="l3")
-    with pytest.raises(ValueError, match="needs the teacher itself"):
-        DistillModel(build_student(teacher), None, tokenizer.eot, DistillConfig(hidden_weight=1.0))
+    with pytest.raises(UsageError, match=r"map: \[2, 4\] is not a pair"):
+        build(teacher, tokenizer, losses={"hidden": {"map": [[2, 4]]}})
+    with pytest.raises(UsageError, match="choose one of cosine, mse"):
+        build(teacher, tokenizer, losses={"hidden": {"kind": "l3"}})
+    with pytest.raises(UsageError, match="hidden needs the teacher itself"):
+        DistillModel(build_student(teacher), None, tokenizer.eot, DistillConfig(losses={"hidden": 1.0}), cached=True)
+
+
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        ({"mse": 1.0}, "no mse; there are ce, ctc, hidden, kl"),
+        ({"ce": "much"}, "ce has the weight 'much'"),
+        ({"kl": {"weight": 1.0, "temprature": 2.0}}, "kl has no option temprature; known are temperature"),
+        ({"ctc": {"weight": 1.0, "blank": 0}}, "ctc has no option blank"),
+    ],
+)
+def test_a_term_that_is_no_loss_is_refused(teacher, tokenizer, losses, message):
+    with pytest.raises(UsageError, match=message):
+        build(teacher, tokenizer, losses=losses)
+
+
+def test_a_new_term_is_a_file_and_a_line_of_yaml(teacher, tokenizer, batch, tmp_path, monkeypatch):
+    (tmp_path / "norm.py").write_text(
+        'NAMES = ("norm",)\n'
+        "def build(options, student, teacher, n_text):\n"
+        "    def loss(student, teacher, batch):\n"
+        "        size = student.hidden.square().mean()\n"
+        "        return options['norm']['weight'] * size, {'norm': size}\n"
+        "    return loss\n"
+    )
+    monkeypatch.setattr(losses, "__path__", [*losses.__path__, str(tmp_path)])
+    losses.terms.cache_clear()
+    plain = build(teacher, tokenizer, losses={"ce": 1.0}).eval()(**batch)[1]
+    loss, stats, _ = build(teacher, tokenizer, losses={"ce": 1.0, "norm": 0.5}).eval()(**batch)
+    losses.terms.cache_clear()
+    assert loss.item() == pytest.approx((plain["ce"] + 0.5 * stats["norm"]).item())
 
 
 def test_stored_encoder_output_gives_the_same_loss(teacher, tokenizer, batch):
@@ -249,7 +282,7 @@ def test_a_segment_that_is_not_trusted_is_read_but_not_learnt(teacher, tokenizer
     with pytest.raises(ValueError, match=r"text\.trusted: a has '1 0'"):
         made("1 0", timestamps=1.0)
 
-    model = build(teacher, tokenizer, kl_weight=0.0, ce_weight=1.0).eval()
+    model = build(teacher, tokenizer, losses={"ce": 1.0}).eval()
     collate = Collate(80, True)
     everything = collate([("a", made("", timestamps=1.0))])[1]
     assert "trusted" not in everything
@@ -313,18 +346,87 @@ def test_speech_is_not_slowed_beyond_the_window(tokenizer):
     assert {len(make("u", dict(data))["speech"]) for _ in range(20)} == {round(28 * 16000 / 1.1)}
 
 
-def test_speed_without_audio_or_with_a_cache_is_refused(tokenizer):
-    with pytest.raises(ValueError, match="use one or the other"):
-        MakeExample(tokenizer, BatchConfig(speed=(0.9,), fixed_choices=True), train=True)
-    with pytest.raises(ValueError, match="u: speed needs audio"):
-        make = MakeExample(tokenizer, BatchConfig(speed=(0.9,)), train=True)
-        make("u", {"encoder_out": np.ones((50, 4), "f"), "text": "今天"})
-    with pytest.raises(ValueError, match=r"outside 0\.5 to 2"):
-        MakeExample(tokenizer, BatchConfig(speed=(9.0,)), train=True)
+def tone(hertz: float, seconds: float = 4.0) -> np.ndarray:
+    return np.sin(2 * np.pi * hertz * np.arange(round(seconds * 16000)) / 16000).astype("f")
+
+
+def pitch_of(speech: np.ndarray) -> float:
+    """The strongest frequency in Hz."""
+    return np.abs(np.fft.rfft(speech * np.hanning(len(speech)))).argmax() * 16000 / len(speech)
+
+
+def test_tempo_moves_the_timestamps_and_keeps_the_pitch(tokenizer):
+    make = MakeExample(tokenizer, BatchConfig(timestamps=1.0, prompt=0.0, tempo=(0.8,)), train=True)
+    out = make("u", {"speech": tone(440), "text": "<|0.00|>今天<|2.40|><|2.40|>我们<|4.00|>"})
+    assert tokenizer.decode_with_timestamps(out["text"]) == "<|0.00|>今天<|3.00|><|3.00|>我们<|5.00|>"
+    assert len(out["speech"]) == 5 * 16000 and out["speech"].dtype == np.float32
+    assert pitch_of(out["speech"]) == pytest.approx(440, rel=0.01)
+
+
+def test_pitch_moves_no_timestamp(tokenizer):
+    make = MakeExample(tokenizer, BatchConfig(timestamps=1.0, prompt=0.0, pitch=(12,)), train=True)
+    label = "<|0.00|>今天<|2.40|>"
+    out = make("u", {"speech": tone(440), "text": label})
+    assert tokenizer.decode_with_timestamps(out["text"]) == label
+    assert len(out["speech"]) == 4 * 16000
+    assert pitch_of(out["speech"]) == pytest.approx(880, rel=0.01)
+    plain = MakeExample(tokenizer, BatchConfig(timestamps=1.0, prompt=0.0, pitch=(12,), tempo=(2.0,)), train=False)
+    np.testing.assert_array_equal(plain("u", {"speech": tone(440), "text": label})["speech"], tone(440))
+
+
+def test_speed_and_tempo_together_stay_within_the_window(tokenizer):
+    make = MakeExample(tokenizer, BatchConfig(speed=(0.95,), tempo=(0.9,)), train=True)
+    out = make("u", {"speech": tone(200, 28), "text": "今天"})
+    assert len(out["speech"]) == round(28 * 16000 / 0.95)
+
+
+def test_distorted_audio_without_audio_or_with_a_cache_is_refused(tokenizer):
+    for config in (BatchConfig(speed=(0.9,)), BatchConfig(tempo=(0.9,))):
+        with pytest.raises(UsageError, match="use one or the other"):
+            MakeExample(tokenizer, config, train=True, fixed=True)
+    for config in (BatchConfig(speed=(0.9,)), BatchConfig(pitch=(2,))):
+        with pytest.raises(DataError, match="u: batch_conf: speed, tempo and pitch need audio"):
+            make = MakeExample(tokenizer, config, train=True)
+            make("u", {"encoder_out": np.ones((50, 4), "f"), "text": "今天"})
+    with pytest.raises(UsageError, match=r"speed 9\.0 is outside 0\.5 to 2"):
+        BatchConfig(speed=(9.0,))
+    with pytest.raises(UsageError, match="pitch 30 is outside"):
+        BatchConfig(pitch=(30,))
+
+
+@pytest.mark.parametrize("flags", ["", "1 0"])
+def test_of_a_segment_that_runs_on_the_start_is_learnt_and_then_nothing(tokenizer, flags):
+    label = "<|0.00|>我们用 model<|0.40|><|0.40|>今天<|0.80|><|0.90|>"
+
+    def made(timestamps: float, text: str = label + "<|continued|>", **data):
+        data = {"speech": tone(200, 1.2), "text": text} | data | ({"text_trusted": flags} if flags else {})
+        return MakeExample(tokenizer, BatchConfig(prompt=0.0, timestamps=timestamps), train=True)("u", data)
+
+    timed = made(1.0)
+    assert tokenizer.decode_with_timestamps(timed["text"]) == label
+    assert list(timed["text"][-2:]) == [tokenizer.timestamp_token(0.9), tokenizer.eot]
+    assert len(timed["speech"]) == round(1.2 * 16000)
+    plain = made(0.0)
+    assert tokenizer.decode(plain["text"]) == tokenizer.decode(tokenizer.encode("我们用 model今天"))
+    assert len(plain["speech"]) == round(0.9 * 16000)  # or it would learn to leave out what is said
+    stored = made(0.0, encoder_out=np.ones((60, 4), "f"), speech=tone(200, 1.2))
+    assert len(stored["encoder_out"]) == 45
+    if flags:
+        assert list(timed["trusted"][-2:]) == [1, 1]
+        learnt = tokenizer.decode_with_timestamps(timed["text"][timed["trusted"] == 1])
+        assert learnt == "<|0.00|>我们用 model<|0.40|><|0.40|><|0.80|><|0.90|>"
+        assert tokenizer.decode(plain["text"][plain["trusted"] == 1]) == "我们用 model"
+        assert plain["trusted"][-1] == 1
+
+
+def test_other_tokens_in_a_label_are_not_learnt_as_characters(tokenizer):
+    make = MakeExample(tokenizer, BatchConfig(prompt=0.0, timestamps=1.0), train=True)
+    data = {"text": "<|0|>我们<|music|><|1.5|>今天<|2.00|>", "text_trusted": "1 0"}
+    assert tokenizer.decode_with_timestamps(make("u", data)["text"]) == "<|0.00|>我们<|1.50|>今天<|2.00|>"
 
 
 def test_a_cache_of_other_labels_or_another_vocabulary_is_refused(tokenizer):
-    make = MakeExample(tokenizer, BatchConfig(fixed_choices=True, timestamps=0.0), train=True)
+    make = MakeExample(tokenizer, BatchConfig(timestamps=0.0), train=True, fixed=True)
     rows = len(make("u", {"text": "今天"})["text"]) - 1
     good = {"topk_ids": np.zeros((rows, 2), "i4"), "topk_log_probs": np.zeros((rows, 2), "f")}
     assert set(good) <= set(make("u", {"text": "今天", **good}))
@@ -379,19 +481,35 @@ def test_cached_teacher_with_the_whole_vocabulary_gives_the_online_loss(teacher,
     with torch.no_grad():
         logits = teacher(batch["mel"], batch["text"][:, :-1].clamp_min(0))
     log_probs, ids = (logits / 2.0).log_softmax(-1).topk(tokenizer.vocab_size, dim=-1)
-    cached = DistillModel(online.student, None, tokenizer.eot, DistillConfig()).eval()
+    cached = DistillModel(online.student, None, tokenizer.eot, DistillConfig(), cached=True).eval()
     got = cached(**batch, topk_ids=ids, topk_log_probs=log_probs)[0].item()
     assert got == pytest.approx(online(**batch)[0].item(), rel=1e-4)
 
 
-def test_distillation_without_any_teacher_is_refused(teacher, tokenizer, batch):
-    model = DistillModel(build_student(teacher), None, tokenizer.eot, DistillConfig()).train()
-    with pytest.raises(ValueError, match="no teacher"):
+def test_without_a_teacher_the_labels_teach_and_the_log_says_so(teacher, tokenizer, batch, caplog):
+    conf = DistillConfig(losses={"ce": 0.5, "kl": 1.0, "hidden": 1.0})
+    with caplog.at_level("INFO"):
+        model = DistillModel(build_student(teacher), None, tokenizer.eot, conf).train()
+    assert [r.message for r in caplog.records if "no teacher" in r.message] == [
+        "no teacher with logits: the student learns from its labels by cross-entropy, without kl, hidden"
+    ]
+    loss, stats, _ = model(**batch)
+    assert loss.item() == pytest.approx(0.5 * stats["ce"].item())
+    assert "kl" not in stats
+    only_kl = DistillModel(build_student(teacher), None, tokenizer.eot, DistillConfig(losses={"kl": 1.0})).train()
+    loss, stats, _ = only_kl(**batch)
+    assert loss.item() == pytest.approx(stats["ce"].item()) and loss.requires_grad
+
+
+def test_a_cached_teacher_that_a_batch_lacks_is_refused(teacher, tokenizer, batch):
+    model = DistillModel(build_student(teacher), None, tokenizer.eot, DistillConfig(), cached=True).train()
+    with pytest.raises(DataError, match="has no topk_ids"):
         model(**batch)
+    assert "kl" not in model.eval()(**batch)[1]  # validation is by cross-entropy alone
 
 
 def test_fixed_choices_give_an_utterance_the_same_tokens_in_every_epoch(tokenizer):
-    make = MakeExample(tokenizer, BatchConfig(timestamps=0.5, prompt=0.5, fixed_choices=True), train=True)
+    make = MakeExample(tokenizer, BatchConfig(timestamps=0.5, prompt=0.5), train=True, fixed=True)
     data = {"text": "<|0.00|>今天<|0.40|>", "text_prev": "我们用 model"}
     rows = {f"utt{i}": [tuple(make(f"utt{i}", dict(data))["text"]) for _ in range(3)] for i in range(20)}
     assert all(len(set(epochs)) == 1 for epochs in rows.values())

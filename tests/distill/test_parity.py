@@ -8,6 +8,7 @@ import whisper
 
 from k2d.whisper import checkpoint
 from k2d.whisper.formats import openai_to_hf_name
+from k2d.whisper.identity import TINY_EN
 from k2d.whisper.model import ModelDimensions
 
 transformers = pytest.importorskip("transformers")
@@ -59,7 +60,7 @@ def test_random_weights_read_from_a_hugging_face_folder(tmp_path):
 
 @torch.no_grad()
 def test_real_tiny_en():
-    ours = checkpoint.load(checkpoint.TINY_EN).model
+    ours = checkpoint.load(TINY_EN).model
     theirs = transformers.WhisperForConditionalGeneration(hf_config(ours.dims)).eval()
     state = {openai_to_hf_name(name): tensor for name, tensor in ours.state_dict().items()}
     report = theirs.load_state_dict(state, strict=False)

@@ -13,8 +13,14 @@ from k2d.whisper.model import Whisper
 
 
 def build(world, output, *words) -> dict:
-    init_student.main(["--teacher", str(world.teacher), "--output_dir", str(output), *words])
+    assert init_student.main(["--teacher", str(world.teacher), "--output_dir", str(output), *words]) == 0
     return json.loads((output / "parameters.json").read_text(encoding="utf-8"))
+
+
+def refused(world, output, capsys, *words) -> str:
+    """What is said where nothing is built."""
+    assert init_student.main(["--teacher", str(world.teacher), "--output_dir", str(output), *words]) == 1
+    return capsys.readouterr().err
 
 
 def test_the_default_is_the_papers_and_is_reported(world, tmp_path, capsys):
@@ -40,9 +46,8 @@ def test_other_layers_and_mixed_languages(world, tmp_path):
 
 
 def test_a_layer_the_teacher_has_not_is_refused(world, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        build(world, tmp_path / "s", "--decoder_layers", "0,7")
-    assert "outside the teacher's layers 0 to 2" in capsys.readouterr().err
+    said = refused(world, tmp_path / "s", capsys, "--decoder_layers", "0,7")
+    assert "outside the teacher's layers 0 to 2" in said
 
 
 def test_another_model_may_be_the_start(world, tmp_path):
@@ -79,18 +84,28 @@ def test_a_start_that_cannot_learn_from_the_teacher_is_refused(world, tmp_path, 
     if "tokenizer" in change:
         change = {"tokenizer": train_sentencepiece(["另外的詞 other words"] * 5, 320)}
     other = changed(world, tmp_path / "other", **change)
-    with pytest.raises(SystemExit) as stopped:
-        build(world, tmp_path / "s", "--init", other, "--same_encoder")
-    assert stopped.value.code == 1
-    said = capsys.readouterr().err
+    said = refused(world, tmp_path / "s", capsys, "--init", other, "--same_encoder")
     assert message in said and other in said and str(world.teacher) in said
-    assert not (tmp_path / "s").exists()
+    assert not (tmp_path / "s" / "step.json").exists()
 
 
 def test_layers_are_not_chosen_of_a_start_given_whole(world, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        build(world, tmp_path / "s", "--init", str(world.student), "--decoder_layers", "0")
-    assert "--init takes a model as it is" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        build(world, tmp_path / "s", "--init", "no_such_model")
-    assert "init_student: no_such_model: no such file or folder" in capsys.readouterr().err
+    said = refused(world, tmp_path / "s", capsys, "--init", str(world.student), "--decoder_layers", "0")
+    assert "--init takes a model as it is" in said
+    said = refused(world, tmp_path / "s", capsys, "--init", "no_such_model")
+    assert "init_student: no_such_model: no such file" in said
+
+
+def test_a_teacher_of_another_kind_has_no_layers_to_give(world, tmp_path, capsys):
+    words = ["--teacher", "text:labels", "--output_dir", str(tmp_path / "s")]
+    assert init_student.main(words) == 1
+    assert "name a model by --init" in capsys.readouterr().err
+    assert init_student.main([*words, "--init", str(world.student)]) == 0
+    assert checkpoint.load(tmp_path / "s").dims == checkpoint.load(world.student).dims
+
+
+def test_what_is_built_is_not_built_again_and_the_default_spelt_out_is_the_default(world, tmp_path, capsys):
+    build(world, tmp_path / "s")
+    capsys.readouterr()
+    build(world, tmp_path / "s", "--decoder_layers", "first,last")
+    assert "is done; nothing to do" in capsys.readouterr().out

@@ -1,15 +1,25 @@
 """Whole runs of ESPnet's trainer: interrupted and resumed, over two processes, refused for bad input."""
 
+import json
+import os
+import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from training_processes import options, train
 
-from k2d.bin import average
+from k2d.bin import average, cache_teacher, encode, training_tables
+from k2d.bin.train import check_words, read_words, step_of
+from k2d.errors import UsageError
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.model import ModelDimensions, Whisper
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def curves(output) -> dict:
@@ -59,6 +69,7 @@ def test_an_interrupted_run_continues_as_if_nothing_had_happened(world, whole_ru
     words = options(world, tmp_path / "run", num_workers=workers)
     assert train(words, tmp_path / "log", accident=accident) == -accident[2]
     assert len(curves(tmp_path / "run")) < 3
+    assert not (tmp_path / "run" / "step.json").exists()
     assert train(words, tmp_path / "log") == 0
     assert_same_run(whole, tmp_path / "run")
 
@@ -72,7 +83,7 @@ def test_full_disk_leaves_the_previous_checkpoint(world, whole_run, tmp_path):
     assert "saving the checkpoint failed" in (tmp_path / "log.0").read_text(encoding="utf-8")
     assert "the previous one is intact" in (tmp_path / "log.0").read_text(encoding="utf-8")
     assert list(curves(tmp_path / "run")) == [1]
-    assert not list((tmp_path / "run").glob(".*.partial"))
+    assert not list((tmp_path / "run").glob(".*.tmp"))
     assert train(words, tmp_path / "log") == 0
     assert_same_run(whole, tmp_path / "run")
 
@@ -81,10 +92,10 @@ def test_average_is_the_mean_of_the_best_epochs_and_loads_like_any_checkpoint(wo
     output, _ = whole_run
     values = {epoch: phases["valid"]["ce"] for epoch, phases in curves(output).items()}
     best = sorted(values, key=values.get)[:2]
-    average.main(
-        f"--exp {output} --init {world.student} --output_dir {tmp_path} --nbest 2 --criterion ce".split()
-    )
-    got = checkpoint.load(tmp_path).model.state_dict()
+    words = f"--exp {output} --init {world.student} --output_dir {tmp_path}/average --nbest 2 --criterion ce".split()
+    assert average.main(words) == 0
+    got = checkpoint.load(tmp_path / "average").model.state_dict()
+    assert sorted(json.loads((tmp_path / "average/step.json").read_text())["epochs"]) == sorted(best)
     states = [weights(output, epoch) for epoch in best]
     assert all(name.startswith("student.") for name in states[0])  # no tensor of the teacher
     assert {f"student.{name}" for name in got} == set(states[0])
@@ -104,8 +115,7 @@ def test_average_takes_in_the_initial_model_with_its_weight(world, whole_run, tm
     assert any(not torch.equal(plain[name], start[name]) for name in plain)
     for name, tensor in mixed.items():
         torch.testing.assert_close(tensor, 0.75 * plain[name] + 0.25 * start[name], atol=1e-6, rtol=1e-5)
-    with pytest.raises(SystemExit):
-        average.main([*words, str(tmp_path / "bad"), "--init_weight", "1"])
+    assert average.main([*words, str(tmp_path / "bad"), "--init_weight", "1"]) == 1
     assert "below 1" in capsys.readouterr().err
 
 
@@ -113,9 +123,7 @@ def test_two_processes_take_the_same_step_as_one_with_the_joint_batch(world, tmp
     changes = dict(
         batch_conf={"trim_padding": True, "timestamps": 1.0, "prompt": 0.0},
         model_conf={
-            "hidden_weight": 0.5,
-            "hidden_adaptive": True,
-            "ctc_weight": 0.3,
+            "losses": {"ce": 0.8, "kl": 1.0, "hidden": {"weight": 0.5, "adaptive": True}, "ctc": 0.3},
             "freeze_encoder": False,
         },
         optim="sgd",
@@ -142,7 +150,7 @@ def test_two_processes_take_the_same_step_as_one_with_the_joint_batch(world, tmp
 
 @pytest.mark.parametrize("launcher", ["torchrun", "slurm"])
 def test_layer_drop_runs_over_two_processes(world, tmp_path, launcher):
-    conf = {"layer_drop": 0.5, "ends_only": 0.3, "kl_weight": 0.0}
+    conf = {"layer_drop": 0.5, "ends_only": 0.3, "losses": {"ce": 0.8}}
     words = options(world, tmp_path / "run", model_conf=conf, num_iters_per_epoch=6, max_epoch=1)
     words[words.index("--student") + 1] = str(world.teacher)
     assert train(words, tmp_path / "log", world_size=2, launcher=launcher) == 0
@@ -151,7 +159,8 @@ def test_layer_drop_runs_over_two_processes(world, tmp_path, launcher):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"model_conf": {"kl_wieght": 1.0}}, "model_conf: unknown kl_wieght; known are"),
+        ({"model_conf": {"loses": {"kl": 1.0}}}, "model_conf: unknown loses; known are"),
+        ({"model_conf": {"losses": {"klr": 1.0}}}, "losses: no klr; there are ce, ctc, hidden, kl"),
         ({"batch_conf": {"speeed": [0.9]}}, "batch_conf: unknown speeed; known are"),
         ({"no_such_option": 1}, "no_such_option"),
     ],
@@ -169,3 +178,169 @@ def test_a_teacher_with_another_vocabulary_is_refused(world, tmp_path):
     words[words.index("--teacher") + 1] = str(tmp_path / "other")
     assert train(words, tmp_path / "log") == 1
     assert "do not share a vocabulary" in (tmp_path / "log.0").read_text(encoding="utf-8")
+
+
+# ----------------------------------------------------------------------------------------------------- as a step
+
+
+def without_workers(whole_run):
+    output, workers = whole_run
+    if workers:
+        pytest.skip("a step does not depend on workers")
+    return output
+
+
+def key(words: list[str]) -> str:
+    return step_of(read_words(words)).key
+
+
+def test_what_is_trained_is_not_trained_again(world, whole_run, tmp_path):
+    output = without_workers(whole_run)
+    words = options(world, output, num_workers=0)
+    yaml = output.parent / "run.yaml"
+    yaml.write_text("# a comment\n" + yaml.read_text())
+    weights_of = {path: path.stat().st_mtime_ns for path in output.glob("*.pth")}
+    assert train([*words, "--log_interval", "3", "--num_workers", "1"], tmp_path / "log") == 0
+    assert "is done; nothing to do" in (tmp_path / "log.0").read_text()
+    assert {path: path.stat().st_mtime_ns for path in output.glob("*.pth")} == weights_of
+
+
+def test_the_key_is_the_content_of_what_decides(world, tmp_path):
+    words = options(world, tmp_path / "run")
+    first = key(words)
+    assert key([*words, "--dist_master_port=17", "--use_tensorboard", "true", "--resume", "true"]) == first
+    for other in (["--max_epoch", "4"], ["--max_epoch=4"], ["--model_conf", "losses.kl=0.5"], ["--num_threads", "2"]):
+        assert key([*words, *other]) != first, other
+    assert key([*words, "--max_epoch", "4"]) == key([*words, "--max_epoch=4"])
+    no_teacher = words[: words.index("--teacher")] + words[words.index("--teacher") + 2 :]
+    assert key(no_teacher) != first
+    copy = tmp_path / "student"
+    shutil.copytree(world.student, copy)
+    words[words.index("--student") + 1] = str(copy)
+    assert key(words) == first
+    (copy / "config.json").write_text((copy / "config.json").read_text().replace("true", "false"))
+    assert key(words) != first
+
+
+def test_a_later_yaml_says_only_what_it_has_otherwise(world, tmp_path):
+    words = options(world, tmp_path / "run")
+    (tmp_path / "more.yaml").write_text("model_conf: {losses: {kl: 0.5}}\nmax_epoch: 7\n")
+    training = read_words(["--config", words[1], "--config", str(tmp_path / "more.yaml"), *words[2:]])
+    assert training.config["max_epoch"] == 7
+    assert training.config["model_conf"]["losses"] == {"kl": 0.5}
+    assert training.config["model_conf"]["specaug"]["apply_time_warp"] is False
+    (tmp_path / "more.yaml").write_text("scheduler: onecyclelr\nscheduler_conf: {max_lr: 1.0}\n")
+    training = read_words(["--config", words[1], "--config", str(tmp_path / "more.yaml"), *words[2:]])
+    assert training.config["scheduler_conf"] == {"max_lr": 1.0}  # warmup_steps was another scheduler's
+
+
+@pytest.mark.parametrize("recipe", ["ascend", "commonvoice_zh_tw", "mini_cs", "ntuml2021", None])
+def test_every_recipes_yaml_is_understood(world, recipe):
+    words = ["--config", str(ROOT / "conf/train_student.yaml"), "--tables", "tables", "--output_dir", "out"]
+    if recipe:
+        words += ["--config", str(ROOT / "egs" / recipe / "k2d1/conf/train_student.yaml")]
+    check_words([*words, "--student", "init", "--teacher", "large-v2", "--num_threads", "1", "--ngpu", "0"])
+
+
+def run_python(code: str, *words: str, cache=None) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": ":".join(p for p in sys.path if p)}
+    if cache:
+        environment["XDG_CACHE_HOME"] = str(cache)
+    return subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True)
+
+
+def test_whether_there_is_something_to_do_is_said_without_espnet(world, tmp_path):
+    code = (
+        "import sys\nfrom k2d.bin.train import main\nstatus = main(sys.argv[1:])\n"
+        "assert not {'espnet2', 'torch'} & set(sys.modules)\nsys.exit(status)"
+    )
+    done = run_python(code, *options(world, tmp_path / "run"), "--begin")
+    assert done.returncode == 3, done.stderr
+
+
+def test_words_are_parsed_before_anything_runs_and_that_is_remembered(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = ["--tables", "not/there/yet", *options(world, tmp_path / "run")]
+    check_words(words)
+    code = (
+        "import sys\nfrom k2d.bin.train import check_words\ncheck_words(sys.argv[1:])\n"
+        "assert 'espnet2' not in sys.modules"
+    )
+    again = run_python(code, *words, cache=tmp_path / "cache")
+    assert again.returncode == 0, again.stderr
+    for wrong, message in (
+        (["--max_epoc", "many"], "max_epoc"),
+        (["--optim", "adamwww"], "optim"),
+        (["--model_conf", "losses.kll=1"], "no kll; there are"),
+        (["--batch_conf", "speeed=[0.9]"], "batch_conf: unknown speeed"),
+        (["--config", str(tmp_path / "none.yaml")], "none.yaml: no YAML can be read"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            check_words([*words, *wrong])
+    with pytest.raises(UsageError, match="unknown no_such_option"):
+        check_words(options(world, tmp_path / "run", no_such_option=1))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cut_checkpoint_is_named_with_its_remedy(world, whole_run, tmp_path):
+    output = without_workers(whole_run)
+    words = options(world, tmp_path / "run")
+    assert train(words, tmp_path / "log", accident=("step", 5, signal.SIGKILL)) == -9
+    file = tmp_path / "run" / "checkpoint.pth"
+    file.write_bytes(file.read_bytes()[:-1000])
+    assert train(words, tmp_path / "log") == 1
+    said = (tmp_path / "log.0").read_text()
+    assert f"train: {file}: cut short or damaged" in said and "put back a copy of it" in said
+    assert "weights_only" not in said and not (tmp_path / "run/step.json").exists()
+    copy = tmp_path / "copy"
+    shutil.copytree(output, copy)
+    (copy / "checkpoint.pth").write_bytes(b"cut")
+    assert average.main(f"--exp {copy} --init {world.student} --output_dir {tmp_path}/average".split()) == 1
+
+
+def test_another_nbest_averages_again_and_trains_nothing(world, whole_run, tmp_path, capsys):
+    output = without_workers(whole_run)
+    words = f"--exp {output} --init {world.student} --criterion ce --output_dir {tmp_path}/average".split()
+    assert average.main([*words, "--nbest", "2"]) == 0
+    before = key(options(world, output, num_workers=0))
+    assert average.main([*words, "--nbest", "1"]) == 0
+    assert key(options(world, output, num_workers=0)) == before
+    assert "moved to" in capsys.readouterr().err
+    assert average.main([*words, "--nbest", "2"]) == 0
+    assert "comes back from" in capsys.readouterr().err
+
+
+def test_average_refuses_another_start(world, whole_run, tmp_path, capsys):
+    output = without_workers(whole_run)
+    assert average.main(f"--exp {output} --init {world.teacher} --output_dir {tmp_path}/average".split()) == 1
+    assert f"{output} was not trained from it but from {world.student}" in capsys.readouterr().err
+    assert average.main(f"--exp {tmp_path} --init {world.student} --output_dir {tmp_path}/average".split()) == 1
+    assert "not finished" in capsys.readouterr().err
+
+
+def test_tables_of_a_cached_teacher_are_all_that_training_needs(world, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = options(world, tmp_path / "run", max_epoch=1, batch_conf={"trim_padding": True, "prompt": 0.5})
+    yaml = words[1]
+    for name, data, noise in (
+        ("clean", world.data, ""), ("noisy", world.data, "--noise_snr 0,9"), ("dev", world.few, "")
+    ):  # fmt: skip
+        assert encode.main(f"--model {world.teacher} --data {data} --output_dir {name} {noise}".split()) == 0
+    common = ["--teacher", str(world.teacher), "--data", str(world.data), "--output_dir", "topk"]
+    assert cache_teacher.main([*common, "--encoder_out", "clean", "--config", yaml, "--k", "5"]) == 0
+    tables = f"--data {world.data} --valid_data {world.few} --encoder_out clean noisy --valid_encoder_out dev"
+    assert training_tables.main([*tables.split(), "--teacher_topk", "topk", "--output_dir", "tables"]) == 0
+    run = ["--config", yaml, "--tables", "tables", "--student", str(world.student), "--output_dir", "run"]
+    assert train([*run, "--num_threads", "1"], tmp_path / "log") == 0, (tmp_path / "log.0").read_text()[-2000:]
+    found = curves(tmp_path / "run")[1]
+    assert found["train"]["kl_gap"] > 0 and found["train"]["kl"] > 0
+    assert "kl" not in found["valid"] and found["valid"]["ce"] > 0
+    inputs = json.loads((tmp_path / "run/step.json").read_text())["inputs"]
+    made_by = {os.path.relpath(given["path"]) for name, given in inputs.items() if " of step " in name}
+    assert made_by == {"clean", "noisy", "dev", "topk"}
+    # With labels alone it is another training, by cross-entropy.
+    assert training_tables.main([*tables.split(), "--output_dir", "labels"]) == 0
+    run[run.index("tables")], run[-1] = "labels", "by_labels"
+    assert train([*run, "--num_threads", "1"], tmp_path / "log2") == 0
+    assert "kl" not in curves(tmp_path / "by_labels")[1]["train"]
+    assert "learns from its labels by cross-entropy" in (tmp_path / "log2.0").read_text()

@@ -144,7 +144,7 @@ def test_a_damaged_download_is_named(tmp_path):
 
 
 def test_error_rates_by_language_and_topic_are_added_to_the_results_once(tmp_path):
-    data, decoded = tmp_path / "data/test", tmp_path / "exp/teacher/decode_test"
+    data, decoded = tmp_path / "data/test", tmp_path / "exp/teacher/decode_test/score"
     data.mkdir(parents=True)
     write_table(data / "utt2language", {"a": "zh", "b": "mixed", "c": "zh"})
     write_table(data / "utt2topic", {"a": "sports", "b": "sports", "c": "education"})
@@ -154,7 +154,7 @@ def test_error_rates_by_language_and_topic_are_added_to_the_results_once(tmp_pat
     results.write_text("# Results\n\nThe tables of every recipe.\n")
     command = [sys.executable, str(corpora.ROOT / "egs/ascend/k2d1/local/score_groups.py")]
     command += ["--data", "data/test", "--exp", "exp", "--output", "RESULTS.md"]
-    command += ["--models", "teacher:large-v2 student_comp:exp/student_comp/average"]
+    command += ["--models", "teacher student_comp"]
     environment = {**os.environ, "PYTHONPATH": str(corpora.ROOT)}
     for _ in range(2):
         subprocess.run(command, cwd=tmp_path, check=True, env=environment, capture_output=True)

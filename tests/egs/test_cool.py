@@ -1,9 +1,11 @@
 """COOL's preparation: any tree of recordings, subtitles as labels, hand-corrected test sets."""
 
+
 import corpora
 import pytest
 import soundfile
 
+from k2d.bin import label
 from k2d.datadir import DataDir
 from k2d.tables import read_table
 from k2d.text import timestamps
@@ -57,15 +59,16 @@ def test_a_test_set_comes_from_corrected_subtitles(prepared):
 def labelled(corpus):
     folder, paths = corpus
     out = folder / "ready"
-    ready = ("--ready_labels", str(out / "train_large-v2"))
-    result = corpora.prepare("cool", paths["COOL"], out, *options(paths), *ready)
+    result = corpora.prepare("cool", paths["COOL"], out, *options(paths), "--subtitles", "true")
     assert result.returncode == 0, result.stderr
-    return out, result, ready
+    words = ["--model", f"text:{out / 'train/subtitles'}", "--data", str(out / "train")]
+    assert label.main([*words, "--output_dir", str(out / "train_subtitles")]) == 0
+    return out, result
 
 
 def test_subtitles_become_chunks_with_timestamps(labelled):
-    out, result, _ = labelled
-    chunks = DataDir(out / "train_large-v2")
+    out, result = labelled
+    chunks = DataDir(out / "train_subtitles")
     corpora.whole(chunks.path)
     assert list(chunks.text) == ["CSIE_5043_week_1-0000000-0001969", "CSIE_5043_week_2-0000000-0002317"]
     cues = corpora.lecture(0, 5)[1]
@@ -77,17 +80,6 @@ def test_subtitles_become_chunks_with_timestamps(labelled):
     assert "3 no subtitles" in result.stdout
 
 
-def test_ready_labels_are_made_once_and_go_with_the_choice(labelled, corpus):
-    out, _, ready = labelled
-    paths = corpus[1]
-    before = (out / "train_large-v2/text").stat().st_mtime_ns
-    again = corpora.prepare("cool", paths["COOL"], out, *ready)
-    assert "(as before)" in again.stdout
-    assert (out / "train_large-v2/text").stat().st_mtime_ns == before
-    assert corpora.prepare("cool", paths["COOL"], out).returncode == 0
-    assert not (out / "train_large-v2").exists(), "the teacher's labels must not be mixed with them"
-
-
 def test_subtitles_of_another_recording_are_not_taken(tmp_path):
     corpus = tmp_path / "corpus"
     corpus.mkdir()
@@ -97,8 +89,7 @@ def test_subtitles_of_another_recording_are_not_taken(tmp_path):
     corpora.write_srt(corpus / "good.srt", [(0.0, 2.0, "好")])
     soundfile.write(corpus / "big5.wav", corpora.speech()[2][1], RATE)
     (corpus / "big5.srt").write_bytes("1\n00:00:00,000 --> 00:00:01,000\n國立臺灣大學\n".encode("big5"))
-    ready = ("--ready_labels", str(tmp_path / "data/train_x"))
-    result = corpora.prepare("cool", corpus, tmp_path / "data", *ready)
+    result = corpora.prepare("cool", corpus, tmp_path / "data", "--subtitles", "true")
     assert result.returncode == 0, result.stderr
     assert "2 unusable subtitles" in result.stdout
     rejects = (tmp_path / "data/rejects.txt").read_text()

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2d.errors import RuleError
-from k2d.label.rule import PRESETS, preset, read_rule
+from k2d.label.rule import known_selections, read_rule, read_selection, uses_alpha
+from k2d.label.signals import TEXT_SIGNALS
 
 NAMES = {"comp", "mer", "loop_teacher", "comp_base", "comp_small"}
 SCORES = {
@@ -89,9 +90,31 @@ def test_no_text_does_anything_but_parse_or_be_refused(text):
         assert clause.keeps(SCORES, 4).shape == (4,)
 
 
-def test_presets_are_the_rows_of_the_papers_table_and_segments():
-    assert [preset(name, 0.4) for name in PRESETS] == [
-        "1 == 1", "loop_teacher == 0", "mer <= 0.4", "per <= 0.4", "comp <= 0.4", "loop_teacher == 0",
-    ]  # fmt: skip
-    with pytest.raises(RuleError, match="full, ngram, mer, per, comp"):
-        preset("all", 0.4)
+def test_the_selections_that_come_along_are_the_rows_of_the_papers_table_and_segments():
+    rows = {"full": "1 == 1", "ngram": "loop_teacher == 0", "mer": "mer <= 0.4", "per": "per <= 0.4",
+            "comp": "comp <= 0.4", "segment": "loop_teacher == 0"}  # fmt: skip
+    assert {name: read_selection(name).at(0.4).text for name in rows} == rows
+    assert {name for name in rows if uses_alpha(name)} == {"mer", "per", "comp", "segment"}
+    assert read_selection("segment").at(0.3).segment_alpha == "0.3"
+    assert read_selection("comp").segment_alpha is None
+
+
+@pytest.mark.parametrize("name", known_selections())
+def test_every_selection_that_comes_along_asks_for_scores_that_exist(name):
+    scores = {"mer", "per", "comp", "loop_teacher", "loop_aux", "blank_aux", *TEXT_SIGNALS}
+    assert read_rule(read_selection(name).at(0.4).text, scores).clauses
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "allowed are"),
+        ("comp <= alpha\nmer <= alpha\n", "allowed are"),
+        ("segment_alpha: half\n1 == 1\n", "'half', expected alpha or a number"),
+        ("segment_alpha: 40\n1 == 1\n", "40"),
+    ],
+)
+def test_a_file_that_is_no_selection_is_named(tmp_path, text, message):
+    (tmp_path / "mine.rule").write_text(text)
+    with pytest.raises(RuleError, match=f"mine.rule: .*{message}"):
+        read_selection(str(tmp_path / "mine.rule"))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,18 @@ import torch
 from k2d.bin.publish import main
 from k2d.constants import N_SAMPLES
 from k2d.publish import parity
+from k2d.publish.card import Facts, card
 from k2d.publish.tokenizer_json import tokenizer_json
 from k2d.tables import write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.features import utterance_log_mel
 from k2d.whisper.model import ModelDimensions, Whisper
+from k2d.work.models import ModelRecord, write_record
 
+RECORD = ModelRecord(
+    "student_comp", "student", "exp/student_comp/average", "comp", 0.4, "teacher", "validator", 0, "labels"
+)
 SENTENCES = ["今天我们讲 attention 和 model", "the weather is good", "don't worry 这个 training 很快"] * 5
 TEXTS = [
     "今天我们讲 attention 和 model, don't worry",
@@ -69,22 +75,22 @@ def folder(tmp_path_factory, vocabulary) -> Path:
     result = {"mer": rate, "languages": {"zh": rate, "en": rate}, "switch_points": rate}
     for name, tested in (("exp/student_comp", ["test_in", "test_out"]), ("exp/teacher", ["test_in"])):
         for test_set in tested:
-            (root / name / f"decode_{test_set}").mkdir(parents=True)
-            (root / name / f"decode_{test_set}/result.json").write_text(json.dumps(result))
+            (root / name / f"decode_{test_set}/score").mkdir(parents=True)
+            (root / name / f"decode_{test_set}/score/result.json").write_text(json.dumps(result))
+    write_record(root / "exp/teacher", ModelRecord("teacher", "teacher", "teacher"))
+    write_record(root / "exp/student_comp", RECORD)
     return root
 
 
 def publish(folder: Path, *more: str) -> int:
-    arguments = ["--model", "exp/student_comp/average", "--teacher", "teacher", "--data", "data"]
-    return main([*arguments, "--utterances", "2", "--output_dir", "exp/student_comp/publish", *more])
+    arguments = ["--record", "exp/student_comp", "--data", "data", "--utterances", "2"]
+    return main([*arguments, "--output_dir", "exp/student_comp/publish", *more])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys, dtype):
     monkeypatch.chdir(folder)
-    more = ["--train_data", "labels", "--labels", "labels/text", "--results", "exp/student_comp"]
-    more += ["--teacher_results", "exp/teacher", "--dtype", dtype, "--licence", "cc-by-4.0"]
-    assert publish(folder, *more) == 0
+    assert publish(folder, "--dtype", dtype, "--licence", "cc-by-4.0") == 0
     out = folder / "exp/student_comp/publish"
     checks = json.loads((out / "parity.json").read_text())
     read = {(c["form"], c["reader"]) for c in checks}
@@ -100,13 +106,14 @@ def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys
         assert all(c["logits"] == 0 for c in checks if c["reader"] == "k2d" and c["form"] != "ctranslate2")
     card = (out / "README.md").read_text()
     assert card.startswith("---\nlanguage:\n- zh\n- en\nlicense: cc-by-4.0\n")
-    assert "0.01 hours in 2 chunks" in card and "(`comp`)" in card and "confirms" not in card
+    assert "0.01 hours in 2 chunks" in card and "(`comp`, α 0.4)" in card and "confirms" not in card
     assert "| test_in | 12.50 | 12.50 | 12.50 | 12.50 | 12.50 |" in card
     assert "| test_out | 12.50 | 12.50 | 12.50 | 12.50 | – |" in card
     assert "Found: 1 × telephone number" in card and "0912345678" not in card
     assert str(folder) not in card
     assert "weights only, the vocabulary is the student's own" in card and "faster-whisper" not in card
-    listed = (folder / "exp/student_comp/publish.private.tsv").read_text()
+    listed = (out / "private/labels.tsv").read_text()
+    assert (out / "private/.gitignore").read_text() == "*\n"
     assert listed == "id\tkind\ttext\nc-0001800-0003600\ttelephone number\t0912345678\n"
     assert "u0 is left out" in capsys.readouterr().err
 
@@ -118,7 +125,11 @@ def test_an_export_stands_on_its_own(folder, monkeypatch):
     write_table(folder / "trusted/text.trusted", {"c-0000000-0001800": "1", "c-0001800-0003600": "0"})
     report = {"segments": {"trusted_hours": 0.0063, "hours": 0.01}}
     (folder / "trusted/report.json").write_text(json.dumps(report))
-    assert publish(folder, "--dtype", "float32", "--train_data", "trusted") == 0
+    write_record(folder / "exp/student_comp", replace(RECORD, data="trusted"))
+    try:
+        assert publish(folder, "--dtype", "float32") == 0
+    finally:
+        write_record(folder / "exp/student_comp", RECORD)
     original = checkpoint.load("exp/student_comp/average")
     for name in ("k2d", "huggingface", "ctranslate2"):
         moved = folder / "elsewhere" / name
@@ -129,7 +140,6 @@ def test_an_export_stands_on_its_own(folder, monkeypatch):
         for key, tensor in original.model.state_dict().items():
             assert torch.equal(export.model.state_dict()[key], tensor), key
     card = (folder / "exp/student_comp/publish/README.md").read_text()
-    assert "have **not** been searched" in card
     assert "of which the segments that the validator confirms, 0.01 hours, are learnt" in card
 
 
@@ -139,9 +149,38 @@ def test_a_student_that_computes_no_numbers_is_not_published(folder, monkeypatch
     with torch.no_grad():
         broken.model.decoder.ln.weight[0] = float("nan")
     checkpoint.save("broken", broken.model, broken.tokenizer)
-    arguments = ["--model", "broken", "--teacher", "teacher", "--data", "data", "--output_dir", "broken_out"]
+    write_record(folder / "exp/broken", ModelRecord("broken", "student", "broken", teacher="teacher"))
+    arguments = ["--record", "exp/broken", "--data", "data", "--output_dir", "broken_out"]
     assert main([*arguments, "--utterances", "1"]) == 1
     assert "FAILED" in capsys.readouterr().err and not (folder / "broken_out/README.md").exists()
+    assert not (folder / "broken_out/step.json").exists()
+
+
+def test_a_finished_export_outlives_one_that_fails_and_comes_back(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    out = folder / "exp/student_comp/publish"
+    shutil.rmtree(out, ignore_errors=True)
+    assert publish(folder) == 0
+    card, weights = (out / "README.md").read_bytes(), (out / "openai.pt").stat().st_mtime_ns
+    monkeypatch.setattr(parity, "TOLERANCE", dict.fromkeys(parity.TOLERANCE, -1.0))
+    assert publish(folder, "--dtype", "float32") == 1
+    (out / "k2d/.model.safetensors.7.tmp").write_bytes(b"half of a model, of a run that was killed")
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    assert publish(folder) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert (out / "README.md").read_bytes() == card and (out / "openai.pt").stat().st_mtime_ns == weights
+    assert publish(folder, "--dtype", "float32") == 0
+    assert not list(out.rglob(".*.tmp"))
+
+
+def test_a_card_without_labels_a_teacher_of_another_kind_or_results_says_so():
+    facts = Facts("mine", "labels.txt", ["en"], 1000, 2, 1, False, True, "mit", parities=["all of it: ok"])
+    text = card(facts)
+    assert "have **not** been searched" in text and "It has 2 layers of encoder and 1 of decoder." in text
+    assert "- Parameters: 1,000.\n" in text and "Language token" not in text and "## Results" not in text
+    assert "- Training data: Pseudo-labels of the teacher on unlabelled recordings.\n" in text
+    assert "\n\n\n" not in text
 
 
 def test_another_models_files_fail_the_check(folder, vocabulary):

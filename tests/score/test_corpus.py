@@ -1,6 +1,7 @@
 """Whole test sets: what is summed, what is missing, what loops, and the command."""
 
 import json
+import shutil
 
 import pytest
 from hypothesis import given, settings
@@ -137,8 +138,22 @@ def test_the_command_writes_everything(tmp_path, capsys):
     assert (tmp_path / "out/align.txt").read_text().startswith("3 texts, 0 without error")
     assert "MER 26.67 %" in (printed := capsys.readouterr().out) and "paired bootstrap p" in printed
     first = (tmp_path / "out/result.json").read_bytes()
+    assert main([*map(str, arguments), "--compare", str(tmp_path / "other")]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "out")
     main([*map(str, arguments), "--compare", str(tmp_path / "other")])
     assert (tmp_path / "out/result.json").read_bytes() == first
+
+
+def test_another_hypothesis_is_scored_anew_and_the_first_ones_score_comes_back(tmp_path):
+    write_table(tmp_path / "ref", REFERENCES)
+    arguments = ["--ref", tmp_path / "ref", "--hyp", tmp_path / "hyp", "--output_dir", tmp_path / "out"]
+    found = []
+    for hypotheses in (HYPOTHESES, REFERENCES, HYPOTHESES):
+        write_table(tmp_path / "hyp", hypotheses)
+        assert main(list(map(str, arguments))) == 0
+        found.append(json.loads((tmp_path / "out/result.json").read_text())["mer"]["errors"])
+    assert found == [4, 0, 4]
 
 
 def test_the_command_scores_long_form_against_utterances(tmp_path):
@@ -159,4 +174,4 @@ def test_the_command_names_what_is_wrong(tmp_path, capsys):
     write_table(tmp_path / "hyp", {"zz": "好"})
     arguments = ["--ref", tmp_path / "ref", "--hyp", tmp_path / "hyp", "--output_dir", tmp_path / "out"]
     assert main(list(map(str, arguments))) == 1
-    assert "zz" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert "zz" in capsys.readouterr().err and not (tmp_path / "out/result.json").exists()

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ from k2d.score.curves import read_training_log
 from k2d.tables import read_table, write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import checkpoint
+from k2d.whisper.identity import model_identity
 from k2d.whisper.model import ModelDimensions, Whisper
 from k2d.work import machine
+from k2d.work.models import ModelRecord, write_record
 
 SETS = ("test_in", "test_in_long")
 REFERENCE = {f"u{i}": "今天 我们 讲 attention 和 model" for i in range(8)}
@@ -28,6 +32,17 @@ loss_ce=1.500, acc=0.500, time=3.1 seconds, total_count=2, [att_plot] time=0 sec
 [host] (trainer:372) INFO: 2epoch results: [train] loss=2.110, loss_ce=1.000, acc=0.610, total_count=40, \
 [valid] loss=1.900, loss_ce=1.100, acc=0.600, total_count=4
 """
+
+
+RECORDS = {
+    "teacher": ModelRecord("teacher", "teacher", "models/teacher"),
+    "student_full": ModelRecord(
+        "student_full", "student", "models/student_full", "full", teacher="teacher", seed=0, data="data/full"
+    ),
+    "student_comp": ModelRecord(
+        "student_comp", "student", "models/student_comp", "comp", 0.4, "teacher", "validator", 0, "data/comp"
+    ),
+}
 
 
 def save_model(folder: Path, decoder_layers: int) -> None:
@@ -46,16 +61,17 @@ def folder(tmp_path_factory) -> Path:
             decode = root / "exp" / name / f"decode_{test_set}"
             write_table(decode / "text", BETTER if name == "student_comp" else WORSE)
             write_table(root / "ref", REFERENCE)
-            arguments = ["--ref", root / "ref", "--hyp", decode / "text", "--output_dir", decode]
+            arguments = ["--ref", root / "ref", "--hyp", decode / "text", "--output_dir", decode / "score"]
             if (name, test_set) != ("student_full", "test_in_long"):  # one that has not been run
                 assert score(list(map(str, arguments))) == 0
-    training = root / "exp/student_comp/log/train.log"
-    training.parent.mkdir()
+        write_record(root / "exp" / name, RECORDS[name])
+    training = root / "exp/student_comp/train/log/train.log"
+    training.parent.mkdir(parents=True)
     training.write_text(LOG)
     speed = {
         name: {
             "checkpoint": f"models/{name}",
-            "hash": checkpoint.content_hash(root / "models" / name),
+            "model": model_identity(root / "models" / name).digest,
             "parameters": parameters,
             "encode_seconds": 2.0,
             "decode_seconds": seconds,
@@ -96,9 +112,8 @@ def folder(tmp_path_factory) -> Path:
 
 def report(folder: Path, monkeypatch, *more: str) -> int:
     monkeypatch.chdir(folder)
-    models = "teacher:models/teacher student_full:models/student_full student_comp:models/student_comp"
-    arguments = ["--exp", "exp", "--models", models, "--test_sets", " ".join(SETS), "--output", "RESULTS.md"]
-    return main([*arguments, *more])
+    arguments = ["--exp", "exp", "--models", " ".join(RECORDS), "--test_sets", " ".join(SETS)]
+    return main([*arguments, "--output_dir", "exp/report", "--results", "RESULTS.md", *more])
 
 
 def rows(text: str, title: str) -> list[list[str]]:
@@ -107,7 +122,7 @@ def rows(text: str, title: str) -> list[list[str]]:
 
 
 def test_everything_measured_is_in_the_tables(folder, monkeypatch, capsys):
-    options = ["--train_data", "data/all", "--selections", "full:data/full comp:data/comp"]
+    options = ["--train_data", "data/all"]
     options += ["--reference", "reference", "--scores", "validator:aux"]
     assert report(folder, monkeypatch, *options) == 0
     text = (folder / "RESULTS.md").read_text()
@@ -155,8 +170,11 @@ def test_selected_segments_are_counted_as_segments(folder, monkeypatch):
     write_table(some / "text.trusted", {ids[0]: "1 0", ids[1]: "1"})
     write_numbers(some / "utt2dur", dict.fromkeys(ids, 10.0))
     (some / "report.json").write_text(json.dumps({"segments": {"trusted_hours": 0.5, "hours": 2.0}}))
-    options = ["--train_data", "data/all", "--selections", "full:data/all comp:data/some", "--reference", "reference"]
-    assert report(folder, monkeypatch, *options) == 0
+    write_record(folder / "exp/student_comp", replace(RECORDS["student_comp"], data="data/some"))
+    try:
+        assert report(folder, monkeypatch, "--train_data", "data/all", "--reference", "reference") == 0
+    finally:
+        write_record(folder / "exp/student_comp", RECORDS["student_comp"])
     labels = {row[0]: row for row in rows((folder / "RESULTS.md").read_text(), "Label quality")}
     # Trusted: 今 天 讲 right, model 的 right, decoder wrong. Not: attention right, 好 and eight units invented.
     assert labels["comp"][1:] == ["2", "0.50", "25.0", f"{100 / 6:.2f}", "0.00", "0.00", "900.00", "–", "–"]
@@ -174,11 +192,14 @@ def test_every_aim_is_stated_as_reached_missed_or_not_measured(folder, monkeypat
 
 
 def test_an_aim_that_is_missed_says_so(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    models = "teacher:models/student_comp student_full:models/student_full student_comp:models/teacher"
-    arguments = ["--exp", "exp", "--models", models, "--test_sets", "test_in", "--output", "missed.md"]
-    assert main([*arguments, "--speed", "none.json"]) == 0
-    text = Path("missed.md").read_text()
+    for name, path in (("teacher", "models/student_comp"), ("student_comp", "models/teacher")):
+        write_record(folder / "exp" / name, replace(RECORDS[name], path=path))
+    try:
+        assert report(folder, monkeypatch, "--speed", "none.json") == 0
+    finally:
+        for name, record in RECORDS.items():
+            write_record(folder / "exp" / name, record)
+    text = Path("RESULTS.md").read_text()
     assert re.search(r"parameters: \*\*missed\*\*\. [\d,]+ of [\d,]+, that is 1\.\d", text)
     assert "generates faster than the teacher: **not measured**" in text
 
@@ -193,7 +214,7 @@ def test_the_header_tells_command_revision_machine_and_no_path(folder, monkeypat
         str(folder / "data/all"),
     )
     text = (folder / "RESULTS.md").read_text()
-    assert "- command: `python -m k2d.bin.report --exp exp --models 'teacher:models/teacher " in text
+    assert "- command: `python -m k2d.bin.report --exp exp --models 'teacher student_full " in text
     assert "--reference reference --train_data data/all" in text
     assert re.search(r"- revision: ([0-9a-f]{40}(-dirty)?|unknown)\n", text)
     assert "cores" in text and f"torch {torch.__version__.split('+')[0]}" in text
@@ -209,11 +230,12 @@ def test_absolute_paths_elsewhere_keep_only_their_name(tmp_path, monkeypatch):
 
 
 def test_the_page_draws_error_rates_and_training_curves(folder, monkeypatch):
-    report(folder, monkeypatch, "--train_data", "data/all", "--selections", "comp:data/comp")
+    report(folder, monkeypatch, "--train_data", "data/all")
     text = (folder / "exp/report/index.html").read_text()
     assert text.count("<svg") == 3 and "Training of student_comp" in text
     assert '<strong class="reached">reached</strong>' in text
-    report(folder, monkeypatch, "--train_data", "data/all", "--selections", "comp:data/comp")
+    shutil.rmtree(folder / "exp/report")
+    report(folder, monkeypatch, "--train_data", "data/all")
     assert (folder / "exp/report/index.html").read_text() == text  # the same numbers, the same bytes
 
 
@@ -257,7 +279,8 @@ def test_the_main_table_is_written_for_the_terminal(folder, monkeypatch):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--selections", "comp"], "--selections: 'comp'; expected NAME:VALUE"),
+        (["--scores", "comp"], "--scores: 'comp'; expected NAME:VALUE"),
+        (["--models", "teacher elsewhere"], "exp/elsewhere/model.json: no record of a model"),
         (["--paper", "test_in:LIBRISPEECH"], "no column 'LIBRISPEECH'"),
         (["--reference", "reference"], "needs --train_data"),
         (["--train_data", "nowhere"], "nowhere: no wav.scp"),
@@ -268,8 +291,61 @@ def test_mistakes_are_named(folder, monkeypatch, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
+def test_seeds_and_alphas_stand_side_by_side_and_each_student_beside_its_own_rivals(folder, monkeypatch):
+    extra = {
+        "student_full_seed1": replace(RECORDS["student_full"], seed=1),
+        "student_comp_seed1": replace(RECORDS["student_comp"], seed=1),
+        "student_comp@0.2": replace(RECORDS["student_comp"], alpha=0.2, data="data/full"),
+    }
+    for name, record in extra.items():
+        shutil.copytree(folder / "exp" / record.name, folder / "exp" / name, dirs_exist_ok=True)
+        write_record(folder / "exp" / name, record)
+    try:
+        options = ["--models", " ".join([*RECORDS, *extra]), "--train_data", "data/all", "--paper", "test_in:CV16"]
+        assert report(folder, monkeypatch, *options) == 0
+    finally:
+        for name in extra:
+            shutil.rmtree(folder / "exp" / name)
+    text = (folder / "RESULTS.md").read_text()
+    header, _, *found = rows(text, "Error rates")
+    assert header[:3] == ["model", "α", "seed"]
+    assert [row[:3] for row in found[:6]] == [
+        ["teacher", "–", "–"], ["student_full", "–", "0"], ["student_comp", "0.4", "0"],
+        ["student_full_seed1", "–", "1"], ["student_comp_seed1", "0.4", "1"], ["student_comp@0.2", "0.2", "0"],
+    ]  # fmt: skip
+    assert [row[0] for row in found[6:]] == ["teacher (paper)", "student_full (paper)", "student_comp (paper)"]
+    assert "- student_comp_seed1 below student_full_seed1 on test_in:" in text
+    assert "- student_comp@0.2 below student_full on test_in:" in text
+    assert "student_comp_seed1 below student_full on" not in text
+
+
+def test_a_student_without_its_rival_says_so(folder, monkeypatch):
+    assert report(folder, monkeypatch, "--models", "student_comp") == 0
+    text = (folder / "RESULTS.md").read_text()
+    assert "- student_comp below its teacher on test_in: **not measured**. It is not among the models." in text
+    assert "- student_comp below the student of all labels on test_in: **not measured**." in text
+
+
+def test_a_teacher_that_is_no_whisper_model_has_no_parameters(folder, monkeypatch):
+    write_record(folder / "exp/teacher", replace(RECORDS["teacher"], path="text:labels.txt"))
+    try:
+        assert report(folder, monkeypatch) == 0
+    finally:
+        write_record(folder / "exp/teacher", RECORDS["teacher"])
+    found = {row[0]: row for row in rows((folder / "RESULTS.md").read_text(), "Error rates")}
+    assert found["teacher"][1:4] == ["–", "–", "–"]
+
+
+def test_a_report_of_the_same_numbers_is_done_and_its_copy_restored(folder, monkeypatch, capsys):
+    assert report(folder, monkeypatch) == 0
+    (folder / "RESULTS.md").write_text("changed by hand")
+    assert report(folder, monkeypatch) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert (folder / "RESULTS.md").read_bytes() == (folder / "exp/report/RESULTS.md").read_bytes()
+
+
 def test_results_of_other_references_are_not_compared(folder, monkeypatch, capsys):
-    units = folder / "exp/teacher/decode_test_in/utt2units"
+    units = folder / "exp/teacher/decode_test_in/score/utt2units"
     before = units.read_text()
     units.write_text(before.replace("u0 8", "u0 7"))
     try:
@@ -282,7 +358,7 @@ def test_results_of_other_references_are_not_compared(folder, monkeypatch, capsy
 def test_a_speed_measured_on_other_weights_is_not_shown(folder, monkeypatch, capsys):
     path = folder / "exp/speed/speed.json"
     before = path.read_text()
-    path.write_text(before.replace(checkpoint.content_hash(folder / "models/student_comp"), "0" * 64))
+    path.write_text(before.replace(model_identity(folder / "models/student_comp").digest, "0" * 64))
     try:
         assert report(folder, monkeypatch) == 0
         assert "student_comp has changed since" in capsys.readouterr().err

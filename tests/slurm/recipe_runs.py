@@ -34,6 +34,8 @@ optim: adamw
 optim_conf: {lr: 1.0e-4}
 batch_type: unsorted
 batch_size: 1
+accum_grad: 1
+use_amp: false
 max_epoch: 1
 num_iters_per_epoch: 6
 num_workers: 0
@@ -52,7 +54,9 @@ CORES = {
 }
 
 # What no two runs can share: seconds, and when a file was written.
-TIMES = re.compile(rb'"(?:stamp|seconds|encode_seconds|decode_seconds|real_time_factor)": ?(?:"[^"]*"|[-\d.e]+|null)')
+TIMES = re.compile(
+    rb'"(?:stamp|seconds|encode_seconds|decode_seconds|real_time_factor|times_real_time)": ?(?:"[^"]*"|[-\d.e]+|null)'
+)
 
 
 class Run:
@@ -69,6 +73,7 @@ class Run:
         for old, new in CORES.items():
             cmd = cmd.replace(old, new)
         (self.recipe / "cmd.sh").write_text(cmd)
+        (self.recipe / "conf").mkdir(exist_ok=True)
         (self.recipe / "conf/short.yaml").write_text(SHORT)
         if partition:
             site = (ROOT / "conf/slurm.conf").read_text() + f"command sbatch --partition={partition}\n"
@@ -133,7 +138,7 @@ class Run:
         digests = self._digests("data/test_in_long_teacher", made)
         digests |= self._digests("data/test_in_long_teacher_segment", made)
         digests |= self._digests("exp/test_in_long_teacher/aux_validator", made_of_archives)
-        for name in ("chunks.", "utt2comp", "conf.yaml", "distance.yaml", "journal.jsonl", ".stage_done"):
+        for name in ("chunks.", "utt2comp", "conf.yaml", "step.json", "journal.jsonl", ".stage_done"):
             assert any(name in path for path in digests), f"{name} is not among {sorted(digests)}"
         return digests
 

@@ -1,5 +1,6 @@
 """utils/*_data.py: small commands over k2d.datadir, with messages that say what to do."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import yaml
 
 from k2d.datadir import DataDir, invert
 from k2d.tables import read_table, write_numbers, write_table
@@ -72,19 +72,25 @@ def test_combine_of_data_directories(data, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (data / name).read_bytes()
 
 
-def test_combine_keeps_the_provenance_of_equal_models_and_refuses_others(data, tmp_path):
+def test_combine_refuses_parts_that_were_made_otherwise(data, tmp_path):
     tool("split", "--nj", 2, data)
     one, two = data / "split2/1", data / "split2/2"
-    for path, model in ((one, "x"), (two, "x")):
-        (path / "conf.yaml").write_text(yaml.safe_dump({"models": {"m": model}, "revision": "r"}))
+
+    def made_with(part, model, revision="r"):
+        inputs = {"model": {"digest": model}, "data": {"digest": part.name}}
+        record = {"step": "label", "options": {"beam": 1}, "revision": revision, "inputs": inputs}
+        (part / "step.json").write_text(json.dumps(record))
+
+    made_with(one, "x")
+    made_with(two, "x")
     assert tool("combine", tmp_path / "same", one, two).returncode == 0
-    record = yaml.safe_load((tmp_path / "same/conf.yaml").read_text())
-    assert record == {"models": {"m": "x"}, "revision": "r", "parts": [str(one), str(two)]}
-    (two / "conf.yaml").write_text(yaml.safe_dump({"models": {"m": "y"}, "revision": "r"}))
-    result = tool("combine", tmp_path / "other", one, two)
-    assert result.returncode == 1
-    assert "other models" in result.stderr
-    assert not (tmp_path / "other/wav.scp").exists()
+    record = json.loads((tmp_path / "same/step.json").read_text())
+    assert record["parts"]["step"] == "label" and set(record["inputs"]) == {str(one), str(two)}
+    for fault, options in (("inputs", ("y",)), ("revision", ("x", "other"))):
+        made_with(two, *options)
+        result = tool("combine", tmp_path / "other", one, two)
+        assert result.returncode == 1 and f"made with other {fault}" in result.stderr
+        assert not (tmp_path / "other/wav.scp").exists()
 
 
 def test_validate_counts_and_complains(data):

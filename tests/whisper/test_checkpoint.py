@@ -12,6 +12,7 @@ import whisper
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint, formats
 from k2d.whisper.checkpoint import CheckpointError
+from k2d.whisper.identity import PUBLISHED, TINY_EN, model_identity
 from k2d.whisper.model import ModelDimensions, Whisper
 
 DIMS = ModelDimensions(80, 1500, 64, 2, 2, 51865, 448, 64, 2, 3)
@@ -74,7 +75,7 @@ def test_our_folder_keeps_model_tokenizer_and_config(small, tmp_path):
     assert_same(loaded.model, model)
     assert loaded.tokenizer.tokens() == tokenizer.tokens()
     assert loaded.trim_padding
-    assert loaded.hash == checkpoint.content_hash(tmp_path / "m")
+    assert loaded.hash == model_identity(tmp_path / "m").digest
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -137,14 +138,14 @@ def test_ctranslate2_folder_is_read(model, huggingface, tmp_path, quantization, 
 
 
 def test_frozen_source_is_not_stored_and_comes_back(tmp_path):
-    source = checkpoint.load(checkpoint.TINY_EN)
+    source = checkpoint.load(TINY_EN)
     tokenizer = train_sentencepiece(["今天 weather 不错"] * 5, 300)
     dims = dataclasses.replace(source.dims, n_vocab=tokenizer.vocab_size, n_audio_layer=2, n_text_layer=1)
     model = Whisper(dims)
     state = source.model.state_dict()
     kept = {name: state[name] for name in model.state_dict() if name.startswith("encoder.")}
     model.load_state_dict(kept, strict=False)
-    checkpoint.save(tmp_path / "m", model, tokenizer, {"frozen": {"source": checkpoint.TINY_EN}})
+    checkpoint.save(tmp_path / "m", model, tokenizer, {"frozen": {"source": TINY_EN}})
     stored = safetensors.torch.load_file(tmp_path / "m" / "model.safetensors")
     assert stored and not any(name.startswith("encoder.") for name in stored)
     assert_same(checkpoint.load(tmp_path / "m").model, model)
@@ -182,7 +183,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
 
 
 def test_truncated_ctranslate2_file_is_named(tmp_path):
-    whole = (checkpoint.resolve(checkpoint.TINY_EN) / "model.bin").read_bytes()
+    whole = (checkpoint.resolve(TINY_EN) / "model.bin").read_bytes()
     (tmp_path / "model.bin").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match="truncated or not a CTranslate2 model"):
         checkpoint.load(tmp_path)
@@ -197,7 +198,7 @@ def test_a_vocabulary_of_another_model_is_refused(small, tmp_path):
 
 def test_real_tiny_en_knows_silence():
     """Real weights through the CTranslate2 reader: their dimensions, and that they know silence."""
-    loaded = checkpoint.load(checkpoint.TINY_EN)
+    loaded = checkpoint.load(TINY_EN)
     assert loaded.dims == ModelDimensions(80, 1500, 384, 6, 4, 51864, 448, 384, 6, 4)
     silence = whisper.log_mel_spectrogram(np.zeros(480000, dtype=np.float32))
     with torch.no_grad():
@@ -215,3 +216,39 @@ def test_config_that_is_not_json_is_named(small, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(CheckpointError, match="not a Whisper configuration"):
         checkpoint.load(tmp_path)
+
+
+def test_what_decides_a_models_text_is_its_identity(small, tmp_path):
+    model, tokenizer = small
+    checkpoint.save(tmp_path / "m", model, tokenizer)
+
+    def digest() -> str:
+        return model_identity(tmp_path / "m").digest
+
+    seen = {digest()}
+    (tmp_path / "m/notes.txt").write_text("nothing that counts")
+    (tmp_path / "m/model.json").write_text("{}")
+    assert {digest()} == seen
+    for name in ("config.json", "tokenizer.model", "model.safetensors", "generation_config.json"):
+        with open(tmp_path / "m" / name, "ab") as handle:
+            handle.write(b" ")
+        seen.add(digest())
+    assert len(seen) == 5
+
+
+def test_a_frozen_source_is_part_of_the_identity(small, tmp_path):
+    source, copy = tmp_path / "source", tmp_path / "m"
+    checkpoint.save(source, *small)
+    checkpoint.save(copy, *small, {"frozen": {"source": str(source)}})
+    before = model_identity(copy).digest
+    with open(source / "tokenizer.model", "ab") as handle:
+        handle.write(b" ")
+    assert model_identity(copy).digest != before
+
+
+def test_published_names_stand_for_themselves():
+    assert set(PUBLISHED) == set(whisper.available_models())
+    assert model_identity("large-v2") != model_identity("large-v3")  # and nothing is downloaded
+    assert model_identity(TINY_EN).path == TINY_EN
+    with pytest.raises(CheckpointError, match="nor a known model name"):
+        model_identity("medium-rare")

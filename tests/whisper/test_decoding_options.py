@@ -14,7 +14,6 @@ from k2d.whisper.decoding import (
     mean_confidence,
     needs_fallback,
     one_line,
-    options_key,
     rank,
     should_skip,
     window_seed,
@@ -111,17 +110,6 @@ def test_prompts_keep_the_latest_half_of_the_context():
     assert ids[224:] == tokenizer.sot_sequence("zh")
     detected = initial_tokens(tokenizer, 448, [], DecodingOptions(language=None), "en")
     assert detected == tokenizer.sot_sequence("en")
-
-
-def test_keys_change_with_every_option():
-    base = options_key(OPTIONS, model="m")
-    assert base == options_key(DecodingOptions(language="en"), model="m")
-    others = [
-        options_key(DecodingOptions(language="en", beam_size=5), model="m"),
-        options_key(DecodingOptions(language="en", condition_on_previous=False), model="m"),
-        options_key(OPTIONS, model="n"),
-    ]
-    assert len({base, *others}) == 4
 
 
 def test_small_things():

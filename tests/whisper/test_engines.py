@@ -1,6 +1,5 @@
 """Both engines choose openai-whisper's tokens, in any batch, with any prompt."""
 
-import argparse
 import dataclasses
 
 import numpy as np
@@ -9,12 +8,14 @@ import torch
 import whisper
 from decoding_material import random_model
 
-from k2d.whisper import bfloat16, engine_options
+from k2d.errors import UsageError
+from k2d.whisper import bfloat16
+from k2d.whisper import engine as engines
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted, digest
 from k2d.whisper.decoding import DecodingOptions, initial_tokens
+from k2d.whisper.engine import EngineConfig, load_engine
 from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
-from k2d.whisper.engine_options import add_decoding_arguments, add_engine_arguments, load_engine, resolve_engine
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.features import log_mel
 from k2d.whisper.incremental import Vocabulary, projection, top
@@ -221,14 +222,9 @@ def test_the_largest_by_blocks(n):
 
 
 def test_by_default_a_cpu_decodes_with_torch_and_weights_in_float16(small_model):
-    p = argparse.ArgumentParser()
-    add_engine_arguments(p)
-    add_decoding_arguments(p)
-
-    def loaded(*options):
-        args = p.parse_args(["--device", "cpu", *options])
-        args.model = str(small_model)
-        return resolve_engine(args), load_engine(args, DecodingOptions())
+    def loaded(**options):
+        config = EngineConfig(device="cpu", **options).resolved()
+        return (config.engine, config.device, config.dtype), load_engine(small_model, config, DecodingOptions())
 
     def weights(engine):
         return [weight for weight in engine.model.decoder.parameters() if weight.dim() == 2]
@@ -237,7 +233,7 @@ def test_by_default_a_cpu_decodes_with_torch_and_weights_in_float16(small_model)
     assert resolved == ("torch", "cpu", "float16")
     assert engine.dtype == torch.float32  # of the arithmetic
     assert all(torch.equal(w, w.half().float()) for w in weights(engine))
-    resolved, engine = loaded("--dtype", "float32")
+    resolved, engine = loaded(dtype="float32")
     assert resolved == ("torch", "cpu", "float32")
     assert not any(torch.equal(w, w.half().float()) for w in weights(engine))
 
@@ -280,13 +276,7 @@ def test_the_bfloat16_encoder_stays_near_float32(real, windows):
 
 
 def test_bfloat16_on_a_cpu_is_a_matter_of_products(small_model):
-    p = argparse.ArgumentParser()
-    add_engine_arguments(p)
-    add_decoding_arguments(p)
-    args = p.parse_args(["--device", "cpu", "--dtype", "bfloat16"])
-    args.model = str(small_model)
-    assert resolve_engine(args) == ("torch", "cpu", "bfloat16")
-    engine = load_engine(args, DecodingOptions())
+    engine = load_engine(small_model, EngineConfig(device="cpu", dtype="bfloat16"), DecodingOptions())
     assert engine.bfloat16_encoder is not None
     assert engine.dtype == torch.float32  # of everything else
 
@@ -347,11 +337,7 @@ def test_attention_in_bfloat16(group):
 
 
 def test_ctranslate2_on_a_gpu_without_its_library_is_refused(small_model, monkeypatch):
-    p = argparse.ArgumentParser()
-    add_engine_arguments(p)
-    args = p.parse_args(["--device", "cuda", "--engine", "ctranslate2"])
-    args.model = str(small_model)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(engine_options, "CUBLAS", "libno_such_cublas.so.12")
-    with pytest.raises(engine_options.UsageError, match=r"libno_such_cublas.so.12.*--engine torch"):
-        load_engine(args, DecodingOptions())
+    monkeypatch.setattr(engines, "CUBLAS", "libno_such_cublas.so.12")
+    with pytest.raises(UsageError, match=r"libno_such_cublas.so.12.*--engine torch"):
+        load_engine(small_model, EngineConfig(device="cuda", engine="ctranslate2"), DecodingOptions())

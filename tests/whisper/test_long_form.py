@@ -10,11 +10,12 @@ from decoding_material import random_model
 from k2d.audio import sources
 from k2d.errors import BadAudio
 from k2d.text.tokenizer import WhisperTokenizer
+from k2d.text.transcript import Transcript
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, Hypothesis
 from k2d.whisper.engine_torch import TorchEngine
-from k2d.whisper.features import context_samples, recording_log_mel, window_of
-from k2d.whisper.long_form import RecordingState, Transcript, cut_at_timestamps, transcribe_all
+from k2d.whisper.features import context_samples, log_mel, mel_filters, recording_log_mel, window_of
+from k2d.whisper.long_form import RecordingState, cut_at_timestamps, transcribe_all
 
 tokenizer = WhisperTokenizer(51864)
 TIME = tokenizer.timestamp_begin
@@ -97,6 +98,19 @@ def test_features_equal_openai_whispers(lectures):
     found = recording_log_mel(audio, 80)
     assert found.shape[1] == expected.shape[1] - 3000
     torch.testing.assert_close(found, expected[:, : found.shape[1]], atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_mels", [80, 128])
+def test_mel_filters_are_whispers(lectures, n_mels):
+    torch.testing.assert_close(mel_filters(n_mels), whisper.audio.mel_filters("cpu", n_mels), atol=1e-6, rtol=0)
+    expected = whisper.log_mel_spectrogram(lectures["two"], n_mels)
+    torch.testing.assert_close(log_mel(lectures["two"], n_mels), expected, atol=1e-5, rtol=0)
+
+
+def test_any_number_of_mels_can_be_had(lectures):
+    assert log_mel(lectures["two"], 40).shape == (40, len(lectures["two"]) // 160)
+    with pytest.raises(AssertionError):
+        whisper.log_mel_spectrogram(lectures["two"], 40)  # why Whisper's own are not enough
 
 
 def test_windows_are_padded_as_their_model_was_trained():

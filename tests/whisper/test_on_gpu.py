@@ -18,7 +18,7 @@ from k2d.whisper.features import log_mel
 from k2d.whisper.incremental import DecoderState
 from k2d.whisper.long_form import joined_text, transcribe_all
 from k2d.whisper.model import convert
-from k2d.work.jobs import side_by_side
+from k2d.work.jobs import in_threads
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="THERE IS NO GPU: nothing is computed on one")
 
@@ -78,7 +78,7 @@ def test_workers_do_not_disturb_each_other(small):
         engine = gpu.for_worker()
         found[worker] = [[h.tokens for h in generate(engine, mels, previous)] for _ in range(5)]
 
-    side_by_side([functools.partial(work, worker) for worker in range(3)])
+    in_threads([functools.partial(work, worker) for worker in range(3)])
     assert all(tokens == expected for runs in found.values() for tokens in runs)
 
 

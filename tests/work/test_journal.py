@@ -1,6 +1,5 @@
-"""Stored work survives kills, full disks and changed files, and is shared out evenly."""
+"""Stored work survives kills, full disks, changed files and another split, and is shared out evenly."""
 
-import json
 import os
 
 import numpy as np
@@ -9,12 +8,20 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.audio import sources
-from k2d.errors import BadAudio, Locked
-from k2d.whisper.decoding import Hypothesis
-from k2d.work.journal import Journal, JsonLines, OutputLock, Results, bad_inputs, finished_results, job_folder, share_of
+from k2d.audio.stamps import FileStamps
+from k2d.errors import BadAudio
+from k2d.work.journal import (
+    Journal,
+    JsonLines,
+    Results,
+    bad_inputs,
+    costs_of,
+    finished_results,
+    job_folder,
+    share_of,
+)
 
-RESULT = Hypothesis([1, 2], -0.25, 0.5, 0.2, 1.5, [-0.1, -0.2], "zh")
+RESULT = {"tokens": [1, 2], "avg_logprob": -0.25, "language": "zh", "text": "今天"}
 
 
 def test_windows_come_back_exactly(tmp_path):
@@ -80,19 +87,6 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
     assert list(lines) == [{"n": 1}, {"n": 3}]
 
 
-def test_a_second_process_is_turned_away_and_jobs_share(tmp_path):
-    first = OutputLock(tmp_path)
-    with pytest.raises(Locked, match="another process is writing there"):
-        OutputLock(tmp_path)
-    first.release()
-    one, two = OutputLock(tmp_path, shared=True), OutputLock(tmp_path, shared=True)
-    with pytest.raises(Locked):
-        OutputLock(tmp_path)
-    one.release()
-    two.release()
-    OutputLock(tmp_path).release()
-
-
 @given(st.dictionaries(st.text("abc", min_size=1), st.floats(0, 5000), max_size=40), st.integers(1, 7))
 def test_jobs_share_the_work_evenly_and_leave_nothing_out(seconds, num_jobs):
     shares = [share_of(job, num_jobs, seconds) for job in range(1, num_jobs + 1)]
@@ -108,10 +102,10 @@ def test_results_are_joined_in_order_and_only_when_all_jobs_are_complete(tmp_pat
         results.add_all([{"id": i, "job": job} for i in ids])
         results.add_all([{"id": ids[0], "job": "again"}])  # a finished one is not written twice
         if job == 1:
-            results.finish({"seconds": 1.0})
+            results.finish()
     with pytest.raises(RuntimeError, match="job2of2 is not complete"):
         list(finished_results(tmp_path, "k", 2))
-    results.finish({})
+    results.finish()
     assert [(r["id"], r["job"]) for r in finished_results(tmp_path, "k", 2)] == [
         ("a", 1), ("b", 2), ("c", 1), ("d", 2),
     ]  # fmt: skip
@@ -122,7 +116,7 @@ def test_results_of_one_job_and_inputs_that_could_not_be_used(tmp_path):
         results = Results(job_folder(tmp_path, "k", job, 2), "data")
         results.add_all([{"id": i, "text": '"bad": says "bad":'} for i in ids])
         results.add_all([{"id": f"x{job}", "bad": "silence", "message": f"silence: {job}"}])
-        results.finish({})
+        results.finish()
     assert [record["id"] for record in finished_results(tmp_path, "k", 2, [1])] == ['a"b', "c", "x1"]
     assert bad_inputs(tmp_path, "k", 2) == {"x1": "silence: 1", "x2": "silence: 2"}
 
@@ -130,7 +124,7 @@ def test_results_of_one_job_and_inputs_that_could_not_be_used(tmp_path):
 def test_results_of_other_audio_are_dropped(tmp_path):
     results = Results(tmp_path, "data 1")
     results.add_all([{"id": "a"}])
-    results.finish({})
+    results.finish()
     assert Results(tmp_path, "data 1").complete
     again = Results(tmp_path, "data 2")
     assert not again.complete
@@ -140,22 +134,50 @@ def test_results_of_other_audio_are_dropped(tmp_path):
 def test_stamps_follow_the_file_and_the_place_in_an_archive(tmp_path):
     wav = tmp_path / "a.wav"
     soundfile.write(wav, np.zeros(1600), 16000)
-    stamps = sources._FileStamps()
+    stamps = FileStamps()
     first = stamps(str(wav))
     assert stamps(f"{wav}:100") != stamps(f"{wav}:200")
     os.utime(wav, (1, 1))
-    assert sources._FileStamps()(str(wav)) != first
-    assert sources._FileStamps()("cat x |") == "cat x |"
-    assert "missing" in sources._FileStamps()("/nowhere")
+    assert FileStamps()(str(wav)) != first
+    assert FileStamps()("cat x |") == "cat x |"
+    assert "missing" in FileStamps()("/nowhere")
 
 
-def test_costs_are_summed_over_runs(tmp_path):
-    for _ in range(2):
-        journal = Journal(tmp_path, lambda name: "")
+def test_costs_are_summed_over_runs_and_splits(tmp_path):
+    for job, num_jobs in ((1, 1), (1, 1), (2, 3)):
+        folder = job_folder(tmp_path, "k", job, num_jobs)
+        journal = Journal(folder, lambda name: "")
         journal.note_round([("r", 0, RESULT)])
         journal.close()
-    costs = Journal(tmp_path, lambda name: "").costs()
-    assert costs["windows"] == 2
+    costs = costs_of(tmp_path, "k")
+    assert costs["windows"] == 3
     assert costs["seconds"] >= 0
-    assert len((tmp_path / "cost.jsonl").read_text().splitlines()) == 2
-    assert all(json.loads(line) for line in (tmp_path / "cost.jsonl").read_text().splitlines())
+    assert costs_of(tmp_path, "another") == {}
+
+
+def test_windows_are_found_in_the_journals_of_another_split(tmp_path):
+    first = Journal(job_folder(tmp_path, "k", 1, 4), lambda name: "same")
+    first.note_opened("r", 4000, "digest")
+    first.note_round([("r", 0, RESULT), ("s", 30, RESULT)])
+    path = first.lines.path
+    with open(path, "ab") as handle:  # the other one has just been killed, or is still writing
+        handle.write(b'{"round":[["r",60,')
+    content = path.read_bytes()
+    second = Journal(job_folder(tmp_path, "k", 1, 2), lambda name: "same", ["r"])
+    assert second.opened("r") == 4000
+    assert second.window("r", 0) == RESULT
+    assert second.window("s", 30) is None  # another job's
+    assert path.read_bytes() == content, "only its owner writes to a journal"
+    assert Journal(job_folder(tmp_path, "k", 2, 2), lambda name: "same", ["s"]).window("s", 30) == RESULT
+    assert Journal(job_folder(tmp_path, "other", 1, 2), lambda name: "same", ["r"]).window("r", 0) is None
+
+
+def test_of_a_recording_that_changed_between_two_splits_the_latest_windows_count(tmp_path):
+    for number, (audio, result) in enumerate((("old", RESULT), ("new", {"tokens": [3]}))):
+        journal = Journal(job_folder(tmp_path, "k", 1, 9 - number), lambda name, audio=audio: audio)
+        journal.note_opened("r", 4000, audio)
+        journal.note_round([("r", 0, result)])
+        os.utime(journal.lines.path, (number, number))
+    found = Journal(job_folder(tmp_path, "k", 1, 1), lambda name: "new", ["r"])
+    assert found.opened("r") == 4000
+    assert found.window("r", 0) == {"tokens": [3]}

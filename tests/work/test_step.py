@@ -256,3 +256,21 @@ def test_a_data_directory_is_its_tables_and_the_stamps_of_its_audio():
     assert (identity.of_data("data") != before[0], identity.of_data("data", "wav.scp") == before[1]) == (True, True)
     Path("a.wav").write_bytes(b"other")
     assert identity.of_data("data", "wav.scp") != before[1]
+
+
+def test_a_child_that_outlives_its_parent_holds_no_lock():
+    """As a loader's worker does after its training was killed."""
+    reader, writer = os.pipe()
+    if (parent := os.fork()) == 0:
+        lock = DirectoryLock(Path("exp/made"))  # noqa: F841 - held until the process ends
+        if (child := os.fork()) == 0:
+            time.sleep(30)
+            os._exit(0)
+        os.write(writer, str(child).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(parent, 0)
+    child = int(os.read(reader, 20))
+    try:
+        DirectoryLock(Path("exp/made")).release()
+    finally:
+        os.kill(child, signal.SIGKILL)

@@ -11,21 +11,20 @@ cd "$(dirname "$0")"
 source ./db.sh
 
 labels=teacher
-teacher=large-v2
 dry_run=false
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
-        --labels | --teacher) printf -v "${1#--}" '%s' "${2:?$1 needs a value}" && shift 2 ;;
-        --labels=* | --teacher=*) name=${1%%=*} && printf -v "${name#--}" '%s' "${1#*=}" && shift ;;
+        --labels) labels=${2:?--labels needs a value} && shift 2 ;;
+        --labels=*) labels=${1#*=} && shift ;;
         --dry_run) dry_run=true && options+=("$1") && shift ;;
         *) options+=("$1") && shift ;;
     esac
 done
 case "${labels}" in
     teacher) ;;
-    subtitles) options=(--local_data_opts "--ready_labels data/train_$(basename "${teacher}" .pt)" "${options[@]}") ;;
-    *) echo "run.sh: --labels is teacher or subtitles, not '${labels}'" >&2 && exit 2 ;;
+    subtitles) options=(--local_data_opts "--subtitles true" --labels text:data/train/subtitles "${options[@]}") ;;
+    *) options=(--labels "${labels}" "${options[@]}") ;;
 esac
 
 # Test sets that db.sh names (a dry run shows all), and the columns of the paper's table beside them.
@@ -56,9 +55,8 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
 
 ./k2d.sh \
     --train_set train --dev_set "${dev_set}" --test_sets "${test_sets% }" --paper "${paper% }" \
-    --teacher "${teacher}" --validator base \
+    --teacher large-v2 --validator base \
     --selection "full ngram mer per comp" --alpha 0.4 \
-    --train_config conf/train_student.yaml \
     --ngpu "${ngpu}" --nbest 5 \
     --train_hours 60000 --dev_hours 5 --test_hours 20 --joined false \
     -- "${options[@]}"

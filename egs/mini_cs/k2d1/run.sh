@@ -48,6 +48,7 @@ done
     --batch_size 16 \
     --engine "${engine}" \
     --store_encoder_out true --cache_teacher true --topk 512 \
+    --train_config conf/train_student.yaml \
     --nbest 2 \
     --decode_untrained true \
     --side_by_side 2 --train_threads "${train_threads}" \

@@ -57,11 +57,11 @@ if [ "${stage}" -le 3 ] && [ "${stop_stage}" -ge 3 ]; then
     python local/join_tables.py --output_dir exp/valid data/seed_dev_windows:exp/encoder_out/seed_dev
 fi
 
-# train NAME EPOCHS MAX_LR OUTPUT OPTION…: ESPnet's trainer on stored encoder output, from exp/NAME_init, one cycle
-# of the learning rate; OUTPUT is the best epoch, in float16.
+# train NAME EPOCHS MAX_LR OPTION…: ESPnet's trainer on stored encoder output, from exp/NAME_init, one cycle of the
+# learning rate; exp/NAME_best is the best epoch, in float16.
 train() {
-    local name=$1 epochs=$2 max_lr=$3 output=$4 init=exp/$1_init
-    shift 4
+    local name=$1 epochs=$2 max_lr=$3 init=exp/$1_init
+    shift 3
     python -m k2d.bin.train --config conf/train.yaml --student "${init}" \
         --train_data_path_and_name_and_type exp/train/encoder_out.scp,encoder_out,rows \
         --train_data_path_and_name_and_type exp/train/text,text,text \
@@ -71,13 +71,18 @@ train() {
         --valid_shape_file exp/valid/frames_shape \
         --max_epoch "${epochs}" --num_iters_per_epoch "${iters}" \
         --scheduler_conf total_steps="$((epochs * iters + 1))" --scheduler_conf max_lr="${max_lr}" \
-        --seed "${seed}" --ngpu 0 --resume true --output_dir "exp/${name}" "$@"
-    python -m k2d.bin.average --exp "exp/${name}" --init "${init}" --nbest 1 --half --output_dir "${output}"
+        --seed "${seed}" --ngpu 0 --output_dir "exp/${name}" "$@"
+    python -m k2d.bin.average --exp "exp/${name}" --init "${init}" --nbest 1 --half --output_dir "exp/${name}_best"
+}
+# keep NAME: exp/NAME_best becomes models/NAME.
+keep() {
+    mkdir -p "models/$1"
+    cp "exp/$1_best"/{config.json,model.safetensors,tokenizer.model} "models/$1"
 }
 
 if [ "${stage}" -le 4 ] && [ "${stop_stage}" -ge 4 ]; then
     log "Stage 4: the teacher's first and last decoder layer -> exp/ends_best"
-    train ends "${ends_epochs}" 8.0e-4 exp/ends_best
+    train ends "${ends_epochs}" 8.0e-4
 fi
 
 if [ "${stage}" -le 5 ] && [ "${stop_stage}" -ge 5 ]; then
@@ -85,8 +90,9 @@ if [ "${stage}" -le 5 ] && [ "${stop_stage}" -ge 5 ]; then
     # The two layers know the seed speech by heart: SpecAugment and stochastic depth, as in Whisper large-v2, give the
     # new ones something to learn.
     python local/stack.py --model exp/ends_best --layers 8 --output_dir exp/teacher_init
-    train teacher "${teacher_epochs}" 4.0e-4 models/teacher --model_conf specaug="${masks}" \
+    train teacher "${teacher_epochs}" 4.0e-4 --model_conf specaug="${masks}" \
         --model_conf layer_drop=0.1 --model_conf ends_only=0.25
+    keep teacher
 fi
 
 if [ "${stage}" -le 6 ] && [ "${stop_stage}" -ge 6 ]; then
@@ -96,6 +102,6 @@ if [ "${stage}" -le 6 ] && [ "${stop_stage}" -ge 6 ]; then
     for layer in 0 1; do
         frozen+=("student.decoder.blocks.${layer}.attn" "student.decoder.blocks.${layer}.cross_attn.query")
     done
-    train validator "${validator_epochs}" 6.0e-4 models/validator --model_conf specaug="${masks}" \
-        --freeze_param "${frozen[@]}"
+    train validator "${validator_epochs}" 6.0e-4 --model_conf specaug="${masks}" --freeze_param "${frozen[@]}"
+    keep validator
 fi

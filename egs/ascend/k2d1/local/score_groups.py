@@ -1,8 +1,8 @@
 """Error rates of a test set by what the corpus says of its utterances: language label, topic.
 
-    local/score_groups.py --data data/test --exp exp --output RESULTS.md --models "teacher:… student_comp:…"
+    local/score_groups.py --data data/test --exp exp --output RESULTS.md --models "teacher student_comp"
 
-Reads DATA/utt2language, DATA/utt2topic and what the scoring stage wrote (EXP/<model>/decode_<set>/utt2errors,
+Reads DATA/utt2language, DATA/utt2topic and what the scoring stage wrote (EXP/<model>/decode_<set>/score/utt2errors,
 utt2units). Errors and units are summed over a group. Adds one table a fact to the end of RESULTS.md.
 """
 
@@ -34,7 +34,7 @@ def table(fact: str, data: Path, exp: Path, models: list[str]) -> str:
     names = sorted(set(groups.values()))
     lines = [f"| model | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for model in models:
-        folder = exp / model / f"decode_{data.name}"
+        folder = exp / model / f"decode_{data.name}" / "score"
         found = {}
         if (folder / "utt2errors").exists():
             found = rates(read_numbers(folder / "utt2errors"), read_numbers(folder / "utt2units"), groups)
@@ -50,9 +50,9 @@ def main() -> int:
     p.add_argument("--data", type=Path, required=True)
     p.add_argument("--exp", type=Path, required=True)
     p.add_argument("--output", type=Path, required=True)
-    p.add_argument("--models", required=True, help="NAME:CHECKPOINT …, of which the names are used")
+    p.add_argument("--models", required=True, help="names of folders in EXP, separated by blanks")
     args = p.parse_args()
-    models = [pair.split(":", 1)[0] for pair in args.models.split()]
+    models = args.models.split()
     try:
         tables = [table(fact, args.data, args.exp, models) for fact in FACTS]
     except DataError as error:

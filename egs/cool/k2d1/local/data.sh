@@ -10,13 +10,12 @@ source ./db.sh
 
 nj=1
 seed=0
-ready_labels= # directory of chunks to make from subtitles, in place of stage 2
-max_chunk=30
+subtitles=false # beside the recordings, to be their labels: --labels text:data/train/subtitles
 # shellcheck source=utils/parse_options.sh
 source "${K2D_ROOT}/utils/parse_options.sh"
 
 python local/prepare.py --corpus "${COOL}" --dev "${COOL_DEV}" --test "${COOL_TEST}" --output_dir data --nj "${nj}" \
-    --seed "${seed}" --max_chunk "${max_chunk}" ${ready_labels:+--ready_labels "${ready_labels}"}
+    --seed "${seed}" --subtitles "${subtitles}"
 
 while read -r variable recipe prefix; do
     if [ -n "${!variable}" ]; then

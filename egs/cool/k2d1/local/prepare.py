@@ -1,8 +1,8 @@
 """Course recordings → data/train, and recordings with hand-corrected subtitles → data/cool_{dev,test}[_long].
 
-Read is any tree of audio and video files; the folders are sources (courses). With --ready_labels DIR, .srt
-and .vtt files beside the recordings are taken as the teacher's output: they are packed to chunks in DIR,
-and recordings without them are left out.
+Read is any tree of audio and video files; the folders are sources (courses). With --subtitles true, recordings without
+.srt or .vtt files beside them are left out, and those files are linked in data/train/subtitles by recording, where
+`--labels text:data/train/subtitles` finds them.
 """
 
 import shutil
@@ -17,9 +17,7 @@ from k2d.corpus.joined import Joined, Placed, Reject
 from k2d.corpus.recordings import AUDIO, VIDEO, Recording, by_source, check, convert, find_recordings
 from k2d.corpus.release import corpus_folder, not_found
 from k2d.corpus.sets import Account, english_share, write_labelled, write_recordings
-from k2d.corpus.subtitles import READY, read_all
-from k2d.datadir import DataDir
-from k2d.text import timestamps
+from k2d.corpus.subtitles import read_all
 
 CORPUS = "COOL"
 
@@ -41,38 +39,31 @@ def without(recordings: list[Recording]) -> list[Reject]:
 
 def prepare_train(args) -> Account:
     found, rejects = recordings_of(corpus_folder(args.corpus, "COOL", CORPUS), CORPUS)
-    ready = args.ready_labels
-    if ready:
+    wanted = args.subtitles == "true"
+    if wanted:
         rejects += without(found)
         found = [r for r in found if r.subtitles]
         if not found:
-            raise not_found(Path(args.corpus), f"{CORPUS} with ready labels", ".srt or .vtt beside the recordings")
-    seconds, bad = check(found, args.output_dir / "cool_files.json", whole=bool(ready), nj=args.nj)
+            raise not_found(Path(args.corpus), f"{CORPUS} with subtitles", ".srt or .vtt beside the recordings")
+    seconds, bad = check(found, args.output_dir / "cool_files.json", whole=wanted, nj=args.nj)
     rejects += bad
-    subtitles = {r.id: r.subtitles for r in found if r.id in seconds and ready}
+    subtitles = {r.id: r.subtitles for r in found if r.id in seconds and wanted}
     cues, bad = read_all(subtitles, seconds)
     rejects += bad
-    kept = {r.id: r for r in found if r.id in seconds and (not ready or r.id in cues)}
+    kept = {r.id: r for r in found if r.id in seconds and (not wanted or r.id in cues)}
     train = args.output_dir / "train"
     write_recordings(
         train,
         {name: (str(r.path.absolute()), seconds[name]) for name, r in kept.items()},
         by_source(found, kept),
     )
-    account = Account("train", len(kept), len(kept), sum(seconds[r] for r in kept) / 3600,
-                      len({r.source for r in kept.values()}), None, rejects)  # fmt: skip
-    if ready and kept:
-        from k2d.corpus.ready_labels import write_ready_labels
-
-        counts = write_ready_labels(ready, DataDir(train), cues, subtitles, args.max_chunk)
-        chunks = DataDir(ready).text or {}
-        account.english = english_share([timestamps.strip(text) for text in chunks.values()])
-        done = "as before" if counts is None else f"{counts.chunk_seconds / 3600:.2f} h"
-        account.notes.append(f"train: {len(chunks)} chunks from ready subtitles ({done}); no teacher will decode")
-    if not ready:
-        for mark in args.output_dir.glob(f"train_*/{READY}"):
-            shutil.rmtree(mark.parent)  # labels of an earlier choice would be taken for the teacher's
-    return account
+    shutil.rmtree(train / "subtitles", ignore_errors=True)
+    for name in cues:
+        (train / "subtitles").mkdir(exist_ok=True)
+        (train / "subtitles" / f"{name}{subtitles[name].suffix.lower()}").symlink_to(subtitles[name].absolute())
+    english = english_share([cue.text for own in cues.values() for cue in own]) if wanted else None
+    return Account("train", len(kept), len(kept), sum(seconds[r] for r in kept) / 3600,
+                   len({r.source for r in kept.values()}), english, rejects)  # fmt: skip
 
 
 def prepare_labelled(path: str, variable: str, name: str, args) -> Account:
@@ -111,6 +102,5 @@ if __name__ == "__main__":
     options = parser(__doc__, CORPUS)
     options.add_argument("--dev", default="", help="recordings with hand-corrected subtitles")
     options.add_argument("--test", default="", help="the same, for testing")
-    options.add_argument("--ready_labels", type=Path, help="directory for chunks from subtitles, in place of stage 2")
-    options.add_argument("--max_chunk", type=float, default=30.0, help="seconds of a chunk (default %(default)s)")
+    options.add_argument("--subtitles", choices=("true", "false"), default="false", help="they are to be the labels")
     sys.exit(run(CORPUS, options.parse_args(), prepare))

@@ -16,6 +16,7 @@ from k2d.distill.student import build_student
 from k2d.tables import read_table
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
+from k2d.whisper.identity import TINY_EN
 from k2d.whisper.model import Whisper, count_parameters
 
 LAYERS = {"ends": "first,last", "validator": "0,1"}
@@ -44,9 +45,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     tokenizer = train_sentencepiece(read_table(args.text).values(), args.vocab_size)
-    source = checkpoint.load(checkpoint.TINY_EN)
+    source = checkpoint.load(TINY_EN)
     embedding = token_embedding(source, tokenizer, args.seed)
-    config = {"trim_padding": True, "frozen": {"source": checkpoint.TINY_EN}}
+    config = {"trim_padding": True, "frozen": {"source": TINY_EN}}
     for name, layers in LAYERS.items():
         state = build_student(source.model, layers).state_dict()
         state["decoder.token_embedding.weight"] = embedding

@@ -7,7 +7,7 @@ encoder_out.scp.
 import argparse
 from pathlib import Path
 
-from k2d.distill.sources import ENCODER_OUT, located
+from k2d.distill.sources import ENCODER_OUT
 from k2d.tables import read_table, write_table
 
 
@@ -21,7 +21,7 @@ def main():
         data, encoder_out = map(Path, part.split(":"))
         text |= read_table(data / "text")
         shape |= read_table(data / "frames_shape")
-        stored |= located(encoder_out, ENCODER_OUT, args.output_dir)
+        stored |= read_table(encoder_out / f"{ENCODER_OUT}.scp")
     args.output_dir.mkdir(parents=True, exist_ok=True)
     write_table(args.output_dir / "text", text)
     write_table(args.output_dir / "frames_shape", shape)

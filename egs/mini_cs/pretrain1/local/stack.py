@@ -12,6 +12,7 @@ import dataclasses
 from pathlib import Path
 
 from k2d.whisper import checkpoint
+from k2d.whisper.identity import TINY_EN
 from k2d.whisper.model import Whisper, count_parameters
 
 OUTPUTS = ("attn.out", "cross_attn.out", "mlp.2")  # of a decoder block
@@ -44,7 +45,7 @@ def main():
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--output_dir", type=Path, required=True)
     args = parser.parse_args()
-    shallow, source = checkpoint.load(args.model), checkpoint.load(checkpoint.TINY_EN)
+    shallow, source = checkpoint.load(args.model), checkpoint.load(TINY_EN)
     if args.layers <= shallow.dims.n_text_layer:
         parser.error(f"--layers must be above {shallow.dims.n_text_layer}, the layers of {args.model}")
     model = stack(shallow.model, source.model, args.layers)

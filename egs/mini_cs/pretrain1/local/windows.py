@@ -12,8 +12,9 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from k2d.constants import ENCODER_FRAMES_PER_SECOND, TIMESTAMP_STEP, WINDOW, chunk_id
+from k2d.constants import TIMESTAMP_STEP, WINDOW, chunk_id
 from k2d.datadir import DataDir, DataDirWriter
+from k2d.distill.sources import encoder_frames
 from k2d.text import timestamps
 
 
@@ -93,7 +94,7 @@ def main():
                 segments[uid] = f"{recording} {start:.3f} {stop:.3f}"
                 text[uid] = label(start, inside, cut)
                 speakers[uid] = recording
-                frames[uid] = str(round((stop - start) * ENCODER_FRAMES_PER_SECOND))
+                frames[uid] = str(encoder_frames(stop - start))
     with DataDirWriter(args.output_dir) as tables:
         tables.table("wav.scp", {r: data.wav[r] for r in set(speakers.values())})
         for name, table in (("segments", segments), ("utt2spk", speakers), ("frames_shape", frames), ("text", text)):

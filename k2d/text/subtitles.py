@@ -1,6 +1,6 @@
 """Transcripts as subtitles (SubRip, WebVTT), plain text and JSON.
 
-In: a Transcript. Out: a file.
+In: a Transcript. Out: a file, named after the recording.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from k2d.constants import file_name
 from k2d.errors import UsageError
 from k2d.tables import atomic
-from k2d.whisper.long_form import Transcript
+from k2d.text.transcript import Transcript
 
 
 def time_code(seconds: float, decimal: str) -> str:
@@ -58,7 +59,9 @@ def formats(names: str) -> list[str]:
     return asked
 
 
-def write(path: Path, transcript: Transcript) -> None:
-    """Write in the form that the path's suffix names."""
+def write(folder: Path, form: str, transcript: Transcript) -> Path:
+    """Write <folder>/<recording>.<form>; returns the path."""
+    path = Path(folder) / f"{file_name(transcript.recording)}.{form}"
     with atomic(path) as handle:
-        handle.write(WRITERS[Path(path).suffix[1:]](transcript))
+        handle.write(WRITERS[form](transcript))
+    return path

@@ -9,6 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from k2d.distill.losses import MODEL, Outputs, options_of
+from k2d.errors import UsageError
+
+NAMES = ("hidden",)
+NEEDS = {"hidden": MODEL}
 KINDS = ("cosine", "mse")
 
 
@@ -25,23 +30,36 @@ class HiddenLoss(nn.Module):
     (Kendall et al., CVPR 2018); it keeps one far layer from drowning the others.
     """
 
-    def __init__(self, pairs: list[list[int]], kind: str = "cosine", adaptive: bool = False):
+    def __init__(self, pairs: list[list[int]], kind: str = "cosine", adaptive: bool = False, weight: float = 1.0):
         super().__init__()
         if kind not in KINDS:
-            raise ValueError(f"hidden_loss: {kind!r} is unknown; choose one of {', '.join(KINDS)}")
-        self.pairs, self.kind = [tuple(pair) for pair in pairs], kind
+            raise UsageError(f"losses: hidden: kind {kind!r} is unknown; choose one of {', '.join(KINDS)}")
+        self.pairs, self.kind, self.weight = [tuple(pair) for pair in pairs], kind, weight
         self.log_variance = nn.Parameter(torch.zeros(len(pairs))) if adaptive else None
 
     def check(self, student_layers: int, teacher_layers: int) -> None:
-        """Raise ValueError where the map names a layer that one of the two does not have."""
+        """Raise UsageError where the map names a layer that one of the two does not have."""
         for pair in self.pairs:
             if len(pair) != 2 or not (0 <= pair[0] < student_layers and 0 <= pair[1] < teacher_layers):
-                raise ValueError(
-                    f"hidden_map: {list(pair)} is not a pair [student layer, teacher layer]; the student has "
+                raise UsageError(
+                    f"losses: hidden: map: {list(pair)} is not a pair [student layer, teacher layer]; the student has "
                     f"layers 0 to {student_layers - 1}, the teacher 0 to {teacher_layers - 1}"
                 )
 
-    def forward(self, student: dict[int, Tensor], teacher: dict[int, Tensor]) -> Tensor:
+    @property
+    def student_layers(self) -> set[int]:
+        return {pair[0] for pair in self.pairs}
+
+    @property
+    def teacher_layers(self) -> set[int]:
+        return {pair[1] for pair in self.pairs}
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: dict[str, Tensor]):
+        """The term of the loss, weighted."""
+        distance = self.distance(student.layers, teacher.layers)
+        return self.weight * distance, {"hidden": distance}
+
+    def distance(self, student: dict[int, Tensor], teacher: dict[int, Tensor]) -> Tensor:
         """Pairs whose student layer did not run (layer drop) are left out."""
         total = next(iter(teacher.values())).new_zeros((), dtype=torch.float32)
         for index, (ours, theirs) in enumerate(self.pairs):
@@ -57,3 +75,18 @@ class HiddenLoss(nn.Module):
                 distance = 0.5 * (torch.exp(-s) * distance + s)
             total = total + distance
         return total
+
+
+def build(options: dict[str, dict], student, teacher, n_text: int) -> HiddenLoss:
+    """`hidden: {weight, kind: cosine or mse, map: pairs [student layer, teacher layer], adaptive}`."""
+    conf = options_of("hidden", options["hidden"], kind="cosine", map=None, adaptive=False)
+    ours, theirs = student.dims, teacher.dims
+    if ours.n_text_state != theirs.n_text_state:
+        raise UsageError(
+            f"losses: hidden: the student's decoder is {ours.n_text_state} wide, the teacher's {theirs.n_text_state}; "
+            "states of different widths have no distance"
+        )
+    pairs = conf["map"] or default_map(ours.n_text_layer, theirs.n_text_layer)
+    loss = HiddenLoss(pairs, conf["kind"], conf["adaptive"], options["hidden"]["weight"])
+    loss.check(ours.n_text_layer, theirs.n_text_layer)
+    return loss

@@ -3,10 +3,10 @@
 In: the decoder's last hidden states of student and teacher, (tokens, width), and their token embeddings,
 (vocabulary, width), which Whisper uses as its output projection. Out: mean losses over the tokens.
 
-The vocabulary is far wider than the model, so the logits dominate memory. Here they exist for `chunk`
-tokens at a time and never survive the forward pass: its gradient with respect to hidden states and
-embedding is formed beside the loss (the trick of fused linear cross-entropy kernels), and backward only
-scales it.
+Both terms share one file, since they share the logits. The vocabulary is far wider than the model, so the logits
+dominate memory. Here they exist for `chunk` tokens at a time and never survive the forward pass: its gradient with
+respect to hidden states and embedding is formed beside the loss (the trick of fused linear cross-entropy kernels), and
+backward only scales it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from k2d.distill.config import TEMPERATURE
+from k2d.distill.losses import LOGITS, Outputs, options_of
+
+NAMES = ("ce", "kl")
+NEEDS = {"kl": LOGITS}
+
 # On a CPU the softmax works on this many tokens at a time: their logits (16 · 51,866 float32, 3.3 MB) stay in
 # the cache between its passes, while the matrix products keep the size of a whole chunk.
 CPU_ROWS = 16
 
 # (rows, student's logits / T) → sum of KL(teacher ‖ student), bound on what a truncated teacher leaves out of
 # it, and p, q: what the gradient T · (q − p) of T² · KL is made of.
-Tell = Callable[[slice, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
+Divergence = Callable[[slice, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
 class _FusedLoss(torch.autograd.Function):
@@ -42,7 +48,7 @@ class _FusedLoss(torch.autograd.Function):
             part = slice(start, min(start + chunk, n))
             size = part.stop - start
             logits = (states[part] @ weight.T).float()  # turns into its own gradient, rows by rows
-            tell = teacher.begin(part, dtype, temperature) if gamma else None
+            divergence = teacher.begin(part, dtype, temperature) if gamma else None
             step = CPU_ROWS if logits.device.type == "cpu" else size
             for first in range(0, size, step):
                 rows = slice(first, min(first + step, size))
@@ -59,7 +65,7 @@ class _FusedLoss(torch.autograd.Function):
                         z -= beta * smoothing / vocabulary / n
                     z.scatter_add_(1, y, torch.full_like(y, -beta * (1 - smoothing) / n, dtype=z.dtype))
                 if gamma:
-                    part_kl, part_gap, p, q = tell(rows, scaled)
+                    part_kl, part_gap, p, q = divergence(rows, scaled)
                     kl += part_kl
                     gap += part_gap
                     if wanted:
@@ -95,13 +101,13 @@ class OnlineTeacher:
     def __init__(self, hidden: Tensor, embedding: Tensor):
         self.hidden, self.embedding = hidden, embedding
 
-    def begin(self, part: slice, dtype: torch.dtype, temperature: float) -> Tell:
+    def begin(self, part: slice, dtype: torch.dtype, temperature: float) -> Divergence:
         self.embedding = self.embedding.to(dtype)
         logits = (self.hidden[part].to(dtype) @ self.embedding.T).float().div_(temperature)
-        return partial(self._tell, logits)
+        return partial(self._divergence, logits)
 
     @staticmethod
-    def _tell(logits: Tensor, rows: slice, scaled: Tensor):
+    def _divergence(logits: Tensor, rows: slice, scaled: Tensor):
         log_p = F.log_softmax(logits[rows], dim=-1)
         log_q = F.log_softmax(scaled, dim=-1)
         p = log_p.exp()
@@ -124,11 +130,11 @@ class CachedTeacher:
         """ids, log_probs: (tokens, k); the tail's mass is what the k probabilities leave of 1."""
         self.ids, self.log_probs = ids, log_probs
 
-    def begin(self, part: slice, dtype: torch.dtype, temperature: float) -> Tell:
-        return partial(self._tell, self.ids[part].long(), self.log_probs[part].float())
+    def begin(self, part: slice, dtype: torch.dtype, temperature: float) -> Divergence:
+        return partial(self._divergence, self.ids[part].long(), self.log_probs[part].float())
 
     @staticmethod
-    def _tell(ids: Tensor, log_probs: Tensor, rows: slice, scaled: Tensor):
+    def _divergence(ids: Tensor, log_probs: Tensor, rows: slice, scaled: Tensor):
         ids, log_p = ids[rows], log_probs[rows]
         p = log_p.exp()
         tail_p = (1 - p.sum(-1, keepdim=True)).clamp_min(1e-8)
@@ -141,9 +147,9 @@ class CachedTeacher:
         gap = (tail_p * (largest - log_q.amin(-1, keepdim=True) - odds)).clamp_min(0).sum(dtype=torch.float64)
         # q_j − p_j for stored tokens; for the others q_j − tail_p · q_j / tail_q.
         q = log_q.exp_()
-        told = q * (tail_p / tail_q)
-        told.scatter_(1, ids, p)
-        return kl, gap, told, q
+        target = q * (tail_p / tail_q)
+        target.scatter_(1, ids, p)
+        return kl, gap, target, q
 
 
 def distillation_loss(
@@ -184,3 +190,34 @@ def distillation_loss(
             torch.is_grad_enabled(),
         )
     return {"loss": loss, "ce": ce, "kl": kl, "kl_gap": gap, "acc": acc}
+
+
+def build(options: dict[str, dict], student, teacher, n_text: int):
+    """The function of both terms: `ce: {weight, smoothing, chunk}`, `kl: {weight, temperature}`.
+
+    chunk: tokens whose logits exist at a time. Where a batch has no teacher, as in validation beside a cached one, it
+    is cross-entropy alone.
+    """
+    ce, kl = options.get("ce", {"weight": 0.0}), options.get("kl", {"weight": 0.0})
+    conf = options_of("ce", ce, smoothing=0.0, chunk=512) | options_of("kl", kl, temperature=TEMPERATURE)
+
+    def loss(student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]):
+        source = None
+        if teacher is not None and kl["weight"]:
+            cached = teacher.topk is not None
+            source = CachedTeacher(*teacher.topk) if cached else OnlineTeacher(teacher.hidden, teacher.embedding)
+        found = distillation_loss(
+            student.hidden,
+            student.embedding,
+            batch["targets"],
+            source,
+            beta=ce["weight"],
+            gamma=kl["weight"],
+            **conf,
+        )
+        curves = ["ce", "acc"]
+        if source is not None:
+            curves += ["kl", "kl_gap"] if isinstance(source, CachedTeacher) else ["kl"]
+        return found["loss"], {name: found[name] for name in curves}
+
+    return loss

@@ -1,0 +1,121 @@
+"""The training YAML: what it may say beside ESPnet's own options, and how several files become one.
+
+In: files such as conf/train_student.yaml and a recipe's own, which says only what it does otherwise. Out: one mapping,
+and its parts `batch_conf` and `model_conf` as dataclasses. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from k2d.errors import UsageError
+
+TEMPERATURE = 2.0  # of the paper's code
+
+
+@dataclasses.dataclass
+class BatchConfig:
+    """`batch_conf` of the training YAML."""
+
+    language: str = "zh"
+    timestamps: float = 0.5  # p_t: probability of training with timestamp tokens
+    prompt: float = 0.2  # p_p: probability of the previous text as prompt
+    max_prompt: int = 224  # tokens of it
+    max_tokens: int = 448
+    trim_padding: bool = False  # pad to the batch's longest, rounded up, instead of 30 s
+    speed: tuple[float, ...] = ()  # factors to choose from, such as [0.9, 1.0, 1.1] (training only)
+    tempo: tuple[float, ...] = ()  # the same without a change of pitch
+    pitch: tuple[float, ...] = ()  # semitones to choose from, such as [-2, 0, 2] (training only)
+    noise: float = 0.0  # probability of added noise (training only)
+    noise_snr: tuple[float, float] = (5.0, 20.0)  # dB
+
+    def __post_init__(self):
+        for name in ("speed", "tempo"):
+            if bad := [factor for factor in getattr(self, name) if not 0.5 <= factor <= 2]:
+                raise UsageError(f"batch_conf: {name} {bad[0]} is outside 0.5 to 2")
+        if bad := [steps for steps in self.pitch if not -12 <= steps <= 12]:
+            raise UsageError(f"batch_conf: pitch {bad[0]} is outside -12 to 12 semitones")
+
+    def of_cached_teacher(self) -> BatchConfig:
+        """As the teacher of a cache gets its batches: clean audio. Raises UsageError where it cannot be cached."""
+        if self.speed or self.tempo:
+            raise UsageError(
+                "batch_conf: speed and tempo move the timestamps, and a cached teacher needs them where they were; "
+                "use one or the other"
+            )
+        return dataclasses.replace(self, noise=0.0, pitch=())
+
+
+@dataclasses.dataclass
+class DistillConfig:
+    """`model_conf` of the training YAML."""
+
+    # Terms of the loss by name, each with its weight, or {weight: …, option: …}; k2d/distill/losses.
+    losses: dict = dataclasses.field(default_factory=lambda: {"ce": 0.8, "kl": 1.0})
+    freeze_encoder: bool = True
+    freeze_positions: bool = True  # the decoder's positional embedding
+    layer_drop: float = 0.0  # probability of skipping an inner decoder layer for a batch (LayerDrop)
+    ends_only: float = 0.0  # probability of running only the first and the last decoder layer for a batch
+    gradient_checkpointing: bool = False
+    autocast: str | None = None  # bfloat16: mixed precision on a CPU too, where --use_amp does nothing
+    teacher_dtype: str = "float32"  # type of the teacher's weights; bfloat16 halves its memory
+    specaug: dict | None = None  # espnet2's SpecAug options, applied to the student's features
+
+    def __post_init__(self):
+        self.terms()
+
+    def terms(self) -> dict[str, dict]:
+        """name → {"weight": …, option: …}, without terms of weight 0. Raises UsageError for what is no weight."""
+        found = {}
+        for name, value in self.losses.items():
+            options = dict(value) if isinstance(value, dict) else {"weight": value}
+            weight = options.setdefault("weight", 1.0)
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or weight < 0:
+                raise UsageError(f"model_conf: losses: {name} has the weight {weight!r}, expected a number from 0 on")
+            if weight:
+                found[name] = options
+        return found
+
+    @property
+    def temperature(self) -> float:
+        """At which teacher and student are compared."""
+        return self.terms().get("kl", {}).get("temperature", TEMPERATURE)
+
+
+def from_dict(kind: type, options: dict | None, where: str):
+    """A dataclass from a YAML mapping; an unknown key is an error that lists the known ones."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(options or {}) - known):
+        raise UsageError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    return kind(**options or {})
+
+
+def read_config(paths: Iterable[str | Path]) -> dict:
+    """Training YAMLs as one mapping, what stands in a later file over what stands in an earlier one."""
+    merged: dict = {}
+    for path in paths:
+        try:
+            found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UsageError(f"{path}: no YAML can be read from it ({error}); correct the file or the path") from None
+        if not isinstance(found or {}, dict):
+            raise UsageError(f"{path}: expected a mapping, options and their values")
+        for name, value in (found or {}).items():
+            # Of another optimiser or scheduler, options of the old one say nothing.
+            if name in merged and value != merged[name]:
+                merged.pop(f"{name}_conf", None)
+        merged = _merged(merged, found or {})
+    return merged
+
+
+def _merged(below: dict, above: dict) -> dict:
+    """Mappings are merged key by key; anything else above takes the place of what is below."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged

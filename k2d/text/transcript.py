@@ -1,0 +1,88 @@
+"""A transcript: segments of a recording with their times, and whatever the recogniser knows of them.
+
+In: what a recogniser, or a file of subtitles, says. Out: a `Transcript`, and the same as a JSON object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from k2d.text import timestamps
+
+
+@dataclass
+class TimedText:
+    """One segment: start and end in seconds of the recording, text as Whisper writes it (a space before a word of a
+    spaced script), token ids.
+
+    end is None where only the text is known, which a recording of at most 30 s may have. What the recogniser does not
+    tell is None: those facts from `seek` on are of Whisper's window it was decoded in; confidence (0 … 1) is its own.
+    """
+
+    start: float
+    end: float | None
+    text: str
+    tokens: list[int] = field(default_factory=list)
+    seek: int | None = None
+    temperature: float | None = None
+    avg_logprob: float | None = None
+    compression_ratio: float | None = None
+    no_speech_prob: float | None = None
+    confidence: float | None = None
+
+
+@dataclass
+class Transcript:
+    recording: str
+    duration: float  # seconds
+    language: str | None
+    segments: list[TimedText] = field(default_factory=list)
+
+    @classmethod
+    def from_record(cls, record: dict) -> Transcript:
+        """The transcript of a stored result (`record()`)."""
+        segments = [TimedText(**s) for s in record["segments"]]
+        return cls(record["id"], record["duration"], record["language"], segments)
+
+    def record(self) -> dict:
+        """A JSON object with everything, "id" first."""
+        return {
+            "id": self.recording,
+            "duration": self.duration,
+            "language": self.language,
+            "segments": [dataclasses.asdict(s) for s in self.segments],
+        }
+
+    @property
+    def timed(self) -> bool:
+        """Whether all times are known."""
+        return all(s.end is not None for s in self.segments)
+
+    @property
+    def text(self) -> str:
+        """Plain text: the segments with one space between words, none between Chinese characters."""
+        return timestamps.strip(self.text_with_times)
+
+    @property
+    def text_with_times(self) -> str:
+        """`<|0.00|>…<|5.20|>`."""
+        return timestamps.format([(s.start, s.end, s.text) for s in self.segments])
+
+
+def mean_fact(segments: Sequence[TimedText], name: str) -> float | None:
+    """The mean of what is known of segments, weighted by their tokens; None where nothing is."""
+    known = [(max(len(s.tokens), 1), getattr(s, name)) for s in segments if getattr(s, name) is not None]
+    return sum(w * v for w, v in known) / sum(w for w, _ in known) if known else None
+
+
+def worst_fact(segments: Sequence[TimedText], name: str) -> float | None:
+    """The largest of what is known of segments; None where nothing is."""
+    return max((getattr(s, name) for s in segments if getattr(s, name) is not None), default=None)
+
+
+def as_whisper_writes(text: str) -> str:
+    """One line, with a space before it unless its script has none: a student learns Whisper's form."""
+    text = " ".join(text.split())
+    return text if timestamps.unspaced(text[:1]) else f" {text}"

@@ -1,0 +1,30 @@
+"""Which options on a command line are a transcriber's.
+
+In: a model's name and a parsed command line. Out: what `open_transcriber` takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from k2d.options import options_of
+from k2d.transcribers import class_of, kind_of, refused
+from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.engine import EngineConfig
+
+
+def accepted(name: str, args: argparse.Namespace, default: Callable[[str], object], **changed) -> dict[str, object]:
+    """Those of the options on a command line that the transcriber accepts; of decoding, Whisper's are `changed` so.
+
+    default(option): what it is if not given. UsageError for one of decoding that was given and means nothing to the
+    transcriber. How to compute, the seed, and whether times are wanted, may be said to all alike.
+    """
+    engine, decoding = options_of(EngineConfig, args), options_of(DecodingOptions, args, **changed)
+    if kind_of(name) == "whisper":
+        return vars(engine) | vars(decoding)
+    given, accepts = vars(args), class_of(name).accepts
+    for option in vars(decoding):
+        if option in given and option not in (*accepts, "seed", "timestamps") and given[option] != default(option):
+            raise refused(name, option)
+    return {option: value for option, value in given.items() if option in accepts}

@@ -1,0 +1,148 @@
+"""Models without a long form of their own: what `transcribe` is for them.
+
+In: recordings or utterances. Out: their transcripts, one after the other; a long one is cut at silence and its pieces
+become its segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from k2d.audio.sources import AudioSource, audio_digest
+from k2d.constants import SAMPLE_RATE, WINDOW
+from k2d.errors import BadAudio, UsageError
+from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
+from k2d.transcribers.pieces import pieces
+from k2d.work.jobs import prefetch
+from k2d.work.journal import Journal
+
+ROUNDED = 0.1  # seconds: rounded ends of a segment of 30 s, not speech worth a second piece
+
+
+class Recogniser:
+    """Base of transcribers that recognise audio of at most 30 s at once: they add `load_model` and `recognise`.
+
+    The result of an utterance depends on it alone, so batch and workers change nothing, and there are none.
+    """
+
+    kind: str
+    has_logits = False
+    accepts = ("device", "dtype", "num_threads", "language", "beam_size")
+    stopwatch = None
+
+    def __init__(self, device: str, dtype: str, num_threads: int, language: str | None, beam_size: int):
+        """dtype: float32, bfloat16 or float16; auto, and int8, which only Whisper's engines have, are float32."""
+        self.device, self.num_threads, self.language, self.beam_size = device, num_threads, language, beam_size
+        self.dtype = dtype if dtype in ("bfloat16", "float16") else "float32"
+        self._loaded = False
+
+    @property
+    def decides(self) -> dict[str, object]:
+        return {"dtype": self.dtype, "language": self.language, "beam_size": self.beam_size}
+
+    def workers_of(self, num_jobs: int) -> int:
+        return 1
+
+    def load(self, workers: int = 1) -> Recogniser:
+        if not self._loaded:
+            self.device = chosen_device(self.device)
+            set_threads(self.num_threads)
+            self.load_model()
+            self._loaded = True
+        return self
+
+    def load_model(self) -> None:
+        """Load the model. Raises UserError for what cannot be loaded."""
+        raise NotImplementedError
+
+    def recognise(self, audio: np.ndarray) -> list[TimedText]:
+        """Segments of audio (samples,), at most 30 s of 16 kHz; times are relative to it, end None is not known."""
+        raise NotImplementedError
+
+    def for_worker(self) -> Recogniser:
+        return self
+
+    def transcribe(
+        self,
+        names: Iterable[str],
+        source: AudioSource,
+        long_form: bool,
+        journal: Journal | None = None,
+        progress: Callable[[float], None] = lambda seconds: None,
+    ) -> Iterator[list[Transcript | BadAudio]]:
+        """See `Transcriber`: one recording after the other, each noted in the journal as one window."""
+
+        def read(name: str) -> tuple[str, np.ndarray | Transcript | BadAudio]:
+            opened = journal.opened(name) if journal else None
+            if isinstance(opened, BadAudio):
+                return name, opened
+            if opened is not None and (noted := journal.window(name, 0)):
+                return name, Transcript.from_record(noted)
+            try:
+                return name, source.read(name)
+            except BadAudio as error:
+                return name, error
+
+        for name, found in prefetch(names, read):
+            if isinstance(found, np.ndarray):
+                audio = found
+                found = Transcript(name, len(audio) / SAMPLE_RATE, self.language, [])
+                found.segments = list(self._segments(audio, long_form, progress))
+                if journal:
+                    journal.note_opened(name, len(audio), audio_digest(audio))
+                    journal.note_round([(name, 0, found.record())])
+            elif isinstance(found, BadAudio):
+                found.recording = name
+                if journal and journal.opened(name) is None:
+                    journal.note_opened(name, found, "")
+            else:
+                progress(found.duration)
+            yield [found]
+
+    def _segments(self, audio: np.ndarray, long_form: bool, progress: Callable[[float], None]) -> Iterator[TimedText]:
+        self.load()
+        whole = not long_form and len(audio) <= (WINDOW + ROUNDED) * SAMPLE_RATE
+        done = 0
+        for start, end in [(0, len(audio))] if whole else pieces(audio):
+            for segment in self.recognise(audio[start:end]):
+                if not segment.text.strip():
+                    continue
+                segment.text = as_whisper_writes(segment.text)
+                if not whole:
+                    relative = (end - start) / SAMPLE_RATE if segment.end is None else segment.end
+                    segment.end = round(start / SAMPLE_RATE + relative, 3)
+                    segment.start = round(start / SAMPLE_RATE + segment.start, 3)
+                yield segment
+            progress((end - done) / SAMPLE_RATE)
+            done = end
+        progress((len(audio) - done) / SAMPLE_RATE)
+
+
+def chosen_device(device: str) -> str:
+    """Where to compute, with "auto" decided. UsageError for a GPU that is not there."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
+    return device
+
+
+def set_threads(number: int) -> None:
+    """CPU threads of torch; 0 leaves them as they are (OMP_NUM_THREADS, or all cores)."""
+    import torch
+
+    if number:
+        torch.set_num_threads(number)
+
+
+def to_rate(audio: np.ndarray, rate: int) -> np.ndarray:
+    """16 kHz audio at the rate (Hz) that a model takes."""
+    if rate == SAMPLE_RATE:
+        return audio
+    import soxr
+
+    return soxr.resample(audio, SAMPLE_RATE, rate, quality="HQ").astype(np.float32, copy=False)

@@ -1,0 +1,274 @@
+"""Ready transcripts as a transcriber: what other programs, or people, have written.
+
+In: a Kaldi text file, or a folder of .json, .vtt and .srt files. Out: the transcript of a recording or chunk by id.
+
+A line of a text file belongs to the recording, utterance or chunk of its id; times come from timestamp tokens in it
+(`<|0.00|>…<|5.20|>`), from the id of a chunk, or from `segments` beside the file. A file of a folder belongs to the
+recording of its name, or to the one whose audio file has its stem (lecture1.m4a: lecture1.json, lecture1.zh-TW.vtt).
+Whoever asks for a chunk of a recording with times gets the segments whose middle lies in it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+
+from k2d.audio.sources import AudioSource
+from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
+from k2d.corpus.clips import safe_id
+from k2d.corpus.subtitles import read_cues, usable_cues
+from k2d.datadir import DataDir, read_segments
+from k2d.errors import BadAudio, DataError
+from k2d.tables import read_table
+from k2d.text import timestamps
+from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
+from k2d.transcribers.recogniser import ROUNDED
+from k2d.work.identity import Identity, digest_of, file_digest
+from k2d.work.jobs import prefetch
+from k2d.work.journal import Journal
+
+SUFFIXES = (".json", ".vtt", ".srt")  # of several for one recording the first, which may tell scores
+AT_ONCE = 500  # chunks that reach the disk together
+_LANGUAGE = re.compile(r"\.[a-z]{2,3}(?:[-_][A-Za-z]+)*$")  # at the end of a stem, as in lecture1.zh-TW
+_OFFSET = re.compile(r":\d+$")
+
+Found = list[TimedText] | None  # None: there is no transcript; one segment with end None: text without times
+
+
+class ReadyTranscripts:
+    kind = "text"
+    has_logits = False
+    accepts = ("language",)
+    stopwatch = None
+
+    def __init__(self, place: str, data: DataDir | None = None, language: str | None = None):
+        """data: whose `segments` say where utterances lie, and whose wav.scp tells stems of audio files."""
+        path = Path(place)
+        if path.is_dir():
+            self._place = TranscriptFolder(path, data.wav if data else {})
+        elif path.is_file():
+            self._place = TranscriptTable(path)
+        else:
+            raise DataError(f"{path}: no such file or folder; expected a Kaldi text file, or .json, .vtt, .srt files")
+        self._segments = data.segments if data and data.has_segments else {}
+        self.language = language
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(str(self._place.path), digest_of([self.kind, self._place.digests()]))
+
+    @property
+    def decides(self) -> dict[str, object]:
+        return {"language": self.language}
+
+    def workers_of(self, num_jobs: int) -> int:
+        return 1
+
+    def load(self, workers: int = 1) -> ReadyTranscripts:
+        return self
+
+    def for_worker(self) -> ReadyTranscripts:
+        return self
+
+    def transcribe(
+        self,
+        names: Iterable[str],
+        source: AudioSource,
+        long_form: bool,
+        journal: Journal | None = None,
+        progress: Callable[[float], None] = lambda seconds: None,
+    ) -> Iterator[list[Transcript | BadAudio]]:
+        """See `Transcriber`. Recordings are read, so that one that cannot be is skipped here; utterances are not."""
+
+        def one(name: str) -> Transcript | BadAudio:
+            try:
+                seconds = len(source.read(name)) / SAMPLE_RATE if long_form else source.seconds(name)
+                return Transcript(name, seconds, self.language, self.segments(name, seconds, long_form))
+            except BadAudio as error:
+                error.recording = name
+                return error
+
+        done: list[Transcript | BadAudio] = []
+        for found in prefetch(names, one) if long_form else map(one, names):
+            done.append(found)
+            if long_form or len(done) == AT_ONCE:
+                yield done
+                done = []
+            if isinstance(found, Transcript):
+                progress(found.duration)
+        if done:
+            yield done
+
+    def segments(self, name: str, seconds: float, timed: bool) -> list[TimedText]:
+        """Segments of a recording or utterance of `seconds`. Raises BadAudio that says what its transcript lacks."""
+        try:
+            found = self._place.find(name)
+            if found is None and (part := self._part(name)):
+                recording, start, end = part
+                whole = self._place.find(recording)
+                if whole is not None and all(s.end is not None for s in whole):
+                    found = _within(whole, start, end)
+        except DataError as error:
+            raise BadAudio(name, "unusable transcript", str(error)) from None
+        if found is None:
+            raise BadAudio(name, "no transcript", self._place.missing(name))
+        if any(s.end is None for s in found):  # a text as a whole, or the last segment of one that was cut off
+            if timed and len(found) == 1 and not found[0].start and seconds > WINDOW + ROUNDED:
+                raise BadAudio(
+                    name,
+                    "no times",
+                    f"the text of {seconds:.0f} s cannot be cut into chunks; give it timestamp tokens, a line an "
+                    "utterance with `segments` beside it, or a folder of .json, .vtt or .srt files",
+                )
+            if timed or len(found) > 1:
+                found[-1].end = min(max(seconds, found[-1].start), found[-1].start + WINDOW)
+        if timed:
+            found, why = usable_cues(found, seconds) if found else (found, "")
+            if why:
+                raise BadAudio(name, "unusable transcript", why)
+        return found
+
+    def _part(self, name: str) -> tuple[str, float, float] | None:
+        """(recording, start, end) of an utterance by `segments`, or of a chunk by its id."""
+        if (segment := self._segments.get(name)) and segment.end is not None:
+            return segment.recording, segment.start, segment.end
+        chunk = read_chunk_id(name)
+        return (chunk.recording, chunk.start / 100, chunk.end / 100) if chunk else None
+
+
+def _within(segments: list[TimedText], start: float, end: float) -> list[TimedText]:
+    """Those whose middle lies between start and end, in seconds from `start`."""
+    for s in (inside := [s for s in segments if start <= (s.start + s.end) / 2 < end]):
+        s.start, s.end = max(s.start, start) - start, min(s.end, end) - start
+    return inside
+
+
+def _of_text(text: str) -> list[TimedText]:
+    """Segments of a text; one without an end if there are no timestamp tokens in it."""
+    return [TimedText(start, end, as_whisper_writes(said)) for start, end, said in timestamps.parse(text)]
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+class TranscriptTable:
+    """A Kaldi text file."""
+
+    def __init__(self, path: Path):
+        self.path, self.table = path, read_table(path)
+        self.segments_file = path.with_name("segments")
+
+    def digests(self) -> dict[str, str]:
+        return {p.name: file_digest(p) for p in (self.path, self.segments_file) if p.is_file()}
+
+    @cached_property
+    def _parts(self) -> dict[str, list[tuple[float, float, str]]]:
+        """recording -> (start, end, id) of its utterances or chunks in order."""
+        places = read_segments(self.segments_file) if self.segments_file.is_file() else {}
+        parts: dict[str, list[tuple[float, float, str]]] = {}
+        for name in self.table:
+            if (segment := places.get(name)) and segment.end is not None:
+                parts.setdefault(segment.recording, []).append((segment.start, segment.end, name))
+            elif chunk := read_chunk_id(name):
+                parts.setdefault(chunk.recording, []).append((chunk.start / 100, chunk.end / 100, name))
+        return {recording: sorted(own) for recording, own in parts.items()}
+
+    def find(self, name: str) -> Found:
+        if name in self.table:
+            return _of_text(self.table[name])
+        if name not in self._parts:
+            return None
+        found = []
+        for start, end, part in self._parts[name]:
+            for s in _of_text(self.table[part]):
+                s.start, s.end = start + s.start, end if s.end is None else min(start + s.end, end)
+                found.append(s)
+        return found
+
+    def missing(self, name: str) -> str:
+        return f"expected a line of it in {self.path}, or of its utterances with their segments; add it"
+
+
+class TranscriptFolder:
+    """A tree of files that other programs wrote, one a recording."""
+
+    def __init__(self, path: Path, wav: dict[str, str]):
+        self.path, self.wav = path, wav
+        self.files: dict[str, list[Path]] = {}
+        found = sorted(
+            (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not _hidden(p, path)),
+            key=lambda p: (SUFFIXES.index(p.suffix.lower()), len(p.name), str(p)),
+        )
+        for file in found:
+            relative = file.relative_to(path).with_suffix("").as_posix()
+            for whole in {relative, _LANGUAGE.sub("", relative)}:
+                for name in {Path(whole).name, safe_id(Path(whole).name), safe_id(whole)}:
+                    self.files.setdefault(name, []).append(file)
+        if not found:
+            raise DataError(f"{path}: no {', '.join(SUFFIXES)} file in it; expected one for each recording")
+
+    def digests(self) -> dict[str, str]:
+        files = sorted({file for files in self.files.values() for file in files})
+        return {str(file.relative_to(self.path)): file_digest(file) for file in files}
+
+    def find(self, name: str) -> Found:
+        files = self.files.get(name) or self.files.get(self._stem(name))
+        if not files:
+            return None
+        if other := next((f for f in files if f.parent != files[0].parent), None):
+            raise DataError(f"both {files[0]} and {other} fit; name one by the recording's id and move the other away")
+        if files[0].suffix.lower() == ".json":
+            return segments_of_json(files[0])
+        return [TimedText(c.start, c.end, as_whisper_writes(c.text)) for c in read_cues(files[0])]
+
+    def _stem(self, name: str) -> str:
+        """Of the recording's audio file; the id where it is a command or lies in an archive."""
+        source = self.wav.get(name, "")
+        return name if not source or source.endswith("|") or _OFFSET.search(source) else Path(source).stem
+
+    def missing(self, name: str) -> str:
+        stem = self._stem(name)
+        return f"expected {stem}{SUFFIXES[0]}, {SUFFIXES[1]} or {SUFFIXES[2]} in {self.path}; add it"
+
+
+def segments_of_json(path: Path) -> list[TimedText]:
+    """Segments of the JSON that openai-whisper, faster-whisper, whisperx, whisper.cpp, transformers' pipelines and
+    `k2d transcribe` write, with the scores that it tells. Raises DataError for any other.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8-sig"))
+        if isinstance(record, dict):
+            record = record.get("segments") or record.get("transcription") or record.get("chunks") or []
+        found = [_of_json(entry) for entry in record]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"{path}: not understood ({error!r}); expected what openai-whisper writes, as "
+            '{"segments": [{"start": 0.0, "end": 1.5, "text": "…"}]}'
+        ) from None
+    found = [s for s in found if s is not None]
+    if not found:
+        raise DataError(f"{path}: no segment with text in it; write it again, or remove it")
+    return sorted(found, key=lambda s: (s.start, s.end))
+
+
+def _of_json(entry: dict) -> TimedText | None:
+    if "offsets" in entry:  # whisper.cpp, in milliseconds
+        start, end = entry["offsets"]["from"] / 1000, entry["offsets"]["to"] / 1000
+    elif "timestamp" in entry:  # transformers
+        start, end = entry["timestamp"]
+    else:
+        start, end = entry["start"], entry["end"]
+    text = str(entry["text"]).strip()
+    if not text or end is None or end <= start:
+        return None
+    words = [w.get("probability", w.get("score")) for w in entry.get("words") or []]
+    words = [max(float(w), 1e-10) for w in words if w is not None]
+    confidence = math.exp(sum(map(math.log, words)) / len(words)) if words else entry.get("confidence")
+    tokens = [t for t in entry.get("tokens") or [] if isinstance(t, int)]
+    facts = {name: entry.get(name) for name in ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob")}
+    return TimedText(float(start), float(end), as_whisper_writes(text), tokens, None, **facts, confidence=confidence)

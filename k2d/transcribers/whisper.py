@@ -1,0 +1,123 @@
+"""A Whisper checkpoint as a transcriber: the engines of k2d.whisper.
+
+In: a checkpoint in any form, an `EngineConfig`'s and `DecodingOptions`' fields. Out: transcripts, long form or short.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from k2d.audio.sources import AudioSource
+from k2d.errors import BadAudio
+from k2d.text import timestamps
+from k2d.text.transcript import TimedText, Transcript
+from k2d.whisper.decoding import DecodingOptions, mean_confidence, one_line
+from k2d.whisper.engine import EngineConfig, load_engine, what_decides
+from k2d.whisper.identity import model_identity
+from k2d.work.identity import Identity
+from k2d.work.journal import Journal
+
+if TYPE_CHECKING:
+    from k2d.whisper.short_form import Decoded
+
+_ENGINE = tuple(field.name for field in dataclasses.fields(EngineConfig))
+_DECODING = tuple(field.name for field in dataclasses.fields(DecodingOptions))
+TOLERANCE = 0.1  # seconds: rounded segment ends, not speech worth a second window
+
+
+class WhisperTranscriber:
+    kind = "whisper"
+    has_logits = True
+    accepts = _ENGINE + _DECODING
+
+    def __init__(self, place: str, **options):
+        self.place = place
+        self.config = EngineConfig(**{name: value for name, value in options.items() if name in _ENGINE})
+        self.decoding = DecodingOptions(**{name: value for name, value in options.items() if name in _DECODING})
+        self.engine = None
+
+    @property
+    def identity(self) -> Identity:
+        return model_identity(self.place)
+
+    @property
+    def decides(self) -> dict[str, object]:
+        return what_decides(self.config, self.decoding)
+
+    @property
+    def batch_size(self) -> int:
+        return self.config.resolved().batch_size
+
+    @property
+    def stopwatch(self):
+        return self.engine and self.engine.stopwatch
+
+    def workers_of(self, num_jobs: int) -> int:
+        return self.config.workers_of(num_jobs)
+
+    def load(self, workers: int = 1) -> WhisperTranscriber:
+        if self.engine is None:
+            self.engine = load_engine(self.place, self.config, self.decoding, workers)
+        return self
+
+    def for_worker(self) -> WhisperTranscriber:
+        worker = copy.copy(self)
+        worker.engine = self.engine.for_worker()
+        return worker
+
+    def transcribe(
+        self,
+        names: Iterable[str],
+        source: AudioSource,
+        long_form: bool,
+        journal: Journal | None = None,
+        progress: Callable[[float], None] = lambda seconds: None,
+    ) -> Iterator[list[Transcript | BadAudio]]:
+        """See `Transcriber`."""
+        for batch in self.results(names, source, long_form, journal, progress):
+            yield [one if isinstance(one, Transcript | BadAudio) else self._of_utterance(one) for one in batch]
+
+    def results(
+        self,
+        names: Iterable[str],
+        source: AudioSource,
+        long_form: bool,
+        journal: Journal | None = None,
+        progress: Callable[[float], None] = lambda seconds: None,
+    ) -> Iterator[list[Transcript | Decoded | BadAudio]]:
+        """As `transcribe`, with utterances as they were decoded: long-form transcription, of utterances above 30 s too,
+        and batches of utterances of similar length.
+        """
+        from k2d.whisper.long_form import transcribe_all
+        from k2d.whisper.short_form import LONGEST, decode_all, plan_batches
+
+        self.load()
+        seconds = {} if long_form else {name: source.seconds(name) for name in names}
+        long = list(names) if long_form else [name for name in seconds if seconds[name] > LONGEST + TOLERANCE]
+        options = self.decoding if long_form else dataclasses.replace(self.decoding, timestamps=True)
+        for found in transcribe_all(self.engine, long, source, options, self.batch_size, journal, progress):
+            yield [found]
+        for name in long:
+            seconds.pop(name, None)
+        batches = plan_batches(seconds, self.batch_size, self.engine.trim_padding)
+        yield from decode_all(self.engine, batches, source, self.decoding, journal, progress)
+
+    def _of_utterance(self, decoded: Decoded) -> Transcript:
+        """The segments of one window; one without an end where no timestamps were asked for."""
+        hypothesis, tokenizer = decoded.hypothesis, self.engine.tokenizer
+        sure = [p for t, p in zip(hypothesis.tokens, hypothesis.token_logprobs) if t < tokenizer.eot]
+        timed = self.decoding.timestamps
+        text = tokenizer.decode_with_timestamps(hypothesis.tokens) if timed else tokenizer.decode(hypothesis.tokens)
+        segments = [
+            TimedText(
+                start, end, said, tokenizer.encode(said), 0, hypothesis.temperature, hypothesis.avg_logprob,
+                hypothesis.compression_ratio, hypothesis.no_speech_prob, mean_confidence(sure),
+            )
+            for start, end, said in timestamps.parse(one_line(text))
+        ]  # fmt: skip
+        if timed and segments and segments[-1].end is None:
+            segments[-1].end = decoded.duration
+        return Transcript(decoded.utterance, decoded.duration, hypothesis.language, segments)

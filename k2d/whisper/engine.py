@@ -1,0 +1,187 @@
+"""The engine that a configuration asks for, and what of it decides the text. Imports torch only where it loads.
+
+In: an `EngineConfig`, whose fields are command-line options, and a model's name. Out: a loaded engine; the part of
+the configuration that belongs to the key of stored work.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from k2d.errors import UsageError
+from k2d.options import option
+from k2d.whisper.decoding import DecodingOptions
+from k2d.work.identity import Identity, digest_of
+from k2d.work.journal import FORMAT
+
+ENGINES = ("auto", "torch", "ctranslate2")
+CUBLAS = "libcublas.so.12"  # that of CTranslate2's wheels; torch brings a later one
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
+
+
+def default_batch(gpu: bool) -> int:
+    """Windows of a batch, unless --batch_size says it.
+
+    A GPU reads the weights once for all windows of a batch: large-v2 is decoded on an H100 2.7 times as fast with 64 as
+    with 8, and with 32 needs 15 GB (tools/bench_decoder.py).
+    """
+    return 32 if gpu else 8
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What computes, and how fast. Only engine and dtype decide the text; the rest may change while work lies
+    half-way.
+
+    Raises ValueError for what does not exist on any machine.
+    """
+
+    engine: str = option("auto", "auto: torch, for int8 ctranslate2", choices=ENGINES)
+    device: str = option("auto", "cpu, cuda, cuda:1 …; auto: cuda where there is one")
+    dtype: str = option(
+        "auto",
+        "auto: float16, for ctranslate2 on a CPU int8. There float16 and int8 are how the decoder's weights "
+        "are kept, and float32 is computed in; Whisper's published weights lose nothing by float16. bfloat16 on a CPU "
+        "(torch) multiplies in bfloat16 and does the rest in float32: several times as fast where the processor has "
+        "AMX (lscpu | grep amx_bf16), slow where it has not",
+        choices=DTYPES,
+    )
+    batch_size: int = option(0, f"windows of a batch (0: {default_batch(False)}, on a GPU {default_batch(True)})")
+    workers: int = option(
+        0, "batches at once, each with its share of the threads (0: 2 on a CPU, 1 in a job or on a GPU)"
+    )
+    num_threads: int = option(0, "CPU threads; 0: OMP_NUM_THREADS or all cores")
+    cache_dir: str | None = option(None, "converted models (default $XDG_CACHE_HOME/k2d, ~/.cache/k2d)", str)
+
+    def __post_init__(self):
+        for name in ("batch_size", "workers", "num_threads"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"--{name} {getattr(self, name)}: expected at least 0")
+        if self.program == "torch" and self.dtype == "int8":
+            raise UsageError(
+                "--dtype int8 is for --engine ctranslate2; the torch engine has float32, bfloat16, float16"
+            )
+        if self.program == "ctranslate2" and self.device == "cpu" and self.dtype not in ("auto", "int8", "float32"):
+            raise UsageError(f"--engine ctranslate2 on a CPU computes in int8 or float32, not {self.dtype}")
+
+    @property
+    def program(self) -> str:
+        """torch or ctranslate2. By default torch: as fast as CTranslate2 with int8, and words and times stay
+        openai-whisper's.
+        """
+        if self.engine == "auto":
+            return "ctranslate2" if self.dtype == "int8" else "torch"
+        return self.engine
+
+    @property
+    def decides(self) -> dict[str, str]:
+        """What of this changes a result beyond rounding."""
+        return {"engine": self.program, "dtype": self._dtype_without_device()}
+
+    def _dtype_without_device(self) -> str:
+        return "float16" if self.dtype == "auto" and self.program == "torch" else self.dtype
+
+    def resolved(self) -> EngineConfig:
+        """With engine, device, type and batch of this machine in the place of "auto" and 0; asks torch for a GPU
+        where the device is "auto".
+        """
+        device = self.device if self.device != "auto" else _device_of_machine()
+        dtype = self._dtype_without_device()
+        if dtype == "auto":
+            dtype = "int8" if device == "cpu" else "float16"
+        batch_size = self.batch_size or default_batch(device != "cpu")
+        return dataclasses.replace(self, engine=self.program, device=device, dtype=dtype, batch_size=batch_size)
+
+    def workers_of(self, num_jobs: int) -> int:
+        """Batches that a process decodes at once, unless --workers says it: 2 on a CPU, 1 on a GPU or where the work
+        is split into jobs, which run at once themselves.
+        """
+        if self.workers or num_jobs > 1:
+            return self.workers or 1
+        return 2 if self.resolved().device == "cpu" else 1
+
+
+def _device_of_machine() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def what_decides(config: EngineConfig, decoding: DecodingOptions) -> dict[str, object]:
+    """What decides a transcript beside the model and the audio, for the key of a step."""
+    return {**config.decides, "decoding": dataclasses.asdict(decoding), "journal": FORMAT}
+
+
+def work_key(model: Identity, decides: dict[str, object]) -> str:
+    """Key of the windows and results stored under `work/`."""
+    return digest_of([model.digest, decides])[:16]
+
+
+def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptions, workers: int = 1):
+    """The engine with its model, for so many threads that call it at once."""
+    import torch
+
+    from k2d.whisper import checkpoint
+
+    config = config.resolved()
+    device, dtype = config.device, config.dtype
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
+    if config.engine == "ctranslate2" and device.startswith("cuda") and not _can_load(CUBLAS):
+        raise UsageError(
+            f"--engine ctranslate2 --device {device}: CTranslate2 computes with CUDA 12's {CUBLAS}, which is not "
+            "found; install it and name its folder in LD_LIBRARY_PATH, or use --engine torch"
+        )
+    threads = config.num_threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    torch.set_num_threads(max(1, threads // workers))
+    # Beside CTranslate2, which keeps its own weights, torch encodes. On a CPU all but products is float32.
+    of_torch = "float16" if dtype == "int8" else dtype
+    if device == "cpu":
+        of_torch = "float32"
+    loaded = checkpoint.load(model, device=device, dtype=getattr(torch, of_torch))
+    if decoding.language and loaded.tokenizer.multilingual:
+        try:
+            loaded.tokenizer.language_token(decoding.language)
+        except ValueError as error:
+            raise UsageError(f"--language: {error}") from None
+    if decoding.mix_languages:
+        mix_languages(loaded, decoding.mix_languages, decoding.language)
+    if device == "cpu" and dtype == "float16":
+        with torch.no_grad():
+            for weight in loaded.model.decoder.parameters():
+                weight.copy_(weight.half())
+    if config.engine == "torch":
+        from k2d.whisper.engine_torch import TorchEngine
+
+        return TorchEngine(loaded, workers, bfloat16=device == "cpu" and dtype == "bfloat16")
+    from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
+
+    return CTranslate2Engine(loaded, dtype, config.cache_dir, workers)
+
+
+def _can_load(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def mix_languages(loaded, languages: tuple[str, ...], into: str | None) -> None:
+    """Replace the embedding of the language `into` by the mean of several (as the paper's authors' code
+    does).
+    """
+    import torch
+
+    if not loaded.tokenizer.multilingual:
+        raise UsageError("--mix_languages: an English-only model has no language tokens")
+    if into is None:
+        raise UsageError("--mix_languages needs a fixed --language, whose embedding it replaces")
+    embedding = loaded.model.decoder.token_embedding.weight
+    ids = [loaded.tokenizer.language_token(code) for code in languages]
+    with torch.no_grad():
+        embedding[loaded.tokenizer.language_token(into)] = embedding[ids].float().mean(dim=0).to(embedding.dtype)

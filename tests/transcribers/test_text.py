@@ -1,0 +1,219 @@
+"""Ready transcripts: every form that they come in gives the same segments, and what is missing is said."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from decoding_material import write_data_dir
+
+from k2d.audio import sources
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, DataError, UsageError
+from k2d.text.transcript import TimedText, Transcript
+from k2d.transcribers import open_transcriber
+
+SEGMENTS = [(0.0, 2.5, "大家好"), (2.5, 6.0, "this is important"), (40.0, 43.2, "謝謝")]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Recordings lec (45 s) and short (3 s), and broken, which is none."""
+    rng = np.random.default_rng(0)
+    files = {}
+    for name, seconds in (("lec", 45), ("short", 3)):
+        files[name] = tmp_path / f"audio of {name}.wav"
+        soundfile.write(files[name], 0.1 * rng.standard_normal(seconds * 16000), 16000)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    return DataDir(write_data_dir(tmp_path / "data", {**files, "broken": tmp_path / "broken.wav"}))
+
+
+def transcripts(place, data, names=("lec",), **options) -> list:
+    source = sources.recordings(data)
+    found = open_transcriber(f"text:{place}", data).transcribe(names, source, options.pop("long_form", True), **options)
+    return [one for several in found for one in several]
+
+
+def spans(transcript) -> list:
+    assert isinstance(transcript, Transcript), transcript
+    return [(s.start, s.end, s.text) for s in transcript.segments]
+
+
+EXPECTED = [(0.0, 2.5, "大家好"), (2.5, 6.0, " this is important"), (40.0, 43.2, "謝謝")]
+
+
+def kaldi_with_tokens(folder):
+    path = folder / "text"
+    path.write_text("lec " + "".join(f"<|{a:.2f}|>{text}<|{b:.2f}|>" for a, b, text in SEGMENTS) + "\n")
+    return path
+
+
+def kaldi_of_chunks(folder):
+    path = folder / "text"
+    path.write_text(
+        "lec-0000000-0000600 <|0.00|>大家好<|2.50|><|2.50|> this is important<|6.00|>\nlec-0004000-0004320 謝謝\n"
+    )
+    return path
+
+
+def kaldi_with_segments(folder):
+    (folder / "text").write_text("".join(f"u{n} {text}\n" for n, (_, _, text) in enumerate(SEGMENTS)))
+    (folder / "segments").write_text("".join(f"u{n} lec {a} {b}\n" for n, (a, b, _) in enumerate(SEGMENTS)))
+    return folder / "text"
+
+
+def _json(folder, record):
+    (folder / "sub").mkdir()
+    (folder / "sub/lec.json").write_text(json.dumps(record, ensure_ascii=False))
+    return folder
+
+
+def openai_whisper(folder):
+    segments = [
+        {"id": n, "seek": 0, "start": a, "end": b, "text": f" {text}", "tokens": [1, 2], "temperature": 0.2,
+         "avg_logprob": -0.5, "compression_ratio": 1.1, "no_speech_prob": 0.25}
+        for n, (a, b, text) in enumerate(SEGMENTS)
+    ]  # fmt: skip
+    return _json(folder, {"text": "…", "segments": segments, "language": "zh"})
+
+
+def whisperx(folder):
+    words = [{"word": "w", "start": 0, "end": 1, "score": 0.5}, {"word": "2024"}]
+    segments = [{"start": a, "end": b, "text": text, "words": words} for a, b, text in SEGMENTS]
+    return _json(folder, {"segments": segments, "word_segments": words})
+
+
+def whisper_cpp(folder):
+    entries = [{"offsets": {"from": a * 1000, "to": b * 1000}, "text": text} for a, b, text in SEGMENTS]
+    return _json(folder, {"result": {"language": "zh"}, "transcription": entries})
+
+
+def transformers_pipeline(folder):
+    return _json(folder, {"text": "…", "chunks": [{"timestamp": [a, b], "text": text} for a, b, text in SEGMENTS]})
+
+
+def srt(folder):
+    lines = [f"{n}\n00:00:{a:06.3f} --> 00:00:{b:06.3f}\n{text}\n" for n, (a, b, text) in enumerate(SEGMENTS, 1)]
+    (folder / "audio of lec.zh-TW.srt").write_text("\n".join(lines).replace(".", ","))  # by the stem of its audio
+    return folder
+
+
+def vtt(folder):
+    lines = [f"00:{a:06.3f} --> 00:{b:06.3f}\n<i>{text}</i>\n" for a, b, text in SEGMENTS]
+    (folder / "lec.vtt").write_text("WEBVTT\n\n" + "\n".join(lines))
+    return folder
+
+
+FORMS = [kaldi_with_tokens, kaldi_of_chunks, kaldi_with_segments, openai_whisper, whisperx, whisper_cpp,
+         transformers_pipeline, srt, vtt]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_every_form_gives_the_segments_of_a_recording(form, data, tmp_path):
+    (tmp_path / "transcripts").mkdir()
+    (found,) = transcripts(form(tmp_path / "transcripts"), data)
+    assert spans(found) == EXPECTED
+    assert found.duration == 45.0
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_a_chunk_of_a_recording_has_the_segments_in_it(form, data, tmp_path):
+    (tmp_path / "transcripts").mkdir()
+    place = form(tmp_path / "transcripts")
+    chunks = write_data_dir(tmp_path / "chunks", {"lec": data.wav["lec"]})
+    (chunks / "segments").write_text("lec-0000200-0003000 lec 2 30\n")
+    chunks = DataDir(chunks)
+    source = sources.utterances(chunks)
+    ((found,),) = open_transcriber(f"text:{place}", chunks).transcribe(chunks.segments, source, long_form=False)
+    assert spans(found) == [(0.5, 4.0, " this is important")]
+    assert found.text == "this is important" and found.text_with_times == "<|0.50|> this is important<|4.00|>"
+
+
+def test_scores_are_taken_where_they_are_told_and_made_up_nowhere(data, tmp_path):
+    for form in (openai_whisper, whisperx, srt):
+        (tmp_path / form.__name__).mkdir()
+    (found,) = transcripts(openai_whisper(tmp_path / "openai_whisper"), data)
+    first = found.segments[0]
+    facts = (first.tokens, first.temperature, first.avg_logprob, first.compression_ratio, first.no_speech_prob)
+    assert facts == ([1, 2], 0.2, -0.5, 1.1, 0.25) and first.confidence is None
+    (found,) = transcripts(whisperx(tmp_path / "whisperx"), data)
+    assert found.segments[0] == TimedText(0.0, 2.5, "大家好", confidence=0.5)
+    (found,) = transcripts(srt(tmp_path / "srt"), data)
+    assert found.segments[0] == TimedText(0.0, 2.5, "大家好")
+
+
+def test_a_text_without_times_is_enough_for_an_utterance_and_no_more(data, tmp_path):
+    path = tmp_path / "text"
+    path.write_text("lec 大家好 hello\nshort 大家好 hello\n")
+    long, short = transcripts(path, data, ["lec", "short"])
+    assert isinstance(long, BadAudio) and long.recording == "lec"
+    assert str(long) == (
+        "lec: no times; the text of 45 s cannot be cut into chunks; give it timestamp tokens, a line an utterance with "
+        "`segments` beside it, or a folder of .json, .vtt or .srt files"
+    )
+    assert spans(short) == [(0.0, 3.0, "大家好 hello")]
+    (utterance,) = transcripts(path, data, ["lec"], long_form=False)
+    assert spans(utterance) == [(0.0, None, "大家好 hello")] and not utterance.timed
+    assert utterance.text == "大家好 hello"
+
+
+def test_what_is_missing_or_wrong_is_named_by_recording(data, tmp_path):
+    folder = openai_whisper(tmp_path)
+    (folder / "short.json").write_text('{"segments": [{"from": 1}]}')
+    lec, short, broken = transcripts(folder, data, ["lec", "short", "broken"])
+    assert isinstance(lec, Transcript)
+    assert short.reason == "unusable transcript" and f"{folder / 'short.json'}: not understood" in str(short)
+    assert broken.recording == "broken" and broken.reason != "no transcript", "its audio comes first"
+    (folder / "sub/lec.json").unlink()
+    (lec,) = transcripts(folder, data)
+    assert str(lec).startswith("lec: no transcript; expected audio of lec.json, .vtt or .srt in")
+    (folder / "text").write_text("other text\n")
+    assert "expected a line of it in" in str(transcripts(folder / "text", data)[0])
+
+
+def test_subtitles_of_another_recording_are_not_taken(data, tmp_path):
+    (tmp_path / "lec.vtt").write_text("WEBVTT\n\n" + "".join(f"{n}:00.000 --> {n}:05.000\n字\n\n" for n in range(9)))
+    (lec,) = transcripts(tmp_path, data)
+    assert "8 of 9 cues end after 45 s" in str(lec)
+
+
+def test_two_files_of_one_name_in_two_folders_are_not_chosen_between(data, tmp_path):
+    openai_whisper(tmp_path)
+    vtt(tmp_path)
+    (lec,) = transcripts(tmp_path, data)
+    assert "both" in str(lec) and "fit" in str(lec)
+
+
+def test_an_archive_has_no_stem_that_could_be_a_transcripts(data, tmp_path):
+    openai_whisper(tmp_path)
+    (tmp_path / "chunks.000001.json").write_text("{}")  # what lies beside an archive of ours
+    chunks = DataDir(write_data_dir(tmp_path / "chunks", {"lec-0000200-0003000": "audio/chunks.000001.ark:20"}))
+    transcriber = open_transcriber(f"text:{tmp_path}", chunks)
+    assert [s.text for s in transcriber.segments("lec-0000200-0003000", 28.0, timed=True)] == [" this is important"]
+
+
+def test_identity_is_the_content(data, tmp_path):
+    path = kaldi_with_segments(tmp_path)
+    first = open_transcriber(f"text:{path}").identity
+    (tmp_path / "copy").mkdir()
+    for name in ("text", "segments"):
+        (tmp_path / "copy" / name).write_bytes((tmp_path / name).read_bytes())
+    assert open_transcriber(f"text:{tmp_path / 'copy/text'}").identity.digest == first.digest
+    (tmp_path / "copy/segments").unlink()
+    assert open_transcriber(f"text:{tmp_path / 'copy/text'}").identity.digest != first.digest
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    vtt(folder)
+    before = open_transcriber(f"text:{folder}").identity.digest
+    (folder / "lec.vtt").write_text((folder / "lec.vtt").read_text().replace("important", "great"))
+    assert open_transcriber(f"text:{folder}").identity.digest != before
+
+
+def test_what_is_not_there_is_said_at_once(tmp_path):
+    with pytest.raises(DataError, match="no such file or folder; expected a Kaldi text file"):
+        open_transcriber(f"text:{tmp_path / 'nowhere'}")
+    with pytest.raises(DataError, match=r"no \.json, \.vtt, \.srt file in it"):
+        open_transcriber(f"text:{tmp_path}")
+    (tmp_path / "text").write_text("a b\n")
+    with pytest.raises(UsageError, match="--beam_size means nothing to it; it knows --language"):
+        open_transcriber(f"text:{tmp_path / 'text'}", beam_size=5)
