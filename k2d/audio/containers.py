@@ -27,6 +27,7 @@ _RATE_BITS = {"aac": (0, 0, 0x3C, 0, 0), "mp3": (0, 0x18, 0x0C, 0, 0), "ac3": (0
 _LEARN = 1.0  # seconds after which it is known how many samples a packet holds
 _JITTER = 0.1  # seconds by which time stamps may differ from what the samples say
 _CLOCK_JUMP = 10.0  # seconds; a longer hole of a format whose clock may jump (MPEG, Ogg) is such a jump
+_LONGEST_HOLE = 3600.0  # seconds; a longer one is a broken time stamp
 _GRACE = 0.5  # seconds less than the header promises are still whole: encoders pad, containers round
 _ERRORS = 100  # broken packets in a row, after which nothing sound is expected
 
@@ -84,7 +85,7 @@ class ContainerReader:
         self._origin = 0.0 if begin is None else begin / self._av.time_base
         length = self._container.duration
         self._clock = not set(self._container.format.name.split(",")) & _NO_CLOCK
-        self._longest_hole = _CLOCK_JUMP if self._clock_jumps else np.inf
+        self._longest_hole = _CLOCK_JUMP if self._clock_jumps else _LONGEST_HOLE
         self._end = np.inf if length is None or self._clock_jumps else length / self._av.time_base + 1.0
 
     def _promise(self) -> float | None:

@@ -308,6 +308,9 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
             raise BadAudio(source, "empty", "the file has no bytes; copy it again or remove it")
         try:
             if ark:
+                size = os.path.getsize(path)
+                if int(ark[2]) >= size:
+                    raise BadAudio(source, "not audio", f"the archive has {size} bytes; write wav.scp again")
                 return _ArkReader(source, path, int(ark[2]))
             file = open(path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:

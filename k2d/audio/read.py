@@ -52,7 +52,7 @@ def _guarded(work):
         except MemoryError:
             raise BadAudio(source, "too long", "it does not fit into memory; cut it into parts") from None
         except Exception as error:
-            what = f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise BadAudio(source, "unreadable", f"{what}; convert it to FLAC or remove it") from error
 
     call.__doc__, call.__name__ = work.__doc__, work.__name__.lstrip("_")
