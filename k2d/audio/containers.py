@@ -218,7 +218,11 @@ class ContainerReader:
         skipping, failures = False, 0
         self._broken, self.cut, channels = False, False, 0
         self.lost = self.holes = 0.0
+        owed = 0
         for packet in self._packets():
+            if packet.size:
+                yield from line.silence(owed, channels, start)
+                owed = 0
             self._time = line.time
             stamp = None if packet.pts is None else packet.pts * tick - self._origin
             last = not packet.size
@@ -263,8 +267,7 @@ class ContainerReader:
                     break
             if rule is None and not last:
                 seen.append((packet, [frame.samples for frame in frames]))
-            if held and not frames:  # what could not be decoded keeps its time
-                yield from line.silence(held, channels, start)
+            owed = held if held and not frames else 0  # what could not be decoded keeps its time, but for the end
             for frame in frames:
                 audio = _samples(frame)
                 if line.rate and frame.sample_rate != line.rate and start:
@@ -275,7 +278,7 @@ class ContainerReader:
                 hole = line.gap(stamp, exact=self._broken and not held)
                 if hole:
                     if line.time + hole / line.rate > start:
-                        if self._broken:
+                        if self._broken or "ogg" in self._container.format.name:  # whose pages have checksums
                             self.lost += hole / line.rate
                         elif line.position:
                             self.holes += hole / line.rate

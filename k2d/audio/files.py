@@ -167,7 +167,7 @@ class _SoundFileReader:
 
     def _counted(self, position: int) -> Iterator[np.ndarray]:
         """Blocks from `position` on as far as all is sound."""
-        size = GRID * self.rate * (12 if self.channels == 1 else 1)  # channels are mixed a GRID at a time
+        size = GRID * self.rate
         if self._sound.seekable():
             if position > self.frames:
                 return

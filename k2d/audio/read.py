@@ -98,14 +98,20 @@ def is_silent(audio: np.ndarray) -> bool:
 
 
 def mix(block: np.ndarray) -> np.ndarray:
-    """(frames, channels) -> (frames,): their mean, or the loudest where the mean cancels (opposite phase)."""
+    """(frames, channels) -> (frames,): their mean, or a loud one where the mean cancels (opposite phase)."""
     if block.shape[1] == 1:
         return block[:, 0]
-    mean = block.mean(axis=1, dtype=np.float32)
-    powers = block.var(axis=0, dtype=np.float64)
-    if mean.var(dtype=np.float64) < _OPPOSITE * powers.sum() / len(powers) ** 2:
-        return block[:, powers.argmax()]
+    channels = np.ascontiguousarray(block.T)
+    mean = channels.mean(axis=0, dtype=np.float32)
+    powers = np.array([_power(channel) for channel in channels])
+    if _power(mean) < _OPPOSITE * powers.sum() / len(powers) ** 2:
+        return channels[(powers > 0.7 * powers.max()).argmax()]  # the first of those: no change from block to block
     return mean
+
+
+def _power(channel: np.ndarray) -> float:
+    """Mean square, without an offset."""
+    return float(np.dot(channel, channel)) / len(channel) - float(channel.mean()) ** 2
 
 
 def _at_16_khz(source: str, reader: Reader, begin: float) -> Iterator[np.ndarray]:
