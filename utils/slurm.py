@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run a command, or N of them as one job array, on a Slurm cluster, each with its own log.
 
-    utils/slurm.py --mem 64G --time 24:00:00 --gpu 4 --num_nodes 2 exp/log/train.log python -m k2d.bin.train …
-    utils/slurm.py JOB=1:200 --max_jobs_run 64 exp/log/label.JOB.log python -m k2d.bin.label … --job JOB
+    utils/slurm.py --mem 64G --time 24:00:00 --gpu 4 --num_nodes 2 exp/log/train.log k2d train …
+    utils/slurm.py JOB=1:200 --max_jobs_run 64 exp/log/label.JOB.log k2d label … --job JOB
 
 In:  the calling form of utils/run.py, and conf/slurm.conf, which maps its options to sbatch's flags.
 Out: one log a job, as utils/run.py writes it; a failing job is named with the end of its log and the exit status
@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from run import Call, end_of, finish, option_parser, parse, progress, report, run_all, start
 
@@ -40,6 +41,14 @@ LIVE = {"PENDING", "RUNNING", "SUSPENDED", "STOPPED", "CONFIGURING", "COMPLETING
         "STAGE_OUT"}  # fmt: skip
 LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "TIMEOUT", "REQUEUE_HOLD", "REQUEUE_FED", "REVOKED"}
 FINAL = {"CANCELLED", "OUT_OF_MEMORY", "DEADLINE"}  # another try would end the same way, or is not wanted
+
+# What sbatch --parsable prints, and squeue as asked below; other lines are a site's banners and headings.
+SUBMITTED = re.compile(r"^[ \t]*(\d+)(?:;(\S+))?[ \t]*$", re.MULTILINE)
+QUEUED = re.compile(r"^[ \t]*(\d+)\|([^|\n]*)\|([A-Z_]+)\|(.*)$", re.MULTILINE)
+# Settings of the user that say which cluster is meant; other variables of these names are the ones of a job that
+# this program runs in, or would hide jobs from squeue and scancel.
+KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
+DROPPED = ("SLURM_", "SQUEUE_", "SCANCEL_")
 
 PARSER = option_parser("slurm.py", __doc__)
 SCRIPT = """\
@@ -188,8 +197,26 @@ def script_of(call: Call, argv: list[str]) -> str:
     )
 
 
-def submit(call: Call, flags: list[str], script: str, numbers: list[int], delay: int = 0) -> str:
-    """Submit jobs as one array (a call without JOB= as a plain job); returns Slurm's id."""
+class SlurmId(NamedTuple):
+    """What Slurm calls an array or a job. `cluster`: where sbatch named one (--clusters, SLURM_CLUSTERS), else ""."""
+
+    number: str
+    cluster: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.number} of cluster {self.cluster}" if self.cluster else self.number
+
+
+def ask_slurm(words: list[str], cluster: str = "", **options) -> subprocess.CompletedProcess:
+    """Run one of Slurm's commands, all of them with the same environment; `cluster`: where sbatch put the job."""
+    if cluster:
+        words = [words[0], f"--clusters={cluster}", *words[1:]]
+    environment = {n: v for n, v in os.environ.items() if n in KEPT or not n.startswith(DROPPED)}
+    return subprocess.run(words, capture_output=True, text=True, env=environment, **options)
+
+
+def submit(call: Call, flags: list[str], script: str, numbers: list[int], delay: int = 0) -> SlurmId:
+    """Submit jobs as one array (a call without JOB= as a plain job)."""
     # Slurm fills in %a, in the folder's name too, where it adds that itself.
     output = os.path.join(os.getcwd().replace("%", "%%"), call.numbered(call.log.replace("%", "%%"), "%a"))
     name = call.numbered(Path(call.log).stem, "").replace("..", ".").strip(".-_") or "k2d"
@@ -199,12 +226,10 @@ def submit(call: Call, flags: list[str], script: str, numbers: list[int], delay:
         words.append(f"--array={ranges(numbers)}{limit}")
     if delay:
         words.append(f"--begin=now+{delay}")
-    # From inside another job: what that one got must not be taken for this one's.
-    environment = {n: v for n, v in os.environ.items() if not n.startswith("SLURM_") or n == "SLURM_CONF"}
     # A signal waits until the id is known, or the job could not be cancelled.
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
-        result = subprocess.run(words, input=script, capture_output=True, text=True, env=environment)
+        result = ask_slurm(words, input=script)
     except OSError as error:
         sys.exit(f"slurm.py: cannot start {words[0]!r}: {error.strerror}; is this a login node of a Slurm cluster?")
     finally:
@@ -214,7 +239,13 @@ def submit(call: Call, flags: list[str], script: str, numbers: list[int], delay:
             f"slurm.py: Slurm refuses the job: {result.stderr.strip()}\n    asked for by: {shlex.join(words)}\n"
             "    conf/slurm.conf maps options to these flags"
         )
-    return result.stdout.strip().split(";")[0]
+    answers = SUBMITTED.findall(result.stdout)
+    if not answers:
+        sys.exit(
+            f"slurm.py: no job id in the answer of {shlex.join(words)}:\n{result.stdout.strip()[:2000]}\n"
+            "    expected a line '123' or '123;cluster', as sbatch --parsable prints; squeue has what was submitted"
+        )
+    return SlurmId(*answers[-1])
 
 
 def ranges(numbers: list[int]) -> str:
@@ -228,19 +259,24 @@ def ranges(numbers: list[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
-def look_at_queue(jobs: set[str]) -> dict[tuple[str, str], tuple[str, str]] | None:
-    """(job id, element or "N/A") -> (state, reason), of ended jobs as long as Slurm knows them; None when it
+def by_cluster(jobs: set[SlurmId]) -> dict[str, list[str]]:
+    """cluster -> numbers of the jobs on it, in order"""
+    return {name: sorted(job.number for job in jobs if job.cluster == name) for name in {job.cluster for job in jobs}}
+
+
+def look_at_queue(jobs: set[SlurmId]) -> dict[tuple[SlurmId, str], tuple[str, str]] | None:
+    """(job, element or "N/A") -> (state, reason), of ended jobs as long as Slurm knows them; None when it
     does not answer.
     """
-    words = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(sorted(jobs))}",
-             "--format=%F|%K|%T|%r"]  # fmt: skip
-    result = subprocess.run(words, capture_output=True, text=True)
-    if result.returncode and "Invalid job id" not in result.stderr:
-        return None
     states = {}
-    for line in result.stdout.splitlines():
-        job, element, state, reason = line.strip().split("|", 3)
-        states[job, element] = (state, reason)
+    for cluster, numbers in by_cluster(jobs).items():
+        words = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(numbers)}",
+                 "--format=%F|%K|%T|%r"]  # fmt: skip
+        result = ask_slurm(words, cluster)
+        if result.returncode and "Invalid job id" not in result.stderr:
+            return None
+        for number, element, state, reason in QUEUED.findall(result.stdout):
+            states[SlurmId(number, cluster), element] = (state, reason)
     return states
 
 
@@ -258,7 +294,7 @@ class Job:
     """One job of the call, over all its attempts."""
 
     number: int
-    slurm: str  # id of the array, or of the job
+    slurm: SlurmId  # of the array, or of the job
     lost: int = 0
     continued: int = 0
     gone_since: float | None = None
@@ -319,7 +355,8 @@ class Queue:
             if state in LIVE and not held:
                 continue
             if held:
-                scancel([f"{job.slurm}_{job.number}" if self.call.name else job.slurm])
+                element = f"_{job.number}" if self.call.name else ""
+                scancel({job.slurm._replace(number=job.slurm.number + element)})
             status = status_of(self.call.log_of(job.number))
             what = "lost" if held else outcome(job, state, status)
             if what == "wait":
@@ -363,7 +400,7 @@ class Queue:
         return line
 
     def cancel(self) -> None:
-        scancel(sorted({job.slurm for job in self.jobs.values()}))
+        scancel({job.slurm for job in self.jobs.values()})
 
 
 def run(call: Call, argv: list[str]) -> dict[int, int | str]:
@@ -384,9 +421,9 @@ def run(call: Call, argv: list[str]) -> dict[int, int | str]:
     return queue.failed
 
 
-def scancel(ids: list[str]) -> None:
-    if ids:
-        subprocess.run(["scancel", *ids], capture_output=True)
+def scancel(jobs: set[SlurmId]) -> None:
+    for cluster, numbers in by_cluster(jobs).items():
+        ask_slurm(["scancel", *numbers], cluster)
 
 
 def main(argv: list[str]) -> int:

@@ -80,7 +80,7 @@ def score(job: Job, block: Sequence[TextPair]) -> tuple[str, dict[str, str], Cou
     """(last id, lines of each utt2 file, counts) of a block of pairs."""
     teacher = [pair.teacher for pair in block]
     validator = [pair.validator for pair in block]
-    lines = Lines([*teacher, *validator], job.choices.fold_script)
+    lines = Lines([*teacher, *validator], job.choices.fold_script, job.choices.fold_usage)
     found = of_lines(lines, job.choices)
     blank = _blank([*teacher, *validator], lines)
     columns = found.columns() | {"blank_aux": blank[len(block) :].astype(int)}
@@ -188,6 +188,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--c", type=int, help="a loop is an n-gram that occurs more than c times (5)")
     p.add_argument("--reference", choices=("validator", "teacher", "symmetric"), help="whose length divides")
     p.add_argument("--fold_script", type=_boolean, help="Traditional and Simplified are one (true)")
+    p.add_argument(
+        "--fold_usage", type=_boolean, help="妳 and 你, 甚麼 and 什麼 … of k2d/text/variants.tsv are one (false)"
+    )
     p.add_argument("--tones", type=_boolean, help="tone marks are phonemes (false)")
     p.add_argument("--g2p", type=_boolean, help="read words the lexicon lacks by rules (true; paper false)")
     p.add_argument(
@@ -229,7 +232,7 @@ def _signals(names: str, data: str | None) -> tuple[str, ...]:
 
 def check(args: argparse.Namespace) -> tuple[Choices, tuple[str, ...]]:
     """What is to be computed, and how. Raises UsageError for options that do not fit."""
-    names = ("n", "c", "reference", "fold_script", "tones", "empty", "drop_blank")
+    names = ("n", "c", "reference", "fold_script", "fold_usage", "tones", "empty", "drop_blank")
     try:
         choices = with_options(args.paper, fallback=args.g2p, **{name: getattr(args, name) for name in names})
     except ValueError as error:

@@ -33,6 +33,11 @@ def parser() -> argparse.ArgumentParser:
         help="data directory whose segments tell where each reference utterance lies: references are "
         "joined to one text a recording before scoring long-form hypotheses",
     )
+    p.add_argument(
+        "--fold_usage",
+        action="store_true",
+        help="what regions write differently is no error (妳 and 你, 甚麼 and 什麼 … of k2d/text/variants.tsv)",
+    )
     p.add_argument("--compare", help="directory with another system's `text`: paired bootstrap test")
     p.add_argument("--bootstrap", type=int, default=significance.SAMPLES, help="draws (default %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="seed of the bootstrap draws")
@@ -56,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         "score",
         args.output_dir,
         inputs=inputs,
-        options={"bootstrap": args.bootstrap, "seed": args.seed},
+        options={"bootstrap": args.bootstrap, "seed": args.seed, "fold_usage": args.fold_usage},
         arguments=args,
     )
     return run_step(step, args, lambda: work(args))
@@ -70,11 +75,11 @@ def work(args: argparse.Namespace) -> dict:
     references, hypotheses = read_table(args.ref), read_table(args.hyp)
     if args.segments_from:
         references = join_by_recording(references, DataDir(args.segments_from).segments)
-    scored = score(references, hypotheses, progress=sys.stderr.isatty())
+    scored = score(references, hypotheses, fold_usage=args.fold_usage, progress=sys.stderr.isatty())
     result = scored.as_dict(samples=args.bootstrap, seed=args.seed)
     other = comparison = None
     if args.compare:
-        other = score(references, read_table(Path(args.compare) / "text"))
+        other = score(references, read_table(Path(args.compare) / "text"), fold_usage=args.fold_usage)
         comparison = significance.compare(
             scored.errors, other.errors, scored.units, samples=args.bootstrap, seed=args.seed
         )

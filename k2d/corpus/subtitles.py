@@ -1,8 +1,10 @@
 """SubRip and WebVTT files in, cues out.
 
-Read are: both decimal marks, hours left out, byte-order marks, Windows line ends, cue settings, NOTE and
-STYLE blocks, mark-up (`<i>`, `<v Name>`, `{\\an8}`) and HTML entities. A cue that repeats the text of the
-one before (rolling captions) prolongs it.
+Read are: both decimal marks and none, hours left out, byte-order marks, line ends of all systems, cues without a blank
+line between them, cue settings, NOTE and STYLE blocks, mark-up (`<i>`, `<v Name>`, `{\\an8}`) and HTML entities.
+
+Rolling captions, as YouTube makes them by itself, show a line when it is spoken, above the next one, and for 10 ms
+alone in between. Each line comes out once, with the times at which it is new.
 """
 
 import html
@@ -14,12 +16,24 @@ from pathlib import Path
 from k2d.constants import TIMESTAMP_STEP, WINDOW
 from k2d.corpus.joined import Reject
 from k2d.errors import DataError
+from k2d.text.normalise import is_cjk
 
 SUFFIXES = (".srt", ".vtt")
 LATE = 2.0  # seconds after the recording's end; more of it in many cues are those of another recording
-_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d+))?"
 _CUE = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
-_MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
+_LINE_END = re.compile(r"\r*\n|\r")
+_WORD_TIME = re.compile(r"<\d+:\d\d[:.\d]*>")
+# The tags there are; "a < b and c > d" and "x<y, y>z" are text.
+_MARKUP = re.compile(
+    rf"{_WORD_TIME.pattern}|</?(?:[bcisu]|em|strong|ruby|rt|p)(?:\.[^<>\s]+)?/?>|</?(?:[cv]|lang|font|span)(?:[.\s][^<>]*)?>|"
+    r"\{\\[^{}]*\}",
+    re.IGNORECASE,
+)
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_BLOCKS = ("NOTE", "STYLE", "REGION")
+FLASH = 0.02  # seconds; a cue that is shown no longer repeats a line of rolling captions
+ROLLING = 0.3  # of the cues begin with what the one before ended with: no chance in subtitles that people make
 
 
 @dataclass(frozen=True)
@@ -31,8 +45,8 @@ class Cue:
     text: str
 
 
-def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:
-    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction.ljust(3, "0")) / 1000
+def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
+    return int(hours or 0) * 3600 + int(minutes) * 60 + float(f"{int(seconds)}.{fraction or 0}")
 
 
 def read_cues(path) -> list[Cue]:
@@ -50,38 +64,88 @@ def read_cues(path) -> list[Cue]:
         raise DataError(
             f"{path}:{line}: not UTF-8; convert the file, for instance with 'iconv -f big5 -t utf-8'"
         ) from None
-    lines = text.splitlines()
-    cues: list[Cue] = []
-    number, times = 0, 0
-    while number < len(lines):
-        match = _CUE.match(lines[number])
-        number += 1
-        if not match:
-            continue
-        times += 1
-        start, end = _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:])
-        if end < start:
-            raise DataError(f"{path}:{number}: the cue ends at {end:.3f} s, before it starts; correct the times")
-        words = []
-        while number < len(lines) and lines[number].strip() and not _CUE.match(lines[number]):
-            words.append(lines[number])
-            number += 1
-        said = " ".join(html.unescape(_MARKUP.sub("", " ".join(words))).split())
-        if said and end > start:
-            cues.append(Cue(start, end, said))
+    lines = _LINE_END.split(text)
+    times = [(number, match) for number, line in enumerate(lines) if (match := _CUE.match(line))]
     if not times:
         raise DataError(f"{path}: no cue ('00:00:01,000 --> 00:00:04,000') found; expected SubRip or WebVTT")
-    return _in_order(cues)
+    shown: list[tuple[Cue, list[str]]] = []
+    for (number, match), (following, _) in zip(times, [*times[1:], (len(lines), None)], strict=True):
+        start, end = _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:])
+        if end < start:
+            raise DataError(f"{path}:{number + 1}: the cue ends at {end:.3f} s, before it starts; correct the times")
+        numbered = number > 0 and lines[number - 1].strip().isdigit()
+        words = _words(_payload(lines[number + 1 : following], numbered, last=following == len(lines)))
+        if words and end > start:
+            shown.append((Cue(start, end, " ".join(words)), words))
+    shown.sort(key=lambda pair: (pair[0].start, pair[0].end))
+    return _in_order(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None))
+
+
+def _payload(lines: list[str], numbered: bool, last: bool) -> list[str]:
+    """The text of a cue among the lines between its times and those of the next.
+
+    numbered : the cue has a number above its times, so the next one has
+    last     : there is no next cue
+    """
+    begin = next((place for place, line in enumerate(lines) if line), len(lines))
+    end = lines.index("", begin) if "" in lines[begin:] else len(lines)
+    if end == len(lines) and not last and end > begin and (begin or (numbered and lines[-1].strip().isdigit())):
+        end -= 1  # the next cue's number or name
+    if begin and lines[begin:end] and lines[begin].startswith(_BLOCKS):
+        return []
+    return lines[begin:end]
+
+
+def _words(lines: list[str]) -> list[str]:
+    """Lines without mark-up and without those that nothing is left of."""
+    plain = [html.unescape(_MARKUP.sub("", _BREAK.sub(" ", line))) for line in lines]
+    return [" ".join(line.split()) for line in plain if line.strip()]
+
+
+def _already_shown(before: list[str], text: str) -> int:
+    """How many of the last lines `before` are what a text begins with."""
+    for count in range(len(before), 0, -1):
+        head = " ".join(before[-count:])
+        rest = text[len(head) :]
+        if text.startswith(head) and (not rest or rest[0] == " " or is_cjk(rest[0]) or is_cjk(head[-1])):
+            return count
+    return 0
+
+
+def _each_once(shown: list[tuple[Cue, list[str]]], timed_words: bool) -> list[Cue]:
+    """Cues in order of time; one that repeats the one before prolongs it, those of rolling captions hold what is new.
+
+    shown       : cues and their lines
+    timed_words : the file holds times of words, as rolling captions do
+    """
+    cues = [cue for cue, _ in shown]
+    again = [_already_shown(before, cue.text) for (_, before), cue in zip(shown, cues[1:], strict=False)]
+    flashes = any(count and cue.end - cue.start <= FLASH for count, cue in zip(again, cues[1:], strict=True))
+    rolling = timed_words or flashes or sum(map(bool, again)) >= max(3, ROLLING * len(cues))
+    new: list[Cue] = []
+    screen: list[str] = []
+    for cue, lines in shown:
+        count = _already_shown(screen, cue.text) if rolling else len(screen) * (" ".join(screen) == cue.text)
+        kept = screen[-count:] if count else []
+        rest = cue.text[len(" ".join(kept)) :].strip()
+        if rest:
+            new.append(Cue(cue.start, cue.end, rest))
+            screen = [*kept, *(lines[count:] if lines[:count] == kept else [rest])]
+        elif new and cue.start <= new[-1].end + FLASH:
+            new[-1] = Cue(new[-1].start, max(new[-1].end, cue.end), new[-1].text)
+            screen = kept
+        else:
+            new.append(cue)  # said once more, later
+            screen = kept
+    return new
 
 
 def _in_order(cues: list[Cue]) -> list[Cue]:
+    """Cues that follow one another, from such that are sorted and may overlap."""
     ordered: list[Cue] = []
-    for cue in sorted(cues, key=lambda c: (c.start, c.end)):
+    for cue in cues:
         if ordered:
             last = ordered[-1]
-            if cue.text == last.text and cue.start <= last.end:
-                ordered[-1] = Cue(last.start, max(last.end, cue.end), last.text)
-                continue
             if cue.start < last.end:
                 if cue.start - last.start < TIMESTAMP_STEP:  # the same place: both texts, one after the other
                     ordered[-1] = Cue(last.start, max(last.end, cue.end), f"{last.text} {cue.text}")

@@ -36,6 +36,7 @@ class Choices:
     empty       : the distance to an empty reference: "agree" 0 when both are empty, else 1; "one"; "zero";
                   "paper" 1, but 0 inside δ_comp
     drop_blank  : a chunk whose validator text is blank is invalid whatever its distance
+    fold_usage  : with fold_script, what regions write differently is one as well (妳 and 你, 甚麼 and 什麼)
     """
 
     n: int = 6
@@ -46,10 +47,13 @@ class Choices:
     fallback: bool = True
     empty: str = "agree"
     drop_blank: bool = False
+    fold_usage: bool = False
 
     def __post_init__(self):
         if self.n < 1 or self.c < 1:
             raise ValueError(f"n = {self.n}, c = {self.c}: expected both to be at least 1")
+        if self.fold_usage and not self.fold_script:
+            raise ValueError("fold_usage without fold_script: expected both, for usage is folded in Simplified")
         if self.reference not in ("validator", "teacher", "symmetric"):
             raise ValueError(f"reference {self.reference!r}: expected validator, teacher or symmetric")
         if self.empty not in ("agree", "one", "zero", "paper"):
@@ -106,7 +110,7 @@ def composite(per: np.ndarray, loop_teacher: np.ndarray, loop_aux: np.ndarray) -
 
 def distances(teacher: Sequence[str], validator: Sequence[str], choices: Choices = PAPER) -> Distances:
     """Distances of pairs of texts, timestamp tokens allowed; one block, held in memory."""
-    return of_lines(Lines([*teacher, *validator], choices.fold_script), choices)
+    return of_lines(Lines([*teacher, *validator], choices.fold_script, choices.fold_usage), choices)
 
 
 def of_lines(lines: Lines, choices: Choices) -> Distances:

@@ -3,17 +3,30 @@
 A student repeats what its labels say, and a published model cannot be called back. These patterns
 find what has a form: e-mail addresses, telephone numbers, identity and card numbers, student numbers. Names
 and stories have none: a clean list is no proof.
+
+The patterns search a plain form of the label, in which nothing is invisible and a digit is one of 0-9 however it was
+written or spoken; what is reported is the label's own text. Every repetition in a pattern is bounded, so that the
+time grows with the length of the text and no faster.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from k2d.text import timestamps
 
-# Numbers are often spoken and written as words: 零九一二 and "at gmail dot com".
-_DIGITS = str.maketrans("〇零一二三四五六七八九０１２３４５６７８９", "00123456789" + "0123456789")
-_SEPARATOR = r"[\s.\-‐–—()/]*"
+# Numbers are often spoken and written as words: 零九一二, "zero nine one two", "oh nine double one".
+_CHINESE = dict(zip("〇零一幺二三四五六七八九", "001123456789", strict=True))
+_ENGLISH = dict(zip("zero oh o one two three four five six seven eight nine".split(), "000123456789", strict=True))
+_TIMES = {None: 1, "double": 2, "triple": 3}
+_WORD = rf"({'|'.join(_ENGLISH)})(?![a-z])(?!(?<=\bo)\d)"  # the letter of O123 is none
+# With the comma of "zero nine, one two"; that of 1,000,000 and of other lists stays and ends a number.
+_COMMA = rf"[,、](?=\s{{0,3}}(?:double\s|triple\s|{_WORD}))"
+_SPOKEN = re.compile(rf"(?<![a-z])(?:(double|triple)\s{{1,3}})?{_WORD}(?:{_COMMA})?", re.IGNORECASE | re.ASCII)
+
+_SEPARATOR = r"[\s.\-‐‑‒–—−()/]{0,6}"
 
 
 def _digits(count: str) -> str:
@@ -21,12 +34,20 @@ def _digits(count: str) -> str:
     return rf"\d(?:{_SEPARATOR}\d){{{count}}}"
 
 
+_HOST, _NEXT = r"[\w-]{1,63}", r"[a-z][\w-]{0,62}"
+_TOP = r"(?:com|edu|org|net|gov|io|tw|cn|hk|jp|uk)\b"
+_BRACKETED_DOT = r"\s{0,3}[\[({<]\s?dot\s?[\])}>]\s{0,3}"
+_SPOKEN_DOT = r"(?: dot |\s?[點点]\s?)"
+
 # In this order; text that one kind has claimed is not reported again by a later one.
 PATTERNS = {
+    # Behind @ and [at] anything with a dot; behind the word "at", which is common, only a known end.
     "e-mail": re.compile(
-        r"[\w.+-]+\s*[@＠]\s*[\w-]+(?:\s*\.\s*[a-z][\w-]*)+"
-        r"|[\w.+-]+ at [\w-]+(?: dot [\w-]+)*? dot (?:com|edu|org|net|gov|io|tw|cn|hk|jp|uk)\b"
-        r"(?: dot [a-z]{2}\b)?",
+        r"[\w.+-]{1,64}+(?:"
+        rf"\s{{0,3}}@\s{{0,3}}{_HOST}(?:(?:\s{{0,3}}[.。]\s{{0,3}}|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
+        r"|\s{0,3}(?:[\[({<]\s?at\s?[\])}>]|小老鼠)\s{0,3}"
+        rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
+        rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)",
         re.IGNORECASE | re.ASCII,
     ),
     # Taiwan: a letter, 1 2 8 9 or a second letter (older residence permits), 8 digits. Mainland: 17 digits
@@ -42,6 +63,8 @@ PATTERNS = {
         rf"\+{_SEPARATOR}{_digits('7,14')}|(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,13')}(?!\d)"
     ),
 }
+_CLAIMED = "\0"  # in the place of what a kind has claimed; control characters do not get into the plain form
+_DECIMALS = re.compile(r"\d\s{0,3}(?:point|點|点)\s{0,3}\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,15 +74,71 @@ class Finding:
     text: str
 
 
+class _Plain(dict):
+    """Translation table filled as characters appear: one character, or "" for an invisible one."""
+
+    def __missing__(self, point: int) -> str:
+        c = unicodedata.normalize("NFKC", chr(point))
+        c = c if len(c) == 1 else chr(point)
+        if unicodedata.category(c) in ("Cf", "Mn", "Me", "Cc") and not c.isspace():
+            c = ""
+        self[point] = c = _CHINESE.get(c) or (str(unicodedata.decimal(c)) if c.isdecimal() else c)
+        return c
+
+
+_PLAIN = _Plain()
+
+
+def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """The form that is searched, and for each of its characters where in `text` it begins and ends."""
+    kept = [(c, place) for place, original in enumerate(text) if (c := _PLAIN[ord(original)])]
+    written = "".join([c for c, _ in kept])
+    places = [(place, place + 1) for _, place in kept]
+    pieces, spans, last = [], [], 0
+    for match in _SPOKEN.finditer(written):
+        digits = _ENGLISH[match[2].lower()] * _TIMES[match[1] and match[1].lower()]
+        pieces += (written[last : match.start()], digits)
+        spans += places[last : match.start()]
+        spans += [(places[match.start()][0], places[match.end() - 1][1])] * len(digits)
+        last = match.end()
+    return "".join([*pieces, written[last:]]), spans + places[last:]
+
+
+def _counts(numbers: list[int], restarts: tuple[int, ...] = ()) -> bool:
+    """Whether each number is one more than the one before, or a restart; or each is one less."""
+    steps = list(pairwise(numbers))
+    forwards = all(b == a + 1 or b in restarts for a, b in steps)
+    return bool(steps) and (forwards or all(b == a - 1 for a, b in steps))
+
+
+def _is_lecture(kind: str, match: re.Match) -> bool:
+    """Whether a match is rather counting, a row of bits, a loop of the decoder, or the decimals of a number."""
+    lettered = match[0][0].isalpha()
+    if kind == "e-mail" or (kind == "identity number" and lettered):
+        return False
+    numbers = re.findall(r"\d+", match[0])
+    digits = [int(digit) for number in numbers for digit in number]
+    if _counts([int(number) for number in numbers]) or (not lettered and len(set(digits)) == 1):
+        return True
+    before = match.string[max(0, match.start() - 16) : match.start()]
+    return kind == "telephone number" and (
+        len(set(digits)) == 2 or _counts(digits, restarts=(0, 1)) or _DECIMALS.search(before) is not None
+    )
+
+
 def find_in(text: str) -> Iterator[tuple[str, str]]:
     """(kind, matched text) of everything in one label that looks private."""
-    plain = timestamps.strip(text)
-    searched = plain.translate(_DIGITS)
+    label = timestamps.strip(text)
+    searched, spans = _plain(label)
     for kind, pattern in PATTERNS.items():
+        pieces, last = [], 0
         for match in pattern.finditer(searched):
-            yield kind, plain[match.start() : match.end()].strip()
-        # translate() keeps positions, and so must the erasing.
-        searched = pattern.sub(lambda m: "\n" * len(m[0]), searched)
+            if _is_lecture(kind, match):
+                continue
+            yield kind, label[spans[match.start()][0] : spans[match.end() - 1][1]].strip()
+            pieces += (searched[last : match.start()], _CLAIMED * len(match[0]))
+            last = match.end()
+        searched = "".join([*pieces, searched[last:]])
 
 
 def find(labels: Iterable[tuple[str, str]]) -> list[Finding]:

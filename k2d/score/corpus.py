@@ -124,9 +124,12 @@ def windows(text: str) -> list[str]:
     return [" ".join(words) for words in packed]
 
 
-def score_utterance(utterance_id: str, reference: str, hypothesis: str | None) -> Utterance:
+def score_utterance(
+    utterance_id: str, reference: str, hypothesis: str | None, fold_usage: bool = False
+) -> Utterance:
     text = hypothesis or ""
-    pairs = align(units(timestamps.strip(reference)), units(timestamps.strip(text)))
+    said, heard = (units(timestamps.strip(side), fold_usage=fold_usage) for side in (reference, text))
+    pairs = align(said, heard)
     cut = windows(text)
     return Utterance(
         utterance_id,
@@ -138,9 +141,18 @@ def score_utterance(utterance_id: str, reference: str, hypothesis: str | None) -
     )
 
 
-def score(references: Mapping[str, str], hypotheses: Mapping[str, str], *, progress: bool = False) -> Score:
-    """Score every reference. A reference without hypothesis counts as deleted and is reported as
-    missing; a hypothesis without reference raises ScoringError (it is another set's)."""
+def score(
+    references: Mapping[str, str],
+    hypotheses: Mapping[str, str],
+    *,
+    fold_usage: bool = False,
+    progress: bool = False,
+) -> Score:
+    """Score every reference; `fold_usage` as in `normalise`.
+
+    A reference without hypothesis counts as deleted and is reported as missing; a hypothesis without reference raises
+    ScoringError (it is another set's).
+    """
     if not references:
         raise ScoringError("no reference to score against: the reference text is empty")
     extra = sorted(set(hypotheses) - set(references))
@@ -154,7 +166,7 @@ def score(references: Mapping[str, str], hypotheses: Mapping[str, str], *, progr
     rows: Iterable[str] = sorted(references, key=lambda i: i.encode())
     if progress:
         rows = tqdm(rows, desc="score", unit="utt", leave=False)
-    return Score(tuple(score_utterance(i, references[i], hypotheses.get(i)) for i in rows))
+    return Score(tuple(score_utterance(i, references[i], hypotheses.get(i), fold_usage) for i in rows))
 
 
 def join_by_recording(references: Mapping[str, str], segments: Mapping[str, Segment]) -> dict[str, str]:

@@ -18,7 +18,16 @@ from itertools import chain
 import numpy as np
 
 from k2d.text import loops
-from k2d.text.normalise import fold_character, is_cjk, normalise, opencc, to_simplified, unsettled
+from k2d.text.normalise import (
+    fold_character,
+    fold_usage_of,
+    is_cjk,
+    normalise,
+    opencc,
+    to_simplified,
+    unsettled,
+    variants,
+)
 from k2d.text.phonemes import Phonemizer, coded
 from k2d.text.units import is_english
 
@@ -45,6 +54,8 @@ def _kinds() -> np.ndarray:
 _KIND = _kinds()
 _TARGET = np.full(_POINTS, _UNSEEN, np.uint32)
 _TARGET[_LINE] = _LINE
+_VARIANT = np.arange(_POINTS, dtype=np.uint32)  # what is one and the same beyond OpenCC's characters
+_VARIANT[list(map(ord, variants("always")))] = list(map(ord, variants("always").values()))
 
 
 _FIRST, _SECOND, _FOLDED_FIRST, _FOLDED_SECOND, _AGAIN = 1, 2, 4, 8, 16  # of a pair that may start a phrase
@@ -97,7 +108,7 @@ def _shifted(values: np.ndarray, by: int, fill: int) -> np.ndarray:
     return out
 
 
-def _normalised(texts: Sequence[str], fold_script: bool) -> str:
+def _normalised(texts: Sequence[str], fold_script: bool, fold_usage: bool = False) -> str:
     block = "\n".join([text.replace("\n", " ") for text in texts])
     slow: set[int] = set()
     if not block.isascii() and not unicodedata.is_normalized("NFC", block):
@@ -126,7 +137,9 @@ def _normalised(texts: Sequence[str], fold_script: bool) -> str:
         for index in slow:
             lines[index] = normalise(texts[index], fold_script=False)
         block = "\n".join(lines)
-    return _simplified(block) if fold_script else block
+    if not fold_script:
+        return block
+    return fold_usage_of(_simplified(block)) if fold_usage else _simplified(block)
 
 
 def simplified_lines(lines: list[str]) -> list[str]:
@@ -144,12 +157,13 @@ def _simplified(block: str) -> str:
     if block.isascii():
         return block
     alone, flags, phrase_pairs = _script_tables()
+    points = _VARIANT[_points(block)]
+    block = _string(points)
     if phrase_pairs is None:
         block = folded = opencc()(block)
         points = _points(block)
         again = (flags[points] & _AGAIN) != 0
     else:
-        points = _points(block)
         known = flags[points]
         again = (known & _AGAIN) != 0  # a character that would change once more
         # A phrase in the text or in what became of it.
@@ -221,8 +235,8 @@ class Lines:
     lengths    : (texts,) number of units
     """
 
-    def __init__(self, texts: Sequence[str], fold_script: bool = True):
-        block = _normalised(texts, fold_script) if texts else ""
+    def __init__(self, texts: Sequence[str], fold_script: bool = True, fold_usage: bool = False):
+        block = _normalised(texts, fold_script, fold_usage) if texts else ""
         self.normalised = block.split("\n") if texts else []
         self._points = points = _points(block)
         kind = _KIND[points]

@@ -4,14 +4,15 @@ In: any text, `<|…|>` tokens allowed. Out: units in a row, with one space betw
 script and none beside a Chinese character, so that spacing habits of a model never count as a difference.
 
 Kept are letters with their combining marks, digits, and inside words apostrophes and hyphens. Full-width
-and compatibility forms (NFKC) and case are folded. Punctuation of every script, symbols, emoji, control
-characters and private-use characters separate words; invisible format characters (joiners, direction
-marks, variation selectors) vanish.
+and compatibility forms (NFKC) and case are folded; with the script also what `variants.tsv` lists. Punctuation of
+every script, symbols, emoji, control characters and private-use characters separate words; invisible format
+characters (joiners, direction marks, variation selectors) vanish.
 """
 
 import re
 import unicodedata
 from functools import cache
+from importlib import resources
 
 from k2d.text.timestamps import TOKEN
 
@@ -82,6 +83,23 @@ _CHANGED_IN_PHRASES = "沈覆藉瞭坏哩衹甦"
 
 
 @cache
+def variants(kind: str) -> dict[str, str]:
+    """The rows of one kind of `variants.tsv`, "always", "usage" or "sound": written -> folded to."""
+    table = (resources.files("k2d.text") / "variants.tsv").read_text("utf-8")
+    rows = [line.split("\t") for line in table.splitlines() if not line.startswith("#")]
+    return {row[1]: row[2] for row in rows if row[0] == kind}
+
+
+_ALWAYS = str.maketrans(variants("always"))
+_USAGE = re.compile("|".join(sorted(variants("usage"), key=len, reverse=True)))
+
+
+def fold_usage_of(text: str) -> str:
+    """A Simplified text with one form for what regions write differently: the rows "usage" of `variants.tsv`."""
+    return _USAGE.sub(lambda match: variants("usage")[match[0]], text)
+
+
+@cache
 def unsettled() -> frozenset[str]:
     """Characters whose presence means that folding a text once more could change it again."""
     ideographs = [chr(point) for point in range(0x2E80, 0x32400) if is_cjk(chr(point))]
@@ -91,14 +109,15 @@ def unsettled() -> frozenset[str]:
 
 
 def to_simplified(text: str) -> str:
-    """Traditional to Simplified by OpenCC's phrases and characters, repeated while it may change something.
+    """Traditional to Simplified: the rows "always" of `variants.tsv`, then OpenCC's phrases and characters, repeated
+    while they may change something.
 
     A few phrases need a second pass (旋干轉坤 becomes 旋乾转坤, then 旋干转坤); without it, a text and its
     own Simplified form could differ.
     """
     if text.isascii():
         return text
-    text = opencc()(text)
+    text = opencc()(text.translate(_ALWAYS))
     for _ in range(8):
         if unsettled().isdisjoint(text):
             break
@@ -109,10 +128,11 @@ def to_simplified(text: str) -> str:
     return text
 
 
-def normalise(text: str, fold_script: bool = True) -> str:
+def normalise(text: str, fold_script: bool = True, fold_usage: bool = False) -> str:
     """The text in the form that is compared; see the module's first paragraph.
 
-    `fold_script` turns Traditional Chinese into Simplified. Normalising twice changes nothing.
+    `fold_script` turns Traditional Chinese into Simplified; with it `fold_usage` makes one what regions write
+    differently (妳 and 你, 甚麼 and 什麼). Normalising twice changes nothing.
     """
     if "<|" in text:
         text = TOKEN.sub(" ", text)
@@ -128,4 +148,6 @@ def normalise(text: str, fold_script: bool = True) -> str:
     if text.isascii():
         return text
     text = _BESIDE_CJK.sub("", text)
-    return to_simplified(text) if fold_script else text
+    if not fold_script:
+        return text
+    return fold_usage_of(to_simplified(text)) if fold_usage else to_simplified(text)

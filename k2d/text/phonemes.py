@@ -3,15 +3,16 @@
 Each bopomofo symbol is one phoneme and each ARPAbet phone is one, so that 西 and 溪 are alike and 西 and
 心 differ by one. Chinese characters that follow each other (punctuation between them does not count) are
 read together, by pypinyin's phrases: the longest phrase of its dictionary at each place, then the
-character's first reading. `Phonemizer` gives exactly what `pypinyin.lazy_pinyin(style=BOPOMOFO)` gives,
-without its cost, because every phrase is converted once.
+character's first reading. To pypinyin's phrases those of `variants.tsv` are added, for 著名 is folded to 着名 and
+sounds as before. But for these `Phonemizer` gives exactly what `pypinyin.lazy_pinyin(style=BOPOMOFO)` gives, without
+its cost, because every phrase is converted once.
 """
 
 import re
 from functools import cache
 
 from k2d.text import pronunciation
-from k2d.text.normalise import CJK, fold_character, is_cjk, normalise
+from k2d.text.normalise import CJK, fold_character, is_cjk, normalise, variants
 
 TONES = "ˊˇˋ˙"
 _RUN = re.compile(f"[{CJK}]+|[^ {CJK}]+")
@@ -104,7 +105,7 @@ class Phonemizer:
 
 @cache
 def _mandarin(tones: bool) -> tuple[dict[str, str], dict[str, tuple[str, ...]], dict[str, tuple[int, ...]]]:
-    """pypinyin's dictionaries in bopomofo.
+    """pypinyin's dictionaries, and the rows "sound" of `variants.tsv`, in bopomofo.
 
     Returns (character -> its first reading, phrase -> reading of each of its characters, first two
     characters -> lengths of the phrases that start with them, longest first).
@@ -125,6 +126,7 @@ def _mandarin(tones: bool) -> tuple[dict[str, str], dict[str, tuple[str, ...]], 
         for phrase, pinyin in PHRASES_DICT.items()
         if len(phrase) > 1
     }
+    phrases |= {phrase: tuple(map(bopomofo, pinyin.split())) for phrase, pinyin in variants("sound").items()}
     lengths: dict[str, set[int]] = {}
     for phrase in phrases:
         lengths.setdefault(phrase[:2], set()).add(len(phrase))

@@ -11,7 +11,7 @@ from k2d.constants import CONTINUED
 
 TOKEN = re.compile(r"<\|[^|<>]*\|>")
 TIME = re.compile(r"<\|(\d+(?:\.\d+)?)\|>")
-_TOKENS = re.compile(r"\s*(?:<\|[^|<>]*\|>\s*)+")
+_TOKENS = re.compile(r"(?<!\s)\s*(?:<\|[^|<>]*\|>\s*)+")
 # Scripts written without spaces: between two of these a removed token leaves nothing behind.
 _UNSPACED = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 
@@ -29,7 +29,8 @@ def strip(text: str) -> str:
     """
 
     def joint(match: re.Match) -> str:
-        before, after = text[: match.start()][-1:], text[match.end() : match.end() + 1]
+        before = text[max(0, match.start() - 1) : match.start()]
+        after = text[match.end() : match.end() + 1]
         return "" if _UNSPACED.match(before) and _UNSPACED.match(after) else " "
 
     return _TOKENS.sub(joint, text).strip() if "<|" in text else text.strip()

@@ -11,9 +11,9 @@ from k2d.text.normalise import CJK, is_cjk, normalise
 _UNIT = re.compile(f"[{CJK}]|[^ {CJK}]+")
 
 
-def units(text: str, fold_script: bool = True) -> list[str]:
+def units(text: str, fold_script: bool = True, fold_usage: bool = False) -> list[str]:
     """Units of a text, normalised first: "用 ML 模型。" -> ["用", "ml", "模", "型"]."""
-    return split(normalise(text, fold_script))
+    return split(normalise(text, fold_script, fold_usage))
 
 
 def split(normalised: str) -> list[str]:

@@ -28,10 +28,46 @@ def cues_of(tmp_path, text: str, encoding: str = "utf-8") -> list[Cue]:
         "00:01.000 --> 00:02.500 align:start\n你好\nmodel\n",
         "1\n00:00:01.0 --> 00:00:02.5\n<i>你好</i> {\\an8}<v Lee>model&nbsp;\n",
         "1\n0:00:01,000-->0:00:02,500\n你好 model",
+        "WEBVTT\r\r\n\r\r\n00:01.000 --> 00:02.500\r\r\n你好\r\r\nmodel\r\r\n",  # line ends converted twice
+        "1\r00:00:01,000 --> 00:00:02,500\r你好<br>model\r",
+        "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\n \n你好<00:00:01.500><c> model</c>\n",  # an empty upper line
+        "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\n\n你好<00:00:01.500><c.colorCCCCCC> model</c>\n",
     ],
 )
 def test_forms_of_one_cue(tmp_path, text):
     assert cues_of(tmp_path, text) == [Cue(1.0, 2.5, "你好 model")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1\n00:00:01 --> 00:00:02\n你好\n\n2\n00:00:02 --> 00:00:04\n7\n",
+        "WEBVTT\n\n0:01 --> 0:02\n你好\n\n0:02 --> 0:04\n7\n",
+        # no blank lines between
+        "1\n00:00:01,000 --> 00:00:02,000\n你好\n2\n00:00:02,000 --> 00:00:04,000\n7",
+        "\ufeff1\r\n00:00:01,000 --> 00:00:02,000\r\n你好\r\n \r\n9\r\n00:00:02,000 --> 00:00:04,000\r\n7\r\n",
+        "WEBVTT\n00:01.000 --> 00:02.000\n你好\n00:02.000 --> 00:04.000\n7\n",
+        # an empty cue, its number and its name
+        "1\n00:00:00,000 --> 00:00:01,000\n2\n00:00:01,000 --> 00:00:02,000\n你好\n3\n00:00:02,000 --> 00:00:04,000\n7",
+        "WEBVTT\n\na\n00:00.000 --> 00:01.000\n\nb\n00:01.000 --> 00:02.000\n你好\n\nc\n00:02.000 --> 00:04.000\n7",
+        "WEBVTT\n\n00:00.000 --> 00:01.000\n\nNOTE none\n\n00:01.000 --> 00:02.000\n你好\n\n00:02.000 --> 00:04.000\n7",
+    ],
+)
+def test_cues_are_told_apart(tmp_path, text):
+    assert cues_of(tmp_path, text) == [Cue(1.0, 2.0, "你好"), Cue(2.0, 4.0, "7")]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("如果 a < b 而 c > d", "如果 a < b 而 c > d"),
+        ("x<y, y>z", "x<y, y>z"),
+        ("vector&lt;int&gt; v", "vector<int> v"),
+        ("<b>粗</b> <font color=\"#fff\">色</font> <v Ann>hi</v> <c.a.b>c</c>", "粗 色 hi c"),
+    ],
+)
+def test_mark_up_goes_and_other_angles_stay(tmp_path, written, said):
+    assert cues_of(tmp_path, f"00:01.000 --> 00:02.000\n{written}\n") == [Cue(1.0, 2.0, said)]
 
 
 def test_utf_16_with_its_mark_is_read(tmp_path):
@@ -41,6 +77,81 @@ def test_utf_16_with_its_mark_is_read(tmp_path):
 def test_rolling_captions_say_a_line_once(tmp_path):
     text = "00:01.000 --> 00:02.000\na b\n\n00:02.000 --> 00:04.000\na b\n\n00:04.000 --> 00:05.000\nc\n"
     assert cues_of(tmp_path, text) == [Cue(1.0, 4.0, "a b"), Cue(4.0, 5.0, "c")]
+
+
+def code(milliseconds: int, decimal: str = ".") -> str:
+    return f"00:{milliseconds // 60000:02d}:{milliseconds // 1000 % 60:02d}{decimal}{milliseconds % 1000:03d}"
+
+
+def rolling_vtt(lines: list[tuple[int, int, str]]) -> str:
+    """As YouTube writes captions that nobody made: every line spoken word by word, alone for 10 ms, above the next."""
+    text, above = "WEBVTT\nKind: captions\nLanguage: zh-TW\n\n", " "
+    for start, end, line in lines:
+        first, *words = line.split()
+        timed = first + "".join(f"<{code(start + 10 * n)}><c> {word}</c>" for n, word in enumerate(words, 1))
+        text += f"{code(start)} --> {code(end)} align:start position:0%\n{above}\n{timed}\n\n"
+        text += f"{code(end)} --> {code(end + 10)} align:start position:0%\n{line}\n \n\n"
+        above = line
+    return text
+
+
+def rolling_srt(lines: list[tuple[int, int, str]], between: str) -> str:
+    """The same as SubRip. between: what parts the two lines; a blank where a program has made them one."""
+    text, above = "", ""
+    for number, (start, end, line) in enumerate(lines):
+        text += f"{2 * number + 1}\n{code(start, ',')} --> {code(end, ',')}\n{above}{line}\n\n"
+        text += f"{2 * number + 2}\n{code(end, ',')} --> {code(end + 10, ',')}\n{line}\n\n"
+        above = line + between
+    return text
+
+
+LECTURE = [
+    (0, 2350, "hello everyone and welcome"),
+    (2360, 4500, "今天 我們 要 講 machine learning"),
+    (4510, 6000, "對"),
+    (6010, 7000, "對"),
+    (9000, 9800, "the first thing"),
+]
+
+
+@pytest.mark.parametrize("write", [rolling_vtt, lambda x: rolling_srt(x, "\n"), lambda x: rolling_srt(x, " ")])
+def test_every_line_of_youtubes_captions_comes_once_with_its_times(tmp_path, write):
+    found = cues_of(tmp_path, write(LECTURE))
+    assert [cue.text for cue in found] == [line for *_, line in LECTURE]
+    for cue, (start, end, _) in zip(found, LECTURE, strict=True):
+        assert cue.start == start / 1000 and end / 1000 <= cue.end <= end / 1000 + 0.0101
+
+
+@given(
+    st.lists(st.tuples(st.integers(500, 4000), st.sampled_from([0, 0, 3000]), WORDS), min_size=2, max_size=12),
+    st.sampled_from([rolling_vtt, lambda x: rolling_srt(x, "\n"), lambda x: rolling_srt(x, " ")]),
+)
+def test_rolling_captions_of_any_words_lose_and_repeat_none(tmp_path_factory, entries, write):
+    lines, start = [], 0
+    for length, pause, words in entries:
+        lines.append((start, start + length, " ".join(words.split())))
+        start += length + 10 + pause
+    found = cues_of(tmp_path_factory.mktemp("cues"), write(lines))
+    assert [cue.text for cue in found] == [line for *_, line in lines]
+
+
+def test_three_rows_that_roll_and_rows_that_grow(tmp_path):
+    rows = ["one row", "two rows", "三排", "four", "five"]
+    three = "\n\n".join(
+        f"{code(1000 * n)} --> {code(1000 * n + 1000)}\n" + "\n".join(rows[max(0, n - 2) : n + 1]) for n in range(5)
+    )
+    assert [cue.text for cue in cues_of(tmp_path, three)] == rows
+    words = "今天 我們 講 deep learning".split()
+    growing = "\n\n".join(
+        f"{code(1000 * n)} --> {code(1000 * n + 1000)}\n{' '.join(words[: n + 1])}" for n in range(5)
+    )
+    assert [cue.text for cue in cues_of(tmp_path, growing)] == words
+
+
+def test_people_who_repeat_themselves_keep_their_words(tmp_path):
+    lines = ["好", "好 我們開始", "我們開始 第一章", "謝謝", "然後", "看這裡", "這裡", "再看", "一次", "結束"]
+    text = "\n\n".join(f"{code(2000 * n)} --> {code(2000 * n + 1500)}\n{line}" for n, line in enumerate(lines))
+    assert [cue.text for cue in cues_of(tmp_path, text)] == lines
 
 
 @pytest.mark.parametrize(
@@ -57,10 +168,7 @@ def test_what_is_no_subtitle_is_named(tmp_path, text, message):
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 900), WORDS), min_size=1, max_size=12))
 def test_cues_come_in_order_without_overlap_and_lose_no_words(tmp_path_factory, entries):
-    def code(centiseconds: int) -> str:
-        return f"00:{centiseconds // 6000:02d}:{centiseconds // 100 % 60:02d}.{centiseconds % 100:02d}0"
-
-    text = "\n\n".join(f"{code(a)} --> {code(a + d)}\n{words}" for a, d, words in entries)
+    text = "\n\n".join(f"{code(10 * a)} --> {code(10 * (a + d))}\n{words}" for a, d, words in entries)
     path = tmp_path_factory.mktemp("cues") / "x.vtt"
     path.write_text(f"WEBVTT\n\n{text}\n", encoding="utf-8")
     cues = read_cues(path)

@@ -1,5 +1,8 @@
 """What looks private in a label is listed, what does not is left alone."""
 
+import random
+import time
+
 import pytest
 
 from k2d.publish.privacy import Finding, find, find_in
@@ -19,6 +22,32 @@ from k2d.publish.privacy import Finding, find, find_in
         ("卡號 4111 1111 1111 1111", ("card number", "4111 1111 1111 1111")),
         ("學號 b08901234 的同學", ("student number", "b08901234")),
         ("<|0.00|>打 0912<|1.00|><|1.00|>345678<|2.00|>", ("telephone number", "0912 345678")),
+        # invisible characters, full width, other ways to write the signs
+        ("打 09\u200b12\ufeff345\u2060678 吧", ("telephone number", "09\u200b12\ufeff345\u2060678")),
+        ("打 0️⃣9️⃣12345678", ("telephone number", "0️⃣9️⃣12345678")),
+        ("卡號 ４１１１－１１１１－１１１１－１１１１", ("card number", "４１１１－１１１１－１１１１－１１１１")),
+        ("寄到 some\u200bone＠example．edu．tw 給我", ("e-mail", "some\u200bone＠example．edu．tw")),
+        ("寄到 someone [at] gmail [dot] com 就好", ("e-mail", "someone [at] gmail [dot] com")),
+        ("寄到 someone(at)example.edu.tw 就好", ("e-mail", "someone(at)example.edu.tw")),
+        ("寄到 someone 小老鼠 gmail 點 com 就好", ("e-mail", "someone 小老鼠 gmail 點 com")),
+        # numbers spoken in English, and half in Chinese
+        (
+            "我的手機 zero nine one two three four five six seven eight 謝謝",
+            ("telephone number", "zero nine one two three four five six seven eight"),
+        ),
+        (
+            "call Oh nine one two, three four five, double six 八 please",
+            ("telephone number", "Oh nine one two, three four five, double six 八"),
+        ),
+        ("打 zero九一二three四五 six七八", ("telephone number", "zero九一二three四五 six七八")),
+        (
+            "身分證 A one two three four five six seven eight nine 對",
+            ("identity number", "A one two three four five six seven eight nine"),
+        ),
+        (
+            "學號 b zero eight nine oh one two three four",
+            ("student number", "b zero eight nine oh one two three four"),
+        ),
     ],
 )
 def test_private_looking_text_is_found_once(text, expected):
@@ -33,6 +62,19 @@ def test_private_looking_text_is_found_once(text, expected):
         "第一二三章",
         "the model has 1550 million parameters at most",
         "look at the dot product",
+        "look (at) this. It works, one by one",
+        "one two three four five six seven eight nine ten",
+        "nine, eight, seven, six, five, four, three, two, one, zero",
+        "one two three one two three one two three 跟著拍子",
+        "zero one zero one one zero zero one 是 binary",
+        "two two two two two two two two two two two two two two two two two two two",
+        "pi 是 three point one four one five nine two six five",
+        "三點一四一五九二六五",
+        "one, one, two, three, 5, 8, 13, 21, 34",
+        "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18",
+        "the one thing that five or six of you asked, 在 zero shot 的 case",
+        "GPT four o 跟 o one 的差別",
+        "12,345,678 個參數",
         "",
     ],
 )
@@ -42,3 +84,31 @@ def test_ordinary_lectures_are_left_alone(text):
 
 def test_findings_name_the_label():
     assert find([("a", "好"), ("b", "0912345678")]) == [Finding("b", "telephone number", "0912345678")]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "1", "1 ", "o", "one ", "zero,", "double ", "a@", "a@a.", "a at a dot ", "[at]", "點", "(", "+", "<|"],
+)
+def test_the_time_grows_with_the_length(piece):
+    """Eight times the text takes some eight times the time; where it grew by the square, 64 times."""
+
+    def seconds(length: int) -> float:
+        text = (piece * length)[:length]
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            list(find_in(f"<|0.00|>{' ' * length}好{text}"))
+            times.append(time.process_time() - start)
+        return min(times)
+
+    seconds(100)  # tables
+    assert seconds(64_000) < 30 * seconds(8_000)
+
+
+def test_positions_in_the_plain_form_lead_back_to_the_label():
+    draw = random.Random(1)
+    for _ in range(300):
+        noise = ["".join(draw.choices("你好\u200b，。 xy\u0301", k=draw.randint(0, 5))) for _ in range(2)]
+        number = draw.choice(["0912345678", "零九一二 three 四五六七八", "０９12\u200b345-678"])
+        assert list(find_in(f"{noise[0]}號 {number} 號{noise[1]}")) == [("telephone number", number)]

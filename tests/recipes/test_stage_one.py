@@ -121,24 +121,23 @@ def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
     assert not (recipe.folder / "evaluated").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--teacher_opts", "--beem_size 5"], "k2d label: unrecognized arguments: --beem_size 5"),
-        (["--validator_opts", "--language"], "k2d decode: argument --language: expected one argument"),
-        (["--distance_opts", "--n 0"], "k2d distance: n = 0"),
-        (["--alpha", "40"], "k2d select: "),
-        (["--selection", "foo"], "k2d select: "),
-        (["--train_opts", "--max_epok 3"], "k2d train: "),
-        (["--publish_opts", "--dtype float7"], "k2d publish: argument --dtype: invalid choice"),
-        (["--timing_opts", "--rounds many"], "k2d speed: argument --rounds: invalid int value"),
-        (["--engine", "torch", "--dtype", "int8"], "k2d label: --dtype int8 is for --engine ctranslate2"),
-    ],
-)
-def test_options_of_every_stage_are_parsed_before_the_first_begins(recipe, options, message):
-    result = recipe(*options, stop_stage="8")
+def test_options_of_every_stage_are_parsed_before_the_first_begins(recipe):
+    wrong = {
+        ("--teacher_opts", "--beem_size 5"): "k2d label: unrecognized arguments: --beem_size 5",
+        ("--validator_opts", "--language"): "k2d decode: argument --language: expected one argument",
+        ("--distance_opts", "--n 0"): "k2d distance: n = 0",
+        ("--alpha", "40"): "k2d select: ",
+        ("--selection", "comp foo"): "k2d select: ",
+        ("--train_opts", "--max_epok 3"): "k2d train: ",
+        ("--publish_opts", "--dtype float7"): "k2d publish: argument --dtype: invalid choice",
+        ("--timing_opts", "--rounds many"): "k2d speed: argument --rounds: invalid int value",
+        ("--test_opts", "--engine ctranslate2 --dtype float16"): "k2d decode: --engine ctranslate2 on a CPU",
+    }
+    result = recipe(*[word for options in wrong for word in options], stop_stage="8")
     assert result.returncode != 0
-    assert message in result.stderr
+    for message in wrong.values():
+        assert message in result.stderr
+    assert "foo" in result.stderr and "40" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (recipe.folder / "data").exists() and not (recipe.folder / "exp").exists()
 
@@ -160,6 +159,29 @@ def test_what_differs_from_the_recipe_is_in_the_names(recipe):
         assert f"--output_dir exp/student_{name}/train " in shown.stdout
         assert f"--output_dir exp/student_{name}_seed7/train " in shown.stdout
     assert shown.stdout.count("k2d select ") == len(names)
+
+
+def test_teacher_validator_and_tests_are_decoded_each_by_its_own_options(recipe):
+    options = ("--teacher_opts", "--best_of 2", "--validator_opts", "--best_of 3", "--test_opts", "--best_of 4")
+    shown = recipe("--dry_run", "--beam_size", "5", *options, stop_stage="8").stdout.splitlines()
+    labelling = [line for line in shown if "k2d label" in line]
+    checking = [line for line in shown if "k2d decode" in line and "data/lectures_large-v2 " in line]
+    testing = [line for line in shown if "k2d decode" in line and "--data data/test " in line]
+    assert len(labelling) == len(checking) == 1 and len(testing) == 4
+    assert "--best_of 2" in labelling[0] and "--beam_size" not in labelling[0]
+    assert "--best_of 3" in checking[0] and "--beam_size" not in checking[0]
+    assert all("--best_of 4" in line and "--beam_size 5" in line for line in testing)
+
+
+def test_a_selection_of_ones_own_is_a_file(recipe):
+    (recipe.folder / "conf/selections").mkdir(parents=True)
+    (recipe.folder / "conf/selections/mine.rule").write_text("# Mine.\nmer <= alpha and loop_teacher == 0\n")
+    shown = recipe("--dry_run", "--selection", "mine mine@0.1 full", stop_stage="8")
+    assert shown.returncode == 0, shown.stderr
+    for name in ("mine", "mine@0.1", "full"):
+        assert f"--output_dir data/lectures_large-v2_{name} " in shown.stdout
+    refused = recipe("--selection", "full@0.3", stop_stage="8")
+    assert "full@0.3" in refused.stderr and "has no alpha" in refused.stderr
 
 
 def test_help_says_every_option(recipe):

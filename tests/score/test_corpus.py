@@ -83,6 +83,11 @@ def test_extra_hypotheses_are_an_error():
         score({}, {})
 
 
+def test_regional_forms_are_one_on_request():
+    assert score({"a": "妳接著看"}, {"a": "你接着看"}).total.errors == 1
+    assert score({"a": "妳接著看"}, {"a": "你接着看"}, fold_usage=True).total.errors == 0
+
+
 def test_repetitions_are_counted_by_window_of_thirty_seconds():
     loop = "謝謝大家收看" * 8
     long_form = f"<|0.00|>開始<|20.00|><|25.00|>{loop}<|40.00|><|40.00|>{loop}<|50.00|><|70.00|>結束<|99.00|>"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2d.text.normalise import is_cjk, normalise, to_simplified
+from k2d.text.normalise import is_cjk, normalise, opencc, to_simplified, variants
 from k2d.text.timestamps import continued, format, parse, strip
 from k2d.text.units import is_chinese, is_english, units
 
@@ -68,6 +68,65 @@ def test_only_letters_digits_and_inner_joiners_remain(text):
 
 
 IDEOGRAPHS = st.text(alphabet=st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), max_size=40)
+
+
+# Texts in which the rows of variants.tsv meet each other, phrases of OpenCC and anything else.
+VARIANTS = st.lists(
+    st.one_of(
+        st.sampled_from([*variants("always"), *variants("usage"), *variants("usage").values(), *variants("sound")]),
+        st.sampled_from([*"藉著著名甚麼部份量身", "藉著", "甚麼", "瞭解", "乾坤", "看", " ", "ml"]),
+        IDEOGRAPHS,
+    ),
+    max_size=12,
+).map("".join)
+
+
+@settings(max_examples=300)
+@given(VARIANTS, st.booleans())
+def test_variants_are_folded_to_the_end(text, usage):
+    once = normalise(text, fold_usage=usage)
+    assert normalise(once, fold_usage=usage) == once
+    assert len(units(text, fold_usage=usage)) == len(units(text, fold_script=False))
+    assert normalise(to_simplified(text), fold_usage=usage) == once
+    assert normalise(opencc()(text), fold_usage=usage) == once  # as somebody else writes Simplified
+    assert set(once).isdisjoint(variants("always"))
+    if usage:
+        assert not any(written in once for written in variants("usage"))
+
+
+@pytest.mark.parametrize("kind", ["always", "usage"])
+def test_the_rows_of_the_table_lead_to_simplified_forms_that_nothing_changes(kind):
+    rows = variants(kind)
+    assert len(rows) > 20
+    for written, folded in rows.items():
+        assert len(written) == len(folded) and written != folded
+        assert opencc()(folded) == folded and normalise(folded, fold_usage=True) == folded
+        assert units(written, fold_usage=True) == units(folded)
+        assert opencc()(written) != folded, f"{written}: OpenCC does that by itself"
+        if kind == "usage":  # seen after OpenCC
+            assert normalise(written) == written
+
+
+@pytest.mark.parametrize(
+    ("traditional", "simplified"),
+    [
+        ("接著看著他跟著名師寫著作業", "接着看着他跟着名师写着作业"),
+        ("著名的著作有顯著的名著和土著", "著名的著作有显著的名著和土著"),
+        ("藉著著手著急", "借着着手着急"),
+        ("數値 衞星 化粧 砲彈 銲接 姪子", "数值 卫星 化妆 炮弹 焊接 侄子"),
+        ("裡面 裏面 臺灣 台灣", "里面 里面 台湾 台湾"),
+    ],
+)
+def test_both_scripts_of_a_sentence_are_the_same(traditional, simplified):
+    assert units(traditional) == units(simplified)
+    assert units("著名", fold_script=False) == ["著", "名"]
+
+
+def test_what_may_be_a_mistake_is_folded_on_request():
+    usual, other = "妳看牠在做甚麼部份的連絡", "你看它在做什么部分的联络"
+    assert units(usual) != units(other)
+    assert units(usual, fold_usage=True) == units(other, fold_usage=True) == list(other)
+    assert units("他她", fold_usage=True) == ["他", "她"]
 
 
 @settings(max_examples=100)

@@ -1,0 +1,90 @@
+"""mini_cs on a few minutes of speech: several α and selections side by side, and what other options leave alone."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "egs/mini_cs/pretrain1/models"
+TINY = [
+    *("--lecture_hours", "0.05", "--local_data_opts", "--lecture_hours 0.05 --scale 0.1"),
+    *("--test_sets", "test_out", "--decode_untrained", "false", "--side_by_side", "2", "--train_threads", "1"),
+    *("--selection", "comp segment", "--alpha", "0.9 1.5", "--timing_opts", "--rounds 1 --max_seconds 5"),
+    *("--train_opts", "--max_epoch 2 --num_iters_per_epoch 2 --use_tensorboard false --use_matplotlib false"),
+    *("--stop_stage", "7"),
+]
+STUDENTS = ("student_comp@0.9", "student_comp@1.5", "student_segment@0.9", "student_segment@1.5")
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A copy of mini_cs beside the repository's code; returns a function that runs it."""
+    if not (ROOT / "tools/venv/bin/python").exists() or not (MODELS / "teacher").exists():
+        pytest.skip("tools/venv or egs/mini_cs/pretrain1/models is missing")
+    for name in ("utils", "tools", "k2d", "conf", "egs/TEMPLATE"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(MODELS, tmp_path / "egs/mini_cs/pretrain1/models")
+    folder = tmp_path / "egs/mini_cs/k2d1"
+    leave_out = shutil.ignore_patterns("data", "exp", ".k2d")
+    shutil.copytree(ROOT / "egs/mini_cs/k2d1", folder, symlinks=True, ignore=leave_out)
+
+    def run(*options, fails=False):
+        result = subprocess.run(
+            ["./run.sh", *TINY, *options], cwd=folder, capture_output=True, text=True, timeout=900,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert (result.returncode != 0) == fails, result.stdout[-3000:] + result.stderr[-3000:]
+        return result
+
+    run.folder = folder
+    return run
+
+
+def records(folder: Path) -> dict[str, bytes]:
+    """step.json of every step of a recipe."""
+    return {str(path.parent.relative_to(folder)): path.read_bytes() for path in folder.glob("*/**/step.json")}
+
+
+def test_a_sweep_is_one_table_and_other_options_redo_only_what_they_decide(recipe):
+    folder = recipe.folder
+    first = recipe()
+    assert "made with other options" not in first.stderr
+    for student in STUDENTS:
+        record = json.loads((folder / f"exp/{student}/model.json").read_text())
+        selection, alpha = student.removeprefix("student_").split("@")
+        assert (record["role"], record["selection"], record["alpha"]) == ("student", selection, float(alpha))
+    table = (folder / "RESULTS.md").read_text().partition("## Error rates")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    assert [row for row in rows if row.startswith("student")] == list(STUDENTS)
+
+    # Nothing of this changes any content.
+    made = records(folder)
+    os.utime(folder / "conf/train_student.yaml")
+    os.utime(folder / "data/dev/text")
+    (folder / "data/dev/.text.swp").write_text("an editor was here")
+    shutil.copytree(folder.parent / "pretrain1/models/teacher", folder / "copy/teacher")
+    again = recipe("--teacher", "copy/teacher", "--nj", "2", "--batch_size", "3", "--side_by_side", "1")
+    assert records(folder) == made
+    assert again.stdout.count("is done; nothing to do") == len(made)
+
+    # A mistake on the command line touches nothing.
+    wrong = recipe("--train_opts", "--max_epok 3", "--nbest", "1", fails=True)
+    assert "--max_epok" in wrong.stderr and records(folder) == made
+
+    # How many epochs are averaged decides the average and what is made of it, and not the training.
+    recipe("--nbest", "1")
+    other = records(folder)
+    changed = {name.split("/")[2] for name in made if made[name] != other.get(name) and "student" in name}
+    assert changed == {"average", "decode_test_out"}
+    assert not any(made[name] != other[name] for name in made if name.startswith("data/"))
+
+    # What was made with the first options lies aside, and comes back.
+    back = recipe()
+    assert records(folder) == made
+    assert "comes back from" in back.stderr + back.stdout
+    assert "epoch" not in back.stdout + back.stderr, "nothing was averaged or trained again"
