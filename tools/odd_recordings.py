@@ -615,7 +615,9 @@ def label_corpus(model: str, count: int, folder: Path) -> int:
         lines = "".join(f"{key} {source}\n" for key, source in sorted(sources.items()))
         (folder / name / "wav.scp").write_text(lines)
         command = [sys.executable, "-m", "k2d.bin.label", "--model", model, "--data", folder / name]
-        options = ["--output_dir", folder / f"{name}_labels", "--temperatures", "0", "--max_new_tokens", "24"]
+        # One at a time: who is decoded beside whom moves the last bits, by which a random model decides.
+        options = ["--output_dir", folder / f"{name}_labels", "--batch_size", "1", "--temperatures", "0"]
+        options += ["--max_new_tokens", "24"]
         done = subprocess.run([*map(str, command), *map(str, options)], cwd=Path(__file__).resolve().parents[1])
         if done.returncode:
             print(f"odd_recordings.py: k2d label ended with status {done.returncode}", file=sys.stderr)

@@ -195,7 +195,7 @@ def test_what_is_left_of_a_cut_file_is_read_with_a_warning(tmp_path, name, caplo
     cut(tmp_path / name)
     seconds = len(read_audio(tmp_path / name)) / SAMPLE_RATE
     assert abs(seconds - SECONDS / 2) < 0.25  # bytes of compressed sound are not spread evenly
-    assert abs(recording_duration(tmp_path / name) - seconds) < 0.1
+    assert abs(recording_duration(tmp_path / name) - seconds) < 0.15
     assert "s are missing" in caplog.text
     with pytest.raises(BadAudio, match="truncated"):
         read_audio(tmp_path / name, damaged="skip")

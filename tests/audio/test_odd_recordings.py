@@ -61,7 +61,9 @@ def test_parts_late_in_a_recording_are_counted_to(tmp_path, codec):
         assert np.abs(part - whole[round(start * 16000) : round(start * 16000) + len(part)]).max() < 1e-5
 
 
-@pytest.mark.parametrize("name", ["cut.wav", "cut.flac", "cut.mp3", "cut.ogg", "cut.mp4", "damaged.m4a", "damaged.opus"])
+@pytest.mark.parametrize(
+    "name", ["cut.wav", "cut.flac", "cut.mp3", "cut.ogg", "cut.mp4", "damaged.m4a", "damaged.opus"]
+)
 def test_damage_is_told_or_refused(tmp_path, name, caplog):
     source = make_or_skip(name, tmp_path)
     assert len(read_audio(source)) > 9 * SAMPLE_RATE
@@ -143,8 +145,8 @@ def test_an_utterance_of_a_recording_that_wav_scp_lacks_is_bad_audio(tmp_path):
 def test_messages_are_one_line(tmp_path):
     with pytest.raises(BadAudio) as error:
         read_audio(f"{tmp_path}/a\0b\nc.wav")
-    assert str(error.value).splitlines() == [f"{tmp_path}/a\\x00b\\nc.wav: missing; no such file from {os.getcwd()}; "
-                                             "correct wav.scp"]
+    expected = f"{tmp_path}/a\\x00b\\nc.wav: missing; no such file from {os.getcwd()}; correct wav.scp"
+    assert str(error.value) == expected
 
 
 @pytest.mark.parametrize("name", ["chained.ogg", "rates.aac"])
