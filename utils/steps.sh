@@ -124,7 +124,7 @@ for each in ${validator}; do
         for at in ${alphas}; do
             name=${plain}
             [ "${at}" = none ] || [ "${at}" = "${_default_alpha}" ] || name+="@${at}"
-            [ "${each}" = "${_default_validator}" ] || name+="_$(tag_of "${each}")"
+            [ "${at}" = none ] || [ "${each}" = "${_default_validator}" ] || name+="_$(tag_of "${each}")"
             [ -z "${selection_of[${name}]:-}" ] || continue
             selected+=("${name}")
             selection_of[${name}]=${plain}

@@ -69,7 +69,7 @@ def all_stages(clone: Clone, *options: str, twice: bool) -> str:
     """Run everything, maybe once more; RESULTS.md. The second run must find all of it done."""
     first = clone.run(*SMALL, *options, "--stage", "1", "--stop_stage", "8")
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
-    assert "\nError rates\nmodel " in first.stdout and "\nstudent_full (paper) " in first.stdout, "on the terminal"
+    assert "\nError rates\nmodel " in first.stdout and "\nstudent_full_teacher (paper) " in first.stdout, "on the terminal"
     if twice:
         again = clone.run(*SMALL, *options, "--stage", "2", "--stop_stage", "8")
         assert again.returncode == 0, again.stderr[-2000:]
@@ -77,7 +77,7 @@ def all_stages(clone: Clone, *options: str, twice: bool) -> str:
         assert "\nError rates\nmodel " in again.stdout
         steps = sum(1 for _ in clone.recipe.glob("*/**/step.json"))
         assert again.stdout.count("is done; nothing to do") == steps, "every step, and none but these"
-    assert (clone.recipe / "exp/student_full/publish/README.md").exists()
+    assert (clone.recipe / "exp/student_full_teacher/publish/README.md").exists()
     assert (clone.recipe / "data/preparation.md").exists()
     return (clone.recipe / "RESULTS.md").read_text()
 
@@ -109,8 +109,8 @@ def whole_run(tmp_path):
 def test_ascend(whole_run, tmp_path):
     options = ("--side_by_side", "2", "--test_sets", "test")
     _, results = whole_run("ascend", *options, ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
-    assert row_of(results, "student_full (paper)")[-1] == "22.07"
-    assert float(row_of(results, "student_full")[-1].split()[0]) >= 0
+    assert row_of(results, "student_full_teacher (paper)")[-1] == "22.07"
+    assert float(row_of(results, "student_full_teacher")[-1].split()[0]) >= 0
     assert "## Label quality" in results, "references of the training set are there for the analysis"
     assert row_of(results.partition("## By topic")[2], "model") == ["model", "education", "sports"]
 
@@ -119,18 +119,18 @@ def test_ntuml2021_from_another_initial_student(whole_run, tmp_path):
     corpus = corpora.ntuml2021(tmp_path / "ML2021_ASR_ST")
     options = ("--test_sets", "test_long", "--student_init", str(MODELS / "validator"))
     clone, results = whole_run("ntuml2021", *options, twice=True, NTUML2021=corpus)
-    assert row_of(results, "teacher (paper)")[-1] == "7.35"
-    made = json.loads((clone.recipe / "exp/student_full/init/parameters.json").read_text())
+    assert row_of(results, "teacher_teacher (paper)")[-1] == "7.35"
+    made = json.loads((clone.recipe / "exp/student_full_teacher/init/parameters.json").read_text())
     assert made["init"] == str(MODELS / "validator")
-    assert row_of(results, "student_full")[1] == row_of(results, "validator")[1], "its size"
+    assert row_of(results, "student_full_teacher")[1] == row_of(results, "validator_validator")[1], "its size"
 
 
 def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
     (tmp_path / "recordings").mkdir()
     options = ("--labels", "subtitles", "--test_sets", "cool_test_long")
     clone, results = whole_run("cool", *options, twice=True, **corpora.cool(tmp_path / "recordings"))
-    assert row_of(results, "teacher (paper)")[-1] == "13.96"
-    assert "teacher (paper) | 13.23 | 20.64" in results and "teacher (paper) | 110 |" in results, "Tables 3 and 4"
+    assert row_of(results, "teacher_teacher (paper)")[-1] == "13.96"
+    assert "teacher_teacher (paper) | 13.23 | 20.64" in results and "teacher_teacher (paper) | 110 |" in results, "Tables 3 and 4"
     assert (clone.recipe / "data/train_subtitles/text").exists()
     assert not (clone.recipe / "data/train_teacher").exists(), "the teacher labelled nothing"
 
@@ -138,7 +138,7 @@ def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
 def test_commonvoice_zh_tw(whole_run, tmp_path):
     _, results = whole_run("commonvoice_zh_tw", "--test_sets", "test",
                            COMMONVOICE_ZH_TW=corpora.common_voice(tmp_path / "cv"))  # fmt: skip
-    assert row_of(results, "teacher (paper)")[-1] == "9.07"
+    assert row_of(results, "teacher_teacher (paper)")[-1] == "9.07"
 
 
 @needs_venv

@@ -22,11 +22,12 @@ OPTIONS = [
     *("--train_set", "test_in_long", "--dev_set", "dev", "--test_sets", "dev"),
     *("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator")),
     *("--local_data_opts", "--sets dev,test_in --scale 0.12"),
-    *("--label_opts", "--condition_on_previous false --temperatures 0"),
+    *("--teacher_opts", "--condition_on_previous false --temperatures 0"),
     *("--selection", "segment", "--alpha", "9"),  # of which no chunk is dropped
     *("--nj", "2", "--job_threads", "1", "--batch_size", "2", "--nbest", "1"),
     *("--train_config", "conf/short.yaml"),
     *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5"),
+    "--",
 ]
 SHORT = """\
 batch_conf: {timestamps: 1.0, trim_padding: true}
@@ -48,7 +49,7 @@ num_att_plot: 0
 """
 # What a site changes: fewer cores than a GPU node has, and as many here as there.
 CORES = {
-    "--num_threads 16": "--num_threads 1",
+    "train_threads:=16": "train_threads:=1",
     "cpu_threads=8": "cpu_threads=2",
     "cpu_threads=$(nproc)": "cpu_threads=2",
 }
@@ -122,7 +123,7 @@ class Run:
 
     def data(self) -> dict[str, str]:
         """Digests of what stage 1 has made."""
-        return self._digests("data", lambda inside: inside.name != "data.log")
+        return self._digests("data", lambda inside: not {"log", ".k2d"} & set(inside.parts))
 
     def labels(self) -> dict[str, str]:
         """Digests of what stages 2 to 4 have made, apart from logs and what the decoding cost. In stage 3 files that
@@ -130,15 +131,17 @@ class Run:
         """
 
         def made(inside: Path) -> bool:
-            return "log" not in inside.parts and inside.name not in ("cost.jsonl", "finished")
+            told_apart = {"log", ".k2d", "cost.jsonl", "finished", "step.json", "key"}
+            return not told_apart & set(inside.parts)
 
         def made_of_archives(inside: Path) -> bool:
-            return made(inside) and inside.name != ".done" and not ("work" in inside.parts and inside.name == "data")
+            return made(inside) and not ("work" in inside.parts and inside.name == "data")
 
         digests = self._digests("data/test_in_long_teacher", made)
         digests |= self._digests("data/test_in_long_teacher_segment", made)
-        digests |= self._digests("exp/test_in_long_teacher/aux_validator", made_of_archives)
-        for name in ("chunks.", "utt2comp", "conf.yaml", "step.json", "journal.jsonl", ".stage_done"):
+        for name in ("decode_validator", "validator"):
+            digests |= self._digests(f"exp/test_in_long_teacher/{name}", made_of_archives)
+        for name in ("chunks.", "utt2comp", "text.trusted", "journal.jsonl", "summary.json"):
             assert any(name in path for path in digests), f"{name} is not among {sorted(digests)}"
         return digests
 
@@ -166,7 +169,7 @@ def lose_a_node_and_requeue_the_training(run: Run, cluster: Cluster, node: str) 
     cluster.kill_node(node)
     texts = {job: run.log(path) for job, path in logs.items()}
     lost = [job for job, text in texts.items() if f" on {node}\n" in text and "# status" not in text]
-    log = "exp/student_segment/log/train.log"
+    log = "exp/student_segment/train/log/train.log"
     wait_for(lambda: ":train:1-1batch" in run.log(log), 900, "training does not start", cluster.logs)
     cluster.call("scontrol", "requeue", re.search(r"Slurm job (\d+) on", run.log(log))[1])
     run.finish()

@@ -9,11 +9,11 @@ from k2d.corpus.trial import read_trial
 
 def test_stage_one_gives_the_same_bytes(recipes):
     run = recipes.data_slurm.result()
-    assert re.search(r"^# host .*, Slurm job \d+ on n\d$", run.log("data/.prepared/data.log"), re.MULTILINE)
+    assert re.search(r"^# host .*, Slurm job \d+ on n\d$", run.log("data/log/prepare.log"), re.MULTILINE)
     assert "data/test_in_long is in order" in run.log("output")
     made = run.data()
     assert made == recipes.data.result().data()
-    for name in ("data/test_in_long/wav.scp", "data/dev/text", "data/.prepared/.stage_done"):
+    for name in ("data/test_in_long/wav.scp", "data/dev/text"):
         assert name in made
     assert sum(name.endswith(".flac") for name in made) > 6
 
@@ -38,7 +38,7 @@ def test_a_lost_node_and_a_preempted_training_change_nothing(recipes):
     assert lost
     again = [job for job in "12" if run.log(f"data/test_in_long_teacher/log/label.{job}.log").count("# start") == 2]
     assert again == lost, "only what was lost ran again"
-    trained = run.log("exp/student_segment/log/train.log")
+    trained = run.log("exp/student_segment/train/log/train.log")
     assert trained.count("# start") == 2
     assert re.search(r"stopped after batch \d of 6", trained) and re.search(r"goes on after batch \d of 6", trained)
     whole, other = (
@@ -53,7 +53,7 @@ def test_the_last_stages_run_there_too(recipes):
     assert recipes.lost.result()
     run = recipes.lossy
     decoded = [f"exp/{model}/decode_dev/log/decode.1.log" for model in ("teacher", "validator", "student_segment")]
-    for log in (*decoded, "exp/speed/log/speed.log", "exp/student_segment/log/publish.log"):
+    for log in (*decoded, "exp/speed/log/speed.log", "exp/student_segment/publish/log/publish.log"):
         assert re.search(r"^# host .*, Slurm job \S+ on n\d$", run.log(log), re.MULTILINE), log
     assert "| student_segment |" in run.log("RESULTS.md")
     assert (run.recipe / "exp/student_segment/publish/openai.pt").exists()
