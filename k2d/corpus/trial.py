@@ -53,7 +53,9 @@ def _distances(summary: Path) -> tuple[float, str] | None:
     """Pairs a second of one core."""
     made = read_json(summary.with_name(RECORD)) or {}
     found = json.loads(summary.read_text())
-    pairs, seconds = found["counts"]["pairs"], found["seconds"]
+    pairs, seconds = found["counts"]["pairs"], found["seconds"] or made.get("seconds")
+    if not seconds:
+        return None
     cores = made.get("arguments", {}).get("nj", 1)
     return pairs / seconds / cores, f"{pairs:,} pairs in {seconds:,.0f} s on {cores} cores, {summary}"
 

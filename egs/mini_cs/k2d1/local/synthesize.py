@@ -4,12 +4,11 @@
     python local/synthesize.py --output_dir data --sets lectures,dev,test_in,test_out --seed 0
 
 The same seed gives the same bytes with any number of jobs. A run that was killed goes on with the recordings
-not finished; a set with the same options is not made twice: delete data/<set> to make it anew. test_in also
-gives test_in_long: the same recordings, not cut into utterances.
+not finished; a set with the same options is not made twice. test_in also gives test_in_long: the same recordings, not
+cut into utterances.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
@@ -24,11 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))  # the repository, 
 import espeak
 import grammar
 from conditions import SETS
-from recording import Plan, make_recording, plan_set, read_facts
+from recording import make_recording, plan_set, read_facts
 
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment, segment_value
-from k2d.tables import TableWriters, atomic
+from k2d.tables import TableWriters
+from k2d.work import identity
+from k2d.work.step import Step
 
 UNLABELLED = ("lectures",)  # sets whose true transcripts are kept apart
 
@@ -37,12 +38,23 @@ def make_set(name: str, output_dir: Path, seed: int, hours: float, scale: float,
     folder = output_dir / name
     # wav.scp holds absolute paths: a folder that was moved has its tables written again, its recordings stay.
     options = {"set": name, "seed": seed, "hours": hours, "scale": scale, "folder": os.path.abspath(folder)}
-    done = folder / ".done"
-    twin = output_dir / f"{name}_long" if name == "test_in" else folder
-    if done.is_file() and json.loads(done.read_text()) == options and (twin / "utt2dur").is_file():
-        print(f"synthesize: {folder} is there already, skipped")
+    with Step("synthesize", folder, inputs={}, options=options) as step:
+        if step.done:
+            print(f"synthesize: {folder} is there already, skipped")
+        else:
+            speak_set(name, folder, seed, hours, scale, nj)
+            step.finish()
+    if name != "test_in":
         return
-    done.unlink(missing_ok=True)
+    twin = output_dir / f"{name}_long"
+    with Step("synthesize", twin, inputs={"recordings": identity.of_step(folder)}, options=options) as step:
+        if not step.done:
+            write_long(twin, folder, [read_facts(folder, plan) for plan in plan_set(name, seed, hours, scale)])
+            step.finish()
+
+
+def speak_set(name: str, folder: Path, seed: int, hours: float, scale: float, nj: int) -> None:
+    """The recordings of a set that are not there yet, and its tables."""
     plans = plan_set(name, seed, hours, scale)
     for part in ("recordings", "reference/recordings"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -70,21 +82,8 @@ def make_set(name: str, output_dir: Path, seed: int, hours: float, scale: float,
             raise
     took = time.monotonic() - began
     facts = [read_facts(folder, plan) for plan in plans]
-    _remove_leftovers(folder, plans)
     write_set(name, folder, facts)
-    if twin != folder:
-        write_long(twin, folder, facts)
-    with atomic(done) as file:
-        json.dump(options, file)
     print(summary(name, facts, {plan.recording for plan in missing}, took))
-
-
-def _remove_leftovers(folder: Path, plans: list[Plan]) -> None:
-    """Recordings of an earlier run with other options would otherwise lie about, belonging to nothing."""
-    wanted = {plan.recording for plan in plans}
-    for path in [*(folder / "recordings").iterdir(), *(folder / "reference" / "recordings").iterdir()]:
-        if path.name.split(".")[0] not in wanted:
-            path.unlink()
 
 
 def write_set(name: str, folder: Path, facts: list[dict]) -> None:
