@@ -20,12 +20,14 @@ class DataError(UserError, ValueError):
 class BadAudio(UserError, ValueError):
     """A recording that cannot be used.
 
-    `reason` is one of: missing, empty, truncated, not audio, silence, NaN, too short, outside,
-    command, command failed, unreadable. The message adds the source, the detail and what to do.
+    `reason` is one of: missing, empty, truncated, not audio, rate, channels, silence, NaN, too loud, too short,
+    too long, outside, command, command failed, unreadable. The message, one line, adds the source, the detail and
+    what to do.
     """
 
     def __init__(self, source, reason: str, advice: str):
-        super().__init__(f"{source}: {reason}; {advice}")
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in f"{source}: {reason}; {advice}")
+        super().__init__(shown)
         self.source = str(source)
         self.reason = reason
 

@@ -1,56 +1,56 @@
-"""Open a recording: with the first library that reads it.
+"""Open a recording: with the library that knows its length.
 
-In: a source as `wav.scp` names it: a path, "file.ark:offset" or "command |". Out: an open reader that tells rate,
-channels and frames and reads a part by seeking.
+In: a source as `wav.scp` names it: a path, "file.ark:offset" or "command |". Out: an open reader that tells rate and
+channels and gives blocks of samples from any multiple of GRID seconds on.
 
-kaldiio reads archives (k2d/archives.py), whole; soundfile what libsndfile knows (wav, flac, ogg, opus, mp3, aiff …);
-PyAV, which carries ffmpeg's libraries, the containers it does not (m4a, mp4, webm, wma …).
+kaldiio reads archives (k2d/archives.py), whole. soundfile reads what libsndfile counts in samples and can seek in
+(PCM and float in wav, aiff, caf, au …, FLAC). Everything else goes through its packets (k2d/audio/containers.py): a
+length that is an estimate loses sound. What ffmpeg's libraries lack is libsndfile's again.
 """
 
 import io
 import os
 import re
+import select
 import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import soundfile
 
 from k2d import archives
+from k2d.audio.containers import GRID, ContainerReader, Irregular, check_form
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError
 
-_PREROLL = 1.0  # seconds; mp3, AAC and Opus frames need more of those before than libraries seek back
 _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not tell its length
-_ARK = re.compile(r"^(.+):(\d+)$")
-_CHUNK = re.compile(r"^\s*(data|SSND|Data Size)\s*: (\d+)(?: \(should be (\d+)\))?", re.MULTILINE)
-_CONTAINERS = (
-    "aac,ac3,aiff,amr,ape,asf,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpeg,mpegts,"
-    "ogg,tak,tta,w64,wav,wv"
-)
-_MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3", b"\xff\xfb")
+_ARK = re.compile(r"^(.+):(\d+)$", re.DOTALL)
+_CHUNK = re.compile(r"^\s*(?:data|SSND|data size)\s*: (\d+)(?: \(should be (\d+)\))?", re.MULTILINE | re.IGNORECASE)
+_EXACT = re.compile(r"^(PCM_|FLOAT|DOUBLE|ULAW|ALAW)")
+_BY_PACKETS = (b"OggS", b"ID3", b"\xff")  # and mp3, whose frames begin with eleven set bits
+_PIPE_BYTES, _PIPE_WAIT = 2**34, 600.0  # bytes a command may write, seconds it may be silent
 
 
-def _run_command(source: str) -> io.BytesIO:
-    """The output of "command |"."""
-    run = subprocess.run(["bash", "-c", source.rstrip()[:-1]], capture_output=True, stdin=subprocess.DEVNULL)
-    if run.returncode:
-        last = run.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise BadAudio(source, "command failed", f"it ended with status {run.returncode}: {last[0]}")
-    if not run.stdout:
-        raise BadAudio(source, "empty", "the command wrote nothing; try it on the command line")
-    return io.BytesIO(run.stdout)
-
-
-class _Reader(Protocol):
-    """An open recording: rate (Hz), channels, frames (None: not said)."""
+class Reader(Protocol):
+    """An open recording: rate (Hz) and channels; seconds, or None where only reading tells; lost: seconds known to be
+    missing; holes: seconds of silence in the time line; cut: whether the end is missing by an unknown time."""
 
     rate: int
     channels: int
-    frames: int | None
+    seconds: float | None
+    lost: float
+    holes: float
+    cut: bool
 
-    def read(self, start: int, stop: int | None) -> np.ndarray:
-        """(stop - start, channels) float32, from frame `start` up to `stop` or the end."""
+    def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
+        """(rate, (frames, channels) float32) from `start` on, a multiple of GRID seconds."""
+
+    def measure(self) -> float:
+        """Seconds that can be read, found by reading if need be."""
 
     def close(self) -> None: ...
 
@@ -60,6 +60,8 @@ class _ArkReader:
 
     A matrix is (channels, samples) in the range of 16-bit integers, at 16 kHz, as Kaldi holds a wave.
     """
+
+    lost, holes, cut = 0.0, 0.0, False
 
     def __init__(self, source: str, path: str, offset: int):
         try:
@@ -73,145 +75,215 @@ class _ArkReader:
             silent, full = (128, 128) if audio.dtype == np.uint8 else (0, 32768)
             audio = (audio.astype(np.float32) - silent) / full
         self._audio = audio.reshape(len(audio), -1).astype(np.float32, copy=False)
-        self.frames, self.channels = self._audio.shape
+        self.channels = self._audio.shape[1]
+        self.seconds = len(self._audio) / self.rate
 
-    def read(self, start: int, stop: int | None) -> np.ndarray:
-        return self._audio[start:stop]
+    def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
+        for first in range(round(start * self.rate), len(self._audio), GRID * self.rate):
+            yield self.rate, self._audio[first : first + GRID * self.rate]
+
+    def measure(self) -> float:
+        return self.seconds
 
     def close(self) -> None: ...
 
 
+class _Stretch(io.RawIOBase):
+    """A stretch of an open file as a file: one of several recordings that lie behind each other in it."""
+
+    def __init__(self, file, start: int, length: int):
+        self._file, self._start, self._length, self._position = file, start, length, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer) -> int:
+        self._file.seek(self._start + self._position)
+        data = self._file.read(max(0, min(len(buffer), self._length - self._position)))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
 class _SoundFileReader:
+    """What libsndfile opens. `exact`: whether its number of frames can be relied on, and seeking to one."""
+
+    holes, cut = 0.0, False
+
     def __init__(self, source: str, file, piped: bool):
-        self.source = source
-        self.sound = soundfile.SoundFile(file)
-        self.rate, self.channels = self.sound.samplerate, self.sound.channels
-        self.frames = self.sound.frames if 0 <= self.sound.frames < _UNKNOWN else None
-        if not piped:  # programs that write to a pipe cannot know the length they put into the header
-            self._check_promise()
-            if self.sound.format == "OGG":
-                _check_last_page(source, file)
+        self._source, self._file = source, file
+        # By a descriptor of its own where it can be: libsndfile then reads without going through Python.
+        self._own = open(file.name, "rb", buffering=0) if isinstance(file, io.BufferedReader) else None  # noqa: SIM115
+        try:
+            self._sound = soundfile.SoundFile(self._own.fileno() if self._own else file, closefd=False)
+        except BaseException:
+            if self._own:
+                self._own.close()
+            raise
+        self.rate, self.channels = self._sound.samplerate, self._sound.channels
+        self.format, self.frames = self._sound.format, self._sound.frames
+        known = 0 < self.frames < _UNKNOWN
+        self.exact = known and (self.format == "OGG" or _EXACT.match(self._sound.subtype) is not None)
+        # The header of a FLAC does not know whether the file holds everything, and nothing else.
+        self.seconds = self.frames / self.rate if self.exact and self.format != "FLAC" else None
+        # Programs that write to a pipe cannot know the length they put into the header.
+        self._missing = 0.0 if piped else self._beyond_the_end()
+        self.lost = self._missing
 
-    def _check_promise(self) -> None:
-        """Raise BadAudio if the header promises more bytes than the file holds."""
-        length = re.search(r"^Length : (\d+)", self.sound.extra_info, re.MULTILINE)
-        for _, promised, held in _CHUNK.findall(self.sound.extra_info):
+    def _beyond_the_end(self) -> float:
+        """Seconds that the header promises beyond the end of the file."""
+        length = re.search(r"^Length : (\d+)", self._sound.extra_info, re.MULTILINE)
+        for promised, held in _CHUNK.findall(self._sound.extra_info):
             promised, held = int(promised), int(held) if held else length and int(length[1])
-            if held is not None and held < promised < 0x7FFFF000:
-                raise BadAudio(
-                    self.source,
-                    "truncated",
-                    f"its header promises {promised} bytes and {held} are there; copy it again",
-                )
+            if held is not None and 0 < held < promised < 0x7FFFF000:
+                return self.frames / self.rate * (promised - held) / held
+        return 0.0
 
-    def read(self, start: int, stop: int | None) -> np.ndarray:
-        preroll = min(start, round(_PREROLL * self.rate)) if self.sound.format == "MP3" else 0
-        start -= preroll
+    def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
+        position = round(start * self.rate)
         try:
-            self.sound.seek(start)
-            if stop is None and self.frames is None:
-                blocks = list(self.sound.blocks(2**20, dtype="float32", always_2d=True))
-                return np.concatenate(blocks) if blocks else np.zeros((0, self.channels), np.float32)
-            count = (self.frames if stop is None else stop) - start
-            audio = self.sound.read(count, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise BadAudio(
-                self.source, "truncated", f"decoding stops at {error.error_string.rstrip('.')}; copy it again"
-            ) from None
-        # The length of an mp3 is an estimate: grant it one hundredth.
-        grace = max(0.1 * self.rate, 0.01 * (self.frames or 0)) if self.sound.format == "MP3" else 0
-        if len(audio) < count - grace:
-            raise BadAudio(
-                self.source,
-                "truncated",
-                f"{count} frames are promised from {start / self.rate:.2f} s on, "
-                f"{len(audio)} are there; copy it again",
-            )
-        return audio[preroll:]
+            for audio in self._counted(position):
+                yield self.rate, audio
+                position += len(audio)
+        except soundfile.LibsndfileError:
+            pass
+        missing = max(0, self.frames - position) / self.rate if self.frames < _UNKNOWN else 0.0
+        self.lost = self._missing + (missing if missing > 0.1 else 0.0)
+        if missing and self.format == "FLAC":  # ffmpeg's libraries step over what is damaged
+            rest = ContainerReader(self._source, self._file)
+            yield from rest.blocks(position / self.rate)
+            self.lost = rest.lost + rest.holes
+
+    def _counted(self, position: int) -> Iterator[np.ndarray]:
+        """Blocks from `position` on as far as all is sound."""
+        size = GRID * self.rate
+        if self._sound.seekable():
+            if position > self.frames:
+                return
+            self._sound.seek(position)
+        else:  # some codecs can only be read from the beginning
+            for _ in range(position // (GRID * self.rate)):
+                self._sound.read(GRID * self.rate)
+        while len(audio := self._sound.read(size, dtype="float32", always_2d=True)):
+            position += len(audio)
+            if len(audio) < size and position < self.frames < _UNKNOWN and self.format == "FLAC":
+                return  # damaged in this block
+            yield audio
+
+    def measure(self) -> float:
+        if self.seconds is not None:
+            return self.seconds
+        if self.exact and self._ends():
+            return self.frames / self.rate
+        return sum(len(audio) / rate for rate, audio in self.blocks())
+
+    def _ends(self) -> bool:
+        """Whether the last sample that the header promises can be read."""
+        try:
+            self._sound.seek(self.frames - 1)
+            return len(self._sound.read(1)) == 1
+        except soundfile.LibsndfileError:
+            return False
+
+    def release(self) -> None:
+        """Close what is libsndfile's, and leave the file to another reader."""
+        self._sound.close()
+        if self._own:
+            self._own.close()
 
     def close(self) -> None:
-        self.sound.close()
+        self.release()
+        self._file.close()
 
 
-def _check_last_page(source: str, file) -> None:
-    """Raise BadAudio for an Ogg file whose last page does not say that it is the last (RFC 3533).
+class _ChainReader:
+    """Ogg streams or FLAC files behind each other in one file (radio, `cat`): each is read by itself."""
 
-    An Ogg header promises no length, so nothing else tells that the end is missing.
-    """
-    if isinstance(file, str):
-        with open(file, "rb") as handle:
-            return _check_last_page(source, handle)
-    position = file.tell()
-    size = file.seek(0, io.SEEK_END)
-    file.seek(max(0, size - 2**17))  # a page has at most 65,307 bytes
-    tail = file.read()
-    file.seek(position)
-    page = tail.rfind(b"OggS\0")
-    if page < 0 or len(tail) < page + 27 or not tail[page + 5] & 4:
-        raise BadAudio(source, "truncated", "its last page is missing; copy it again")
+    seconds = None
 
+    def __init__(self, source: str, file, chains: list[tuple[int, int]]):
+        self._file = file
+        self._open = lambda chain: _decoder(source, _Stretch(file, *chain), False)
+        self._chains = chains
+        first = self._open(chains[0])
+        self.rate, self.channels = first.rate, first.channels
+        self.lost, self.holes, self.cut = 0.0, 0.0, False
 
-class _AvReader:
-    """Anything ffmpeg's libraries read; a video gives its first audio track."""
+    def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
+        if start:
+            raise Irregular
+        for chain in self._chains:
+            reader = self._open(chain)
+            yield from reader.blocks()
+            self.lost, self.holes, self.cut = self.lost + reader.lost, self.holes + reader.holes, reader.cut
 
-    def __init__(self, source: str, file):
-        import av  # here, because most corpora never need it
-
-        self.source, self.errors = source, (av.error.FFmpegError, OSError)
-        # Only formats of sound and film: with others, such as playlists, ffmpeg opens further addresses.
-        self.container = av.open(file, mode="r", options={"format_whitelist": _CONTAINERS})
-        if not self.container.streams.audio:
-            self.container.close()
-            raise BadAudio(source, "not audio", "the file has no audio track")
-        self.stream = self.container.streams.audio[0]
-        self.rate, self.channels = self.stream.rate, self.stream.channels
-        if self.stream.duration is not None:
-            seconds = float(self.stream.duration * self.stream.time_base)
-        elif self.container.duration is not None:
-            seconds = self.container.duration / 1e6
-        else:
-            seconds = None
-        self.frames = None if seconds is None else round(seconds * self.rate)
-        self.origin = float((self.stream.start_time or 0) * self.stream.time_base)
-
-    def read(self, start: int, stop: int | None) -> np.ndarray:
-        import av
-
-        to_float = av.AudioResampler(format="fltp")  # a change of sample format only
-        blocks: list[np.ndarray] = []
-        position = None  # frame number of the first block
-        count = 0
-        try:
-            if start:
-                seconds = self.origin + max(0.0, start / self.rate - _PREROLL)
-                self.container.seek(int(seconds / self.stream.time_base), stream=self.stream, backward=True)
-            for frame in self.container.decode(self.stream):
-                if position is None:
-                    position = round(((frame.time or 0.0) - self.origin) * self.rate)
-                for part in to_float.resample(frame):
-                    blocks.append(part.to_ndarray().T)
-                    count += len(blocks[-1])
-                if stop is not None and position + count >= stop:
-                    break
-        except self.errors as error:
-            raise BadAudio(self.source, "truncated", f"decoding stops: {error}; copy it again") from None
-        audio = np.concatenate(blocks) if blocks else np.zeros((0, self.channels), np.float32)
-        late = max(0, (position or 0) - start)  # a track that begins after the asked time: silence till then
-        audio = np.pad(audio, ((late, 0), (0, 0)))[max(0, start - (position or 0)) :]
-        audio = audio[: None if stop is None else stop - start]
-        # Encoders pad and containers round, so a second less than promised is still whole.
-        promised = (self.frames if stop is None else stop) or 0
-        if len(audio) < promised - start - self.rate:
-            raise BadAudio(
-                self.source,
-                "truncated",
-                f"{promised / self.rate:.2f} s are promised and decoding stops at "
-                f"{(start + len(audio)) / self.rate:.2f} s; copy it again",
-            )
-        return audio.astype(np.float32, copy=False)
+    def measure(self) -> float:
+        return sum(self._open(chain).measure() for chain in self._chains)
 
     def close(self) -> None:
-        self.container.close()
+        self._file.close()
+
+
+def _run_command(source: str):
+    """The output of "command |" as a file, in memory if it is small. A command is stopped when it writes nothing for
+    ten minutes, or without end."""
+    held = tempfile.SpooledTemporaryFile(max_size=2**28)  # noqa: SIM115 - closed with the reader
+    with (
+        tempfile.TemporaryFile() as messages,
+        subprocess.Popen(
+            ["bash", "-c", source.rstrip()[:-1]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            start_new_session=True,
+        ) as run,
+    ):
+        try:
+            stop = _copy(source, run.stdout, held)
+        except BaseException:
+            os.killpg(run.pid, 9)
+            held.close()
+            raise
+        if stop:
+            os.killpg(run.pid, 9)
+            raise BadAudio(source, "command failed", stop)
+        run.wait()
+        messages.seek(0)
+        last = messages.read()[-4096:].decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
+    if run.returncode:
+        raise BadAudio(source, "command failed", f"it ended with status {run.returncode}: {last[0]}")
+    if not held.tell():
+        raise BadAudio(source, "empty", "the command wrote nothing; try it on the command line")
+    held.seek(0)
+    return held
+
+
+def _copy(source: str, pipe, target) -> str | None:
+    """Copy a pipe to its end; what is wrong if it has none."""
+    descriptor, size = pipe.fileno(), 0
+    began = time.monotonic()
+    while True:
+        if not select.select([descriptor], [], [], _PIPE_WAIT)[0]:
+            return f"it wrote nothing for {_PIPE_WAIT:.0f} s and was stopped; try it on the command line"
+        data = os.read(descriptor, 2**20)
+        if not data:
+            return None
+        size += len(data)
+        if size > _PIPE_BYTES:
+            seconds = time.monotonic() - began
+            return f"it wrote {size / 2**30:.0f} GiB in {seconds:.0f} s and was stopped; try it on the command line"
+        target.write(data)
 
 
 def in_archive(source: str) -> bool:
@@ -219,13 +291,12 @@ def in_archive(source: str) -> bool:
     return _ARK.match(source) is not None and not os.path.exists(source)
 
 
-def open_source(source: str, allow_pipes: bool) -> _Reader:
-    """Open a source with the first library that reads it; BadAudio says why none does."""
-    piped = source.rstrip().endswith("|")
-    if piped:
+def open_source(source: str, allow_pipes: bool) -> Reader:
+    """Open a source with the library that reads it; BadAudio says why none does."""
+    if source.rstrip().endswith("|"):
         if not allow_pipes:
             raise BadAudio(source, "command", "commands run only with --allow_pipes; read it, then allow it")
-        file = _run_command(source)
+        path, file = None, _run_command(source)
     else:
         ark = None if os.path.exists(source) else _ARK.match(source)
         path = ark[1] if ark else source
@@ -237,40 +308,137 @@ def open_source(source: str, allow_pipes: bool) -> _Reader:
             raise BadAudio(source, "empty", "the file has no bytes; copy it again or remove it")
         try:
             if ark:
+                size = os.path.getsize(path)
+                if int(ark[2]) >= size:
+                    raise BadAudio(source, "not audio", f"the archive has {size} bytes; write wav.scp again")
                 return _ArkReader(source, path, int(ark[2]))
-            file = open(path, "rb")  # noqa: SIM115 - closed with the reader
+            file = open(path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise BadAudio(source, "unreadable", f"{error.strerror}; check the permissions") from None
     try:
-        return _decoder(source, file, piped)
+        reader = _decoder(source, file, piped=path is None)
+        check_form(source, reader.rate, reader.channels)
+        return reader
     except BaseException:
         file.close()
         raise
 
 
-def _decoder(source: str, file, piped: bool) -> _Reader:
-    try:
-        # By name where it can be: libsndfile then reads without going through Python.
-        return _SoundFileReader(source, source if isinstance(file, io.BufferedReader) else file, piped)
-    except soundfile.LibsndfileError:
-        pass
+def _ogg_chains(file) -> tuple[list[tuple[int, int]], bool]:
+    """(start and length of every chain of an Ogg file, whether it is one stream of which no page is missing).
+
+    A chain begins where pages that begin streams follow others (RFC 3533).
+    """
+    starts, whole, at, number = [], True, 0, 0
+    size = file.seek(0, io.SEEK_END)
+    flags = serial = None
+    while at < size:
+        file.seek(at)
+        head = file.read(27 + 255)
+        if len(head) < 27 or head[:4] != b"OggS":
+            whole = False
+            at = _find(file, b"OggS", at + 1)
+            if at is None:
+                break
+            continue
+        begins = bool(head[5] & 2)
+        if begins and (flags is None or not flags & 2):
+            starts.append(at)
+        flags, serial = head[5], serial or head[14:18]
+        if head[14:18] != serial or int.from_bytes(head[18:22], "little") != number:
+            whole = False
+        number += 1
+        at += 27 + head[26] + sum(head[27 : 27 + head[26]])
     file.seek(0)
-    head = file.read(4)
-    known = any(head.startswith(magic) for magic in _MAGIC)
-    damaged = BadAudio(source, "truncated", "the file is damaged or cut short; copy it again")
-    if known and not head.startswith(b"RIFF"):  # RIFF also wraps codecs that libsndfile lacks
-        raise damaged
+    return _stretches(starts, size), whole and at == size and bool(flags and flags & 4)
+
+
+def _stretches(starts: list[int], size: int) -> list[tuple[int, int]]:
+    return [(start, stop - start) for start, stop in zip(starts, [*starts[1:], size])]
+
+
+def _flac_chains(file) -> list[tuple[int, int]]:
+    """(start and length) of the FLAC files that a file consists of: their headers stand nowhere else.
+
+    A file is searched once, since a seek in two joined ones finds samples of either.
+    """
+    if not isinstance(file, io.BufferedReader):
+        return _search_flac(file)
+    status = os.fstat(file.fileno())
+    return _search_flac_once(os.path.abspath(file.name), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=2**14)
+def _search_flac_once(path: str, size: int, time_ns: int) -> list[tuple[int, int]]:
+    with open(path, "rb") as file:
+        return _search_flac(file)
+
+
+def _search_flac(file) -> list[tuple[int, int]]:
+    starts, at = [], 0
+    while (at := _find(file, b"fLaC", at)) is not None:
+        file.seek(at)
+        if re.match(rb"fLaC[\x00\x80]\x00\x00\x22", file.read(8)):
+            starts.append(at)
+        at += 4
+    return _stretches(starts, file.seek(0, io.SEEK_END))
+
+
+def _find(file, what: bytes, at: int) -> int | None:
+    """Where a file holds some bytes, from `at` on."""
+    while True:
+        file.seek(at)
+        data = file.read(2**20)
+        found = data.find(what)
+        if found >= 0:
+            return at + found
+        if len(data) < 2**20:
+            return None
+        at += len(data) - len(what)
+
+
+def _decoder(source: str, file, piped: bool) -> Reader:
+    """The reader of an open file, which becomes the reader's."""
     file.seek(0)
+    head = file.read(64)
+    by_packets = head.startswith(_BY_PACKETS)
+    if head.startswith(b"OggS"):
+        chains, whole = _ogg_chains(file)
+        if len(chains) > 1:
+            return _ChainReader(source, file, chains)
+        by_packets = not (whole and b"\x01vorbis" in head)  # of Vorbis libsndfile counts every sample
+    elif head.startswith(b"fLaC") and not isinstance(file, _Stretch):
+        chains = _flac_chains(file)
+        if len(chains) > 1:
+            return _ChainReader(source, file, chains)
+    counted = None  # libsndfile's reader, where it opens the file and is not sure of its length
+    if not by_packets:
+        try:
+            counted = _SoundFileReader(source, file, piped)
+            if counted.exact:
+                return counted
+        except soundfile.LibsndfileError:
+            pass
     try:
-        return _AvReader(source, file)
+        reader = ContainerReader(source, file)
+        if counted is not None:
+            counted.release()
+        return reader
     except ImportError:
-        raise BadAudio(
-            source, "not audio", "libsndfile does not know this format; for m4a and mp4 'pip install av'"
-        ) from None
-    except BadAudio:
-        raise
-    except (OSError, ValueError):  # av's errors are kinds of both
-        file.seek(4)
-        if known or file.read(4) == b"ftyp":
-            raise damaged from None
-        raise BadAudio(source, "not audio", "no decoder knows this format; correct or remove it") from None
+        why = BadAudio(source, "not audio", "libsndfile does not know this format; for others 'pip install av'")
+    except BadAudio as error:
+        why = error
+    except Exception:  # of many kinds, whatever a library finds wrong with its bytes
+        known = head.startswith((b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3"))
+        if known or head[4:8] == b"ftyp":
+            why = BadAudio(source, "truncated", "the file is damaged or cut short; copy it again")
+        else:
+            why = BadAudio(source, "not audio", "no decoder knows this format; correct or remove it")
+    if counted is not None and counted.frames:
+        return counted
+    if by_packets:
+        try:
+            return _SoundFileReader(source, file, piped)
+        except soundfile.LibsndfileError:
+            pass
+    raise why

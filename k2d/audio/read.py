@@ -1,62 +1,91 @@
-"""Recordings and segments in, 16 kHz mono float32 out; log-mel features.
+"""Recordings and segments in, 16 kHz mono float32 out.
 
 In: sources as `wav.scp` names them: a path, "file.ark:offset" or "command |".
 Out: float32 arrays in [-1, 1] at 16 kHz, or a BadAudio that says what is wrong with which recording.
 
-A part of a file is read by seeking, never by decoding all of it; k2d/audio/files.py says which library reads what.
+A part of a recording is the same samples as in the whole. What is damaged is silence, and a warning says how much;
+k2d/audio/files.py says which library reads what.
 """
 
+import logging
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import gcd
 
 import numpy as np
 
-from k2d.audio.files import open_source
+from k2d.audio.containers import GRID, Irregular, check_form
+from k2d.audio.files import Reader, open_source
 from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.errors import BadAudio
 
+LONGEST_RECORDING = 8 * 3600.0  # seconds; as float32 1.8 GB
+LOUDEST = 4.0  # full scale is 1, and decoders of mp3 and AAC go a little beyond it
+DAMAGED = ("warn", "skip")  # read what is sound with a warning, or refuse the recording
+
 _ONE_STEP = 2.0**-14  # a signal that stays within one 16-bit step up and down is digital silence
 _MARGIN = 0.05  # seconds decoded on both sides of a part, so that the resampler sees no edge there
+_OPPOSITE = 0.5  # of the power of unrelated channels; a mean with less has lost what the channels say
+
+_log = logging.getLogger("k2d.audio")
+_warned: set[str] = set()
+_whole: tuple[tuple, np.ndarray] | None = None  # the last recording of which no part can be read alone
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a recording says of itself: sampling rate (Hz), channels, seconds (None: not said)."""
+    """What a recording says of itself: sampling rate (Hz), channels, seconds (None: only reading tells)."""
 
     rate: int
     channels: int
     seconds: float | None
 
 
+def _guarded(work):
+    """No recording can end a job: whatever a library raises becomes BadAudio with its reason."""
+
+    def call(source, *args, **options):
+        try:
+            return work(str(source), *args, **options)
+        except BadAudio:
+            raise
+        except MemoryError:
+            raise BadAudio(source, "too long", "it does not fit into memory; cut it into parts") from None
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise BadAudio(source, "unreadable", f"{what}; convert it to FLAC or remove it") from error
+
+    call.__doc__, call.__name__ = work.__doc__, work.__name__.lstrip("_")
+    return call
+
+
+@_guarded
 def header(source, allow_pipes: bool = False) -> Header:
-    """Rate, channels and seconds of a source, from its header where it has one. Raises BadAudio."""
-    reader = open_source(str(source), allow_pipes)
+    """Rate, channels and seconds of a source, from its header where that can be trusted. Raises BadAudio."""
+    reader = open_source(source, allow_pipes)
     try:
-        return Header(
-            reader.rate, reader.channels, None if reader.frames is None else reader.frames / reader.rate
-        )
+        return Header(reader.rate, reader.channels, reader.seconds)
     finally:
         reader.close()
 
 
+@_guarded
 def recording_duration(source, allow_pipes: bool = False) -> float:
-    """Seconds of a source, from its header if it tells, else by decoding it. Raises BadAudio."""
-    seconds = header(source, allow_pipes).seconds
-    if seconds is None:
-        return len(read_audio(source, allow_pipes=allow_pipes)) / SAMPLE_RATE
-    return seconds
-
-
-def _resample(audio: np.ndarray, rate: int) -> np.ndarray:
-    if rate == SAMPLE_RATE or not len(audio):
-        return audio
-    import soxr  # what librosa.resample calls; librosa itself costs a second to import
-
-    return soxr.resample(audio, rate, SAMPLE_RATE, quality="HQ").astype(np.float32, copy=False)
+    """Seconds of a source: what reading it gives, from its header if that can be trusted. Raises BadAudio."""
+    reader = open_source(source, allow_pipes)
+    try:
+        return reader.measure()
+    finally:
+        reader.close()
 
 
 def _too_short(source: str, seconds: float) -> BadAudio:
     return BadAudio(source, "too short", f"{seconds:.3f} s, expected at least {SHORTEST} s; remove it")
+
+
+def _too_long(source: str) -> BadAudio:
+    hours = LONGEST_RECORDING / 3600
+    return BadAudio(source, "too long", f"more than {hours:.0f} h, which memory is not made for; cut it into parts")
 
 
 def pcm16(audio: np.ndarray) -> np.ndarray:
@@ -68,48 +97,159 @@ def is_silent(audio: np.ndarray) -> bool:
     return bool(np.ptp(audio) <= _ONE_STEP)
 
 
-def read_audio(source, start: float = 0.0, end: float | None = None, allow_pipes: bool = False) -> np.ndarray:
-    """Read a source, or its part from `start` to `end` (seconds): (samples,) float32, mono, 16 kHz.
+def mix(block: np.ndarray) -> np.ndarray:
+    """(frames, channels) -> (frames,): their mean, or a loud one where the mean cancels (opposite phase)."""
+    if block.shape[1] == 1:
+        return block[:, 0]
+    channels = np.ascontiguousarray(block.T)
+    mean = channels.mean(axis=0, dtype=np.float32)
+    powers = np.array([_power(channel) for channel in channels])
+    if _power(mean) < _OPPOSITE * powers.sum() / len(powers) ** 2:
+        return channels[(powers > 0.7 * powers.max()).argmax()]  # the first of those: no change from block to block
+    return mean
 
-    Channels are averaged and other rates resampled. `end` may lie up to 0.5 s beyond the recording,
-    as rounded segment ends do.
 
-    Raises BadAudio for a recording that is missing, empty, truncated, not audio, shorter than 0.1 s,
-    not finite, or, read whole, digital silence (a silent part of it is a pause), and for a part
-    outside of it. "command |" runs only with `allow_pipes`.
-    """
-    source = str(source)
-    if start < 0 or (end is not None and end <= start):
-        raise ValueError(f"{source}: part from {start} to {end} s; expected 0 <= start < end")
+def _power(channel: np.ndarray) -> float:
+    """Mean square, without an offset."""
+    return float(np.dot(channel, channel)) / len(channel) - float(channel.mean()) ** 2
+
+
+def _at_16_khz(source: str, reader: Reader, begin: float) -> Iterator[np.ndarray]:
+    """Mono pieces at 16 kHz from `begin` on. The resampler runs through until the rate changes."""
+    stream, at = None, SAMPLE_RATE
+    for rate, block in reader.blocks(begin):
+        if rate != at:
+            check_form(source, rate, block.shape[1])
+            if stream:
+                yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+            stream, at = None, rate
+            if rate != SAMPLE_RATE:
+                import soxr  # what librosa.resample calls; librosa itself costs a second to import
+
+                stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+        mono = mix(block)
+        yield stream.resample_chunk(np.ascontiguousarray(mono)) if stream else mono
+    if stream:
+        yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+class _Samples:
+    """An array that grows in place: pieces that are joined at the end need memory twice."""
+
+    def __init__(self, expected: float):
+        self._array = np.empty(int(min(max(expected, 1.0), 3600.0) * SAMPLE_RATE) + 1, np.float32)
+        self.count = 0
+
+    def add(self, piece: np.ndarray) -> None:
+        need = self.count + len(piece)
+        if need > len(self._array):
+            self._array.resize(max(need, len(self._array) * 5 // 4), refcheck=False)
+        self._array[self.count : need] = piece
+        self.count = need
+
+    def array(self) -> np.ndarray:
+        self._array.resize(self.count, refcheck=False)
+        return self._array
+
+
+@_guarded
+def _read(source: str, start: float, end: float | None, allow_pipes: bool, damaged: str) -> np.ndarray:
+    global _whole
+    begin = max(0.0, (start - _MARGIN) // GRID * GRID)
+    stop = None if end is None else -(-(end + _MARGIN) // GRID) * GRID
     reader = open_source(source, allow_pipes)
     try:
-        rate = reader.rate
-        total = None if reader.frames is None else reader.frames / rate
-        if total is not None and (start >= total or (end is not None and end > total + 0.5)):
-            if total < SHORTEST:
-                raise _too_short(source, total)
-            raise BadAudio(
-                source, "outside", f"{start} to {end} s of a recording of {total:.2f} s; correct segments"
-            )
-        # Begin at a frame that falls on the 16 kHz grid, so that a part equals the same part of the whole.
-        grid = rate // gcd(rate, SAMPLE_RATE)
-        margin = 0.0 if rate == SAMPLE_RATE else _MARGIN
-        first = max(0, int((start - margin) * rate)) // grid * grid
-        last = None if end is None else round((end + margin) * rate)
-        if last is not None and reader.frames is not None:
-            last = min(last, reader.frames)
-        audio = reader.read(first, last).mean(axis=1, dtype=np.float32)
+        if reader.seconds is not None:
+            _check_inside(source, start, end, reader.seconds, reader.lost)
+            if reader.seconds > LONGEST_RECORDING and (end or np.inf) - start > LONGEST_RECORDING:
+                raise _too_long(source)
+        asked = (reader.seconds or 0.0) if stop is None else stop
+        samples = _Samples(asked - begin)
+        limit = np.inf if stop is None else round((stop - begin) * SAMPLE_RATE)
+        ended = True
+        for piece in _at_16_khz(source, reader, begin):
+            samples.add(piece)
+            if samples.count > LONGEST_RECORDING * SAMPLE_RATE:
+                raise _too_long(source)
+            if samples.count >= limit:
+                ended = False
+                break
+    except Irregular:
+        reader.close()
+        status = os.stat(source) if os.path.exists(source) else None
+        key = source, status and (status.st_size, status.st_mtime_ns), damaged
+        whole = _whole  # which another thread may replace
+        if whole is None or status is None or whole[0] != key:
+            whole = _whole = key, _read(source, 0.0, None, allow_pipes, damaged)
+        _check_inside(source, start, end, len(whole[1]) / SAMPLE_RATE, 0.0)
+        first = round(start * SAMPLE_RATE)
+        return whole[1][first : None if end is None else first + round((end - start) * SAMPLE_RATE)].copy()
     finally:
         reader.close()
-    audio = _resample(audio, rate)
-    offset = round(start * SAMPLE_RATE) - first * SAMPLE_RATE // rate
-    audio = audio[offset : None if end is None else offset + round((end - start) * SAMPLE_RATE)]
+    if reader.lost > 0.1 or reader.holes > 0.1 or reader.cut:
+        _tell_damage(source, reader, damaged)
+    if ended:
+        _check_inside(source, start, end, begin + samples.count / SAMPLE_RATE, reader.lost)
+    audio = samples.array()
+    if start or end is not None:
+        offset = round((start - begin) * SAMPLE_RATE)
+        audio = audio[offset : None if end is None else offset + round((end - start) * SAMPLE_RATE)]
+    return audio
+
+
+def _check_inside(source: str, start: float, end: float | None, total: float, lost: float) -> None:
+    if total < SHORTEST and not lost:
+        raise _too_short(source, total)
+    if (start and start >= total) or (end is not None and end > total + 0.5):
+        reason = "truncated" if lost and (end or start) <= total + lost + 0.5 else "outside"
+        remedy = "copy it again" if reason == "truncated" else "correct segments"
+        what = "that can be read" if lost else "of a recording"
+        raise BadAudio(source, reason, f"{start} to {end} s {what} of {total:.2f} s; {remedy}")
+
+
+def _tell_damage(source: str, reader: Reader, damaged: str) -> None:
+    lost = f"{reader.lost:.2f} s are missing" if reader.lost > 0.1 else "its end is missing"
+    if reader.lost <= 0.1 and not reader.cut:
+        message = f"{source}: its time line has holes: {reader.holes:.2f} s are silence"
+    elif damaged == "skip":
+        raise BadAudio(source, "truncated", f"damaged or cut short: {lost}; copy it again")
+    else:
+        message = f"{source}: damaged or cut short: {lost}; what is sound is read"
+    if source not in _warned:  # once, not for each of its parts
+        _warned.add(source)
+        _log.warning(message)
+
+
+def read_audio(
+    source, start: float = 0.0, end: float | None = None, allow_pipes: bool = False, damaged: str = "warn"
+) -> np.ndarray:
+    """Read a source, or its part from `start` to `end` (seconds): (samples,) float32, mono, 16 kHz.
+
+    Channels are averaged, where they do not cancel, and other rates resampled. `end` may lie up to 0.5 s beyond the
+    recording, as rounded segment ends do. Pauses of the time line are silence. What is damaged or cut off is left
+    out with a warning (logger "k2d.audio") that says how many seconds are missing; damaged="skip" refuses it.
+
+    Raises BadAudio, and nothing else, for a recording that is missing, empty, not audio, shorter than 0.1 s, longer
+    than 8 h, not finite, far beyond full scale, or, read whole, digital silence (a silent part of it is a pause), for
+    a part outside of it, and for whatever else goes wrong. "command |" runs only with `allow_pipes`.
+    """
+    if not (start >= 0 and (end is None or end > start)):
+        raise ValueError(f"{source}: part from {start} to {end} s; expected 0 <= start < end")
+    if damaged not in DAMAGED:
+        raise ValueError(f"damaged={damaged!r}; expected one of {DAMAGED}")
+    source = str(source)
+    audio = _read(source, start, end, allow_pipes, damaged)
     if len(audio) < SHORTEST * SAMPLE_RATE:
         raise _too_short(source, len(audio) / SAMPLE_RATE)
-    if not np.isfinite(audio).all():
+    low, high = float(audio.min()), float(audio.max())  # NaN if one sample is
+    if not np.isfinite(high - low):
         raise BadAudio(source, "NaN", "samples are not finite numbers; export the recording again")
-    if start == 0.0 and end is None and is_silent(audio):
+    if max(high, -low) > LOUDEST:
+        raise BadAudio(
+            source,
+            "too loud",
+            f"samples reach {max(high, -low):.6g} where full scale is 1 (integers stored as floats?); scale it",
+        )
+    if start == 0.0 and end is None and high - low <= _ONE_STEP:
         raise BadAudio(source, "silence", "every sample is zero; check the microphone or the channel")
     return np.ascontiguousarray(audio)
-
-

@@ -18,26 +18,35 @@ from k2d.errors import BadAudio
 
 
 class AudioSource:
-    """Audio by id: `read(id)` is (samples,) float32 at 16 kHz or raises BadAudio; `seconds(id)` reads
-    headers only.
+    """Audio by id. No recording can end a job: whatever goes wrong with one is a BadAudio.
 
     `stamp(id)` changes when the file behind the id changes (size or modification time) or the part of it
     does; a command's stamp is the command.
     """
 
     def __init__(self, read: Callable[[str], np.ndarray], seconds: Callable[[str], float], stamp: Callable[[str], str]):
-        self.read, self._seconds, self.stamp = read, seconds, stamp
+        self._read, self._seconds, self.stamp = read, seconds, stamp
+
+    def read(self, name: str) -> np.ndarray:
+        """(samples,) float32 at 16 kHz. Raises BadAudio, and nothing else."""
+        try:
+            return self._read(name)
+        except BadAudio:
+            raise
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise BadAudio(name, "unreadable", f"{what}; correct or remove it") from error
 
     def seconds(self, name: str) -> float:
         """Duration, 0 for audio that cannot be read: reading it will say why."""
         try:
             return self._seconds(name)
-        except BadAudio:
+        except Exception:
             return 0.0
 
 
-def recordings(data: DataDir, allow_pipes: bool = False) -> AudioSource:
-    """The whole recordings of wav.scp, whatever segments there are."""
+def recordings(data: DataDir, allow_pipes: bool = False, damaged: str = "warn") -> AudioSource:
+    """The whole recordings of wav.scp, whatever segments there are. damaged: see read_audio."""
     known = (data.utt2dur or {}) if not data.has_segments else {}
     stamps = FileStamps()
 
@@ -45,15 +54,15 @@ def recordings(data: DataDir, allow_pipes: bool = False) -> AudioSource:
         return known[name] if name in known else recording_duration(data.wav[name], allow_pipes)
 
     return AudioSource(
-        lambda name: read_audio(data.wav[name], allow_pipes=allow_pipes),
+        lambda name: read_audio(data.wav[name], allow_pipes=allow_pipes, damaged=damaged),
         seconds,
         lambda name: stamps(data.wav[name]),
     )
 
 
-def utterances(data: DataDir, allow_pipes: bool = False) -> AudioSource:
+def utterances(data: DataDir, allow_pipes: bool = False, damaged: str = "warn") -> AudioSource:
     """The utterances of a data directory: its segments, or its recordings where it has none."""
-    opened = open_utterances(data, allow_pipes)
+    opened = open_utterances(data, allow_pipes, damaged)
     stamps = FileStamps()
 
     def stamp(name: str) -> str:
@@ -63,11 +72,11 @@ def utterances(data: DataDir, allow_pipes: bool = False) -> AudioSource:
     return AudioSource(opened.__getitem__, opened.duration, stamp)
 
 
-def files(paths: dict[str, str]) -> AudioSource:
+def files(paths: dict[str, str], damaged: str = "warn") -> AudioSource:
     """Files by name."""
     stamps = FileStamps()
     return AudioSource(
-        lambda name: read_audio(paths[name]),
+        lambda name: read_audio(paths[name], damaged=damaged),
         lambda name: recording_duration(paths[name]),
         lambda name: stamps(paths[name]),
     )

@@ -16,9 +16,9 @@ from k2d.errors import BadAudio, DataError
 class Utterances:
     """The utterances of a data directory by id; see `open_utterances`."""
 
-    def __init__(self, data: DataDir, allow_pipes: bool = False):
+    def __init__(self, data: DataDir, allow_pipes: bool = False, damaged: str = "warn"):
         self.data = data
-        self.allow_pipes = allow_pipes
+        self.allow_pipes, self.damaged = allow_pipes, damaged
         self._durations: dict[str, float] = dict(data.utt2dur or {})
         self._whole: tuple[str, np.ndarray] | None = None  # the last recording that cannot be read in parts
 
@@ -51,16 +51,19 @@ class Utterances:
             # Commands and entries of archives would be decoded whole once for each of their segments.
             whole = self._whole  # which another thread may replace
             if whole is None or whole[0] != segment.recording:
-                whole = self._whole = (segment.recording, read_audio(source, allow_pipes=self.allow_pipes))
+                whole = self._whole = (segment.recording, self._read(source))
             stop = None if segment.end is None else round(segment.end * SAMPLE_RATE)
             audio = whole[1][round(segment.start * SAMPLE_RATE) : stop]
             if len(audio) < SHORTEST * SAMPLE_RATE:
                 raise BadAudio(source, "outside", f"utterance {utterance} is not inside it; correct segments")
         else:
-            audio = read_audio(source, segment.start, segment.end, self.allow_pipes)
+            audio = self._read(source, segment.start, segment.end)
         if is_silent(audio):
             raise BadAudio(source, "silence", f"every sample of utterance {utterance} is zero; remove it")
         return audio
+
+    def _read(self, source: str, start: float = 0.0, end: float | None = None) -> np.ndarray:
+        return read_audio(source, start, end, self.allow_pipes, self.damaged)
 
     def duration(self, utterance: str) -> float:
         """Seconds: from utt2dur, else segments, else the recording's header. Raises BadAudio."""
@@ -73,6 +76,9 @@ class Utterances:
         return self._durations[utterance]
 
 
-def open_utterances(data: DataDir | str | Path, allow_pipes: bool = False) -> Utterances:
-    """`u = open_utterances(data)`: `u[id]` -> (samples,) float32 at 16 kHz, `u.duration(id)` -> seconds."""
-    return Utterances(data if isinstance(data, DataDir) else DataDir(data), allow_pipes)
+def open_utterances(data: DataDir | str | Path, allow_pipes: bool = False, damaged: str = "warn") -> Utterances:
+    """`u = open_utterances(data)`: `u[id]` -> (samples,) float32 at 16 kHz, `u.duration(id)` -> seconds.
+
+    damaged: see read_audio.
+    """
+    return Utterances(data if isinstance(data, DataDir) else DataDir(data), allow_pipes, damaged)

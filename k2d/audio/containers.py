@@ -1,0 +1,419 @@
+"""Recordings whose length or time line only their packets tell, read by PyAV, which carries ffmpeg's libraries.
+
+In: an open file. Out: blocks of samples that lie on the film's time line: it begins where the file does,
+pauses and lost packets are silence, and a clock that jumps back goes on.
+
+A part is the same samples as in the whole, because both count: packets before it are counted from the file's
+beginning, without being decoded, by what the first second shows a packet to hold. Where that is no rule, or the
+sampling rate changes, `Irregular` says that only the whole can be read.
+"""
+
+import io
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+
+import numpy as np
+
+from k2d.errors import BadAudio
+
+GRID = 5  # seconds; blocks end at multiples of it, and parts are read from one
+_PRIMING = 64  # packets decoded before a part: mp3, AAC and Opus frames need those before
+_SECTION = 6 * GRID  # seconds; decoders that draw noise are new in each section, in the whole as in a part
+_NOISY = {"aac", "aac_latm", "ac3", "eac3", "mp2"}
+# Bits of a frame's first bytes that say its sampling rate, where time stamps are made by counting frames.
+_RATE_BITS = {"aac": (0, 0, 0x3C, 0, 0), "mp3": (0, 0x18, 0x0C, 0, 0), "ac3": (0, 0, 0, 0, 0xC0)}
+_LEARN = 1.0  # seconds after which it is known how many samples a packet holds
+_JITTER = 0.1  # seconds by which time stamps may differ from what the samples say
+_CLOCK_JUMP = 10.0  # seconds; a longer hole of a format whose clock may jump (MPEG, Ogg) is such a jump
+_LONGEST_HOLE = 3600.0  # seconds; a longer one is a broken time stamp
+_GRACE = 0.5  # seconds less than the header promises are still whole: encoders pad, containers round
+_ERRORS = 100  # broken packets in a row, after which nothing sound is expected
+
+# Formats of sound and film only: with others, such as playlists, ffmpeg opens further addresses.
+_FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gsm,loas,matroska,webm,mov,mp4,m4a,3gp,3g2,"
+    "mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,rm,tak,tta,voc,w64,wav,wsd,wv,xwma"
+)
+_NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "gsm", "loas", "mp3"}  # stamps made by counting
+# Whose header tells the length, so that less than that is damage.
+_PROMISING = {"aiff", "ape", "asf", "au", "avi", "caf", "flac", "mov", "tak", "tta", "w64", "wav", "wv"}
+
+
+class Irregular(Exception):
+    """What lies before a part cannot be counted; the whole can be read."""
+
+
+class ContainerReader:
+    """Anything ffmpeg's libraries read; a film gives its default audio track.
+
+    rate (Hz), channels: as the header says. seconds: only where the header is known to be right, else None.
+    Known when the blocks have been read: lost, seconds that could not be decoded; holes, seconds of silence where the
+    time line has none of its sound; cut, whether the end is missing by an unknown time.
+    """
+
+    def __init__(self, source: str, file):
+        import av  # here, because most corpora never need it
+
+        self.source, self._errors = source, (av.error.FFmpegError, OSError, ValueError)
+        self._file = file
+        self._av, self.lost, self.holes, self.cut = av, 0.0, 0.0, False
+        self._open()
+        codec = self._stream.codec_context
+        self.rate, self.channels = codec.sample_rate or 0, codec.channels or 0
+        self._promised = self._promise()
+        self.seconds = self._promised if self._indexed() else None
+
+    def _open(self, more: dict | None = None) -> None:
+        self._file.seek(0)
+        options = {"format_whitelist": _FORMATS, **(more or {})}
+        self._container = self._av.open(self._file, mode="r", options=options, buffer_size=2**18)
+        tracks = self._container.streams.audio
+        if not tracks and more is None and self._container.streams:
+            self._container.close()  # sound that begins late in a film without a header is found by looking further
+            return self._open({"probesize": str(2**28), "analyzeduration": str(600 * 10**6)})
+        known = [track for track in tracks if track.codec_context is not None]
+        if not known:
+            self._container.close()
+            why = "no decoder knows the codec of its sound" if tracks else "the file has no audio track"
+            raise BadAudio(self.source, "not audio", f"{why}; correct or remove it")
+        default = self._av.stream.Disposition.default
+        self._stream = next((track for track in known if track.disposition & default), known[0])
+        self._clock_jumps = bool(self._container.format.flags & self._av.format.Flags.ts_discont.value)
+        begin = self._container.start_time
+        self._origin = 0.0 if begin is None else begin / self._av.time_base
+        length = self._container.duration
+        self._clock = not set(self._container.format.name.split(",")) & _NO_CLOCK
+        self._longest_hole = _CLOCK_JUMP if self._clock_jumps else _LONGEST_HOLE
+        self._end = np.inf if length is None or self._clock_jumps else length / self._av.time_base + 1.0
+
+    def _promise(self) -> float | None:
+        """Seconds of the track as the header promises them; None where that is an estimate or about the film."""
+        stream, names = self._stream, set(self._container.format.name.split(","))
+        if "mp3" in names:
+            return self._counted_mp3()
+        if names & _PROMISING:
+            if stream.duration is not None:
+                late = 0.0
+                if stream.start_time is not None:
+                    late = max(0.0, float(stream.start_time * stream.time_base) - self._origin)
+                seconds = float(stream.duration * stream.time_base) * (self._caf_cut() if "caf" in names else 1.0)
+                return seconds + (late if late > _JITTER else 0.0)
+            if "asf" in names and not self._container.streams.video and self._container.duration:
+                return self._container.duration / self._av.time_base
+        if "matroska" in names and not self._container.streams.video and self._container.duration:
+            return self._container.duration / self._av.time_base
+        return None
+
+    def _caf_cut(self) -> float:
+        """By how much the sound of a CAF file should be longer than it is: ffmpeg's libraries count what is there."""
+        file, position = self._file, self._file.tell()
+        size, at = file.seek(0, io.SEEK_END), 8
+        promised = held = 1
+        while at + 12 <= size:
+            file.seek(at)
+            head = file.read(12)
+            length = int.from_bytes(head[4:], "big", signed=True)
+            if head[:4] == b"data" and 0 < size - at - 12 < length:
+                promised, held = length, size - at - 12
+            if length < 0:  # to the end of the file
+                break
+            at += 12 + length
+        file.seek(position)
+        return promised / held
+
+    def _counted_mp3(self) -> float | None:
+        """Seconds by the number of frames that a Xing, Info or VBRI header tells."""
+        position = self._file.tell()
+        self._file.seek(0)
+        head = self._file.read(4096)
+        if head[:3] == b"ID3":  # a tag, with a picture perhaps, lies before the first frame
+            self._file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0))))
+            head = self._file.read(4096)
+        self._file.seek(position)
+        found = re.search(rb"(?:Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f](....)|VBRI.{10}(....)", head, re.DOTALL)
+        if not found or not self.rate:
+            return None
+        frames = int.from_bytes(found[1] or found[2], "big")
+        return frames * (1152 if self.rate >= 32000 else 576) / self.rate
+
+    def _indexed(self) -> bool:
+        """Whether the header lists every packet and the file holds the last one (mp4 and its like)."""
+        if "mov" not in self._container.format.name or self._promised is None:
+            return False
+        entries = self._stream.index_entries
+        if not len(entries):
+            return False
+        last = entries[len(entries) - 1]
+        position = self._file.tell()
+        size = self._file.seek(0, io.SEEK_END)
+        self._file.seek(position)
+        known = float((last.timestamp - entries[0].timestamp) * self._stream.time_base)
+        return last.pos + last.size <= size and known > self._promised - 1.0
+
+    # -- packets and frames ---------------------------------------------------------------------------------
+
+    def _packets(self) -> Iterator:
+        """Packets in order, the empty one that flushes last. Broken stretches are stepped over."""
+        failures = 0
+        while True:
+            try:
+                for packet in self._container.demux(self._stream):
+                    failures = 0
+                    yield packet
+                return
+            except self._errors:
+                failures += 1
+                self._broken = True
+                if failures > _ERRORS:
+                    self.cut = True
+                    return
+
+    def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
+        """(rate, (frames, channels) float32) from `start` on, a multiple of GRID seconds, without gaps.
+
+        Blocks end at multiples of GRID and where rate or channels change. Raises Irregular where only start 0 works.
+        """
+        waiting: list[np.ndarray] = []
+        form, position = None, 0  # (rate, channels); frames since start or the last change of rate
+        for rate, audio in self._pieces(start):
+            if waiting and form != (rate, audio.shape[1]):
+                yield form[0], np.concatenate(waiting)
+                waiting.clear()
+            if form and form[0] != rate:
+                position = 0
+            form = rate, audio.shape[1]
+            while len(audio):
+                room = GRID * rate - position % (GRID * rate)
+                waiting.append(audio[:room])
+                position += len(waiting[-1])
+                audio = audio[room:]
+                if position % (GRID * rate) == 0:
+                    yield rate, np.concatenate(waiting)
+                    waiting.clear()
+        if waiting:
+            yield form[0], np.concatenate(waiting)
+
+    def measure(self) -> float:
+        """Seconds of the recording: by counting packets where they follow a rule, else by decoding."""
+        if self.seconds is not None:
+            return self.seconds
+        try:
+            for _ in self._pieces(np.inf):
+                pass
+            return self._time
+        except Irregular:
+            self._open()
+            return sum(len(audio) / rate for rate, audio in self._pieces(0.0))
+
+    def _pieces(self, start: float) -> Iterator[tuple[int, np.ndarray]]:
+        """(rate, (frames, channels)) from `start` on; holes are silence, in pieces of at most GRID seconds."""
+        line = _TimeLine(self)
+        decoder, tick = self._stream.codec_context, float(self._stream.time_base)
+        renewed, section = decoder.name in _NOISY, 0
+        recent: deque = deque(maxlen=_PRIMING)
+        rule: _Rule | None = None
+        seen: list[tuple] = []  # of the first second: (packet's seconds, its frames' samples)
+        skipping, failures = False, 0
+        self._broken, self.cut, channels = False, False, 0
+        self.lost = self.holes = 0.0
+        owed = 0
+        for packet in self._packets():
+            if packet.size:
+                yield from line.silence(owed, channels, start)
+                owed = 0
+            self._time = line.time
+            stamp = None if packet.pts is None else packet.pts * tick - self._origin
+            last = not packet.size
+            if rule is None and line.rate and line.time >= _LEARN and seen:
+                rule, seen = _Rule.learn(seen, line.rate, tick, self._container.format.name), []
+                if start and not rule:
+                    raise Irregular
+                if renewed and start < np.inf:
+                    wanted = max(0.0, start - _JITTER) // _SECTION * _SECTION
+                else:
+                    wanted = start
+                skipping = bool(rule and line.time < wanted)
+            held = rule.samples(packet) if rule and not last else None
+            if skipping and not last:
+                if held is None:
+                    raise Irregular
+                yield from line.silence(line.gap(stamp), channels, start)
+                if (line.time if renewed else line.time + held / line.rate) < wanted:
+                    line.position += held
+                    self._time = line.time
+                    recent.append(packet)
+                    continue
+                skipping, section = False, line.time // _SECTION
+                decoder = self._primed(recent, renewed)
+            elif renewed and held and (line.time + line.gap(stamp) / line.rate) // _SECTION != section:
+                section = (line.time + line.gap(stamp) / line.rate) // _SECTION
+                decoder = self._primed(recent, renewed)
+            if held:
+                recent.append(packet)
+            try:
+                frames = decoder.decode(None if last else packet)
+                failures = 0
+            except self._errors:
+                frames = []
+                failures += 1
+                self._broken = True
+                lost = held / line.rate if held else (packet.duration or 0) * tick
+                if line.time >= start - _JITTER:
+                    self.lost += lost
+                if failures > _ERRORS:
+                    self.cut = True
+                    break
+            if rule is None and not last:
+                seen.append((packet, [frame.samples for frame in frames]))
+            owed = held if held and not frames else 0  # what could not be decoded keeps its time, but for the end
+            for frame in frames:
+                audio = _samples(frame)
+                if line.rate and frame.sample_rate != line.rate and start:
+                    raise Irregular
+                line.set_rate(frame.sample_rate, self.source)
+                channels = audio.shape[1]
+                stamp = None if frame.pts is None else frame.pts * tick - self._origin
+                hole = line.gap(stamp, exact=self._broken and not held)
+                if hole:
+                    if line.time + hole / line.rate > start:
+                        if self._broken or "ogg" in self._container.format.name:  # whose pages have checksums
+                            self.lost += hole / line.rate
+                        elif line.position:
+                            self.holes += hole / line.rate
+                    yield from line.silence(hole, channels, start)
+                self._broken = False
+                before = line.before(start)
+                line.position += len(audio)
+                if before < len(audio):
+                    yield line.rate, audio[before:]
+        self._time = line.time
+        if not line.rate and self._broken:
+            raise BadAudio(self.source, "truncated", "nothing in it can be decoded; copy it again")
+        if self._promised is not None and self._promised > line.time + _GRACE and not self.cut:
+            self.lost += self._promised - max(line.time, start if start < np.inf else 0.0)
+        elif "ogg" in self._container.format.name and not self._has_last_page():
+            self.cut = True
+
+    def _primed(self, recent, renewed: bool):
+        """A decoder that has seen the last packets, and none before."""
+        decoder = self._stream.codec_context
+        if renewed:
+            new = self._av.CodecContext.create(decoder.codec, "r")
+            new.extradata, new.pkt_timebase = decoder.extradata, self._stream.time_base
+            decoder = new
+        else:
+            decoder.flush_buffers()
+        for packet in recent:
+            with suppress(*self._errors):
+                decoder.decode(packet)
+        return decoder
+
+    def _has_last_page(self) -> bool:
+        """Whether the last page of an Ogg file says that it is the last (RFC 3533); nothing else tells a cut."""
+        position = self._file.tell()
+        size = self._file.seek(0, io.SEEK_END)
+        self._file.seek(max(0, size - 2**17))  # a page has at most 65,307 bytes
+        tail = self._file.read()
+        self._file.seek(position)
+        page = tail.rfind(b"OggS\0")
+        return page >= 0 and len(tail) >= page + 27 and bool(tail[page + 5] & 4)
+
+    def close(self) -> None:
+        self._container.close()
+        self._file.close()
+
+
+class _Rule:
+    """How many samples a packet holds: always as many (`constant`), or as its duration says."""
+
+    def __init__(self, constant: int | None, rate: int, tick: float, bits: tuple[int, ...]):
+        self._constant, self._rate, self._tick, self._bits, self._mark = constant, rate, tick, bits, None
+
+    @classmethod
+    def learn(cls, seen: list[tuple], rate: int, tick: float, format_name: str) -> "_Rule | None":
+        """From (packet, samples of its frames) of the first second; None if there is no rule. The first two may be
+        trimmed."""
+        settled = [(packet, sum(frames)) for packet, frames in seen[2:]]
+        if not settled or not all(samples for _, samples in settled):
+            return None
+        constant = settled[0][1] if len({samples for _, samples in settled}) == 1 else None
+        if constant is None and tick * rate > 1.001:
+            return None
+        rule = cls(constant, rate, tick, _RATE_BITS.get(format_name, ()))
+        return rule if all(rule.samples(packet) == samples for packet, samples in settled) else None
+
+    def samples(self, packet) -> int | None:
+        """None for a packet that does not keep the rule."""
+        if self._bits:
+            mark = tuple(byte & bits for byte, bits in zip(bytes(packet)[: len(self._bits)], self._bits))
+            self._mark = self._mark or mark
+            if mark != self._mark:
+                return None
+        said = (packet.duration or 0) * self._tick * self._rate
+        if self._constant is None:
+            return round(said) or None
+        close = abs(said - self._constant) <= max(0.0015, 1.5 * self._tick) * self._rate
+        return self._constant if close or not said else None
+
+
+class _TimeLine:
+    """Where the next sample belongs: `position` frames of `rate` after `_base` seconds."""
+
+    def __init__(self, reader: ContainerReader):
+        self._reader, self.rate, self.position = reader, 0, 0
+        self._base = self._shift = 0.0
+
+    @property
+    def time(self) -> float:
+        return self._base + (self.position / self.rate if self.rate else 0.0)
+
+    def set_rate(self, rate: int, source: str) -> None:
+        if rate != self.rate:
+            check_form(source, rate, 1)
+            self._base, self.position, self.rate = self.time, 0, rate
+
+    def gap(self, stamp: float | None, exact: bool = False) -> int:
+        """Frames of silence before what is stamped so. After a broken packet small gaps count too."""
+        if stamp is None or not self._reader._clock:
+            return 0
+        gap = stamp + self._shift - self.time
+        if abs(gap) <= (0.002 if exact and gap > 0 else _JITTER):
+            return 0
+        if gap < 0 or gap > self._reader._longest_hole or stamp > self._reader._end:
+            self._shift -= gap  # the clock jumped; the sound goes on
+            return 0
+        return round(gap * self.rate)
+
+    def before(self, start: float) -> int:
+        """How many of the next frames lie before `start`."""
+        return len(range(self.position, round((start - self._base) * self.rate))) if start < np.inf else 2**62
+
+    def silence(self, count: int, channels: int, start: float) -> Iterator[tuple[int, np.ndarray]]:
+        while count:
+            some = min(count, GRID * self.rate)
+            before = self.before(start)
+            self.position += some
+            count -= some
+            if before < some and channels:
+                yield self.rate, np.zeros((some - before, channels), np.float32)
+
+
+def _samples(frame) -> np.ndarray:
+    """(frames, channels) float32 in [-1, 1] of a decoded frame."""
+    audio, channels = frame.to_ndarray(), frame.layout.nb_channels
+    audio = audio.T if frame.format.is_planar else audio.reshape(-1, channels)
+    if audio.dtype == np.uint8:
+        return (audio.astype(np.float32) - 128) / 128
+    if audio.dtype.kind == "i":
+        return audio.astype(np.float32) / -float(np.iinfo(audio.dtype).min)
+    return audio.astype(np.float32, copy=False)
+
+
+def check_form(source: str, rate: int, channels: int) -> None:
+    """Raise BadAudio for a sampling rate or a number of channels that only a wrong header has."""
+    if not 2000 <= rate <= 1_000_000:
+        raise BadAudio(source, "rate", f"a sampling rate of {rate} Hz holds no speech, its header is wrong; correct it")
+    if not 1 <= channels <= 64:
+        raise BadAudio(source, "channels", f"{channels} channels, its header is wrong; correct it")

@@ -1,0 +1,164 @@
+"""Recordings as people have them are read whole, at the film's times, or named; a part is the same in the whole."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+import odd_recordings
+from odd_recordings import ALL, KINDS, can_make, fault, make, read
+
+from k2d.audio import containers, files, sources
+from k2d.audio.read import is_silent, read_audio, recording_duration
+from k2d.audio.utterances import open_utterances
+from k2d.constants import SAMPLE_RATE
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio
+from k2d.tables import write_table
+
+PARTS = ((0.0, 1.0), (4.2, 6.1), (5.0, 9.5), (11.27, 12.0), (13.0, 19.0))  # seconds
+
+
+def make_or_skip(name: str, folder: Path) -> str:
+    kind = next(kind for kind in KINDS if kind.file == name)
+    if not can_make(kind):
+        pytest.skip(f"{name}: ffmpeg's programs are not installed: THIS KIND OF RECORDING IS NOT TESTED")
+    return make(kind, folder)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.file)
+def test_every_kind_is_read_as_recorded_or_named(tmp_path, kind):
+    source = make_or_skip(kind.file, tmp_path)
+    assert fault(kind, source, read(source)) == ""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [k for k in KINDS if not isinstance(k.heard, str)], ids=lambda kind: kind.file)
+def test_a_part_is_the_same_samples_as_in_the_whole(tmp_path, kind):
+    source = make_or_skip(kind.file, tmp_path)
+    whole = read_audio(source)
+    for start, end in PARTS:
+        if end < len(whole) / SAMPLE_RATE:
+            part = read_audio(source, start, end)
+            here = whole[round(start * SAMPLE_RATE) : round(start * SAMPLE_RATE) + len(part)]
+            assert len(part) == round((end - start) * SAMPLE_RATE)
+            assert np.abs(part - here).max() < 1e-5, (start, end)
+
+
+@pytest.mark.parametrize("codec", ["aac", "libmp3lame", "libopus", "ac3"])
+def test_parts_late_in_a_recording_are_counted_to(tmp_path, codec):
+    """Beyond the first section, where decoders that draw noise begin anew."""
+    audio = odd_recordings.voice(70, 3, odd_recordings.RATE)
+    odd_recordings.encode(tmp_path / "a.mkv", odd_recordings.Track(audio, codec))
+    whole = read_audio(tmp_path / "a.mkv")
+    for start, end in ((29.0, 31.0), (30.0, 33.3), (61.7, 69.0)):
+        part = read_audio(tmp_path / "a.mkv", start, end)
+        assert np.abs(part - whole[round(start * 16000) : round(start * 16000) + len(part)]).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "name", ["cut.wav", "cut.flac", "cut.mp3", "cut.ogg", "cut.mp4", "damaged.m4a", "damaged.opus"]
+)
+def test_damage_is_told_or_refused(tmp_path, name, caplog):
+    source = make_or_skip(name, tmp_path)
+    assert len(read_audio(source)) > 9 * SAMPLE_RATE
+    assert len(read_audio(source, 0.0, 1.0)) == SAMPLE_RATE
+    assert [record.message.startswith(f"{source}: damaged or cut short: ") for record in caplog.records] == [True]
+    with pytest.raises(BadAudio) as error:
+        read_audio(source, damaged="skip")
+    assert error.value.reason == "truncated"
+
+
+def test_a_part_behind_a_cut_is_truncated(tmp_path):
+    source = make_or_skip("cut.wav", tmp_path)
+    with pytest.raises(BadAudio) as error:
+        read_audio(source, 13.0, 14.0)
+    assert error.value.reason == "truncated"
+
+
+def test_pauses_are_silence(tmp_path):
+    audio = read_audio(make_or_skip("hole.webm", tmp_path))
+    assert is_silent(audio[round(5.1 * SAMPLE_RATE) : round(8.9 * SAMPLE_RATE)])
+
+
+def test_what_cancels_is_heard_and_a_quiet_channel_does_no_harm(tmp_path):
+    for name, level in (("opposite.wav", 1.0), ("near_silent.wav", 0.5)):
+        audio = read_audio(make_or_skip(name, tmp_path))
+        assert np.abs(audio - level * ALL).max() < 1e-3
+
+
+def test_a_longer_recording_than_memory_is_made_for_is_named(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", ALL, SAMPLE_RATE)
+    source = make_or_skip("raw.aac", tmp_path)
+    monkeypatch.setattr("k2d.audio.read.LONGEST_RECORDING", 12.0)
+    for path in (tmp_path / "a.wav", source):
+        with pytest.raises(BadAudio) as error:
+            read_audio(path)
+        assert error.value.reason == "too long"
+        assert len(read_audio(path, 14.0, 15.0)) == SAMPLE_RATE
+
+
+def test_a_command_without_end_is_stopped(monkeypatch):
+    monkeypatch.setattr(files, "_PIPE_BYTES", 2**22)
+    with pytest.raises(BadAudio, match="was stopped"):
+        read_audio("yes |", allow_pipes=True)
+    monkeypatch.setattr(files, "_PIPE_WAIT", 0.2)
+    with pytest.raises(BadAudio, match=r"nothing for .* was stopped"):
+        read_audio("sleep 60 |", allow_pipes=True)
+
+
+def test_a_broken_clock_does_not_fill_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(containers, "_LONGEST_HOLE", 3.0)
+    source = make_or_skip("hole.webm", tmp_path)
+    assert abs(len(read_audio(source)) / SAMPLE_RATE - 20) < 0.1
+
+
+def test_whatever_is_raised_is_bad_audio(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", ALL, SAMPLE_RATE)
+    write_table(tmp_path / "wav.scp", {"r": str(tmp_path / "a.wav")})
+
+    def fail(*_):
+        raise RuntimeError("a library is wrong")
+
+    monkeypatch.setattr("k2d.audio.read.open_source", fail)
+    for read_it in (read_audio, recording_duration):
+        with pytest.raises(BadAudio, match="unreadable; RuntimeError: a library is wrong"):
+            read_it(tmp_path / "a.wav")
+    source = sources.recordings(DataDir(tmp_path))
+    assert source.seconds("r") == 0.0
+    with pytest.raises(BadAudio):
+        source.read("no such id")
+
+
+def test_an_utterance_of_a_recording_that_wav_scp_lacks_is_bad_audio(tmp_path):
+    write_table(tmp_path / "wav.scp", {"r": "a.wav"})
+    write_table(tmp_path / "segments", {"u": "other 0.00 1.00"})
+    with pytest.raises(BadAudio, match="which segments names"):
+        sources.utterances(DataDir(tmp_path)).read("u")
+
+
+def test_messages_are_one_line(tmp_path):
+    with pytest.raises(BadAudio) as error:
+        read_audio(f"{tmp_path}/a\0b\nc.wav")
+    expected = f"{tmp_path}/a\\x00b\\nc.wav: missing; no such file from {os.getcwd()}; correct wav.scp"
+    assert str(error.value) == expected
+
+
+@pytest.mark.parametrize("name", ["chained.ogg", "rates.aac"])
+def test_what_is_read_whole_is_decoded_once_for_its_segments(tmp_path, monkeypatch, name):
+    source = make_or_skip(name, tmp_path)
+    write_table(tmp_path / "wav.scp", {"r": source})
+    write_table(tmp_path / "segments", {f"r-{n}": f"r {n}.00 {n + 2}.00" for n in range(6, 16)})
+    opened, utterances = [], open_utterances(tmp_path)
+    whole = read_audio(source)
+    mix = odd_recordings.read_audio.__globals__["mix"]
+    monkeypatch.setattr("k2d.audio.read.mix", lambda block: opened.append(len(block)) or mix(block))
+    for name in utterances:
+        start = int(name[2:]) * SAMPLE_RATE
+        assert np.abs(utterances[name] - whole[start : start + 2 * SAMPLE_RATE]).max() < 1e-6
+    assert sum(opened) < 2.2 * 20 * 48000
