@@ -97,6 +97,8 @@ fi
 
 # tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:a/subtitles" subtitles.
 tag_of() { basename "${1#*:}" .pt; }
+# is MODEL OTHER: whether directory names would not tell them apart; where they are two, the steps' keys do.
+is() { [ "$(tag_of "$1")" = "$(tag_of "$2")" ]; }
 # rule_of SELECTION: the file of a selection, the recipe's own or the shared one.
 rule_of() {
     local folder
@@ -124,7 +126,7 @@ for each in ${validator}; do
         for at in ${alphas}; do
             name=${plain}
             [ "${at}" = none ] || [ "${at}" = "${_default_alpha}" ] || name+="@${at}"
-            [ "${at}" = none ] || [ "${each}" = "${_default_validator}" ] || name+="_$(tag_of "${each}")"
+            [ "${at}" = none ] || is "${each}" "${_default_validator}" || name+="_$(tag_of "${each}")"
             [ -z "${selection_of[${name}]:-}" ] || continue
             selected+=("${name}")
             selection_of[${name}]=${plain}
@@ -132,7 +134,7 @@ for each in ${validator}; do
             validator_of[${name}]=${each}
             for number in ${seed}; do
                 student="student_${student_tag:+${student_tag}_}${name}"
-                [ "${teacher}" = "${_default_teacher}" ] || student+="_$(tag_of "${teacher}")"
+                is "${teacher}" "${_default_teacher}" || student+="_$(tag_of "${teacher}")"
                 [ "${number}" = "${_default_seed}" ] || student+="_seed${number}"
                 students+=("${student}")
                 trained_on[${student}]=${name}
@@ -145,7 +147,7 @@ done
 
 # Rows of the tables: folders in exp/, each with a model.json that says what it is.
 teacher_name=teacher
-[ "${teacher}" = "${_default_teacher}" ] || teacher_name="teacher_$(tag_of "${teacher}")"
+is "${teacher}" "${_default_teacher}" || teacher_name="teacher_$(tag_of "${teacher}")"
 models=()
 [[ ${teacher} == text:* ]] || models+=("${teacher_name}") # transcripts of the lectures say nothing of the test sets
 path_of[${teacher_name}]=${teacher}
@@ -153,7 +155,7 @@ declare -A validator_name
 score_dirs=()
 for each in ${validator}; do
     name=validator
-    [ "${each}" = "${_default_validator}" ] || name="validator_$(tag_of "${each}")"
+    is "${each}" "${_default_validator}" || name="validator_$(tag_of "${each}")"
     validator_name[${each}]=${name}
     path_of[${name}]=${each}
     [[ ${each} == text:* ]] || models+=("${name}")
