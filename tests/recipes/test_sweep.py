@@ -13,11 +13,12 @@ MODELS = ROOT / "egs/mini_cs/pretrain1/models"
 TINY = [
     *("--lecture_hours", "0.05", "--local_data_opts", "--lecture_hours 0.05 --scale 0.1"),
     *("--test_sets", "test_out", "--decode_untrained", "false", "--side_by_side", "2", "--train_threads", "1"),
-    *("--selection", "comp segment", "--alpha", "0.9 1.5", "--timing_opts", "--rounds 1 --max_seconds 5"),
+    *("--selection", "comp segment@1.5", "--alpha", "0.9", "--timing_opts", "--rounds 1 --max_seconds 5"),
     *("--train_opts", "--max_epoch 2 --num_iters_per_epoch 2 --use_tensorboard false --use_matplotlib false"),
     *("--stop_stage", "7"),
 ]
-STUDENTS = ("student_comp@0.9", "student_comp@1.5", "student_segment@0.9", "student_segment@1.5")
+STUDENTS = ("student_comp@0.9", "student_segment@1.5")
+MEASURED = {"exp/speed", "exp/report"}  # how fast the models are, and the tables that say it
 
 
 @pytest.fixture
@@ -46,8 +47,9 @@ def recipe(tmp_path):
 
 
 def records(folder: Path) -> dict[str, bytes]:
-    """step.json of every step of a recipe."""
-    return {str(path.parent.relative_to(folder)): path.read_bytes() for path in folder.glob("*/**/step.json")}
+    """step.json of every step of a recipe but the measurement of speed, in whose key the batch is."""
+    found = {str(path.parent.relative_to(folder)): path.read_bytes() for path in folder.glob("*/**/step.json")}
+    return {name: record for name, record in found.items() if name not in MEASURED and "/.k2d/" not in name}
 
 
 def test_a_sweep_is_one_table_and_other_options_redo_only_what_they_decide(recipe):
@@ -70,7 +72,7 @@ def test_a_sweep_is_one_table_and_other_options_redo_only_what_they_decide(recip
     shutil.copytree(folder.parent / "pretrain1/models/teacher", folder / "copy/teacher")
     again = recipe("--teacher", "copy/teacher", "--nj", "2", "--batch_size", "3", "--side_by_side", "1")
     assert records(folder) == made
-    assert again.stdout.count("is done; nothing to do") == len(made)
+    assert again.stdout.count("is done; nothing to do") >= len(made)
 
     # A mistake on the command line touches nothing.
     wrong = recipe("--train_opts", "--max_epok 3", "--nbest", "1", fails=True)
@@ -80,10 +82,10 @@ def test_a_sweep_is_one_table_and_other_options_redo_only_what_they_decide(recip
     one = ("--selection", "comp", "--alpha", "0.9")
     recipe(*one, "--nbest", "1")
     other = records(folder)
-    changed = {name for name in made if made[name] != other.get(name)} - {"exp/speed", "exp/report"}
+    changed = {name for name in made if made[name] != other.get(name)}
     assert changed == {f"exp/{STUDENTS[0]}/{name}" for name in ("average", "decode_test_out", "decode_test_out/score")}
 
     # What was made with the first options lies aside, and comes back.
     back = recipe(*one, "--stage", "5", "--stop_stage", "6")
     assert back.stderr.count("comes back from") == 2, "the average and its transcripts"
-    assert not {name for name in made if made[name] != records(folder).get(name)} - {"exp/speed", "exp/report"}
+    assert records(folder) == made
