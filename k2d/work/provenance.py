@@ -1,15 +1,9 @@
 """Where a thing came from: the command, the revision of the code, the options.
 """
 
-import shlex
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-
-import yaml
-
-from k2d.tables import atomic
 
 
 def code_revision() -> str:
@@ -35,7 +29,7 @@ def code_revision() -> str:
 
 
 def plain(value):
-    """`value` in YAML's own types, so that conf.yaml loads with any safe loader."""
+    """`value` in JSON's own types."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):
@@ -45,20 +39,3 @@ def plain(value):
     if isinstance(value, (set, frozenset)):
         return sorted(plain(item) for item in value)
     return str(value)
-
-
-def write_provenance(output_dir, options: Mapping, models: Mapping[str, str] | None = None) -> None:
-    """Write `conf.yaml` into `output_dir`: command, revision of the code, models' hashes, options.
-
-    It holds no times or host names, so the same run writes the same bytes.
-    """
-    if not isinstance(options, Mapping):  # an argparse namespace
-        options = vars(options)
-    record = {
-        "command": " ".join(shlex.quote(word) for word in sys.argv),
-        "revision": code_revision(),
-        "models": plain(models or {}),
-        "options": plain(options),
-    }
-    with atomic(Path(output_dir) / "conf.yaml") as handle:
-        yaml.safe_dump(record, handle, allow_unicode=True, sort_keys=True, width=1000)

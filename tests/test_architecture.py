@@ -1,0 +1,34 @@
+"""The layers of the house: imports go down, ESPnet stays where it belongs, and light commands stay light."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import draw_architecture  # noqa: E402
+
+
+def test_imports_go_down():
+    assert draw_architecture.faults() == []
+
+
+def test_an_import_that_goes_up_is_found(monkeypatch):
+    up = [("k2d/work/step.py", 7, "k2d.label.select", True), ("k2d/score/rates.py", 3, "espnet2.tasks.asr", False)]
+    monkeypatch.setattr(draw_architecture, "imports", lambda: iter(up))
+    files = [fault.partition(":")[0] for fault in draw_architecture.faults()]
+    assert files == ["k2d/work/step.py", "k2d/score/rates.py"]
+
+
+@pytest.mark.parametrize("command", ["label", "decode", "distance", "select", "encode", "train", "average", "score",
+                                     "speed", "report", "publish", "explore", "parse"])  # fmt: skip
+def test_a_command_that_only_reads_its_options_imports_no_torch(command):
+    code = (
+        f"import sys, k2d.bin.{command} as c; getattr(c, 'parser', lambda: None)(); "
+        "sys.exit(str({'torch', 'espnet2', 'transformers', 'librosa'} & set(sys.modules)) if "
+        "{'torch', 'espnet2', 'transformers', 'librosa'} & set(sys.modules) else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
