@@ -1,5 +1,4 @@
-"""Where a thing came from: the command, the revision of the code, the options.
-"""
+"""Where a thing came from: the revision of the code, and values as a record can hold them."""
 
 import subprocess
 from collections.abc import Mapping
