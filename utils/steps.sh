@@ -116,6 +116,8 @@ declare -A selection_of alpha_of validator_of trained_on seed_of path_of
 for each in ${validator}; do
     for word in ${selection}; do
         plain=${word%@*}
+        [ "${plain}" = "${word}" ] || [ -z "$(rule_of "${plain}")" ] || uses_alpha "${plain}" ||
+            die "--selection ${word}: ${plain} has no alpha; leave out what follows the @"
         if uses_alpha "${plain}"; then
             alphas=${alpha}
             [ "${plain}" = "${word}" ] || alphas=${word#*@}

@@ -165,7 +165,6 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Mapping[str, tu
     from k2d.whisper import checkpoint
     from k2d.whisper.model import count_parameters
 
-    torch.set_grad_enabled(False)
     # A card of an attempt before must not lie beside exports that fail now.
     (args.output_dir / "README.md").unlink(missing_ok=True)
     student = checkpoint.load(record.path)
@@ -173,10 +172,11 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Mapping[str, tu
     searched, findings = None, {}
     if record.data:
         searched, findings = search_labels(Path(record.data) / "text", args.output_dir / PRIVATE)
-    original = parity.samples(student, parity_mels(args, student.dims.n_mels), args.language)
-    parities = export_all(
-        student, original, args.output_dir, args.dtype, args.ct2_dtype or args.dtype, args.language
-    )
+    with torch.no_grad():
+        original = parity.samples(student, parity_mels(args, student.dims.n_mels), args.language)
+        parities = export_all(
+            student, original, args.output_dir, args.dtype, args.ct2_dtype or args.dtype, args.language
+        )
     with atomic(args.output_dir / "parity.json") as out:
         out.write(json.dumps([p.as_dict() for p in parities], indent=1) + "\n")
     for p in parities:

@@ -72,7 +72,8 @@ def test_a_sweep_is_one_table_and_other_options_redo_only_what_they_decide(recip
     shutil.copytree(folder.parent / "pretrain1/models/teacher", folder / "copy/teacher")
     again = recipe("--teacher", "copy/teacher", "--nj", "2", "--batch_size", "3", "--side_by_side", "1")
     assert records(folder) == made
-    assert again.stdout.count("is done; nothing to do") >= len(made)
+    asked = [name for name, record in made.items() if b'"step": "synthesize"' not in record]
+    assert again.stdout.count("is done; nothing to do") >= len(asked)
 
     # A mistake on the command line touches nothing.
     wrong = recipe("--train_opts", "--max_epok 3", "--nbest", "1", fails=True)
