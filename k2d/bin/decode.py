@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     work, data = options_of(WorkOptions, args), DataDir(args.data)
     transcriber = open_transcriber(args.model, data, **accepted_options(args))
     form = "long form" if args.long_form else "short form"
-    decides = {**transcriber.decides, "form": form, "allow_pipes": work.allow_pipes}
+    decides = {**transcriber.decides, "form": form, "allow_pipes": work.allow_pipes, "damaged": work.damaged}
     model = transcriber.identity
     step = Step(
         "decode",
@@ -81,9 +81,9 @@ def run(args: argparse.Namespace) -> int:
 
     def decode() -> dict[str, object] | None:
         if args.long_form:
-            source, names = sources.recordings(data, work.allow_pipes), list(data.wav)
+            source, names = sources.recordings(data, work.allow_pipes, work.damaged), list(data.wav)
         else:
-            source, names = sources.utterances(data, work.allow_pipes), list(data.segments)
+            source, names = sources.utterances(data, work.allow_pipes, work.damaged), list(data.segments)
         workers = transcriber.workers_of(work.num_jobs)
         session = Session("decode", step.out, work_key(model, decides), source, names, work, workers)
         for job in work.jobs:

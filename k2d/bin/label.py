@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     layout, work, data = options_of(Layout, args), options_of(WorkOptions, args), DataDir(args.data)
     transcriber = open_transcriber(args.model, data, **accepted(args.model, args, parser().get_default))
     model = transcriber.identity
-    decides = {**transcriber.decides, "form": "long form", "allow_pipes": work.allow_pipes}
+    decides = {**transcriber.decides, "form": "long form", "allow_pipes": work.allow_pipes, "damaged": work.damaged}
     step = Step(
         "label",
         args.output_dir,
@@ -94,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
     )
 
     def label() -> dict[str, object] | None:
-        source, workers = sources.recordings(data, work.allow_pipes), transcriber.workers_of(work.num_jobs)
+        source = sources.recordings(data, work.allow_pipes, work.damaged)
+        workers = transcriber.workers_of(work.num_jobs)
         session = Session("label", step.out, work_key(model, decides), source, list(data.wav), work, workers)
         for job in work.jobs:
             make_transcripts(session, job, transcriber)

@@ -33,6 +33,7 @@ class WorkOptions:
 
     max_skipped: int | None = option(None, "fail if more inputs cannot be used (default: no limit)", int)
     allow_pipes: bool = option(False, "run the commands that wav.scp names")
+    damaged: str = option("warn", "read what is sound of a damaged recording, or skip it", choices=("warn", "skip"))
     job: int | None = option(None, "do job JOB of --num_jobs only; a run without --job joins all", int)
     num_jobs: int = option(1, "split by duration into so many jobs")
 
