@@ -6,6 +6,7 @@ become its segments.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -21,7 +22,7 @@ from k2d.work.journal import Journal
 ROUNDED = 0.1  # seconds: rounded ends of a segment of 30 s, not speech worth a second piece
 
 
-class Recogniser:
+class Recogniser(ABC):
     """Base of transcribers that recognise audio of at most 30 s at once: they add `load_model` and `recognise`.
 
     The result of an utterance depends on it alone, so batch and workers change nothing, and there are none.
@@ -53,13 +54,13 @@ class Recogniser:
             self._loaded = True
         return self
 
+    @abstractmethod
     def load_model(self) -> None:
         """Load the model. Raises UserError for what cannot be loaded."""
-        raise NotImplementedError
 
+    @abstractmethod
     def recognise(self, audio: np.ndarray) -> list[TimedText]:
         """Segments of audio (samples,), at most 30 s of 16 kHz; times are relative to it, end None is not known."""
-        raise NotImplementedError
 
     def for_worker(self) -> Recogniser:
         return self

@@ -25,6 +25,7 @@ from k2d.tables import atomic
 from k2d.work.jobs import Stopped, in_threads
 from k2d.work.journal import Journal, Results, bad_inputs, costs_of, finished_results, job_folder, share_of
 from k2d.work.lock import DirectoryLock
+from k2d.work.step import remove_leftovers
 
 
 @dataclass(frozen=True)
@@ -172,8 +173,7 @@ class Part:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.lock = DirectoryLock(folder)
-        for temporary in folder.glob(".*.tmp"):  # of a killed run
-            temporary.unlink()
+        remove_leftovers(folder)
         self.results = Results(folder, data)
 
     @property
