@@ -16,7 +16,7 @@ die() {
 
 [ $# -eq 0 ] || die "unexpected argument '$1': every option has a name; --help lists them"
 selection=${selections:-${selection}}
-for option in train_set test_sets teacher validator selection alpha seed; do
+for option in train_set dev_set test_sets teacher validator selection alpha seed; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
 done
 
@@ -169,6 +169,25 @@ if "${decode_untrained}"; then
     path_of[untrained]="exp/${students[0]}/init"
 fi
 models+=("${students[@]}")
+
+# What stages 2 to 8 need, for stage 1 to look at.
+check_opts=(--train_data "data/${train_set}" --dev_data "data/${dev_set}" --test_data)
+for set in ${test_sets}; do
+    check_opts+=("data/${set}")
+done
+check_opts+=("${work_opts[@]}" --teacher "${teacher}" --validator)
+for each in ${validator}; do
+    check_opts+=("${each}")
+done
+check_opts+=(${labels:+--labels "${labels}"} ${student_init:+--student_init "${student_init}"} --language "${language}"
+    --decoder_layers "${decoder_layers}" "${config_opts[@]}" --students "${students[@]}" --batch_size "${batch_size}")
+! "${store_encoder_out}" || check_opts+=(--encoder_out $((noisy_versions + 1)))
+[[ " ${teacher_words[*]} " != *" --no_copy "* ]] || check_opts+=(--no_copy)
+if [ "${cmd_backend}" = local ]; then
+    check_opts+=(--ngpu "${ngpu}")
+else
+    check_opts+=(--elsewhere)
+fi
 
 # record_models: say of every model what it is, in exp/<model>/model.json.
 record_models() {
