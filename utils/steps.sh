@@ -16,7 +16,7 @@ die() {
 
 [ $# -eq 0 ] || die "unexpected argument '$1': every option has a name; --help lists them"
 selection=${selections:-${selection}}
-for option in train_set dev_set test_sets teacher validator selection alpha seed; do
+for option in train_set test_sets teacher validator selection alpha seed; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
 done
 
@@ -171,13 +171,13 @@ fi
 models+=("${students[@]}")
 
 # What stages 2 to 8 need, for stage 1 to look at.
-check_opts=(--train_data "data/${train_set}" --dev_data "data/${dev_set}" --test_data)
+check_opts=(--train_data "data/${train_set}" ${dev_set:+--dev_data "data/${dev_set}"})
 for set in ${test_sets}; do
-    check_opts+=("data/${set}")
+    check_opts+=(--test_data "data/${set}")
 done
-check_opts+=("${work_opts[@]}" --teacher "${teacher}" --validator)
+check_opts+=("${work_opts[@]}" --teacher "${teacher}")
 for each in ${validator}; do
-    check_opts+=("${each}")
+    check_opts+=(--validator "${each}")
 done
 check_opts+=(${labels:+--labels "${labels}"} ${student_init:+--student_init "${student_init}"} --language "${language}"
     --decoder_layers "${decoder_layers}" "${config_opts[@]}" --students "${students[@]}" --batch_size "${batch_size}")

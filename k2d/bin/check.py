@@ -44,13 +44,13 @@ def parser() -> argparse.ArgumentParser:
     sets = p.add_argument_group("sets")
     sets.add_argument("--train_data", help="recordings to be labelled; no reference of them is read")
     sets.add_argument("--dev_data", help="labelled, for choosing the student's epoch")
-    sets.add_argument("--test_data", nargs="*", default=[], help="labelled")
+    sets.add_argument("--test_data", nargs="+", action="extend", default=[], help="labelled; may be given again")
     sets.add_argument("--allow_pipes", action="store_true", help="commands in wav.scp will run, here too")
     sets.add_argument("--damaged", default="warn", choices=("warn", "skip"), help="as of k2d label and decode")
     sets.add_argument("--max_skipped", type=int, help="recordings that a stage may leave out (default: no limit)")
     models = p.add_argument_group("models, in any form that k2d label and decode take")
     models.add_argument("--teacher")
-    models.add_argument("--validator", nargs="*", default=[])
+    models.add_argument("--validator", nargs="+", action="extend", default=[], help="may be given again")
     models.add_argument("--labels", help="text:FILE or text:FOLDER in place of the teacher's labels")
     models.add_argument("--student_init", help="model from which the student starts")
     models.add_argument("--decoder_layers", help="of the teacher, which the student is made of")
@@ -160,8 +160,9 @@ def report(found: list[Finding], output_dir: Path | None) -> int:
         failing = counted(counts[Grade.FAILS], "row")
         print(f"check: {failing} would fail later; correct what they name and run again{where}", file=sys.stderr)
         return 1
-    rest = [f"{counts[grade]} × {grade.word}" for grade in (Grade.LEFT_OUT, Grade.WARNING) if counts[grade]]
-    print(f"check: nothing would fail{', ' if rest else ''}{', '.join(rest)}{where}")
+    rest = ["", f"{counted(counts[Grade.LEFT_OUT], 'row')} left out"] if counts[Grade.LEFT_OUT] else [""]
+    rest += [counted(counts[Grade.WARNING], "warning")] if counts[Grade.WARNING] else []
+    print(f"check: nothing would fail{', '.join(rest)}{where}")
     return 0
 
 

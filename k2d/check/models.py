@@ -95,7 +95,7 @@ def shortened(name: str, most: int = 32) -> str:
 
 
 def _refused(what: str, name: str, error: UserError) -> Finding:
-    said, _, todo = str(error).removeprefix(f"{name}: ").rpartition("; ")
+    said, _, todo = str(error).removeprefix(f"{name}: " if name in what else "").rpartition("; ")
     return fails(what, said or todo, todo if said else "correct the name, or copy the model again")
 
 

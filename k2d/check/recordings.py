@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,8 @@ class Check:
             looked += len(sampled)
         else:
             bad |= {name: _fault(wav[name]) for name in run}
-        facts = self._facts(one, names, "header", lambda name: _header(wav[name], self.policy.allow_pipes))
+        keys = {name: f"header {wav[name]} {self._stamp(wav[name])}" for name in names}
+        facts = self._facts(one, keys, "header", lambda name: _header(wav[name], self.policy.allow_pipes))
         bad |= {name: (fact["reason"], fact["why"]) for name, fact in facts.items() if "reason" in fact}
         forms = Counter((fact["rate"], fact["channels"]) for fact in facts.values() if "rate" in fact)
         if forms:
@@ -114,11 +116,12 @@ class Check:
         """Read every utterance of a development or test set, or every recording of a long-form one."""
         policy = self.policy
         opened = (sources.recordings if one.whole else sources.utterances)(one.data, policy.allow_pipes, policy.damaged)
-        names = one.names
+        names, keys = one.names, {}
+        for name in names:
+            part = "" if one.whole else f"{one.data.segments[name].start} {one.data.segments[name].end} "
+            keys[name] = f"read {policy.damaged} {one.source(name)} {part}{self._stamp(one.source(name))}"
         with self._warnings as warnings:
-            facts = self._facts(
-                one, names, f"read {policy.damaged}", lambda name: _hear(opened, name, one.source(name), warnings)
-            )
+            facts = self._facts(one, keys, one.noun, lambda name: _hear(opened, name, one.source(name), warnings))
         bad = {name: (fact["reason"], fact["why"]) for name, fact in facts.items() if "reason" in fact}
         found = self._unusable(one, bad, len(names), len(names))
         heard = {name: fact for name, fact in facts.items() if "peak" in fact}
@@ -177,21 +180,15 @@ class Check:
             rows.append((fails if all_of_them or past else left_out)(one.path, said, todo, named))
         return rows
 
-    def _facts(self, one: Set, names: Iterable[str], kind: str, learn: Callable[[str], dict]) -> dict[str, dict]:
-        """What is known of each, learnt where it is not. What was wrong is never remembered: a program that lacked may
-        have been installed meanwhile.
+    def _facts(self, one: Set, keys: dict[str, str], unit: str, learn: Callable[[str], dict]) -> dict[str, dict]:
+        """name -> what is known under its key, learnt where it is not.
+
+        What was wrong is never remembered: a program that lacked may have been installed meanwhile.
         """
-        segments = one.data.segments
-        keys = {}
-        for name in names:
-            source, part = one.source(name), ""
-            if kind != "header" and not one.whole:
-                part = f" {segments[name].start} {segments[name].end}"
-            keys[name] = f"{kind} {source}{part} {self._stamp(source)}"
         facts = {name: self.memory.get(key) for name, key in keys.items()}
         unknown = [name for name in keys if facts.get(name) is None]
-        bar = tqdm(total=len(unknown), desc=f"check: {one.path}", unit=kind.split()[0], delay=3, mininterval=5)
-        with bar:
+        watched = sys.stderr.isatty()  # in a log a bar is one line of thousands of characters
+        with tqdm(total=len(unknown), desc=f"check: {one.path}", unit=unit, delay=3, disable=not watched) as bar:
             for name, fact in zip(unknown, prefetch(unknown, learn, machine.threads())):
                 facts[name] = fact
                 if "reason" not in fact:

@@ -104,7 +104,6 @@ def test_a_set_to_score_needs_references(recipe):
     ("options", "message"),
     [
         (["--teacher", ""], "--teacher is needed"),
-        (["--dev_set", ""], "--dev_set is needed"),
         (["--stagee", "1"], "unknown option --stagee"),
         (["lectures"], "unexpected argument 'lectures'"),
         (["--allow_pipes", "yes"], "--allow_pipes is true or false"),
