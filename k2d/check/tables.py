@@ -60,10 +60,7 @@ def open_set(path: str | Path, part: str) -> tuple[Set | None, list[Finding]]:
         data = DataDir(path)
     except DataError as error:
         return None, [fails(path, _without(error, path), "make it, in local/data.sh or by hand; or correct the name")]
-    found = [_problem(Path(path), problem, part) for problem in data.validate()]
-    if len(found) > _SHOWN_PROBLEMS:
-        rest = len(found) - _SHOWN_PROBLEMS
-        found[_SHOWN_PROBLEMS:] = [note(path, f"{rest} more problems", f"utils/validate_data.py {path} lists all")]
+    found = _problems(data.path, data.validate(), part)
     if part != TRAIN and not (data.path / "text").is_file():
         found.append(
             fails(f"{path}/text", "missing", "give it a line an utterance: a set to score, or to choose the epoch by, "
@@ -89,18 +86,36 @@ def _without(problem: object, path: object) -> str:
     return str(problem).removeprefix(f"{path}: ")
 
 
-def _problem(folder: Path, problem: str, part: str) -> Finding:
-    """A sentence of `DataDir.validate` as a row."""
-    where, _, rest = problem.removeprefix(f"{folder}/").partition(":")
-    inside = problem.startswith(f"{folder}/") and rest
-    what, found = (f"{folder}/{where}", rest.strip()) if inside else (str(folder), problem)
-    line, _, after = found.partition(":")
-    if line.isdecimal():
-        found = f"line {line}: {after.strip()}"
-    found, _, todo = found.partition("; ")
-    if inside and part == TRAIN and where not in _READ_OF_TRAIN:
-        return note(what, found, "nothing: no stage reads it of recordings to be labelled")
-    return fails(what, found, todo or f"correct it, or let utils/fix_data.py {folder} leave out what does not fit")
+def _problems(folder: Path, problems: Sequence[str], part: str) -> list[Finding]:
+    """The sentences of `DataDir.validate` as rows: one for what is wrong of many lines of a file."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        where, line, said = _place(folder, problem)
+        lines.setdefault((where, said), []).append(line)
+    found = []
+    for (where, said), numbers in lines.items():
+        what = f"{folder}/{where}" if where else str(folder)
+        said, _, todo = said.partition("; ")
+        if numbers[0]:
+            said = f"{'line' if len(numbers) == 1 else 'lines'} {some(numbers)}: {said}"
+        if where and part == TRAIN and where not in _READ_OF_TRAIN:
+            found.append(note(what, said, "nothing: no stage reads it of recordings to be labelled"))
+        else:
+            mend = f"correct it, or let utils/fix_data.py {folder} leave out what does not fit"
+            found.append(fails(what, said, todo or mend))
+    if len(found) > _SHOWN_PROBLEMS:
+        rest = len(found) - _SHOWN_PROBLEMS
+        found[_SHOWN_PROBLEMS:] = [fails(folder, f"{rest} more problems", f"utils/validate_data.py {folder} lists all")]
+    return found
+
+
+def _place(folder: Path, problem: str) -> tuple[str, str, str]:
+    """(file, line, what is wrong) of "data/dev/text:3: …"; "" for a file or line that it does not name."""
+    if not problem.startswith(f"{folder}/"):
+        return "", "", _without(problem, folder)
+    where, _, said = problem.removeprefix(f"{folder}/").partition(":")
+    line, _, rest = said.partition(":")
+    return (where, line, rest.strip()) if line.isdecimal() else (where, "", said.strip())
 
 
 def _ids_of_long_form(one: Set) -> list[Finding]:
