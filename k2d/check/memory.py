@@ -13,6 +13,7 @@ from pathlib import Path
 from k2d.tables import atomic
 
 SECONDS = 60.0  # between two writes
+FORMAT = 1  # changes with what facts mean: those of another format are forgotten
 
 
 class Memory:
@@ -44,6 +45,7 @@ class Memory:
     def _write(self, facts: dict[str, dict]) -> None:
         if self._path is not None:
             with atomic(self._path) as handle:
+                handle.write(json.dumps(["format", {"number": FORMAT}]) + "\n")
                 for key, value in facts.items():
                     handle.write(json.dumps([key, value], ensure_ascii=False) + "\n")
         self._changed, self._saved = False, time.monotonic()
@@ -52,6 +54,7 @@ class Memory:
 def _read(path: Path) -> dict[str, dict]:
     try:
         with path.open(encoding="utf-8") as lines:
-            return dict(json.loads(line) for line in lines)
+            facts = dict(json.loads(line) for line in lines)
+            return facts if facts.pop("format", None) == {"number": FORMAT} else {}
     except (OSError, ValueError, TypeError):  # not ours, or damaged: all is read again
         return {}

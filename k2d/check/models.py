@@ -19,6 +19,7 @@ from k2d.check.memory import Memory
 from k2d.check.recordings import HEADERS, sample
 from k2d.check.tables import Set
 from k2d.errors import BadAudio, UserError
+from k2d.plan import size_of
 from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.text import ReadyTranscripts
 from k2d.whisper.identity import PUBLISHED
@@ -124,8 +125,9 @@ def _of_whisper(name: str) -> dict:
 
     facts = inspect_model(name)
     if facts.dims is None:
-        said = f"is downloaded when it is first used; on a machine without network put its .pt into {_downloads()}"
-        return {"said": said, "dims": None, "languages": [], "findings": facts.findings}
+        size = size_of(name).parameters * 2e-3  # float16
+        said = f"is downloaded when it is first used, about {size:.1f} GB; without a network put its .pt into "
+        return {"said": said + _downloads(), "dims": None}
     parameters = count_parameters(asdict(facts.dims))
     return {
         "said": f"{parameters / 1e6:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB; {facts.vocabulary}",

@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 from tqdm import tqdm
 
 from k2d.audio import sources
-from k2d.audio.read import header
+from k2d.audio.read import check_length, header
 from k2d.audio.stamps import FileStamps
 from k2d.check.findings import Finding, counted, fails, fine, left_out, note, some, warning
 from k2d.check.memory import Memory
@@ -28,6 +27,7 @@ from k2d.work import machine
 from k2d.work.jobs import prefetch
 
 HEADERS = 2000  # of a larger set only so many are opened
+RECORDINGS = 4  # that lie in memory at a time, a quarter of a gigabyte an hour each
 COMMANDS = 20  # that are run to look at the header of what they write
 ROUNDED = 0.1  # seconds by which an utterance of 30 s may be longer
 QUIET = 0.003  # of full scale, -50 dB: a microphone that was off
@@ -76,6 +76,8 @@ class Check:
         keys = {name: f"header {wav[name]} {self._stamp(wav[name])}" for name in names}
         facts = self._facts(one, keys, "header", lambda name: _header(wav[name], self.policy.allow_pipes))
         bad |= {name: (fact["reason"], fact["why"]) for name, fact in facts.items() if "reason" in fact}
+        if one.whole:
+            bad |= self._lengths(one, facts)
         forms = Counter((fact["rate"], fact["channels"]) for fact in facts.values() if "rate" in fact)
         if forms:
             said.append(_forms(forms))
@@ -93,6 +95,19 @@ class Check:
         if one.part == TRAIN:
             found += self._unusable(one, bad, len(wav), looked)
         return found
+
+    def _lengths(self, one: Set, facts: dict[str, dict]) -> dict[str, tuple[str, str]]:
+        """Recordings that are too short or too long, by utt2dur or their headers."""
+        seconds = {name: fact["seconds"] for name, fact in facts.items() if fact.get("seconds") is not None}
+        if not one.data.has_segments:
+            seconds = (one.data.utt2dur or {}) | seconds
+        bad = {}
+        for name, length in seconds.items():
+            try:
+                check_length(one.source(name), length)
+            except BadAudio as error:
+                bad[name] = error.reason, _advice(error)
+        return bad
 
     def _durations(self, one: Set, facts: dict[str, dict]) -> list[Finding]:
         """utt2dur that came with the data, against the headers."""
@@ -123,11 +138,25 @@ class Check:
         with self._warnings as warnings:
             facts = self._facts(one, keys, one.noun, lambda name: _hear(opened, name, one.source(name), warnings))
         bad = {name: (fact["reason"], fact["why"]) for name, fact in facts.items() if "reason" in fact}
-        found = self._unusable(one, bad, len(names), len(names))
         heard = {name: fact for name, fact in facts.items() if "peak" in fact}
+        long = [name for name, fact in heard.items() if fact["seconds"] > WINDOW + ROUNDED] if not one.whole else []
+        if one.part == DEV:
+            bad |= {name: ("too long", f"{heard[name]['seconds']:.1f} s, more than {WINDOW:.0f}; cut it at pauses, in "
+                           "segments and text: the epoch is chosen without it") for name in long}  # fmt: skip
+        found = self._unusable(one, bad, len(names), len(names))
+        if one.part == TEST and long:
+            seconds = ((name, f"{heard[name]['seconds']:.1f} s") for name in long)
+            found.append(
+                note(one.path, f"{counted(len(long), 'utterance')} over {WINDOW:.0f} s ({some(long)})",
+                     "nothing: they are decoded window by window, as recordings are", seconds)
+            )  # fmt: skip
         if heard:
             said.append(f"read whole: {sum(fact['seconds'] for fact in heard.values()) / 3600:.2f} h")
-        found += self._too_long(one, heard)
+        return found + self._sound(one, heard)
+
+    def _sound(self, one: Set, heard: dict[str, dict]) -> list[Finding]:
+        """What one would hear: silence, clipping, missing ends."""
+        found = []
 
         def those(test: Callable[[dict], bool]) -> list[str]:
             return [name for name, fact in heard.items() if test(fact)]
@@ -144,21 +173,8 @@ class Check:
         damaged = {one.recording_of(name): heard[name]["damage"] for name in those(lambda fact: "damage" in fact)}
         if damaged:
             said = f"{counted(len(damaged), 'recording')} damaged or cut short ({some(list(damaged))})"
-            todo = "copy them again; what is sound is read"
-            found.append(warning(one.path, said, todo, damaged.items()))
+            found.append(warning(one.path, said, "copy them again; what is sound is read", damaged.items()))
         return found
-
-    def _too_long(self, one: Set, heard: dict[str, dict]) -> list[Finding]:
-        """Utterances that do not fit the encoder."""
-        long = [name for name, fact in heard.items() if fact["seconds"] > WINDOW + ROUNDED] if not one.whole else []
-        if not long:
-            return []
-        said = f"{counted(len(long), 'utterance')} over {WINDOW:.0f} s ({some(long)})"
-        names = ((name, f"{heard[name]['seconds']:.1f} s, more than {WINDOW:.0f}") for name in long)
-        if one.part == DEV:
-            todo = "cut them at pauses, in segments and text: the epoch is chosen without them"
-            return [(fails if len(long) == len(heard) else left_out)(one.path, said, todo, names)]
-        return [note(one.path, said, "nothing: they are decoded window by window, as recordings are", names)]
 
     def _unusable(self, one: Set, bad: dict[str, tuple[str, str]], total: int, looked: int) -> list[Finding]:
         """A row a reason. bad: name -> (reason, what to do); total: of the set; looked: at how many of them."""
@@ -187,9 +203,10 @@ class Check:
         """
         facts = {name: self.memory.get(key) for name, key in keys.items()}
         unknown = [name for name in keys if facts.get(name) is None]
+        readers = min(machine.threads(), RECORDINGS) if one.whole else machine.threads()
         watched = sys.stderr.isatty()  # in a log a bar is one line of thousands of characters
         with tqdm(total=len(unknown), desc=f"check: {one.path}", unit=unit, delay=3, disable=not watched) as bar:
-            for name, fact in zip(unknown, prefetch(unknown, learn, machine.threads())):
+            for name, fact in zip(unknown, prefetch(unknown, learn, readers)):
                 facts[name] = fact
                 if "reason" not in fact:
                     self.memory.put(keys[name], fact)
@@ -230,11 +247,10 @@ def _hear(opened: sources.AudioSource, name: str, source: str, warnings: _Warnin
         audio = opened.read(name)
     except BadAudio as error:
         return {"reason": error.reason, "why": _advice(error)}
-    loud = np.abs(audio)
     fact = {
         "seconds": round(len(audio) / SAMPLE_RATE, 3),
-        "peak": round(float(loud.max()), 5),
-        "clipped": round(float((loud >= _FULL).mean()), 6),
+        "peak": round(max(float(audio.max()), -float(audio.min())), 5),
+        "clipped": round(float(((audio >= _FULL) | (audio <= -_FULL)).mean()), 6),
     }
     if damage := warnings.of(source):
         fact["damage"] = damage

@@ -118,11 +118,12 @@ def test_segments_beyond_their_recording_are_left_out(corpus):
 def test_utterances_over_30_seconds_are_left_out_of_dev_and_decoded_in_tests(corpus):
     corpus("dev", a=2, long=31)
     row = the_row(look_at("dev", "dev"), Grade.LEFT_OUT)
-    assert row.found == "1 utterance over 30 s (long)" and "cut them at pauses" in row.todo
-    assert the_row(look_at("dev", "test"), Grade.NOTE).names == (("long", "31.0 s, more than 30"),)
+    assert row.found == "1 of 2 utterances cannot be used, too long: long" and "cut it at pauses" in row.todo
+    assert the_row(look_at("dev", "test"), Grade.NOTE).names == (("long", "31.0 s"),)
     assert grades(look_at("dev", "test_long")) == {Grade.FINE}
-    corpus("only", long=31)
-    assert the_row(look_at("only", "dev"), Grade.FAILS).found == row.found
+    write_table("data/dev/wav.scp", {"a": "nowhere.wav", "long": "long.wav"})
+    found = look_at("dev", "dev")
+    assert grades(found) == {Grade.FAILS, Grade.FINE} and "nothing is left" in found[1].found
 
 
 def test_commands_are_left_out_unless_they_are_allowed(corpus):
@@ -190,6 +191,21 @@ def test_test_recordings_among_those_trained_on_are_named(corpus):
     sets = [open_set(f"data/{name}", part)[0] for name, part in (("lectures", "train"), ("test", "test"))]
     (row,) = shared_recordings(sets)
     assert row.grade is Grade.WARNING and "1 recording also in data/lectures (b)" in row.found
+
+
+def test_recordings_too_long_for_memory_and_too_short_for_a_word(corpus):
+    corpus("lectures", a=2, b=0.05, c=2)
+    write_numbers("data/lectures/utt2dur", {"a": 2.0, "b": 0.05, "c": 2.0})
+    assert "too short: b" in the_row(look_at("lectures", "train"), Grade.LEFT_OUT).found
+    with open("c.wav", "rb+") as file:  # nine hours of silence, of which the disk holds nothing
+        size = 44 + 9 * 3600 * RATE * 2
+        file.truncate(size)
+        for place, number in ((4, size - 8), (40, size - 44)):
+            file.seek(place)
+            file.write(number.to_bytes(4, "little"))
+    write_numbers("data/lectures/utt2dur", {"a": 2.0, "b": 0.05, "c": 9 * 3600.0})
+    found = [finding.found for finding in look_at("lectures", "train") if finding.grade is Grade.LEFT_OUT]
+    assert [words.rpartition("used, ")[2] for words in found] == ["too long: c", "too short: b"]
 
 
 def test_a_large_set_is_sampled_and_says_so(corpus, monkeypatch):
