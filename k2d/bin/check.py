@@ -102,7 +102,7 @@ def look_at_sets(args: argparse.Namespace, remembered: Memory) -> tuple[list[Fin
     for path, part in parts:
         if not path:
             continue
-        one, rows = open_set(path, part)
+        one, rows = open_set(path, part, args.allow_pipes)
         found += rows
         if one is None:
             continue

@@ -55,6 +55,8 @@ class Check:
     def look(self, one: Set) -> list[Finding]:
         """Headers; of labelled sets also every utterance."""
         said = [counted(len(one.data.wav), "recording"), counted(len(one.data.segments), "utterance")]
+        if one.part == TRAIN:
+            said.append(f"{sum((one.data.utt2dur or {}).values()) / 3600:,.2f} h")
         found = self._headers(one, said)
         if one.part != TRAIN:
             found += self._listen(one, said)
@@ -65,19 +67,19 @@ class Check:
         wav = one.data.wav
         run = [name for name, source in wav.items() if _is_command(source)]
         files = [name for name, source in wav.items() if not _is_command(source)]
-        bad = {name: _fault(wav[name]) for name in files if self._stamp(wav[name]).startswith("missing")}
+        bad = {name: _told(wav[name], why) for name, why in one.unmeasured.items()}
+        bad |= {name: _fault(wav[name]) for name in files if self._stamp(wav[name]).startswith("missing")}
         names = sample([name for name in files if name not in bad], HEADERS)
-        looked = len(bad) + len(names) + (0 if self.policy.allow_pipes else len(run))
         if self.policy.allow_pipes:
-            names += (sampled := sample(run, COMMANDS))
-            looked += len(sampled)
+            names += sample([name for name in run if name not in bad], COMMANDS)
         else:
-            bad |= {name: _fault(wav[name]) for name in run}
+            bad |= {name: _fault(wav[name]) for name in run if name not in bad}
         keys = {name: f"header {wav[name]} {self._stamp(wav[name])}" for name in names}
         facts = self._facts(one, keys, "header", lambda name: _header(wav[name], self.policy.allow_pipes))
         bad |= {name: (fact["reason"], fact["why"]) for name, fact in facts.items() if "reason" in fact}
         if one.whole:
             bad |= self._lengths(one, facts)
+        looked = len(bad.keys() | facts.keys())
         forms = Counter((fact["rate"], fact["channels"]) for fact in facts.values() if "rate" in fact)
         if forms:
             said.append(_forms(forms))
@@ -223,6 +225,12 @@ def sample(names: list[str], most: int) -> list[str]:
 
 def _is_command(source: str) -> bool:
     return source.rstrip().endswith("|")
+
+
+def _told(source: str, message: str) -> tuple[str, str]:
+    """(reason, what to do) of a BadAudio's message."""
+    reason, _, advice = message[len(source) + 2 :].partition("; ")
+    return (reason, advice) if message.startswith(f"{source}: ") else ("unreadable", message)
 
 
 def _fault(source: str) -> tuple[str, str]:

@@ -6,13 +6,16 @@ In: a set, which is a data directory and what it is for. Out: findings.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from k2d.audio.durations import make_durations
 from k2d.check.findings import Finding, counted, fails, note, some, warning
 from k2d.datadir import DataDir
 from k2d.errors import DataError
+from k2d.work import machine
 
 TRAIN, DEV, TEST, TEST_LONG = "train", "dev", "test", "test_long"
 # The tables of unlabelled recordings that any stage reads: their references and segments none does.
@@ -23,11 +26,12 @@ _SHOWN_PROBLEMS = 10
 @dataclass(frozen=True)
 class Set:
     """A data directory and its part: train (recordings decoded whole, no reference read), dev and test (utterances),
-    test_long (recordings, one text each).
+    test_long (recordings, one text each). unmeasured: recordings that have no duration, and why.
     """
 
     data: DataDir
     part: str
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -54,12 +58,16 @@ class Set:
         return self.data.wav.get(self.recording_of(name), "")
 
 
-def open_set(path: str | Path, part: str) -> tuple[Set | None, list[Finding]]:
-    """The set, or None where its tables cannot be read, and what is wrong with them."""
+def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Set | None, list[Finding]]:
+    """The set, or None where its tables cannot be read, and what is wrong with them. Durations that lack are made."""
     try:
         data = DataDir(path)
     except DataError as error:
         return None, [fails(path, _without(error, path), "make it, in local/data.sh or by hand; or correct the name")]
+    unmeasured: dict[str, str] = {}
+    with suppress(DataError):  # of tables that cannot be read, which the next line says
+        # Before the tables are looked at: durations that were made here follow a corpus that has grown or shrunk.
+        unmeasured = make_durations(data, machine.threads(), allow_pipes)
     found = _problems(data.path, data.validate(), part)
     if part != TRAIN and not (data.path / "text").is_file():
         found.append(
@@ -67,9 +75,10 @@ def open_set(path: str | Path, part: str) -> tuple[Set | None, list[Finding]]:
                   "needs references")
         )  # fmt: skip
     try:  # what follows reads these
-        one = Set(data, part)
+        one = Set(DataDir(path), part, unmeasured)
+        data = one.data
         names = one.names
-        _ = data.text if part != TRAIN else None
+        _ = data.utt2dur, data.text if part != TRAIN else None
     except DataError:
         return None, found or [fails(path, "its tables cannot be read", f"utils/fix_data.py {path}")]
     if part == TRAIN and data.has_segments:

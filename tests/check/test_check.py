@@ -19,7 +19,7 @@ from k2d.check.recordings import Check, Policy, sample
 from k2d.check.tables import open_set, shared_recordings
 from k2d.datadir import Segment, write_segments
 from k2d.plan import Plan
-from k2d.tables import write_numbers, write_table
+from k2d.tables import read_numbers, write_numbers, write_table
 from k2d.whisper import checkpoint
 
 RATE = 16000
@@ -49,7 +49,7 @@ def corpus(tmp_path, monkeypatch):
 
 def look_at(name: str, part: str, memory=None, **policy):
     """All rows about one set."""
-    one, found = open_set(f"data/{name}", part)
+    one, found = open_set(f"data/{name}", part, policy.get("allow_pipes", False))
     return found + (Check(Policy(**policy), memory or Memory(None)).look(one) if one else [])
 
 
@@ -206,6 +206,15 @@ def test_recordings_too_long_for_memory_and_too_short_for_a_word(corpus):
     write_numbers("data/lectures/utt2dur", {"a": 2.0, "b": 0.05, "c": 9 * 3600.0})
     found = [finding.found for finding in look_at("lectures", "train") if finding.grade is Grade.LEFT_OUT]
     assert [words.rpartition("used, ")[2] for words in found] == ["too long: c", "too short: b"]
+
+
+def test_durations_are_made_and_follow_a_corpus_that_changes(corpus):
+    folder = corpus("lectures", a=2, b=3)
+    assert "0.00 h" in the_row(look_at("lectures", "train"), Grade.FINE).found
+    assert read_numbers(folder / "utt2dur") == {"a": 2.0, "b": 3.0}
+    corpus("lectures", b=3, c=1)
+    assert grades(look_at("lectures", "train")) == {Grade.FINE}
+    assert read_numbers(folder / "utt2dur") == {"b": 3.0, "c": 1.0}
 
 
 def test_a_large_set_is_sampled_and_says_so(corpus, monkeypatch):
