@@ -27,7 +27,7 @@ DIGITS = 4
 
 
 def make_durations(data: DataDir, nj: int = 1, allow_pipes: bool = False) -> dict[str, str]:
-    """Write what utt2dur and reco2dur lack, measured in `nj` processes; recording -> why it has no entry.
+    """Write what utt2dur and reco2dur lack, measured in `nj` processes; recording -> "reason: why it has no entry".
 
     Raises DataError where tables cannot be read.
     """
@@ -74,7 +74,7 @@ def _seconds(task: tuple[str, bool]) -> float | str:
     try:
         return recording_duration(*task)
     except BadAudio as error:
-        return str(error)
+        return f"{error.reason}: {error}"
 
 
 def _write_of_segments(data: DataDir, recordings: Mapping[str, float]) -> None:

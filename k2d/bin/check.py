@@ -36,6 +36,8 @@ from k2d.tables import atomic
 from k2d.whisper.engine import default_batch
 from k2d.whisper.identity import PUBLISHED
 
+LISTED = ("runs", 1.5)  # where the list of commands shows it
+
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(

@@ -67,7 +67,7 @@ class Check:
         wav = one.data.wav
         run = [name for name, source in wav.items() if _is_command(source)]
         files = [name for name, source in wav.items() if not _is_command(source)]
-        bad = {name: _told(wav[name], why) for name, why in one.unmeasured.items()}
+        bad = {name: _told(why) for name, why in one.unmeasured.items()}
         bad |= {name: _fault(wav[name]) for name in files if self._stamp(wav[name]).startswith("missing")}
         names = sample([name for name in files if name not in bad], HEADERS)
         if self.policy.allow_pipes:
@@ -227,10 +227,10 @@ def _is_command(source: str) -> bool:
     return source.rstrip().endswith("|")
 
 
-def _told(source: str, message: str) -> tuple[str, str]:
-    """(reason, what to do) of a BadAudio's message."""
-    reason, _, advice = message[len(source) + 2 :].partition("; ")
-    return (reason, advice) if message.startswith(f"{source}: ") else ("unreadable", message)
+def _told(why: str) -> tuple[str, str]:
+    """(reason, what to do) of what make_durations says."""
+    reason, _, message = why.partition(": ")
+    return reason, message.partition(f"{reason}; ")[2] or message
 
 
 def _fault(source: str) -> tuple[str, str]:
