@@ -30,7 +30,7 @@ def test_few_ids_stand_in_a_row_and_the_others_are_counted():
     assert len(some(["x" * 5000])) < 100
 
 
-@given(st.text(), st.integers(4, 40))
+@given(st.text(max_size=80), st.integers(4, 40))
 def test_wrapping_loses_nothing_and_fits(text, size):
     lines = wrap(text, size)
     assert all(width(line) <= size for line in lines)
