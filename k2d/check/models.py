@@ -71,7 +71,8 @@ def look(models: Models, train: Set | None, memory: Memory) -> tuple[list[Findin
         try:
             if name not in known:
                 known[name] = learn(name, train, memory)
-            found.append(fine(what, known[name].said))
+            there = known[name].dims is not None or kind_of(name) != "whisper"
+            found.append((fine if there else note)(what, known[name].said))
             found += [note(what, sentence) for sentence in known[name].findings]
             if kind_of(name) == "text" and train is not None:
                 found += coverage(what, name, train)

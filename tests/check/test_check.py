@@ -284,6 +284,14 @@ def test_a_model_of_another_name_is_refused():
     assert row.what == "teacher large-v22" and "no such file or folder" in row.found
 
 
+def test_a_published_model_that_is_not_here_is_downloaded_later(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = look_at_models(Models("large-v2", ("base.en",), language="zh"))
+    notes = [finding for finding in found if finding.grade is Grade.NOTE]
+    assert "about 3.1 GB" in notes[0].found and f"put its .pt into {tmp_path}/whisper" in notes[0].found
+    assert the_row(found, Grade.WARNING).what == "validator base.en", "by its name"
+
+
 def test_damaged_models_are_named_with_their_file(small_model, tmp_path):
     cut = tmp_path / "cut"
     shutil.copytree(small_model, cut)
