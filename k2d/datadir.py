@@ -10,13 +10,32 @@ Files are UTF-8, sorted by id in C order, one entry a line, one space after the 
 import mmap
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from k2d.errors import DataError
-from k2d.tables import Cursor, TableWriters, atomic, decode_line, read_numbers, read_table, scan, write_table
+from k2d.tables import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    REPAIR,
+    Checked,
+    Cursor,
+    TableWriters,
+    atomic,
+    check,
+    examine,
+    fault_of_id,
+    fields,
+    number,
+    number_parser,
+    read_numbers,
+    read_parsed,
+    read_table,
+    scan,
+    write_table,
+)
 
 _TABLES = ("text", "utt2", "spk2", "reco2", "segments")  # how names of tables begin, apart from wav.scp
 
@@ -31,23 +50,27 @@ class Segment:
     end: float | None = None
 
 
+def parse_segment(key: str, value: str) -> Segment:
+    """The utterance of a line of `segments`. ValueError for what is none."""
+    try:
+        recording, start, end = fields(value)
+        start, end = number(start), number(end)
+        well_formed = start >= 0 and (end > start or end == -1)
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        raise ValueError(
+            f"has {value!r}, expected '<recording> <start> <end>' in seconds with 0 <= start < end (or end -1: to the "
+            "end of the recording)"
+        )
+    if fault := fault_of_id(recording):
+        raise ValueError(f"is of recording {recording!r}, which {fault}; {REPAIR}")
+    return Segment(key, recording, start, None if end == -1 else end)
+
+
 def read_segments(path) -> dict[str, Segment]:
     """Read `segments` (utterance, recording, start, end in seconds; end -1 means "to the end")."""
-    segments = {}
-    for line, key, value in scan(path):
-        fields = value.split()
-        try:
-            recording, start, end = fields[0], float(fields[1]), float(fields[2])
-            well_formed = len(fields) == 3 and start >= 0 and (end > start or end == -1)
-        except (IndexError, ValueError):
-            well_formed = False
-        if not well_formed:
-            raise DataError(
-                f"{path}:{line}: {key!r} has {value!r}, expected '<recording> <start> <end>' "
-                "in seconds with 0 <= start < end (or end -1: to the end of the recording)"
-            )
-        segments[key] = Segment(key, recording, start, None if end == -1 else end)
-    return segments
+    return read_parsed(path, parse_segment)
 
 
 def write_segments(path, segments: Iterable[Segment]) -> None:
@@ -64,6 +87,45 @@ def segment_value(segment: Segment) -> str:
 def _seconds(value: float) -> str:
     text = f"{value:.4f}"
     return text[:-2] if text.endswith("00") else text
+
+
+def parse_speaker(key: str, value: str) -> str:
+    """The speaker of a line of `utt2spk`: an id too, since `spk2utt` has it in the first column."""
+    if fault := fault_of_id(value):
+        raise ValueError(f"has speaker {value!r}, which {fault}; {REPAIR}")
+    return value
+
+
+def parser_of(path: Path) -> Callable[[str, str], object]:
+    """What reads the values of a table of a data directory, by its name; of `utt2…` that others invented, by its first
+    line.
+    """
+    name = path.name
+    if name == "segments":
+        return parse_segment
+    if name == "utt2spk":
+        return parse_speaker
+    if name == "wav.scp":
+        return parse_source
+    if name in POSITIVE | NOT_NEGATIVE or (name.startswith(("utt2", "reco2")) and _begins_with_number(path)):
+        return number_parser(path)
+    return lambda key, value: value
+
+
+def parse_source(key: str, value: str) -> str:
+    """The source of a line of `wav.scp`."""
+    if not value:
+        raise ValueError("has no source, expected a path, 'file.ark:offset' or 'command |'")
+    return value
+
+
+def _begins_with_number(path: Path) -> bool:
+    _, _, value, _ = next(examine(path), (0, "", "", None))
+    try:
+        float(value)  # nan and the like, too: they are to be named
+    except ValueError:
+        return False
+    return True
 
 
 def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
@@ -117,7 +179,7 @@ class DataDir:
     @cached_property
     def wav(self) -> dict[str, str]:
         """recording -> source: a path, "file.ark:offset" or "command |"."""
-        return read_table(self.path / "wav.scp")
+        return read_parsed(self.path / "wav.scp", parse_source)
 
     @property
     def has_segments(self) -> bool:
@@ -134,7 +196,8 @@ class DataDir:
 
     @cached_property
     def utt2spk(self) -> dict[str, str] | None:
-        return self._optional("utt2spk")
+        path = self.path / "utt2spk"
+        return read_parsed(path, parse_speaker) if path.is_file() else None
 
     @cached_property
     def utt2dur(self) -> dict[str, float] | None:
@@ -161,12 +224,12 @@ class DataDir:
         """
         problems: list[str] = []
 
-        def attempt(read, *arguments):
-            try:
-                return read(*arguments)
-            except DataError as error:
-                problems.append(str(error))
-                return None
+        def read(name: str) -> Checked:
+            found = check(self.path / name, parser_of(self.path / name))
+            problems.extend(found.problems[:10])
+            if len(found.problems) > 10:
+                problems.append(f"{self.path / name}: and {len(found.problems) - 10} more lines")
+            return found
 
         def report(name: str, ids: Iterable[str], fault: str):
             ids = sorted(ids)
@@ -174,38 +237,30 @@ class DataDir:
                 more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
                 problems.append(f"{self.path / name}: {fault}: {' '.join(ids[:10])}{more}")
 
-        wav = attempt(read_table, self.path / "wav.scp")
-        if wav is not None:
-            if not wav:
-                problems.append(f"{self.path / 'wav.scp'}: empty; expected at least one recording")
-            report("wav.scp", (r for r, source in wav.items() if not source), "no source given for")
-        if self.has_segments:
-            segments = attempt(read_segments, self.path / "segments")
-        else:
-            segments = None if wav is None else _Whole(wav)
-        if segments is not None and wav is not None:
-            report(
-                "segments",
-                {s.recording for s in segments.values()} - wav.keys(),
-                "recordings that wav.scp does not have",
-            )
-        tables = {}
-        for name in self.utterance_tables():
-            numeric = name.startswith("utt2") and name in ("utt2dur", "utt2num_frames")
-            tables[name] = attempt(read_numbers if numeric else read_table, self.path / name)
-            if tables[name] is not None and segments is not None:
-                report(name, tables[name].keys() - segments.keys(), "utterances that segments/wav.scp lack")
-                if name != "utt2dur":  # what cannot be read has no duration, and is named elsewhere
-                    report(name, segments.keys() - tables[name].keys(), "no entry for")
-        durations = tables.get("utt2dur")
-        if durations:
-            report("utt2dur", (u for u, d in durations.items() if d <= 0), "not a positive duration for")
+        wav = read("wav.scp")
+        if not wav.ids and wav.well_formed:
+            problems.append(f"{self.path / 'wav.scp'}: empty; expected at least one recording")
+        segments = read("segments") if self.has_segments else wav
+        if self.has_segments and wav.well_formed:
+            recordings = {s.recording for s in segments.values.values()}
+            report("segments", recordings - wav.ids, "recordings that wav.scp does not have")
+        tables = {name: read(name) for name in self.utterance_tables()}
+        for name, table in tables.items():
+            if segments.well_formed:
+                report(name, table.ids - segments.ids, "utterances that segments/wav.scp lack")
+            if table.well_formed and name != "utt2dur":  # what cannot be read has no duration, and is named elsewhere
+                report(name, segments.ids - table.ids, "no entry for")
+        for name in self.recording_tables():
+            table = read(name)
+            if wav.well_formed:
+                report(name, table.ids - wav.ids, "recordings that wav.scp does not have")
         if (self.path / "spk2utt").is_file():
-            speakers = attempt(read_table, self.path / "spk2utt")
-            utt2spk = tables.get("utt2spk")
-            if speakers is not None and utt2spk is None:
-                problems.append(f"{self.path / 'spk2utt'}: there is no readable utt2spk beside it")
-            elif speakers is not None and speakers != invert(utt2spk):
+            speakers, utt2spk = read("spk2utt"), tables.get("utt2spk")
+            if utt2spk is None:
+                problems.append(f"{self.path / 'spk2utt'}: there is no utt2spk beside it")
+            elif not (speakers.problems or utt2spk.problems) and invert(utt2spk.values) != {
+                speaker: " ".join(fields(ids)) for speaker, ids in speakers.values.items()
+            }:
                 problems.append(
                     f"{self.path / 'spk2utt'}: does not agree with utt2spk; "
                     f"repair with 'utils/fix_data.py {self.path}'"
@@ -300,9 +355,9 @@ class DataDir:
         lists = [path for path in (d.path / "skipped.txt" for d in dirs) if path.is_file()]
         if lists:
             skipped = {
-                decode_line(path, number, raw)
+                raw.decode("utf-8", "replace")
                 for path in lists
-                for number, raw in enumerate(path.read_bytes().splitlines(), 1)
+                for raw in path.read_bytes().splitlines()
             }
             with atomic(Path(out) / "skipped.txt") as handle:
                 handle.writelines(f"{line}\n" for line in sorted(skipped))
@@ -403,7 +458,7 @@ class SubsetWriter(DataDirWriter):
             if value is not None:
                 self.write(name, utterance, value)
                 if name == "segments":
-                    recording = value.split()[0]
+                    recording = fields(value)[0]
         if self._sources is not None:
             source = self._sources.get(utterance)
             if source is None:

@@ -2,13 +2,27 @@
 
 In: files of `id value` lines, UTF-8, sorted by id in C order. Out: their lines, one after the other, or
 dictionaries; a table of seven million texts need not be held.
+
+What every reader and writer takes a table for (docs/tables.md says the same to users):
+
+table    lines in C order of their ids, each id once; UTF-8 without a byte order mark
+line     an id, one space or tab, a value; "\\n" ends it, and "\\r" stands nowhere. Other control characters, and the
+         line ends that only Unicode knows (U+2028, U+0085), are part of a value
+id       one character or more, of recordings, utterances and speakers alike: no white space of any kind (no-break and
+         ideographic spaces too), nothing invisible (control, zero-width and bidirectional characters)
+value    anything else; spaces and tabs around it do not count, and it may be empty
+fields   of a value that has several (segments): what spaces and tabs part, and nothing else does
+number   digits of ASCII, with sign, point and exponent if need be, and finite: 0.5, -3, 1e-3; not nan, inf, 1e999,
+         1_000. Durations are more than 0; distances, rates and counts are not less
 """
 
 import os
 import re
 import secrets
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
 from numbers import Integral
@@ -18,7 +32,47 @@ from typing import TextIO
 from k2d.errors import DataError
 
 _ID_END = re.compile(r"[ \t]")
-_SPACE = re.compile(r"\s")
+_FIELD = re.compile(r"[^ \t]+")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+POSITIVE = frozenset({"utt2dur", "reco2dur"})  # tables whose numbers are seconds
+NOT_NEGATIVE = frozenset(
+    f"utt2{name}"
+    for name in "mer per comp errors units num_frames compression temperature no_speech confidence".split()
+)
+BYTE_ORDER_MARK = "\ufeff"
+FIX = "utils/fix_data.py"
+REPAIR = f"repair with {FIX}"
+
+
+def fits_no_id(character: str) -> bool:
+    """Whether a character is white space or invisible, so that no id may hold it."""
+    category = unicodedata.category(character)
+    return category[0] == "Z" or category in ("Cc", "Cf", "Cs")
+
+
+def fault_of_id(key: str) -> str | None:
+    """What makes a text no id ("holds U+00A0, NO-BREAK SPACE"), or None for one that is."""
+    if not key:
+        return "is empty"
+    if key.isprintable() and " " not in key:  # nearly all; the rest looks at every character
+        return None
+    for character in key:
+        if fits_no_id(character):
+            name = unicodedata.name(character, "a control character")
+            return f"holds U+{ord(character):04X}, {name}: an id has no white space and nothing invisible"
+    return None
+
+
+def number(text: str) -> float:
+    """A number of a table. ValueError where the text is none, or not finite."""
+    if not _NUMBER.fullmatch(text) or not isfinite(value := float(text)):
+        raise ValueError(f"{text!r} is no finite number")
+    return value
+
+
+def fields(value: str) -> list[str]:
+    """The fields of a value: spaces and tabs part them, other white space does not."""
+    return _FIELD.findall(value)
 
 
 @contextmanager
@@ -58,60 +112,77 @@ def _split_line(line: str) -> tuple[str, str]:
 def scan(path) -> Iterator[tuple[int, str, str]]:
     """(line number, id, rest of the line) of a table, in order, without ever holding the file.
 
-    Raises DataError naming file and line for a missing file, bytes that are not UTF-8, a line without an id,
-    a Windows line end, a duplicate id and ids out of C order. Only "\\n" ends a line: other control
-    characters are part of the text.
+    Raises DataError naming file and line for a missing file and for whatever is no table as this file defines it.
     """
+    for line, key, value, fault in examine(path):
+        if fault:
+            raise DataError(f"{path}:{line}: {fault}")
+        yield line, key, value
+
+
+def examine(path) -> Iterator[tuple[int, str, str, str | None]]:
+    """As `scan`, but a line that does not belong into a table comes with its fault, and the next one follows."""
     path, previous = Path(path), ""
     try:
         lines = path.open("rb")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: missing; expected a Kaldi table (id, space, value)") from None
     with lines:
-        for number, raw in enumerate(lines, 1):
-            line = decode_line(path, number, raw)
-            key, value = _split_line(line)
-            if not key:
-                raise DataError(
-                    f"{path}:{number}: expected an id at the start of the line; remove blank lines "
-                    "and leading spaces (utils/fix_data.py does)"
-                )
-            if line.endswith("\r"):
-                raise DataError(f"{path}:{number}: Windows line end; repair with utils/fix_data.py")
+        for place, raw in enumerate(lines, 1):
+            try:
+                text = decode_line(place, raw)
+            except ValueError as error:
+                yield place, "", "", str(error)
+                continue
+            key, value = _split_line(text)
+            fault = _fault_of_line(text, key)
             # Python orders strings by code point, which is the byte order of UTF-8: C order.
-            if key <= previous:
-                if _holds(path, key, number):
-                    raise DataError(f"{path}:{number}: id {key!r} appears twice; keep one line for each id")
-                raise DataError(
-                    f"{path}:{number}: id {key!r} follows {previous!r}, out of C order; "
-                    f"sort with 'LC_ALL=C sort -k1,1' or utils/fix_data.py"
-                )
-            yield number, key, value
-            previous = key
+            if not fault and key <= previous:
+                if key == previous or _holds(path, key, place):
+                    fault = f"id {key!r} appears twice; keep one line for each id"
+                else:
+                    fault = f"id {key!r} follows {previous!r}, out of C order; sort with 'LC_ALL=C sort -k1,1' or {FIX}"
+            yield place, key, value, fault
+            if not fault:
+                previous = key
 
 
-def decode_line(path: Path, number: int, raw: bytes) -> str:
-    """A line without its end; DataError names the line where it is not UTF-8."""
+def _fault_of_line(text: str, key: str) -> str | None:
+    if not key:
+        return f"expected an id at the start of the line; remove blank lines and leading spaces ({FIX} does)"
+    if "\r" in text:
+        return f"Windows line end, or a carriage return within the line; {REPAIR}"
+    if fault := fault_of_id(key):
+        return f"id {key!r} {fault}; {REPAIR}"
+    return None
+
+
+def decode_line(place: int, raw: bytes) -> str:
+    """Line number `place` without its end. ValueError where it is not UTF-8 or begins with a byte order mark."""
     try:
-        return raw.removesuffix(b"\n").decode("utf-8")
+        text = raw.removesuffix(b"\n").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; convert the file, "
-            "for instance with 'iconv -f big5 -t utf-8'"
+        if place == 1 and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise ValueError(f"this is UTF-16, expected UTF-8; {REPAIR}") from None
+        raise ValueError(
+            f"byte 0x{raw[error.start]:02x} is not UTF-8; convert the file, for instance with 'iconv -f big5 -t utf-8'"
         ) from None
+    if place == 1 and text.startswith(BYTE_ORDER_MARK):
+        raise ValueError(f"a byte order mark stands before the first id; {REPAIR}")
+    return text
 
 
-def _holds(path: Path, key: str, number: int) -> bool:
+def _holds(path: Path, key: str, place: int) -> bool:
     """Whether an id stands in the lines before this one."""
     with path.open("rb") as lines:
-        return any(_split_line(line.decode().removesuffix("\n"))[0] == key for line in islice(lines, number - 1))
+        before = (line.decode("utf-8", "replace").removesuffix("\n") for line in islice(lines, place - 1))
+        return any(_split_line(line)[0] == key for line in before)
 
 
 def read_table(path) -> dict[str, str]:
     """Read a Kaldi table: id -> rest of the line ("" where there is none), in the file's order.
 
-    Raises DataError with file and line for invalid UTF-8, blank lines, Windows line ends,
-    duplicate ids and ids out of C order.
+    Raises DataError with file and line for whatever is no table.
     """
     return {key: value for _, key, value in scan(path)}
 
@@ -119,8 +190,7 @@ def read_table(path) -> dict[str, str]:
 def write_table(path, table: Mapping[str, str]) -> None:
     """Write id -> value, sorted by id in C order, atomically.
 
-    Raises DataError for an id that is empty or holds white space and for a value with a line break:
-    neither could be read back.
+    Raises DataError for what is no id and for a value with a line break: neither could be read back.
     """
     lines = [_line(path, key, table[key]) for key in sorted(table)]
     with atomic(path) as handle:
@@ -130,38 +200,104 @@ def write_table(path, table: Mapping[str, str]) -> None:
 def _line(path, key: str, value) -> str:
     """One line of a table."""
     value = str(value).strip(" \t")
-    if not key or _SPACE.search(key):
-        raise DataError(f"{path}: id {key!r} is empty or holds white space; choose another id")
+    if fault := fault_of_id(key):
+        raise DataError(f"{path}: id {key!r} {fault}; choose another id")
     if "\n" in value or "\r" in value:
         raise DataError(f"{path}: the value of {key!r} holds a line break; a table has one line an id")
     return f"{key} {value}\n" if value else f"{key}\n"
 
 
-def read_numbers(path) -> dict[str, float]:
-    """Read a table with one number a line (`utt2dur`, `utt2mer` …). DataError where it is none."""
-    numbers = {}
+def read_parsed[Value](path, parse: Callable[[str, str], Value]) -> dict[str, Value]:
+    """Read a table whose values `parse(id, value)` reads; where it raises ValueError, DataError names the line."""
+    found = {}
     for line, key, value in scan(path):
         try:
-            numbers[key] = float(value)
+            found[key] = parse(key, value)
+        except ValueError as error:
+            raise DataError(f"{path}:{line}: {key!r} {error}") from None
+    return found
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A table, read as far as it can be: ids of its lines, what could be parsed, and everything that is wrong.
+
+    well_formed: whether every line is one, so that `ids` lacks none, though values may be wrong.
+    """
+
+    ids: set[str]
+    values: dict[str, object]
+    problems: list[str]
+    well_formed: bool
+
+
+def check(path, parse: Callable[[str, str], object] = lambda key, value: value) -> Checked:
+    """As `read_parsed`, but all faults are told, as sentences that name file and line."""
+    ids, values, problems, well_formed = set(), {}, [], True
+    for line, key, value, fault in examine(path):
+        if fault:
+            well_formed = False
+        else:
+            ids.add(key)
+            try:
+                values[key] = parse(key, value)
+            except ValueError as error:
+                fault = f"{key!r} {error}"
+        if fault:
+            problems.append(f"{path}:{line}: {fault}")
+    return Checked(ids, values, problems, well_formed)
+
+
+def number_parser(path) -> Callable[[str, str], float]:
+    """What reads the values of a table of numbers: finite, and in the range that its name says."""
+
+    def parse(key: str, value: str) -> float:
+        try:
+            found = number(value)
         except ValueError:
-            raise DataError(f"{path}:{line}: {key!r} has {value!r}, expected one number") from None
-    return numbers
+            found, fault = 0.0, "expected one number, a finite one"
+        else:
+            fault = _out_of_range(path, found)
+        if fault:
+            raise ValueError(f"has {value!r}, {fault}; correct it, or remove the line")
+        return found
+
+    return parse
+
+
+def read_numbers(path) -> dict[str, float]:
+    """Read a table with one number a line (`utt2dur`, `utt2mer` …). DataError where it is none, not finite, or not in
+    the range that the table's name says.
+    """
+    return read_parsed(path, number_parser(path))
+
+
+def _out_of_range(path, found: float) -> str | None:
+    """What is wrong with a number of a table by the table's name."""
+    name = Path(path).name
+    if name in POSITIVE and found <= 0:
+        return "expected seconds, more than 0"
+    if name in NOT_NEGATIVE and found < 0:
+        return "expected a number from 0 on"
+    return None
 
 
 def write_numbers(path, numbers: Mapping[str, float], digits: int = 4) -> None:
     """Write one number a line with `digits` decimals, integers without any.
 
-    Raises DataError for NaN and infinity, which `awk '$2 <= 0.4'` would read as it likes.
+    Raises DataError for NaN and infinity, which `awk '$2 <= 0.4'` would read as it likes, and for what
+    `read_numbers` would refuse.
     """
-    write_table(path, {key: _number(path, key, number, digits) for key, number in numbers.items()})
+    write_table(path, {key: _number(path, key, value, digits) for key, value in numbers.items()})
 
 
-def _number(path, key: str, number: float, digits: int) -> str:
-    if isinstance(number, Integral):
-        return str(int(number))
-    if not isfinite(number):
-        raise DataError(f"{path}: {key!r} has {number}, expected a finite number")
-    return f"{float(number) + 0.0:.{digits}f}"
+def _number(path, key: str, value: float, digits: int) -> str:
+    if not isfinite(value):
+        raise DataError(f"{path}: {key!r} has {value}, expected a finite number")
+    text = str(int(value)) if isinstance(value, Integral) else f"{float(value) + 0.0:.{digits}f}"
+    if fault := _out_of_range(path, float(text)):
+        raise DataError(f"{path}: {key!r} has {value}, {fault}")
+    return text
 
 
 class TableWriters:
@@ -227,6 +363,7 @@ class Cursor:
     def __init__(self, path):
         self.path = Path(path)
         self._lines = scan(path)
+        self._parse = number_parser(path)
         self._current = next(self._lines, None)
         self.line = 0
         self.strays = 0
@@ -245,14 +382,14 @@ class Cursor:
         return value
 
     def number(self, key: str) -> float | None:
-        """The value of `key` as a number ("nan" is one), or None. DataError where it is none."""
+        """The value of `key` as a number, or None. DataError where it is none, or not finite."""
         value = self.get(key)
         if value is None:
             return None
         try:
-            return float(value)
-        except ValueError:
-            raise DataError(f"{self.path}:{self.line}: {key!r} has {value!r}, expected one number") from None
+            return self._parse(key, value)
+        except ValueError as error:
+            raise DataError(f"{self.path}:{self.line}: {key!r} {error}") from None
 
     def close(self) -> None:
         """Read to the end, so that the rest of the file is checked and counted too."""

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from k2d.datadir import DataDir, DataDirWriter, Segment, invert, read_segments, write_segments
 from k2d.errors import DataError
-from k2d.tables import TableWriters, atomic, read_numbers, read_table, write_numbers, write_table
+from k2d.tables import Cursor, TableWriters, atomic, fault_of_id, read_numbers, read_table, write_numbers, write_table
 
 IDS = st.text(
-    st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=8
-).filter(lambda s: not any(c.isspace() for c in s))
+    st.characters(exclude_categories=["Cs", "Cc", "Cf", "Zs", "Zl", "Zp"]), min_size=1, max_size=8
+)
 VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"), max_size=20)
 
 
@@ -69,7 +69,7 @@ def test_tables_that_were_not_finished_leave_nothing(tmp_path):
 
 @given(st.dictionaries(IDS, st.one_of(st.integers(-9999, 9999), st.floats(-1e4, 1e4)), max_size=8))
 def test_numbers_come_back_to_four_decimals(tmp_path_factory, numbers):
-    path = tmp_path_factory.mktemp("table") / "utt2dur"
+    path = tmp_path_factory.mktemp("table") / "utt2avg_logprob"
     write_numbers(path, numbers)
     back = read_numbers(path)
     assert back.keys() == numbers.keys()
@@ -88,6 +88,11 @@ def test_numbers_come_back_to_four_decimals(tmp_path_factory, numbers):
         (b"a x\n\nb y\n", r"text:2: expected an id"),
         (b" a x\n", r"text:1: expected an id"),
         (b"a x\r\nb y\r\n", r"text:1: Windows line end"),
+        (b"a x\ry\n", r"text:1: Windows line end, or a carriage return"),
+        (b"\xef\xbb\xbfa x\n", r"text:1: a byte order mark"),
+        ("a x\n".encode("utf-16"), r"text:1: this is UTF-16"),
+        ("a x\nb\u00a0c y\n".encode(), r"text:2: id 'b\\xa0c' holds U\+00A0, NO-BREAK SPACE"),
+        ("\u200ea x\n".encode(), r"text:1: id '\\u200ea' holds U\+200E, LEFT-TO-RIGHT MARK"),
     ],
 )
 def test_a_broken_table_names_file_and_line(tmp_path, content, message):
@@ -111,6 +116,59 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path, table):
     with pytest.raises(DataError):
         write_table(tmp_path / "text", table)
     assert list(tmp_path.iterdir()) == []
+
+
+WITHIN = " \t\u00a0\u3000\u2028\x85\v\x01\u202e\u200b\ufeff"
+NO_IDS = ["", *(f"a{character}b" for character in WITHIN), "\ufeffa"]
+
+
+@pytest.mark.parametrize("key", NO_IDS)
+def test_readers_and_writers_refuse_the_same_ids(tmp_path, key):
+    with pytest.raises(DataError, match=r"x: id .*(empty|holds U\+)"):
+        write_table(tmp_path / "x", {key: "y"})
+    assert fault_of_id(key)
+    if not {" ", "\t"} & set(key):
+        (tmp_path / "x").write_text(f"{key} y\n", encoding="utf-8")
+        with pytest.raises(DataError, match="x:1: "):
+            read_table(tmp_path / "x")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=6))
+def test_what_a_writer_takes_a_reader_gives_back_and_no_more(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("table") / "x"
+    path.write_bytes(f"{text} value\n".encode())
+    try:
+        read = list(read_table(path))
+    except DataError:
+        read = []
+    assert read in ([], [text.split(" ")[0].split("\t")[0]])
+    assert all(fault_of_id(key) is None for key in read)
+
+
+@pytest.mark.parametrize("name", ["utt2dur", "utt2comp", "utt2mine"])
+@pytest.mark.parametrize("value", ["nan", "inf", "1e999", "-inf", "1_0", "１", "", "x", "0x1", "1 2", "1,5"])
+def test_what_is_no_number_is_named_by_every_reader(tmp_path, name, value):
+    path = tmp_path / name
+    path.write_text(f"a 1\nb {value}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=f"{name}:2: 'b' has"):
+        read_numbers(path)
+    cursor = Cursor(path)
+    assert cursor.number("a") == 1
+    with pytest.raises(DataError, match=f"{name}:2: 'b' has"):
+        cursor.number("b")
+    write_table(tmp_path / "wav.scp", {"a": "a.wav", "b": "b.wav"})
+    assert any(f"{name}:2: 'b' has" in problem for problem in DataDir(tmp_path).validate())
+
+
+@pytest.mark.parametrize(("name", "value"), [("utt2dur", 0), ("reco2dur", -1), ("utt2mer", -0.5), ("utt2comp", -1)])
+def test_the_range_of_numbers_follows_from_the_name_of_the_table(tmp_path, name, value):
+    with pytest.raises(DataError, match=f"{name}: 'a' has {value}, expected"):
+        write_numbers(tmp_path / name, {"a": value})
+    (tmp_path / name).write_text(f"a {value}\n")
+    with pytest.raises(DataError, match=f"{name}:1: 'a' has '{value}', expected"):
+        read_numbers(tmp_path / name)
+    write_numbers(tmp_path / "utt2avg_logprob", {"a": value})
+    assert read_numbers(tmp_path / "utt2avg_logprob") == {"a": value}
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
@@ -193,7 +251,10 @@ def test_a_directory_without_wav_scp_is_none(tmp_path):
         DataDir(tmp_path)
 
 
-@pytest.mark.parametrize("line", ["r 1.0", "r 2.0 1.0", "r x 1.0", "r -1 1.0", "r 1 2 3", ""])
+@pytest.mark.parametrize(
+    "line",
+    ["r 1.0", "r 2.0 1.0", "r x 1.0", "r -1 1.0", "r 1 2 3", "", "r nan 1", "r 0 inf", "r 0 1e999", "r\u30000 1"],
+)
 def test_segments_that_are_none_name_the_line(tmp_path, line):
     write_table(tmp_path / "segments", {"a": "r 0.00 1.00", "b": line})
     with pytest.raises(DataError, match="segments:2: 'b' has"):
@@ -211,7 +272,7 @@ def test_validate_names_every_problem_at_once(tmp_path):
     make(tmp_path, TWO)
     write_table(tmp_path / "text", {"a-0": "x", "zz": "y"})
     utterances = read_segments(tmp_path / "segments")
-    write_numbers(tmp_path / "utt2dur", {u: -1 if u == "b-0" else 1 for u in utterances})
+    write_table(tmp_path / "utt2dur", {u: -1 if u == "b-0" else 1 for u in utterances})
     write_table(tmp_path / "spk2utt", {"spk_a": "a-0"})
     write_table(tmp_path / "wav.scp", {"a": "x.wav", "b": ""})
     (tmp_path / "utt2mer").write_bytes(b"\xff 1\n")
@@ -219,10 +280,10 @@ def test_validate_names_every_problem_at_once(tmp_path):
     for part in (
         "text: utterances that segments/wav.scp lack: zz",
         "text: no entry for: a-1 b-0",
-        "utt2dur: not a positive duration for: b-0",
+        "utt2dur:3: 'b-0' has '-1', expected seconds, more than 0",
         "spk2utt: does not agree",
         "recordings that wav.scp does not have: c",
-        "no source given for: b",
+        "wav.scp:2: 'b' has no source",
         "utt2mer:1: byte 0xff",
     ):
         assert part in problems

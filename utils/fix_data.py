@@ -1,51 +1,125 @@
 #!/usr/bin/env python3
-"""Repair a data directory in place: order, line ends, blank and repeated lines, tables that disagree.
+"""Repair a data directory in place: ids, order, line ends, byte order marks, repeated lines, tables that disagree.
 
     utils/fix_data.py data/train
 
 In:  a data directory. Out: the same, with the files as they were in .backup beside them (.backup.2 where a
-second repair finds others). Utterances that lack
-an entry in any table, a segment or a recording are dropped; spk2utt is made anew. Two lines that say
-different things of one id are beyond repair: the message names them.
+second repair finds others). docs/tables.md says what an id, a number and a line are. In ids, wherever they stand,
+white space becomes _ and what is invisible goes; white space of another kind that parts an id from its value becomes a
+space. Lines without a usable value (a duration that is nan, a segment that ends before it starts) are dropped, and
+named; so are utterances that lack an entry in any table but utt2dur, which utils/get_utt2dur.py makes, a segment or a
+recording; spk2utt is made anew. Two lines that say different things of one id are beyond repair: the message names
+them, and nothing is changed.
 """
 
 import argparse
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from k2d.datadir import DataDir, invert, read_segments
+from k2d.datadir import DataDir, invert, parse_segment, parser_of
 from k2d.errors import DataError
-from k2d.tables import atomic, read_table, write_table
+from k2d.tables import atomic, fault_of_id, fields, fits_no_id, write_table
+
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+Table = dict[str, str]
 
 
-def clean(path: Path) -> int:
-    """Rewrite one table sorted, with Unix line ends, no blank or repeated lines; returns lines dropped."""
+def mended(key: str) -> str:
+    """The id that is meant: white space within it as _, without what is invisible."""
+    key = "_".join(key.split())
+    return "".join(character for character in key if not fits_no_id(character))
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """(number, line) of a text file of any system, "" for a blank one. DataError where it is no text."""
+    raw = path.read_bytes()
+    if raw.startswith(_UTF_16):
+        text = raw.decode("utf-16", "replace")
+        if "\ufffd" in text:
+            raise DataError(f"{path}: begins as UTF-16 and is none; convert it to UTF-8 first")
+        raw = text.encode()
+    raw = raw.removeprefix("\ufeff".encode())
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")  # of a Macintosh
+    for number, line in enumerate(raw.removesuffix(b"\n").split(b"\n"), 1):
+        try:
+            text = line.decode().strip("\r").replace("\r", " ")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}:{number}: byte 0x{line[error.start]:02x} is not UTF-8; convert the file first, for instance "
+                "with 'iconv -f big5 -t utf-8'"
+            ) from None
+        yield number, text.strip()
+
+
+def readings(name: str, line: str) -> Iterator[tuple[str, str]]:
+    """(id, value) as a line can be read: an id ends at a space or tab, or, where none does, at any white space."""
+    for separator in (r"[ \t]+", r"\s+"):
+        key, value = [*re.split(separator, line, maxsplit=1), ""][:2]
+        yield key, value
+    if name == "segments":
+        yield key, " ".join(value.split())
+
+
+def read_line(path: Path, line: str, known: set[str] | None) -> tuple[str, str]:
+    """Id and value of a line, mended. known: the ids that there are, where another table says it."""
+    found = list(readings(path.name, line))
+    if fault_of_id(found[0][0]):
+        fitting = [reading for reading in found if _fits(path, *reading, known)]
+        key, value = fitting[0] if fitting else found[0]
+    else:
+        key, value = found[0]
+    key = mended(key)
+    if path.name == "segments" and len(parts := fields(value)) == 3:
+        value = " ".join([mended(parts[0]), *parts[1:]])
+    elif path.name == "utt2spk":
+        value = mended(value)
+    return key, value
+
+
+def _fits(path: Path, key: str, value: str, known: set[str] | None) -> bool:
+    """Whether this reading of a line is the one that was meant."""
+    if known is not None and mended(key) not in known:
+        return False
+    if path.name == "wav.scp":
+        return bool(value) and (value.rstrip().endswith("|") or Path(value.rpartition(":")[0] or value).exists())
     try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is not UTF-8; convert the file first") from None
+        if path.name == "utt2spk":
+            return len(value.split()) == 1
+        first, *others = fields(value) or [""]
+        parser_of(path)(key, " ".join([mended(first), *others]))
+    except ValueError:
+        return False
+    return True
+
+
+def clean(path: Path, known: set[str] | None) -> tuple[Table, int]:
+    """One table, mended, and how many lines were dropped. known: as for `read_line`."""
     table: dict[str, tuple[str, int]] = {}
-    dropped = 0
-    for number, line in enumerate(lines, 1):
-        fields = line.strip().split(maxsplit=1)
-        if not fields:
-            dropped += number < len(lines)  # what follows the last line's end is no line
-            continue
-        value = fields[1] if len(fields) == 2 else ""
-        if fields[0] in table:
-            before, first = table[fields[0]]
-            if before != value:
-                raise DataError(f"{path}:{number}: {fields[0]!r} is also on line {first}, with another value")
+    dropped, parse = 0, parser_of(path)
+    for number, line in lines_of(path):
+        if not line:
             dropped += 1
-        table[fields[0]] = (value, number)
-    write_table(path, {key: value for key, (value, _) in table.items()})
-    return dropped
-
-
-def keep(path: Path, ids: set[str]) -> None:
-    table = read_table(path)
-    if table.keys() - ids:
-        write_table(path, {key: value for key, value in table.items() if key in ids})
+            continue
+        key, value = read_line(path, line, known)
+        if not key:
+            raise DataError(f"{path}:{number}: nothing visible is left of the id; write one")
+        if key in table:
+            before, first = table[key]
+            if before != value:
+                raise DataError(f"{path}:{number}: {key!r} is also on line {first}, with another value")
+            dropped += 1
+            continue
+        try:
+            parse(key, value)
+        except ValueError as error:
+            print(f"fix_data.py: {path}:{number}: dropped: {key!r} {error}", file=sys.stderr)
+            dropped += 1
+            continue
+        table[key] = (value, number)
+    return {key: value for key, (value, _) in table.items()}, dropped
 
 
 def back_up(directory: Path, names: list[str]) -> Path:
@@ -67,31 +141,41 @@ def back_up(directory: Path, names: list[str]) -> Path:
 
 def fix(directory: Path) -> str:
     data = DataDir(directory)
-    names = ["wav.scp", *data.utterance_tables(), *data.recording_tables()]
-    if data.has_segments:
-        names.append("segments")
-    backup = back_up(directory, [*names, "spk2utt"])
-    lines = sum(clean(directory / name) for name in names)
+    by_utterance, by_recording = data.utterance_tables(), data.recording_tables()
+    tables: dict[str, Table] = {}
+    lines = 0
 
-    wav = read_table(directory / "wav.scp")
+    def take(name: str, known: set[str] | None = None) -> Table:
+        nonlocal lines
+        tables[name], dropped = clean(directory / name, known)
+        lines += dropped
+        return tables[name]
+
+    wav = take("wav.scp")
     if data.has_segments:
-        segments = read_segments(directory / "segments")
+        segments = {key: parse_segment(key, value) for key, value in take("segments").items()}
         recording_of = {u: s.recording for u, s in segments.items() if s.recording in wav}
     else:
         recording_of = {recording: recording for recording in wav}
     before = len(segments if data.has_segments else wav)
     utterances = set(recording_of)
-    for name in data.utterance_tables():
-        utterances &= read_table(directory / name).keys()
+    for name in by_utterance:
+        table = take(name, set(recording_of))
+        if name != "utt2dur":
+            utterances &= table.keys()
+    for name in by_recording:
+        take(name, set(wav))
     if not utterances:
-        raise DataError(f"{directory}: no utterance has an entry in every table; compare with {backup}")
+        raise DataError(f"{directory}: no utterance has an entry in every table; nothing was changed")
     recordings = {recording_of[u] for u in utterances}
-    for name in data.utterance_tables() + (["segments"] if data.has_segments else []):
-        keep(directory / name, utterances)
-    for name in ["wav.scp", *data.recording_tables()]:
-        keep(directory / name, recordings)
-    if (directory / "utt2spk").is_file():
-        write_table(directory / "spk2utt", invert(read_table(directory / "utt2spk")))
+    for name, table in tables.items():
+        ids = recordings if name == "wav.scp" or name in by_recording else utterances
+        tables[name] = {key: value for key, value in table.items() if key in ids}
+    if "utt2spk" in tables:
+        tables["spk2utt"] = invert(tables["utt2spk"])
+    back_up(directory, [*tables, "spk2utt"])
+    for name, table in tables.items():
+        write_table(directory / name, table)
     problems = DataDir(directory).validate()
     if problems:
         raise DataError("\n".join(problems))
@@ -102,9 +186,7 @@ def fix(directory: Path) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", type=Path)
     args = parser.parse_args(argv)
     for directory in args.data:

@@ -17,12 +17,13 @@ import sys
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError
+from k2d.tables import fields
 
 
 def read_ids(path: str) -> list[str]:
-    """First words of the lines, in any order; unlike a table, a list need not be sorted."""
-    with open(path, encoding="utf-8") as lines:
-        return [line.split()[0] for line in lines if line.strip()]
+    """First fields of the lines, in any order; unlike a table, a list need not be sorted, and may be of Windows."""
+    with open(path, encoding="utf-8-sig", newline=None) as lines:
+        return [found[0] for line in lines if (found := fields(line.rstrip("\n")))]
 
 
 def choose(data: DataDir, args: argparse.Namespace) -> list[str]:

@@ -74,7 +74,7 @@ def write_sheet(path: Path, items: Sequence[Sampled]) -> None:
 def read_sheet(path: Path) -> list[dict[str, str]]:
     """Rows of a sheet. DataError with file and line for missing columns and unknown verdicts."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").split("\n")  # as a spreadsheet writes it
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}; expected a sheet made by --audit") from None
     head = lines[0].split("\t") if lines else []

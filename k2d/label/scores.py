@@ -141,7 +141,10 @@ class _Pointers:
 def _only_number(path: Path, key: str, found) -> float:
     if not isinstance(found, np.ndarray) or found.size != 1:
         raise DataError(f"{path}: {key!r} is no vector of one number")
-    return float(found.reshape(-1)[0])
+    value = float(found.reshape(-1)[0])
+    if not math.isfinite(value):
+        raise DataError(f"{path}: {key!r} has {value}, expected a finite number; leave it out where there is none")
+    return value
 
 
 def open_numbers(path: Path) -> Cursor | _Archive | _Pointers:

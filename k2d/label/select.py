@@ -24,7 +24,7 @@ from k2d.label.retention import Retention
 from k2d.label.rule import Rule
 from k2d.label.scores import SUMMARIES, Columns, Scores
 from k2d.label.segments import seconds_of_segments, segment_distances
-from k2d.tables import Cursor, atomic, blocks, read_table, scan
+from k2d.tables import Cursor, atomic, blocks, fields, number, read_table, scan
 from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
 
@@ -52,11 +52,11 @@ def read_chunks(data: DataDir) -> Iterator[Chunk]:
         recording = named.recording if named else key
         start, end = (named.start / 100, named.end / 100) if named else (0.0, math.nan)
         if segments is not None:
-            row = (segments.get(key) or "").split()
+            row = fields(segments.get(key) or "")
             if len(row) != 3:
                 raise DataError(f"{data.path / 'text'}:{line}: {key!r} has no line in segments")
             if not named:
-                recording, start, end = row[0], float(row[1]), float(row[2])
+                recording, start, end = row[0], number(row[1]), number(row[2])
         seconds = durations.number(key) if durations is not None else None
         yield Chunk(key, text, recording, start, end, seconds if seconds is not None else end - start)
 

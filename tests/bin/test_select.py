@@ -145,10 +145,9 @@ def test_several_validators(corpus, tmp_path):  # noqa: F811
     assert select.main([*argv, "--output_dir", str(tmp_path / "out"), "--selection", "comp"]) == 0
 
 
-def test_missing_scores_and_nan_stop_the_selection_unless_they_may(corpus, tmp_path, capsys):  # noqa: F811
+def test_missing_scores_stop_the_selection_unless_they_may(corpus, tmp_path, capsys):  # noqa: F811
     scores = (corpus[1] / "utt2comp").read_text().splitlines()
-    scores[0] = scores[0].split()[0] + " nan"
-    (corpus[1] / "utt2comp").write_text("\n".join([scores[0], *scores[2:]]) + "\n")
+    (corpus[1] / "utt2comp").write_text("\n".join(scores[2:]) + "\n")
     assert run(corpus, tmp_path / "out", "--rule", "comp <= 0.4") == 1
     said = capsys.readouterr().err
     assert f"utt2comp: no number for 2 of 6 chunks, {IDS[0]} the first" in said and "--allow_missing" in said
@@ -157,6 +156,15 @@ def test_missing_scores_and_nan_stop_the_selection_unless_they_may(corpus, tmp_p
     assert f"no number for 2 chunks, {IDS[0]} the first; dropped" in capsys.readouterr().err
     dropped = rows(tmp_path / "out")
     assert dropped[IDS[0]]["reason"] == dropped[IDS[1]]["reason"] == "no number in comp"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e999", "-0.1", "0.1 0.2", "１"])
+def test_what_is_no_distance_is_named_whatever_may_be_missing(corpus, tmp_path, capsys, value):  # noqa: F811
+    first, *others = (corpus[1] / "utt2comp").read_text().splitlines(keepends=True)
+    (corpus[1] / "utt2comp").write_text(f"{first.split()[0]} {value}\n{''.join(others)}")
+    assert run(corpus, tmp_path / "out", "--rule", "comp <= 0.4", "--allow_missing") == 1
+    assert f"utt2comp:1: {IDS[0]!r} has {value!r}, expected" in capsys.readouterr().err
+    assert not (tmp_path / "out/wav.scp").exists()
 
 
 def test_a_table_of_scores_that_was_cut_short_is_named(corpus, tmp_path, capsys):  # noqa: F811

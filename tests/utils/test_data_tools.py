@@ -136,6 +136,61 @@ def test_the_lines_of_before_the_first_repair_stay(data):
     assert not (data / ".backup.3").exists()  # the third found what the second did
 
 
+def test_fix_mends_ids_in_every_table_alike(data):
+    """White space in an id becomes _, what is invisible goes, and other white space that parts id and value a space."""
+    wav = read_table(data / "wav.scp")
+    lines = {
+        "wav.scp": f"\ufeffa\u00a01 {wav['a']}\n\u200eb {wav['b']}\nc\u3000{wav['c']}\nd {wav['d']}\n",
+        "text": "a\u00a01 one\nb\u3000第二 句\nc 第三\u2028句\n\u200bd\u3000\n",
+        "utt2spk": "a\u00a01 John Smith\nb\u2003b\nc c\nd d\n",
+        "utt2dur": "a\u00a01 1.0\nb nan\nc 3\nd -1\n",
+    }
+    for name, text in lines.items():
+        (data / name).write_text(text, encoding="utf-8")
+    found = tool("validate", data).stderr
+    for what in ("wav.scp:1: a byte order mark", "text:1: id 'a\\xa01'", "utt2dur:2: 'b' has 'nan'", "utt2dur:4: 'd'"):
+        assert what in found
+    result = tool("fix", data)
+    assert result.returncode == 0, result.stderr
+    assert "4 of 4 utterances" in result.stdout and "utt2dur:2: dropped" in result.stderr
+    assert tool("validate", data).returncode == 0
+    assert read_table(data / "wav.scp") == {"a_1": wav["a"], "b": wav["b"], "c": wav["c"], "d": wav["d"]}
+    assert read_table(data / "text") == {"a_1": "one", "b": "第二 句", "c": "第三\u2028句", "d": ""}
+    assert read_table(data / "utt2spk") == {"a_1": "John_Smith", "b": "b", "c": "c", "d": "d"}
+    assert read_table(data / "utt2dur") == {"a_1": "1.0", "c": "3"}
+    assert (data / ".backup/text").read_text(encoding="utf-8") == lines["text"]
+    before = {p.name: p.read_bytes() for p in data.iterdir() if p.is_file()}
+    assert tool("fix", data).returncode == 0
+    assert {p.name: p.read_bytes() for p in data.iterdir() if p.is_file()} == before
+    assert (data / ".backup/text").read_text(encoding="utf-8") == lines["text"]
+
+
+def test_fix_mends_segments_and_reads_utf_16(data):
+    (data / "segments").write_text(
+        "u\u00a01 a\u00a01 0.0 1.0\nu2\u3000b\u30000.5\u30001.5\nu3 c 2.0 nan\nu4 c 2 1\nu5 c 0 1e0\n", encoding="utf-8"
+    )
+    wav = (data / "wav.scp").read_text().replace("a ", "a\u00a01 ", 1)
+    (data / "wav.scp").write_bytes(wav.encode("utf-16"))
+    (data / "text").write_bytes("u\u00a01 x\ru2 y\ru3 z\ru4 z\ru5 z\r".encode())
+    for name in ("utt2spk", "spk2utt"):
+        (data / name).unlink()
+    result = tool("fix", data)
+    assert result.returncode == 0, result.stderr
+    assert "segments:3: dropped" in result.stderr and "segments:4: dropped" in result.stderr
+    assert read_table(data / "segments") == {"u_1": "a_1 0.0 1.0", "u2": "b 0.5 1.5", "u5": "c 0 1e0"}
+    assert read_table(data / "text") == {"u_1": "x", "u2": "y", "u5": "z"}
+    assert list(read_table(data / "wav.scp")) == ["a_1", "b", "c"]
+
+
+def test_fix_changes_nothing_where_two_ids_would_become_one(data):
+    with open(data / "wav.scp", "a") as lines:
+        lines.write("x\u00a0y 1.wav\nx_y 2.wav\n")
+    before = (data / "wav.scp").read_bytes()
+    result = tool("fix", data)
+    assert result.returncode == 1 and "wav.scp:6: 'x_y' is also on line 5" in result.stderr
+    assert (data / "wav.scp").read_bytes() == before
+
+
 def test_fix_leaves_contradictions_to_the_user(data):
     (data / "text").write_text("a one\na two\n")
     result = tool("fix", data)
