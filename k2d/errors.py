@@ -17,6 +17,10 @@ class DataError(UserError, ValueError):
     """A data file that does not keep the contract; the message names file, line and remedy."""
 
 
+class Unusable(DataError):
+    """One utterance whose audio or label cannot be learnt from, while others can; the message names it."""
+
+
 class BadAudio(UserError, ValueError):
     """A recording that cannot be used.
 

@@ -34,6 +34,7 @@ expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
 expect '[1-9][0-9]*' 'a whole number from 1 on' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
 expect '[0-9]+' 'a whole number' ngpu noisy_versions batch_size seed data_seed max_skipped
 expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha max_chunk init_weight train_hours dev_hours test_hours
+expect 'warn|skip' 'warn or skip' damaged
 expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
 for option in teacher validator student_init; do # a misspelt path must not be found after days of decoding
     for word in ${!option}; do
@@ -71,12 +72,12 @@ done
 # shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
 source ./cmd.sh
 device=$([ "${ngpu}" -gt 0 ] && echo cuda || echo cpu)
-pipes=()
-! "${allow_pipes}" || pipes=(--allow_pipes)
-work_opts=("${pipes[@]}" ${max_skipped:+--max_skipped "${max_skipped}"})
+audio_opts=(--damaged "${damaged}") # of every command that reads recordings
+! "${allow_pipes}" || audio_opts+=(--allow_pipes)
+work_opts=("${audio_opts[@]}" ${max_skipped:+--max_skipped "${max_skipped}"})
 model_opts=(--engine "${engine}" --dtype "${dtype}" --language "${language}" --seed "${data_seed}" --device "${device}"
     --batch_size "${batch_size}")
-encoder_opts=(--model "${teacher}" --device "${device}" --nj "${nj_encode}" "${pipes[@]}")
+encoder_opts=(--model "${teacher}" --device "${device}" --nj "${nj_encode}" "${work_opts[@]}")
 config_opts=(--config "${K2D_ROOT}/conf/train_student.yaml")
 [ -z "${train_config}" ] || config_opts+=(--config "${train_config}")
 init_opts=(--decoder_layers "${decoder_layers}")

@@ -16,12 +16,12 @@ import numpy as np
 
 from k2d.audio.containers import GRID, Irregular, check_form
 from k2d.audio.files import Reader, open_source
+from k2d.audio.options import DAMAGED
 from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.errors import BadAudio
 
 LONGEST_RECORDING = 8 * 3600.0  # seconds; as float32 1.8 GB
 LOUDEST = 4.0  # full scale is 1, and decoders of mp3 and AAC go a little beyond it
-DAMAGED = ("warn", "skip")  # read what is sound with a warning, or refuse the recording
 
 _ONE_STEP = 2.0**-14  # a signal that stays within one 16-bit step up and down is digital silence
 _MARGIN = 0.05  # seconds decoded on both sides of a part, so that the resampler sees no edge there

@@ -20,10 +20,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from k2d.audio.options import AudioOptions
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict, read_config
-from k2d.errors import DataError, UsageError, guarded
+from k2d.errors import BadAudio, DataError, Unusable, UsageError, guarded
+from k2d.options import add_options, options_of
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
+from k2d.work.skipped import SkipOptions, read_skipped, write_skipped
 from k2d.work.step import Step, add_step_arguments, run_step
 
 STORED = {"float16": "<f2", "float32": "<f4"}
@@ -49,7 +52,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the computation"
     )
-    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
+    add_options(p, AudioOptions, "recordings")
+    add_options(p, SkipOptions, "what cannot be used")
     add_step_arguments(p)
     return p
 
@@ -78,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         inputs["data"] = identity.of_data(args.data, "wav.scp", "segments", "text", "text.prev")
     decides = {name: getattr(args, name) for name in ("k", "store", "shard_rows", "dtype")}
+    decides |= options_of(AudioOptions, args).reading
     step = Step(
         "cache_teacher",
         args.output_dir,
@@ -111,23 +116,41 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
     def label(uid: str) -> dict:
         return {"text": data.text[uid], "text_prev": previous.get(uid, "")}
 
+    def row(uid: str) -> dict | BadAudio | Unusable:
+        try:
+            return make(uid, {**sound(uid), **label(uid)})
+        except (BadAudio, Unusable) as error:
+            return error
+
     def top(uids: list[str]) -> list[tuple]:
-        """For each utterance (tokens, k) ids and log-probabilities, and what is left to the other tokens."""
-        rows = [make(uid, {**sound(uid), **label(uid)}) for uid in uids]
-        found = []
+        """For each utterance (tokens, k) ids and log-probabilities, and what is left to the other tokens; or why it is
+        left out.
+        """
+        made = {uid: row(uid) for uid in uids}
+        found = {uid: (error, {}) for uid, error in made.items() if not isinstance(error, dict)}
+        rows = {uid: one for uid, one in made.items() if uid not in found}
+        if not rows:
+            return [found[uid] for uid in uids]
+        rows, names = list(rows.values()), iter(rows)
         for ids, log_probs in _top(teacher.model, rows, encoded(rows), args, temperature):
             left = (1 - log_probs.exp().sum(-1)).clamp_min(0)
             arrays = {
                 TOPK_IDS: ids.cpu().numpy().astype("<i4"),
                 TOPK_LOG_PROBS: log_probs.cpu().numpy().astype(STORED[args.store]),
             }
-            found.append((arrays, {"tokens": len(ids), "tail": float(left.sum()), "largest": float(left.max())}))
-        return found
+            facts = {"tokens": len(ids), "tail": float(left.sum()), "largest": float(left.max())}
+            found[next(names)] = arrays, facts
+        return [found[uid] for uid in uids]
 
-    lengths = {
-        uid: len(make(uid, label(uid))["text"])
-        for uid in tqdm(data.text, desc="tokenise", unit="utt", mininterval=2)
-    }
+    of_encoder = read_skipped(args.encoder_out) if args.encoder_out else {}
+    skipped = {uid: of_encoder[uid] for uid in of_encoder.keys() & data.text.keys()}
+    lengths = {}
+    for uid in tqdm(data.text, desc="tokenise", unit="utt", mininterval=2):
+        try:
+            if uid not in skipped:
+                lengths[uid] = len(make(uid, label(uid))["text"])
+        except Unusable as error:
+            skipped[uid] = str(error)
     order = sorted(lengths, key=lambda uid: (lengths[uid], uid))  # batches of one length waste no padding
     jobs = args.nj or (machine.threads() if args.device == "cpu" else 1)
     start = time.time()
@@ -141,20 +164,23 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
             bar.update(len(part))
 
     with bar:
-        tables, numbers, fresh = in_shards(
+        stored = in_shards(
             args.output_dir, [TOPK_IDS, TOPK_LOG_PROBS], _shards(order, lengths, args.shard_rows), compute
         )
-    for name, table in tables.items():
+    skipped |= stored.skipped
+    write_skipped(args.output_dir, skipped, len(data.text), args.max_skipped)
+    for name, table in stored.tables.items():
         write_table(args.output_dir / f"{name}.scp", table)
-    tokens, now = sum(n["tokens"] for n in numbers.values()), sum(numbers[uid]["tokens"] for uid in fresh)
+    numbers = stored.numbers
+    tokens, now = sum(n["tokens"] for n in numbers.values()), sum(numbers[uid]["tokens"] for uid in stored.fresh)
     mean = sum(n["tail"] for n in numbers.values()) / max(tokens, 1)
     largest = max(n["largest"] for n in numbers.values())
     print(
-        f"cache_teacher: {len(order)} utterances, {tokens} tokens, {now} of them now in {time.time() - start:.0f} s; "
-        f"the top {args.k} leave {mean:.5f} of the probability on average, {largest:.4f} at most, so the "
-        f"gradient in a token's logits is off by at most {2 * temperature * mean:.5f} on average (L1)"
+        f"cache_teacher: {len(numbers)} utterances, {len(skipped)} skipped; {tokens} tokens, {now} of them now in "
+        f"{time.time() - start:.0f} s; the top {args.k} leave {mean:.5f} of the probability on average, {largest:.4f} "
+        f"at most, so the gradient in a token's logits is off by at most {2 * temperature * mean:.5f} on average (L1)"
     )
-    return {"tokens": tokens, "left_out": mean}
+    return {"tokens": tokens, "left_out": mean, "skipped": len(skipped)}
 
 
 def _shards(order: list[str], lengths: dict[str, int], rows: int) -> Iterator[list[str]]:
@@ -194,10 +220,10 @@ def _sound(args: argparse.Namespace, data) -> Callable[[str], dict]:
 
     if args.encoder_out:
         reader = ArchiveReader(args.encoder_out / f"{ENCODER_OUT}.scp")
-        if missing := sorted(set(data.text) - set(reader)):
+        if missing := sorted(set(data.text) - set(reader) - set(read_skipped(args.encoder_out))):
             raise DataError(f"{args.encoder_out}: {missing[0]} is not stored; encode {args.data} first")
         return lambda uid: {ENCODER_OUT: reader[uid]}
-    utterances = open_utterances(data, args.allow_pipes)
+    utterances = open_utterances(data, **options_of(AudioOptions, args).reading)
     return lambda uid: {"speech": utterances[uid]}
 
 

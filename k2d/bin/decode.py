@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from k2d.audio import sources
+from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, guarded
 from k2d.options import add_options, options_of, true_or_false
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_options(p, EngineConfig, "engine")
     add_options(p, DecodingOptions, "decoding (Whisper's defaults)", temperatures=None)
+    add_options(p, AudioOptions, "recordings")
     add_options(p, WorkOptions, "work")
     add_step_arguments(p)
     return p
@@ -66,10 +68,10 @@ def accepted_options(args: argparse.Namespace) -> dict[str, object]:
 
 
 def run(args: argparse.Namespace) -> int:
-    work, data = options_of(WorkOptions, args), DataDir(args.data)
+    work, audio, data = options_of(WorkOptions, args), options_of(AudioOptions, args), DataDir(args.data)
     transcriber = open_transcriber(args.model, data, **accepted_options(args))
     form = "long form" if args.long_form else "short form"
-    decides = {**transcriber.decides, "form": form, "allow_pipes": work.allow_pipes, "damaged": work.damaged}
+    decides = {**transcriber.decides, "form": form, **audio.reading}
     model = transcriber.identity
     step = Step(
         "decode",
@@ -81,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
 
     def decode() -> dict[str, object] | None:
         if args.long_form:
-            source, names = sources.recordings(data, work.allow_pipes, work.damaged), list(data.wav)
+            source, names = sources.recordings(data, **audio.reading), list(data.wav)
         else:
-            source, names = sources.utterances(data, work.allow_pipes, work.damaged), list(data.segments)
+            source, names = sources.utterances(data, **audio.reading), list(data.segments)
         workers = transcriber.workers_of(work.num_jobs)
         session = Session("decode", step.out, work_key(model, decides), source, names, work, workers)
         for job in work.jobs:

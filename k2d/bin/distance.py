@@ -37,12 +37,14 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from k2d.audio.options import DEFAULT, AudioOptions
 from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir
 from k2d.errors import DataError, UsageError, guarded
 from k2d.label import signals, speech
 from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, of_lines, with_options
 from k2d.label.scores import DECODING_FACTS
+from k2d.options import add_options, options_of
 from k2d.tables import Cursor, atomic, blocks, joined
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
@@ -73,7 +75,7 @@ class Job:
     captions: tuple[str, ...]
     data: str | None = None
     vad: str = "auto"
-    allow_pipes: bool = False
+    audio: AudioOptions = DEFAULT
 
 
 def score(job: Job, block: Sequence[TextPair]) -> tuple[str, dict[str, str], Counter]:
@@ -132,17 +134,17 @@ def _table(ids: Sequence[str], column: np.ndarray) -> str:
 
 
 @cache
-def _audio(data: str, allow_pipes: bool):
+def _audio(data: str, options: AudioOptions):
     from k2d.audio.utterances import open_utterances
 
-    return open_utterances(DataDir(data), allow_pipes=allow_pipes)
+    return open_utterances(DataDir(data), **options.reading)
 
 
 def _untexted(job: Job, pair: TextPair) -> float:
     from k2d.errors import BadAudio
 
     try:
-        audio = _audio(job.data, job.allow_pipes)[pair.id]
+        audio = _audio(job.data, job.audio)[pair.id]
     except (BadAudio, KeyError):
         return math.nan  # no line: selection then says that the chunk lacks this score
     return speech.untexted_speech(audio, pair.teacher, job.vad)
@@ -203,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--captions", action="append", default=[], help="file of caption phrases, one a line")
     p.add_argument("--data", help="chunk data directory: durations, and audio for the signal 'untexted'")
     p.add_argument("--vad", choices=speech.DETECTORS, default="auto", help="voice activity for 'untexted'")
-    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
+    add_options(p, AudioOptions, "recordings")
     p.add_argument("--max_unpaired", type=int, help="fail when more ids than this lack a partner")
     p.add_argument("--nj", type=int, default=1, help="processes")
     add_step_arguments(p)
@@ -255,11 +257,11 @@ def run(args: argparse.Namespace) -> int:
         inputs[f"captions {number}"] = identity.of_file(path)
     if "untexted" in asked:
         inputs["data"] = identity.of_data(args.data, *_OF_CHUNKS, "segments")
-        options |= {"vad": args.vad, "allow_pipes": args.allow_pipes}
+        options |= {"vad": args.vad, **options_of(AudioOptions, args).reading}
     elif args.data:
         inputs["data"] = identity.of_tables(args.data, *_OF_CHUNKS)
     step = Step("distance", args.output_dir, inputs=inputs, options=options, arguments=args)
-    job = Job(choices, asked, signals.read_captions(args.captions), args.data, args.vad, args.allow_pipes)
+    job = Job(choices, asked, signals.read_captions(args.captions), args.data, args.vad, options_of(AudioOptions, args))
     return run_step(step, args, lambda: measure(args, job, step.out))
 
 

@@ -14,9 +14,12 @@ import time
 import zlib
 from pathlib import Path
 
-from k2d.errors import DataError, UsageError, guarded
+from k2d.audio.options import AudioOptions
+from k2d.errors import BadAudio, DataError, UsageError, guarded
+from k2d.options import add_options, options_of
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
+from k2d.work.skipped import SkipOptions, write_skipped
 from k2d.work.step import Step, add_step_arguments, run_step
 
 SHARD = 100  # utterances an archive: what a kill can lose
@@ -33,7 +36,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0, help="of the noise")
     p.add_argument("--device", default="cpu")
     p.add_argument("--nj", type=int, default=0, help="utterances at a time; 0: one for each core, on a GPU one")
-    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
+    add_options(p, AudioOptions, "recordings")
+    add_options(p, SkipOptions, "what cannot be used")
     add_step_arguments(p)
     return p
 
@@ -64,7 +68,12 @@ def run(args: argparse.Namespace) -> int:
         "encode",
         args.output_dir,
         inputs={"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")},
-        options={"noise_snr": snr, "seed": args.seed if snr else None, "shard": SHARD},
+        options={
+            **options_of(AudioOptions, args).reading,
+            "noise_snr": snr,
+            "seed": args.seed if snr else None,
+            "shard": SHARD,
+        },
         arguments=args,
     )
     return run_step(step, args, lambda: encode(args, snr))
@@ -75,9 +84,9 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
     from tqdm import tqdm
 
     from k2d.audio.utterances import open_utterances
-    from k2d.constants import SAMPLE_RATE
+    from k2d.constants import SAMPLE_RATE, WINDOW
     from k2d.datadir import DataDir
-    from k2d.distill.batches import add_noise, log_mels
+    from k2d.distill.batches import SLACK, add_noise, log_mels
     from k2d.distill.sources import ENCODER_OUT, in_shards
     from k2d.distill.threads import one_thread_each
     from k2d.tables import write_numbers, write_table
@@ -88,12 +97,17 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
     if not ids:
         raise DataError(f"{args.data}: no utterance to encode")
     loaded = checkpoint.load(args.model, device=args.device)
-    encoder, utterances = loaded.model.encoder, open_utterances(data, args.allow_pipes)
+    encoder, utterances = loaded.model.encoder, open_utterances(data, **options_of(AudioOptions, args).reading)
 
     def encoded(uid: str):
-        """The encoder's output (frames, width), padding included, and seconds of audio."""
-        speech = utterances[uid]
+        """The encoder's output (frames, width), padding included, and seconds of audio; or what is wrong with it."""
+        try:
+            speech = utterances[uid]
+        except BadAudio as error:
+            return error, 0.0
         seconds = len(speech) / SAMPLE_RATE
+        if seconds > WINDOW + SLACK:
+            return BadAudio(uid, "too long", f"{seconds:.1f} s, the encoder takes {WINDOW:.0f} s; cut it in two"), 0.0
         if snr:
             rng = np.random.RandomState(zlib.crc32(f"{args.seed} {uid}".encode()))
             speech = add_noise(speech, rng.uniform(*snr), rng)
@@ -106,20 +120,25 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
 
     def compute(part: list[str]):
         for uid, (rows, seconds) in zip(part, one_thread_each(encoded, part, jobs)):
-            yield uid, {ENCODER_OUT: rows}, {"frames": len(rows), "seconds": seconds}
+            if isinstance(rows, BadAudio):
+                yield uid, rows, {}
+            else:
+                yield uid, {ENCODER_OUT: rows}, {"frames": len(rows), "seconds": seconds}
             bar.update()
 
     shards = [ids[first : first + SHARD] for first in range(0, len(ids), SHARD)]
     with bar:
-        tables, numbers, fresh = in_shards(args.output_dir, [ENCODER_OUT], shards, compute)
-    write_numbers(args.output_dir / "utt2num_frames", {uid: facts["frames"] for uid, facts in numbers.items()})
-    write_table(args.output_dir / f"{ENCODER_OUT}.scp", tables[ENCODER_OUT])
-    elapsed, seconds = time.time() - start, sum(numbers[uid]["seconds"] for uid in fresh)
+        stored = in_shards(args.output_dir, [ENCODER_OUT], shards, compute)
+    write_skipped(args.output_dir, stored.skipped, len(ids), args.max_skipped)
+    frames = {uid: facts["frames"] for uid, facts in stored.numbers.items()}
+    write_numbers(args.output_dir / "utt2num_frames", frames)
+    write_table(args.output_dir / f"{ENCODER_OUT}.scp", stored.tables[ENCODER_OUT])
+    elapsed, seconds = time.time() - start, sum(stored.numbers[uid]["seconds"] for uid in stored.fresh)
     print(
-        f"encode: {len(ids)} utterances, {len(fresh)} of them now: {seconds / 3600:.2f} h in {elapsed:.0f} s, "
-        f"{seconds / elapsed:.1f} times real time"
+        f"encode: {len(frames)} utterances, {len(stored.skipped)} skipped; {len(stored.fresh)} of them now: "
+        f"{seconds / 3600:.2f} h in {elapsed:.0f} s, {seconds / elapsed:.1f} times real time"
     )
-    return {"utterances": len(ids)}
+    return {"utterances": len(frames), "skipped": len(stored.skipped)}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -20,10 +20,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
 from k2d.label.scores import find_scores, tagged
+from k2d.options import add_options, options_of
 from k2d.tables import atomic
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -44,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--audit", type=int, metavar="N", help="draw a sheet of N chunks to check by ear")
     p.add_argument("--answers", help="a filled audit.tsv")
     p.add_argument("--title", help="of the page; the data directory's name")
-    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
+    add_options(p, AudioOptions, "recordings")
     p.add_argument("--seed", type=int, default=0)
     add_step_arguments(p)
     return p
@@ -93,8 +95,8 @@ def run(args: argparse.Namespace) -> int:
 def _page(args: argparse.Namespace):
     from k2d.explore.explorer import Page
 
-    names = ("alpha", "audio_mb", "per_stratum", "allow_pipes", "seed", "reference", "bad_above", "title")
-    return Page(**{name: getattr(args, name) for name in names})
+    names = ("alpha", "audio_mb", "per_stratum", "seed", "reference", "bad_above", "title")
+    return Page(**{name: getattr(args, name) for name in names}, audio=options_of(AudioOptions, args))
 
 
 def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]) -> None:
@@ -129,7 +131,7 @@ def _draw_audit(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
     audit.write_sheet(output / "audit.tsv", items)
     rows = [audit.row(item) for item in items]
     key = hashlib.sha256("\n".join(r["id"] for r in rows).encode()).hexdigest()[:16]
-    utterances = open_utterances(data, allow_pipes=args.allow_pipes)
+    utterances = open_utterances(data, **options_of(AudioOptions, args).reading)
     payload = {
         "title": args.title or data.path.name,
         "key": key,

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from k2d.audio import sources
+from k2d.audio.options import AudioOptions
 from k2d.constants import WINDOW
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(p, Layout, "chunks")
     add_options(p, EngineConfig, "engine")
     add_options(p, DecodingOptions, "decoding (Whisper's defaults)")
+    add_options(p, AudioOptions, "recordings")
     add_options(p, WorkOptions, "work")
     add_step_arguments(p)
     return p
@@ -75,16 +77,18 @@ def parser() -> argparse.ArgumentParser:
 
 def check(args: argparse.Namespace) -> None:
     """UsageError for options that do not fit each other or the model."""
-    for kind in (Layout, WorkOptions):
+    for kind in (Layout, AudioOptions, WorkOptions):
         options_of(kind, args)
     accepted(args.model, args, parser().get_default)
 
 
 def run(args: argparse.Namespace) -> int:
     layout, work, data = options_of(Layout, args), options_of(WorkOptions, args), DataDir(args.data)
+    audio = options_of(AudioOptions, args)
+    _ = data.wav, data.utt2spk  # read now, so that what is wrong with them costs no decoding
     transcriber = open_transcriber(args.model, data, **accepted(args.model, args, parser().get_default))
     model = transcriber.identity
-    decides = {**transcriber.decides, "form": "long form", "allow_pipes": work.allow_pipes, "damaged": work.damaged}
+    decides = {**transcriber.decides, "form": "long form", **audio.reading}
     step = Step(
         "label",
         args.output_dir,
@@ -94,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     )
 
     def label() -> dict[str, object] | None:
-        source = sources.recordings(data, work.allow_pipes, work.damaged)
+        source = sources.recordings(data, **audio.reading)
         workers = transcriber.workers_of(work.num_jobs)
         session = Session("label", step.out, work_key(model, decides), source, list(data.wav), work, workers)
         for job in work.jobs:

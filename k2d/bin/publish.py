@@ -22,10 +22,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.constants import N_SAMPLES
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UsageError, UserError, guarded
+from k2d.options import add_options, options_of
 from k2d.publish.card import LICENCES, Facts, card, read_results, result_files, training_data
 from k2d.score.experiment import is_whisper
 from k2d.tables import atomic, read_table
@@ -59,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--utterances", type=int, default=4, help="of the parity check (default %(default)s)")
     p.add_argument("--language", default="zh")
     p.add_argument("--licence", choices=list(LICENCES), default="other")
-    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
+    add_options(p, AudioOptions, "recordings")
     add_step_arguments(p)
     return p
 
@@ -103,7 +105,7 @@ def parity_mels(args: argparse.Namespace, n_mels: int) -> dict[str, torch.Tensor
     from k2d.whisper.features import utterance_log_mel
 
     data = DataDir(args.data)
-    audio = open_utterances(data, allow_pipes=args.allow_pipes)
+    audio = open_utterances(data, **options_of(AudioOptions, args).reading)
     ids = list(data.segments)
     step = max(1, len(ids) // args.utterances)
     mels: dict[str, torch.Tensor] = {}

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--timestamps", choices=["true", "false"], default="true")
     add_options(p, EngineConfig, "engine", without=("workers",))
     add_options(p, DecodingOptions, "decoding", without=_OF_RETRIES)
+    add_options(p, AudioOptions, "recordings")
     add_step_arguments(p)
     return p
 
@@ -80,9 +82,9 @@ def checkpoints(args: argparse.Namespace) -> dict[str, str]:
     return models
 
 
-def read_utterances(data: DataDir, most: float) -> dict[str, np.ndarray]:
+def read_utterances(data: DataDir, most: float, options: AudioOptions) -> dict[str, np.ndarray]:
     """The first readable utterances, up to `most` seconds, at least one."""
-    source, audio, seconds = open_utterances(data), {}, 0.0
+    source, audio, seconds = open_utterances(data, **options.reading), {}, 0.0
     for utterance in data.segments:
         try:
             samples = source[utterance]
@@ -115,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
             "engine": dataclasses.asdict(dataclasses.replace(config, cache_dir=None)),
             "max_seconds": args.max_seconds,
             "rounds": args.rounds,
+            **options_of(AudioOptions, args).reading,
         },
         arguments=args,
     )
@@ -135,7 +138,7 @@ def work(
     from k2d.whisper.engine import load_engine
     from k2d.whisper.model import count_parameters
 
-    audio = read_utterances(DataDir(args.data), args.max_seconds)
+    audio = read_utterances(DataDir(args.data), args.max_seconds, options_of(AudioOptions, args))
     engines = {name: load_engine(path, config, options) for name, path in models.items()}
     windows = speed.cut(audio)
     seconds = sum(len(samples) for samples in windows.values()) / SAMPLE_RATE

@@ -13,8 +13,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from k2d.audio import sources
+from k2d.audio.options import AudioOptions
 from k2d.errors import BadAudio, guarded
-from k2d.options import add_options
+from k2d.options import add_options, options_of
 from k2d.text import subtitles
 from k2d.transcribers import open_transcriber
 from k2d.transcribers.options import accepted
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", default=".", help="where files go (default: here)")
     add_options(p, EngineConfig, "engine", without=("workers",))
     add_options(p, DecodingOptions, "decoding (Whisper's defaults)", language="auto")
+    add_options(p, AudioOptions, "recordings", without=("allow_pipes",))
     return p
 
 
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     formats = subtitles.formats(args.format)
     transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
     names = _names(args.files)
-    source = sources.files(names)
+    source = sources.files(names, options_of(AudioOptions, args).damaged)
     seconds = {name: source.seconds(name) for name in names}
     bad = 0
     total = round(sum(seconds.values()))

@@ -7,6 +7,7 @@ In: audio (or stored encoder output) and a label with timestamp tokens. Out: pad
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import zlib
 from collections.abc import Sequence
@@ -18,11 +19,12 @@ import torch
 from k2d.constants import CONTINUED, SAMPLE_RATE, TIMESTAMP_STEP, WINDOW
 from k2d.distill.config import BatchConfig
 from k2d.distill.sources import COPY_MARK, encoder_frames
-from k2d.errors import DataError
+from k2d.errors import DataError, Unusable
 from k2d.text import timestamps, trusted
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.features import context_samples, utterance_log_mel
 
+LEFT_OUT = "left_out"  # in place of an example that cannot be made
 SLACK = 0.1  # seconds; a chunk of 30 s may be a few samples longer
 
 
@@ -104,11 +106,14 @@ class MakeExample:
     def _speech(self, uid: str, data: dict) -> np.ndarray | None:
         if "speech" not in data:
             return None
-        speech = np.asarray(data.pop("speech"), dtype=np.float32)
+        speech = data.pop("speech")
+        if speech is None:
+            raise Unusable(f"{uid}: its audio cannot be read")
+        speech = np.asarray(speech, dtype=np.float32)
         if not len(speech):
-            raise DataError(f"{uid}: the audio is empty; remove it with utils/fix_data.py")
+            raise Unusable(f"{uid}: the audio is empty; remove it with utils/fix_data.py")
         if not np.isfinite(speech).all():
-            raise DataError(f"{uid}: the audio holds NaN or infinity; remove it with utils/fix_data.py")
+            raise Unusable(f"{uid}: the audio holds NaN or infinity; remove it with utils/fix_data.py")
         return speech
 
     def _check(self, uid: str, row: np.ndarray, data: dict) -> None:
@@ -145,7 +150,7 @@ class MakeExample:
                 problem = (
                     f"more than {room} tokens" if seconds <= WINDOW + SLACK else f"{seconds:.1f} s of audio"
                 )
-                raise DataError(
+                raise Unusable(
                     f"{uid}: the label has {problem} and no timestamp to cut it at; drop it from text"
                 )
             cut = segments[-1][1]
@@ -182,6 +187,25 @@ class MakeExample:
         if not self.train or not conf.noise or np.random.random() >= conf.noise:
             return speech
         return add_noise(speech, np.random.uniform(*conf.noise_snr), np.random)
+
+
+class MakeRow:
+    """MakeExample for ESPnet's loaders: an utterance that cannot be used becomes LEFT_OUT, with a line in the log the
+    first time, so that it ends no training.
+    """
+
+    def __init__(self, make: MakeExample):
+        self.make = make
+        self._told: set[str] = set()
+
+    def __call__(self, uid: str, data: dict) -> dict[str, np.ndarray]:
+        try:
+            return self.make(uid, data)
+        except Unusable as error:
+            if uid not in self._told:
+                self._told.add(uid)
+                logging.warning(f"left out: {error}")
+            return {LEFT_OUT: np.ones(1, np.int64)}
 
 
 def written(label: str) -> str:
@@ -223,8 +247,14 @@ class Collate:
     def __call__(
         self, items: list[tuple[str, dict[str, np.ndarray]]]
     ) -> tuple[list[str], dict[str, torch.Tensor]]:
-        uids = [uid for uid, _ in items]
-        rows = [data for _, data in items]
+        kept = [(uid, data) for uid, data in items if LEFT_OUT not in data]
+        if not kept:
+            raise DataError(
+                f"{', '.join(uid for uid, _ in items)}: no utterance of this batch can be used; the lines above say "
+                "why. Take them out of the data, or make batches larger"
+            )
+        uids = [uid for uid, _ in kept]
+        rows = [data for _, data in kept]
         text = torch.full((len(rows), max(len(row["text"]) for row in rows)), -1, dtype=torch.long)
         for i, row in enumerate(rows):
             text[i, : len(row["text"])] = torch.from_numpy(row["text"])

@@ -10,19 +10,23 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import kaldiio
 import numpy as np
 
 from k2d import archives
+from k2d.audio.options import DEFAULT, AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.constants import ENCODER_FRAMES_PER_SECOND, N_AUDIO_CTX
 from k2d.datadir import DataDir
-from k2d.errors import DataError
+from k2d.errors import BadAudio, DataError, UserError
 from k2d.tables import atomic, read_table
+from k2d.work.skipped import why
 from k2d.work.step import read_json
 
 ENCODER_OUT = "encoder_out"
@@ -92,31 +96,51 @@ class ArchiveReader(Mapping):
         return len(self._table)
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What lies in the archives of a folder.
+
+    tables  : name -> id -> "path.ark:offset"
+    numbers : id -> what was to be kept of it
+    fresh   : ids computed now
+    skipped : id -> why it was left out
+    """
+
+    tables: dict[str, dict[str, str]]
+    numbers: dict[str, dict[str, float]]
+    fresh: set[str]
+    skipped: dict[str, str]
+
+
 def in_shards(
     folder: Path,
     names: Iterable[str],
     shards: Iterable[list[str]],
-    compute: Callable[[list[str]], Iterator[tuple[str, dict[str, np.ndarray], dict[str, float]]]],
-) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, float]], set[str]]:
+    compute: Callable[[list[str]], Iterator[tuple[str, dict[str, np.ndarray] | UserError, dict[str, float]]]],
+) -> Stored:
     """Write arrays of utterances to `<folder>/<name>.<shard>.ark`; a shard that is there already is not made again.
 
-    compute: ids of a shard → for each, in order, (id, {name: array (rows, width)}, numbers to keep). Returns the
-    tables, {name: {id: "path.ark:offset"}}, the numbers by id, and the ids computed now. Whoever owns the folder sees
-    to it that all its shards are of the same options.
+    compute: ids of a shard → for each, in order, (id, {name: array (rows, width)}, numbers to keep), with an error in
+    place of the arrays for an utterance that is to be left out. Whoever owns the folder sees to it that all its shards
+    are of the same options.
     """
     names = list(names)
     tables: dict[str, dict[str, str]] = {name: {} for name in names}
     numbers: dict[str, dict[str, float]] = {}
     fresh: set[str] = set()
+    skipped: dict[str, str] = {}
     for shard, ids in enumerate(shards):
         paths = {name: folder / f"{name}.{shard}.ark" for name in names}
         record_file = folder / f".shard.{shard}.json"  # written last, and kept: of lost archives only they are made
         record = read_json(record_file)
         if record is None or record["sizes"] != {name: _size(path) for name, path in paths.items()}:
-            record = {"offsets": {}, "sizes": {}, "numbers": {}}
+            record = {"offsets": {}, "sizes": {}, "numbers": {}, "skipped": {}}
             with ExitStack() as stack:
                 writers = {name: stack.enter_context(ArchiveWriter(path)) for name, path in paths.items()}
                 for uid, arrays, facts in compute(ids):
+                    if isinstance(arrays, UserError):
+                        record["skipped"][uid] = why(arrays)
+                        continue
                     for name in names:
                         writers[name].write(uid, arrays[name])
                     record["numbers"][uid] = facts
@@ -124,11 +148,12 @@ def in_shards(
             record["sizes"] = {name: _size(path) for name, path in paths.items()}
             with atomic(record_file) as handle:
                 json.dump(record, handle, ensure_ascii=False)
-            fresh.update(ids)
+            fresh.update(record["numbers"])
         numbers.update(record["numbers"])
+        skipped.update(record.get("skipped", {}))
         for name in names:
             tables[name].update({uid: f"{paths[name]}:{at}" for uid, at in record["offsets"][name].items()})
-    return tables, numbers, fresh
+    return Stored(tables, numbers, fresh, skipped)
 
 
 def _size(path: Path) -> int:
@@ -136,15 +161,22 @@ def _size(path: Path) -> int:
 
 
 class UtteranceReader(Mapping):
-    """id → (samples,) float32 at 16 kHz of the utterances of the directory that `path` (wav.scp) lies in."""
+    """id → (samples,) float32 at 16 kHz of the utterances of the directory that `path` (wav.scp) lies in.
 
-    def __init__(self, path: str):
+    None, with a line in the log, for one that cannot be read: a file may vanish in the third day of a training.
+    """
+
+    def __init__(self, path: str, options: AudioOptions = DEFAULT):
         data = DataDir(Path(path).parent)
         self._ids = list(data.segments)
-        self._utterances = open_utterances(data)
+        self._utterances = open_utterances(data, **options.reading)
 
-    def __getitem__(self, uid: str) -> np.ndarray:
-        return self._utterances[uid]
+    def __getitem__(self, uid: str) -> np.ndarray | None:
+        try:
+            return self._utterances[uid]
+        except BadAudio as error:
+            logging.warning(f"{uid} cannot be read: {error}")
+            return None
 
     def __iter__(self):
         return iter(self._ids)

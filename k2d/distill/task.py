@@ -13,6 +13,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from espnet2.tasks.abs_task import AbsTask
@@ -20,8 +21,9 @@ from espnet2.train import dataset as espnet_dataset
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
+from k2d.audio.options import AudioOptions
 from k2d.distill import rendezvous
-from k2d.distill.batches import Collate, MakeExample
+from k2d.distill.batches import Collate, MakeExample, MakeRow
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict
 from k2d.distill.interruption import ends_as_asked
 from k2d.distill.losses import check_terms, needs
@@ -29,6 +31,7 @@ from k2d.distill.model import DistillModel
 from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS, ArchiveReader, UtteranceReader
 from k2d.distill.trainer import DistillTrainer, RankSeeds
 from k2d.errors import UsageError
+from k2d.options import add_options, options_of
 from k2d.whisper import checkpoint
 from k2d.work import machine
 
@@ -62,6 +65,7 @@ class DistillTask(AbsTask):
         )
         group.add_argument("--model_conf", action=NestedDictAction, default={}, help=_help(DistillConfig))
         group.add_argument("--batch_conf", action=NestedDictAction, default={}, help=_help(BatchConfig))
+        add_options(parser, AudioOptions, "recordings")
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> DistillModel:
@@ -105,13 +109,17 @@ class DistillTask(AbsTask):
         if not args.ngpu and args.dist_backend == "nccl":
             args.dist_backend = "gloo"  # nccl, ESPnet's default, knows no CPU
         torch.set_num_threads(args.num_threads or machine.threads())
+        # Here, since spawned workers come past; ESPnet gives a reader nothing but its path.
+        options = options_of(AudioOptions, args)
+        espnet_dataset.DATA_TYPES["utterances"]["func"] = partial(UtteranceReader, options=options)
         with ends_as_asked():
             super().main_worker(args)
 
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool):
         config = from_dict(BatchConfig, args.batch_conf, "batch_conf")
-        return MakeExample(checkpoint.load_tokenizer(args.student), config, train, train and is_cached(args))
+        make = MakeExample(checkpoint.load_tokenizer(args.student), config, train, train and is_cached(args))
+        return MakeRow(make)
 
     @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool):

@@ -17,6 +17,7 @@ from importlib import resources
 
 import numpy as np
 
+from k2d.audio.options import DEFAULT, AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.explore import detection
@@ -44,7 +45,7 @@ class Page:
     alpha: float = 0.4
     audio_mb: float = 8.0
     per_stratum: int = 20
-    allow_pipes: bool = False
+    audio: AudioOptions = DEFAULT
     seed: int = 0
     reference: str | None = None
     bad_above: float = BAD
@@ -200,7 +201,7 @@ def _audio(data: DataDir, sample: list[Sampled], page: Page, metrics: list[str])
     """Audio and spectrogram of the chunks nearest to α first, as far as it fits."""
     if page.audio_mb <= 0 or not sample:
         return {}
-    utterances = open_utterances(data, allow_pipes=page.allow_pipes)
+    utterances = open_utterances(data, **page.audio.reading)
 
     def nearness(item: Sampled) -> tuple[float, str]:
         distance = item.scores.get(metrics[0], 2.0) if metrics else 2.0

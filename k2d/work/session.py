@@ -19,22 +19,20 @@ from threading import Event
 from tqdm import tqdm
 
 from k2d.audio.sources import AudioSource
-from k2d.errors import BadAudio, TooManySkipped, UsageError
+from k2d.errors import BadAudio, UsageError
 from k2d.options import option
 from k2d.tables import atomic
 from k2d.work.jobs import Stopped, in_threads
 from k2d.work.journal import Journal, Results, bad_inputs, costs_of, finished_results, job_folder, share_of
 from k2d.work.lock import DirectoryLock
+from k2d.work.skipped import SkipOptions, why, write_skipped
 from k2d.work.step import remove_leftovers
 
 
 @dataclass(frozen=True)
-class WorkOptions:
+class WorkOptions(SkipOptions):
     """How the work is split, and what may be wrong with its inputs."""
 
-    max_skipped: int | None = option(None, "fail if more inputs cannot be used (default: no limit)", int)
-    allow_pipes: bool = option(False, "run the commands that wav.scp names")
-    damaged: str = option("warn", "read what is sound of a damaged recording, or skip it", choices=("warn", "skip"))
     job: int | None = option(None, "do job JOB of --num_jobs only; a run without --job joins all", int)
     num_jobs: int = option(1, "split by duration into so many jobs")
 
@@ -154,16 +152,8 @@ class Session:
         return bad_inputs(self.out, self.key, self.parts)
 
     def report_skipped(self, skipped: dict[str, str]) -> None:
-        """Write skipped.txt; TooManySkipped past the limit, or if nothing at all is left."""
-        with atomic(self.out / "skipped.txt") as handle:
-            handle.writelines(f"{name} {message}\n" for name, message in sorted(skipped.items()))
-        if self.names and len(skipped) == len(self.names):
-            raise TooManySkipped(f"none of {len(self.names)} inputs could be used; {self.out / 'skipped.txt'} says why")
-        if self.options.max_skipped is not None and len(skipped) > self.options.max_skipped:
-            raise TooManySkipped(
-                f"{len(skipped)} inputs could not be used, more than --max_skipped {self.options.max_skipped}; "
-                f"{self.out / 'skipped.txt'} says why. Correct them, or allow more"
-            )
+        """See `write_skipped`."""
+        write_skipped(self.out, skipped, len(self.names), self.options.max_skipped)
 
 
 class Part:
@@ -208,4 +198,4 @@ class Part:
 
 
 def bad_record(error: BadAudio) -> dict:
-    return {"id": error.recording, "bad": error.reason, "message": f"{error.reason}: {error}"}
+    return {"id": error.recording, "bad": error.reason, "message": why(error)}

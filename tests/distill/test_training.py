@@ -15,6 +15,7 @@ from training_processes import options, train
 from k2d.bin import average, cache_teacher, encode, training_tables
 from k2d.bin.train import check_words, read_words, step_of
 from k2d.errors import UsageError
+from k2d.tables import read_table, write_table
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.model import ModelDimensions, Whisper
@@ -296,6 +297,20 @@ def test_a_cut_checkpoint_is_named_with_its_remedy(world, whole_run, tmp_path):
     shutil.copytree(output, copy)
     (copy / "checkpoint.pth").write_bytes(b"cut")
     assert average.main(f"--exp {copy} --init {world.student} --output_dir {tmp_path}/average".split()) == 1
+
+
+def test_training_goes_on_where_files_vanish_and_audio_comes_from_commands(world, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(world.data, data)
+    for uid, path in read_table(data / "wav.scp").items():
+        shutil.copy(path, data / f"{uid}.wav")
+    write_table(data / "wav.scp", {u: f"cat {data}/{u}.wav |" for u in read_table(data / "wav.scp")})
+    (data / "utt05.wav").unlink()
+    words = [*options(world, tmp_path / "run", data=data, max_epoch=1), "--allow_pipes"]
+    assert train(words, tmp_path / "log") == 0
+    log = (tmp_path / "log.0").read_text(encoding="utf-8")
+    assert log.count("left out: utt05: its audio cannot be read") == 2  # by the training set, and by the validation set
+    assert (tmp_path / "run/1epoch.pth").exists()
 
 
 def test_another_nbest_averages_again_and_trains_nothing(world, whole_run, tmp_path, capsys):

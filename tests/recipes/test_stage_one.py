@@ -106,6 +106,7 @@ def test_a_set_to_score_needs_references(recipe):
         (["--teacher", ""], "--teacher is needed"),
         (["--stagee", "1"], "unknown option --stagee"),
         (["lectures"], "unexpected argument 'lectures'"),
+        (["--damaged", "ignore"], "--damaged ignore: expected warn or skip"),
         (["--allow_pipes", "yes"], "--allow_pipes is true or false"),
         (["--cmd_backend", "pbs"], "unknown --cmd_backend 'pbs'"),
         (["--nj", "four"], "--nj four: expected a number of jobs, or auto"),

@@ -30,6 +30,7 @@ test_sets=                # labelled; a name that ends in _long is decoded long-
 local_data_opts=          # passed on to local/data.sh
 data_seed=0               # of a corpus that is made, of sampling and of noise
 allow_pipes=false         # run commands that stand in wav.scp
+damaged=warn              # a damaged recording: warn reads what is sound of it, skip leaves it out
 max_skipped=              # bad recordings a stage may leave out before it fails; empty: any number
 
 # Models: a folder, a file, a published name (large-v2), text:FILE, espnet:DIR or transformers:DIR
@@ -133,7 +134,7 @@ stage_3_validate() {
         step jobs decode "${transcripts}" --data "${chunks}" --model "${each}" --timestamps true \
             "${model_opts[@]}" "${validator_words[@]}"
         step cpu distance "${scores}" --teacher "${chunks}/text" --validator "${transcripts}/text" --data "${chunks}" \
-            --nj "${cpu_threads}" "${pipes[@]}" "${distance_words[@]}"
+            --nj "${cpu_threads}" "${audio_opts[@]}" "${distance_words[@]}"
     done
 }
 
@@ -142,7 +143,7 @@ stage_3_validate() {
 stage_4_select() {
     for each in ${validator}; do
         step cpu explore "${exp}/explorer_$(tag_of "${each}")" --data "${chunks}" \
-            --scores "${exp}/$(tag_of "${each}")" --alpha "${alpha%% *}" "${pipes[@]}"
+            --scores "${exp}/$(tag_of "${each}")" --alpha "${alpha%% *}" "${audio_opts[@]}"
     done
     for name in "${selected[@]}"; do
         step cpu select "${chunks}_${name}" --data "${chunks}" --scores "${exp}/$(tag_of "${validator_of[${name}]}")" \
@@ -168,7 +169,7 @@ stage_5_train() {
     fi
     if "${cache_teacher}"; then
         step alone cache_teacher "${exp}/teacher_topk" --teacher "${teacher}" --data "${chunks}" --k "${topk}" \
-            "${config_opts[@]}" --device "${device}" "${pipes[@]}" ${versions[0]:+--encoder_out "${versions[0]}"}
+            "${config_opts[@]}" --device "${device}" "${work_opts[@]}" ${versions[0]:+--encoder_out "${versions[0]}"}
         stored+=(--teacher_topk "${exp}/teacher_topk")
     fi
     for name in "${students[@]}"; do
@@ -181,9 +182,11 @@ train_student() {
     local student=exp/$1 kept
     kept="${chunks}_${trained_on[$1]}"
     step cpu init_student "${student}/init" --teacher "${teacher}" "${init_opts[@]}"
-    step cpu training_tables "${student}/data" --data "${kept}" --valid_data "data/${dev_set}" "${stored[@]}"
+    step cpu training_tables "${student}/data" --data "${kept}" --valid_data "data/${dev_set}" "${stored[@]}" \
+        "${work_opts[@]}"
     step train train "${student}/train" --tables "${student}/data" --student "${student}/init" "${config_opts[@]}" \
-        "${teacher_to_learn_from[@]}" --seed "${seed_of[$1]}" --num_threads "${train_threads}" "${train_words[@]}"
+        "${teacher_to_learn_from[@]}" --seed "${seed_of[$1]}" --num_threads "${train_threads}" "${audio_opts[@]}" \
+        "${train_words[@]}"
     step cpu average "${student}/average" --exp "${student}/train" --init "${student}/init" \
         --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce
 }
@@ -199,7 +202,7 @@ stage_6_decode() {
     all_together
     # Decoding times above depend on what else the machine did; these are taken in turns, in one process.
     step alone speed exp/speed --models "${models[@]}" --data "data/${test_sets%% *}" --beam_size "${beam_size}" \
-        "${model_opts[@]}" "${timing_words[@]}"
+        "${model_opts[@]}" "${audio_opts[@]}" "${timing_words[@]}"
 }
 
 decode_set() {
@@ -231,7 +234,8 @@ stage_7_score() {
 stage_8_publish() {
     for name in "${students[@]}"; do
         together step cpu publish "exp/${name}/publish" --record "exp/${name}" --teacher "${teacher}" \
-            --data "data/${test_sets%% *}" --language "${language}" "${publish_words[@]}"
+            --data "data/${test_sets%% *}" --language "${language}" "${audio_opts[@]}" \
+            "${publish_words[@]}"
     done
     all_together
 }

@@ -1,0 +1,26 @@
+"""What every command that reads recordings is asked about them. Imports nothing heavy.
+
+In: command-line options. Out: `AudioOptions`; its `reading` are the keyword arguments of read_audio,
+open_utterances and the sources of k2d/audio/sources.py.
+"""
+
+from dataclasses import dataclass
+
+from k2d.options import option
+
+DAMAGED = ("warn", "skip")
+
+
+@dataclass(frozen=True)
+class AudioOptions:
+    """Which recordings may be read, and how."""
+
+    allow_pipes: bool = option(False, "run the commands that wav.scp names")
+    damaged: str = option("warn", "read what is sound of a damaged recording, or skip it", choices=DAMAGED)
+
+    @property
+    def reading(self) -> dict[str, object]:
+        return {"allow_pipes": self.allow_pipes, "damaged": self.damaged}
+
+
+DEFAULT = AudioOptions()

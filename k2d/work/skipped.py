@@ -1,0 +1,53 @@
+"""What a step has left out: named in skipped.txt, counted, and too much of it is an error. Imports nothing heavy.
+
+In: id -> why. Out: `<dir>/skipped.txt`, lines `id reason`, in order of id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from k2d.errors import BadAudio, DataError, TooManySkipped, UserError
+from k2d.options import option
+from k2d.tables import atomic
+
+SKIPPED = "skipped.txt"
+
+
+@dataclass(frozen=True)
+class SkipOptions:
+    """How much may be left out."""
+
+    max_skipped: int | None = option(None, "fail if more inputs cannot be used (default: no limit)", int)
+
+
+
+def why(error: UserError) -> str:
+    """What skipped.txt says of an error: of a recording the reason first, in a word."""
+    return f"{error.reason}: {error}" if isinstance(error, BadAudio) else str(error)
+
+
+def write_skipped(out: Path, skipped: Mapping[str, str], total: int, most: int | None = None) -> None:
+    """Write skipped.txt of `total` inputs. TooManySkipped where more than `most` are left out, or all of them."""
+    path = out / SKIPPED
+    with atomic(path) as handle:
+        handle.writelines(f"{name} {' '.join(message.splitlines())}\n" for name, message in sorted(skipped.items()))
+    if total and len(skipped) == total:
+        first = min(skipped)
+        raise TooManySkipped(f"none of {total} inputs could be used; {path} says why, of {first}: {skipped[first]}")
+    if most is not None and len(skipped) > most:
+        raise TooManySkipped(
+            f"{len(skipped)} inputs could not be used, more than --max_skipped {most}; {path} says why. Correct them, "
+            "or allow more"
+        )
+
+
+def read_skipped(folder: Path) -> dict[str, str]:
+    """id -> why, of a directory's skipped.txt; empty where there is none."""
+    try:
+        lines = (folder / SKIPPED).read_bytes().decode("utf-8").split("\n")
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError:
+        raise DataError(f"{folder / SKIPPED}: not UTF-8; run the stage that makes it again") from None
+    return {name: why for name, _, why in (line.partition(" ") for line in lines) if name}
