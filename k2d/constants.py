@@ -19,6 +19,7 @@ N_AUDIO_CTX = round(WINDOW * ENCODER_FRAMES_PER_SECOND)  # 1,500
 TIMESTAMP_STEP = 0.02  # seconds between two timestamp tokens, one frame of the encoder's output
 N_TIMESTAMPS = N_AUDIO_CTX + 1  # <|0.00|> … <|30.00|>
 SHORTEST = 0.1  # seconds; less holds no word, and Whisper invents one
+NO_CHARACTER = "\ufffd"  # what decoders write for bytes that are none, such as half of a character
 CONTINUED = "<|continued|>"  # at the end of a label: a segment has begun and runs on behind the chunk
 
 _CHUNK_ID = re.compile(r"(.+)-(\d{7,})-(\d{7,})")

@@ -21,6 +21,7 @@ from k2d.datadir import DataDir
 from k2d.errors import BadAudio, guarded
 from k2d.options import add_options, options_of, true_or_false
 from k2d.tables import TableWriters, atomic
+from k2d.text import timestamps
 from k2d.text.transcript import Transcript, mean_fact, worst_fact
 from k2d.transcribers import Transcriber, open_transcriber
 from k2d.transcribers.options import accepted
@@ -133,12 +134,13 @@ def _record_of(result, transcriber: Transcriber) -> dict:
 
 def _of_utterance(decoded, tokenizer, timed: bool) -> dict:
     h = decoded.hypothesis
+    timed_text = one_line(tokenizer.decode_with_timestamps(h.tokens)) if timed else None
     return {
         "id": decoded.utterance,
         "duration": decoded.duration,
         "language": h.language,
         "text": one_line(tokenizer.decode(h.tokens)).strip(),
-        "text_with_times": one_line(tokenizer.decode_with_timestamps(h.tokens)) if timed else None,
+        "text_with_times": timestamps.within(timed_text, decoded.duration) if timed else None,
         "avg_logprob": h.avg_logprob,
         "no_speech": h.no_speech_prob,
         "compression": h.compression_ratio,

@@ -7,7 +7,7 @@ Out: the plain text, or its segments with start and end in seconds.
 import re
 from collections.abc import Iterable
 
-from k2d.constants import CONTINUED
+from k2d.constants import CONTINUED, TIMESTAMP_STEP
 
 TOKEN = re.compile(r"<\|[^|<>]*\|>")
 TIME = re.compile(r"<\|(\d+(?:\.\d+)?)\|>")
@@ -55,6 +55,12 @@ def parse(text: str) -> list[tuple[float, float | None, str]]:
     if rest:
         segments.append((start, None, rest))
     return segments
+
+
+def within(text: str, seconds: float) -> str:
+    """The text with times behind `seconds` moved there, on Whisper's grid of 0.02 s."""
+    latest = f"<|{int(seconds / TIMESTAMP_STEP + 1e-6) * TIMESTAMP_STEP:.2f}|>"
+    return TIME.sub(lambda match: latest if float(match[1]) > seconds else match[0], text)
 
 
 def continued(text: str) -> float | None:

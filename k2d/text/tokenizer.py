@@ -19,7 +19,7 @@ from pathlib import Path
 import sentencepiece
 import whisper.tokenizer
 
-from k2d.constants import CONTINUED, N_TIMESTAMPS, TIMESTAMP_STEP
+from k2d.constants import CONTINUED, N_TIMESTAMPS, NO_CHARACTER, TIMESTAMP_STEP
 from k2d.text import timestamps
 
 _CJK = r"\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -52,6 +52,7 @@ class Tokenizer:
         raise TypeError("use WhisperTokenizer or SentencePieceTokenizer")
 
     def _decode_text(self, ids: list[int]) -> str:
+        """Text of text tokens, without bytes that are no character: a window's limit of tokens may cut one in two."""
         raise TypeError("use WhisperTokenizer or SentencePieceTokenizer")
 
     def text_tokens(self) -> list[str]:
@@ -155,7 +156,7 @@ class WhisperTokenizer(Tokenizer):
         return self._inner.encoding.encode(text, disallowed_special=())
 
     def _decode_text(self, ids: list[int]) -> str:
-        return self._inner.encoding.decode(ids)
+        return self._inner.encoding.decode(ids, errors="ignore")
 
     def text_tokens(self) -> list[str]:
         # CTranslate2 wants unique strings without line ends; GPT-2's printable byte alphabet gives that.
@@ -189,7 +190,7 @@ class SentencePieceTokenizer(Tokenizer):
         return self._inner.encode(text)
 
     def _decode_text(self, ids: list[int]) -> str:
-        return self._inner.decode(ids)
+        return self._inner.decode(ids).replace(NO_CHARACTER, "")
 
     def text_tokens(self) -> list[str]:
         return [self._inner.id_to_piece(i) for i in range(self._inner.get_piece_size())]

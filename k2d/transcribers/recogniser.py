@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from k2d.audio.sources import AudioSource, audio_digest
-from k2d.constants import SAMPLE_RATE, WINDOW
+from k2d.constants import NO_CHARACTER, SAMPLE_RATE, WINDOW
 from k2d.errors import BadAudio, UsageError
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
 from k2d.transcribers.pieces import pieces
@@ -107,12 +107,15 @@ class Recogniser(ABC):
         whole = not long_form and len(audio) <= (WINDOW + ROUNDED) * SAMPLE_RATE
         done = 0
         for start, end in [(0, len(audio))] if whole else pieces(audio):
+            seconds = (end - start) / SAMPLE_RATE
             for segment in self.recognise(audio[start:end]):
-                if not segment.text.strip():
+                segment.text = as_whisper_writes(segment.text.replace(NO_CHARACTER, ""))
+                if not segment.text.strip() or segment.start >= seconds:
                     continue
-                segment.text = as_whisper_writes(segment.text)
+                if segment.end is not None:
+                    segment.end = min(segment.end, seconds)
                 if not whole:
-                    relative = (end - start) / SAMPLE_RATE if segment.end is None else segment.end
+                    relative = seconds if segment.end is None else segment.end
                     segment.end = round(start / SAMPLE_RATE + relative, 3)
                     segment.start = round(start / SAMPLE_RATE + segment.start, 3)
                 yield segment

@@ -116,7 +116,7 @@ class WhisperTranscriber:
                 start, end, said, tokenizer.encode(said), 0, hypothesis.temperature, hypothesis.avg_logprob,
                 hypothesis.compression_ratio, hypothesis.no_speech_prob, mean_confidence(sure),
             )
-            for start, end, said in timestamps.parse(one_line(text))
+            for start, end, said in timestamps.parse(timestamps.within(one_line(text), decoded.duration))
         ]  # fmt: skip
         if timed and segments and segments[-1].end is None:
             segments[-1].end = decoded.duration

@@ -66,9 +66,10 @@ class RecordingState:
             return
         pieces, step = cut_at_timestamps(hypothesis, self.size, self.tokenizer.timestamp_begin)
         for first, last, tokens, logprobs in pieces:
+            last = min(last, self.size)  # the window is padded to 30 s, and the model may hear something there
             text_ids = [t for t in tokens if t < self.tokenizer.eot]
             text = one_line(self.tokenizer.decode(text_ids))
-            if first == last or not text.strip():
+            if first >= last or not text.strip():
                 continue
             of_text = [p for t, p in zip(tokens, logprobs) if t < self.tokenizer.eot]
             self.segments.append(

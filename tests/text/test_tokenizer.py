@@ -5,6 +5,7 @@ import whisper.tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2d.text import timestamps
 from k2d.text.tokenizer import SentencePieceTokenizer, WhisperTokenizer, train_sentencepiece
 
 CORPUS = ["我们用 model 来训练 neural network", "今天的 lecture 讲 gradient descent", "it's state-of-the-art"]
@@ -64,6 +65,19 @@ def test_the_mark_of_a_text_that_runs_on_is_no_text():
     assert small.encode_with_timestamps(text + "<|continued|>") == small.encode_with_timestamps(text)
 
 
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_character_that_is_cut_in_two_is_left_out(cut):
+    """A window's limit of tokens falls anywhere, also inside a character of several tokens."""
+    small = train_sentencepiece(["你好 world"] * 3, 300)
+    for tokenizer in (WhisperTokenizer(51865), small):
+        whole = tokenizer.encode("好龘")
+        assert len(whole) >= 3
+        for tokens in (whole[:-cut], [*whole[:-cut], tokenizer.timestamp_begin + 5]):
+            assert tokenizer.decode(tokens) == "好"
+            assert tokenizer.decode_with_timestamps(tokens).startswith("好")
+            assert "\ufffd" not in tokenizer.decode_with_timestamps(tokens)
+
+
 def test_text_that_looks_like_a_special_token_is_text():
     ids = big.encode("<|endoftext|>")
     assert big.eot not in ids
@@ -80,3 +94,9 @@ def test_a_model_file_gives_the_same_tokenizer(tmp_path):
 def test_a_strange_vocabulary_size_is_refused():
     with pytest.raises(ValueError, match=r"needs a tokenizer\.model"):
         WhisperTokenizer(1234)
+
+
+def test_times_behind_the_end_of_an_utterance_are_moved_there():
+    assert timestamps.within("<|0.00|>a<|5.30|><|5.30|>b<|29.98|>", 5.31) == "<|0.00|>a<|5.30|><|5.30|>b<|5.30|>"
+    assert timestamps.within("<|0.00|>a<|2.00|>", 2.0) == "<|0.00|>a<|2.00|>"
+    assert timestamps.within("a", 2.0) == "a"

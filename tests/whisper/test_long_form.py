@@ -71,6 +71,15 @@ def test_segments_without_text_or_length_are_dropped():
     assert state.previous == [at(3), 600, at(4)]
 
 
+def test_times_beyond_the_end_of_the_audio_are_its_end():
+    """The last window is padded to 30 s: a model may hear something in the silence, and name times there."""
+    state = RecordingState("r", 3500, tokenizer, ENGLISH, 448)
+    state.advance(hypothesis(at(0), 500, at(30)))
+    state.advance(hypothesis(at(0), 501, at(3), at(3), 502, at(29), at(29), 503, at(30)))
+    assert [(s.start, s.end) for s in state.segments] == [(0.0, 30.0), (30.0, 33.0), (33.0, 35.0)]
+    assert state.done
+
+
 def test_previous_text_is_the_prompt_until_a_wild_window():
     state = RecordingState("r", 90000, tokenizer, ENGLISH, 448)
     state.advance(hypothesis(at(0), 500, at(2), at(2)))
@@ -168,7 +177,7 @@ def test_a_recordings_transcript_does_not_depend_on_its_batch(noise_recordings):
         assert [(s.start, s.end, s.text) for s in alone[name].segments] == [
             (s.start, s.end, s.text) for s in beside[name].segments
         ]
-    assert sum(len(t.segments) for t in alone.values()) > 20
+    assert sum(len(t.segments) for t in alone.values()) > 10
 
 
 def test_bad_recordings_are_yielded_with_their_reason_and_the_rest_goes_on(noise_recordings):
