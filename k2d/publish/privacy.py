@@ -34,6 +34,17 @@ def _digits(count: str) -> str:
     return rf"\d(?:{_SEPARATOR}\d){{{count}}}"
 
 
+# Commas part the numbers of a list, so between the digits of one number they count only in the forms that people give
+# such a number in: digit by digit, in pairs, or in its usual groups. 12,345,678 is none of them.
+_COMMAS = r"\s{0,3}[,、;]\s{0,3}"
+_ALONE = rf"(?<!\d)(?<![,、;])(?<![,、;]\s)%s(?!\d)(?!{_COMMAS}\d)"  # all of a list
+
+
+def _listed(first: str, count: str) -> str:
+    """A first character and so many digits, a comma before each."""
+    return rf"{first}(?:{_COMMAS}\d){{{count}}}"
+
+
 _HOST, _NEXT = r"[\w-]{1,63}", r"[a-z][\w-]{0,62}"
 _TOP = r"(?:com|edu|org|net|gov|io|tw|cn|hk|jp|uk)\b"
 _BRACKETED_DOT = r"\s{0,3}[\[({<]\s?dot\s?[\])}>]\s{0,3}"
@@ -54,13 +65,21 @@ PATTERNS = {
     # and a digit or X.
     "identity number": re.compile(
         rf"(?<![A-Za-z0-9])(?:[A-Za-z]{_SEPARATOR}[1289A-Da-d]{_SEPARATOR}{_digits('7')}|"
-        rf"[1-9]{_SEPARATOR}{_digits('15')}{_SEPARATOR}[\dXx])(?![A-Za-z0-9])"
+        rf"[1-9]{_SEPARATOR}{_digits('15')}{_SEPARATOR}[\dXx]|"
+        rf"{_listed(rf'[A-Za-z](?:{_COMMAS})?[1289]', '8')})(?![A-Za-z0-9])"
     ),
-    "card number": re.compile(rf"(?<!\d)[3-6]{_SEPARATOR}{_digits('14')}(?!\d)"),
-    "student number": re.compile(rf"(?<![A-Za-z0-9])[A-Za-z]{_SEPARATOR}{_digits('7')}(?!\d)"),
+    "card number": re.compile(
+        rf"(?<!\d)[3-6]{_SEPARATOR}{_digits('14')}(?!\d)|"
+        + _ALONE % rf"(?:[3-6]\d{{3}}(?:{_COMMAS}\d{{4}}){{3}}|{_listed('[3-6]', '15')})"
+    ),
+    "student number": re.compile(
+        rf"(?<![A-Za-z0-9])[A-Za-z](?:{_SEPARATOR}{_digits('7')}|(?:{_COMMAS})?{_listed('[0-9]', '7')})(?!\d)"
+    ),
     # International, Taiwanese mobile (09…) and landline (0…), or any eight digits and more.
     "telephone number": re.compile(
-        rf"\+{_SEPARATOR}{_digits('7,14')}|(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,13')}(?!\d)"
+        rf"\+{_SEPARATOR}{_digits('7,14')}|(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,13')}(?!\d)|"
+        + _ALONE
+        % rf"(?:{_listed('0', '7,9')}|0\d(?:{_COMMAS}\d\d){{3,4}}|0\d{{1,3}}(?:{_COMMAS}\d{{3,4}}){{2}})"
     ),
 }
 _CLAIMED = "\0"  # in the place of what a kind has claimed; control characters do not get into the plain form
@@ -105,10 +124,11 @@ def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _counts(numbers: list[int], restarts: tuple[int, ...] = ()) -> bool:
-    """Whether each number is one more than the one before, or a restart; or each is one less."""
+    """Whether each number is one more than the one before, or a restart; or all steps are the same: 0, 5, 10, 15."""
     steps = list(pairwise(numbers))
     forwards = all(b == a + 1 or b in restarts for a, b in steps)
-    return bool(steps) and (forwards or all(b == a - 1 for a, b in steps))
+    sizes = {b - a for a, b in steps}
+    return bool(steps) and (forwards or sizes == {-1} or (len(steps) > 2 and len(sizes) == 1))
 
 
 def _is_lecture(kind: str, match: re.Match) -> bool:

@@ -30,6 +30,16 @@ from k2d.publish.privacy import Finding, find, find_in
         ("寄到 someone [at] gmail [dot] com 就好", ("e-mail", "someone [at] gmail [dot] com")),
         ("寄到 someone(at)example.edu.tw 就好", ("e-mail", "someone(at)example.edu.tw")),
         ("寄到 someone 小老鼠 gmail 點 com 就好", ("e-mail", "someone 小老鼠 gmail 點 com")),
+        # digits parted by commas, as a transcriber hears the pauses of somebody who dictates a number
+        ("打 零、九、一、二、三、四、五、六、七、八 吧", ("telephone number", "零、九、一、二、三、四、五、六、七、八")),
+        ("打 零，九，一，二，三，四，五，六，七，八", ("telephone number", "零，九，一，二，三，四，五，六，七，八")),
+        ("打 零 九 一 二 三 四 五 六 七 八", ("telephone number", "零 九 一 二 三 四 五 六 七 八")),
+        ("打 零九一二，三四五，六七八 吧", ("telephone number", "零九一二，三四五，六七八")),
+        ("打 零九、一二、三四、五六、七八", ("telephone number", "零九、一二、三四、五六、七八")),
+        ("打 0912, 345, 678", ("telephone number", "0912, 345, 678")),
+        ("身分證 A，一，二，三，四，五，六，七，八，九", ("identity number", "A，一，二，三，四，五，六，七，八，九")),
+        ("學號 b、0、8、9、0、1、2、3、4", ("student number", "b、0、8、9、0、1、2、3、4")),
+        ("卡號 四一一一，一一一一，一一一一，一一一一", ("card number", "四一一一，一一一一，一一一一，一一一一")),
         # numbers spoken in English, and half in Chinese
         (
             "我的手機 zero nine one two three four five six seven eight 謝謝",
@@ -75,6 +85,14 @@ def test_private_looking_text_is_found_once(text, expected):
         "the one thing that five or six of you asked, 在 zero shot 的 case",
         "GPT four o 跟 o one 的差別",
         "12,345,678 個參數",
+        "0、1、2、3、4、5、6、7、8、9",
+        "零、二、四、六、八、十、十二、十四",
+        "05、10、15、20、25",
+        "0, 1, 1, 2, 3, 5, 8, 13, 21",
+        "0、1、1、0、1、0、0、1 是一個 byte",
+        "排序 5、2、8、1、9、3、7、4",
+        "1,000,000,000",
+        "0, 100, 200, 300",
         "",
     ],
 )
