@@ -10,6 +10,7 @@ their number. Durations come from utt2dur or segments, else from the recordings'
 import argparse
 import sys
 
+from k2d.audio.durations import recording_seconds, utterance_seconds
 from k2d.audio.read import recording_duration
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError
@@ -20,11 +21,13 @@ def header_durations(data: DataDir, allow_pipes: bool) -> dict[str, float] | Non
 
     A recording that cannot be opened counts nothing: the command that works on it names what is wrong.
     """
-    known = data.utt2dur or {}
+    known = utterance_seconds(data)
     if all(s.end is not None or s.id in known for s in data.segments.values()):
         return None
-    durations = {}
+    durations = recording_seconds(data)
     for recording, source in data.wav.items():
+        if recording in durations:
+            continue
         try:
             durations[recording] = recording_duration(source, allow_pipes)
         except BadAudio:

@@ -41,7 +41,7 @@ def choose(data: DataDir, args: argparse.Namespace) -> list[str]:
         if args.number > len(utterances):
             raise DataError(f"{data.path}: has {len(utterances)} utterances, fewer than {args.number}")
         return utterances[: args.number]
-    audio, chosen, left = open_utterances(data), [], args.hours * 3600
+    audio, chosen, left = open_utterances(data, args.allow_pipes), [], args.hours * 3600
     for utterance in utterances:
         if audio.duration(utterance) <= left:
             chosen.append(utterance)
@@ -61,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     how.add_argument("--number", type=int, help="utterances to take at random")
     how.add_argument("--hours", type=float, help="hours to take at random")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--allow_pipes", action="store_true", help="run commands of wav.scp for durations")
     args = parser.parse_args(argv)
     try:
         data = DataDir(args.data)

@@ -60,6 +60,29 @@ def make_durations(data: DataDir, nj: int = 1, allow_pipes: bool = False) -> dic
     return bad
 
 
+def recording_seconds(data: DataDir) -> dict[str, float]:
+    """recording -> seconds, as far as the tables tell them of the audio that is there now."""
+    path, replaced = data.path / "reco2dur", _replaced(data)
+    told = read_numbers(path) if path.is_file() else {} if data.has_segments else data.utt2dur or {}
+    return {recording: seconds for recording, seconds in told.items() if recording not in replaced}
+
+
+def utterance_seconds(data: DataDir) -> dict[str, float]:
+    """utterance -> seconds, likewise."""
+    known, replaced = data.utt2dur or {}, _replaced(data)
+    if not replaced:
+        return dict(known)
+    segments = data.segments
+    return {u: seconds for u, seconds in known.items() if u in segments and segments[u].recording not in replaced}
+
+
+def _replaced(data: DataDir) -> set[str]:
+    """Recordings whose audio is not the one that was measured here."""
+    stamps, wav = FileStamps(), data.wav
+    measured = _read_measured(data.path / MEASURED)
+    return {recording for recording, (_, then) in measured.items() if recording in wav and stamps(wav[recording]) != then}
+
+
 def _measure(wanted: Mapping[str, str], nj: int, allow_pipes: bool) -> Iterator[tuple[str, float | str]]:
     """(recording, seconds, or why there are none)."""
     tasks = [(source, allow_pipes) for source in wanted.values()]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from k2d.audio.durations import recording_seconds
 from k2d.audio.read import read_audio, recording_duration
 from k2d.audio.stamps import FileStamps
 from k2d.audio.utterances import open_utterances
@@ -26,6 +27,7 @@ class AudioSource:
 
     def __init__(self, read: Callable[[str], np.ndarray], seconds: Callable[[str], float], stamp: Callable[[str], str]):
         self._read, self._seconds, self.stamp = read, seconds, stamp
+        self._known: dict[str, float] = {}
 
     def read(self, name: str) -> np.ndarray:
         """(samples,) float32 at 16 kHz. Raises BadAudio, and nothing else."""
@@ -38,16 +40,18 @@ class AudioSource:
             raise BadAudio(name, "unreadable", f"{what}; correct or remove it") from error
 
     def seconds(self, name: str) -> float:
-        """Duration, 0 for audio that cannot be read: reading it will say why."""
-        try:
-            return self._seconds(name)
-        except Exception:
-            return 0.0
+        """Duration, 0 for audio that cannot be read: reading it will say why. Found once."""
+        if name not in self._known:
+            try:
+                self._known[name] = self._seconds(name)
+            except Exception:
+                self._known[name] = 0.0
+        return self._known[name]
 
 
 def recordings(data: DataDir, allow_pipes: bool = False, damaged: str = "warn") -> AudioSource:
     """The whole recordings of wav.scp, whatever segments there are. damaged: see read_audio."""
-    known = (data.utt2dur or {}) if not data.has_segments else {}
+    known = recording_seconds(data)
     stamps = FileStamps()
 
     def seconds(name: str) -> float:
@@ -84,4 +88,4 @@ def files(paths: dict[str, str], damaged: str = "warn") -> AudioSource:
 
 def audio_digest(audio: np.ndarray) -> str:
     """Hexadecimal digest of the samples: the identity of a recording, wherever its file lies."""
-    return hashlib.blake2b(np.ascontiguousarray(audio).tobytes(), digest_size=12).hexdigest()
+    return hashlib.blake2b(np.ascontiguousarray(audio).data, digest_size=12).hexdigest()

@@ -2,10 +2,12 @@
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from k2d.audio.durations import utterance_seconds
 from k2d.audio.files import in_archive
 from k2d.audio.read import is_silent, read_audio, recording_duration
 from k2d.constants import SAMPLE_RATE, SHORTEST
@@ -19,8 +21,11 @@ class Utterances:
     def __init__(self, data: DataDir, allow_pipes: bool = False, damaged: str = "warn"):
         self.data = data
         self.allow_pipes, self.damaged = allow_pipes, damaged
-        self._durations: dict[str, float] = dict(data.utt2dur or {})
         self._whole: tuple[str, np.ndarray] | None = None  # the last recording that cannot be read in parts
+
+    @cached_property
+    def _durations(self) -> dict[str, float]:
+        return utterance_seconds(self.data)
 
     def __len__(self) -> int:
         return len(self.data.segments)

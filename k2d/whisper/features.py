@@ -6,7 +6,12 @@ recording is computed in blocks, since a spectrogram of three hours at once woul
 
 from __future__ import annotations
 
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
 from functools import cache
+from typing import IO
 
 import numpy as np
 import torch
@@ -17,6 +22,8 @@ from k2d.constants import HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 
 N_FFT = 400  # samples
 BLOCK = 6000  # frames computed at once
+
+_log = logging.getLogger("k2d.whisper")
 
 
 @cache
@@ -32,37 +39,93 @@ def recording_log_mel(audio: np.ndarray, n_mels: int) -> Tensor:
 
     Equal to `whisper.log_mel_spectrogram(audio, n_mels, padding=30 s)` without the frames of the padding.
     """
+    mel = torch.empty(n_mels, len(audio) // HOP_LENGTH)
+    for first, part in _in_blocks(audio, n_mels):
+        mel[:, first : first + part.shape[1]] = part
+    return _normalised(mel, mel.max())
+
+
+def _in_blocks(audio: np.ndarray, n_mels: int) -> Iterator[tuple[int, Tensor]]:
+    """(first frame, (n_mels, frames ≤ BLOCK)), not yet normalised. Nothing is copied that is as long as the audio."""
     audio = torch.as_tensor(audio, dtype=torch.float32)
-    frames = len(audio) // HOP_LENGTH
-    half = N_FFT // 2
-    # Frame t is centred on sample 160 t: reflection at the start, silence behind the end.
-    padded = torch.cat([audio[1 : half + 1].flip(0), audio, audio.new_zeros(N_FFT)])
+    frames, half = len(audio) // HOP_LENGTH, N_FFT // 2
     window, filters = torch.hann_window(N_FFT), mel_filters(n_mels)
-    mel = torch.empty(n_mels, frames)
     for first in range(0, frames, BLOCK):
         last = min(first + BLOCK, frames)
-        part = padded[first * HOP_LENGTH : (last - 1) * HOP_LENGTH + N_FFT]
+        # Frame t is centred on sample 160 t: reflection at the start, silence behind the end.
+        begin, end = first * HOP_LENGTH - half, (last - 1) * HOP_LENGTH + half
+        part = audio[max(begin, 0) : end]
+        if begin < 0:
+            part = torch.cat([audio[1 : half + 1].flip(0), part])
+        if end > len(audio):
+            part = F.pad(part, (0, end - len(audio)))
         power = torch.stft(part, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True).abs() ** 2
-        mel[:, first:last] = torch.clamp(filters @ power, min=1e-10).log10()
-    return _normalised(mel)
+        yield first, torch.clamp(filters @ power, min=1e-10).log10()
 
 
-def _normalised(mel: Tensor) -> Tensor:
-    """Eight powers of ten below the loudest frame are the floor; speech lies around 0."""
-    return (torch.maximum(mel, mel.max() - 8.0) + 4.0) / 4.0
+class RecordingFeatures:
+    """The features of a recording, window by window: in memory, or on disk if it is long.
 
-
-def window_of(mel: Tensor, seek: int, size: int, trim_padding: bool) -> Tensor:
-    """Frames [seek, seek + size) of a recording, padded as openai-whisper's `transcribe` pads: zeros, to 30
-    s.
-
-    Models trained with shorter contexts (trim_padding) get what they were trained on: a little silence.
+    Eight recordings of eight hours, decoded together, have 7 GB of features. `seconds` from which on they go into a
+    temporary file (in $TMPDIR, else /var/tmp, which is no memory): a window is read in a thousandth of the time that it
+    takes to decode. Where the disk is full they stay in memory.
     """
-    window = mel[:, seek : seek + size]
+
+    def __init__(self, audio: np.ndarray, n_mels: int, seconds: float = 1800.0):
+        self.n_mels, self.frames = n_mels, len(audio) // HOP_LENGTH
+        self._mel, self._file = None, None
+        if len(audio) >= seconds * SAMPLE_RATE:
+            try:
+                self._file, loudest = self._spill(audio)
+            except OSError as error:
+                _log.warning(f"features of {len(audio) / SAMPLE_RATE / 3600:.1f} h stay in memory: {error}")
+        if self._file is None:
+            self._mel = recording_log_mel(audio, n_mels)
+            self.loudest = float(self._mel.max())
+        else:
+            self._raw_loudest, self.loudest = loudest, float(_normalised(loudest, loudest))
+
+    def _spill(self, audio: np.ndarray) -> tuple[IO[bytes], Tensor]:
+        """A file of the frames, one after the other, and the largest value in it."""
+        folder = os.environ.get("TMPDIR") or ("/var/tmp" if os.path.isdir("/var/tmp") else None)
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the features
+        loudest = torch.tensor(-torch.inf)
+        try:
+            for _, part in _in_blocks(audio, self.n_mels):
+                file.write(part.T.contiguous().numpy().data)
+                loudest = torch.maximum(loudest, part.max())
+            file.flush()
+        except BaseException:
+            file.close()
+            raise
+        return file, loudest
+
+    def window(self, seek: int, size: int, trim_padding: bool) -> Tensor:
+        """Frames [seek, seek + size), padded as `padded_window` says."""
+        if self._mel is not None:
+            return padded_window(self._mel[:, seek : seek + size], self.loudest, trim_padding)
+        row = 4 * self.n_mels
+        found = os.pread(self._file.fileno(), size * row, seek * row)
+        raw = torch.frombuffer(bytearray(found), dtype=torch.float32).view(-1, self.n_mels).T.contiguous()
+        return padded_window(_normalised(raw, self._raw_loudest), self.loudest, trim_padding)
+
+
+def _normalised(mel: Tensor, loudest: Tensor) -> Tensor:
+    """Eight powers of ten below the loudest frame are the floor; speech lies around 0."""
+    return (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0
+
+
+def padded_window(window: Tensor, loudest: float, trim_padding: bool) -> Tensor:
+    """A window (n_mels, frames) of a recording, padded as openai-whisper's `transcribe` pads: zeros, to 30 s.
+
+    Models trained with shorter contexts (trim_padding) get what they were trained on: a little silence. loudest: the
+    largest value of the whole recording.
+    """
+    size = window.shape[1]
     if not trim_padding:
         return F.pad(window, (0, N_FRAMES - size))
     wanted = context_samples(size * HOP_LENGTH, True) // HOP_LENGTH
-    silence = float(mel.max()) - 2.0  # where recording_log_mel cuts off
+    silence = loudest - 2.0  # where recording_log_mel cuts off
     return F.pad(window, (0, wanted - size), value=silence)
 
 
@@ -85,4 +148,5 @@ def log_mel(audio, n_mels: int = 80) -> Tensor:
     """Whisper's features of 16 kHz audio (samples,): (n_mels, samples // 160) float32."""
     audio = torch.as_tensor(audio, dtype=torch.float32)
     power = torch.stft(audio, N_FFT, HOP_LENGTH, window=torch.hann_window(N_FFT), return_complex=True).abs() ** 2
-    return _normalised(torch.clamp(mel_filters(n_mels) @ power[..., :-1], min=1e-10).log10())
+    mel = torch.clamp(mel_filters(n_mels) @ power[..., :-1], min=1e-10).log10()
+    return _normalised(mel, mel.max())

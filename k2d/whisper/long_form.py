@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-
-from torch import Tensor
+from contextlib import nullcontext
+from threading import Lock
 
 from k2d.audio.sources import AudioSource, audio_digest
 from k2d.constants import HOP_LENGTH, N_FRAMES
@@ -23,12 +23,14 @@ from k2d.text.tokenizer import Tokenizer
 from k2d.text.transcript import TimedText, Transcript
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, mean_confidence, one_line, should_skip
 from k2d.whisper.fallback import Window, decode_windows
-from k2d.whisper.features import recording_log_mel, window_of
+from k2d.whisper.features import RecordingFeatures
 from k2d.work.jobs import prefetch, readers_for
 from k2d.work.journal import Journal
 
 # A text decoded above this temperature is not fed to the next window: it may be wild.
 RESET_PROMPT_ABOVE = 0.5
+# Seconds. Of longer recordings one is read at a time: the samples of eight hours are 1.8 GB.
+LONG = 3600.0
 
 
 class RecordingState:
@@ -146,20 +148,21 @@ def transcribe_all(
     audio done) is called after each round.
     """
     running: list[RecordingState] = []
-    mels: dict[str, Tensor] = {}
+    mels: dict[str, RecordingFeatures] = {}
 
-    def open_recording(recording: str) -> tuple[str, int | BadAudio, Tensor | None, str]:
+    def open_recording(recording: str) -> tuple[str, int | BadAudio, RecordingFeatures | None, str]:
         """(id, samples or what is wrong, features, digest); no features where a former run knows the rest."""
         known = journal.opened(recording) if journal else None
         if known is not None:
             return recording, known, None, ""
         try:
-            audio = source.read(recording)
+            with one_long if source.seconds(recording) > LONG else nullcontext():
+                audio = source.read(recording)
+                return recording, len(audio), RecordingFeatures(audio, engine.dims.n_mels), audio_digest(audio)
         except BadAudio as error:
             return recording, error, None, ""
-        return recording, len(audio), recording_log_mel(audio, engine.dims.n_mels), audio_digest(audio)
 
-    def start(recording: str, samples: int | BadAudio, mel: Tensor | None, digest: str):
+    def start(recording: str, samples: int | BadAudio, mel: RecordingFeatures | None, digest: str):
         new_bad = isinstance(samples, BadAudio) and journal and journal.opened(recording) is None
         if journal and (mel is not None or new_bad):
             journal.note_opened(recording, samples, digest)
@@ -171,11 +174,12 @@ def transcribe_all(
         frames = samples // HOP_LENGTH
         return RecordingState(recording, frames, engine.tokenizer, options, engine.dims.n_text_ctx)
 
-    def mel_of(state: RecordingState) -> Tensor:
+    def mel_of(state: RecordingState) -> RecordingFeatures:
         if state.recording not in mels:  # resumed in the middle of this recording
-            mels[state.recording] = recording_log_mel(source.read(state.recording), engine.dims.n_mels)
+            mels[state.recording] = RecordingFeatures(source.read(state.recording), engine.dims.n_mels)
         return mels[state.recording]
 
+    one_long = Lock()
     waiting = prefetch(recordings, open_recording, readers_for(engine.device))
     while True:
         while len(running) < batch_size and (opened := next(waiting, None)) is not None:
@@ -194,7 +198,7 @@ def transcribe_all(
                 Window(
                     s.recording,
                     s.seek,
-                    window_of(mel_of(s), s.seek, s.size, engine.trim_padding),
+                    mel_of(s).window(s.seek, s.size, engine.trim_padding),
                     s.previous,
                     s.language,
                 )

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from k2d.audio.durations import make_durations
+from k2d.audio import sources
+from k2d.audio.durations import make_durations, recording_seconds, utterance_seconds
+from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir, Segment, write_segments
 from k2d.tables import read_numbers, write_numbers, write_table
 
@@ -47,6 +49,15 @@ def test_nothing_is_measured_twice_but_what_has_changed(data, tmp_path):
     soundfile.write(path, np.full(4 * RATE, 0.1), RATE)
     make_durations(DataDir(data))
     assert durations(data) == {"a": 4.0, "b": 2.5}
+
+
+def test_a_length_is_not_believed_once_the_audio_is_another(data, tmp_path):
+    make_durations(DataDir(data))
+    assert recording_seconds(DataDir(data)) == utterance_seconds(DataDir(data)) == {"a": 1.0, "b": 2.5}
+    soundfile.write(tmp_path / "b.flac", np.full(5 * RATE, 0.1), RATE)
+    again = DataDir(data)
+    assert recording_seconds(again) == utterance_seconds(again) == {"a": 1.0}
+    assert sources.recordings(again).seconds("b") == open_utterances(again).duration("b") == 5.0
 
 
 def test_entries_that_came_with_the_data_stay(data):

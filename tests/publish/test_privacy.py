@@ -31,8 +31,8 @@ from k2d.publish.privacy import Finding, find, find_in
         ("寄到 someone(at)example.edu.tw 就好", ("e-mail", "someone(at)example.edu.tw")),
         ("寄到 someone 小老鼠 gmail 點 com 就好", ("e-mail", "someone 小老鼠 gmail 點 com")),
         # digits parted by commas, as a transcriber hears the pauses of somebody who dictates a number
-        ("打 零、九、一、二、三、四、五、六、七、八 吧", ("telephone number", "零、九、一、二、三、四、五、六、七、八")),
-        ("打 零，九，一，二，三，四，五，六，七，八", ("telephone number", "零，九，一，二，三，四，五，六，七，八")),
+        ("打 零、九、一、二、三、四、五、六、七、八", ("telephone number", "零、九、一、二、三、四、五、六、七、八")),
+        ("零，九，一，二，三，四，五，六，七，八", ("telephone number", "零，九，一，二，三，四，五，六，七，八")),
         ("打 零 九 一 二 三 四 五 六 七 八", ("telephone number", "零 九 一 二 三 四 五 六 七 八")),
         ("打 零九一二，三四五，六七八 吧", ("telephone number", "零九一二，三四五，六七八")),
         ("打 零九、一二、三四、五六、七八", ("telephone number", "零九、一二、三四、五六、七八")),

@@ -1,5 +1,7 @@
 """Long recordings: openai-whisper's transcript, whatever runs beside it."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -14,7 +16,14 @@ from k2d.text.transcript import Transcript
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, Hypothesis
 from k2d.whisper.engine_torch import TorchEngine
-from k2d.whisper.features import context_samples, log_mel, mel_filters, recording_log_mel, window_of
+from k2d.whisper.features import (
+    RecordingFeatures,
+    context_samples,
+    log_mel,
+    mel_filters,
+    padded_window,
+    recording_log_mel,
+)
 from k2d.whisper.long_form import RecordingState, cut_at_timestamps, transcribe_all
 
 tokenizer = WhisperTokenizer(51864)
@@ -124,12 +133,27 @@ def test_any_number_of_mels_can_be_had(lectures):
 
 def test_windows_are_padded_as_their_model_was_trained():
     mel = torch.rand(80, 1000)
-    assert window_of(mel, 800, 200, trim_padding=False).shape == (80, 3000)
-    assert window_of(mel, 800, 200, trim_padding=False)[:, 200:].abs().sum() == 0
-    short = window_of(mel, 800, 151, trim_padding=True)
+    window, loudest = mel[:, 800:], float(mel.max())
+    assert padded_window(window, loudest, trim_padding=False).shape == (80, 3000)
+    assert padded_window(window, loudest, trim_padding=False)[:, 200:].abs().sum() == 0
+    short = padded_window(window[:, :151], loudest, trim_padding=True)
     assert short.shape == (80, 300)  # 1.51 s and half a second of silence, in whole seconds
     assert float(short[:, 151:].max()) == pytest.approx(float(mel.max()) - 2.0)
     assert context_samples(29 * 16000 + 16000, True) == context_samples(1, False) == 480000
+
+
+@pytest.mark.parametrize("trim_padding", [False, True])
+def test_features_on_disk_are_those_in_memory_to_the_bit(lectures, trim_padding, monkeypatch, caplog):
+    audio = np.tile(lectures["one"], 4)[: 7000 * 160 + 77]
+    here, there = RecordingFeatures(audio, 80), RecordingFeatures(audio, 80, seconds=10.0)
+    assert here._file is None and there._mel is None and here.frames == there.frames == 7000
+    assert os.fstat(there._file.fileno()).st_size == 7000 * 80 * 4
+    for seek, size in ((0, 3000), (5, 3000), (4321, 2679), (6999, 1)):
+        assert torch.equal(here.window(seek, size, trim_padding), there.window(seek, size, trim_padding))
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    full = RecordingFeatures(audio, 80, seconds=10.0)
+    assert "stay in memory" in caplog.text
+    assert torch.equal(full.window(5, 3000, trim_padding), here.window(5, 3000, trim_padding))
 
 
 # ------------------------------------------------------------------------------------------- whole recordings
