@@ -80,7 +80,7 @@ def _replaced(data: DataDir) -> set[str]:
     """Recordings whose audio is not the one that was measured here."""
     stamps, wav = FileStamps(), data.wav
     measured = _read_measured(data.path / MEASURED)
-    return {recording for recording, (_, then) in measured.items() if recording in wav and stamps(wav[recording]) != then}
+    return {r for r, (_, then) in measured.items() if r in wav and stamps(wav[r]) != then}
 
 
 def _measure(wanted: Mapping[str, str], nj: int, allow_pipes: bool) -> Iterator[tuple[str, float | str]]:

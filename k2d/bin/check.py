@@ -23,6 +23,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from k2d.audio.options import AudioOptions
 from k2d.check.findings import Finding, Grade, counted, table
 from k2d.check.memory import Memory
 from k2d.check.models import Known, Models, count_parameters, look
@@ -31,10 +32,12 @@ from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size
 from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, open_set, shared_recordings
 from k2d.distill.config import read_config
 from k2d.errors import UsageError, guarded
+from k2d.options import add_options
 from k2d.plan import Plan
 from k2d.tables import atomic
 from k2d.whisper.engine import default_batch
 from k2d.whisper.identity import PUBLISHED
+from k2d.work.skipped import SkipOptions
 
 LISTED = ("runs", 1.5)  # where the list of commands shows it
 
@@ -47,9 +50,8 @@ def parser() -> argparse.ArgumentParser:
     sets.add_argument("--train_data", help="recordings to be labelled; no reference of them is read")
     sets.add_argument("--dev_data", help="labelled, for choosing the student's epoch")
     sets.add_argument("--test_data", nargs="+", action="extend", default=[], help="labelled; may be given again")
-    sets.add_argument("--allow_pipes", action="store_true", help="commands in wav.scp will run, here too")
-    sets.add_argument("--damaged", default="warn", choices=("warn", "skip"), help="as of k2d label and decode")
-    sets.add_argument("--max_skipped", type=int, help="recordings that a stage may leave out (default: no limit)")
+    add_options(p, AudioOptions, "recordings, as in the stages that read them")
+    add_options(p, SkipOptions, "what cannot be used")
     models = p.add_argument_group("models, in any form that k2d label and decode take")
     models.add_argument("--teacher")
     models.add_argument("--validator", nargs="+", action="extend", default=[], help="may be given again")
