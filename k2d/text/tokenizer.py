@@ -150,8 +150,8 @@ SIZES = (51864, 51865, 51866)
 class Layout:
     """What a byte-level vocabulary holds beside GPT-2's or multilingual Whisper's own text tokens.
 
-    english: GPT-2's 50,256 text tokens, as in the .en models, in place of the multilingual 50,257. multilingual: whether
-    the model wants tokens of language and task. words: text tokens that were added; control: see `Tokenizer`.
+    english: GPT-2's 50,256 text tokens, as in the .en models, in place of the multilingual 50,257. multilingual:
+    whether the model wants tokens of language and task. words: text tokens that were added; control: see `Tokenizer`.
     """
 
     english: bool
@@ -166,8 +166,8 @@ class Layout:
         if n_vocab not in SIZES:
             raise ValueError(
                 f"a vocabulary of {n_vocab} tokens is not one of Whisper's ({', '.join(map(str, SIZES))}); "
-                "a model with its own vocabulary needs its files beside its weights: tokenizer.model (sentencepiece), or "
-                "tokenizer.json"
+                "a model with its own vocabulary needs its files beside its weights: tokenizer.model (sentencepiece), "
+                "or tokenizer.json"
             )
         languages = tuple(whisper.tokenizer.LANGUAGES)[: n_vocab - 51765 - int(n_vocab > SIZES[0])]
         return cls(n_vocab == SIZES[0], n_vocab > SIZES[0], languages)

@@ -39,6 +39,8 @@ def damage(path: Path) -> str:
         return f"cannot be read ({error.strerror}); correct the path, or download it again"
     if not size:
         return "the file is empty; download it again"
+    if size >= 8 and not any(head):
+        return "zeros in place of the file, as a download that broke off leaves them; download it again"
     if head.startswith(_LFS):
         held = re.search(rb"size (\d+)", head)
         of = f" of a file of {int(held[1]):,} bytes" if held else ""

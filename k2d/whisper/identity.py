@@ -77,7 +77,7 @@ def frozen_sources(name_or_path: str | Path) -> list[str]:
             )
         if name not in PACKAGED and name not in PUBLISHED and not Path(name).exists():
             raise CheckpointError(
-                f"{file}: its frozen tensors are those of {name}, which is not there; put it back, or correct the source"
+                f"{file}: its frozen tensors are those of {name}, which is not there; put it back, or correct it"
             )
         seen.append(os.path.realpath(name))
         sources.append(name)

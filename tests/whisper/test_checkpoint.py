@@ -166,10 +166,10 @@ def test_tensors_that_do_not_fit_are_named(small, tmp_path):
 def test_wrong_paths_say_what_was_expected(tmp_path):
     with pytest.raises(CheckpointError, match="no such file or folder, nor a known model name"):
         checkpoint.load("medium-rare")
-    with pytest.raises(CheckpointError, match="holds no weights; expected model.safetensors"):
+    with pytest.raises(CheckpointError, match=r"holds no weights; expected model\.safetensors"):
         checkpoint.load(tmp_path)
     (tmp_path / "x.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(CheckpointError, match="text in place of the file .* Expected an OpenAI Whisper checkpoint"):
+    with pytest.raises(CheckpointError, match=r"text in place of the file .* Expected an OpenAI Whisper checkpoint"):
         checkpoint.load(tmp_path / "x.pt")
 
 

@@ -54,8 +54,8 @@ class Opened:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """form: "k2d", "openai", "huggingface", "ctranslate2", or "download" for a published name that is not here yet (then
-    dims is None, and nothing is known of it). vocabulary: a phrase for people. bytes: of the weights on the disk.
+    """form: "k2d", "openai", "huggingface", "ctranslate2", or "download" for a published name that is not here yet
+    (then dims is None, and nothing is known of it). vocabulary: a phrase for people. bytes: of the weights on the disk.
     findings: sentences worth telling, none of them an error.
     """
 
@@ -69,7 +69,7 @@ class ModelFacts:
 
 
 def open_checkpoint(name_or_path: str | Path) -> Opened:
-    """A checkpoint of any form, its tensors not read yet. Raises CheckpointError for what is damaged or does not fit."""
+    """A checkpoint of any form, its tensors not read yet. Raises CheckpointError for what is damaged, or unfit."""
     path = resolve(name_or_path)
     frozen_sources(name_or_path)  # first: a circle of them would never end
     stored = _open(path)

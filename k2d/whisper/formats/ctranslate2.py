@@ -33,6 +33,15 @@ _TYPES = {  # code: how it is read, and as what torch sees it
 }
 
 
+# Of the tensors whose shapes tell the dimensions.
+_RANKS = {
+    "encoder.conv1.weight": 3,
+    "encoder.positional_embedding": 2,
+    "decoder.positional_embedding": 2,
+    "decoder.token_embedding.weight": 2,
+}
+
+
 @dataclass(frozen=True)
 class Variable:
     data: np.ndarray  # mapped from the disk
@@ -185,10 +194,9 @@ def open_ctranslate2(folder: Path) -> Stored:
         for i in range(count):
             _layer(parts, side, f"{side}.blocks.{i}", f"{side}/layer_{i}")
     shape = {name: tensor.shape for name, tensor in parts.tensors.items()}
-    flat = [name for name, rank in (("encoder.conv1.weight", 3), ("encoder.positional_embedding", 2),
-            ("decoder.positional_embedding", 2), ("decoder.token_embedding.weight", 2)) if len(shape[name]) != rank]  # fmt: skip
-    if flat:
-        raise CheckpointError(f"{path}: {flat[0]} is of shape {shape[flat[0]]}; convert the model again")
+    for name, rank in _RANKS.items():
+        if len(shape[name]) != rank:
+            raise CheckpointError(f"{path}: {name} is of shape {shape[name]}; convert the model again")
     n_vocab, width = shape["decoder.token_embedding.weight"]
     dims = dimensions(
         {

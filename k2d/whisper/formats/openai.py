@@ -21,8 +21,8 @@ def open_openai(path: Path) -> Stored:
         magic = stream.read(4)
     if magic in _GGML:
         raise CheckpointError(
-            f"{path}: a model of whisper.cpp (GGML), whose weights are quantised in its own way; give the OpenAI .pt or "
-            "the Hugging Face folder that it was made from"
+            f"{path}: a model of whisper.cpp (GGML), whose weights are quantised in its own way; give the OpenAI .pt "
+            "or the Hugging Face folder that it was made from"
         )
     if path.suffix in _OF_A_FOLDER:
         raise CheckpointError(

@@ -11,7 +11,7 @@ from k2d.whisper.formats.stored import Stored, StoredTensor, dimensions, shapes
 
 
 def open_own(folder: Path, config: dict, open_source: Callable[[], Stored] | None) -> Stored:
-    """open_source: the checkpoint that `frozen` names; its tensors stand for those of the same shape not stored here."""
+    """open_source: opens the checkpoint that `frozen` names; of it come tensors of equal shape not stored here."""
     file = folder / "config.json"
     dims = dimensions(config["dims"], file)
     tensors: dict[str, StoredTensor] = {}

@@ -73,8 +73,8 @@ def dimensions(values: dict, source: Path) -> ModelDimensions:
             )
     if dims.n_audio_state != dims.n_text_state or dims.n_audio_state < 4 or dims.n_audio_state % 2:
         raise CheckpointError(
-            f"{source}: widths {dims.n_audio_state} of the encoder and {dims.n_text_state} of the decoder; a Whisper has "
-            "one even width for both"
+            f"{source}: widths {dims.n_audio_state} of the encoder and {dims.n_text_state} of the decoder; a Whisper "
+            "has one even width for both"
         )
     return dims
 
@@ -120,8 +120,8 @@ def check_tensors(stored: Stored) -> None:
         found = len(set(blocks))
         if found != layers:
             raise CheckpointError(
-                f"{stored.place}: the tensors do not fit the dimensions that {stored.stated_in} states: {layers} {side} "
-                f"layers there, {found} in the weights; take both from one model"
+                f"{stored.place}: the tensors do not fit the dimensions that {stored.stated_in} states: {layers} "
+                f"{side} layers there, {found} in the weights; take both from one model"
             )
     wanted = dict(shapes(dims))
     problems = {
@@ -149,12 +149,12 @@ def read_tensor(name: str, stored: StoredTensor) -> Tensor:
             f"{stored.file}: {name} is stored as {str(tensor.dtype).removeprefix('torch.')}; expected float32, float16 "
             "or bfloat16: take the model as it was before it was quantised"
         )
-    # The least and the greatest are NaN where any is: a pass at the speed of memory, unlike isfinite (100 times slower).
+    # The least and the greatest are NaN where any is: a pass at the speed of memory; isfinite is 100 times slower.
     if tensor.numel() and not torch.stack(torch.aminmax(tensor)).isfinite().all():
         count = int((~tensor.isfinite()).sum())
         raise CheckpointError(
-            f"{stored.file}: {name} holds {count:,} values of {tensor.numel():,} that are NaN or infinite; the training "
-            "that made it diverged, or the file is damaged: download it again, or take an earlier checkpoint"
+            f"{stored.file}: {name} holds {count:,} values of {tensor.numel():,} that are NaN or infinite; the "
+            "training that made it diverged, or the file is damaged: download it again, or take an earlier checkpoint"
         )
     return tensor
 

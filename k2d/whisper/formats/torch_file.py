@@ -80,5 +80,6 @@ def check_whole(path: Path, remedy: str) -> Path:
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:
         bad = str(error) or type(error).__name__
     if bad is not None:
-        raise CheckpointError(f"{path}: cut short or damaged ({bad}), {path.stat().st_size:,} bytes are there; {remedy}")
+        size = path.stat().st_size
+        raise CheckpointError(f"{path}: cut short or damaged ({bad}), {size:,} bytes are there; {remedy}")
     return path

@@ -36,12 +36,13 @@ PADDING = 128  # rows that an embedding may have beyond its tokens
 MEL_BANDS = {51864: 80, 51865: 80, 51866: 128}  # of the published models
 _BEGIN, _END = "<|startoftranscript|>", "<|endoftext|>"
 _CONTROL = ("<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>")
-_OLDER = {"<|nocaptions|>": "<|nospeech|>"}
+_OLDER = {"<|nocaptions|>": "<|nospeech|>", "<|iw|>": "<|he|>"}  # in files of 2022
 _TIMES = [f"<|{i * TIMESTAMP_STEP:.2f}|>" for i in range(N_TIMESTAMPS)]
+_TIME_NAMES = frozenset(_TIMES)
 _LANGUAGE = re.compile(r"<\|([a-z]{2,3}(?:[-_][A-Za-z]+)*)\|>")
 _NO_LANGUAGE = ("pad", "sep", "cls", "unk", "bos", "eos", "sos", "sot", "eot")
 _MARK = re.compile(r"<\|.*\|>|\[[A-Z_ ]+\]|</?[a-z]+>")  # how control tokens look, where no file says what is one
-_NO_TOKEN = re.compile(r"madeupword\d+")  # rows that CTranslate2's converter could not name
+_NO_TOKEN = re.compile(r"madeupword\d+")
 
 
 @dataclass
@@ -85,8 +86,8 @@ def tokenizer_of(stored: Stored) -> tuple[Tokenizer, list[int] | None, list[str]
         tokenizer = WhisperTokenizer(_by_size(stored))
         if folder.is_dir():
             _agree_with_generation(folder, {token: number for number, token in enumerate(tokenizer.tokens())})
-        told = [] if stored.form == "k2d" else ["no file beside it names its tokens: its vocabulary is taken from their number"]
-        return tokenizer, None, told
+        trusted = "no file beside it names its tokens: its vocabulary is taken from their number"
+        return tokenizer, None, [] if stored.form == "k2d" else [trusted]
     layout, rows = _arrange(found, stored)
     tokenizer = WhisperTokenizer(layout)
     findings = []
@@ -116,7 +117,7 @@ def _of_sentencepiece(path: Path, n_vocab: int) -> SentencePieceTokenizer:
 def _by_size(stored: Stored) -> int:
     size, mels = stored.dims.n_vocab, stored.dims.n_mels
     where = f"{stored.place}: its embedding has {size} rows, and no file beside it says which tokens they are"
-    remedy = "put the tokenizer.json that it was trained with into the model's folder (of a .pt, give the Hugging Face one)"
+    remedy = "put the tokenizer.json that it was trained with into its folder (of a .pt, give the Hugging Face folder)"
     if size not in SIZES:
         known = ", ".join(map(str, SIZES))
         raise CheckpointError(f"{where}; Whisper's own vocabularies have {known}. Were tokens added? Then {remedy}")
@@ -160,9 +161,12 @@ def _read(folder: Path) -> _Found:
                 found.add(number, entry.get("content"), file, bool(entry.get("special")))
     for file in (folder / "vocabulary.json", folder / "vocabulary.txt"):
         if file.is_file():
+            seen: set[str] = set()
             for number, token in enumerate(_lines(file)):
-                if not _NO_TOKEN.fullmatch(token):
+                # CTranslate2's converter names rows without a token so, or by timestamps that were there before.
+                if not _NO_TOKEN.fullmatch(token) and not (token in seen and token in _TIME_NAMES):
                     found.add(number, token, file)
+                seen.add(token)
     return found
 
 
