@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from k2d.errors import CheckpointError
@@ -21,6 +22,7 @@ SINGLE = ("model.safetensors", "pytorch_model.bin", "model.bin")
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.safetensors|\.bin)")
 _LFS = b"version https://git-lfs.github.com/spec"
 _PAGE = re.compile(rb"\s*(?:<!doctype html|<html|<\?xml|<error)", re.IGNORECASE)
+_TEXT = (".json", ".yaml", ".yml", ".txt")
 _OTHER_FORMS = {
     "adapter_model.safetensors": "a LoRA adapter without the model it belongs to; merge it (merge_and_unload) and save",
     "adapter_model.bin": "a LoRA adapter without the model it belongs to; merge it (merge_and_unload) and save",
@@ -47,7 +49,7 @@ def damage(path: Path) -> str:
         return f"only the Git LFS pointer{of}; run 'git lfs pull' in its folder, or download it again"
     if _PAGE.match(head):
         return "a web page in place of the file; download it again, logged in where the model's licence asks for it"
-    if size < 512 and path.suffix != ".json" and _is_text(head):
+    if size < 512 and path.suffix not in _TEXT and _is_text(head):
         said = " ".join(head.decode(errors="replace").split())[:80]
         return f'text in place of the file ("{said}"); download it again'
     return ""
@@ -138,3 +140,21 @@ def _all_shards(folder: Path, first: Path) -> list[Path]:
     stem, _, total, suffix = match.groups()
     names = [f"{stem}-{n:05d}-of-{total}{suffix}" for n in range(1, min(int(total), 10000) + 1)]
     return [check_file(folder / name, f"one of {int(total)} files of weights") for name in names]
+
+
+def check_whole(path: Path, remedy: str) -> Path:
+    """The path of a file that this torch has saved and that is whole: every part of its zip has its checksum.
+
+    Takes about a second for a gigabyte. Raises CheckpointError.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such file; {remedy}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:
+        bad = str(error) or type(error).__name__
+    if bad is not None:
+        size = path.stat().st_size
+        raise CheckpointError(f"{path}: cut short or damaged ({bad}), {size:,} bytes are there; {remedy}")
+    return path

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
-from torch import Tensor
 
 from k2d.errors import CheckpointError
-from k2d.whisper.files import check_file, read_json, weight_files
+from k2d.whisper.files import read_json, weight_files
 from k2d.whisper.formats.names import hf_to_openai_name
+from k2d.whisper.formats.state import read_state
 from k2d.whisper.formats.stored import Stored, StoredTensor, dimensions
-from k2d.whisper.formats.torch_file import load_torch
 
 _DIMENSIONS = {
     "n_mels": "num_mel_bins",
@@ -30,22 +27,6 @@ _DIMENSIONS = {
 # What openai-whisper's module computes; another value would be computed wrongly.
 _FIXED = {"activation_function": "gelu", "scale_embedding": False}
 _PROJECTION = "proj_out.weight"
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors, .bin or .pt file, mapped from the disk, not read. Raises CheckpointError."""
-    if path.suffix == ".safetensors":
-        check_file(path, "weights in safetensors")
-        try:
-            return safetensors.torch.load_file(path)
-        except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{path}: cut short or damaged, {path.stat().st_size:,} bytes are there ({error}); download it again"
-            ) from None
-    state = load_torch(path, "a state_dict: tensors by name")
-    if not isinstance(state, dict) or not state or not all(isinstance(t, Tensor) for t in state.values()):
-        raise CheckpointError(f"{path}: no state_dict; expected tensors by name, as save_pretrained writes them")
-    return state
 
 
 def open_huggingface(folder: Path) -> Stored:

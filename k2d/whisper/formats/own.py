@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from k2d.whisper.files import weight_files
-from k2d.whisper.formats.huggingface import read_state
+from k2d.whisper.formats.state import read_state
 from k2d.whisper.formats.stored import Stored, StoredTensor, dimensions, shapes
 
 

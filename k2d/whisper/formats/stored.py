@@ -16,6 +16,7 @@ from torch import Tensor
 from whisper.model import ModelDimensions
 
 from k2d.errors import CheckpointError
+from k2d.whisper.formats.state import check_numbers_of
 
 Shape = tuple[int, ...]
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -149,13 +150,7 @@ def read_tensor(name: str, stored: StoredTensor) -> Tensor:
             f"{stored.file}: {name} is stored as {str(tensor.dtype).removeprefix('torch.')}; expected float32, float16 "
             "or bfloat16: take the model as it was before it was quantised"
         )
-    # The least and the greatest are NaN where any is: a pass at the speed of memory; isfinite is 100 times slower.
-    if tensor.numel() and not torch.stack(torch.aminmax(tensor)).isfinite().all():
-        count = int((~tensor.isfinite()).sum())
-        raise CheckpointError(
-            f"{stored.file}: {name} holds {count:,} values of {tensor.numel():,} that are NaN or infinite; the "
-            "training that made it diverged, or the file is damaged: download it again, or take an earlier checkpoint"
-        )
+    check_numbers_of(tensor, name, stored.file)
     return tensor
 
 

@@ -65,21 +65,3 @@ def _first_line(text: str) -> str:
 def _starts_as_zip(path: Path) -> bool:
     with open(path, "rb") as stream:
         return stream.read(4) == b"PK\x03\x04"
-
-
-def check_whole(path: Path, remedy: str) -> Path:
-    """The path of a file that this torch has saved and that is whole: every part of its zip has its checksum.
-
-    Takes about a second for a gigabyte. Raises CheckpointError.
-    """
-    if not path.exists():
-        raise CheckpointError(f"{path}: no such file; {remedy}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:
-        bad = str(error) or type(error).__name__
-    if bad is not None:
-        size = path.stat().st_size
-        raise CheckpointError(f"{path}: cut short or damaged ({bad}), {size:,} bytes are there; {remedy}")
-    return path
