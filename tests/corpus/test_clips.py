@@ -1,22 +1,55 @@
-"""A row of a parquet file may name its audio, in the folder of that file and nowhere else."""
+"""References of published corpora, and the account of what a set holds."""
 
-import pyarrow
-import pyarrow.parquet as parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from k2d.corpus.clips import Clip, ParquetCell, read_clips
-from k2d.errors import BadAudio
+from k2d.corpus.clips import has_words, reference, safe_id
+from k2d.corpus.release import check_counts
+from k2d.corpus.sets import english_share
+from k2d.errors import DataError
 
 
-@pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "a/../../secret.wav", "a\0b"])
-def test_a_name_that_leads_out_of_the_folder_is_not_opened(tmp_path, tones, name):
-    file = tmp_path / "data/train.parquet"
-    file.parent.mkdir()
-    for place in (tmp_path / "secret.wav", file.parent / "own.wav"):
-        place.write_bytes(open(tones["low"], "rb").read())
-    rows = [{"audio": {"bytes": None, "path": path}} for path in (name, "own.wav")]
-    parquet.write_table(pyarrow.Table.from_pylist(rows), file)
-    clips = [Clip(f"u{row}", f"u{row}", "s", "", ParquetCell(str(file), 0, row)) for row in (0, 1)]
-    (_, outside), (_, own) = read_clips(clips)
-    assert isinstance(outside, BadAudio) and outside.reason == "missing"
-    assert len(own) == 16000
+@pytest.mark.parametrize(
+    ("published", "text", "tags"),
+    [
+        ("[UNK] 我們 用 model", "我們 用 model", 1),
+        ("好［笑聲］的<noise>", "好 的", 2),
+        ("  ｍｏｄｅｌ　的\t大小\n", "ｍｏｄｅｌ 的 大小", 0),
+        ("a < b 而且 c", "a < b 而且 c", 0),
+    ],
+)
+def test_tags_leave_a_reference_and_nothing_else_does(published, text, tags):
+    assert reference(published) == (text, tags)
+
+
+@given(st.text(max_size=40))
+def test_a_reference_fits_on_a_line_and_stays_as_it_is(text):
+    once, _ = reference(text)
+    assert "\n" not in once and "\r" not in once and once == once.strip()
+    assert reference(once)[0] == once or reference(once)[1] > 0
+
+
+@pytest.mark.parametrize(("text", "expected"), [("好", True), ("3", True), ("♪ …", False), ("", False)])
+def test_words_are_letters_or_digits(text, expected):
+    assert has_words(text) is expected
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_an_id_holds_no_space_and_no_slash(name):
+    made = safe_id(name)
+    assert made and not any(c.isspace() or c == "/" for c in made)
+
+
+def test_share_of_english_counts_characters_and_words():
+    assert english_share(["我們用 machine learning 的模型"]) == pytest.approx(2 / 8)
+    assert english_share(["Ｍｏｄｅｌ 2024"]) == pytest.approx(1 / 2), "a number is neither"
+    assert english_share([]) is None
+
+
+def test_counts_of_the_release(capsys):
+    assert check_counts("X", {"train": 3, "more": 1}, {"train": 3}, False, "how")
+    with pytest.raises(DataError, match=r"test: 0 instead of 1,200.*go on with what is there: how"):
+        check_counts("X", {"train": 3}, {"train": 3, "test": 1200}, False, "how")
+    assert not check_counts("X", {"train": 2}, {"train": 3}, True, "how")
+    assert "WARNING: X: these are not the files" in capsys.readouterr().err
