@@ -38,7 +38,7 @@ from k2d.constants import SAMPLE_RATE
 from k2d.whisper import checkpoint
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine_torch import TorchEngine
-from k2d.whisper.identity import TINY_EN
+from k2d.whisper.identity import TINY_EN, resolve
 from k2d.whisper.long_form import joined_text, transcribe_all
 from k2d.work.jobs import in_threads
 from k2d.work.journal import share_of
@@ -198,7 +198,7 @@ def hindrance(program: str, args) -> str | None:
     if program.startswith("faster"):
         if importlib.util.find_spec("faster_whisper") is None:
             return "the package faster-whisper is not installed"
-        folder = checkpoint.resolve(args.model)
+        folder = resolve(args.model)
         if not (folder / "model.bin").is_file() or not (folder / "tokenizer.json").is_file():
             return f"{folder} is no CTranslate2 folder with a tokenizer.json"
     return None
@@ -212,7 +212,7 @@ def load(program: str, args) -> Callable:
         return Jobs(program, args, processes)
     torch.set_num_threads(max(1, args.threads // args.workers) if ours_ else args.threads)
     if program.startswith("faster"):
-        return faster(checkpoint.resolve(args.model), args, program == "faster-batched")
+        return faster(resolve(args.model), args, program == "faster-batched")
     on_cpu, bfloat16 = args.device == "cpu", program == "torch-bfloat16"
     dtype = torch.float32 if on_cpu or program == "openai" else torch.bfloat16 if bfloat16 else torch.float16
     loaded = checkpoint.load(args.model, args.device, dtype)

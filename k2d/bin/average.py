@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from k2d.errors import DataError, UsageError, guarded
+from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity
 from k2d.work.step import RECORD, Step, add_step_arguments, read_json, run_step
@@ -63,7 +64,6 @@ def run(args: argparse.Namespace) -> int:
 def average(args: argparse.Namespace) -> dict:
     import torch
 
-    from k2d.distill.saving import check_whole
     from k2d.whisper import checkpoint
 
     epochs = best_epochs(args.exp, args.criterion, args.mode, args.nbest)
@@ -88,8 +88,6 @@ def average(args: argparse.Namespace) -> dict:
 def best_epochs(exp: Path, criterion: str, mode: str, nbest: int) -> list[int]:
     """The epochs whose checkpoint is kept, best first, at most `nbest`, by the reporter in checkpoint.pth."""
     import torch
-
-    from k2d.distill.saving import check_whole
 
     # The reporter holds plain numbers beside ESPnet's own states; only tensors and containers are unpickled.
     path = check_whole(exp / "checkpoint.pth", f"remove {exp} and train again, or put back a copy")

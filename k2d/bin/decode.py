@@ -103,8 +103,7 @@ def make_results(session: Session, job: int, transcriber: Transcriber, long_form
     """Decode the inputs of one job into the session's results, all that are not there yet."""
 
     def decode(transcriber, seconds, journal, progress):
-        results = transcriber.results if transcriber.kind == "whisper" else transcriber.transcribe
-        for batch in results(seconds, session.source, long_form, journal, progress):
+        for batch in transcriber.transcribe(seconds, session.source, long_form, journal, progress, decoded=True):
             yield [_record_of(one, transcriber) for one in batch]
 
     session.run_job(job, lambda: transcriber.load(session.workers), decode)

@@ -163,7 +163,6 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Mapping[str, tu
 
     from k2d.publish import parity
     from k2d.publish.export import export_all
-    from k2d.text.tokenizer import WhisperTokenizer
     from k2d.whisper import checkpoint
     from k2d.whisper.model import count_parameters
 
@@ -195,7 +194,7 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Mapping[str, tu
         encoder_layers=student.dims.n_audio_layer,
         decoder_layers=student.dims.n_text_layer,
         trim_padding=student.trim_padding,
-        whisper_vocabulary=isinstance(student.tokenizer, WhisperTokenizer),
+        whisper_vocabulary=student.tokenizer.published,
         licence=args.licence,
         **of_teacher(args.teacher, student.model),
         **trained_on,

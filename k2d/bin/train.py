@@ -46,6 +46,7 @@ from k2d.audio.stamps import FileStamps
 from k2d.distill.config import read_config
 from k2d.errors import UsageError, guarded
 from k2d.tables import atomic, read_table
+from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
 from k2d.work.identity import Identity, digest_of, file_digest
@@ -235,6 +236,13 @@ def run(words: list[str]) -> int:
     step = step_of(training)
 
     def train() -> None:
+        checkpoint = Path(training.given.output_dir) / "checkpoint.pth"
+        if checkpoint.exists():  # before ESPnet is imported, whose advice about a cut one is to load it unsafely
+            check_whole(
+                checkpoint,
+                f"put back a copy of it, or remove it (rm {checkpoint}), and run again: without it training starts "
+                "from its first epoch",
+            )
         from k2d.distill.task import DistillTask, parse
 
         DistillTask.main(parse(training.words, training.config, training.where))

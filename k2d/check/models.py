@@ -111,9 +111,7 @@ def learn(name: str, train: Set | None, memory: Memory) -> Known:
         if kind_of(name) == "whisper":
             facts = _of_whisper(name)
         else:
-            from k2d.check.inspection import inspect
-
-            said, *more = inspect(transcriber)
+            said, *more = transcriber.inspect()
             facts = {"said": said, "findings": more}
         if facts.get("dims") or kind_of(name) in ("espnet", "transformers"):
             memory.put(key, facts)
@@ -122,7 +120,7 @@ def learn(name: str, train: Set | None, memory: Memory) -> Known:
 
 
 def _of_whisper(name: str) -> dict:
-    from k2d.check.inspection import inspect_model
+    from k2d.whisper.formats import inspect_model  # and torch with it
 
     facts = inspect_model(name)
     if facts.dims is None:

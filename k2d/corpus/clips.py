@@ -154,6 +154,15 @@ def _zip_bytes(audio: ZipMember) -> bytes | None:
             raise BadAudio(str(audio), "truncated", f"{error}; download it again") from None
 
 
+def _beside(file: str, name: str | None) -> Path | None:
+    """The audio file that a row of a parquet file names, in the folder of that file; None for a name that leads out of
+    it. Links are followed: they are the folder owner's.
+    """
+    if not name or "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+        return None
+    return Path(file).parent / name
+
+
 def _parquet_bytes(cells: list[ParquetCell]) -> dict[ParquetCell, bytes | None]:
     """Encoded audio of the cells; every row group is read once."""
     found: dict[ParquetCell, bytes | None] = {}
@@ -168,7 +177,7 @@ def _parquet_bytes(cells: list[ParquetCell]) -> dict[ParquetCell, bytes | None]:
         for cell in wanted:
             struct = column[cell.row].as_py() or {}
             found[cell] = struct.get("bytes")
-            beside = Path(file).parent / (struct.get("path") or "")
-            if found[cell] is None and struct.get("path") and beside.is_file():
+            beside = _beside(file, struct.get("path"))
+            if found[cell] is None and beside is not None and beside.is_file():
                 found[cell] = beside.read_bytes()  # a data set whose audio was not embedded
     return found

@@ -1,28 +1,16 @@
-"""Files of torch.save that are whole: written so that they appear at once, and refused where they were cut.
+"""Files of torch.save that are whole: written so that they appear at once.
 
-In: paths. Out: a file that is complete or not there, and a sentence about one that is neither.
+In: paths. Out: a file that is complete, or the older one, or none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-
-from k2d.errors import DataError
-
-
-def check_whole(path: Path, remedy: str) -> Path:
-    """The path; DataError for a file that is missing or was cut: torch.save ends a file with its table of contents."""
-    if not path.exists():
-        raise DataError(f"{path}: no such file; {remedy}")
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path}: cut short or damaged, {path.stat().st_size} bytes are there; {remedy}")
-    return path
 
 
 @contextlib.contextmanager

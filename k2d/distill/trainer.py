@@ -22,7 +22,8 @@ from espnet2.train.trainer import Trainer
 from torch.utils.data import DataLoader
 
 from k2d.distill.interruption import ASKED, end
-from k2d.distill.saving import check_whole, whole_saves
+from k2d.distill.saving import whole_saves
+from k2d.whisper.files import check_whole
 
 _SEEDS_A_RANK = 1_000_003  # apart from each other and from seed + epoch + worker
 
@@ -38,10 +39,8 @@ class DistillTrainer(Trainer):
     @staticmethod
     def resume(checkpoint, model, reporter, *args, **kwargs) -> None:
         """As ESPnet's; if the run died between writing checkpoint.pth and the epoch's own file, the latter is
-        written now, since averaging would miss it. Raises DataError for a checkpoint that was cut.
+        written now, since averaging would miss it.
         """
-        remedy = "put back a copy of it, or remove the folder, and run again: training then starts from its first epoch"
-        check_whole(Path(checkpoint), remedy)
         Trainer.resume(checkpoint, model, reporter, *args, **kwargs)
         file = Path(checkpoint).parent / f"{reporter.get_epoch()}epoch.pth"
         if rank() == 0 and not file.exists():

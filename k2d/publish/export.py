@@ -13,7 +13,7 @@ from k2d.publish import parity
 from k2d.publish.huggingface import preprocessor_config, save_huggingface, tokenizer_files
 from k2d.publish.parity import Parity, Sample
 from k2d.tables import atomic
-from k2d.text.tokenizer import SentencePieceTokenizer, WhisperTokenizer
+from k2d.text.tokenizer import SentencePieceTokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import convert
@@ -50,8 +50,7 @@ def export_all(
     model = copy.deepcopy(student.model).to(getattr(torch, dtype))
     # A published folder stands on its own: no tensors that lie in another checkpoint.
     config = {name: value for name, value in student.config.items() if name not in ("frozen", "dims")}
-    own_vocabulary = isinstance(student.tokenizer, WhisperTokenizer)
-    spoken = (language if student.tokenizer.multilingual else "en") if own_vocabulary else None
+    spoken = (language if student.tokenizer.multilingual else "en") if student.tokenizer.published else None
 
     def check(form: str, name: str, precision: str) -> Parity:
         return parity.check(form, precision, original, language, folder / name)

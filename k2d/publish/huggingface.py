@@ -16,7 +16,7 @@ from k2d.publish.tokenizer_json import tokenizer_json
 from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer, WhisperTokenizer
 from k2d.whisper.decoding import DecodingOptions
-from k2d.whisper.formats import openai_to_hf_name
+from k2d.whisper.formats.names import openai_to_hf_name
 from k2d.whisper.logit_rules import blank_tokens, suppressed_tokens
 from k2d.whisper.model import ModelDimensions, Whisper
 

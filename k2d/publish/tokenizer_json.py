@@ -35,8 +35,11 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict:
 
 
 def added_tokens(tokenizer: Tokenizer) -> list[dict]:
-    """Every token behind the text tokens. Whisper's own timestamps are not `special`, as in the published
-    folders, whose readers know them; the generic reader of another vocabulary has to skip them."""
+    """Every token that is no merge: added words, control tokens, timestamps. Whisper's own timestamps are not
+    `special`, as in the published folders, whose readers know them; the generic reader of another vocabulary has to
+    skip them."""
+    of_whisper = isinstance(tokenizer, WhisperTokenizer)
+    first = tokenizer.n_merged if of_whisper else tokenizer.eot
     return [
         {
             "id": i,
@@ -45,15 +48,15 @@ def added_tokens(tokenizer: Tokenizer) -> list[dict]:
             "lstrip": False,
             "rstrip": False,
             "normalized": False,
-            "special": i < tokenizer.timestamp_begin or not isinstance(tokenizer, WhisperTokenizer),
+            "special": i >= tokenizer.eot and (i < tokenizer.timestamp_begin or not of_whisper),
         }
         for i, content in enumerate(tokenizer.tokens())
-        if i >= tokenizer.eot
+        if i >= first
     ]
 
 
 def _byte_level(tokenizer: WhisperTokenizer) -> tuple[dict, None, dict, dict]:
-    vocabulary = {token: i for i, token in enumerate(tokenizer.text_tokens())}
+    vocabulary = {token: i for i, token in enumerate(tokenizer.text_tokens()[: tokenizer.n_merged])}
     model = {
         "type": "BPE",
         "dropout": None,

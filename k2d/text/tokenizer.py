@@ -8,12 +8,15 @@ sentencepiece vocabulary serves the mini models. Behind the text tokens both lis
     <|endoftext|> <|startoftranscript|> <|en|> <|zh|> … <|translate|> <|transcribe|> <|startoflm|>
     <|startofprev|> <|nospeech|> <|notimestamps|> <|0.00|> <|0.02|> … <|30.00|>
 
-so that one decoder, one set of timestamp rules and CTranslate2 serve both.
+so that one decoder, one set of timestamp rules and CTranslate2 serve both. What a fine-tuned model has added takes
+its place in it: words behind the text tokens, languages behind the languages, control tokens behind those.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import sentencepiece
@@ -31,15 +34,20 @@ class Tokenizer:
     """What every decoder, trainer and writer of labels needs of a vocabulary.
 
     Attributes are token ids: `sot`, `eot`, `transcribe`, `translate`, `sot_lm`, `sot_prev`, `no_speech`,
-    `no_timestamps`, `timestamp_begin`; `languages` are the codes the vocabulary has tokens for, in order.
+    `no_timestamps`, `timestamp_begin`; `languages` are the codes the vocabulary has tokens for, in order; `control`
+    are the strings of control tokens that Whisper does not have, which are never part of a text. `published`: whether
+    it is that of a published Whisper, which programs know by its size.
     """
 
-    def __init__(self, n_text: int, languages: tuple[str, ...], multilingual: bool):
+    published = False
+
+    def __init__(self, n_text: int, languages: tuple[str, ...], multilingual: bool, control: tuple[str, ...] = ()):
         self.languages = languages
         self.multilingual = multilingual
+        self.control = control
         self.eot = n_text
         self.sot = n_text + 1
-        after = self.sot + 1 + len(languages)
+        after = self.sot + 1 + len(languages) + len(control)
         (self.translate, self.transcribe, self.sot_lm, self.sot_prev, self.no_speech, self.no_timestamps) = (
             range(after, after + 6)
         )
@@ -124,6 +132,7 @@ class Tokenizer:
             "<|endoftext|>",
             "<|startoftranscript|>",
             *(f"<|{code}|>" for code in self.languages),
+            *self.control,
             "<|translate|>",
             "<|transcribe|>",
             "<|startoflm|>",
@@ -134,39 +143,96 @@ class Tokenizer:
         ]
 
 
-class WhisperTokenizer(Tokenizer):
-    """Whisper's byte-level BPE, from the vocabulary files inside the openai-whisper package."""
+# The three published sizes: 51864 English only, 51865 multilingual (v1, v2), 51866 large-v3.
+SIZES = (51864, 51865, 51866)
 
-    def __init__(self, n_vocab: int):
-        # The three published sizes: 51864 English only, 51865 multilingual (v1, v2), 51866 large-v3.
-        if n_vocab not in (51864, 51865, 51866):
+
+@dataclass(frozen=True)
+class Layout:
+    """What a byte-level vocabulary holds beside GPT-2's or multilingual Whisper's own text tokens.
+
+    english: GPT-2's 50,256 text tokens, as in the .en models, in place of the multilingual 50,257. multilingual:
+    whether the model wants tokens of language and task. words: text tokens that were added; control: see `Tokenizer`.
+    """
+
+    english: bool
+    multilingual: bool
+    languages: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    control: tuple[str, ...] = ()
+
+    @classmethod
+    def published(cls, n_vocab: int) -> Layout:
+        """That of a published size. Raises ValueError for any other number."""
+        if n_vocab not in SIZES:
             raise ValueError(
-                f"a vocabulary of {n_vocab} tokens is not one of Whisper's (51864, 51865, 51866); "
-                "a model with its own vocabulary needs a tokenizer.model (sentencepiece) beside its weights"
+                f"a vocabulary of {n_vocab} tokens is not one of Whisper's ({', '.join(map(str, SIZES))}); "
+                "a model with its own vocabulary needs its files beside its weights: tokenizer.model (sentencepiece), "
+                "or tokenizer.json"
             )
-        multilingual = n_vocab > 51864
-        n_languages = n_vocab - 51765 - int(multilingual)
-        self._inner = whisper.tokenizer.get_tokenizer(multilingual, num_languages=n_languages)
-        languages = tuple(whisper.tokenizer.LANGUAGES)[:n_languages]
-        super().__init__(self._inner.eot, languages, multilingual)
-        if self.vocab_size != n_vocab:
-            raise ValueError(f"Whisper's vocabulary has {self.vocab_size} tokens, the model {n_vocab}")
+        languages = tuple(whisper.tokenizer.LANGUAGES)[: n_vocab - 51765 - int(n_vocab > SIZES[0])]
+        return cls(n_vocab == SIZES[0], n_vocab > SIZES[0], languages)
+
+
+class WhisperTokenizer(Tokenizer):
+    """Whisper's byte-level BPE, from the vocabulary files inside the openai-whisper package.
+
+    layout: a published size, or what a fine-tuned model has made of it. Added words are found in a text before it is
+    cut into byte pairs, the longest first, as the tokenizers library does.
+    """
+
+    def __init__(self, layout: int | Layout):
+        self.layout = Layout.published(layout) if isinstance(layout, int) else layout
+        known = len(whisper.tokenizer.LANGUAGES)
+        count = min(len(self.layout.languages), known)
+        self._inner = whisper.tokenizer.get_tokenizer(not self.layout.english, num_languages=count)
+        self.n_merged = self._inner.eot  # text tokens that are merges of bytes; words follow
+        words = self.layout.words
+        super().__init__(
+            self.n_merged + len(words), self.layout.languages, self.layout.multilingual, self.layout.control
+        )
+        self._word_ids = {word: self.n_merged + i for i, word in enumerate(words)}
+        longest_first = sorted(words, key=len, reverse=True)
+        self._words = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if words else None
+
+    @property
+    def published(self) -> bool:
+        return any(self.layout == Layout.published(size) for size in SIZES)
 
     def encode(self, text: str) -> list[int]:
-        return self._inner.encoding.encode(text, disallowed_special=())
+        if self._words is None:
+            return self._inner.encoding.encode(text, disallowed_special=())
+        ids = []
+        for index, part in enumerate(self._words.split(text)):
+            if index % 2:
+                ids.append(self._word_ids[part])
+            elif part:
+                ids.extend(self._inner.encoding.encode(part, disallowed_special=()))
+        return ids
 
     def _decode_text(self, ids: list[int]) -> str:
-        return self._inner.encoding.decode(ids, errors="ignore")
+        if self._words is None:
+            return self._inner.encoding.decode(ids, errors="ignore")
+        words, single = self.layout.words, self._inner.encoding.decode_single_token_bytes
+        parts = (single(i) if i < self.n_merged else words[i - self.n_merged].encode() for i in ids)
+        return b"".join(parts).decode("utf-8", errors="ignore")
 
     def text_tokens(self) -> list[str]:
-        # CTranslate2 wants unique strings without line ends; GPT-2's printable byte alphabet gives that.
-        alphabet = _printable_bytes()
-        encoding = self._inner.encoding
-        return ["".join(alphabet[b] for b in encoding.decode_single_token_bytes(i)) for i in range(self.eot)]
+        return [*merged_tokens(self.layout.english), *self.layout.words]
 
     @property
     def non_speech_tokens(self) -> tuple[int, ...]:
         return self._inner.non_speech_tokens
+
+
+@cache
+def merged_tokens(english: bool) -> tuple[str, ...]:
+    """The strings of GPT-2's, or multilingual Whisper's, text tokens in order of id, in GPT-2's printable alphabet of
+    bytes: unique and without line ends, which CTranslate2 wants, and as vocab.json has them.
+    """
+    inner, alphabet = whisper.tokenizer.get_tokenizer(not english), _printable_bytes()
+    single = inner.encoding.decode_single_token_bytes
+    return tuple("".join(alphabet[b] for b in single(i)) for i in range(inner.eot))
 
 
 class SentencePieceTokenizer(Tokenizer):

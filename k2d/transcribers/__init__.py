@@ -13,63 +13,17 @@ In: a name, as `--model` has it. Out: a `Transcriber`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from k2d.errors import BadAudio, UsageError
-from k2d.text.transcript import Transcript
-from k2d.work.identity import Identity
+from k2d.errors import UsageError
+from k2d.transcribers.base import Transcriber
 
 if TYPE_CHECKING:
-    from k2d.audio.sources import AudioSource
     from k2d.datadir import DataDir
-    from k2d.work.journal import Journal
+
+__all__ = ["KINDS", "Transcriber", "class_of", "kind_of", "open_transcriber", "refused"]
 
 KINDS = ("text", "espnet", "transformers")
-
-
-class Transcriber(Protocol):
-    """What `label` and `decode` need of a model.
-
-    has_logits: whether a student can be distilled from its output distribution, and not from its text alone.
-    accepts: names of the options of decoding and computing that it knows; decides: those that decide its texts.
-    stopwatch: of an engine that measures its parts, or None.
-    """
-
-    kind: str
-    has_logits: bool
-    accepts: tuple[str, ...]
-    stopwatch: object | None
-
-    @property
-    def identity(self) -> Identity:
-        """Content of everything that decides its texts, options apart."""
-
-    @property
-    def decides(self) -> dict[str, object]: ...
-
-    def workers_of(self, num_jobs: int) -> int:
-        """Threads that share the work of a process."""
-
-    def load(self, workers: int = 1) -> Transcriber:
-        """Load the model, for so many threads. Raises UserError for one that cannot be loaded."""
-
-    def for_worker(self) -> Transcriber:
-        """The transcriber for one more thread."""
-
-    def transcribe(
-        self,
-        names: Iterable[str],
-        source: AudioSource,
-        long_form: bool,
-        journal: Journal | None = None,
-        progress: Callable[[float], None] = lambda seconds: None,
-    ) -> Iterator[list[Transcript | BadAudio]]:
-        """Transcribe `source`'s recordings (long_form: every segment has its times) or utterances of at most 30 s.
-
-        Yields lists of what is finished, in any order; a recording that cannot be used as its BadAudio, whose
-        `recording` is its id. What `journal` holds is not done again. progress(seconds of audio done).
-        """
 
 
 def kind_of(name: str) -> str:

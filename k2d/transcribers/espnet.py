@@ -16,30 +16,23 @@ from k2d.constants import SAMPLE_RATE
 from k2d.errors import CheckpointError, UsageError
 from k2d.text.transcript import TimedText
 from k2d.transcribers.recogniser import Recogniser, to_rate
+from k2d.whisper.files import check_file, inside
 from k2d.work.identity import Identity, digest_of, file_digest
 
 WEIGHTS = ("valid.acc.ave*", "valid.cer*.ave*", "valid.*.ave*", "train.*.ave*", "valid.acc.best", "*.best", "latest")
 NEEDED = ("bpemodel", "stats_file", "src_bpemodel", "non_linguistic_symbols")  # files that a configuration names
 _KILO = {"k": 1000}
+_OUTPUTS = ("ctc.ctc_lo.weight", "decoder.output_layer.weight")  # a row a token
 
 
 class ESPnetRecogniser(Recogniser):
     kind = "espnet"
 
-    def __init__(
-        self,
-        place: str,
-        device: str = "cpu",
-        dtype: str = "float32",
-        num_threads: int = 0,
-        language: str | None = None,
-        beam_size: int = 1,
-    ):
-        super().__init__(device, dtype, num_threads, language, beam_size)
-        self.folder = Path(place)
+    def __init__(self, place: str, **options):
+        super().__init__(place, **options)
         self.config_file, self.weights = find_model(self.folder)
         self.config = _with_files_found(self.config_file)
-        self.rate = _hertz((self.config.get("frontend_conf") or {}).get("fs", SAMPLE_RATE))
+        self.rate = _hertz(self.config_file, _section(self.config, "frontend_conf").get("fs", SAMPLE_RATE))
 
     @property
     def identity(self) -> Identity:
@@ -48,14 +41,33 @@ class ESPnetRecogniser(Recogniser):
         plain = digest_of(config | dict.fromkeys(NEEDED))
         return Identity(str(self.folder), digest_of([self.kind, plain, file_digest(self.weights), files]))
 
+    def inspect(self) -> tuple[str, ...]:
+        from k2d.whisper.formats.state import check_state, read_state
+
+        for path in _files(self.config):
+            check_file(path, f"a file that {self.config_file} needs")
+        state = read_state(self.weights)
+        check_state(state, self.weights)
+        tokens = self.config["token_list"]
+        if not isinstance(tokens, list):
+            raise CheckpointError(f"{self.config_file}: token_list is no list; expected that of a training's config")
+        for name in _OUTPUTS:
+            if name in state and len(state[name]) != len(tokens):
+                raise CheckpointError(
+                    f"{self.weights}: {name} has {len(state[name])} rows and token_list of {self.config_file} "
+                    f"{len(tokens)} tokens; take both from one training"
+                )
+        return (f"{self.folder}: an ESPnet model ({self.weights.name}), {len(tokens)} tokens",)
+
     def load_model(self) -> None:
         try:
             from espnet2.bin.asr_inference import Speech2Text
-            from espnet2.torch_utils.safe_torch_load import UnsafeLoadRefusedError, safe_torch_load
         except ImportError as error:
             raise UsageError(f"espnet:{self.folder}: {error}; install ESPnet with 'pip install espnet'") from None
+        from k2d.whisper.formats.state import read_state
+
         options = {}
-        share = (self.config.get("model_conf") or {}).get("ctc_weight", 0.5)
+        share = _section(self.config, "model_conf").get("ctc_weight", 0.5)
         if share in (0.0, 1.0):  # one of the two was never trained
             options["ctc_weight"] = share
         with tempfile.TemporaryDirectory() as folder:
@@ -70,18 +82,13 @@ class ESPnetRecogniser(Recogniser):
                     beam_size=self.beam_size,
                     **options,
                 )
-                held = set(safe_torch_load(self.weights, map_location="cpu"))
-            except UnsafeLoadRefusedError:
-                raise CheckpointError(
-                    f"{self.weights}: holds objects besides weights, which could run code; save its state_dict alone"
-                ) from None
             except Exception as error:  # whatever a configuration of another task or version makes it raise
                 raise CheckpointError(
                     f"{self.folder}: ESPnet cannot build an ASR model of {self.config_file} and {self.weights.name} "
                     f"({type(error).__name__}: {error}); expected one of this version's asr task"
                 ) from error
         # ESPnet itself leaves what the file lacks at random.
-        lacking = sorted(set(self.recogniser.asr_model.state_dict()) - held)
+        lacking = sorted(set(self.recogniser.asr_model.state_dict()) - set(read_state(self.weights)))
         if lacking:
             raise CheckpointError(
                 f"{self.weights}: lacks {len(lacking)} weights of the model that {self.config_file} describes "
@@ -121,20 +128,21 @@ def find_model(folder: Path) -> tuple[Path, Path]:
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; expected an ESPnet experiment (config.yaml and *.pth)")
     if (folder / "meta.yaml").is_file():
-        meta = yaml.safe_load((folder / "meta.yaml").read_text(encoding="utf-8")) or {}
-        config = (meta.get("yaml_files") or {}).get("asr_train_config")
-        weights = (meta.get("files") or {}).get("asr_model_file")
+        file = folder / "meta.yaml"
+        meta = _yaml(file)
+        config = _section(meta, "yaml_files").get("asr_train_config")
+        weights = _section(meta, "files").get("asr_model_file")
         if not config or not weights:
-            raise CheckpointError(f"{folder / 'meta.yaml'}: names no asr_train_config and asr_model_file")
-        pair = folder / config, folder / weights
+            raise CheckpointError(f"{file}: names no asr_train_config and asr_model_file; unpack the model again")
+        pair = inside(folder, config, file), inside(folder, weights, file)
         for path in pair:
             if not path.is_file():
                 raise CheckpointError(f"{path}: missing, though meta.yaml names it; unpack the model again")
         return pair
     config = folder / "config.yaml"
     if not config.is_file():
-        inside = sorted(folder.glob("*/config.yaml"))
-        hint = f"; perhaps espnet:{inside[0].parent}" if inside else ""
+        below = sorted(folder.glob("*/config.yaml"))
+        hint = f"; perhaps espnet:{below[0].parent}" if below else ""
         raise CheckpointError(f"{folder}: no config.yaml there; expected the folder of an ESPnet experiment{hint}")
     for pattern in WEIGHTS:
         if found := sorted(folder.glob(f"{pattern}.pth")):
@@ -147,17 +155,33 @@ def find_model(folder: Path) -> tuple[Path, Path]:
 
 def _with_files_found(path: Path) -> dict:
     """The configuration, and found in it the files that it names: relative to the recipe it was trained in."""
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CheckpointError(f"{path}: no YAML ({error}); copy it again") from None
-    if not isinstance(config, dict) or not {"token_list", "ctc_conf", "encoder"} <= set(config):
+    config = _yaml(path)
+    if not {"token_list", "ctc_conf", "encoder"} <= set(config):
         raise CheckpointError(f"{path}: no configuration of ESPnet's asr task; espnet: takes its models alone")
     if config.get("preprocessor") == "s2t":
         raise CheckpointError(f"{path}: a model of ESPnet's s2t task (OWSM); espnet: takes those of its asr task alone")
     for table, name, value in list(_named(config)):
         table[name] = str(_found(path, value))
     return config
+
+
+def _yaml(path: Path) -> dict:
+    """The table in a YAML file."""
+    check_file(path, "a configuration of ESPnet")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        raise CheckpointError(f"{path}: no YAML, cut short or damaged ({error}); copy it again") from None
+    if not isinstance(content, dict):
+        found = str(content)[:40]
+        raise CheckpointError(f"{path}: expected a table of names and values, found {found!r}; copy it again")
+    return content
+
+
+def _section(table: dict, name: str) -> dict:
+    """A table in a table; {} where there is none."""
+    found = table.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _named(config: dict):
@@ -183,7 +207,10 @@ def _found(config: Path, value: str) -> Path:
     )
 
 
-def _hertz(rate) -> int:
+def _hertz(file: Path, rate) -> int:
     """16000 of 16000, "16000" and "16k"."""
     text = str(rate).strip().lower()
-    return int(float(text[:-1]) * _KILO[text[-1]]) if text[-1:] in _KILO else int(float(text))
+    try:
+        return int(float(text[:-1]) * _KILO[text[-1]]) if text[-1:] in _KILO else int(float(text))
+    except (ValueError, OverflowError):
+        raise CheckpointError(f"{file}: the rate fs is {rate!r}; expected hertz, as 16000 or 16k") from None

@@ -16,6 +16,7 @@ from k2d.constants import SAMPLE_RATE
 from k2d.errors import CheckpointError, UsageError
 from k2d.text.transcript import TimedText
 from k2d.transcribers.recogniser import Recogniser, to_rate
+from k2d.whisper.files import read_json, read_json_value, weight_files
 from k2d.work.identity import Identity, digest_of, file_digest
 
 PAUSE = 0.5  # seconds without a token: a segment of CTC ends
@@ -27,19 +28,10 @@ class HuggingFaceRecogniser(Recogniser):
     kind = "transformers"
     accepts = (*Recogniser.accepts, "max_new_tokens")
 
-    def __init__(
-        self,
-        place: str,
-        device: str = "cpu",
-        dtype: str = "float32",
-        num_threads: int = 0,
-        language: str | None = None,
-        beam_size: int = 1,
-        max_new_tokens: int | None = None,
-    ):
+    def __init__(self, place: str, max_new_tokens: int | None = None, **options):
         """beam_size and max_new_tokens are for sequence-to-sequence models."""
-        super().__init__(device, dtype, num_threads, language, beam_size)
-        self.folder, self.max_new_tokens = Path(place), max_new_tokens
+        super().__init__(place, **options)
+        self.max_new_tokens = max_new_tokens
         if not (self.folder / "config.json").is_file():
             raise CheckpointError(f"{self.folder}: no config.json there; expected a folder of save_pretrained")
 
@@ -47,12 +39,37 @@ class HuggingFaceRecogniser(Recogniser):
     def decides(self) -> dict[str, object]:
         return {**super().decides, "max_new_tokens": self.max_new_tokens}
 
-    @property
-    def identity(self) -> Identity:
-        files = sorted(
+    def files(self) -> list[Path]:
+        """Those of the folder that decide what it writes."""
+        return sorted(
             p for p in self.folder.iterdir() if p.suffix in _DECIDES and not p.name.startswith(_OTHER) and p.is_file()
         )
-        return Identity(str(self.folder), digest_of([self.kind, {p.name: file_digest(p) for p in files}]))
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(str(self.folder), digest_of([self.kind, {p.name: file_digest(p) for p in self.files()}]))
+
+    def inspect(self) -> tuple[str, ...]:
+        from k2d.whisper.formats.state import check_state, read_state
+
+        file = self.folder / "config.json"
+        config = read_json(file, "a model's configuration")
+        for path in self.files():
+            if path.suffix == ".json":
+                read_json_value(path, "JSON")
+        for path in weight_files(self.folder):
+            check_state(read_state(path), path)
+        size = config.get("vocab_size")
+        for path in (self.folder / "vocab.json", self.folder / "added_tokens.json"):
+            tokens = read_json(path, "tokens and their ids") if path.is_file() else {}
+            over = [t for t, number in tokens.items() if isinstance(number, int) and number >= (size or number + 1)]
+            if over:
+                raise CheckpointError(
+                    f"{path}: {over[0]!r} is token {tokens[over[0]]}, and {file} says vocab_size {size}; take both "
+                    "from one model"
+                )
+        named = ", ".join(config.get("architectures") or [str(config.get("model_type"))])
+        return (f"{self.folder}: {named} of transformers, {size} tokens",)
 
     def load_model(self) -> None:
         try:

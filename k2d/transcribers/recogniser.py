@@ -6,8 +6,9 @@ become its segments.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -15,26 +16,34 @@ from k2d.audio.sources import AudioSource, audio_digest
 from k2d.constants import NO_CHARACTER, SAMPLE_RATE, WINDOW
 from k2d.errors import BadAudio, UsageError
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
+from k2d.transcribers.base import Transcriber, Work
 from k2d.transcribers.pieces import pieces
 from k2d.work.jobs import prefetch
-from k2d.work.journal import Journal
 
 ROUNDED = 0.1  # seconds: rounded ends of a segment of 30 s, not speech worth a second piece
 
 
-class Recogniser(ABC):
+class Recogniser(Transcriber):
     """Base of transcribers that recognise audio of at most 30 s at once: they add `load_model` and `recognise`.
 
     The result of an utterance depends on it alone, so batch and workers change nothing, and there are none.
     """
 
-    kind: str
-    has_logits = False
     accepts = ("device", "dtype", "num_threads", "language", "beam_size")
-    stopwatch = None
 
-    def __init__(self, device: str, dtype: str, num_threads: int, language: str | None, beam_size: int):
-        """dtype: float32, bfloat16 or float16; auto, and int8, which only Whisper's engines have, are float32."""
+    def __init__(
+        self,
+        place: str,
+        device: str = "cpu",
+        dtype: str = "float32",
+        num_threads: int = 0,
+        language: str | None = None,
+        beam_size: int = 1,
+    ):
+        """place: the model's folder. dtype: float32, bfloat16 or float16; auto, and int8, which only Whisper's engines
+        have, are float32.
+        """
+        self.folder = Path(place)
         self.device, self.num_threads, self.language, self.beam_size = device, num_threads, language, beam_size
         self.dtype = dtype if dtype in ("bfloat16", "float16") else "float32"
         self._loaded = False
@@ -43,13 +52,11 @@ class Recogniser(ABC):
     def decides(self) -> dict[str, object]:
         return {"dtype": self.dtype, "language": self.language, "beam_size": self.beam_size}
 
-    def workers_of(self, num_jobs: int) -> int:
-        return 1
-
     def load(self, workers: int = 1) -> Recogniser:
         if not self._loaded:
             self.device = chosen_device(self.device)
             set_threads(self.num_threads)
+            self.inspect()  # its errors name the file that is damaged, those of libraries do not
             self.load_model()
             self._loaded = True
         return self
@@ -62,18 +69,9 @@ class Recogniser(ABC):
     def recognise(self, audio: np.ndarray) -> list[TimedText]:
         """Segments of audio (samples,), at most 30 s of 16 kHz; times are relative to it, end None is not known."""
 
-    def for_worker(self) -> Recogniser:
-        return self
-
-    def transcribe(
-        self,
-        names: Iterable[str],
-        source: AudioSource,
-        long_form: bool,
-        journal: Journal | None = None,
-        progress: Callable[[float], None] = lambda seconds: None,
-    ) -> Iterator[list[Transcript | BadAudio]]:
-        """See `Transcriber`: one recording after the other, each noted in the journal as one window."""
+    def run(self, work: Work) -> Iterator[list[Transcript | BadAudio]]:
+        """One recording after the other, each noted in the journal as one window."""
+        source, journal, progress = work.source, work.journal, work.progress
 
         def read(name: str) -> tuple[str, np.ndarray | Transcript | BadAudio]:
             opened = journal.opened(name) if journal else None
@@ -86,11 +84,11 @@ class Recogniser(ABC):
             except BadAudio as error:
                 return name, error
 
-        for name, found in prefetch(names, read):
+        for name, found in prefetch(work.names, read):
             if isinstance(found, np.ndarray):
                 audio = found
                 found = Transcript(name, len(audio) / SAMPLE_RATE, self.language, [])
-                found.segments = list(self._segments(audio, long_form, progress))
+                found.segments = list(self._segments(audio, work.long_form, progress))
                 if journal:
                     journal.note_opened(name, len(audio), audio_digest(audio))
                     journal.note_round([(name, 0, found.record())])

@@ -13,11 +13,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from k2d.audio.sources import AudioSource
 from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.clips import safe_id
 from k2d.corpus.subtitles import read_cues, usable_cues
@@ -26,10 +25,10 @@ from k2d.errors import BadAudio, DataError
 from k2d.tables import read_table
 from k2d.text import timestamps
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
+from k2d.transcribers.base import Transcriber, Work
 from k2d.transcribers.recogniser import ROUNDED
 from k2d.work.identity import Identity, digest_of, file_digest
 from k2d.work.jobs import prefetch
-from k2d.work.journal import Journal
 
 SUFFIXES = (".json", ".vtt", ".srt")  # of several for one recording the first, which may tell scores
 AT_ONCE = 500  # chunks that reach the disk together
@@ -39,11 +38,8 @@ _OFFSET = re.compile(r":\d+$")
 Found = list[TimedText] | None  # None: there is no transcript; one segment with end None: text without times
 
 
-class ReadyTranscripts:
+class ReadyTranscripts(Transcriber):
     kind = "text"
-    has_logits = False
-    accepts = ("language",)
-    stopwatch = None
 
     def __init__(self, place: str, data: DataDir | None = None, language: str | None = None):
         """data: whose `segments` say where utterances lie, and whose wav.scp tells stems of audio files."""
@@ -65,24 +61,12 @@ class ReadyTranscripts:
     def decides(self) -> dict[str, object]:
         return {"language": self.language}
 
-    def workers_of(self, num_jobs: int) -> int:
-        return 1
+    def inspect(self) -> tuple[str, ...]:
+        return (f"{self._place.path}: {self._place.count} ready transcripts",)
 
-    def load(self, workers: int = 1) -> ReadyTranscripts:
-        return self
-
-    def for_worker(self) -> ReadyTranscripts:
-        return self
-
-    def transcribe(
-        self,
-        names: Iterable[str],
-        source: AudioSource,
-        long_form: bool,
-        journal: Journal | None = None,
-        progress: Callable[[float], None] = lambda seconds: None,
-    ) -> Iterator[list[Transcript | BadAudio]]:
-        """See `Transcriber`. Recordings are read, so that one that cannot be is skipped here; utterances are not."""
+    def run(self, work: Work) -> Iterator[list[Transcript | BadAudio]]:
+        """Recordings are read, so that one that cannot be is skipped here; utterances are not."""
+        source, long_form = work.source, work.long_form
 
         def one(name: str) -> Transcript | BadAudio:
             try:
@@ -93,13 +77,13 @@ class ReadyTranscripts:
                 return error
 
         done: list[Transcript | BadAudio] = []
-        for found in prefetch(names, one) if long_form else map(one, names):
+        for found in prefetch(work.names, one) if long_form else map(one, work.names):
             done.append(found)
             if long_form or len(done) == AT_ONCE:
                 yield done
                 done = []
             if isinstance(found, Transcript):
-                progress(found.duration)
+                work.progress(found.duration)
         if done:
             yield done
 
@@ -162,6 +146,7 @@ class TranscriptTable:
     def __init__(self, path: Path):
         self.path, self.table = path, read_table(path)
         self.segments_file = path.with_name("segments")
+        self.count = len(self.table)
 
     def digests(self) -> dict[str, str]:
         return {p.name: file_digest(p) for p in (self.path, self.segments_file) if p.is_file()}
@@ -209,6 +194,7 @@ class TranscriptFolder:
             for whole in {relative, _LANGUAGE.sub("", relative)}:
                 for name in {Path(whole).name, safe_id(Path(whole).name), safe_id(whole)}:
                     self.files.setdefault(name, []).append(file)
+        self.count = len(found)
         if not found:
             raise DataError(f"{path}: no {', '.join(SUFFIXES)} file in it; expected one for each recording")
 

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from k2d.audio.sources import AudioSource
 from k2d.errors import BadAudio
 from k2d.text import timestamps
 from k2d.text.transcript import TimedText, Transcript
+from k2d.transcribers.base import Transcriber, Work
 from k2d.whisper.decoding import DecodingOptions, mean_confidence, one_line
 from k2d.whisper.engine import EngineConfig, load_engine, what_decides
 from k2d.whisper.identity import model_identity
 from k2d.work.identity import Identity
-from k2d.work.journal import Journal
 
 if TYPE_CHECKING:
     from k2d.whisper.short_form import Decoded
@@ -28,7 +27,7 @@ _DECODING = tuple(field.name for field in dataclasses.fields(DecodingOptions))
 TOLERANCE = 0.1  # seconds: rounded segment ends, not speech worth a second window
 
 
-class WhisperTranscriber:
+class WhisperTranscriber(Transcriber):
     kind = "whisper"
     has_logits = True
     accepts = _ENGINE + _DECODING
@@ -68,36 +67,26 @@ class WhisperTranscriber:
         worker.engine = self.engine.for_worker()
         return worker
 
-    def transcribe(
-        self,
-        names: Iterable[str],
-        source: AudioSource,
-        long_form: bool,
-        journal: Journal | None = None,
-        progress: Callable[[float], None] = lambda seconds: None,
-    ) -> Iterator[list[Transcript | BadAudio]]:
-        """See `Transcriber`."""
-        for batch in self.results(names, source, long_form, journal, progress):
-            yield [one if isinstance(one, Transcript | BadAudio) else self._of_utterance(one) for one in batch]
+    def inspect(self) -> tuple[str, ...]:
+        from k2d.whisper.formats import inspect_model
 
-    def results(
-        self,
-        names: Iterable[str],
-        source: AudioSource,
-        long_form: bool,
-        journal: Journal | None = None,
-        progress: Callable[[float], None] = lambda seconds: None,
-    ) -> Iterator[list[Transcript | Decoded | BadAudio]]:
-        """As `transcribe`, with utterances as they were decoded: long-form transcription, of utterances above 30 s too,
-        and batches of utterances of similar length.
-        """
+        facts = inspect_model(self.place)
+        if facts.dims is None:
+            return f"{facts.path}: a published Whisper", *facts.findings
+        d = facts.dims
+        size = f"{d.n_audio_layer} + {d.n_text_layer} layers of width {d.n_text_state}, {d.n_mels} mel bands"
+        return f"{facts.path}: a Whisper ({facts.form}), {size}; vocabulary: {facts.vocabulary}", *facts.findings
+
+    def run(self, work: Work) -> Iterator[list[Transcript | Decoded | BadAudio]]:
+        """Long-form transcription, of utterances above 30 s too, and batches of utterances of similar length."""
         from k2d.whisper.long_form import transcribe_all
         from k2d.whisper.short_form import LONGEST, decode_all, plan_batches
 
         self.load()
-        seconds = {} if long_form else {name: source.seconds(name) for name in names}
-        long = list(names) if long_form else [name for name in seconds if seconds[name] > LONGEST + TOLERANCE]
-        options = self.decoding if long_form else dataclasses.replace(self.decoding, timestamps=True)
+        source, journal, progress = work.source, work.journal, work.progress
+        seconds = {} if work.long_form else {name: source.seconds(name) for name in work.names}
+        long = list(work.names) if work.long_form else [name for name in seconds if seconds[name] > LONGEST + TOLERANCE]
+        options = self.decoding if work.long_form else dataclasses.replace(self.decoding, timestamps=True)
         for found in transcribe_all(self.engine, long, source, options, self.batch_size, journal, progress):
             yield [found]
         for name in long:
@@ -105,7 +94,7 @@ class WhisperTranscriber:
         batches = plan_batches(seconds, self.batch_size, self.engine.trim_padding)
         yield from decode_all(self.engine, batches, source, self.decoding, journal, progress)
 
-    def _of_utterance(self, decoded: Decoded) -> Transcript:
+    def transcript_of(self, decoded: Decoded) -> Transcript:
         """The segments of one window; one without an end where no timestamps were asked for."""
         hypothesis, tokenizer = decoded.hypothesis, self.engine.tokenizer
         sure = [p for t, p in zip(hypothesis.tokens, hypothesis.token_logprobs) if t < tokenizer.eot]

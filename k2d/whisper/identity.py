@@ -7,12 +7,12 @@ of all that decides what the model writes: weights, configuration and tokenizer.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from functools import cache
 from pathlib import Path
 
 from k2d.errors import CheckpointError
+from k2d.whisper.files import read_json, weight_files
 from k2d.work import identity
 from k2d.work.identity import Identity
 
@@ -33,7 +33,8 @@ PUBLISHED = (
 )  # fmt: skip
 # Beside the weights, whatever form the folder has.
 FACTS = (
-    "config.json", "generation_config.json", "preprocessor_config.json", "model.safetensors.index.json",
+    "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
+    "model.safetensors.index.json", "pytorch_model.bin.index.json",
     "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "added_tokens.json",
     "special_tokens_map.json", "vocabulary.json", "vocabulary.txt",
 )  # fmt: skip
@@ -52,10 +53,35 @@ def model_identity(name_or_path: str | Path) -> Identity:
     if path.is_file():
         return identity.of_file(path)
     files = [*weight_files(path), *(path / fact for fact in FACTS if (path / fact).is_file())]
-    parts = {file.name: identity.file_digest(file) for file in files}
-    if frozen := own_config(path).get("frozen"):
-        parts["frozen"] = model_identity(frozen["source"]).digest
+    parts = {file.relative_to(path).as_posix(): identity.file_digest(file) for file in files}
+    if sources := frozen_sources(path):
+        parts["frozen"] = model_identity(sources[0]).digest
     return Identity(name, identity.digest_of(parts))
+
+
+def frozen_sources(name_or_path: str | Path) -> list[str]:
+    """The checkpoint that `frozen` of a folder of ours names, the one that this names, and so on.
+
+    Raises CheckpointError where they lead back to one that was before.
+    """
+    sources, seen, name = [], [os.path.realpath(name_or_path)], str(name_or_path)
+    while name not in PACKAGED and Path(name).is_dir() and (frozen := own_config(Path(name)).get("frozen")):
+        file = Path(name) / "config.json"
+        if not isinstance(frozen, dict) or not isinstance(frozen.get("source"), str):
+            raise CheckpointError(f'{file}: frozen is {frozen!r}; expected {{"source": a checkpoint}}')
+        name = frozen["source"]
+        if os.path.realpath(name) in seen:
+            raise CheckpointError(
+                f"{file}: frozen names {name}, which leads back to itself; its tensors lie nowhere: make it again from "
+                "the model it was trained on, or correct the source"
+            )
+        if name not in PACKAGED and name not in PUBLISHED and not Path(name).exists():
+            raise CheckpointError(
+                f"{file}: its frozen tensors are those of {name}, which is not there; put it back, or correct it"
+            )
+        seen.append(os.path.realpath(name))
+        sources.append(name)
+    return sources
 
 
 def resolve(name_or_path: str | Path) -> Path:
@@ -70,13 +96,25 @@ def resolve(name_or_path: str | Path) -> Path:
         raise unknown(name)
     import whisper
 
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
     try:
-        return Path(whisper._download(whisper._MODELS[name], str(root), False))
+        return Path(whisper._download(whisper._MODELS[name], str(_downloads()), False))
     except OSError as error:
         raise CheckpointError(
             f"{name}: the download failed ({error}); fetch the .pt file elsewhere and give its path"
         ) from error
+
+
+def _downloads() -> Path:
+    """Where openai-whisper keeps what it has downloaded."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
+
+
+def downloaded(name: str) -> Path | None:
+    """The file of a published name, where it is here already."""
+    import whisper
+
+    path = _downloads() / whisper._MODELS[name].rsplit("/", 1)[1]
+    return path if path.is_file() else None
 
 
 def unknown(name: str) -> CheckpointError:
@@ -98,25 +136,8 @@ def _packaged(name: str) -> Path:
     return path
 
 
-def weight_files(path: Path) -> list[Path]:
-    """The files that hold the weights of a checkpoint."""
-    if path.is_file():
-        return [path]
-    for pattern in ("model.safetensors", "model-*.safetensors", "model.bin"):
-        if files := sorted(path.glob(pattern)):
-            return files
-    raise CheckpointError(
-        f"{path}: holds no weights; expected model.safetensors (ours or Hugging Face's) or model.bin (CTranslate2)"
-    )
-
-
 def own_config(path: Path) -> dict:
     """config.json of a folder of ours; {} for other forms."""
     file = path / "config.json"
-    if not file.is_file():
-        return {}
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{file}: not JSON ({error})") from error
+    config = read_json(file, "a model's configuration") if file.is_file() else {}
     return config if "dims" in config else {}

@@ -7,7 +7,7 @@ import torch
 import whisper
 
 from k2d.whisper import checkpoint
-from k2d.whisper.formats import openai_to_hf_name
+from k2d.whisper.formats.names import openai_to_hf_name
 from k2d.whisper.identity import TINY_EN
 from k2d.whisper.model import ModelDimensions
 

@@ -92,7 +92,7 @@ def test_a_model_file_gives_the_same_tokenizer(tmp_path):
 
 
 def test_a_strange_vocabulary_size_is_refused():
-    with pytest.raises(ValueError, match=r"needs a tokenizer\.model"):
+    with pytest.raises(ValueError, match=r"needs its files beside its weights: tokenizer\.model"):
         WhisperTokenizer(1234)
 
 

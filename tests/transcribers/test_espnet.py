@@ -95,6 +95,59 @@ def test_what_is_missing_is_named(copy, tones):
         open_transcriber(f"espnet:{copy}", patience=2.0)
 
 
+def half(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def not_a_number(file):
+    state = torch.load(file, weights_only=True)
+    state["ctc.ctc_lo.weight"][1, 2] = float("nan")
+    torch.save(state, file)
+
+
+def one_token_more(file):
+    config = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**config, "token_list": [*config["token_list"], "extra"]}))
+
+
+class Evil:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('ran')",))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("valid.acc.ave_1best.pth", lambda file: file.write_bytes(b""), "is empty; download it again"),
+        ("valid.acc.ave_1best.pth", half, "cut short, .* bytes are there"),
+        ("valid.acc.ave_1best.pth", not_a_number, "ctc.ctc_lo.weight holds 1 values of .* NaN"),
+        ("valid.acc.ave_1best.pth", lambda file: torch.save({"x": Evil()}, file), r"objects besides weights \(exec\)"),
+        ("valid.acc.ave_1best.pth", lambda file: torch.save([1], file), "no state_dict"),
+        ("config.yaml", lambda file: file.write_text("a: [1"), "no YAML, cut short or damaged"),
+        ("config.yaml", lambda file: file.write_text("- a"), "expected a table of names and values"),
+        ("config.yaml", lambda file: file.write_text("<html>Sign in</html>"), "a web page in place of the file"),
+        ("config.yaml", one_token_more, "has 8 rows and token_list of .* 9 tokens"),
+    ],
+)
+def test_a_damaged_file_is_named_before_espnet_is_imported(copy, name, damage, said):
+    damage(copy / name)
+    for look in ("inspect", "load"):
+        with pytest.raises(CheckpointError, match=said) as error:
+            getattr(open_transcriber(f"espnet:{copy}"), look)()
+        assert str(copy / name) in str(error.value) and "ALLOW_UNSAFE" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["../config.yaml", "/etc/passwd"])
+def test_files_that_a_published_model_names_lie_in_its_folder(copy, name):
+    meta = {"yaml_files": {"asr_train_config": name}, "files": {"asr_model_file": "valid.acc.ave_1best.pth"}}
+    (copy / "meta.yaml").write_text(yaml.safe_dump(meta))
+    with pytest.raises(CheckpointError, match=r"meta.yaml: names the file .*, which is not in"):
+        open_transcriber(f"espnet:{copy}")
+    (copy / "meta.yaml").write_text("files: [1")
+    with pytest.raises(CheckpointError, match=r"meta\.yaml: no YAML"):
+        open_transcriber(f"espnet:{copy}")
+
+
 def test_averaged_weights_come_before_the_last_epoch(copy):
     for name in ("latest.pth", "2epoch.pth", "10epoch.pth"):
         (copy / name).write_bytes(b"")

@@ -1,9 +1,11 @@
 """Models of transformers as transcribers: CTC with times and confidence, sequence to sequence with neither."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import safetensors.torch
 import soundfile
 import torch
 from decoding_material import random_model
@@ -83,13 +85,64 @@ def test_what_is_missing_or_no_recogniser_is_named(ctc_model, tones, tmp_path):
     assert "no config.json there; expected a folder of save_pretrained" in refused(tmp_path)
     config = json.loads((ctc_model / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert "its weights cannot be loaded" in refused(tmp_path)
+    assert "holds no weights; expected model.safetensors" in refused(tmp_path)
     (tmp_path / "model.safetensors").write_bytes((ctc_model / "model.safetensors").read_bytes())
     assert "expected preprocessor_config.json" in refused(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "architectures": ["BertModel"]}))
     assert "BertModel does not recognise speech" in refused(tmp_path)
     with pytest.raises(UsageError, match="--temperatures means nothing to it"):
         open_transcriber(f"transformers:{ctc_model}", temperatures=(0.0,))
+
+
+def nothing(file):
+    file.write_bytes(b"")
+
+
+def half(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def page(file):
+    file.write_bytes(b"<!DOCTYPE html><html>Sign in</html>")
+
+
+def not_a_number(file):
+    state = safetensors.torch.load_file(file)
+    state["lm_head.weight"][1, 2] = float("nan")
+    safetensors.torch.save_file(state, file, metadata={"format": "pt"})
+
+
+def token_beyond(file):
+    file.write_text(json.dumps({**json.loads(file.read_text()), "extra": 99}))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("model.safetensors", nothing, "is empty; download it again"),
+        ("model.safetensors", half, "cut short or damaged"),
+        ("model.safetensors", page, "a web page in place of the file"),
+        ("model.safetensors", not_a_number, "lm_head.weight holds 1 values of .* NaN"),
+        ("config.json", half, "not JSON, cut short or damaged"),
+        ("vocab.json", half, "not JSON, cut short or damaged"),
+        ("vocab.json", token_beyond, "'extra' is token 99, and .*config.json says vocab_size 7"),
+        ("tokenizer_config.json", nothing, "is empty; download it again"),
+    ],
+)
+def test_a_damaged_file_is_named_before_anything_is_loaded(ctc_model, tmp_path, name, damage, said):
+    shutil.copytree(ctc_model, tmp_path / "model")
+    damage(tmp_path / "model" / name)
+    transcriber = open_transcriber(f"transformers:{tmp_path / 'model'}")
+    for look in (transcriber.inspect, transcriber.load):
+        with pytest.raises(CheckpointError, match=said) as error:
+            look()
+        assert str(tmp_path / "model" / name) in str(error.value)
+
+
+def test_a_whole_model_says_what_it_is(ctc_model, speech2text_model):
+    (said,) = open_transcriber(f"transformers:{ctc_model}").inspect()
+    assert said == f"{ctc_model}: Wav2Vec2ForCTC of transformers, 7 tokens"
+    assert "Speech2TextForConditionalGeneration" in open_transcriber(f"transformers:{speech2text_model}").inspect()[0]
 
 
 def test_the_identity_is_that_of_the_files_that_decide(ctc_model, tmp_path):

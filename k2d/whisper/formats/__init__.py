@@ -1,0 +1,138 @@
+"""The published forms of a Whisper checkpoint, each read into dimensions, tensors and a tokenizer that fit each other.
+
+In: a name or path: our folder, an OpenAI `.pt`, a Hugging Face folder, a CTranslate2 folder. Out: an `Opened`, whose
+tensors are still on the disk, or the facts of `inspect_model`. Nothing is unpickled beyond tensors, every tensor of
+the file is accounted for, and what does not fit is named with its file, before anything is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from k2d.errors import CheckpointError
+from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
+from k2d.whisper.files import weight_files
+from k2d.whisper.formats.ctranslate2 import open_ctranslate2
+from k2d.whisper.formats.huggingface import open_huggingface
+from k2d.whisper.formats.openai import open_openai
+from k2d.whisper.formats.own import open_own
+from k2d.whisper.formats.stored import Stored, StoredTensor, check_numbers, check_tensors, read_tensor
+from k2d.whisper.formats.vocabulary import check_features, tokenizer_of
+from k2d.whisper.identity import PUBLISHED, downloaded, frozen_sources, own_config, resolve
+from k2d.whisper.model import ModelDimensions
+
+_EMBEDDING = "decoder.token_embedding.weight"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A checkpoint whose headers and files agree. The embedding's rows are in the order of the tokenizer's ids.
+
+    findings: sentences worth telling, none of them an error.
+    """
+
+    stored: Stored
+    tokenizer: Tokenizer
+    findings: tuple[str, ...]
+
+    @property
+    def dims(self) -> ModelDimensions:
+        return self.stored.dims
+
+    @property
+    def config(self) -> dict:
+        return self.stored.config
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors, by the names of openai-whisper's module. Raises CheckpointError for NaN or Inf in one."""
+        return {name: read_tensor(name, tensor) for name, tensor in self.stored.tensors.items()}
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """form: "k2d", "openai", "huggingface", "ctranslate2", or "download" for a published name that is not here yet
+    (then dims is None, and nothing is known of it). vocabulary: a phrase for people. bytes: of the weights on the disk.
+    findings: sentences worth telling, none of them an error.
+    """
+
+    path: str
+    form: str
+    dims: ModelDimensions | None
+    vocabulary: str
+    languages: tuple[str, ...]
+    bytes: int
+    findings: tuple[str, ...]
+
+
+def open_checkpoint(name_or_path: str | Path) -> Opened:
+    """A checkpoint of any form, its tensors not read yet. Raises CheckpointError for what is damaged, or unfit."""
+    path = resolve(name_or_path)
+    frozen_sources(name_or_path)  # first: a circle of them would never end
+    stored = _open(path)
+    check_tensors(stored)
+    check_features(stored)
+    tokenizer, rows, findings = tokenizer_of(stored)
+    if rows is not None:
+        embedding = stored.tensors[_EMBEDDING]
+        moved = StoredTensor((len(rows), *embedding.shape[1:]), embedding.file, partial(_rows, embedding, rows))
+        dims = replace(stored.dims, n_vocab=len(rows))
+        stored = replace(stored, dims=dims, tensors={**stored.tensors, _EMBEDDING: moved})
+    return Opened(stored, tokenizer, tuple(findings))
+
+
+def _rows(tensor: StoredTensor, rows: list[int]) -> Tensor:
+    return tensor.load()[rows]
+
+
+def _open(path: Path) -> Stored:
+    if path.is_file():
+        return open_openai(path)
+    config = own_config(path)
+    if config:
+        frozen = config.get("frozen")
+        return open_own(path, config, partial(_source, frozen["source"]) if frozen else None)
+    files = weight_files(path)
+    if files[0].name == "model.bin":
+        return open_ctranslate2(path)
+    if not (path / "config.json").is_file():
+        raise CheckpointError(
+            f"{path}: not a Whisper checkpoint: {files[0].name} is there and config.json is not; download the folder "
+            "again, with every file"
+        )
+    return open_huggingface(path)
+
+
+def _source(name: str) -> Stored:
+    return open_checkpoint(name).stored
+
+
+def inspect_model(name_or_path: str | Path, weights: bool = True) -> ModelFacts:
+    """What a checkpoint is, without building it. weights: read every tensor once, for NaN and Inf, one at a time.
+
+    A published name that is not here is not downloaded. Raises CheckpointError, as loading it would.
+    """
+    name = str(name_or_path)
+    if name in PUBLISHED and not Path(name).exists() and downloaded(name) is None:
+        return ModelFacts(name, "download", None, "Whisper's", (), 0, ("is downloaded when it is first used",))
+    opened = open_checkpoint(name_or_path)
+    if weights:
+        check_numbers(opened.stored)
+    tokenizer = opened.tokenizer
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        kind = "its own (sentencepiece)"
+    else:
+        kind = "Whisper's" if tokenizer.published else "Whisper's with added tokens"
+    kind += ", multilingual" if tokenizer.multilingual else ", English only"
+    return ModelFacts(
+        name,
+        opened.stored.form,
+        opened.dims,
+        f"{kind}, {tokenizer.vocab_size} tokens",
+        tokenizer.languages if tokenizer.multilingual else (),
+        sum(file.stat().st_size for file in {tensor.file for tensor in opened.stored.tensors.values()}),
+        opened.findings,
+    )

@@ -1,0 +1,25 @@
+"""Our folder: model.safetensors and config.json with "dims"; with "frozen", the rest lies in another checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from k2d.whisper.files import weight_files
+from k2d.whisper.formats.state import read_state
+from k2d.whisper.formats.stored import Stored, StoredTensor, dimensions, shapes
+
+
+def open_own(folder: Path, config: dict, open_source: Callable[[], Stored] | None) -> Stored:
+    """open_source: opens the checkpoint that `frozen` names; of it come tensors of equal shape not stored here."""
+    file = folder / "config.json"
+    dims = dimensions(config["dims"], file)
+    tensors: dict[str, StoredTensor] = {}
+    for path in weight_files(folder):
+        tensors |= {name: StoredTensor.of(tensor, path) for name, tensor in read_state(path).items()}
+    if open_source:
+        source = open_source().tensors
+        for name, shape in shapes(dims):
+            if name not in tensors and name in source and source[name].shape == shape:
+                tensors[name] = source[name]
+    return Stored("k2d", folder, dims, file, tensors, config)

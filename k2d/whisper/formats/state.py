@@ -1,0 +1,48 @@
+"""The weights in a file, of whatever model: tensors by name, mapped from the disk, and whether they are numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from k2d.errors import CheckpointError
+from k2d.whisper.files import check_file
+from k2d.whisper.formats.torch_file import load_torch
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors, .bin or .pt file, mapped from the disk, not read. Raises CheckpointError."""
+    if path.suffix == ".safetensors":
+        check_file(path, "weights in safetensors")
+        try:
+            return safetensors.torch.load_file(path)
+        except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{path}: cut short or damaged, {path.stat().st_size:,} bytes are there ({error}); download it again"
+            ) from None
+    state = load_torch(path, "a state_dict: tensors by name")
+    if not isinstance(state, dict) or not state or not all(isinstance(t, Tensor) for t in state.values()):
+        raise CheckpointError(f"{path}: no state_dict; expected tensors by name, as save_pretrained writes them")
+    return state
+
+
+def check_state(state: dict[str, Tensor], file: Path) -> None:
+    """Read every tensor of floats once. Raises CheckpointError for NaN or Inf in one."""
+    for name, tensor in state.items():
+        if tensor.is_floating_point():
+            check_numbers_of(tensor, name, file)
+
+
+def check_numbers_of(tensor: Tensor, name: str, file: Path) -> None:
+    """Raise CheckpointError for NaN or Inf in a tensor."""
+    # The least and the greatest are NaN where any is: a pass at the speed of memory; isfinite is 100 times slower.
+    if tensor.numel() and not torch.stack(torch.aminmax(tensor)).isfinite().all():
+        count = int((~tensor.isfinite()).sum())
+        raise CheckpointError(
+            f"{file}: {name} holds {count:,} values of {tensor.numel():,} that are NaN or infinite; the "
+            "training that made it diverged, or the file is damaged: download it again, or take an earlier checkpoint"
+        )

@@ -1,0 +1,1 @@
+from other_models import tones  # noqa: F401
