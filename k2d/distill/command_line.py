@@ -16,7 +16,7 @@ from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
 
-from k2d.distill.config import BatchConfig, DistillConfig, from_dict
+from k2d.distill.config import BatchConfig, DistillConfig, check_terms, from_dict
 from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS
 from k2d.errors import UsageError
 from k2d.tables import atomic
@@ -44,8 +44,7 @@ def parse(
     parser.set_defaults(**config)
     args = parser.parse_args(words)
     args.config = where
-    if unknown := sorted(set(from_dict(DistillConfig, args.model_conf, "model_conf").terms()) - set(terms)):
-        raise UsageError(f"model_conf: losses: no {', '.join(unknown)}; there are {', '.join(sorted(terms))}")
+    check_terms(from_dict(DistillConfig, args.model_conf, "model_conf").terms(), terms)
     batches = from_dict(BatchConfig, args.batch_conf, "batch_conf")
     if is_cached(args):
         batches.of_cached_teacher()
