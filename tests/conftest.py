@@ -8,8 +8,11 @@ from hypothesis import settings
 settings.register_profile("k2d", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("k2d")
 
-# What takes longest begins first.
-FIRST = ("tests/slurm/", "tests/recipes/test_corpora.py")
+# What takes longest begins first: the cluster, which mostly waits, whole recipes, trainings.
+FIRST = (
+    "tests/slurm/", "tests/recipes/test_corpora.py", "tests/recipes/test_sweep.py", "tests/distill/test_training.py",
+    "tests/transcribers/",
+)  # fmt: skip
 
 
 def place(nodeid: str) -> int:
@@ -31,6 +34,6 @@ def pytest_xdist_make_scheduler(config, log):
 
     class Groups(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return (FIRST[0], nodeid, nodeid.partition("::")[0])[place(nodeid)]
+            return {0: FIRST[0], 1: nodeid}.get(place(nodeid), nodeid.partition("::")[0])
 
     return Groups(config, log)

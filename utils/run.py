@@ -10,8 +10,8 @@ In:  the name of the job number (JOB, any word), its range, options, a log file,
      write bash -c '…'.
 Out: one log a job: command, host, start, output, end, status. A failing job is named with the end of its log
      and the exit status is 1, once all others have ended. Ctrl-C ends what it started. The output of a single
-     command is shown as it comes; with RUN_QUIETLY=true in the environment, as where several are run side by
-     side, now and then a line that says how far it is, and its last line.
+     command is shown as it comes, in a file line by line; with RUN_QUIETLY=true in the environment, as where several
+     are run side by side, now and then a line that says how far it is, and its last line.
 
 The calling form is Kaldi's and that of utils/slurm.py, so that a recipe says the same for all back ends: --mem,
 --time, --signal_before, --retries and --config are theirs and change nothing here.
@@ -27,6 +27,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -193,20 +194,32 @@ def finish(job: Job) -> int:
     return status
 
 
+def seen(line: bytes) -> bytes:
+    """What a terminal shows of a line in the end: the last state of a progress bar, nothing of one that was wiped."""
+    return next((state for state in reversed(line.split(b"\r")) if state), b"").rstrip(b" ")
+
+
 def show_output(job: Job) -> None:
-    """Copy a single job's output to stderr as it comes and to its log without overwritten progress bars."""
-    line = b""
+    """Copy a single job's output to stderr as it comes, and to its log as a terminal shows it in the end. Where stderr
+    is no terminal it gets the lines of the log, and now and then how far a progress bar is.
+    """
+    line, terminal, reported = b"", sys.stderr.isatty(), time.monotonic()
     with open(job.log, "ab") as log:
         while chunk := os.read(job.process.stdout.fileno(), 65536):
-            sys.stderr.buffer.write(chunk)
-            sys.stderr.buffer.flush()
             *lines, line = (line + chunk).split(b"\n")
-            for whole in lines:
-                log.write(whole.rstrip(b"\r").rsplit(b"\r", 1)[-1] + b"\n")
-            line = line.rsplit(b"\r", 1)[-1] if not line.endswith(b"\r") else line
+            whole = b"".join(seen(each) + b"\n" for each in lines)
+            line = line[line.rstrip(b"\r").rfind(b"\r") + 1 :]
+            log.write(whole)
             log.flush()
+            if time.monotonic() - reported > PROGRESS_SECONDS and not terminal:
+                reported = time.monotonic()
+                whole += seen(line) + b"\n" if seen(line) else b""
+            sys.stderr.buffer.write(chunk if terminal else whole)
+            sys.stderr.buffer.flush()
         if line:
-            log.write(line + b"\n")
+            log.write(seen(line) + b"\n")
+            if not terminal:
+                sys.stderr.buffer.write(seen(line) + b"\n")
     job.process.wait()
 
 
@@ -248,19 +261,29 @@ def end_of(path: Path, size: int) -> str:
 
 
 def newest_lines(log: Path) -> list[str]:
-    """The last lines of a log, newest first; the states of a progress bar are lines as well."""
-    return [line.strip() for line in reversed(re.split(r"[\r\n]+", end_of(log, 4000))) if line.strip()]
+    """The last lines of a log, newest first, as a terminal shows them."""
+    text = end_of(log, 4000)
+    if log.stat().st_size > 4000:  # it begins in the middle of a line
+        text = text[re.search(r"[\r\n]|$", text).end() :]
+    lines = (seen(line.encode()).decode().strip() for line in reversed(text.split("\n")))
+    return [line for line in lines if line and not line.startswith("# ")]
+
+
+def shortened(line: str, width: int) -> str:
+    """At most `width` characters, and no half of a word or a value."""
+    return line if len(line) <= width else textwrap.shorten(line, width, placeholder=" …")
 
 
 def progress(log: Path) -> str:
-    """The newest state of a progress bar, or of a training, in a job's log; or nothing."""
-    states = (line for line in newest_lines(log) if "%|" in line or "epoch:train:" in line)
-    return next(states, "").rpartition("INFO: ")[2][:120]
+    """What a job has said last, of a training its newest state; or nothing."""
+    lines = newest_lines(log)
+    state = next((line for line in lines if "epoch:train:" in line), lines[0] if lines else "")
+    return shortened(state.rpartition("INFO: ")[2], 120)
 
 
 def last_line(log: Path) -> str:
     """What a job that has ended said last."""
-    return next((line for line in newest_lines(log) if not line.startswith("# ")), "")
+    return shortened(next(iter(newest_lines(log)), ""), 400)
 
 
 def report(text: str) -> None:

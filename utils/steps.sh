@@ -222,7 +222,27 @@ ask_for() {
 ask_for "${alone_threads}" "${job_threads}"
 
 mode=parse
-parsed=
+parsed=() # the commands of all stages, as `k2d parse` reads them
+
+# ask COMMAND…: the exit status of `k2d COMMAND… --begin`: 0 if its output is done, 3 if it is to be made, else an error.
+# One process answers for all steps, and asks them one at a time.
+ask() {
+    local status='' said=''
+    {
+        flock "${turn}"
+        printf '%s\0' "$#" "$@" >&"${questions}"
+        read -r status said <&"${answers}"
+    } {turn}>data/.k2d/begin.lock
+    exec {turn}>&-
+    [ -z "${said}" ] || printf '%s\n' "${said}"
+    return "${status:-1}"
+}
+answer_questions() {
+    mkdir -p data/.k2d
+    coproc BEGIN { exec k2d begin; }
+    disown "${BEGIN_PID}" # no job to wait for: it ends when nobody can ask any more
+    exec {questions}>&"${BEGIN[1]}" {answers}<&"${BEGIN[0]}"
+}
 
 # step KIND COMMAND OUT OPTION…: `k2d COMMAND --output_dir OUT OPTION…`, unless OUT is done. KIND says where it runs:
 # here, cpu (short work), alone (one process with the cores, or a GPU), jobs (nj of these, joined), train.
@@ -239,7 +259,7 @@ step() {
     fi
     case ${mode} in
         parse)
-            parsed+="${command[*]@Q}"$'\n'
+            parsed+=("${#command[@]}" "${command[@]}")
             return
             ;;
         print)
@@ -249,7 +269,7 @@ step() {
             ;;
     esac
     # Asked here, so that nothing is submitted, and no log written anew, for what is done.
-    k2d "${command[@]}" "${many[@]}" --begin || status=$?
+    ask "${command[@]}" "${many[@]}" || status=$?
     case ${status} in
         0) return ;;
         3) ;;
@@ -275,9 +295,8 @@ step() {
 
 # run_here WORD…: a command that is no step and decides by itself what there is to do.
 run_here() {
-    local -a words=("${@:2}")
     case ${mode} in
-        parse) [ "$1" != k2d ] || parsed+="${words[*]@Q}"$'\n' ;;
+        parse) [ "$1" != k2d ] || parsed+=("$(($# - 1))" "${@:2}") ;;
         print) show "$@" ;;
         run) "$@" ;;
     esac
@@ -296,7 +315,7 @@ prepare_data() {
 
 # show WORD…: the words as one would type them.
 show() {
-    local word line=
+    local word line='' LC_ALL=C.UTF-8 # in which Chinese needs no quotes
     for word in "$@"; do
         [[ ${word} == '# '* || ${word} =~ ^[][[:alnum:]_./:,=@%+{}-]+$ ]] || word=${word@Q}
         line+=" ${word}"
@@ -352,11 +371,15 @@ run_stages() {
     for number in $(seq "${stage}" "${stop_stage}"); do
         "${functions[number - 1]}"
     done
-    k2d parse <<<"${parsed}" || die "nothing was run; correct the options above, and --help lists all"
+    if [ ${#parsed[@]} -gt 0 ]; then
+        printf '%s\0' "${parsed[@]}" | k2d parse || die "nothing was run; correct the options above, and --help lists all"
+    fi
     mode=run
     if "${dry_run}"; then
         mode=print
         [ -z "${train_hours}" ] || estimate
+    elif [ ${#parsed[@]} -gt 0 ]; then
+        answer_questions
     fi
     for number in $(seq "${stage}" "${stop_stage}"); do
         if [ "${mode}" = print ]; then

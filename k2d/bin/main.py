@@ -11,18 +11,18 @@ from pathlib import Path
 COMMANDS = Path(__file__).resolve().parent
 
 
-def commands() -> dict[str, str]:
+def names() -> list[str]:
+    return sorted(path.stem for path in COMMANDS.glob("*.py") if path.stem not in ("__init__", "main"))
+
+
+def summaries() -> dict[str, str]:
     """command -> first line of its module's docstring, read without importing it."""
-    found = {}
-    for path in sorted(COMMANDS.glob("*.py")):
-        if path.stem not in ("__init__", "main"):
-            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            found[path.stem] = docstring.split("\n", 1)[0]
-    return found
+    trees = {name: ast.parse((COMMANDS / f"{name}.py").read_text(encoding="utf-8")) for name in names()}
+    return {name: (ast.get_docstring(tree) or "").split("\n", 1)[0] for name, tree in trees.items()}
 
 
 def usage() -> str:
-    lines = [f"  {name:<14}{summary}" for name, summary in commands().items()]
+    lines = [f"  {name:<14}{summary}" for name, summary in summaries().items()]
     return "\n".join(["usage: k2d COMMAND [options]; k2d COMMAND --help", "", "commands:", *lines])
 
 
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
 
         print(__version__)
         return
-    if argv[0] not in commands():
+    if argv[0] not in names():
         sys.exit(f"k2d: no command {argv[0]!r}\n\n{usage()}")
     # As a module and not as __main__: worker processes look up by name what they are to run.
     sys.exit(importlib.import_module(f"k2d.bin.{argv[0]}").main(argv[1:]))

@@ -2,19 +2,22 @@
 
     k2d parse < commands
 
-Reads one command a line, as `k2d` takes them, quoted as in a shell: "label --model large-v2 --data data/lectures …".
-Every command's own parser reads its words, and its own check whether the options fit each other. Nothing is written.
-Ends with status 1 after naming every line that would not run.
+Reads commands as `k2d` takes them: the number of their words, and the words, such as label --model large-v2, with a NUL
+behind each: printf '%s\\0' "$#" "$@". Every command's own parser reads its words, and its own check whether the options
+fit each other. Nothing is written. Ends with status 1 after naming every command that would not run.
 """
 
 import argparse
 import contextlib
 import importlib
 import io
-import shlex
+import os
 import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import BinaryIO
 
-from k2d.bin.main import commands
+from k2d.bin.main import names
 from k2d.errors import UserError
 
 
@@ -24,10 +27,24 @@ def parser() -> argparse.ArgumentParser:
     )
 
 
+def commands_in(stream: BinaryIO) -> Iterator[list[str]]:
+    """Commands as they come, each the list of its words."""
+
+    def words() -> Iterator[str]:
+        rest = b""
+        while part := stream.read1():
+            *whole, rest = (rest + part).split(b"\0")
+            yield from map(os.fsdecode, whole)
+
+    coming = words()
+    for count in coming:
+        yield list(islice(coming, int(count)))
+
+
 def problem(words: list[str]) -> str | None:
     """What is wrong with a command, or None."""
     name, *options = words
-    if name not in commands():
+    if name not in names():
         return f"no command {name!r}"
     module = importlib.import_module(f"k2d.bin.{name}")
     said = io.StringIO()
@@ -49,8 +66,8 @@ def problem(words: list[str]) -> str | None:
 def main(argv: list[str] | None = None) -> int:
     parser().parse_args(argv)
     problems = {}
-    for line in sys.stdin:
-        if (words := shlex.split(line)) and (found := problem(words)):
+    for words in commands_in(sys.stdin.buffer):
+        if found := problem(words):
             problems.setdefault(f"{words[0]}: {found}")
     for each in problems:
         print(f"k2d {each}", file=sys.stderr)

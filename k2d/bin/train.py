@@ -39,17 +39,17 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from k2d.audio.stamps import FileStamps
+from k2d.distill import command_line
 from k2d.distill.config import read_config
 from k2d.errors import UsageError, guarded
-from k2d.tables import atomic, read_table
+from k2d.tables import read_table
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
-from k2d.work.identity import Identity, digest_of, file_digest
+from k2d.work.identity import Identity, digest_of
 from k2d.work.step import RECORD, Step, add_step_arguments, owner_of, run_step
 
 # Options that decide how fast it goes and what is said meanwhile, and nothing of the result. The rest decides.
@@ -210,25 +210,9 @@ def _deciding_words(words: Sequence[str]) -> list[list[str]]:
 
 
 def check_words(words: list[str]) -> None:
-    """Parse the words with ESPnet's own parser; UsageError where it would refuse them.
-
-    Importing ESPnet takes ten seconds, so what was parsed once is remembered (in $XDG_CACHE_HOME/k2d/parsed).
-    """
+    """UsageError where ESPnet's own parser, with our options, would refuse the words."""
     training = read_words(words)
-    package = Path(__file__).resolve().parents[1]
-    code = {str(p): file_digest(p) for p in [Path(__file__), *sorted((package / "distill").rglob("*.py"))]}
-    key = digest_of([training.words, training.config, version("espnet"), code])
-    known = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k2d/parsed" / key[:32]
-    if known.exists():
-        return
-    from k2d.distill.task import parse
-
-    parse(training.words, training.config, training.where)
-    try:
-        with atomic(known) as handle:
-            handle.write("parsed\n")
-    except OSError:
-        pass  # a home that cannot be written to costs time, not correctness
+    command_line.check(training.words, training.config, training.where)
 
 
 def run(words: list[str]) -> int:

@@ -7,7 +7,7 @@ and its parts `batch_conf` and `model_conf` as dataclasses. Imports no torch.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import yaml
@@ -84,6 +84,12 @@ class DistillConfig:
     def temperature(self) -> float:
         """At which teacher and student are compared."""
         return self.terms().get("kl", {}).get("temperature", TEMPERATURE)
+
+
+def check_terms(wanted: dict[str, dict], known: Collection[str]) -> None:
+    """Raise UsageError for a term of the loss that no file defines."""
+    if unknown := sorted(set(wanted) - set(known)):
+        raise UsageError(f"model_conf: losses: no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
 
 
 def from_dict(kind: type, options: dict | None, where: str):

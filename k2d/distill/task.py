@@ -22,13 +22,14 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
 from k2d.audio.options import AudioOptions
-from k2d.distill import rendezvous
+from k2d.distill import command_line, rendezvous
 from k2d.distill.batches import Collate, MakeExample, MakeRow
+from k2d.distill.command_line import is_cached
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict
 from k2d.distill.interruption import ends_as_asked
-from k2d.distill.losses import check_terms, needs
+from k2d.distill.losses import needs, terms
 from k2d.distill.model import DistillModel
-from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS, ArchiveReader, UtteranceReader
+from k2d.distill.sources import ArchiveReader, UtteranceReader
 from k2d.distill.trainer import DistillTrainer, RankSeeds
 from k2d.errors import UsageError
 from k2d.options import add_options, options_of
@@ -136,37 +137,9 @@ class DistillTask(AbsTask):
         return (*sounds, *texts, "topk_ids", "topk_log_probs")
 
 
-def is_cached(args: argparse.Namespace) -> bool:
-    """Whether the training set brings the teacher's top k. Raises UsageError for half of it."""
-    names = {name for _, name, _ in args.train_data_path_and_name_and_type}
-    found = names & {TOPK_IDS, TOPK_LOG_PROBS}
-    if len(found) == 1:
-        raise UsageError(
-            f"the training set has {found.pop()} alone; a cached teacher is {TOPK_IDS} and {TOPK_LOG_PROBS}"
-        )
-    return bool(found)
-
-
 def parse(words: Sequence[str], config: dict, where: str) -> argparse.Namespace:
-    """ESPnet's parser and ours on the words of a command line and a YAML's content; UsageError says what is wrong."""
-    parser = DistillTask.get_parser()
-    if unknown := sorted(set(config) - {action.dest for action in parser._actions}):
-        raise UsageError(f"{where}: unknown {', '.join(unknown)}; k2d train --help lists all options")
-
-    def error(message: str):
-        raise UsageError(message)
-
-    parser.error = error
-    parser.set_defaults(**config)
-    args = parser.parse_args(words)
-    args.config = where
-    check_terms(from_dict(DistillConfig, args.model_conf, "model_conf").terms())
-    batches = from_dict(BatchConfig, args.batch_conf, "batch_conf")
-    if is_cached(args):
-        batches.of_cached_teacher()
-    if not args.student:
-        raise UsageError("--student is needed: the checkpoint to train, made by k2d init_student")
-    return args
+    """A training's command line and YAML, by ESPnet's parser and ours; UsageError says what is wrong."""
+    return command_line.parse(DistillTask.get_parser(), terms(), words, config, where)
 
 
 def _help(kind: type) -> str:

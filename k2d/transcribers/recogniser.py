@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from k2d.audio.sources import AudioSource, audio_digest
+from k2d.audio.sources import audio_digest
 from k2d.constants import NO_CHARACTER, SAMPLE_RATE, WINDOW
 from k2d.errors import BadAudio, UsageError
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes

@@ -259,19 +259,21 @@ def test_whether_there_is_something_to_do_is_said_without_espnet(world, tmp_path
     assert done.returncode == 3, done.stderr
 
 
-def test_words_are_parsed_before_anything_runs_and_that_is_remembered(world, tmp_path, monkeypatch):
+def test_words_are_parsed_before_anything_runs_and_mostly_without_espnet(world, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     words = ["--tables", "not/there/yet", *options(world, tmp_path / "run")]
     check_words(words)
     code = (
         "import sys\nfrom k2d.bin.train import check_words\ncheck_words(sys.argv[1:])\n"
-        "assert 'espnet2' not in sys.modules"
+        "assert not {'espnet2.tasks', 'torch'} & set(sys.modules)"
     )
-    again = run_python(code, *words, cache=tmp_path / "cache")
+    again = run_python(code, *words, "--max_epoch", "9", cache=tmp_path / "cache")
     assert again.returncode == 0, again.stderr
     for wrong, message in (
         (["--max_epoc", "many"], "max_epoc"),
         (["--optim", "adamwww"], "optim"),
+        (["--iterator_type", "chunkk"], "iterator_type"),
+        (["--batch_bins", "3M"], "batch_bins"),
         (["--model_conf", "losses.kll=1"], "no kll; there are"),
         (["--batch_conf", "speeed=[0.9]"], "batch_conf: unknown speeed"),
         (["--config", str(tmp_path / "none.yaml")], "none.yaml: no YAML can be read"),
@@ -281,6 +283,25 @@ def test_words_are_parsed_before_anything_runs_and_that_is_remembered(world, tmp
     with pytest.raises(UsageError, match="unknown no_such_option"):
         check_words(options(world, tmp_path / "run", no_such_option=1))
     assert not (tmp_path / "run").exists()
+
+
+def test_options_are_read_as_espnet_reads_them(world, tmp_path):
+    from k2d.distill import command_line
+    from k2d.distill.task import DistillTask
+
+    words = options(world, tmp_path / "run")[2:] + (
+        "--optim AdamW --log_level info --use_amp true --batch_bins 3000 --patience none --max_cache_size 1.5G "
+        "--optim_conf lr=0.5 --optim_conf betas=[0.9,0.98] --model_conf losses.ce=0.5 --max_epoch 4 --grad_clip 2 "
+        "--best_model_criterion valid,ce,min --init_param a:b c --save_strategy all --ignore_init_mismatch yes"
+    ).split()
+    whole = DistillTask.get_parser()
+    described = json.loads(json.dumps(command_line.describe(whole)))
+    config = {"scheduler": "warmuplr", "batch_conf": {"noise": 0.5}, "accum_grad": 2}
+    given = [command_line.parse(p, {"ce", "kl"}, words, config, "x") for p in (whole, command_line.rebuilt(described))]
+    whole, rebuilt = (json.loads(json.dumps(vars(args))) for args in given)  # a default's tuple is a list
+    assert whole.pop("required") == ["output_dir"]
+    assert rebuilt == whole
+    assert given[1].optim == "adamw" and given[1].optim_conf == {"lr": 0.5, "betas": [0.9, 0.98]}
 
 
 def test_a_cut_checkpoint_is_named_with_its_remedy(world, whole_run, tmp_path):

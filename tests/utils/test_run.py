@@ -106,12 +106,39 @@ def test_gpus_are_shared_out(tmp_path):
     assert "+ + +" not in (tmp_path / "trace").read_text().replace("\n", " ")
 
 
-def test_output_of_a_single_job_is_shown_and_its_progress_bar_is_one_line_of_the_log(tmp_path):
-    script = r"printf 'a 1%%\ra 50%%\ra 100%%\nend\n'"
+def test_output_of_a_single_job_is_shown_and_its_progress_bar_is_one_line_of_a_file(tmp_path):
+    script = r"printf 'a 1%%\ra 50%%\ra 100%%\nb 1%%\r    \rend\nlast 1%%\rlast 2%%'"
     result = run(tmp_path / "x.log", "bash", "-c", script)
-    assert "a 50%" in result.stderr
-    log = (tmp_path / "x.log").read_text()
-    assert "\na 100%\nend\n" in log and "50%" not in log.split("# start", 1)[1]
+    assert result.stderr == "a 100%\nend\nlast 2%\n"
+    assert "\na 100%\nend\nlast 2%\n# end" in (tmp_path / "x.log").read_text()
+    ours, terminal = os.openpty()
+    subprocess.run([sys.executable, RUN, tmp_path / "x.log", "bash", "-c", script], stderr=terminal, check=True)
+    assert b"a 1%\ra 50%\ra 100%" in os.read(ours, 1000), "on a terminal it moves"
+
+
+def test_how_far_a_job_is(tmp_path, monkeypatch):
+    """Its newest line as a terminal shows it, whole words of it."""
+    monkeypatch.syspath_prepend(RUN.parent)
+    from run import last_line, progress
+
+    log, head = tmp_path / "x.log", "# k2d publish\n# start now\n"
+    for text, shown in (
+        ("", ""),
+        ("\rlabels:   0%|   | 0/7", "labels:   0%|   | 0/7"),
+        ("\rlabels:   0%|   | 0/7\rlabels:  50%|#  | 3/7", "labels:  50%|#  | 3/7"),
+        ("first: ok\n\rlabels:   0%|   | 0/7\r          \r", "first: ok"),
+        ("\rlabels:   0%|   | 0/7\r          \rLoading: 100%\nread by whisper: ok\n", "read by whisper: ok"),
+        ("[vm] (trainer:1) INFO: 1epoch:train:1-9batch: loss=1.25, acc=0.5\n[vm] INFO: saved\n",
+         "1epoch:train:1-9batch: loss=1.25, acc=0.5"),
+        ("".join(f"\rlabel: {n}/9999" for n in range(9999)), "label: 9998/9999"),
+    ):  # fmt: skip
+        log.write_text(head + text)
+        assert progress(log) == shown
+    log.write_text(head + "1epoch:train:1-9batch: " + ", ".join(f"value{n}={n / 7}" for n in range(40)) + "\n")
+    assert len(progress(log)) <= 120 and progress(log).endswith(f", value3={3 / 7}, …")
+    assert len(last_line(log)) <= 400
+    log.write_text(head + "x" * 9000)
+    assert progress(log) == last_line(log) == ""
 
 
 def test_mistakes_in_the_call_say_what_was_expected(tmp_path):

@@ -23,6 +23,7 @@ from types import ModuleType
 
 from torch import Tensor, nn
 
+from k2d.distill.config import check_terms
 from k2d.errors import UsageError
 
 LOGITS, MODEL = "logits", "model"
@@ -51,12 +52,6 @@ def terms() -> dict[str, ModuleType]:
     return {name: file for file in files for name in file.NAMES}
 
 
-def check_terms(wanted: dict[str, dict]) -> None:
-    """Raise UsageError for a term that no file defines."""
-    if unknown := sorted(set(wanted) - set(terms())):
-        raise UsageError(f"model_conf: losses: no {', '.join(unknown)}; there are {', '.join(sorted(terms()))}")
-
-
 def needs(wanted: Iterable[str]) -> dict[str, str]:
     """Those of the terms that need a teacher, and what of it."""
     return {name: need for name in wanted if (need := getattr(terms()[name], "NEEDS", {}).get(name))}
@@ -80,7 +75,7 @@ class Losses(nn.Module):
         Without a teacher, terms that need one are left out, and the log says so.
         """
         super().__init__()
-        check_terms(wanted)
+        check_terms(wanted, terms())
         of_teacher = needs(wanted)
         if teacher is None and not cached and of_teacher:
             wanted = {name: options for name, options in wanted.items() if name not in of_teacher}

@@ -1,0 +1,44 @@
+"""`k2d begin`: many steps asked by one process."""
+
+import io
+
+from k2d.bin import begin
+from k2d.bin.parse import commands_in
+
+
+def test_words_come_as_they_are():
+    class Pipe(io.BytesIO):
+        def read1(self, size=-1):
+            return super().read(3)  # words and letters come in parts
+
+    commands = [["label", "--data", "data/資料 1"], ["decode"], ["score", "", "a\nb", "it's"]]
+    text = "".join(f"{word}\0" for words in commands for word in (len(words), *words))
+    assert list(commands_in(Pipe(text.encode()))) == commands
+
+
+def test_each_is_answered_and_none_ends_the_others(tmp_path, capsys):
+    text = tmp_path / "ref"
+    text.write_text("a 你好 hello\n")
+    words = ["score", "--ref", str(text), "--hyp", str(text), "--output_dir", str(tmp_path / "o")]
+    assert begin.ask(words) == (3, "")
+    assert begin.ask([*words, "--no_such_option"]) == (2, "")
+    assert begin.ask(["no_command"]) == (1, "")
+    assert begin.ask([*words[:2], "nowhere", *words[3:]]) == (1, "")
+    errors = capsys.readouterr().err
+    assert "unrecognized arguments: --no_such_option" in errors and "no command 'no_command'" in errors
+    assert "nowhere" in errors and "Traceback" not in errors
+    from k2d.bin import score
+
+    assert score.main(words[1:]) == 0
+    assert begin.ask(words) == (0, f"score: {tmp_path / 'o'} is done; nothing to do")
+    text.write_text("a 你好\n")
+    assert begin.ask(words) == (3, ""), "nothing is remembered from one question to the next"
+
+
+def test_a_fault_of_a_command_is_shown_and_is_no_answer_for_the_next(monkeypatch, capsys):
+    def broken(words):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("k2d.bin.record.main", broken)
+    assert begin.ask(["record"]) == (1, "")
+    assert "RuntimeError: a fault" in capsys.readouterr().err
