@@ -301,16 +301,16 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
         ark = None if os.path.exists(source) else _ARK.match(source)
         path = ark[1] if ark else source
         if not os.path.exists(path):
-            raise BadAudio(source, "missing", f"no such file from {os.getcwd()}; correct wav.scp")
+            raise BadAudio(source, "missing", f"no such file from {os.getcwd()}; correct the path")
         if not os.path.isfile(path):
-            raise BadAudio(source, "not audio", "this is no regular file; correct wav.scp")
+            raise BadAudio(source, "not audio", "this is no regular file; correct the path")
         if os.path.getsize(path) == 0:
             raise BadAudio(source, "empty", "the file has no bytes; copy it again or remove it")
         try:
             if ark:
                 size = os.path.getsize(path)
                 if int(ark[2]) >= size:
-                    raise BadAudio(source, "not audio", f"the archive has {size} bytes; write wav.scp again")
+                    raise BadAudio(source, "not audio", f"the archive has {size} bytes; correct the place")
                 return _ArkReader(source, path, int(ark[2]))
             file = open(path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Store what the teacher thinks of every label token, so that training needs no teacher in memory.
+"""Store the teacher's best tokens along every label: training then needs no teacher.
 
     k2d cache_teacher --teacher T --data DIR --config YAML … --output_dir DIR [--encoder_out DIR] [--k 32]
 
@@ -22,33 +22,31 @@ from pathlib import Path
 
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict, read_config
 from k2d.errors import DataError, UsageError, guarded
+from k2d.options import CommandParser
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("train", 3)
 STORED = {"float16": "<f2", "float32": "<f4"}
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d cache_teacher", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--teacher", required=True)
-    p.add_argument("--data", required=True, type=Path, help="chunks with labels (text, text.prev)")
-    p.add_argument("--output_dir", required=True, type=Path)
-    p.add_argument("--encoder_out", type=Path, help="output_dir of k2d encode by the same encoder")
+    p = CommandParser("cache_teacher", __doc__)
     p.add_argument(
-        "--config", action="append", required=True, help="training YAML, a later one over those before"
+        "--teacher", required=True, help="model whose best tokens are stored: folder, file, published name or Hub id"
     )
-    p.add_argument("--k", type=int, default=32)
+    p.add_argument("--data", required=True, type=Path, help="chunks with labels (text, text.prev)")
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
+    p.add_argument("--encoder_out", type=Path, help="output_dir of k2d encode by the same encoder")
+    p.add_argument("--config", action="append", required=True, help="training YAML, a later one over those before")
+    p.add_argument("--k", type=int, default=32, help="tokens to keep at every place")
     p.add_argument("--store", choices=tuple(STORED), default="float16", help="of log-probabilities")
     p.add_argument("--shard_rows", type=int, default=1 << 17, help="tokens an archive, about")
-    p.add_argument("--batch_size", type=int, default=8)
+    p.add_argument("--batch_size", type=int, default=8, help="utterances computed together")
     p.add_argument("--nj", type=int, default=0, help="batches at a time; 0: one for each core, on a GPU one")
-    p.add_argument("--device", default="cpu")
-    p.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the computation"
-    )
+    p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
+    p.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the computation")
     p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
     add_step_arguments(p)
     return p
@@ -125,8 +123,7 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
         return found
 
     lengths = {
-        uid: len(make(uid, label(uid))["text"])
-        for uid in tqdm(data.text, desc="tokenise", unit="utt", mininterval=2)
+        uid: len(make(uid, label(uid))["text"]) for uid in tqdm(data.text, desc="tokenise", unit="utt", mininterval=2)
     }
     order = sorted(lengths, key=lambda uid: (lengths[uid], uid))  # batches of one length waste no padding
     jobs = args.nj or (machine.threads() if args.device == "cpu" else 1)

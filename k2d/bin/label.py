@@ -1,6 +1,6 @@
-"""Transcribe long recordings with a teacher and pack the text into chunks of at most 30 s.
+"""Transcribe long recordings with a teacher, into labelled chunks of at most 30 s.
 
-    python -m k2d.bin.label --model exp/teacher --data data/lectures --output_dir data/lectures_teacher
+    k2d label --model exp/teacher --data data/lectures --output_dir data/lectures_teacher
 
 Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as
 openai-whisper's `transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with
@@ -22,13 +22,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from k2d.audio import sources
-from k2d.constants import WINDOW
+from k2d.constants import WINDOW, file_name
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
 from k2d.label.chunks import PackedChunk
-from k2d.options import add_options, option, options_of
+from k2d.options import CommandParser, add_options, option, options_of
 from k2d.tables import atomic
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
@@ -40,6 +40,8 @@ from k2d.work import identity
 from k2d.work.session import Session, WorkOptions, bad_record
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("labels", 1)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -50,7 +52,7 @@ class Layout:
         False, "a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>"
     )
     no_copy: bool = option(False, "write segments that point into the recordings instead of copies of the audio")
-    subtitles: str = option("", "srt, vtt or srt,vtt: one file a recording under subtitles/")
+    subtitles: str = option("", "txt, srt, vtt, tsv, json, several with commas, or all: files under subtitles/")
 
     def __post_init__(self):
         if not 0 < self.max_chunk <= WINDOW:
@@ -59,9 +61,7 @@ class Layout:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("label", __doc__)
     p.add_argument("--model", required=True, help="teacher: checkpoint, name, text:FILE, espnet:DIR, transformers:DIR")
     p.add_argument("--data", required=True, help="data directory of recordings")
     p.add_argument("--output_dir", required=True, help="chunk data directory to write")
@@ -149,7 +149,7 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> d
             recordings += 1
             audio_seconds += record["duration"]
             for form in formats:
-                subtitles.write(out / "subtitles", form, Transcript.from_record(record))
+                subtitles.write(out / "subtitles" / file_name(record["id"]), form, Transcript.from_record(record))
     if layout.no_copy:
         transcripts = map(Transcript.from_record, session.results())
         placed = in_place(chunks_of(transcripts, layout.max_chunk, layout.continued), data)

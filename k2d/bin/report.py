@@ -1,8 +1,8 @@
-"""Write RESULTS.md and a page with drawings from everything that has been measured.
+"""Write RESULTS.md and its page out of everything that has been measured.
 
-    k2d report --exp exp --output_dir exp/report --results RESULTS.md \
-        --models "teacher validator student_full student_comp student_comp@0.2" \
-        --test_sets "test_in test_in_long test_out" --train_data data/lectures_teacher \
+    k2d report --exp exp --output_dir exp/report --results RESULTS.md \\
+        --models "teacher validator student_full student_comp student_comp@0.2" \\
+        --test_sets "test_in test_in_long test_out" --train_data data/lectures_teacher \\
         --reference data/lectures/reference --scores "validator:exp/lectures_teacher/base"
 
 --models       names of folders in EXP, each with a model.json (k2d record), which says role, selection, alpha, teacher,
@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k2d.errors import UsageError, guarded
+from k2d.options import CommandParser
 from k2d.score import paper
 from k2d.tables import atomic
 from k2d.whisper.identity import model_identity
@@ -43,24 +44,25 @@ if TYPE_CHECKING:
     from k2d.score.experiment import Experiment
     from k2d.score.tables import Table
 
+LISTED = ("results", 3)
 RESULTS = "RESULTS.md"
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--exp", type=Path, default=Path("exp"))
-    p.add_argument("--output_dir", required=True, type=Path)
+    p = CommandParser("report", __doc__)
+    p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of the experiment")
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--results", type=Path, help="where a copy of RESULTS.md is to lie")
     p.add_argument("--models", required=True, help="names of folders in EXP, separated by blanks")
-    p.add_argument("--test_sets", required=True)
-    p.add_argument("--train_data", type=Path)
-    p.add_argument("--reference", type=Path)
+    p.add_argument("--test_sets", required=True, help="names of test sets, separated by blanks")
+    p.add_argument("--train_data", type=Path, help="the labelled chunks before selection")
+    p.add_argument(
+        "--reference", type=Path, help="what was truly said in the training recordings, for an analysis of the labels"
+    )
     p.add_argument("--scores", default="", help="VALIDATOR:DIR, several separated by blanks")
-    p.add_argument("--speed", type=Path)
+    p.add_argument("--speed", type=Path, help="speed.json of k2d speed (default: that of EXP/speed)")
     p.add_argument("--paper", default="", help="SET:COLUMN, several separated by blanks")
-    p.add_argument("--title", default="Results")
+    p.add_argument("--title", default="Results", help="of the page")
     add_step_arguments(p)
     return p
 

@@ -1,7 +1,7 @@
 """An ESPnet ASR model as a transcriber, through ESPnet's own Speech2Text.
 
-In: the folder of an experiment (config.yaml and *.pth), or of an unpacked published model (meta.yaml). Out: text of
-utterances, with the log-probability of the decoder.
+In: the folder of an experiment (config.yaml and *.pth), or of an unpacked published model (meta.yaml), or the id of one
+on the Hugging Face Hub. Out: text of utterances, with the log-probability of the decoder.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from k2d.constants import SAMPLE_RATE
 from k2d.errors import CheckpointError, UsageError
 from k2d.text.transcript import TimedText
 from k2d.transcribers.recogniser import Recogniser, to_rate
+from k2d.whisper import hub
 from k2d.work.identity import Identity, digest_of, file_digest
 
 WEIGHTS = ("valid.acc.ave*", "valid.cer*.ave*", "valid.*.ave*", "train.*.ave*", "valid.acc.best", "*.best", "latest")
@@ -36,7 +37,7 @@ class ESPnetRecogniser(Recogniser):
         beam_size: int = 1,
     ):
         super().__init__(device, dtype, num_threads, language, beam_size)
-        self.folder = Path(place)
+        self.folder = hub.folder_of(place, self.kind) if hub.parts_of(place) else Path(place)
         self.config_file, self.weights = find_model(self.folder)
         self.config = _with_files_found(self.config_file)
         self.rate = _hertz((self.config.get("frontend_conf") or {}).get("fs", SAMPLE_RATE))

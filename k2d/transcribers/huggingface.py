@@ -1,7 +1,8 @@
 """A Hugging Face model as a transcriber: CTC (Wav2Vec2, HuBERT …) or sequence to sequence (Whisper, Speech2Text …).
 
-In: a folder as save_pretrained writes it, with its processor. Out: text of utterances. CTC tells where a pause is, so
-its segments have times, and a confidence; of a sequence-to-sequence model there is the log-probability.
+In: a folder as save_pretrained writes it, with its processor, or an id of the Hub. Out: text of utterances. CTC tells
+where a pause is, so its segments have times, and a confidence; of a sequence-to-sequence model there is the
+log-probability.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from k2d.constants import SAMPLE_RATE
 from k2d.errors import CheckpointError, UsageError
 from k2d.text.transcript import TimedText
 from k2d.transcribers.recogniser import Recogniser, to_rate
+from k2d.whisper import hub
 from k2d.work.identity import Identity, digest_of, file_digest
 
 PAUSE = 0.5  # seconds without a token: a segment of CTC ends
@@ -39,7 +41,8 @@ class HuggingFaceRecogniser(Recogniser):
     ):
         """beam_size and max_new_tokens are for sequence-to-sequence models."""
         super().__init__(device, dtype, num_threads, language, beam_size)
-        self.folder, self.max_new_tokens = Path(place), max_new_tokens
+        self.place, self.max_new_tokens = place, max_new_tokens
+        self.folder = hub.folder_of(place, self.kind) if hub.parts_of(place) else Path(place)
         if not (self.folder / "config.json").is_file():
             raise CheckpointError(f"{self.folder}: no config.json there; expected a folder of save_pretrained")
 
@@ -49,6 +52,8 @@ class HuggingFaceRecogniser(Recogniser):
 
     @property
     def identity(self) -> Identity:
+        if hub.parts_of(self.place):
+            return Identity(self.place, digest_of([self.kind, hub.parts_of(self.place)[0], self.folder.name]))
         files = sorted(
             p for p in self.folder.iterdir() if p.suffix in _DECIDES and not p.name.startswith(_OTHER) and p.is_file()
         )

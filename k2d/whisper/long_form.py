@@ -21,7 +21,16 @@ from k2d.constants import MEL_FRAMES_PER_SECOND as FRAMES_PER_SECOND
 from k2d.errors import BadAudio
 from k2d.text.tokenizer import Tokenizer
 from k2d.text.transcript import TimedText, Transcript
-from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, mean_confidence, one_line, should_skip
+from k2d.whisper.decoding import (
+    DecodingOptions,
+    Engine,
+    Hypothesis,
+    mean_confidence,
+    one_line,
+    prompts,
+    room_for_prompt,
+    should_skip,
+)
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import recording_log_mel, window_of
 from k2d.work.jobs import prefetch, readers_for
@@ -40,9 +49,7 @@ class RecordingState:
         self.language = options.language if tokenizer.multilingual else None
         self.seek = 0
         self.segments: list[TimedText] = []
-        self.tokens: list[int] = []
-        if options.initial_prompt:
-            self.tokens = tokenizer.encode(" " + options.initial_prompt.strip())
+        self.always, self.tokens = prompts(tokenizer, n_text_ctx, options)
         self.prompt_from = 0
 
     @property
@@ -56,8 +63,9 @@ class RecordingState:
 
     @property
     def previous(self) -> list[int]:
-        """Ids of the text the next window is prompted with; only the part that fits is kept."""
-        return self.tokens[self.prompt_from :][-(self.n_text_ctx // 2 - 1) :]
+        """Ids the next window is prompted with: what stands before every one, and of the text so far what fits."""
+        room = room_for_prompt(self.n_text_ctx) - len(self.always)
+        return self.always + (self.tokens[self.prompt_from :][-room:] if room else [])
 
     def advance(self, hypothesis: Hypothesis) -> None:
         """Take the result of the window at `seek`: append its complete segments, move `seek`."""
