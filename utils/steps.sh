@@ -29,6 +29,8 @@ expect() {
         done
     done
 }
+# is_hub_id WORD: OWNER/NAME[@REVISION], and OWNER is no folder here; `k2d parse` asks the Hugging Face Hub for it.
+is_hub_id() { [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*(@.+)?$ ]] && [ ! -e "${1%%/*}" ]; }
 set -f # an option's blanks separate words; its * and ? are no file names
 expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
 expect '[1-9][0-9]*' 'a whole number from 1 on' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
@@ -37,8 +39,8 @@ expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha max_chunk init_weight train
 expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
 for option in teacher validator student_init; do # a misspelt path must not be found after days of decoding
     for word in ${!option}; do
-        [[ ${word} != */* || ${word} == *:* ]] || [ -e "${word}" ] ||
-            die "--${option} ${word}: no such file or folder; give a checkpoint, or a name such as base"
+        [[ ${word} != */* || ${word} == *:* ]] || [ -e "${word}" ] || is_hub_id "${word}" ||
+            die "--${option} ${word}: no such file or folder; give a checkpoint, a name such as base or OWNER/NAME on the Hub"
     done
 done
 
