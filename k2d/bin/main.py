@@ -25,9 +25,11 @@ GROUPS = {
     "runs": "Plan runs and look after them",
     "other": "Other",
 }
-EXIT_CODES = """\
-exit status: 0 done; 1 something that you can mend, named in one sentence (k2d transcribe: also where a file was left
-out); 2 options that cannot be; 3 with --begin, that there is something to do; 130 stopped by Ctrl-C."""
+MORE = "k2d help COMMAND, or k2d COMMAND --help, tells the options of a command; k2d --version the version."
+EXIT_CODES = (
+    "exit status: 0 done; 1 something that you can mend, named in one sentence (k2d transcribe: also where a file was "
+    "left out); 2 options that cannot be; 3 with --begin, that there is something to do; 130 stopped by Ctrl-C."
+)
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,7 @@ def usage() -> str:
             lines.append(f"  {command.name:<{column - 2}}{text[0]}")
             lines += [" " * column + more for more in text[1:]]
         lines.append("")
-    lines.append("k2d help COMMAND, or k2d COMMAND --help, tells a command's options; k2d --version the version.")
-    return "\n".join([*lines, textwrap.fill(EXIT_CODES.replace("\n", " "), width)])
+    return "\n".join([*lines, textwrap.fill(MORE, width), textwrap.fill(EXIT_CODES, width)])
 
 
 def _order(command: Command):

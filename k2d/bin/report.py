@@ -197,7 +197,7 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     made = tables(experiment, args, labelled)
     aims = list(report.aims(experiment))
     facts = [
-        f"command: `{machine.command('k2d.bin.report', argv)}`",
+        f"command: `{machine.command('report', argv)}`",
         f"revision: {code_revision()}",
         f"machine: {machine.describe()}",
         f"date: {datetime.date.today().isoformat()}",
