@@ -5,8 +5,8 @@
 Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as
 openai-whisper's `transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with
 timestamps, text.prev, utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression,
-utt2temperature, utt2confidence (where the engine tells it); transcripts.jsonl with everything; skipped.txt,
-speed.json, step.json.
+utt2temperature, utt2confidence (where the engine tells it); transcripts.jsonl with everything; summary.tsv,
+where the hours of the recordings went; skipped.txt, speed.json, step.json.
 
 A run that was killed goes on where it stopped when the command is given again, with other jobs, workers or batches
 if you like. `--num_jobs 8 --job 3` does the third of eight parts, its chunks' audio included; when all are done, the
@@ -25,6 +25,7 @@ from k2d.audio import sources
 from k2d.constants import WINDOW, file_name
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
+from k2d.label.account import Account, in_words, write_account
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
 from k2d.label.chunks import PackedChunk
@@ -143,11 +144,13 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> d
     session.report_skipped(skipped)  # before hours of copying: are there too many?
     remove_other_copies(session)
     recordings, audio_seconds = 0, 0.0
+    account = Account()
     with atomic(out / "transcripts.jsonl") as handle:
         for record in session.results():
             handle.write(json.dumps(record, ensure_ascii=False) + "\n")
             recordings += 1
             audio_seconds += record["duration"]
+            account.add(Transcript.from_record(record))
             for form in formats:
                 subtitles.write(out / "subtitles" / file_name(record["id"]), form, Transcript.from_record(record))
     if layout.no_copy:
@@ -156,10 +159,13 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> d
     else:
         placed = place_chunks(session, key, layout, None)
     counts = write_chunk_directory(out, placed, data, copied=not layout.no_copy)
+    rows = account.rows(counts)
+    write_account(out, rows)
     print(
         f"label: {recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
         f"({counts.chunk_seconds / 3600:.2f} h), {len(skipped)} skipped; {session.write_speed(audio_seconds)}"
     )
+    print(f"label: {in_words(rows)}")
     return {"recordings": recordings, "chunks": counts.chunks, "skipped": len(skipped)}
 
 

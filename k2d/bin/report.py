@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k2d.errors import UsageError, guarded
+from k2d.label.account import SUMMARY
 from k2d.options import CommandParser
 from k2d.score import paper
 from k2d.tables import atomic
@@ -127,7 +128,7 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
         "speed": [args.speed],
         "logs": [log for r in records for log in training_logs(args.exp / r.name)],
         "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, "text.trusted", "report.json")],
-        "train_data": [args.train_data / name for name in tables] if args.train_data else [],
+        "train_data": [args.train_data / name for name in (*tables, SUMMARY)] if args.train_data else [],
         "reference": [args.reference, *(args.reference / n for n in ("segments", "text"))] if args.reference else [],
         "distances": [f for d in pairs(args.scores, "scores").values() for f in sorted(Path(d).glob("utt2*"))],
     }
@@ -146,6 +147,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.explore.label_quality import label_quality
     from k2d.label.scores import find_scores
     from k2d.score import report
+    from k2d.score.hours import hours_table
 
     paper_sets = pairs(args.paper, "paper")
     made = [
@@ -158,6 +160,8 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         made.insert(1, report.paper_table(experiment))
     if speed := report.speed_table(experiment):
         made.append(speed)
+    if labelled and (hours := hours_table(labelled.path)):
+        made.append(hours)
     if args.reference:
         by_segment = any(selection.trusted is not None for selection in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)

@@ -39,21 +39,24 @@ class Transcript:
     duration: float  # seconds
     language: str | None
     segments: list[TimedText] = field(default_factory=list)
+    # Seconds of windows by what became of them ("no_speech": left out, "failed": kept); None of other recognisers.
+    windows: dict[str, float] | None = None
 
     @classmethod
     def from_record(cls, record: dict) -> Transcript:
         """The transcript of a stored result (`record()`)."""
         segments = [TimedText(**s) for s in record["segments"]]
-        return cls(record["id"], record["duration"], record["language"], segments)
+        return cls(record["id"], record["duration"], record["language"], segments, record.get("windows"))
 
     def record(self) -> dict:
-        """A JSON object with everything, "id" first."""
-        return {
+        """A JSON object with everything that is known, "id" first."""
+        record = {
             "id": self.recording,
             "duration": self.duration,
             "language": self.language,
             "segments": [dataclasses.asdict(s) for s in self.segments],
         }
+        return record if self.windows is None else record | {"windows": self.windows}
 
     @property
     def timed(self) -> bool:

@@ -26,6 +26,7 @@ from k2d.whisper.decoding import (
     Engine,
     Hypothesis,
     mean_confidence,
+    needs_fallback,
     one_line,
     prompts,
     room_for_prompt,
@@ -48,6 +49,7 @@ class RecordingState:
         self.tokenizer, self.options, self.n_text_ctx = tokenizer, options, n_text_ctx
         self.language = options.language if tokenizer.multilingual else None
         self.seek = 0
+        self.no_speech, self.failed = 0, 0  # frames
         self.segments: list[TimedText] = []
         self.always, self.tokens = prompts(tokenizer, n_text_ctx, options)
         self.prompt_from = 0
@@ -70,8 +72,10 @@ class RecordingState:
     def advance(self, hypothesis: Hypothesis) -> None:
         """Take the result of the window at `seek`: append its complete segments, move `seek`."""
         if should_skip(hypothesis, self.options):
+            self.no_speech += self.size
             self.seek += self.size
             return
+        before = self.seek
         pieces, step = cut_at_timestamps(hypothesis, self.size, self.tokenizer.timestamp_begin)
         for first, last, tokens, logprobs in pieces:
             text_ids = [t for t in tokens if t < self.tokenizer.eot]
@@ -99,9 +103,13 @@ class RecordingState:
         # The rules give every segment a length, so this holds by construction; a loop would be endless
         # without.
         self.seek += step if step > 0 else self.size
+        if needs_fallback(hypothesis, self.options):  # also at the last temperature
+            self.failed += min(self.seek, self.frames) - before
 
     def transcript(self) -> Transcript:
-        return Transcript(self.recording, self.frames / FRAMES_PER_SECOND, self.language, self.segments)
+        windows = {"no_speech": self.no_speech, "failed": self.failed}
+        seconds = {name: frames / FRAMES_PER_SECOND for name, frames in windows.items()}
+        return Transcript(self.recording, self.frames / FRAMES_PER_SECOND, self.language, self.segments, seconds)
 
 
 def cut_at_timestamps(hypothesis: Hypothesis, size: int, timestamp_begin: int):
