@@ -288,6 +288,7 @@ run_here() {
 prepare_data() {
     [ "${mode}" = run ] || { run_here "$@" && return; }
     mkdir -p data/.k2d
+    [ -t 2 ] || local -x TQDM_DISABLE=1 # in a file a progress bar would be one endless line
     "${data_cmd[@]}" flock --nonblock --conflict-exit-code 9 data/.k2d/prepared.lock "$@" || {
         local status=$?
         [ "${status}" -ne 9 ] || die "data/: another process prepares it; wait for it to end, or stop it, and run again"
