@@ -22,7 +22,7 @@ from tqdm import tqdm
 from k2d.audio import inputs, sources
 from k2d.audio.inputs import AudioFile
 from k2d.errors import BadAudio, UsageError, guarded
-from k2d.options import CommandParser, add_options
+from k2d.options import CommandParser, add_options, options_of, true_or_false
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
 from k2d.transcribers import kind_of, open_transcriber
@@ -51,6 +51,15 @@ def parser() -> argparse.ArgumentParser:
         "(default: print; with --output_dir all)",
     )
     p.add_argument("--output_dir", "-o", type=Path, help="where files go (default: here)")
+    p.add_argument(
+        "--word_timestamps",
+        type=true_or_false,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
+        help="times of words in the JSON, by attention; segments end where their words do (--engine torch)",
+    )
     add_options(p, EngineConfig, "engine", without=("workers",))
     add_options(p, DecodingOptions, "decoding (Whisper's defaults)", language="auto", carry_initial_prompt=True)
     return p
@@ -61,7 +70,14 @@ def check(args: argparse.Namespace) -> None:
     subtitles.formats(args.output_format)
     if kind_of(args.model) == "text":
         raise UsageError(f"--model {args.model}: ready transcripts belong to a data directory; k2d label takes them")
-    accepted(args.model, args, parser().get_default)
+    options = accepted(args.model, args, parser().get_default)
+    if args.word_timestamps:
+        if kind_of(args.model) != "whisper":
+            raise UsageError(f"--word_timestamps: only Whisper's attention tells times of words, {args.model} does not")
+        if options_of(EngineConfig, args).program != "torch":
+            raise UsageError("--word_timestamps needs the attention of --engine torch (and not --dtype int8)")
+        if options["task"] == "translate":
+            raise UsageError("--word_timestamps: words of a translation are not said at any time")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         began = time.monotonic()
         transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
         loading = time.monotonic() - began
-        result = _transcribe(transcriber, files, forms, args.output_dir or Path())
+        result = _transcribe(transcriber, files, forms, args.output_dir or Path(), args.word_timestamps)
     seconds, skipped, foreign = result
     took = time.monotonic() - began - loading
     _say(_summary(len(files) - len(skipped) - len(foreign), seconds, took, loading, [*nowhere, *skipped], foreign))
@@ -84,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _transcribe(
-    transcriber, files: list[AudioFile], forms: list[str], folder: Path
+    transcriber, files: list[AudioFile], forms: list[str], folder: Path, words: bool
 ) -> tuple[float, list[str], list[str]]:
     """Print or write all transcripts; (seconds of audio, files left out, files of a folder that are no audio)."""
     by_name = {str(n): file for n, file in enumerate(files)}
@@ -112,6 +128,8 @@ def _transcribe(
                     bar.write(f"transcribe: left out {message}", file=sys.stderr)
                 continue
             seconds += result.duration
+            if words:
+                transcriber.add_words(result, source)
             result.recording = file.output.name
             for form in forms:
                 bar.write(f"{subtitles.write(folder / file.output, form, result)}", file=sys.stderr)

@@ -105,6 +105,12 @@ class WhisperTranscriber:
         batches = plan_batches(seconds, self.batch_size, self.engine.trim_padding)
         yield from decode_all(self.engine, batches, source, self.decoding, journal, progress)
 
+    def add_words(self, transcript: Transcript, source: AudioSource) -> None:
+        """Add the times of words to a long-form transcript of this model; its engine is torch."""
+        from k2d.whisper.words import add_words
+
+        add_words(self.engine, transcript, source.read(transcript.recording))
+
     def _of_utterance(self, decoded: Decoded) -> Transcript:
         """The segments of one window; one without an end where no timestamps were asked for."""
         hypothesis, tokenizer = decoded.hypothesis, self.engine.tokenizer

@@ -4,13 +4,17 @@ import io
 import json
 import shutil
 import sys
+from itertools import pairwise
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import soundfile
+from decoding_material import REAL
 
 from k2d.bin import transcribe
 from k2d.errors import CheckpointError, UsageError
+from k2d.whisper import checkpoint
 
 FAST = ["--temperatures", "0", "--max_new_tokens", "24", "--engine", "torch", "--language", "zh"]
 
@@ -165,3 +169,52 @@ def test_a_language_that_the_model_does_not_know(small_model, noise_recordings, 
     assert "language 'fr' is not in this vocabulary; it has: en, zh" in capsys.readouterr().err
     assert transcribe.main([*words, "--language", "Chinese", "--max_new_tokens", "4", "--temperatures", "0"]) == 0
     assert "(zh)" in capsys.readouterr().out
+
+
+def test_words_have_their_times(speech, tmp_path):
+    """Those that openai-whisper finds with a tokenizer of its own, of speech and a real model."""
+    from whisper.timing import add_word_timestamps
+    from whisper.tokenizer import get_tokenizer
+
+    from k2d.whisper.features import recording_log_mel, window_of
+
+    audio = np.concatenate([speech[0], np.zeros(8000, np.float32), speech[3]])
+    soundfile.write(tmp_path / "one.wav", audio, 16000)
+    words = ["--model", REAL, "--temperatures", "0", "--word-timestamps", "-f", "json", "-o", str(tmp_path)]
+    assert transcribe.main([str(tmp_path / "one.wav"), *words]) == 0
+    found = json.loads((tmp_path / "one.json").read_text())
+    ours = [word for segment in found["segments"] for word in segment["words"]]
+    assert "".join(word["word"] for word in ours).strip() == found["text"]
+    assert all(a["start"] <= a["end"] <= b["end"] <= len(audio) / 16000 for a, b in pairwise(ours))
+
+    model = checkpoint.load(REAL).model
+    mel = recording_log_mel(audio, 80)
+    theirs = [dict(segment) for segment in found["segments"]]
+    add_word_timestamps(
+        segments=theirs, model=model, tokenizer=get_tokenizer(False), mel=window_of(mel, 0, mel.shape[1], False),
+        num_frames=mel.shape[1], last_speech_timestamp=0.0,
+    )  # fmt: skip
+    theirs = [word for segment in theirs for word in segment["words"]]
+    assert [word["word"] for word in ours] == [word["word"] for word in theirs]
+    assert max(abs(a["start"] - b["start"]) for a, b in zip(ours, theirs)) <= 0.1
+
+
+def test_words_of_code_switched_text(small_model):
+    from k2d.whisper import words
+
+    tokenizer = checkpoint.load_tokenizer(small_model)
+    tokens = tokenizer.encode("我们用 model 来训练 weather")
+    said, ids = words._Words(tokenizer, "zh").split_to_word_tokens([*tokens, tokenizer.eot])
+    assert [word.strip() for word in said] == ["我", "们", "用", "model", "来", "训", "练", "weather", ""]
+    assert [i for word in ids for i in word] == [*tokens, tokenizer.eot]
+
+
+def test_word_times_are_of_whispers_attention_alone():
+    def check(*words):
+        transcribe.check(transcribe.parser().parse_args(["talk.mp3", "--word_timestamps", "--model", *words]))
+
+    check("base")
+    with pytest.raises(UsageError, match="only Whisper's attention"):
+        check("transformers:somewhere")
+    with pytest.raises(UsageError, match="needs the attention of --engine torch"):
+        check("base", "--dtype", "int8")
