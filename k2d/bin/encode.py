@@ -16,7 +16,7 @@ from pathlib import Path
 
 from k2d.errors import DataError, UsageError, guarded
 from k2d.options import CommandParser
-from k2d.whisper.identity import model_identity
+from k2d.whisper.identity import check_name, model_identity
 from k2d.work import identity, machine
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(args: argparse.Namespace) -> None:
+    check_name(args.model)
     signal_to_noise(args)
     if args.nj < 0:
         raise UsageError(f"--nj {args.nj}: expected a number of utterances at a time, or 0")

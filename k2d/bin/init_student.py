@@ -15,7 +15,7 @@ from pathlib import Path
 from k2d.errors import UsageError, guarded
 from k2d.options import CommandParser
 from k2d.tables import atomic
-from k2d.whisper.identity import model_identity
+from k2d.whisper.identity import check_name, model_identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("train", 1)
@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
 def check(args: argparse.Namespace) -> None:
     if args.init and (args.decoder_layers or args.encoder_layers):
         raise UsageError("--init takes a model as it is: leave out --decoder_layers and --encoder_layers")
+    for model in (args.teacher, args.init):
+        if model and not model.startswith(FOREIGN):
+            check_name(model)
     if args.teacher.startswith(FOREIGN) and (not args.init or args.same_encoder):
         raise UsageError(
             f"--teacher {args.teacher}: it has no layers of the Whisper family to build a student from; name a model "

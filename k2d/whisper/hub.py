@@ -163,8 +163,8 @@ def _guarded(name: str, work):
         what = f"the model has no revision {parts_of(name)[1]!r}: correct what follows the @, or leave it out"
     except errors.OfflineModeIsEnabled:
         what = (
-            f"is not in the cache ({settings.HF_HUB_CACHE}) and HF_HUB_OFFLINE forbids to fetch it: unset it, or copy "
-            "the cache, or the model's folder, from a machine that has it"
+            f"no such folder here, nor in the cache ({settings.HF_HUB_CACHE}), and HF_HUB_OFFLINE forbids to fetch it: "
+            "unset it, or copy the cache, or the model's folder, from a machine that has it"
         )
     except errors.EntryNotFoundError as error:
         if isinstance(error, errors.LocalEntryNotFoundError):
@@ -188,8 +188,8 @@ def _guarded(name: str, work):
 
 def _no_network(host: str, error: BaseException) -> str:
     return (
-        f"is not in the cache and {host} cannot be reached ({_first_line(error)}): connect, name a mirror in "
-        "HF_ENDPOINT or a proxy in HTTPS_PROXY, or give the folder of a copy"
+        f"no such folder here, nor in the cache, and {host} cannot be reached ({_first_line(error)}): connect, name a "
+        "mirror in HF_ENDPOINT or a proxy in HTTPS_PROXY, or give the folder of a copy"
     )
 
 
