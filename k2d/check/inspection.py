@@ -12,7 +12,7 @@ import torch
 
 from k2d.errors import CheckpointError
 from k2d.transcribers import Transcriber
-from k2d.whisper import checkpoint
+from k2d.whisper import checkpoint, hub
 from k2d.whisper.identity import PUBLISHED, own_config, resolve, weight_files
 from k2d.whisper.model import ModelDimensions, Whisper
 
@@ -31,7 +31,7 @@ class ModelFacts:
 def inspect_model(name_or_path: str | Path, weights: bool = True) -> ModelFacts:
     """Raises CheckpointError for a model that would not load, or that holds weights that are no numbers."""
     name = str(name_or_path)
-    if name in PUBLISHED and not Path(name).exists():
+    if (name in PUBLISHED and not Path(name).exists()) or (hub.parts_of(name) and hub.cached(name) is None):
         return ModelFacts(name, "download", None, "", (), 0)
     path = resolve(name)
     try:

@@ -44,18 +44,18 @@ def commit_of(name: str, kind: str = "whisper") -> str:
 
 def folder_of(name: str, kind: str = "whisper") -> Path:
     """The folder of an id's files; those missing are fetched. Raises CheckpointError, which says what to do."""
-    folder = _cached(name, kind)
+    folder = cached(name, kind)
     return folder if folder is not None else _guarded(name, lambda: _fetch(name, kind))
 
 
 def check(name: str, kind: str = "whisper") -> None:
     """CheckpointError for an id that cannot be had; of a model that is not in the cache only its files are listed."""
-    if _cached(name, kind) is None:
+    if cached(name, kind) is None:
         _guarded(name, lambda: _listed(name, kind))
 
 
-def _cached(name: str, kind: str) -> Path | None:
-    """The folder in the cache, if all that its configuration asks for is there."""
+def cached(name: str, kind: str = "whisper") -> Path | None:
+    """The folder of an id in the cache, if all that its configuration asks for is there."""
     from huggingface_hub import try_to_load_from_cache
 
     repo, revision = parts_of(name)
