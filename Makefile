@@ -1,10 +1,10 @@
-# make demo   install, run mini_cs from recordings to a scored student, print the table
+# make demo   say what it will do, install, run mini_cs from recordings to a published student, print the table
 # make test   install, lint, run every test
 # make lint   ruff and shellcheck alone
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint install clean
+.PHONY: demo plan-of-demo test lint install clean
 
 BIN := $(CURDIR)/tools/venv/bin
 DEMO := egs/mini_cs/k2d1
@@ -19,10 +19,31 @@ install:
 	@tools/install.sh
 	@"$(BIN)/python" -m compileall -q k2d
 
+# What make demo will do, and about how long each part takes on two cores that have nothing else to do.
+define DEMO_PLAN
+make demo: the whole road, from recordings to a published student, in a small synthetic Mandarin-English world.
+Nothing is asked and no GPU is needed; about 10 minutes on two quiet cores after the installation. It does
+
+  install     2 min     8 GB of packages into tools/venv, once; seconds where they are there
+  1 data      1 min     espeak-ng speaks 1.5 h of lectures, a dev set and three test sets
+  2 label     2 min     the teacher transcribes the lectures
+  3 validate  1.5 min   a smaller model hears the same chunks; distances between the two
+  4 select    0.5 min   what is trusted, and a page on which to see and hear it
+  5 train     3 min     two students: of all labels, and of those that are trusted
+  6 decode    1 min     teacher, validator and students on the test sets
+  7 score     0.5 min   error rates, RESULTS.md, a page
+  8 publish   1 min     exports for other programs, checked
+
+Ctrl-C stops it; make demo goes on from there.
+endef
+export DEMO_PLAN
+
 # Options of the recipe go into ARGS: make demo ARGS="--lecture_hours 0.5"
-demo: install
+demo: plan-of-demo install
 	@$(DEMO)/run.sh $(ARGS)
-	@cat $(DEMO)/RESULTS.md
+
+plan-of-demo:
+	@printf '%s\n\n' "$$DEMO_PLAN"
 
 lint: install
 	@"$(BIN)/ruff" check .

@@ -20,6 +20,7 @@ BASE = [
     # models
     "torch>=2.11,!=2.12.*",
     "openai-whisper==20250625",
+    "huggingface-hub",  # models by their ids
     "safetensors",
     "sentencepiece",
     # text, phonemes, distances

@@ -1,20 +1,152 @@
-"""Command-line options out of a dataclass's fields, so that an option is written once.
+"""Command lines: one parser for all commands, and options out of a dataclass's fields, so that one is written once.
 
-In: a dataclass whose fields are made by `option`. Out: arguments of a parser, and the dataclass with what was given.
+In: a command's name and docstring; a dataclass whose fields are made by `option`. Out: a parser, and the dataclass with
+what was given.
 
     @dataclass(frozen=True)
     class Clock:
         speed: float = option(1.0, "of the hands")
 
+    parser = CommandParser("wind", __doc__)
     add_options(parser, Clock, "clock")         # --speed
     clock = options_of(Clock, parser.parse_args())
 """
 
 import argparse
 import dataclasses
+import difflib
+import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
 
 from k2d.errors import UsageError
+
+WIDEST = 100  # columns: longer lines of text are hard to read, however wide the terminal is
+
+
+class _Help(argparse.HelpFormatter):
+    """Help as wide as the terminal: paragraphs flow, examples and lists keep their lines, options tell defaults."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=26, width=terminal_width())
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        return action.dest.rpartition("_")[2].upper()  # --output_dir DIR
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(_paragraph(part, width) for part in re.split(r"\n\s*\n", text.strip()))
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        words, default = action.help or "", action.default
+        said = "default" in words or not action.option_strings
+        if said or (isinstance(default, bool) and not default) or default in (None, "", (), [], argparse.SUPPRESS):
+            return words
+        shown = str(default).lower() if default is True else default
+        if isinstance(default, (list, tuple)):
+            shown = " ".join(map(str, default))
+        return f"{words} (default {str(shown).replace('%', '%%')})"
+
+
+def terminal_width() -> int:
+    """Columns for text: those of the terminal, 80 where there is none, at most WIDEST."""
+    return max(20, min(shutil.get_terminal_size().columns, WIDEST + 1) - 1)
+
+
+_ENTRY = re.compile(r"\s*\S+( \S+)* {2,}(?=\S)")  # the left column of a list
+
+
+def _paragraph(text: str, width: int) -> str:
+    """Plain lines flow, and so does the right column of a list; other lines are kept, or wrapped one by one."""
+    lines = text.split("\n")
+    if any(line.endswith("\\") for line in lines) and max(map(len, lines)) > width:
+        lines = [_command(line, width) for line in re.sub(r"\\\n\s*", "", text).split("\n")]
+        return "\n".join(lines)
+    if not any(re.search(r"^\s|\S {2,}\S", line) for line in lines):
+        return _fill(" ".join(lines), width, 0)
+    wrapped: list[tuple[str, int]] = []  # (line, where its text begins)
+    for line in lines:
+        column = len(line) - len(line.lstrip())
+        if wrapped and column and column == wrapped[-1][1] and _ENTRY.match(wrapped[-1][0]):
+            wrapped[-1] = f"{wrapped[-1][0]} {line.strip()}", column
+        elif entry := _ENTRY.match(line):
+            wrapped.append((line, entry.end()))
+        else:
+            wrapped.append((line, column + 4))
+    return "\n".join(_fill(line, width, min(column, width // 2)) for line, column in wrapped)
+
+
+def _command(line: str, width: int) -> str:
+    """A command of several lines, each but the last with the shell's sign that it goes on."""
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    parts = textwrap.wrap(line, width - 2, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return " \\\n".join(parts)
+
+
+def _fill(line: str, width: int, hanging: int) -> str:
+    if len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of `k2d COMMAND`. Options may be written with hyphens for underscores; a misspelt one is told its
+    neighbour; the usage line holds what must be given.
+    """
+
+    def __init__(self, command: str, description: str):
+        super().__init__(prog=f"k2d {command}", description=description, formatter_class=_Help)
+
+    def parse_known_args(self, args=None, namespace=None):
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args([self._as_written(word) for word in words], namespace)
+
+    def _as_written(self, word: str) -> str:
+        plain = underscored(word)
+        known = any(name.startswith(plain.partition("=")[0]) for name in self._option_string_actions)
+        return plain if known else word
+
+    def format_usage(self) -> str:
+        return _fill(self._usage(), terminal_width(), 4) + "\n"
+
+    def format_help(self) -> str:
+        self.usage, usage = self.format_usage().strip().removeprefix("usage: ").replace("%", "%%"), self.usage
+        try:
+            return super().format_help()
+        finally:
+            self.usage = usage
+
+    def _usage(self) -> str:
+        words = ["usage:", self.prog]
+        formatter = self._get_formatter()
+        for action in self._actions:
+            if not action.option_strings:
+                words.append(formatter._format_args(action, action.dest.upper()))
+            elif action.required:
+                value = formatter._format_args(action, formatter._get_default_metavar_for_optional(action))
+                words.append(f"{action.option_strings[0]} {value}".strip())
+        return " ".join([*words, "[options]"])
+
+    def error(self, message: str):
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            names = [word.partition("=")[0] for word in unknown.split() if word.startswith("--")]
+            near = [nearest(underscored(name), self._option_string_actions) for name in names]
+            if hints := [name for name in near if name]:
+                message += f" (did you mean {', '.join(dict.fromkeys(hints))}?)"
+        self.exit(2, f"{self.format_usage()}{self.prog} --help tells all options\n{self.prog}: error: {message}\n")
+
+
+def underscored(word: str) -> str:
+    """ "--beam-size=5" as "--beam_size=5"; other words stay."""
+    name, equals, value = word.partition("=")
+    return f"--{name[2:].replace('-', '_')}{equals}{value}" if re.fullmatch(r"--[A-Za-z][\w-]*", name) else word
+
+
+def nearest(word: str, known) -> str | None:
+    """The name that a misspelt one most likely stands for."""
+    return next(iter(difflib.get_close_matches(word, list(known), 1, 0.6)), None)
 
 
 def option(default, help: str, parse: Callable | None = None, choices: Sequence[str] | None = None):
@@ -34,8 +166,6 @@ def add_options(
             continue
         default = defaults.get(field.name, field.default)
         words, parse, choices = (field.metadata[name] for name in ("help", "parse", "choices"))
-        if "default" not in words and default not in (None, False, "", ()):
-            words += f" (default {str(default).lower() if default is True else default})"
         if isinstance(field.default, bool):
             more = {"type": true_or_false, "nargs": "?", "const": True, "metavar": "true|false"}
         else:

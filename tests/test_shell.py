@@ -15,8 +15,12 @@ SCRIPT = """#!/usr/bin/env bash
 # Says its options.
 # Second line.
 set -euo pipefail
-nj=4
-train_set=   # recordings # to label
+
+# What to label
+nj=4         # Jobs at a time.
+train_set="two words" # recordings # to label, so many that a line does not hold them
+
+# How
 resume=false
 fixed=(a b)
 readonly constant=1
@@ -41,18 +45,18 @@ def script(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "output"),
     [
-        ([], "4||false|a|1|"),
-        (["--nj", "8"], "8||false|a|1|"),
+        ([], "4|two words|false|a|1|"),
+        (["--nj", "8"], "8|two words|false|a|1|"),
         (["--nj=8", "--train-set=x"], "8|x|false|a|1|"),
-        (["--nj", "8", "--nj", "9", "--resume", "true"], "9||true|a|1|"),
+        (["--nj", "8", "--nj", "9", "--resume", "true"], "9|two words|true|a|1|"),
         (["--train_set", "two 'q' \"q\" $HOME 中文"], "4|two 'q' \"q\" $HOME 中文|false|a|1|"),
         (["--train_set", ""], "4||false|a|1|"),
-        (["--resume"], "4||true|a|1|"),
-        (["--resume", "--nj", "9"], "9||true|a|1|"),
+        (["--resume"], "4|two words|true|a|1|"),
+        (["--resume", "--nj", "9"], "9|two words|true|a|1|"),
         (["--train_set=a=b"], "4|a=b|false|a|1|"),
         (["--train_set", "--nj"], "4|--nj|false|a|1|"),
-        (["--nj", "8", "rest", "--nj", "9"], "8||false|a|1|rest|--nj|9|"),
-        (["--nj", "8", "--", "--nj", "9"], "8||false|a|1|--nj|9|"),
+        (["--nj", "8", "rest", "--nj", "9"], "8|two words|false|a|1|rest|--nj|9|"),
+        (["--nj", "8", "--", "--nj", "9"], "8|two words|false|a|1|--nj|9|"),
     ],
 )
 def test_options_become_variables(script, arguments, output):
@@ -79,12 +83,45 @@ def test_what_is_no_option_is_an_error(script, arguments, message):
     assert result.stdout == ""
 
 
-def test_help_prints_the_comment_and_the_defaults(script):
-    result = script("--help")
+def test_help_prints_the_comment_and_the_options_in_their_groups(script):
+    result = script("--help", COLUMNS="60")
     assert result.returncode == 0
     assert result.stdout.startswith("Says its options.\nSecond line.\n")
-    assert "--nj 4\n" in result.stdout and "--train_set ''   # recordings # to label\n" in result.stdout
-    assert "constant" not in result.stdout
+    assert result.stdout.partition("underscores.\n")[2] == (
+        """
+What to label
+  --nj 4                      Jobs at a time.
+  --train_set "two words"     recordings # to label, so many
+                              that a line does not hold them
+
+How
+  --resume false
+"""
+    )
+
+
+def test_help_shows_what_a_recipe_has_set(script):
+    assert "--nj 8 " in script("--nj", "8", "--help").stdout
+
+
+def test_a_misspelt_option_is_told_its_neighbour(script):
+    assert "unknown option --train_sett; did you mean --train_set?" in script("--train-sett", "x").stderr
+    assert "did you mean" not in script("--colour", "x").stderr
+
+
+def test_every_option_of_the_pipeline_has_a_group_and_a_sentence():
+    shown = subprocess.run(
+        ["bash", "./k2d.sh", "--help"], cwd=ROOT / "egs/TEMPLATE/k2d1", capture_output=True, text=True,
+        env={**os.environ, "COLUMNS": "100"},
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.partition("underscores.\n")[2].splitlines()
+    assert sum(bool(line) and not line.startswith(" ") for line in lines) >= 7
+    for line, following in zip(lines, [*lines[1:], ""]):
+        assert len(line) <= 100
+        if line.startswith("  --"):
+            sentence = line[30:] if line[28:30].strip() == "" and len(line) > 30 else following.strip()
+            assert sentence[:1].isupper(), line
 
 
 def test_an_exported_namesake_does_not_hide_an_option(script):

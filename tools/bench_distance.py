@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How many chunk pairs a second? k2d.bin.distance against a plain loop over the same pairs, one core each.
+"""How many chunk pairs a second? k2d distance against a plain loop over the same pairs, one core each.
 
 tools/bench_distance.py [--pairs 20000] [--loop_pairs 300] [--full] [--signals none]
 
@@ -152,7 +152,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--full", action="store_true", help="one million pairs")
     parser.add_argument("--loop_pairs", type=int, default=300, help="pairs given to the plain loop")
-    parser.add_argument("--signals", default="none", help="further signals, as in k2d.bin.distance")
+    parser.add_argument("--signals", default="none", help="further signals, as in k2d distance")
     parser.add_argument("--nj", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -160,7 +160,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         teacher, validator = make_texts(pairs, args.seed, folder)
-        command = [sys.executable, "-m", "k2d.bin.distance", "--paper", "--signals", args.signals]
+        command = [sys.executable, "-m", "k2d distance", "--paper", "--signals", args.signals]
         command += ["--teacher", str(teacher), "--validator", str(validator)]
         command += ["--output_dir", str(folder / "out"), "--nj", str(args.nj)]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -191,7 +191,7 @@ def main() -> int:
     loop_rate, loop_cpu_rate = len(sample) / loop_wall, len(sample) / loop_cpu
     print(f"{pairs} pairs, {units:.0f} units a text, files: {' '.join(FILES)}; start-up included")
     print("                    pairs/s   pairs a processor second")
-    print(f"k2d.bin.distance  {wall_rate:9.0f}  {cpu_rate:9.0f}")
+    print(f"k2d distance  {wall_rate:9.0f}  {cpu_rate:9.0f}")
     print(f"plain loop        {loop_rate:9.0f}  {loop_cpu_rate:9.0f}")
     print(f"times faster      {wall_rate / loop_rate:9.0f}  {cpu_rate / loop_cpu_rate:9.0f}")
     print(f"peak memory       {after.ru_maxrss / 1024:9.0f} MB")

@@ -1,15 +1,17 @@
 # shellcheck shell=bash
 # Command-line options for a script: source this after giving every option its default as a variable.
 #
-#   nj=4
-#   train_set=
+#   # What to label
+#   nj=4                # jobs at a time
+#   train_set=          # recordings: data/<train_set>
 #   source utils/parse_options.sh     # ./script --nj 8 --train-set lectures; also --nj=8
 #
 # In:  the script's own arguments, and the variables it has set, in lower case (arrays and read-only ones are no options).
 # Out: the variables changed; "$@" is what follows the options; _options_ended, true where "--" has ended them.
-# --help prints the script's first comment block and every option with its default and the comment behind it.
-# A misspelt option is an error, never a new variable, and an option that is true or false stays so; it may stand
-# without a value (--resume), which means true.
+# --help prints the script's first comment block and every option with its default and the comment behind it, in the
+# script's order, under the comment lines that stand before them. A misspelt option is an error that tells the near one,
+# never a new variable, and an option that is true or false stays so; it may stand without a value (--resume), which
+# means true.
 
 _options_fail() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -31,24 +33,104 @@ _options_switch() {
     _options_known "$name" && [[ ${!name} =~ ^(true|false)$ ]]
 }
 
-# Names of all options.
+# Names of all options. Locals here begin with _, or they would be taken for options.
 _options_list() {
-    local name
-    for name in $(compgen -v); do
-        if _options_known "$name"; then
-            printf '%s\n' "$name"
+    local _name
+    for _name in $(compgen -v); do
+        if _options_known "$_name"; then
+            printf '%s\n' "$_name"
         fi
     done
 }
 
-_options_help() {
-    local name what
-    awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "$0"
-    printf '\nOptions and their defaults:\n'
-    for name in $(_options_list); do
-        what=$(sed -n "s/^$name=[^#]*[[:blank:]]# /   # /p" "$0")
-        printf '  --%s %q%s\n' "$name" "${!name}" "$what"
+# The known option that a misspelt one most likely stands for (fewest letters to change, at most a third), or nothing.
+_options_near() {
+    _options_list | awk -v word="$1" '
+        function least(a, b, c) { return a < b ? (a < c ? a : c) : (b < c ? b : c) }
+        function changes(a, b,   i, j, row, left, above) {
+            for (j = 0; j <= length(b); j++) row[j] = j
+            for (i = 1; i <= length(a); i++) {
+                left = row[0]; row[0] = i
+                for (j = 1; j <= length(b); j++) {
+                    above = row[j]
+                    row[j] = least(row[j] + 1, row[j - 1] + 1, left + (substr(a, i, 1) != substr(b, j, 1)))
+                    left = above
+                }
+            }
+            return row[length(b)]
+        }
+        { n = changes(word, $0); if (!best || n < fewest) { best = $0; fewest = n } }
+        END { if (best && fewest * 3 <= length(word)) print best }'
+}
+
+# A value as one would type it: plain words as they are, nothing for the empty one.
+_options_shown() {
+    if [[ $1 =~ ^[][[:alnum:]_./:,=@%+{}-]*$ ]]; then
+        printf '%s' "$1"
+    elif [[ $1 != *[\"\$\`\\]* ]]; then
+        printf '"%s"' "$1"
+    else
+        printf '%q' "$1"
+    fi
+}
+
+# Options as they stand in the script: "group" (the comment line before them) or "<tab>--name value<tab>what it is";
+# those of sourced files come last.
+_options_table() {
+    local _line _name _words _group='' _block=0 _seen=' '
+    while IFS= read -r _line; do
+        case $_line in
+            '# shellcheck'*) ;;
+            '# '*)
+                _block=$((_block + 1))
+                _group=${_line#'# '}
+                ;;
+            [a-z]*=*)
+                _name=${_line%%=*}
+                if _options_known "$_name" && [[ $_seen != *" $_name "* ]]; then
+                    _seen+="$_name "
+                    [ "$_block" -ne 1 ] || printf '%s\n' "$_group"
+                    _words=
+                    [[ $_line != *' # '* ]] || _words=${_line#*' # '}
+                    printf '\t--%s %s\t%s\n' "$_name" "$(_options_shown "${!_name}")" "$_words"
+                fi
+                _block=0
+                ;;
+            *) _block=0 ;;
+        esac
+    done <"$0"
+    for _name in $(_options_list); do
+        [[ $_seen == *" $_name "* ]] || printf '\t--%s %s\t\n' "$_name" "$(_options_shown "${!_name}")"
     done
+}
+
+_options_help() {
+    local _width=${COLUMNS:-}
+    [ -n "$_width" ] || _width=$(tput cols 2>/dev/null) || _width=80
+    awk 'NR > 1 && !/^#/ { exit } NR > 1 && !/^# shellcheck/ { sub(/^# ?/, ""); print }' "$0"
+    printf '\nOptions, each with its default. One that is true or false may stand alone, for true.\n%s\n' \
+        "Hyphens may stand for underscores."
+    _options_table | awk -F '\t' -v width="$_width" '
+        # Words behind what stands in a line already, further lines from a column on.
+        function wrapped(line, text, column,   count, words, i, used) {
+            count = split(text, words, " ")
+            line = sprintf("%-" column "s", line); used = column
+            for (i = 1; i <= count; i++) {
+                if (used + length(words[i]) + 1 > width && used > column) {
+                    print line; line = sprintf("%-" column "s", ""); used = column
+                }
+                line = line (used > column ? " " : "") words[i]; used += length(words[i]) + (used > column)
+            }
+            sub(/ +$/, "", line)
+            if (line != "") print line
+        }
+        BEGIN { if (width < 60) width = 60; if (width > 110) width = 110 }
+        $1 != "" { print ""; wrapped("", $1, 0); next }
+        {
+            line = "  " $2; sub(/ +$/, "", line)
+            if (length(line) > 28) { print line; line = "" }
+            wrapped(line, $3, 30)
+        }'
 }
 
 _options_ended=false
@@ -83,12 +165,15 @@ while [ $# -gt 0 ]; do
     esac
     _option_name=${_option_name#--}
     _option_name=${_option_name//-/_}
-    _options_known "$_option_name" ||
-        _options_fail "unknown option --$_option_name; --help lists all"
+    if ! _options_known "$_option_name"; then
+        _option_near=$(_options_near "$_option_name")
+        _options_fail "unknown option --$_option_name${_option_near:+; did you mean --$_option_near?}; --help lists all"
+    fi
     if [[ ${!_option_name} =~ ^(true|false)$ && ! $_option_value =~ ^(true|false)$ ]]; then
         _options_fail "option --$_option_name is true or false, not '$_option_value'"
     fi
     printf -v "$_option_name" '%s' "$_option_value"
 done
 unset _option_name _option_value
-unset -f _options_fail _options_known _options_switch _options_list _options_help
+unset -f _options_fail _options_known _options_switch _options_list _options_near _options_shown _options_table \
+    _options_help

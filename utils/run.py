@@ -276,9 +276,45 @@ def shortened(line: str, width: int) -> str:
 
 def progress(log: Path) -> str:
     """What a job has said last, of a training its newest state; or nothing."""
-    lines = newest_lines(log)
-    state = next((line for line in lines if "epoch:train:" in line), lines[0] if lines else "")
-    return shortened(state.rpartition("INFO: ")[2], 120)
+    newest = training_progress(log) or next(iter(newest_lines(log)), "").rpartition("INFO: ")[2]
+    return shortened(newest, 120)
+
+
+# ESPnet's lines of training, and its time stamps.
+STAMP = r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"
+TRAINED = re.compile(rf"{STAMP}.*INFO: (?P<epoch>\d+)epoch:train:\d+-(?P<batch>\d+)batch: (?P<values>.*)")
+BEGUN = re.compile(rf"{STAMP}.*INFO: (?P<epoch>\d+)/(?P<of>\d+)epoch started(.*to finish: (?P<left>.*))?")
+VALUES = ("loss", "ce", "kl", "ctc", "acc")  # those that tell how training goes
+
+
+def training_progress(log: Path) -> str:
+    """ "epoch 3 of 4, batch 50: loss=0.870, ce=0.314, acc=0.925; 1 min 20 s left", of a training's log; or nothing."""
+    lines = list(reversed(end_of(log, 100_000).splitlines()))
+    trained = next(filter(None, map(TRAINED.search, lines)), None)
+    if trained is None:
+        return ""
+    values = [v for v in trained["values"].split(", ") if v.partition("=")[0] in VALUES]
+    begun = next((b for b in map(BEGUN.search, lines) if b and b["epoch"] == trained["epoch"]), None)
+    of, left = (f" of {begun['of']}" if begun else ""), ""
+    if begun and begun["left"]:
+        since = _seconds(trained["time"]) - _seconds(begun["time"])
+        units = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+        amounts = re.findall(r"([\d.]+) (second|minute|hour|day)", begun["left"])
+        seconds = max(0, round(sum(float(number) * units[unit] for number, unit in amounts) - since))
+        left = f"; {duration(seconds)} left"
+    return f"epoch {trained['epoch']}{of}, batch {trained['batch']}: {', '.join(values)}{left}"
+
+
+def _seconds(stamp: str) -> float:
+    return time.mktime(time.strptime(stamp, "%Y-%m-%d %H:%M:%S"))
+
+
+def duration(seconds: int) -> str:
+    """ "45 s", "3 min", "2 h 5 min"."""
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
 
 
 def last_line(log: Path) -> str:
@@ -305,7 +341,7 @@ def run(call: Call) -> dict[int, int]:
     alone = len(numbers) == 1
     show = alone and os.environ.get("RUN_QUIETLY") != "true"
     waiting, running, failed = list(reversed(numbers)), [], {}
-    reported = time.monotonic()
+    reported, told = time.monotonic(), ""
     if not alone:
         report(f"{len(numbers)} jobs, {min(limit, len(numbers))} at a time, logs {call.log}")
     try:
@@ -338,7 +374,8 @@ def run(call: Call) -> dict[int, int]:
                 if not show and time.monotonic() - reported > PROGRESS_SECONDS:
                     reported = time.monotonic()
                     states = [(job, state) for job in running if (state := progress(job.log))]
-                    if states:
+                    if states and states[0][1] != told:  # the same again is no news
+                        told = states[0][1]
                         job, state = states[0]
                         more = f" (and {len(running) - 1} more running)" if len(running) > 1 else ""
                         report(f"{job.log if alone else f'job {job.number}'}: {state}{more}")

@@ -29,6 +29,8 @@ expect() {
         done
     done
 }
+# is_hub_id WORD: OWNER/NAME[@REVISION], and OWNER is no folder here; `k2d parse` asks the Hugging Face Hub for it.
+is_hub_id() { [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*(@.+)?$ ]] && [ ! -e "${1%%/*}" ]; }
 set -f # an option's blanks separate words; its * and ? are no file names
 expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
 expect '[1-9][0-9]*' 'a whole number from 1 on' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
@@ -38,8 +40,8 @@ expect 'warn|skip' 'warn or skip' damaged
 expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
 for option in teacher validator student_init; do # a misspelt path must not be found after days of decoding
     for word in ${!option}; do
-        [[ ${word} != */* || ${word} == *:* ]] || [ -e "${word}" ] ||
-            die "--${option} ${word}: no such file or folder; give a checkpoint, or a name such as base"
+        [[ ${word} != */* || ${word} == *:* ]] || [ -e "${word}" ] || is_hub_id "${word}" ||
+            die "--${option} ${word}: no such file or folder; give a checkpoint, a name such as base or OWNER/NAME on the Hub"
     done
 done
 
@@ -306,6 +308,7 @@ run_here() {
 prepare_data() {
     [ "${mode}" = run ] || { run_here "$@" && return; }
     mkdir -p data/.k2d
+    [ -t 2 ] || local -x TQDM_DISABLE=1 # in a file a progress bar would be one endless line
     "${data_cmd[@]}" flock --nonblock --conflict-exit-code 9 data/.k2d/prepared.lock "$@" || {
         local status=$?
         [ "${status}" -ne 9 ] || die "data/: another process prepares it; wait for it to end, or stop it, and run again"
@@ -396,5 +399,7 @@ run_stages() {
         [ -n "${train_hours}" ] || echo "# With --train_hours (--dev_hours, --test_hours) it tells hours and disk."
     else
         log "stages ${stage} to ${stop_stage} took $((SECONDS - start_time)) s"
+        # What it has made: the best student, a command that uses it, the pages. Of stages 1 to 3 there is nothing to see.
+        [ "${stop_stage}" -lt 4 ] || k2d next --models "${models[*]}" --test_sets "${test_sets}" || :
     fi
 }

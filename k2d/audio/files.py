@@ -8,12 +8,14 @@ kaldiio reads archives (k2d/archives.py), whole. soundfile reads what libsndfile
 length that is an estimate loses sound. What ffmpeg's libraries lack is libsndfile's again.
 """
 
+import contextlib
 import io
 import os
 import re
 import select
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from functools import lru_cache
@@ -116,17 +118,40 @@ class _Stretch(io.RawIOBase):
         return len(data)
 
 
+@contextlib.contextmanager
+def _quiet(mp3: bool):
+    """While libsndfile has mpg123 read a broken mp3, which writes notes of its own to the terminal: none of them.
+
+    What is wrong is said as BadAudio. Only for such files, because other threads' messages are lost as well.
+    """
+    if not mp3:
+        yield
+        return
+    with _ONE_AT_A_TIME, open(os.devnull, "wb") as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
 class _SoundFileReader:
     """What libsndfile opens. `exact`: whether its number of frames can be relied on, and seeking to one."""
 
     holes, cut = 0.0, False
 
-    def __init__(self, source: str, file, piped: bool):
-        self._source, self._file = source, file
+    def __init__(self, source: str, file, piped: bool, mp3: bool = False):
+        self._source, self._file, self._mp3 = source, file, mp3
         # By a descriptor of its own where it can be: libsndfile then reads without going through Python.
         self._own = open(file.name, "rb", buffering=0) if isinstance(file, io.BufferedReader) else None  # noqa: SIM115
         try:
-            self._sound = soundfile.SoundFile(self._own.fileno() if self._own else file, closefd=False)
+            with _quiet(mp3):
+                self._sound = soundfile.SoundFile(self._own.fileno() if self._own else file, closefd=False)
         except BaseException:
             if self._own:
                 self._own.close()
@@ -175,11 +200,15 @@ class _SoundFileReader:
         else:  # some codecs can only be read from the beginning
             for _ in range(position // (GRID * self.rate)):
                 self._sound.read(GRID * self.rate)
-        while len(audio := self._sound.read(size, dtype="float32", always_2d=True)):
+        while len(audio := self._next(size)):
             position += len(audio)
             if len(audio) < size and position < self.frames < _UNKNOWN and self.format == "FLAC":
                 return  # damaged in this block
             yield audio
+
+    def _next(self, size: int) -> np.ndarray:
+        with _quiet(self._mp3):
+            return self._sound.read(size, dtype="float32", always_2d=True)
 
     def measure(self) -> float:
         if self.seconds is not None:
@@ -301,16 +330,16 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
         ark = None if os.path.exists(source) else _ARK.match(source)
         path = ark[1] if ark else source
         if not os.path.exists(path):
-            raise BadAudio(source, "missing", f"no such file from {os.getcwd()}; correct wav.scp")
+            raise BadAudio(source, "missing", f"no such file from {os.getcwd()}; correct the path")
         if not os.path.isfile(path):
-            raise BadAudio(source, "not audio", "this is no regular file; correct wav.scp")
+            raise BadAudio(source, "not audio", "this is no regular file; correct the path")
         if os.path.getsize(path) == 0:
             raise BadAudio(source, "empty", "the file has no bytes; copy it again or remove it")
         try:
             if ark:
                 size = os.path.getsize(path)
                 if int(ark[2]) >= size:
-                    raise BadAudio(source, "not audio", f"the archive has {size} bytes; write wav.scp again")
+                    raise BadAudio(source, "not audio", f"the archive has {size} bytes; correct the place")
                 return _ArkReader(source, path, int(ark[2]))
             file = open(path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
@@ -438,7 +467,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         return counted
     if by_packets:
         try:
-            return _SoundFileReader(source, file, piped)
+            return _SoundFileReader(source, file, piped, mp3=not head.startswith(b"OggS"))
         except soundfile.LibsndfileError:
             pass
     raise why

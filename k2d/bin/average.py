@@ -1,4 +1,4 @@
-"""Turn ESPnet's best training checkpoints into one model.
+"""Average the best epochs of a training into one model.
 
     k2d average --exp DIR --init CHECKPOINT --output_dir DIR
 
@@ -12,22 +12,30 @@ import sys
 from pathlib import Path
 
 from k2d.errors import DataError, UsageError, guarded
+from k2d.options import CommandParser
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity
 from k2d.work.step import RECORD, Step, add_step_arguments, read_json, run_step
 
+LISTED = ("train", 6)
+
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d average", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("average", __doc__)
     p.add_argument("--exp", required=True, type=Path, help="output_dir of k2d train")
     p.add_argument("--init", required=True, help="the checkpoint that training started from")
-    p.add_argument("--output_dir", required=True, type=Path)
-    p.add_argument("--nbest", type=int, default=3)
-    p.add_argument("--criterion", default="loss")
-    p.add_argument("--mode", choices=["min", "max"], default="min")
+    p.add_argument("--output_dir", required=True, type=Path, help="checkpoint to write")
+    p.add_argument("--nbest", type=int, default=3, help="epochs to average")
+    p.add_argument(
+        "--criterion", default="loss", help="what the best epochs are chosen by: a value of validation, as ce or loss"
+    )
+    p.add_argument(
+        "--mode",
+        choices=["min", "max"],
+        default="min",
+        help="whether the smallest value of it is the best, or the largest",
+    )
     p.add_argument("--init_weight", type=float, default=0.0, help="weight of the initial model, 0 to 1")
     p.add_argument("--half", action="store_true", help="store float16")
     add_step_arguments(p)

@@ -1,4 +1,4 @@
-"""Store what the teacher thinks of every label token, so that training needs no teacher in memory.
+"""Store the teacher's best tokens along every label: training then needs no teacher.
 
     k2d cache_teacher --teacher T --data DIR --config YAML … --output_dir DIR [--encoder_out DIR] [--k 32]
 
@@ -23,35 +23,32 @@ from pathlib import Path
 from k2d.audio.options import AudioOptions
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict, read_config
 from k2d.errors import BadAudio, DataError, Unusable, UsageError, guarded
-from k2d.options import add_options, options_of
+from k2d.options import CommandParser, add_options, options_of
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
 from k2d.work.skipped import SkipOptions, read_skipped, write_skipped
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("train", 3)
 STORED = {"float16": "<f2", "float32": "<f4"}
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d cache_teacher", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--teacher", required=True)
-    p.add_argument("--data", required=True, type=Path, help="chunks with labels (text, text.prev)")
-    p.add_argument("--output_dir", required=True, type=Path)
-    p.add_argument("--encoder_out", type=Path, help="output_dir of k2d encode by the same encoder")
+    p = CommandParser("cache_teacher", __doc__)
     p.add_argument(
-        "--config", action="append", required=True, help="training YAML, a later one over those before"
+        "--teacher", required=True, help="model whose best tokens are stored: folder, file, published name or Hub id"
     )
-    p.add_argument("--k", type=int, default=32)
+    p.add_argument("--data", required=True, type=Path, help="chunks with labels (text, text.prev)")
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
+    p.add_argument("--encoder_out", type=Path, help="output_dir of k2d encode by the same encoder")
+    p.add_argument("--config", action="append", required=True, help="training YAML, a later one over those before")
+    p.add_argument("--k", type=int, default=32, help="tokens to keep at every place")
     p.add_argument("--store", choices=tuple(STORED), default="float16", help="of log-probabilities")
     p.add_argument("--shard_rows", type=int, default=1 << 17, help="tokens an archive, about")
-    p.add_argument("--batch_size", type=int, default=8)
+    p.add_argument("--batch_size", type=int, default=8, help="utterances computed together")
     p.add_argument("--nj", type=int, default=0, help="batches at a time; 0: one for each core, on a GPU one")
-    p.add_argument("--device", default="cpu")
-    p.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the computation"
-    )
+    p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
+    p.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the computation")
     add_options(p, AudioOptions, "recordings")
     add_options(p, SkipOptions, "what cannot be used")
     add_step_arguments(p)

@@ -1,4 +1,4 @@
-"""Look at everything that later stages need before the first one begins: tables, recordings, models, disk.
+"""Look at all that later stages need: tables, recordings, models, disk.
 
     k2d check --train_data data/lectures --dev_data data/dev --test_data data/test data/test_long \\
         --teacher large-v2 --validator base --language zh --output_dir exp/check
@@ -32,20 +32,18 @@ from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size
 from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, open_set, shared_recordings
 from k2d.distill.config import read_config
 from k2d.errors import UsageError, guarded
-from k2d.options import add_options
+from k2d.options import CommandParser, add_options
 from k2d.plan import Plan
 from k2d.tables import atomic
 from k2d.whisper.engine import default_batch
 from k2d.whisper.identity import PUBLISHED
 from k2d.work.skipped import SkipOptions
 
-LISTED = ("runs", 1.5)  # where the list of commands shows it
+LISTED = ("labels", 0)
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("check", __doc__)
     sets = p.add_argument_group("sets")
     sets.add_argument("--train_data", help="recordings to be labelled; no reference of them is read")
     sets.add_argument("--dev_data", help="labelled, for choosing the student's epoch")
@@ -53,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(p, AudioOptions, "recordings, as in the stages that read them")
     add_options(p, SkipOptions, "what cannot be used")
     models = p.add_argument_group("models, in any form that k2d label and decode take")
-    models.add_argument("--teacher")
+    models.add_argument("--teacher", help="model that writes the labels")
     models.add_argument("--validator", nargs="+", action="extend", default=[], help="may be given again")
     models.add_argument("--labels", help="text:FILE or text:FOLDER in place of the teacher's labels")
     models.add_argument("--student_init", help="model from which the student starts")
@@ -65,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     room.add_argument("--no_copy", action="store_true", help="labels point into the recordings")
     room.add_argument("--encoder_out", type=int, default=0, help="versions of the encoder's output that are stored")
     room.add_argument("--batch_size", type=int, default=0, help="windows decoded together (0: 32 on a GPU, 8 on a CPU)")
-    room.add_argument("--ngpu", type=int, default=0)
+    room.add_argument("--ngpu", type=int, default=0, help="GPUs that stages will use")
     room.add_argument("--elsewhere", action="store_true", help="stages run on other machines: their memory and GPUs "
                       "are not this one's")  # fmt: skip
     p.add_argument("--output_dir", type=Path, help="where known.jsonl, findings.tsv and table.txt go")

@@ -1,4 +1,4 @@
-"""What lies aside: work of other options, half-done items of finished steps. `--free` removes it.
+"""List, and with --free remove, work of other options that lies aside.
 
     k2d clean                     list it, with sizes, for data/ and exp/
     k2d clean exp --free          remove what was set aside under exp/
@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.errors import UsageError, guarded
+from k2d.options import CommandParser
 from k2d.work.identity import RECORD
 from k2d.work.lock import BESIDE, DirectoryLock
 from k2d.work.step import WORK, read_json
+
+LISTED = ("runs", 3)
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,7 @@ class Aside:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d clean", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("clean", __doc__)
     p.add_argument("folders", nargs="*", type=Path, default=[Path("data"), Path("exp")], help="default: data exp")
     p.add_argument("--free", action="store_true", help="remove what is listed")
     p.add_argument("--work", action="store_true", help="list, and remove, also work/ of finished steps")

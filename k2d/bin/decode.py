@@ -1,6 +1,6 @@
-"""Decode utterances (short form) or whole recordings (--long_form) with one model.
+"""Transcribe utterances, or whole recordings (--long_form), with one model.
 
-    python -m k2d.bin.decode --model exp/student_comp/average --data data/test_in --output_dir
+    k2d decode --model exp/student_comp/average --data data/test_in --output_dir
     exp/student_comp/decode_test_in
 
 Short form takes the utterances of the data directory in batches of similar length; one that is longer than
@@ -19,7 +19,7 @@ from k2d.audio import sources
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, guarded
-from k2d.options import add_options, options_of, true_or_false
+from k2d.options import CommandParser, add_options, options_of, true_or_false
 from k2d.tables import TableWriters, atomic
 from k2d.text import timestamps
 from k2d.text.transcript import Transcript, mean_fact, worst_fact
@@ -31,14 +31,14 @@ from k2d.work import identity
 from k2d.work.session import Session, WorkOptions, bad_record
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("labels", 2)
+
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d decode", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("decode", __doc__)
     p.add_argument("--model", required=True, help="checkpoint or name, text:FILE, espnet:DIR, transformers:DIR")
     p.add_argument("--data", required=True, help="data directory")
-    p.add_argument("--output_dir", required=True)
+    p.add_argument("--output_dir", required=True, help="directory to write")
     p.add_argument("--long_form", action="store_true", help="decode whole recordings, one text each")
     p.add_argument(
         "--timestamps",

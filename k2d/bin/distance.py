@@ -1,6 +1,6 @@
-"""Stage 3, second half: how far the validator's text of every chunk is from the teacher's.
+"""Measure how far the validator's text of each chunk is from the teacher's.
 
-    python -m k2d.bin.distance --teacher TEXT --validator TEXT --output_dir DIR [--paper]
+    k2d distance --teacher TEXT --validator TEXT --output_dir DIR [--paper]
 
 Reads two Kaldi text files sorted by id, timestamp tokens allowed in either, and writes into DIR
 
@@ -44,7 +44,7 @@ from k2d.errors import DataError, UsageError, guarded
 from k2d.label import signals, speech
 from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, of_lines, with_options
 from k2d.label.scores import DECODING_FACTS
-from k2d.options import add_options, options_of
+from k2d.options import CommandParser, add_options, options_of
 from k2d.tables import Cursor, atomic, blocks, joined
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
@@ -53,6 +53,7 @@ from k2d.work.growing import GrowingTables
 from k2d.work.jobs import ordered_map
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("labels", 3)
 _OF_CHUNKS = ("utt2dur", "utt2avg_logprob")  # tables of --data
 _FACTS = tuple(f"utt2{name}" for name in DECODING_FACTS)
 BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000  # arrays of this size stay in the processor's cache
@@ -179,12 +180,10 @@ def _seconds(key: str) -> float:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        "k2d distance", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("distance", __doc__)
     p.add_argument("--teacher", required=True, help="Kaldi text file of pseudo-labels Ŷ")
     p.add_argument("--validator", required=True, help="Kaldi text file of validator transcripts V̂")
-    p.add_argument("--output_dir", required=True)
+    p.add_argument("--output_dir", required=True, help="directory to write")
     p.add_argument("--paper", action="store_true", help="every choice as in the paper and its code")
     p.add_argument("--n", type=int, help="n-gram of the loop flag (6)")
     p.add_argument("--c", type=int, help="a loop is an n-gram that occurs more than c times (5)")

@@ -1,4 +1,4 @@
-"""Store the encoder's output of every utterance, for training decoders on a frozen encoder.
+"""Store the encoder's output of every utterance, for a frozen encoder.
 
     k2d encode --model M --data DIR --output_dir DIR
 
@@ -16,25 +16,24 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.errors import BadAudio, DataError, UsageError, guarded
-from k2d.options import add_options, options_of
-from k2d.whisper.identity import model_identity
+from k2d.options import CommandParser, add_options, options_of
+from k2d.whisper.identity import check_name, model_identity
 from k2d.work import identity, machine
 from k2d.work.skipped import SkipOptions, write_skipped
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("train", 2)
 SHARD = 100  # utterances an archive: what a kill can lose
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d encode", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("encode", __doc__)
     p.add_argument("--model", required=True, help="whose encoder")
-    p.add_argument("--data", required=True, type=Path)
-    p.add_argument("--output_dir", required=True, type=Path)
+    p.add_argument("--data", required=True, type=Path, help="data directory of the utterances")
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--noise_snr", help="LOW,HIGH in dB")
     p.add_argument("--seed", type=int, default=0, help="of the noise")
-    p.add_argument("--device", default="cpu")
+    p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
     p.add_argument("--nj", type=int, default=0, help="utterances at a time; 0: one for each core, on a GPU one")
     add_options(p, AudioOptions, "recordings")
     add_options(p, SkipOptions, "what cannot be used")
@@ -43,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(args: argparse.Namespace) -> None:
+    check_name(args.model)
     signal_to_noise(args)
     if args.nj < 0:
         raise UsageError(f"--nj {args.nj}: expected a number of utterances at a time, or 0")

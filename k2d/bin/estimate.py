@@ -1,7 +1,7 @@
-"""Hours and disk of every stage of a recipe, before it is run.
+"""Estimate hours and disk of every stage of a recipe.
 
-    python -m k2d.bin.estimate --train_hours 60000 --test_hours 30 --dev_hours 5 --ngpu 4 \
-        --teacher large-v2 --validator base --selection "full ngram mer per comp" \
+    k2d estimate --train_hours 60000 --test_hours 30 --dev_hours 5 --ngpu 4 \\
+        --teacher large-v2 --validator base --selection "full ngram mer per comp" \\
         --config conf/train_student.yaml
 
 Prints one line a stage, "<stage><tab><sentence>", and their sum. The figure for training is the paper's; the
@@ -14,22 +14,23 @@ import sys
 
 from k2d.distill.config import read_config
 from k2d.errors import DataError, UserError
+from k2d.options import CommandParser
 from k2d.plan import Cost, Plan, estimate, sentence
 from k2d.whisper.engine import default_batch
 
+LISTED = ("runs", 1)
+
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d estimate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--train_hours", type=float, required=True)
-    p.add_argument("--dev_hours", type=float, default=0.0)
+    p = CommandParser("estimate", __doc__)
+    p.add_argument("--train_hours", type=float, required=True, help="hours of unlabelled recordings")
+    p.add_argument("--dev_hours", type=float, default=0.0, help="hours of the set that chooses the epoch")
     p.add_argument("--test_hours", type=float, default=0.0, help="of all test sets, each counted once")
-    p.add_argument("--teacher", default="large-v2")
-    p.add_argument("--validator", default="base")
-    p.add_argument("--selection", default="full comp")
+    p.add_argument("--teacher", default="large-v2", help="its name tells its size")
+    p.add_argument("--validator", default="base", help="its name tells its size")
+    p.add_argument("--selection", default="full comp", help="selections, separated by blanks: a student each")
     p.add_argument("--config", action="append", required=True, help="training YAML, a later one over those before")
-    p.add_argument("--ngpu", type=int, default=1)
+    p.add_argument("--ngpu", type=int, default=1, help="GPUs")
     p.add_argument("--batch_size", type=int, help="windows decoded together (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--in_place", action="store_true", help="training recordings are not copied in stage 1")
     p.add_argument("--ready_labels", action="store_true", help="subtitles in place of stage 2")

@@ -1,4 +1,4 @@
-"""Look at the distances: a page with a slider over α, a sample to hear, and whether bad labels are found.
+"""Look at labels and hear them: a page with a slider over α.
 
     k2d explore --data CHUNKS --scores SCORES --output_dir DIR
     k2d explore --data CHUNKS --scores SCORES --output_dir DIR --reference data/lectures/reference
@@ -25,19 +25,19 @@ from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
 from k2d.label.scores import find_scores, tagged
-from k2d.options import add_options, options_of
+from k2d.options import CommandParser, add_options, options_of
 from k2d.tables import atomic
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("labels", 5)
+
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        "k2d explore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("explore", __doc__)
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", action="append", required=True, help="DIR or TAG=DIR; may be given again")
-    p.add_argument("--output_dir", required=True, type=Path)
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--alpha", type=float, default=0.4, help="where the slider starts (0.4)")
     p.add_argument("--per_stratum", type=int, default=20, help="chunks drawn from each tenth of the distance")
     p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in a page, megabytes (20)")
@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--answers", help="a filled audit.tsv")
     p.add_argument("--title", help="of the page; the data directory's name")
     add_options(p, AudioOptions, "recordings")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=int, default=0, help="of the sample to hear")
     add_step_arguments(p)
     return p
 

@@ -1,4 +1,4 @@
-"""The student before training: the teacher's encoder and some of its decoder layers, or another model.
+"""Build a student: the teacher's encoder and some of its decoder layers.
 
     k2d init_student --teacher T --output_dir D
 
@@ -13,28 +13,24 @@ import sys
 from pathlib import Path
 
 from k2d.errors import UsageError, guarded
+from k2d.options import CommandParser
 from k2d.tables import atomic
-from k2d.whisper.identity import model_identity
+from k2d.whisper.identity import check_name, model_identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("train", 1)
 FOREIGN = ("text:", "espnet:", "transformers:")  # teachers that have no layers to take over, only labels
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d init_student", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--teacher", required=True)
-    p.add_argument("--output_dir", required=True, type=Path)
+    p = CommandParser("init_student", __doc__)
+    p.add_argument("--teacher", required=True, help="model to take layers of: folder, file, published name or Hub id")
+    p.add_argument("--output_dir", required=True, type=Path, help="checkpoint to write")
     p.add_argument("--init", help="start from this model, as it is, instead of the teacher's layers")
-    p.add_argument(
-        "--same_encoder", action="store_true", help="refuse --init with another encoder than the teacher's"
-    )
+    p.add_argument("--same_encoder", action="store_true", help="refuse --init with another encoder than the teacher's")
     p.add_argument("--decoder_layers", help="all, spaced:N, or a list: first,last (the default) or 0,3,7")
     p.add_argument("--encoder_layers", help="the same choices (default all)")
-    p.add_argument(
-        "--mix_languages", help="codes such as zh,en: the first token's embedding becomes their mean"
-    )
+    p.add_argument("--mix_languages", help="codes such as zh,en: the first token's embedding becomes their mean")
     add_step_arguments(p)
     return p
 
@@ -42,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
 def check(args: argparse.Namespace) -> None:
     if args.init and (args.decoder_layers or args.encoder_layers):
         raise UsageError("--init takes a model as it is: leave out --decoder_layers and --encoder_layers")
+    for model in (args.teacher, args.init):
+        if model and not model.startswith(FOREIGN):
+            check_name(model)
     if args.teacher.startswith(FOREIGN) and (not args.init or args.same_encoder):
         raise UsageError(
             f"--teacher {args.teacher}: it has no layers of the Whisper family to build a student from; name a model "

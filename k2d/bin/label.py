@@ -1,12 +1,12 @@
-"""Transcribe long recordings with a teacher and pack the text into chunks of at most 30 s.
+"""Transcribe long recordings with a teacher, into labelled chunks of at most 30 s.
 
-    python -m k2d.bin.label --model exp/teacher --data data/lectures --output_dir data/lectures_teacher
+    k2d label --model exp/teacher --data data/lectures --output_dir data/lectures_teacher
 
 Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as
 openai-whisper's `transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with
 timestamps, text.prev, utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression,
-utt2temperature, utt2confidence (where the engine tells it); transcripts.jsonl with everything; skipped.txt,
-speed.json, step.json.
+utt2temperature, utt2confidence (where the engine tells it); transcripts.jsonl with everything; summary.tsv,
+where the hours of the recordings went; skipped.txt, speed.json, step.json.
 
 A run that was killed goes on where it stopped when the command is given again, with other jobs, workers or batches
 if you like. `--num_jobs 8 --job 3` does the third of eight parts, its chunks' audio included; when all are done, the
@@ -23,13 +23,14 @@ from dataclasses import dataclass
 
 from k2d.audio import sources
 from k2d.audio.options import AudioOptions
-from k2d.constants import WINDOW
+from k2d.constants import WINDOW, file_name
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
+from k2d.label.account import Account, in_words, write_account
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
 from k2d.label.chunks import PackedChunk
-from k2d.options import add_options, option, options_of
+from k2d.options import CommandParser, add_options, option, options_of
 from k2d.tables import atomic
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
@@ -41,6 +42,8 @@ from k2d.work import identity
 from k2d.work.session import Session, WorkOptions, bad_record
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("labels", 1)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -51,7 +54,7 @@ class Layout:
         False, "a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>"
     )
     no_copy: bool = option(False, "write segments that point into the recordings instead of copies of the audio")
-    subtitles: str = option("", "srt, vtt or srt,vtt: one file a recording under subtitles/")
+    subtitles: str = option("", "txt, srt, vtt, tsv, json, several with commas, or all: files under subtitles/")
 
     def __post_init__(self):
         if not 0 < self.max_chunk <= WINDOW:
@@ -60,9 +63,7 @@ class Layout:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("label", __doc__)
     p.add_argument("--model", required=True, help="teacher: checkpoint, name, text:FILE, espnet:DIR, transformers:DIR")
     p.add_argument("--data", required=True, help="data directory of recordings")
     p.add_argument("--output_dir", required=True, help="chunk data directory to write")
@@ -147,23 +148,28 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> d
     session.report_skipped(skipped)  # before hours of copying: are there too many?
     remove_other_copies(session)
     recordings, audio_seconds = 0, 0.0
+    account = Account()
     with atomic(out / "transcripts.jsonl") as handle:
         for record in session.results():
             handle.write(json.dumps(record, ensure_ascii=False) + "\n")
             recordings += 1
             audio_seconds += record["duration"]
+            account.add(Transcript.from_record(record))
             for form in formats:
-                subtitles.write(out / "subtitles", form, Transcript.from_record(record))
+                subtitles.write(out / "subtitles" / file_name(record["id"]), form, Transcript.from_record(record))
     if layout.no_copy:
         transcripts = map(Transcript.from_record, session.results())
         placed = in_place(chunks_of(transcripts, layout.max_chunk, layout.continued), data)
     else:
         placed = place_chunks(session, key, layout, None)
     counts = write_chunk_directory(out, placed, data, copied=not layout.no_copy)
+    rows = account.rows(counts)
+    write_account(out, rows)
     print(
         f"label: {recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
         f"({counts.chunk_seconds / 3600:.2f} h), {len(skipped)} skipped; {session.write_speed(audio_seconds)}"
     )
+    print(f"label: {in_words(rows)}")
     return {"recordings": recordings, "chunks": counts.chunks, "skipped": len(skipped)}
 
 

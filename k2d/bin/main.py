@@ -1,45 +1,113 @@
 """The console command: `k2d X …` runs k2d.bin.X; `k2d` alone lists the commands.
 
-A command's module is imported only when it runs, so `k2d` itself answers at once.
+A command is a module here. Its docstring's first line says in the list what it does, and `LISTED = (group, place)`
+where it stands: both are read without importing it, so `k2d` itself answers at once.
 """
 
 import ast
 import importlib
 import sys
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.options import nearest, terminal_width
+
 COMMANDS = Path(__file__).resolve().parent
+NOT_COMMANDS = ("__init__", "main")
+# What people come for, in the order of the list.
+GROUPS = {
+    "use": "Use a model",
+    "labels": "Make labels, look at them, choose among them",
+    "train": "Train a student",
+    "results": "Measure and compare",
+    "publish": "Publish",
+    "runs": "Plan runs and look after them",
+    "other": "Other",
+}
+MORE = "k2d help COMMAND, or k2d COMMAND --help, tells the options of a command; k2d --version the version."
+EXIT_CODES = (
+    "exit status: 0 done; 1 something that you can mend, named in one sentence (k2d transcribe: also where a file was "
+    "left out); 2 options that cannot be; 3 with --begin, that there is something to do; 130 stopped by Ctrl-C."
+)
 
 
-def names() -> list[str]:
-    return sorted(path.stem for path in COMMANDS.glob("*.py") if path.stem not in ("__init__", "main"))
+@dataclass(frozen=True)
+class Command:
+    name: str
+    summary: str  # what it does, in a line
+    group: str
+    place: float  # within the group
 
 
-def summaries() -> dict[str, str]:
-    """command -> first line of its module's docstring, read without importing it."""
-    trees = {name: ast.parse((COMMANDS / f"{name}.py").read_text(encoding="utf-8")) for name in names()}
-    return {name: (ast.get_docstring(tree) or "").split("\n", 1)[0] for name, tree in trees.items()}
+def commands() -> dict[str, Command]:
+    """Every command by its name, read from the modules without importing them."""
+    found = {}
+    for path in sorted(COMMANDS.glob("*.py")):
+        if path.stem not in NOT_COMMANDS:
+            found[path.stem] = _command(path)
+    return found
+
+
+def _command(path: Path) -> Command:
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    group, place = "other", 0.0
+    for node in module.body:
+        if isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == ["LISTED"]:
+            group, place = ast.literal_eval(node.value)
+    return Command(path.stem, (ast.get_docstring(module) or "").split("\n", 1)[0], group, place)
 
 
 def usage() -> str:
-    lines = [f"  {name:<14}{summary}" for name, summary in summaries().items()]
-    return "\n".join(["usage: k2d COMMAND [options]; k2d COMMAND --help", "", "commands:", *lines])
+    width, known = terminal_width(), list(commands().values())
+    lines = ["usage: k2d COMMAND [options]", ""]
+    column = max(len(command.name) for command in known) + 4
+    for group, title in GROUPS.items():
+        members = sorted((c for c in known if (c.group if c.group in GROUPS else "other") == group), key=_order)
+        if not members:
+            continue
+        lines.append(f"{title}:")
+        for command in members:
+            text = textwrap.wrap(command.summary, max(20, width - column), break_on_hyphens=False) or [""]
+            lines.append(f"  {command.name:<{column - 2}}{text[0]}")
+            lines += [" " * column + more for more in text[1:]]
+        lines.append("")
+    return "\n".join([*lines, textwrap.fill(MORE, width), textwrap.fill(EXIT_CODES, width)])
+
+
+def _order(command: Command):
+    return command.place, command.name
+
+
+def named(word: str) -> str | None:
+    """The command that a word names; hyphens may stand for underscores."""
+    name = word.replace("-", "_")
+    return name if (COMMANDS / f"{name}.py").is_file() and name not in NOT_COMMANDS else None
+
+
+def unknown(word: str) -> str:
+    near = nearest(word.replace("-", "_"), commands())
+    return f"no command {word!r}" + (f"; did you mean {near}?" if near else "; k2d without arguments lists them")
 
 
 def main(argv: list[str] | None = None) -> None:
-    argv = sys.argv[1:] if argv is None else argv
-    if not argv or argv[0] in ("-h", "--help", "help"):
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] == "help":
+        words = [*words[1:2], "--help"]
+    if not words or words[0] in ("-h", "--help"):
         print(usage())
         return
-    if argv[0] == "--version":
+    if words[0] in ("--version", "-V"):
         from k2d import __version__
 
-        print(__version__)
+        print(f"k2d {__version__}")
         return
-    if argv[0] not in names():
-        sys.exit(f"k2d: no command {argv[0]!r}\n\n{usage()}")
+    name = named(words[0])
+    if name is None:
+        print(f"k2d: {unknown(words[0])}", file=sys.stderr)
+        sys.exit(2)
     # As a module and not as __main__: worker processes look up by name what they are to run.
-    sys.exit(importlib.import_module(f"k2d.bin.{argv[0]}").main(argv[1:]))
+    sys.exit(importlib.import_module(f"k2d.bin.{name}").main(words[1:]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Parse command lines without running them: what is misspelt in a later stage is said before the first one begins.
+"""Check command lines without running them.
 
     k2d parse < commands
 
@@ -17,14 +17,15 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from k2d.bin.main import names
+from k2d.bin.main import named, unknown
 from k2d.errors import UserError
+from k2d.options import CommandParser
+
+LISTED = ("runs", 2)
 
 
 def parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog="k2d parse", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return CommandParser("parse", __doc__)
 
 
 def commands_in(stream: BinaryIO) -> Iterator[list[str]]:
@@ -43,9 +44,10 @@ def commands_in(stream: BinaryIO) -> Iterator[list[str]]:
 
 def problem(words: list[str]) -> str | None:
     """What is wrong with a command, or None."""
-    name, *options = words
-    if name not in names():
-        return f"no command {name!r}"
+    word, *options = words
+    name = named(word)
+    if name is None:
+        return unknown(word)
     module = importlib.import_module(f"k2d.bin.{name}")
     said = io.StringIO()
     try:

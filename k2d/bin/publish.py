@@ -1,4 +1,4 @@
-"""Export a student for other programs, check every export against it, write its model card.
+"""Export a student for other programs, check the exports, write its model card.
 
     k2d publish --record exp/student_comp --data data/test_in --output_dir exp/student_comp/publish
 
@@ -27,7 +27,7 @@ from k2d.audio.utterances import open_utterances
 from k2d.constants import N_SAMPLES
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UsageError, UserError, guarded
-from k2d.options import add_options, options_of
+from k2d.options import CommandParser, add_options, options_of
 from k2d.publish.card import LICENCES, Facts, card, read_results, result_files, training_data
 from k2d.score.experiment import is_whisper
 from k2d.tables import atomic, read_table
@@ -40,6 +40,7 @@ from k2d.work.step import Step, add_step_arguments, run_step
 if TYPE_CHECKING:
     import torch
 
+LISTED = ("publish", 1)
 PRIVATE = "private"
 
 
@@ -48,19 +49,17 @@ class NotTheStudent(UserError):
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d publish", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("publish", __doc__)
     p.add_argument("--record", required=True, type=Path, help="the student's folder in exp/, with its model.json")
     p.add_argument("--teacher", help="its teacher's checkpoint (default: as the teacher's record says)")
     p.add_argument("--data", required=True, type=Path, help="data directory of the parity check")
-    p.add_argument("--output_dir", required=True, type=Path)
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--name", help="title of the model card (default: the name of --record)")
-    p.add_argument("--dtype", choices=["float16", "float32"], default="float16")
+    p.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="of the exported weights")
     p.add_argument("--ct2_dtype", choices=["float16", "float32", "int8"], help="default: --dtype")
     p.add_argument("--utterances", type=int, default=4, help="of the parity check (default %(default)s)")
-    p.add_argument("--language", default="zh")
-    p.add_argument("--licence", choices=list(LICENCES), default="other")
+    p.add_argument("--language", default="zh", help="that the parity check decodes in")
+    p.add_argument("--licence", choices=list(LICENCES), default="other", help="to state on the card")
     add_options(p, AudioOptions, "recordings")
     add_step_arguments(p)
     return p

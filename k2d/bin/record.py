@@ -1,6 +1,6 @@
-"""Say what a model is: write exp/<name>/model.json, which tables and cards read.
+"""Write model.json, which tells tables and cards what a model is.
 
-    k2d record --output_dir exp/student_comp --role student --path exp/student_comp/average --selection comp …
+k2d record --output_dir exp/student_comp --role student --path exp/student_comp/average --selection comp …
 """
 
 import argparse
@@ -8,15 +8,16 @@ import sys
 from pathlib import Path
 
 from k2d.errors import guarded
+from k2d.options import CommandParser
 from k2d.work.models import ROLES, ModelRecord, write_record
+
+LISTED = ("results", 9)
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d record", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("record", __doc__)
     p.add_argument("--output_dir", required=True, type=Path, help="the model's folder in exp/, named as it")
-    p.add_argument("--role", required=True, choices=ROLES)
+    p.add_argument("--role", required=True, choices=ROLES, help="what the model is in the experiment")
     p.add_argument("--path", required=True, help="its checkpoint, as the recipe's folder sees it")
     p.add_argument("--selection", help="of the labels it learnt, a name of conf/selections")
     p.add_argument("--alpha", type=float, help="of that selection")

@@ -1,8 +1,8 @@
-"""Write RESULTS.md and a page with drawings from everything that has been measured.
+"""Write RESULTS.md and its page out of everything that has been measured.
 
-    k2d report --exp exp --output_dir exp/report --results RESULTS.md \
-        --models "teacher validator student_full student_comp student_comp@0.2" \
-        --test_sets "test_in test_in_long test_out" --train_data data/lectures_teacher \
+    k2d report --exp exp --output_dir exp/report --results RESULTS.md \\
+        --models "teacher validator student_full student_comp student_comp@0.2" \\
+        --test_sets "test_in test_in_long test_out" --train_data data/lectures_teacher \\
         --reference data/lectures/reference --scores "validator:exp/lectures_teacher/base"
 
 --models       names of folders in EXP, each with a model.json (k2d record), which says role, selection, alpha, teacher,
@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k2d.errors import UsageError, guarded
+from k2d.label.account import SUMMARY
+from k2d.options import CommandParser
 from k2d.score import paper
 from k2d.tables import atomic
 from k2d.whisper.identity import model_identity
@@ -43,24 +45,25 @@ if TYPE_CHECKING:
     from k2d.score.experiment import Experiment
     from k2d.score.tables import Table
 
+LISTED = ("results", 3)
 RESULTS = "RESULTS.md"
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--exp", type=Path, default=Path("exp"))
-    p.add_argument("--output_dir", required=True, type=Path)
+    p = CommandParser("report", __doc__)
+    p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of the experiment")
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--results", type=Path, help="where a copy of RESULTS.md is to lie")
     p.add_argument("--models", required=True, help="names of folders in EXP, separated by blanks")
-    p.add_argument("--test_sets", required=True)
-    p.add_argument("--train_data", type=Path)
-    p.add_argument("--reference", type=Path)
+    p.add_argument("--test_sets", required=True, help="names of test sets, separated by blanks")
+    p.add_argument("--train_data", type=Path, help="the labelled chunks before selection")
+    p.add_argument(
+        "--reference", type=Path, help="what was truly said in the training recordings, for an analysis of the labels"
+    )
     p.add_argument("--scores", default="", help="VALIDATOR:DIR, several separated by blanks")
-    p.add_argument("--speed", type=Path)
+    p.add_argument("--speed", type=Path, help="speed.json of k2d speed (default: that of EXP/speed)")
     p.add_argument("--paper", default="", help="SET:COLUMN, several separated by blanks")
-    p.add_argument("--title", default="Results")
+    p.add_argument("--title", default="Results", help="of the page")
     add_step_arguments(p)
     return p
 
@@ -125,7 +128,7 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
         "speed": [args.speed],
         "logs": [log for r in records for log in training_logs(args.exp / r.name)],
         "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, "text.trusted", "report.json")],
-        "train_data": [args.train_data / name for name in tables] if args.train_data else [],
+        "train_data": [args.train_data / name for name in (*tables, SUMMARY)] if args.train_data else [],
         "reference": [args.reference, *(args.reference / n for n in ("segments", "text"))] if args.reference else [],
         "distances": [f for d in pairs(args.scores, "scores").values() for f in sorted(Path(d).glob("utt2*"))],
     }
@@ -144,6 +147,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.explore.label_quality import label_quality
     from k2d.label.scores import find_scores
     from k2d.score import report
+    from k2d.score.hours import hours_table
 
     paper_sets = pairs(args.paper, "paper")
     made = [
@@ -156,6 +160,8 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         made.insert(1, report.paper_table(experiment))
     if speed := report.speed_table(experiment):
         made.append(speed)
+    if labelled and (hours := hours_table(labelled.path)):
+        made.append(hours)
     if args.reference:
         by_segment = any(selection.trusted is not None for selection in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
@@ -195,7 +201,7 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     made = tables(experiment, args, labelled)
     aims = list(report.aims(experiment))
     facts = [
-        f"command: `{machine.command('k2d.bin.report', argv)}`",
+        f"command: `{machine.command('report', argv)}`",
         f"revision: {code_revision()}",
         f"machine: {machine.describe()}",
         f"date: {datetime.date.today().isoformat()}",

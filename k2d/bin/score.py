@@ -1,6 +1,6 @@
-"""Score hypotheses against references.
+"""Score transcripts against references: error rates with intervals.
 
-    k2d score --ref data/test_in/text --hyp exp/teacher/decode_test_in/text \
+    k2d score --ref data/test_in/text --hyp exp/teacher/decode_test_in/text \\
         --output_dir exp/teacher/decode_test_in/score
 
 Reads two Kaldi text files (one text an utterance, or one a recording). A step: writes into --output_dir result.json
@@ -15,19 +15,20 @@ import sys
 from pathlib import Path
 
 from k2d.errors import UsageError, guarded
+from k2d.options import CommandParser
 from k2d.score import significance
 from k2d.tables import atomic, read_table, write_numbers
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("results", 1)
+
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("score", __doc__)
     p.add_argument("--ref", required=True, help="reference text file")
     p.add_argument("--hyp", required=True, help="hypothesis text file; timestamp tokens are removed")
-    p.add_argument("--output_dir", required=True, type=Path)
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument(
         "--segments_from",
         help="data directory whose segments tell where each reference utterance lies: references are "

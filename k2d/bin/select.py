@@ -1,10 +1,10 @@
-"""Stage 4: keep the chunks whose label a rule trusts, and report what was kept.
+"""Keep the chunks whose label a rule trusts, and report what was kept.
 
-    python -m k2d.bin.select --data CHUNKS --scores SCORES --output_dir DIR --selection comp --alpha 0.4
-    python -m k2d.bin.select --data CHUNKS --scores SCORES --output_dir DIR --selection comp@0.2
-    python -m k2d.bin.select --data CHUNKS --scores SCORES --output_dir DIR \\
+    k2d select --data CHUNKS --scores SCORES --output_dir DIR --selection comp --alpha 0.4
+    k2d select --data CHUNKS --scores SCORES --output_dir DIR --selection comp@0.2
+    k2d select --data CHUNKS --scores SCORES --output_dir DIR \\
         --rule 'comp <= 0.4 and loop_teacher == 0 and en_share_teacher <= 0.9'
-    python -m k2d.bin.select --data CHUNKS --scores base=ONE --scores small=OTHER --output_dir DIR \\
+    k2d select --data CHUNKS --scores base=ONE --scores small=OTHER --output_dir DIR \\
         --rule 'min(comp_base, comp_small) <= 0.4'
 
 A selection is a file of conf/selections, the recipe's or the repository's, or a path: full, ngram, mer, per and comp
@@ -37,18 +37,19 @@ from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import Rule, SelectionRule, check_alpha, known_selections, read_rule, read_selection, split_alpha
 from k2d.label.scores import Scores, find_scores, tagged
 from k2d.label.select import SelectionCounts, TrustedSegments, select, source_directories
+from k2d.options import CommandParser
 from k2d.tables import atomic
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, read_json, run_step
 
+LISTED = ("labels", 7)
+
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        "k2d select", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = CommandParser("select", __doc__)
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", action="append", required=True, help="DIR or TAG=DIR; may be given again")
-    p.add_argument("--output_dir", required=True)
+    p.add_argument("--output_dir", required=True, help="data directory to write")
     p.add_argument("--selection", help=f"NAME, NAME@ALPHA or a file; there are {', '.join(known_selections())}")
     p.add_argument("--rule", help="an expression over the score names, instead of a selection")
     p.add_argument("--alpha", type=float, default=0.4, help="what alpha stands for in the rule (0.4)")

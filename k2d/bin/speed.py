@@ -1,4 +1,4 @@
-"""Measure how fast models generate, side by side in one process.
+"""Measure how fast models decode, side by side in one process.
 
     k2d speed --models teacher student_comp --data data/test_in --output_dir exp/speed
     k2d speed --models teacher=large-v2 mine=exp/student_comp/average --data data/test_in --output_dir exp/speed
@@ -23,7 +23,7 @@ from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UsageError, guarded
-from k2d.options import add_options, options_of
+from k2d.options import CommandParser, add_options, options_of
 from k2d.score.experiment import is_whisper
 from k2d.tables import atomic
 from k2d.whisper.decoding import DecodingOptions
@@ -34,21 +34,26 @@ from k2d.work.models import read_record
 from k2d.work.provenance import code_revision
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("results", 2)
 # Nothing is retried while time is taken.
 _OF_RETRIES = ("temperatures", "compression_ratio_threshold", "logprob_threshold", "best_of")
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    p = CommandParser("speed", __doc__)
+    p.add_argument(
+        "--models",
+        required=True,
+        nargs="+",
+        metavar="NAME[=CHECKPOINT]",
+        help="folders in --exp, or names with a checkpoint; the first is what others are compared with",
     )
-    p.add_argument("--models", required=True, nargs="+", metavar="NAME[=CHECKPOINT]")
     p.add_argument("--exp", type=Path, default=Path("exp"), help="where folders of models are (default %(default)s)")
-    p.add_argument("--data", required=True, type=Path)
-    p.add_argument("--output_dir", required=True, type=Path)
+    p.add_argument("--data", required=True, type=Path, help="data directory whose first utterances are decoded")
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--max_seconds", type=float, default=60.0, help="of audio (default %(default)s)")
     p.add_argument("--rounds", type=int, default=3, help="(default %(default)s)")
-    p.add_argument("--timestamps", choices=["true", "false"], default="true")
+    p.add_argument("--timestamps", choices=["true", "false"], default="true", help="decode with timestamps")
     add_options(p, EngineConfig, "engine", without=("workers",))
     add_options(p, DecodingOptions, "decoding", without=_OF_RETRIES)
     add_options(p, AudioOptions, "recordings")

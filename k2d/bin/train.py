@@ -1,4 +1,4 @@
-"""Train a model with ESPnet's trainer.
+"""Train a student with ESPnet's trainer.
 
     k2d train --tables DIR --student INIT --teacher T --config conf/train_student.yaml [--config MORE.yaml]
         --output_dir DIR [option …]
@@ -18,8 +18,8 @@ Several processes, each with its share of every batch:
     # one machine, its GPUs; ESPnet starts the processes
     k2d train … --ngpu 4 --multiprocessing_distributed true
     # one machine or several, torchrun starts them; on a CPU with --ngpu 0 (the backend is then gloo)
-    torchrun --nproc_per_node 4 -m k2d.bin.train … --ngpu 1
-    torchrun --nproc_per_node 2 -m k2d.bin.train … --ngpu 0
+    torchrun --no-python --nproc_per_node 4 k2d train … --ngpu 1
+    torchrun --no-python --nproc_per_node 2 k2d train … --ngpu 0
     # Slurm, one node or many, one task a node; ESPnet starts a process for each of its GPUs
     srun --nodes 2 --ntasks-per-node 1 k2d train … --ngpu 4 --multiprocessing_distributed true
     # Slurm, CPUs, one process a task
@@ -45,6 +45,7 @@ from k2d.audio.stamps import FileStamps
 from k2d.distill import command_line
 from k2d.distill.config import read_config
 from k2d.errors import UsageError, guarded
+from k2d.options import underscored
 from k2d.tables import read_table
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
@@ -52,6 +53,7 @@ from k2d.work import identity, machine
 from k2d.work.identity import Identity, digest_of
 from k2d.work.step import RECORD, Step, add_step_arguments, owner_of, run_step
 
+LISTED = ("train", 5)
 # Options that decide how fast it goes and what is said meanwhile, and nothing of the result. The rest decides.
 SPEED = (
     "output_dir", "ngpu", "num_workers", "num_threads", "multiprocessing_distributed", "local_rank", "resume",
@@ -109,6 +111,7 @@ class Training:
 
 def read_words(words: Sequence[str]) -> Training:
     """Raises UsageError for what no training can be."""
+    words = [underscored(word) for word in words]
     parsers = own_parser(), reader()
     for parser in parsers:
         parser.error = _usage_error

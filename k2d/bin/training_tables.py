@@ -1,4 +1,4 @@
-"""The tables of one student's training: its labels, and where their audio, or what is stored of it, lies.
+"""Write what one training reads: labels, and where their audio lies.
 
     k2d training_tables --data SELECTION --valid_data DIR --output_dir DIR [--encoder_out DIR …]
         [--valid_encoder_out DIR] [--teacher_topk DIR]
@@ -20,24 +20,23 @@ from pathlib import Path
 from k2d.audio.options import AudioOptions
 from k2d.constants import SAMPLE_RATE, WINDOW
 from k2d.errors import BadAudio, DataError, guarded
-from k2d.options import add_options, options_of
+from k2d.options import CommandParser, add_options, options_of
 from k2d.tables import read_numbers, read_table, write_table
 from k2d.text.trusted import TRUSTED
 from k2d.work import identity
 from k2d.work.skipped import SkipOptions, read_skipped, why, write_skipped
 from k2d.work.step import Step, add_step_arguments, run_step
 
+LISTED = ("train", 4)
 AUDIO = ("wav.scp", "segments")
 LABELS = ("text", "text.prev", TRUSTED)
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d training_tables", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--data", required=True, type=Path)
+    p = CommandParser("training_tables", __doc__)
+    p.add_argument("--data", required=True, type=Path, help="data directory of the selected chunks")
     p.add_argument("--valid_data", type=Path, help="labelled, for choosing the epoch")
-    p.add_argument("--output_dir", required=True, type=Path)
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--encoder_out", type=Path, nargs="*", default=[], help="outputs of k2d encode")
     p.add_argument("--valid_encoder_out", type=Path, help="the same of --valid_data")
     p.add_argument("--teacher_topk", type=Path, help="output of k2d cache_teacher")

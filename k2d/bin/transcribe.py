@@ -1,89 +1,185 @@
-"""Transcribe audio files: `k2d transcribe talk.m4a --model exp/student_comp/publish/model.pt`.
+"""Transcribe audio and video files: text, subtitles or JSON, by any model.
 
-Prints each segment with its times, or writes files: `--format srt,vtt,txt,json --output_dir subtitles`. Reads
-wav, flac, mp3, ogg, opus, and m4a, mp4, webm where the package `av` is installed. The language is detected
-unless --language names it.
+    k2d transcribe talk.m4a --model exp/student_comp
+    k2d transcribe lectures/ --model openai/whisper-large-v3 --output_format srt,txt --output_dir subtitles
+    ffmpeg … -f wav - | k2d transcribe - --model large-v3-turbo --hotwords "K²D, ESPnet"
+
+Takes files, folders with all that is below them, patterns in quotes ('*.mp3'), and - for standard input. Prints each
+segment with its times; with --output_format or --output_dir it writes files instead, named after the audio, those of a
+folder into a tree like its own. What is damaged or no audio is named, and the rest goes on. The last line says how long
+it took and what was left out; the exit status is 1 if that was a file you named, or one that should be audio.
 """
 
 import argparse
 import sys
+import time
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
-from k2d.audio import sources
+from k2d.audio import inputs, sources
+from k2d.audio.inputs import AudioFile
 from k2d.audio.options import AudioOptions
-from k2d.errors import BadAudio, guarded
-from k2d.options import add_options, options_of
+from k2d.errors import BadAudio, UsageError, guarded
+from k2d.options import CommandParser, add_options, options_of, true_or_false
 from k2d.text import subtitles
-from k2d.transcribers import open_transcriber
+from k2d.text.transcript import Transcript
+from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
 
+LISTED = ("use", 1)
+
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="k2d transcribe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    p = CommandParser("transcribe", __doc__)
+    p.add_argument("audio", nargs="+", metavar="AUDIO", help="files, folders, patterns in quotes, or -")
+    p.add_argument(
+        "--model",
+        required=True,
+        help="a student's folder, a checkpoint in any published form, a name (large-v3), a Hub id "
+        "(openai/whisper-large-v3), espnet:MODEL or transformers:MODEL",
     )
-    p.add_argument("files", nargs="+", help="audio files")
-    p.add_argument("--model", required=True, help="checkpoint or name, espnet:DIR, transformers:DIR")
-    p.add_argument("--format", default="", help="srt, vtt, txt, json or several: write files instead of printing")
-    p.add_argument("--output_dir", default=".", help="where files go (default: here)")
+    p.add_argument(
+        "--output_format",
+        "-f",
+        default="",
+        metavar="FORMAT",
+        help=f"{', '.join(subtitles.WRITERS)}, several separated by commas, or all "
+        "(default: print; with --output_dir all)",
+    )
+    p.add_argument("--output_dir", "-o", type=Path, help="where files go (default: here)")
+    p.add_argument(
+        "--word_timestamps",
+        type=true_or_false,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
+        help="times of words in the JSON, by attention; segments end where their words do (--engine torch)",
+    )
     add_options(p, EngineConfig, "engine", without=("workers",))
-    add_options(p, DecodingOptions, "decoding (Whisper's defaults)", language="auto")
+    add_options(p, DecodingOptions, "decoding (Whisper's defaults)", language="auto", carry_initial_prompt=True)
     add_options(p, AudioOptions, "recordings", without=("allow_pipes",))
     return p
 
 
 def check(args: argparse.Namespace) -> None:
     """UsageError for options that do not fit each other or the model."""
-    subtitles.formats(args.format)
-    accepted(args.model, args, parser().get_default)
+    subtitles.formats(args.output_format)
+    if kind_of(args.model) == "text":
+        raise UsageError(f"--model {args.model}: ready transcripts belong to a data directory; k2d label takes them")
+    options = accepted(args.model, args, parser().get_default)
+    if args.word_timestamps:
+        if kind_of(args.model) != "whisper":
+            raise UsageError(f"--word_timestamps: only Whisper's attention tells times of words, {args.model} does not")
+        if options_of(EngineConfig, args).program != "torch":
+            raise UsageError("--word_timestamps needs the attention of --engine torch (and not --dtype int8)")
+        if options["task"] == "translate":
+            raise UsageError("--word_timestamps: words of a translation are not said at any time")
 
 
 def run(args: argparse.Namespace) -> int:
-    formats = subtitles.formats(args.format)
-    transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
-    names = _names(args.files)
-    source = sources.files(names, options_of(AudioOptions, args).damaged)
-    seconds = {name: source.seconds(name) for name in names}
-    bad = 0
-    total = round(sum(seconds.values()))
-    with tqdm(total=total, unit="s", desc="transcribe (audio)", disable=None) as bar:
-        for result in chain.from_iterable(transcriber.transcribe(names, source, True, progress=bar.update)):
+    check(args)
+    forms = subtitles.formats(args.output_format or (subtitles.ALL if args.output_dir else ""))
+    with inputs.temporary_folder() as folder:
+        files, nowhere = inputs.gather(args.audio, folder)
+        for word in nowhere:
+            _say(f"{word}: no such file or folder")
+        if not files:
+            raise UsageError("nothing to transcribe; name files, folders or patterns that are there")
+        began = time.monotonic()
+        transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
+        loading = time.monotonic() - began
+        result = _transcribe(transcriber, files, forms, args.output_dir or Path(), args.word_timestamps)
+    seconds, skipped, foreign = result
+    took = time.monotonic() - began - loading
+    _say(_summary(len(files) - len(skipped) - len(foreign), seconds, took, loading, [*nowhere, *skipped], foreign))
+    return 1 if nowhere or skipped or len(foreign) == len(files) else 0
+
+
+def _transcribe(
+    transcriber, files: list[AudioFile], forms: list[str], folder: Path, words: bool
+) -> tuple[float, list[str], list[str]]:
+    """Print or write all transcripts; (seconds of audio, files left out, files of a folder that are no audio)."""
+    by_name = {str(n): file for n, file in enumerate(files)}
+    source = sources.files({name: file.path for name, file in by_name.items()})
+    total, done = round(sum(source.seconds(name) for name in by_name)), 0.0
+    skipped, foreign = [], []
+    with tqdm(total=total, unit="s", desc="transcribe (audio)", disable=None, smoothing=0.05) as bar:
+
+        def progress(more: float) -> None:
+            nonlocal done
+            bar.update(int(done + more) - int(done))  # whole seconds are easier to read
+            done += more
+
+        seconds = 0.0
+        for name, result in _in_order(
+            by_name, chain.from_iterable(transcriber.transcribe(by_name, source, True, progress=progress))
+        ):
+            file = by_name[name]
             if isinstance(result, BadAudio):
-                bad += 1
-                bar.write(f"transcribe: skipped {names[result.recording]}: {result}", file=sys.stderr)
+                message = str(result).replace(file.path, file.shown, 1)
+                if result.reason == "not audio" and not file.looks_like_audio:
+                    foreign.append(file.shown)
+                else:
+                    skipped.append(file.shown)
+                    bar.write(f"transcribe: left out {message}", file=sys.stderr)
                 continue
-            for form in formats:
-                path = subtitles.write(Path(args.output_dir), form, result)
-                bar.write(f"{path}", file=sys.stderr)
-            if not formats:
-                _print(names[result.recording], result, bar)
-    return 1 if bad else 0
+            seconds += result.duration
+            if words:
+                transcriber.add_words(result, source)
+            result.recording = file.output.name
+            for form in forms:
+                bar.write(f"{subtitles.write(folder / file.output, form, result)}", file=sys.stderr)
+            if not forms:
+                _print(file.shown, result, bar)
+    return seconds, skipped, foreign
 
 
-def _print(file: str, transcript, bar: tqdm) -> None:
+def _in_order(
+    names: Iterable[str], results: Iterable[Transcript | BadAudio]
+) -> Iterator[tuple[str, Transcript | BadAudio]]:
+    """Results, which come as they end, in the order of names; each as soon as those before it are there."""
+    waiting: dict[str, Transcript | BadAudio] = {}
+    order = iter(names)
+    wanted = next(order, None)
+    for result in results:
+        waiting[result.recording] = result
+        while wanted in waiting:
+            yield wanted, waiting.pop(wanted)
+            wanted = next(order, None)
+
+
+def _print(file: str, transcript: Transcript, bar: tqdm) -> None:
     language = f" ({transcript.language})" if transcript.language else ""
     bar.write(f"# {file}{language}", file=sys.stdout)
     for s in transcript.segments:
-        times = f"{subtitles.time_code(s.start, '.')} {subtitles.time_code(s.end, '.')}"
+        end = transcript.duration if s.end is None else s.end
+        times = f"{subtitles.time_code(s.start, '.')} {subtitles.time_code(end, '.')}"
         bar.write(f"{times}  {s.text.strip()}", file=sys.stdout)
 
 
-def _names(files: list[str]) -> dict[str, str]:
-    """A short name for each file: its stem, numbered where two files share one."""
-    names: dict[str, str] = {}
-    for file in files:
-        stem, number = Path(file).stem, 1
-        name = stem
-        while name in names:
-            number += 1
-            name = f"{stem}.{number}"
-        names[name] = file
-    return names
+def _summary(done: int, seconds: float, took: float, loading: float, skipped: list[str], foreign: list[str]) -> str:
+    speed = f", {seconds / took:.1f} times real time" if took > 0 and seconds else ""
+    words = f"{done} {'file' if done == 1 else 'files'}, {seconds:.1f} s of audio in {took:.1f} s{speed}"
+    words += f" (and {loading:.1f} s to load the model)"
+    if skipped:
+        words += f"; left out {len(skipped)}: {_few(skipped)}"
+    if foreign:
+        words += f"; no audio, passed over: {_few(foreign)}"
+    return words
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _say(text: str) -> None:
+    print(f"transcribe: {text}", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -20,6 +20,7 @@ from k2d.text.transcript import Transcript
 class ChunkTotals:
     chunks: int = 0
     chunk_seconds: float = 0.0
+    segment_seconds: float = 0.0  # of the segments in them
 
 
 def chunks_of(transcripts: Iterable[Transcript], longest: float, continued: bool) -> Iterator[PackedChunk]:
@@ -62,5 +63,6 @@ def write_chunk_directory(
                 tables.write_number(f"utt2{name}", chunk.id, value)
             totals.chunks += 1
             totals.chunk_seconds += samples / SAMPLE_RATE
+            totals.segment_seconds += sum(min(s.end, chunk.end) - s.start for s in chunk.segments)
             before = chunk
     return totals

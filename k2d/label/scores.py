@@ -85,7 +85,7 @@ def find_scores(data: DataDir, scores: Mapping[str, str | Path]) -> Scores:
         elif len(paths) == len(scores):
             files |= {f"{name}_{summary}": (summary, tuple(paths)) for summary in SUMMARIES}
     if not found:
-        raise DataError(f"{', '.join(map(str, scores.values()))}: no utt2… files; run k2d.bin.distance first")
+        raise DataError(f"{', '.join(map(str, scores.values()))}: no utt2… files; run k2d distance first")
     return Scores(files, texts)
 
 

@@ -1,15 +1,16 @@
-"""Transcripts as subtitles (SubRip, WebVTT), plain text and JSON.
+"""Transcripts in the forms of the `whisper` command: SubRip, WebVTT, plain text, tab-separated times, JSON.
 
-In: a Transcript. Out: a file, named after the recording.
+In: a Transcript. Out: a file's text, or the file.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
-from k2d.constants import file_name
 from k2d.errors import UsageError
+from k2d.options import nearest
 from k2d.tables import atomic
 from k2d.text.transcript import Transcript
 
@@ -24,14 +25,21 @@ def time_code(seconds: float, decimal: str) -> str:
 
 def srt(transcript: Transcript) -> str:
     return "\n".join(
-        f"{n}\n{time_code(s.start, ',')} --> {time_code(s.end, ',')}\n{_cue(s.text)}\n"
+        f"{n}\n{time_code(s.start, ',')} --> {time_code(_end(s, transcript), ',')}\n{_cue(s.text)}\n"
         for n, s in enumerate(transcript.segments, 1)
     )
 
 
 def vtt(transcript: Transcript) -> str:
-    cues = (f"{time_code(s.start, '.')} --> {time_code(s.end, '.')}\n{_cue(s.text)}\n" for s in transcript.segments)
+    cues = (
+        f"{time_code(s.start, '.')} --> {time_code(_end(s, transcript), '.')}\n{_cue(s.text)}\n"
+        for s in transcript.segments
+    )
     return "WEBVTT\n\n" + "\n".join(cues)
+
+
+def _end(segment, transcript: Transcript) -> float:
+    return transcript.duration if segment.end is None else segment.end
 
 
 def _cue(text: str) -> str:
@@ -43,25 +51,51 @@ def txt(transcript: Transcript) -> str:
     return "".join(f"{s.text.strip()}\n" for s in transcript.segments)
 
 
+def tsv(transcript: Transcript) -> str:
+    """start, end (milliseconds) and text of each segment."""
+    rows = (
+        f"{round(1000 * s.start)}\t{round(1000 * _end(s, transcript))}\t{' '.join(s.text.split())}\n"
+        for s in transcript.segments
+    )
+    return "start\tend\ttext\n" + "".join(rows)
+
+
 def as_json(transcript: Transcript) -> str:
-    return json.dumps(transcript.record(), ensure_ascii=False, indent=1) + "\n"
+    """text, segments, language, as whisper writes them; id and duration (seconds) besides. A segment holds what the
+    recogniser tells of it, and its words where their times are known.
+    """
+    segments = []
+    for number, segment in enumerate(transcript.segments):
+        facts = dataclasses.asdict(segment) | {"end": _end(segment, transcript)}
+        segments.append({"id": number} | {name: value for name, value in facts.items() if value is not None})
+    record = {
+        "text": transcript.text,
+        "segments": segments,
+        "language": transcript.language,
+        "id": transcript.recording,
+        "duration": transcript.duration,
+    }
+    return json.dumps(record, ensure_ascii=False, indent=1) + "\n"
 
 
-WRITERS = {"srt": srt, "vtt": vtt, "txt": txt, "json": as_json}
+WRITERS = {"txt": txt, "srt": srt, "vtt": vtt, "tsv": tsv, "json": as_json}
+ALL = "all"
 
 
 def formats(names: str) -> list[str]:
-    """The forms in a list such as "srt,vtt"; UsageError for an unknown one."""
-    asked = [name for name in names.split(",") if name]
+    """The forms in a list such as "srt,vtt", or "all"; UsageError for an unknown one."""
+    asked = [name.strip() for name in names.split(",") if name.strip()]
     for name in asked:
-        if name not in WRITERS:
-            raise UsageError(f"no format {name!r}; there are {', '.join(WRITERS)}")
-    return asked
+        if name not in (*WRITERS, ALL):
+            near = nearest(name, [*WRITERS, ALL])
+            hint = f"; did you mean {near}?" if near else ""
+            raise UsageError(f"no format {name!r}; there are {', '.join(WRITERS)} and {ALL}{hint}")
+    return list(WRITERS) if ALL in asked else list(dict.fromkeys(asked))
 
 
-def write(folder: Path, form: str, transcript: Transcript) -> Path:
-    """Write <folder>/<recording>.<form>; returns the path."""
-    path = Path(folder) / f"{file_name(transcript.recording)}.{form}"
+def write(stem: Path, form: str, transcript: Transcript) -> Path:
+    """Write <stem>.<form>; returns the path."""
+    path = stem.parent / f"{stem.name}.{form}"
     with atomic(path) as handle:
         handle.write(WRITERS[form](transcript))
     return path

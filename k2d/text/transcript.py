@@ -31,6 +31,7 @@ class TimedText:
     compression_ratio: float | None = None
     no_speech_prob: float | None = None
     confidence: float | None = None
+    words: list[dict] | None = None  # {"word", "start", "end", "probability"}, where word times were asked for
 
 
 @dataclass
@@ -39,21 +40,24 @@ class Transcript:
     duration: float  # seconds
     language: str | None
     segments: list[TimedText] = field(default_factory=list)
+    # Seconds of windows by what became of them ("no_speech": left out, "failed": kept); None of other recognisers.
+    windows: dict[str, float] | None = None
 
     @classmethod
     def from_record(cls, record: dict) -> Transcript:
         """The transcript of a stored result (`record()`)."""
         segments = [TimedText(**s) for s in record["segments"]]
-        return cls(record["id"], record["duration"], record["language"], segments)
+        return cls(record["id"], record["duration"], record["language"], segments, record.get("windows"))
 
     def record(self) -> dict:
-        """A JSON object with everything, "id" first."""
-        return {
+        """A JSON object with everything that is known, "id" first."""
+        record = {
             "id": self.recording,
             "duration": self.duration,
             "language": self.language,
-            "segments": [dataclasses.asdict(s) for s in self.segments],
+            "segments": [_without_missing_words(dataclasses.asdict(s)) for s in self.segments],
         }
+        return record if self.windows is None else record | {"windows": self.windows}
 
     @property
     def timed(self) -> bool:
@@ -69,6 +73,10 @@ class Transcript:
     def text_with_times(self) -> str:
         """`<|0.00|>…<|5.20|>`."""
         return timestamps.format([(s.start, s.end, s.text) for s in self.segments])
+
+
+def _without_missing_words(segment: dict) -> dict:
+    return segment if segment["words"] is not None else {k: v for k, v in segment.items() if k != "words"}
 
 
 def mean_fact(segments: Sequence[TimedText], name: str) -> float | None:

@@ -16,6 +16,6 @@ def read(uid: str, value: str, segments: int) -> list[bool]:
     if len(flags) != segments or not set(flags) <= {"0", "1"}:
         raise ValueError(
             f"{TRUSTED}: {uid} has {value!r}, expected 0 or 1 for each of the {segments} segments of its label; "
-            "make the selection again with k2d.bin.select"
+            "make the selection again with k2d select"
         )
     return [flag == "1" for flag in flags]

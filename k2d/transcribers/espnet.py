@@ -1,7 +1,7 @@
 """An ESPnet ASR model as a transcriber, through ESPnet's own Speech2Text.
 
-In: the folder of an experiment (config.yaml and *.pth), or of an unpacked published model (meta.yaml). Out: text of
-utterances, with the log-probability of the decoder.
+In: the folder of an experiment (config.yaml and *.pth), or of an unpacked published model (meta.yaml), or the id of one
+on the Hugging Face Hub. Out: text of utterances, with the log-probability of the decoder.
 """
 
 from __future__ import annotations

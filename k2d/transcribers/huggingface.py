@@ -1,7 +1,8 @@
 """A Hugging Face model as a transcriber: CTC (Wav2Vec2, HuBERT …) or sequence to sequence (Whisper, Speech2Text …).
 
-In: a folder as save_pretrained writes it, with its processor. Out: text of utterances. CTC tells where a pause is, so
-its segments have times, and a confidence; of a sequence-to-sequence model there is the log-probability.
+In: a folder as save_pretrained writes it, with its processor, or an id of the Hub. Out: text of utterances. CTC tells
+where a pause is, so its segments have times, and a confidence; of a sequence-to-sequence model there is the
+log-probability.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from k2d.constants import SAMPLE_RATE
 from k2d.errors import CheckpointError, UsageError
 from k2d.text.transcript import TimedText
 from k2d.transcribers.recogniser import Recogniser, to_rate
+from k2d.whisper import hub
 from k2d.whisper.files import read_json, read_json_value, weight_files
 from k2d.work.identity import Identity, digest_of, file_digest
 
@@ -47,6 +49,8 @@ class HuggingFaceRecogniser(Recogniser):
 
     @property
     def identity(self) -> Identity:
+        if hub.parts_of(self.place):
+            return Identity(self.place, digest_of([self.kind, hub.parts_of(self.place)[0], self.folder.name]))
         return Identity(str(self.folder), digest_of([self.kind, {p.name: file_digest(p) for p in self.files()}]))
 
     def inspect(self) -> tuple[str, ...]:

@@ -8,21 +8,34 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from k2d.errors import UsageError
 from k2d.options import options_of
 from k2d.transcribers import class_of, kind_of, refused
+from k2d.whisper import hub
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
+from k2d.whisper.identity import check_name, english_only
 
 
 def accepted(name: str, args: argparse.Namespace, default: Callable[[str], object], **changed) -> dict[str, object]:
     """Those of the options on a command line that the transcriber accepts; of decoding, Whisper's are `changed` so.
 
     default(option): what it is if not given. UsageError for one of decoding that was given and means nothing to the
-    transcriber. How to compute, the seed, and whether times are wanted, may be said to all alike.
+    transcriber, or for a language that it does not know; CheckpointError for a name that stands for no model. How to
+    compute, the seed, and whether times are wanted, may be said to all alike.
     """
     engine, decoding = options_of(EngineConfig, args), options_of(DecodingOptions, args, **changed)
     if kind_of(name) == "whisper":
+        check_name(name)
+        if decoding.language not in (None, "en") and english_only(name):
+            raise UsageError(
+                f"--language {decoding.language}: {name} is an English-only model; give --language en, or a model "
+                "without .en in its name"
+            )
         return vars(engine) | vars(decoding)
+    place = name.partition(":")[2]
+    if kind_of(name) != "text" and hub.parts_of(place):
+        hub.check(place, kind_of(name))
     given, accepts = vars(args), class_of(name).accepts
     for option in vars(decoding):
         if option in given and option not in (*accepts, "seed", "timestamps") and given[option] != default(option):

@@ -18,6 +18,7 @@ from k2d.errors import BadAudio, UsageError
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
 from k2d.transcribers.base import Transcriber, Work
 from k2d.transcribers.pieces import pieces
+from k2d.whisper import hub
 from k2d.work.jobs import prefetch
 
 ROUNDED = 0.1  # seconds: rounded ends of a segment of 30 s, not speech worth a second piece
@@ -40,10 +41,11 @@ class Recogniser(Transcriber):
         language: str | None = None,
         beam_size: int = 1,
     ):
-        """place: the model's folder. dtype: float32, bfloat16 or float16; auto, and int8, which only Whisper's engines
-        have, are float32.
+        """place: the model's folder, or its id in the Hub. dtype: float32, bfloat16 or float16; auto, and int8, which
+        only Whisper's engines have, are float32.
         """
-        self.folder = Path(place)
+        self.place = place
+        self.folder = hub.folder_of(place, self.kind) if hub.parts_of(place) else Path(place)
         self.device, self.num_threads, self.language, self.beam_size = device, num_threads, language, beam_size
         self.dtype = dtype if dtype in ("bfloat16", "float16") else "float32"
         self._loaded = False

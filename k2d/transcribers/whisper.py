@@ -20,6 +20,7 @@ from k2d.whisper.identity import model_identity
 from k2d.work.identity import Identity
 
 if TYPE_CHECKING:
+    from k2d.audio.sources import AudioSource
     from k2d.whisper.short_form import Decoded
 
 _ENGINE = tuple(field.name for field in dataclasses.fields(EngineConfig))
@@ -93,6 +94,12 @@ class WhisperTranscriber(Transcriber):
             seconds.pop(name, None)
         batches = plan_batches(seconds, self.batch_size, self.engine.trim_padding)
         yield from decode_all(self.engine, batches, source, self.decoding, journal, progress)
+
+    def add_words(self, transcript: Transcript, source: AudioSource) -> None:
+        """Add the times of words to a long-form transcript of this model; its engine is torch."""
+        from k2d.whisper.words import add_words
+
+        add_words(self.engine, transcript, source.read(transcript.recording))
 
     def transcript_of(self, decoded: Decoded) -> Transcript:
         """The segments of one window; one without an end where no timestamps were asked for."""

@@ -1,8 +1,8 @@
 """Loading and saving models of the Whisper family.
 
 In: a name or path in any published form. Out: a `Checkpoint` (model, tokenizer, hash, config).
-Forms read: our own folder, OpenAI `.pt`, Hugging Face folder, CTranslate2 folder, and the names that
-openai-whisper downloads. Forms written: our own folder (safetensors) and OpenAI `.pt`.
+Forms read: our own folder, OpenAI `.pt`, Hugging Face folder, CTranslate2 folder, ids of the Hugging Face Hub, and the
+names that openai-whisper downloads. Forms written: our own folder (safetensors) and OpenAI `.pt`.
 
 Our folder holds `model.safetensors`, `config.json` ({"dims": {...}, "trim_padding": false, ...}) and, where
 the vocabulary is not Whisper's own, `tokenizer.model` (sentencepiece) or, where tokens were added to Whisper's,

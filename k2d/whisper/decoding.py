@@ -30,7 +30,15 @@ FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def _language(text: str) -> str | None:
-    return None if text == "auto" else text
+    """A code; the names that the whisper command takes ("Chinese") are turned into it, "auto" into None."""
+    code = text.strip().lower()
+    if code == "auto":
+        return None
+    if len(code) > 3:
+        from whisper.tokenizer import TO_LANGUAGE_CODE
+
+        code = TO_LANGUAGE_CODE.get(code, code)
+    return code
 
 
 def _languages(text: str) -> tuple[str, ...]:
@@ -71,6 +79,8 @@ class DecodingOptions:
     no_speech_threshold: float | None = option(0.6, "above, and improbable: silence", number_or_none)
     condition_on_previous: bool = option(True, "prompt a window with the text before it")
     initial_prompt: str = option("", "text before the first window of a recording, as names and terms")
+    carry_initial_prompt: bool = option(False, "put --initial_prompt before every window")
+    hotwords: str = option("", "names and terms to expect, put before every window")
     suppress_non_speech: bool = True
     suppress_blank: bool = True
     max_initial_timestamp: float | None = 1.0  # seconds
@@ -154,7 +164,25 @@ def initial_tokens(
     sot = tokenizer.sot_sequence(language or options.language or "en", options.task, options.timestamps)
     if not previous:
         return sot
-    return [tokenizer.sot_prev, *previous[-(n_text_ctx // 2 - 1) :], *sot]
+    return [tokenizer.sot_prev, *previous[-room_for_prompt(n_text_ctx) :], *sot]
+
+
+def prompts(tokenizer: Tokenizer, n_text_ctx: int, options: DecodingOptions) -> tuple[list[int], list[int]]:
+    """(ids before every window, ids before the first one alone): hotwords and the initial prompt; at most half of the
+    context, of which text that was decoded gets what is left.
+    """
+
+    def ids(text: str) -> list[int]:
+        return tokenizer.encode(" " + text.strip()) if text.strip() else []
+
+    prompt, words = ids(options.initial_prompt), ids(options.hotwords)
+    always, first = (prompt + words, []) if options.carry_initial_prompt else (words, prompt)
+    return always[-room_for_prompt(n_text_ctx) :], first
+
+
+def room_for_prompt(n_text_ctx: int) -> int:
+    """Tokens before a window, without <|startofprev|>: half of the context, as Whisper was trained."""
+    return n_text_ctx // 2 - 1
 
 
 def compression_ratio(text: str) -> float:

@@ -21,6 +21,8 @@ from k2d.work.journal import FORMAT
 ENGINES = ("auto", "torch", "ctranslate2")
 CUBLAS = "libcublas.so.12"  # that of CTranslate2's wheels; torch brings a later one
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
+# Options of decoding that came later: at their defaults they are no part of the key, so that work done before is found.
+LATER = ("hotwords", "carry_initial_prompt")
 
 
 def default_batch(gpu: bool) -> int:
@@ -113,7 +115,11 @@ def _device_of_machine() -> str:
 
 def what_decides(config: EngineConfig, decoding: DecodingOptions) -> dict[str, object]:
     """What decides a transcript beside the model and the audio, for the key of a step."""
-    return {**config.decides, "decoding": dataclasses.asdict(decoding), "journal": FORMAT}
+    options = dataclasses.asdict(decoding)
+    for field in dataclasses.fields(decoding):
+        if field.name in LATER and options[field.name] == field.default:
+            del options[field.name]
+    return {**config.decides, "decoding": options, "journal": FORMAT}
 
 
 def work_key(model: Identity, decides: dict[str, object]) -> str:
@@ -143,6 +149,11 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
     if device == "cpu":
         of_torch = "float32"
     loaded = checkpoint.load(model, device=device, dtype=getattr(torch, of_torch))
+    if decoding.language not in (None, "en") and not loaded.tokenizer.multilingual:
+        raise UsageError(
+            f"--language {decoding.language}: {model} is an English-only model; give --language en, or a multilingual "
+            "model"
+        )
     if decoding.language and loaded.tokenizer.multilingual:
         try:
             loaded.tokenizer.language_token(decoding.language)

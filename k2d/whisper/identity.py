@@ -1,17 +1,20 @@
 """What a model's name stands for, and whether two models are the same. Imports no torch.
 
-In: a path, a packaged model, or a name that openai-whisper downloads. Out: the file or folder behind it; an `Identity`
-of all that decides what the model writes: weights, configuration and tokenizer.
+In: a path, a packaged model, a name that openai-whisper downloads, or an id of the Hugging Face Hub. Out: the file or
+folder behind it; an `Identity` of all that decides what the model writes: weights, configuration and tokenizer.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from functools import cache
 from pathlib import Path
 
 from k2d.errors import CheckpointError
+from k2d.options import nearest
+from k2d.whisper import hub
 from k2d.whisper.files import read_json, weight_files
 from k2d.work import identity
 from k2d.work.identity import Identity
@@ -31,6 +34,7 @@ PUBLISHED = (
     "tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium", "large-v1", "large-v2",
     "large-v3", "large", "large-v3-turbo", "turbo",
 )  # fmt: skip
+ENGLISH_VOCABULARY = 51864  # tokens of the English-only models; the others have 51865 or 51866
 # Beside the weights, whatever form the folder has.
 FACTS = (
     "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
@@ -41,11 +45,15 @@ FACTS = (
 
 
 def model_identity(name_or_path: str | Path) -> Identity:
-    """The content of a checkpoint; a published name stands for itself. Raises CheckpointError where there is none."""
+    """The content of a checkpoint; a published name stands for itself, an id of the Hub for its commit. Raises
+    CheckpointError where there is none.
+    """
     name = str(name_or_path)
     if name in PACKAGED:
         return Identity(name, identity.digest_of([name, PACKAGED[name][-1]]))
-    path = Path(name)
+    if hub.parts_of(name):
+        return Identity(name, identity.digest_of([hub.parts_of(name)[0], hub.commit_of(name)]))
+    path = checkpoint_in(Path(name))
     if not path.exists():
         if name not in PUBLISHED:
             raise unknown(name)
@@ -89,9 +97,11 @@ def resolve(name_or_path: str | Path) -> Path:
     name = str(name_or_path)
     if name in PACKAGED:
         return _packaged(name)
-    path = Path(name)
+    path = checkpoint_in(Path(name))
     if path.exists():
         return path
+    if hub.parts_of(name):
+        return hub.folder_of(name)
     if name not in PUBLISHED:
         raise unknown(name)
     import whisper
@@ -115,11 +125,43 @@ def downloaded(name: str) -> Path | None:
 
     path = _downloads() / whisper._MODELS[name].rsplit("/", 1)[1]
     return path if path.is_file() else None
+def checkpoint_in(path: Path) -> Path:
+    """The checkpoint in a student's folder, as exp/student_comp or its publish/ is; any other path is itself."""
+    if not path.is_dir() or (path / "config.json").is_file() or (path / "model.bin").is_file():
+        return path
+    places = ("average", "publish/k2d", "k2d", "huggingface")
+    return next((path / place for place in places if (path / place / "config.json").is_file()), path)
+def check_name(name: str) -> None:
+    """CheckpointError for a name that stands for no model, before anything is read: a misspelt one must not be found
+    after days of decoding. Paths are looked at by what reads them, since a model may yet have to be made.
+    """
+    if hub.parts_of(name):
+        hub.check(name)
+    elif "/" not in name and name not in (*PUBLISHED, *PACKAGED) and not Path(name).exists():
+        raise unknown(name)
 
 
 def unknown(name: str) -> CheckpointError:
-    known = ", ".join([*PUBLISHED, *PACKAGED])
-    return CheckpointError(f"{name}: no such file or folder, nor a known model name ({known})")
+    known = [*PUBLISHED, *PACKAGED]
+    near = nearest(name, known)
+    hint = f"did you mean {near}?" if near else ", ".join(known)
+    return CheckpointError(
+        f"{name}: no such file or folder, nor a known model name ({hint}); models of the Hugging Face Hub are named "
+        "OWNER/NAME, as openai/whisper-large-v3"
+    )
+
+
+def english_only(name_or_path: str | Path) -> bool:
+    """Whether a checkpoint is known to be an English-only one, as far as its name or its configuration tells."""
+    name = str(name_or_path)
+    if name in (*PUBLISHED, *PACKAGED) or hub.parts_of(name):
+        return name.partition("@")[0].endswith(".en")
+    try:
+        config = json.loads((checkpoint_in(Path(name)) / "config.json").read_text(encoding="utf-8"))
+        size = config["dims"]["n_vocab"] if "dims" in config else config.get("vocab_size")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return size == ENGLISH_VOCABULARY and not (checkpoint_in(Path(name)) / "tokenizer.model").is_file()
 
 
 @cache

@@ -21,7 +21,17 @@ from k2d.constants import MEL_FRAMES_PER_SECOND as FRAMES_PER_SECOND
 from k2d.errors import BadAudio
 from k2d.text.tokenizer import Tokenizer
 from k2d.text.transcript import TimedText, Transcript
-from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, mean_confidence, one_line, should_skip
+from k2d.whisper.decoding import (
+    DecodingOptions,
+    Engine,
+    Hypothesis,
+    mean_confidence,
+    needs_fallback,
+    one_line,
+    prompts,
+    room_for_prompt,
+    should_skip,
+)
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import RecordingFeatures
 from k2d.work.jobs import prefetch, readers_for
@@ -41,10 +51,9 @@ class RecordingState:
         self.tokenizer, self.options, self.n_text_ctx = tokenizer, options, n_text_ctx
         self.language = options.language if tokenizer.multilingual else None
         self.seek = 0
+        self.no_speech, self.failed = 0, 0  # frames
         self.segments: list[TimedText] = []
-        self.tokens: list[int] = []
-        if options.initial_prompt:
-            self.tokens = tokenizer.encode(" " + options.initial_prompt.strip())
+        self.always, self.tokens = prompts(tokenizer, n_text_ctx, options)
         self.prompt_from = 0
 
     @property
@@ -58,14 +67,17 @@ class RecordingState:
 
     @property
     def previous(self) -> list[int]:
-        """Ids of the text the next window is prompted with; only the part that fits is kept."""
-        return self.tokens[self.prompt_from :][-(self.n_text_ctx // 2 - 1) :]
+        """Ids the next window is prompted with: what stands before every one, and of the text so far what fits."""
+        room = room_for_prompt(self.n_text_ctx) - len(self.always)
+        return self.always + (self.tokens[self.prompt_from :][-room:] if room else [])
 
     def advance(self, hypothesis: Hypothesis) -> None:
         """Take the result of the window at `seek`: append its complete segments, move `seek`."""
         if should_skip(hypothesis, self.options):
+            self.no_speech += self.size
             self.seek += self.size
             return
+        before = self.seek
         pieces, step = cut_at_timestamps(hypothesis, self.size, self.tokenizer.timestamp_begin)
         for first, last, tokens, logprobs in pieces:
             last = min(last, self.size)  # the window is padded to 30 s, and the model may hear something there
@@ -94,9 +106,13 @@ class RecordingState:
         # The rules give every segment a length, so this holds by construction; a loop would be endless
         # without.
         self.seek += step if step > 0 else self.size
+        if needs_fallback(hypothesis, self.options):  # also at the last temperature
+            self.failed += min(self.seek, self.frames) - before
 
     def transcript(self) -> Transcript:
-        return Transcript(self.recording, self.frames / FRAMES_PER_SECOND, self.language, self.segments)
+        windows = {"no_speech": self.no_speech, "failed": self.failed}
+        seconds = {name: frames / FRAMES_PER_SECOND for name, frames in windows.items()}
+        return Transcript(self.recording, self.frames / FRAMES_PER_SECOND, self.language, self.segments, seconds)
 
 
 def cut_at_timestamps(hypothesis: Hypothesis, size: int, timestamp_begin: int):

@@ -16,7 +16,7 @@ from k2d.audio.sources import AudioSource, audio_digest
 from k2d.constants import SAMPLE_RATE
 from k2d.constants import WINDOW as LONGEST
 from k2d.errors import BadAudio
-from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis
+from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, prompts
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import context_samples, utterance_log_mel
 from k2d.work.jobs import prefetch, readers_for
@@ -122,8 +122,10 @@ def _windows(engine, audio: dict[str, np.ndarray], options: DecodingOptions) -> 
     """One window an utterance, all of one length."""
     samples = context_samples(max(map(len, audio.values())), engine.trim_padding)
     language = options.language if engine.tokenizer.multilingual else None
+    always, first = prompts(engine.tokenizer, engine.dims.n_text_ctx, options)
     windows = [
-        Window(name, 0, utterance_log_mel(a, engine.dims.n_mels, samples), [], language) for name, a in audio.items()
+        Window(name, 0, utterance_log_mel(a, engine.dims.n_mels, samples), [*first, *always], language)
+        for name, a in audio.items()
     ]
     if language is None and engine.tokenizer.multilingual:
         probabilities = engine.detect_language(engine.encode([w.mel for w in windows]))

@@ -57,8 +57,8 @@ def describe() -> str:
     )
 
 
-def command(module: str, arguments: Sequence[str]) -> str:
-    """The command line, with absolute paths made relative to the working directory, or cut to their
+def command(name: str, arguments: Sequence[str]) -> str:
+    """The command line of `k2d NAME`, with absolute paths made relative to the working directory, or cut to their
     last part where they lie elsewhere."""
     here = str(Path.cwd()) + os.sep
 
@@ -68,7 +68,7 @@ def command(module: str, arguments: Sequence[str]) -> str:
         return Path(word).name if word.startswith(os.sep) else word
 
     words = [" ".join(_each(local, argument)) for argument in arguments]
-    return " ".join(["python", "-m", module, *(shlex.quote(word) for word in words)])
+    return " ".join(["k2d", name, *(shlex.quote(word) for word in words)])
 
 
 def _each(local, argument: str) -> list[str]:

@@ -140,6 +140,9 @@ class Session:
         if not speed["times_real_time"]:
             return "nothing was decoded"
         words = f"{speed['times_real_time']:.1f} times real time"
+        computing = speed["encode_seconds"] + speed["decode_seconds"]
+        if computing:
+            words += f" (encoder {speed['encode_seconds'] / computing:.0%} of the computing)"
         return words if self.options.num_jobs == 1 else f"{words} in each of {self.options.num_jobs} jobs"
 
     def results(self, job: int | None = None) -> Iterator[dict]:

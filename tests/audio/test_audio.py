@@ -293,3 +293,10 @@ def test_log_mel_is_whispers():
     assert mel.shape == (80, 300)
     assert (mel == log_mel_spectrogram(tone(), 80)).all()
     assert log_mel(tone(), n_mels=128).shape == (128, 300)
+
+
+def test_a_broken_mp3_is_named_and_libraries_write_no_notes_of_their_own(tmp_path, capfd):
+    (tmp_path / "zero.mp3").write_bytes(b"\xff\xfb\x90\0" + bytes(3000))
+    with pytest.raises(BadAudio, match="not audio"):
+        read_audio(tmp_path / "zero.mp3")
+    assert capfd.readouterr().err == ""

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from decoding_material import write_data_dir
 
-from k2d.bin import decode, transcribe
+from k2d.bin import decode
 from k2d.datadir import Segment, write_segments
 from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
@@ -145,23 +145,3 @@ def test_bad_utterances_are_skipped(run, data, capsys):
     out = run("short")
     assert read_table(out / "skipped.txt")["s-7"].startswith("silence")
     assert "s-7" not in read_table(out / "text")
-
-
-def test_transcribe_prints_and_writes(noise_recordings, small_model, tmp_path, capsys):
-    files = [str(noise_recordings["b"]), str(noise_recordings["e"])]
-    options = ["--model", str(small_model), "--language", "zh", *FAST]
-    assert transcribe.main([*files, *options]) == 0
-    printed = capsys.readouterr().out
-    assert printed.count("# ") == 2 and "00:00:0" in printed
-    out = tmp_path / "subtitles"
-    assert transcribe.main([*files, files[0], *options, "--format", "vtt,json", "--output_dir", str(out)]) == 0
-    assert sorted(p.name for p in out.iterdir()) == [
-        "b.2.json",
-        "b.2.vtt",
-        "b.json",
-        "b.vtt",
-        "e.json",
-        "e.vtt",
-    ]
-    assert json.loads((out / "b.json").read_text())["segments"]
-    assert transcribe.main(["/nowhere.wav", *options]) == 1

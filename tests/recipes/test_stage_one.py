@@ -111,8 +111,8 @@ def test_a_set_to_score_needs_references(recipe):
         (["--cmd_backend", "pbs"], "unknown --cmd_backend 'pbs'"),
         (["--nj", "four"], "--nj four: expected a number of jobs, or auto"),
         (["--side_by_side", "0"], "--side_by_side 0: expected a whole number"),
-        (["--student_init", "models/none"], "--student_init models/none: no such file or folder"),
-        (["--validator", "base models/none"], "--validator models/none: no such file or folder"),
+        (["--student_init", "../models/none"], "--student_init ../models/none: no such file or folder"),
+        (["--validator", "base data/models/none"], "--validator data/models/none: no such file or folder"),
         (["--stage", "one"], "--stage one: expected 1 to 8, or one of data label validate"),
         (["--stage", "9"], "--stage 9: expected 1 to 8"),
         (["--stop_stage", "0"], "--stop_stage 0: expected 1 to 8"),
@@ -129,6 +129,13 @@ def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
     assert message in result.stderr
     assert not (recipe.folder / "data").exists()
     assert not (recipe.folder / "evaluated").exists()
+
+
+def test_a_model_that_the_hub_does_not_have_stops_the_run_at_once(recipe, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    result = recipe("--validator", "base openai/whisper-tinny", stop_stage="3")
+    assert result.returncode != 0 and not (recipe.folder / "data").exists()
+    assert "k2d decode: openai/whisper-tinny: no such folder here, nor in the cache" in result.stderr
 
 
 def test_options_of_every_stage_are_parsed_before_the_first_begins(recipe):

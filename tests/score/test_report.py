@@ -214,7 +214,7 @@ def test_the_header_tells_command_revision_machine_and_no_path(folder, monkeypat
         str(folder / "data/all"),
     )
     text = (folder / "RESULTS.md").read_text()
-    assert "- command: `python -m k2d.bin.report --exp exp --models 'teacher student_full " in text
+    assert "- command: `k2d report --exp exp --models 'teacher student_full " in text
     assert "--reference reference --train_data data/all" in text
     assert re.search(r"- revision: ([0-9a-f]{40}(-dirty)?|unknown)\n", text)
     assert "cores" in text and f"torch {torch.__version__.split('+')[0]}" in text

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -139,6 +140,26 @@ def test_how_far_a_job_is(tmp_path, monkeypatch):
     assert len(last_line(log)) <= 400
     log.write_text(head + "x" * 9000)
     assert progress(log) == last_line(log) == ""
+
+
+def test_how_far_a_training_is(tmp_path):
+    """Epochs, the values that tell how it goes, whole, and the time that ESPnet expects it to take."""
+    module = runpy.run_path(str(RUN))
+    log = tmp_path / "train.log"
+    line = "[host] 2026-11-28 10:{} (trainer:1) INFO: {}\n"
+    values = "iter_time=0.03, ce=0.853, acc=0.824, kl=0.848, loss=1.531, backward_time=0.5, " + "x" * 300
+    log.write_text(line.format("28:03,313", "1/4epoch started"))
+    assert module["progress"](log) == ""
+    with log.open("a") as handle:
+        handle.write(line.format("28:30,042", f"1epoch:train:1-25batch: {values}"))
+    assert module["progress"](log) == "epoch 1 of 4, batch 25: ce=0.853, acc=0.824, kl=0.848, loss=1.531"
+    with log.open("a") as handle:
+        started = "2/4epoch started. Estimated time to finish: 2 minutes and 53.03 seconds"
+        handle.write(line.format("29:00,992", started))
+        handle.write(line.format("29:20,000", f"2epoch:train:1-25batch: {values}"))
+    assert module["progress"](log).startswith("epoch 2 of 4, batch 25: ce=")
+    assert module["progress"](log).endswith("; 2 min 33 s left")
+    assert module["duration"](7500) == "2 h 5 min" and module["duration"](59) == "59 s"
 
 
 def test_mistakes_in_the_call_say_what_was_expected(tmp_path):

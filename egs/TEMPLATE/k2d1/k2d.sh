@@ -19,78 +19,78 @@ set -euo pipefail
 readonly start_time=${SECONDS}
 
 # What to run
-stage=1
-stop_stage=8
-dry_run=false             # print every command, and what it takes with --train_hours, and run none
+stage=1                   # Begin with this stage: a number from 1 to 8, or its name.
+stop_stage=8              # End with this stage.
+dry_run=false             # Print every command, and with --train_hours what it takes, and run none.
 
 # Data
-train_set=                # unlabelled recordings: data/<train_set>
-dev_set=dev               # labelled, for choosing the student's epoch
-test_sets=                # labelled; a name that ends in _long is decoded long-form, one text a recording
-local_data_opts=          # passed on to local/data.sh
-data_seed=0               # of a corpus that is made, of sampling and of noise
-allow_pipes=false         # run commands that stand in wav.scp
-damaged=warn              # a damaged recording: warn reads what is sound of it, skip leaves it out
-max_skipped=              # bad recordings a stage may leave out before it fails; empty: any number
+train_set=                # Name of the unlabelled recordings: data/<train_set>.
+dev_set=dev               # Name of the labelled set that chooses the student's epoch.
+test_sets=                # Names of labelled sets; one that ends in _long is decoded long-form, one text a recording.
+local_data_opts=          # Options passed on to local/data.sh.
+data_seed=0               # Seed of a corpus that is made, of sampling and of noise.
+allow_pipes=false         # Run the commands that stand in wav.scp.
+damaged=warn              # Damaged recordings: warn reads what is sound of one, skip leaves it out.
+max_skipped=              # Bad recordings that a stage may leave out before it fails; empty: any number.
 
-# Models: a folder, a file, a published name (large-v2), text:FILE, espnet:DIR or transformers:DIR
-teacher=large-v2          # writes the labels that the student learns
-validator=base            # smaller models: where one hears otherwise, a label is doubtful
-labels=                   # text:FILE or text:FOLDER of subtitles: labels that are there, in place of the teacher's
-teacher_opts=             # how labels are decoded, options of k2d label
-validator_opts=           # how the validator decodes, of k2d decode
-language=zh
-engine=auto               # auto, torch, ctranslate2
-dtype=auto                # bfloat16 decodes twice as fast on CPUs with AMX
-max_chunk=30              # seconds
+# Models: a folder, a file, a name (large-v2), an id of the Hub (OWNER/NAME), text:FILE, espnet:DIR, transformers:DIR
+teacher=large-v2          # Model that writes the labels which the student learns.
+validator=base            # Smaller model or models: where one hears otherwise, a label is doubtful.
+labels=                   # Labels that are there, in place of the teacher's: text:FILE, or text:FOLDER of subtitles.
+teacher_opts=             # How labels are decoded: options of k2d label.
+validator_opts=           # How the validator decodes: options of k2d decode.
+language=zh               # Code of the language that all models decode in; auto: each detects it.
+engine=auto               # Program that decodes: torch, ctranslate2, or auto (torch, but for int8).
+dtype=auto                # Type of numbers that decoding computes in; bfloat16 is twice as fast on CPUs with AMX.
+max_chunk=30              # Longest chunk in seconds; Whisper's window is 30.
 
 # Selection
-selection="full comp"     # files of conf/selections, or NAME@ALPHA: each becomes a student of its own
-selections=               # the same, by its plural name
-alpha=0.4                 # keep where the distance is at most this, for selections without an @
-distance_opts=            # of k2d distance
-select_opts=              # of k2d select
+selection="full comp"     # Files of conf/selections, or NAME@ALPHA: each becomes a student of its own.
+selections=               # The same as --selection, by its plural name.
+alpha=0.4                 # Keep a chunk where the distance is at most this, for selections without an @.
+distance_opts=            # Options of k2d distance.
+select_opts=              # Options of k2d select.
 
 # Student
-student_tag=              # a word in its directory's name, for training options of your own
-decoder_layers=first,last # of the teacher, which the student's decoder is made of
-student_init=             # start from this model as it is, not from the teacher's layers; of the teacher's vocabulary
-train_config=             # YAML over conf/train_student.yaml: what this recipe trains otherwise
-train_opts=               # of k2d train: ESPnet's options
-seed=0                    # of training
-nbest=3                   # epochs to average
-init_weight=0             # weight of the untrained student in that average, against forgetting
-store_encoder_out=false   # compute the frozen encoder's output once: for small models and small data
-noisy_versions=0          # with it: versions of each chunk with noise added, beside the clean one
-noise_snr=0,15            # dB, of these
-cache_teacher=false       # compute the teacher's top k of every label token once; else it runs in training
-topk=32
+student_tag=              # A word in the student's directory name, for training options of your own.
+decoder_layers=first,last # Layers of the teacher's decoder that the student's is made of.
+student_init=             # Start from this model as it is, not from the teacher's layers; it shares its vocabulary.
+train_config=             # YAML over conf/train_student.yaml: what is trained otherwise.
+train_opts=               # Options of k2d train, which are ESPnet's.
+seed=0                    # Seed of training.
+nbest=3                   # Best epochs to average.
+init_weight=0             # Weight, 0 to 1, of the untrained student in that average, against forgetting.
+store_encoder_out=false   # Compute the frozen encoder's output once, for small models and small data.
+noisy_versions=0          # With it: versions of each chunk with noise added, beside the clean one.
+noise_snr=0,15            # Lowest and highest signal-to-noise ratio of these versions, in dB.
+cache_teacher=false       # Compute the teacher's top k of every label token once; else the teacher runs in training.
+topk=32                   # Tokens that are kept at every place with --cache_teacher.
 
 # Tests
-test_opts=                # how test sets are decoded, of k2d decode
-beam_size=1               # of test sets
-decode_untrained=false    # a row for the student before training: what distillation adds to its start
-timing_opts=              # of k2d speed
-paper=                    # SET:COLUMN of the paper's table to show beside ours
-publish_opts=             # of k2d publish
+test_opts=                # How test sets are decoded: options of k2d decode.
+beam_size=1               # Beam that test sets are decoded with; 1 is greedy.
+decode_untrained=false    # Add a row for the student before training: what distillation adds to its start.
+timing_opts=              # Options of k2d speed.
+paper=                    # SET:COLUMN of the paper's table to show beside ours.
+publish_opts=             # Options of k2d publish.
 
 # Size of the corpus, for a dry run
-train_hours=
-dev_hours=0
-test_hours=0              # of all test sets, each counted once
-joined=true               # training recordings are copied in stage 1
-speeds=                   # of a trial, "teacher:310 validator:2400" times real time, in place of assumptions
+train_hours=              # Hours of unlabelled recordings.
+dev_hours=0               # Hours of the set that chooses the epoch.
+test_hours=0              # Hours of all test sets, each counted once.
+joined=true               # Training recordings are copied in stage 1.
+speeds=                   # Rates of a trial in place of assumptions: "teacher:310 validator:2400" times real time.
 
 # How it runs; none of these redoes anything, but for --train_threads on a CPU
-nj=auto                   # jobs of labelling and decoding; auto: one for each GPU, else one
-nj_encode=2               # utterances that the frozen encoder takes at a time on a CPU
-side_by_side=1            # students, decodings and exports made at a time; on one machine they share its cores
-ngpu=0
-num_nodes=1               # of training; --ngpu is what each has
-job_threads=              # cores of each of the nj jobs; empty: as cmd.sh says
-train_threads=            # of training on a CPU, which decide its last bits; empty: as cmd.sh says
-batch_size=0              # windows decoded together; 0: 32 on a GPU, 8 on a CPU
-cmd_backend=local
+nj=auto                   # Jobs of labelling and decoding; auto: one for each GPU, else one.
+nj_encode=2               # Utterances that the frozen encoder takes at a time on a CPU.
+side_by_side=1            # Students, decodings and exports made at a time; on one machine they share its cores.
+ngpu=0                    # GPUs to use; 0 computes on the CPU.
+num_nodes=1               # Nodes of training; --ngpu is what each has.
+job_threads=              # Cores of each of the nj jobs; empty: as cmd.sh says.
+train_threads=            # Cores of training on a CPU, which decide its last bits; empty: as cmd.sh says.
+batch_size=0              # Windows decoded together; 0: 32 on a GPU, 8 on a CPU.
+cmd_backend=local         # Where commands run: local or slurm (cmd.sh).
 
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh

@@ -49,7 +49,7 @@ if [ "${stage}" -le 3 ] && [ "${stop_stage}" -ge 3 ]; then
     log "Stage 3: the frozen encoder's output, once for all models -> exp/encoder_out/<set>"
     parts=()
     for set in seed seed_general seed_pauses seed_dev; do
-        python -m k2d.bin.encode --model exp/ends_init --data "data/${set}_windows" --nj "${nj}" \
+        k2d encode --model exp/ends_init --data "data/${set}_windows" --nj "${nj}" \
             --output_dir "exp/encoder_out/${set}"
         [ "${set}" = seed_dev ] || parts+=("data/${set}_windows:exp/encoder_out/${set}")
     done
@@ -62,7 +62,7 @@ fi
 train() {
     local name=$1 epochs=$2 max_lr=$3 init=exp/$1_init
     shift 3
-    python -m k2d.bin.train --config conf/train.yaml --student "${init}" \
+    k2d train --config conf/train.yaml --student "${init}" \
         --train_data_path_and_name_and_type exp/train/encoder_out.scp,encoder_out,rows \
         --train_data_path_and_name_and_type exp/train/text,text,text \
         --train_shape_file exp/train/frames_shape \
@@ -72,7 +72,7 @@ train() {
         --max_epoch "${epochs}" --num_iters_per_epoch "${iters}" \
         --scheduler_conf total_steps="$((epochs * iters + 1))" --scheduler_conf max_lr="${max_lr}" \
         --seed "${seed}" --ngpu 0 --output_dir "exp/${name}" "$@"
-    python -m k2d.bin.average --exp "exp/${name}" --init "${init}" --nbest 1 --half --output_dir "exp/${name}_best"
+    k2d average --exp "exp/${name}" --init "${init}" --nbest 1 --half --output_dir "exp/${name}_best"
 }
 # keep NAME: exp/NAME_best becomes models/NAME.
 keep() {

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from k2d.errors import CheckpointError
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
+from k2d.whisper import hub
 from k2d.whisper.files import weight_files
 from k2d.whisper.formats.ctranslate2 import open_ctranslate2
 from k2d.whisper.formats.huggingface import open_huggingface
@@ -116,7 +117,8 @@ def inspect_model(name_or_path: str | Path, weights: bool = True) -> ModelFacts:
     A published name that is not here is not downloaded. Raises CheckpointError, as loading it would.
     """
     name = str(name_or_path)
-    if name in PUBLISHED and not Path(name).exists() and downloaded(name) is None:
+    later = hub.cached(name) is None if hub.parts_of(name) else name in PUBLISHED and not Path(name).exists()
+    if later and (hub.parts_of(name) or downloaded(name) is None):
         return ModelFacts(name, "download", None, "Whisper's", (), 0, ("is downloaded when it is first used",))
     opened = open_checkpoint(name_or_path)
     if weights:

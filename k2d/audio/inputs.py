@@ -1,0 +1,100 @@
+"""What a person names as audio: files, folders, patterns, standard input.
+
+In: words of a command line. Out: the files behind them in order, each with the name its outputs get; what is left out.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from k2d.errors import UsageError
+
+STDIN = "-"
+# Of other files in a folder it is no news that they are no audio; one with such an ending that is none is damaged.
+AUDIO_ENDINGS = frozenset(
+    ".wav .flac .mp3 .m4a .aac .ogg .oga .opus .wma .aif .aiff .aifc .amr .au .caf .w64 .mka .mp4 .m4v .mkv .webm .mov "
+    ".avi .flv .wmv .mpg .mpeg .ts .3gp".split()
+)
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """path: where it lies. shown: as the person named it. output: its outputs' path without an ending, relative. given:
+    named itself, not found in a folder.
+    """
+
+    path: str
+    shown: str
+    output: Path
+    given: bool
+
+    @property
+    def looks_like_audio(self) -> bool:
+        return self.given or Path(self.path).suffix.lower() in AUDIO_ENDINGS
+
+
+def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFile], list[str]]:
+    """(files, words that stand for none). A folder is searched to its depth, links followed, hidden files left out; the
+    outputs of its files lie in a tree like its own. "-" is standard input, copied into `stdin_folder`. A file that is
+    named twice is taken once. Outputs of files with one stem keep the files' endings: talk.mp3.srt, talk.wav.srt.
+    """
+    found: list[tuple[str, str, Path, bool]] = []  # path, shown, folder of outputs, given
+    nowhere = []
+    for word in words:
+        if word == STDIN:
+            found.append((_standard_input(stdin_folder), "standard input", Path(), True))
+        elif os.path.isdir(word):
+            found += [(str(path), str(path), path.parent.relative_to(word), False) for path in files_below(Path(word))]
+        elif os.path.exists(word):
+            found.append((word, word, Path(), True))
+        elif matches := sorted(glob.glob(word, recursive=True)):
+            found += [(match, match, Path(), False) for match in matches if os.path.isfile(match)]
+        else:
+            nowhere.append(word)
+    once = {os.path.realpath(entry[0]): entry for entry in reversed(found)}
+    kept = [entry for entry in found if once.get(os.path.realpath(entry[0])) is entry]
+    stems = [folder / Path(path).stem for path, _, folder, _ in kept]
+    files, taken = [], set()
+    for (path, shown, folder, given), stem in zip(kept, stems):
+        output = stem if stems.count(stem) == 1 else folder / Path(path).name
+        number = 1
+        while output in taken:  # files of one name in two folders that were named themselves
+            number += 1
+            output = folder / f"{Path(path).stem}.{number}{Path(path).suffix}"
+        taken.add(output)
+        files.append(AudioFile(path, shown, output, given))
+    return files, nowhere
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file in a tree in order of path, links followed, hidden ones left out."""
+    found, seen = [], set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(here)) in seen:  # a link to a folder above
+            folders[:] = []
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(here) / name for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.is_file())
+
+
+def _standard_input(folder: str | Path) -> str:
+    if sys.stdin.isatty():
+        raise UsageError("- is standard input, and nothing comes from there; pipe a file: k2d transcribe - < talk.mp3")
+    path = Path(folder) / "stdin"
+    with open(path, "wb") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+    return str(path)
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory:
+    """A folder for what standard input holds, gone with the command."""
+    return tempfile.TemporaryDirectory(prefix="k2d-")

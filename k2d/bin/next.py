@@ -1,0 +1,120 @@
+"""Say what a run has made, and what to do with it.
+
+    k2d next --exp exp --models "teacher student_full student_comp" --test_sets "test_in test_out"
+
+Names the best student with its error rates beside its teacher's, a command to copy that uses it, and the pages to look
+at, as far as they are there. The best student has the lowest mean rate over the test sets that all students were scored
+on; intervals and significance stand in the report. k2d.sh ends with it.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from k2d.errors import DataError, guarded
+from k2d.options import CommandParser
+from k2d.score.experiment import read_json, score_dir
+from k2d.tables import read_table
+from k2d.work.models import ModelRecord, read_record
+
+LISTED = ("results", 4)
+
+
+def parser() -> argparse.ArgumentParser:
+    p = CommandParser("next", __doc__)
+    p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of the experiment")
+    p.add_argument("--data", type=Path, default=Path("data"), help="folder of the data directories")
+    p.add_argument("--models", default="", help="names of folders in --exp, separated by blanks (default: all)")
+    p.add_argument("--test_sets", default="", help="names of test sets, separated by blanks")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    lines = list(_lines(args))
+    if not lines:
+        raise DataError(f"{args.exp}: nothing has been made there yet; run a recipe's run.sh first")
+    width = max(len(name) for name, _ in lines) + 2
+    for name, text in lines:
+        print(f"  {name:<{width}}{text}")
+    return 0
+
+
+def _lines(args: argparse.Namespace):
+    """(what, where or how) of everything that is there."""
+    records = _records(args.exp, args.models.split())
+    students = [record for record in records if record.role == "student" and _made(args.exp, record)]
+    best = None
+    if students:
+        rates = {r.name: _rates(args.exp, r.name, args.test_sets.split()) for r in records}
+        best = _best(students, rates)
+        known = _shown(rates[best.name])
+        yield "best student" if len(students) > 1 and known else "student", best.name + (f": {known}" if known else "")
+        if best.teacher and _shown(rates.get(best.teacher, {})):
+            yield "its teacher", f"{best.teacher}: {_shown(rates[best.teacher])}"
+        where = (args.exp / best.name).absolute()
+        yield "use it", shlex.join([_k2d(), "transcribe", _recording(args), "--model", str(where)])
+    pages = {
+        "report": [args.exp / "report/index.html"],
+        "labels": sorted(args.exp.glob("*/explorer*/*.html")),
+        "card": [args.exp / best.name / "publish" / name for name in ("huggingface/README.md", "README.md")]
+        if best
+        else [],
+    }
+    for name, paths in pages.items():
+        for path in [path for path in paths if path.is_file()][: 1 if name == "card" else None]:
+            yield name, str(path.absolute())
+
+
+def _records(exp: Path, names: Sequence[str]) -> list[ModelRecord]:
+    found = []
+    for folder in [exp / name for name in names] or sorted(path.parent for path in exp.glob("*/model.json")):
+        if (folder / "model.json").is_file():
+            found.append(read_record(folder))
+    return found
+
+
+def _made(exp: Path, record: ModelRecord) -> bool:
+    return (exp / record.name / "average/config.json").is_file() or Path(record.path).exists()
+
+
+def _rates(exp: Path, model: str, test_sets: Sequence[str]) -> dict[str, float]:
+    """Mixed error rate, a fraction, by test set, as far as it was scored."""
+    paths = {test_set: score_dir(exp, model, test_set) / "result.json" for test_set in test_sets}
+    found = {test_set: read_json(path)["mer"]["rate"] for test_set, path in paths.items() if path.is_file()}
+    return {test_set: rate for test_set, rate in found.items() if rate is not None}
+
+
+def _best(students: Sequence[ModelRecord], rates: dict[str, dict[str, float]]) -> ModelRecord:
+    common = set.intersection(*(set(rates[student.name]) for student in students))
+    return min(students, key=lambda student: sum(rates[student.name][name] for name in common))
+
+
+def _shown(rates: dict[str, float]) -> str:
+    return ", ".join(f"{100 * rate:.1f} % errors on {test_set}" for test_set, rate in rates.items())
+
+
+def _recording(args: argparse.Namespace) -> str:
+    """A file of a test set, so that the command can be tried at once."""
+    for test_set in args.test_sets.split():
+        table = args.data / test_set / "wav.scp"
+        for source in read_table(table).values() if table.is_file() else ():
+            if Path(source).is_file():
+                return str(Path(source).absolute())
+    return "RECORDING"
+
+
+def _k2d() -> str:
+    """The command as it can be typed anywhere: with its folder, which a recipe's path.sh alone puts on the path."""
+    beside = Path(sys.executable).with_name("k2d")
+    return str(beside) if beside.is_file() else "k2d"
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("next", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""`k2d`: the list of commands, help that fits, and what a slip of the finger is told."""
+
+import importlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from k2d import __version__
+from k2d.bin import main as console
+from k2d.bin import parse
+from k2d.options import CommandParser
+
+COMMANDS = sorted(console.commands())
+
+
+def parser_of(command: str) -> CommandParser:
+    module = importlib.import_module(f"k2d.bin.{command}")
+    return module.parser() if hasattr(module, "parser") else module.own_parser()
+
+
+def call(*words) -> int:
+    with pytest.raises(SystemExit) as ended:
+        console.main(list(words))
+    return ended.value.code
+
+
+def test_the_list_has_every_command_once_under_what_people_want(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    console.main([])
+    shown = capsys.readouterr().out
+    for command in COMMANDS:
+        assert sum(line.split()[:1] == [command] for line in shown.splitlines()) == 1, command
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    titles = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles[0] == "Use a model:" and "Other:" not in titles, "every command says where it stands (LISTED)"
+    assert "exit status: 0 done; 1 " in shown
+    for words in (["help"], ["--help"]):
+        console.main(words)
+        assert capsys.readouterr().out == shown
+
+
+def test_a_new_command_appears_by_itself(tmp_path, monkeypatch):
+    (tmp_path / "fly.py").write_text('"""Fly over the data.\n\nMore."""\nLISTED = ("labels", 3.5)\n')
+    (tmp_path / "odd.py").write_text('"""Nobody knows."""\n')
+    monkeypatch.setattr(console, "COMMANDS", tmp_path)
+    shown = console.usage()
+    assert shown.index("choose among them:") < shown.index("fly  Fly over the data.") < shown.index("Other:")
+    assert shown.index("Other:") < shown.index("odd  Nobody knows.")
+
+
+def test_the_list_is_there_at_once():
+    """No command's module is imported for it, nor torch or numpy."""
+    code = (
+        "import sys; from k2d.bin.main import main; main([]); "
+        "heavy = {'torch', 'numpy', 'k2d.bin.label'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    assert result.returncode == 0, result.stderr
+
+
+def test_version_and_unknown_commands(capsys):
+    console.main(["--version"])
+    assert capsys.readouterr().out == f"k2d {__version__}\n"
+    assert call("trancsribe") == 2
+    assert capsys.readouterr().err == "k2d: no command 'trancsribe'; did you mean transcribe?\n"
+    assert call("fly") == 2 and "lists them" in capsys.readouterr().err
+    assert call("main") == 2, "the console itself is no command"
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
+def test_help_fits_the_terminal_and_tells_of_every_option(command, capsys, monkeypatch):
+    for columns in (60, 100):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert call("help", command.replace("_", "-")) == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith(f"usage: k2d {command}") and "python -m" not in shown
+        breakable = [line for line in shown.splitlines() if " " in line.strip() and "{" not in line]
+        assert all(len(line) < columns for line in breakable), shown
+    parser = parser_of(command)
+    assert isinstance(parser, CommandParser)
+    for action in parser._actions:
+        assert action.help, f"{command}: {action.dest} has no help"
+
+
+def test_help_tells_defaults(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    call("help", "label")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1 is greedy (default 1)" in shown and "(default true)" in shown and "(default zh)" in shown
+    assert "(default none)" not in shown.lower() and "(default false)" not in shown
+
+
+def test_hyphens_stand_for_underscores_and_a_misspelt_option_is_told_its_neighbour(capsys):
+    words = ["--model", "base", "--data", "d"]
+    assert parser_of("label").parse_args([*words, "--output-dir=a-b", "--max-chunk", "9"]).output_dir == "a-b"
+    assert parse.problem(["label", *words, "--output-dir", "o", "--beam-size", "5"]) is None
+    said = parse.problem(["label", *words, "--output_dir", "o", "--beem-size", "5"])
+    assert said == "unrecognized arguments: --beem-size 5 (did you mean --beam_size?)"
+    assert parse.problem(["lable", *words]) == "no command 'lable'; did you mean label?"
+    from k2d.bin.train import read_words
+
+    assert read_words(["--output-dir", "x", "--train-shape-file=a"]).given.output_dir == "x"

@@ -1,0 +1,70 @@
+"""`k2d next`: the last lines of a run name what it has made."""
+
+import json
+import shlex
+
+import pytest
+
+from k2d.bin import next as command
+from k2d.bin import transcribe
+from k2d.work.models import ModelRecord, write_record
+
+
+@pytest.fixture
+def exp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, role, rates in (
+        ("teacher", "teacher", (0.18, 0.10)), ("student_full", "student", (0.20, 0.12)),
+        ("student_comp", "student", (0.15, 0.13)), ("student_new", "student", None),
+    ):  # fmt: skip
+        made = rates is not None
+        folder = tmp_path / "exp" / name
+        (folder / "average").mkdir(parents=True)
+        write_record(folder, ModelRecord(name, role, f"exp/{name}/average", teacher="teacher"))
+        if made:
+            (folder / "average/config.json").write_text("{}")
+            for test_set, rate in zip(("test_in", "test_out"), rates):
+                score = folder / f"decode_{test_set}/score"
+                score.mkdir(parents=True)
+                (score / "result.json").write_text(json.dumps({"mer": {"rate": rate}}))
+        else:
+            (folder / "average").rmdir()
+    return tmp_path / "exp"
+
+
+def said(capsys, *words) -> dict[str, str]:
+    assert command.main(["--test_sets", "test_in test_out", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return {line[: line.index("  ", 2)].strip(): line[line.index("  ", 2) :].strip() for line in lines}
+
+
+def test_the_best_student_and_a_command_that_uses_it(exp, capsys):
+    shown = said(capsys)
+    assert shown["best student"] == "student_comp: 15.0 % errors on test_in, 13.0 % errors on test_out"
+    assert shown["its teacher"] == "teacher: 18.0 % errors on test_in, 10.0 % errors on test_out"
+    words = shlex.split(shown["use it"])
+    assert words[0].endswith("k2d") and words[1:3] == ["transcribe", "RECORDING"]
+    assert transcribe.parser().parse_args(words[2:]).model == str(exp / "student_comp")
+    assert set(shown) == {"best student", "its teacher", "use it"}, "what is not there is not named"
+
+    recording = exp.parent / "a b.wav"
+    recording.write_bytes(b"RIFF")
+    (exp.parent / "data/test_in").mkdir(parents=True)
+    (exp.parent / "data/test_in/wav.scp").write_text(f"a {recording}\n")
+    for page in ("report/index.html", "lectures_teacher/explorer_base/explorer.html", "student_comp/publish/README.md"):
+        (exp / page).parent.mkdir(parents=True)
+        (exp / page).write_text("")
+    shown = said(capsys, "--models", "teacher student_comp student_full")
+    assert shlex.split(shown["use it"])[2] == str(recording)
+    assert shown["report"] == str(exp / "report/index.html") and shown["card"].endswith("publish/README.md")
+    assert shown["labels"].endswith("explorer.html")
+
+
+def test_a_student_that_nothing_was_measured_of(exp, capsys):
+    assert command.main(["--models", "student_comp"]) == 0
+    assert "  student  student_comp\n" in capsys.readouterr().out
+
+
+def test_where_nothing_was_made(tmp_path, capsys):
+    assert command.main(["--exp", str(tmp_path / "no")]) == 1
+    assert "nothing has been made there yet" in capsys.readouterr().err

@@ -1,0 +1,220 @@
+"""`k2d transcribe`: what people have on their disks in, text and subtitles out, and one line on what was left out."""
+
+import io
+import json
+import shutil
+import sys
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from decoding_material import REAL
+
+from k2d.bin import transcribe
+from k2d.errors import CheckpointError, UsageError
+from k2d.whisper import checkpoint
+
+FAST = ["--temperatures", "0", "--max_new_tokens", "24", "--engine", "torch", "--language", "zh"]
+
+
+@pytest.fixture
+def run(small_model, capsys):
+    def call(*words, expected=0):
+        assert transcribe.main([*map(str, words), "--model", str(small_model), *FAST]) == expected
+        return capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def tree(noise_recordings, tmp_path):
+    """talk.wav, and in a folder below it talk.wav, 會議 1.wav, a video cut short, a text file and a hidden file."""
+    folder = tmp_path / "my tree"
+    below = folder / "week 2"
+    below.mkdir(parents=True)
+    shutil.copy(noise_recordings["b"], folder / "talk.wav")
+    shutil.copy(noise_recordings["b"], below / "talk.wav")
+    shutil.copy(noise_recordings["e"], below / "會議 1.wav")
+    (below / "cut.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    (below / "notes.txt").write_text("buy milk")
+    (below / ".hidden.wav").write_bytes(b"")
+    return folder
+
+
+def test_it_prints_segments_in_the_order_of_the_files(run, noise_recordings):
+    files = [noise_recordings["e"], noise_recordings["b"]]
+    printed = run(*files)
+    heads = [line for line in printed.out.splitlines() if line.startswith("# ")]
+    assert heads == [f"# {file} (zh)" for file in files] and "00:00:0" in printed.out
+    assert "transcribe: 2 files, 15.5 s of audio in " in printed.err and "times real time" in printed.err
+
+
+def test_a_folder_is_searched_and_what_is_no_audio_is_named(run, tree, tmp_path):
+    out = tmp_path / "out"
+    printed = run(tree, "--output_format", "txt,srt", "--output_dir", out, expected=1)
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.*")) == [
+        "talk.srt", "talk.txt", "week 2/talk.srt", "week 2/talk.txt", "week 2/會議 1.srt", "week 2/會議 1.txt",
+    ]  # fmt: skip
+    assert f"left out {tree}/week 2/cut.mp4: truncated; " in printed.err
+    last = printed.err.splitlines()[-1]
+    assert "3 files, 18.5 s of audio" in last and f"left out 1: {tree}/week 2/cut.mp4" in last
+    assert last.endswith(f"no audio, passed over: {tree}/week 2/notes.txt")
+    assert ".hidden" not in printed.err and "wav.scp" not in printed.err
+    (tree / "week 2/cut.mp4").unlink()
+    run(tree, "--output_format", "txt", "--output_dir", out)  # a text file beside recordings is no mistake
+
+
+def test_patterns_and_files_that_are_not_there(run, tree):
+    printed = run(f"{tree}/*.wav", tree / "talk.wav", "/nowhere.wav", f"{tree}/*.ogg", expected=1)
+    assert "1 file, 3.0 s" in printed.err, "named twice, transcribed once"
+    assert "/nowhere.wav: no such file or folder" in printed.err and f"{tree}/*.ogg: no such file" in printed.err
+    printed = run("/nowhere.wav", expected=1)
+    assert "nothing to transcribe" in printed.err
+
+
+def test_a_file_that_was_named_and_is_no_audio_is_an_error(run, tree):
+    printed = run(tree / "week 2/notes.txt", expected=1)
+    assert "notes.txt: not audio; " in printed.err and "left out 1" in printed.err
+
+
+def test_standard_input(run, tree, tmp_path, monkeypatch):
+    audio = (tree / "talk.wav").read_bytes()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(audio), isatty=lambda: False))
+    printed = run("-")
+    assert printed.out.startswith("# standard input (zh)\n")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"no audio"), isatty=lambda: False))
+    printed = run("-", "--output_dir", tmp_path / "out", expected=1)
+    assert "left out standard input: not audio; " in printed.err
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    assert "pipe a file" in run("-", expected=1).err
+
+
+def test_every_form_is_that_of_the_whisper_command(run, noise_recordings, tmp_path):
+    run(noise_recordings["b"], "--output-dir", tmp_path / "ours")  # all forms; hyphens for underscores
+    ours = {path.suffix: path.read_text() for path in (tmp_path / "ours").iterdir()}
+    assert sorted(ours) == [".json", ".srt", ".tsv", ".txt", ".vtt"]
+    found = json.loads(ours[".json"])
+    assert list(found)[:3] == ["text", "segments", "language"] and found["language"] == "zh"
+    assert {"id", "seek", "start", "end", "text", "tokens", "temperature", "avg_logprob"} <= set(found["segments"][0])
+    # openai-whisper's own writers read what we wrote as JSON, and write the same.
+    from whisper.utils import get_writer
+
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for form in ("srt", "tsv", "txt"):
+        get_writer(form, str(theirs))(found, "b.wav")
+        assert (theirs / f"b.{form}").read_text().strip() == ours[f".{form}"].strip(), form
+
+
+def test_two_files_of_one_stem_keep_their_endings(run, noise_recordings, tmp_path):
+    audio, rate = soundfile.read(noise_recordings["b"])
+    for name in ("talk.wav", "talk.flac"):
+        soundfile.write(tmp_path / name, audio, rate)
+    run(tmp_path / "talk.wav", tmp_path / "talk.flac", "-f", "txt", "-o", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["talk.flac.txt", "talk.wav.txt"]
+
+
+def test_hotwords_and_prompt_stand_before_every_window(run, small_model, noise_recordings, monkeypatch):
+    from k2d.whisper import checkpoint, fallback
+
+    windows = []
+    real = fallback._generate
+
+    def seen(engine, ws, *rest):
+        windows.extend((w.seek, w.previous) for w in ws)
+        return real(engine, ws, *rest)
+
+    monkeypatch.setattr(fallback, "_generate", seen)
+    encode = checkpoint.load_tokenizer(small_model).encode
+    run(noise_recordings["c"], "--initial_prompt", "今天", "--hotwords", "weather")
+    before = encode(" 今天") + encode(" weather")
+    assert len(windows) > 1 and all(previous[: len(before)] == before for _, previous in windows)
+    assert any(len(previous) > len(before) for _, previous in windows), "the text so far comes behind them"
+    windows.clear()
+    run(noise_recordings["c"], "--initial_prompt", "今天", "--carry_initial_prompt", "false")
+    assert [previous == encode(" 今天") for _, previous in windows][:2] == [True, False]
+
+
+def test_a_students_folder_is_a_model(small_model, noise_recordings, tmp_path, capsys):
+    student = tmp_path / "exp/student_comp"
+    shutil.copytree(small_model, student / "average")
+    (student / "model.json").write_text("{}")
+    shutil.copytree(small_model, tmp_path / "publish/k2d")
+    for model in (student, tmp_path / "publish"):
+        assert transcribe.main([str(noise_recordings["b"]), "--model", str(model), *FAST]) == 0
+    assert capsys.readouterr().out.count("# ") == 2
+
+
+def test_what_does_not_fit_the_model_is_said_before_it_is_loaded():
+    def check(*words):
+        transcribe.check(transcribe.parser().parse_args(["talk.mp3", "--model", *words]))
+
+    check("base.en", "--language", "en")
+    check("base.en")
+    with pytest.raises(UsageError, match=r"--language zh: base.en is an English-only model; give --language en"):
+        check("base.en", "--language", "zh")
+    with pytest.raises(UsageError, match=r"no format 'sbv'.*txt, srt, vtt, tsv, json and all"):
+        check("base", "--output_format", "sbv")
+    with pytest.raises(CheckpointError, match=r"did you mean large-v3-turbo\?"):
+        check("large-v3-turb")
+    with pytest.raises(UsageError, match="k2d label takes them"):
+        check("text:subtitles")
+
+
+def test_a_language_that_the_model_does_not_know(small_model, noise_recordings, capsys):
+    words = [str(noise_recordings["b"]), "--model", str(small_model)]
+    assert transcribe.main([*words, "--language", "fr"]) == 1
+    assert "language 'fr' is not in this vocabulary; it has: en, zh" in capsys.readouterr().err
+    assert transcribe.main([*words, "--language", "Chinese", "--max_new_tokens", "4", "--temperatures", "0"]) == 0
+    assert "(zh)" in capsys.readouterr().out
+
+
+def test_words_have_their_times(speech, tmp_path):
+    """Those that openai-whisper finds with a tokenizer of its own, of speech and a real model."""
+    from whisper.timing import add_word_timestamps
+    from whisper.tokenizer import get_tokenizer
+
+    from k2d.whisper.features import recording_log_mel, window_of
+
+    audio = np.concatenate([speech[0], np.zeros(8000, np.float32), speech[3]])
+    soundfile.write(tmp_path / "one.wav", audio, 16000)
+    words = ["--model", REAL, "--temperatures", "0", "--word-timestamps", "-f", "json", "-o", str(tmp_path)]
+    assert transcribe.main([str(tmp_path / "one.wav"), *words]) == 0
+    found = json.loads((tmp_path / "one.json").read_text())
+    ours = [word for segment in found["segments"] for word in segment["words"]]
+    assert "".join(word["word"] for word in ours).strip() == found["text"]
+    assert all(a["start"] <= a["end"] <= b["end"] <= len(audio) / 16000 for a, b in pairwise(ours))
+
+    model = checkpoint.load(REAL).model
+    mel = recording_log_mel(audio, 80)
+    theirs = [dict(segment) for segment in found["segments"]]
+    add_word_timestamps(
+        segments=theirs, model=model, tokenizer=get_tokenizer(False), mel=window_of(mel, 0, mel.shape[1], False),
+        num_frames=mel.shape[1], last_speech_timestamp=0.0,
+    )  # fmt: skip
+    theirs = [word for segment in theirs for word in segment["words"]]
+    assert [word["word"] for word in ours] == [word["word"] for word in theirs]
+    assert max(abs(a["start"] - b["start"]) for a, b in zip(ours, theirs)) <= 0.1
+
+
+def test_words_of_code_switched_text(small_model):
+    from k2d.whisper import words
+
+    tokenizer = checkpoint.load_tokenizer(small_model)
+    tokens = tokenizer.encode("我们用 model 来训练 weather")
+    said, ids = words._Words(tokenizer, "zh").split_to_word_tokens([*tokens, tokenizer.eot])
+    assert [word.strip() for word in said] == ["我", "们", "用", "model", "来", "训", "练", "weather", ""]
+    assert [i for word in ids for i in word] == [*tokens, tokenizer.eot]
+
+
+def test_word_times_are_of_whispers_attention_alone():
+    def check(*words):
+        transcribe.check(transcribe.parser().parse_args(["talk.mp3", "--word_timestamps", "--model", *words]))
+
+    check("base")
+    with pytest.raises(UsageError, match="only Whisper's attention"):
+        check("transformers:somewhere")
+    with pytest.raises(UsageError, match="needs the attention of --engine torch"):
+        check("base", "--dtype", "int8")
