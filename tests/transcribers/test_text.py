@@ -166,7 +166,7 @@ def test_what_is_missing_or_wrong_is_named_by_recording(data, tmp_path):
     assert broken.recording == "broken" and broken.reason != "no transcript", "its audio comes first"
     (folder / "sub/lec.json").unlink()
     (lec,) = transcripts(folder, data)
-    assert str(lec).startswith("lec: no transcript; expected audio of lec.json, .vtt or .srt in")
+    assert str(lec).startswith("lec: no transcript; expected audio of lec.json, .vtt, .srt or .txt in")
     (folder / "text").write_text("other text\n")
     assert "expected a line of it in" in str(transcripts(folder / "text", data)[0])
 
