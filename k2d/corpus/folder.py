@@ -79,11 +79,11 @@ def prepare_folder(
         rejects = rejects + unusable
         seconds = {name: length for name, length in seconds.items() if name in ready}
     kept = {r.id: r for r in found if r.id in seconds}
-    write_recordings(
-        out, {name: (str(r.path.absolute()), seconds[name]) for name, r in kept.items()}, by_source(found, kept)
-    )
-    _link(out / labels, ready)
-    _list(out / "recordings.tsv", kept, seconds, ready)
+    if kept:  # else what was there stays as it was, and the account says why nothing came
+        files = {name: (str(r.path.absolute()), seconds[name]) for name, r in kept.items()}
+        write_recordings(out, files, by_source(found, kept))
+        _link(out / labels, ready)
+        _list(out / "recordings.tsv", kept, seconds, ready)
     english = english_share([cue.text for own in cues.values() for cue in own]) if labelled_only else None
     account = Account(out.name, len(kept), len(kept), sum(seconds.values()) / 3600,
                       len({r.source for r in kept.values()}), english, rejects)  # fmt: skip

@@ -106,9 +106,12 @@ def find_recordings(folder: Path) -> Tree:
 
 
 def same_content(recordings: Sequence[Recording]) -> list[Reject]:
-    """Recordings whose files are, byte by byte, those of one before. Only files of one size are read."""
+    """Recordings whose files are, byte by byte, those of another, which has a transcript beside it or comes before.
+
+    Only files of one size are read.
+    """
     by_size: dict[int, list[Recording]] = {}
-    for recording in recordings:
+    for recording in sorted(recordings, key=lambda r: not r.beside):
         by_size.setdefault(recording.path.stat().st_size, []).append(recording)
     first: dict[str, Recording] = {}
     rejects = []

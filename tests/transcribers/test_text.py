@@ -212,7 +212,7 @@ def test_identity_is_the_content(data, tmp_path):
 def test_what_is_not_there_is_said_at_once(tmp_path):
     with pytest.raises(DataError, match="no such file or folder; expected a Kaldi text file"):
         open_transcriber(f"text:{tmp_path / 'nowhere'}")
-    with pytest.raises(DataError, match=r"no \.json, \.vtt, \.srt file in it"):
+    with pytest.raises(DataError, match=r"no \.json, \.vtt, \.srt, \.txt file in it"):
         open_transcriber(f"text:{tmp_path}")
     (tmp_path / "text").write_text("a b\n")
     with pytest.raises(UsageError, match="--beam_size means nothing to it; it knows --language"):
