@@ -94,6 +94,17 @@ def prepare_folder(
     return Prepared(account, kept, ready, tuple(unusable))
 
 
+def hours_of(folder: Path, nj: int = 1) -> float:
+    """Of the recordings of a folder that can be used, as their headers say. DataError where there is none."""
+    found, _, _ = recordings_in(folder, "a folder of recordings")
+    seconds, rejects = check(found, None, whole=False, nj=nj)
+    for reject in same_content([r for r in found if r.id in seconds]):
+        del seconds[reject.id]
+    if not seconds:
+        raise DataError(f"{folder}: none of {len(found)} recordings can be used: {rejects[0].message}")
+    return sum(seconds.values()) / 3600
+
+
 def without_subtitles(recordings: list[Recording]) -> list[Reject]:
     return [
         Reject(r.id, "no subtitles", f"{r.path}: no subtitles; expected {r.path.stem}.srt or .vtt beside it")

@@ -123,12 +123,15 @@ def same_content(recordings: Sequence[Recording]) -> list[Reject]:
     return rejects
 
 
-def check(recordings: Sequence[Recording], cache: Path, whole: bool, nj: int) -> tuple[dict[str, float], list[Reject]]:
+def check(
+    recordings: Sequence[Recording], cache: Path | None, whole: bool, nj: int
+) -> tuple[dict[str, float], list[Reject]]:
     """(recording -> seconds, rejects). whole: decode everything, which finds damage that headers hide.
 
-    Answers are kept in `cache` by size and time of the file, so a second run opens what is new or changed.
+    Answers are kept in `cache`, if there is to be one, by size and time of the file, so a second run opens what is new
+    or changed.
     """
-    known: dict[str, list] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
+    known: dict[str, list] = json.loads(cache.read_text(encoding="utf-8")) if cache and cache.exists() else {}
     stamps = {r.id: f"{File(str(r.path)).stamp()} {'whole' if whole else 'header'}" for r in recordings}
     todo = [r for r in recordings if known.get(r.id, [None])[0] != stamps[r.id]]
     with tqdm(total=len(todo), desc="recordings", unit="", disable=None, mininterval=1.0) as bar:
@@ -138,8 +141,9 @@ def check(recordings: Sequence[Recording], cache: Path, whole: bool, nj: int) ->
             for recording, answer in zip(part, in_processes(_check_one, jobs, nj), strict=True):
                 known[recording.id] = [stamps[recording.id], *answer]
                 bar.update()
-            with atomic(cache) as handle:
-                json.dump(known, handle, ensure_ascii=False)
+            if cache:
+                with atomic(cache) as handle:
+                    json.dump(known, handle, ensure_ascii=False)
     seconds, rejects = {}, []
     for recording in recordings:
         _, length, reason, message = known[recording.id]

@@ -1,16 +1,17 @@
 """How long a student is trained, from how much there is to learn.
 
-In: the training configuration and the number of chunks. Out: the configuration with batches, epochs and warm-up that fit.
+In: the training configuration and the number of chunks. Out: the configuration with batches, epochs and warm-up that
+fit.
 
-The paper's 120,000 updates of 256 chunks are 3.8 passes over 60,000 h, and would be 2,300 passes over 100 h. Between, by
-this project's choice, updates grow with the square root of the chunks; no chunk is seen more than forty times, and no
-training has less than two hundred updates:
+The paper's 120,000 updates of 256 chunks are 3.8 passes over 60,000 h, and would be 2,300 passes over 100 h. Between,
+by this project's choice, updates grow with the square root of the chunks; no chunk is seen more than forty times, but
+no training has less than two hundred updates:
 
     hours   chunks      batch   updates   passes
         1      133         32       200       48
-       10    1,333         32     1,549       37
-      100   13,333        256     2,083       40
-    1,000  133,333        256    15,492       30
+       10    1,333         32     1,560       37
+      100   13,333        256     2,100       40
+    1,000  133,333        256    15,600       30
    60,000  8,000,000      256   120,000        4
 
 The batch is halved, down to 32, where forty passes would be fewer than a thousand updates. Warm-up takes a twentieth of
@@ -75,7 +76,7 @@ def batch_of(config: Mapping) -> int:
 
 
 def with_length(config: Mapping, recipe: Mapping, updates: str, chunks: int) -> tuple[dict, Length | None]:
-    """The configuration of a training of so many updates, and what came out; None where the recipe itself says how long.
+    """The configuration of a training of so many updates, and its length; None where the recipe's YAML says how long.
 
     config: all YAMLs as one; recipe: those over the shared one; updates: a number, or "auto" for the rule above.
     """
