@@ -126,7 +126,7 @@ for each in ${validator}; do
             die "--selection ${word}: ${plain} has no alpha; leave out what follows the @"
         if uses_alpha "${plain}"; then
             alphas=${alpha}
-            [ -z "${keep}" ] || printf -v alphas ' keep%s' ${keep}
+            [ -z "${keep}" ] || alphas=keep${keep// / keep}
             [ "${plain}" = "${word}" ] || alphas=${word#*@}
         else
             [ "${each}" = "${validator%% *}" ] || continue # it would be the same of every validator

@@ -106,12 +106,13 @@ def find_recordings(folder: Path) -> Tree:
 
 
 def same_content(recordings: Sequence[Recording]) -> list[Reject]:
-    """Recordings whose files are, byte by byte, those of another, which has a transcript beside it or comes before.
+    """Recordings whose files are, byte by byte, those of another.
 
-    Only files of one size are read.
+    The one with a transcript beside it is taken, else the one of the shorter path ("talk.wav" rather than
+    "copy of talk.wav"). Only files of one size are read.
     """
     by_size: dict[int, list[Recording]] = {}
-    for recording in sorted(recordings, key=lambda r: not r.beside):
+    for recording in sorted(recordings, key=lambda r: (not r.beside, len(str(r.path)), str(r.path))):
         by_size.setdefault(recording.path.stat().st_size, []).append(recording)
     first: dict[str, Recording] = {}
     rejects = []

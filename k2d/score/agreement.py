@@ -5,6 +5,7 @@ a table of differences, loops and switches of language. None of it is an error r
 teacher's mistakes agrees with it.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 from k2d.errors import DataError
@@ -34,7 +35,7 @@ def hypothesis_file(root: Path, model: str) -> Path:
 def switches(text: str) -> int:
     """Changes between Chinese and English from one unit to the next; numbers and other scripts are passed over."""
     languages = ["zh" if is_chinese(unit) else "en" for unit in units(text) if is_chinese(unit) or is_english(unit)]
-    return sum(a != b for a, b in zip(languages, languages[1:], strict=False))
+    return sum(a != b for a, b in pairwise(languages))
 
 
 def agreement_table(experiment: Experiment, held_out: Path) -> Table:
