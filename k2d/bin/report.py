@@ -129,7 +129,6 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
         "scores": [folder / name for folder in scores for name in ("result.json", "utt2errors", "utt2units")],
         "held_out": [] if args.held_out is None else [
             *(args.held_out / witness for witness in agreement.WITNESSES),
-            *(agreement.score_file(args.exp, r.name, w) for r in records for w in agreement.WITNESSES),
             *(agreement.hypothesis_file(args.exp, r.name) for r in records),
         ],
         "speed": [args.speed],

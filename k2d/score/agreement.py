@@ -9,7 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from k2d.errors import DataError
-from k2d.score.experiment import Experiment, read_json
+from k2d.score.corpus import score
+from k2d.score.experiment import Experiment
 from k2d.score.tables import ABSENT, Table, millions, percent, times
 from k2d.tables import read_table
 from k2d.text import loops, timestamps
@@ -22,10 +23,6 @@ NO_ERROR_RATE = (
     "labels and from the validator's transcripts says that it has learnt, not that it is right; a transcribed test set "
     "of half an hour (--test_sets) would tell."
 )
-
-
-def score_file(root: Path, model: str, witness: str) -> Path:
-    return root / model / f"decode_{HELD_OUT}" / f"against_{witness}" / "result.json"
 
 
 def hypothesis_file(root: Path, model: str) -> Path:
@@ -48,9 +45,9 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
         if witness in texts:
             rows.append([name, *[ABSENT] * 4, *[ABSENT] * 4, *_counts(texts[witness])])
     for model in experiment.models:
-        found = [score_file(experiment.root, model.name, witness) for witness in WITNESSES]
-        results = [read_json(path) if path.is_file() else None for path in found]
-        said = hypothesis_file(experiment.root, model.name)
+        path = hypothesis_file(experiment.root, model.name)
+        said = read_table(path) if path.is_file() else None
+        results = [score(texts[w], said).as_dict() if said and w in texts else None for w in WITNESSES]
         kept, speed = experiment.selection_of(model), experiment.speed_of(model)
         rows.append(
             [
@@ -62,7 +59,7 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
                 _difference(results[0]),
                 *(percent(results[0]["languages"][name]["rate"]) if results[0] else ABSENT for name in ("zh", "en")),
                 _difference(results[1]),
-                *(_counts(read_table(said)) if said.is_file() else [ABSENT] * 3),
+                *(_counts(said) if said else [ABSENT] * 3),
             ]
         )
     return Table(

@@ -235,13 +235,9 @@ stage_7_score() {
             step cpu score "exp/${name}/decode_${set}/score" --ref "data/${set}/text" \
                 --hyp "exp/${name}/decode_${set}/text"
         done
-        # Without references: how far a model is from the teacher's labels and from what the validator heard.
-        [ -n "${test_sets}" ] || for witness in text text.validator; do
-            step cpu score "exp/${name}/decode_held_out/against_${witness}" --ref "${held_out}/${witness}" \
-                --hyp "exp/${name}/decode_held_out/text"
-        done
     done
     analysis=()
+    # Without references: how far each model is from the teacher's labels and from what the validator heard.
     [ -n "${test_sets}" ] || analysis+=(--held_out "${held_out}")
     [ ! -d "data/${train_set}/reference" ] || analysis+=(--reference "data/${train_set}/reference" "${score_dirs[@]}")
     step here report exp/report --exp exp --results RESULTS.md --models "${models[*]}" --test_sets "${test_sets}" \
