@@ -243,13 +243,12 @@ def too_few(result: SelectionCounts, alpha: float | None, kept: KeptByAlpha | No
     left = f"{result.kept or 'none'} of {result.kept + result.dropped} chunks kept"
     if kept is None:
         return f"{left}: too few to train on; report.md says which condition drops how much"
-    advice = []
-    for name, share in (("half", 0.5), ("three quarters", 0.75)):
-        if (wider := kept.alpha_for(share)) is not None and wider > alpha:
-            advice.append(f"{wider:g} would keep {name} of the speech")
+    found = ((name, kept.alpha_for(share)) for name, share in (("half", 0.5), ("three quarters", 0.75)))
+    advice = [f"alpha {wider:g} would keep {name}" for name, wider in found if wider is not None and wider > alpha]
     if not advice:
         return f"{left} at alpha {alpha:g}: too few to train on, and no alpha keeps half of the speech; see report.md"
-    return f"{left} at alpha {alpha:g}: too few to train on; alpha {', '.join(advice)}, --keep 0.75 finds it by itself"
+    said = " and ".join(advice)
+    return f"{left} at alpha {alpha:g}: too few to train on; {said} of the speech (--keep 0.75 finds it by itself)"
 
 
 def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:

@@ -323,7 +323,7 @@ def speech(out) -> float:
 
 def test_a_share_of_the_speech_stands_for_alpha(corpus, tmp_path, capsys):  # noqa: F811
     total = speech(corpus[0])
-    for name, keep in (("mer", 0.3), ("comp", 0.5), ("mer", 0.8)):
+    for name, keep in (("mer", 0.3), ("comp", 0.5), ("comp", 0.9)):
         out = tmp_path / f"{name}{keep}"
         assert run(corpus, out, "--selection", name, "--keep", str(keep)) == 0
         report = json.loads((out / "report.json").read_text())
@@ -371,7 +371,7 @@ def test_a_selection_that_keeps_nothing_says_which_alpha_would(corpus, tmp_path,
     assert run(corpus, out, "--rule", "mer <= alpha") == 0
     said = (out / "too_few.txt").read_text()
     assert said.startswith("none of 6 chunks kept at alpha 0.4") and said.strip() in capsys.readouterr().err
-    assert "alpha 0.53 would keep half of the speech, 0.55 would keep three quarters" in said
+    assert "alpha 0.53 would keep half and alpha 0.55 would keep three quarters of the speech" in said
     for alpha, share in ((0.53, 3), (0.55, 5)):
         assert run(corpus, out, "--rule", "mer <= alpha", "--alpha", str(alpha)) == 0
         assert len(read_table(out / "text")) == share and not (out / "too_few.txt").exists()

@@ -191,7 +191,7 @@ def test_a_share_that_is_kept_is_in_the_names(recipe):
     for name in ("comp@keep0.5", "comp@keep.75", "full", "per@0.1", "mer@keep0.9"):
         assert f"--output_dir data/lectures_large-v2_{name} " in shown.stdout
         assert f"--output_dir exp/student_{name}/train " in shown.stdout
-    assert "--selection mer@keep0.9 " in shown.stdout and "--keep 0.9 " in shown.stdout
+    assert "--selection mer@keep0.9\n" in shown.stdout and "--keep 0.9 " in shown.stdout
 
 
 def test_without_labelled_sets_chunks_are_held_out(recipe):
