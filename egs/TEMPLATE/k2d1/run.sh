@@ -28,6 +28,7 @@ cd "$(dirname "$0")"
 
 # All GPUs of this machine.
 ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
+[ "${ngpu}" -gt 0 ] || echo "run.sh: no GPU here: models run on the CPU; --dry_run says how long that takes" >&2
 
 ./k2d.sh \
     --train_set recordings \
