@@ -12,6 +12,13 @@ die() {
     exit 1
 }
 
+stopped() {
+    log "stopped: what is finished is kept; the same command goes on from here" >&2
+    exit "$1"
+}
+trap 'stopped 130' INT
+trap 'stopped 143' TERM
+
 # ------------------------------------------------------------------------------------------- what the options say
 
 [ $# -eq 0 ] || die "unexpected argument '$1': every option has a name; --help lists them"
