@@ -3,7 +3,8 @@
 #   ./run.sh --recordings ~/lectures              all stages, two students: of all labels and of those that hold up
 #   ./run.sh --recordings ~/lectures --dry_run    hours and disk for this folder, every command, and nothing run
 #   ./run.sh --recordings ~/lectures --stop_stage 4   labels and their selection, to look at in the explorer
-# data/ and exp/ are made beside this file: for another corpus copy its folder first, cp -r egs/TEMPLATE/k2d1 egs/mine/.
+# data/ and exp/ are made beside this file. For another corpus copy the scripts first:
+#   mkdir -p egs/mine/k2d1; cp egs/TEMPLATE/k2d1/*.sh egs/mine/k2d1/
 # ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
 
