@@ -14,7 +14,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-CHUNK = 27.0  # seconds; mean length of a chunk packed to at most 30 s
+from k2d.distill.length import CHUNK, batch_of
+
 WINDOW = 26.0  # seconds by which sequential decoding advances, on average
 TOKENS = 150  # of a 30 s window of lecture: four syllables a second, 1.2 tokens each
 DECODED_AGAIN = 1.25  # windows that loop or doubt are decoded once more, or several times
@@ -52,7 +53,6 @@ SIZES = {
     "large": Size(1550, 32, 32, 1280),
 }
 STUDENT = 756 / 1550  # of the teacher's parameters: its encoder and two decoder layers
-FRAMES = 50  # a second, of the encoder's output
 _VOCABULARY, _FRAMES = 51_865, 1500
 
 
@@ -122,12 +122,9 @@ def updates(config: Mapping, chunks: float) -> tuple[float, float]:
     """(updates, chunks a update) of a training configuration; an epoch without a number of its own is a
     pass.
     """
-    accumulate = int(config.get("accum_grad", 1))
-    batch = int(config.get("batch_size", 20))
-    if config.get("batch_type") == "numel":
-        batch = max(1, round(int(config["batch_bins"]) / (FRAMES * CHUNK)))
-    iterations = config.get("num_iters_per_epoch") or math.ceil(chunks / batch)
-    return int(config.get("max_epoch", 40)) * int(iterations) / accumulate, batch * accumulate
+    batch, accumulate = batch_of(config), int(config.get("accum_grad", 1))
+    iterations = config.get("num_iters_per_epoch") or math.ceil(chunks * accumulate / batch)
+    return int(config.get("max_epoch", 40)) * int(iterations) / accumulate, batch
 
 
 @dataclass(frozen=True)
@@ -297,17 +294,3 @@ def space(gigabytes: float) -> str:
     if gigabytes < 0.1:
         return "under 0.1 GB"
     return f"{gigabytes:,.1f} GB" if gigabytes < 1000 else f"{gigabytes / 1000:,.1f} TB"
-
-
-def sentence(cost: Cost, plan: Plan) -> str:
-    """ "about 12.3 h on 4 H100 (49.2 h of one), 3.8 TB: large-v2 on 60,000 h" """
-    parts = []
-    if cost.device_hours:
-        name = H100.name if plan.ngpu else CPU.name
-        count = max(plan.ngpu, 1)
-        one = f" ({duration(cost.device_hours)} of one)" if count > 1 else ""
-        parts.append(f"{duration(cost.device_hours / count)} on {f'{count} ' if plan.ngpu else ''}{name}{one}")
-    if cost.core_hours:
-        parts.append(f"{duration(cost.core_hours)} of one core")
-    parts.append(space(cost.gigabytes))
-    return f"{', '.join(parts)}: {cost.said}"

@@ -2,7 +2,6 @@
 
 import pytest
 
-from k2d.bin.estimate import main
 from k2d.plan import H100, SIZES, Plan, duration, estimate, seconds_a_window, size_of, space
 
 CONFIG = {"max_epoch": 120, "num_iters_per_epoch": 4000, "batch_size": 64, "accum_grad": 4, "keep_nbest_models": 5}
@@ -80,13 +79,3 @@ def test_models_are_known_by_name(model, layers):
 def test_units_suit_the_amount():
     assert [duration(h) for h in (0.001, 0.5, 4.24, 480)] == ["1 min", "30 min", "4.2 h", "20.0 days"]
     assert [space(g) for g in (0.01, 12.34, 3800)] == ["under 0.1 GB", "12.3 GB", "3.8 TB"]
-
-
-def test_the_command_prints_a_line_a_stage(tmp_path, capsys):
-    config = tmp_path / "train.yaml"
-    config.write_text("max_epoch: 10\nbatch_size: 32\n")
-    assert main(["--train_hours", "9", "--config", str(config)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split("\t")[0] for line in lines] == [*"12345678", "all"]
-    assert main(["--train_hours", "9", "--config", str(tmp_path / "none.yaml")]) == 1
-    assert "none.yaml: no YAML can be read" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""How long encoder and decoder take at a published size, beside openai-whisper's: what tools/plan.py's rates rest on.
+"""How long encoder and decoder take at a published size, beside openai-whisper's: what k2d plan's rates rest on.
 
     tools/venv/bin/python tools/bench_decoder.py --size large-v2 --device cuda --dtype float16 --batch_sizes 1,8,16
 

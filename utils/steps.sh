@@ -12,11 +12,18 @@ die() {
     exit 1
 }
 
+stopped() {
+    log "stopped: what is finished is kept; the same command goes on from here" >&2
+    exit "$1"
+}
+trap 'stopped 130' INT
+trap 'stopped 143' TERM
+
 # ------------------------------------------------------------------------------------------- what the options say
 
 [ $# -eq 0 ] || die "unexpected argument '$1': every option has a name; --help lists them"
 selection=${selections:-${selection}}
-for option in train_set test_sets teacher validator selection alpha seed; do
+for option in train_set teacher validator selection alpha seed; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
 done
 
@@ -35,6 +42,8 @@ set -f # an option's blanks separate words; its * and ? are no file names
 expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
 expect '[1-9][0-9]*' 'a whole number from 1 on' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
 expect '[0-9]+' 'a whole number' ngpu noisy_versions batch_size seed data_seed max_skipped
+expect '0?\.[0-9]+|1(\.0*)?' 'a share, above 0 and at most 1' keep
+expect '[1-9][0-9]*|auto' 'how many updates, or auto' updates
 expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha max_chunk init_weight train_hours dev_hours test_hours
 expect 'warn|skip' 'warn or skip' damaged
 expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
@@ -44,6 +53,18 @@ for option in teacher validator student_init; do # a misspelt path must not be f
             die "--${option} ${word}: no such file or folder; give a checkpoint, a name such as base or OWNER/NAME on the Hub"
     done
 done
+for word in ${teacher} ${validator}; do
+    [[ ! ${word} =~ \.en(@.*|\.pt)?$ ]] || [ "${language}" = en ] ||
+        die "${word} knows English only, and --language is ${language}: give a model without .en, or --language en"
+done
+if [ "${ngpu}" -gt 0 ] && [ "${cmd_backend}" = local ] && ! "${dry_run}" && [ ! -e /dev/nvidia0 ] &&
+    ! nvidia-smi --list-gpus 2>/dev/null | grep -q ^GPU; then
+    die "--ngpu ${ngpu}: this machine shows no GPU (nvidia-smi); --ngpu 0 runs on its CPU, --dry_run says how long it takes"
+fi
+[ -z "${recordings}" ] || [ -d "${recordings}" ] ||
+    die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"
+[ -n "${recordings}" ] || [ -e local/data.sh ] || [ -e "data/${train_set}/wav.scp" ] || "${dry_run}" ||
+    die "data/${train_set}/wav.scp: not there; give --recordings FOLDER, or write it (README: Your own recordings)"
 
 readonly stage_names=(data label validate select train decode score publish)
 # stage_number OPTION: its value as a number from 1 to 8.
@@ -123,6 +144,7 @@ for each in ${validator}; do
             die "--selection ${word}: ${plain} has no alpha; leave out what follows the @"
         if uses_alpha "${plain}"; then
             alphas=${alpha}
+            [ -z "${keep}" ] || alphas=keep${keep// / keep}
             [ "${plain}" = "${word}" ] || alphas=${word#*@}
         else
             [ "${each}" = "${validator%% *}" ] || continue # it would be the same of every validator
@@ -192,6 +214,61 @@ else
     check_opts+=(--elsewhere)
 fi
 
+# What is kept from training where no set is labelled.
+held_out="${chunks}_held_out"
+dev_data="${chunks}_dev"
+tested=${test_sets:-held_out}
+scores_of_first="${exp}/$(tag_of "${validator%% *}")"
+not_to_select=() not_to_learn=() kept_by_all=()
+[ -n "${test_sets}" ] || not_to_select=(--leave_out "${held_out}")
+if [ -n "${dev_set}" ]; then
+    dev_data="data/${dev_set}"
+else
+    not_to_learn=(--leave_out "${dev_data}")
+    for name in "${selected[@]}"; do
+        kept_by_all+=(--kept "${chunks}_${name}")
+    done
+fi
+# data_of SET: the directory of a test set.
+data_of() { if [ -n "${test_sets}" ]; then printf 'data/%s' "$1"; else printf '%s' "${held_out}"; fi; }
+
+# skip_small_selections: those that keep too little to train on have no student; the others go on.
+skip_small_selections() {
+    local name student why
+    local -A small=()
+    local -a before=()
+    [ "${mode}" = run ] || return 0
+    for name in "${selected[@]}"; do
+        [ -s "${chunks}_${name}/too_few.txt" ] || continue
+        small[${name}]=yes
+        why=$(<"${chunks}_${name}/too_few.txt")
+        log "no student of ${name}: ${why}. What every alpha keeps is to be seen, and heard, in" \
+            "${exp}/explorer_$(tag_of "${validator_of[${name}]}")/explorer.html"
+    done
+    [ ${#small[@]} -gt 0 ] || return 0
+    before=("${selected[@]}") selected=() kept_by_all=()
+    for name in "${before[@]}"; do
+        [ -z "${small[${name}]:-}" ] || continue
+        selected+=("${name}")
+        [ -n "${dev_set}" ] || kept_by_all+=(--kept "${chunks}_${name}")
+    done
+    before=("${students[@]}") students=()
+    for student in "${before[@]}"; do
+        [ -n "${small[${trained_on[${student}]}]:-}" ] || students+=("${student}")
+    done
+    before=("${models[@]}") models=()
+    for name in "${before[@]}"; do
+        [ -n "${trained_on[${name}]:-}" ] && [ -n "${small[${trained_on[${name}]}]:-}" ] || models+=("${name}")
+    done
+    [ ${#students[@]} -eq 0 ] || path_of[untrained]="exp/${students[0]}/init"
+}
+
+# some_students: go on with those that there are; without any there is nothing to train, decode or publish.
+some_students() {
+    skip_small_selections
+    [ ${#students[@]} -gt 0 ] || die "no selection keeps enough to train a student on; the lines above say what would"
+}
+
 # record_models: say of every model what it is, in exp/<model>/model.json.
 record_models() {
     run_here k2d record --output_dir "exp/${teacher_name}" --role teacher --path "${teacher}"
@@ -201,10 +278,14 @@ record_models() {
     ! "${decode_untrained}" ||
         run_here k2d record --output_dir exp/untrained --role untrained --path "${path_of[untrained]}" --teacher "${teacher_name}"
     for student in "${students[@]}"; do
-        name=${trained_on[${student}]}
+        name=${trained_on[${student}]} at=()
+        case ${alpha_of[${name}]} in
+            keep*) at=(--keep "${alpha_of[${name}]#keep}") ;;
+            ?*) at=(--alpha "${alpha_of[${name}]}") ;;
+        esac
         run_here k2d record --output_dir "exp/${student}" --role student --path "${path_of[${student}]}" \
             --teacher "${teacher_name}" --validator "${validator_name[${validator_of[${name}]}]}" \
-            --selection "${selection_of[${name}]}" ${alpha_of[${name}]:+--alpha "${alpha_of[${name}]}"} \
+            --selection "${selection_of[${name}]}" "${at[@]}" \
             --seed "${seed_of[${student}]}" --data "${chunks}_${name}" ${student_tag:+--tag "${student_tag}"}
     done
 }
@@ -353,18 +434,25 @@ all_together() {
     ! "${one_failed}" || die "not all of this stage could be made; what was made is kept"
 }
 
-# What stages take with --train_hours, by number.
-declare -A takes
-estimate() {
-    local number words
-    local -a options=(--train_hours "${train_hours}" --dev_hours "${dev_hours}" --test_hours "${test_hours}"
-        --teacher "$(tag_of "${teacher}")" --validator "$(tag_of "${validator%% *}")" --selection "${selected[*]}"
-        "${config_opts[@]}" --ngpu "${ngpu}" --batch_size "${batch_size}" --speed "${speeds}")
-    [ "${joined}" = true ] || options+=(--in_place)  # recordings that are long already stay where they are
+# show_plan: what the stages take, before the commands of a dry run.
+show_plan() {
+    local -a options=(--teacher "$(tag_of "${teacher}")" --validator "$(tag_of "${validator%% *}")"
+        --selection "${selected[*]}" "${config_opts[@]}" --ngpu "${ngpu}" --nj "${nj}" --batch_size "${batch_size}"
+        --speeds "${speeds}" --dev_hours "${dev_hours}" ${updates:+--updates "${updates}"} ${trial:+--trial "${trial}"})
+    [ -z "${test_sets}" ] || options+=(--test_hours "${test_hours}")
+    [ "${joined}" = false ] || [ -n "${recordings}" ] || options+=(--joined)
     [[ ${labels:-${teacher}} != text:* ]] || options+=(--ready_labels)
-    while IFS=$'\t' read -r number words; do
-        takes[${number}]=${words}
-    done < <(k2d estimate "${options[@]}")
+    if [ -n "${train_hours}" ]; then
+        options+=(--train_hours "${train_hours}")
+    elif [ -n "${recordings}" ]; then
+        options+=(--recordings "${recordings}")
+    elif [ -e "data/${train_set}/utt2dur" ]; then
+        options+=(--data "data/${train_set}")
+    else
+        echo "# With --train_hours (--dev_hours, --test_hours) a dry run tells hours and disk."
+        return
+    fi
+    k2d plan "${options[@]}"
 }
 
 run_stages() {
@@ -380,23 +468,20 @@ run_stages() {
     mode=run
     if "${dry_run}"; then
         mode=print
-        [ -z "${train_hours}" ] || estimate
+        show_plan
     elif [ ${#parsed[@]} -gt 0 ]; then
         answer_questions
     fi
     for number in $(seq "${stage}" "${stop_stage}"); do
         if [ "${mode}" = print ]; then
-            printf '\n# Stage %s: %s%s\n' "${number}" "${stage_names[number - 1]}" \
-                "${takes[${number}]:+, takes about ${takes[${number}]#about }}"
+            printf '\n# Stage %s: %s\n' "${number}" "${stage_names[number - 1]}"
         else
             log "Stage ${number}: ${stage_names[number - 1]}"
         fi
         "${functions[number - 1]}"
     done
     if [ "${mode}" = print ]; then
-        printf '\n# A dry run: nothing was run.%s\n' \
-            "${takes[all]:+ In all about ${takes[all]}}"
-        [ -n "${train_hours}" ] || echo "# With --train_hours (--dev_hours, --test_hours) it tells hours and disk."
+        printf '\n# A dry run: nothing was run.\n'
     else
         log "stages ${stage} to ${stop_stage} took $((SECONDS - start_time)) s"
         # What it has made: the best student, a command that uses it, the pages. Of stages 1 to 3 there is nothing to see.

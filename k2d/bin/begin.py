@@ -13,21 +13,23 @@ import io
 import sys
 import traceback
 
-from k2d.bin.main import names
+from k2d.bin.main import named, unknown
 from k2d.bin.parse import commands_in
+from k2d.options import CommandParser
+
+LISTED = ("runs", 4)
 
 
 def parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog="k2d begin", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return CommandParser("begin", __doc__)
 
 
 def ask(words: list[str]) -> tuple[int, str]:
     """(exit status, what was said) of a command with --begin. A command that fails does not end the process."""
-    name, *options = words
-    if name not in names():
-        print(f"k2d begin: no command {name!r}", file=sys.stderr)
+    word, *options = words
+    name = named(word)
+    if name is None:
+        print(f"k2d begin: {unknown(word)}", file=sys.stderr)
         return 1, ""
     said = io.StringIO()
     try:

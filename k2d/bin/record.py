@@ -10,6 +10,7 @@ from pathlib import Path
 from k2d.errors import guarded
 from k2d.options import CommandParser
 from k2d.work.models import ROLES, ModelRecord, write_record
+from k2d.work.step import read_json
 
 LISTED = ("results", 9)
 
@@ -21,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--path", required=True, help="its checkpoint, as the recipe's folder sees it")
     p.add_argument("--selection", help="of the labels it learnt, a name of conf/selections")
     p.add_argument("--alpha", type=float, help="of that selection")
+    p.add_argument("--keep", type=float, help="share of the speech that alpha was chosen for: --data says which it is")
     p.add_argument("--teacher", help="name of its teacher's folder in exp/")
     p.add_argument("--validator", help="name of the validator's folder in exp/")
     p.add_argument("--seed", type=int, help="of its training")
@@ -31,9 +33,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    return guarded("record", lambda: run(args))
+
+
+def run(args: argparse.Namespace) -> int:
     said = {name: value for name, value in vars(args).items() if name != "output_dir"}
-    record = ModelRecord(name=args.output_dir.name, **said)
-    return guarded("record", lambda: write_record(args.output_dir, record) or 0)
+    if args.keep is not None:
+        said["alpha"] = (read_json(Path(args.data) / "report.json") or {}).get("alpha")
+    write_record(args.output_dir, ModelRecord(name=args.output_dir.name, **said))
+    return 0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@
 --reference    what was truly said in the training recordings (segments and text): adds an analysis of the labels, which
                says that it reads them. --scores VALIDATOR:DIR adds how well each distance (utt2mer utt2per utt2comp)
                spots bad labels.
+--held_out     without --test_sets: held-out chunks (k2d hold_out), on which agreement takes the place of error rates.
 --speed        speed.json of k2d speed (default EXP/speed/speed.json).
 --paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without it they
                stand in a table of their own. A student stands beside the paper's of its selection at the paper's α.
@@ -55,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--results", type=Path, help="where a copy of RESULTS.md is to lie")
     p.add_argument("--models", required=True, help="names of folders in EXP, separated by blanks")
-    p.add_argument("--test_sets", required=True, help="names of test sets, separated by blanks")
+    p.add_argument("--test_sets", default="", help="names of test sets, separated by blanks")
+    p.add_argument("--held_out", type=Path, help="without any: the held-out chunks that models are compared on")
     p.add_argument("--train_data", type=Path, help="the labelled chunks before selection")
     p.add_argument(
         "--reference", type=Path, help="what was truly said in the training recordings, for an analysis of the labels"
@@ -85,6 +87,8 @@ def check(args: argparse.Namespace) -> None:
     names = args.models.split()
     if len(set(names)) < len(names):
         raise UsageError(f"--models: a name is given twice in {args.models!r}; give every name once")
+    if bool(args.test_sets.split()) == bool(args.held_out):
+        raise UsageError("give one of --test_sets and --held_out")
     pairs(args.scores, "scores")
     unknown = sorted(set(pairs(args.paper, "paper").values()) - set(paper.SETS))
     if unknown:
@@ -99,7 +103,7 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     check(args)
     records = read_records(args.exp, args.models.split())
     args.speed = args.speed or args.exp / "speed/speed.json"
-    names = ("models", "test_sets", "train_data", "reference", "scores", "paper", "title")
+    names = ("models", "test_sets", "held_out", "train_data", "reference", "scores", "paper", "title")
     step = Step(
         "report",
         args.output_dir,
@@ -117,6 +121,7 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str, identity.Identity]:
+    from k2d.score import agreement
     from k2d.score.curves import training_logs
     from k2d.score.experiment import is_whisper, score_dir
 
@@ -125,6 +130,10 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
     files = {
         "models": [args.exp / r.name / MODEL for r in records],
         "scores": [folder / name for folder in scores for name in ("result.json", "utt2errors", "utt2units")],
+        "held_out": [] if args.held_out is None else [
+            *(args.held_out / witness for witness in agreement.WITNESSES),
+            *(agreement.hypothesis_file(args.exp, r.name) for r in records),
+        ],
         "speed": [args.speed],
         "logs": [log for r in records for log in training_logs(args.exp / r.name)],
         "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, "text.trusted", "report.json")],
@@ -146,18 +155,21 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.explore.explorer import metrics_of
     from k2d.explore.label_quality import label_quality
     from k2d.label.scores import find_scores
-    from k2d.score import report
+    from k2d.score import agreement, report
     from k2d.score.hours import hours_table
 
     paper_sets = pairs(args.paper, "paper")
-    made = [
-        report.main_table(experiment, paper_sets),
-        report.language_table(experiment, paper_sets),
-        report.switch_table(experiment),
-        report.error_table(experiment, paper_sets),
-    ]
-    if not paper_sets:
-        made.insert(1, report.paper_table(experiment))
+    if args.held_out is not None:
+        made = [agreement.agreement_table(experiment, args.held_out)]
+    else:
+        made = [
+            report.main_table(experiment, paper_sets),
+            report.language_table(experiment, paper_sets),
+            report.switch_table(experiment),
+            report.error_table(experiment, paper_sets),
+        ]
+        if not paper_sets:
+            made.insert(1, report.paper_table(experiment))
     if speed := report.speed_table(experiment):
         made.append(speed)
     if labelled and (hours := hours_table(labelled.path)):
@@ -180,7 +192,7 @@ def drawings(experiment: Experiment) -> list[tuple[str, str]]:
     from k2d.score import curves
 
     drawn = [
-        ("Error rates", curves.draw_error_rates(experiment)),
+        ("Error rates", curves.draw_error_rates(experiment) if experiment.test_sets else ""),
         ("Data kept", curves.draw_labels(experiment)),
         *(
             (f"Training of {name}", curves.draw_training(log))
@@ -219,6 +231,10 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     with atomic(args.output_dir / "index.html") as out:
         out.write(page(args.title, facts, statements, made, drawings(experiment)))
 
+    if args.held_out is not None:
+        from k2d.score.agreement import NO_ERROR_RATE
+
+        print(f"report: {NO_ERROR_RATE}")
     measured, expected = len(experiment.results), len(experiment.models) * len(experiment.test_sets)
     verdicts = [aim.reached for aim in aims]
     print(

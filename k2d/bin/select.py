@@ -2,6 +2,7 @@
 
     k2d select --data CHUNKS --scores SCORES --output_dir DIR --selection comp --alpha 0.4
     k2d select --data CHUNKS --scores SCORES --output_dir DIR --selection comp@0.2
+    k2d select --data CHUNKS --scores SCORES --output_dir DIR --selection comp --keep 0.75
     k2d select --data CHUNKS --scores SCORES --output_dir DIR \\
         --rule 'comp <= 0.4 and loop_teacher == 0 and en_share_teacher <= 0.9'
     k2d select --data CHUNKS --scores base=ONE --scores small=OTHER --output_dir DIR \\
@@ -17,7 +18,9 @@ are over all of them. Facts of the validator's decoding end in _aux.
 Writes the data directory of the kept chunks, dropped.tsv (id, recording, times, reason, both texts), report.json (what
 was kept of what: hours, English, code-switching, durations, speaking rate, in all, by recording and by source
 directory), report.md (the same to read); where segments are chosen also text.trusted, 1 or 0 for each segment of the
-label, which training learns from or passes over. `k2d explore` shows what another α would keep. A chunk that lacks a
+label, which training learns from or passes over. --keep 0.75 (or comp@keep0.75) chooses α so that three quarters of
+the speech are kept; where nothing is kept, too_few.txt says which α would keep half and three quarters. `k2d explore`
+shows what every α keeps. A chunk that lacks a
 score the rule asks for, or has NaN, is dropped for that reason; where one in a hundred does, or a table is cut short,
 nothing is selected (--allow_missing). Unsorted, duplicated or unreadable lines stop the command with file and line.
 Every file appears whole, wav.scp last of the data directory, step.json at the end.
@@ -25,24 +28,38 @@ Every file appears whole, wav.scp last of the data directory, step.json at the e
 
 import argparse
 import json
+import math
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Container, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from k2d.datadir import DataDir
-from k2d.errors import UsageError, guarded
+from k2d.errors import DataError, UsageError, guarded
 from k2d.label.distance import METRICS, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
-from k2d.label.rule import Rule, SelectionRule, check_alpha, known_selections, read_rule, read_selection, split_alpha
+from k2d.label.rule import (
+    MOST_ALPHA,
+    Rule,
+    SelectionRule,
+    check_alpha,
+    check_share,
+    known_selections,
+    read_rule,
+    read_selection,
+    split_alpha,
+    split_keep,
+)
 from k2d.label.scores import Scores, find_scores, tagged
-from k2d.label.select import SelectionCounts, TrustedSegments, select, source_directories
+from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, select, source_directories
+from k2d.label.share import ALPHA, KeptByAlpha, kept_by_alpha
 from k2d.options import CommandParser
-from k2d.tables import atomic
+from k2d.tables import atomic, read_table
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, read_json, run_step
 
 LISTED = ("labels", 7)
+TOO_FEW = "too_few.txt"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,9 +67,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", action="append", required=True, help="DIR or TAG=DIR; may be given again")
     p.add_argument("--output_dir", required=True, help="data directory to write")
-    p.add_argument("--selection", help=f"NAME, NAME@ALPHA or a file; there are {', '.join(known_selections())}")
+    p.add_argument(
+        "--selection", help=f"NAME, NAME@ALPHA, NAME@keepSHARE or a file; there are {', '.join(known_selections())}"
+    )
     p.add_argument("--rule", help="an expression over the score names, instead of a selection")
     p.add_argument("--alpha", type=float, default=0.4, help="what alpha stands for in the rule (0.4)")
+    p.add_argument("--keep", type=float, metavar="SHARE", help="in place of alpha: that which keeps this much speech")
     p.add_argument("--segment_alpha", type=float, help="trust only segments within it")
     p.add_argument(
         "--combine",
@@ -60,10 +80,9 @@ def parser() -> argparse.ArgumentParser:
         default="mean",
         help="with several validators, what a selection's distances are (loops: of any)",
     )
+    p.add_argument("--leave_out", type=Path, help="data directory of chunks that are held out")
     p.add_argument("--allow_missing", action="store_true", help="go on where more than 1 %% of the chunks lack a score")
-    p.add_argument(
-        "--source_data", help="data directory of the recordings, for source directories in the report"
-    )
+    p.add_argument("--source_data", help="data directory of the recordings, for source directories in the report")
     add_step_arguments(p)
     return p
 
@@ -78,21 +97,39 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError(f"--output_dir {args.output_dir} is the directory to select from; choose another")
 
 
-def wanted(args: argparse.Namespace) -> SelectionRule:
-    """What is to be selected, with α put in."""
+@dataclass(frozen=True)
+class Wanted:
+    """A selection, and what α is to be: a number, or the one that keeps a share of the speech (keep)."""
+
+    selection: SelectionRule
+    alpha: float | None = None
+    keep: float | None = None
+
+    def at(self, alpha: float) -> SelectionRule:
+        return self.selection.at(alpha)
+
+
+def wanted(args: argparse.Namespace) -> Wanted:
+    """What is to be selected. Raises UsageError and RuleError for options that do not fit."""
+    keep = args.keep if args.keep is None else check_share(args.keep)
     if args.rule is not None:
         read_rule(args.rule)
         selection, alpha = SelectionRule("rule", args.rule.strip()), None
     else:
-        name, alpha = split_alpha(args.selection)
+        name, own = split_keep(args.selection)
+        name, alpha = split_alpha(name)
         selection = read_selection(name)
-        if alpha is not None and not selection.uses_alpha:
+        if (own is not None or alpha is not None) and not selection.uses_alpha:
             raise UsageError(f"--selection {args.selection}: {name} has no alpha; leave out what follows the @")
+        keep = own if own is not None else keep if alpha is None else None
     alpha = check_alpha(args.alpha if alpha is None else alpha)
-    selection = selection.at(alpha)
     if args.segment_alpha is not None:
         selection = SelectionRule(selection.name, selection.text, f"{check_alpha(args.segment_alpha):g}")
-    return selection
+    if not selection.uses_alpha:
+        if args.keep is not None:
+            raise UsageError(f"--keep {args.keep:g}: {selection.text!r} has no alpha to choose; leave it out")
+        return Wanted(selection)
+    return Wanted(selection, keep=keep) if keep is not None else Wanted(selection, alpha)
 
 
 def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str) -> Rule:
@@ -102,12 +139,13 @@ def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str
     validators a distance is `combine` of theirs, and a text loops or is blank where one of them says so.
     """
     rule = read_rule(text)
+    known = scores.names | {ALPHA}  # alpha is still a name where a share of the speech is to be kept
     if rule.names & set(METRICS) and any(each.drop_blank for each in choices):
         rule = read_rule(f"{text} and blank_aux == 0")
     if len(choices) > 1:
-        joined = {name: f"{name}_{combine if name in METRICS else 'max'}" for name in rule.names - scores.names}
+        joined = {name: f"{name}_{combine if name in METRICS else 'max'}" for name in rule.names - known}
         rule = rule.renamed({name: other for name, other in joined.items() if other in scores.names})
-    return read_rule(rule.text, scores.names)
+    return read_rule(rule.text, known)
 
 
 def _choices(folder: Path) -> Choices:
@@ -140,32 +178,79 @@ def run(args: argparse.Namespace) -> int:
     data, folders = DataDir(args.data), tagged(args.scores)
     scores = find_scores(data, folders)
     choices = [_choices(folder) for folder in folders.values()]
-    selection = wanted(args)
-    if args.selection is None:
-        rule = read_rule(selection.text, scores.names)
-    else:
-        rule = rule_for(selection.text, scores, choices, args.combine)
-    segments = None
-    if selection.segment_alpha is not None:  # phonemes are read as for the scores of the chunks
-        segments = TrustedSegments(float(selection.segment_alpha), choices[0], args.combine)
+    what = wanted(args)
+
+    def trusted_within(selection: SelectionRule) -> TrustedSegments | None:
+        if selection.segment_alpha is None:
+            return None  # phonemes are read as for the scores of the chunks
+        alpha = math.inf if selection.segment_alpha == ALPHA else float(selection.segment_alpha)
+        return TrustedSegments(alpha, choices[0], args.combine)
+
+    def rule_of(selection: SelectionRule) -> Rule:
+        if args.selection is None:
+            return read_rule(selection.text, scores.names | {ALPHA})
+        return rule_for(selection.text, scores, choices, args.combine)
+
+    def of_every_alpha(selection: SelectionRule, held_out: Container[str]) -> KeptByAlpha:
+        by_segment = trusted_within(selection) if selection.segment_alpha == ALPHA else None
+        return kept_by_alpha(data, scores, rule_of(selection), by_segment, held_out)
+
     inputs = {"data": identity.of_data(args.data)}
     inputs |= {f"scores {tag}": identity.of_tables(folder) for tag, folder in folders.items()}
     if args.source_data is not None:
         inputs["sources"] = identity.of_tables(args.source_data, "wav.scp")
-    options = {"rule": rule.text}
-    if segments is not None:
-        options["segments"] = {"alpha": segments.alpha, "choices": asdict(segments.choices), "combine": args.combine}
+    if args.leave_out is not None:
+        inputs["leave_out"] = identity.of_tables(args.leave_out, "text")
+    chosen = what.selection if what.alpha is None else what.at(what.alpha)
+    options: dict = {"rule": rule_of(chosen).text}
+    if what.keep is not None:
+        options["keep"] = what.keep
+    if (segments := trusted_within(chosen)) is not None:
+        alpha = ALPHA if segments.alpha == math.inf else segments.alpha
+        options["segments"] = {"alpha": alpha, "choices": asdict(segments.choices), "combine": args.combine}
     step = Step("select", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work() -> dict:
+        held_out = frozenset(read_table(args.leave_out / "text")) if args.leave_out is not None else frozenset()
+        alpha = what.alpha
+        if what.keep is not None:
+            alpha = of_every_alpha(what.selection, held_out).alpha_for(what.keep)
+            if alpha is None:
+                raise DataError(
+                    f"--keep {what.keep:g}: no alpha up to {MOST_ALPHA:g} keeps so much; the other conditions of "
+                    f"{what.selection.text!r} drop more, ask for less"
+                )
+            print(f"select: alpha {alpha:g} keeps {what.keep:.0%} of the speech", file=sys.stderr)
+        chosen = what.selection if alpha is None else what.at(alpha)
+        rule = rule_of(chosen)
         result = select(
-            data, scores, rule, step.out, sources_of(data, args.source_data), segments, args.allow_missing
-        )
-        report = _write_reports(step.out, rule.text, result)
+            data, scores, rule, step.out, sources_of(data, args.source_data), trusted_within(chosen),
+            args.allow_missing, held_out,
+        )  # fmt: skip
+        report = _write_reports(step.out, rule.text, result, alpha, what.keep)
         _say(rule, result, report)
+        (step.out / TOO_FEW).unlink(missing_ok=True)
+        if result.kept < LEAST_CHUNKS:
+            said = too_few(result, alpha, of_every_alpha(what.selection, held_out) if alpha is not None else None)
+            with atomic(step.out / TOO_FEW) as handle:
+                handle.write(f"{said}\n")
+            print(f"select: {said}", file=sys.stderr)
         return {"kept": report["kept"], "dropped": report["dropped"]}
 
     return run_step(step, args, work)
+
+
+def too_few(result: SelectionCounts, alpha: float | None, kept: KeptByAlpha | None) -> str:
+    """Why no student can be trained on what is left, and which α would keep more."""
+    left = f"{result.kept or 'none'} of {result.kept + result.dropped} chunks kept"
+    if kept is None:
+        return f"{left}: too few to train on; report.md says which condition drops how much"
+    found = ((name, kept.alpha_for(share)) for name, share in (("half", 0.5), ("three quarters", 0.75)))
+    advice = [f"alpha {wider:g} would keep {name}" for name, wider in found if wider is not None and wider > alpha]
+    if not advice:
+        return f"{left} at alpha {alpha:g}: too few to train on, and no alpha keeps half of the speech; see report.md"
+    said = " and ".join(advice)
+    return f"{left} at alpha {alpha:g}: too few to train on; {said} of the speech (--keep 0.75 finds it by itself)"
 
 
 def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:
@@ -187,14 +272,14 @@ def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:
         )
     for path, (count, first) in result.lacking.items():
         print(f"select: {path} has no number for {count} chunks, {first} the first; dropped", file=sys.stderr)
-    if not result.kept:
-        print("select: warning: nothing was kept; look at the reasons in report.md", file=sys.stderr)
 
 
-def _write_reports(output: Path, rule: str, result: SelectionCounts) -> dict:
+def _write_reports(output: Path, rule: str, result: SelectionCounts, alpha: float | None, keep: float | None) -> dict:
     retention = result.retention
     report = {
         "rule": rule,
+        **({"alpha": alpha} if alpha is not None else {}),
+        **({"keep": keep} if keep is not None else {}),
         "kept": {"chunks": result.kept, "hours": round(result.kept_seconds / 3600, 4)},
         "dropped": {"chunks": result.dropped, "hours": round(result.dropped_seconds / 3600, 4)},
         "reasons": {
@@ -214,9 +299,7 @@ def _write_reports(output: Path, rule: str, result: SelectionCounts) -> dict:
     with atomic(output / "report.json") as handle:
         json.dump(report, handle, indent=1, ensure_ascii=False)
         handle.write("\n")
-    reasons = [
-        (name, count, seconds / 3600, failing) for name, (count, seconds, failing) in result.reasons.items()
-    ]
+    reasons = [(name, count, seconds / 3600, failing) for name, (count, seconds, failing) in result.reasons.items()]
     with atomic(output / "report.md") as handle:
         handle.write(markdown(retention, rule, reasons))
     return report

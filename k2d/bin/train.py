@@ -1,12 +1,13 @@
 """Train a student with ESPnet's trainer.
 
     k2d train --tables DIR --student INIT --teacher T --config conf/train_student.yaml [--config MORE.yaml]
-        --output_dir DIR [option …]
+        --output_dir DIR [--updates auto] [option …]
 
 Takes ESPnet's own options beside --student, --teacher, --model_conf and --batch_conf; `--help` lists all. A later
 --config says what it has otherwise than those before it. --tables is what `k2d training_tables` wrote, in place of
 ESPnet's --train_data_path_and_name_and_type and so on. Without --teacher, and without its top k in the tables, the
-student learns from the labels alone.
+student learns from the labels alone. --updates N trains so long, with epochs and warm-up in proportion; --updates auto
+follows the number of chunks, unless a --config behind the first says how many epochs (k2d/distill/length.py: the rule).
 
 A run that was stopped (killed, out of disk, out of time) goes on when it is started again with the same options, to the
 same losses. After SIGUSR1 and SIGTERM it goes on with the next batch: they make it save its state, and exit with status
@@ -44,9 +45,10 @@ from pathlib import Path
 from k2d.audio.stamps import FileStamps
 from k2d.distill import command_line
 from k2d.distill.config import read_config
+from k2d.distill.length import Length, check_updates, with_length
 from k2d.errors import UsageError, guarded
 from k2d.options import underscored
-from k2d.tables import read_table
+from k2d.tables import read_table, scan
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
@@ -71,6 +73,7 @@ def own_parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="k2d train", add_help=False, allow_abbrev=False)
     p.add_argument("--config", action="append", default=[])
     p.add_argument("--tables", type=Path)
+    p.add_argument("--updates", help="auto, or how many")
     add_step_arguments(p)
     return p
 
@@ -97,6 +100,7 @@ class Training:
     words: list[str]  # what ESPnet's parser gets
     config: dict  # all YAMLs as one
     given: argparse.Namespace  # reader's options, from the YAML where the command line has none
+    length: Length | None = None  # as --updates has made it
 
     @property
     def where(self) -> str:
@@ -116,7 +120,10 @@ def read_words(words: Sequence[str]) -> Training:
     for parser in parsers:
         parser.error = _usage_error
     own, rest = parsers[0].parse_known_args(words)
-    config = read_config(own.config)
+    config, length = read_config(own.config), None
+    if own.updates and check_updates(own.updates) and own.tables and (own.tables / "text").exists():
+        chunks = sum(1 for _ in scan(own.tables / "text"))
+        config, length = with_length(config, read_config(own.config[1:]), own.updates, max(chunks, 1))
     if own.tables:
         rest = [*table_words(own.tables), *rest]
     if "--resume" not in rest:
@@ -125,7 +132,7 @@ def read_words(words: Sequence[str]) -> Training:
     for name, value in vars(given).items():
         if value is None:
             setattr(given, name, config.get(name))
-    return Training(own, rest, config, given)
+    return Training(own, rest, config, given, length)
 
 
 def _usage_error(message: str) -> None:
@@ -232,6 +239,8 @@ def run(words: list[str]) -> int:
             )
         from k2d.distill.task import DistillTask, parse
 
+        if training.own.updates:
+            print(f"train: {training.length or 'as long as the configuration says'} (--updates {training.own.updates})")
         DistillTask.main(parse(training.words, training.config, training.where))
 
     if training.rank:

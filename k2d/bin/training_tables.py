@@ -1,7 +1,7 @@
 """Write what one training reads: labels, and where their audio lies.
 
     k2d training_tables --data SELECTION --valid_data DIR --output_dir DIR [--encoder_out DIR …]
-        [--valid_encoder_out DIR] [--teacher_topk DIR]
+        [--valid_encoder_out DIR] [--teacher_topk DIR] [--leave_out DIR]
 
 Writes text, text.prev, text.trusted, frames_shape (ESPnet's shape file) and wav.scp with segments, or encoder_out.scp;
 with --teacher_topk topk_ids.scp and topk_log_probs.scp; and the same of the validation set in `valid/`. `k2d train
@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", required=True, type=Path, help="data directory of the selected chunks")
     p.add_argument("--valid_data", type=Path, help="labelled, for choosing the epoch")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
+    p.add_argument("--leave_out", type=Path, help="data directory of chunks of --data that are held out")
     p.add_argument("--encoder_out", type=Path, nargs="*", default=[], help="outputs of k2d encode")
     p.add_argument("--valid_encoder_out", type=Path, help="the same of --valid_data")
     p.add_argument("--teacher_topk", type=Path, help="output of k2d cache_teacher")
@@ -50,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     inputs = {"data": identity.of_data(args.data, *AUDIO, *LABELS, "utt2dur")}
     if args.valid_data:
         inputs["valid_data"] = identity.of_data(args.valid_data, *AUDIO, "text", "utt2dur")
+    if args.leave_out:
+        inputs["leave_out"] = identity.of_tables(args.leave_out, "text")
     for version, folder in enumerate(args.encoder_out):
         inputs[f"encoder_out{version}"] = identity.of_step(folder)
     for name in ("valid_encoder_out", "teacher_topk"):
@@ -64,6 +67,9 @@ def write(args: argparse.Namespace) -> dict:
     from k2d.distill.sources import COPY_MARK, TOPK_IDS, TOPK_LOG_PROBS
 
     text = read_table(args.data / "text") if (args.data / "text").exists() else {}
+    if args.leave_out:
+        held_out = read_table(args.leave_out / "text")
+        text = {uid: label for uid, label in text.items() if uid not in held_out}
     if not text:
         raise DataError(f"{args.data}/text: no utterance was selected; raise --alpha or look at dropped.tsv")
     audio = options_of(AudioOptions, args)

@@ -1,14 +1,16 @@
 """Folders of long recordings, audio or video, nested as they come.
 
-In: a folder. Out: one id for each recording, its file and its length, and what cannot be used with the
-reason.
+In: a folder. Out: one id for each recording, its file and its length, what lies beside it, and what cannot be used with
+the reason.
 """
 
 import hashlib
 import json
 import os
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import soundfile
@@ -21,6 +23,7 @@ from k2d.corpus.joined import Reject, in_processes
 from k2d.corpus.subtitles import SUFFIXES
 from k2d.errors import BadAudio
 from k2d.tables import atomic
+from k2d.work.identity import file_digest
 
 AUDIO = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aif", ".aiff", ".amr")
 VIDEO = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".3gp")
@@ -28,61 +31,108 @@ SHORTEST_RECORDING = 1.0  # seconds of a recording
 _AT_ONCE = 500  # files checked between two writes of the cache
 
 
+LABELS = (".json", ".vtt", ".srt", ".txt")  # what may lie beside a recording, in the order of preference
+
+
 @dataclass(frozen=True)
 class Recording:
-    """id; path of the sound; source: the folder it lies in, relative to the tree; subtitles beside it."""
+    """id; path of the sound; source: the folder it lies in, relative to the tree; beside: transcripts of its name."""
 
     id: str
     path: Path
     source: str
-    subtitles: Path | None
+    beside: tuple[Path, ...] = ()
+
+    @property
+    def subtitles(self) -> Path | None:
+        """.srt or .vtt beside it, the one of the shortest name."""
+        own = [path for path in self.beside if path.suffix.lower() in SUFFIXES]
+        return min(own, key=lambda path: (len(path.name), path.name), default=None)
 
 
-def find_recordings(folder: Path) -> tuple[list[Recording], list[Reject]]:
+@dataclass
+class Tree:
+    """What a walk through a folder finds. other: suffix -> files that are neither recordings nor transcripts."""
+
+    recordings: list[Recording] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    other: Counter = field(default_factory=Counter)
+
+
+def find_recordings(folder: Path) -> Tree:
     """Every recording of a tree in order of path, links followed, hidden files left out.
 
     Files of one stem in one folder are one recording: a lecture's sound beside its video. The sound is taken,
-    since it is smaller; the others are rejects. Subtitles belong to a recording by their stem, also with a
+    since it is smaller; the others are rejects. Transcripts belong to a recording by their stem, also with a
     language behind it (lecture1.zh-TW.vtt).
     """
-    recordings: list[Recording] = []
-    rejects: list[Reject] = []
+    tree = Tree()
     taken: set[str] = set()
+    walked: set[str] = set()
     for here, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        # A link to a folder above would be walked without end.
+        walked.add(os.path.realpath(here))
+        folders[:] = sorted(
+            f for f in folders if not f.startswith(".") and os.path.realpath(os.path.join(here, f)) not in walked
+        )
         by_stem: dict[str, list[Path]] = {}
-        subtitles: list[Path] = []
+        transcripts: list[Path] = []
         for name in sorted(f for f in files if not f.startswith(".")):
             path = Path(here) / name
-            if path.suffix.lower() in AUDIO + VIDEO:
+            # A line break, or bytes that are no UTF-8.
+            if any(unicodedata.category(c) in ("Cc", "Cs") for c in str(path)):
+                message = f"{str(path)!a}: no table can hold this name; rename the file"
+                tree.rejects.append(Reject(ascii(name), "unusable name", message))
+            elif path.suffix.lower() in AUDIO + VIDEO:
                 by_stem.setdefault(path.stem, []).append(path)
-            elif path.suffix.lower() in SUFFIXES:
-                subtitles.append(path)
+            elif path.suffix.lower() in LABELS:
+                transcripts.append(path)
+            else:
+                tree.other[path.suffix.lower() or "no suffix"] += 1
         source = Path(here).relative_to(folder).as_posix()
         for stem, paths in by_stem.items():
             paths.sort(key=lambda p: (p.suffix.lower() in VIDEO, p.name))
             for other in paths[1:]:
                 message = f"{other}: the same lecture as {paths[0].name}, which is taken"
-                rejects.append(Reject(str(other), "second form", message))
+                tree.rejects.append(Reject(str(other), "second form", message))
             name = safe_id(stem if source == "." else f"{source}/{stem}")
             if name in taken:  # two names that differ in characters no id may have
                 name = f"{name}-{hashlib.sha256(str(paths[0]).encode()).hexdigest()[:6]}"
             taken.add(name)
-            own = [s for s in subtitles if s.stem == stem or s.name.startswith(f"{stem}.")]
-            recordings.append(Recording(name, paths[0], source, min(own, key=_subtitle_order, default=None)))
-    return recordings, rejects
+            own = [t for t in transcripts if t.stem == stem or t.name.startswith(f"{stem}.")]
+            own.sort(key=lambda path: (LABELS.index(path.suffix.lower()), len(path.name), path.name))
+            tree.recordings.append(Recording(name, paths[0], source, tuple(own)))
+    return tree
 
 
-def _subtitle_order(path: Path) -> tuple[int, str]:
-    return len(path.name), path.name
+def same_content(recordings: Sequence[Recording]) -> list[Reject]:
+    """Recordings whose files are, byte by byte, those of another.
+
+    The one with a transcript beside it is taken, else the one of the shorter path ("talk.wav" rather than
+    "copy of talk.wav"). Only files of one size are read.
+    """
+    by_size: dict[int, list[Recording]] = {}
+    for recording in sorted(recordings, key=lambda r: (not r.beside, len(str(r.path)), str(r.path))):
+        by_size.setdefault(recording.path.stat().st_size, []).append(recording)
+    first: dict[str, Recording] = {}
+    rejects = []
+    for recording in (r for same in by_size.values() if len(same) > 1 for r in same):
+        original = first.setdefault(file_digest(recording.path), recording)
+        if original is not recording:
+            message = f"{recording.path}: the same file as {original.path}, which is taken"
+            rejects.append(Reject(recording.id, "duplicate", message))
+    return rejects
 
 
-def check(recordings: Sequence[Recording], cache: Path, whole: bool, nj: int) -> tuple[dict[str, float], list[Reject]]:
+def check(
+    recordings: Sequence[Recording], cache: Path | None, whole: bool, nj: int
+) -> tuple[dict[str, float], list[Reject]]:
     """(recording -> seconds, rejects). whole: decode everything, which finds damage that headers hide.
 
-    Answers are kept in `cache` by size and time of the file, so a second run opens what is new or changed.
+    Answers are kept in `cache`, if there is to be one, by size and time of the file, so a second run opens what is new
+    or changed.
     """
-    known: dict[str, list] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
+    known: dict[str, list] = json.loads(cache.read_text(encoding="utf-8")) if cache and cache.exists() else {}
     stamps = {r.id: f"{File(str(r.path)).stamp()} {'whole' if whole else 'header'}" for r in recordings}
     todo = [r for r in recordings if known.get(r.id, [None])[0] != stamps[r.id]]
     with tqdm(total=len(todo), desc="recordings", unit="", disable=None, mininterval=1.0) as bar:
@@ -92,8 +142,9 @@ def check(recordings: Sequence[Recording], cache: Path, whole: bool, nj: int) ->
             for recording, answer in zip(part, in_processes(_check_one, jobs, nj), strict=True):
                 known[recording.id] = [stamps[recording.id], *answer]
                 bar.update()
-            with atomic(cache) as handle:
-                json.dump(known, handle, ensure_ascii=False)
+            if cache:
+                with atomic(cache) as handle:
+                    json.dump(known, handle, ensure_ascii=False)
     seconds, rejects = {}, []
     for recording in recordings:
         _, length, reason, message = known[recording.id]

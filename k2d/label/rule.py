@@ -37,6 +37,7 @@ _FUNCTIONS = {
 _ALLOWED = "numbers, score names, + - * /, comparisons, and, or, not, min, max, mean, abs"
 _DEEPEST = 50
 MOST_ALPHA = 10.0
+KEEP = "keep"  # behind an @: a share of the speech in place of α
 _OWN, _SHARED = Path("conf/selections"), Path(__file__).resolve().parents[2] / "conf/selections"
 
 
@@ -167,6 +168,25 @@ def split_alpha(selection: str) -> tuple[str, float | None]:
     except ValueError:
         raise RuleError(f"selection {selection!r}: expected a number behind the @, such as comp@0.2") from None
     return name, check_alpha(alpha)
+
+
+def split_keep(selection: str) -> tuple[str, float | None]:
+    """("comp", 0.75) of "comp@keep0.75": the share that α is to be chosen for. ("comp@0.2", None) of any other."""
+    name, at, value = selection.rpartition("@")
+    if not at or not value.startswith(KEEP):
+        return selection, None
+    try:
+        return name, check_share(float(value.removeprefix(KEEP)))
+    except ValueError:
+        raise RuleError(f"selection {selection!r}: expected a share behind @keep, such as comp@keep0.75") from None
+
+
+def check_share(share: float) -> float:
+    """A share of the speech as it is, if it can be one. Raises RuleError."""
+    if 0 < share <= 1:
+        return share
+    hint = f"; {share:g} % is {share / 100:g}" if 1 < share <= 100 else ""
+    raise RuleError(f"keep {share:g}: expected a share of the speech above 0 and at most 1{hint}")
 
 
 def check_alpha(alpha: float) -> float:

@@ -9,7 +9,7 @@ names and the ids by speaker stay in memory.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +28,9 @@ from k2d.tables import Cursor, atomic, blocks, fields, number, read_table, scan
 from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
 
-_BLOCK = 1000
+BLOCK = 1000
 MISSING = 0.01  # share of chunks that may lack a score
+LEAST_CHUNKS = 2  # that a student can be trained on, one of which may be held out to choose its epoch
 _DROPPED = ("id", "recording", "start", "end", "reason", "teacher", "validator")
 @dataclass(frozen=True)
 class Chunk:
@@ -43,11 +44,15 @@ class Chunk:
     seconds: float
 
 
-def read_chunks(data: DataDir) -> Iterator[Chunk]:
-    """The chunks of a data directory in order of id, streaming. DataError where it has no `text`."""
+def read_chunks(data: DataDir, leave_out: Container[str] = ()) -> Iterator[Chunk]:
+    """The chunks of a data directory in order of id, streaming, without those of the ids `leave_out`. DataError where
+    it has no `text`.
+    """
     durations = Cursor(data.path / "utt2dur") if (data.path / "utt2dur").is_file() else None
     segments = Cursor(data.path / "segments") if data.has_segments else None
     for line, key, text in scan(data.path / "text"):
+        if key in leave_out:
+            continue
         named = read_chunk_id(key)
         recording = named.recording if named else key
         start, end = (named.start / 100, named.end / 100) if named else (0.0, math.nan)
@@ -107,11 +112,15 @@ class TrustedSegments:
     def reason(self) -> str:
         return f"no segment within {self.alpha:g}"
 
-    def of(self, labels: Sequence[str], transcripts: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """For each label its flags, (segments,) bool. transcripts: by validator, its texts."""
+    def distances(self, labels: Sequence[str], transcripts: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """For each label the δ_PER of its segments, (segments,) float. transcripts: by validator, its texts."""
         join = SUMMARIES[self.combine]
         found = [segment_distances(labels, texts, self.choices) for texts in transcripts]
-        return [join(np.stack(rows), axis=0) <= self.alpha for rows in zip(*found, strict=True)]
+        return [join(np.stack(rows), axis=0) for rows in zip(*found, strict=True)]
+
+    def of(self, labels: Sequence[str], transcripts: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """For each label its flags, (segments,) bool. transcripts: by validator, its texts."""
+        return [found <= self.alpha for found in self.distances(labels, transcripts)]
 
     def count(self, label: str, seconds: float, trusted: np.ndarray, kept: bool) -> None:
         lengths = np.nan_to_num(seconds_of_segments(label, seconds))  # an open segment of a chunk of unknown length
@@ -130,12 +139,14 @@ def select(
     sources: Mapping[str, str] | None = None,
     segments: TrustedSegments | None = None,
     allow_missing: bool = False,
+    leave_out: Container[str] = (),
 ) -> SelectionCounts:
     """Write the chunks that `rule` keeps to `output`, and dropped.tsv.
 
     sources: recording -> source directory, for the retention counts; one source where it does not say.
-    segments: also write text.trusted, and drop chunks without any segment to trust. Raises DataError where a score
-    that the rule asks for lacks more than one chunk in a hundred, unless allow_missing.
+    segments: also write text.trusted, and drop chunks without any segment to trust. leave_out: ids that are passed
+    over, neither kept nor dropped. Raises DataError where a score that the rule asks for lacks more than one chunk in
+    a hundred, unless allow_missing.
     """
     if segments and not scores.texts:
         raise DataError("segments are compared by text, and no directory of scores has one; decode the chunks first")
@@ -149,7 +160,7 @@ def select(
         dropped.write("\t".join(_DROPPED) + "\n")
         columns = Columns(scores, sorted(rule.names))
         validators = [Cursor(path) for path in scores.texts.values()]
-        for block in blocks(read_chunks(data), _BLOCK, 500_000, lambda chunk: len(chunk.text)):
+        for block in blocks(read_chunks(data, leave_out), BLOCK, 500_000, lambda chunk: len(chunk.text)):
             reasons = _reasons(rule, columns.of([chunk.id for chunk in block]), len(block), failing)
             lines = Lines([chunk.text for chunk in block])
             english = list(map(len, lines.english()))
@@ -184,7 +195,8 @@ def select(
                     seconds_of[reason] += length
                     dropped.write(_row(chunk, reason, [texts[place] for texts in transcripts]))
         if not totals["kept"] and not first:
-            raise DataError(f"{data.path / 'text'}: empty; there is nothing to select from")
+            nothing = "held out, all of it" if leave_out else "empty"
+            raise DataError(f"{data.path / 'text'}: {nothing}; there is nothing to select from")
         chunks = totals["kept"] + sum(first.values())
         for path, (count, example) in columns.lacking.items():
             if count > MISSING * chunks and not allow_missing:

@@ -86,10 +86,11 @@ class Experiment:
 
     def student_of_all_labels(self, student: Model) -> Model | None:
         """The student of the same teacher, seed and tag that learnt all labels."""
-        same = replace(student.record, name="", path="", selection=FULL, alpha=None, validator=None, data=None)
+        nothing = {"name": "", "path": "", "alpha": None, "keep": None, "validator": None, "data": None}
+        same = replace(student.record, selection=FULL, **nothing)
         for model in self.models:
             record = model.record
-            if replace(record, name="", path="", alpha=None, validator=None, data=None) == same:
+            if replace(record, **nothing) == same:
                 return model
         return None
 

@@ -5,7 +5,7 @@ In: a name, as `--model` has it. Out: a `Transcriber`.
     DIR, FILE or a published name   a Whisper checkpoint in any form
     OWNER/NAME                      one of the Hugging Face Hub; also behind espnet: and transformers:
     text:FILE                       a Kaldi text file, by id of recording, utterance or chunk
-    text:FOLDER                     .json, .vtt and .srt files that other programs wrote, one a recording
+    text:FOLDER                     .json, .vtt, .srt and .txt files of other programs, one a recording
     espnet:DIR                      an ESPnet ASR model
     transformers:DIR                a Hugging Face CTC or sequence-to-sequence model
 

@@ -1,6 +1,7 @@
 """Ready transcripts as a transcriber: what other programs, or people, have written.
 
-In: a Kaldi text file, or a folder of .json, .vtt and .srt files. Out: the transcript of a recording or chunk by id.
+In: a Kaldi text file, or a folder of .json, .vtt, .srt and .txt files. Out: the transcript of a recording or chunk by
+id.
 
 A line of a text file belongs to the recording, utterance or chunk of its id; times come from timestamp tokens in it
 (`<|0.00|>…<|5.20|>`), from the id of a chunk, or from `segments` beside the file. A file of a folder belongs to the
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.clips import safe_id
+from k2d.corpus.recordings import LABELS
 from k2d.corpus.subtitles import read_cues, usable_cues
 from k2d.datadir import DataDir, read_segments
 from k2d.errors import BadAudio, DataError
@@ -30,7 +32,7 @@ from k2d.transcribers.recogniser import ROUNDED
 from k2d.work.identity import Identity, digest_of, file_digest
 from k2d.work.jobs import prefetch
 
-SUFFIXES = (".json", ".vtt", ".srt")  # of several for one recording the first, which may tell scores
+SUFFIXES = LABELS  # of several for one recording the first: .json may tell scores, .txt tells no times
 AT_ONCE = 500  # chunks that reach the disk together
 _LANGUAGE = re.compile(r"\.[a-z]{2,3}(?:[-_][A-Za-z]+)*$")  # at the end of a stem, as in lecture1.zh-TW
 _OFFSET = re.compile(r":\d+$")
@@ -49,7 +51,8 @@ class ReadyTranscripts(Transcriber):
         elif path.is_file():
             self._place = TranscriptTable(path)
         else:
-            raise DataError(f"{path}: no such file or folder; expected a Kaldi text file, or .json, .vtt, .srt files")
+            kinds = ", ".join(SUFFIXES)
+            raise DataError(f"{path}: no such file or folder; expected a Kaldi text file, or {kinds} files")
         self._segments = data.segments if data and data.has_segments else {}
         self.language = language
 
@@ -210,6 +213,8 @@ class TranscriptFolder:
             raise DataError(f"both {files[0]} and {other} fit; name one by the recording's id and move the other away")
         if files[0].suffix.lower() == ".json":
             return segments_of_json(files[0])
+        if files[0].suffix.lower() == ".txt":
+            return text_of_file(files[0])
         return [TimedText(c.start, c.end, as_whisper_writes(c.text)) for c in read_cues(files[0])]
 
     def _stem(self, name: str) -> str:
@@ -219,7 +224,15 @@ class TranscriptFolder:
 
     def missing(self, name: str) -> str:
         stem = self._stem(name)
-        return f"expected {stem}{SUFFIXES[0]}, {SUFFIXES[1]} or {SUFFIXES[2]} in {self.path}; add it"
+        return f"expected {stem}{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} in {self.path}; add it"
+
+
+def text_of_file(path: Path) -> Found:
+    """A plain text as one segment without an end, or as its timestamp tokens say. Raises DataError for other bytes."""
+    try:
+        return _of_text(" ".join(path.read_text(encoding="utf-8-sig").split()))
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8; convert the file, for instance with 'iconv -f big5 -t utf-8'") from None
 
 
 def segments_of_json(path: Path) -> list[TimedText]:

@@ -18,8 +18,9 @@ MODEL = "model.json"
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """One model. `path`: its checkpoint, as the recipe's folder sees it. selection, alpha, validator, seed, data (the
-    directory of the labels it learnt): of a student. teacher, validator: names of models.
+    """One model. `path`: its checkpoint, as the recipe's folder sees it. selection, alpha (and the share of the
+    speech that it was chosen to keep, if it was), validator, seed, data (the directory of the labels it learnt): of a
+    student. teacher, validator: names of models.
     """
 
     name: str
@@ -27,6 +28,7 @@ class ModelRecord:
     path: str
     selection: str | None = None
     alpha: float | None = None
+    keep: float | None = None
     teacher: str | None = None
     validator: str | None = None
     seed: int | None = None

@@ -11,7 +11,7 @@ from chunk_material import CHUNKS, chunk_id, corpus  # noqa: F401
 from k2d.bin import explore, select
 from k2d.datadir import DataDir
 from k2d.errors import UserError
-from k2d.tables import read_table
+from k2d.tables import read_numbers, read_table, write_numbers
 
 IDS = [chunk_id(c) for c in CHUNKS]
 
@@ -323,3 +323,74 @@ def test_bad_sheets_are_named(corpus, tmp_path, capsys, text, message):  # noqa:
     argv = ["--data", str(corpus[0]), "--scores", str(corpus[1]), "--output_dir", str(tmp_path / "page")]
     assert explore.main([*argv, "--answers", str(tmp_path / "sheet")]) == 1
     assert message in capsys.readouterr().err
+
+
+def speech(out) -> float:
+    return sum(read_numbers(out / "utt2dur").values())
+
+
+def test_a_share_of_the_speech_stands_for_alpha(corpus, tmp_path, capsys):  # noqa: F811
+    total = speech(corpus[0])
+    for name, keep in (("mer", 0.3), ("comp", 0.5), ("comp", 0.9)):
+        out = tmp_path / f"{name}{keep}"
+        assert run(corpus, out, "--selection", name, "--keep", str(keep)) == 0
+        report = json.loads((out / "report.json").read_text())
+        assert report["keep"] == keep and f"{name} <= {report['alpha']:g}" in report["rule"]
+        # The smallest alpha that keeps so much: with one step less it is less.
+        below = tmp_path / f"{name}{keep}below"
+        assert run(corpus, below, "--selection", f"{name}@{max(report['alpha'] - 0.0001, 0):g}") == 0
+        assert speech(out) >= keep * total - 0.01
+        assert report["alpha"] == 0 or speech(below) < speech(out)
+    # The same behind an @, and a second run finds it done.
+    capsys.readouterr()
+    assert run(corpus, tmp_path / "mer0.3", "--selection", "mer@keep0.3") == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_share_of_the_segments_stands_for_alpha(corpus, tmp_path):  # noqa: F811
+    out = tmp_path / "out"
+    assert run(corpus, out, "--selection", "segment@keep0.25") == 0
+    report = json.loads((out / "report.json").read_text())
+    trusted = report["segments"]
+    assert trusted["trusted_hours"] >= 0.25 * trusted["hours"] and trusted["alpha"] == report["alpha"] < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--selection", "comp", "--keep", "75"), "expected a share of the speech above 0 and at most 1; 75 % is 0.75"),
+        (("--selection", "full", "--keep", "0.5"), "has no alpha to choose"),
+        (("--selection", "full@keep0.5"), "full has no alpha; leave out what follows the @"),
+        (("--selection", "comp@keepmost"), "expected a share behind @keep, such as comp@keep0.75"),
+        (("--rule", "mer <= alpha and loop_teacher == 2", "--keep", "0.5"), "no alpha up to 10 keeps so much"),
+    ],
+)
+def test_shares_that_cannot_be_kept_are_refused(corpus, tmp_path, capsys, options, message):  # noqa: F811
+    assert run(corpus, tmp_path / "out", *options) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_selection_that_keeps_nothing_says_which_alpha_would(corpus, tmp_path, capsys):  # noqa: F811
+    data, aux = corpus
+    ids = list(read_numbers(aux / "utt2mer"))
+    write_numbers(aux / "utt2mer", dict(zip(ids, (0.51, 0.52, 0.53, 0.54, 0.55, 0.56), strict=True)))
+    write_numbers(data / "utt2dur", dict.fromkeys(ids, 5.0))
+    out = tmp_path / "out"
+    assert run(corpus, out, "--rule", "mer <= alpha") == 0
+    said = (out / "too_few.txt").read_text()
+    assert said.startswith("none of 6 chunks kept at alpha 0.4") and said.strip() in capsys.readouterr().err
+    assert "alpha 0.53 would keep half and alpha 0.55 would keep three quarters of the speech" in said
+    for alpha, share in ((0.53, 3), (0.55, 5)):
+        assert run(corpus, out, "--rule", "mer <= alpha", "--alpha", str(alpha)) == 0
+        assert len(read_table(out / "text")) == share and not (out / "too_few.txt").exists()
+    assert run(corpus, out, "--rule", "mer < 0") == 0
+    assert "report.md says which condition drops how much" in (out / "too_few.txt").read_text()
+
+
+def test_what_is_held_out_is_neither_kept_nor_dropped(corpus, tmp_path, capsys):  # noqa: F811
+    held = DataDir(corpus[0]).subset(IDS[:1], tmp_path / "held")
+    out = tmp_path / "out"
+    assert run(corpus, out, "--selection", "full", "--leave_out", str(held.path)) == 0
+    assert list(read_table(out / "text")) == IDS[1:] and not rows(out)
+    assert run(corpus, out, "--selection", "full", "--leave_out", str(corpus[0])) == 1
+    assert "held out, all of it" in capsys.readouterr().err

@@ -380,3 +380,25 @@ def whole(data: Path) -> None:
     utterances = open_utterances(directory)
     for utterance, seconds in directory.utt2dur.items():
         assert len(utterances[utterance]) / RATE == pytest.approx(seconds, abs=0.02)
+
+
+def mixed_folder(folder: Path, sentences: int = 3) -> Path:
+    """What people have: six recordings of every kind in nested folders, one of them twice, one broken, junk between."""
+    parts = [lecture(first, sentences) for first in range(0, 6 * sentences, sentences)]
+    (one, _), (two, cues), (three, _), (four, _), (five, _), (six, _) = parts
+    course, week = folder / "課程 一", folder / "課程 一/week 2"
+    week.mkdir(parents=True)
+    (folder / ".cache").mkdir()
+    soundfile.write(folder / "intro.wav", one, RATE)
+    soundfile.write(course / "第一講 介紹.flac", at_rate(two, 44100), 44100)
+    write_srt(course / "第一講 介紹.srt", cues)
+    soundfile.write(week / "talk one.mp3", at_rate(three, 44100), 44100, format="MP3")
+    write_video(week / "talk two.m4a", four)
+    write_video(week / "talk three.mkv", five)
+    soundfile.write(week / "talk three.wav", five, RATE)  # the sound of the video beside it
+    soundfile.write(folder / "end.ogg", six, RATE)
+    (folder / "copy of intro.wav").write_bytes((folder / "intro.wav").read_bytes())
+    (folder / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + b"\0" * 200)
+    (folder / ".cache/hidden.wav").write_bytes((folder / "intro.wav").read_bytes())
+    (course / "slides.pdf").write_bytes(b"%PDF")
+    return folder

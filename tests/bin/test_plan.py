@@ -1,29 +1,33 @@
-"""tools/plan.py: what a corpus takes on a cluster, and what every figure rests on."""
+"""k2d plan: what a corpus takes, and what every figure rests on."""
 
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+import soundfile
 
+from k2d.bin.plan import main
 from k2d.corpus.trial import read_trial
 from k2d.errors import DataError
 
-ROOT = Path(__file__).resolve().parents[2]
 
+@pytest.fixture
+def plan(capsys):
+    """What the command prints."""
 
-def plan(*options) -> str:
-    words = [sys.executable, ROOT / "tools/plan.py", *map(str, options)]
-    result = subprocess.run(words, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    def run(*options) -> str:
+        status = main([*map(str, options), "--explain"])
+        said = capsys.readouterr()
+        assert status == 0, said.err
+        return said.out
+
+    return run
 
 
 def row(text: str, stage: int) -> list[str]:
-    line = next(line for line in text.splitlines() if line.startswith(f"| {stage} |"))
-    return [cell.strip() for cell in line.strip("|").split("|")]
+    """Stage, jobs, time, disk, memory, kinds of figures."""
+    line = next(line for line in text.splitlines() if line.startswith(f"{stage} "))
+    return re.split(r"\s{2,}", line)
 
 
 @pytest.fixture
@@ -66,8 +70,8 @@ def basis(text: str, stage: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("gpus", [16, 0])
-def test_every_figure_says_how_it_is_known(gpus):
-    text = plan("--hours", 60000, "--gpus", gpus)
+def test_every_figure_says_how_it_is_known(plan, gpus):
+    text = plan("--train_hours", 60000, "--ngpu", gpus)
     for stage in range(1, 9):
         found = basis(text, stage)
         assert all(re.search(r"\b(measured|published|computed|assumed)\b", known) for known in found.values()), found
@@ -75,8 +79,9 @@ def test_every_figure_says_how_it_is_known(gpus):
         assert len(found) > 2 or stage == 8, "what the time rests on"
 
 
-def test_a_trial_s_measurements_take_the_place_of_assumptions(trial):
-    before, after = plan("--hours", 60000, "--gpus", 16), plan("--hours", 60000, "--gpus", 16, "--trial", trial)
+def test_a_trial_s_measurements_take_the_place_of_assumptions(plan, trial):
+    sized = ("--train_hours", 60000, "--ngpu", 16)
+    before, after = plan(*sized), plan(*sized, "--trial", trial)
     source = f"measured, 10.00 h in 360 s, {trial / 'data/x_t/speed.json'}"
     assert basis(after, 2)["teacher, 100 times real time on one H100"] == source
     source = f"measured, 80 chunks in 10 s on 2 devices, {trial / 'exp/student_full/train/log/train.log'}"
@@ -87,11 +92,32 @@ def test_a_trial_s_measurements_take_the_place_of_assumptions(trial):
     assert training.startswith("published, ")
 
 
-def test_more_gpus_take_less_time_and_as_much_disk(trial):
-    few, many = (plan("--hours", 6000, "--gpus", gpus, "--trial", trial) for gpus in (1, 10))
+def test_more_gpus_take_less_time_and_as_much_disk(plan, trial):
+    few, many = (plan("--train_hours", 6000, "--ngpu", gpus, "--trial", trial) for gpus in (1, 10))
     # 6,000 h at 100 times real time are 60 h; reading, cutting and writing is shared by the jobs.
     assert row(few, 2)[1] == "4 + 1" and row(few, 2)[2].endswith(" days")
     assert row(many, 2)[1] == "40 + 1"
     assert row(many, 2)[2].endswith(" h") and 6 < float(row(many, 2)[2].split()[0]) < 9
     assert row(few, 2)[3:] == row(many, 2)[3:]
     assert row(many, 5)[1] == "2 × 3 nodes of 4 GPUs"
+
+
+def test_the_hours_of_a_folder_are_counted(plan, tmp_path, capsys):
+    (tmp_path / "a b").mkdir()
+    for name, samples in (("a b/one.wav", 36000), ("a b/two.wav", 36016), ("again.wav", 36000)):
+        soundfile.write(tmp_path / name, [0.1] * samples, 16000)
+    text = plan("--recordings", tmp_path, "--speeds", "teacher:0.001")
+    assert "0.0 h of recordings, teacher large-v2" in text
+    assert row(text, 2)[2] == "1.3 h", "4.5 s, the third is the first once more"
+    assert not list(tmp_path.glob("*.json")), "nothing is written"
+    assert main(["--recordings", str(tmp_path / "none")]) == 1
+    assert "none: no such folder" in capsys.readouterr().err
+    assert main([]) == 1 and "give the hours, by one of" in capsys.readouterr().err
+    assert main(["--train_hours", "1", "--speeds", "teacher"]) == 1
+    assert "expected MODEL:NUMBER" in capsys.readouterr().err
+
+
+def test_training_is_as_long_as_the_hours_are_when_asked(plan):
+    assert "120,000 updates of 256 chunks" in plan("--train_hours", 100)
+    assert "2,100 updates of 256 chunks" in plan("--train_hours", 100, "--updates", "auto")
+    assert "500 updates of 256 chunks" in plan("--train_hours", 100, "--updates", 500)

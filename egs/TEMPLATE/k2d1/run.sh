@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# From a folder of recordings to a student of your own; nobody has to transcribe anything.
+#   ./run.sh --recordings ~/lectures              all stages, two students: of all labels and of those that hold up
+#   ./run.sh --recordings ~/lectures --dry_run    hours and disk for this folder, every command, and nothing run
+#   ./run.sh --recordings ~/lectures --stop_stage 4   labels and their selection, to look at in the explorer
+# data/ and exp/ are made beside this file. For another corpus copy the scripts first:
+#   mkdir -p egs/mine/k2d1; cp egs/TEMPLATE/k2d1/*.sh egs/mine/k2d1/
+# ./run.sh --help lists every option of k2d.sh.
+set -euo pipefail
+
+# Paths are given as seen from where the command is typed.
+options=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --recordings=* | --teacher=* | --validator=* | --student_init=* | --train_config=* | --trial=*)
+            set -- "${1%%=*}" "${1#*=}" "${@:2}"
+            ;;
+        --recordings | --teacher | --validator | --student_init | --train_config | --trial)
+            value=${2:?"$1 needs a value"}
+            if [ -e "${value}" ] && [[ $1 == --recordings || ${value} == */* ]]; then
+                value=$(realpath "${value}")
+            fi
+            options+=("$1" "${value}") && shift 2
+            ;;
+        *) options+=("$1") && shift ;;
+    esac
+done
+cd "$(dirname "$0")"
+
+# All GPUs of this machine.
+ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
+[ "${ngpu}" -gt 0 ] || echo "run.sh: no GPU here: models run on the CPU; --dry_run says how long that takes" >&2
+
+./k2d.sh \
+    --train_set recordings \
+    --teacher large-v2 --validator base \
+    --selection "full comp" --alpha 0.4 \
+    --updates auto \
+    --ngpu "${ngpu}" --joined false \
+    -- "${options[@]}"

@@ -1,0 +1,164 @@
+"""What a corpus will take: jobs, wall time, disk and memory of every stage, and what each figure rests on.
+
+    k2d plan --recordings ~/lectures
+    k2d plan --train_hours 60000 --ngpu 16
+    k2d plan --train_hours 60000 --ngpu 16 --trial egs/mine/k2d1
+
+The hours are given, or read from a folder of recordings (their headers) or a data directory. --trial names a recipe
+that has run on a few hours, with the same models on the same kind of machine: its outputs say how fast stages are, and
+these rates take the place of assumptions; --speeds gives them by hand. --explain says of every figure whether it is
+measured, published, computed or assumed, and where. `./run.sh --dry_run` shows this table with a recipe's own options.
+"""
+
+import argparse
+import sys
+from math import ceil
+from pathlib import Path
+
+from k2d.corpus.folder import hours_of
+from k2d.corpus.trial import read_trial
+from k2d.datadir import DataDir
+from k2d.distill.config import read_config
+from k2d.distill.length import check_updates, with_length
+from k2d.errors import UsageError, guarded
+from k2d.options import CommandParser
+from k2d.plan import CHUNK, Cost, Plan, duration, estimate, space
+from k2d.score.tables import Table
+from k2d.whisper.engine import default_batch
+
+LISTED = ("runs", 1)
+CONFIG = Path(__file__).resolve().parents[2] / "conf/train_student.yaml"
+NAMES = ("data", "label", "validate", "select", "train", "decode", "score", "publish")
+KINDS = ("measured", "published", "computed", "assumed")
+LEGEND = """\
+How each figure is known: measured, by this project with the command that is named or by your trial; published, the
+paper's; computed from sizes of models and data; assumed, by nobody yet."""
+# Of what a run holds out for tests where no set is labelled.
+HELD_OUT, MOST_HELD_OUT = 0.05, 1.0
+
+
+def parser() -> argparse.ArgumentParser:
+    p = CommandParser("plan", __doc__)
+    p.add_argument("--train_hours", type=float, help="of unlabelled recordings")
+    p.add_argument("--recordings", type=Path, help="a folder of them, in place of their hours")
+    p.add_argument("--data", type=Path, help="a data directory of them, in place of their hours")
+    p.add_argument("--dev_hours", type=float, default=0.0)
+    p.add_argument("--test_hours", type=float, help="of all test sets, each counted once (default: held out, 5 %%)")
+    p.add_argument("--teacher", default="large-v2")
+    p.add_argument("--validator", default="base")
+    p.add_argument("--selection", default="full comp")
+    p.add_argument("--config", action="append", help="training YAML, a later one over those before")
+    p.add_argument("--updates", help="as of k2d train: auto, or how many")
+    p.add_argument("--ngpu", type=int, default=0, help="that run at a time; 0: CPU jobs of two cores (default)")
+    p.add_argument("--gpus_per_node", type=int, default=4)
+    p.add_argument("--nj", type=int, help="jobs of stages 2, 3 and 6 (default: four for each GPU)")
+    p.add_argument("--batch_size", type=int, help="windows decoded together (default: 32 on a GPU, 8 on a CPU)")
+    p.add_argument("--joined", action="store_true", help="stage 1 copies the recordings")
+    p.add_argument("--ready_labels", action="store_true", help="transcripts in place of stage 2's decoding")
+    p.add_argument("--trial", type=Path, help="a recipe that has run on a few hours")
+    p.add_argument("--speeds", default="", help="MODEL:TIMES_REAL_TIME …, measured: teacher:310 validator:2400")
+    p.add_argument("--explain", action="store_true", help="what every figure rests on")
+    return p
+
+
+def check(args: argparse.Namespace) -> None:
+    given = [name for name in ("train_hours", "recordings", "data") if getattr(args, name) is not None]
+    if len(given) != 1:
+        raise UsageError("give the hours, by one of --train_hours, --recordings and --data")
+    if args.updates:
+        check_updates(args.updates)
+    speeds_of(args)
+
+
+def speeds_of(args: argparse.Namespace) -> dict[str, float]:
+    speeds = {}
+    for pair in args.speeds.split():
+        name, _, value = pair.partition(":")
+        try:
+            speeds[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--speeds: {pair!r}, expected MODEL:NUMBER such as teacher:310") from None
+    return speeds
+
+
+def hours(args: argparse.Namespace) -> float:
+    """Of the unlabelled recordings. Raises DataError where there are none."""
+    if args.recordings is not None:
+        return hours_of(args.recordings.expanduser())
+    if args.data is not None:
+        data = DataDir(args.data)
+        if not data.utt2dur:
+            raise UsageError(f"{args.data}: no utt2dur there tells how long it is; give --train_hours")
+        return sum(data.utt2dur.values()) / 3600
+    return args.train_hours
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    train_hours = hours(args)
+    configs = args.config or [CONFIG]
+    config = read_config(configs)
+    if args.updates:
+        config, _ = with_length(config, read_config(configs[1:]), args.updates, ceil(train_hours * 3600 / CHUNK))
+    rates = read_trial(args.trial) if args.trial else {}
+    test_hours = args.test_hours
+    if test_hours is None:
+        test_hours = min(HELD_OUT * train_hours, MOST_HELD_OUT)
+    return Plan(
+        train_hours, args.dev_hours, test_hours, args.teacher, args.validator, args.selection.split(), config,
+        args.ngpu, args.batch_size or default_batch(args.ngpu > 0), args.joined, args.ready_labels,
+        {name: rate.value for name, rate in rates.items()} | speeds_of(args),
+        {name: rate.source for name, rate in rates.items()}, args.nj or max(4 * args.ngpu, 1),
+    )  # fmt: skip
+
+
+def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
+    """One row a stage, and their sum."""
+    gpus, nj, students, decodings = plan.ngpu, plan.jobs, len(plan.selections), len(plan.selections) + 2
+    nodes = max(1, ceil(gpus / gpus_per_node))
+    joined = f"{nj} + 1" if nj > 1 else "1"
+    jobs = {1: "1", 2: joined, 3: f"{nj} + 2" if nj > 1 else "2", 4: f"{students}",
+            6: f"{decodings} × ({joined})" if nj > 1 else f"{decodings}", 7: f"{decodings} + 1",
+            8: f"{students}"}  # fmt: skip
+    each = ceil(gpus / nodes)
+    jobs[5] = f"{students} × {nodes} node{'s' * (nodes > 1)}" + (f" of {each} GPU{'s' * (each > 1)}" if gpus else "")
+    rows, total = [], 0.0
+    for cost in costs:
+        spread = nj if cost.stage in (2, 3) else 1  # jobs over which the work of cores is spread
+        wall = cost.device_hours / max(gpus, 1) + (cost.core_hours - cost.joining_hours) / spread + cost.joining_hours
+        total += wall
+        kinds = [kind for kind in KINDS if any(kind in basis for basis in cost.rests_on)]
+        rows.append(
+            [f"{cost.stage} {NAMES[cost.stage - 1]}", jobs[cost.stage], duration(wall), space(cost.gigabytes),
+             f"{ceil(cost.memory):,} GB", ", ".join(kinds)]
+        )  # fmt: skip
+    rows.append(["in all", "", duration(total), space(sum(cost.gigabytes for cost in costs)), "", ""])
+    machines = f"{gpus} GPU{'s' * (gpus > 1)} at a time" if gpus else "no GPU, two cores at a time"
+    title = f"{plan.train_hours:,.1f} h of recordings, teacher {plan.teacher}, validator {plan.validator}, {machines}"
+    return Table(title, "", ["stage", "jobs", "time", "disk", "memory of a job", "rests on figures"], rows)
+
+
+def run(args: argparse.Namespace) -> int:
+    check(args)
+    plan = plan_of(args)
+    costs = estimate(plan)
+    print(table_of(plan, costs, args.gpus_per_node).text(), end="")
+    arrays = f" {plan.jobs} + 1 jobs: an array, then one." if plan.jobs > 1 else ""
+    print(f"Waiting in a queue is not counted.{arrays}")
+    if not args.trial and not args.speeds:
+        print("Run it on a few hours and give --trial: then speeds are measured, not assumed.")
+    if args.explain:
+        print(f"\n{LEGEND}")
+        for cost in costs:
+            print(f"\nStage {cost.stage}, {cost.said}\n" + "\n".join(f"  {basis}" for basis in cost.rests_on))
+    else:
+        print(f"{costs[4].said[:1].upper()}{costs[4].said[1:]}; --explain says what each figure rests on.")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("plan", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Any folder of audio and video → a data directory: found, read, named, listed.
+
+    k2d recordings --recordings ~/lectures --output_dir data/lectures
+
+Every file of a kind that libsndfile or ffmpeg's libraries read counts, in all folders below; hidden files, and files of
+other kinds, are passed over. Two files of one name in one folder are one recording (the sound of a video), and a file
+that is another one byte by byte is left out, as is what cannot be opened. Nothing is copied. Writes wav.scp, utt2spk,
+utt2dur and recordings.tsv, beside it preparation.md (hours, what was left out) and rejects.txt (why, file by file); a
+second run opens only what is new or changed. Transcripts beside recordings (.srt, .vtt, .json, .txt of the same name)
+are linked in labels/, for `--labels text:…`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from k2d.corpus.command import run as report_and_fail
+from k2d.corpus.folder import LABELS_FOLDER, offer, prepare_folder
+from k2d.options import CommandParser
+
+LISTED = ("labels", -1)
+
+
+def parser() -> argparse.ArgumentParser:
+    p = CommandParser("recordings", __doc__)
+    p.add_argument("--recordings", required=True, type=Path, help="folder of audio and video files")
+    p.add_argument("--output_dir", required=True, type=Path, help="the data directory, such as data/lectures")
+    p.add_argument("--nj", type=int, default=1, help="processes (default %(default)s)")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    data, args.output_dir, args.prefix = args.output_dir, args.output_dir.parent, f"{args.output_dir.name}_"
+    offers = []
+
+    def prepare(args: argparse.Namespace) -> list:
+        prepared = prepare_folder(args.recordings.expanduser(), data, nj=args.nj)
+        offers.append(offer(prepared, str(data / LABELS_FOLDER)))
+        return [prepared.account]
+
+    status = report_and_fail("recordings", args, prepare)
+    for said in filter(None, offers):
+        print(f"recordings: {said}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""Any folder of recordings → a data directory of them, and what of it was left out.
+
+In: a tree of audio and video files as they come. Out: `wav.scp utt2spk utt2dur` of the recordings, which stay where
+they are; recordings.tsv, the list of them for people; labels/, links to the transcripts that lie beside recordings,
+each under its recording's id, where `--labels text:…` finds them. Recordings of one folder have one speaker's id, since
+a course has one lecturer.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from k2d.corpus.joined import Reject
+from k2d.corpus.recordings import AUDIO, VIDEO, Recording, by_source, check, find_recordings, same_content
+from k2d.corpus.release import not_found
+from k2d.corpus.sets import Account, english_share, write_recordings
+from k2d.corpus.subtitles import SUFFIXES, Cue, read_all
+from k2d.errors import DataError
+from k2d.tables import atomic
+
+LABELS_FOLDER = "labels"
+_OF_JSON = ("segments", "transcription", "chunks")  # what Whisper programs call the list of their segments
+_MOST_OTHER = 6  # kinds of other files that are named
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """labels: recording -> the transcript beside it; unusable: transcripts that are none."""
+
+    account: Account
+    recordings: Mapping[str, Recording]
+    labels: Mapping[str, Path]
+    unusable: tuple[Reject, ...] = ()
+
+
+def recordings_in(folder: Path, what: str) -> tuple[list[Recording], list[Reject], Counter]:
+    """Recordings, rejects, and other files by suffix. NotTheCorpus where there is no recording."""
+    if not folder.is_dir():
+        kind = "is a file; give the folder it lies in" if folder.exists() else "no such folder; correct the path"
+        raise DataError(f"{folder}: {kind}")
+    tree = find_recordings(folder)
+    if not tree.recordings:
+        raise not_found(folder, what, f"audio or video files ({' '.join(AUDIO + VIDEO)}) in it or below")
+    return tree.recordings, tree.rejects, tree.other
+
+
+def prepare_folder(
+    folder: Path,
+    out: Path,
+    *,
+    what: str = "a folder of recordings",
+    labelled_only: bool = False,
+    labels: str = LABELS_FOLDER,
+    nj: int = 1,
+) -> Prepared:
+    """Write the data directory `out`.
+
+    labelled_only : recordings without usable .srt or .vtt are left out, and all are decoded to their end, since no
+                    stage of labelling will
+    labels        : name of the folder of links in `out`
+
+    Raises DataError where the folder holds no recording.
+    """
+    found, rejects, other = recordings_in(folder, what)
+    if labelled_only:
+        rejects = rejects + without_subtitles(found)
+        found = [r for r in found if r.subtitles]
+        if not found:
+            raise not_found(folder, f"{what} with subtitles", ".srt or .vtt beside the recordings")
+    seconds, bad = check(found, out.with_name(f"{out.name}_files.json"), whole=labelled_only, nj=nj)
+    rejects = rejects + bad + (twice := same_content([r for r in found if r.id in seconds]))
+    for reject in twice:
+        del seconds[reject.id]
+    ready, cues, unusable = ready_labels([r for r in found if r.id in seconds], seconds, subtitles_only=labelled_only)
+    if labelled_only:
+        rejects = rejects + unusable
+        seconds = {name: length for name, length in seconds.items() if name in ready}
+    kept = {r.id: r for r in found if r.id in seconds}
+    if kept:  # else what was there stays as it was, and the account says why nothing came
+        files = {name: (str(r.path.absolute()), seconds[name]) for name, r in kept.items()}
+        write_recordings(out, files, by_source(found, kept))
+        _link(out / labels, ready)
+        _list(out / "recordings.tsv", kept, seconds, ready)
+    english = english_share([cue.text for own in cues.values() for cue in own]) if labelled_only else None
+    account = Account(out.name, len(kept), len(kept), sum(seconds.values()) / 3600,
+                      len({r.source for r in kept.values()}), english, rejects)  # fmt: skip
+    if other:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in other.most_common(_MOST_OTHER))
+        more = " …" if len(other) > _MOST_OTHER else ""
+        account.notes.append(f"{out.name}: passed over {sum(other.values())} files of other kinds: {kinds}{more}")
+    return Prepared(account, kept, ready, tuple(unusable))
+
+
+def hours_of(folder: Path, nj: int = 1) -> float:
+    """Of the recordings of a folder that can be used, as their headers say. DataError where there is none."""
+    found, _, _ = recordings_in(folder, "a folder of recordings")
+    seconds, rejects = check(found, None, whole=False, nj=nj)
+    for reject in same_content([r for r in found if r.id in seconds]):
+        del seconds[reject.id]
+    if not seconds:
+        raise DataError(f"{folder}: none of {len(found)} recordings can be used: {rejects[0].message}")
+    return sum(seconds.values()) / 3600
+
+
+def without_subtitles(recordings: list[Recording]) -> list[Reject]:
+    return [
+        Reject(r.id, "no subtitles", f"{r.path}: no subtitles; expected {r.path.stem}.srt or .vtt beside it")
+        for r in recordings
+        if r.subtitles is None
+    ]
+
+
+def ready_labels(
+    recordings: list[Recording], seconds: Mapping[str, float], subtitles_only: bool
+) -> tuple[dict[str, Path], dict[str, list[Cue]], list[Reject]]:
+    """(recording -> transcript beside it, cues of those that are subtitles, transcripts that cannot be used).
+
+    Of several the first of .json, .vtt, .srt and .txt that can be used, as `text:FOLDER` takes them.
+    """
+    ready: dict[str, Path] = {}
+    cues: dict[str, list[Cue]] = {}
+    unusable: list[Reject] = []
+    for recording in recordings:
+        failed: list[Reject] = []
+        beside = recording.beside
+        if subtitles_only:
+            beside = (recording.subtitles,) if recording.subtitles else ()
+        for path in beside:
+            if path.suffix.lower() in SUFFIXES:
+                read, why = read_all({recording.id: path}, seconds)
+                cues |= read
+                failed += why
+                usable = not why
+            else:
+                usable = _is_transcript(path)
+                if not usable and path.suffix.lower() == ".txt":
+                    failed.append(Reject(recording.id, "unusable transcript", f"{path}: empty, or not UTF-8 text"))
+            if usable:
+                ready[recording.id] = path
+                break
+        else:
+            unusable += failed
+    return ready, cues, unusable
+
+
+def _is_transcript(path: Path) -> bool:
+    """Whether a .json lists segments, as that of a downloader beside a video does not, and a .txt says anything."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".txt":
+            return bool(text.strip())
+        record = json.loads(text)
+    except (OSError, ValueError):
+        return False
+    segments = next((record[k] for k in _OF_JSON if record.get(k)), []) if isinstance(record, dict) else record
+    return isinstance(segments, list) and bool(segments) and all(isinstance(s, dict) and "text" in s for s in segments)
+
+
+def _link(folder: Path, labels: Mapping[str, Path]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, path in labels.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}{path.suffix.lower()}").symlink_to(path.absolute())
+
+
+def _list(path: Path, kept: Mapping[str, Recording], seconds: Mapping[str, float], labels: Mapping[str, Path]) -> None:
+    with atomic(path) as handle:
+        handle.write("id\tseconds\tfile\ttranscript\n")
+        for name, r in sorted(kept.items()):
+            handle.write(f"{name}\t{seconds[name]:.2f}\t{r.path}\t{labels.get(name, '')}\n")
+
+
+def offer(prepared: Prepared, place: str) -> str:
+    """What to say of transcripts that are there; place: of the links. "" where there are none."""
+    kinds = Counter(path.suffix.lower() for path in prepared.labels.values())
+    said = ""
+    if kinds:
+        count, of = sum(kinds.values()), len(prepared.recordings)
+        what = ", ".join(f"{number} {suffix}" for suffix, number in kinds.most_common())
+        said = (
+            f"{count} of {of} recordings have a transcript beside them ({what}). They are not read, unless you ask for "
+            f"them in place of the teacher's: --labels text:{place}; then recordings without one are left out"
+        )
+        if kinds[".txt"]:
+            said += ", and so are those of more than 30 s whose .txt tells no times"
+        said += "."
+    if prepared.unusable:
+        first = prepared.unusable[0].message
+        said += f"\n{len(prepared.unusable)} transcripts beside recordings cannot be used: {first}"
+    return said.strip()

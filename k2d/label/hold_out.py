@@ -1,0 +1,126 @@
+"""Chunks that are kept from training where nobody has transcribed anything.
+
+In: labelled chunks, their scores, the selections to be compared. Out: ids of two kinds.
+
+    held-out recordings   a share of the recordings, whole as far as they are short enough: what student, teacher and
+                          validator make of them is compared in place of error rates, of which nobody knows any
+    the development set   of the chunks that every selection keeps, those on which teacher and validator agree best:
+                          their labels are the nearest thing to a transcript, and choose a student's epoch
+
+Nothing is drawn at random: recordings and ties go by the digest of their id, so that more recordings move no others,
+and the same corpus gives the same sets on any machine. Students of several selections have the same sets.
+"""
+
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from k2d.corpus.clips import has_words
+from k2d.datadir import DataDir
+from k2d.errors import DataError
+from k2d.label.scores import Columns, Scores
+from k2d.label.select import BLOCK, Chunk, read_chunks
+from k2d.tables import Cursor, blocks
+from k2d.text import timestamps
+
+LEAST = 4  # chunks, of which some can be held out
+SHARE_OF_RECORDINGS = 0.05  # of the hours
+SHARE_OF_DEV = 0.02
+LEAST_OF_DEV = 10  # chunks, as far as a quarter of what is kept has so many
+MOST_PART = 4  # at most every fourth chunk
+MOST_SECONDS = 3600.0
+MOST_CHUNKS = 500
+DISTANCE = "comp"
+_NO_WITNESS = ("loop_teacher", "loop_aux", "blank_aux")  # δ_comp is 0 where only the validator loops
+
+
+def _order(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def hold_out_recordings(data: DataDir, share: float = SHARE_OF_RECORDINGS) -> list[str]:
+    """Ids of the chunks of a share of the recordings, at most an hour, in order of id.
+
+    Recordings follow each other by the digest of their id. One that is more than twice what is still wanted gives its
+    first chunks only. Raises DataError where there are too few chunks to hold any out.
+    """
+    seconds: Counter = Counter()
+    chunks = 0
+    for chunk in read_chunks(data):
+        seconds[chunk.recording] += max(chunk.seconds, 0.0) or 1.0
+        chunks += 1
+    if chunks < LEAST:
+        raise DataError(
+            f"{data.path}: {chunks} chunks, too few to hold some out for tests (at least {LEAST}); give more "
+            "recordings, or labelled --test_sets"
+        )
+    still = min(share * sum(seconds.values()), MOST_SECONDS)
+    wanted: dict[str, float] = {}
+    for recording in sorted(seconds, key=_order):
+        if still <= 0:
+            break
+        wanted[recording] = seconds[recording] if seconds[recording] <= 2 * still else still
+        still -= wanted[recording]
+    taken: Counter = Counter()
+    ids = []
+    for chunk in read_chunks(data):
+        if taken[chunk.recording] < wanted.get(chunk.recording, 0.0) and len(ids) < chunks // MOST_PART:
+            taken[chunk.recording] += max(chunk.seconds, 0.0) or 1.0
+            ids.append(chunk.id)
+    return ids
+
+
+def hold_out_for_epochs(data: DataDir, scores: Scores, kept: Sequence[Path]) -> list[str]:
+    """Ids of the chunks of the development set, in order of id.
+
+    kept: data directories of the selections that are compared. At most a quarter of the chunks that all of them keep,
+    2 % of their hours, an hour; at least ten chunks where the quarter has so many. Raises DataError where no chunk is
+    in all of them, or none says anything.
+    """
+    count, total = 0, 0.0
+    for chunk in _in_all(read_chunks(data), kept):
+        count += 1
+        total += max(chunk.seconds, 0.0)
+    most = min(max(count // MOST_PART, 1), MOST_CHUNKS)
+    best = heapq.nsmallest(most, _witnessed(_in_all(read_chunks(data), kept), scores))
+    if count < 2 or not best:
+        raise DataError(
+            f"{data.path}: of the {count} chunks that {', '.join(path.name for path in kept)} have in common none can "
+            "be held out to choose the epoch by; give a labelled --dev_set, or selections that keep more"
+        )
+    wanted = min(SHARE_OF_DEV * total, MOST_SECONDS)
+    ids, seconds = [], 0.0
+    for _, _, key, length in best:
+        if seconds >= wanted and len(ids) >= LEAST_OF_DEV:
+            break
+        ids.append(key)
+        seconds += length
+    return sorted(ids)
+
+
+def _in_all(chunks: Iterable[Chunk], kept: Sequence[Path]) -> Iterator[Chunk]:
+    cursors = [Cursor(path / "text") for path in kept]
+    for chunk in chunks:
+        if all(cursor.get(chunk.id) is not None for cursor in cursors):
+            yield chunk
+
+
+def _witnessed(chunks: Iterable[Chunk], scores: Scores) -> Iterator[tuple[float, str, str, float]]:
+    """(distance, digest, id, seconds) of chunks whose label says something and whose validator could contradict it."""
+    if DISTANCE not in scores.names:
+        raise DataError(f"no utt2{DISTANCE} among the scores; run k2d distance, or give a labelled --dev_set")
+    facts = [name for name in _NO_WITNESS if name in scores.names]
+    columns = Columns(scores, [DISTANCE, *facts])
+    for block in blocks(chunks, BLOCK, 500_000, lambda chunk: len(chunk.text)):
+        found = columns.of([chunk.id for chunk in block])
+        sound = np.isfinite(found[DISTANCE])
+        for name in facts:
+            sound &= found[name] == 0
+        for place in np.flatnonzero(sound).tolist():
+            chunk = block[place]
+            if has_words(timestamps.strip(chunk.text)):
+                yield float(found[DISTANCE][place]), _order(chunk.id), chunk.id, max(chunk.seconds, 0.0)

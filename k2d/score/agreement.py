@@ -1,0 +1,89 @@
+"""What can be said of models where nobody has transcribed anything: how far they are from teacher and validator.
+
+In: held-out chunks (k2d hold_out: the teacher's labels and what the validator heard) and what models make of them. Out:
+a table of differences, loops and switches of language. None of it is an error rate: a student that repeats its
+teacher's mistakes agrees with it.
+"""
+
+from itertools import pairwise
+from pathlib import Path
+
+from k2d.errors import DataError
+from k2d.score.corpus import score
+from k2d.score.experiment import Experiment
+from k2d.score.tables import ABSENT, Table, millions, percent, times
+from k2d.tables import read_table
+from k2d.text import loops, timestamps
+from k2d.text.units import is_chinese, is_english, units
+
+HELD_OUT = "held_out"
+WITNESSES = ("text", "text.validator")  # of the held-out chunks: labels of the teacher, transcripts of the validator
+NO_ERROR_RATE = (
+    "No error rate is known: nobody has transcribed any of these recordings. How far a model is from the teacher's "
+    "labels and from the validator's transcripts says that it has learnt, not that it is right; a transcribed test set "
+    "of half an hour (--test_sets) would tell."
+)
+
+
+def hypothesis_file(root: Path, model: str) -> Path:
+    return root / model / f"decode_{HELD_OUT}" / "text"
+
+
+def switches(text: str) -> int:
+    """Changes between Chinese and English from one unit to the next; numbers and other scripts are passed over."""
+    languages = ["zh" if is_chinese(unit) else "en" for unit in units(text) if is_chinese(unit) or is_english(unit)]
+    return sum(a != b for a, b in pairwise(languages))
+
+
+def agreement_table(experiment: Experiment, held_out: Path) -> Table:
+    """A row for the labels, for what the validator heard, and for every model that has been decoded."""
+    texts = {name: read_table(held_out / name) for name in WITNESSES if (held_out / name).is_file()}
+    if "text" not in texts:
+        raise DataError(f"{held_out}/text: not there; run stage 4 again")
+    rows = []
+    for name, witness in (("labels", "text"), ("validator's transcripts", "text.validator")):
+        if witness in texts:
+            rows.append([name, *[ABSENT] * 4, *[ABSENT] * 4, *_counts(texts[witness])])
+    for model in experiment.models:
+        path = hypothesis_file(experiment.root, model.name)
+        said = read_table(path) if path.is_file() else None
+        results = [score(texts[w], said).as_dict() if said and w in texts else None for w in WITNESSES]
+        kept, speed = experiment.selection_of(model), experiment.speed_of(model)
+        rows.append(
+            [
+                model.name,
+                millions(model.parameters),
+                times(experiment.parameter_ratio(model)),
+                times(speed and speed[0]),
+                ABSENT if kept is None or kept.share is None else f"{percent(kept.share, 1)} %",
+                _difference(results[0]),
+                *(percent(results[0]["languages"][name]["rate"]) if results[0] else ABSENT for name in ("zh", "en")),
+                _difference(results[1]),
+                *(_counts(said) if said else [ABSENT] * 3),
+            ]
+        )
+    return Table(
+        "Agreement on held-out recordings",
+        f"{NO_ERROR_RATE} {len(texts['text']):,} chunks of recordings that no student has learnt from. Differences in "
+        "percent of the labels' (of the validator's) units, a unit being one Chinese character or one word of another "
+        "script, in brackets the 95 % bootstrap interval; loops: transcripts in which a character 6-gram occurs more "
+        "than 5 times; switches between Chinese and English; empty: nothing written. Speed of generation is relative "
+        "to the teacher; data is the share of labelled hours kept.",
+        ["model", "parameters", "of teacher", "speed", "data", "from the labels", "zh", "en", "from the validator",
+         "loops", "switches", "empty"],
+        rows,
+    )  # fmt: skip
+
+
+def _difference(result: dict | None) -> str:
+    if result is None:
+        return ABSENT
+    interval = result["confidence_interval"]
+    around = "" if interval["low"] is None else f" [{percent(interval['low'])}, {percent(interval['high'])}]"
+    return percent(result["mer"]["rate"]) + around
+
+
+def _counts(texts: dict[str, str]) -> list[str]:
+    plain = [timestamps.strip(text) for text in texts.values()]
+    counts = (sum(map(loops.has_loop, plain)), sum(map(switches, plain)), sum(not text.strip() for text in plain))
+    return [f"{count:,}" for count in counts]

@@ -1,0 +1,120 @@
+"""A folder of recordings as people have it → a data directory."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "egs"))
+import corpora
+
+from k2d.bin import recordings
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio
+from k2d.transcribers import open_transcriber
+
+
+def write(path: Path, seconds: float = 1.5, level: float = 0.1) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, [level, -level] * round(seconds * 8000), 16000)
+    return path
+
+
+def prepare(folder: Path, out: Path) -> int:
+    return recordings.main(["--recordings", str(folder), "--output_dir", str(out)])
+
+
+def test_every_kind_is_found_named_and_listed(tmp_path, capsys):
+    folder, out = corpora.mixed_folder(tmp_path / "my lectures", sentences=1), tmp_path / "data/mine"
+    assert prepare(folder, out) == 0
+    said = capsys.readouterr().out
+    data = DataDir(out)
+    assert data.validate() == []
+    assert set(data.wav) == {"intro", "end", "課程_一_第一講_介紹", "課程_一_week_2_talk_one",
+                             "課程_一_week_2_talk_two", "課程_一_week_2_talk_three"}  # fmt: skip
+    assert {Path(path).suffix for path in data.wav.values()} == {".wav", ".flac", ".mp3", ".m4a", ".ogg"}
+    assert "| 6 | 6 |" in said and "1 duplicate, 1 second form, 1 truncated" in said
+    assert "passed over 1 files of other kinds: 1 .pdf" in said
+    assert "1 of 6 recordings have a transcript beside them (1 .srt)" in said
+    assert f"--labels text:{out}/labels" in said
+    rejects = (tmp_path / "data/mine_rejects.txt").read_text()
+    assert "copy of intro.wav: the same file as" in rejects
+    assert "broken.mp4: truncated" in rejects and "talk three.mkv: the same lecture as talk three.wav" in rejects
+    listed = [line.split("\t") for line in (out / "recordings.tsv").read_text().splitlines()[1:]]
+    assert {row[0]: row[2] for row in listed} == dict(data.wav)
+    assert [row[3] for row in listed if row[3]] == [str(folder / "課程 一/第一講 介紹.srt")]
+
+
+def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "data/x"
+    for name in ("a", "b b", "c", "d", "e"):
+        write(folder / f"{name}.wav", level=0.1 + 0.05 * "abcde".index(name[0]))
+    (folder / "a.json").write_text(json.dumps({"segments": [{"start": 0.0, "end": 1.0, "text": "好 one"}]}))
+    (folder / "b b.txt").write_text("好 two\n")
+    (folder / "c.info.json").write_text(json.dumps({"title": "of a downloader"}))
+    (folder / "d.json").write_text(json.dumps({"formats": []}))
+    (folder / "d.zh-TW.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\n好 four\n")
+    (folder / "e.srt").write_bytes("1\n00:00:00,000 --> 00:00:01,000\n國立\n".encode("big5"))
+    assert prepare(folder, out) == 0
+    said = capsys.readouterr().out
+    assert "3 of 5 recordings have a transcript beside them (1 .json, 1 .txt, 1 .vtt)" in said
+    assert "1 transcripts beside recordings cannot be used" in said and "e.srt:3: not UTF-8" in said
+    assert sorted(path.name for path in (out / "labels").iterdir()) == ["a.json", "b_b.txt", "d.vtt"]
+    ready = open_transcriber(f"text:{out / 'labels'}", DataDir(out))
+    texts = {name: ready.segments(name, 1.5, timed=True)[0].text.strip() for name in ("a", "b_b", "d")}
+    assert texts == {"a": "好 one", "b_b": "好 two", "d": "好 four"}
+    # Labels that have gone are no longer linked.
+    (folder / "a.json").unlink()
+    assert prepare(folder, out) == 0
+    assert sorted(path.name for path in (out / "labels").iterdir()) == ["b_b.txt", "d.vtt"]
+
+
+def test_names_that_no_table_can_hold_and_links_in_circles(tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "data/x"
+    write(folder / "sub/全形　空白 a.wav")
+    write(folder / "line\nbreak.wav", level=0.2)
+    (folder / "sub/round").symlink_to(folder)
+    (folder / "gone.wav").symlink_to(folder / "nowhere.wav")
+    assert prepare(folder, out) == 0
+    assert list(DataDir(out).wav.values()) == [str(folder / "sub/全形　空白 a.wav")]
+    said = capsys.readouterr().out
+    assert "1 missing, 1 unusable name" in said
+
+
+def test_of_two_copies_the_one_with_a_transcript_is_taken(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "data/x"
+    write(folder / "a.wav")
+    write(folder / "b.wav").with_suffix(".txt").write_text("好\n")
+    assert prepare(folder, out) == 0
+    assert list(DataDir(out).wav) == ["b"]
+
+
+def test_what_cannot_be_a_folder_of_recordings_is_refused_and_what_was_there_stays(tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "data/x"
+    write(folder / "a.wav")
+    assert prepare(folder, out) == 0
+    before = (out / "wav.scp").read_text()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/a.mp3").write_bytes(b"")
+    (tmp_path / "bad/notes.docx").write_bytes(b"x")
+    for path, message in (
+        ("nowhere", "no such folder"),
+        ("in/a.wav", "is a file; give the folder it lies in"),
+        ("empty", "looked for audio or video files"),
+        ("bad", "nothing is left (left out: 1 empty)"),
+    ):
+        assert prepare(tmp_path / path, out) == 1
+        assert message in capsys.readouterr().err
+    assert (out / "wav.scp").read_text() == before
+
+
+def test_a_text_without_times_cannot_label_a_long_recording(tmp_path):
+    write(tmp_path / "long.wav", 31)
+    (tmp_path / "long.txt").write_text("好 " * 20)
+    assert prepare(tmp_path, tmp_path / "data/x") == 0
+    ready = open_transcriber(f"text:{tmp_path / 'data/x/labels'}", DataDir(tmp_path / "data/x"))
+    with pytest.raises(BadAudio, match="cannot be cut into chunks"):
+        ready.segments("long", 31.0, timed=True)

@@ -1,0 +1,65 @@
+"""How long a student is trained."""
+
+from pathlib import Path
+
+import pytest
+
+from k2d.bin.train import read_words
+from k2d.distill.config import read_config
+from k2d.distill.length import with_length
+from k2d.errors import UsageError
+from k2d.tables import write_table
+
+CONFIG = Path(__file__).resolve().parents[2] / "conf/train_student.yaml"
+
+
+def length(hours: float, updates: str = "auto", **recipe):
+    shared = read_config([CONFIG])
+    return with_length({**shared, **recipe}, recipe, updates, round(hours * 3600 / 27))
+
+
+def test_the_paper_s_hours_give_the_paper_s_training():
+    config, found = length(60_000)
+    shared = read_config([CONFIG])
+    assert (found.updates, found.batch, found.warm_up) == (120_000, 256, 50)
+    assert config == shared
+
+
+@pytest.mark.parametrize("hours", [0.05, 1, 8.5, 30, 50, 100, 1000, 20_000, 100_000])
+def test_passes_and_updates_are_bounded(hours):
+    config, found = length(hours)
+    assert 200 <= found.updates <= 120_000 and 32 <= found.batch <= 256
+    assert found.passes < 42 or found.updates == 200
+    assert found.updates == config["max_epoch"] * config["num_iters_per_epoch"] / config["accum_grad"]
+    assert config["batch_size"] * config["accum_grad"] == found.batch
+    assert config["scheduler_conf"]["warmup_steps_list"] == [0, found.warm_up, found.updates]
+    assert found.warm_up <= found.updates / 20
+
+
+def test_more_hours_never_give_less_training():
+    lengths = [length(hours)[1] for hours in (0.1, 1, 3, 10, 30, 47, 100, 300, 1000, 5000, 60_000)]
+    assert [found.updates * found.batch for found in lengths] == sorted(f.updates * f.batch for f in lengths)
+
+
+def test_the_yaml_of_a_recipe_rules_and_a_number_rules_over_it():
+    config, found = length(100, max_epoch=3)
+    assert found is None and config["max_epoch"] == 3 and config["num_iters_per_epoch"] == 4000
+    config, found = length(100, updates="500", max_epoch=3)
+    assert found.updates == 500 and config["max_epoch"] == 10 and found.warm_up == 25
+    config, found = length(100, batch_size=16, accum_grad=1)
+    assert found.batch == 16, "its batch stays, the number of updates follows"
+    config, found = length(100, scheduler="noamlr", scheduler_conf={"warmup_steps": 7})
+    assert found.warm_up is None and config["scheduler_conf"] == {"warmup_steps": 7}
+
+
+def test_the_command_counts_the_chunks_of_its_tables(tmp_path):
+    words = ["--tables", str(tmp_path), "--config", str(CONFIG), "--output_dir", "x", "--student", "y"]
+    assert read_words([*words, "--updates", "auto"]).config == read_config([CONFIG]), "before the tables are there"
+    write_table(tmp_path / "text", {f"u{n}": "好" for n in range(1000)})
+    training = read_words([*words, "--updates", "auto"])
+    said = "1,260 updates of 32 chunks, the first 50 to warm up: 40.3 passes over 1,000 chunks"
+    assert str(training.length) == said
+    assert training.config["batch_size"] == 32
+    assert read_words(words).config == read_config([CONFIG])
+    with pytest.raises(UsageError, match="--updates some: expected auto, or how many updates"):
+        read_words([*words, "--updates", "some"])

@@ -1,0 +1,95 @@
+"""From a folder of recordings of which nobody has transcribed anything to a student and a report, by one command."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/egs")]
+import corpora  # noqa: E402
+from decoding_material import random_model  # noqa: E402
+
+from k2d.datadir import DataDir  # noqa: E402
+from k2d.tables import read_table  # noqa: E402
+from k2d.whisper import checkpoint  # noqa: E402
+
+TINY = [
+    *("--engine", "torch", "--ngpu", "0", "--nbest", "1", "--side_by_side", "2"),
+    *("--teacher_opts", "--temperatures 0", "--validator_opts", "--temperatures 0", "--test_opts", "--temperatures 0"),
+    *("--timing_opts", "--rounds 1 --max_seconds 5", "--stop_stage", "score", "--updates", "2"),
+    *("--train_opts", "--use_amp false --num_workers 0 --use_tensorboard false --use_matplotlib false"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A clone with a folder of recordings and two small random models beside it; a function that runs its run.sh."""
+    if not (ROOT / "tools/venv/bin/python").exists():
+        pytest.skip("tools/venv is missing: recipes run in it")
+    home = tmp_path_factory.mktemp("home")
+    for name in ("utils", "tools", "k2d", "conf"):
+        (home / "clone" / name).parent.mkdir(exist_ok=True)
+        (home / "clone" / name).symlink_to(ROOT / name)
+    leave_out = shutil.ignore_patterns("data", "exp")
+    recipe = home / "clone/egs/TEMPLATE/k2d1"
+    shutil.copytree(ROOT / "egs/TEMPLATE/k2d1", recipe, ignore=leave_out)
+    (recipe / "conf/selections").mkdir(parents=True)
+    (recipe / "conf/selections/strict.rule").write_text("# Keeps nothing below an alpha of 1.\ncomp + 1 <= alpha\n")
+    corpora.mixed_folder(home / "my lectures", sentences=2)
+    model, tokenizer = random_model()
+    checkpoint.save(home / "models/big", model, tokenizer)
+    with torch.no_grad():
+        model.decoder.token_embedding.weight.mul_(1.01)
+    checkpoint.save(home / "models/small", model, tokenizer)
+
+    def call(*options):
+        words = ["clone/egs/TEMPLATE/k2d1/run.sh", "--recordings", "my lectures", *TINY,
+                 "--teacher", "models/big", "--validator", "models/small", *options]  # fmt: skip
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(words, cwd=home, capture_output=True, text=True, timeout=900, env=env)
+
+    call.recipe = recipe
+    return call
+
+
+def test_a_folder_becomes_a_student_and_a_report(run):
+    folder = run.recipe
+    result = run("--selection", "full strict")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert "| recordings |" in result.stdout and "1 duplicate, 1 second form, 1 truncated" in result.stdout
+    assert "--labels text:data/recordings/labels" in result.stdout
+
+    # A selection that keeps nothing has no student, and says what would keep more; the rest goes on.
+    assert "no student of strict_small: none of 5 chunks kept at alpha 0.4" in result.stdout
+    assert "alpha 1 would keep half" in result.stdout and "explorer_small/explorer.html" in result.stdout
+    assert not list((folder / "exp").glob("student_strict*"))
+
+    # Held out, and learnt by nobody.
+    chunks = set(DataDir(folder / "data/recordings_big").text)
+    dev, held = (set(read_table(folder / f"data/recordings_big_{name}/text")) for name in ("dev", "held_out"))
+    student = folder / "exp/student_full_big"
+    learnt = set(read_table(student / "data/text"))
+    assert dev and held and not dev & held and not learnt & (dev | held) and learnt | dev | held == chunks
+
+    assert "2 updates of" in (student / "train/log/train.log").read_text(), "the log says how long"
+    assert json.loads((student / "model.json").read_text())["selection"] == "full"
+    report = (folder / "RESULTS.md").read_text()
+    assert "No error rate is known" in report and "| student_full_big |" in report and "student_strict" not in report
+    assert "## Error rates" not in report and "No error rate is known" in result.stdout
+    assert "Agreement on held-out recordings\nmodel" in result.stdout, "on the terminal"
+
+
+def test_once_more_does_nothing_and_nothing_left_to_train_is_said(run):
+    again = run("--selection", "strict", "--stage", "4")
+    assert again.returncode != 0
+    assert "no student of strict_small" in again.stdout
+    assert "no selection keeps enough to train a student on" in again.stderr
+    kept = run("--selection", "strict", "--keep", "0.75", "--stage", "4", "--stop_stage", "4")
+    assert kept.returncode == 0, kept.stderr
+    assert len(read_table(run.recipe / "data/recordings_big_strict@keep0.75_small/text")) == 4, "of five"
