@@ -23,8 +23,8 @@ def test_an_import_that_goes_up_is_found(monkeypatch):
 def test_a_command_that_only_reads_its_options_imports_no_torch():
     code = """
 import importlib, sys
-from k2d.bin.main import names
-for name in names():
+from k2d.bin.main import commands
+for name in commands():
     command = importlib.import_module(f"k2d.bin.{name}")
     getattr(command, "parser", lambda: None)()
     heavy = {"torch", "espnet2", "transformers", "librosa"} & set(sys.modules)
