@@ -209,7 +209,7 @@ def draw_ladder(experiment: Experiment) -> str | None:
         axis.set_xticks(ticks, [f"{h:g}" for h in ticks])
         axis.minorticks_off()
         axis.set_title(test_set, fontsize=10)
-        axis.set_xlabel("hours of lectures")
+        axis.set_xlabel("hours of recordings")
     axes[0].set_ylabel("MER (%)")
     axes[-1].legend(fontsize=8, frameon=False, bbox_to_anchor=(1.0, 1.0), loc="upper left")
     return _svg(figure)

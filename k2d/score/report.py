@@ -492,7 +492,7 @@ def difference(comparison: Comparison) -> str:
     texts, recordings = comparison.utterances, comparison.recordings
     over = f"{texts} texts" + (f" of {recordings} recordings" if recordings < texts else "")
     if max(comparison.seeds) > 1:
-        over += ", " + " and ".join(_seeds(n) for n in comparison.seeds)
+        over += ", " + " against ".join(_seeds(n) for n in comparison.seeds)
     elif not comparison.counts_training:
         over += "; one seed, so that it speaks of these models and not of how they were trained"
     return (
@@ -503,7 +503,7 @@ def difference(comparison: Comparison) -> str:
 
 
 def _seeds(count: int) -> str:
-    return "no training" if count == 0 else "1 seed" if count == 1 else f"{count} seeds"
+    return "a model without seeds" if count == 0 else "1 seed" if count == 1 else f"{count} seeds"
 
 
 def aims(experiment: Experiment) -> Iterator[Aim]:

@@ -337,7 +337,7 @@ def test_students_of_several_seeds_are_one_row_and_the_single_ones_below(folder,
     assert [row[0] for row in found[4:]] == ["teacher (paper)", "student_full (paper)", "student_comp (paper)"]
     single = {row[0]: row[1:] for row in rows(text, "Single seeds")}
     assert single["student_comp_seed1"] == ["1", "21.88", "6.25"] and "student_comp@0.2" not in single
-    assert re.search(r"- student_comp below student_full on test_in: .* over 8 texts, 2 seeds and 2 seeds\.", text)
+    assert re.search(r"- student_comp below student_full on test_in: .* over 8 texts, 2 seeds against 2 seeds\.", text)
     assert "- student_comp@0.2 below student_full on test_in:" in text
     # Two seeds so far apart tell little of the next.
     assert "- student_comp below teacher on test_in: **not told**. 14.06 % against 25.00 %" in text
@@ -377,7 +377,7 @@ def test_every_way_of_training_has_its_table_and_hours_a_figure(folder, monkeypa
         ["teacher", "–"], ["student_full", "all"], ["student_comp", "all"],
     ]  # fmt: skip
     figure = (folder / "docs/ladder.svg").read_text()
-    assert figure.startswith("<svg") and "hours of lectures" in figure and "comp, epochs" in figure
+    assert figure.startswith("<svg") and "hours of recordings" in figure and "comp, epochs" in figure
 
 
 def test_how_long_a_student_was_trained_is_told_from_its_log(folder, monkeypatch):
