@@ -30,7 +30,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,8 +50,8 @@ from k2d.label.rule import (
     split_alpha,
     split_keep,
 )
-from k2d.label.scores import Scores, find_scores, tagged
-from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, select, source_directories
+from k2d.label.scores import Scores, find_scores, read_choices, tagged
+from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, first_hours, select, source_directories
 from k2d.label.share import ALPHA, KeptByAlpha, kept_by_alpha
 from k2d.options import CommandParser
 from k2d.tables import atomic, read_table
@@ -83,6 +83,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--leave_out", type=Path, help="data directory of chunks that are held out")
     p.add_argument("--allow_missing", action="store_true", help="go on where more than 1 %% of the chunks lack a score")
     p.add_argument("--source_data", help="data directory of the recordings, for source directories in the report")
+    p.add_argument("--hours", type=float, help="select from so many hours of recordings alone; fewer are part of more")
+    p.add_argument("--recordings", help="data directory of the recordings, for --hours: how long each lasts")
     add_step_arguments(p)
     return p
 
@@ -93,6 +95,10 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("give one of --selection and --rule")
     tagged(args.scores)
     wanted(args)
+    if (args.hours is None) != (args.recordings is None):
+        raise UsageError("--hours and --recordings belong together: how many hours, and the recordings they are of")
+    if args.hours is not None and not args.hours > 0:
+        raise UsageError(f"--hours {args.hours}: expected a number above 0")
     if Path(args.output_dir).absolute() == Path(args.data).absolute():
         raise UsageError(f"--output_dir {args.output_dir} is the directory to select from; choose another")
 
@@ -148,14 +154,6 @@ def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str
     return read_rule(rule.text, known)
 
 
-def _choices(folder: Path) -> Choices:
-    """Those that the scores were made with; ours for scores of another making."""
-    try:
-        return Choices(**json.loads((folder / "summary.json").read_text("utf-8"))["choices"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Choices()
-
-
 def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
     """recording -> source directory: from `source_data`, else from what the chunks say they were made of."""
     if source_data is not None:
@@ -177,8 +175,9 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     data, folders = DataDir(args.data), tagged(args.scores)
     scores = find_scores(data, folders)
-    choices = [_choices(folder) for folder in folders.values()]
+    choices = [read_choices(folder) for folder in folders.values()]
     what = wanted(args)
+    taken = None if args.hours is None else first_hours(DataDir(args.recordings), args.hours)
 
     def trusted_within(selection: SelectionRule) -> TrustedSegments | None:
         if selection.segment_alpha is None:
@@ -193,7 +192,7 @@ def run(args: argparse.Namespace) -> int:
 
     def of_every_alpha(selection: SelectionRule, held_out: Container[str]) -> KeptByAlpha:
         by_segment = trusted_within(selection) if selection.segment_alpha == ALPHA else None
-        return kept_by_alpha(data, scores, rule_of(selection), by_segment, held_out)
+        return kept_by_alpha(data, scores, rule_of(selection), by_segment, held_out, taken)
 
     inputs = {"data": identity.of_data(args.data)}
     inputs |= {f"scores {tag}": identity.of_tables(folder) for tag, folder in folders.items()}
@@ -201,8 +200,12 @@ def run(args: argparse.Namespace) -> int:
         inputs["sources"] = identity.of_tables(args.source_data, "wav.scp")
     if args.leave_out is not None:
         inputs["leave_out"] = identity.of_tables(args.leave_out, "text")
+    if taken is not None:
+        inputs["recordings"] = identity.of_tables(args.recordings, "segments", "utt2dur")
     chosen = what.selection if what.alpha is None else what.at(what.alpha)
     options: dict = {"rule": rule_of(chosen).text}
+    if args.hours is not None:
+        options["hours"] = args.hours
     if what.keep is not None:
         options["keep"] = what.keep
     if (segments := trusted_within(chosen)) is not None:
@@ -225,9 +228,9 @@ def run(args: argparse.Namespace) -> int:
         rule = rule_of(chosen)
         result = select(
             data, scores, rule, step.out, sources_of(data, args.source_data), trusted_within(chosen),
-            args.allow_missing, held_out,
+            args.allow_missing, held_out, taken,
         )  # fmt: skip
-        report = _write_reports(step.out, rule.text, result, alpha, what.keep)
+        report = _write_reports(step.out, rule.text, result, alpha, what.keep, taken)
         _say(rule, result, report)
         (step.out / TOO_FEW).unlink(missing_ok=True)
         if result.kept < LEAST_CHUNKS:
@@ -274,12 +277,20 @@ def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:
         print(f"select: {path} has no number for {count} chunks, {first} the first; dropped", file=sys.stderr)
 
 
-def _write_reports(output: Path, rule: str, result: SelectionCounts, alpha: float | None, keep: float | None) -> dict:
+def _write_reports(
+    output: Path,
+    rule: str,
+    result: SelectionCounts,
+    alpha: float | None,
+    keep: float | None,
+    taken: Mapping[str, float] | None,
+) -> dict:
     retention = result.retention
     report = {
         "rule": rule,
         **({"alpha": alpha} if alpha is not None else {}),
         **({"keep": keep} if keep is not None else {}),
+        **({"recordings_hours": round(sum(taken.values()) / 3600, 4)} if taken is not None else {}),
         "kept": {"chunks": result.kept, "hours": round(result.kept_seconds / 3600, 4)},
         "dropped": {"chunks": result.dropped, "hours": round(result.dropped_seconds / 3600, 4)},
         "reasons": {

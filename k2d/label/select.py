@@ -7,6 +7,7 @@ Everything is read side by side in order of id and written as it comes; only the
 names and the ids by speaker stay in memory.
 """
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -44,9 +45,11 @@ class Chunk:
     seconds: float
 
 
-def read_chunks(data: DataDir, leave_out: Container[str] = ()) -> Iterator[Chunk]:
-    """The chunks of a data directory in order of id, streaming, without those of the ids `leave_out`. DataError where
-    it has no `text`.
+def read_chunks(
+    data: DataDir, leave_out: Container[str] = (), recordings: Container[str] | None = None
+) -> Iterator[Chunk]:
+    """The chunks of a data directory in order of id, streaming, without those of the ids `leave_out`; recordings: those
+    of these alone. DataError where it has no `text`.
     """
     durations = Cursor(data.path / "utt2dur") if (data.path / "utt2dur").is_file() else None
     segments = Cursor(data.path / "segments") if data.has_segments else None
@@ -63,6 +66,8 @@ def read_chunks(data: DataDir, leave_out: Container[str] = ()) -> Iterator[Chunk
             if not named:
                 recording, start, end = row[0], number(row[1]), number(row[2])
         seconds = durations.number(key) if durations is not None else None
+        if recordings is not None and recording not in recordings:
+            continue
         yield Chunk(key, text, recording, start, end, seconds if seconds is not None else end - start)
 
 
@@ -140,13 +145,14 @@ def select(
     segments: TrustedSegments | None = None,
     allow_missing: bool = False,
     leave_out: Container[str] = (),
+    recordings: Container[str] | None = None,
 ) -> SelectionCounts:
     """Write the chunks that `rule` keeps to `output`, and dropped.tsv.
 
     sources: recording -> source directory, for the retention counts; one source where it does not say.
     segments: also write text.trusted, and drop chunks without any segment to trust. leave_out: ids that are passed
-    over, neither kept nor dropped. Raises DataError where a score that the rule asks for lacks more than one chunk in
-    a hundred, unless allow_missing.
+    over, neither kept nor dropped. recordings: select from their chunks alone. Raises DataError where a score that the
+    rule asks for lacks more than one chunk in a hundred, unless allow_missing.
     """
     if segments and not scores.texts:
         raise DataError("segments are compared by text, and no directory of scores has one; decode the chunks first")
@@ -160,7 +166,7 @@ def select(
         dropped.write("\t".join(_DROPPED) + "\n")
         columns = Columns(scores, sorted(rule.names))
         validators = [Cursor(path) for path in scores.texts.values()]
-        for block in blocks(read_chunks(data, leave_out), BLOCK, 500_000, lambda chunk: len(chunk.text)):
+        for block in blocks(read_chunks(data, leave_out, recordings), BLOCK, 500_000, lambda chunk: len(chunk.text)):
             reasons = _reasons(rule, columns.of([chunk.id for chunk in block]), len(block), failing)
             lines = Lines([chunk.text for chunk in block])
             english = list(map(len, lines.english()))
@@ -237,6 +243,25 @@ def _row(chunk: Chunk, reason: str, other: Sequence[str]) -> str:
     cells = [chunk.id, chunk.recording, f"{chunk.start:.2f}", f"{chunk.end:.2f}", reason]
     cells += [texts[0], " | ".join(texts[1:])]
     return "\t".join(" ".join(cell.split()) for cell in cells) + "\n"
+
+
+def first_hours(data: DataDir, hours: float) -> dict[str, float]:
+    """recording -> its seconds, of recordings until there are so many hours: fewer hours are part of more.
+
+    In the order of their ids' digests, since corpora are sorted by course or speaker. Raises DataError where nothing
+    tells how long the recordings last.
+    """
+    lasting: Counter[str] = Counter()
+    for utterance, seconds in (data.utt2dur or {}).items():
+        lasting[data.segments[utterance].recording] += seconds
+    if not lasting:
+        raise DataError(f"{data.path}: no utt2dur, so that hours cannot be counted; utils/fix_data.py writes it")
+    taken: dict[str, float] = {}
+    for recording in sorted(lasting, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if sum(taken.values()) >= hours * 3600:
+            break
+        taken[recording] = lasting[recording]
+    return taken
 
 
 def source_directories(wav: str | Path) -> dict[str, str]:

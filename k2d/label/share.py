@@ -56,12 +56,13 @@ def kept_by_alpha(
     rule: Rule,
     segments: TrustedSegments | None = None,
     leave_out: Container[str] = (),
+    recordings: Container[str] | None = None,
 ) -> KeptByAlpha:
     """Read the scores once. rule: with `alpha` in it or not. segments: what is kept are segments within α."""
     kept = KeptByAlpha(np.zeros(int(MOST_ALPHA * _PER_UNIT) + 1))
     columns = Columns(scores, sorted(rule.names - {ALPHA}))
     validators = [Cursor(path) for path in scores.texts.values()] if segments else []
-    for block in blocks(read_chunks(data, leave_out), BLOCK, 500_000, lambda chunk: len(chunk.text)):
+    for block in blocks(read_chunks(data, leave_out, recordings), BLOCK, 500_000, lambda chunk: len(chunk.text)):
         alphas = smallest_alphas(rule, columns.of([chunk.id for chunk in block]), len(block))
         seconds = np.array([chunk.seconds if chunk.seconds > 0 else _UNKNOWN for chunk in block])
         if segments:

@@ -18,9 +18,10 @@ MODEL = "model.json"
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """One model. `path`: its checkpoint, as the recipe's folder sees it. selection, alpha (and the share of the
-    speech that it was chosen to keep, if it was), validator, seed, data (the directory of the labels it learnt): of a
-    student. teacher, validator: names of models.
+    """One model. `path`: its checkpoint, as the recipe's folder sees it. teacher, validator: names of models. Of a
+    student: selection, alpha (and the share of the speech that it was chosen to keep, if it was), validator, seed, data
+    (the directory of the labels it learnt), hours (of recordings that these were selected from, where not all), tag (a
+    word for how it was trained).
     """
 
     name: str
@@ -34,6 +35,7 @@ class ModelRecord:
     seed: int | None = None
     data: str | None = None
     tag: str | None = None
+    hours: float | None = None
 
     def __post_init__(self):
         if self.role not in ROLES:

@@ -51,6 +51,7 @@ selection="full comp"     # Files of conf/selections, or NAME@ALPHA: each become
 selections=               # The same as --selection, by its plural name.
 alpha=0.4                 # Keep a chunk where the distance is at most this, for selections without an @.
 keep=                     # In place of alpha, the share of the speech to keep: 0.75; also NAME@keep0.75.
+hours=                    # Hours of recordings to select from, such as "1.5 6": nested parts; empty: all.
 distance_opts=            # Options of k2d distance.
 select_opts=              # Options of k2d select.
 
@@ -58,7 +59,7 @@ select_opts=              # Options of k2d select.
 student_tag=              # A word in the student's directory name, for training options of your own.
 decoder_layers=first,last # Layers of the teacher's decoder that the student's is made of.
 student_init=             # Start from this model as it is, not from the teacher's layers; it shares its vocabulary.
-train_config=             # YAML over conf/train_student.yaml: what is trained otherwise.
+train_config=             # YAML files over conf/train_student.yaml, each over those before: what is trained otherwise.
 updates=                  # How long to train: a number, or auto to follow the hours; empty: as the YAML says.
 train_opts=               # Options of k2d train, which are ESPnet's.
 seed=0                    # Seed of training.
@@ -76,6 +77,8 @@ beam_size=1               # Beam that test sets are decoded with; 1 is greedy.
 decode_untrained=false    # Add a row for the student before training: what distillation adds to its start.
 timing_opts=              # Options of k2d speed.
 paper=                    # SET:COLUMN of the paper's table to show beside ours.
+results=RESULTS.md        # File that the tables go to.
+notes=                    # Markdown that stands before them: what was chosen, and on what.
 publish_opts=             # Options of k2d publish.
 
 # Size of the corpus, for a dry run
@@ -157,7 +160,7 @@ stage_4_select() {
     for name in "${selected[@]}"; do
         step cpu select "${chunks}_${name}" --data "${chunks}" --scores "${exp}/$(tag_of "${validator_of[${name}]}")" \
             --selection "${selection_of[${name}]}${alpha_of[${name}]:+@${alpha_of[${name}]}}" "${not_to_select[@]}" \
-            "${select_words[@]}"
+            ${hours_of[${name}]:+--hours "${hours_of[${name}]}" --recordings "data/${train_set}"} "${select_words[@]}"
     done
     skip_small_selections
     [ -n "${dev_set}" ] || [ ${#students[@]} -eq 0 ] ||
@@ -234,7 +237,7 @@ stage_7_score() {
     some_students
     for name in "${models[@]}"; do
         for set in ${test_sets}; do
-            step cpu score "exp/${name}/decode_${set}/score" --ref "data/${set}/text" \
+            step cpu score "exp/${name}/decode_${set}/score" --ref "data/${set}/text" --data "data/${set}" \
                 --hyp "exp/${name}/decode_${set}/text"
         done
     done
@@ -242,10 +245,11 @@ stage_7_score() {
     # Without references: how far each model is from the teacher's labels and from what the validator heard.
     [ -n "${test_sets}" ] || analysis+=(--held_out "${held_out}")
     [ ! -d "data/${train_set}/reference" ] || analysis+=(--reference "data/${train_set}/reference" "${score_dirs[@]}")
-    step here report exp/report --exp exp --results RESULTS.md --models "${models[*]}" --test_sets "${test_sets}" \
+    [ -z "${notes}" ] || analysis+=(--notes "${notes}")
+    step here report exp/report --exp exp --results "${results}" --models "${models[*]}" --test_sets "${test_sets}" \
         --train_data "${chunks}" --paper "${paper}" "${analysis[@]}"
     # What only this corpus has to report: more tables at the end of RESULTS.md.
-    [ ! -x local/score.sh ] || run_here local/score.sh --output RESULTS.md --models "${models[*]}"
+    [ ! -x local/score.sh ] || run_here local/score.sh --output "${results}" --models "${models[*]}"
     run_here cat exp/report/table.txt
 }
 
