@@ -1,33 +1,35 @@
-"""Ask many steps, one after the other, whether there is something to do: `--begin` without a start of Python for each.
+"""Ask many steps, one after the other, whether there is something to do.
 
     k2d begin
 
+`--begin` without a start of Python for each; k2d.sh asks so.
 Reads commands as `k2d parse` does, and answers each at once by a line: the exit status of `k2d COMMAND … --begin` (0:
 nothing to do, 3: something, else: it cannot begin), and what was said. Errors go where errors go.
 """
 
-import argparse
 import contextlib
 import importlib
 import io
 import sys
 import traceback
 
-from k2d.bin.main import names
+from k2d.bin.main import named, unknown
 from k2d.bin.parse import commands_in
+from k2d.options import CommandParser
+
+LISTED = ("runs", 2.5)
 
 
-def parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog="k2d begin", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser() -> CommandParser:
+    return CommandParser("begin", __doc__)
 
 
 def ask(words: list[str]) -> tuple[int, str]:
     """(exit status, what was said) of a command with --begin. A command that fails does not end the process."""
-    name, *options = words
-    if name not in names():
-        print(f"k2d begin: no command {name!r}", file=sys.stderr)
+    word, *options = words
+    name = named(word)
+    if name is None:
+        print(f"k2d begin: {unknown(word)}", file=sys.stderr)
         return 1, ""
     said = io.StringIO()
     try:
