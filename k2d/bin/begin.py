@@ -1,12 +1,12 @@
-"""Ask many steps, one after the other, whether there is something to do: `--begin` without a start of Python for each.
+"""Ask many steps, one after the other, whether there is something to do.
 
     k2d begin
 
+`--begin` without a start of Python for each; k2d.sh asks so.
 Reads commands as `k2d parse` does, and answers each at once by a line: the exit status of `k2d COMMAND … --begin` (0:
 nothing to do, 3: something, else: it cannot begin), and what was said. Errors go where errors go.
 """
 
-import argparse
 import contextlib
 import importlib
 import io
@@ -17,10 +17,10 @@ from k2d.bin.main import named, unknown
 from k2d.bin.parse import commands_in
 from k2d.options import CommandParser
 
-LISTED = ("runs", 4)
+LISTED = ("runs", 2.5)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     return CommandParser("begin", __doc__)
 
 

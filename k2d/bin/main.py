@@ -40,13 +40,13 @@ class Command:
     place: float  # within the group
 
 
+def names() -> list[str]:
+    return sorted(path.stem for path in COMMANDS.glob("*.py") if path.stem not in NOT_COMMANDS)
+
+
 def commands() -> dict[str, Command]:
     """Every command by its name, read from the modules without importing them."""
-    found = {}
-    for path in sorted(COMMANDS.glob("*.py")):
-        if path.stem not in NOT_COMMANDS:
-            found[path.stem] = _command(path)
-    return found
+    return {name: _command(COMMANDS / f"{name}.py") for name in names()}
 
 
 def _command(path: Path) -> Command:
@@ -82,11 +82,11 @@ def _order(command: Command):
 def named(word: str) -> str | None:
     """The command that a word names; hyphens may stand for underscores."""
     name = word.replace("-", "_")
-    return name if (COMMANDS / f"{name}.py").is_file() and name not in NOT_COMMANDS else None
+    return name if name in names() else None
 
 
 def unknown(word: str) -> str:
-    near = nearest(word.replace("-", "_"), commands())
+    near = nearest(word.replace("-", "_"), names())
     return f"no command {word!r}" + (f"; did you mean {near}?" if near else "; k2d without arguments lists them")
 
 

@@ -20,7 +20,7 @@ from k2d.constants import N_FRAMES
 from k2d.text import timestamps
 from k2d.text.tokenizer import Tokenizer
 from k2d.text.transcript import Transcript
-from k2d.whisper.features import recording_log_mel, window_of
+from k2d.whisper.features import RecordingFeatures
 
 
 class _Words:
@@ -66,14 +66,13 @@ def add_words(engine, transcript: Transcript, audio: np.ndarray) -> None:
     """Add to each segment its words: {"word", "start", "end" (seconds), "probability"}. audio: (samples,), 16 kHz."""
     from whisper.timing import add_word_timestamps
 
-    mel = recording_log_mel(audio, engine.dims.n_mels)
-    frames = mel.shape[-1]
+    features = RecordingFeatures(audio, engine.dims.n_mels)
     words = _Words(engine.tokenizer, transcript.language)
     said_until = 0.0
     for seek, group in groupby(transcript.segments, key=lambda segment: segment.seek):
         segments = list(group)
-        size = min(N_FRAMES, frames - seek)
-        window = window_of(mel, seek, size, engine.trim_padding).to(engine.device, engine.dtype)
+        size = min(N_FRAMES, features.frames - seek)
+        window = features.window(seek, size, engine.trim_padding).to(engine.device, engine.dtype)
         found = [asdict(segment) for segment in segments]
         with torch.no_grad():
             add_word_timestamps(

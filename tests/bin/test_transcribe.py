@@ -176,7 +176,7 @@ def test_words_have_their_times(speech, tmp_path):
     from whisper.timing import add_word_timestamps
     from whisper.tokenizer import get_tokenizer
 
-    from k2d.whisper.features import recording_log_mel, window_of
+    from k2d.whisper.features import RecordingFeatures
 
     audio = np.concatenate([speech[0], np.zeros(8000, np.float32), speech[3]])
     soundfile.write(tmp_path / "one.wav", audio, 16000)
@@ -188,11 +188,11 @@ def test_words_have_their_times(speech, tmp_path):
     assert all(a["start"] <= a["end"] <= b["end"] <= len(audio) / 16000 for a, b in pairwise(ours))
 
     model = checkpoint.load(REAL).model
-    mel = recording_log_mel(audio, 80)
+    features = RecordingFeatures(audio, 80)
     theirs = [dict(segment) for segment in found["segments"]]
     add_word_timestamps(
-        segments=theirs, model=model, tokenizer=get_tokenizer(False), mel=window_of(mel, 0, mel.shape[1], False),
-        num_frames=mel.shape[1], last_speech_timestamp=0.0,
+        segments=theirs, model=model, tokenizer=get_tokenizer(False), mel=features.window(0, features.frames, False),
+        num_frames=features.frames, last_speech_timestamp=0.0,
     )  # fmt: skip
     theirs = [word for segment in theirs for word in segment["words"]]
     assert [word["word"] for word in ours] == [word["word"] for word in theirs]

@@ -233,7 +233,7 @@ def test_the_header_tells_command_revision_machine_and_no_path(folder, monkeypat
 def test_absolute_paths_elsewhere_keep_only_their_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["--models", f"teacher:/elsewhere/large.pt a:{tmp_path}/exp/a", "--exp", "/other/exp"]
-    assert machine.command("m", arguments) == "python -m m --models 'teacher:large.pt a:exp/a' --exp exp"
+    assert machine.command("m", arguments) == "k2d m --models 'teacher:large.pt a:exp/a' --exp exp"
 
 
 def test_the_page_draws_error_rates_and_training_curves(folder, monkeypatch):
