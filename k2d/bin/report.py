@@ -13,6 +13,9 @@
                says that it reads them. --scores VALIDATOR:DIR adds how well each distance (utt2mer utt2per utt2comp)
                spots bad labels.
 --speed        speed.json of k2d speed (default EXP/speed/speed.json).
+--test_data    where the test sets' data directories lie, for the sounds of the error browser (data); --audio_mb how much of
+               them goes into the page.
+--explorers    NAME:DIR, several separated by blanks: explorers of k2d explore, which the page links to.
 --paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without it they
                stand in a table of their own. A student stands beside the paper's of its selection at the paper's α.
 
@@ -24,10 +27,12 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from k2d.errors import UsageError, guarded
 from k2d.score import paper
@@ -59,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--reference", type=Path)
     p.add_argument("--scores", default="", help="VALIDATOR:DIR, several separated by blanks")
     p.add_argument("--speed", type=Path)
+    p.add_argument("--test_data", type=Path, default=Path("data"))
+    p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in the page, megabytes (20)")
+    p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
+    p.add_argument("--explorers", default="", help="NAME:DIR, several separated by blanks")
     p.add_argument("--paper", default="", help="SET:COLUMN, several separated by blanks")
     p.add_argument("--title", default="Results")
     add_step_arguments(p)
@@ -83,6 +92,7 @@ def check(args: argparse.Namespace) -> None:
     if len(set(names)) < len(names):
         raise UsageError(f"--models: a name is given twice in {args.models!r}; give every name once")
     pairs(args.scores, "scores")
+    pairs(args.explorers, "explorers")
     unknown = sorted(set(pairs(args.paper, "paper").values()) - set(paper.SETS))
     if unknown:
         raise UsageError(f"--paper: no column {unknown[0]!r}; expected one of {' '.join(paper.SETS)}")
@@ -96,7 +106,8 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     check(args)
     records = read_records(args.exp, args.models.split())
     args.speed = args.speed or args.exp / "speed/speed.json"
-    names = ("models", "test_sets", "train_data", "reference", "scores", "paper", "title")
+    names = ("models", "test_sets", "train_data", "reference", "scores", "paper", "title", "test_data", "audio_mb",
+             "explorers")  # fmt: skip
     step = Step(
         "report",
         args.output_dir,
@@ -114,6 +125,7 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
 
 
 def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str, identity.Identity]:
+    from k2d.score.aligned import ALIGNED
     from k2d.score.curves import training_logs
     from k2d.score.experiment import is_whisper, score_dir
 
@@ -121,7 +133,8 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
     scores = [score_dir(args.exp, r.name, test_set) for r in records for test_set in args.test_sets.split()]
     files = {
         "models": [args.exp / r.name / MODEL for r in records],
-        "scores": [folder / name for folder in scores for name in ("result.json", "utt2errors", "utt2units")],
+        "scores": [folder / name for folder in scores for name in ("result.json", "utt2errors", "utt2units", ALIGNED)],
+        "test_data": [args.test_data / s / name for s in args.test_sets.split() for name in ("wav.scp", "segments")],
         "speed": [args.speed],
         "logs": [log for r in records for log in training_logs(args.exp / r.name)],
         "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, "text.trusted", "report.json")],
@@ -144,18 +157,22 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.explore.label_quality import label_quality
     from k2d.label.scores import find_scores
     from k2d.score import report
+    from k2d.score.retention import retention_table
 
     paper_sets = pairs(args.paper, "paper")
     made = [
         report.main_table(experiment, paper_sets),
         report.language_table(experiment, paper_sets),
         report.switch_table(experiment),
+        *report.switch_distance_tables(experiment),
         report.error_table(experiment, paper_sets),
     ]
     if not paper_sets:
         made.insert(1, report.paper_table(experiment))
     if speed := report.speed_table(experiment):
         made.append(speed)
+    if kept := retention_table(experiment):
+        made.append(kept)
     if args.reference:
         by_segment = any(selection.trusted is not None for selection in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
@@ -170,32 +187,27 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     return made
 
 
-def drawings(experiment: Experiment) -> list[tuple[str, str]]:
-    from k2d.score import curves
-
-    drawn = [
-        ("Error rates", curves.draw_error_rates(experiment)),
-        ("Data kept", curves.draw_labels(experiment)),
-        *(
-            (f"Training of {name}", curves.draw_training(log))
-            for name, log in curves.training_curves(experiment).items()
-        ),
-    ]
-    return [(heading, svg) for heading, svg in drawn if svg]
+def explorers(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """(name, link from the page) of the explorers that are there."""
+    pages = {name: Path(folder) / "explorer.html" for name, folder in pairs(args.explorers, "explorers").items()}
+    links = {name: os.path.relpath(page, args.output_dir) for name, page in pages.items() if page.is_file()}
+    return [(name, quote(link)) for name, link in links.items()]
 
 
 def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequence[str]) -> dict:
     from k2d.datadir import DataDir
     from k2d.score import report
+    from k2d.score.curves import training_curves
+    from k2d.score.error_browser import browse
     from k2d.score.experiment import read_experiment
-    from k2d.score.page import page
+    from k2d.score.page import report_page
 
     labelled = DataDir(args.train_data) if args.train_data else None
     experiment = read_experiment(args.exp, records, args.test_sets.split(), speed=args.speed, labelled=labelled)
     made = tables(experiment, args, labelled)
     aims = list(report.aims(experiment))
+    command = machine.command("k2d.bin.report", argv)
     facts = [
-        f"command: `{machine.command('k2d.bin.report', argv)}`",
         f"revision: {code_revision()}",
         f"machine: {machine.describe()}",
         f"date: {datetime.date.today().isoformat()}",
@@ -203,15 +215,29 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     statements = [str(aim) for aim in aims]
     with atomic(args.output_dir / RESULTS) as out:
         out.write(f"# {args.title}\n\nWritten by the scoring stage; a change by hand is lost at its next run.\n\n")
-        out.write("\n".join(f"- {fact}" for fact in facts) + "\n\n")
+        out.write("\n".join(f"- {fact}" for fact in [f"command: `{command}`", *facts]) + "\n\n")
         parts = [table.markdown() for table in made]
         if statements:
             parts.insert(1, "## Aims\n\n" + "\n".join(statements) + "\n")
         out.write("\n".join(parts))
     with atomic(args.output_dir / "table.txt") as out:
         out.write(made[0].text())
+    texts, heard = browse(experiment, args.test_data, args.audio_mb, args.allow_pipes)
+    page = report_page(
+        experiment,
+        made,
+        statements,
+        title=args.title,
+        headline=report.headline(experiment),
+        facts=facts,
+        command=command,
+        curves=training_curves(experiment),
+        texts=texts,
+        heard=heard,
+        explorers=explorers(args),
+    )
     with atomic(args.output_dir / "index.html") as out:
-        out.write(page(args.title, facts, statements, made, drawings(experiment)))
+        out.write(page)
 
     measured, expected = len(experiment.results), len(experiment.models) * len(experiment.test_sets)
     verdicts = [aim.reached for aim in aims]

@@ -4,8 +4,8 @@
         --output_dir exp/teacher/decode_test_in/score
 
 Reads two Kaldi text files (one text an utterance, or one a recording). A step: writes into --output_dir result.json
-(all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units, and align.txt (every error,
-worst utterance first). --compare DIR, a directory with another system's `text` of the same set, adds a paired bootstrap
+(all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units, align.txt (every error, worst
+utterance first), and aligned.jsonl (every text aligned, for the report's page). --compare DIR, a directory with another system's `text` of the same set, adds a paired bootstrap
 test of the difference in MER.
 """
 
@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def work(args: argparse.Namespace) -> dict:
     from k2d.datadir import DataDir
     from k2d.score.align_text import corpus_text
+    from k2d.score.aligned import ALIGNED, write_aligned
     from k2d.score.corpus import join_by_recording, score
 
     references, hypotheses = read_table(args.ref), read_table(args.hyp)
@@ -90,6 +91,7 @@ def work(args: argparse.Namespace) -> dict:
     write_numbers(args.output_dir / "utt2units", dict(zip(ids, scored.units, strict=True)))
     with atomic(args.output_dir / "align.txt") as out:
         out.write(corpus_text(scored))
+    write_aligned(args.output_dir / ALIGNED, scored, references, hypotheses)
     with atomic(args.output_dir / "result.json") as out:
         json.dump(result, out, ensure_ascii=False, indent=1)
         out.write("\n")
