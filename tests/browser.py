@@ -121,8 +121,9 @@ class Browser:
 
     def choose(self, css: str, value: str):
         """An option of a select."""
-        self.js(f"(s => {{ s.value = {json.dumps(value)}; s.dispatchEvent(new Event('input', {{bubbles: true}})); "
-                f"s.dispatchEvent(new Event('change', {{bubbles: true}})); }})(document.querySelector({json.dumps(css)}))")  # fmt: skip
+        changed = "s.dispatchEvent(new Event('input', {bubbles: true}))"
+        select = f"document.querySelector({json.dumps(css)})"
+        self.js(f"(s => {{ s.value = {json.dumps(value)}; {changed}; }})({select})")
 
     def text(self, css: str) -> str:
         return self.js(f"document.querySelector({json.dumps(css)}).innerText")

@@ -154,7 +154,7 @@ models=()
 [[ ${teacher} == text:* ]] || models+=("${teacher_name}") # transcripts of the lectures say nothing of the test sets
 path_of[${teacher_name}]=${teacher}
 declare -A validator_name
-score_dirs=()
+score_dirs=() explorers=()
 for each in ${validator}; do
     name=validator
     is "${each}" "${_default_validator}" || name="validator_$(tag_of "${each}")"
@@ -162,6 +162,7 @@ for each in ${validator}; do
     path_of[${name}]=${each}
     [[ ${each} == text:* ]] || models+=("${name}")
     score_dirs+=("${name}:${exp}/$(tag_of "${each}")")
+    explorers+=("${name}:${exp}/explorer_$(tag_of "${each}")")
 done
 score_dirs=(--scores "${score_dirs[*]}")
 if "${decode_untrained}"; then
@@ -325,6 +326,17 @@ estimate() {
     done < <(k2d estimate "${options[@]}")
 }
 
+# pages: what there is to look at, as addresses that a terminal opens by a click.
+pages() {
+    local page
+    local -a found=()
+    for page in exp/report/index.html "${explorers[@]/%//explorer.html}"; do
+        page=${page#*:}
+        [ ! -f "${page}" ] || found+=("file://${PWD// /%20}/${page}")
+    done
+    [ ${#found[@]} -eq 0 ] || printf '; to look at: %s' "${found[*]}"
+}
+
 run_stages() {
     local number
     local -a functions=(stage_1_data stage_2_label stage_3_validate stage_4_select stage_5_train stage_6_decode
@@ -352,6 +364,6 @@ run_stages() {
             "${takes[all]:+ In all about ${takes[all]}}"
         [ -n "${train_hours}" ] || echo "# With --train_hours (--dev_hours, --test_hours) it tells hours and disk."
     else
-        log "stages ${stage} to ${stop_stage} took $((SECONDS - start_time)) s"
+        log "stages ${stage} to ${stop_stage} took $((SECONDS - start_time)) s$(pages)"
     fi
 }

@@ -13,8 +13,8 @@
                says that it reads them. --scores VALIDATOR:DIR adds how well each distance (utt2mer utt2per utt2comp)
                spots bad labels.
 --speed        speed.json of k2d speed (default EXP/speed/speed.json).
---test_data    where the test sets' data directories lie, for the sounds of the error browser (data); --audio_mb how much of
-               them goes into the page.
+--test_data    where the test sets' data directories lie, for the sounds of the error browser (data); --audio_mb how
+               much of them goes into the page.
 --explorers    NAME:DIR, several separated by blanks: explorers of k2d explore, which the page links to.
 --paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without it they
                stand in a table of their own. A student stands beside the paper's of its selection at the paper's α.
@@ -223,12 +223,14 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     with atomic(args.output_dir / "table.txt") as out:
         out.write(made[0].text())
     texts, heard = browse(experiment, args.test_data, args.audio_mb, args.allow_pipes)
+    best = report.best_student(experiment)
     page = report_page(
         experiment,
         made,
         statements,
         title=args.title,
         headline=report.headline(experiment),
+        best=best and best[0].name,
         facts=facts,
         command=command,
         curves=training_curves(experiment),

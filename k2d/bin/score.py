@@ -5,8 +5,8 @@
 
 Reads two Kaldi text files (one text an utterance, or one a recording). A step: writes into --output_dir result.json
 (all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units, align.txt (every error, worst
-utterance first), and aligned.jsonl (every text aligned, for the report's page). --compare DIR, a directory with another system's `text` of the same set, adds a paired bootstrap
-test of the difference in MER.
+utterance first), and aligned.jsonl (every text aligned, for the report's page). --compare DIR, a directory with another
+system's `text` of the same set, adds a paired bootstrap test of the difference in MER.
 """
 
 import argparse

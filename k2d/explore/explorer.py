@@ -78,7 +78,8 @@ def draw_sample(data: DataDir, scores: Scores, page: Page, size: int) -> Reservo
 def gather(
     data: DataDir, scores: Scores, page: Page, audit: detection.Audit | None = None
 ) -> tuple[str, dict | None, Sounds]:
-    """(the page, the analysis of detection or None, the page's sounds). `audit` or `page.reference` make the analysis."""
+    """(the page, the analysis of detection or None, the page's sounds). The analysis is made from `audit` or
+    `page.reference`."""
     metrics, loop = metrics_of(scores), _loop_score(scores)
     others = [name for name in _OTHERS if name in scores.names]
     asked = metrics + others + ([loop] if loop else [])
@@ -219,5 +220,13 @@ def _plain(payload: dict) -> dict:
     for tenth in range(11):
         kept = [sum(sum(part[: 10 * tenth + 1]) for part in facts[kind][m]) for m in metrics]
         rows.append([f"{tenth / 10:.1f}", *(f"{100 * k / whole:.1f} %" for k in kept)])
-    near = sorted(payload["sample"], key=lambda c: abs(c["scores"].get(metrics[0], 9) - payload["alpha"])) if metrics else []
-    return {"metrics": metrics, "kind": "speech" if kind == "seconds" else "chunks", "kept": rows, "chunks": near[:30]}
+
+    def nearness(chunk: dict) -> float:
+        return abs(chunk["scores"].get(metrics[0], 9.0) - payload["alpha"]) if metrics else 0.0
+
+    return {
+        "metrics": metrics,
+        "kind": "speech" if kind == "seconds" else "chunks",
+        "kept": rows,
+        "chunks": sorted(payload["sample"], key=nearness)[:30],
+    }

@@ -28,11 +28,13 @@ def kinds_of(text: Aligned) -> list[str]:
     errors = [p for p in pairs if p.op != HIT]
     if not errors:
         return ["loop"] if text.loops else []
+    runs = list(_runs(pairs))
+    others = [run for run in runs if not _translated(run)]  # a longer word for the same is nothing invented
     found = {
         "english": any(p.op == SUBSTITUTION and language(p.ref) == "en" for p in errors),
-        "translated": any(map(_translated, _runs(pairs))),
-        "dropped": longest_run(pairs, DELETION) >= RUN or (bool(text.ref) and all(p.hyp is None for p in pairs)),
-        "invented": longest_run(pairs, INSERTION) >= RUN,
+        "translated": len(others) < len(runs),
+        "dropped": any(longest_run(run, DELETION) >= RUN for run in others) or (bool(text.ref) and all(p.hyp is None for p in pairs)),
+        "invented": any(longest_run(run, INSERTION) >= RUN for run in others),
         "loop": text.loops > 0,
         "switch": any(p.op != HIT for p in switch_pairs(pairs)),
     }
@@ -54,6 +56,6 @@ def _runs(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
 def _translated(run: Sequence[Pair]) -> bool:
     said = [language(p.ref) for p in run if p.ref is not None]
     written = [language(p.hyp) for p in run if p.hyp is not None]
-    into_chinese = "en" in said and "en" not in written and written.count("zh") >= _FEWEST_CHARACTERS
-    into_english = said.count("zh") >= _FEWEST_CHARACTERS and "en" not in said and "en" in written and "zh" not in written
-    return into_chinese or into_english
+    if "en" in said and "en" not in written:
+        return written.count("zh") >= _FEWEST_CHARACTERS
+    return "en" in written and "en" not in said and "zh" not in written and said.count("zh") >= _FEWEST_CHARACTERS

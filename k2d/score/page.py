@@ -51,6 +51,7 @@ def report_page(
     *,
     title: str,
     headline: str,
+    best: str | None,
     facts: Sequence[str],
     command: str,
     curves: dict[str, Curves],
@@ -59,11 +60,13 @@ def report_page(
     explorers: Sequence[tuple[str, str]],
 ) -> str:
     """tables: the first is the main one. statements: the aims as Markdown list items, each with a verdict in bold.
+    best: the model whose errors are shown first.
     curves: of each model's training. texts, heard: of error_browser.browse. explorers: (name, link)."""
     data = {
         "models": [m.name for m in experiment.models],
         "roles": [m.record.role for m in experiment.models],
         "sets": list(experiment.test_sets),
+        "best": None if best is None else [m.name for m in experiment.models].index(best),
         "switch": _switch_lines(experiment),
         "switch_distances": SWITCH_DISTANCES,
         "scatters": scatters(experiment),
@@ -200,7 +203,8 @@ def scatters(experiment: Experiment) -> list[dict]:
                 if (rate := experiment.rate(model.name, test_set)) is not None:
                     low, high = _interval(experiment, model, test_set)
                     group = _group(model) if key == "alpha" else model.name
-                    rows.append({"model": model.name, "group": group, "x": x, "y": 100 * rate, "low": low, "high": high})
+                    point = {"model": model.name, "group": group, "x": x, "y": 100 * rate, "low": low, "high": high}
+                    rows.append(point)
             if rows:
                 sets[test_set] = rows
         if sets:

@@ -140,8 +140,8 @@ def switch_distance_tables(experiment: Experiment) -> Iterator[Table]:
         if rows:
             yield Table(
                 f"By distance to a switch: {test_set}",
-                "Error rate in percent by how many units away the nearest change of language is: 1 is beside it, none is "
-                "speech without any.",
+                "Error rate in percent by how many units away the nearest change of language is: 1 is beside it, none "
+                "is speech without any.",
                 ["model", *SWITCH_DISTANCES],
                 rows,
             )
@@ -328,7 +328,7 @@ def difference(comparison: Comparison) -> str:
 
 def headline(experiment: Experiment) -> str:
     """What came out, in a sentence: the student with the lowest mean error rate beside its teacher."""
-    best = _best_student(experiment)
+    best = best_student(experiment)
     if best is None:
         return "Nothing has been scored yet, so no error rate is known."
     student, test_sets = best
@@ -344,7 +344,7 @@ def headline(experiment: Experiment) -> str:
     return f"{student.name} errs {'; '.join(told)}{rest}{with_these}."
 
 
-def _best_student(experiment: Experiment) -> tuple[Model, list[str]] | None:
+def best_student(experiment: Experiment) -> tuple[Model, list[str]] | None:
     """The student, of those scored on most sets, whose mean rate is lowest, and these sets."""
     found = []
     for model in experiment.models:

@@ -223,7 +223,7 @@ stage_7_score() {
     analysis=()
     [ ! -d "data/${train_set}/reference" ] || analysis=(--reference "data/${train_set}/reference" "${score_dirs[@]}")
     step here report exp/report --exp exp --results RESULTS.md --models "${models[*]}" --test_sets "${test_sets}" \
-        --train_data "${chunks}" --paper "${paper}" "${analysis[@]}"
+        --train_data "${chunks}" --paper "${paper}" --explorers "${explorers[*]}" "${pipes[@]}" "${analysis[@]}"
     # What only this corpus has to report: more tables at the end of RESULTS.md.
     [ ! -x local/score.sh ] || run_here local/score.sh --output RESULTS.md --models "${models[*]}"
     run_here cat exp/report/table.txt

@@ -127,7 +127,7 @@ function chart(box, spec) {
     const plot = new uPlot({
       width, height, series, bands,
       padding: [10, 14, 0, 0],
-      scales: { x: { time: false, range: spec.xrange ? () => spec.xrange : undefined, distr: spec.log ? 3 : 1 }, y: { range: spec.range ? () => spec.range : (u, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
+      scales: { x: { time: false, range: spec.xrange ? () => spec.xrange : undefined, distr: spec.log ? 3 : 1 }, y: { range: spec.range ? () => spec.range : (u, low, high) => [Math.min(0, low), Math.max(high, ...spec.lines.flatMap(l => l.whiskers || []).filter(w => w).map(w => w[1])) * 1.08 || 1] } },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       legend: { show: false },
       axes: [

@@ -1,6 +1,5 @@
 // Lines and the error browser of the report. Texts are as scoring aligned them: "=" a hit, "~x" another unit, "-" none, "+x" one more.
 const KIND_NAMES = { english: "English substituted", translated: "translated or transliterated", dropped: "dropped", invented: "invented", loop: "loops", switch: "at a switch" };
-const student = D.roles.indexOf("student");
 
 // --- by distance to a switch
 if ($("switch-charts")) for (const [name, lines] of Object.entries(D.switch)) {
@@ -67,7 +66,7 @@ const rows = T.utterances.map(([set, id, said, ref, texts]) => ({
 const link = readLink(), shown = new Set(rows.flatMap(r => Object.keys(r.texts).map(Number)));
 const inSets = new Set(rows.map(r => r.set)), indexOf = (list, name, other) => list.indexOf(name) >= 0 ? list.indexOf(name) : other;
 const view = {
-  set: indexOf(D.sets, link.set, inSets.size ? Math.min(...inSets) : 0), of: indexOf(D.models, link.of, shown.has(D.models.length - 1) && D.roles.at(-1) === "student" ? D.models.length - 1 : Math.max(0, student)),
+  set: indexOf(D.sets, link.set, inSets.size ? Math.min(...inSets) : 0), of: indexOf(D.models, link.of, Math.max(0, D.best === null ? D.roles.indexOf("student") : D.best)),
   against: indexOf(D.models, link.against, Math.max(0, D.roles.indexOf("teacher"))), order: link.order || "worst", kind: link.kind || "all", find: link.find || "", page: Math.max(0, (parseInt(link.page) || 1) - 1), utterance: link.utterance || "",
 };
 function keepView() {
@@ -91,7 +90,7 @@ function columnsOf(row, models) {
   return units.flatMap((u, i) => [...gaps[i], u]).concat(gaps[row.ref.length]);
 }
 function linesOf(row, room) {
-  const models = Object.keys(row.texts).map(Number).sort((a, b) => a - b), label = innerWidth <= 760 ? 74 : 96;
+  const models = Object.keys(row.texts).map(Number).sort((a, b) => a - b), label = Math.min(room * .36, 10 + Math.max(...["reference", ...models.map(m => D.models[m])].map(widthOf)) * .82);
   const lines = [];
   let line = [], used = label;
   for (const column of columnsOf(row, models)) {
@@ -101,9 +100,9 @@ function linesOf(row, room) {
   }
   if (line.length) lines.push(line);
   const table = line => {
-    const body = el("tbody", {}), cells = line.map(c => el("td", { class: c.ref === null ? "gap" : null }, c.ref === null ? "" : c.ref));
-    body.append(el("tr", { class: "ref" }, el("th", { scope: "row" }, "reference"), ...cells));
-    for (const m of models) body.append(el("tr", {}, el("th", { scope: "row", title: D.models[m] }, D.models[m]), ...line.map(c => {
+    const body = el("tbody", {}), head = (name, own) => el("th", { scope: "row", title: name, class: own ? "own" : null, style: `width:${label}px;min-width:${label}px;max-width:${label}px` }, name);
+    if (line.some(c => c.ref !== null)) body.append(el("tr", { class: "ref" }, head("reference"), ...line.map(c => el("td", {}, c.ref === null ? "" : c.ref))));
+    for (const m of models.filter(m => line.some(c => c.cells[m] !== undefined))) body.append(el("tr", {}, head(D.models[m], m === view.of), ...line.map(c => {
       const step = c.cells[m];
       if (step === undefined) return el("td", {}, "");
       if (step === "=") return el("td", { class: "h" }, c.ref);
