@@ -30,10 +30,11 @@ def kinds_of(text: Aligned) -> list[str]:
         return ["loop"] if text.loops else []
     runs = list(_runs(pairs))
     others = [run for run in runs if not _translated(run)]  # a longer word for the same is nothing invented
+    nothing = all(p.hyp is None for p in pairs)
     found = {
         "english": any(p.op == SUBSTITUTION and language(p.ref) == "en" for p in errors),
         "translated": len(others) < len(runs),
-        "dropped": any(longest_run(run, DELETION) >= RUN for run in others) or (bool(text.ref) and all(p.hyp is None for p in pairs)),
+        "dropped": nothing or any(longest_run(run, DELETION) >= RUN for run in others),
         "invented": any(longest_run(run, INSERTION) >= RUN for run in others),
         "loop": text.loops > 0,
         "switch": any(p.op != HIT for p in switch_pairs(pairs)),

@@ -34,7 +34,7 @@ def test_scoring_writes_what_is_read_with_the_texts_as_they_were_given(tmp_path)
     assert b.missing and b.steps == "-" and not a.missing
     assert (a.loops, c.loops) == (0, 1)
     (tmp_path / "aligned.jsonl").write_text('{"id": "a"}\n')
-    with pytest.raises(DataError, match="aligned.jsonl:1: no aligned text"):
+    with pytest.raises(DataError, match=r"aligned\.jsonl:1: no aligned text"):
         list(read_aligned(tmp_path / "aligned.jsonl"))
 
 

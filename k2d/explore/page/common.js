@@ -85,7 +85,8 @@ function showMore(list, box, button, card, size, step) {
     box.append(...list.slice(shown, shown + n).map(card));
     shown = Math.min(list.length, shown + n);
     button.hidden = shown >= list.length;
-    button.textContent = `Show ${Math.min(step, list.length - shown)} more of ${number(list.length - shown)}`;
+    const left = list.length - shown;
+    button.textContent = left > step ? `Show ${step} more (${number(left)} left)` : `Show the last ${left}`;
   };
   box.replaceChildren();
   button.onclick = () => add(step);
