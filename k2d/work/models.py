@@ -19,7 +19,8 @@ MODEL = "model.json"
 @dataclass(frozen=True)
 class ModelRecord:
     """One model. `path`: its checkpoint, as the recipe's folder sees it. selection, alpha, validator, seed, data (the
-    directory of the labels it learnt): of a student. teacher, validator: names of models.
+    directory of the labels it learnt), hours (of recordings that these were selected from, where not all): of a student.
+    tag: what tells how it was trained. teacher, validator: names of models.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ModelRecord:
     seed: int | None = None
     data: str | None = None
     tag: str | None = None
+    hours: float | None = None
 
     def __post_init__(self):
         if self.role not in ROLES:
