@@ -16,9 +16,9 @@
 --paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without it they
                stand in a table of their own. A student stands beside the paper's of its selection at the paper's α.
 
-Students that differ by their seed alone are one row, mean ± standard deviation, with intervals and tests over recordings
-and seeds (k2d/score/significance.py); every tag has a table of error rates. Students of several --hours give
-ladder.svg, error rates against hours.
+Students that differ by their seed alone are one row, mean ± standard deviation, with intervals and tests over
+recordings and seeds (k2d/score/significance.py); every tag has a table of error rates. Students of several --hours
+give ladder.svg, error rates against hours.
 
 A step: writes RESULTS.md, index.html and table.txt (the first table for a terminal) into --output_dir, and makes
 --results a copy of RESULTS.md, and --figure of ladder.svg, whenever they differ.
@@ -29,6 +29,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,7 +148,8 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
         "notes": [args.notes] if args.notes else [],
         "train_data": [args.train_data / name for name in tables] if args.train_data else [],
         "reference": [args.reference, *(args.reference / n for n in ("segments", "text"))] if args.reference else [],
-        "distances": [f for d in pairs(args.scores, "scores").values() for f in sorted(Path(d).glob("utt2*"))],
+        "distances": [f for d in pairs(args.scores, "scores").values() for f in score_files(Path(d))],
+        "facts of labels": score_files(args.train_data) if args.scores and args.train_data else [],
     }
     found = {}
     for name, paths in files.items():
@@ -162,7 +164,8 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.explore.detection import analyse
     from k2d.explore.explorer import metrics_of
     from k2d.explore.label_quality import label_quality
-    from k2d.label.scores import find_scores
+    from k2d.explore.spotting import spot
+    from k2d.label.scores import find_scores, read_choices
     from k2d.score import report
 
     paper_sets = pairs(args.paper, "paper")
@@ -178,17 +181,25 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     if speed := report.speed_table(experiment):
         made.append(speed)
     if args.reference:
-        by_segment = any(selection.trusted is not None for selection in experiment.selections.values())
+        folders = pairs(args.scores, "scores")
+        by_segment = bool(folders) or any(s.trusted is not None for s in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
         made.append(report.label_table(experiment, quality))
-        found = {}
-        for name, folder in pairs(args.scores, "scores").items():
+        found, spotted = {}, {}
+        for name, folder in folders.items():
             scores = find_scores(labelled, {name: folder})
             # As on the explorer's page, without its intervals.
             found[name] = analyse(quality.audit(scores, metrics_of(scores)), resamples=0)
+            choices, alpha = read_choices(Path(folder)), report.alpha_of(experiment)
+            spotted[name] = spot(quality, scores, alpha, choices, labelled.text)
         if found:
             made += [report.detection_table(found, show_paper=bool(paper_sets)), report.recall_table(found)]
+            made += [report.spotting_table(spotted), report.kinds_table(spotted, quality)]
     return made
+
+
+def score_files(folder: Path) -> list[Path]:
+    return [*sorted(folder.glob("utt2*")), folder / "text", folder / "summary.json"]
 
 
 def trainings(experiment: Experiment) -> dict[str, Training]:
@@ -250,10 +261,11 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
                 out.write(svg)
 
     measured, expected = len(experiment.results), len(experiment.models) * len(experiment.test_sets)
-    verdicts = [aim.verdict for aim in aims]
+    verdicts = Counter(aim.verdict for aim in aims)
+    became = ", ".join(f"{verdicts[name]} {name}" for name in report.VERDICTS)
     print(
         f"report: {measured} of {expected} results of {len(experiment.models)} models, aims "
-        f"{', '.join(f'{verdicts.count(name)} {name}' for name in report.VERDICTS)}: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}"
+        f"{became}: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}"
     )
     return {"results": measured, "expected": expected}
 

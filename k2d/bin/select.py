@@ -35,7 +35,7 @@ from k2d.errors import UsageError, guarded
 from k2d.label.distance import METRICS, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import Rule, SelectionRule, check_alpha, known_selections, read_rule, read_selection, split_alpha
-from k2d.label.scores import Scores, find_scores, tagged
+from k2d.label.scores import Scores, find_scores, read_choices, tagged
 from k2d.label.select import SelectionCounts, TrustedSegments, select, source_directories
 from k2d.tables import atomic
 from k2d.work import identity
@@ -109,14 +109,6 @@ def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str
     return read_rule(rule.text, scores.names)
 
 
-def _choices(folder: Path) -> Choices:
-    """Those that the scores were made with; ours for scores of another making."""
-    try:
-        return Choices(**json.loads((folder / "summary.json").read_text("utf-8"))["choices"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Choices()
-
-
 def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
     """recording -> source directory: from `source_data`, else from what the chunks say they were made of."""
     if source_data is not None:
@@ -138,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     data, folders = DataDir(args.data), tagged(args.scores)
     scores = find_scores(data, folders)
-    choices = [_choices(folder) for folder in folders.values()]
+    choices = [read_choices(folder) for folder in folders.values()]
     selection = wanted(args)
     if args.selection is None:
         rule = read_rule(selection.text, scores.names)

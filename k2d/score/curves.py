@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,7 +140,9 @@ def draw_error_rates(experiment: Experiment) -> str | None:
     for position, group in enumerate(shown):
         rates, below, above = _bars([experiment.rates(group, s) for s in experiment.test_sets])
         places = np.arange(len(experiment.test_sets)) + (position - (len(shown) - 1) / 2) * width
-        bars = axis.bar(places, rates, width * 0.92, yerr=[below, above], capsize=2, label=group.name, error_kw={"lw": 0.8})
+        bars = axis.bar(
+            places, rates, width * 0.92, yerr=[below, above], capsize=2, label=group.name, error_kw={"lw": 0.8}
+        )
         axis.bar_label(bars, [f"{r:.1f}" if r == r else "" for r in rates], fontsize=7, padding=2)
     axis.set_xticks(range(len(experiment.test_sets)), experiment.test_sets)
     axis.set_ylabel("MER (%)")

@@ -1,12 +1,15 @@
 """What was measured in, the tables and statements of RESULTS.md out."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
 from k2d.explore.detection import ALPHAS
+from k2d.explore.kinds import KINDS
 from k2d.explore.label_quality import BAD, LabelQuality
 from k2d.explore.references import EDGE
+from k2d.explore.spotting import SIGNALS, WORSE, Interval, Spotting
 from k2d.score import paper
 from k2d.score.curves import Training
 from k2d.score.experiment import Experiment, Group, score_dir
@@ -357,6 +360,74 @@ def detection_table(found: Mapping[str, dict], show_paper: bool) -> Table:
     )
 
 
+def spotting_table(found: Mapping[str, Sequence[Spotting]]) -> Table:
+    """Every signal as a finder of bad labels: validator -> what `spotting.spot` found."""
+    rows = []
+    for validator, each in _by_validator(found):
+        rows.append(
+            [
+                each.signal,
+                validator,
+                str(each.labels),
+                *(_with_interval(each.auc[above]) for above in (BAD, WORSE)),
+                ABSENT if each.limit is None else f"{each.limit:g}",
+                _with_interval(each.precision),
+                _with_interval(each.recall),
+            ]
+        )
+    for signal, published in paper.SPOTTING.items():
+        rows.append([f"{signal} (published)", ABSENT, ABSENT, ABSENT, f"{published:.2f}", *[ABSENT] * 3])
+    return Table(
+        "Signals that spot bad labels",
+        "This analysis reads the references of the training set. AUC is the chance that a bad label looks worse to "
+        f"the signal than a good one, for labels whose true error rate is above {100 * BAD:g} % and above "
+        f"{100 * WORSE:g} %; precision and recall are of labels above {100 * BAD:g} %, where the signal is beyond its "
+        "limit. In brackets 95 % bootstrap intervals over recordings. Labels are chunks, for *segment* segments. The "
+        "published figures are of another corpus and other models (uDistil-Whisper, 2024).",
+        ["signal", "validator", "labels", f"AUC > {100 * BAD:g} %", f"AUC > {100 * WORSE:g} %", "limit", "precision",
+         "recall"],
+        rows,
+    )  # fmt: skip
+
+
+def kinds_table(found: Mapping[str, Sequence[Spotting]], quality: LabelQuality) -> Table:
+    """Which kinds of bad labels each signal finds."""
+    there = Counter(quality.kinds.values())
+    rows = [
+        [each.signal, validator, *(f"{seen / of:.2f}" if of else ABSENT for seen, of in each.kinds.values())]
+        for validator, each in _by_validator(found)
+        if each.kinds is not None
+    ]
+    return Table(
+        "Kinds of bad labels found",
+        "This analysis reads the references of the training set. Share of the bad labels of each kind that a signal "
+        "is beyond its limit for; in brackets how many there are. A label is of the kind that most of its errors are "
+        "of: a loop; text where nothing was said; words of one language where the other was spoken, by meaning or by "
+        "sound (told apart by their consonants, so roughly); what was said is missing; other words of the same "
+        "language.",
+        ["signal", "validator", *(f"{kind} ({there[kind]})" for kind in KINDS)],
+        rows,
+    )
+
+
+def _by_validator(found: Mapping[str, Sequence[Spotting]]) -> Iterator[tuple[str, Spotting]]:
+    """Signals that need no validator once, without one."""
+    of_label = {signal.name for signal in SIGNALS if signal.of_label}
+    for number, (validator, signals) in enumerate(found.items()):
+        for each in signals:
+            if each.signal not in of_label:
+                yield validator, each
+            elif number == 0:
+                yield ABSENT, each
+
+
+def _with_interval(interval: Interval) -> str:
+    if interval.value is None:
+        return ABSENT
+    around = "" if interval.low is None else f" [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval.value:.2f}{around}"
+
+
 def recall_table(found: Mapping[str, dict]) -> Table:
     """Recall at each α, of which the paper's Table 5 is the mean."""
     rows = [
@@ -386,6 +457,12 @@ def paper_table(experiment: Experiment) -> Table:
         ["model", "parameters", "speed", "data", *paper.SETS],
         rows,
     )
+
+
+def alpha_of(experiment: Experiment) -> float:
+    """The α that most students' labels were selected at; the paper's where none says."""
+    said = Counter(g.record.alpha for g in experiment.groups if g.record.alpha is not None)
+    return said.most_common(1)[0][0] if said else paper.ALPHA
 
 
 def difference(comparison: Comparison) -> str:
@@ -465,4 +542,5 @@ def _speed_aim(experiment: Experiment, students: Group) -> Aim:
     if measured is None:
         return Aim(aim, NOT_MEASURED, "k2d speed has not measured both.")
     speed, decoder_speed = measured
-    return Aim(aim, REACHED if speed > 1 else MISSED, f"{times(speed)} in all, {times(decoder_speed)} for a token of the decoder.")
+    why = f"{times(speed)} in all, {times(decoder_speed)} for a token of the decoder."
+    return Aim(aim, REACHED if speed > 1 else MISSED, why)

@@ -18,9 +18,9 @@ MODEL = "model.json"
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """One model. `path`: its checkpoint, as the recipe's folder sees it. selection, alpha, validator, seed, data (the
-    directory of the labels it learnt), hours (of recordings that these were selected from, where not all): of a student.
-    tag: what tells how it was trained. teacher, validator: names of models.
+    """One model. `path`: its checkpoint, as the recipe's folder sees it. teacher, validator: names of models. Of a
+    student: selection, alpha, validator, seed, data (the directory of the labels it learnt), hours (of recordings that
+    these were selected from, where not all), tag (a word for how it was trained).
     """
 
     name: str

@@ -150,6 +150,11 @@ def test_everything_measured_is_in_the_tables(folder, monkeypatch, capsys):
         "1",
         "3",
     ]
+    signals = {row[0]: row[1:] for row in rows(text, "Signals that spot bad labels")}
+    assert signals["comp"][:2] == ["validator", "3"] and signals["comp"][4:] == ["0.4", "1.00", "1.00"]
+    assert signals["the teacher's own confidence (published)"][3] == "0.68"
+    header, _, row = rows(text, "Kinds of bad labels found")
+    assert header[3] == "over silence (1)" and row[:4] == ["comp", "validator", "–", "1.00"]
     recalls = rows(text, "Bad labels found by α")
     assert recalls[0][2:] == [f"α {i / 10:g}" for i in range(1, 10)]
     assert recalls[-1] == ["validator", "comp", *["1.00"] * 8, "0.00"]
@@ -322,7 +327,8 @@ def test_students_of_several_seeds_are_one_row_and_the_single_ones_below(folder,
     header, _, *found = rows(text, "Error rates")
     assert header[:3] == ["model", "α", "seeds"]
     assert [row[:3] for row in found[:4]] == [
-        ["teacher", "–", "–"], ["student_full", "–", "2"], ["student_comp", "0.4", "2"], ["student_comp@0.2", "0.2", "1"],
+        ["teacher", "–", "–"], ["student_full", "–", "2"], ["student_comp", "0.4", "2"],
+        ["student_comp@0.2", "0.2", "1"],
     ]  # fmt: skip
     # 6.25 and 7/8 of 25: their mean, and their standard deviation.
     assert found[2][7].startswith("14.06 ± 11.05 [") and found[1][7].startswith("25.00 ± 0.00 [")
@@ -337,7 +343,7 @@ def test_students_of_several_seeds_are_one_row_and_the_single_ones_below(folder,
 
 
 def test_an_aim_is_missed_only_where_the_other_is_better_for_certain(folder, monkeypatch, more):
-    more("student_mer", replace(RECORDS["student_comp"], selection="mer"), {i: "今天" for i in REFERENCE})
+    more("student_mer", replace(RECORDS["student_comp"], selection="mer"), dict.fromkeys(REFERENCE, "今天"))
     assert report(folder, monkeypatch, "--models", " ".join([*RECORDS, "student_mer"])) == 0
     text = (folder / "RESULTS.md").read_text()
     assert "- student_mer below teacher on test_in: **missed**. 75.00 % against 25.00 %" in text
@@ -382,7 +388,8 @@ def test_how_long_a_student_was_trained_is_told_from_its_log(folder, monkeypatch
     finally:
         log.write_text(LOG)
     # 40 batches, two an update, eight a pass; the lowest cross-entropy after all of them.
-    assert rows((folder / "RESULTS.md").read_text(), "Training")[-1] == ["student_comp", "1", "20", "5.0", "1.100", "20"]
+    found = rows((folder / "RESULTS.md").read_text(), "Training")
+    assert found[-1] == ["student_comp", "1", "20", "5.0", "1.100", "20"]
 
 
 def test_a_student_without_its_rival_says_so(folder, monkeypatch):

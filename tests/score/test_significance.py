@@ -97,10 +97,8 @@ def students(generator, seeds: int, hard: np.ndarray, deviation: float = 0.015, 
 def resampled(errors: np.ndarray, generator) -> tuple[float, float]:
     """The plain bootstrap, which draws seeds and recordings with replacement alike."""
     by_recording = errors.reshape(len(errors), RECORDINGS, TEXTS).sum(2)
-    draws = [
-        by_recording[np.ix_(generator.integers(0, len(errors), len(errors)), generator.integers(0, RECORDINGS, 60))].mean()
-        for _ in range(200)
-    ]
+    seeds, recordings = (generator.integers(0, size, (200, size)) for size in (len(errors), RECORDINGS))
+    draws = [by_recording[np.ix_(s, r)].mean() for s, r in zip(seeds, recordings, strict=True)]
     low, high = np.quantile(draws, [0.025, 0.975])
     return low / 15 / TEXTS, high / 15 / TEXTS
 
