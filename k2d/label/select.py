@@ -238,7 +238,7 @@ def first_hours(data: DataDir, hours: float) -> dict[str, float]:
     tells how long the recordings last.
     """
     lasting: Counter[str] = Counter()
-    for utterance, seconds in data.utt2dur.items():
+    for utterance, seconds in (data.utt2dur or {}).items():
         lasting[data.segments[utterance].recording] += seconds
     if not lasting:
         raise DataError(f"{data.path}: no utt2dur, so that hours cannot be counted; utils/fix_data.py writes it")
