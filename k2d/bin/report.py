@@ -138,13 +138,14 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
 
     tables = ("wav.scp", "segments", "text", "utt2dur")
     scores = [score_dir(args.exp, r.name, test_set) for r in records for test_set in args.test_sets.split()]
+    selected = ("text.trusted", "report.json", "dropped.tsv")
     counts = ("result.json", "utt2errors", "utt2units", "utt2recording")
     files = {
         "models": [args.exp / r.name / MODEL for r in records],
         "scores": [folder / name for folder in scores for name in counts],
         "speed": [args.speed],
         "logs": [log for r in records for log in training_logs(args.exp / r.name)],
-        "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, "text.trusted", "report.json")],
+        "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, *selected)],
         "notes": [args.notes] if args.notes else [],
         "train_data": [args.train_data / name for name in tables] if args.train_data else [],
         "reference": [args.reference, *(args.reference / n for n in ("segments", "text"))] if args.reference else [],
@@ -184,7 +185,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         folders = pairs(args.scores, "scores")
         by_segment = bool(folders) or any(s.trusted is not None for s in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
-        made.append(report.label_table(experiment, quality))
+        made += [report.label_table(experiment, quality), report.kept_kinds_table(experiment, quality)]
         found, spotted = {}, {}
         for name, folder in folders.items():
             scores = find_scores(labelled, {name: folder})

@@ -7,7 +7,7 @@ In: the chunks with their labels, and references. Out: error counts for each chu
 which labels are bad, for `detection` to ask whether a distance finds them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,11 +53,15 @@ class LabelQuality:
     def of(self, ids: Iterable[str]) -> Counts:
         return sum((self.chunks[i] for i in ids), Counts())
 
-    def of_segments(self, trusted: Mapping[str, Sequence[bool]]) -> tuple[Counts, Counts]:
-        """Of the segments that are trusted, and of all others. What is missing between two segments
-        counts in both."""
+    def of_segments(
+        self, trusted: Mapping[str, Sequence[bool]], within: Container[str] | None = None
+    ) -> tuple[Counts, Counts]:
+        """Of the segments that are trusted, and of all others, of the chunks `within` or of all. What is missing
+        between two segments counts in both."""
         sums = [Counts(), Counts()]
         for chunk, segments in self.segments.items():
+            if within is not None and chunk not in within:
+                continue
             flags = trusted.get(chunk, [False] * len(segments))
             for flag, counts in zip(flags, segments, strict=True):
                 sums[not flag] += counts

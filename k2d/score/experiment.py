@@ -90,7 +90,8 @@ class Rates:
 class Selection:
     """Chunks kept of those that were labelled, and their hours; of segments, where these were selected.
 
-    trusted: chunk -> a flag for each segment of its label, where segments were selected.
+    dropped: chunks that were not kept; None where it does not say, and then all others. trusted: chunk -> a flag for
+    each segment of its label, where segments were selected.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Selection:
     share_of_chunks: float | None
     share_of_hours: float | None
     trusted: Mapping[str, Sequence[bool]] | None = None
+    dropped: tuple[str, ...] | None = None
 
     @property
     def share(self) -> float | None:
@@ -316,8 +318,17 @@ def read_selection(name: str, folder: Path, labelled: DataDir | None) -> Selecti
         # Of recordings of so many hours alone: their labels are what it is a share of.
         share_of_chunks, share_of_hours = None, hours / of if of else None
     if (folder / TRUSTED).exists():
-        return _read_segments(Selection(name, ids, None, share_of_chunks, None), folder, kept)
-    return Selection(name, ids, hours, share_of_chunks, share_of_hours)
+        return _read_segments(Selection(name, ids, None, share_of_chunks, None, dropped=_dropped(folder)), folder, kept)
+    return Selection(name, ids, hours, share_of_chunks, share_of_hours, dropped=_dropped(folder))
+
+
+def _dropped(folder: Path) -> tuple[str, ...] | None:
+    """Ids of dropped.tsv, which has a header."""
+    path = folder / "dropped.tsv"
+    if not path.is_file():
+        return None
+    with open(path, encoding="utf-8") as lines:
+        return tuple(line.partition("\t")[0] for line in lines)[1:]
 
 
 def _read_segments(selection: Selection, folder: Path, kept: DataDir) -> Selection:

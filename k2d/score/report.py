@@ -12,7 +12,7 @@ from k2d.explore.references import EDGE
 from k2d.explore.spotting import SIGNALS, WORSE, Interval, Spotting
 from k2d.score import paper
 from k2d.score.curves import Training
-from k2d.score.experiment import Experiment, Group, score_dir
+from k2d.score.experiment import Experiment, Group, Selection, score_dir
 from k2d.score.rates import Counts
 from k2d.score.significance import Comparison
 from k2d.score.tables import ABSENT, Table, millions, percent, times
@@ -293,15 +293,13 @@ def speed_table(experiment: Experiment) -> Table | None:
 
 def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
     rows = []
-    everything = set(quality.chunks)
     for selection in experiment.selections.values():
-        kept = everything & set(selection.ids)
-        dropped = everything - kept
+        kept, dropped = _kept_and_dropped(selection, quality)
         counts, rest = quality.of(kept), quality.of(dropped)
         bad_kept = str(sum(quality.chunks[c].text_rate > BAD for c in kept))
         good_dropped = str(sum(quality.chunks[c].text_rate <= BAD for c in dropped))
         if selection.trusted is not None:
-            counts, rest = quality.of_segments(selection.trusted)
+            counts, rest = quality.of_segments(selection.trusted, kept | dropped)
             bad_kept = good_dropped = ABSENT  # these are numbers of chunks
         rows.append(
             [
@@ -329,6 +327,30 @@ def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
          "bad kept", "good dropped"],
         rows,
     )  # fmt: skip
+
+
+def _kept_and_dropped(selection: Selection, quality: LabelQuality) -> tuple[set[str], set[str]]:
+    """Chunks with a reference, of those that a selection chose from."""
+    everything = set(quality.chunks)
+    kept = everything & set(selection.ids)
+    return kept, everything - kept if selection.dropped is None else everything & set(selection.dropped)
+
+
+def kept_kinds_table(experiment: Experiment, quality: LabelQuality) -> Table:
+    """What is still wrong with the labels that a selection kept, by kind."""
+    rows = []
+    for selection in experiment.selections.values():
+        kept, dropped = _kept_and_dropped(selection, quality)
+        there, left = (Counter(quality.kinds[c] for c in ids if c in quality.kinds) for ids in (kept | dropped, kept))
+        rows.append([selection.name, *(f"{left[kind]} of {there[kind]}" for kind in KINDS)])
+    return Table(
+        "Bad labels kept",
+        "This analysis reads the references of the training set. Chunks with a true error rate above "
+        f"{100 * BAD:g} % that a selection kept, of those there were, by the kind that most of their errors are of. "
+        "Where segments were selected, a student learns from the trusted segments of these chunks alone.",
+        ["selection", *KINDS],
+        rows,
+    )
 
 
 def _part(errors: int, counts: Counts) -> float | None:

@@ -140,6 +140,8 @@ def test_everything_measured_is_in_the_tables(folder, monkeypatch, capsys):
     # Reference: 4 + 3 units in chunks, 好 in none. full: 1 wrong + 8 invented of 7; comp: 1 wrong of 7.
     assert labels["full"][1:5] == ["3", "0.01", "100.0", f"{100 * 9 / 7:.2f}"]
     assert labels["comp"][1:] == ["2", "0.01", "66.7", f"{100 / 7:.2f}", "0.00", "0.00", "–", "0", "0"]
+    kinds = {row[0]: row[1:] for row in rows(text, "Bad labels kept")}
+    assert kinds["full"] == ["0 of 0", "1 of 1", *["0 of 0"] * 4] and kinds["comp"][1] == "0 of 1"
     assert "1 of 8 reference units lie in no chunk" in text and "reads the references" in text
     # One bad label, dropped by every alpha but 0.9 itself; by 0.1 and 0.2 a good one is dropped too.
     assert rows(text, "Spotting bad labels")[-1] == [
@@ -438,3 +440,22 @@ def test_a_speed_measured_on_other_weights_is_not_shown(folder, monkeypatch, cap
         assert {r[0]: r for r in rows((folder / "RESULTS.md").read_text(), "Error rates")}["student_comp"][3] == "–"
     finally:
         path.write_text(before)
+
+
+def test_a_rung_is_a_share_of_what_it_was_selected_from(folder, monkeypatch, more):
+    """Of three chunks two belong to the recordings of the rung; one of these was kept."""
+    rung, ids = folder / "data/rung", ["rec-0000000-0001000"]
+    labels = read_table(folder / "data/all/text")
+    write_table(rung / "wav.scp", dict.fromkeys(ids, "x.ark:1"))
+    write_table(rung / "text", {i: labels[i] for i in ids})
+    write_numbers(rung / "utt2dur", dict.fromkeys(ids, 10.0))
+    (rung / "dropped.tsv").write_text("id\treason\nrec-0001000-0002000\tcomp <= alpha\n")
+    hours = {"recordings_hours": 0.01, "kept": {"hours": 10 / 3600}, "dropped": {"hours": 10 / 3600}}
+    (rung / "report.json").write_text(json.dumps(hours))
+    more("student_comp_rung", replace(RECORDS["student_comp"], data="data/rung", hours=0.01))
+    options = ["--models", "teacher student_comp_rung", "--train_data", "data/all", "--reference", "reference"]
+    assert report(folder, monkeypatch, *options) == 0
+    text = (folder / "RESULTS.md").read_text()
+    assert rows(text, "Error rates")[-1][4] == "50.0 %"
+    assert rows(text, "Label quality")[-1][1:4] == ["1", "0.00", "50.0"]
+    assert rows(text, "Label quality")[-1][-2:] == ["0", "0"], "what lies outside the rung was not dropped"
