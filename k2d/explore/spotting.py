@@ -133,8 +133,8 @@ def spot(
         sign = 1.0 if signal.high else -1.0
         limit = alpha if signal.limit is None else signal.limit
         found.append(_spot(signal.name, columns[signal.name], limit, chunks, draws, seed, sign))
-    # After the distances of chunks, which it is to be seen beside.
-    return sorted(found, key=lambda each: each.signal not in ("mer", "per", "comp", SEGMENT))
+    first = ("mer", "per", "comp", SEGMENT)  # beside the distances of chunks
+    return sorted(found, key=lambda each: first.index(each.signal) if each.signal in first else len(first))
 
 
 def _segments(quality: LabelQuality, ids, recordings, labels, validator: Cursor, choices: Choices):

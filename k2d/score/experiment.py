@@ -314,9 +314,8 @@ def read_selection(name: str, folder: Path, labelled: DataDir | None) -> Selecti
         if hours is not None and labelled.utt2dur:
             everything = sum(labelled.utt2dur.values()) / 3600
             share_of_hours = hours / everything if everything else None
-    if (of := _hours_selected_from(folder)) is not None and hours is not None:
-        # Of recordings of so many hours alone: their labels are what it is a share of.
-        share_of_chunks, share_of_hours = None, hours / of if of else None
+    if (part := _share_of_recordings(folder)) is not None:
+        share_of_chunks, share_of_hours = None, part
     if (folder / TRUSTED).exists():
         return _read_segments(Selection(name, ids, None, share_of_chunks, None, dropped=_dropped(folder)), folder, kept)
     return Selection(name, ids, hours, share_of_chunks, share_of_hours, dropped=_dropped(folder))
@@ -342,11 +341,12 @@ def _read_segments(selection: Selection, folder: Path, kept: DataDir) -> Selecti
     return replace(selection, hours=hours, share_of_chunks=None, share_of_hours=share, trusted=trusted)
 
 
-def _hours_selected_from(folder: Path) -> float | None:
-    """Hours of labels of a selection from some recordings alone; None where it was of all."""
+def _share_of_recordings(folder: Path) -> float | None:
+    """Share of the labelled hours that a selection from some recordings kept of these; None where it was from all."""
     try:
         report = read_json(folder / "report.json")
-        return report["kept"]["hours"] + report["dropped"]["hours"] if "recordings_hours" in report else None
+        kept, dropped = report["kept"]["hours"], report["dropped"]["hours"]
+        return kept / (kept + dropped) if "recordings_hours" in report and kept else None
     except (OSError, KeyError):
         return None
 
