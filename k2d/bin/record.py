@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, help="of its training")
     p.add_argument("--data", help="directory of the labels it learnt")
     p.add_argument("--tag", help="a word of your own for how it was trained")
+    p.add_argument("--hours", type=float, help="of recordings that the labels were selected from, where not all")
     return p
 
 

@@ -19,8 +19,12 @@
 --paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without it they
                stand in a table of their own. A student stands beside the paper's of its selection at the paper's α.
 
+Students that differ by their seed alone are one row, mean ± standard deviation, with intervals and tests over
+recordings and seeds (k2d/score/significance.py); every tag has a table of error rates. Students of several --hours
+give ladder.svg, error rates against hours.
+
 A step: writes RESULTS.md, index.html and table.txt (the first table for a terminal) into --output_dir, and makes
---results a copy of RESULTS.md whenever it differs.
+--results a copy of RESULTS.md, and --figure of ladder.svg, whenever they differ.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import argparse
 import datetime
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,10 +50,12 @@ from k2d.work.step import Step, add_step_arguments, run_step
 
 if TYPE_CHECKING:
     from k2d.datadir import DataDir
+    from k2d.score.curves import Training
     from k2d.score.experiment import Experiment
     from k2d.score.tables import Table
 
 RESULTS = "RESULTS.md"
+FIGURE = "ladder.svg"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--exp", type=Path, default=Path("exp"))
     p.add_argument("--output_dir", required=True, type=Path)
     p.add_argument("--results", type=Path, help="where a copy of RESULTS.md is to lie")
+    p.add_argument("--figure", type=Path, help="where a copy of ladder.svg is to lie")
     p.add_argument("--models", required=True, help="names of folders in EXP, separated by blanks")
     p.add_argument("--test_sets", required=True)
     p.add_argument("--train_data", type=Path)
@@ -69,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
     p.add_argument("--explorers", default="", help="NAME:DIR, several separated by blanks")
     p.add_argument("--paper", default="", help="SET:COLUMN, several separated by blanks")
+    p.add_argument("--notes", type=Path, help="Markdown that stands before the tables: what was chosen, and on what")
     p.add_argument("--title", default="Results")
     add_step_arguments(p)
     return p
@@ -96,6 +105,8 @@ def check(args: argparse.Namespace) -> None:
     unknown = sorted(set(pairs(args.paper, "paper").values()) - set(paper.SETS))
     if unknown:
         raise UsageError(f"--paper: no column {unknown[0]!r}; expected one of {' '.join(paper.SETS)}")
+    if args.notes and not args.notes.is_file():
+        raise UsageError(f"--notes {args.notes}: no such file; expected Markdown that stands before the tables")
     if args.reference and args.train_data is None:
         raise UsageError("--reference needs --train_data, the labelled chunks that it is compared with")
 
@@ -116,12 +127,19 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
         arguments=args,
     )
     status = run_step(step, args, lambda: write(args, records, argv))
-    if status == 0 and args.results:
-        text = (args.output_dir / RESULTS).read_text(encoding="utf-8")
-        if not args.results.exists() or args.results.read_text(encoding="utf-8") != text:
-            with atomic(args.results) as out:
-                out.write(text)
+    if status == 0:
+        for made, copy in ((RESULTS, args.results), (FIGURE, args.figure)):
+            if copy and (args.output_dir / made).exists():
+                copy_text(args.output_dir / made, copy)
     return status
+
+
+def copy_text(made: Path, copy: Path) -> None:
+    """Whenever it differs."""
+    text = made.read_text(encoding="utf-8")
+    if not copy.exists() or copy.read_text(encoding="utf-8") != text:
+        with atomic(copy) as out:
+            out.write(text)
 
 
 def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str, identity.Identity]:
@@ -131,16 +149,20 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
 
     tables = ("wav.scp", "segments", "text", "utt2dur")
     scores = [score_dir(args.exp, r.name, test_set) for r in records for test_set in args.test_sets.split()]
+    selected = ("text.trusted", "report.json", "dropped.tsv")
+    counts = ("result.json", "utt2errors", "utt2units", "utt2recording")
     files = {
         "models": [args.exp / r.name / MODEL for r in records],
-        "scores": [folder / name for folder in scores for name in ("result.json", "utt2errors", "utt2units", ALIGNED)],
+        "scores": [folder / name for folder in scores for name in (*counts, ALIGNED)],
         "test_data": [args.test_data / s / name for s in args.test_sets.split() for name in ("wav.scp", "segments")],
         "speed": [args.speed],
         "logs": [log for r in records for log in training_logs(args.exp / r.name)],
-        "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, "text.trusted", "report.json")],
+        "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, *selected)],
+        "notes": [args.notes] if args.notes else [],
         "train_data": [args.train_data / name for name in tables] if args.train_data else [],
         "reference": [args.reference, *(args.reference / n for n in ("segments", "text"))] if args.reference else [],
-        "distances": [f for d in pairs(args.scores, "scores").values() for f in sorted(Path(d).glob("utt2*"))],
+        "distances": [f for d in pairs(args.scores, "scores").values() for f in score_files(Path(d))],
+        "facts of labels": score_files(args.train_data) if args.scores and args.train_data else [],
     }
     found = {}
     for name, paths in files.items():
@@ -155,35 +177,41 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.explore.detection import analyse
     from k2d.explore.explorer import metrics_of
     from k2d.explore.label_quality import label_quality
-    from k2d.label.scores import find_scores
+    from k2d.explore.spotting import spot
+    from k2d.label.scores import find_scores, read_choices
     from k2d.score import report
     from k2d.score.retention import retention_table
 
     paper_sets = pairs(args.paper, "paper")
     made = [
-        report.main_table(experiment, paper_sets),
+        *report.main_tables(experiment, paper_sets),
+        *filter(None, (report.seeds_table(experiment), report.training_table(experiment, trainings(experiment)))),
         report.language_table(experiment, paper_sets),
         report.switch_table(experiment),
         *report.switch_distance_tables(experiment),
         report.error_table(experiment, paper_sets),
     ]
     if not paper_sets:
-        made.insert(1, report.paper_table(experiment))
+        made.insert(len(experiment.tags) or 1, report.paper_table(experiment))
     if speed := report.speed_table(experiment):
         made.append(speed)
     if kept := retention_table(experiment):
         made.append(kept)
     if args.reference:
-        by_segment = any(selection.trusted is not None for selection in experiment.selections.values())
+        folders = pairs(args.scores, "scores")
+        by_segment = bool(folders) or any(s.trusted is not None for s in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
-        made.append(report.label_table(experiment, quality))
-        found = {}
-        for name, folder in pairs(args.scores, "scores").items():
+        made += [report.label_table(experiment, quality), report.kept_kinds_table(experiment, quality)]
+        found, spotted = {}, {}
+        for name, folder in folders.items():
             scores = find_scores(labelled, {name: folder})
             # As on the explorer's page, without its intervals.
             found[name] = analyse(quality.audit(scores, metrics_of(scores)), resamples=0)
+            choices, alpha = read_choices(Path(folder)), report.alpha_of(experiment)
+            spotted[name] = spot(quality, scores, alpha, choices, labelled.text)
         if found:
             made += [report.detection_table(found, show_paper=bool(paper_sets)), report.recall_table(found)]
+            made += [report.spotting_table(spotted), report.kinds_table(spotted, quality)]
     return made
 
 
@@ -194,12 +222,24 @@ def explorers(args: argparse.Namespace) -> list[tuple[str, str]]:
     return [(name, quote(link)) for name, link in links.items()]
 
 
+def score_files(folder: Path) -> list[Path]:
+    return [*sorted(folder.glob("utt2*")), folder / "text", folder / "summary.json"]
+
+
+def trainings(experiment: Experiment) -> dict[str, Training]:
+    from k2d.score.curves import read_training
+
+    found = {model.name: read_training(experiment.root / model.name) for model in experiment.models}
+    return {name: training for name, training in found.items() if training}
+
+
 def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequence[str]) -> dict:
     from k2d.datadir import DataDir
     from k2d.score import report
     from k2d.score.curves import training_curves
     from k2d.score.error_browser import browse
     from k2d.score.experiment import read_experiment
+    from k2d.score.ladder import draw_ladder
     from k2d.score.page import report_page
 
     labelled = DataDir(args.train_data) if args.train_data else None
@@ -216,9 +256,11 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     with atomic(args.output_dir / RESULTS) as out:
         out.write(f"# {args.title}\n\nWritten by the scoring stage; a change by hand is lost at its next run.\n\n")
         out.write("\n".join(f"- {fact}" for fact in [f"command: `{command}`", *facts]) + "\n\n")
+        if args.notes:
+            out.write(args.notes.read_text(encoding="utf-8").strip() + "\n\n")
         parts = [table.markdown() for table in made]
         if statements:
-            parts.insert(1, "## Aims\n\n" + "\n".join(statements) + "\n")
+            parts.insert(len(experiment.tags) or 1, "## Aims\n\n" + "\n".join(statements) + "\n")
         out.write("\n".join(parts))
     with atomic(args.output_dir / "table.txt") as out:
         out.write(made[0].text())
@@ -227,10 +269,11 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     page = report_page(
         experiment,
         made,
-        statements,
+        aims,
+        main=len(experiment.tags) or 1,
         title=args.title,
         headline=report.headline(experiment),
-        best=best and best[0].name,
+        best=best and best[0].model.name,
         facts=facts,
         command=command,
         curves=training_curves(experiment),
@@ -240,13 +283,16 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     )
     with atomic(args.output_dir / "index.html") as out:
         out.write(page)
+    if figure := draw_ladder(experiment):
+        with atomic(args.output_dir / FIGURE) as out:
+            out.write(figure)
 
     measured, expected = len(experiment.results), len(experiment.models) * len(experiment.test_sets)
-    verdicts = [aim.reached for aim in aims]
+    verdicts = Counter(aim.verdict for aim in aims)
+    became = ", ".join(f"{verdicts[name]} {name}" for name in report.VERDICTS)
     print(
-        f"report: {measured} of {expected} results of {len(experiment.models)} models, "
-        f"{verdicts.count(True)} aims reached, {verdicts.count(False)} missed, {verdicts.count(None)} not "
-        f"measured: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}"
+        f"report: {measured} of {expected} results of {len(experiment.models)} models, aims "
+        f"{became}: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}"
     )
     return {"results": measured, "expected": expected}
 

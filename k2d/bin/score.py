@@ -4,19 +4,22 @@
         --output_dir exp/teacher/decode_test_in/score
 
 Reads two Kaldi text files (one text an utterance, or one a recording). A step: writes into --output_dir result.json
-(all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units, align.txt (every error, worst
-utterance first), and aligned.jsonl (every text aligned, for the report's page). --compare DIR, a directory with another
-system's `text` of the same set, adds a paired bootstrap test of the difference in MER.
+(all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units, utt2recording, align.txt (every
+error, worst utterance first), and aligned.jsonl (every text aligned, for the report's page). --data, the test set's
+directory, tells by its segments which texts are of one recording: intervals draw them together. --compare DIR, a
+directory with another system's `text` of the same set, adds a paired bootstrap test of the difference in MER.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from k2d.datadir import read_segments
 from k2d.errors import UsageError, guarded
 from k2d.score import significance
-from k2d.tables import atomic, read_table, write_numbers
+from k2d.tables import atomic, read_table, write_numbers, write_table
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -28,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--ref", required=True, help="reference text file")
     p.add_argument("--hyp", required=True, help="hypothesis text file; timestamp tokens are removed")
     p.add_argument("--output_dir", required=True, type=Path)
+    p.add_argument("--data", help="data directory of the references, whose segments tell the recording of each")
     p.add_argument(
         "--segments_from",
         help="data directory whose segments tell where each reference utterance lies: references are "
@@ -55,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     inputs = {"ref": identity.of_file(args.ref), "hyp": identity.of_file(args.hyp)}
     if args.segments_from:
         inputs["segments"] = identity.of_tables(args.segments_from, "segments")
+    if args.data:
+        inputs["recordings"] = identity.of_tables(args.data, "segments")
     if args.compare:
         inputs["compare"] = identity.of_file(Path(args.compare) / "text")
     step = Step(
@@ -67,6 +73,16 @@ def run(args: argparse.Namespace) -> int:
     return run_step(step, args, lambda: work(args))
 
 
+def recordings_of(ids: Sequence[str], data: str | None) -> list[str]:
+    """The recording of each text, from the segments of a data directory; without them each is one of its own."""
+    path = Path(data) / "segments" if data else None
+    if path is None or not path.is_file():
+        return list(ids)
+    segments = read_segments(path)
+    # References that --segments_from joined are recordings already.
+    return [segments[i].recording if i in segments else i for i in ids]
+
+
 def work(args: argparse.Namespace) -> dict:
     from k2d.datadir import DataDir
     from k2d.score.align_text import corpus_text
@@ -77,15 +93,17 @@ def work(args: argparse.Namespace) -> dict:
     if args.segments_from:
         references = join_by_recording(references, DataDir(args.segments_from).segments)
     scored = score(references, hypotheses, fold_usage=args.fold_usage, progress=sys.stderr.isatty())
-    result = scored.as_dict(samples=args.bootstrap, seed=args.seed)
+    ids = [u.id for u in scored.utterances]
+    recordings = recordings_of(ids, args.data)
+    result = scored.as_dict(recordings, samples=args.bootstrap, seed=args.seed)
     other = comparison = None
     if args.compare:
         other = score(references, read_table(Path(args.compare) / "text"), fold_usage=args.fold_usage)
         comparison = significance.compare(
-            scored.errors, other.errors, scored.units, samples=args.bootstrap, seed=args.seed
+            scored.errors, other.errors, scored.units, recordings, samples=args.bootstrap, seed=args.seed
         )
         result["comparison"] = {"with": args.compare, **(comparison.__dict__ if comparison else {})}
-    ids = [u.id for u in scored.utterances]
+    write_table(args.output_dir / "utt2recording", dict(zip(ids, recordings, strict=True)))
     write_numbers(args.output_dir / "utt2mer", {u.id: u.rate for u in scored.utterances})
     write_numbers(args.output_dir / "utt2errors", dict(zip(ids, scored.errors, strict=True)))
     write_numbers(args.output_dir / "utt2units", dict(zip(ids, scored.units, strict=True)))
@@ -114,7 +132,7 @@ def work(args: argparse.Namespace) -> dict:
         f"{repetitions} repetitions, {empty} empty, {len(missing)} missing"
     )
     if other is not None:
-        verdict = "fewer than two texts, no test can be made"
+        verdict = "fewer than two recordings, no test can be made"
         if comparison:
             verdict = (
                 f"difference {100 * comparison.difference:+.2f} points [{100 * comparison.low:+.2f}, "

@@ -26,7 +26,7 @@ Every file appears whole, wav.scp last of the data directory, step.json at the e
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,8 +35,8 @@ from k2d.errors import UsageError, guarded
 from k2d.label.distance import METRICS, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import Rule, SelectionRule, check_alpha, known_selections, read_rule, read_selection, split_alpha
-from k2d.label.scores import Scores, find_scores, tagged
-from k2d.label.select import SelectionCounts, TrustedSegments, select, source_directories
+from k2d.label.scores import Scores, find_scores, read_choices, tagged
+from k2d.label.select import SelectionCounts, TrustedSegments, first_hours, select, source_directories
 from k2d.tables import atomic
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, read_json, run_step
@@ -63,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--source_data", help="data directory of the recordings, for source directories in the report"
     )
+    p.add_argument("--hours", type=float, help="select from so many hours of recordings alone; fewer are part of more")
+    p.add_argument("--recordings", help="data directory of the recordings, for --hours: how long each lasts")
     add_step_arguments(p)
     return p
 
@@ -73,6 +75,10 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("give one of --selection and --rule")
     tagged(args.scores)
     wanted(args)
+    if (args.hours is None) != (args.recordings is None):
+        raise UsageError("--hours and --recordings belong together: how many hours, and the recordings they are of")
+    if args.hours is not None and not args.hours > 0:
+        raise UsageError(f"--hours {args.hours}: expected a number above 0")
     if Path(args.output_dir).absolute() == Path(args.data).absolute():
         raise UsageError(f"--output_dir {args.output_dir} is the directory to select from; choose another")
 
@@ -109,14 +115,6 @@ def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str
     return read_rule(rule.text, scores.names)
 
 
-def _choices(folder: Path) -> Choices:
-    """Those that the scores were made with; ours for scores of another making."""
-    try:
-        return Choices(**json.loads((folder / "summary.json").read_text("utf-8"))["choices"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Choices()
-
-
 def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
     """recording -> source directory: from `source_data`, else from what the chunks say they were made of."""
     if source_data is not None:
@@ -138,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     data, folders = DataDir(args.data), tagged(args.scores)
     scores = find_scores(data, folders)
-    choices = [_choices(folder) for folder in folders.values()]
+    choices = [read_choices(folder) for folder in folders.values()]
     selection = wanted(args)
     if args.selection is None:
         rule = read_rule(selection.text, scores.names)
@@ -152,15 +150,20 @@ def run(args: argparse.Namespace) -> int:
     if args.source_data is not None:
         inputs["sources"] = identity.of_tables(args.source_data, "wav.scp")
     options = {"rule": rule.text}
+    taken = None
+    if args.hours is not None:
+        taken = first_hours(DataDir(args.recordings), args.hours)
+        inputs["recordings"] = identity.of_tables(args.recordings, "segments", "utt2dur")
+        options["hours"] = args.hours
     if segments is not None:
         options["segments"] = {"alpha": segments.alpha, "choices": asdict(segments.choices), "combine": args.combine}
     step = Step("select", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work() -> dict:
         result = select(
-            data, scores, rule, step.out, sources_of(data, args.source_data), segments, args.allow_missing
+            data, scores, rule, step.out, sources_of(data, args.source_data), segments, args.allow_missing, taken
         )
-        report = _write_reports(step.out, rule.text, result)
+        report = _write_reports(step.out, rule.text, result, taken)
         _say(rule, result, report)
         return {"kept": report["kept"], "dropped": report["dropped"]}
 
@@ -190,10 +193,13 @@ def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:
         print("select: warning: nothing was kept; look at the reasons in report.md", file=sys.stderr)
 
 
-def _write_reports(output: Path, rule: str, result: SelectionCounts) -> dict:
+def _write_reports(
+    output: Path, rule: str, result: SelectionCounts, taken: Mapping[str, float] | None = None
+) -> dict:
     retention = result.retention
     report = {
         "rule": rule,
+        **({"recordings_hours": round(sum(taken.values()) / 3600, 4)} if taken is not None else {}),
         "kept": {"chunks": result.kept, "hours": round(result.kept_seconds / 3600, 4)},
         "dropped": {"chunks": result.dropped, "hours": round(result.dropped_seconds / 3600, 4)},
         "reasons": {

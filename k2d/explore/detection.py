@@ -28,13 +28,19 @@ def auc(bad: np.ndarray, weight: np.ndarray, score: np.ndarray) -> float:
 
     The area under the ROC curve, weighted.
     """
-    values, place = np.unique(score, return_inverse=True)
-    positive = np.bincount(place, weight * bad, len(values))
-    negative = np.bincount(place, weight * ~bad, len(values))
-    if not positive.sum() or not negative.sum():
-        return float("nan")
-    below = np.cumsum(negative) - negative
-    return float((positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum()))
+    return float(aucs(bad, np.asarray(weight, float)[None], score)[0]) if len(score) else float("nan")
+
+
+def aucs(bad: np.ndarray, weights: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """The same for several weightings of the same labels: (draws, labels) to (draws,)."""
+    order = np.argsort(score, kind="stable")
+    steps = np.flatnonzero(np.append(True, np.diff(score[order]) != 0))  # where a new value begins
+    weights, bad = weights[:, order], bad[order]
+    positive, negative = (np.add.reduceat(weights * side, steps, axis=1) for side in (bad, ~bad))
+    below = np.cumsum(negative, axis=1) - negative
+    ordered, pairs = (positive * (below + negative / 2)).sum(1), positive.sum(1) * negative.sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(pairs > 0, ordered / pairs, np.nan)
 
 
 def roc(bad: np.ndarray, weight: np.ndarray, score: np.ndarray) -> list[tuple[float, float]]:

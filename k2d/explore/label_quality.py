@@ -7,7 +7,7 @@ In: the chunks with their labels, and references. Out: error counts for each chu
 which labels are bad, for `detection` to ask whether a distance finds them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +15,12 @@ import numpy as np
 
 from k2d.datadir import DataDir
 from k2d.explore.detection import Audit
+from k2d.explore.kinds import kind_of
 from k2d.explore.references import References, read_references, spoken_units
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import errors_of_parts
 from k2d.label.select import read_chunks
-from k2d.score.alignment import align
+from k2d.score.alignment import Pair, align
 from k2d.score.rates import Counts, count
 from k2d.text import timestamps
 
@@ -29,25 +30,38 @@ BAD = 0.4  # a label with a true MER above this is a bad one (the paper's Table 
 def label_counts(label: str, spoken: Sequence[str]) -> Counts:
     """Errors of a label, timestamp tokens allowed, against the units that were said. Its `text_rate` is the
     label's true error."""
-    return count(align(spoken, spoken_units(label)))
+    return count(_aligned(label, spoken))
+
+
+def _aligned(label: str, spoken: Sequence[str]) -> list[Pair]:
+    return align(spoken, spoken_units(label))
 
 
 @dataclass(frozen=True)
 class LabelQuality:
-    """Counts of each chunk's label against the reference, in order of id, and of its segments if asked."""
+    """Counts of each chunk's label against the reference, in order of id, and of its segments if asked.
+
+    recordings: of each chunk. kinds: of each chunk whose label is bad (explore/kinds.py).
+    """
 
     references: References
     chunks: Mapping[str, Counts]
     segments: Mapping[str, Sequence[Counts]] = field(default_factory=dict)
+    recordings: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, ids: Iterable[str]) -> Counts:
         return sum((self.chunks[i] for i in ids), Counts())
 
-    def of_segments(self, trusted: Mapping[str, Sequence[bool]]) -> tuple[Counts, Counts]:
-        """Of the segments that are trusted, and of all others. What is missing between two segments
-        counts in both."""
+    def of_segments(
+        self, trusted: Mapping[str, Sequence[bool]], within: Container[str] | None = None
+    ) -> tuple[Counts, Counts]:
+        """Of the segments that are trusted, and of all others, of the chunks `within` or of all. What is missing
+        between two segments counts in both."""
         sums = [Counts(), Counts()]
         for chunk, segments in self.segments.items():
+            if within is not None and chunk not in within:
+                continue
             flags = trusted.get(chunk, [False] * len(segments))
             for flag, counts in zip(flags, segments, strict=True):
                 sums[not flag] += counts
@@ -70,16 +84,19 @@ def label_quality(data: DataDir, reference: str | Path, by_segment: bool = False
     """
     chunks = list(read_chunks(data))
     references = read_references(reference, chunks)
-    counts, segments = {}, {}
+    counts, segments, recordings, kinds = {}, {}, {}, {}
     for chunk in chunks:
         spoken = references.spoken.get(chunk.id)
         if spoken is None:
             continue
-        counts[chunk.id] = label_counts(chunk.text, spoken)
+        pairs = _aligned(chunk.text, spoken)
+        counts[chunk.id], recordings[chunk.id] = count(pairs), chunk.recording
+        if counts[chunk.id].text_rate > BAD:
+            kinds[chunk.id] = kind_of(chunk.text, pairs)
         if by_segment:
             parts = [spoken_units(text) for _, _, text in timestamps.parse(chunk.text)]
             segments[chunk.id] = _segment_counts(parts, spoken)
-    return LabelQuality(references, counts, segments)
+    return LabelQuality(references, counts, segments, recordings, kinds)
 
 
 def _segment_counts(label: Sequence[Sequence[str]], spoken: Sequence[str]) -> list[Counts]:

@@ -4,6 +4,7 @@ In: a data directory of chunks, directories of scores, one a validator. Out: arr
 order of id.
 """
 
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from k2d.archives import read_entry, read_vectors
 from k2d.datadir import DataDir
 from k2d.errors import DataError, UsageError
+from k2d.label.distance import Choices
 from k2d.tables import Cursor
 
 # What decoding says of a text; in a directory of scores it is of the validator's text.
@@ -87,6 +89,14 @@ def find_scores(data: DataDir, scores: Mapping[str, str | Path]) -> Scores:
     if not found:
         raise DataError(f"{', '.join(map(str, scores.values()))}: no utt2… files; run k2d.bin.distance first")
     return Scores(files, texts)
+
+
+def read_choices(folder: Path) -> Choices:
+    """Those that the distances of a directory of scores were made with; ours for scores of another making."""
+    try:
+        return Choices(**json.loads((folder / "summary.json").read_text("utf-8"))["choices"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Choices()
 
 
 def _tables(folder: Path) -> dict[str, Path]:

@@ -5,7 +5,7 @@ of timestamp tokens, normalised, folded to Simplified and split into units befor
 is counted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,11 +94,22 @@ class Score:
     def units(self) -> list[int]:
         return [u.counts.units for u in self.utterances]
 
-    def as_dict(self, *, samples: int = significance.SAMPLES, level: float = 0.95, seed: int = 0) -> dict:
-        """The content of `result.json`. Rates are fractions, not percent."""
-        interval = significance.confidence_interval(self.errors, self.units, level=level, samples=samples, seed=seed)
+    def as_dict(
+        self,
+        recordings: Sequence[str] | None = None,
+        *,
+        samples: int = significance.SAMPLES,
+        level: float = 0.95,
+        seed: int = 0,
+    ) -> dict:
+        """The content of `result.json`. Rates are fractions, not percent. recordings: of each utterance, which the
+        interval draws together."""
+        interval = significance.confidence_interval(
+            self.errors, self.units, recordings, level=level, samples=samples, seed=seed
+        )
         return {
             "utterances": len(self.utterances),
+            "recordings": len(self.utterances if recordings is None else set(recordings)),
             "mer": self.total.as_dict(),
             "confidence_interval": {
                 "low": interval and round(interval[0], 6),

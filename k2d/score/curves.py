@@ -1,6 +1,7 @@
 """ESPnet's training logs in, curves by epoch out."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.score.experiment import Experiment
@@ -8,6 +9,8 @@ from k2d.score.experiment import Experiment
 _EPOCH = re.compile(r"(\d+)epoch results: (.*)")
 _PART = re.compile(r"\[(\w+)\] ([^\[]*)")
 _VALUE = re.compile(r"(\w+)=(-?\d[\d.]*(?:e[-+]?\d+)?)(?:,|\s|$)")
+_BATCHES = re.compile(r"\[train\] Batch sampler: \w+\(N-batch=(\d+)")
+_ACCUMULATED = re.compile(r"^accum_grad: (\d+)$", re.MULTILINE)
 
 # epoch -> value, by ("train" or "valid", name of the statistic)
 Curves = dict[tuple[str, str], dict[int, float]]
@@ -28,6 +31,43 @@ def read_training_log(path: Path) -> Curves:
 def training_logs(model: Path) -> list[Path]:
     """Logs of the training of a model, a folder in exp/: its step's, on several nodes one a node."""
     return sorted(model.glob("train/log/train*.log"))
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long a model was trained. passes: over its labels, None where the log does not tell the batches of one.
+    best: the lowest cross-entropy on the development set, reached at update best_updates."""
+
+    updates: float
+    passes: float | None
+    best: float | None
+    best_updates: float | None
+
+
+def read_training(model: Path, criterion: str = "ce") -> Training | None:
+    """Of a folder in exp/, from its log and its configuration; None where it has no log of an epoch."""
+    for path in training_logs(model):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        curves = read_training_log(path)
+        if batches := curves.get(("train", "total_count")):
+            a_pass = _BATCHES.findall(text)
+            accumulated = _accumulated(model / "train/config.yaml")
+            valid = curves.get(("valid", criterion), {})
+            best = min(valid, key=valid.get, default=None)
+            last = max(batches.values())
+            return Training(
+                updates=last / accumulated,
+                passes=last / int(a_pass[-1]) if a_pass else None,
+                best=None if best is None else valid[best],
+                best_updates=batches[best] / accumulated if best in batches else None,
+            )
+    return None
+
+
+def _accumulated(config: Path) -> int:
+    """Batches an update."""
+    found = _ACCUMULATED.search(config.read_text(encoding="utf-8")) if config.is_file() else None
+    return int(found[1]) if found else 1
 
 
 def training_curves(experiment: Experiment) -> dict[str, Curves]:

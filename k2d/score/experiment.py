@@ -2,7 +2,9 @@
 here that a stage did not write, but the parameters counted and the paired tests made.
 
     exp/<model>/model.json                                              what the model is (k2d/work/models.py)
-    exp/<model>/decode_<set>/score/{result.json,utt2errors,utt2units}   what it makes of a test set
+    exp/<model>/decode_<set>/score/{result.json,utt2errors,utt2units,utt2recording}   what it makes of a test set
+
+Students that differ by nothing but their seed are a group: one row of the tables, whose rate is the mean over them.
 """
 
 import json
@@ -10,7 +12,9 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from statistics import mean, stdev
 
 from k2d.datadir import DataDir
 from k2d.errors import DataError
@@ -44,10 +48,50 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Group:
+    """A row of the tables: a model, or the students that differ by nothing but their seed, in order of it."""
+
+    name: str
+    members: tuple[Model, ...]
+
+    @property
+    def model(self) -> Model:
+        """That which stands for all where they do not differ."""
+        return self.members[0]
+
+    @property
+    def record(self) -> ModelRecord:
+        return self.model.record
+
+    @property
+    def of_selected_labels(self) -> bool:
+        return self.model.of_selected_labels
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Error rates of a group on a set, by seed: fractions. low, high: the interval of their mean; None without."""
+
+    rates: tuple[float, ...]
+    low: float | None
+    high: float | None
+
+    @property
+    def mean(self) -> float:
+        return mean(self.rates)
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over seeds; None of one."""
+        return stdev(self.rates) if len(self.rates) > 1 else None
+
+
+@dataclass(frozen=True)
 class Selection:
     """Chunks kept of those that were labelled, and their hours; of segments, where these were selected.
 
-    trusted: chunk -> a flag for each segment of its label, where segments were selected.
+    dropped: chunks that were not kept; None where it does not say, and then all others. trusted: chunk -> a flag for
+    each segment of its label, where segments were selected.
     """
 
     name: str
@@ -56,6 +100,7 @@ class Selection:
     share_of_chunks: float | None
     share_of_hours: float | None
     trusted: Mapping[str, Sequence[bool]] | None = None
+    dropped: tuple[str, ...] | None = None
 
     @property
     def share(self) -> float | None:
@@ -84,26 +129,47 @@ class Experiment:
         teachers = (m for m in self.models if m.record.role == "teacher")
         return model if model.record.role == "teacher" else next(teachers, None)
 
-    def student_of_all_labels(self, student: Model) -> Model | None:
-        """The student of the same teacher, seed and tag that learnt all labels."""
-        same = replace(student.record, name="", path="", selection=FULL, alpha=None, validator=None, data=None)
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The models, students of several seeds as one, where the first of them stands."""
+        found: dict[ModelRecord, list[Model]] = {}
         for model in self.models:
-            record = model.record
-            if replace(record, name="", path="", alpha=None, validator=None, data=None) == same:
-                return model
-        return None
+            alike = replace(model.record, path="", seed=None)
+            alike = replace(alike, name="" if model.record.role == "student" else model.name)
+            found.setdefault(alike, []).append(model)
+        return tuple(
+            Group(_group_name(members), tuple(sorted(members, key=lambda m: m.record.seed or 0)))
+            for members in found.values()
+        )
+
+    def group_of(self, model: Model) -> Group:
+        return next(group for group in self.groups if model in group.members)
+
+    def group_of_all_labels(self, group: Group) -> Group | None:
+        """The students of the same teacher, recordings and tag that learnt all labels."""
+
+        def trained(record: ModelRecord) -> ModelRecord:
+            return replace(record, name="", path="", seed=None, alpha=None, validator=None, data=None)
+
+        wanted = replace(trained(group.record), selection=FULL)
+        return next((other for other in self.groups if trained(other.record) == wanted), None)
+
+    @property
+    def tags(self) -> tuple[str | None, ...]:
+        """The words for how students were trained, None for those that have none."""
+        return tuple(dict.fromkeys(m.record.tag for m in self.models if m.record.role == "student"))
 
     @property
     def varying(self) -> list[str]:
-        """What the students are told apart by beside the selection: of teacher, validator, alpha, seed."""
+        """What the students are told apart by beside the selection: of teacher, validator, alpha, hours."""
 
         def values(fact: str) -> set:
             selected_only = fact in ("validator", "alpha")  # all labels are the same whatever these are
             students = [m for m in self.models if m.record.role == "student"]
             found = [getattr(m.record, fact) for m in students if m.of_selected_labels or not selected_only]
-            return {value for value in found if value is not None}
+            return {value for value in found if value is not None or fact == "hours"}  # not said: all there are
 
-        return [fact for fact in ("teacher", "validator", "alpha", "seed") if len(values(fact)) > 1]
+        return [fact for fact in ("teacher", "validator", "alpha", "hours") if len(values(fact)) > 1]
 
     def selection_of(self, model: Model) -> Selection | None:
         return self.selections.get(model.record.data or "")
@@ -128,19 +194,69 @@ class Experiment:
         tokens = [m["decode_seconds_per_token"] for m in (theirs, own)]
         return seconds[0] / seconds[1], tokens[0] / tokens[1] if all(tokens) else None
 
-    def compare(self, first: str, second: str, test_set: str, *, seed: int = 0) -> Comparison | None:
-        """Paired bootstrap of two models on one set, from the counts that scoring wrote; None where
-        one of them has not been scored. DataError if they were scored on different references."""
-        if (first, test_set) not in self.results or (second, test_set) not in self.results:
+    def results_of(self, group: Group, test_set: str) -> list[dict]:
+        """result.json of the group's models, of those that were scored."""
+        return [found for m in group.members if (found := self.results.get((m.name, test_set)))]
+
+    def rates(self, group: Group, test_set: str) -> Rates | None:
+        """None where nothing has been scored, or the set has no reference unit."""
+        results = self.results_of(group, test_set)
+        rates = tuple(r["mer"]["rate"] for r in results)
+        if not rates or None in rates:
             return None
-        folders = [score_dir(self.root, name, test_set) for name in (first, second)]
-        (a, b), (units, other) = (
-            [read_numbers(folder / name) for folder in folders] for name in ("utt2errors", "utt2units")
-        )
-        if units != other:
-            raise DataError(f"{folders[0]} and {folders[1]} were scored against different references; score both again")
-        ids = sorted(units)
-        return significance.compare([a[i] for i in ids], [b[i] for i in ids], [units[i] for i in ids], seed=seed)
+        if len(rates) == 1:
+            interval = results[0]["confidence_interval"]
+            return Rates(rates, interval["low"], interval["high"])
+        counts = self._counts(group, test_set)
+        low, high = significance.confidence_interval(counts.errors, counts.units, counts.recordings) or (None, None)
+        return Rates(rates, low, high)
+
+    def compare(self, first: Group, second: Group, test_set: str, *, seed: int = 0) -> Comparison | None:
+        """Paired bootstrap of two groups on one set over recordings and seeds, from the counts that scoring wrote; None
+        where one of them has not been scored. DataError if they were scored on different references."""
+        if not (self.results_of(first, test_set) and self.results_of(second, test_set)):
+            return None
+        a, b = (self._counts(group, test_set) for group in (first, second))
+        if a.units_of != b.units_of:
+            raise DataError(_other_references(self.root, first.members[0], second.members[0], test_set))
+        return significance.compare(a.errors, b.errors, a.units, a.recordings, seed=seed)
+
+    def _counts(self, group: Group, test_set: str) -> "_Counts":
+        scored = [m for m in group.members if (m.name, test_set) in self.results]
+        found = [_read_counts(score_dir(self.root, m.name, test_set)) for m in scored]
+        for model, other in zip(scored, found, strict=True):
+            if other.units_of != found[0].units_of:
+                raise DataError(_other_references(self.root, scored[0], model, test_set))
+        errors = [each.errors for each in found]
+        return replace(found[0], errors=errors if group.record.role == "student" else errors[0])
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """What scoring wrote of a set: errors of one model, or by seed; units by text; the rest in order of id."""
+
+    errors: list
+    units_of: Mapping[str, float]
+    units: list[float]
+    recordings: list[str]
+
+
+def _read_counts(folder: Path) -> _Counts:
+    errors, units, recordings = (read_numbers(folder / "utt2errors"), read_numbers(folder / "utt2units"),
+                                 read_table(folder / "utt2recording"))  # fmt: skip
+    ids = sorted(units)
+    return _Counts([errors[i] for i in ids], units, [units[i] for i in ids], [recordings[i] for i in ids])
+
+
+def _other_references(root: Path, first: Model, second: Model, test_set: str) -> str:
+    folders = [score_dir(root, model.name, test_set) for model in (first, second)]
+    return f"{folders[0]} and {folders[1]} were scored against different references; score both again"
+
+
+def _group_name(members: Sequence[Model]) -> str:
+    """The first's, without what it says of its seed if there are others."""
+    record = min(members, key=lambda m: m.record.seed or 0).record
+    return record.name.removesuffix(f"_seed{record.seed}") if len(members) > 1 else record.name
 
 
 def score_dir(root: Path, model: str, test_set: str) -> Path:
@@ -198,9 +314,20 @@ def read_selection(name: str, folder: Path, labelled: DataDir | None) -> Selecti
         if hours is not None and labelled.utt2dur:
             everything = sum(labelled.utt2dur.values()) / 3600
             share_of_hours = hours / everything if everything else None
+    if (part := _share_of_recordings(folder)) is not None:
+        share_of_chunks, share_of_hours = None, part
     if (folder / TRUSTED).exists():
-        return _read_segments(Selection(name, ids, None, share_of_chunks, None), folder, kept)
-    return Selection(name, ids, hours, share_of_chunks, share_of_hours)
+        return _read_segments(Selection(name, ids, None, share_of_chunks, None, dropped=_dropped(folder)), folder, kept)
+    return Selection(name, ids, hours, share_of_chunks, share_of_hours, dropped=_dropped(folder))
+
+
+def _dropped(folder: Path) -> tuple[str, ...] | None:
+    """Ids of dropped.tsv, which has a header."""
+    path = folder / "dropped.tsv"
+    if not path.is_file():
+        return None
+    with open(path, encoding="utf-8") as lines:
+        return tuple(line.partition("\t")[0] for line in lines)[1:]
 
 
 def _read_segments(selection: Selection, folder: Path, kept: DataDir) -> Selection:
@@ -212,6 +339,16 @@ def _read_segments(selection: Selection, folder: Path, kept: DataDir) -> Selecti
     hours, of = segment_hours(folder) or (None, None)
     share = hours / of if of else None
     return replace(selection, hours=hours, share_of_chunks=None, share_of_hours=share, trusted=trusted)
+
+
+def _share_of_recordings(folder: Path) -> float | None:
+    """Share of the labelled hours that a selection from some recordings kept of these; None where it was from all."""
+    try:
+        report = read_json(folder / "report.json")
+        kept, dropped = report["kept"]["hours"], report["dropped"]["hours"]
+        return kept / (kept + dropped) if "recordings_hours" in report and kept else None
+    except (OSError, KeyError):
+        return None
 
 
 def segment_hours(folder: Path) -> tuple[float, float] | None:
@@ -263,4 +400,6 @@ def _selection_name(record: ModelRecord, varying: Sequence[str]) -> str:
         words.append(record.validator)
     if "teacher" in varying and record.teacher:
         words.append(record.teacher)
+    if "hours" in varying:
+        words.append("all" if record.hours is None else f"{record.hours:g} h")
     return ", ".join(words)

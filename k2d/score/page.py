@@ -2,23 +2,23 @@
 
 The headline and the main table come first, then what the aims say, the drawings, the error browser and every other
 table, the command last. Tables and bars are made here and need no script; the script draws lines, sorts and browses.
-What is measured and how it is tested is k2d.score.report's: this takes its tables and statements as they are.
+What is measured and how it is tested is k2d.score.report's: this takes its tables and aims as they are.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 from k2d.explore.page import as_json, render
 from k2d.explore.sounds import Sounds
 from k2d.score.curves import Curves, shown_statistics
-from k2d.score.experiment import Experiment, Model
+from k2d.score.experiment import Experiment, Group, Rates
 from k2d.score.rates import SWITCH_DISTANCES
+from k2d.score.report import Aim
 from k2d.score.tables import ABSENT, Table
 
 # The colour and form of a verdict; one that is not here is shown plainly.
-_KINDS = {"reached": ("good", "✓"), "missed": ("bad", "✕"), "not measured": ("mute", "·")}
-_STATEMENT = re.compile(r"- (?P<aim>.*?): \*\*(?P<verdict>.+?)\*\*\.?\s*(?P<why>.*)", re.DOTALL)
+_KINDS = {"reached": ("good", "✓"), "missed": ("bad", "✕"), "not told": ("warm", "~"), "not measured": ("mute", "·")}
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,9 @@ class Bars:
 def report_page(
     experiment: Experiment,
     tables: Sequence[Table],
-    statements: Sequence[str],
+    aims: Sequence[Aim],
     *,
+    main: int,
     title: str,
     headline: str,
     best: str | None,
@@ -59,11 +60,12 @@ def report_page(
     heard: Sounds,
     explorers: Sequence[tuple[str, str]],
 ) -> str:
-    """tables: the first is the main one. statements: the aims as Markdown list items, each with a verdict in bold.
-    best: the model whose errors are shown first.
-    curves: of each model's training. texts, heard: of error_browser.browse. explorers: (name, link)."""
+    """tables: the first `main` of them are the main ones. best: the model whose errors are shown first. curves: of each
+    model's training. texts, heard: of error_browser.browse. explorers: (name, link).
+    """
     data = {
         "models": [m.name for m in experiment.models],
+        "groups": [g.name for g in experiment.groups],
         "roles": [m.record.role for m in experiment.models],
         "sets": list(experiment.test_sets),
         "best": None if best is None else [m.name for m in experiment.models].index(best),
@@ -80,9 +82,9 @@ def report_page(
         headline=headline,
         facts=facts,
         command=command,
-        main=tables[0],
-        tables=tables[1:],
-        aims=[_aim(statement) for statement in statements],
+        main=tables[:main],
+        tables=tables[main:],
+        aims=[_shown(aim) for aim in aims],
         rates=rate_bars(experiment),
         languages=language_bars(experiment),
         kept=kept_bars(experiment),
@@ -96,32 +98,25 @@ def report_page(
     )
 
 
-def _aim(statement: str) -> dict[str, str]:
-    match = _STATEMENT.fullmatch(statement)
-    if not match:
-        return {"aim": statement.removeprefix("- "), "verdict": "", "why": "", "kind": "mute", "sign": ""}
-    kind, sign = _KINDS.get(match["verdict"], ("mute", "~"))
-    return {**match.groupdict(), "kind": kind, "sign": sign}
+def _shown(aim: Aim) -> dict[str, str]:
+    kind, sign = _KINDS.get(aim.verdict, ("mute", ""))
+    return {"aim": aim.aim, "verdict": aim.said, "why": aim.why, "kind": kind, "sign": sign}
 
 
 def rate_bars(experiment: Experiment) -> list[Bars]:
-    """The mixed error rate of each model by test set."""
+    """The mixed error rate of each row of the tables by test set."""
     made = []
     for test_set in experiment.test_sets:
         bars = []
-        for model in experiment.models:
-            if (rate := experiment.rate(model.name, test_set)) is not None:
-                low, high = _interval(experiment, model, test_set)
-                bars.append(Bar(model.name, model.record.role, 100 * rate, low, high))
+        for group in experiment.groups:
+            if (rates := experiment.rates(group, test_set)) is not None:
+                bars.append(Bar(group.name, group.record.role, 100 * rates.mean, *_interval(rates)))
         made.append(Bars(test_set, bars))
     return [bars for bars in made if bars.bars]
 
 
-def _interval(experiment: Experiment, model: Model, test_set: str) -> tuple[float | None, float | None]:
-    interval = experiment.results[model.name, test_set]["confidence_interval"]
-    if interval["low"] is None:
-        return None, None
-    return 100 * interval["low"], 100 * interval["high"]
+def _interval(rates: Rates) -> tuple[float | None, float | None]:
+    return (None, None) if rates.low is None else (100 * rates.low, 100 * rates.high)
 
 
 def language_bars(experiment: Experiment) -> list[Bars]:
@@ -130,13 +125,17 @@ def language_bars(experiment: Experiment) -> list[Bars]:
     for test_set in experiment.test_sets:
         for language, title in names.items():
             bars = []
-            for model in experiment.models:
-                result = experiment.results.get((model.name, test_set))
-                rate = result and result["languages"][language]["rate"]
+            for group in experiment.groups:
+                rate = _mean(r["languages"][language]["rate"] for r in experiment.results_of(group, test_set))
                 if rate is not None:
-                    bars.append(Bar(model.name, model.record.role, 100 * rate))
+                    bars.append(Bar(group.name, group.record.role, 100 * rate))
             made.append(Bars(f"{test_set}, {title}", bars))
     return [bars for bars in made if bars.bars]
+
+
+def _mean(rates: Iterable[float | None]) -> float | None:
+    known = [rate for rate in rates if rate is not None]
+    return mean(known) if known else None
 
 
 def kept_bars(experiment: Experiment) -> Bars | None:
@@ -147,13 +146,14 @@ def kept_bars(experiment: Experiment) -> Bars | None:
 
 
 def _switch_lines(experiment: Experiment) -> dict[str, list[list[float | None] | None]]:
-    """set -> for each model its rates in percent by SWITCH_DISTANCES; None where scoring did not say."""
+    """set -> for each row of the tables its rates in percent by SWITCH_DISTANCES; None where scoring did not say."""
     found = {}
     for test_set in experiment.test_sets:
         lines = []
-        for model in experiment.models:
-            parts = (experiment.results.get((model.name, test_set)) or {}).get("switch_distance")
-            lines.append(parts and [_percent(parts[name]["rate"]) for name in SWITCH_DISTANCES])
+        for group in experiment.groups:
+            parts = [r["switch_distance"] for r in experiment.results_of(group, test_set) if "switch_distance" in r]
+            means = [_mean(part[name]["rate"] for part in parts) for name in SWITCH_DISTANCES]
+            lines.append([_percent(rate) for rate in means] if parts else None)
         if any(lines):
             found[test_set] = lines
     return found
@@ -166,21 +166,21 @@ def _percent(rate: float | None) -> float | None:
 def scatters(experiment: Experiment) -> list[dict]:
     """Error rate against hours learnt, α, size and speed, each where at least two values of it were run.
 
-    Students of one selection (and validator, teacher, tag) are a group, joined by a line along α.
+    A point is a row of the tables. Students that differ by the drawn value alone are joined by a line.
     """
 
-    def hours(model: Model) -> float | None:
-        selection = experiment.selection_of(model)
+    def hours(group: Group) -> float | None:
+        selection = experiment.selection_of(group.model)
         return selection.hours if selection else None
 
-    def alpha(model: Model) -> float | None:
-        return model.record.alpha if model.of_selected_labels else None
+    def alpha(group: Group) -> float | None:
+        return group.record.alpha if group.of_selected_labels else None
 
-    def size(model: Model) -> float | None:
-        return model.parameters / 1e6 if model.parameters else None
+    def size(group: Group) -> float | None:
+        return group.model.parameters / 1e6 if group.model.parameters else None
 
-    def speed(model: Model) -> float | None:
-        measured = experiment.speed_of(model)
+    def speed(group: Group) -> float | None:
+        measured = experiment.speed_of(group.model)
         return measured[0] if measured else None
 
     axes = (
@@ -191,31 +191,37 @@ def scatters(experiment: Experiment) -> list[dict]:
     )
     made = []
     for key, title, unit, value in axes:
-        points = [(value(m), n) for n, m in enumerate(experiment.models)]
+        points = [(value(g), n) for n, g in enumerate(experiment.groups)]
         points = sorted((x, n) for x, n in points if x is not None)
         if len({x for x, _ in points}) < 2:
             continue
+        # One line where several runs lie along it; a point of its own colour where not.
+        joined = key == "alpha" or (key == "hours" and "hours" in experiment.varying)
         sets = {}
         for test_set in experiment.test_sets:
             rows = []
             for x, n in points:
-                model = experiment.models[n]
-                if (rate := experiment.rate(model.name, test_set)) is not None:
-                    low, high = _interval(experiment, model, test_set)
-                    group = _group(model) if key == "alpha" else model.name
-                    point = {"model": model.name, "group": group, "x": x, "y": 100 * rate, "low": low, "high": high}
-                    rows.append(point)
+                group = experiment.groups[n]
+                if (rates := experiment.rates(group, test_set)) is not None:
+                    low, high = _interval(rates)
+                    name = _line(group, key) if joined else group.name
+                    rows.append(
+                        {"model": group.name, "group": name, "x": x, "y": 100 * rates.mean, "low": low, "high": high}
+                    )
             if rows:
                 sets[test_set] = rows
         if sets:
-            made.append({"key": key, "title": title, "unit": unit, "joined": key == "alpha", "sets": sets})
+            made.append({"key": key, "title": title, "unit": unit, "joined": joined, "sets": sets})
     return made
 
 
-def _group(model: Model) -> str:
-    record = model.record
-    seed = f"seed {record.seed}" if record.seed else None
-    return ", ".join(str(word) for word in (record.selection, record.validator, record.tag, seed) if word)
+def _line(group: Group, along: str) -> str:
+    """What the points of a line have in common, of all that may differ but what the line is drawn along."""
+    record = group.record
+    words = [record.selection, record.validator if group.of_selected_labels else None, record.tag]
+    words.append(f"α {record.alpha:g}" if along != "alpha" and record.alpha is not None else None)
+    words.append(f"{record.hours:g} h" if along != "hours" and record.hours is not None else None)
+    return ", ".join(word for word in words if word)
 
 
 def _training(curves: dict[str, Curves]) -> dict[str, dict[str, dict[str, list[list[float]]]]]:

@@ -46,6 +46,15 @@ REPETITIONS = {
 RECALL = {"base": (0.69, 0.66), "small": (0.60, 0.54), "medium": (0.63, 0.62)}
 
 
+# AUC for labels with a WER above 80 %, by signal: Waheed et al., "uDistil-Whisper: Label-Free Data Filtering for
+# Knowledge Distillation in Low-Data Regimes", 2024.
+SPOTTING = {
+    "transcript of a proxy model": 0.82,
+    "similarity of sentence embeddings": 0.77,
+    "the teacher's own confidence": 0.68,
+}
+
+
 def row_of(record: ModelRecord) -> Row | None:
     """The paper's row that a model of ours is to be seen beside; None for a selection at another alpha."""
     if record.role == "student" and record.alpha not in (None, ALPHA):

@@ -1,13 +1,18 @@
 """What was measured in, the tables and statements of RESULTS.md out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean, stdev
 
 from k2d.explore.detection import ALPHAS
+from k2d.explore.kinds import KINDS
 from k2d.explore.label_quality import BAD, LabelQuality
 from k2d.explore.references import EDGE
+from k2d.explore.spotting import SIGNALS, WORSE, Interval, Spotting
 from k2d.score import paper
-from k2d.score.experiment import Experiment, Model, score_dir
+from k2d.score.curves import Training
+from k2d.score.experiment import Experiment, Group, Selection, score_dir
 from k2d.score.rates import SWITCH_DISTANCES, Counts
 from k2d.score.significance import Comparison
 from k2d.score.tables import ABSENT, Table, millions, percent, times
@@ -16,72 +21,172 @@ MOST_PARAMETERS = 0.5  # of the teacher's
 SIGNIFICANT = 0.05
 
 
+REACHED, MISSED, NOT_TOLD, NOT_MEASURED = VERDICTS = ("reached", "missed", "not told", "not measured")
+
+
 @dataclass(frozen=True)
 class Aim:
-    """One aim and what became of it. `reached` is None where it has not been measured."""
+    """One aim and what became of it, one of VERDICTS: of a difference that a test could not tell from none, neither
+    reached nor missed."""
 
     aim: str
-    reached: bool | None
+    verdict: str
     why: str
+    difference: float | None = None  # of an error rate from its rival's, where both are known
+
+    @property
+    def said(self) -> str:
+        """The verdict for a page, which has no room to explain it."""
+        if self.verdict != NOT_TOLD or not self.difference:
+            return self.verdict
+        return f"{'lower' if self.difference < 0 else 'higher'}, not significant"
 
     def __str__(self) -> str:
-        verdict = {True: "**reached**", False: "**missed**", None: "**not measured**"}[self.reached]
-        return f"- {self.aim}: {verdict}. {self.why}"
+        return f"- {self.aim}: **{self.verdict}**. {self.why}"
 
 
-def main_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
-    """Error rate, size, speed and data of every model (the paper's Table 2)."""
-    rows, varying = [], experiment.varying
-    for model in experiment.models:
+def main_tables(experiment: Experiment, paper_sets: Mapping[str, str]) -> list[Table]:
+    """Error rate, size, speed and data of every model (the paper's Table 2): a table for each way in which students
+    were trained, which their records tell by a tag."""
+    tags = experiment.tags
+    return [
+        _main_table(experiment, paper_sets if number == 0 else {}, tag, apart=len(tags) > 1)
+        for number, tag in enumerate(tags or (None,))
+    ]
+
+
+def _main_table(experiment: Experiment, paper_sets: Mapping[str, str], tag: str | None, apart: bool) -> Table:
+    groups = [g for g in experiment.groups if g.record.role != "student" or g.record.tag == tag]
+    varying, seeds = experiment.varying, any(len(g.members) > 1 for g in groups)
+    facts = [*varying, *(["seeds"] if seeds else [])]
+    rows = []
+    for group in groups:
+        model = group.model
         kept = experiment.selection_of(model)
         share = ABSENT if kept is None or kept.share is None else f"{percent(kept.share, 1)} %"
         speed = experiment.speed_of(model)
-        cells = [_rate_with_interval(experiment, model, test_set) for test_set in experiment.test_sets]
         rows.append(
             [
-                model.name,
-                *(_fact(model, fact) for fact in varying),
+                group.name,
+                *(_fact(group, fact) for fact in facts),
                 millions(model.parameters),
                 times(experiment.parameter_ratio(model)),
                 times(speed and speed[0]),
                 share,
-                *cells,
+                *(_rate_with_interval(experiment, group, test_set) for test_set in experiment.test_sets),
             ]
         )
     for row, name in _paper_rows(experiment, paper.MAIN).items() if paper_sets else ():
         parameters, speed, share, rates = paper.MAIN[row]
         columns = [_paper_rate(rates, paper_sets.get(s)) for s in experiment.test_sets]
         kept = ABSENT if share is None else f"{share} %"
-        rows.append([f"{name} (paper)", *[ABSENT] * len(varying), parameters, ABSENT, times(speed), kept, *columns])
+        rows.append([f"{name} (paper)", *[ABSENT] * len(facts), parameters, ABSENT, times(speed), kept, *columns])
     return Table(
-        "Error rates",
+        f"Error rates, {tag}" if apart and tag else "Error rates",
         "Mixed error rate in percent (a unit is one Chinese character or one word of another script; "
-        "errors and reference units are summed over the set), in brackets its 95 % bootstrap interval. "
-        "Parameters and speed of generation are relative to the teacher; data is the share of labelled "
-        "hours kept.",
-        ["model", *("α" if fact == "alpha" else fact for fact in varying), "parameters", "of teacher", "speed", "data",
+        "errors and reference units are summed over the set), in brackets its 95 % bootstrap interval over recordings"
+        + (" and seeds; of several seeds mean ± standard deviation" if seeds else "")
+        + f". {_size_of_sets(experiment)}{_chance_of_training(groups)}Parameters and speed of generation are relative "
+        "to the teacher; data is the share of labelled hours kept.",
+        ["model", *({"alpha": "α"}.get(fact, fact) for fact in facts), "parameters", "of teacher", "speed", "data",
          *experiment.test_sets],
         rows,
     )  # fmt: skip
 
 
-def _fact(model: Model, fact: str) -> str:
-    """What tells a student from the others, where it is one."""
-    value = getattr(model.record, fact) if model.record.role == "student" else None
-    return ABSENT if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def _size_of_sets(experiment: Experiment) -> str:
+    """ "test_in: 120 texts of 6 recordings. " """
+    found = {}
+    for (_, test_set), result in experiment.results.items():
+        texts, recordings = result["utterances"], result["recordings"]
+        found[test_set] = f"{test_set} {texts} texts" + (f" of {recordings} recordings" if recordings < texts else "")
+    return "; ".join(found[s] for s in experiment.test_sets if s in found) + ". " if found else ""
+
+
+def _chance_of_training(groups: Sequence[Group]) -> str:
+    students = [g for g in groups if g.record.role == "student"]
+    if not students or any(len(g.members) > 1 for g in students):
+        return ""
+    return (
+        "One seed each: a demonstration, for what another seed of training would have changed is in no interval or "
+        "test here. "
+    )
+
+
+def _fact(group: Group, fact: str) -> str:
+    """What tells students from the others, where they are some."""
+    if group.record.role != "student":
+        return ABSENT
+    value = len(group.members) if fact == "seeds" else getattr(group.record, fact)
+    if value is None:
+        return "all" if fact == "hours" else ABSENT
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def seeds_table(experiment: Experiment) -> Table | None:
+    """The single students behind a row of several seeds."""
+    rows = [
+        [model.name, str(model.record.seed), *(percent(experiment.rate(model.name, s)) for s in experiment.test_sets)]
+        for group in experiment.groups
+        for model in (group.members if len(group.members) > 1 else ())
+    ]
+    if not rows:
+        return None
+    note = "Mixed error rate in percent of every student whose seeds are one row of the tables above."
+    return Table("Single seeds", note, ["model", "seed", *experiment.test_sets], rows)
+
+
+def training_table(experiment: Experiment, trainings: Mapping[str, Training]) -> Table | None:
+    """How long each student was trained, by name of the model: where it is measured the same for all."""
+    rows = []
+    for group in experiment.groups:
+        known = [trainings[m.name] for m in group.members if m.name in trainings]
+        if known:
+            rows.append(
+                [
+                    group.name,
+                    str(len(known)),
+                    _spread([t.updates for t in known], 0),
+                    _spread([t.passes for t in known if t.passes is not None], 1),
+                    _spread([t.best for t in known if t.best is not None], 3),
+                    _spread([t.best_updates for t in known if t.best_updates is not None], 0),
+                ]
+            )
+    if not rows:
+        return None
+    return Table(
+        "Training",
+        "Updates, passes over the selected labels (epochs in the common sense), and the lowest cross-entropy on the "
+        "development set with the update at which it was reached; of several seeds mean ± standard deviation.",
+        ["model", "seeds", "updates", "passes", "dev CE", "at update"],
+        rows,
+    )
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    if not values:
+        return ABSENT
+    around = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{around}"
 
 
 def _paper_rows(experiment: Experiment, table: Mapping[paper.Row, object]) -> dict[paper.Row, str]:
     return paper.rows_of((m.record for m in experiment.models), table)
 
 
-def _rate_with_interval(experiment: Experiment, model: Model, test_set: str) -> str:
-    result = experiment.results.get((model.name, test_set))
-    if result is None:
+def _rate_with_interval(experiment: Experiment, group: Group, test_set: str) -> str:
+    rates = experiment.rates(group, test_set)
+    if rates is None:
         return ABSENT
-    interval = result["confidence_interval"]
-    around = "" if interval["low"] is None else f" [{percent(interval['low'])}, {percent(interval['high'])}]"
-    return percent(result["mer"]["rate"]) + around
+    spread = "" if rates.deviation is None else f" ± {percent(rates.deviation)}"
+    around = "" if rates.low is None else f" [{percent(rates.low)}, {percent(rates.high)}]"
+    return percent(rates.mean) + spread + around
+
+
+def _mean(results: Sequence[dict], value: Callable[[dict], float | None]) -> float | None:
+    """Of the seeds that have it; None of none."""
+    found = [v for v in map(value, results) if v is not None]
+    return mean(found) if found else None
 
 
 def _paper_rate(rates: tuple[float, ...], column: str | None) -> str:
@@ -91,11 +196,11 @@ def _paper_rate(rates: tuple[float, ...], column: str | None) -> str:
 def language_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
     """The paper's Table 3."""
     rows = []
-    for model in experiment.models:
-        row = [model.name]
+    for group in experiment.groups:
+        row = [group.name]
         for test_set in experiment.test_sets:
-            result = experiment.results.get((model.name, test_set))
-            row += [percent(result["languages"][name]["rate"]) if result else ABSENT for name in ("zh", "en")]
+            results = experiment.results_of(group, test_set)
+            row += [percent(_mean(results, lambda r, n=name: r["languages"][n]["rate"])) for name in ("zh", "en")]
         rows.append(row)
     if "COOLTEST" in paper_sets.values():
         for key, name in _paper_rows(experiment, paper.LANGUAGES).items():
@@ -117,9 +222,9 @@ def language_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Tab
 
 def switch_table(experiment: Experiment) -> Table:
     rows = []
-    for model in experiment.models:
-        results = [experiment.results.get((model.name, s)) for s in experiment.test_sets]
-        rows.append([model.name, *(percent(r["switch_points"]["rate"]) if r else ABSENT for r in results)])
+    for group in experiment.groups:
+        results = [experiment.results_of(group, s) for s in experiment.test_sets]
+        rows.append([group.name, *(percent(_mean(r, lambda each: each["switch_points"]["rate"])) for r in results)])
     return Table(
         "At switch points",
         "Error rate in percent of the units on both sides of a change of language in the reference, with the "
@@ -133,10 +238,11 @@ def switch_distance_tables(experiment: Experiment) -> Iterator[Table]:
     """One a test set that was scored with it."""
     for test_set in experiment.test_sets:
         rows = []
-        for model in experiment.models:
-            parts = (experiment.results.get((model.name, test_set)) or {}).get("switch_distance")
-            if parts:
-                rows.append([model.name, *(percent(parts[name]["rate"]) for name in SWITCH_DISTANCES)])
+        for group in experiment.groups:
+            results = [r["switch_distance"] for r in experiment.results_of(group, test_set) if "switch_distance" in r]
+            if results:
+                rates = [_mean(results, lambda parts, name=name: parts[name]["rate"]) for name in SWITCH_DISTANCES]
+                rows.append([group.name, *map(percent, rates)])
         if rows:
             yield Table(
                 f"By distance to a switch: {test_set}",
@@ -151,23 +257,20 @@ def error_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
     """The paper's Table 4."""
     rows = []
     for test_set in experiment.test_sets:
-        for model in experiment.models:
-            result = experiment.results.get((model.name, test_set))
-            if result is None:
-                rows.append([test_set, model.name, *[ABSENT] * 8])
-                continue
-            mer, runs = result["mer"], result["long_runs"]
-            counts = (
-                result["repetitions"]["windows"],
-                mer["insertions"],
-                mer["deletions"],
-                mer["substitutions"],
-                len(result["empty"]),
-                len(result["missing"]),
-                len(runs["invented"]),
-                len(runs["lost"]),
-            )
-            rows.append([test_set, model.name, *map(str, counts)])
+        for group in experiment.groups:
+            results = experiment.results_of(group, test_set)
+            counts = [
+                lambda r: r["repetitions"]["windows"],
+                lambda r: r["mer"]["insertions"],
+                lambda r: r["mer"]["deletions"],
+                lambda r: r["mer"]["substitutions"],
+                lambda r: len(r["empty"]),
+                lambda r: len(r["missing"]),
+                lambda r: len(r["long_runs"]["invented"]),
+                lambda r: len(r["long_runs"]["lost"]),
+            ]
+            means = (_mean(results, each) for each in counts)
+            rows.append([test_set, group.name, *(ABSENT if m is None else f"{round(m, 1):g}" for m in means)])
         if paper_sets.get(test_set) == "COOLTEST":
             for key, name in _paper_rows(experiment, paper.REPETITIONS).items():
                 rows.append([test_set, f"{name} (paper)", str(paper.REPETITIONS[key]), *[ABSENT] * 7])
@@ -217,15 +320,13 @@ def speed_table(experiment: Experiment) -> Table | None:
 
 def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
     rows = []
-    everything = set(quality.chunks)
     for selection in experiment.selections.values():
-        kept = everything & set(selection.ids)
-        dropped = everything - kept
+        kept, dropped = _kept_and_dropped(selection, quality)
         counts, rest = quality.of(kept), quality.of(dropped)
         bad_kept = str(sum(quality.chunks[c].text_rate > BAD for c in kept))
         good_dropped = str(sum(quality.chunks[c].text_rate <= BAD for c in dropped))
         if selection.trusted is not None:
-            counts, rest = quality.of_segments(selection.trusted)
+            counts, rest = quality.of_segments(selection.trusted, kept | dropped)
             bad_kept = good_dropped = ABSENT  # these are numbers of chunks
         rows.append(
             [
@@ -255,6 +356,30 @@ def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
     )  # fmt: skip
 
 
+def _kept_and_dropped(selection: Selection, quality: LabelQuality) -> tuple[set[str], set[str]]:
+    """Chunks with a reference, of those that a selection chose from."""
+    everything = set(quality.chunks)
+    kept = everything & set(selection.ids)
+    return kept, everything - kept if selection.dropped is None else everything & set(selection.dropped)
+
+
+def kept_kinds_table(experiment: Experiment, quality: LabelQuality) -> Table:
+    """What is still wrong with the labels that a selection kept, by kind."""
+    rows = []
+    for selection in experiment.selections.values():
+        kept, dropped = _kept_and_dropped(selection, quality)
+        there, left = (Counter(quality.kinds[c] for c in ids if c in quality.kinds) for ids in (kept | dropped, kept))
+        rows.append([selection.name, *(f"{left[kind]} of {there[kind]}" for kind in KINDS)])
+    return Table(
+        "Bad labels kept",
+        "This analysis reads the references of the training set. Chunks with a true error rate above "
+        f"{100 * BAD:g} % that a selection kept, of those there were, by the kind that most of their errors are of. "
+        "Where segments were selected, a student learns from the trusted segments of these chunks alone.",
+        ["selection", *KINDS],
+        rows,
+    )
+
+
 def _part(errors: int, counts: Counts) -> float | None:
     return errors / counts.units if counts.units else None
 
@@ -282,6 +407,74 @@ def detection_table(found: Mapping[str, dict], show_paper: bool) -> Table:
         ["validator", "distance", "recall", "precision", "bad", "chunks"],
         rows,
     )
+
+
+def spotting_table(found: Mapping[str, Sequence[Spotting]]) -> Table:
+    """Every signal as a finder of bad labels: validator -> what `spotting.spot` found."""
+    rows = []
+    for validator, each in _by_validator(found):
+        rows.append(
+            [
+                each.signal,
+                validator,
+                str(each.labels),
+                *(_with_interval(each.auc[above]) for above in (BAD, WORSE)),
+                ABSENT if each.limit is None else f"{each.limit:g}",
+                _with_interval(each.precision),
+                _with_interval(each.recall),
+            ]
+        )
+    for signal, published in paper.SPOTTING.items():
+        rows.append([f"{signal} (published)", ABSENT, ABSENT, ABSENT, f"{published:.2f}", *[ABSENT] * 3])
+    return Table(
+        "Signals that spot bad labels",
+        "This analysis reads the references of the training set. AUC is the chance that a bad label looks worse to "
+        f"the signal than a good one, for labels whose true error rate is above {100 * BAD:g} % and above "
+        f"{100 * WORSE:g} %; precision and recall are of labels above {100 * BAD:g} %, where the signal is beyond its "
+        "limit. In brackets 95 % bootstrap intervals over recordings. Labels are chunks, for *segment* segments. The "
+        "published figures are of another corpus and other models (uDistil-Whisper, 2024).",
+        ["signal", "validator", "labels", f"AUC > {100 * BAD:g} %", f"AUC > {100 * WORSE:g} %", "limit", "precision",
+         "recall"],
+        rows,
+    )  # fmt: skip
+
+
+def kinds_table(found: Mapping[str, Sequence[Spotting]], quality: LabelQuality) -> Table:
+    """Which kinds of bad labels each signal finds."""
+    there = Counter(quality.kinds.values())
+    rows = [
+        [each.signal, validator, *(f"{seen / of:.2f}" if of else ABSENT for seen, of in each.kinds.values())]
+        for validator, each in _by_validator(found)
+        if each.kinds is not None
+    ]
+    return Table(
+        "Kinds of bad labels found",
+        "This analysis reads the references of the training set. Share of the bad labels of each kind that a signal "
+        "is beyond its limit for; in brackets how many there are. A label is of the kind that most of its errors are "
+        "of: a loop; text where nothing was said; words of one language where the other was spoken, by meaning or by "
+        "sound (told apart by their consonants, so roughly); what was said is missing; other words of the same "
+        "language.",
+        ["signal", "validator", *(f"{kind} ({there[kind]})" for kind in KINDS)],
+        rows,
+    )
+
+
+def _by_validator(found: Mapping[str, Sequence[Spotting]]) -> Iterator[tuple[str, Spotting]]:
+    """Signals that need no validator once, without one."""
+    of_label = {signal.name for signal in SIGNALS if signal.of_label}
+    for number, (validator, signals) in enumerate(found.items()):
+        for each in signals:
+            if each.signal not in of_label:
+                yield validator, each
+            elif number == 0:
+                yield ABSENT, each
+
+
+def _with_interval(interval: Interval) -> str:
+    if interval.value is None:
+        return ABSENT
+    around = "" if interval.low is None else f" [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval.value:.2f}{around}"
 
 
 def recall_table(found: Mapping[str, dict]) -> Table:
@@ -315,104 +508,130 @@ def paper_table(experiment: Experiment) -> Table:
     )
 
 
+def alpha_of(experiment: Experiment) -> float:
+    """The α that most students' labels were selected at; the paper's where none says."""
+    said = Counter(g.record.alpha for g in experiment.groups if g.record.alpha is not None)
+    return said.most_common(1)[0][0] if said else paper.ALPHA
+
+
 def difference(comparison: Comparison) -> str:
-    """ "11.44 % against 13.96 %, difference -2.52 points [-3.10, -1.94], p = 0.0010"."""
-    doubt = "" if comparison.p_value <= SIGNIFICANT else f", not significant at {SIGNIFICANT}"
+    """ "11.44 % against 13.96 %, difference -2.52 points [-3.10, -1.94], p = 0.0010 …"."""
+    texts, recordings = comparison.utterances, comparison.recordings
+    over = f"{texts} texts" + (f" of {recordings} recordings" if recordings < texts else "")
+    if max(comparison.seeds) > 1:
+        over += ", " + " and ".join(_seeds(n) for n in comparison.seeds)
+    elif not comparison.counts_training:
+        over += "; one seed, so that it speaks of these models and not of how they were trained"
     return (
         f"{percent(comparison.first)} % against {percent(comparison.second)} %, difference "
         f"{100 * comparison.difference:+.2f} points [{100 * comparison.low:+.2f}, "
-        f"{100 * comparison.high:+.2f}], paired bootstrap p = {comparison.p_value:.4f} over "
-        f"{comparison.utterances} texts{doubt}"
+        f"{100 * comparison.high:+.2f}], paired bootstrap p = {comparison.p_value:.4f} over {over}"
     )
 
 
 def headline(experiment: Experiment) -> str:
-    """What came out, in a sentence: the student with the lowest mean error rate beside its teacher."""
+    """What came out, in a sentence: the students with the lowest mean error rate beside their teacher."""
     best = best_student(experiment)
     if best is None:
         return "Nothing has been scored yet, so no error rate is known."
-    student, test_sets = best
-    teacher = experiment.teacher_of(student)
-    told = [_beside(experiment, student, teacher, test_set) for test_set in test_sets[:3]]
+    students, test_sets = best
+    teacher = experiment.teacher_of(students.model)
+    rival = experiment.group_of(teacher) if teacher else None
+    told = [_beside(experiment, students, rival, test_set) for test_set in test_sets[:3]]
     rest = f" (and {len(test_sets) - 3} more sets, below)" if len(test_sets) > 3 else ""
     costs = []
-    if ratio := experiment.parameter_ratio(student):
+    if ratio := experiment.parameter_ratio(students.model):
         costs.append(f"{times(ratio)} the parameters")
-    if speed := experiment.speed_of(student):
+    if speed := experiment.speed_of(students.model):
         costs.append(f"{times(speed[0])} the speed of its teacher")
     with_these = f", with {' and '.join(costs)}" if costs else ""
-    return f"{student.name} errs {'; '.join(told)}{rest}{with_these}."
+    return f"{students.name} errs {'; '.join(told)}{rest}{with_these}."
 
 
-def best_student(experiment: Experiment) -> tuple[Model, list[str]] | None:
-    """The student, of those scored on most sets, whose mean rate is lowest, and these sets."""
+def best_student(experiment: Experiment) -> tuple[Group, list[str]] | None:
+    """The students, of those scored on most sets, whose mean rate is lowest, and these sets."""
     found = []
-    for model in experiment.models:
-        rates = {s: experiment.rate(model.name, s) for s in experiment.test_sets}
-        known = {s: rate for s, rate in rates.items() if rate is not None}
-        if model.record.role == "student" and known:
-            found.append((-len(known), sum(known.values()) / len(known), model.name, model, list(known)))
+    for group in experiment.groups:
+        rates = {s: experiment.rates(group, s) for s in experiment.test_sets}
+        known = {s: each.mean for s, each in rates.items() if each is not None}
+        if group.record.role == "student" and known:
+            found.append((-len(known), sum(known.values()) / len(known), group.name, group, list(known)))
     return min(found)[-2:] if found else None
 
 
-def _beside(experiment: Experiment, student: Model, teacher: Model | None, test_set: str) -> str:
-    """ "in 14.8 % of test_in where its teacher errs in 18.0 % (lower, not significant)"."""
-    own = f"in {percent(experiment.rate(student.name, test_set), 1)} % of {test_set}"
-    theirs = teacher and experiment.rate(teacher.name, test_set)
+def _beside(experiment: Experiment, students: Group, teacher: Group | None, test_set: str) -> str:
+    """ "in 14.8 % of test_in, teacher in 18.0 % (lower, not significant)"."""
+    own, theirs = (group and experiment.rates(group, test_set) for group in (students, teacher))
+    said = f"in {percent(own.mean, 1)} % of {test_set}"
     if theirs is None:
-        return own
-    comparison = experiment.compare(student.name, teacher.name, test_set)
-    lower = experiment.rate(student.name, test_set) < theirs
-    tested = "" if comparison and comparison.p_value <= SIGNIFICANT else ", not significant"
-    return f"{own}, {teacher.name} in {percent(theirs, 1)} % ({'lower' if lower else 'not lower'}{tested})"
+        return said
+    comparison = experiment.compare(students, teacher, test_set)
+    tested = "" if comparison and verdict(comparison) != NOT_TOLD else ", not significant"
+    lower = "lower" if own.mean < theirs.mean else "not lower"
+    return f"{said}, {teacher.name} in {percent(theirs.mean, 1)} % ({lower}{tested})"
+
+
+def _seeds(count: int) -> str:
+    return "no training" if count == 0 else "1 seed" if count == 1 else f"{count} seeds"
 
 
 def aims(experiment: Experiment) -> Iterator[Aim]:
-    """For each student trained on selected labels: below its teacher and below the student of all labels of the
-    same teacher, seed and tag on every set, at most half of the teacher's parameters, faster than the teacher."""
-    for student in experiment.models:
-        if not student.of_selected_labels:
+    """For each selection that students were trained on: below their teacher and below the students of all labels of
+    the same teacher, hours and tag on every set, at most half of the teacher's parameters, faster than the teacher."""
+    for students in experiment.groups:
+        if not students.of_selected_labels:
             continue
-        teacher, of_all_labels = experiment.teacher_of(student), experiment.student_of_all_labels(student)
+        teacher, of_all_labels = experiment.teacher_of(students.model), experiment.group_of_all_labels(students)
+        rivals = [(experiment.group_of(teacher) if teacher else None, "its teacher"),
+                  (of_all_labels, "the student of all labels")]  # fmt: skip
         for test_set in experiment.test_sets:
-            yield _error_aim(experiment, student.name, teacher.name if teacher else None, "its teacher", test_set)
-            rival = of_all_labels.name if of_all_labels else None
-            yield _error_aim(experiment, student.name, rival, "the student of all labels", test_set)
-        yield _size_aim(experiment, student)
-        yield _speed_aim(experiment, student)
+            for rival, role in rivals:
+                yield _error_aim(experiment, students, rival, role, test_set)
+        yield _size_aim(experiment, students)
+        yield _speed_aim(experiment, students)
 
 
-def _error_aim(experiment: Experiment, student: str, rival: str | None, role: str, test_set: str) -> Aim:
-    """rival: None where no model has its role."""
-    aim = f"{student} below {rival or role} on {test_set}"
+def _error_aim(experiment: Experiment, students: Group, rival: Group | None, role: str, test_set: str) -> Aim:
+    """Reached or missed where a test tells the two apart. rival: None where no model has its role."""
+    aim = f"{students.name} below {rival.name if rival else role} on {test_set}"
     if rival is None:
-        return Aim(aim, None, "It is not among the models.")
-    for name in (student, rival):
-        if (name, test_set) not in experiment.results:
-            folder = score_dir(experiment.root, name, test_set).relative_to(experiment.root)
-            return Aim(aim, None, f"{folder}/result.json is not there.")
-    a, b = experiment.rate(student, test_set), experiment.rate(rival, test_set)
-    comparison = experiment.compare(student, rival, test_set)
-    if a is None or b is None:
-        return Aim(aim, None, "The set has no reference unit.")
+        return Aim(aim, NOT_MEASURED, "It is not among the models.")
+    for group in (students, rival):
+        if not experiment.results_of(group, test_set):
+            folder = score_dir(experiment.root, group.model.name, test_set).relative_to(experiment.root)
+            return Aim(aim, NOT_MEASURED, f"{folder}/result.json is not there.")
+    rates = [experiment.rates(group, test_set) for group in (students, rival)]
+    if None in rates:
+        return Aim(aim, NOT_MEASURED, "The set has no reference unit.")
+    comparison = experiment.compare(students, rival, test_set)
     if comparison is None:
-        return Aim(aim, a < b, f"{percent(a)} % against {percent(b)} %; one text, so no test can be made.")
-    return Aim(aim, a < b, difference(comparison) + ".")
+        a, b = (percent(r.mean) for r in rates)
+        return Aim(aim, NOT_TOLD, f"{a} % against {b} %; one recording, so no test can be made.")
+    return Aim(aim, verdict(comparison), difference(comparison) + ".", comparison.difference)
 
 
-def _size_aim(experiment: Experiment, student: Model) -> Aim:
-    aim = f"{student.name} has at most {MOST_PARAMETERS:g} of the teacher's parameters"
+def verdict(comparison: Comparison) -> str:
+    """Whether the first system is the better one, or the test cannot tell."""
+    if comparison.p_value >= SIGNIFICANT:
+        return NOT_TOLD
+    return REACHED if comparison.difference < 0 else MISSED
+
+
+def _size_aim(experiment: Experiment, students: Group) -> Aim:
+    student = students.model
+    aim = f"{students.name} has at most {MOST_PARAMETERS:g} of the teacher's parameters"
     ratio, teacher = experiment.parameter_ratio(student), experiment.teacher_of(student)
     if ratio is None:
-        return Aim(aim, None, "There is no teacher to compare with.")
+        return Aim(aim, NOT_MEASURED, "There is no teacher to compare with.")
     counts = f"{student.parameters:,} of {teacher.parameters:,}"
-    return Aim(aim, ratio <= MOST_PARAMETERS, f"{counts}, that is {ratio:.3f}.")
+    return Aim(aim, REACHED if ratio <= MOST_PARAMETERS else MISSED, f"{counts}, that is {ratio:.3f}.")
 
 
-def _speed_aim(experiment: Experiment, student: Model) -> Aim:
-    aim = f"{student.name} generates faster than the teacher"
-    measured = experiment.speed_of(student)
+def _speed_aim(experiment: Experiment, students: Group) -> Aim:
+    aim = f"{students.name} generates faster than the teacher"
+    measured = experiment.speed_of(students.model)
     if measured is None:
-        return Aim(aim, None, "k2d speed has not measured both.")
+        return Aim(aim, NOT_MEASURED, "k2d speed has not measured both.")
     speed, decoder_speed = measured
-    return Aim(aim, speed > 1, f"{times(speed)} in all, {times(decoder_speed)} for a token of the decoder.")
+    why = f"{times(speed)} in all, {times(decoder_speed)} for a token of the decoder."
+    return Aim(aim, REACHED if speed > 1 else MISSED, why)

@@ -18,8 +18,9 @@ MODEL = "model.json"
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """One model. `path`: its checkpoint, as the recipe's folder sees it. selection, alpha, validator, seed, data (the
-    directory of the labels it learnt): of a student. teacher, validator: names of models.
+    """One model. `path`: its checkpoint, as the recipe's folder sees it. teacher, validator: names of models. Of a
+    student: selection, alpha, validator, seed, data (the directory of the labels it learnt), hours (of recordings that
+    these were selected from, where not all), tag (a word for how it was trained).
     """
 
     name: str
@@ -32,6 +33,7 @@ class ModelRecord:
     seed: int | None = None
     data: str | None = None
     tag: str | None = None
+    hours: float | None = None
 
     def __post_init__(self):
         if self.role not in ROLES:

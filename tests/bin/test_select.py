@@ -11,7 +11,7 @@ from chunk_material import CHUNKS, chunk_id, corpus  # noqa: F401
 from k2d.bin import explore, select
 from k2d.datadir import DataDir
 from k2d.errors import UserError
-from k2d.tables import read_table
+from k2d.tables import read_table, write_numbers, write_table
 
 IDS = [chunk_id(c) for c in CHUNKS]
 
@@ -316,3 +316,23 @@ def test_bad_sheets_are_named(corpus, tmp_path, capsys, text, message):  # noqa:
     argv = ["--data", str(corpus[0]), "--scores", str(corpus[1]), "--output_dir", str(tmp_path / "page")]
     assert explore.main([*argv, "--answers", str(tmp_path / "sheet")]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_hours_are_nested_parts_of_the_recordings(corpus, tmp_path, capsys):  # noqa: F811
+    recordings, kept = tmp_path / "recordings", {}
+    write_table(recordings / "wav.scp", {"lec1": "1.flac", "lec2": "2.flac"})
+    write_numbers(recordings / "utt2dur", {"lec1": 1800.0, "lec2": 1800.0})
+    for hours in ("0.4", "0.5", "0.6", "9"):
+        out = tmp_path / hours
+        assert run(corpus, out, "--selection", "full", "--hours", hours, "--recordings", str(recordings)) == 0
+        kept[hours] = set(read_table(out / "text"))
+        report = json.loads((out / "report.json").read_text())
+        assert report["recordings_hours"] == (0.5 if hours in ("0.4", "0.5") else 1.0)
+        assert report["kept"]["chunks"] + report["dropped"]["chunks"] == len(kept[hours])
+    assert len({key.split("-")[0] for key in kept["0.4"]}) == 1 and kept["0.4"] == kept["0.5"]
+    assert kept["0.5"] < kept["0.6"] == kept["9"] == {chunk_id(chunk) for chunk in CHUNKS}
+    assert run(corpus, tmp_path / "out", "--selection", "full", "--hours", "1") == 1
+    assert "--hours and --recordings belong together" in capsys.readouterr().err
+    (recordings / "utt2dur").unlink()
+    assert run(corpus, tmp_path / "out", "--selection", "full", "--hours", "1", "--recordings", str(recordings)) == 1
+    assert "no utt2dur" in capsys.readouterr().err

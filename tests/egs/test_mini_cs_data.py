@@ -54,7 +54,7 @@ def bytes_of(folder: Path) -> dict[str, str]:
 def corpus(tmp_path_factory):
     """A tiny corpus, made by two jobs."""
     folder = tmp_path_factory.mktemp("corpus")
-    result = make(folder, "seed,lectures,test_in,test_out", nj=2)
+    result = make(folder, "seed,lectures,test_in,test_out,test_mono", nj=2)
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -229,6 +229,40 @@ def test_no_test_sentence_is_in_a_training_set(corpus):
     trained |= set(read_table(corpus / "lectures" / "reference" / "text").values())
     for name in ("test_in", "test_out"):
         assert trained.isdisjoint(read_table(corpus / name / "text").values())
+
+
+def test_large_tests_are_by_voices_of_their_own_and_can_tell_students_apart():
+    plans = {name: plan_set(name, 0, 0, test_scale=10) for name in ("dev", "test_in", "test_out", "test_mono")}
+    for name in ("test_in", "test_out", "test_mono"):
+        assert len(plans[name]) == 60 and {plan.set for plan in plans[name]} == {f"large_{name}"}
+    others = {v.variant for name, set_ in SETS.items() if not name.startswith("large_") and name != "test_mono"
+              for v in (*set_.voices, *set_.crowd)}  # fmt: skip
+    seen = set(others)
+    for name in plans:
+        voices = {voice.variant for voice in SETS[f"large_{name}"].voices}
+        assert not voices & seen, name
+        seen |= voices
+    assert not {voice.variant for voice in SETS["large_test_in"].crowd} & seen
+
+
+def test_a_test_scale_of_one_leaves_the_demonstrations_sets_as_they_are():
+    for name in ("dev", "test_in", "test_out", "lectures"):
+        assert plan_set(name, 0, 0.1, test_scale=1) == plan_set(name, 0, 0.1)
+    assert plan_set("lectures", 0, 0.1, test_scale=10) == plan_set("lectures", 0, 0.1)
+
+
+def test_a_small_corpus_of_lectures_is_the_beginning_of_a_large_one_but_for_its_last_recording():
+    small, large = (plan_set("lectures", 0, hours) for hours in (1.0, 3.0))
+    assert small[:-1] == large[: len(small) - 1]
+
+
+def test_the_monolingual_test_speaks_one_language_a_recording(corpus):
+    languages = {}
+    for utterance, text in read_table(corpus / "test_mono/text").items():
+        found = {"en" if unit.isascii() else "zh" for unit in grammar.units(text)}
+        languages.setdefault(utterance.rsplit("-", 2)[0], set()).update(found)
+    assert list(languages.values()) == [{"zh"}, {"en"}] * 3
+    assert len(set(read_table(corpus / "test_mono/utt2spk").values())) == 3, "a voice speaks both"
 
 
 def test_seed_lectures_and_out_of_domain_test_share_no_voice():

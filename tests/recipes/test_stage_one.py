@@ -160,6 +160,22 @@ def test_what_differs_from_the_recipe_is_in_the_names(recipe):
     assert shown.stdout.count("k2d select ") == len(names)
 
 
+def test_hours_are_selections_of_their_own_from_the_same_labels(recipe):
+    for name in ("one.yaml", "two.yaml"):
+        (recipe.folder / name).write_text("max_epoch: 3\n")
+    shown = recipe("--dry_run", "--hours", "1.5 6", "--selection", "full comp@0.2", "--student_tag", "long",
+                   "--train_config", "one.yaml two.yaml", "--results", "LADDER.md", stop_stage="8")  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    for name in ("full_1.5h", "full_6h", "comp@0.2_1.5h", "comp@0.2_6h"):
+        assert f"--output_dir data/lectures_large-v2_{name} " in shown.stdout
+        assert f"--output_dir exp/student_long_{name}/train " in shown.stdout
+    selecting = [line for line in shown.stdout.splitlines() if "k2d select" in line]
+    assert [line.split("--hours ")[1].split()[0] for line in selecting] == ["1.5", "6", "1.5", "6"]
+    assert all("--recordings data/lectures" in line for line in selecting)
+    assert shown.stdout.count("k2d label ") == 1 and "--results LADDER.md" in shown.stdout
+    assert "--config one.yaml --config two.yaml" in shown.stdout
+
+
 def test_teacher_validator_and_tests_are_decoded_each_by_its_own_options(recipe):
     options = ("--teacher_opts", "--best_of 2", "--validator_opts", "--best_of 3", "--test_opts", "--best_of 4")
     shown = recipe("--dry_run", "--beam_size", "5", *options, stop_stage="8").stdout.splitlines()

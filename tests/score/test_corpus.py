@@ -12,7 +12,7 @@ from k2d.datadir import Segment, write_segments
 from k2d.score.align_text import COLUMNS, corpus_text
 from k2d.score.corpus import ScoringError, join_by_recording, score, windows
 from k2d.score.rates import Counts
-from k2d.tables import read_numbers, write_table
+from k2d.tables import read_numbers, read_table, write_table
 from k2d.text.units import units
 
 REFERENCES = {
@@ -159,6 +159,23 @@ def test_another_hypothesis_is_scored_anew_and_the_first_ones_score_comes_back(t
         assert main(list(map(str, arguments))) == 0
         found.append(json.loads((tmp_path / "out/result.json").read_text())["mer"]["errors"])
     assert found == [4, 0, 4]
+
+
+def test_texts_of_one_recording_are_drawn_together_where_the_data_directory_tells(tmp_path):
+    data, ids = tmp_path / "data", [f"u{i:02d}" for i in range(40)]
+    write_table(data / "wav.scp", {"a": "a.wav", "b": "b.wav", "c": "c.wav"})
+    write_segments(data / "segments", [Segment(i, "abc"[n % 3], n, n + 1) for n, i in enumerate(ids)])
+    write_table(data / "text", dict.fromkeys(ids, "今天 天气 很 好"))
+    write_table(tmp_path / "hyp", {i: "今天" if n % 3 else "今天 天气 很 好" for n, i in enumerate(ids)})
+    arguments = ["--ref", data / "text", "--hyp", tmp_path / "hyp"]
+    results = {}
+    for name, options in (("alone", []), ("together", ["--data", data])):
+        assert main([*map(str, [*arguments, *options, "--output_dir", tmp_path / name])]) == 0
+        results[name] = json.loads((tmp_path / name / "result.json").read_text())
+    assert [results[name]["recordings"] for name in results] == [40, 3]
+    widths = [r["confidence_interval"]["high"] - r["confidence_interval"]["low"] for r in results.values()]
+    assert widths[1] > 2 * widths[0]
+    assert read_table(tmp_path / "together/utt2recording") == {i: "abc"[n % 3] for n, i in enumerate(ids)}
 
 
 def test_the_command_scores_long_form_against_utterances(tmp_path):

@@ -47,6 +47,7 @@ max_chunk=30              # seconds
 selection="full comp"     # files of conf/selections, or NAME@ALPHA: each becomes a student of its own
 selections=               # the same, by its plural name
 alpha=0.4                 # keep where the distance is at most this, for selections without an @
+hours=                    # of recordings to select from, such as "1.5 6": nested parts; empty: all
 distance_opts=            # of k2d distance
 select_opts=              # of k2d select
 
@@ -54,7 +55,7 @@ select_opts=              # of k2d select
 student_tag=              # a word in its directory's name, for training options of your own
 decoder_layers=first,last # of the teacher, which the student's decoder is made of
 student_init=             # start from this model as it is, not from the teacher's layers; of the teacher's vocabulary
-train_config=             # YAML over conf/train_student.yaml: what this recipe trains otherwise
+train_config=             # YAML over conf/train_student.yaml, each over those before: what is trained otherwise
 train_opts=               # of k2d train: ESPnet's options
 seed=0                    # of training
 nbest=3                   # epochs to average
@@ -71,6 +72,8 @@ beam_size=1               # of test sets
 decode_untrained=false    # a row for the student before training: what distillation adds to its start
 timing_opts=              # of k2d speed
 paper=                    # SET:COLUMN of the paper's table to show beside ours
+results=RESULTS.md        # where the tables go
+notes=                    # Markdown before them: what was chosen, and on what
 publish_opts=             # of k2d publish
 
 # Size of the corpus, for a dry run
@@ -148,7 +151,8 @@ stage_4_select() {
     done
     for name in "${selected[@]}"; do
         step cpu select "${chunks}_${name}" --data "${chunks}" --scores "${exp}/$(tag_of "${validator_of[${name}]}")" \
-            --selection "${selection_of[${name}]}" --alpha "${alpha_of[${name}]:-0.4}" "${select_words[@]}"
+            --selection "${selection_of[${name}]}" --alpha "${alpha_of[${name}]:-0.4}" \
+            ${hours_of[${name}]:+--hours "${hours_of[${name}]}" --recordings "data/${train_set}"} "${select_words[@]}"
     done
 }
 
@@ -216,16 +220,17 @@ decode_set() {
 stage_7_score() {
     for name in "${models[@]}"; do
         for set in ${test_sets}; do
-            step cpu score "exp/${name}/decode_${set}/score" --ref "data/${set}/text" \
+            step cpu score "exp/${name}/decode_${set}/score" --ref "data/${set}/text" --data "data/${set}" \
                 --hyp "exp/${name}/decode_${set}/text"
         done
     done
     analysis=()
     [ ! -d "data/${train_set}/reference" ] || analysis=(--reference "data/${train_set}/reference" "${score_dirs[@]}")
-    step here report exp/report --exp exp --results RESULTS.md --models "${models[*]}" --test_sets "${test_sets}" \
-        --train_data "${chunks}" --paper "${paper}" --explorers "${explorers[*]}" "${pipes[@]}" "${analysis[@]}"
+    step here report exp/report --exp exp --results "${results}" ${notes:+--notes "${notes}"} --models "${models[*]}" \
+        --test_sets "${test_sets}" --train_data "${chunks}" --paper "${paper}" --explorers "${explorers[*]}" \
+        "${pipes[@]}" "${analysis[@]}"
     # What only this corpus has to report: more tables at the end of RESULTS.md.
-    [ ! -x local/score.sh ] || run_here local/score.sh --output RESULTS.md --models "${models[*]}"
+    [ ! -x local/score.sh ] || run_here local/score.sh --output "${results}" --models "${models[*]}"
     run_here cat exp/report/table.txt
 }
 

@@ -8,7 +8,7 @@ if ($("switch-charts")) for (const [name, lines] of Object.entries(D.switch)) {
   chart(box, {
     label: "error rate by distance to a switch, " + name, x: D.switch_distances.map((_, i) => i), xs: i => D.switch_distances[i] ?? "", splits: D.switch_distances.map((_, i) => i), xrange: [-.3, D.switch_distances.length - .7],
     xlabel: "units from the switch", at: "distance", unit: " %", show: v => v.toFixed(1) + " %",
-    lines: lines.map((y, i) => y && { name: D.models[i], y, colour: lineColour(i), dash: lineDash(i), points: true }).filter(l => l),
+    lines: lines.map((y, i) => y && { name: D.groups[i], y, colour: lineColour(i), dash: lineDash(i), points: true }).filter(l => l),
   });
 }
 
@@ -27,7 +27,7 @@ if ($("cost-set")) {
     const low = Math.min(...xs), high = Math.max(...xs), edge = (high - low) * .08 || 1;
     chart(boxes[k], {
       label: c.title, x: xs, xlabel: c.unit, unit: " %", xrange: [Math.max(low > 0 ? 0 : low - edge, low - edge), high + edge], show: v => v.toFixed(2) + " %",
-      lines: groups.map((g, i) => ({ name: g, colour: lineColour(c.joined ? i : D.models.indexOf(g)), dash: lineDash(c.joined ? i : D.models.indexOf(g)), points: c.joined || "only",
+      lines: groups.map((g, i) => ({ name: g, colour: lineColour(c.joined ? i : D.groups.indexOf(g)), dash: lineDash(c.joined ? i : D.groups.indexOf(g)), points: c.joined || "only",
         y: points.map(p => p.group === g ? p.y : null), whiskers: points.map(p => p.group === g && p.low !== null ? [p.low, p.high] : null) })),
     });
   });

@@ -76,6 +76,17 @@ def crackle(length: int, rng: np.random.Generator) -> np.ndarray:
     return scaled(ringing, 0.6) + scaled(hiss, 0.8)
 
 
+def typing(length: int, rng: np.random.Generator) -> np.ndarray:
+    """Somebody types beside the microphone: bursts of keys, each a short click that rings, over a little room noise."""
+    keys, position = np.zeros(length, np.float32), 0
+    while position < length:
+        keys[position] = rng.uniform(0.5, 1.0) * rng.choice([-1, 1])
+        waiting = rng.uniform(0.06, 0.25) if rng.random() < 0.9 else rng.uniform(0.5, 2.0)
+        position += int(waiting * SAMPLE_RATE)
+    clicks = lfilter([1], [1, -1.5, 0.9], keys)
+    return scaled(clicks, 0.9) + 0.4 * scaled(pink(length, rng), 1)
+
+
 def _slow(length: int, rng: np.random.Generator, seconds: float) -> np.ndarray:
     """A gain that wanders between about 0.3 and 1.7, with corners every so many seconds."""
     corners = rng.uniform(0.3, 1.7, size=int(length / SAMPLE_RATE / seconds) + 2)
@@ -90,6 +101,7 @@ NOISES = {
     "rumble": rumble,
     "fan": fan,
     "crackle": crackle,
+    "typing": typing,
 }
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Stage 1 of mini_cs: speak the corpus with espeak-ng → data/{lectures,dev,test_in,test_in_long,test_out}.
-# Options are those of local/synthesize.py (--output_dir, --sets, --seed, --lecture_hours, --seed_hours, --scale, --nj);
-# a second run makes only what is missing. About 30 seconds an hour of speech on two cores.
+# Stage 1 of mini_cs: speak the corpus with espeak-ng → data/{lectures,dev,test_in,test_in_long,test_out,test_mono}.
+# Options are those of local/synthesize.py (--output_dir, --sets, --seed, --lecture_hours, --seed_hours, --scale,
+# --test_scale, --nj); a second run makes only what is missing. About 30 seconds an hour of speech on two cores.
 set -euo pipefail
 
 # A relative --output_dir means the caller's folder, so we stay in it.

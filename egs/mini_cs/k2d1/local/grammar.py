@@ -48,6 +48,10 @@ class Sentence:
         return [(language, words) for language, words in pieces if words]
 
     @property
+    def languages(self) -> set[str]:
+        return {language for language, _ in self.pieces}
+
+    @property
     def for_tests(self) -> bool:
         """Which side of the split it is on: decided by its text alone, so that no set need know another."""
         return zlib.crc32(self.text.encode()) % TEST_SHARE == 0
@@ -65,14 +69,19 @@ def units(text: str) -> list[str]:
     return re.findall(r"[a-z]+|[^\sa-z]", text)
 
 
-def draw(topic: str, rng: random.Random, tests: bool, new_terms: bool = False) -> Sentence:
+def draw(
+    topic: str, rng: random.Random, tests: bool, new_terms: bool = False, language: str | None = None
+) -> Sentence:
     """A sentence on a topic, of the tests' side of the split or of the training sets'.
 
-    new_terms: with the probability NEW_TERM_SHARE the sentence holds a term that the seed lacks, if the topic has such.
+    language: that alone, "zh" or "en". new_terms: with the probability NEW_TERM_SHARE the sentence holds a term that
+    the seed lacks, if the topic has such.
     """
     wants_new = new_terms and bool(_new(topic)) and rng.random() < NEW_TERM_SHARE
     while True:
         sentence = Sentence(tidy(_fill(_template(topic, rng), topic, rng, wants_new)))
+        if language is not None and sentence.languages != {language}:
+            continue
         if sentence.for_tests == tests and (not wants_new or any(term in sentence.spoken for term in _new(topic))):
             return sentence
 

@@ -8,6 +8,7 @@ import json
 import random
 import sys
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))  # the repository, 
 import acoustics
 import espeak
 import grammar
-from conditions import BABBLE_VOICES, SETS
+from conditions import LARGE, SETS
 
 from k2d.tables import atomic
 
@@ -45,10 +46,15 @@ class Plan:
         return np.random.default_rng([self.seed, codes[0], self.number, codes[1]])
 
 
-def plan_set(name: str, seed: int, hours: float, scale: float = 1.0) -> list[Plan]:
-    """The recordings of a set: a fixed number, lengths multiplied by `scale`, or as many as `hours` need."""
+def plan_set(name: str, seed: int, hours: float, scale: float = 1.0, test_scale: int = 1) -> list[Plan]:
+    """The recordings of a set: a fixed number, lengths multiplied by `scale`, or as many as `hours` need.
+
+    test_scale: above 1 so many times the recordings of the large dev and test sets of conditions.py.
+    """
+    if test_scale > 1 and name in LARGE:
+        name = f"large_{name}"
     conditions, plans, total = SETS[name], [], 0.0
-    while len(plans) < conditions.recordings or (not conditions.recordings and total < hours * 3600):
+    while len(plans) < conditions.recordings * test_scale or (not conditions.recordings and total < hours * 3600):
         plan = Plan(name, len(plans), seed, 0.0)
         seconds = 60 * float(plan.generator("length").uniform(*conditions.minutes))
         if conditions.recordings:
@@ -85,7 +91,11 @@ def make_recording(plan: Plan, folder: str) -> str:
     conditions, synthesizer = SETS[plan.set], espeak.Synthesizer()
     rng = plan.generator("sound")
     words = random.Random(int(plan.generator("words").integers(2**32)))
-    voice = conditions.voices[plan.number % len(conditions.voices)]
+    language, turn = None, plan.number
+    if conditions.languages:  # in turn as well, and every voice in each
+        turn, place = divmod(plan.number, len(conditions.languages))
+        language = conditions.languages[place]
+    voice = conditions.voices[turn % len(conditions.voices)]
     topic = words.choice(conditions.topics)
     if conditions.in_turn:
         topic = balanced(plan, "topic", conditions.topics)
@@ -98,7 +108,7 @@ def make_recording(plan: Plan, folder: str) -> str:
         about = words.choice(conditions.topics) if conditions.mixed_topics else topic
         if conditions.asides and words.random() < conditions.aside_share:
             about = words.choice(conditions.asides)
-        sentence = _new_sentence(conditions, about, words, said)
+        sentence = _new_sentence(conditions, about, words, said, language)
         speaking = espeak.Voice(
             voice.name,
             voice.variant,
@@ -126,7 +136,7 @@ def make_recording(plan: Plan, folder: str) -> str:
     kind, snr = str(rng.choice(conditions.noises)), float(rng.uniform(*conditions.snr))
     if conditions.in_turn:
         kind, snr = balanced(plan, "noise", conditions.noises), balanced_uniform(plan, "snr", *conditions.snr)
-    babblers = _babblers(synthesizer, words, rng) if kind == "babble" else []
+    babblers = _babblers(conditions.crowd, synthesizer, words, rng) if kind == "babble" else []
     track += acoustics.noise(kind, len(track), rng, babblers) * np.float32(power / acoustics.decibels(snr))
     for start, length, what in interruptions:
         if what != "noise":  # the recording's own noise alone is an interruption too
@@ -156,20 +166,24 @@ def make_recording(plan: Plan, folder: str) -> str:
     return plan.recording
 
 
-def _new_sentence(conditions, topic: str, words: random.Random, said: set[str]) -> grammar.Sentence:
+def _new_sentence(
+    conditions, topic: str, words: random.Random, said: set[str], language: str | None
+) -> grammar.Sentence:
     """A sentence this recording has not had; after twenty tries one that it has."""
     for _ in range(20):
-        sentence = grammar.draw(topic, words, conditions.tests, conditions.new_terms)
+        sentence = grammar.draw(topic, words, conditions.tests, conditions.new_terms, language)
         if sentence.text not in said:
             break
     said.add(sentence.text)
     return sentence
 
 
-def _babblers(synthesizer: espeak.Synthesizer, words: random.Random, rng: np.random.Generator) -> list[np.ndarray]:
+def _babblers(
+    voices: Sequence[espeak.Voice], synthesizer: espeak.Synthesizer, words: random.Random, rng: np.random.Generator
+) -> list[np.ndarray]:
     """About a quarter of a minute of speech by each voice of the crowd."""
     crowd = []
-    for voice in BABBLE_VOICES:
+    for voice in voices:
         talk = [grammar.draw(words.choice(grammar.SEED_TOPICS), words, tests=False) for _ in range(3)]
         seeds = [int(seed) for seed in rng.integers(2**31, size=len(talk))]
         crowd.append(

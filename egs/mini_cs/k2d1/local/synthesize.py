@@ -5,7 +5,8 @@
 
 The same seed gives the same bytes with any number of jobs. A run that was killed goes on with the recordings
 not finished; a set with the same options is not made twice. test_in also gives test_in_long: the same recordings, not
-cut into utterances.
+cut into utterances. --test_scale 10 makes dev and tests of 60 recordings and more than 1,200 texts by voices of their
+own; without it tests are those of the demonstration.
 """
 
 import argparse
@@ -22,8 +23,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))  # the repository, where no path.sh was sourced
 import espeak
 import grammar
-from conditions import SETS
-from recording import make_recording, plan_set, read_facts
+from conditions import LARGE, SETS
+from recording import Plan, make_recording, plan_set, read_facts
 
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment, segment_value
@@ -34,28 +35,28 @@ from k2d.work.step import Step
 UNLABELLED = ("lectures",)  # sets whose true transcripts are kept apart
 
 
-def make_set(name: str, output_dir: Path, seed: int, hours: float, scale: float, nj: int) -> None:
+def make_set(name: str, output_dir: Path, plans: list[Plan], options: dict, nj: int) -> None:
+    """options: what decides the plans, for the key of the step."""
     folder = output_dir / name
     # wav.scp holds absolute paths: a folder that was moved has its tables written again, its recordings stay.
-    options = {"set": name, "seed": seed, "hours": hours, "scale": scale, "folder": os.path.abspath(folder)}
+    options = {"set": name, **options, "folder": os.path.abspath(folder)}
     with Step("synthesize", folder, inputs={}, options=options) as step:
         if step.done:
             print(f"synthesize: {folder} is there already, skipped")
         else:
-            speak_set(name, folder, seed, hours, scale, nj)
+            speak_set(name, folder, plans, nj)
             step.finish()
     if name != "test_in":
         return
     twin = output_dir / f"{name}_long"
     with Step("synthesize", twin, inputs={"recordings": identity.of_step(folder)}, options=options) as step:
         if not step.done:
-            write_long(twin, folder, [read_facts(folder, plan) for plan in plan_set(name, seed, hours, scale)])
+            write_long(twin, folder, [read_facts(folder, plan) for plan in plans])
             step.finish()
 
 
-def speak_set(name: str, folder: Path, seed: int, hours: float, scale: float, nj: int) -> None:
+def speak_set(name: str, folder: Path, plans: list[Plan], nj: int) -> None:
     """The recordings of a set that are not there yet, and its tables."""
-    plans = plan_set(name, seed, hours, scale)
     for part in ("recordings", "reference/recordings"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     missing = [plan for plan in plans if read_facts(folder, plan) is None]
@@ -146,22 +147,28 @@ def summary(name: str, facts: list[dict], made: set[str], took: float) -> str:
     )
 
 
+def made_by_name() -> list[str]:
+    """The sets that one may ask for: --test_scale decides which of two forms they have."""
+    return [name for name in SETS if name.removeprefix("large_") == name]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, default=Path("data"))
-    parser.add_argument("--sets", default="lectures,dev,test_in,test_out", help=f"of {','.join(SETS)}")
+    parser.add_argument("--sets", default="lectures,dev,test_in,test_out", help=f"of {','.join(made_by_name())}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lecture_hours", type=float, default=1.5)
     parser.add_argument("--seed_hours", type=float, default=5.0)
     parser.add_argument("--scale", type=float, default=1.0, help="shorter dev and test recordings, to try things out")
+    parser.add_argument("--test_scale", type=int, default=1, help="10 for dev and tests that can tell students apart")
     parser.add_argument("--nj", type=int, default=2)
     options = parser.parse_args()
-    names = [name for name in options.sets.split(",") if name]
-    unknown = [name for name in names if name not in SETS]
+    names, known = [name for name in options.sets.split(",") if name], made_by_name()
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
-        parser.error(f"--sets: expected some of {', '.join(SETS)}, got {options.sets!r}")
-    if options.nj < 1 or options.seed < 0:
-        parser.error("--nj must be at least 1, --seed at least 0")
+        parser.error(f"--sets: expected some of {', '.join(known)}, got {options.sets!r}")
+    if min(options.nj, options.test_scale) < 1 or options.seed < 0:
+        parser.error("--nj and --test_scale must be at least 1, --seed at least 0")
     if min(options.lecture_hours, options.seed_hours, options.scale) <= 0:
         parser.error("--lecture_hours, --seed_hours and --scale must be above 0")
     hours = {
@@ -171,7 +178,10 @@ def main():
         "lectures": options.lecture_hours,
     }
     for name in names:
-        make_set(name, options.output_dir, options.seed, hours.get(name, 0.0), options.scale, options.nj)
+        decide = {"seed": options.seed, "hours": hours.get(name, 0.0), "scale": options.scale}
+        if options.test_scale > 1 and name in LARGE:
+            decide["test_scale"] = options.test_scale
+        make_set(name, options.output_dir, plan_set(name, **decide), decide, options.nj)
 
 
 if __name__ == "__main__":

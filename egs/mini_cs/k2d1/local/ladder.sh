@@ -1,0 +1,264 @@
+#!/usr/bin/env bash
+# The measurement that the demonstration is not: does a student of filtered labels err less, and from how many hours on?
+#
+#   1 labels     18 h of lectures, large tests; labels, validator, distances   -> data, exp/lectures_teacher
+#   2 alpha      α of comp and segment, by MER on dev, on one rung, once       -> exp/ladder/alpha
+#   3 rungs      students of 1.5, 6 and 18 h, three seeds each                 -> exp/student_patience_*
+#   4 stops      the middle rung again, by the same updates and same epochs    -> exp/student_{updates,epochs}_*
+#   5 ablations  the middle rung: losses, timestamps, prompts, validators      -> exp/student_*
+#   6 report     tables, aims, figure                                         -> LADDER.md, ABLATIONS.md, docs/ladder.svg
+#
+# ./local/ladder.sh --dry_run true prints what there is to run, and about how many hours it takes. Every part is calls of
+# run.sh, whose steps are skipped where they are done: a killed run goes on where it stopped when it is started again. The
+# rungs are nested, with the labels, the distances, the encoder's output and the teacher's probabilities of the highest.
+# What follows a lone -- goes to every run.sh. --miniature true runs all of it on minutes of speech, in a quarter of an
+# hour, to see that it does.
+# shellcheck disable=SC2086 # lists of words are split on purpose
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+part=1
+stop_part=6
+dry_run=false
+rungs="1.5 6 18"          # hours of lectures; the last is what is made
+middle=6                  # the rung of parts 2, 4 and 5
+seeds="0 1 2"
+test_scale=10
+selections="full comp segment"    # on every rung
+more_selections="ngram mer per"   # on the middle one
+alphas="0.4 0.6 0.8 1.0"
+stops="updates epochs"
+ablations="kl ce no_timestamps prompts"   # files of conf/ablations, each on comp
+validators="untrained sampled"    # in place of the validator: folders of models, and untrained (the student before
+                                  # training) and sampled (the teacher's own second decoding, at temperature 0.4)
+test_sets="test_in test_in_long test_out test_mono"
+figure=../../../docs/ladder.svg
+miniature=false
+# For the estimate, two cores: seconds of an update and of what surrounds a training; times real time of making speech, of
+# labels, of the validator, of encoding and caching, of a student's decoding.
+seconds_an_update=0.3
+seconds_a_training=45
+updates=1200              # until dev stops improving, on average
+speeds="120 60 100 30 150"
+
+# shellcheck source=egs/TEMPLATE/k2d1/path.sh
+source ./path.sh
+# shellcheck source=utils/parse_options.sh
+source "${K2D_ROOT}/utils/parse_options.sh"
+more=("$@")
+
+die() {
+    printf 'ladder.sh: %s\n' "$*" >&2
+    exit 2
+}
+log() { printf '%s ladder.sh: %s\n' "$(date '+%Y-%m-%d %H:%M:%S')" "$*"; }
+for option in part stop_part; do
+    [[ ${!option} =~ ^[1-6]$ ]] || die "--${option} ${!option}: expected a number from 1 to 6"
+done
+if "${miniature}"; then
+    rungs="0.02 0.05" middle=0.05 seeds="0 1" test_scale=1 alphas="0.8 1.5" selections="full comp" more_selections=
+    stops=updates ablations=ce validators=sampled updates=2 figure=exp/ladder/ladder.svg test_sets="test_in test_out"
+    more+=(--local_data_opts "--lecture_hours 0.05 --sets lectures,dev,test_in,test_out --scale 0.1"
+        --train_opts "--max_epoch 2 --num_iters_per_epoch 1 --use_tensorboard false --use_matplotlib false"
+        --side_by_side 2 --train_threads 1)
+fi
+top=${rungs##* }
+[[ " ${rungs} " == *" ${middle} "* ]] || die "--middle ${middle}: expected one of the rungs, ${rungs}"
+
+# run OPTION…: run.sh with what all parts share. Speed is measured once, in part 6.
+run() {
+    local -a command=(./run.sh --lecture_hours "${top}" --test_scale "${test_scale}" --test_sets "${test_sets}"
+        --results exp/ladder/last.md --notes "" --timing_opts "--rounds 1 --max_seconds 5" "$@" "${more[@]}")
+    if "${dry_run}"; then
+        printf '   '
+        printf ' %q' "${command[@]}"
+        printf '\n'
+    else
+        mkdir -p exp/ladder
+        "${command[@]}"
+    fi
+}
+# train TAG CONFIG… -- OPTION…: students of a tag; CONFIG are files of conf/, over the student's.
+train() {
+    local tag=$1 configs=conf/train_student.yaml
+    shift
+    while [ "$1" != -- ]; do
+        configs+=" conf/$1.yaml"
+        shift
+    done
+    run --stage 4 --stop_stage 7 --student_tag "${tag}" --train_config "${configs}" --nbest 5 --seed "${seeds}" "${@:2}"
+}
+# at_alpha SELECTION…: each with the α that part 2 chose for it; mer and per with comp's.
+at_alpha() {
+    local name chosen comp
+    chosen=$(cat exp/ladder/alpha 2>/dev/null) || { "${dry_run}" && chosen="comp@ALPHA segment@ALPHA"; } ||
+        die "exp/ladder/alpha is not there: run part 2 first"
+    comp=$(printf '%s\n' ${chosen} | sed -n 's/^comp@//p')
+    for name in "$@"; do
+        case ${name} in
+            full | ngram) printf '%s ' "${name}" ;;
+            mer | per) printf '%s@%s ' "${name}" "${comp}" ;;
+            *) printf '%s ' "$(printf '%s\n' ${chosen} | grep "^${name}@" || printf '%s@%s' "${name}" "${comp}")" ;;
+        esac
+    done
+}
+count() { echo $#; }
+
+part_1_labels() {
+    run --stage 1 --stop_stage 3
+}
+
+part_2_alpha() {
+    local wanted=
+    for each in comp segment; do
+        [[ " ${selections} " != *" ${each} "* ]] || wanted+=" ${each}"
+    done
+    # The first seed alone, and dev in place of the tests.
+    seeds=${seeds%% *} test_sets=dev train alpha stop_patience -- --hours "${middle}" --alpha "${alphas}" \
+        --selection "${wanted# }" --decode_untrained false
+    "${dry_run}" || {
+        chosen=$(python local/choose_alpha.py --selections "${wanted# }" --notes exp/ladder/alphas.md)
+        printf '%s\n' "${chosen}" >exp/ladder/alpha
+        log "α by dev: ${chosen}"
+    }
+}
+
+part_3_rungs() {
+    train patience stop_patience -- --hours "${rungs}" --selection "$(at_alpha ${selections})"
+    [ -z "${more_selections}" ] ||
+        train patience stop_patience -- --hours "${middle}" --selection "$(at_alpha ${more_selections})"
+}
+
+part_4_stops() {
+    for each in ${stops}; do
+        train "${each}" "stop_${each}" -- --hours "${middle}" --selection "$(at_alpha ${selections})"
+    done
+}
+
+part_5_ablations() {
+    for each in ${ablations}; do
+        train "${each}" stop_patience "ablations/${each}" -- --hours "${middle}" --selection "$(at_alpha comp)"
+    done
+    for each in ${validators}; do
+        path=${each} decoded=()
+        case ${each} in
+            untrained) path=exp/ladder/untrained ;;
+            sampled) path=exp/ladder/sampled decoded=(--validator_opts "--condition_on_previous false --temperatures 0.4") ;;
+        esac
+        "${dry_run}" || link_validator "${each}"
+        train patience stop_patience -- --hours "${middle}" --selection "$(at_alpha comp)" --stage 3 \
+            --validator "${path}" "${decoded[@]}"
+    done
+}
+
+# link_validator NAME: the free validators under names of their own, since a name is what tells students apart.
+link_validator() {
+    local first
+    case $1 in
+        untrained)
+            first=$(find exp -maxdepth 2 -path 'exp/student_patience_full*/init' | LC_ALL=C sort | head -n 1)
+            [ -n "${first}" ] || die "no student of all labels is there yet: run part 3 first"
+            ln -sfn "../../${first}" exp/ladder/untrained
+            ;;
+        sampled) ln -sfn ../../../pretrain1/models/teacher exp/ladder/sampled ;;
+    esac
+}
+
+# students main|ablations: folders of the students of a report, by what their records say.
+students() {
+    python - "$1" "${middle}" "patience ${stops}" "${ablations}" <<'PYTHON'
+import sys
+from pathlib import Path
+from k2d.work.models import MODEL, read_record
+
+report, middle, tags, ablations = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(), sys.argv[4].split()
+for path in sorted(Path("exp").glob(f"student_*/{MODEL}")):
+    record = read_record(path.parent)
+    usual = record.validator in (None, "validator")
+    base = record.tag == "patience" and record.selection in ("full", "comp")
+    if report == "main":
+        wanted = usual and record.tag in tags
+    else:
+        wanted = record.hours == middle and (base or record.tag in ablations)
+    if wanted:
+        print(path.parent.name)
+PYTHON
+}
+
+part_6_report() {
+    if "${dry_run}"; then
+        printf '    k2d report … --results LADDER.md --figure %s; k2d report … --results ABLATIONS.md\n' "${figure}"
+        return
+    fi
+    local -a known=(teacher validator untrained) main ablated measured
+    mapfile -t main < <(students main)
+    mapfile -t ablated < <(students ablations)
+    [ ${#main[@]} -gt 0 ] || die "no student has been scored yet: run parts 3 and 4 first"
+    # One student of each row: what a model generates in a second does not depend on what it has learnt.
+    mapfile -t measured < <(printf '%s\n' "${main[@]}" | grep -v _seed)
+    log "Speed of ${#measured[@]} students, in turn"
+    k2d speed --models "${known[@]}" "${measured[@]}" --data "data/${test_sets%% *}" --output_dir exp/ladder/speed \
+        --max_seconds "$("${miniature}" && echo 5 || echo 60)" --engine ctranslate2 --batch_size 16 --language zh
+    { cat conf/notes_ladder.md && cat exp/ladder/alphas.md; } >exp/ladder/notes.md
+    report exp/ladder/report "Does a filter win, and from how many hours on?" LADDER.md "${known[@]}" "${main[@]}"
+    [ -z "${ablations}${validators}" ] ||
+        report exp/ladder/report_ablations "Ablations on the rung of ${middle} h" ABLATIONS.md "${known[@]}" "${ablated[@]}"
+}
+# report DIR TITLE RESULTS MODEL…
+report() {
+    k2d report --exp exp --output_dir "$1" --title "$2" --results "$3" --models "${*:4}" --test_sets "${test_sets}" \
+        --train_data data/lectures_teacher --reference data/lectures/reference --notes exp/ladder/notes.md \
+        --scores validator:exp/lectures_teacher/validator --speed exp/ladder/speed/speed.json --figure "${figure}"
+}
+
+# ------------------------------------------------------------------------------------------------------- the plan
+
+# hours NUMBER STUDENTS: what a part takes.
+hours() {
+    local audio=0 number
+    number=$(count ${test_sets})
+    # Tests: 1.5 h each of test_out and test_mono, 2.3 h of test_in and of the same recordings long, at test_scale 10.
+    audio=$(awk -v n="${number}" -v s="${test_scale}" 'BEGIN { print n * 1.9 * s / 10 }')
+    read -r make label validate store decode <<<"${speeds}"
+    awk -v part="$1" -v students="$2" -v top="${top}" -v audio="${audio}" -v update="${seconds_an_update}" \
+        -v around="${seconds_a_training}" -v updates="${updates}" -v make="${make}" -v label="${label}" \
+        -v validate="${validate}" -v store="${store}" -v decode="${decode}" 'BEGIN {
+            h = students * ((updates * update + around) / 3600 + audio / decode)
+            if (part == 1) h = (top + audio) / make + top / label + top / validate
+            if (part == 2) h = students * (updates * update + around) / 3600 + top / store
+            if (part == 3) h += 3 * audio / decode
+            if (part == 6) h = 0.1
+            printf "%.1f", h
+        }'
+}
+# students_of PART: how many it trains.
+students_of() {
+    local seeds_ rungs_ every middle_
+    seeds_=$(count ${seeds}) rungs_=$(count ${rungs}) every=$(count ${selections}) middle_=$(count ${more_selections})
+    case $1 in
+        2) echo $(($(count ${alphas}) * (every > 2 ? 2 : 1))) ;;
+        3) echo $((seeds_ * (rungs_ * every + middle_))) ;;
+        4) echo $((seeds_ * $(count ${stops}) * every)) ;;
+        5) echo $((seeds_ * ($(count ${ablations}) + $(count ${validators})))) ;;
+        *) echo 0 ;;
+    esac
+}
+
+names=(labels alpha rungs stops ablations report)
+total=0
+for number in $(seq "${part}" "${stop_part}"); do
+    name=${names[number - 1]}
+    if "${dry_run}"; then
+        trained=$(students_of "${number}")
+        takes=$(hours "${number}" "${trained}")
+        total=$(awk -v a="${total}" -v b="${takes}" 'BEGIN { printf "%.1f", a + b }')
+        printf '\n# Part %s: %s, %s students, about %s h\n' "${number}" "${name}" "${trained}" "${takes}"
+    else
+        log "Part ${number}: ${name}"
+    fi
+    "part_${number}_${name}"
+done
+if "${dry_run}"; then
+    printf '\n# A dry run: nothing was run. In all about %s h of two cores: %s updates of %s s for a student on average.\n' \
+        "${total}" "${updates}" "${seconds_an_update}"
+fi
