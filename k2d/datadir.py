@@ -195,7 +195,8 @@ class DataDir:
             tables[name] = attempt(read_numbers if numeric else read_table, self.path / name)
             if tables[name] is not None and segments is not None:
                 report(name, tables[name].keys() - segments.keys(), "utterances that segments/wav.scp lack")
-                report(name, segments.keys() - tables[name].keys(), "no entry for")
+                if name != "utt2dur":  # what cannot be read has no duration, and is named elsewhere
+                    report(name, segments.keys() - tables[name].keys(), "no entry for")
         durations = tables.get("utt2dur")
         if durations:
             report("utt2dur", (u for u, d in durations.items() if d <= 0), "not a positive duration for")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From top to bottom; a part may import what stands below it and beside it.
 LAYERS = (
     ("bin",),
-    ("plan", "publish"),
+    ("plan", "check", "publish"),
     ("score", "explore"),
     ("distill", "label", "corpus", "transcribers"),
     ("whisper",),

@@ -178,6 +178,25 @@ if "${decode_untrained}"; then
 fi
 models+=("${students[@]}")
 
+# What stages 2 to 8 need, for stage 1 to look at.
+check_opts=(--train_data "data/${train_set}" ${dev_set:+--dev_data "data/${dev_set}"})
+for set in ${test_sets}; do
+    check_opts+=(--test_data "data/${set}")
+done
+check_opts+=("${work_opts[@]}" --teacher "${teacher}")
+for each in ${validator}; do
+    check_opts+=(--validator "${each}")
+done
+check_opts+=(${labels:+--labels "${labels}"} ${student_init:+--student_init "${student_init}"} --language "${language}"
+    --decoder_layers "${decoder_layers}" "${config_opts[@]}" --students "${students[@]}" --batch_size "${batch_size}")
+! "${store_encoder_out}" || check_opts+=(--encoder_out $((noisy_versions + 1)))
+[[ " ${teacher_words[*]} " != *" --no_copy "* ]] || check_opts+=(--no_copy)
+if [ "${cmd_backend}" = local ]; then
+    check_opts+=(--ngpu "${ngpu}")
+else
+    check_opts+=(--elsewhere)
+fi
+
 # record_models: say of every model what it is, in exp/<model>/model.json.
 record_models() {
     run_here k2d record --output_dir "exp/${teacher_name}" --role teacher --path "${teacher}"

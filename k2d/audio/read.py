@@ -88,6 +88,14 @@ def _too_long(source: str) -> BadAudio:
     return BadAudio(source, "too long", f"more than {hours:.0f} h, which memory is not made for; cut it into parts")
 
 
+def check_length(source: str, seconds: float) -> None:
+    """Raise BadAudio for a recording that is too short or too long to be read whole."""
+    if seconds < SHORTEST:
+        raise _too_short(source, seconds)
+    if seconds > LONGEST_RECORDING:
+        raise _too_long(source)
+
+
 def pcm16(audio: np.ndarray) -> np.ndarray:
     """Float audio in [-1, 1] as 16-bit integers; what is louder is clipped."""
     return np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)

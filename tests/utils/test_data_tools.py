@@ -17,9 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def tool(name, *arguments):
+    return run(f"{name}_data.py", *arguments)
+
+
+def run(script, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, ROOT / "utils" / f"{name}_data.py", *map(str, arguments)],
+        [sys.executable, ROOT / "utils" / script, *map(str, arguments)],
         capture_output=True,
         text=True,
         env=environment,
@@ -101,6 +105,13 @@ def test_validate_counts_and_complains(data):
     assert "d: " in result.stderr and "missing" in result.stderr
     (data / "text").unlink()
     assert "needs references" in tool("validate", "--text", data).stderr
+
+
+def test_durations_are_made_and_what_has_none_is_named(data):
+    result = run("get_utt2dur.py", data)
+    assert result.returncode == 0 and "3 of 4 recordings have a duration" in result.stdout
+    assert "d: " in result.stderr and "missing" in result.stderr
+    assert DataDir(data).utt2dur == {"a": 1.0, "b": 2.0, "c": 3.0}
 
 
 def test_fix_repairs_what_can_be_repaired(data):

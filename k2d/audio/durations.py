@@ -1,0 +1,109 @@
+"""utt2dur and reco2dur of a data directory that lacks them.
+
+In: a data directory. Out: utt2dur (utterance, seconds) and, where there are segments, reco2dur (recording, seconds):
+what reading the audio gives. What cannot be read has no entry.
+
+    <data>/.durations    recording, seconds, stamp of its file: what was measured here, not to be measured again
+
+Entries that came with the data stay. Those made here are made again when the file behind the recording changes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from k2d.audio.read import recording_duration
+from k2d.audio.stamps import FileStamps
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, DataError
+from k2d.tables import read_numbers, read_table, write_numbers, write_table
+
+MEASURED = ".durations"
+SECONDS = 60.0  # between two writes of what has been measured
+DIGITS = 4
+
+
+def make_durations(data: DataDir, nj: int = 1, allow_pipes: bool = False) -> dict[str, str]:
+    """Write what utt2dur and reco2dur lack, measured in `nj` processes; recording -> "reason: why it has no entry".
+
+    Raises DataError where tables cannot be read.
+    """
+    name = "reco2dur" if data.has_segments else "utt2dur"
+    there = _numbers(data.path / name)
+    measured = _read_measured(data.path / MEASURED)
+    stamps = FileStamps()
+    now = {recording: stamps(source) for recording, source in data.wav.items()}
+    ours = {r for r, seconds in there.items() if r in measured and abs(seconds - measured[r][0]) < 10**-DIGITS}
+    kept = {r: seconds for r, seconds in there.items() if r not in ours}  # what came with the data
+    found = {r: measured[r] for r in now if r not in kept and r in measured and measured[r][1] == now[r]}
+    bad: dict[str, str] = {}
+    wanted = {r: data.wav[r] for r in now if r not in kept and r not in found}
+    saved = time.monotonic()
+    for recording, seconds in _measure(wanted, nj, allow_pipes):
+        if isinstance(seconds, str):
+            bad[recording] = seconds
+            continue
+        found[recording] = seconds, now[recording]
+        if time.monotonic() - saved > SECONDS:
+            _write_measured(data.path / MEASURED, found)
+            saved = time.monotonic()
+    if found != measured:
+        _write_measured(data.path / MEASURED, found)
+    recordings = kept | {recording: seconds for recording, (seconds, _) in found.items()}
+    if recordings != there:
+        write_numbers(data.path / name, recordings, DIGITS)
+    if data.has_segments:
+        _write_of_segments(data, recordings)
+    return bad
+
+
+def _measure(wanted: Mapping[str, str], nj: int, allow_pipes: bool) -> Iterator[tuple[str, float | str]]:
+    """(recording, seconds, or why there are none)."""
+    tasks = [(source, allow_pipes) for source in wanted.values()]
+    if nj <= 1 or len(tasks) < 2 * nj:
+        yield from zip(wanted, map(_seconds, tasks))
+        return
+    with ProcessPoolExecutor(nj) as pool:
+        yield from zip(wanted, pool.map(_seconds, tasks, chunksize=8))
+
+
+def _seconds(task: tuple[str, bool]) -> float | str:
+    try:
+        return recording_duration(*task)
+    except BadAudio as error:
+        return f"{error.reason}: {error}"
+
+
+def _write_of_segments(data: DataDir, recordings: Mapping[str, float]) -> None:
+    """utt2dur of segments: entries that came with the data stay where the segment does."""
+    there, made = _numbers(data.path / "utt2dur"), {}
+    for name, segment in data.segments.items():
+        if name in there:
+            made[name] = there[name]
+        elif segment.end is not None:
+            made[name] = segment.end - segment.start
+        elif segment.recording in recordings and recordings[segment.recording] > segment.start:
+            made[name] = recordings[segment.recording] - segment.start
+    if made != there:
+        write_numbers(data.path / "utt2dur", made, DIGITS)
+
+
+def _numbers(path: Path) -> dict[str, float]:
+    return read_numbers(path) if path.is_file() else {}
+
+
+def _read_measured(path: Path) -> dict[str, tuple[float, str]]:
+    """recording -> (seconds, stamp); nothing where the file is not ours."""
+    try:
+        table = read_table(path) if path.is_file() else {}
+        parts = {recording: value.split(" ", 1) for recording, value in table.items()}
+        return {recording: (float(seconds), stamp) for recording, (seconds, stamp) in parts.items()}
+    except (DataError, ValueError):
+        return {}
+
+
+def _write_measured(path: Path, found: Mapping[str, tuple[float, str]]) -> None:
+    write_table(path, {recording: f"{seconds:.{DIGITS}f} {stamp}" for recording, (seconds, stamp) in found.items()})

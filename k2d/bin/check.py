@@ -1,0 +1,177 @@
+"""Look at everything that later stages need before the first one begins: tables, recordings, models, disk.
+
+    k2d check --train_data data/lectures --dev_data data/dev --test_data data/test data/test_long \\
+        --teacher large-v2 --validator base --language zh --output_dir exp/check
+
+Prints one table (what, found, what to do), the gravest first. Every row begins with one of
+
+    fails      a later stage would stop at it: correct it first
+    left out   the rest goes on without it, and the stage names it in skipped.txt
+    warning    nothing stops, and the results would be worth less
+    note, ok   nothing to do
+
+Ends with status 1 if any row says fails, else 0 (2: the command line is wrong). k2d.sh runs it at the end of stage 1,
+after `k2d parse` has read the options of every stage.
+
+Test sets whose names end in _long are decoded long-form. Every file of wav.scp is asked for; headers are read of at
+most 2,000 recordings of a set, which the table then says; utterances of development and test sets are read whole.
+Missing utt2dur (of segments: reco2dur) are made. With --output_dir what was read is remembered there (known.jsonl), so
+that a second check reads only what has changed; findings.tsv lists every id that a row speaks of.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from k2d.check.findings import Finding, Grade, counted, table
+from k2d.check.memory import Memory
+from k2d.check.models import Known, Models, count_parameters, look
+from k2d.check.recordings import Check, Policy
+from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size
+from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, open_set, shared_recordings
+from k2d.distill.config import read_config
+from k2d.errors import UsageError, guarded
+from k2d.plan import Plan
+from k2d.tables import atomic
+from k2d.whisper.engine import default_batch
+from k2d.whisper.identity import PUBLISHED
+
+LISTED = ("runs", 1.5)  # where the list of commands shows it
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="k2d check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    sets = p.add_argument_group("sets")
+    sets.add_argument("--train_data", help="recordings to be labelled; no reference of them is read")
+    sets.add_argument("--dev_data", help="labelled, for choosing the student's epoch")
+    sets.add_argument("--test_data", nargs="+", action="extend", default=[], help="labelled; may be given again")
+    sets.add_argument("--allow_pipes", action="store_true", help="commands in wav.scp will run, here too")
+    sets.add_argument("--damaged", default="warn", choices=("warn", "skip"), help="as of k2d label and decode")
+    sets.add_argument("--max_skipped", type=int, help="recordings that a stage may leave out (default: no limit)")
+    models = p.add_argument_group("models, in any form that k2d label and decode take")
+    models.add_argument("--teacher")
+    models.add_argument("--validator", nargs="+", action="extend", default=[], help="may be given again")
+    models.add_argument("--labels", help="text:FILE or text:FOLDER in place of the teacher's labels")
+    models.add_argument("--student_init", help="model from which the student starts")
+    models.add_argument("--decoder_layers", help="of the teacher, which the student is made of")
+    models.add_argument("--language", help="of decoding")
+    room = p.add_argument_group("disk, memory, GPUs")
+    room.add_argument("--config", action="append", default=[], help="training YAML, a later one over those before")
+    room.add_argument("--students", nargs="*", default=["student"], help="their names: each needs room")
+    room.add_argument("--no_copy", action="store_true", help="labels point into the recordings")
+    room.add_argument("--encoder_out", type=int, default=0, help="versions of the encoder's output that are stored")
+    room.add_argument("--batch_size", type=int, default=0, help="windows decoded together (0: 32 on a GPU, 8 on a CPU)")
+    room.add_argument("--ngpu", type=int, default=0)
+    room.add_argument("--elsewhere", action="store_true", help="stages run on other machines: their memory and GPUs "
+                      "are not this one's")  # fmt: skip
+    p.add_argument("--output_dir", type=Path, help="where known.jsonl, findings.tsv and table.txt go")
+    return p
+
+
+def check(args: argparse.Namespace) -> None:
+    if not (args.train_data or args.dev_data or args.test_data or models_of(args).roles()):
+        raise UsageError("nothing to check; give --train_data, --dev_data, --test_data, --teacher or --validator")
+
+
+def models_of(args: argparse.Namespace) -> Models:
+    return Models(
+        args.teacher, tuple(args.validator), args.labels, args.student_init, args.encoder_out > 0, args.decoder_layers,
+        args.language,
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    check(args)
+    remembered = Memory(args.output_dir and args.output_dir / "known.jsonl")
+    found, sets = look_at_sets(args, remembered)
+    train = next((one for one in sets if one.part == TRAIN), None)
+    rows, known = look(models_of(args), train, remembered)
+    found += rows
+    if args.config:
+        found += look_at_space(args, sets, known)
+    remembered.save()
+    return report(found, args.output_dir)
+
+
+def look_at_sets(args: argparse.Namespace, remembered: Memory) -> tuple[list[Finding], list[Set]]:
+    parts = [(args.train_data, TRAIN), (args.dev_data, DEV)]
+    parts += [(path, TEST_LONG if path.rstrip("/").endswith("_long") else TEST) for path in args.test_data]
+    looks = Check(Policy(args.allow_pipes, args.damaged, args.max_skipped), remembered)
+    found: list[Finding] = []
+    sets: list[Set] = []
+    for path, part in parts:
+        if not path:
+            continue
+        one, rows = open_set(path, part, args.allow_pipes)
+        found += rows
+        if one is None:
+            continue
+        sets.append(one)
+        found += looks.look(one)
+        if args.allow_pipes:
+            found += commands(one)
+    return found + shared_recordings(sets), sets
+
+
+def look_at_space(args: argparse.Namespace, sets: list[Set], known: dict[str, Known]) -> list[Finding]:
+    hours = {part: sum(hours_of(one) for one in sets if one.part in parts)
+             for part, parts in (("train", (TRAIN,)), ("dev", (DEV,)), ("test", (TEST, TEST_LONG)))}  # fmt: skip
+    teacher = known.get(args.teacher or "")
+    plan = Plan(
+        hours["train"], hours["dev"], hours["test"], _size_name(args.teacher, known),
+        _size_name(args.validator[0] if args.validator else None, known), args.students,
+        read_config(args.config), args.ngpu, args.batch_size or default_batch(args.ngpu > 0), jobs=1,
+        ready_labels=(args.labels or args.teacher or "").startswith("text:"),
+    )  # fmt: skip
+    width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
+    found = disk(gigabytes(plan, Outputs(args.no_copy, args.encoder_out, width)))
+    return found if args.elsewhere else found + memory(plan) + gpus(args.ngpu)
+
+
+def _size_name(name: str | None, known: dict[str, Known]) -> str:
+    """A published name of about the size of a model."""
+    if name in PUBLISHED:
+        return name
+    model = known.get(name or "")
+    return nearest_size(count_parameters(model.dims)) if model and model.dims else "tiny"
+
+
+def hours_of(one: Set) -> float:
+    seconds = one.data.utt2dur or {}
+    return sum(seconds.values()) / 3600
+
+
+def report(found: list[Finding], output_dir: Path | None) -> int:
+    """Print the table, write the files; the exit status."""
+    text = table(found)
+    print(text)
+    where = ""
+    if output_dir is not None:
+        with atomic(output_dir / "table.txt") as handle:
+            handle.write(text + "\n")
+        with atomic(output_dir / "findings.tsv") as handle:
+            for finding in sorted(found, key=lambda f: f.grade):
+                for name, reason in finding.names:
+                    words = (finding.grade.word, finding.what, name, reason)
+                    handle.write("\t".join(" ".join(word.split()) for word in words) + "\n")
+        where = f"; {output_dir / 'findings.tsv'} names all" if any(finding.names for finding in found) else ""
+    counts = {grade: sum(finding.grade is grade for finding in found) for grade in Grade}
+    if counts[Grade.FAILS]:
+        failing = counted(counts[Grade.FAILS], "row")
+        print(f"check: {failing} would fail later; correct what they name and run again{where}", file=sys.stderr)
+        return 1
+    rest = ["", f"{counted(counts[Grade.LEFT_OUT], 'row')} left out"] if counts[Grade.LEFT_OUT] else [""]
+    rest += [counted(counts[Grade.WARNING], "warning")] if counts[Grade.WARNING] else []
+    print(f"check: nothing would fail{', '.join(rest)}{where}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("check", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

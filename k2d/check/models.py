@@ -1,0 +1,250 @@
+"""Teacher, validators and where the student starts from: whether they load, and whether they belong together.
+
+In: their names. Out: findings, and what is known of each Whisper model. Files are read as far as what is wrong with
+them shows: headers, tokenizers, and every weight once, for NaN; nothing is downloaded. What has been found whole is
+remembered under the model's content.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from k2d.audio import sources
+from k2d.check.findings import Finding, fails, fine, left_out, note, some, warning
+from k2d.check.memory import Memory
+from k2d.check.recordings import HEADERS, sample
+from k2d.check.tables import Set
+from k2d.errors import BadAudio, UserError
+from k2d.plan import size_of
+from k2d.transcribers import kind_of, open_transcriber
+from k2d.transcribers.text import ReadyTranscripts
+from k2d.whisper.identity import PUBLISHED
+
+if TYPE_CHECKING:
+    from k2d.whisper.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Models:
+    """Names, as k2d.sh takes them. labels: transcripts in place of the teacher's; student_init: the student starts from
+    it, on stored encoder output if same_encoder; decoder_layers: of the teacher, which the student is made of;
+    language: of decoding.
+    """
+
+    teacher: str | None = None
+    validators: tuple[str, ...] = ()
+    labels: str | None = None
+    student_init: str | None = None
+    same_encoder: bool = False
+    decoder_layers: str | None = None
+    language: str | None = None
+
+    def roles(self) -> list[tuple[str, str]]:
+        """(role, name) of all that are given."""
+        given = [("teacher", self.teacher), *(("validator", name) for name in self.validators)]
+        given += [("labels", self.labels), ("student_init", self.student_init)]
+        return [(role, name) for role, name in given if name]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a model that would load. digest: of its content; dims: of a Whisper model that is there."""
+
+    name: str
+    digest: str
+    said: str
+    dims: dict | None = None
+    languages: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+
+
+def look(models: Models, train: Set | None, memory: Memory) -> tuple[list[Finding], dict[str, Known]]:
+    """Findings, and what is known of each model by its name; of one that would not load nothing is."""
+    found: list[Finding] = []
+    known: dict[str, Known] = {}
+    for role, name in models.roles():
+        what = f"{role} {shortened(name)}"
+        try:
+            if name not in known:
+                known[name] = learn(name, train, memory)
+            there = known[name].dims is not None or kind_of(name) != "whisper"
+            found.append((fine if there else note)(what, known[name].said))
+            found += [note(what, sentence) for sentence in known[name].findings]
+            if kind_of(name) == "text" and train is not None:
+                found += coverage(what, name, train)
+        except UserError as error:
+            found.append(_refused(what, name, error))
+            continue
+        if models.language and kind_of(name) == "whisper":
+            found += language(what, known[name], models.language)
+    found += same_models(models, known)
+    return found + student(models, known, memory), known
+
+
+def shortened(name: str, most: int = 32) -> str:
+    """The end of a long path."""
+    parts = name.rstrip("/").split("/")
+    kept = parts[-1]
+    for part in reversed(parts[:-1]):
+        if len(f"…/{part}/{kept}") > most:
+            break
+        kept = f"{part}/{kept}"
+    return kept if kept == "/".join(parts) else f"…/{kept}"
+
+
+def _refused(what: str, name: str, error: UserError) -> Finding:
+    said, _, todo = str(error).removeprefix(f"{name}: " if name in what else "").rpartition("; ")
+    return fails(what, said or todo, todo if said else "correct the name, or copy the model again")
+
+
+def learn(name: str, train: Set | None, memory: Memory) -> Known:
+    """Look at a model's files. Raises UserError for one that would not load."""
+    data = train.data if train else None
+    transcriber = open_transcriber(name, data)
+    digest = transcriber.identity.digest
+    key = f"model {digest}"
+    if (facts := memory.get(key)) is None or kind_of(name) == "text":
+        if kind_of(name) == "whisper":
+            facts = _of_whisper(name)
+        else:
+            from k2d.check.inspection import inspect
+
+            said, *more = inspect(transcriber)
+            facts = {"said": said, "findings": more}
+        if facts.get("dims") or kind_of(name) in ("espnet", "transformers"):
+            memory.put(key, facts)
+    fields = {field: tuple(value) if isinstance(value, list) else value for field, value in facts.items()}
+    return Known(name, digest, **fields)
+
+
+def _of_whisper(name: str) -> dict:
+    from k2d.check.inspection import inspect_model
+
+    facts = inspect_model(name)
+    if facts.dims is None:
+        size = size_of(name).parameters * 2e-3  # float16
+        said = f"is downloaded when it is first used, about {size:.1f} GB; without a network put its .pt into "
+        return {"said": said + _downloads(), "dims": None}
+    parameters = count_parameters(asdict(facts.dims))
+    return {
+        "said": f"{parameters / 1e6:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB; {facts.vocabulary}",
+        "dims": asdict(facts.dims),
+        "languages": list(facts.languages),
+        "findings": list(facts.findings),
+    }
+
+
+def _downloads() -> str:
+    return str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "whisper")
+
+
+def count_parameters(dims: dict) -> float:
+    """About how many: matrices and embeddings."""
+    width, audio = dims["n_text_state"], dims["n_audio_state"]
+    layers = 12 * dims["n_audio_layer"] * audio**2 + 16 * dims["n_text_layer"] * width**2
+    embeddings = (dims["n_vocab"] + dims["n_text_ctx"]) * width + dims["n_audio_ctx"] * audio
+    return layers + embeddings + 3 * audio * (dims["n_mels"] + audio)
+
+
+def language(what: str, model: Known, wanted: str) -> list[Finding]:
+    """--language against the languages that the vocabulary has tokens for."""
+    english = model.name.removesuffix(".pt").endswith(".en") if model.dims is None else model.languages in ((), ("en",))
+    if english and wanted != "en":
+        return [
+            warning(what, f"knows English only, and --language is {wanted}: what it writes of it is made up",
+                    f"take the multilingual one ({_multilingual(model.name)})")
+        ]  # fmt: skip
+    if model.dims is not None and not english and wanted not in model.languages:
+        return [
+            fails(what, f"its vocabulary has no token for --language {wanted}",
+                  f"give one of {', '.join(model.languages[:12])}{' …' if len(model.languages) > 12 else ''}")
+        ]  # fmt: skip
+    return []
+
+
+def _multilingual(name: str) -> str:
+    other = name.partition("@")[0].removesuffix(".en")
+    return other if other in PUBLISHED else "of the same size"
+
+
+def same_models(models: Models, known: dict[str, Known]) -> list[Finding]:
+    """Teacher and validator by content: of one model the two agree always."""
+    first = known.get(models.labels or models.teacher or "")
+    found = []
+    for name in models.validators:
+        other = known.get(name)
+        if first and other and first.digest == other.digest:
+            found.append(
+                warning(f"validator {shortened(name)}", "is the teacher, by content: both write the same, every "
+                        "distance is 0, and nothing is filtered",
+                        "name another model, smaller than the teacher; base is the paper's")
+            )  # fmt: skip
+    return found
+
+
+def student(models: Models, known: dict[str, Known], memory: Memory) -> list[Finding]:
+    """Whether the student can be made, and learn from the teacher."""
+    teacher, start = known.get(models.teacher or ""), known.get(models.student_init or "")
+    if not (teacher and teacher.dims) or (models.student_init and not (start and start.dims)):
+        return []
+    key = f"student {teacher.digest} {start and start.digest} {models.same_encoder} {models.decoder_layers}"
+    if memory.get(key) is None:
+        from k2d.distill.student import check_student, choose_layers
+
+        try:
+            if start and models.same_encoder:
+                check_student(checkpoint(start), checkpoint(teacher), same_encoder=True)
+            elif start:
+                check_student(outline(start), outline(teacher))
+            else:
+                choose_layers(models.decoder_layers or "first,last", teacher.dims["n_text_layer"])
+        except UserError as error:
+            what = f"student_init {shortened(start.name)}" if start else "decoder_layers"
+            return [_refused(what, models.student_init or "", error)]
+        memory.put(key, {})
+    return []
+
+
+def checkpoint(model: Known) -> Checkpoint:
+    from k2d.whisper.checkpoint import load
+
+    return load(model.name)
+
+
+def outline(model: Known) -> Checkpoint:
+    """A checkpoint without weights: what it takes and writes."""
+    from k2d.whisper.checkpoint import Checkpoint, load_tokenizer
+
+    dims = SimpleNamespace(dims=SimpleNamespace(**model.dims))
+    return Checkpoint(dims, load_tokenizer(model.name), model.digest, model.name, {})
+
+
+def coverage(what: str, name: str, train: Set) -> list[Finding]:
+    """Recordings of which ready transcripts have none, or none that can be cut into chunks; of a sample if there are
+    many.
+    """
+    transcripts = ReadyTranscripts(name.partition(":")[2], train.data)
+    source = sources.recordings(train.data)
+    names, lacking = sample(list(train.data.wav), HEADERS), {}
+    for recording in names:
+        seconds = source.seconds(recording)
+        if not seconds:
+            continue  # cannot be read; another row says so
+        try:
+            transcripts.segments(recording, seconds, timed=True)
+        except BadAudio as error:
+            lacking[recording] = error
+    if not lacking:
+        return []
+    first = next(iter(lacking.values()))
+    advice = str(first).partition(f"{first.reason}; ")[2]
+    looked = f" of {len(names):,} looked at" if len(names) < len(train.data.wav) else f" of {len(names):,}"
+    said = f"{len(lacking):,}{looked} recordings: {first.reason} ({some(list(lacking))})"
+    named = ((recording, str(error)) for recording, error in lacking.items())
+    if len(lacking) == len(names):
+        return [fails(what, f"{said}; nothing is left", advice, named)]
+    return [left_out(what, said, advice, named)]

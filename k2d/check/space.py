@@ -1,0 +1,117 @@
+"""Disk, memory and GPUs against the estimate.
+
+In: hours of speech and the plan's numbers. Out: findings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from k2d.check.findings import Finding, fails, fine, warning
+from k2d.constants import N_AUDIO_CTX
+from k2d.plan import CHUNK, FLAC, SIZES, Plan, estimate, space
+from k2d.work import machine
+
+SURELY = 0.5  # of the estimate: with less room than this a stage will fail, whatever is wrong with the estimate
+ENOUGH = 1.2
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What of a plan's outputs depends on a recipe's options. no_copy: labels point into the recordings; stored:
+    versions of the encoder's output that are kept, `width` numbers a frame.
+    """
+
+    no_copy: bool = False
+    stored: int = 0
+    width: int = 0
+
+
+def gigabytes(plan: Plan, outputs: Outputs) -> dict[str, float]:
+    """folder -> GB that the stages still to come write into it: "data" and "exp"."""
+    need = {"data": 0.0, "exp": 0.0}
+    for cost in estimate(plan):
+        if cost.stage > 1:  # whose copies are made already
+            need["data" if cost.stage in (2, 4) else "exp"] += cost.gigabytes
+    if outputs.no_copy:
+        need["data"] -= plan.train_hours * FLAC
+    windows = (outputs.stored * plan.train_hours + bool(outputs.stored) * plan.dev_hours) * 3600 / CHUNK
+    need["exp"] += windows * N_AUDIO_CTX * outputs.width * 2 / 1e9  # float16
+    return need
+
+
+def disk(need: Mapping[str, float], here: Path = Path()) -> list[Finding]:
+    """Free space where `data` and `exp` lie, against what they need; what lies there already is counted as made."""
+    places: dict[int, list[str]] = {}
+    for folder in need:
+        places.setdefault(os.stat(_there(here / folder)).st_dev, []).append(folder)
+    return [_room(folders, sum(need[folder] for folder in folders), here) for folders in places.values()]
+
+
+def _room(folders: Sequence[str], wanted: float, here: Path) -> Finding:
+    status = os.statvfs(_there(here / folders[0]))
+    free, what = status.f_bavail * status.f_frsize / 1e9, f"disk of {' and '.join(f'{name}/' for name in folders)}"
+    said = f"{space(free)} free, {space(wanted)} needed by the estimate"
+    if free >= ENOUGH * wanted:
+        return fine(what, said)
+    made = sum(size_of_folder(here / folder) for folder in folders) / 1e9
+    missing = wanted - made
+    if made >= 0.1:
+        said += f", of which {space(made)} may be there already"
+    if free >= ENOUGH * missing:
+        return fine(what, said)
+    todo = "make room, or let data/ and exp/ be links to a larger disk"
+    if free >= SURELY * missing:
+        return warning(what, said, f"{todo}; a full disk stops a stage, and loses nothing")
+    return fails(what, said, todo)
+
+
+def _there(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+
+
+def size_of_folder(folder: Path) -> int:
+    """Bytes of all files in it."""
+    total = 0
+    for here, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(here, name)).st_size
+            except OSError:  # a file that another process has just replaced
+                continue
+    return total
+
+
+def memory(plan: Plan) -> list[Finding]:
+    """Memory of this machine against the largest job."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    except (ValueError, OSError):
+        return []
+    most = max(estimate(plan)[1:], key=lambda cost: cost.memory)
+    said = f"{total:,.0f} GB, about {most.memory:,.0f} GB needed in stage {most.stage} by the estimate"
+    if total >= most.memory:
+        return [fine("memory", said)]
+    return [warning("memory", said, "decode fewer recordings at a time (--batch_size), or use a larger machine")]
+
+
+def gpus(wanted: int) -> list[Finding]:
+    """--ngpu against the GPUs of this machine."""
+    if not wanted:
+        return []
+    cards = machine.gpus()
+    if len(cards) >= wanted:
+        return [fine("GPUs", f"{len(cards)}: {', '.join(sorted(set(cards)))}")]
+    return [
+        fails("GPUs", f"--ngpu {wanted}, and {len(cards) or 'none'} can be used here",
+              "give as many as nvidia-smi lists (0: the CPU); or --cmd_backend slurm, if they are a cluster's")
+    ]  # fmt: skip
+
+
+def nearest_size(parameters: float) -> str:
+    """The published size with about so many parameters."""
+    return min(SIZES, key=lambda name: abs(SIZES[name].parameters * 1e6 - parameters))

