@@ -57,7 +57,9 @@ setup(
     description="Knowledge distillation of Whisper from long, unlabelled, code-switched recordings",
     python_requires=">=3.12,<3.14",
     packages=find_packages(include=["k2d", "k2d.*"]),
-    package_data={"k2d": ["**/*.yaml", "**/*.json", "**/*.tsv", "**/*.txt", "**/*.html", "**/*.j2"]},
+    package_data={
+        "k2d": ["**/*.yaml", "**/*.json", "**/*.tsv", "**/*.txt", "**/*.j2", "**/*.css", "**/*.js", "**/LICENSE.*"]
+    },
     install_requires=BASE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["k2d = k2d.bin.main:main"]},

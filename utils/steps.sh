@@ -186,7 +186,7 @@ models=()
 [[ ${teacher} == text:* ]] || models+=("${teacher_name}") # transcripts of the lectures say nothing of the test sets
 path_of[${teacher_name}]=${teacher}
 declare -A validator_name
-score_dirs=()
+score_dirs=() explorers=()
 for each in ${validator}; do
     name=validator
     is "${each}" "${_default_validator}" || name="validator_$(tag_of "${each}")"
@@ -194,6 +194,7 @@ for each in ${validator}; do
     path_of[${name}]=${each}
     [[ ${each} == text:* ]] || models+=("${name}")
     score_dirs+=("${name}:${exp}/$(tag_of "${each}")")
+    explorers+=("${name}:${exp}/explorer_$(tag_of "${each}")")
 done
 score_dirs=(--scores "${score_dirs[*]}")
 if "${decode_untrained}"; then

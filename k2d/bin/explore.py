@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
 from k2d.label.scores import find_scores, tagged
@@ -107,7 +106,7 @@ def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
     answers = None
     if args.answers:
         answers = audit.read_answers(Path(args.answers), scores, metrics_of(scores), args.bad_above)
-    text, analysis = gather(data, scores, _page(args), answers)
+    text, analysis, heard = gather(data, scores, _page(args), answers)
     with atomic(output / "explorer.html") as handle:
         handle.write(text)
     if analysis is not None:
@@ -118,12 +117,15 @@ def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
             handle.write("# Are bad labels found?\n\n" + detection.markdown(analysis))
     found = "" if analysis is None else f", {analysis['bad']} of {analysis['chunks']} judged labels bad"
     print(f"explore: {output / 'explorer.html'} ({len(text) / 1e6:.1f} MB){found}", file=sys.stderr)
+    if heard.unreadable:
+        print(f"explore: {heard.unreadable} of the sampled chunks have no sound: {heard.reason}", file=sys.stderr)
 
 
 def _draw_audit(args: argparse.Namespace, data: DataDir, folders: dict[str, str]) -> None:
     from k2d.explore import audit
-    from k2d.explore.explorer import draw_sample, render
-    from k2d.explore.sample import sounds
+    from k2d.explore.explorer import draw_sample
+    from k2d.explore.page import as_json, render
+    from k2d.explore.sounds import open_located, sounds
 
     output = args.output_dir
     drawn = draw_sample(data, find_scores(data, folders), _page(args), args.audit)
@@ -131,16 +133,18 @@ def _draw_audit(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
     audit.write_sheet(output / "audit.tsv", items)
     rows = [audit.row(item) for item in items]
     key = hashlib.sha256("\n".join(r["id"] for r in rows).encode()).hexdigest()[:16]
-    utterances = open_utterances(data, **options_of(AudioOptions, args).reading)
+    utterances = open_located(data, options_of(AudioOptions, args))
+    heard = sounds([(r["id"], utterances, r["id"]) for r in rows], args.audio_mb)
     payload = {
         "title": args.title or data.path.name,
         "key": key,
         "columns": audit.COLUMNS,
         "rows": rows,
-        "audio": sounds(items, utterances, args.audio_mb) if args.audio_mb > 0 else {},
+        "heard": list(heard.uris),
     }
+    page = render("audit.html.j2", title=payload["title"], data=payload, sounds=as_json(heard.uris))
     with atomic(output / "audit.html") as handle:
-        handle.write(render(payload, "audit.html"))
+        handle.write(page)
     print(
         f"explore: {len(items)} chunks to hear in {output / 'audit.html'}, sheet audit.tsv", file=sys.stderr
     )

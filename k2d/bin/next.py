@@ -64,7 +64,7 @@ def _lines(args: argparse.Namespace):
     }
     for name, paths in pages.items():
         for path in [path for path in paths if path.is_file()][: 1 if name == "card" else None]:
-            yield name, str(path.absolute())
+            yield name, path.absolute().as_uri() if path.suffix == ".html" else str(path.absolute())
 
 
 def _records(exp: Path, names: Sequence[str]) -> list[ModelRecord]:

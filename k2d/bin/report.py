@@ -14,6 +14,9 @@
                spots bad labels.
 --held_out     without --test_sets: held-out chunks (k2d hold_out), on which agreement takes the place of error rates.
 --speed        speed.json of k2d speed (default EXP/speed/speed.json).
+--test_data    where the test sets' data directories lie, for the sounds of the error browser (data); --audio_mb how
+               much of them goes into the page.
+--explorers    NAME:DIR, several separated by blanks: explorers of k2d explore, which the page links to.
 --paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without it they
                stand in a table of their own. A student stands beside the paper's of its selection at the paper's α.
 
@@ -29,15 +32,18 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from k2d.audio.options import AudioOptions
 from k2d.errors import UsageError, guarded
 from k2d.label.account import SUMMARY
-from k2d.options import CommandParser
+from k2d.options import CommandParser, add_options, options_of
 from k2d.score import paper
 from k2d.tables import atomic
 from k2d.whisper.identity import model_identity
@@ -55,7 +61,6 @@ if TYPE_CHECKING:
 LISTED = ("results", 3)
 RESULTS = "RESULTS.md"
 FIGURE = "ladder.svg"
-LADDER = "Error rate by hours of recordings"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,6 +78,10 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--scores", default="", help="VALIDATOR:DIR, several separated by blanks")
     p.add_argument("--speed", type=Path, help="speed.json of k2d speed (default: that of EXP/speed)")
+    p.add_argument("--test_data", type=Path, default=Path("data"), help="where the test sets lie")
+    p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in the page, megabytes")
+    p.add_argument("--explorers", default="", help="NAME:DIR of the explorers to link, several separated by blanks")
+    add_options(p, AudioOptions, "recordings")
     p.add_argument("--paper", default="", help="SET:COLUMN, several separated by blanks")
     p.add_argument("--notes", type=Path, help="Markdown that stands before the tables: what was chosen, and on what")
     p.add_argument("--title", default="Results", help="of the page")
@@ -100,6 +109,7 @@ def check(args: argparse.Namespace) -> None:
     if bool(args.test_sets.split()) == bool(args.held_out):
         raise UsageError("give one of --test_sets and --held_out")
     pairs(args.scores, "scores")
+    pairs(args.explorers, "explorers")
     unknown = sorted(set(pairs(args.paper, "paper").values()) - set(paper.SETS))
     if unknown:
         raise UsageError(f"--paper: no column {unknown[0]!r}; expected one of {' '.join(paper.SETS)}")
@@ -115,7 +125,8 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     check(args)
     records = read_records(args.exp, args.models.split())
     args.speed = args.speed or args.exp / "speed/speed.json"
-    names = ("models", "test_sets", "held_out", "train_data", "reference", "scores", "paper", "title")
+    names = ("models", "test_sets", "held_out", "train_data", "reference", "scores", "paper", "title", "test_data",
+             "audio_mb", "explorers")  # fmt: skip
     step = Step(
         "report",
         args.output_dir,
@@ -141,6 +152,7 @@ def copy_text(made: Path, copy: Path) -> None:
 
 def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str, identity.Identity]:
     from k2d.score import agreement
+    from k2d.score.aligned import ALIGNED
     from k2d.score.curves import training_logs
     from k2d.score.experiment import is_whisper, score_dir
 
@@ -150,11 +162,12 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
     counts = ("result.json", "utt2errors", "utt2units", "utt2recording")
     files = {
         "models": [args.exp / r.name / MODEL for r in records],
-        "scores": [folder / name for folder in scores for name in counts],
+        "scores": [folder / name for folder in scores for name in (*counts, ALIGNED)],
         "held_out": [] if args.held_out is None else [
             *(args.held_out / witness for witness in agreement.WITNESSES),
             *(agreement.hypothesis_file(args.exp, r.name) for r in records),
         ],
+        "test_data": [args.test_data / s / name for s in args.test_sets.split() for name in ("wav.scp", "segments")],
         "speed": [args.speed],
         "logs": [log for r in records for log in training_logs(args.exp / r.name)],
         "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, *selected)],
@@ -181,6 +194,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.label.scores import find_scores, read_choices
     from k2d.score import agreement, report
     from k2d.score.hours import hours_table
+    from k2d.score.retention import retention_table
 
     paper_sets = pairs(args.paper, "paper")
     if args.held_out is not None:
@@ -191,6 +205,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
             *filter(None, (report.seeds_table(experiment), report.training_table(experiment, trainings(experiment)))),
             report.language_table(experiment, paper_sets),
             report.switch_table(experiment),
+            *report.switch_distance_tables(experiment),
             report.error_table(experiment, paper_sets),
         ]
         if not paper_sets:
@@ -199,6 +214,8 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         made.append(speed)
     if labelled and (hours := hours_table(labelled.path)):
         made.append(hours)
+    if kept := retention_table(experiment):
+        made.append(kept)
     if args.reference:
         folders = pairs(args.scores, "scores")
         by_segment = bool(folders) or any(s.trusted is not None for s in experiment.selections.values())
@@ -217,6 +234,13 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     return made
 
 
+def explorers(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """(name, link from the page) of the explorers that are there."""
+    pages = {name: Path(folder) / "explorer.html" for name, folder in pairs(args.explorers, "explorers").items()}
+    links = {name: os.path.relpath(page, args.output_dir) for name, page in pages.items() if page.is_file()}
+    return [(name, quote(link)) for name, link in links.items()]
+
+
 def score_files(folder: Path) -> list[Path]:
     return [*sorted(folder.glob("utt2*")), folder / "text", folder / "summary.json"]
 
@@ -228,34 +252,21 @@ def trainings(experiment: Experiment) -> dict[str, Training]:
     return {name: training for name, training in found.items() if training}
 
 
-def drawings(experiment: Experiment) -> list[tuple[str, str]]:
-    from k2d.score import curves
-
-    drawn = [
-        (LADDER, curves.draw_ladder(experiment) if experiment.test_sets else ""),
-        ("Error rates", curves.draw_error_rates(experiment) if experiment.test_sets else ""),
-        ("Data kept", curves.draw_labels(experiment)),
-        *(
-            (f"Training of {name}", curves.draw_training(log))
-            for name, log in curves.training_curves(experiment).items()
-        ),
-    ]
-    return [(heading, svg) for heading, svg in drawn if svg]
-
-
 def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequence[str]) -> dict:
     from k2d.datadir import DataDir
     from k2d.score import report
+    from k2d.score.curves import training_curves
+    from k2d.score.error_browser import browse
     from k2d.score.experiment import read_experiment
-    from k2d.score.page import page
+    from k2d.score.ladder import draw_ladder
+    from k2d.score.page import report_page
 
     labelled = DataDir(args.train_data) if args.train_data else None
     experiment = read_experiment(args.exp, records, args.test_sets.split(), speed=args.speed, labelled=labelled)
     made = tables(experiment, args, labelled)
-    drawn = drawings(experiment)
     aims = list(report.aims(experiment))
+    command = machine.command("report", argv)
     facts = [
-        f"command: `{machine.command('report', argv)}`",
         f"revision: {code_revision()}",
         f"machine: {machine.describe()}",
         f"date: {datetime.date.today().isoformat()}",
@@ -263,7 +274,7 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     statements = [str(aim) for aim in aims]
     with atomic(args.output_dir / RESULTS) as out:
         out.write(f"# {args.title}\n\nWritten by the scoring stage; a change by hand is lost at its next run.\n\n")
-        out.write("\n".join(f"- {fact}" for fact in facts) + "\n\n")
+        out.write("\n".join(f"- {fact}" for fact in [f"command: `{command}`", *facts]) + "\n\n")
         if args.notes:
             out.write(args.notes.read_text(encoding="utf-8").strip() + "\n\n")
         parts = [table.markdown() for table in made]
@@ -272,12 +283,28 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
         out.write("\n".join(parts))
     with atomic(args.output_dir / "table.txt") as out:
         out.write(made[0].text())
+    texts, heard = browse(experiment, args.test_data, args.audio_mb, options_of(AudioOptions, args))
+    best = report.best_student(experiment)
+    page = report_page(
+        experiment,
+        made,
+        aims,
+        main=len(experiment.tags) or 1,
+        title=args.title,
+        headline=report.headline(experiment),
+        best=best and best[0].model.name,
+        facts=facts,
+        command=command,
+        curves=training_curves(experiment),
+        texts=texts,
+        heard=heard,
+        explorers=explorers(args),
+    )
     with atomic(args.output_dir / "index.html") as out:
-        out.write(page(args.title, facts, statements, made, drawn))
-    for heading, svg in drawn:
-        if heading == LADDER:
-            with atomic(args.output_dir / FIGURE) as out:
-                out.write(svg)
+        out.write(page)
+    if figure := draw_ladder(experiment):
+        with atomic(args.output_dir / FIGURE) as out:
+            out.write(figure)
 
     if args.held_out is not None:
         from k2d.score.agreement import NO_ERROR_RATE

@@ -4,10 +4,10 @@
         --output_dir exp/teacher/decode_test_in/score
 
 Reads two Kaldi text files (one text an utterance, or one a recording). A step: writes into --output_dir result.json
-(all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units, utt2recording, and align.txt
-(every error, worst utterance first). --data, the test set's directory, tells by its segments which texts are of one
-recording: intervals draw them together. --compare DIR, a directory with another system's `text` of the same set, adds a
-paired bootstrap test of the difference in MER.
+(all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units, utt2recording, align.txt (every
+error, worst utterance first), and aligned.jsonl (every text aligned, for the report's page). --data, the test set's
+directory, tells by its segments which texts are of one recording: intervals draw them together. --compare DIR, a
+directory with another system's `text` of the same set, adds a paired bootstrap test of the difference in MER.
 """
 
 import argparse
@@ -87,6 +87,7 @@ def recordings_of(ids: Sequence[str], data: str | None) -> list[str]:
 def work(args: argparse.Namespace) -> dict:
     from k2d.datadir import DataDir
     from k2d.score.align_text import corpus_text
+    from k2d.score.aligned import ALIGNED, write_aligned
     from k2d.score.corpus import join_by_recording, score
 
     references, hypotheses = read_table(args.ref), read_table(args.hyp)
@@ -109,6 +110,7 @@ def work(args: argparse.Namespace) -> dict:
     write_numbers(args.output_dir / "utt2units", dict(zip(ids, scored.units, strict=True)))
     with atomic(args.output_dir / "align.txt") as out:
         out.write(corpus_text(scored))
+    write_aligned(args.output_dir / ALIGNED, scored, references, hypotheses)
     with atomic(args.output_dir / "result.json") as out:
         json.dump(result, out, ensure_ascii=False, indent=1)
         out.write("\n")

@@ -7,22 +7,20 @@ Chunks are read once and counted into bins of a hundredth of distance, so the pa
 million chunks as for seven hundred.
 """
 
-import html
-import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
 
 from k2d.audio.options import DEFAULT, AudioOptions
-from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.explore import detection
 from k2d.explore.label_quality import BAD, label_quality
-from k2d.explore.sample import Reservoir, Sampled, difference, join, sounds, stratum
+from k2d.explore.page import as_json, render
+from k2d.explore.sample import Reservoir, Sampled, difference, join, stratum
+from k2d.explore.sounds import Sounds, open_located, sounds
 from k2d.label.scores import Columns, Scores
 from k2d.label.select import read_chunks
 from k2d.tables import Cursor, blocks
@@ -80,8 +78,9 @@ def draw_sample(data: DataDir, scores: Scores, page: Page, size: int) -> Reservo
 
 def gather(
     data: DataDir, scores: Scores, page: Page, audit: detection.Audit | None = None
-) -> tuple[str, dict | None]:
-    """(the page, the analysis of detection or None). `audit` or `page.reference` make the analysis."""
+) -> tuple[str, dict | None, Sounds]:
+    """(the page, the analysis of detection or None, the page's sounds). The analysis is made from `audit` or
+    `page.reference`."""
     metrics, loop = metrics_of(scores), _loop_score(scores)
     others = [name for name in _OTHERS if name in scores.names]
     asked = metrics + others + ([loop] if loop else [])
@@ -116,6 +115,7 @@ def gather(
         audit = quality.audit(scores, metrics, page.bad_above)
     analysis = detection.analyse(audit, seed=page.seed) if audit is not None and len(audit.bad) else None
     sample = [item for items in drawn.strata().values() for item in items]
+    heard = _sounds(data, sample, page, metrics)
     payload = {
         "title": page.title or data.path.name,
         "alpha": page.alpha,
@@ -124,10 +124,13 @@ def gather(
         "counts": counts.facts(),
         "others": {name: _histogram(found) for name, found in values.items() if found},
         "sample": [_card(item) for item in sample],
-        "audio": _audio(data, sample, page, metrics),
+        "heard": list(heard.uris),
+        "unheard": heard.says(),
         "analysis": analysis and analysis | {"bad_above": page.bad_above},
     }
-    return render(payload), analysis
+    return render(
+        "explorer.html.j2", title=payload["title"], data=payload, sounds=as_json(heard.uris), plain=_plain(payload)
+    ), analysis, heard
 
 
 class _Counts:
@@ -197,23 +200,34 @@ def _card(item: Sampled) -> dict:
     }
 
 
-def _audio(data: DataDir, sample: list[Sampled], page: Page, metrics: list[str]) -> dict[str, tuple[str, str]]:
-    """Audio and spectrogram of the chunks nearest to α first, as far as it fits."""
-    if page.audio_mb <= 0 or not sample:
-        return {}
-    utterances = open_utterances(data, **page.audio.reading)
+def _sounds(data: DataDir, sample: list[Sampled], page: Page, metrics: list[str]) -> Sounds:
+    """Sounds and spectrograms of the chunks nearest to α first, as far as they fit."""
 
     def nearness(item: Sampled) -> tuple[float, str]:
         distance = item.scores.get(metrics[0], 2.0) if metrics else 2.0
         return abs(distance - page.alpha), item.chunk.id
 
-    return sounds(sorted(sample, key=nearness), utterances, page.audio_mb)
+    utterances = open_located(data, page.audio)
+    ids = [item.chunk.id for item in sorted(sample, key=nearness)]
+    return sounds([(i, utterances, i) for i in ids], page.audio_mb)
 
 
-def render(payload: dict, template: str = "explorer.html") -> str:
-    """Put the data into the page's template. Nothing of the data can end the script it stands in."""
-    text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    page = (resources.files("k2d.explore") / template).read_text("utf-8")
-    return page.replace("__TITLE__", html.escape(payload["title"])).replace("__DATA__", text)
+def _plain(payload: dict) -> dict:
+    """What the page shows where scripts are off: the share that each α keeps by each distance, and some chunks."""
+    facts, metrics = payload["counts"], payload["metrics"]
+    whole = facts["total_seconds"] or facts["total"] or 1
+    kind = "seconds" if facts["total_seconds"] else "chunks"
+    rows = []
+    for tenth in range(11):
+        kept = [sum(sum(part[: 10 * tenth + 1]) for part in facts[kind][m]) for m in metrics]
+        rows.append([f"{tenth / 10:.1f}", *(f"{100 * k / whole:.1f} %" for k in kept)])
+
+    def nearness(chunk: dict) -> float:
+        return abs(chunk["scores"].get(metrics[0], 9.0) - payload["alpha"]) if metrics else 0.0
+
+    return {
+        "metrics": metrics,
+        "kind": "speech" if kind == "seconds" else "chunks",
+        "kept": rows,
+        "chunks": sorted(payload["sample"], key=nearness)[:30],
+    }

@@ -1,24 +1,13 @@
-"""A sample of chunks, spread over the distances, for eyes and ears.
+"""A sample of chunks, spread over the distances, for eyes and ears (their sounds: sounds.py).
 
 In: chunks with their scores, streaming. Out: chunks by stratum, drawn at random from a seed, with the number
 of chunks each stands for, and the difference of the two texts.
 """
 
-import base64
-import io
-import os
 import random
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
-import numpy as np
-import soundfile
-
-from k2d.constants import SAMPLE_RATE
-from k2d.errors import BadAudio
-from k2d.explore.spectrogram import spectrogram
 from k2d.label.select import Chunk
 from k2d.text.units import is_chinese, units
 
@@ -96,38 +85,3 @@ def join(words: Sequence[str]) -> str:
     for word in words:
         out += " " + word if out and not is_chinese(word) and not is_chinese(out[-1]) else word
     return out
-
-
-def sound(audio) -> str:
-    """Audio as a data URI, MP3 where the sound library writes it (every browser plays it), else FLAC."""
-    buffer = io.BytesIO()
-    kind = "MP3" if "MP3" in soundfile.available_formats() else "FLAC"
-    soundfile.write(buffer, audio, SAMPLE_RATE, format=kind)
-    mime = "audio/mpeg" if kind == "MP3" else "audio/flac"
-    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-
-
-def sounds(items: Sequence[Sampled], utterances, megabytes: float) -> dict[str, tuple[str, str]]:
-    """id -> (sound, spectrogram), data URIs, of the first items that fit into `megabytes`; chunks without audio
-    are left out."""
-
-    def readable() -> Iterator[tuple[str, np.ndarray]]:
-        for item in items:
-            try:
-                yield item.chunk.id, utterances[item.chunk.id]
-            except (BadAudio, KeyError, OSError):
-                continue
-
-    found: dict[str, tuple[str, str]] = {}
-    room = megabytes * 1e6
-    cores, read = os.cpu_count() or 1, readable()
-    # MP3 is slow to write, and the sound library writes without Python's lock.
-    with ThreadPoolExecutor(cores) as pool:
-        while some := list(islice(read, cores)):
-            for (chunk, audio), uri in zip(some, pool.map(sound, [audio for _, audio in some]), strict=True):
-                both = uri, spectrogram(audio)
-                room -= sum(map(len, both))
-                if room < 0:
-                    return found
-                found[chunk] = both
-    return found

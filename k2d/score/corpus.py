@@ -16,7 +16,15 @@ from k2d.datadir import Segment
 from k2d.errors import DataError
 from k2d.score import significance
 from k2d.score.alignment import DELETION, INSERTION, LANGUAGES, Pair, align
-from k2d.score.rates import Counts, count, count_by_language, longest_run, switch_pairs
+from k2d.score.rates import (
+    SWITCH_DISTANCES,
+    Counts,
+    count,
+    count_by_language,
+    count_by_switch_distance,
+    longest_run,
+    switch_pairs,
+)
 from k2d.text import loops, timestamps
 from k2d.text.units import units
 
@@ -70,6 +78,14 @@ class Score:
     def at_switch_points(self) -> Counts:
         return sum((count(switch_pairs(u.pairs)) for u in self.utterances), Counts())
 
+    @cached_property
+    def by_switch_distance(self) -> dict[str, Counts]:
+        totals = {name: Counts() for name in SWITCH_DISTANCES}
+        for utterance in self.utterances:
+            for name, part in count_by_switch_distance(utterance.pairs).items():
+                totals[name] += part
+        return totals
+
     @property
     def errors(self) -> list[int]:
         return [u.counts.errors for u in self.utterances]
@@ -104,6 +120,7 @@ class Score:
             },
             "languages": {name: part.as_dict() for name, part in self.by_language.items()},
             "switch_points": self.at_switch_points.as_dict(),
+            "switch_distance": {name: part.as_dict() for name, part in self.by_switch_distance.items()},
             "repetitions": {
                 "windows": sum(u.looping_windows for u in self.utterances),
                 "of_windows": sum(u.windows for u in self.utterances),

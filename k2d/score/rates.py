@@ -14,6 +14,7 @@ the ones at risk: their substitutions and deletions, and the insertions between 
 the errors at switch points.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -83,6 +84,11 @@ def count_by_language(pairs: Iterable[Pair]) -> dict[str, Counts]:
 
 def switch_pairs(pairs: Sequence[Pair]) -> list[Pair]:
     """The steps of an alignment that lie at a language change of the reference."""
+    return [pairs[i] for i in sorted(_at_switches(pairs))]
+
+
+def _at_switches(pairs: Sequence[Pair]) -> set[int]:
+    """Places of the steps at a language change."""
     at_switch: set[int] = set()
     last, last_language = None, None
     for position, pair in enumerate(pairs):
@@ -95,7 +101,41 @@ def switch_pairs(pairs: Sequence[Pair]) -> list[Pair]:
             between = range(last + 1, position)
             at_switch.update((last, position), (i for i in between if pairs[i].op == INSERTION))
         last, last_language = position, unit_language
-    return [pairs[i] for i in sorted(at_switch)]
+    return at_switch
+
+
+# Distances to a switch are counted together so: 1 is the unit beside it, "none" a text without any.
+SWITCH_DISTANCES = ("1", "2", "3-4", "5-8", "9+", "none")
+_FIRST_OF_RANGE = (1, 2, 3, 5, 9)
+
+
+def count_by_switch_distance(pairs: Sequence[Pair]) -> dict[str, Counts]:
+    """Counts by how far a step is from the nearest switch point, in reference units: 1 are `switch_pairs`, every
+    reference unit further adds one, and an insertion is as far as a unit in its place would be."""
+    parts: dict[str, list[Pair]] = {name: [] for name in SWITCH_DISTANCES}
+    at_switch = _at_switches(pairs)
+    if not at_switch:
+        return {name: count(pairs if name == "none" else ()) for name in SWITCH_DISTANCES}
+    ways = (range(len(pairs)), range(len(pairs) - 1, -1, -1))
+    from_left, from_right = (_distances(pairs, at_switch, way) for way in ways)
+    for pair, left, right in zip(pairs, from_left, reversed(from_right), strict=True):
+        parts[SWITCH_DISTANCES[bisect_right(_FIRST_OF_RANGE, min(left, right)) - 1]].append(pair)
+    return {name: count(part) for name, part in parts.items()}
+
+
+def _distances(pairs: Sequence[Pair], at_switch: set[int], way: Iterable[int]) -> list[float]:
+    """Distance of each step, in the order of `way`, to the last switch passed on it."""
+    found, passed = [], float("inf")
+    for position in way:
+        if position in at_switch:
+            passed = 1
+            found.append(1)
+        elif pairs[position].ref is None:
+            found.append(passed + 1)
+        else:
+            passed += 1
+            found.append(passed)
+    return found
 
 
 def longest_run(pairs: Iterable[Pair], op: str) -> int:

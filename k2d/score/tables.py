@@ -1,6 +1,5 @@
-"""One table, written as Markdown for RESULTS.md, as HTML for the report page, as text for a terminal."""
+"""One table, written as Markdown for RESULTS.md, as text for a terminal; the report's page shows its cells."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,16 +31,6 @@ class Table:
             "  ".join([cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]).rstrip() for cells in rows
         ]
         return "\n".join([self.title, *lines]) + "\n"
-
-    def html(self) -> str:
-        def row(cells: Sequence[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        body = "\n".join(row(cells, "td") for cells in self.rows)
-        return (
-            f"<h2>{html.escape(self.title)}</h2>\n<p>{html.escape(self.note)}</p>\n"
-            f"<table><thead>{row(self.header, 'th')}</thead>\n<tbody>{body}</tbody></table>\n"
-        )
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from k2d.bin.report import main as report
 from k2d.datadir import DataDir, Segment, write_segments
 from k2d.errors import DataError
 from k2d.explore.label_quality import label_quality
+from k2d.explore.sounds import located
 from k2d.explore.spectrogram import HEIGHT, WIDTH, spectrogram
 from k2d.tables import read_table, write_numbers, write_table
 from k2d.work.models import ModelRecord, write_record
@@ -94,8 +96,9 @@ def explore(*more: str) -> int:
     return main(["--data", "chunks", "--scores", "validator=scores", *more])
 
 
-def payload(path) -> dict:
-    return json.loads(re.search(r'type="application/json">(.*?)</script>', path.read_text(), re.DOTALL)[1])
+def payload(path, name: str = "data") -> dict:
+    script = rf'id="{name}" type="application/json">(.*?)</script>'
+    return json.loads(re.search(script, path.read_text(), re.DOTALL)[1])
 
 
 def test_the_explorer_and_the_report_give_the_same_figures(corpus):
@@ -157,12 +160,12 @@ def picture(uri: str) -> np.ndarray:
 def test_every_player_has_its_spectrogram_within_the_pages_room(corpus, command):
     assert explore(*command) == 0
     page = corpus / "out" / ("audit.html" if "--audit" in command else "explorer.html")
-    audio = payload(page)["audio"]
+    audio = payload(page, "sounds")
     assert sorted(audio) == sorted(LABELS)
     sizes = [len(sound) + len(image) for sound, image in audio.values()]
     assert all(sound.startswith("data:audio/") and picture(image).shape[0] == HEIGHT for sound, image in audio.values())
     assert explore(*command, "--audio_mb", f"{2.5 * max(sizes) / 1e6}") == 0
-    assert len(payload(page)["audio"]) == 2
+    assert len(payload(page, "sounds")) == 2 == len(payload(page)["heard"])
 
 
 def test_a_spectrogram_shows_a_tone_that_rises():
@@ -176,6 +179,30 @@ def test_a_spectrogram_shows_a_tone_that_rises():
 
 def test_silence_has_a_picture_too():
     assert picture(spectrogram(np.zeros(1600, np.float32))).shape[0] == HEIGHT
+
+
+def test_a_page_made_in_another_folder_finds_its_sounds_and_says_when_it_cannot(corpus, tmp_path, monkeypatch, capsys):
+    (corpus / "elsewhere").mkdir()
+    monkeypatch.chdir(corpus / "elsewhere")
+    options = ["--data", "../chunks", "--scores", "validator=../scores"]
+    assert main([*options, "--output_dir", "page"]) == 0
+    assert sorted(payload(Path("page/explorer.html"))["heard"]) == sorted(LABELS)
+    (corpus / "tone.wav").rename(corpus / "gone.wav")
+    capsys.readouterr()
+    assert main([*options, "--output_dir", "silent"]) == 0
+    assert "4 of the sampled chunks have no sound: tone.wav: missing" in capsys.readouterr().err
+    silent = payload(Path("silent/explorer.html"))
+    assert silent["heard"] == [] and silent["unheard"].startswith("The audio of 4 cannot be had (tone.wav: missing")
+
+
+def test_a_data_directory_that_was_moved_whole_keeps_its_sounds(corpus):
+    write_table("chunks/wav.scp", dict.fromkeys(LABELS, "old/chunks/audio/tone.wav"))
+    (corpus / "chunks/audio").mkdir()
+    (corpus / "tone.wav").rename(corpus / "chunks/audio/tone.wav")
+    assert located("old/chunks/audio/tone.wav:12", Path("chunks")) == f"{corpus.resolve()}/chunks/audio/tone.wav:12"
+    assert located("cat tone.wav |", Path("chunks")) == "cat tone.wav |"
+    assert explore("--output_dir", "page") == 0
+    assert len(payload(corpus / "page/explorer.html")["heard"]) == 4
 
 
 def test_the_text_of_a_page_ends_no_script(corpus):

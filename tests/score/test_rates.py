@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from k2d.label.distance import Choices, distances
 from k2d.label.segments import errors_of_parts
 from k2d.score.alignment import HIT, LANGUAGES, align, language
-from k2d.score.rates import Counts, count, count_by_language, longest_run, switch_pairs
+from k2d.score.rates import (
+    SWITCH_DISTANCES,
+    Counts,
+    count,
+    count_by_language,
+    count_by_switch_distance,
+    longest_run,
+    switch_pairs,
+)
 from k2d.text.units import units
 
 UNITS = st.lists(st.sampled_from(["我", "们", "用", "model", "data", "a", "3", "42"]), max_size=12)
@@ -138,3 +146,25 @@ def test_longest_run_of_lost_units():
 
 def test_no_reference_unit_means_no_rate():
     assert count(align([], ["a"])).rate is None
+
+
+@given(UNITS, UNITS)
+def test_distances_to_a_switch_share_out_all_errors_and_begin_at_the_switch(ref, hyp):
+    pairs = align(ref, hyp)
+    parts = count_by_switch_distance(pairs)
+    assert tuple(parts) == SWITCH_DISTANCES and sum(parts.values(), Counts()) == count(pairs)
+    assert parts["1"] == count(switch_pairs(pairs))
+    switched = bool(switch_pairs(pairs))
+    assert parts["none"] == (Counts() if switched else count(pairs))
+
+
+def test_the_distance_to_a_switch_counts_reference_units():
+    ref = "我 们 今 天 在 这 里 用 一 下 model 和 data".split()
+    pairs = align(ref, ref)
+    # model, 和 and data are all beside a switch, and so is 下; before it nine characters.
+    found = {name: part.units for name, part in count_by_switch_distance(pairs).items()}
+    assert found == {"1": 4, "2": 1, "3-4": 2, "5-8": 4, "9+": 2, "none": 0}
+    added = count_by_switch_distance(align(["我", "用", "model"], ["我", "用", "那", "model"]))
+    assert added["1"].insertions == 1
+    added = count_by_switch_distance(align(["我", "用", "model"], ["我", "那", "用", "model"]))
+    assert added["2"].insertions == 1

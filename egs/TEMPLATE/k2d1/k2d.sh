@@ -247,7 +247,8 @@ stage_7_score() {
     [ ! -d "data/${train_set}/reference" ] || analysis+=(--reference "data/${train_set}/reference" "${score_dirs[@]}")
     [ -z "${notes}" ] || analysis+=(--notes "${notes}")
     step here report exp/report --exp exp --results "${results}" --models "${models[*]}" --test_sets "${test_sets}" \
-        --train_data "${chunks}" --paper "${paper}" "${analysis[@]}"
+        --train_data "${chunks}" --paper "${paper}" --explorers "${explorers[*]}" "${audio_opts[@]}" \
+        "${analysis[@]}"
     # What only this corpus has to report: more tables at the end of RESULTS.md.
     [ ! -x local/score.sh ] || run_here local/score.sh --output "${results}" --models "${models[*]}"
     run_here cat exp/report/table.txt

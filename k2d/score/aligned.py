@@ -1,0 +1,83 @@
+"""Aligned texts on the disk, one line an utterance, as scoring aligned them: what a page shows needs no second opinion.
+
+    {"id": "u1", "said": "今天講 attention。", "written": "今天講 tension", "ref": "今 天 讲 attention",
+     "hyp": "= = = ~tension"}
+
+`ref` are the reference's units. `hyp` has a word for each step of the alignment: "=" a hit, "~unit" another unit in its
+place, "-" none, "+unit" one that the reference lacks. `said` and `written` are the texts as they were given, without
+timestamps; `loops`, where there are any, counts the windows that loop; `missing` stands where there was no hypothesis.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from k2d.errors import DataError
+from k2d.score.alignment import DELETION, HIT, INSERTION, SUBSTITUTION, Pair
+from k2d.score.corpus import Score
+from k2d.tables import atomic
+from k2d.text import timestamps
+
+ALIGNED = "aligned.jsonl"
+_SIGNS = {HIT: "=", SUBSTITUTION: "~", DELETION: "-", INSERTION: "+"}
+_OPS = {sign: op for op, sign in _SIGNS.items()}
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """One utterance of one model. `steps`: its hypothesis as the file has it."""
+
+    id: str
+    said: str
+    written: str
+    ref: str
+    steps: str
+    loops: int
+    missing: bool
+
+    @property
+    def pairs(self) -> list[Pair]:
+        reference = iter(self.ref.split())
+        found = []
+        for step in self.steps.split():
+            op = _OPS[step[0]]
+            said = None if op == INSERTION else next(reference)
+            found.append(Pair(op, said, said if op == HIT else step[1:] or None))
+        return found
+
+
+def steps_of(pairs: Sequence[Pair]) -> str:
+    return " ".join(_SIGNS[p.op] + (p.hyp if p.op in (SUBSTITUTION, INSERTION) else "") for p in pairs)
+
+
+def write_aligned(path: Path, score: Score, references: Mapping[str, str], hypotheses: Mapping[str, str]) -> None:
+    with atomic(path) as out:
+        for utterance in score.utterances:
+            line = {
+                "id": utterance.id,
+                "said": timestamps.strip(references[utterance.id]),
+                "written": timestamps.strip(hypotheses.get(utterance.id, "")),
+                "ref": " ".join(p.ref for p in utterance.pairs if p.ref is not None),
+                "hyp": steps_of(utterance.pairs),
+            }
+            if utterance.looping_windows:
+                line["loops"] = utterance.looping_windows
+            if utterance.missing:
+                line["missing"] = True
+            json.dump(line, out, ensure_ascii=False)
+            out.write("\n")
+
+
+def read_aligned(path: Path) -> Iterator[Aligned]:
+    """DataError with the line that is none."""
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                yield Aligned(
+                    row["id"], row["said"], row["written"], row["ref"], row["hyp"],
+                    row.get("loops", 0), row.get("missing", False),
+                )  # fmt: skip
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"{path}:{number}: no aligned text ({error}); score again") from error

@@ -1,0 +1,62 @@
+"""What kinds of errors an aligned text has, for those who look for one kind: cheap rules, no model.
+
+A run is a stretch of errors without a hit between them. Kinds, each the mark of a failure of Whisper's:
+
+english      an English word of the reference is written as something else
+translated   a run in which English was said and only Chinese written, or Chinese said and only English written: the
+             term was translated, or spelt by its sound
+dropped      three or more units in a row that were said and not written, or nothing written at all
+invented     three or more units in a row that were not said
+loop         a window that repeats itself (k2d.text.loops)
+switch       an error beside a change of language
+"""
+
+from collections.abc import Iterator, Sequence
+
+from k2d.score.aligned import Aligned
+from k2d.score.alignment import DELETION, HIT, INSERTION, SUBSTITUTION, Pair, language
+from k2d.score.rates import longest_run, switch_pairs
+
+KINDS = ("english", "translated", "dropped", "invented", "loop", "switch")
+RUN = 3  # units: a phrase, no longer a misheard word
+_FEWEST_CHARACTERS = 2  # of a Chinese word that stands for an English one
+
+
+def kinds_of(text: Aligned) -> list[str]:
+    """The kinds of errors in a text, in the order of KINDS."""
+    pairs = text.pairs
+    errors = [p for p in pairs if p.op != HIT]
+    if not errors:
+        return ["loop"] if text.loops else []
+    runs = list(_runs(pairs))
+    others = [run for run in runs if not _translated(run)]  # a longer word for the same is nothing invented
+    nothing = all(p.hyp is None for p in pairs)
+    found = {
+        "english": any(p.op == SUBSTITUTION and language(p.ref) == "en" for p in errors),
+        "translated": len(others) < len(runs),
+        "dropped": nothing or any(longest_run(run, DELETION) >= RUN for run in others),
+        "invented": any(longest_run(run, INSERTION) >= RUN for run in others),
+        "loop": text.loops > 0,
+        "switch": any(p.op != HIT for p in switch_pairs(pairs)),
+    }
+    return [kind for kind in KINDS if found[kind]]
+
+
+def _runs(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    run: list[Pair] = []
+    for pair in pairs:
+        if pair.op != HIT:
+            run.append(pair)
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _translated(run: Sequence[Pair]) -> bool:
+    said = [language(p.ref) for p in run if p.ref is not None]
+    written = [language(p.hyp) for p in run if p.hyp is not None]
+    if "en" in said and "en" not in written:
+        return written.count("zh") >= _FEWEST_CHARACTERS
+    return "en" in written and "en" not in said and "zh" not in written and said.count("zh") >= _FEWEST_CHARACTERS
