@@ -196,6 +196,8 @@ def test_a_folder_here_is_no_id(server, tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="exp/studnet: no such file or folder"):
         resolve("exp/studnet")
     assert server.asked == []
+    assert hub.parts_of("exp/student_comp@0.2/average") is None, "a student that is yet to be made"
+    assert hub.parts_of("owner/name@refs/pr/3") == ("owner/name", "refs/pr/3")
     assert hub.parts_of("exp/student/average") is None and hub.parts_of("../mine/model") is None
 
 
