@@ -135,8 +135,8 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
     write_table(args.output_dir / f"{ENCODER_OUT}.scp", stored.tables[ENCODER_OUT])
     elapsed, seconds = time.time() - start, sum(stored.numbers[uid]["seconds"] for uid in stored.fresh)
     print(
-        f"encode: {len(frames)} utterances, {len(stored.skipped)} skipped; {len(stored.fresh)} of them now: "
-        f"{seconds / 3600:.2f} h in {elapsed:.0f} s, {seconds / elapsed:.1f} times real time"
+        f"encode: {len(frames)} utterances, {len(stored.fresh)} of them now: {seconds / 3600:.2f} h in "
+        f"{elapsed:.0f} s, {seconds / elapsed:.1f} times real time; {len(stored.skipped)} skipped"
     )
     return {"utterances": len(frames), "skipped": len(stored.skipped)}
 

@@ -26,12 +26,13 @@ def test_recordings_are_transcribed_as_its_long_form_does(small_model, noise_rec
 @pytest.mark.parametrize("timestamps", [True, False])
 def test_utterances_have_times_where_they_are_asked_for(small_model, noise_recordings, timestamps):  # noqa: F811
     source = sources.files({name: str(path) for name, path in noise_recordings.items()})
-    transcriber = open_transcriber(str(small_model), **OPTIONS, timestamps=timestamps)
-    found = {one.recording: one for batch in transcriber.transcribe("abe", source, False) for one in batch}
-    assert set(found) == {"a", "b", "e"}
+    transcriber = open_transcriber(str(small_model), **OPTIONS | {"language": "en"}, timestamps=timestamps)
+    found = {one.recording: one for batch in transcriber.transcribe("abcdef", source, False) for one in batch}
+    assert set(found) == set("abcdef")
     assert found["a"].duration == 75.0 and found["a"].segments[-1].end > 30.0, "what is long is transcribed as a whole"
-    assert found["e"].segments
-    for name in "be":
+    short = [name for name in found if found[name].duration <= 30.0]
+    assert any(found[name].segments for name in short)  # of a random model some are no characters
+    for name in short:
         for segment in found[name].segments:
             assert segment.avg_logprob < 0 and segment.tokens and 0 <= segment.confidence <= 1
             assert (segment.end is not None) == timestamps
