@@ -1,4 +1,4 @@
-"""Keep chunks from training: a share of the recordings to compare models on, or a development set of the surest labels.
+"""Hold chunks out from training, where nothing is transcribed.
 
     k2d hold_out --data CHUNKS --scores SCORES --output_dir CHUNKS_held_out
     k2d hold_out --data CHUNKS --scores SCORES --output_dir CHUNKS_dev --kept CHUNKS_full --kept CHUNKS_comp
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", required=True, type=Path, help="directory of scores, with the validator's text")
     p.add_argument("--kept", action="append", type=Path, default=[], help="directory of a selection; again for each")
-    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
+    p.add_argument("--output_dir", required=True, type=Path, help="data directory to write")
     add_step_arguments(p)
     return p
 

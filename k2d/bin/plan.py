@@ -1,4 +1,4 @@
-"""What a corpus will take: jobs, wall time, disk and memory of every stage, and what each figure rests on.
+"""Say what a corpus will take: time, disk and memory of every stage.
 
     k2d plan --recordings ~/lectures
     k2d plan --train_hours 60000 --ngpu 16
@@ -42,15 +42,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--train_hours", type=float, help="of unlabelled recordings")
     p.add_argument("--recordings", type=Path, help="a folder of them, in place of their hours")
     p.add_argument("--data", type=Path, help="a data directory of them, in place of their hours")
-    p.add_argument("--dev_hours", type=float, default=0.0, help="of the labelled set that chooses the epoch")
+    p.add_argument("--dev_hours", type=float, default=0.0, help="hours of the set that chooses the epoch")
     p.add_argument("--test_hours", type=float, help="of all test sets, each counted once (default: held out, 5 %%)")
-    p.add_argument("--teacher", default="large-v2", help="its size, by a published name")
-    p.add_argument("--validator", default="base", help="its size")
-    p.add_argument("--selection", default="full comp", help="selections, each a student; separated by blanks")
+    p.add_argument("--teacher", default="large-v2", help="its name tells its size")
+    p.add_argument("--validator", default="base", help="its name tells its size")
+    p.add_argument("--selection", default="full comp", help="selections, separated by blanks: a student each")
     p.add_argument("--config", action="append", help="training YAML, a later one over those before")
     p.add_argument("--updates", help="as of k2d train: auto, or how many")
     p.add_argument("--ngpu", type=int, default=0, help="that run at a time; 0: CPU jobs of two cores (default)")
-    p.add_argument("--gpus_per_node", type=int, default=4, help="of training")
+    p.add_argument("--gpus_per_node", type=int, default=4, help="of a node of the cluster")
     p.add_argument("--nj", type=int, help="jobs of stages 2, 3 and 6 (default: four for each GPU)")
     p.add_argument("--batch_size", type=int, help="windows decoded together (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--joined", action="store_true", help="stage 1 copies the recordings")

@@ -1,4 +1,4 @@
-"""Any folder of audio and video → a data directory: found, read, named, listed.
+"""Make a data directory of a folder of audio and video.
 
     k2d recordings --recordings ~/lectures --output_dir data/lectures
 

@@ -1,6 +1,7 @@
 """Held-out recordings and development sets of corpora that nobody has transcribed."""
 
 import pytest
+import soundfile
 
 from k2d.bin import hold_out, training_tables
 from k2d.constants import chunk_id
@@ -87,6 +88,8 @@ def test_selections_without_a_common_chunk_are_an_error(tmp_path):
 
 def test_what_is_held_out_is_written_and_not_learnt(tmp_path, capsys):
     data, ids = corpus(tmp_path / "all", {"r": 40})
+    soundfile.write(tmp_path / "audio.wav", [0.1, -0.1] * 160_000, 16000)
+    write_table(data.path / "wav.scp", dict.fromkeys(ids, str(tmp_path / "audio.wav")))
     words = ["--data", str(data.path), "--scores", str(data.path / "scores")]
     dev, held = tmp_path / "all_dev", tmp_path / "all_held_out"
     assert hold_out.main([*words, "--output_dir", str(dev), "--kept", str(data.path)]) == 0
