@@ -29,13 +29,13 @@ class ModelRecord:
     path: str
     selection: str | None = None
     alpha: float | None = None
-    keep: float | None = None
     teacher: str | None = None
     validator: str | None = None
     seed: int | None = None
     data: str | None = None
     tag: str | None = None
     hours: float | None = None
+    keep: float | None = None
 
     def __post_init__(self):
         if self.role not in ROLES:

@@ -56,7 +56,7 @@ def test_the_best_student_and_a_command_that_uses_it(exp, capsys):
         (exp / page).write_text("")
     shown = said(capsys, "--models", "teacher student_comp student_full")
     assert shlex.split(shown["use it"])[2] == str(recording)
-    assert shown["report"] == str(exp / "report/index.html") and shown["card"].endswith("publish/README.md")
+    assert shown["report"] == (exp / "report/index.html").as_uri() and shown["card"].endswith("publish/README.md")
     assert shown["labels"].endswith("explorer.html")
 
 
