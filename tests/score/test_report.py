@@ -240,7 +240,7 @@ def test_the_page_begins_with_a_sentence_and_the_main_table_and_ends_with_the_co
     report(folder, monkeypatch, "--train_data", "data/all")
     text = (folder / "exp/report/index.html").read_text()
     headline = "student_comp errs in 6.2 % of test_in, teacher in 25.0 % (lower)"
-    command = "python -m k2d.bin.report --exp exp"
+    command = "k2d report --exp exp"
     places = [text.index(words) for words in (headline, "<h2>Error rates</h2>", "<h2>Aims</h2>", command)]
     assert places == sorted(places) and places[-1] > text.rindex("<table")
     assert "with ×0.40 the parameters and ×1.50 the speed of its teacher." in text
