@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,38 @@ def test_installer_does_nothing_when_up_to_date(bare_clone):
 def test_installer_names_an_unknown_argument(bare_clone):
     assert "unknown argument '--chek'" in last_sentence(bare_clone("--chek"))
     assert "run tools/install.sh first" in last_sentence(bare_clone("--check"))
+
+
+def wheel(folder, name, version):
+    """A package of nothing, as an index would have it."""
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+@pytest.mark.parametrize("packages", [["torch", "torchaudio"], ["torch"]])
+def test_the_installer_takes_torch_for_cpus_where_the_index_has_it(tmp_path, packages):
+    pins = dict(line.split("==") for line in (ROOT / "tools/constraints.txt").read_text().splitlines() if "==" in line)
+    for name in packages:
+        wheel(tmp_path, name, f"{pins[name]}+cpu")
+    function = (ROOT / "tools/install.sh").read_text().partition("cpu_torch() {")[2].partition("\n}\n")[0]
+    uv = shutil.which("uv") or (ROOT / "tools/venv").resolve().parent / "venv-bootstrap/bin/uv"
+    script = f"""
+    die() {{ echo "$*" >&2; exit 1; }}
+    cpu_torch() {{{function}
+    }}
+    tools="{ROOT}/tools"; build=$1; cpu_torch "{uv}" "{sys.executable}"
+    """
+    for build in ("cpu", "cuda"):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script, "install", build], capture_output=True, text=True,
+            env={**os.environ, "UV_FIND_LINKS": str(tmp_path), "UV_NO_INDEX": "1"},
+        )  # fmt: skip
+        if build == "cuda":
+            assert (done.returncode, done.stdout) == (0, "")
+        elif len(packages) == 2:
+            assert done.stdout.split() == [f"{name}=={pins[name]}+cpu" for name in packages], done.stderr
+        else:
+            assert done.returncode == 1 and "has no torch for CPUs alone" in done.stderr

@@ -2,6 +2,8 @@
 # Make tools/venv with everything the recipes need, at the versions of tools/constraints.txt.
 #
 #   tools/install.sh           install, or do nothing when up to date
+#   tools/install.sh --cpu     with torch for CPUs alone, a third of the disk (chosen by itself where no GPU is seen
+#                              and the package index has it; --gpu takes the one with CUDA)
 #   tools/install.sh --check   say what is installed, whether a GPU is seen, and import what each stage needs
 #
 # In:  setup.py (what is needed), tools/constraints.txt (which version), a Python 3.12 or 3.13.
@@ -15,7 +17,9 @@ venv=$tools/venv
 stamp=$tools/.stamp
 extras=train,decode,publish,recipes,test
 uv_version=0.13.9
-needed_gb=8 # 6.5 GB of packages (CUDA libraries are most of it) and room to unpack
+needed_gb=8     # 6.5 GB of packages (CUDA libraries are most of it) and room to unpack
+needed_gb_cpu=3 # without CUDA
+build=          # cpu, cuda, or empty: what fits this machine
 
 log() { printf '%s install: %s\n' "$(date +%H:%M:%S)" "$*"; }
 die() {
@@ -52,11 +56,11 @@ find_python() {
     done
 }
 
-# Runs a command with its output shown and kept; on failure says what the output means.
+# Runs a command with its output kept and shown, but for the list of packages; on failure says what it means.
 with_reasons() {
     local what=$1 output=$tools/.install.log
     shift
-    if "$@" 2>&1 | tee "$output"; then
+    if "$@" 2>&1 | tee "$output" | sed -u '/^ [-+~] /d'; then
         rm -f "$output"
         return
     fi
@@ -72,6 +76,30 @@ with_reasons() {
     die "$what failed with the message above (kept in $output)."
 }
 
+installed_build() {
+    compgen -G "$venv/lib/python3*/site-packages/torch-*+cpu.dist-info" >/dev/null && echo cpu || echo cuda
+}
+
+# Prints the requirements of torch for CPUs alone, or nothing where it is not wanted or the index does not have it.
+cpu_torch() {
+    local uv=$1 python=$2 package
+    local -a wanted=()
+    [ "$build" != cuda ] || return 0
+    if [ -z "$build" ] && nvidia-smi --list-gpus 2>/dev/null | grep -q GPU; then
+        return
+    fi
+    for package in torch torchaudio; do
+        wanted+=("$(grep "^$package==" "$tools/constraints.txt")+cpu")
+    done
+    if "$uv" pip install --quiet --dry-run --no-deps --python "$python" "${wanted[@]}" >/dev/null 2>&1; then
+        printf '%s\n' "${wanted[@]}"
+    elif [ "$build" = cpu ]; then
+        die "the package index in use has no torch for CPUs alone (${wanted[*]}): name one that has, such as" \
+            "UV_INDEX=https://download.pytorch.org/whl/cpu, or run without --cpu; torch then brings 4 GB of CUDA" \
+            "libraries, which a CPU does not use."
+    fi
+}
+
 check_disk() {
     local free_kb need_gb=$needed_gb
     if compgen -G "$venv/lib/python3*/site-packages/torch" >/dev/null; then
@@ -80,17 +108,19 @@ check_disk() {
     free_kb=$(df -Pk "$tools" | awk 'NR == 2 { print $4 }')
     if [ "$free_kb" -lt $((need_gb * 1000 * 1000)) ]; then
         die "disk too small: $((free_kb / 1000000)) GB are free under $tools and $need_gb GB are needed;" \
-            "free some, or clone to a larger disk."
+            "free some, clone to a larger disk, or, where no GPU is used, try --cpu, which needs $needed_gb_cpu GB."
     fi
 }
 
 install() {
-    local hash python uv packages
+    local hash python uv packages torch
     hash=$(inputs_hash)
-    if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$hash" ]; then
+    if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$hash" ] &&
+        { [ -z "$build" ] || [ "$build" = "$(installed_build)" ]; }; then
         log "tools/venv is up to date"
         return
     fi
+    [ "$build" != cpu ] || needed_gb=$needed_gb_cpu
     check_disk
     rm -f "$stamp"
 
@@ -122,14 +152,20 @@ install() {
     if [ "$python" != "$venv/bin/python" ]; then
         "$uv" venv --quiet --clear --python "$python" "$venv"
     fi
-    log "packages (about $needed_gb GB when none of them is cached)"
+    torch=$(cpu_torch "$uv" "$venv/bin/python")
+    [ -z "$torch" ] || needed_gb=$needed_gb_cpu
+    if [ -n "$torch" ]; then
+        log "packages, with torch for CPUs alone (about $needed_gb GB when none of them is cached)"
+    else
+        log "packages (about $needed_gb GB when none of them is cached; 4 of these are CUDA, which comes with torch)"
+    fi
     # Importing ESPnet takes 12 s with compiled bytecode and 25 s without, in every process that trains:
     # compile it now, whatever the environment says about writing bytecode. Source packages are built with
     # the pinned setuptools, since openai-whisper's build needs pkg_resources.
     with_reasons "installing the packages" \
         env -u PYTHONDONTWRITEBYTECODE UV_BUILD_CONSTRAINT="$tools/constraints.txt" \
         "$uv" pip install --python "$venv/bin/python" --compile-bytecode \
-        --constraint "$tools/constraints.txt" --editable "${root}[$extras]"
+        --constraint "$tools/constraints.txt" ${torch:+$torch} --editable "${root}[$extras]"
     packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     if ! compgen -G "$packages/espnet2/tasks/__pycache__/abs_task.*.pyc" >/dev/null; then
         log "compiling bytecode"
@@ -142,6 +178,8 @@ install() {
 
 case "${1:-}" in
     '') install ;;
+    --cpu) build=cpu && install ;;
+    --gpu) build=cuda && install ;;
     --check)
         [ -x "$venv/bin/python" ] || die "tools/venv is missing: run tools/install.sh first."
         if [ "$(cat "$stamp" 2>/dev/null)" != "$(inputs_hash)" ]; then
@@ -149,5 +187,5 @@ case "${1:-}" in
         fi
         "$venv/bin/python" "$tools/check_install.py"
         ;;
-    *) die "unknown argument '$1': run it without one to install, or with --check." ;;
+    *) die "unknown argument '$1': run it without one to install, with --cpu, --gpu or --check." ;;
 esac
