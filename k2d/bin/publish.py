@@ -1,15 +1,25 @@
-"""Export a student for other programs, check the exports, write its model card.
+"""Export a student for other programs, check the exports, write its model card, upload it.
 
     k2d publish --record exp/student_comp --data data/test_in --output_dir exp/student_comp/publish
+    k2d publish --output_dir exp/student_comp/publish --push_to_hub OWNER/NAME
+    k2d publish --output_dir exp/student_comp/publish --push_to_hub OWNER/NAME --release --yes
 
 --record is the student's folder in exp/, whose model.json (k2d record) names its checkpoint, its selection, the
 directory of the labels it learnt, and its teacher, a folder beside it. What scoring has written below both is put on
-the card.
+the card. Without --record, everything is as the step.json in --output_dir says.
 
-A step: writes openai.pt, k2d/ (safetensors), huggingface/, ctranslate2/, parity.json and README.md. Each export is
-loaded again and must give the original's logits and transcripts on --utterances of --data; if one does not, the command
-fails and writes no README.md. Training labels that look private are listed in private/labels.tsv, for a person to
-read: upload with --exclude 'private/*' --exclude step.json (git leaves private/ out by itself).
+A step: writes huggingface/ with the model card, README.md, in it; ctranslate2/, k2d/ and openai.pt; ggml-model.bin
+for whisper.cpp, where the vocabulary is Whisper's; parity.json. Each export is loaded again and must give the
+original's logits and transcripts on --utterances of --data; if one does not, the command fails and writes no card.
+Training labels that look private are listed in private/labels.tsv, for a person to read.
+
+After it come the gates of conf/gates.yaml: how far errors in one language, and loops, may be above the teacher's,
+whether somebody has looked at what is private (--reviewed_by), and whether licences are stated. Their verdicts go to
+gates.json; with --release one that fails ends the command.
+
+--push_to_hub shows what would go to the Hugging Face Hub, and with --yes sends it: huggingface/ at the top, the other
+forms beside it, nothing of private/. The repository is private until --release. HF_TOKEN, or 'hf auth login', says who
+you are.
 """
 
 from __future__ import annotations
@@ -19,6 +29,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,20 +39,37 @@ from k2d.constants import N_SAMPLES
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UsageError, UserError, guarded
 from k2d.options import CommandParser, add_options, options_of
-from k2d.publish.card import LICENCES, Facts, card, read_results, result_files, training_data
+from k2d.publish.card import (
+    LICENCES,
+    Facts,
+    base_model,
+    card,
+    labels_made,
+    read_results,
+    result_files,
+    training_data,
+)
+from k2d.publish.gates import NotReleased, read_gates, verdicts
+from k2d.publish.upload import CARD, HUGGINGFACE, check_id, described, planned, upload
 from k2d.score.experiment import is_whisper
+from k2d.score.monolingual import retained
 from k2d.tables import atomic, read_table
-from k2d.whisper.identity import model_identity
+from k2d.whisper.identity import PACKAGED, PUBLISHED, model_identity
 from k2d.work import identity
 from k2d.work.models import ModelRecord, read_record
 from k2d.work.provenance import code_revision
-from k2d.work.step import Step, add_step_arguments, run_step
+from k2d.work.step import RECORD, SOMETHING_TO_DO, Step, add_step_arguments, read_json, run_step
 
 if TYPE_CHECKING:
     import torch
 
 LISTED = ("publish", 1)
 PRIVATE = "private"
+LISTED_LABELS = "labels.tsv"
+CARD_FILE = Path(HUGGINGFACE) / CARD
+ON_CARD = ("teacher_licence", "data_licence", "base_model", "datasets")
+
+Results = Mapping[str, tuple[Path, Path | None]]
 
 
 class NotTheStudent(UserError):
@@ -50,16 +78,28 @@ class NotTheStudent(UserError):
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("publish", __doc__)
-    p.add_argument("--record", required=True, type=Path, help="the student's folder in exp/, with its model.json")
+    p.add_argument("--record", type=Path, help="the student's folder in exp/, with its model.json")
     p.add_argument("--teacher", help="its teacher's checkpoint (default: as the teacher's record says)")
-    p.add_argument("--data", required=True, type=Path, help="data directory of the parity check")
+    p.add_argument("--data", type=Path, help="data directory of the parity check")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--name", help="title of the model card (default: the name of --record)")
     p.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="of the exported weights")
     p.add_argument("--ct2_dtype", choices=["float16", "float32", "int8"], help="default: --dtype")
     p.add_argument("--utterances", type=int, default=4, help="of the parity check (default %(default)s)")
     p.add_argument("--language", default="zh", help="that the parity check decodes in")
-    p.add_argument("--licence", choices=list(LICENCES), default="other", help="to state on the card")
+    card = p.add_argument_group("on the card")
+    card.add_argument("--licence", choices=list(LICENCES), default="other", help="of the student")
+    card.add_argument("--teacher_licence", help="of the teacher (default: of OpenAI's models MIT)")
+    card.add_argument("--data_licence", help="of the recordings, in a word or a sentence")
+    card.add_argument("--base_model", help="the teacher's id on the Hub (default: as its name tells)")
+    card.add_argument("--datasets", nargs="+", default=[], help="ids on the Hub of the corpora it learnt from")
+    out = p.add_argument_group("release")
+    out.add_argument("--release", action="store_true", help="fit for others: refused where a gate fails")
+    out.add_argument("--gates", type=Path, help="YAML over the repository's gates (default: conf/gates.yaml here)")
+    out.add_argument("--reviewed_by", help="who has read private/labels.tsv")
+    out.add_argument("--push_to_hub", metavar="OWNER/NAME", help="show what would go there")
+    out.add_argument("--yes", action="store_true", help="with --push_to_hub: send it")
+    out.add_argument("--dry_run", action="store_true", help="with --push_to_hub: only show, whatever else is given")
     add_options(p, AudioOptions, "recordings")
     add_step_arguments(p)
     return p
@@ -68,10 +108,35 @@ def parser() -> argparse.ArgumentParser:
 def check(args: argparse.Namespace) -> None:
     if args.utterances < 1:
         raise UsageError(f"--utterances {args.utterances}: the parity check needs at least one")
+    if args.push_to_hub:
+        check_id(args.push_to_hub)
+    elif args.yes or args.dry_run:
+        raise UsageError("--yes and --dry_run are about --push_to_hub OWNER/NAME; give it, or leave them out")
+    if (args.record is None) != (args.data is None):
+        raise UsageError("--record and --data go together; give both, or for a folder that is published, none")
+    if args.record is not None:
+        read_gates(args.gates)
+
+
+# What is not about the folder's content, and is asked anew each time.
+RELEASE = ("output_dir", "release", "gates", "reviewed_by", "push_to_hub", "yes", "dry_run", "begin")
+
+
+def as_published(args: argparse.Namespace) -> argparse.Namespace:
+    """What a published folder was made with, for a command line that names no student."""
+    made = read_json(args.output_dir / RECORD) or {}
+    if made.get("step") != "publish":
+        raise UsageError(f"{args.output_dir}: no student was published there; give --record and --data")
+    said = {name: value for name, value in made["arguments"].items() if name not in RELEASE}
+    for name in ("record", "data"):
+        said[name] = Path(said[name])
+    return argparse.Namespace(**{**vars(args), **said})
 
 
 def run(args: argparse.Namespace) -> int:
     check(args)
+    if args.record is None:
+        args = as_published(args)
     record = read_record(args.record)
     teacher_folder = args.record.parent / record.teacher if record.teacher else None
     if args.teacher is None:
@@ -91,12 +156,52 @@ def run(args: argparse.Namespace) -> int:
         inputs["teacher"] = model_identity(args.teacher)
     if record.data:
         inputs["train_data"] = identity.of_tables(record.data, "text", "utt2dur", "text.trusted")
-    names = ("name", "dtype", "ct2_dtype", "utterances", "language", "licence")
+    if args.teacher_licence is None and args.teacher in (*PUBLISHED, *PACKAGED):
+        args.teacher_licence = "MIT"
+    names = ("name", "dtype", "ct2_dtype", "utterances", "language", "licence", *ON_CARD)
     options = {name: getattr(args, name) for name in names} | {
         "record": [record.name, record.selection, record.alpha, args.teacher]
     }
     step = Step("publish", args.output_dir, inputs=inputs, options=options, arguments=args)
-    return run_step(step, args, lambda: work(args, record, results))
+    status = run_step(step, args, lambda: work(args, record, results))
+    if args.begin:  # gates and the Hub are asked anew, whatever is done
+        return SOMETHING_TO_DO if args.release or args.push_to_hub else status
+    release(args, results)
+    return status
+
+
+def release(args: argparse.Namespace, results: Results) -> None:
+    """Ask the gates; send the folder to the Hub, or show what would go. Raises NotReleased, NotUploaded."""
+    listed = args.output_dir / PRIVATE / LISTED_LABELS
+    licences = {
+        "model": None if args.licence == "other" else args.licence,
+        "teacher": args.teacher_licence,
+        "recordings": args.data_licence,
+    }
+    found = verdicts(
+        read_gates(args.gates),
+        retained(results),
+        read_results(results),
+        len(listed.read_text(encoding="utf-8").splitlines()) - 1 if listed.is_file() else None,
+        args.reviewed_by,
+        licences,
+    )
+    with atomic(args.output_dir / "gates.json") as out:
+        json.dump([asdict(each) for each in found], out, indent=1, ensure_ascii=False)
+        out.write("\n")
+    for each in found:
+        print(f"publish: {each}")
+    failed = [each for each in found if not each.passed]
+    if args.release and failed:
+        said = "; ".join(f"{each.gate}: {each.said}" for each in failed)
+        raise NotReleased(f"{args.output_dir} is not released, {len(failed)} of {len(found)} gates fail: {said}")
+    if args.push_to_hub:
+        plan = planned(args.output_dir)
+        print(described(plan, args.push_to_hub, args.release))
+        if args.yes and not args.dry_run:
+            print(f"publish: uploaded: {upload(plan, args.push_to_hub, args.release)}")
+        else:
+            print("publish: nothing was sent; --yes sends it")
 
 
 def parity_mels(args: argparse.Namespace, n_mels: int) -> dict[str, torch.Tensor]:
@@ -149,7 +254,7 @@ def search_labels(labels: Path, folder: Path) -> tuple[int, dict[str, int]]:
 
     texts = read_table(labels)
     found = privacy.find(tqdm(texts.items(), desc="labels", unit="label", leave=False))
-    with atomic(folder / "labels.tsv") as out:
+    with atomic(folder / LISTED_LABELS) as out:
         out.write("id\tkind\ttext\n")
         out.writelines(f"{f.id}\t{f.kind}\t{f.text}\n" for f in found)
     folder.chmod(0o700)
@@ -157,7 +262,7 @@ def search_labels(labels: Path, folder: Path) -> tuple[int, dict[str, int]]:
     return len(texts), dict(Counter(f.kind for f in found))
 
 
-def work(args: argparse.Namespace, record: ModelRecord, results: Mapping[str, tuple[Path, Path | None]]) -> None:
+def work(args: argparse.Namespace, record: ModelRecord, results: Results) -> None:
     import torch
 
     from k2d.publish import parity
@@ -166,7 +271,7 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Mapping[str, tu
     from k2d.whisper.model import count_parameters
 
     # A card of an attempt before must not lie beside exports that fail now.
-    (args.output_dir / "README.md").unlink(missing_ok=True)
+    (args.output_dir / CARD_FILE).unlink(missing_ok=True)
     student = checkpoint.load(record.path)
     trained_on = training_data(Path(record.data)) if record.data else {}
     searched, findings = None, {}
@@ -197,22 +302,29 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Mapping[str, tu
         licence=args.licence,
         **of_teacher(args.teacher, student.model),
         **trained_on,
+        **(labels_made(Path(record.data)) if record.data else {}),
         selection=record.selection,
         alpha=record.alpha,
         results=read_results(results),
+        retained=retained(results),
+        base_model=args.base_model or base_model(args.teacher),
+        datasets=args.datasets,
+        teacher_licence=args.teacher_licence,
+        data_licence=args.data_licence,
+        validator=record.validator,
         parities=parities,
         labels_checked=searched,
         findings=findings,
         revision=code_revision(),
     )
-    with atomic(args.output_dir / "README.md") as out:
+    with atomic(args.output_dir / CARD_FILE) as out:
         out.write(card(facts))
     said = f"{len(parities)} checks on {len(original)} utterances passed, {facts.parameters:,} parameters"
     if facts.teacher_parameters:
         said += f", {facts.parameters / facts.teacher_parameters:.3f} of the teacher's"
     if searched is not None:
         said += f", {sum(findings.values())} private-looking texts in {searched} labels"
-    print(f"publish: {args.output_dir}: {said}; upload without {PRIVATE}/ and step.json")
+    print(f"publish: {args.output_dir}: {said}; the card is {args.output_dir / CARD_FILE}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,23 +1,32 @@
-"""Facts about a student in, the README.md of its published folder out: card.md.j2 filled in."""
+"""Facts about a student in, its model card out: card.md.j2 filled in, under what the Hub reads (`front_matter`)."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from k2d.datadir import DataDir
 from k2d.score.experiment import segment_hours
+from k2d.score.monolingual import NAMES, Retained
 from k2d.score.tables import Table, percent
 from k2d.text.trusted import TRUSTED
+from k2d.transcribers import kind_of
+from k2d.whisper import hub
+from k2d.whisper.identity import PACKAGED, PUBLISHED
+from k2d.work.step import RECORD, read_json
 
 if TYPE_CHECKING:
     from k2d.publish.parity import Parity
 
+PLACEHOLDER = "OWNER/NAME"  # of a repository that is not known yet
 LICENCES = {
     "mit": "MIT",
     "apache-2.0": "Apache License 2.0",
@@ -33,7 +42,8 @@ LICENCES = {
 class Facts:
     """What the card says. teacher_parameters, teacher_decoder_layers: None where the teacher is no Whisper model.
     `results`: test set to result.json of the student and, as far as known, of the teacher. `findings`: number of
-    label texts that look private, by kind; labels_checked: of so many, None where nobody looked."""
+    label texts that look private, by kind; labels_checked: of so many, None where nobody looked. base_model, datasets:
+    ids of the Hub. rule: what the selection asks of a chunk; ready_labels: that no model of ours wrote the labels."""
 
     name: str
     teacher: str
@@ -53,6 +63,15 @@ class Facts:
     selection: str | None = None
     alpha: float | None = None
     results: Mapping[str, tuple[dict, dict | None]] = field(default_factory=dict)
+    retained: Sequence[Retained] = ()
+    base_model: str | None = None
+    datasets: Sequence[str] = ()
+    teacher_licence: str | None = None
+    data_licence: str | None = None
+    validator: str | None = None
+    rule: str | None = None
+    ready_labels: bool = False
+    repo: str = PLACEHOLDER
     parities: Sequence[Parity] = ()
     labels_checked: int | None = None
     findings: Mapping[str, int] = field(default_factory=dict)
@@ -66,6 +85,16 @@ def training_data(folder: Path) -> dict[str, float | int | None]:
     if (folder / TRUSTED).exists() and (hours := segment_hours(folder)):
         found["trusted_hours"] = hours[0]
     return found
+
+
+def labels_made(folder: Path) -> dict[str, str | bool]:
+    """Of a selection directory, as far as records say: the `rule`, and whether labels were ready (`ready_labels`)."""
+    selected = read_json(folder / RECORD) or {}
+    chunks = selected.get("arguments", {}).get("data")
+    labelled = (read_json(Path(chunks) / RECORD) or {}) if chunks else {}
+    model = str(labelled.get("arguments", {}).get("model", ""))
+    rule = selected.get("options", {}).get("rule")
+    return {"ready_labels": kind_of(model) == "text", **({"rule": rule} if rule else {})}
 
 
 def result_files(student: Path, teacher: Path | None) -> dict[str, tuple[Path, Path | None]]:
@@ -100,6 +129,70 @@ def _results_table(results: Mapping[str, tuple[dict, dict | None]]) -> Table:
     )
 
 
+def _retained_table(kept: Sequence[Retained]) -> Table:
+    rows = [
+        [each.test_set, NAMES[each.language], str(each.utterances), str(each.units)]
+        + [percent(each.student), percent(each.teacher), f"{each.rise:+.2f}"]
+        for each in kept
+    ]
+    return Table(
+        "Retention",
+        "Utterances that are in one language alone: characters of Mandarin and words of English that are wrong, in "
+        "percent, and by how many points the student is above the teacher.",
+        ["test set", "language", "utterances", "units", "student", "teacher", "rise"],
+        rows,
+    )
+
+
+def base_model(teacher: str) -> str | None:
+    """The Hub's id of a teacher by its name; None for a folder, whose name says nothing to others."""
+    if teacher in PACKAGED:
+        teacher = teacher.partition("@")[0]
+    if teacher in PUBLISHED:
+        aliases = {"large": "large-v3", "turbo": "large-v3-turbo", "large-v1": "large"}
+        return f"openai/whisper-{aliases.get(teacher, teacher)}"
+    if kind_of(teacher) in ("espnet", "transformers"):
+        teacher = teacher.partition(":")[2]
+    parts = hub.parts_of(teacher)
+    return parts and parts[0]
+
+
+def front_matter(facts: Facts) -> dict:
+    """What the Hub reads: language, licence, base model, data sets, and the results as its model-index has them. Rates
+    in percent; the mixed error rate is a `wer` whose words are also characters."""
+    found = {
+        "language": list(facts.languages),
+        "license": facts.licence,
+        **({"base_model": facts.base_model} if facts.base_model else {}),
+        **({"datasets": list(facts.datasets)} if facts.datasets else {}),
+        "pipeline_tag": "automatic-speech-recognition",
+        "library_name": "transformers",
+        "tags": ["whisper", "knowledge-distillation", "code-switching", "k2d"],
+    }
+    if facts.results:
+        found["metrics"] = ["wer", "cer"]
+        found["model-index"] = [{"name": facts.name, "results": [_indexed(*each) for each in facts.results.items()]}]
+    return found
+
+
+def _indexed(test_set: str, results: tuple[dict, dict | None]) -> dict:
+    student, _ = results
+    rates = [
+        ("wer", "Mixed error rate (MER)", student["mer"]),
+        ("cer", "Mandarin character error rate", student["languages"]["zh"]),
+        ("wer", "English word error rate", student["languages"]["en"]),
+    ]
+    return {
+        "task": {"type": "automatic-speech-recognition", "name": "Automatic speech recognition"},
+        "dataset": {"type": test_set, "name": test_set},
+        "metrics": [
+            {"type": kind, "name": name, "value": round(100 * part["rate"], 2)}
+            for kind, name, part in rates
+            if part["rate"] is not None
+        ],
+    }
+
+
 def card(facts: Facts) -> str:
     import jinja2
 
@@ -108,9 +201,13 @@ def card(facts: Facts) -> str:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
     template = environment.from_string((resources.files("k2d.publish") / "card.md.j2").read_text("utf-8"))
-    return template.render(
+    text = template.render(
         {f.name: getattr(facts, f.name) for f in dataclasses.fields(facts)},
+        front=yaml.safe_dump(front_matter(facts), allow_unicode=True, sort_keys=False),
+        token="zh" if "zh" in facts.languages else "en",
         licence_said=LICENCES[facts.licence],
         results_table=_results_table(facts.results).markdown() if facts.results else "",
+        retained_table=_retained_table(facts.retained).markdown() if facts.retained else "",
         findings_said=", ".join(f"{n} × {kind}" for kind, n in sorted(facts.findings.items())) or "none",
     )
+    return re.sub(r"\n{3,}", "\n\n", text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,22 +11,25 @@ from pathlib import Path
 import torch
 
 from k2d.publish import parity
-from k2d.publish.huggingface import preprocessor_config, save_huggingface, tokenizer_files
+from k2d.publish.forms import CTRANSLATE2, GGML, HUGGINGFACE, OPENAI, OWN
+from k2d.publish.ggml import read_ggml, save_ggml
+from k2d.publish.huggingface import preprocessor_config, save_huggingface
 from k2d.publish.parity import Parity, Sample
+from k2d.publish.tokenizer_json import tokenizer_json
 from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import convert
-
-OPENAI, OWN, HUGGINGFACE, CTRANSLATE2 = "openai.pt", "k2d", "huggingface", "ctranslate2"
+from k2d.whisper.model import Whisper
+from k2d.whisper.model import convert as convert_model
 
 
 def save_ctranslate2(folder: Path, student: Checkpoint, dtype: str) -> None:
     """Write what ctranslate2 needs, and the tokenizer and features that faster-whisper looks for."""
     folder.mkdir(parents=True, exist_ok=True)
     beside = {
-        "tokenizer.json": tokenizer_files(student.tokenizer)["tokenizer.json"],
+        "tokenizer.json": tokenizer_json(student.tokenizer),
         "preprocessor_config.json": preprocessor_config(student.dims),
     }
     for name, content in beside.items():
@@ -46,7 +50,8 @@ def export_all(
     language: str,
 ) -> list[Parity]:
     """Write all forms into `folder` and compare each with the original, as every program that is installed
-    reads it. dtype: float16 or float32; ct2_dtype also int8."""
+    reads it. dtype: float16 or float32; ct2_dtype also int8. whisper.cpp's form is written where the vocabulary is a
+    published one."""
     model = copy.deepcopy(student.model).to(getattr(torch, dtype))
     # A published folder stands on its own: no tensors that lie in another checkpoint.
     config = {name: value for name, value in student.config.items() if name not in ("frozen", "dims")}
@@ -60,11 +65,18 @@ def export_all(
     parities = [parity.check_openai(folder / OPENAI, dtype, original, spoken)]
     checkpoint.save(folder / OWN, model, student.tokenizer, config)
     parities.append(check("safetensors", OWN, dtype))
-    save_huggingface(folder / HUGGINGFACE, model, student.tokenizer)
+    save_huggingface(folder / HUGGINGFACE, model, student.tokenizer, language)
     parities.append(check("huggingface", HUGGINGFACE, dtype))
-    if (found := parity.check_transformers(folder / HUGGINGFACE, dtype, original)) is not None:
+    if (found := parity.check_transformers(folder / HUGGINGFACE, dtype, original, student.tokenizer)) is not None:
         parities.append(found)
     save_ctranslate2(folder / CTRANSLATE2, student, ct2_dtype)
     parities.append(check("ctranslate2", CTRANSLATE2, ct2_dtype))
     parities.append(parity.check_ctranslate2(folder / CTRANSLATE2, ct2_dtype, original, student))
+    if student.tokenizer.published:
+        save_ggml(folder / GGML, model, student.tokenizer)
+        dims, _, state = read_ggml(folder / GGML)
+        read = Whisper(dims).eval()
+        read.load_state_dict(state)
+        export = dataclasses.replace(student, model=convert_model(read, "cpu", torch.float32))
+        parities.append(parity.compare_model("ggml", dtype, original, language, export))
     return parities

@@ -1,7 +1,7 @@
 """A checkpoint as a Hugging Face folder, loadable by transformers' WhisperForConditionalGeneration
 and WhisperProcessor, and by our own loader.
 
-Beside the published files a model with its own vocabulary keeps its `tokenizer.model`.
+Beside the published files a model with its own vocabulary keeps its `tokenizer.model`, from which we read it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from k2d.publish.tokenizer_json import tokenizer_json
+from k2d.publish.tokenizer_json import byte_level_json, tokenizer_json
 from k2d.tables import atomic
-from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer, WhisperTokenizer
+from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.formats.names import openai_to_hf_name
 from k2d.whisper.logit_rules import blank_tokens, suppressed_tokens
@@ -59,8 +59,9 @@ def model_config(dims: ModelDimensions, tokenizer: Tokenizer, dtype: torch.dtype
     }
 
 
-def generation_config(dims: ModelDimensions, tokenizer: Tokenizer) -> dict:
-    """What transformers' generation needs to know of the special tokens: the same rules as ours."""
+def generation_config(dims: ModelDimensions, tokenizer: Tokenizer, language: str = "zh") -> dict:
+    """What transformers' generation needs to know of the special tokens: the same rules as ours. language: to decode in
+    where none is asked for."""
     options = DecodingOptions(timestamps=False)
     # Upper half of the decoder, as openai-whisper assumes for a model without a measured choice.
     heads = [[layer, h] for layer in range(dims.n_text_layer // 2, dims.n_text_layer) for h in range(dims.n_text_head)]
@@ -80,6 +81,9 @@ def generation_config(dims: ModelDimensions, tokenizer: Tokenizer) -> dict:
         "alignment_heads": heads,
     }
     if tokenizer.multilingual:
+        config["task"] = "transcribe"
+        # Without a language transformers detects one for each window, and code-switched speech is read in both.
+        config["language"] = language if language in tokenizer.languages else tokenizer.languages[0]
         config["lang_to_id"] = {f"<|{code}|>": tokenizer.language_token(code) for code in tokenizer.languages}
         config["task_to_id"] = {"transcribe": tokenizer.transcribe, "translate": tokenizer.translate}
     return config
@@ -105,8 +109,10 @@ def preprocessor_config(dims: ModelDimensions) -> dict:
 
 
 def tokenizer_files(tokenizer: Tokenizer) -> dict[str, dict]:
-    """Names and contents of the tokenizer's JSON files."""
-    library = tokenizer_json(tokenizer)
+    """Names and contents of the tokenizer's JSON files. WhisperTokenizer rebuilds byte-level BPE whatever the file
+    says, and transformers' pipeline takes no other, so that is what a vocabulary of another kind is written as."""
+    own = isinstance(tokenizer, SentencePieceTokenizer)
+    library = byte_level_json(tokenizer) if own else tokenizer_json(tokenizer)
     end = "<|endoftext|>"
     config = {
         "processor_class": "WhisperProcessor",
@@ -117,34 +123,32 @@ def tokenizer_files(tokenizer: Tokenizer) -> dict[str, dict]:
         "additional_special_tokens": [t["content"] for t in library["added_tokens"] if t["special"]],
         "clean_up_tokenization_spaces": False,
         "model_max_length": 1024,
-        # WhisperTokenizer rebuilds byte-level BPE whatever the file says, so a vocabulary of another
-        # kind must be read as it is written.
-        "tokenizer_class": "WhisperTokenizer" if isinstance(tokenizer, WhisperTokenizer) else "PreTrainedTokenizerFast",
+        "tokenizer_class": "WhisperTokenizer",
     }
-    files = {"tokenizer.json": library, "tokenizer_config.json": config}
-    if isinstance(tokenizer, WhisperTokenizer):
-        files["vocab.json"] = library["model"]["vocab"]
-        files["added_tokens.json"] = {t["content"]: t["id"] for t in library["added_tokens"]}
-    return files
+    return {
+        "tokenizer.json": library,
+        "tokenizer_config.json": config,
+        "vocab.json": library["model"]["vocab"],
+        "added_tokens.json": {t["content"]: t["id"] for t in library["added_tokens"]},
+    }
 
 
-def save_huggingface(folder: Path, model: Whisper, tokenizer: Tokenizer) -> None:
+def save_huggingface(folder: Path, model: Whisper, tokenizer: Tokenizer, language: str = "zh") -> None:
     """Write the folder; the weights come last, so that a folder with weights is complete."""
     state = {openai_to_hf_name(name): t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     dtype = next(model.parameters()).dtype
     files = {
         "config.json": model_config(model.dims, tokenizer, dtype),
-        "generation_config.json": generation_config(model.dims, tokenizer),
+        "generation_config.json": generation_config(model.dims, tokenizer, language),
         "preprocessor_config.json": preprocessor_config(model.dims),
         **tokenizer_files(tokenizer),
     }
     for name, content in files.items():
         with atomic(folder / name) as stream:
             stream.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    if isinstance(tokenizer, WhisperTokenizer):
-        merges = files["tokenizer.json"]["model"]["merges"]
-        with atomic(folder / "merges.txt") as stream:
-            stream.write("#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in merges))
+    merges = files["tokenizer.json"]["model"]["merges"]
+    with atomic(folder / "merges.txt") as stream:
+        stream.write("#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in merges))
     if isinstance(tokenizer, SentencePieceTokenizer):
         with atomic(folder / "tokenizer.model", "wb") as stream:
             stream.write(tokenizer.model_proto)

@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from k2d.constants import TIMESTAMP_STEP
+from k2d.text.tokenizer import Tokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, Engine, initial_tokens
@@ -136,7 +138,12 @@ def _margin(sample: Sample, other: list[int]) -> float:
 @torch.inference_mode()
 def check(form: str, precision: str, original: Sequence[Sample], language: str, path: Path) -> Parity:
     """Read an export with our loader and transcribe with it."""
-    export = checkpoint.load(path)
+    return compare_model(form, precision, original, language, checkpoint.load(path))
+
+
+@torch.inference_mode()
+def compare_model(form: str, precision: str, original: Sequence[Sample], language: str, export: Checkpoint) -> Parity:
+    """Transcribe with an export that is loaded."""
     allowed = tolerance(original, precision)
     options = decoding_options(export, language)
     tokens = transcripts(TorchEngine(export), [s.mel for s in original], original[0].prompt, options)
@@ -169,20 +176,40 @@ def check_openai(path: Path, precision: str, original: Sequence[Sample], languag
 
 
 @torch.inference_mode()
-def check_transformers(folder: Path, precision: str, original: Sequence[Sample]) -> Parity | None:
-    """Read a Hugging Face folder with transformers; None where it is not installed."""
+def check_transformers(
+    folder: Path, precision: str, original: Sequence[Sample], tokenizer: Tokenizer
+) -> Parity | None:
+    """Read a Hugging Face folder with transformers: logits, and what its pipeline's tokenizer makes of the
+    transcripts. None where it is not installed."""
     if importlib.util.find_spec("transformers") is None:
         return None
-    from transformers import WhisperForConditionalGeneration
+    from transformers import AutoProcessor, WhisperForConditionalGeneration
 
     model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    theirs = AutoProcessor.from_pretrained(folder).tokenizer
 
     def forward(mel: Tensor, ids: Tensor) -> Tensor:
         return model(input_features=mel, decoder_input_ids=ids).logits
 
-    logits = _largest_difference(original, forward)
-    allowed = tolerance(original, precision)
-    return Parity("huggingface", "transformers", len(original), allowed, logits=logits)
+    parted = []
+    for sample in original:
+        # As the vocabulary cuts the text: a byte that is a letter of its own is nothing that a student learns to write.
+        ids = tokenizer.encode(tokenizer.decode(sample.tokens))
+        said, _ = theirs._decode_asr(
+            [{"tokens": np.array([[*sample.prompt, tokenizer.no_timestamps, *ids, sample.eot]])}],
+            return_timestamps=False, return_language=False, time_precision=TIMESTAMP_STEP,
+        )  # fmt: skip
+        if said.strip() != tokenizer.decode(ids).strip():
+            parted.append(sample.id)
+    return Parity(
+        "huggingface",
+        "transformers",
+        len(original),
+        tolerance(original, precision),
+        logits=_largest_difference(original, forward),
+        equal_transcripts=len(original) - len(parted),
+        parted=tuple(parted),
+    )
 
 
 def check_ctranslate2(folder: Path, precision: str, original: Sequence[Sample], student: Checkpoint) -> Parity:

@@ -1,14 +1,18 @@
 """Our tokenizers in the `tokenizer.json` form of the tokenizers library, which transformers and
 faster-whisper read. Written as plain JSON; the library itself is not needed.
+
+A sentencepiece vocabulary has two forms. `tokenizer_json` gives it as it is, a Unigram model. transformers' Whisper
+pipeline takes byte-level BPE alone: for it `byte_level_json` spells the pieces in GPT-2's alphabet of bytes.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 
 from sentencepiece import SentencePieceProcessor
 
-from k2d.text.tokenizer import _CJK, SentencePieceTokenizer, Tokenizer, WhisperTokenizer
+from k2d.text.tokenizer import _CJK, SentencePieceTokenizer, Tokenizer, WhisperTokenizer, _printable_bytes
 
 Merge = tuple[str, str]
 
@@ -25,7 +29,7 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": added_tokens(tokenizer),
+        "added_tokens": added_tokens(tokenizer, isinstance(tokenizer, WhisperTokenizer)),
         "normalizer": normalizer,
         "pre_tokenizer": pre_tokenizer,
         "post_processor": None,
@@ -34,30 +38,67 @@ def tokenizer_json(tokenizer: Tokenizer) -> dict:
     }
 
 
-def added_tokens(tokenizer: Tokenizer) -> list[dict]:
-    """Every token that is no merge: added words, control tokens, timestamps. Whisper's own timestamps are not
-    `special`, as in the published folders, whose readers know them; the generic reader of another vocabulary has to
-    skip them."""
-    of_whisper = isinstance(tokenizer, WhisperTokenizer)
-    first = tokenizer.n_merged if of_whisper else tokenizer.eot
+def added_tokens(tokenizer: Tokenizer, whisper_reader: bool) -> list[dict]:
+    """Every token that is no merge: added words, control tokens, timestamps. A reader made for Whisper knows what a
+    timestamp is, and the published folders do not call them `special`; a generic reader has to skip them."""
+    first = tokenizer.n_merged if isinstance(tokenizer, WhisperTokenizer) else tokenizer.eot
     return [
-        {
-            "id": i,
-            "content": content,
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": i >= tokenizer.eot and (i < tokenizer.timestamp_begin or not of_whisper),
-        }
+        _added(i, content, i >= tokenizer.eot and (i < tokenizer.timestamp_begin or not whisper_reader))
         for i, content in enumerate(tokenizer.tokens())
         if i >= first
     ]
 
 
-def _byte_level(tokenizer: WhisperTokenizer) -> tuple[dict, None, dict, dict]:
-    vocabulary = {token: i for i, token in enumerate(tokenizer.text_tokens()[: tokenizer.n_merged])}
-    model = {
+def _added(number: int, content: str, special: bool) -> dict:
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    return {"id": number, "content": content, **plain, "special": special}
+
+
+def byte_level_json(tokenizer: SentencePieceTokenizer) -> dict:
+    """A sentencepiece vocabulary for readers of Whisper's byte-level BPE: the same ids, and of ids the same text.
+
+    Chinese characters are added tokens, so that a text is cut into them first. English pieces get the merges that
+    their own vocabulary allows, the likeliest first, so that a prompt may be cut into other pieces than in training.
+    """
+    alphabet, pieces = _printable_bytes(), tokenizer.text_tokens()
+    processor = SentencePieceProcessor(model_proto=tokenizer.model_proto)
+    vocabulary, scores, characters, unnamed = {}, {}, [], []
+    for i, piece in enumerate(pieces):
+        if _BYTE.fullmatch(piece):
+            unnamed.append((i, alphabet[int(piece[3:5], 16)]))
+        elif re.fullmatch(f"[{_CJK}]", piece):
+            vocabulary[piece] = i
+            characters.append(_added(i, piece, False))
+        else:
+            spelt = "".join(alphabet[byte] for byte in piece.replace("▁", " ").encode())
+            vocabulary.setdefault(spelt, i)
+            scores[spelt] = processor.get_score(i)
+    for i, byte in unnamed:  # the byte of a letter that is a piece is never written, and keeps its own name
+        vocabulary[byte if byte not in vocabulary else pieces[i]] = i
+    merges = []
+    for piece in sorted(scores, key=lambda piece: (-scores[piece], piece)):
+        cuts = [(piece[:n], piece[n:]) for n in range(1, len(piece))]
+        known = [cut for cut in cuts if cut[0] in scores and cut[1] in scores]
+        merges += [list(max(known, key=lambda cut: scores[cut[0]] + scores[cut[1]]))] if known else []
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [*characters, *added_tokens(tokenizer, whisper_reader=True)],
+        "normalizer": None,
+        "pre_tokenizer": byte_level,
+        "post_processor": None,
+        "decoder": byte_level,
+        "model": _bpe(vocabulary, merges),
+    }
+
+
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+
+
+def _bpe(vocabulary: dict[str, int], merges: list[list[str]]) -> dict:
+    return {
         "type": "BPE",
         "dropout": None,
         "unk_token": None,
@@ -67,8 +108,13 @@ def _byte_level(tokenizer: WhisperTokenizer) -> tuple[dict, None, dict, dict]:
         "byte_fallback": False,
         "ignore_merges": False,
         "vocab": vocabulary,
-        "merges": [list(merge) for merge in byte_level_merges(vocabulary)],
+        "merges": merges,
     }
+
+
+def _byte_level(tokenizer: WhisperTokenizer) -> tuple[dict, None, dict, dict]:
+    vocabulary = {token: i for i, token in enumerate(tokenizer.text_tokens()[: tokenizer.n_merged])}
+    model = _bpe(vocabulary, [list(merge) for merge in byte_level_merges(vocabulary)])
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return model, None, byte_level, byte_level
 

@@ -104,14 +104,15 @@ def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys
     assert all(c["ok"] for c in checks)
     if dtype == "float32":  # not one bit is lost by the forms that only rename
         assert all(c["logits"] == 0 for c in checks if c["reader"] == "k2d" and c["form"] != "ctranslate2")
-    card = (out / "README.md").read_text()
+    card = (out / "huggingface/README.md").read_text()
     assert card.startswith("---\nlanguage:\n- zh\n- en\nlicense: cc-by-4.0\n")
     assert "0.01 hours in 2 chunks" in card and "(`comp`, α 0.4)" in card and "confirms" not in card
     assert "| test_in | 12.50 | 12.50 | 12.50 | 12.50 | 12.50 |" in card
     assert "| test_out | 12.50 | 12.50 | 12.50 | 12.50 | – |" in card
     assert "Found: 1 × telephone number" in card and "0912345678" not in card
     assert str(folder) not in card
-    assert "weights only, the vocabulary is the student's own" in card and "faster-whisper" not in card
+    assert "**Not with** openai-whisper and its `whisper` command, faster-whisper, or whisper.cpp" in card
+    assert not (out / "ggml-model.bin").exists() and "openai.pt" not in card
     listed = (out / "private/labels.tsv").read_text()
     assert (out / "private/.gitignore").read_text() == "*\n"
     assert listed == "id\tkind\ttext\nc-0001800-0003600\ttelephone number\t0912345678\n"
@@ -139,7 +140,7 @@ def test_an_export_stands_on_its_own(folder, monkeypatch):
         assert export.tokenizer.encode("今天 model") == original.tokenizer.encode("今天 model")
         for key, tensor in original.model.state_dict().items():
             assert torch.equal(export.model.state_dict()[key], tensor), key
-    card = (folder / "exp/student_comp/publish/README.md").read_text()
+    card = (folder / "elsewhere/huggingface/README.md").read_text()
     assert "of which the segments that the validator confirms, 0.01 hours, are learnt" in card
 
 
@@ -153,7 +154,7 @@ def test_a_student_that_computes_no_numbers_is_not_published(folder, monkeypatch
     arguments = ["--record", "exp/broken", "--data", "data", "--output_dir", "broken_out"]
     assert main([*arguments, "--utterances", "1"]) == 1
     assert "decoder.ln.weight holds 1 values of 32 that are NaN" in capsys.readouterr().err
-    assert not (folder / "broken_out/README.md").exists()
+    assert not (folder / "broken_out/huggingface/README.md").exists()
     assert not (folder / "broken_out/step.json").exists()
 
 
@@ -162,7 +163,7 @@ def test_a_finished_export_outlives_one_that_fails_and_comes_back(folder, monkey
     out = folder / "exp/student_comp/publish"
     shutil.rmtree(out, ignore_errors=True)
     assert publish(folder) == 0
-    card, weights = (out / "README.md").read_bytes(), (out / "openai.pt").stat().st_mtime_ns
+    card, weights = (out / "huggingface/README.md").read_bytes(), (out / "openai.pt").stat().st_mtime_ns
     monkeypatch.setattr(parity, "TOLERANCE", dict.fromkeys(parity.TOLERANCE, -1.0))
     assert publish(folder, "--dtype", "float32") == 1
     (out / "k2d/.model.safetensors.7.tmp").write_bytes(b"half of a model, of a run that was killed")
@@ -170,7 +171,7 @@ def test_a_finished_export_outlives_one_that_fails_and_comes_back(folder, monkey
     monkeypatch.chdir(folder)
     assert publish(folder) == 0
     assert "nothing to do" in capsys.readouterr().out
-    assert (out / "README.md").read_bytes() == card and (out / "openai.pt").stat().st_mtime_ns == weights
+    assert (out / "huggingface/README.md").read_bytes() == card and (out / "openai.pt").stat().st_mtime_ns == weights
     assert publish(folder, "--dtype", "float32") == 0
     assert not list(out.rglob(".*.tmp"))
 

@@ -78,7 +78,7 @@ def stages(clone: Clone, *options: str, last: int, twice: bool) -> str:
         assert "\nError rates\nmodel " in again.stdout
         steps = sum(1 for _ in clone.recipe.glob("*/**/step.json"))
         assert again.stdout.count("is done; nothing to do") == steps, "every step, and none but these"
-    assert (clone.recipe / "exp/student_full_teacher/publish/README.md").exists() == (last == 8)
+    assert (clone.recipe / "exp/student_full_teacher/publish/huggingface/README.md").exists() == (last == 8)
     assert (clone.recipe / "data/preparation.md").exists()
     return (clone.recipe / "RESULTS.md").read_text()
 

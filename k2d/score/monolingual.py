@@ -1,0 +1,61 @@
+"""How much of each single language a student has kept: its errors on utterances of one language, beside the teacher's.
+
+In: score directories of both models, and the references that they were scored against. Out: error rates by test set and
+language, over the utterances whose reference holds that language and no other. A test set that mixes languages has
+such utterances too, and they are what forgetting shows in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from k2d.tables import read_numbers, read_table
+from k2d.text.units import is_chinese, is_english, units
+from k2d.work.step import RECORD, read_json
+
+NAMES = {"zh": "Mandarin", "en": "English"}
+
+
+@dataclass(frozen=True)
+class Retained:
+    """One language of one test set. Rates are fractions of the reference's units, summed over its utterances."""
+
+    test_set: str
+    language: str
+    utterances: int
+    units: int
+    student: float
+    teacher: float
+
+    @property
+    def rise(self) -> float:
+        """Points that the student is above the teacher."""
+        return 100 * (self.student - self.teacher)
+
+
+def language_of(reference: str) -> str | None:
+    """ "zh" or "en" for a text in that language alone, else None. Digits are of either."""
+    kinds = {"zh" if is_chinese(u) else "en" if is_english(u) else "" for u in units(reference)} - {""}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def retained(files: Mapping[str, tuple[Path, Path | None]]) -> list[Retained]:
+    """files: test set -> result.json of the student and of the teacher. Sets without the teacher's are passed over, and
+    so are those whose references are gone."""
+    found = []
+    for test_set, (student, teacher) in files.items():
+        record = read_json(student.parent / RECORD) or {}
+        path = Path(record.get("inputs", {}).get("ref", {}).get("path", ""))
+        if teacher is None or not path.is_file():
+            continue
+        errors = [read_numbers(result.parent / "utt2errors") for result in (student, teacher)]
+        counts = read_numbers(student.parent / "utt2units")
+        spoken = {name: language_of(text) for name, text in read_table(path).items()}
+        for language in NAMES:
+            ids = [i for i in counts if spoken.get(i) == language and i in errors[1]]
+            if total := sum(counts[i] for i in ids):
+                rates = [sum(each[i] for i in ids) / total for each in errors]
+                found.append(Retained(test_set, language, len(ids), int(total), *rates))
+    return found
