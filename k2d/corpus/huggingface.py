@@ -7,10 +7,14 @@ the place of their audio.
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from k2d.corpus.clips import ParquetCell
 from k2d.corpus.release import NotTheCorpus, not_found
-from k2d.errors import DataError
+from k2d.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 _SHARD = re.compile(r"-(\d+)-of-(\d+)")
 
@@ -36,6 +40,22 @@ def shards(folder: Path, split: str, corpus: str) -> list[Path]:
     return files
 
 
+def open_parquet(path: Path) -> "ParquetFile":
+    """A parquet file, to be closed. Raises DataError for what is none, UsageError where pyarrow is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise UsageError(f"{path}: parquet is read with pyarrow, which is not installed: pip install pyarrow") from None
+    with open(path, "rb") as handle:
+        if handle.read(7) == b"version":
+            raise DataError(f"{path}: a Git LFS pointer, not the file; run 'git lfs pull' in {path.parent}")
+    try:
+        return parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path}: no parquet file ({error}); download it again") from None
+
+
 def rows(
     folder: Path, split: str, columns: Sequence[str], corpus: str, optional: Sequence[str] = ()
 ) -> Iterator[tuple[dict, ParquetCell]]:
@@ -43,17 +63,8 @@ def rows(
 
     `optional` columns are read where they exist. No audio is read. Raises NotTheCorpus for a missing column.
     """
-    import pyarrow
-    import pyarrow.parquet as parquet
-
     for path in shards(folder, split, corpus):
-        with open(path, "rb") as handle:
-            if handle.read(7) == b"version":
-                raise DataError(f"{path}: a Git LFS pointer, not the file; run 'git lfs pull' in {folder}")
-        try:
-            table = parquet.ParquetFile(path)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise DataError(f"{path}: no parquet file ({error}); download it again") from None
+        table = open_parquet(path)
         with table:
             names = set(table.schema_arrow.names)
             missing = [c for c in ("audio", *columns) if c not in names]

@@ -1,7 +1,7 @@
 """Ready transcripts as a transcriber: what other programs, or people, have written.
 
-In: a Kaldi text file, or a folder of .json, .vtt, .srt and .txt files. Out: the transcript of a recording or chunk by
-id.
+In: a Kaldi text file, a manifest of NeMo, Lhotse or the Hugging Face Hub (k2d/corpus/manifests.py), or a folder of
+.json, .vtt, .srt and .txt files. Out: the transcript of a recording or chunk by id.
 
 A line of a text file belongs to the recording, utterance or chunk of its id; times come from timestamp tokens in it
 (`<|0.00|>…<|5.20|>`), from the id of a chunk, or from `segments` beside the file. A file of a folder belongs to the
@@ -20,9 +20,10 @@ from pathlib import Path
 
 from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.clips import safe_id
+from k2d.corpus.manifests import files_of, is_manifest, read_entries
 from k2d.corpus.recordings import LABELS
 from k2d.corpus.subtitles import read_cues, usable_cues
-from k2d.datadir import DataDir, read_segments
+from k2d.datadir import DataDir, Segment, read_segments
 from k2d.errors import BadAudio, DataError
 from k2d.tables import read_table
 from k2d.text import timestamps
@@ -46,13 +47,17 @@ class ReadyTranscripts(Transcriber):
     def __init__(self, place: str, data: DataDir | None = None, language: str | None = None):
         """data: whose `segments` say where utterances lie, and whose wav.scp tells stems of audio files."""
         path = Path(place)
-        if path.is_dir():
-            self._place = TranscriptFolder(path, data.wav if data else {})
-        elif path.is_file():
-            self._place = TranscriptTable(path)
-        else:
+        wav = data.wav if data else {}
+        if not path.exists():
             kinds = ", ".join(SUFFIXES)
-            raise DataError(f"{path}: no such file or folder; expected a Kaldi text file, or {kinds} files")
+            raise DataError(
+                f"{path}: no such file or folder; expected a Kaldi text file, {kinds} files, or a manifest (.jsonl, "
+                ".parquet)"
+            )
+        if is_manifest(path):
+            self._place = TranscriptManifest(path, wav)
+        else:
+            self._place = TranscriptFolder(path, wav) if path.is_dir() else TranscriptTable(path)
         self._segments = data.segments if data and data.has_segments else {}
         self.language = language
 
@@ -151,13 +156,16 @@ class TranscriptTable:
         self.segments_file = path.with_name("segments")
         self.count = len(self.table)
 
+    def _places(self) -> dict[str, Segment]:
+        return read_segments(self.segments_file) if self.segments_file.is_file() else {}
+
     def digests(self) -> dict[str, str]:
         return {p.name: file_digest(p) for p in (self.path, self.segments_file) if p.is_file()}
 
     @cached_property
     def _parts(self) -> dict[str, list[tuple[float, float, str]]]:
         """recording -> (start, end, id) of its utterances or chunks in order."""
-        places = read_segments(self.segments_file) if self.segments_file.is_file() else {}
+        places = self._places()
         parts: dict[str, list[tuple[float, float, str]]] = {}
         for name in self.table:
             if (segment := places.get(name)) and segment.end is not None:
@@ -180,6 +188,32 @@ class TranscriptTable:
 
     def missing(self, name: str) -> str:
         return f"expected a line of it in {self.path}, or of its utterances with their segments; add it"
+
+
+class TranscriptManifest(TranscriptTable):
+    """Utterances of a manifest: by their ids, or by the recording of that id, or whose audio file has that stem."""
+
+    def __init__(self, path: Path, wav: dict[str, str]):
+        self.path, self.wav = path, wav
+        self.table, self.segments = {}, {}
+        for entry in read_entries(path):
+            self.table[entry.id] = entry.text
+            self.segments[entry.id] = Segment(entry.id, entry.recording, entry.start, entry.end)
+        self.count = len(self.table)
+
+    def digests(self) -> dict[str, str]:
+        return {file.name: file_digest(file) for file in files_of(self.path)}
+
+    def _places(self) -> dict[str, Segment]:
+        return self.segments
+
+    def find(self, name: str) -> Found:
+        stem = _stem(self.wav, name)
+        tried = (super(TranscriptManifest, self).find(each) for each in dict.fromkeys((name, stem, safe_id(stem))))
+        return next((found for found in tried if found is not None), None)
+
+    def missing(self, name: str) -> str:
+        return f"expected an utterance of this id, or of {_stem(self.wav, name)}, in {self.path}; add it"
 
 
 class TranscriptFolder:
@@ -206,7 +240,7 @@ class TranscriptFolder:
         return {str(file.relative_to(self.path)): file_digest(file) for file in files}
 
     def find(self, name: str) -> Found:
-        files = self.files.get(name) or self.files.get(self._stem(name))
+        files = self.files.get(name) or self.files.get(_stem(self.wav, name))
         if not files:
             return None
         if other := next((f for f in files if f.parent != files[0].parent), None):
@@ -217,14 +251,15 @@ class TranscriptFolder:
             return text_of_file(files[0])
         return [TimedText(c.start, c.end, as_whisper_writes(c.text)) for c in read_cues(files[0])]
 
-    def _stem(self, name: str) -> str:
-        """Of the recording's audio file; the id where it is a command or lies in an archive."""
-        source = self.wav.get(name, "")
-        return name if not source or source.endswith("|") or _OFFSET.search(source) else Path(source).stem
-
     def missing(self, name: str) -> str:
-        stem = self._stem(name)
+        stem = _stem(self.wav, name)
         return f"expected {stem}{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} in {self.path}; add it"
+
+
+def _stem(wav: dict[str, str], name: str) -> str:
+    """Of the recording's audio file; the id where it is a command or lies in an archive."""
+    source = wav.get(name, "")
+    return name if not source or source.endswith("|") or _OFFSET.search(source) else Path(source).stem
 
 
 def text_of_file(path: Path) -> Found:

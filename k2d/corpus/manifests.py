@@ -1,0 +1,223 @@
+"""Labels in the forms of other programs: NeMo's manifest, Lhotse's cuts, parquet of a Hugging Face data set.
+
+In: a file of JSON lines (also .gz), a .parquet file, or a folder of such. Out: an `Entry` for each utterance.
+
+NeMo       {"audio_filepath": …, "duration": …, "text": …}, with "offset" where the utterance is part of a file
+Lhotse     a MonoCut a line, with its recording and supervisions; or a supervision a line
+parquet    columns text (or sentence, transcription, transcript), audio, id
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from k2d.audio.read import pcm16
+from k2d.constants import SAMPLE_RATE, chunk_id, file_name
+from k2d.corpus.clips import Clip, File, ParquetCell, read_clips, safe_id
+from k2d.datadir import DataDirWriter, Segment
+from k2d.errors import BadAudio, DataError
+from k2d.tables import atomic
+from k2d.text import timestamps
+
+TEXTS = ("text", "sentence", "transcription", "transcript")  # names of the column that holds what was said
+_KINDS = "expected NeMo's manifest, Lhotse's cuts or supervisions (JSON lines), or parquet with a column text"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An utterance. start and end: seconds in the recording; end None: to its end. text: with timestamp tokens, in
+    seconds of the utterance, where times are told. audio: None where it is not said where it lies.
+    """
+
+    id: str
+    recording: str
+    start: float
+    end: float | None
+    text: str
+    audio: File | ParquetCell | None = None
+    speaker: str | None = None
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file or folder has one of these forms, by its name or its first character."""
+    if path.is_dir():
+        return any(file.suffix == ".parquet" for file in files_of(path))
+    if path.suffix == ".parquet" or path.name.endswith((".jsonl", ".jsonl.gz")):
+        return True
+    with open(path, "rb") as stream:
+        return stream.read(64).lstrip()[:1] == b"{"
+
+
+def files_of(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        p for p in path.iterdir() if p.name.endswith((".parquet", ".jsonl", ".jsonl.gz")) and p.name[0] != "."
+    )
+
+
+def read_entries(path: Path) -> Iterator[Entry]:
+    """Every utterance in the order of the file. Raises DataError naming file and line."""
+    seen: set[str] = set()
+    for file in files_of(path):
+        for place, entry in _parquet(file) if file.suffix == ".parquet" else _json_lines(file):
+            if entry.id in seen:
+                raise DataError(f"{place}: {entry.id!r} a second time; give every utterance an id of its own")
+            seen.add(entry.id)
+            yield entry
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, Entry]]:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as stream:
+            for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8-sig"), 1):
+                if line.strip():
+                    yield f"{path}:{number}", _of_line(line, f"{path}:{number}", path.parent)
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); copy it again") from None
+
+
+def _of_line(line: str, place: str, folder: Path) -> Entry:
+    try:
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise ValueError("no object")
+        if "audio_filepath" in row:
+            return _of_nemo(row, folder)
+        if "supervisions" in row:
+            return _of_cut(row, folder)
+        return _of_supervision(row)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise DataError(f"{place}: not understood ({type(error).__name__}: {error}); {_KINDS}") from None
+
+
+def _of_nemo(row: dict, folder: Path) -> Entry:
+    path = _place(str(row["audio_filepath"]), folder)
+    recording = safe_id(Path(path).stem)
+    start, seconds = float(row.get("offset") or 0), row.get("duration")
+    part = row.get("offset") is not None
+    end = start + float(seconds) if seconds is not None and part else None
+    name = row.get("id") or (
+        chunk_id(recording, round(100 * start), round(100 * end)) if end is not None else recording
+    )
+    said = _text(row["text"], row.get("segments"))
+    return Entry(str(name), recording, start, end, said, File(path), row.get("speaker"))
+
+
+def _of_cut(row: dict, folder: Path) -> Entry:
+    if row.get("type", "MonoCut") != "MonoCut":
+        raise ValueError(f"a {row['type']}, not a MonoCut; cut it with Lhotse's trim_to_supervisions first")
+    start, recording = float(row["start"]), row.get("recording")
+    said = sorted(row["supervisions"], key=lambda each: each["start"])
+    segments = [{"start": s["start"], "end": s["start"] + s["duration"], "text": s.get("text") or ""} for s in said]
+    whole = recording is not None and not start and abs(row["duration"] - recording["duration"]) < 0.01
+    sources = (recording or {}).get("sources") or []
+    audio = File(_place(sources[0]["source"], folder)) if sources and sources[0]["type"] == "file" else None
+    of = recording["id"] if recording else said[0]["recording_id"] if said else row["id"]
+    speakers = {s.get("speaker") for s in said} - {None}
+    return Entry(
+        str(row["id"]),
+        safe_id(str(of)),
+        start,
+        None if whole else start + float(row["duration"]),
+        _text("", segments),
+        audio,
+        speakers.pop() if len(speakers) == 1 else None,
+    )
+
+
+def _of_supervision(row: dict) -> Entry:
+    start, seconds = float(row["start"]), float(row["duration"])
+    return Entry(
+        str(row["id"]), safe_id(str(row["recording_id"])), start, start + seconds, _text(row["text"], None),
+        speaker=row.get("speaker"),
+    )  # fmt: skip
+
+
+def _text(plain: str, segments: list[dict] | None) -> str:
+    if not segments:
+        return " ".join(str(plain).split())
+    return timestamps.format((float(s["start"]), float(s["end"]), " ".join(s["text"].split())) for s in segments)
+
+
+def _place(path: str, folder: Path) -> str:
+    """A path as it stands, or beside the manifest where it is not found so."""
+    beside = folder / path
+    return str(beside) if not Path(path).exists() and beside.exists() else path
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, Entry]]:
+    from k2d.corpus.huggingface import open_parquet
+
+    with open_parquet(path) as table:
+        names = set(table.schema_arrow.names)
+        text = next((name for name in TEXTS if name in names), None)
+        if text is None:
+            raise DataError(f"{path}: none of the columns {', '.join(TEXTS)}; it has {', '.join(sorted(names))}")
+        paths = "audio" in names and "audio.path" in {table.schema.column(i).path for i in range(len(table.schema))}
+        wanted = [text, *(name for name in ("id", "speaker", "segments") if name in names)]
+        counter = itertools.count()
+        for group in range(table.num_row_groups):
+            columns = [*wanted, *(["audio.path"] if paths else [])]  # the bytes are not read
+            for number, row in enumerate(table.read_row_group(group, columns=columns).to_pylist()):
+                place = next(counter)
+                stem = Path((row.get("audio") or {}).get("path") or "").stem
+                name = str(row.get("id") or safe_id(stem or f"{path.stem}-{place:06d}"))
+                cell = ParquetCell(str(path), group, number) if "audio" in names else None
+                said = _text(row[text] or "", row.get("segments"))
+                yield f"{path}, row {place}", Entry(name, safe_id(name), 0.0, None, said, cell, row.get("speaker"))
+
+
+def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
+    """Write a data directory of the utterances. Returns how many, and what could not be read of parquet's audio."""
+    entries = sorted(read_entries(path), key=lambda entry: entry.id)
+    if not entries:
+        raise DataError(f"{path}: no utterance there; {_KINDS}")
+    if lacking := next((entry for entry in entries if entry.audio is None), None):
+        raise DataError(f"{path}: {lacking.id}: it is not said where its audio lies; {_KINDS}, with the audio")
+    sources, bad = _audio(entries, out)
+    entries = [entry for entry in entries if entry.recording in sources]
+    if not entries:
+        raise DataError(f"{path}: no audio can be read: {bad[0]}")
+    parts = any(entry.end is not None or entry.id != entry.recording for entry in entries)
+    with DataDirWriter(out, "text") as data:
+        data.table("wav.scp", sources)
+        for entry in entries:
+            if parts:
+                data.segment(Segment(entry.id, entry.recording, entry.start, entry.end))
+            data.write("text", entry.id, entry.text)
+            if all(each.speaker for each in entries):
+                data.write("utt2spk", entry.id, safe_id(str(entry.speaker)))
+    return len(entries), bad
+
+
+def _audio(entries: list[Entry], out: Path) -> tuple[dict[str, str], list[BadAudio]]:
+    """(recording -> its file, what could not be read). Raises DataError for two files of one recording."""
+    sources: dict[str, str] = {}
+    bad: list[BadAudio] = []
+    cells = [Clip(e.id, e.recording, "", "", e.audio) for e in entries if isinstance(e.audio, ParquetCell)]
+    for entry in entries:
+        if isinstance(entry.audio, File) and sources.setdefault(entry.recording, entry.audio.path) != entry.audio.path:
+            raise DataError(
+                f"{entry.id}: its recording {entry.recording} is {entry.audio.path}, and for others "
+                f"{sources[entry.recording]}; give files of one name to two manifests"
+            )
+    cells.sort(key=lambda clip: (clip.audio.file, clip.audio.row_group, clip.audio.row))
+    for _, group in itertools.groupby(cells, key=lambda clip: (clip.audio.file, clip.audio.row_group)):
+        for clip, audio in read_clips(group):
+            if isinstance(audio, BadAudio):
+                bad.append(audio)
+                continue
+            target = out / "audio" / f"{file_name(clip.id)}.flac"
+            with atomic(target, "wb") as handle:
+                soundfile.write(handle, pcm16(audio), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+            sources[clip.recording] = str(target)
+    return sources, bad

@@ -1,0 +1,101 @@
+"""Labels leave in the forms of other programs, and come back from each of them as they were."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from k2d.bin import export_labels, import_labels
+from k2d.datadir import DataDir
+from k2d.errors import DataError
+from k2d.tables import write_numbers, write_table
+from k2d.text import timestamps
+from k2d.transcribers import open_transcriber
+
+TEXTS = {
+    "lec-0000000-0000300": "<|0.00|>大家好<|1.50|><|1.50|>this is important<|3.00|>",
+    "lec-0004000-0004200": "<|0.00|>謝謝<|2.00|>",
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("labels")
+    rng = np.random.default_rng(0)
+    sources = {}
+    for name in TEXTS:
+        seconds = 3 if name.startswith("lec-0000000") else 2
+        soundfile.write(root / f"{name}.wav", 0.1 * rng.standard_normal(seconds * 16000), 16000)
+        sources[name] = str(root / f"{name}.wav")
+    sources["lost"] = str(root / "lost.wav")
+    data = root / "data"
+    write_table(data / "wav.scp", sources)
+    write_table(data / "text", {**TEXTS, "lost": "不見了"})
+    write_table(data / "utt2spk", dict.fromkeys(sources, "lec"))
+    write_numbers(data / "utt2comp", {"lec-0000000-0000300": 0.25, "lec-0004000-0004200": 0.5, "lost": 0.0})
+    assert export_labels.main(["--data", str(data), "--output_dir", str(root / "out")]) == 0
+    return root / "out"
+
+
+FORMS = ["cuts.jsonl", "nemo.jsonl", "parquet"]
+
+
+def said(text: str) -> list:
+    return [(start, end, words.strip()) for start, end, words in timestamps.parse(text)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_comes_back_as_a_data_directory(exported, form, tmp_path):
+    assert import_labels.main(["--labels", str(exported / form), "--output_dir", str(tmp_path / "back")]) == 0
+    back = DataDir(tmp_path / "back")
+    assert back.validate() == []
+    assert {name: said(text) for name, text in back.text.items()} == {n: said(text) for n, text in TEXTS.items()}
+    assert set(back.utt2spk.values()) == {"lec"}
+    audio, rate = soundfile.read(back.wav["lec-0000000-0000300"])
+    assert (len(audio), rate) == (3 * 16000, 16000)
+
+
+@pytest.mark.parametrize("form", [*FORMS, "packed"])
+def test_every_form_gives_labels_for_recordings(exported, form, tmp_path):
+    place = exported / form
+    if form == "packed":
+        place = tmp_path / "cuts.jsonl.gz"
+        place.write_bytes(gzip.compress((exported / "cuts.jsonl").read_bytes()))
+    transcriber = open_transcriber(f"text:{place}")
+    found = transcriber.segments("lec-0000000-0000300", 3.0, timed=True)
+    assert [(s.start, s.end, s.text) for s in found] == [(0.0, 1.5, "大家好"), (1.5, 3.0, " this is important")]
+    whole = transcriber.segments("lec", 45.0, timed=True)
+    assert [(s.start, s.end, s.text) for s in whole][-1] == (40.0, 42.0, "謝謝")
+
+
+def test_what_others_look_for_is_there(exported):
+    nemo = [json.loads(line) for line in (exported / "nemo.jsonl").read_text().splitlines()]
+    assert nemo[0]["text"] == "大家好 this is important" and nemo[0]["duration"] == 3.0 and nemo[0]["comp"] == 0.25
+    assert (exported / nemo[0]["audio_filepath"]).is_file() and len(nemo) == 2  # one has no audio
+    cut = json.loads((exported / "cuts.jsonl").read_text().splitlines()[0])
+    assert cut["type"] == "MonoCut" and cut["custom"] == {"comp": 0.25} and len(cut["supervisions"]) == 2
+    assert DataDir(exported / "kaldi").validate() == []
+    assert (exported / "kaldi/utt2comp").read_text().startswith("lec-0000000-0000300 0.25\n")
+    assert [p.name for p in (exported / "parquet").iterdir()] == ["train-00000-of-00001.parquet"]
+
+
+def test_manifests_of_others(tmp_path):
+    """NeMo's with offsets and no ids, Lhotse's supervisions; and what cannot be read is named by its line."""
+    (tmp_path / "my talk.wav").write_bytes(b"")
+    row = {"audio_filepath": "my talk.wav", "offset": 10.0, "duration": 2.5, "text": "大家好 hello"}
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(row) + "\n")
+    (found,) = open_transcriber(f"text:{path}").segments("my_talk", 30.0, timed=True)
+    assert (found.start, found.end, found.text) == (10.0, 12.5, "大家好 hello")
+    path.write_text(json.dumps({"id": "a", "recording_id": "r", "start": 1, "duration": 2, "text": "好"}) + "\n")
+    (found,) = open_transcriber(f"text:{path}").segments("r", 30.0, timed=True)
+    assert (found.start, found.end) == (1.0, 3.0)
+    path.write_text(json.dumps(row) + "\n" + '{"audio_filepath": "b.wav"}\n')
+    with pytest.raises(DataError, match=r"manifest.json:2: not understood \(KeyError: 'text'\); expected NeMo's"):
+        open_transcriber(f"text:{path}")
+    path.write_text(json.dumps({"id": "a", "type": "MixedCut", "supervisions": []}) + "\n")
+    with pytest.raises(DataError, match="a MixedCut, not a MonoCut"):
+        open_transcriber(f"text:{path}")
