@@ -1,4 +1,4 @@
-"""From a published folder to the Hub: what goes, through a server that answers as the Hub does, and past which gates."""
+"""From a published folder to the Hub: what goes, through a server that answers as the Hub does; and the gates."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from k2d.tables import write_numbers, write_table
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """What huggingface_hub asks for to make a repository and commit files: small ones inline, large ones through LFS."""
+    """What huggingface_hub asks for to make a repository and commit files, small ones inline, large ones as LFS."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
@@ -82,7 +82,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
                 self.server.files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 self.server.files[value["path"]] = self.server.stored[value["oid"]]
-        return self.say({"commitUrl": f"{self.server.address}/commit/1", "commitOid": "1" * 40})
+        return self.say({"commitUrl": f"{self.server.address}/me/student/commit/1", "commitOid": "1"})
 
     def body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
@@ -156,22 +156,23 @@ def test_what_hinders_an_upload_says_what_to_do(published, server, monkeypatch):
     with pytest.raises(NotUploaded, match="no id of the Hub; expected OWNER/NAME"):
         check_id("student")
     monkeypatch.setenv("HF_TOKEN", "hf_may_only_read")
-    with pytest.raises(NotUploaded, match="refused the token .*may write to me"):
+    with pytest.raises(NotUploaded, match=r"refused the token .*may write to me"):
         upload(plan, "me/student", public=False)
     server.shutdown()
     server.server_close()
-    with pytest.raises(NotUploaded, match="cannot be reached .*HTTPS_PROXY"):
+    with pytest.raises(NotUploaded, match=r"cannot be reached .*HTTPS_PROXY"):
         upload(plan, "me/student", public=False)
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    with pytest.raises(NotUploaded, match="no token for .*hf auth login"):
+    with pytest.raises(NotUploaded, match=r"no token for .*hf auth login"):
         upload(plan, "me/student", public=False)
 
 
 RESULT = {"repetitions": {"windows": 1, "of_windows": 100}}
+GATES = Gates(min_units=10)
 LICENCES = {"model": "mit", "teacher": "MIT", "recordings": "CC BY 4.0"}
 
 
-def failing(kept, student=RESULT, findings=0, reviewed_by=None, licences=LICENCES, gates=Gates(min_units=10)) -> list:
+def failing(kept, student=RESULT, findings=0, reviewed_by=None, licences=LICENCES, gates=GATES) -> list:
     found = verdicts(gates, kept, {"test": (student, RESULT)}, findings, reviewed_by, licences)
     return [each.gate for each in found if not each.passed]
 
