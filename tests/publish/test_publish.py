@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from huggingface_hub import ModelCard
 
 from k2d.bin.publish import main
 from k2d.constants import N_SAMPLES
+from k2d.errors import CheckpointError
 from k2d.publish import parity
 from k2d.publish.card import Facts, card
 from k2d.publish.tokenizer_json import tokenizer_json
+from k2d.publish.ggml import read_ggml, save_ggml
+from k2d.publish.huggingface import save_huggingface
 from k2d.tables import write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
 from k2d.whisper import checkpoint
@@ -105,7 +109,10 @@ def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys
     if dtype == "float32":  # not one bit is lost by the forms that only rename
         assert all(c["logits"] == 0 for c in checks if c["reader"] == "k2d" and c["form"] != "ctranslate2")
     card = (out / "huggingface/README.md").read_text()
-    assert card.startswith("---\nlanguage:\n- zh\n- en\nlicense: cc-by-4.0\n")
+    data = ModelCard(card).data
+    assert (data.language, data.license) == (["zh", "en"], "cc-by-4.0") and data.model_name == "student_comp"
+    index = {(r.dataset_name, r.metric_type, r.metric_name): r.metric_value for r in data.eval_results}
+    assert index["test_out", "cer", "Mandarin character error rate"] == 12.5 and len(index) == 6
     assert "0.01 hours in 2 chunks" in card and "(`comp`, α 0.4)" in card and "confirms" not in card
     assert "| test_in | 12.50 | 12.50 | 12.50 | 12.50 | 12.50 |" in card
     assert "| test_out | 12.50 | 12.50 | 12.50 | 12.50 | – |" in card
@@ -117,6 +124,27 @@ def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys
     assert (out / "private/.gitignore").read_text() == "*\n"
     assert listed == "id\tkind\ttext\nc-0001800-0003600\ttelephone number\t0912345678\n"
     assert "u0 is left out" in capsys.readouterr().err
+
+
+def test_a_release_is_refused_by_gates_and_what_would_go_is_shown(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert publish(folder, "--dtype", "float32") == 0
+    capsys.readouterr()
+    again = ["--output_dir", "exp/student_comp/publish", "--push_to_hub", "me/student"]
+    assert main([*again, "--yes", "--dry_run"]) == 0  # by its folder alone
+    said = capsys.readouterr().out
+    assert "is done; nothing to do" in said and "nothing was sent" in said and "  README.md\n" in said
+    assert "private/" not in said and "step.json" not in said and "to me/student, private" in said
+    assert main([*again, "--release", "--yes"]) == 1
+    refused = capsys.readouterr().err
+    assert "is not released, 5 of 5 gates fail: monolingual zh: not measured" in refused
+    assert "1 findings in private/labels.tsv; read them" in refused
+    assert "licences: state --licence, --teacher_licence, --data_licence" in refused
+    assert [v["passed"] for v in json.loads(Path("exp/student_comp/publish/gates.json").read_text())] == [False] * 5
+    assert main([*again[:2], "--reviewed_by", "Ann"]) == 0
+    assert "gate privacy: passed: 1 findings, looked at by Ann" in capsys.readouterr().out
+    assert main(["--output_dir", "data", "--push_to_hub", "me/student"]) == 1
+    assert "no student was published there" in capsys.readouterr().err
 
 
 def test_an_export_stands_on_its_own(folder, monkeypatch):
@@ -230,3 +258,36 @@ def test_openai_whisper_transcribes_with_an_export_of_its_own_vocabulary(tmp_pat
     checkpoint.save_openai(tmp_path / "openai.pt", student.model)
     found = parity.check_openai(tmp_path / "openai.pt", "float32", samples, "zh")
     assert found.ok and found.equal_transcripts == 1
+
+
+def test_the_pipeline_of_transformers_reads_a_vocabulary_of_its_own(tmp_path, vocabulary):
+    transformers = pytest.importorskip("transformers")
+    student = build(tmp_path / "student", vocabulary, 1)
+    save_huggingface(tmp_path / "huggingface", student.model, vocabulary)
+    transcribe = transformers.pipeline("automatic-speech-recognition", str(tmp_path / "huggingface"))
+    audio = np.random.default_rng(3).normal(0, 0.1, 16000).astype(np.float32)
+    assert isinstance(transcribe(audio.copy())["text"], str)
+    assert "chunks" in transcribe(audio.copy(), return_timestamps=True)
+    theirs = transcribe.tokenizer
+    for text in (*SENTENCES[:3], "é 😀"):
+        ids = vocabulary.encode(text)
+        assert theirs.decode(ids) == vocabulary.decode(ids)
+        # A prompt may be cut otherwise, but says the same.
+        assert theirs.decode(theirs.encode(text, add_special_tokens=False)).split() == text.split()
+    assert theirs.convert_tokens_to_ids("<|1.00|>") == vocabulary.timestamp_begin + 50
+
+
+@pytest.mark.parametrize("size", [51864, 51866])
+def test_whisper_cpps_file_reads_back(tmp_path, size):
+    student = build(tmp_path / "student", WhisperTokenizer(size), 1)
+    path = tmp_path / "ggml-model.bin"
+    save_ggml(path, student.model, student.tokenizer)
+    dims, tokens, state = read_ggml(path)
+    assert dims == student.dims and len(tokens) == student.tokenizer.n_merged
+    hello = student.tokenizer.encode(" hello")
+    assert b"".join(tokens[i] for i in hello) == b" hello"
+    for name, tensor in student.model.state_dict().items():
+        assert torch.equal(state[name], tensor), name
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(CheckpointError, match="it is cut short"):
+        read_ggml(path)

@@ -46,7 +46,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         body = self.body()
         if self.path.endswith("/settings"):
             repo = "/".join(self.path.split("/")[3:5])
-            self.server.private[repo] = json.loads(body)["private"]
+            self.server.private[repo] = _private(json.loads(body))
             return self.say({})
         self.server.stored[hashlib.sha256(body).hexdigest()] = body
         return self.say({})
@@ -59,7 +59,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             asked = json.loads(body)
             repo = f"{asked['organization']}/{asked['name']}"
             status = 409 if repo in self.server.private else 200
-            self.server.private.setdefault(repo, asked.get("private", asked.get("visibility") == "private"))
+            self.server.private.setdefault(repo, _private(asked))
             return self.say({"url": f"{self.server.address}/{repo}"}, status)
         if words == "/api/validate-yaml":
             return self.say({"errors": [], "warnings": []})
@@ -101,6 +101,10 @@ class Answer(http.server.BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.end_headers()
         self.wfile.write(content)
+
+
+def _private(asked: dict) -> bool:
+    return asked.get("private", asked.get("visibility") == "private")
 
 
 @pytest.fixture
