@@ -27,6 +27,7 @@ import whisper.audio
 from k2d.errors import CheckpointError
 from k2d.tables import atomic
 from k2d.text.tokenizer import WhisperTokenizer
+from k2d.whisper.formats.stored import shapes
 from k2d.whisper.model import ModelDimensions, Whisper
 
 MAGIC = 0x67676D6C
@@ -82,28 +83,23 @@ def read_ggml(path: Path) -> tuple[ModelDimensions, list[bytes], dict[str, torch
             n_mels, n_fft = _numbers(stream, "i", 2)
             _exactly(stream, 4 * n_mels * n_fft)
             tokens = [_exactly(stream, _numbers(stream, "I", 1)[0]) for _ in range(_numbers(stream, "i", 1)[0])]
-            shapes = {name: tuple(tensor.shape) for name, tensor in _on_paper(dims).items()}
-            state = {name: values.reshape(shapes[name]) for name, values in _tensors(stream)}
-    except (ValueError, KeyError, RuntimeError, struct.error) as error:
+            expected = dict(shapes(dims))
+            state = {name: torch.from_numpy(values.reshape(expected[name])) for name, values in _tensors(stream)}
+    except (ValueError, KeyError, IndexError, struct.error) as error:
         raise CheckpointError(f"{path}: not a Whisper in whisper.cpp's form ({error}); write it again") from None
-    if lacking := shapes.keys() - state.keys():
+    if lacking := expected.keys() - state.keys():
         raise CheckpointError(f"{path}: cut short, without {min(lacking)}; write it again")
     return dims, tokens, state
 
 
-def _on_paper(dims: ModelDimensions) -> dict[str, torch.Tensor]:
-    with torch.device("meta"):
-        return Whisper(dims).state_dict()
-
-
-def _tensors(stream: BinaryIO) -> Iterator[tuple[str, torch.Tensor]]:
+def _tensors(stream: BinaryIO) -> Iterator[tuple[str, np.ndarray]]:
     while head := stream.read(12):
         axes, length, kind = struct.unpack("<3i", head)
         shape = _numbers(stream, "i", axes)[::-1]
         name = _exactly(stream, length).decode()
         dtype = _TYPES[kind]
         values = np.frombuffer(_exactly(stream, dtype.itemsize * int(np.prod(shape))), dtype)
-        yield name, torch.from_numpy(values.reshape(shape).copy())
+        yield name, values.reshape(shape).copy()
 
 
 def _numbers(stream: BinaryIO, kind: str, count: int) -> tuple[int, ...]:

@@ -15,10 +15,11 @@ from k2d.bin.publish import main
 from k2d.constants import N_SAMPLES
 from k2d.errors import CheckpointError
 from k2d.publish import parity
-from k2d.publish.card import Facts, card
-from k2d.publish.tokenizer_json import tokenizer_json
+from k2d.publish.card import Facts, base_model, card
+from k2d.publish.export import export_all
 from k2d.publish.ggml import read_ggml, save_ggml
 from k2d.publish.huggingface import save_huggingface
+from k2d.publish.tokenizer_json import tokenizer_json
 from k2d.tables import write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
 from k2d.whisper import checkpoint
@@ -128,13 +129,14 @@ def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys
 
 def test_a_release_is_refused_by_gates_and_what_would_go_is_shown(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    assert publish(folder, "--dtype", "float32") == 0
+    assert publish(folder, "--name", "for release") == 0
     capsys.readouterr()
     again = ["--output_dir", "exp/student_comp/publish", "--push_to_hub", "me/student"]
     assert main([*again, "--yes", "--dry_run"]) == 0  # by its folder alone
     said = capsys.readouterr().out
-    assert "is done; nothing to do" in said and "nothing was sent" in said and "  README.md\n" in said
-    assert "private/" not in said and "step.json" not in said and "to me/student, private" in said
+    shown = said[said.index("  README.md\n") :]
+    assert "is done; nothing to do" in said and "nothing was sent" in shown and "to me/student, private" in shown
+    assert "private/" not in shown and "step.json" not in shown
     assert main([*again, "--release", "--yes"]) == 1
     refused = capsys.readouterr().err
     assert "is not released, 5 of 5 gates fail: monolingual zh: not measured" in refused
@@ -251,13 +253,21 @@ def test_the_tokenizers_library_reads_our_vocabularies(size, vocabulary):
     assert theirs.token_to_id("<|zh|>") == ours.language_token("zh")
 
 
-def test_openai_whisper_transcribes_with_an_export_of_its_own_vocabulary(tmp_path):
+def test_a_published_vocabulary_is_exported_for_every_program(tmp_path):
     student = build(tmp_path / "student", WhisperTokenizer(51865), 1)
     audio = np.random.default_rng(3).normal(0, 0.1, 16000).astype(np.float32)
     samples = parity.samples(student, {"u": utterance_log_mel(audio, 80, N_SAMPLES)}, "zh")
-    checkpoint.save_openai(tmp_path / "openai.pt", student.model)
-    found = parity.check_openai(tmp_path / "openai.pt", "float32", samples, "zh")
-    assert found.ok and found.equal_transcripts == 1
+    found = {(p.form, p.reader): p for p in export_all(student, samples, tmp_path, "float32", "float32", "zh")}
+    assert all(p.ok for p in found.values()), found
+    assert found["openai", "openai-whisper"].equal_transcripts == 1
+    assert found["ggml", "k2d"].logits == 0 and found["huggingface", "transformers"].equal_transcripts == 1
+    settings = json.loads((tmp_path / "huggingface/generation_config.json").read_text())
+    assert (settings["language"], settings["task"]) == ("zh", "transcribe")
+    facts = Facts("mine", "large-v2", ["zh", "en"], 1000, 2, 1, False, True, "mit", base_model=base_model("large-v2"))
+    text = card(facts)
+    for program in ("pipeline(", "k2d transcribe", "WhisperModel(", "whisper.load_model(", "whisper-cli"):
+        assert program in text
+    assert ModelCard(text).data.base_model == "openai/whisper-large-v2" and "**Not with**" not in text
 
 
 def test_the_pipeline_of_transformers_reads_a_vocabulary_of_its_own(tmp_path, vocabulary):
