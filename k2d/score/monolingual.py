@@ -32,7 +32,7 @@ class Retained:
     @property
     def rise(self) -> float:
         """Points that the student is above the teacher."""
-        return 100 * (self.student - self.teacher)
+        return round(100 * (self.student - self.teacher), 6)  # 10 % and 9 % are one point apart
 
 
 def language_of(reference: str) -> str | None:
