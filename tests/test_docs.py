@@ -16,7 +16,9 @@ DOCS = ROOT / "docs"
 SITE = yaml.safe_load((ROOT / "tools/mkdocs.yml").read_text(encoding="utf-8"))
 PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("egs/*/*/README.md"))]
 # Options that pages mention of ESPnet's trainer, whose import takes ten seconds, and of other programs.
-ESPNET = {"--max_epoch", "--patience", "--use_wandb", "--wandb_project", "--num_iters_per_epoch", "--dist_master_addr"}
+ESPNET = set(
+    "--max_epoch --patience --use_wandb --wandb_project --num_iters_per_epoch --scheduler_conf --dist_master_addr".split()
+)
 OTHERS = ESPNET | set(
     "--account --partition --gres --gpus-per-node --time --mem --num_threads --max_jobs_run --retries --signal_before "
     "--config --logdir --me --requeue --qos --export --clusters --max_jobs --exclude --no-deps".split()
@@ -45,7 +47,7 @@ def anchors(page: Path) -> set[str]:
     found = set()
     for heading in re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
         plain = re.sub(r"[^\w\- ]", "", heading.lower())
-        found.add(plain.strip().replace(" ", "-"))
+        found.add(plain.replace(" ", "-"))
     return found
 
 
