@@ -17,7 +17,8 @@ SITE = yaml.safe_load((ROOT / "tools/mkdocs.yml").read_text(encoding="utf-8"))
 PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("egs/*/*/README.md"))]
 # Options that pages mention of ESPnet's trainer, whose import takes ten seconds, and of other programs.
 ESPNET = set(
-    "--max_epoch --patience --use_wandb --wandb_project --num_iters_per_epoch --scheduler_conf --dist_master_addr".split()
+    "--max_epoch --patience --num_iters_per_epoch --scheduler_conf --use_wandb --wandb_project "
+    "--dist_master_addr".split()
 )
 OTHERS = ESPNET | set(
     "--account --partition --gres --gpus-per-node --time --mem --num_threads --max_jobs_run --retries --signal_before "
