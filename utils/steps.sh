@@ -235,7 +235,11 @@ holds_out=false
 [ -n "${test_sets}" ] || holds_out=true
 for set in ${test_sets} ${dev_set}; do
     [ -f "data/${set}/audit.json" ] || continue
-    audited+=("data/${set}")
+    # Labels of these chunks are then measured, too; the set may also be another corpus's.
+    for each in "${chunks}" "${held_out}"; do
+        [ ! -f "data/${set}/text" ] || ! grep -qF "\"data\": \"${each}\"," "data/${set}/audit.json" ||
+            audited+=("data/${set}")
+    done
     drawn+=(--leave_out "data/${set}/drawn")
     [ "${set}" = "${dev_set}" ] || holds_out=true
 done

@@ -104,20 +104,18 @@ def _open(args: argparse.Namespace):
     audit = Audit(out) if there else None
     if audit and args.data and args.data.resolve() != Path(audit.source).resolve():
         raise UsageError(f"--data {args.data}: {out} was drawn from {audit.source}; give another --output_dir")
-    more = audit is not None and args.count is not None and args.count > len(audit.order)
-    source = args.data or Path(audit.source)
-    scores = None
-    if args.scores:
-        scores = find_scores(DataDir(source), tagged(args.scores))
-    if audit is None or more:
+    folders = args.scores or (audit.scores if audit else [])
+    if audit is None or (args.count or 0) > len(audit.order):
+        data = DataDir(args.data or audit.source)
         recordings = DataDir(args.recordings) if args.recordings else None
-        seed = audit.seed if audit else args.seed
-        audit = draw(out, DataDir(source), scores, args.count or COUNT, seed, recordings)
+        audit = draw(out, data, folders, args.count or COUNT, audit.seed if audit else args.seed, recordings)
         found = len({audit.recording(key) for key in audit.order})
         print(f"audit: {len(audit.order)} chunks of {found} recordings drawn into {out}", file=sys.stderr)
     else:
         audit.save()  # what was killed between an answer and its set is mended
-    return audit, scores
+    # A set outlives the scores that it was drawn by.
+    known = {tag: folder for tag, folder in tagged(folders).items() if args.scores or folder.is_dir()}
+    return audit, find_scores(audit.drawn, known) if known else None
 
 
 def _serve(args: argparse.Namespace, audit, figures) -> None:

@@ -52,12 +52,14 @@ def check(args: argparse.Namespace) -> None:
     if args.audit:
         if args.reference:
             raise UsageError("give one of --reference and --audit")
-        args.reference = str(audited_texts(args.audit))
+        audited_texts(args.audit)
     tagged(args.scores)
 
 
 def run(args: argparse.Namespace) -> int:
     check(args)
+    if args.audit:
+        args.reference = str(audited_texts(args.audit))
     scores = tagged(args.scores)
     inputs = {
         "data": identity.of_data(args.data),

@@ -121,15 +121,17 @@ def check(args: argparse.Namespace) -> None:
     if args.audit:
         if args.reference:
             raise UsageError("give one of --reference and --audit")
-        args.reference = audited_texts(args.audit)
-    if args.reference and args.train_data is None:
-        raise UsageError("--reference needs --train_data, the labelled chunks that it is compared with")
+        audited_texts(args.audit)
+    if (args.reference or args.audit) and args.train_data is None:
+        raise UsageError("--reference and --audit need --train_data, the labelled chunks that they are compared with")
 
 
 def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     from k2d.score.experiment import read_records
 
     check(args)
+    if args.audit:
+        args.reference = audited_texts(args.audit)
     records = read_records(args.exp, args.models.split())
     args.speed = args.speed or args.exp / "speed/speed.json"
     names = ("models", "test_sets", "held_out", "train_data", "reference", "scores", "paper", "title", "test_data",

@@ -3,7 +3,7 @@
 In: a data directory of labelled chunks, its scores if there are any, and answers. Out, in one folder:
 
     drawn/       data directory of the chunks that were drawn; `text` is their labels, without timestamps
-    audit.json   where they were drawn from, the order in which they are heard, and the answers
+    audit.json   where they were drawn from, their scores, the order in which they are heard, and the answers
     wav.scp …    the test set: every answered chunk that can be used, `text` what was said
 
 How they are drawn. The chunks are put in order of their distance and cut into as many bands of equally many chunks as
@@ -28,7 +28,7 @@ from k2d.errors import DataError
 from k2d.explore.explorer import metrics_of
 from k2d.explore.sample import Reservoir, Sampled
 from k2d.explore.sounds import located
-from k2d.label.scores import Columns, Scores
+from k2d.label.scores import Columns, Scores, find_scores, tagged
 from k2d.label.select import Chunk, read_chunks
 from k2d.tables import atomic, blocks
 from k2d.text import timestamps
@@ -72,11 +72,13 @@ class Audit:
             raise DataError(f"{self.folder / RECORD}: no record of an audit; give --data to draw one")
         try:
             self.source, self.seed, self.order = str(found["data"]), int(found["seed"]), list(found["order"])
+            self.scores = [str(folder) for folder in found["scores"]]
             self.answers = {key: read_answer(answer) for key, answer in found["answers"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{self.folder / RECORD}: not as an audit writes it ({error}); move it away") from error
         self.drawn = DataDir(self.folder / DRAWN)
-        self.chunks = {chunk.id: chunk for chunk in read_chunks(self.drawn)}
+        # drawn/ has more where a further draw was killed before its record.
+        self.chunks = {chunk.id: chunk for chunk in read_chunks(self.drawn) if chunk.id in set(self.order)}
         if self.chunks.keys() != set(self.order) or not self.answers.keys() <= self.chunks.keys():
             raise DataError(f"{self.folder}: {RECORD} and {DRAWN}/ are not of the same draw; move the folder away")
 
@@ -108,7 +110,8 @@ class Audit:
         self.save()
 
     def save(self) -> None:
-        _write_record(self.folder, self.source, self.seed, self.order, self.answers)
+        facts = {"data": self.source, "scores": self.scores, "seed": self.seed, "order": self.order}
+        _write_record(self.folder, facts, self.answers)
         if self.used or (self.folder / "wav.scp").is_file():
             _write_set(self.drawn, self.used, self.folder)
 
@@ -125,8 +128,8 @@ def saved_answers(path: Path, audit: Audit) -> dict[str, Answer]:
     return answers
 
 
-def _write_record(folder: Path, source: str, seed: int, order: Sequence[str], answers: Mapping[str, Answer]) -> None:
-    record = {"data": source, "seed": seed, "order": order, "answers": {k: asdict(answers[k]) for k in sorted(answers)}}
+def _write_record(folder: Path, facts: Mapping[str, object], answers: Mapping[str, Answer]) -> None:
+    record = {**facts, "answers": {key: asdict(answers[key]) for key in sorted(answers)}}
     with atomic(folder / RECORD) as handle:
         json.dump(record, handle, ensure_ascii=False, indent=1)
         handle.write("\n")
@@ -148,20 +151,23 @@ def _write_set(drawn: DataDir, said: Mapping[str, str], out: Path) -> None:
 
 
 def draw(
-    folder: Path, data: DataDir, scores: Scores | None, count: int, seed: int, recordings: DataDir | None = None
+    folder: Path, data: DataDir, folders: Sequence[str], count: int, seed: int, recordings: DataDir | None = None
 ) -> Audit:
     """Draw until there are `count` chunks, or as many as the data has. What was drawn and answered before stays.
 
-    recordings: what the chunks were cut from, which the set then points into; found by the records of the steps where
-    it is not given. DataError where there is nothing to draw.
+    folders: of scores, each DIR or TAG=DIR. recordings: what the chunks were cut from, which the set then points into;
+    found by the records of the steps where it is not given. DataError where there is nothing to draw.
     """
     before = Audit(folder) if (folder / RECORD).is_file() else None
     order = list(before.order) if before else []
+    scores = find_scores(data, tagged(folders)) if folders else None
     new = _choose(data, scores, count - len(order), seed + len(order), order)
     if not order and not new:
         raise DataError(f"{data.path}: no chunk to draw")
     _write_drawn(folder / DRAWN, data, recordings, before, {chunk.id: chunk for chunk in new})
-    _write_record(folder, str(data.path), seed, order + [chunk.id for chunk in new], before.answers if before else {})
+    order += [chunk.id for chunk in new]
+    facts = {"data": str(data.path), "scores": list(folders), "seed": seed, "order": order}
+    _write_record(folder, facts, before.answers if before else {})
     return Audit(folder)
 
 

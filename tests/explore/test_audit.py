@@ -247,9 +247,11 @@ def test_a_page_from_the_disk_counts_by_itself_and_its_answers_are_read_back(cor
     shown = browser.js("figures")
     assert browser.errors == []
     capsys.readouterr()
-    again = ["--output_dir", "data/heard", "--scores", "validator=scores"]
+    again = ["--output_dir", "data/heard"]
     assert command.main([*again, "--read", "saved.json"]) == 0
-    assert "k2d audit --output_dir data/heard" in capsys.readouterr().out and DataDir("data/heard").validate() == []
+    said = capsys.readouterr().out
+    assert "k2d audit --output_dir data/heard" in said and DataDir("data/heard").validate() == []
+    assert all(f"  {name}: " in said for name in ("label", "validator", "student")), "the scores are remembered"
     audit = Audit("data/heard")
     exact = Figures(audit, find_systems(audit, find_scores(DataDir("chunks"), {"validator": "scores"}),
                                         corpus / "exp", {})).now()  # fmt: skip

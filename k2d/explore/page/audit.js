@@ -110,16 +110,16 @@ function rates() {
   const most = Math.max(0.05, ...known.map(s => s.high === null ? s.rate : s.high));
   $("rates").replaceChildren(...known.map(s => {
     const track = el("span", { class: "track" }, el("span", { class: "fill", style: `width:${100 * s.rate / most}%` }));
-    if (s.high !== null) track.append(el("span", { class: "range", style: `left:${100 * s.low / most}%;width:${100 * (s.high - s.low) / most}%` }));
+    if (s.high !== null && s.high !== s.low) track.append(el("span", { class: "range", style: `left:${100 * s.low / most}%;width:${100 * (s.high - s.low) / most}%` }));
     return el("div", { class: "line" }, el("span", { class: "name" }, s.name === "label" ? "the label" : s.name), track,
-      el("span", { class: "value" }, percent(s.rate), s.high === null ? "" : el("small", {}, ` [${percent(Math.max(0, s.low)).replace(" %", "")}, ${percent(s.high).replace(" %", "")}]`)));
+      el("span", { class: "value" }, percent(s.rate), s.high === null || s.high === s.low ? "" : el("small", {}, ` [${percent(Math.max(0, s.low)).replace(" %", "")}, ${percent(s.high).replace(" %", "")}]`)));
   }));
   const widest = Math.max(0, ...known.filter(s => s.high !== null).map(s => (s.high - s.low) / 2)), n = figures.utterances;
   const usable = n / Math.max(1, Object.keys(answers).length), end = Math.round(all * usable);
   // The half width falls with the root of how many there are.
   $("sure").textContent = !n ? "Rates and their 95 % intervals appear with your answers: of the label, and of every system that has heard these chunks."
     : !widest ? (figures.recordings < 2 ? "An interval needs chunks of two recordings." : "Too few answers so far to tell how wide the intervals are.")
-      : `Known to ± ${(100 * widest).toFixed(1)} points or better` + (end > n ? `; with all ${all} answered to about ± ${(100 * widest * Math.sqrt(n / end)).toFixed(1)}` : "") + ". Half of that takes four times as many chunks" + (figures.recordings < 10 ? ", or chunks of more recordings." : ".");
+      : `Known to ± ${(100 * widest).toFixed(1)} points or better` + (end > n ? `; with all ${all} answered to about ± ${(100 * widest * Math.sqrt(n / end)).toFixed(1)}` : "") + ". Half as wide takes four times as many chunks" + (figures.recordings < 10 ? ", or chunks of more recordings." : ".");
   $("counted").textContent = n ? `${number(n)} chunks of ${number(figures.recordings)} recordings, ${number(figures.units)} units (Chinese characters, words of other scripts). Mixed error rate, in brackets its 95 % interval, for which recordings are drawn whole` + (D.served ? ", as k2d score has it." : "; counted in this page, k2d audit --read has the exact rates.") : "";
 }
 
