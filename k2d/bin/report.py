@@ -229,7 +229,8 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         folders = pairs(args.scores, "scores")
         by_segment = bool(folders) or any(s.trusted is not None for s in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
-        made += [report.label_table(experiment, quality), report.kept_kinds_table(experiment, quality)]
+        if not args.audit:  # chunks of an audit are left out of every selection: neither kept nor dropped
+            made += [report.label_table(experiment, quality), report.kept_kinds_table(experiment, quality)]
         found, spotted = {}, {}
         for name, folder in folders.items():
             scores = find_scores(labelled, {name: folder})
