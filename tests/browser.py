@@ -80,7 +80,8 @@ class Browser:
                 return answer["result"]
 
     def open(self, path: str | Path, link: str = "", *, width: int = 1280, dark: bool = False, scripts: bool = True):
-        """A file as a person would open it; `link` is what follows its name in the address."""
+        """A file, or an address, as a person would open it; `link` is what follows its name in the address."""
+        address = str(path) if str(path).startswith("http://") else Path(path).resolve().as_uri()
         self._ask("Emulation.setScriptExecutionDisabled", value=not scripts)
         self._ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1,
                   mobile=False)  # fmt: skip
@@ -88,7 +89,7 @@ class Browser:
         self._ask("Emulation.setEmulatedMedia", features=[scheme])
         self._ask("Page.navigate", url="about:blank")
         self.errors.clear()
-        self._ask("Page.navigate", url=Path(path).resolve().as_uri() + link)
+        self._ask("Page.navigate", url=address + link)
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def js(self, expression: str):
@@ -118,6 +119,13 @@ class Browser:
     def type(self, css: str, text: str):
         self.click(css)
         self._ask("Input.insertText", text=text)
+
+    def press(self, key: str, control: bool = False):
+        """A key, such as Enter or F2, wherever the cursor is."""
+        code = {"Enter": 13, "Escape": 27, "PageUp": 33, "PageDown": 34}.get(key) or 111 + int(key[1:])
+        what = {"key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": 2 if control else 0}
+        self._ask("Input.dispatchKeyEvent", type="rawKeyDown", **what)
+        self._ask("Input.dispatchKeyEvent", type="keyUp", **what)
 
     def choose(self, css: str, value: str):
         """An option of a select."""

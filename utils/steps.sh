@@ -228,7 +228,23 @@ dev_data="${chunks}_dev"
 tested=${test_sets:-held_out}
 scores_of_first="${exp}/$(tag_of "${validator%% *}")"
 not_to_select=() not_to_learn=() kept_by_all=()
-[ -n "${test_sets}" ] || not_to_select=(--leave_out "${held_out}")
+# Chunks drawn for somebody to hear and correct (k2d audit) are not learnt from; nor is, then, what was held out before
+# there was that test set, since it is drawn from there.
+audited=() drawn=()
+holds_out=false
+[ -n "${test_sets}" ] || holds_out=true
+for set in ${test_sets} ${dev_set}; do
+    [ -f "data/${set}/audit.json" ] || continue
+    # Labels of these chunks are then measured, too; the set may also be another corpus's.
+    for each in "${chunks}" "${held_out}"; do
+        [ ! -f "data/${set}/text" ] || ! grep -qF "\"data\": \"${each}\"," "data/${set}/audit.json" ||
+            audited+=("data/${set}")
+    done
+    drawn+=(--leave_out "data/${set}/drawn")
+    [ "${set}" = "${dev_set}" ] || holds_out=true
+done
+! "${holds_out}" || not_to_select=(--leave_out "${held_out}")
+not_to_select+=("${drawn[@]}")
 if [ -n "${dev_set}" ]; then
     dev_data="data/${dev_set}"
 else

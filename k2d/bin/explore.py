@@ -2,19 +2,16 @@
 
     k2d explore --data CHUNKS --scores SCORES --output_dir DIR
     k2d explore --data CHUNKS --scores SCORES --output_dir DIR --reference data/lectures/reference
-    k2d explore --data CHUNKS --scores SCORES --output_dir AUDIT --audit 100
-    k2d explore --data CHUNKS --scores SCORES --output_dir DIR --answers audit.tsv
+    k2d explore --data CHUNKS --scores SCORES --output_dir DIR --audit data/audited
 
 A step. Writes explorer.html, one file that opens from the disk and asks the network for nothing: kept speech against
 α, distributions, chunks around the threshold with the difference of the two texts, their sound and its
 spectrogram. With references (a text file of chunk ids, or a directory with segments and text of the recordings; for
-analysis only) or answers it adds precision, recall, ROC and AUC with bootstrap intervals, and detection.json and
-detection.md. `--audit N` writes audit.tsv, N chunks spread over the distances to check by ear, and audit.html to do it
-in, into a directory of its own; `--answers` reads a filled sheet back.
+analysis only), or --audit, chunks that somebody has heard and corrected (k2d audit), it adds precision, recall, ROC and
+AUC with bootstrap intervals, and detection.json and detection.md.
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -23,6 +20,7 @@ from pathlib import Path
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.errors import UsageError, guarded
+from k2d.explore.references import audited_texts
 from k2d.label.scores import find_scores, tagged
 from k2d.options import CommandParser, add_options, options_of
 from k2d.tables import atomic
@@ -42,8 +40,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in a page, megabytes (20)")
     p.add_argument("--reference", help="text file of chunk ids, or directory with segments and text")
     p.add_argument("--bad_above", type=float, default=0.4, help="true MER above which a label is bad (0.4)")
-    p.add_argument("--audit", type=int, metavar="N", help="draw a sheet of N chunks to check by ear")
-    p.add_argument("--answers", help="a filled audit.tsv")
+    p.add_argument("--audit", help="data directory that k2d audit made of these chunks")
     p.add_argument("--title", help="of the page; the data directory's name")
     add_options(p, AudioOptions, "recordings")
     p.add_argument("--seed", type=int, default=0, help="of the sample to hear")
@@ -52,22 +49,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(args: argparse.Namespace) -> None:
-    if args.reference and args.answers:
-        raise UsageError("give one of --reference and --answers")
-    if args.audit is not None and args.audit < 1:
-        raise UsageError(f"--audit {args.audit}: expected at least one chunk")
-    if args.audit is not None and (args.reference or args.answers):
-        raise UsageError("--audit draws a sheet: give --reference or --answers to the run that makes the page")
-    if args.answers and Path(args.answers).absolute().is_relative_to(args.output_dir.absolute()):
-        raise UsageError(
-            f"--answers {args.answers}: lies in --output_dir, from where the sheet would be moved aside; give another "
-            "--output_dir"
-        )
+    if args.audit:
+        if args.reference:
+            raise UsageError("give one of --reference and --audit")
+        audited_texts(args.audit)
     tagged(args.scores)
 
 
 def run(args: argparse.Namespace) -> int:
     check(args)
+    if args.audit:
+        args.reference = str(audited_texts(args.audit))
     scores = tagged(args.scores)
     inputs = {
         "data": identity.of_data(args.data),
@@ -77,9 +69,7 @@ def run(args: argparse.Namespace) -> int:
         folder = Path(args.reference).is_dir()
         of_folder = identity.of_tables(args.reference, "segments", "text") if folder else None
         inputs["reference"] = of_folder or identity.of_file(args.reference)
-    if args.answers:
-        inputs["answers"] = identity.of_file(args.answers)
-    names = ("alpha", "per_stratum", "audio_mb", "bad_above", "audit", "title", "seed")
+    names = ("alpha", "per_stratum", "audio_mb", "bad_above", "title", "seed")
     step = Step(
         "explore",
         args.output_dir,
@@ -87,8 +77,7 @@ def run(args: argparse.Namespace) -> int:
         options={name: getattr(args, name) for name in names},
         arguments=args,
     )
-    work = _write_page if args.audit is None else _draw_audit
-    return run_step(step, args, lambda: work(args, DataDir(args.data), scores))
+    return run_step(step, args, lambda: _write_page(args, DataDir(args.data), scores))
 
 
 def _page(args: argparse.Namespace):
@@ -99,14 +88,11 @@ def _page(args: argparse.Namespace):
 
 
 def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]) -> None:
-    from k2d.explore import audit, detection
-    from k2d.explore.explorer import gather, metrics_of
+    from k2d.explore import detection
+    from k2d.explore.explorer import gather
 
     output, scores = args.output_dir, find_scores(data, folders)
-    answers = None
-    if args.answers:
-        answers = audit.read_answers(Path(args.answers), scores, metrics_of(scores), args.bad_above)
-    text, analysis, heard = gather(data, scores, _page(args), answers)
+    text, analysis, heard = gather(data, scores, _page(args))
     with atomic(output / "explorer.html") as handle:
         handle.write(text)
     if analysis is not None:
@@ -119,35 +105,6 @@ def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
     print(f"explore: {output / 'explorer.html'} ({len(text) / 1e6:.1f} MB){found}", file=sys.stderr)
     if heard.unreadable:
         print(f"explore: {heard.unreadable} of the sampled chunks have no sound: {heard.reason}", file=sys.stderr)
-
-
-def _draw_audit(args: argparse.Namespace, data: DataDir, folders: dict[str, str]) -> None:
-    from k2d.explore import audit
-    from k2d.explore.explorer import draw_sample
-    from k2d.explore.page import as_json, render
-    from k2d.explore.sounds import open_located, sounds
-
-    output = args.output_dir
-    drawn = draw_sample(data, find_scores(data, folders), _page(args), args.audit)
-    items = audit.spread(drawn.strata(), drawn.seen, args.audit)
-    audit.write_sheet(output / "audit.tsv", items)
-    rows = [audit.row(item) for item in items]
-    key = hashlib.sha256("\n".join(r["id"] for r in rows).encode()).hexdigest()[:16]
-    utterances = open_located(data, options_of(AudioOptions, args))
-    heard = sounds([(r["id"], utterances, r["id"]) for r in rows], args.audio_mb)
-    payload = {
-        "title": args.title or data.path.name,
-        "key": key,
-        "columns": audit.COLUMNS,
-        "rows": rows,
-        "heard": list(heard.uris),
-    }
-    page = render("audit.html.j2", title=payload["title"], data=payload, sounds=as_json(heard.uris))
-    with atomic(output / "audit.html") as handle:
-        handle.write(page)
-    print(
-        f"explore: {len(items)} chunks to hear in {output / 'audit.html'}, sheet audit.tsv", file=sys.stderr
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

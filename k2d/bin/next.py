@@ -3,8 +3,9 @@
     k2d next --exp exp --models "teacher student_full student_comp" --test_sets "test_in test_out"
 
 Names the best student with its error rates beside its teacher's, a command to copy that uses it, and the pages to look
-at, as far as they are there. The best student has the lowest mean rate over the test sets that all students were scored
-on; intervals and significance stand in the report. k2d.sh ends with it.
+at, as far as they are there; and, where nothing is transcribed, how to make a test set. The best student has the lowest
+mean rate over the test sets that all students were scored on; intervals and significance stand in the report. k2d.sh
+ends with it.
 """
 
 import argparse
@@ -55,6 +56,11 @@ def _lines(args: argparse.Namespace):
             yield "its teacher", f"{best.teacher}: {_shown(rates[best.teacher])}"
         where = (args.exp / best.name).absolute()
         yield "use it", shlex.join([_k2d(), "transcribe", _recording(args), "--model", str(where)])
+    if not args.test_sets.split() and (held_out := next(iter(sorted(args.data.glob("*_held_out/text"))), None)):
+        chunks = held_out.parent
+        scores = sorted(path.parent for path in (args.exp / chunks.name.removesuffix("_held_out")).glob("*/utt2comp"))
+        words = [_k2d(), "audit", "--data", str(chunks), *(["--scores", str(scores[0])] if scores else [])]
+        yield "a test set", shlex.join([*words, "--output_dir", str(args.data / "audited")])
     pages = {
         "report": [args.exp / "report/index.html"],
         "labels": sorted(args.exp.glob("*/explorer*/*.html")),

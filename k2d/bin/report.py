@@ -12,6 +12,7 @@
 --reference    what was truly said in the training recordings (segments and text): adds an analysis of the labels, which
                says that it reads them. --scores VALIDATOR:DIR adds how well each distance (utt2mer utt2per utt2comp)
                spots bad labels.
+--audit        chunks of the training recordings that somebody has heard and corrected (k2d audit), in its place.
 --held_out     without --test_sets: held-out chunks (k2d hold_out), on which agreement takes the place of error rates.
 --speed        speed.json of k2d speed (default EXP/speed/speed.json).
 --test_data    where the test sets' data directories lie, for the sounds of the error browser (data); --audio_mb how
@@ -42,6 +43,7 @@ from urllib.parse import quote
 
 from k2d.audio.options import AudioOptions
 from k2d.errors import UsageError, guarded
+from k2d.explore.references import audited_texts
 from k2d.label.account import SUMMARY
 from k2d.options import CommandParser, add_options, options_of
 from k2d.score import paper
@@ -76,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--reference", type=Path, help="what was truly said in the training recordings, for an analysis of the labels"
     )
+    p.add_argument("--audit", type=Path, help="data directory that k2d audit made of labelled chunks, in its place")
     p.add_argument("--scores", default="", help="VALIDATOR:DIR, several separated by blanks")
     p.add_argument("--speed", type=Path, help="speed.json of k2d speed (default: that of EXP/speed)")
     p.add_argument("--test_data", type=Path, default=Path("data"), help="where the test sets lie")
@@ -115,14 +118,20 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError(f"--paper: no column {unknown[0]!r}; expected one of {' '.join(paper.SETS)}")
     if args.notes and not args.notes.is_file():
         raise UsageError(f"--notes {args.notes}: no such file; expected Markdown that stands before the tables")
-    if args.reference and args.train_data is None:
-        raise UsageError("--reference needs --train_data, the labelled chunks that it is compared with")
+    if args.audit:
+        if args.reference:
+            raise UsageError("give one of --reference and --audit")
+        audited_texts(args.audit)
+    if (args.reference or args.audit) and args.train_data is None:
+        raise UsageError("--reference and --audit need --train_data, the labelled chunks that they are compared with")
 
 
 def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     from k2d.score.experiment import read_records
 
     check(args)
+    if args.audit:
+        args.reference = audited_texts(args.audit)
     records = read_records(args.exp, args.models.split())
     args.speed = args.speed or args.exp / "speed/speed.json"
     names = ("models", "test_sets", "held_out", "train_data", "reference", "scores", "paper", "title", "test_data",
@@ -220,7 +229,8 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         folders = pairs(args.scores, "scores")
         by_segment = bool(folders) or any(s.trusted is not None for s in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
-        made += [report.label_table(experiment, quality), report.kept_kinds_table(experiment, quality)]
+        if not args.audit:  # chunks of an audit are left out of every selection: neither kept nor dropped
+            made += [report.label_table(experiment, quality), report.kept_kinds_table(experiment, quality)]
         found, spotted = {}, {}
         for name, folder in folders.items():
             scores = find_scores(labelled, {name: folder})

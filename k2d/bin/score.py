@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from k2d.constants import read_chunk_id
 from k2d.datadir import read_segments
 from k2d.errors import UsageError, guarded
 from k2d.options import CommandParser
@@ -75,10 +76,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def recordings_of(ids: Sequence[str], data: str | None) -> list[str]:
-    """The recording of each text, from the segments of a data directory; without them each is one of its own."""
-    path = Path(data) / "segments" if data else None
-    if path is None or not path.is_file():
+    """The recording of each text, from the segments of a data directory, or from its id where each chunk is a file of
+    its own; without --data each text is one of its own."""
+    if data is None:
         return list(ids)
+    path = Path(data) / "segments"
+    if not path.is_file():
+        return [named.recording if (named := read_chunk_id(i)) else i for i in ids]
     segments = read_segments(path)
     # References that --segments_from joined are recordings already.
     return [segments[i].recording if i in segments else i for i in ids]

@@ -80,7 +80,10 @@ def parser() -> argparse.ArgumentParser:
         default="mean",
         help="with several validators, what a selection's distances are (loops: of any)",
     )
-    p.add_argument("--leave_out", type=Path, help="data directory of chunks that are held out")
+    p.add_argument(
+        "--leave_out", type=Path, action="append", default=[],
+        help="data directory of chunks that are held out; may be given again",
+    )  # fmt: skip
     p.add_argument("--allow_missing", action="store_true", help="go on where more than 1 %% of the chunks lack a score")
     p.add_argument("--source_data", help="data directory of the recordings, for source directories in the report")
     p.add_argument("--hours", type=float, help="select from so many hours of recordings alone; fewer are part of more")
@@ -198,8 +201,8 @@ def run(args: argparse.Namespace) -> int:
     inputs |= {f"scores {tag}": identity.of_tables(folder) for tag, folder in folders.items()}
     if args.source_data is not None:
         inputs["sources"] = identity.of_tables(args.source_data, "wav.scp")
-    if args.leave_out is not None:
-        inputs["leave_out"] = identity.of_tables(args.leave_out, "text")
+    for place, folder in enumerate(args.leave_out):
+        inputs[f"leave_out{place or ''}"] = identity.of_tables(folder, "text")
     if taken is not None:
         inputs["recordings"] = identity.of_tables(args.recordings, "segments", "utt2dur")
     chosen = what.selection if what.alpha is None else what.at(what.alpha)
@@ -214,7 +217,7 @@ def run(args: argparse.Namespace) -> int:
     step = Step("select", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work() -> dict:
-        held_out = frozenset(read_table(args.leave_out / "text")) if args.leave_out is not None else frozenset()
+        held_out = frozenset(key for folder in args.leave_out for key in read_table(folder / "text"))
         alpha = what.alpha
         if what.keep is not None:
             alpha = of_every_alpha(what.selection, held_out).alpha_for(what.keep)

@@ -1,129 +1,256 @@
-"""A sheet of chunks to check by ear, and what the answers say.
+"""A test set made by ear: chunks are drawn, a person writes what is said, the answers are a Kaldi data directory.
 
-In: a stratified sample of chunks. Out: audit.tsv to fill in, a page to fill it in with, and from a filled
-sheet which labels are bad. The validator's text is not on the sheet: the ear should not be led.
+In: a data directory of labelled chunks, its scores if there are any, and answers. Out, in one folder:
 
-Columns: id, stratum, weight (chunks of the data each row stands for), recording, start, seconds, label,
-verdict, correction. A verdict is good, bad or unsure; a correction is what is really said, "=" for "as
-labelled", "-" for "nothing". A correction decides by its MER; without one, the verdict does. Rows with
-neither, and unsure ones, are left out.
+    drawn/       data directory of the chunks that were drawn; `text` is their labels, without timestamps
+    audit.json   where they were drawn from, their scores, the order in which they are heard, and the answers
+    wav.scp …    the test set: every answered chunk that can be used, `text` what was said
+
+How they are drawn. The chunks are put in order of their distance and cut into as many bands of equally many chunks as
+are wanted; each band gives one, of the recording that has given fewest so far. So the sample has the distances that the
+chunks have, which makes its plain error rate an estimate of theirs without any weights, and as many recordings as can
+be, over which intervals are drawn. They are heard in random order: who stops early has a smaller sample, not another.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+import math
+import os
+import random
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
+from k2d.constants import read_chunk_id
+from k2d.datadir import DataDir, DataDirWriter, Segment
 from k2d.errors import DataError
-from k2d.explore.detection import Audit
-from k2d.explore.label_quality import label_counts
-from k2d.explore.references import spoken_units
-from k2d.explore.sample import Sampled
-from k2d.label.scores import Columns, Scores
-from k2d.tables import atomic
+from k2d.explore.explorer import metrics_of
+from k2d.explore.sample import Reservoir, Sampled
+from k2d.explore.sounds import located
+from k2d.label.scores import Columns, Scores, find_scores, tagged
+from k2d.label.select import Chunk, read_chunks
+from k2d.tables import atomic, blocks
 from k2d.text import timestamps
+from k2d.work.step import read_json
 
-COLUMNS = ("id", "stratum", "weight", "recording", "start", "seconds", "label", "verdict", "correction")
-_VERDICTS = {"good": False, "bad": True}
-
-
-def spread(strata: Mapping[str, Sequence[Sampled]], seen: Mapping[str, int], count: int) -> list[Sampled]:
-    """`count` chunks, as evenly over the strata as they allow, with the chunks each stands for as weight."""
-    share = dict.fromkeys(strata, 0)
-    left = min(count, sum(map(len, strata.values())))
-    while left:
-        for name in strata:
-            if left and share[name] < len(strata[name]):
-                share[name] += 1
-                left -= 1
-    drawn = []
-    for name, items in strata.items():
-        # The reservoir is in order of id; every k-th of it is as random as it is.
-        step = len(items) / max(share[name], 1)
-        for place in range(share[name]):
-            item = items[int(place * step)]
-            item.weight = seen[name] / share[name]
-            drawn.append(item)
-    return sorted(drawn, key=lambda item: item.chunk.id)
+RECORD, DRAWN = "audit.json", "drawn"
+SAID, UNUSABLE = "said", "unusable"
+LONGEST = 10_000  # characters of an answer
+_POOL = 20  # candidates for each chunk that is drawn
 
 
-def row(item: Sampled) -> dict[str, str]:
-    chunk = item.chunk
-    return {
-        "id": chunk.id,
-        "stratum": item.stratum,
-        "weight": f"{item.weight:.3f}",
-        "recording": chunk.recording,
-        "start": f"{chunk.start:.2f}",
-        "seconds": f"{chunk.seconds:.2f}",
-        "label": " ".join(timestamps.strip(chunk.text).split()),
-        "verdict": "",
-        "correction": "",
-    }
+@dataclass(frozen=True)
+class Answer:
+    """verdict: SAID, and text what is said there (nothing, where that is empty); or UNUSABLE."""
+
+    verdict: str
+    text: str = ""
 
 
-def write_sheet(path: Path, items: Sequence[Sampled]) -> None:
-    """Write audit.tsv. DataError when a sheet with answers is there already."""
-    if path.is_file() and any(r["verdict"] or r["correction"] for r in read_sheet(path)):
-        raise DataError(f"{path}: holds answers; move it away before drawing another sheet")
-    with atomic(path) as handle:
-        handle.write("\t".join(COLUMNS) + "\n")
-        handle.writelines("\t".join(row(item).values()) + "\n" for item in items)
+def read_answer(found: object) -> Answer:
+    """An answer as JSON has it. DataError for anything else."""
+    if not isinstance(found, dict) or not isinstance(text := found.get("text", ""), str):
+        raise DataError("an answer is an object with verdict and text")
+    if found.get("verdict") not in (SAID, UNUSABLE):
+        raise DataError(f"verdict {found.get('verdict')!r}, expected {SAID} or {UNUSABLE}")
+    if len(text) > LONGEST:
+        raise DataError(f"a text of {len(text)} characters, expected at most {LONGEST}")
+    # One line, without characters that a table of text cannot hold.
+    plain = "".join(c if c.isprintable() else " " for c in timestamps.strip(text))
+    return Answer(found["verdict"], " ".join(plain.split()) if found["verdict"] == SAID else "")
 
 
-def read_sheet(path: Path) -> list[dict[str, str]]:
-    """Rows of a sheet. DataError with file and line for missing columns and unknown verdicts."""
-    try:
-        lines = path.read_text("utf-8-sig").split("\n")  # as a spreadsheet writes it
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: {error}; expected a sheet made by --audit") from None
-    head = lines[0].split("\t") if lines else []
-    missing = [name for name in ("id", "weight", "label", "verdict", "correction") if name not in head]
-    if missing:
-        raise DataError(f"{path}:1: no column {', '.join(missing)}; expected a sheet made by --audit")
-    rows = []
-    for number, line in enumerate(lines[1:], 2):
-        if not line.strip():
-            continue
-        cells = [cell.strip() for cell in line.split("\t")]
-        entry = dict.fromkeys(head, "") | dict(zip(head, cells, strict=False))
-        entry["verdict"] = entry["verdict"].lower()
-        if len(cells) > len(head):
-            raise DataError(
-                f"{path}:{number}: {len(cells)} cells, expected {len(head)}; remove tabs from texts"
-            )
-        if entry["verdict"] not in ("", "unsure", *_VERDICTS):
-            raise DataError(
-                f"{path}:{number}: verdict {entry['verdict']!r}, expected good, bad, unsure or nothing"
-            )
+class Audit:
+    """What was drawn into a folder, and the answers so far; every answer is on the disk before `answer` returns."""
+
+    def __init__(self, folder: Path):
+        """Raises DataError where nothing was drawn, or the record cannot be read."""
+        self.folder = Path(folder)
+        found = read_json(self.folder / RECORD)
+        if found is None:
+            raise DataError(f"{self.folder / RECORD}: no record of an audit; give --data to draw one")
         try:
-            float(entry["weight"])
-        except ValueError:
-            raise DataError(f"{path}:{number}: weight {entry['weight']!r}, expected a number") from None
-        rows.append(entry)
-    return rows
+            self.source, self.seed, self.order = str(found["data"]), int(found["seed"]), list(found["order"])
+            self.scores = [str(folder) for folder in found["scores"]]
+            self.answers = {key: read_answer(answer) for key, answer in found["answers"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{self.folder / RECORD}: not as an audit writes it ({error}); move it away") from error
+        self.drawn = DataDir(self.folder / DRAWN)
+        # drawn/ has more where a further draw was killed before its record.
+        self.chunks = {chunk.id: chunk for chunk in read_chunks(self.drawn) if chunk.id in set(self.order)}
+        if self.chunks.keys() != set(self.order) or not self.answers.keys() <= self.chunks.keys():
+            raise DataError(f"{self.folder}: {RECORD} and {DRAWN}/ are not of the same draw; move the folder away")
+
+    @property
+    def key(self) -> str:
+        """Of this draw, so that answers of another are told apart."""
+        return hashlib.sha256("\n".join(sorted(self.order)).encode()).hexdigest()[:16]
+
+    @property
+    def used(self) -> dict[str, str]:
+        """chunk -> what was said, of all answers that are in the test set."""
+        return {key: answer.text for key, answer in sorted(self.answers.items()) if answer.verdict == SAID}
+
+    def recording(self, key: str) -> str:
+        """Of a chunk, also where every chunk is a file of its own."""
+        named = read_chunk_id(key)
+        return named.recording if named else self.chunks[key].recording
+
+    def answer(self, key: str, answer: Answer | None) -> None:
+        """Take an answer, or take it back. DataError for a chunk that was not drawn."""
+        self.take({key: answer})
+
+    def take(self, answers: Mapping[str, Answer | None]) -> None:
+        """Several at once."""
+        if unknown := sorted(answers.keys() - self.chunks.keys()):
+            raise DataError(f"{unknown[0]!r} is no chunk of this audit")
+        merged = {**self.answers, **answers}
+        self.answers = {key: answer for key, answer in merged.items() if answer is not None}
+        self.save()
+
+    def save(self) -> None:
+        facts = {"data": self.source, "scores": self.scores, "seed": self.seed, "order": self.order}
+        _write_record(self.folder, facts, self.answers)
+        if self.used or (self.folder / "wav.scp").is_file():
+            _write_set(self.drawn, self.used, self.folder)
 
 
-def _true_error(label: str, correction: str) -> float:
-    said = {"=": label, "-": ""}.get(correction, correction)
-    return label_counts(label, spoken_units(said)).text_rate
+def saved_answers(path: Path, audit: Audit) -> dict[str, Answer]:
+    """The answers that a page opened from the disk has saved. DataError for another file, or another draw's."""
+    try:
+        found = json.loads(Path(path).read_text("utf-8-sig"))
+        answers = {key: read_answer(answer) for key, answer in found["answers"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: no answers of an audit's page ({error}); expected the file that it saves") from None
+    if not answers.keys() <= audit.chunks.keys():
+        raise DataError(f"{path}: has answers of another draw than {audit.folder}; give --output_dir of its own")
+    return answers
 
 
-def read_answers(path: Path, scores: Scores, metrics: Sequence[str], bad_above: float) -> Audit:
-    """The audit of a filled sheet. DataError when no row is answered, or an id is twice in it."""
-    rows = sorted(read_sheet(path), key=lambda r: r["id"])
-    ids = [r["id"] for r in rows]
-    if len(set(ids)) != len(ids):
-        raise DataError(f"{path}: an id is there twice")
-    columns = Columns(scores, metrics).of(ids)
-    by_ear = {r["id"]: _true_error(r["label"], r["correction"]) for r in rows if r["correction"]}
-    bad, weight, kept = [], [], []
-    for place, r in enumerate(rows):
-        judged = r["id"] in by_ear or r["verdict"] in _VERDICTS
-        if judged and all(np.isfinite(columns[name][place]) for name in metrics):
-            bad.append(by_ear[r["id"]] > bad_above if r["id"] in by_ear else _VERDICTS[r["verdict"]])
-            weight.append(float(r["weight"]))
-            kept.append(place)
-    if not kept:
-        raise DataError(f"{path}: no row is answered; write good or bad under verdict, or a correction")
-    return Audit(np.array(bad), np.array(weight), {name: columns[name][kept] for name in metrics})
+def _write_record(folder: Path, facts: Mapping[str, object], answers: Mapping[str, Answer]) -> None:
+    record = {**facts, "answers": {key: asdict(answers[key]) for key in sorted(answers)}}
+    with atomic(folder / RECORD) as handle:
+        json.dump(record, handle, ensure_ascii=False, indent=1)
+        handle.write("\n")
+
+
+def _write_set(drawn: DataDir, said: Mapping[str, str], out: Path) -> None:
+    """The chunks of `said`, with these texts."""
+    with DataDirWriter(out, "text", "utt2dur", "utt2spk", *(["segments"] if drawn.has_segments else [])) as new:
+        for key, text in said.items():
+            segment = drawn.segments[key]
+            if drawn.has_segments:
+                new.segment(segment)
+            new.write("text", key, text)
+            new.write("utt2spk", key, drawn.utt2spk[key])
+            if key in drawn.utt2dur:
+                new.write_number("utt2dur", key, drawn.utt2dur[key])
+        for recording in sorted({drawn.segments[key].recording for key in said}):
+            new.write("wav.scp", recording, drawn.wav[recording])
+
+
+def draw(
+    folder: Path, data: DataDir, folders: Sequence[str], count: int, seed: int, recordings: DataDir | None = None
+) -> Audit:
+    """Draw until there are `count` chunks, or as many as the data has. What was drawn and answered before stays.
+
+    folders: of scores, each DIR or TAG=DIR. recordings: what the chunks were cut from, which the set then points into;
+    found by the records of the steps where it is not given. DataError where there is nothing to draw.
+    """
+    before = Audit(folder) if (folder / RECORD).is_file() else None
+    order = list(before.order) if before else []
+    scores = find_scores(data, tagged(folders)) if folders else None
+    new = _choose(data, scores, count - len(order), seed + len(order), order)
+    if not order and not new:
+        raise DataError(f"{data.path}: no chunk to draw")
+    _write_drawn(folder / DRAWN, data, recordings, before, {chunk.id: chunk for chunk in new})
+    order += [chunk.id for chunk in new]
+    facts = {"data": str(data.path), "scores": list(folders), "seed": seed, "order": order}
+    _write_record(folder, facts, before.answers if before else {})
+    return Audit(folder)
+
+
+def _choose(data: DataDir, scores: Scores | None, count: int, seed: int, already: Collection[str]) -> list[Chunk]:
+    """`count` further chunks, in the order in which they are to be heard."""
+    if count <= 0:
+        return []
+    metrics = metrics_of(scores)[:1] if scores else []
+    columns = Columns(scores, metrics) if metrics else None
+    pool = Reservoir(max(2000, _POOL * count), seed)
+    for block in blocks(read_chunks(data, frozenset(already)), 1000, 500_000, lambda chunk: len(chunk.text)):
+        found = columns.of([chunk.id for chunk in block])[metrics[0]] if columns else [math.nan] * len(block)
+        for chunk, distance in zip(block, found, strict=True):
+            if (place := pool.place("")) is not None:
+                pool.put(place, Sampled(chunk, {}, {"distance": float(distance)}, ""))
+    chance = random.Random(seed)
+    candidates = pool.strata().get("", [])
+    chance.shuffle(candidates)  # of equal distances, and of all without scores, any may be in any band
+    candidates.sort(key=lambda item: math.inf if math.isnan(d := item.scores["distance"]) else d)
+    bands = min(count, len(candidates))
+    cuts = [len(candidates) * place // bands for place in range(bands + 1)] if bands else [0]
+    order, given, chosen = list(range(bands)), Counter(), []
+    chance.shuffle(order)
+    for band in order:
+        members = candidates[cuts[band] : cuts[band + 1]]
+        chance.shuffle(members)
+        item = min(members, key=lambda item: given[item.chunk.recording])
+        given[item.chunk.recording] += 1
+        chosen.append(item.chunk)
+    return chosen
+
+
+def _write_drawn(
+    out: Path, data: DataDir, recordings: DataDir | None, before: Audit | None, chunks: Mapping[str, Chunk]
+) -> None:
+    """A data directory of what was drawn before and now; sources are written so that they are found."""
+    whole = None if data.has_segments else recordings or _cut_from(data, chunks.values())
+    rows = []  # id, its place, source, label, speaker, seconds
+    if before:
+        old = before.drawn
+        rows += [
+            (key, old.segments[key] if old.has_segments else None, old.wav[old.segments[key].recording], old.text[key],
+             old.utt2spk[key], old.utt2dur.get(key))
+            for key in before.order
+        ]  # fmt: skip
+    for key, chunk in chunks.items():
+        named = read_chunk_id(key)
+        if data.has_segments:
+            place = data.segments[key]
+            source = located(data.wav[place.recording], data.path)
+        elif whole is not None and named and named.recording in whole.wav:
+            place = Segment(key, named.recording, chunk.start, chunk.end)
+            source = located(whole.wav[named.recording], whole.path)
+        else:
+            place, source = None, located(data.wav[key], data.path)
+        label = " ".join(timestamps.strip(chunk.text).split())
+        speaker = (data.utt2spk or {}).get(key) or chunk.recording
+        rows.append((key, place, source, label, speaker, None if math.isnan(chunk.seconds) else chunk.seconds))
+    cut = any(place is not None for _, place, *_ in rows)
+    sources = {}
+    with DataDirWriter(out, "text", "utt2spk", "utt2dur") as new:
+        for key, place, source, label, speaker, seconds in sorted(rows):
+            if cut:
+                new.segment(place or Segment(key, key))
+            sources[place.recording if place else key] = source
+            new.write("text", key, label)
+            new.write("utt2spk", key, speaker)
+            if seconds is not None:
+                new.write_number("utt2dur", key, seconds)
+        new.table("wav.scp", sources)
+
+
+def _cut_from(data: DataDir, chunks: Collection[Chunk]) -> DataDir | None:
+    """The recordings that all chunks were cut from, as the records of the steps tell, where they are still there."""
+    folder = data.path
+    for _ in range(3):  # held-out chunks, of chunks, of recordings
+        found = (read_json(folder / "step.json") or {}).get("inputs", {})
+        path = found.get("data", {}).get("path") if isinstance(found, dict) else None
+        if not path or not (Path(path) / "wav.scp").is_file():
+            return None
+        folder, whole = Path(path), DataDir(path)
+        names = {named.recording for chunk in chunks if (named := read_chunk_id(chunk.id))}
+        if names and not whole.has_segments and names <= whole.wav.keys():
+            sources = [located(whole.wav[name], whole.path) for name in names]
+            return whole if all(map(os.path.exists, sources)) else None
+    return None

@@ -60,27 +60,8 @@ def _loop_score(scores: Scores) -> str | None:
     return next((name for name in ("loop_teacher", "loop_teacher_max") if name in scores.names), None)
 
 
-def draw_sample(data: DataDir, scores: Scores, page: Page, size: int) -> Reservoir:
-    """Up to `size` chunks of each stratum of the first distance."""
-    loop, metrics = _loop_score(scores), metrics_of(scores)[:1]
-    columns = Columns(scores, metrics + ([loop] if loop else []))
-    drawn = Reservoir(size, page.seed)
-    for block in blocks(read_chunks(data), 1000, 500_000, lambda chunk: len(chunk.text)):
-        found = columns.of([chunk.id for chunk in block])
-        for number, chunk in enumerate(block):
-            distance = float(found[metrics[0]][number]) if metrics else math.nan
-            where = stratum(distance, bool(loop and found[loop][number] == 1))
-            place = drawn.place(where)
-            if place is not None:
-                drawn.put(place, Sampled(chunk, {}, {}, where))
-    return drawn
-
-
-def gather(
-    data: DataDir, scores: Scores, page: Page, audit: detection.Audit | None = None
-) -> tuple[str, dict | None, Sounds]:
-    """(the page, the analysis of detection or None, the page's sounds). The analysis is made from `audit` or
-    `page.reference`."""
+def gather(data: DataDir, scores: Scores, page: Page) -> tuple[str, dict | None, Sounds]:
+    """(the page, the analysis of detection or None, the page's sounds). The analysis is made from `page.reference`."""
     metrics, loop = metrics_of(scores), _loop_score(scores)
     others = [name for name in _OTHERS if name in scores.names]
     asked = metrics + others + ([loop] if loop else [])
@@ -111,6 +92,7 @@ def gather(
                     item.extra["reference"] = join(quality.references.spoken[chunk.id])
                     item.extra["true_error"] = round(quality.chunks[chunk.id].text_rate, 4)
                 drawn.put(place, item)
+    audit = None
     if quality and metrics:
         audit = quality.audit(scores, metrics, page.bad_above)
     analysis = detection.analyse(audit, seed=page.seed) if audit is not None and len(audit.bad) else None

@@ -1,7 +1,7 @@
 """References of chunks, where a corpus or an audit has them; for analysis only, never for selection.
 
-In: a Kaldi text file of chunk ids, or a directory with segments and text of the recordings, and the chunks. Out: the
-units that were said in each chunk.
+In: a Kaldi text file of chunk ids, or a directory with segments and text of the recordings (or of the chunks, as k2d
+audit makes it), and the chunks. Out: the units that were said in each chunk.
 
 A reference utterance may end in the middle of a chunk. Its units are spread evenly over its time, and each is given
 to the chunk that lies there.
@@ -38,6 +38,8 @@ class References:
 def read_references(path: str | Path, chunks: Sequence[Chunk]) -> References:
     """Raises DataError for references of other recordings, and for references or chunks without times."""
     path = Path(path)
+    if path.is_dir() and (path / "text").is_file() and read_table(path / "text").keys() & {c.id for c in chunks}:
+        path /= "text"
     if not path.is_dir():
         said = read_table(path)
         spoken = {c.id: spoken_units(said[c.id]) for c in chunks if c.id in said}
@@ -62,6 +64,16 @@ def read_references(path: str | Path, chunks: Sequence[Chunk]) -> References:
         spoken |= held
         left_out += outside
     return References(spoken, left_out, sum(map(len, timed.values())))
+
+
+def audited_texts(folder: str | Path) -> Path:
+    """The texts of a data directory that k2d audit made. DataError where nothing was answered, or no audit made it."""
+    folder = Path(folder)
+    if not (folder / "audit.json").is_file():
+        raise DataError(f"{folder}: no audit.json there; expected a data directory that k2d audit made")
+    if not (folder / "text").is_file():
+        raise DataError(f"{folder}: no answer so far; k2d audit --output_dir {folder} goes on")
+    return folder / "text"
 
 
 def spoken_units(text: str) -> list[str]:

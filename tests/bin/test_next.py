@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 
+from k2d.bin import audit, transcribe
 from k2d.bin import next as command
-from k2d.bin import transcribe
 from k2d.work.models import ModelRecord, write_record
 
 
@@ -68,3 +68,14 @@ def test_a_student_that_nothing_was_measured_of(exp, capsys):
 def test_where_nothing_was_made(tmp_path, capsys):
     assert command.main(["--exp", str(tmp_path / "no")]) == 1
     assert "nothing has been made there yet" in capsys.readouterr().err
+
+
+def test_without_a_test_set_it_says_how_to_make_one(exp, capsys):
+    for path in ("data/lectures_teacher_held_out/text", "exp/lectures_teacher/base/utt2comp"):
+        (exp.parent / path).parent.mkdir(parents=True)
+        (exp.parent / path).write_text("")
+    assert "a test set" not in said(capsys)
+    words = shlex.split(said(capsys, "--test_sets", "")["a test set"])
+    args = audit.parser().parse_args(words[2:])
+    assert words[1] == "audit" and str(args.data) == "data/lectures_teacher_held_out"
+    assert args.scores == ["exp/lectures_teacher/base"] and str(args.output_dir) == "data/audited"

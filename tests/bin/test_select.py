@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from chunk_material import CHUNKS, chunk_id, corpus  # noqa: F401
 
-from k2d.bin import explore, select
+from k2d.bin import audit, explore, select
 from k2d.datadir import DataDir
 from k2d.errors import UserError
+from k2d.explore.audit import SAID, Answer, Audit
 from k2d.tables import read_numbers, read_table, write_numbers, write_table
 
 IDS = [chunk_id(c) for c in CHUNKS]
@@ -281,20 +282,14 @@ def test_references_and_audits_measure_the_distance(corpus, tmp_path):  # noqa: 
     assert found["chunks"] == 6 and found["bad"] == 2
     assert found["metrics"]["comp"]["recall"][3][0] == 1.0
 
-    drawn = [*argv, "--output_dir", str(tmp_path / "sheet"), "--audit", "6"]
-    assert explore.main(drawn) == 0
-    sheet = tmp_path / "sheet/audit.tsv"
-    head, *lines = [line.split("\t") for line in sheet.read_text("utf-8").splitlines()]
-    assert len(lines) == 6 and sum(float(line[head.index("weight")]) for line in lines) == pytest.approx(6)
-    for line in lines:
-        bad = line[0] in (IDS[2], IDS[5])
-        line[head.index("verdict")] = "bad" if bad else ""
-        line[head.index("correction")] = "" if bad else "="
-    sheet.write_text("\n".join("\t".join(cells) for cells in [head, *lines]) + "\n", encoding="utf-8")
-    assert explore.main([*argv, "--answers", str(sheet)]) == 0
+    drawn = ["--data", str(data), "--output_dir", str(tmp_path / "heard"), "--page", str(tmp_path / "heard.html")]
+    assert audit.main(drawn) == 0
+    assert explore.main([*argv, "--audit", str(tmp_path / "heard")]) == 1, "nothing is answered"
+    by_ear = Audit(tmp_path / "heard")
+    by_ear.take({key: Answer(SAID, text) for key, text in zip(IDS, truth, strict=True)})
+    assert explore.main([*argv, "--audit", str(tmp_path / "heard")]) == 0
     again = json.loads((tmp_path / "page/detection.json").read_text())
     assert again["metrics"] == found["metrics"]
-    assert explore.main(drawn) == 1  # a sheet with answers is never overwritten
 
 
 def test_a_reference_of_recordings_is_cut_to_chunks(corpus, tmp_path):  # noqa: F811
@@ -308,22 +303,6 @@ def test_a_reference_of_recordings_is_cut_to_chunks(corpus, tmp_path):  # noqa: 
     assert explore.main([*argv, "--reference", str(reference)]) == 0
     found = json.loads((tmp_path / "page/detection.json").read_text())
     assert found["chunks"] == 6 and found["bad"] == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("id\tweight\n", "no column label, verdict, correction"),
-        ("id\tweight\tlabel\tverdict\tcorrection\na\t1\tx\tfine\t\n", "sheet:2: verdict 'fine'"),
-        ("id\tweight\tlabel\tverdict\tcorrection\na\tmany\tx\tgood\t\n", "sheet:2: weight 'many'"),
-        ("id\tweight\tlabel\tverdict\tcorrection\na\t1\tx\t\t\n", "no row is answered"),
-    ],
-)
-def test_bad_sheets_are_named(corpus, tmp_path, capsys, text, message):  # noqa: F811
-    (tmp_path / "sheet").write_text(text)
-    argv = ["--data", str(corpus[0]), "--scores", str(corpus[1]), "--output_dir", str(tmp_path / "page")]
-    assert explore.main([*argv, "--answers", str(tmp_path / "sheet")]) == 1
-    assert message in capsys.readouterr().err
 
 
 def speech(out) -> float:

@@ -191,6 +191,7 @@ def test_hours_are_selections_of_their_own_from_the_same_labels(recipe):
     for name in ("full_1.5h", "full_6h", "comp@0.2_1.5h", "comp@0.2_6h"):
         assert f"--output_dir data/lectures_large-v2_{name} " in shown.stdout
         assert f"--output_dir exp/student_long_{name}/train " in shown.stdout
+    assert shown.returncode == 0, shown.stderr
     selecting = [line for line in shown.stdout.splitlines() if "k2d select" in line]
     assert [line.split("--hours ")[1].split()[0] for line in selecting] == ["1.5", "6", "1.5", "6"]
     assert all("--recordings data/lectures" in line for line in selecting)
@@ -236,6 +237,21 @@ def test_without_labelled_sets_chunks_are_held_out(recipe):
     assert f"--held_out {held_out}" in shown and "data/dev" not in shown and "k2d score " not in shown
     only_dev = recipe("--dry_run", "--dev_set", "", stop_stage="8").stdout
     assert held_out not in only_dev and f"--valid_data {dev}" in only_dev
+
+
+def test_what_was_drawn_to_be_heard_is_not_learnt_from(recipe):
+    audited = recipe.folder / "data/heard/audit.json"
+    audited.parent.mkdir(parents=True)
+    audited.write_text('{\n "data": "data/lectures_large-v2_held_out",\n "seed": 0\n}\n')
+    (audited.parent / "text").write_text("a b\n")
+    shown = recipe("--dry_run", "--test_sets", "heard test", stop_stage="8")
+    assert shown.returncode == 0, shown.stderr
+    selecting = [line for line in shown.stdout.splitlines() if "k2d select " in line]
+    out = "--leave_out data/lectures_large-v2_held_out --leave_out data/heard/drawn"
+    assert selecting and all(out in line for line in selecting)
+    assert "k2d hold_out --output_dir data/lectures_large-v2_held_out " in shown.stdout
+    for command in ("explore", "report"):
+        assert all("--audit data/heard" in line for line in shown.stdout.splitlines() if f"k2d {command} " in line)
 
 
 def test_a_dry_run_begins_with_what_it_takes(recipe):

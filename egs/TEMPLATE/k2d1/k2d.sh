@@ -15,6 +15,7 @@
 # --selection, --alpha, --validator and --seed, each in quotes and separated by blanks, give students side by side.
 # Options that stand before a lone -- are a recipe's own: what differs from them is in the names of directories.
 # Nothing needs to be transcribed: without --dev_set and --test_sets, chunks are held out from training in their place.
+# k2d audit makes a test set of them in half an hour; what it made is never trained on (docs/auditing.md).
 # shellcheck disable=SC2034,SC2154 # options are read, and names of models made, in utils/steps.sh
 set -euo pipefail
 readonly start_time=${SECONDS}
@@ -153,10 +154,11 @@ stage_3_validate() {
 stage_4_select() {
     for each in ${validator}; do
         step cpu explore "${exp}/explorer_$(tag_of "${each}")" --data "${chunks}" \
-            --scores "${exp}/$(tag_of "${each}")" --alpha "${alpha%% *}" "${audio_opts[@]}"
+            --scores "${exp}/$(tag_of "${each}")" --alpha "${alpha%% *}" ${audited[0]:+--audit "${audited[0]}"} \
+            "${audio_opts[@]}"
     done
     # Held out for tests and, of what all selections keep, for choosing the epoch: the same for all students.
-    [ -n "${test_sets}" ] || step cpu hold_out "${held_out}" --data "${chunks}" --scores "${scores_of_first}"
+    ! "${holds_out}" || step cpu hold_out "${held_out}" --data "${chunks}" --scores "${scores_of_first}"
     for name in "${selected[@]}"; do
         step cpu select "${chunks}_${name}" --data "${chunks}" --scores "${exp}/$(tag_of "${validator_of[${name}]}")" \
             --selection "${selection_of[${name}]}${alpha_of[${name}]:+@${alpha_of[${name}]}}" "${not_to_select[@]}" \
@@ -244,7 +246,11 @@ stage_7_score() {
     analysis=()
     # Without references: how far each model is from the teacher's labels and from what the validator heard.
     [ -n "${test_sets}" ] || analysis+=(--held_out "${held_out}")
-    [ ! -d "data/${train_set}/reference" ] || analysis+=(--reference "data/${train_set}/reference" "${score_dirs[@]}")
+    if [ -d "data/${train_set}/reference" ]; then
+        analysis+=(--reference "data/${train_set}/reference" "${score_dirs[@]}")
+    elif [ ${#audited[@]} -gt 0 ]; then
+        analysis+=(--audit "${audited[0]}" "${score_dirs[@]}")
+    fi
     [ -z "${notes}" ] || analysis+=(--notes "${notes}")
     step here report exp/report --exp exp --results "${results}" --models "${models[*]}" --test_sets "${test_sets}" \
         --train_data "${chunks}" --paper "${paper}" --explorers "${explorers[*]}" "${audio_opts[@]}" \

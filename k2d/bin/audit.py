@@ -1,0 +1,180 @@
+"""Make a test set in the browser: hear chunks, correct their labels.
+
+    k2d audit --data CHUNKS --scores SCORES --output_dir data/audited
+    k2d audit --output_dir data/audited                       # goes on where one stopped
+    k2d audit --output_dir data/audited --page audit.html     # one file, for another machine or person
+    k2d audit --output_dir data/audited --read audit-answers.json
+
+Draws chunks evenly over their distances and over recordings, and serves a page on this machine (127.0.0.1, at an
+address that nobody else can guess): play, correct the text, say what cannot be used, by the keyboard alone. Every
+answer is on the disk at once, and --output_dir is a Kaldi data directory of all answers so far: a test set
+(--test_sets), a set to choose the epoch by (--dev_set), and the reference of k2d explore --audit. The page shows the
+error rate of every system with its interval, so that one sees when it is narrow enough: of the labels, of the
+validator, and of the models in --exp that have decoded these chunks. Ctrl-C ends it. docs/auditing.md has the whole
+road. Without --scores chunks are drawn at random, evenly over recordings. A larger --count draws more into the same
+directory.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from k2d.audio.options import AudioOptions
+from k2d.datadir import DataDir
+from k2d.errors import DataError, UsageError, guarded
+from k2d.options import CommandParser, add_options, options_of
+from k2d.tables import atomic
+from k2d.work.lock import DirectoryLock
+
+LISTED = ("labels", 6)
+COUNT = 60
+
+
+def parser() -> argparse.ArgumentParser:
+    p = CommandParser("audit", __doc__)
+    p.add_argument("--data", type=Path, help="data directory of labelled chunks; of a second run: as in the first")
+    p.add_argument("--scores", action="append", default=[], help="DIR or TAG=DIR of k2d distance; may be given again")
+    p.add_argument("--output_dir", required=True, type=Path, help="data directory to make")
+    p.add_argument("--count", type=int, help=f"chunks to draw ({COUNT}); more than before draws some on top")
+    p.add_argument("--seed", type=int, default=0, help="of the draw")
+    p.add_argument("--recordings", type=Path, help="data directory that the chunks were cut from, if not to be found")
+    p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of models, whose transcripts are compared")
+    p.add_argument("--hyp", action="append", default=[], help="NAME=FILE of another system; may be given again")
+    p.add_argument("--port", type=int, default=0, help="of the page; 0: one that is free")
+    p.add_argument("--page", type=Path, help="write the page to this file, with its sounds, and serve nothing")
+    p.add_argument("--audio_mb", type=float, default=200.0, help="most sounds and spectrograms in that file, megabytes")
+    p.add_argument("--read", type=Path, help="take the answers that such a file has saved")
+    p.add_argument("--title", help="of the page; the output directory's name")
+    add_options(p, AudioOptions, "recordings")
+    return p
+
+
+def check(args: argparse.Namespace) -> dict[str, Path]:
+    """The systems of --hyp. UsageError for options that cannot be."""
+    if args.count is not None and args.count < 1:
+        raise UsageError(f"--count {args.count}: expected at least one chunk")
+    if not 0 <= args.port <= 65535:
+        raise UsageError(f"--port {args.port}: expected 0 to 65535")
+    if args.page and args.read:
+        raise UsageError("give one of --page and --read")
+    given = {}
+    for item in args.hyp:
+        name, equals, path = item.partition("=")
+        if not (name and equals and path) or name in given:
+            raise UsageError(f"--hyp {item}: expected NAME=FILE, each name once")
+        given[name] = Path(path)
+    return given
+
+
+def run(args: argparse.Namespace) -> int:
+    given = check(args)
+    with DirectoryLock(args.output_dir):
+        return _run(args, given)
+
+
+def _run(args: argparse.Namespace, given: dict[str, Path]) -> int:
+    from k2d.explore.audit import saved_answers
+    from k2d.explore.audit_figures import Figures, find_systems
+
+    audit, scores = _open(args)
+    figures = Figures(audit, find_systems(audit, scores, args.exp, given))
+    if args.read:
+        audit.take(saved_answers(args.read, audit))
+    elif args.page:
+        _write_page(args, audit, figures)
+        return 0
+    else:
+        _serve(args, audit, figures)
+    _say(args, audit, figures)
+    return 0
+
+
+def _open(args: argparse.Namespace):
+    """The audit of --output_dir, drawn now where it is not there or is to be larger; and the scores, if any."""
+    from k2d.explore.audit import RECORD, Audit, draw
+    from k2d.label.scores import find_scores, tagged
+
+    out = args.output_dir
+    there = (out / RECORD).is_file()
+    if not there and args.data is None:
+        raise UsageError(f"{out}: nothing was drawn there yet; give --data, a data directory of labelled chunks")
+    if not there and (out / "wav.scp").exists():
+        raise DataError(f"{out}: is a data directory that no audit made; give another --output_dir")
+    audit = Audit(out) if there else None
+    if audit and args.data and args.data.resolve() != Path(audit.source).resolve():
+        raise UsageError(f"--data {args.data}: {out} was drawn from {audit.source}; give another --output_dir")
+    folders = args.scores or (audit.scores if audit else [])
+    if audit is None or (args.count or 0) > len(audit.order):
+        data = DataDir(args.data or audit.source)
+        recordings = DataDir(args.recordings) if args.recordings else None
+        audit = draw(out, data, folders, args.count or COUNT, audit.seed if audit else args.seed, recordings)
+        found = len({audit.recording(key) for key in audit.order})
+        print(f"audit: {len(audit.order)} chunks of {found} recordings drawn into {out}", file=sys.stderr)
+    else:
+        audit.save()  # what was killed between an answer and its set is mended
+    # A set outlives the scores that it was drawn by.
+    known = {tag: folder for tag, folder in tagged(folders).items() if args.scores or folder.is_dir()}
+    return audit, find_scores(audit.drawn, known) if known else None
+
+
+def _serve(args: argparse.Namespace, audit, figures) -> None:
+    from k2d.explore.audit_page import audit_page
+    from k2d.explore.audit_server import AuditServer
+    from k2d.explore.sounds import open_located
+
+    utterances = open_located(audit.drawn, options_of(AudioOptions, args))
+    title = args.title or args.output_dir.name
+    try:
+        server = AuditServer(args.port, audit, figures, utterances, lambda: audit_page(audit, figures, title))
+    except OSError as error:
+        raise UsageError(f"--port {args.port}: {error.strerror}; give another, or none for one that is free") from None
+    with server:
+        print(f"audit: open {server.address}", flush=True)
+        print("audit: every answer is saved at once; Ctrl-C ends", file=sys.stderr)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+        with server.answering:  # an answer that is being saved is saved
+            server.server_close()
+
+
+def _write_page(args: argparse.Namespace, audit, figures) -> None:
+    from k2d.explore.audit_page import audit_page
+    from k2d.explore.sounds import open_located, sounds
+
+    utterances = open_located(audit.drawn, options_of(AudioOptions, args))
+    heard = sounds([(key, utterances, key) for key in audit.order], args.audio_mb)
+    text = audit_page(audit, figures, args.title or args.output_dir.name, heard)
+    with atomic(args.page) as handle:
+        handle.write(text)
+    print(f"audit: {args.page} ({len(text) / 1e6:.1f} MB); open it, answer, save the answers, and read them with")
+    print(f"  k2d audit --output_dir {args.output_dir} --read audit-answers.json")
+    if heard.says():
+        print(f"audit: {heard.says()}", file=sys.stderr)
+
+
+def _say(args: argparse.Namespace, audit, figures) -> None:
+    """What there is now, and what to do with it."""
+    now = figures.now()
+    unusable = len(audit.answers) - now["utterances"]
+    left = len(audit.order) - len(audit.answers)
+    print(f"audit: {now['utterances']} chunks in {args.output_dir}, {unusable} not usable, {left} to hear")
+    for row in now["systems"]:
+        if row["rate"] is not None:
+            around = "" if row["low"] is None else f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+            print(f"  {row['name']}: {100 * row['rate']:.1f} %{around} errors")
+    if left:
+        print(f"  go on: k2d audit --output_dir {args.output_dir}")
+    if now["utterances"]:
+        print(f"  use it: ./run.sh --test_sets {args.output_dir.name}   (docs/auditing.md)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("audit", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

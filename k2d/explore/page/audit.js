@@ -1,0 +1,179 @@
+"use strict";
+// Hear, correct, go on. Served, every answer is posted and comes back as figures; from a file, answers stay in the
+// browser's storage and figures are counted here.
+const SAID = "said", UNUSABLE = "unusable", store = "k2d-audit-" + D.key;
+const answers = { ...D.answers };
+const place = new Map(D.rows.map((row, i) => [row.id, i]));
+let figures = D.figures, at = 0, unsent = {};
+try {
+  const kept = JSON.parse(localStorage.getItem(store)) || {};
+  for (const [id, answer] of Object.entries(kept)) if (place.has(id)) { answers[id] = answer; if (D.served) unsent[id] = answer; }
+} catch { /* no storage: a served page keeps its answers on the disk, a file's can be saved */ }
+
+// --- keeping: to the server, or in the browser; what could not be sent stays in the browser until it is
+function keep(id) {
+  if (D.served) unsent[id] = answers[id];
+  try { localStorage.setItem(store, JSON.stringify(D.served ? unsent : answers)); } catch { if (!D.served) say("not kept: save the answers", true); }
+  if (D.served) send(); else { figures = countHere(); say("kept in this browser"); shown(); }
+}
+let sending = false;
+async function send() {
+  if (sending) return;
+  sending = true;
+  for (let id; (id = Object.keys(unsent)[0]);) {
+    const answer = unsent[id];
+    try {
+      const reply = await fetch("answer", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ id, ...answer }) });
+      if (!reply.ok) throw new Error(await reply.text());
+      figures = await reply.json();
+      if (unsent[id] === answer) delete unsent[id];
+      try { localStorage.setItem(store, JSON.stringify(unsent)); } catch { /* it is on the disk */ }
+      say("saved");
+    } catch (error) {
+      say(error instanceof TypeError ? `not saved: k2d audit has ended. Start it with --port ${location.port} and open its new address: what is kept in this browser is saved then` : "not saved: " + error.message, true);
+      setTimeout(send, 3000);
+      break;
+    }
+  }
+  sending = false;
+  shown();
+}
+function say(words, bad = false) { $("saved").textContent = words; $("saved").classList.toggle("bad", bad); }
+
+// --- the chunk in hand
+const heardHere = new Map();
+async function soundFor(i) {
+  if (!D.served) return hasSound(D.rows[i].id) ? soundOf(D.rows[i].id) : null;
+  if (!heardHere.has(i)) heardHere.set(i, fetch("sound/" + i).then(async r => r.ok ? r.json() : Promise.reject(new Error(await r.text()))));
+  try { return await heardHere.get(i); } catch (error) { heardHere.delete(i); return error.message; }
+}
+const audio = () => document.querySelector("#sound audio");
+function play() { const a = audio(); if (a) a.play().catch(() => { /* a browser that waits for a first click */ }); }
+async function show(i, playing = true) {
+  at = Math.max(0, Math.min(D.rows.length - 1, i));
+  const row = D.rows[at], answer = answers[row.id];
+  $("id").textContent = row.recording;
+  $("when").textContent = [row.start === null ? "" : "from " + clock(row.start), row.seconds === null ? "" : row.seconds.toFixed(1) + " s"].filter(Boolean).join(", ");
+  $("text").value = answer && answer.verdict === SAID ? answer.text : row.label;
+  writeLink({ chunk: row.id });
+  shown();
+  $("text").focus({ preventScroll: true });
+  $("sound").replaceChildren(el("div", { class: "empty" }, "…"));
+  const found = await soundFor(at);
+  if (D.rows[at] !== row) return;
+  if (Array.isArray(found)) {
+    $("sound").replaceChildren(el("audio", { controls: "", src: found[0], tabindex: "-1" }), el("img", { class: "mel", alt: "log-mel spectrogram", src: found[1] }));
+    if (playing) play();
+  } else $("sound").replaceChildren(el("div", { class: "empty" }, found || "no sound in this page" + (D.unheard ? ": " + D.unheard : "")));
+  if (D.served && at + 1 < D.rows.length) soundFor(at + 1);
+}
+function next() {
+  const open = D.rows.findIndex((row, i) => i > at && !answers[row.id]);
+  const first = D.rows.findIndex(row => !answers[row.id]);
+  if (open >= 0) show(open);
+  else if (first >= 0) show(first);
+  else show(Math.min(at + 1, D.rows.length - 1), false);
+}
+function answer(verdict) {
+  const id = D.rows[at].id;
+  answers[id] = { verdict, text: verdict === SAID ? $("text").value.replace(/\s+/g, " ").trim() : "" };
+  keep(id);
+  next();
+}
+
+// --- what is shown around it
+const squares = D.rows.map((row, i) => {
+  const square = el("button", { type: "button", title: row.id }, String(i + 1));
+  square.addEventListener("click", () => show(i));
+  return square;
+});
+$("map").append(...squares);
+function shown() {
+  const done = Object.keys(answers).length, row = D.rows[at], now = answers[row.id];
+  $("progress").max = D.rows.length; $("progress").value = done;
+  $("count").textContent = `${done} of ${D.rows.length}`;
+  squares.forEach((square, i) => {
+    const verdict = (answers[D.rows[i].id] || {}).verdict || "";
+    square.className = verdict + (unsent[D.rows[i].id] ? " pending" : "");
+    square.setAttribute("aria-label", `chunk ${i + 1}, ${verdict || "open"}`);
+    if (i === at) square.setAttribute("aria-current", "true"); else square.removeAttribute("aria-current");
+  });
+  $("state").hidden = !now;
+  $("state").className = "tag " + (now && now.verdict === SAID ? "good" : "bad");
+  $("state").textContent = !now ? "" : now.verdict === UNUSABLE ? "not usable" : now.text ? "answered" : "nothing is said";
+  $("said").classList.toggle("on", !!now && now.verdict === SAID);
+  $("unusable").classList.toggle("on", !!now && now.verdict === UNUSABLE);
+  rates();
+}
+function rates() {
+  const known = figures.systems.filter(s => s.rate !== null), all = D.rows.length;
+  const most = Math.max(0.05, ...known.map(s => s.high === null ? s.rate : s.high));
+  $("rates").replaceChildren(...known.map(s => {
+    const track = el("span", { class: "track" }, el("span", { class: "fill", style: `width:${100 * s.rate / most}%` }));
+    if (s.high !== null && s.high !== s.low) track.append(el("span", { class: "range", style: `left:${100 * s.low / most}%;width:${100 * (s.high - s.low) / most}%` }));
+    return el("div", { class: "line" }, el("span", { class: "name" }, s.name === "label" ? "the label" : s.name), track,
+      el("span", { class: "value" }, percent(s.rate), s.high === null || s.high === s.low ? "" : el("small", {}, ` [${percent(Math.max(0, s.low)).replace(" %", "")}, ${percent(s.high).replace(" %", "")}]`)));
+  }));
+  const widest = Math.max(0, ...known.filter(s => s.high !== null).map(s => (s.high - s.low) / 2)), n = figures.utterances;
+  const usable = n / Math.max(1, Object.keys(answers).length), end = Math.round(all * usable);
+  // The half width falls with the root of how many there are.
+  $("sure").textContent = !n ? "Rates and their 95 % intervals appear with your answers: of the label, and of every system that has heard these chunks."
+    : !widest ? (figures.recordings < 2 ? "An interval needs chunks of two recordings." : "Too few answers so far to tell how wide the intervals are.")
+      : `Known to ± ${(100 * widest).toFixed(1)} points or better` + (end > n ? `; with all ${all} answered to about ± ${(100 * widest * Math.sqrt(n / end)).toFixed(1)}` : "") + ". Half as wide takes four times as many chunks" + (figures.recordings < 10 ? ", or chunks of more recordings." : ".");
+  $("counted").textContent = n ? `${number(n)} chunks of ${number(figures.recordings)} recordings, ${number(figures.units)} units (Chinese characters, words of other scripts). Mixed error rate, in brackets its 95 % interval, for which recordings are drawn whole` + (D.served ? ", as k2d score has it." : "; counted in this page, k2d audit --read has the exact rates.") : "";
+}
+
+// --- keys: all that is needed, while the cursor stays in the text
+const back = seconds => { const a = audio(); if (a) { a.currentTime = Math.max(0, a.currentTime - seconds); play(); } };
+const toggle = () => { const a = audio(); if (a) { if (a.paused) play(); else a.pause(); } };
+const again = () => { $("text").value = D.rows[at].label; $("text").focus(); };
+const KEYS = { Escape: toggle, F2: () => back(2), F4: () => back(Infinity), F8: again, PageUp: () => show(at - 1), PageDown: () => show(at + 1) };
+addEventListener("keydown", e => {
+  if (e.isComposing || e.keyCode === 229) return; // Enter and Esc of an input method are its own
+  if (e.key === "Enter" && (e.target === $("text") || e.target === document.body)) {
+    e.preventDefault();
+    if (!e.repeat) answer(e.ctrlKey || e.metaKey ? UNUSABLE : SAID);
+  } else if (KEYS[e.key] && !e.altKey && !e.ctrlKey && !e.metaKey) { e.preventDefault(); KEYS[e.key](); }
+});
+$("said").addEventListener("click", () => answer(SAID));
+$("unusable").addEventListener("click", () => answer(UNUSABLE));
+$("label").addEventListener("click", again);
+$("before").addEventListener("click", () => show(at - 1));
+$("after").addEventListener("click", () => show(at + 1));
+if ($("save")) $("save").addEventListener("click", () => {
+  const blob = new Blob([JSON.stringify({ key: D.key, answers }, null, 1)], { type: "application/json" });
+  el("a", { href: URL.createObjectURL(blob), download: "audit-answers.json" }).click();
+  say("saved: audit-answers.json");
+});
+
+// --- error rates without a server: units, edit distance, draws of recordings (k2d/explore/audit_page.py)
+const fold = D.offline && new Map([...D.offline.folded[0]].map((c, i) => [c, [...D.offline.folded[1]][i]]));
+const unit = D.offline && new RegExp(`[${D.offline.cjk}]|[^\\s${D.offline.cjk}]+`, "gu");
+function unitsOf(text) {
+  const plain = [...text.normalize("NFKC").toLowerCase()].map(c => fold.get(c) || c).join("");
+  return plain.replace(/[^\p{L}\p{M}\p{N}'\-\s]/gu, " ").match(unit) || [];
+}
+function distance(a, b) {
+  let row = b.map((_, j) => j + 1);
+  a.forEach((x, i) => { let corner = i, left = i + 1; row = row.map((up, j) => { left = Math.min(up + 1, left + 1, corner + (x !== b[j])); corner = up; return left; }); });
+  return b.length ? row[b.length - 1] : a.length;
+}
+function countHere() {
+  const used = D.rows.map((row, i) => i).filter(i => (answers[D.rows[i].id] || {}).verdict === SAID);
+  const refs = used.map(i => unitsOf(answers[D.rows[i].id].text)), recordings = [...new Set(used.map(i => D.rows[i].recording))];
+  const of = used.map(i => recordings.indexOf(D.rows[i].recording)), sums = values => { const s = recordings.map(() => 0); values.forEach((v, k) => { s[of[k]] += v; }); return s; };
+  const units = sums(refs.map(r => r.length)), total = units.reduce((a, b) => a + b, 0), R = recordings.length;
+  const systems = D.offline.systems.map(s => {
+    const errors = sums(used.map((i, k) => distance(refs[k], s.units[i]))), rate = total ? errors.reduce((a, b) => a + b, 0) / total : null;
+    if (R < 2 || rate === null) return { name: s.name, rate, low: null, high: null };
+    let seed = 1;
+    const chance = () => { seed = (seed * 1103515245 + 12345) % 2147483648; return seed / 2147483648; };
+    const draws = Array.from({ length: 1000 }, () => { let e = 0, u = 0; for (let k = 0; k < R; k++) { const j = Math.floor(chance() * R); e += errors[j]; u += units[j]; } return rate + D.offline.widening[R] * ((u ? e / u : rate) - rate); }).sort((a, b) => a - b);
+    return { name: s.name, rate, low: draws[24], high: draws[974] };
+  });
+  return { utterances: used.length, recordings: R, units: total, systems };
+}
+
+if (!D.served) figures = countHere(); else if (Object.keys(unsent).length) send();
+const asked = place.get(readLink().chunk), first = D.rows.findIndex(row => !answers[row.id]);
+show(asked ?? Math.max(0, first), false);
