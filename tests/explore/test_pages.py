@@ -267,7 +267,8 @@ def test_ten_thousand_utterances_stay_usable(pages, browser, tmp_path):
 
 
 def test_nothing_in_a_page_becomes_markup():
-    page = render("audit.html.j2", title="<i>&", data={"rows": ["</script><b>"]}, sounds="{}")
-    assert "<i>" not in page and "</script><b>" not in page and "&lt;i&gt;&amp;" in page
+    names = {"sounds": "{}", "served": False, "folder": "<u>"}
+    page = render("audit.html.j2", title="<i>&", data={"rows": ["</script><b>"]}, **names)
+    assert "<i>" not in page and "<u>" not in page and "</script><b>" not in page and "&lt;i&gt;&amp;" in page
     with pytest.raises(ValueError, match="not JSON compliant"):
-        render("audit.html.j2", title="", data={"x": float("nan")}, sounds="{}")
+        render("audit.html.j2", title="", data={"x": float("nan")}, **names)
