@@ -71,12 +71,14 @@ def test_a_corpus_that_grows_is_noticed(recipe):
 
 
 def test_two_preparations_at_a_time_are_refused(recipe):
-    (recipe.folder / "local/data.sh").write_text(DATA_SH.replace("for set", "touch started; sleep 3\nfor set"))
+    waits = "touch started; until [ -e go ]; do sleep 0.1; done\nfor set"
+    (recipe.folder / "local/data.sh").write_text(DATA_SH.replace("for set", waits))
     first = subprocess.Popen(["./k2d.sh", *OPTIONS, "--stop_stage", "1"], cwd=recipe.folder,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     while not (recipe.folder / "started").exists():
         assert first.poll() is None
     second = recipe()
+    (recipe.folder / "go").touch()
     assert second.returncode != 0 and "another process prepares it" in second.stderr
     assert first.wait() == 0
 
@@ -285,7 +287,7 @@ def test_help_says_every_option(recipe):
     result = recipe("--help")
     assert result.returncode == 0
     assert "The road from unlabelled recordings" in result.stdout
-    for option in ("--stage 1", "--train_set lectures", "--alpha 0.4", "--selection full\\ comp", "--nj auto   # job"):
+    for option in ("--stage 1 ", "--train_set lectures ", "--alpha 0.4 ", '--selection "full comp"', "--nj auto "):
         assert option in result.stdout
 
 
