@@ -44,7 +44,7 @@ from k2d.errors import DataError, UsageError, guarded
 from k2d.label import signals, speech
 from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, of_lines, with_options
 from k2d.label.scores import DECODING_FACTS
-from k2d.options import CommandParser, add_options, options_of
+from k2d.options import CommandParser, add_options, options_of, true_or_false
 from k2d.tables import Cursor, atomic, blocks, joined
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
@@ -187,19 +187,18 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--paper", action="store_true", help="every choice as in the paper and its code")
     p.add_argument("--n", type=int, help="n-gram of the loop flag (6)")
     p.add_argument("--c", type=int, help="a loop is an n-gram that occurs more than c times (5)")
-    p.add_argument("--reference", choices=("validator", "teacher", "symmetric"), help="whose length divides")
-    p.add_argument("--fold_script", type=_boolean, help="Traditional and Simplified are one (true)")
     p.add_argument(
-        "--fold_usage", type=_boolean, help="妳 and 你, 甚麼 and 什麼 … of k2d/text/variants.tsv are one (false)"
+        "--reference", choices=("validator", "teacher", "symmetric"), help="whose length divides (validator)"
     )
-    p.add_argument("--tones", type=_boolean, help="tone marks are phonemes (false)")
-    p.add_argument("--g2p", type=_boolean, help="read words the lexicon lacks by rules (true; paper false)")
+    boolean = {"type": true_or_false, "metavar": "true|false"}
+    p.add_argument("--fold_script", help="Traditional and Simplified are one (true)", **boolean)
+    p.add_argument("--fold_usage", help="妳 and 你, 甚麼 and 什麼 (k2d/text/variants.tsv) are one (false)", **boolean)
+    p.add_argument("--tones", help="tone marks are phonemes (false)", **boolean)
+    p.add_argument("--g2p", help="read words the lexicon lacks by rules (true; paper false)", **boolean)
     p.add_argument(
-        "--empty", choices=("agree", "one", "zero", "paper"), help="distance to an empty reference"
+        "--empty", choices=("agree", "one", "zero", "paper"), help="distance to an empty reference (agree; paper paper)"
     )
-    p.add_argument(
-        "--drop_blank", type=_boolean, help="a blank validator text is invalid (false; paper true)"
-    )
+    p.add_argument("--drop_blank", help="a blank validator text is invalid (false; paper true)", **boolean)
     p.add_argument("--signals", default="text", help="further signals: text, all, none, or names with commas")
     p.add_argument("--captions", action="append", default=[], help="file of caption phrases, one a line")
     p.add_argument("--data", help="chunk data directory: durations, and audio for the signal 'untexted'")
@@ -209,12 +208,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--nj", type=int, default=1, help="processes")
     add_step_arguments(p)
     return p
-
-
-def _boolean(value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{value!r}: expected true or false")
-    return value.lower() == "true"
 
 
 def _signals(names: str, data: str | None) -> tuple[str, ...]:

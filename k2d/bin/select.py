@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "--selection", help=f"NAME, NAME@ALPHA, NAME@keepSHARE or a file; there are {', '.join(known_selections())}"
     )
     p.add_argument("--rule", help="an expression over the score names, instead of a selection")
-    p.add_argument("--alpha", type=float, default=0.4, help="what alpha stands for in the rule (0.4)")
+    p.add_argument("--alpha", type=float, default=0.4, help="what alpha stands for in the rule")
     p.add_argument("--keep", type=float, metavar="SHARE", help="in place of alpha: that which keeps this much speech")
     p.add_argument("--segment_alpha", type=float, help="trust only segments within it")
     p.add_argument(

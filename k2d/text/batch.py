@@ -139,15 +139,10 @@ def _normalised(texts: Sequence[str], fold_script: bool, fold_usage: bool = Fals
         block = "\n".join(lines)
     if not fold_script:
         return block
-    return fold_usage_of(_simplified(block)) if fold_usage else _simplified(block)
+    return fold_usage_of(simplified(block)) if fold_usage else simplified(block)
 
 
-def simplified_lines(lines: list[str]) -> list[str]:
-    """`to_simplified` of every line."""
-    return _simplified("\n".join(lines)).split("\n") if lines else []
-
-
-def _simplified(block: str) -> str:
+def simplified(block: str) -> str:
     """`to_simplified` of every line of a block.
 
     OpenCC folds character by character, but for a few hundred phrases. A run of Chinese characters without the

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypinyin.constants import PHRASES_DICT
 
-from k2d.text.batch import BatchPhonemizer, Lines, script_pairs, simplified_lines
+from k2d.text.batch import BatchPhonemizer, Lines, script_pairs, simplified
 from k2d.text.loops import has_loop
 from k2d.text.normalise import normalise, to_simplified, variants
 from k2d.text.phonemes import Phonemizer
@@ -90,7 +90,7 @@ def test_phonemes(phonemizers, texts):
     )
 )
 def test_folding_by_table_is_opencc(lines):
-    assert simplified_lines(lines) == [to_simplified(line) for line in lines]
+    assert simplified("\n".join(lines)) == "\n".join(map(to_simplified, lines))
 
 
 def test_every_phrase_of_opencc_that_is_no_sum_of_its_characters_is_listed():
