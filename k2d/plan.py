@@ -159,7 +159,7 @@ class Cost:
     device_hours: float
     core_hours: float
     gigabytes: float
-    said: str
+    summary: str
     memory: float = RUNTIME  # GB of the largest of its jobs
     joining_hours: float = 0.0  # of core_hours: what one process does at the end, whatever the number of jobs
     rests_on: tuple[str, ...] = ()
@@ -203,8 +203,8 @@ def estimate(plan: Plan) -> list[Cost]:
 
     costs = []
     copied = plan.dev_hours + plan.test_hours + (plan.train_hours if plan.joined else 0.0)
-    said = f"{copied:,.1f} h copied as FLAC" + ("" if plan.joined else "; training recordings stay where they are")
-    costs.append(Cost(1, 0.0, copied / DECODES + copied / ENCODES, copied * FLAC, said,
+    summary = f"{copied:,.1f} h copied as FLAC" + ("" if plan.joined else "; training recordings stay where they are")
+    costs.append(Cost(1, 0.0, copied / DECODES + copied / ENCODES, copied * FLAC, summary,
                       rests_on=(audio, flac, runtime)))  # fmt: skip
 
     labelling = 0.0 if plan.ready_labels else plan.train_hours / rate("teacher", teacher, WINDOW, DECODED_AGAIN)

@@ -60,13 +60,13 @@ def test_recordings_that_stay_where_they_are_take_no_disk_in_stage_one():
 def test_an_epoch_without_a_number_is_a_pass_over_the_chunks():
     config = {"max_epoch": 10, "batch_size": 32}
     # 27 h are 3,600 chunks: 113 batches a pass.
-    assert "1,130 updates of 32 chunks" in costs(train_hours=27.0, config=config)[5].said
+    assert "1,130 updates of 32 chunks" in costs(train_hours=27.0, config=config)[5].summary
 
 
 def test_batches_by_length_hold_as_many_chunks_as_fit():
     # 8,000 frames are 160 s, six chunks.
     config = {"max_epoch": 4, "num_iters_per_epoch": 50, "batch_type": "numel", "batch_bins": 8000}
-    assert "200 updates of 6 chunks" in costs(config=config)[5].said
+    assert "200 updates of 6 chunks" in costs(config=config)[5].summary
 
 
 @pytest.mark.parametrize(

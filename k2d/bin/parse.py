@@ -49,9 +49,9 @@ def problem(words: list[str]) -> str | None:
     if name is None:
         return unknown(word)
     module = importlib.import_module(f"k2d.bin.{name}")
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
             if hasattr(module, "check_words"):  # its parser is another program's
                 module.check_words(options)
             else:
@@ -61,7 +61,7 @@ def problem(words: list[str]) -> str | None:
     except UserError as error:
         return str(error)
     except SystemExit:  # argparse has said what is wrong
-        return said.getvalue().strip().splitlines()[-1].partition("error: ")[2] or said.getvalue()
+        return printed.getvalue().strip().splitlines()[-1].partition("error: ")[2] or printed.getvalue()
     return None
 
 

@@ -149,9 +149,9 @@ def run(args: argparse.Namespace) -> int:
     if args.explain:
         print(f"\n{LEGEND}")
         for cost in costs:
-            print(f"\nStage {cost.stage}, {cost.said}\n" + "\n".join(f"  {basis}" for basis in cost.rests_on))
+            print(f"\nStage {cost.stage}, {cost.summary}\n" + "\n".join(f"  {basis}" for basis in cost.rests_on))
     else:
-        print(f"{costs[4].said[:1].upper()}{costs[4].said[1:]}; --explain says what each figure rests on.")
+        print(f"{costs[4].summary[:1].upper()}{costs[4].summary[1:]}; --explain says what each figure rests on.")
     return 0
 
 

@@ -38,10 +38,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    said = {name: value for name, value in vars(args).items() if name != "output_dir"}
+    given = {name: value for name, value in vars(args).items() if name != "output_dir"}
     if args.keep is not None:
-        said["alpha"] = (read_json(Path(args.data) / "report.json") or {}).get("alpha")
-    write_record(args.output_dir, ModelRecord(name=args.output_dir.name, **said))
+        given["alpha"] = (read_json(Path(args.data) / "report.json") or {}).get("alpha")
+    write_record(args.output_dir, ModelRecord(name=args.output_dir.name, **given))
     return 0
 
 

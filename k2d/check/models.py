@@ -56,7 +56,7 @@ class Known:
 
     name: str
     digest: str
-    said: str
+    summary: str
     dims: dict | None = None
     languages: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ def look(models: Models, train: Set | None, memory: Memory) -> tuple[list[Findin
             if name not in known:
                 known[name] = learn(name, train, memory)
             there = known[name].dims is not None or kind_of(name) != "whisper"
-            found.append((fine if there else note)(what, known[name].said))
+            found.append((fine if there else note)(what, known[name].summary))
             found += [note(what, sentence) for sentence in known[name].findings]
             if kind_of(name) == "text" and train is not None:
                 found += coverage(what, name, train)
@@ -97,8 +97,8 @@ def shortened(name: str, most: int = 32) -> str:
 
 
 def _refused(what: str, name: str, error: UserError) -> Finding:
-    said, _, todo = str(error).removeprefix(f"{name}: " if name in what else "").rpartition("; ")
-    return fails(what, said or todo, todo if said else "correct the name, or copy the model again")
+    message, _, todo = str(error).removeprefix(f"{name}: " if name in what else "").rpartition("; ")
+    return fails(what, message or todo, todo if message else "correct the name, or copy the model again")
 
 
 def learn(name: str, train: Set | None, memory: Memory) -> Known:
@@ -111,8 +111,8 @@ def learn(name: str, train: Set | None, memory: Memory) -> Known:
         if kind_of(name) == "whisper":
             facts = _of_whisper(name)
         else:
-            said, *more = transcriber.inspect()
-            facts = {"said": said, "findings": more}
+            summary, *more = transcriber.inspect()
+            facts = {"summary": summary, "findings": more}
         if facts.get("dims") or kind_of(name) in ("espnet", "transformers"):
             memory.put(key, facts)
     fields = {field: tuple(value) if isinstance(value, list) else value for field, value in facts.items()}
@@ -125,11 +125,11 @@ def _of_whisper(name: str) -> dict:
     facts = inspect_model(name)
     if facts.dims is None:
         size = size_of(name).parameters * 2e-3  # float16
-        said = f"is downloaded when it is first used, about {size:.1f} GB; without a network put its .pt into "
-        return {"said": said + _downloads(), "dims": None}
-    parameters = count_parameters(asdict(facts.dims))
+        summary = f"is downloaded when it is first used, about {size:.1f} GB; without a network put its .pt into "
+        return {"summary": summary + _downloads(), "dims": None}
+    parameters = count_parameters(asdict(facts.dims)) / 1e6
     return {
-        "said": f"{parameters / 1e6:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB; {facts.vocabulary}",
+        "summary": f"{parameters:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB; {facts.vocabulary}",
         "dims": asdict(facts.dims),
         "languages": list(facts.languages),
         "findings": list(facts.findings),
@@ -241,8 +241,8 @@ def coverage(what: str, name: str, train: Set) -> list[Finding]:
     first = next(iter(lacking.values()))
     advice = str(first).partition(f"{first.reason}; ")[2]
     looked = f" of {len(names):,} looked at" if len(names) < len(train.data.wav) else f" of {len(names):,}"
-    said = f"{len(lacking):,}{looked} recordings: {first.reason} ({some(list(lacking))})"
+    message = f"{len(lacking):,}{looked} recordings: {first.reason} ({some(list(lacking))})"
     named = ((recording, str(error)) for recording, error in lacking.items())
     if len(lacking) == len(names):
-        return [fails(what, f"{said}; nothing is left", advice, named)]
-    return [left_out(what, said, advice, named)]
+        return [fails(what, f"{message}; nothing is left", advice, named)]
+    return [left_out(what, message, advice, named)]

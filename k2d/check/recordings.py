@@ -54,15 +54,15 @@ class Check:
 
     def look(self, one: Set) -> list[Finding]:
         """Headers; of labelled sets also every utterance."""
-        said = [counted(len(one.data.wav), "recording"), counted(len(one.data.segments), "utterance")]
+        summary = [counted(len(one.data.wav), "recording"), counted(len(one.data.segments), "utterance")]
         if one.part == TRAIN:
-            said.append(f"{sum((one.data.utt2dur or {}).values()) / 3600:,.2f} h")
-        found = self._headers(one, said)
+            summary.append(f"{sum((one.data.utt2dur or {}).values()) / 3600:,.2f} h")
+        found = self._headers(one, summary)
         if one.part != TRAIN:
-            found += self._listen(one, said)
-        return [fine(one.path, ", ".join(said)), *found]
+            found += self._listen(one, summary)
+        return [fine(one.path, ", ".join(summary)), *found]
 
-    def _headers(self, one: Set, said: list[str]) -> list[Finding]:
+    def _headers(self, one: Set, summary: list[str]) -> list[Finding]:
         """Whether every file is there, and what headers say: of all, or of a sample of a large set."""
         wav = one.data.wav
         run = [name for name, source in wav.items() if _is_command(source)]
@@ -82,9 +82,9 @@ class Check:
         looked = len(bad.keys() | facts.keys())
         forms = Counter((fact["rate"], fact["channels"]) for fact in facts.values() if "rate" in fact)
         if forms:
-            said.append(_forms(forms))
+            summary.append(_forms(forms))
         if looked < len(wav):
-            said.append(f"headers of {looked:,} looked at")
+            summary.append(f"headers of {looked:,} looked at")
         found = []
         low = [name for name, fact in facts.items() if fact.get("rate", SAMPLE_RATE) < SAMPLE_RATE]
         if low:
@@ -129,7 +129,7 @@ class Check:
                  ((name, f"{known[name]} s, the file {facts[name]['seconds']:.2f} s") for name in other))
         ]  # fmt: skip
 
-    def _listen(self, one: Set, said: list[str]) -> list[Finding]:
+    def _listen(self, one: Set, summary: list[str]) -> list[Finding]:
         """Read every utterance of a development or test set, or every recording of a long-form one."""
         policy = self.policy
         opened = (sources.recordings if one.whole else sources.utterances)(one.data, policy.allow_pipes, policy.damaged)
@@ -140,28 +140,28 @@ class Check:
         with self._warnings as warnings:
             facts = self._facts(one, keys, one.noun, lambda name: _hear(opened, name, one.source(name), warnings))
         bad = {name: (fact["reason"], fact["why"]) for name, fact in facts.items() if "reason" in fact}
-        heard = {name: fact for name, fact in facts.items() if "peak" in fact}
-        long = [name for name, fact in heard.items() if fact["seconds"] > WINDOW + ROUNDED] if not one.whole else []
+        measured = {name: fact for name, fact in facts.items() if "peak" in fact}
+        long = [name for name, fact in measured.items() if fact["seconds"] > WINDOW + ROUNDED] if not one.whole else []
         if one.part == DEV:
-            bad |= {name: ("too long", f"{heard[name]['seconds']:.1f} s, more than {WINDOW:.0f}; cut it at pauses, in "
-                           "segments and text: the epoch is chosen without it") for name in long}  # fmt: skip
+            bad |= {name: ("too long", f"{measured[name]['seconds']:.1f} s, more than {WINDOW:.0f}; cut it at pauses, "
+                           "in segments and text: the epoch is chosen without it") for name in long}  # fmt: skip
         found = self._unusable(one, bad, len(names), len(names))
         if one.part == TEST and long:
-            seconds = ((name, f"{heard[name]['seconds']:.1f} s") for name in long)
+            seconds = ((name, f"{measured[name]['seconds']:.1f} s") for name in long)
             found.append(
                 note(one.path, f"{counted(len(long), 'utterance')} over {WINDOW:.0f} s ({some(long)})",
                      "nothing: they are decoded window by window, as recordings are", seconds)
             )  # fmt: skip
-        if heard:
-            said.append(f"read whole: {sum(fact['seconds'] for fact in heard.values()) / 3600:.2f} h")
-        return found + self._sound(one, heard)
+        if measured:
+            summary.append(f"read whole: {sum(fact['seconds'] for fact in measured.values()) / 3600:.2f} h")
+        return found + self._sound(one, measured)
 
-    def _sound(self, one: Set, heard: dict[str, dict]) -> list[Finding]:
+    def _sound(self, one: Set, measured: dict[str, dict]) -> list[Finding]:
         """What one would hear: silence, clipping, missing ends."""
         found = []
 
         def those(test: Callable[[dict], bool]) -> list[str]:
-            return [name for name, fact in heard.items() if test(fact)]
+            return [name for name, fact in measured.items() if test(fact)]
 
         for names, what, todo in (
             (those(lambda fact: fact["peak"] < QUIET), "almost silent",
@@ -170,12 +170,12 @@ class Check:
              "nothing mends it but a recording at a lower level; errors in them say less of the model"),
         ):  # fmt: skip
             if names:
-                said = f"{counted(len(names), one.noun)} {what} ({some(names)})"
-                found.append(warning(one.path, said, todo, ((name, what) for name in names)))
-        damaged = {one.recording_of(name): heard[name]["damage"] for name in those(lambda fact: "damage" in fact)}
+                message = f"{counted(len(names), one.noun)} {what} ({some(names)})"
+                found.append(warning(one.path, message, todo, ((name, what) for name in names)))
+        damaged = {one.recording_of(name): measured[name]["damage"] for name in those(lambda fact: "damage" in fact)}
         if damaged:
-            said = f"{counted(len(damaged), 'recording')} damaged or cut short ({some(list(damaged))})"
-            found.append(warning(one.path, said, "copy them again; what is sound is read", damaged.items()))
+            message = f"{counted(len(damaged), 'recording')} damaged or cut short ({some(list(damaged))})"
+            found.append(warning(one.path, message, "copy them again; what is sound is read", damaged.items()))
         return found
 
     def _unusable(self, one: Set, bad: dict[str, tuple[str, str]], total: int, looked: int) -> list[Finding]:
@@ -186,16 +186,16 @@ class Check:
         for reason in sorted({reason for reason, _ in bad.values()}):
             names = [name for name in bad if bad[name][0] == reason]
             of = f"{looked:,} {noun}s looked at" if looked < total else counted(total, noun)
-            said = f"{len(names):,} of {of} cannot be used, {reason}: {some(names)}"
+            message = f"{len(names):,} of {of} cannot be used, {reason}: {some(names)}"
             todo = bad[names[0]][1]
             if all_of_them:
-                said += "; nothing is left"
+                message += "; nothing is left"
             elif past:
-                said += f"; {len(bad):,} in all, more than --max_skipped {self.policy.max_skipped}"
+                message += f"; {len(bad):,} in all, more than --max_skipped {self.policy.max_skipped}"
             elif one.part in (TEST, "test_long"):
                 todo += "; till then its words count as deleted"
             named = ((name, ": ".join(bad[name])) for name in names)
-            rows.append((fails if all_of_them or past else left_out)(one.path, said, todo, named))
+            rows.append((fails if all_of_them or past else left_out)(one.path, message, todo, named))
         return rows
 
     def _facts(self, one: Set, keys: dict[str, str], unit: str, learn: Callable[[str], dict]) -> dict[str, dict]:

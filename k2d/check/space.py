@@ -54,19 +54,19 @@ def disk(need: Mapping[str, float], here: Path = Path()) -> list[Finding]:
 def _room(folders: Sequence[str], wanted: float, here: Path) -> Finding:
     status = os.statvfs(_there(here / folders[0]))
     free, what = status.f_bavail * status.f_frsize / 1e9, f"disk of {' and '.join(f'{name}/' for name in folders)}"
-    said = f"{space(free)} free, {space(wanted)} needed by the estimate"
+    message = f"{space(free)} free, {space(wanted)} needed by the estimate"
     if free >= ENOUGH * wanted:
-        return fine(what, said)
+        return fine(what, message)
     made = sum(size_of_folder(here / folder) for folder in folders) / 1e9
     missing = wanted - made
     if made >= 0.1:
-        said += f", of which {space(made)} may be there already"
+        message += f", of which {space(made)} may be there already"
     if free >= ENOUGH * missing:
-        return fine(what, said)
+        return fine(what, message)
     todo = "make room, or let data/ and exp/ be links to a larger disk"
     if free >= SURELY * missing:
-        return warning(what, said, f"{todo}; a full disk stops a stage, and loses nothing")
-    return fails(what, said, todo)
+        return warning(what, message, f"{todo}; a full disk stops a stage, and loses nothing")
+    return fails(what, message, todo)
 
 
 def _there(path: Path) -> Path:
@@ -93,10 +93,10 @@ def memory(plan: Plan) -> list[Finding]:
     except (ValueError, OSError):
         return []
     most = max(estimate(plan)[1:], key=lambda cost: cost.memory)
-    said = f"{total:,.0f} GB, about {most.memory:,.0f} GB needed in stage {most.stage} by the estimate"
+    message = f"{total:,.0f} GB, about {most.memory:,.0f} GB needed in stage {most.stage} by the estimate"
     if total >= most.memory:
-        return [fine("memory", said)]
-    return [warning("memory", said, "decode fewer recordings at a time (--batch_size), or use a larger machine")]
+        return [fine("memory", message)]
+    return [warning("memory", message, "decode fewer recordings at a time (--batch_size), or use a larger machine")]
 
 
 def gpus(wanted: int) -> list[Finding]:

@@ -99,19 +99,19 @@ def _problems(folder: Path, problems: Sequence[str], part: str) -> list[Finding]
     """The sentences of `DataDir.validate` as rows: one for what is wrong of many lines of a file."""
     lines: dict[tuple[str, str], list[str]] = {}
     for problem in problems:
-        where, line, said = _place(folder, problem)
-        lines.setdefault((where, said), []).append(line)
+        where, line, message = _place(folder, problem)
+        lines.setdefault((where, message), []).append(line)
     found = []
-    for (where, said), numbers in lines.items():
+    for (where, message), numbers in lines.items():
         what = f"{folder}/{where}" if where else str(folder)
-        said, _, todo = said.partition("; ")
+        message, _, todo = message.partition("; ")
         if numbers[0]:
-            said = f"{'line' if len(numbers) == 1 else 'lines'} {some(numbers)}: {said}"
+            message = f"{'line' if len(numbers) == 1 else 'lines'} {some(numbers)}: {message}"
         if where and part == TRAIN and where not in _READ_OF_TRAIN:
-            found.append(note(what, said, "nothing: no stage reads it of recordings to be labelled"))
+            found.append(note(what, message, "nothing: no stage reads it of recordings to be labelled"))
         else:
             mend = f"correct it, or let utils/fix_data.py {folder} leave out what does not fit"
-            found.append(fails(what, said, todo or mend))
+            found.append(fails(what, message, todo or mend))
     if len(found) > _SHOWN_PROBLEMS:
         rest = len(found) - _SHOWN_PROBLEMS
         found[_SHOWN_PROBLEMS:] = [fails(folder, f"{rest} more problems", f"utils/validate_data.py {folder} lists all")]
@@ -122,9 +122,9 @@ def _place(folder: Path, problem: str) -> tuple[str, str, str]:
     """(file, line, what is wrong) of "data/dev/text:3: …"; "" for a file or line that it does not name."""
     if not problem.startswith(f"{folder}/"):
         return "", "", _without(problem, folder)
-    where, _, said = problem.removeprefix(f"{folder}/").partition(":")
-    line, _, rest = said.partition(":")
-    return (where, line, rest.strip()) if line.isdecimal() else (where, "", said.strip())
+    where, _, message = problem.removeprefix(f"{folder}/").partition(":")
+    line, _, rest = message.partition(":")
+    return (where, line, rest.strip()) if line.isdecimal() else (where, "", message.strip())
 
 
 def _ids_of_long_form(one: Set) -> list[Finding]:

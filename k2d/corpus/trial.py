@@ -45,8 +45,8 @@ def _decoding(speed: Path) -> tuple[float, str] | None:
     record = json.loads(speed.read_text())
     if not record.get("times_real_time"):
         return None
-    said = f"{record['audio_seconds'] / 3600:.2f} h in {record['seconds']:,.0f} s, {speed}"
-    return record["times_real_time"], said
+    source = f"{record['audio_seconds'] / 3600:.2f} h in {record['seconds']:,.0f} s, {speed}"
+    return record["times_real_time"], source
 
 
 def _distances(summary: Path) -> tuple[float, str] | None:

@@ -156,8 +156,8 @@ def score_utterance(
     utterance_id: str, reference: str, hypothesis: str | None, fold_usage: bool = False
 ) -> Utterance:
     text = hypothesis or ""
-    said, heard = (units(timestamps.strip(side), fold_usage=fold_usage) for side in (reference, text))
-    pairs = align(said, heard)
+    ref, hyp = (units(timestamps.strip(side), fold_usage=fold_usage) for side in (reference, text))
+    pairs = align(ref, hyp)
     cut = windows(text)
     return Utterance(
         utterance_id,

@@ -100,7 +100,7 @@ def report_page(
 
 def _shown(aim: Aim) -> dict[str, str]:
     kind, sign = _KINDS.get(aim.verdict, ("mute", ""))
-    return {"aim": aim.aim, "verdict": aim.said, "why": aim.why, "kind": kind, "sign": sign}
+    return {"aim": aim.aim, "verdict": aim.short_verdict, "why": aim.why, "kind": kind, "sign": sign}
 
 
 def rate_bars(experiment: Experiment) -> list[Bars]:

@@ -35,7 +35,7 @@ class Aim:
     difference: float | None = None  # of an error rate from its rival's, where both are known
 
     @property
-    def said(self) -> str:
+    def short_verdict(self) -> str:
         """The verdict for a page, which has no room to explain it."""
         if self.verdict != NOT_TOLD or not self.difference:
             return self.verdict
@@ -510,8 +510,8 @@ def paper_table(experiment: Experiment) -> Table:
 
 def alpha_of(experiment: Experiment) -> float:
     """The α that most students' labels were selected at; the paper's where none says."""
-    said = Counter(g.record.alpha for g in experiment.groups if g.record.alpha is not None)
-    return said.most_common(1)[0][0] if said else paper.ALPHA
+    alphas = Counter(g.record.alpha for g in experiment.groups if g.record.alpha is not None)
+    return alphas.most_common(1)[0][0] if alphas else paper.ALPHA
 
 
 def difference(comparison: Comparison) -> str:
@@ -562,13 +562,13 @@ def best_student(experiment: Experiment) -> tuple[Group, list[str]] | None:
 def _beside(experiment: Experiment, students: Group, teacher: Group | None, test_set: str) -> str:
     """ "in 14.8 % of test_in, teacher in 18.0 % (lower, not significant)"."""
     own, theirs = (group and experiment.rates(group, test_set) for group in (students, teacher))
-    said = f"in {percent(own.mean, 1)} % of {test_set}"
+    sentence = f"in {percent(own.mean, 1)} % of {test_set}"
     if theirs is None:
-        return said
+        return sentence
     comparison = experiment.compare(students, teacher, test_set)
     tested = "" if comparison and verdict(comparison) != NOT_TOLD else ", not significant"
     lower = "lower" if own.mean < theirs.mean else "not lower"
-    return f"{said}, {teacher.name} in {percent(theirs.mean, 1)} % ({lower}{tested})"
+    return f"{sentence}, {teacher.name} in {percent(theirs.mean, 1)} % ({lower}{tested})"
 
 
 def _seeds(count: int) -> str:
