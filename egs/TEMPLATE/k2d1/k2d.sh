@@ -16,7 +16,7 @@
 # Options that stand before a lone -- are a recipe's own: what differs from them is in the names of directories.
 # Nothing needs to be transcribed: without --dev_set and --test_sets, chunks are held out from training in their place.
 # k2d audit makes a test set of them in half an hour; what it made is never trained on (docs/auditing.md).
-# shellcheck disable=SC2034,SC2154 # options are read, and names of models made, in utils/steps.sh
+# shellcheck disable=SC2034,SC2154 # options are read, and names made, in utils/*.sh
 set -euo pipefail
 readonly start_time=${SECONDS}
 
@@ -113,6 +113,10 @@ if "${_options_ended}"; then
 fi
 # shellcheck source=utils/steps.sh
 source "${K2D_ROOT}/utils/steps.sh"
+# shellcheck source=utils/options.sh
+source "${K2D_ROOT}/utils/options.sh"
+# shellcheck source=utils/names.sh
+source "${K2D_ROOT}/utils/names.sh"
 
 # ------------------------------------------------------------------------------------------------------ the stages
 

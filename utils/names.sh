@@ -1,0 +1,199 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # reads k2d.sh's options and sets what its stages read
+# Names of selections, students and directories: whatever tells two results apart is in a name where it is not the
+# default, so that they can lie side by side.
+#
+# In:  k2d.sh's options. Out: exp, chunks, selected, students, models (the rows of the tables) and what is known of each:
+#      selection_of, alpha_of, validator_of, hours_of, trained_on, seed_of, path_of.
+
+# tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:a/subtitles" subtitles.
+tag_of() { basename "${1#*:}" .pt; }
+# is MODEL OTHER: whether directory names would not tell them apart; where they are two, the steps' keys do.
+is() { [ "$(tag_of "$1")" = "$(tag_of "$2")" ]; }
+# rule_of SELECTION: the file of a selection, the recipe's own or the shared one.
+rule_of() {
+    local folder
+    for folder in conf/selections "${K2D_ROOT}/conf/selections"; do
+        [ ! -e "${folder}/$1.rule" ] || { printf '%s' "${folder}/$1.rule" && return; }
+    done
+}
+# uses_alpha SELECTION: whether its rule speaks of α, so that several α give several selections.
+uses_alpha() { [ -n "$(rule_of "$1")" ] && grep -v '^ *#' "$(rule_of "$1")" | grep -qw alpha; }
+
+exp="exp/${train_set}_$(tag_of "${labels:-${teacher}}")"
+chunks="data/${train_set}_$(tag_of "${labels:-${teacher}}")"
+selected=() students=()
+declare -A selection_of alpha_of validator_of hours_of trained_on seed_of path_of
+for each in ${validator}; do
+    for word in ${selection}; do
+        plain=${word%@*}
+        [ "${plain}" = "${word}" ] || [ -z "$(rule_of "${plain}")" ] || uses_alpha "${plain}" ||
+            die "--selection ${word}: ${plain} has no alpha; leave out what follows the @"
+        if uses_alpha "${plain}"; then
+            alphas=${alpha}
+            [ -z "${keep}" ] || alphas=keep${keep// / keep}
+            [ "${plain}" = "${word}" ] || alphas=${word#*@}
+        else
+            [ "${each}" = "${validator%% *}" ] || continue # it would be the same of every validator
+            alphas=none
+        fi
+        for at in ${alphas}; do
+            name=${plain}
+            [ "${at}" = none ] || [ "${at}" = "${_default_alpha}" ] || name+="@${at}"
+            [ "${at}" = none ] || is "${each}" "${_default_validator}" || name+="_$(tag_of "${each}")"
+            for part in ${hours:-all}; do
+                labels_of=${name}
+                [ "${part}" = all ] || labels_of+="_${part}h"
+                [ -z "${selection_of[${labels_of}]:-}" ] || continue
+                selected+=("${labels_of}")
+                selection_of[${labels_of}]=${plain}
+                alpha_of[${labels_of}]=${at#none}
+                validator_of[${labels_of}]=${each}
+                hours_of[${labels_of}]=${part#all}
+                for number in ${seed}; do
+                    student="student_${student_tag:+${student_tag}_}${labels_of}"
+                    is "${teacher}" "${_default_teacher}" || student+="_$(tag_of "${teacher}")"
+                    [ "${number}" = "${_default_seed}" ] || student+="_seed${number}"
+                    students+=("${student}")
+                    trained_on[${student}]=${labels_of}
+                    seed_of[${student}]=${number}
+                    path_of[${student}]="exp/${student}/average"
+                done
+            done
+        done
+    done
+done
+
+# Rows of the tables: folders in exp/, each with a model.json that says what it is.
+teacher_name=teacher
+is "${teacher}" "${_default_teacher}" || teacher_name="teacher_$(tag_of "${teacher}")"
+models=()
+[[ ${teacher} == text:* ]] || models+=("${teacher_name}") # transcripts of the lectures say nothing of the test sets
+path_of[${teacher_name}]=${teacher}
+declare -A validator_name
+score_dirs=() explorers=()
+for each in ${validator}; do
+    name=validator
+    is "${each}" "${_default_validator}" || name="validator_$(tag_of "${each}")"
+    validator_name[${each}]=${name}
+    path_of[${name}]=${each}
+    [[ ${each} == text:* ]] || models+=("${name}")
+    score_dirs+=("${name}:${exp}/$(tag_of "${each}")")
+    explorers+=("${name}:${exp}/explorer_$(tag_of "${each}")")
+done
+score_dirs=(--scores "${score_dirs[*]}")
+if "${decode_untrained}"; then
+    models+=(untrained) # the same for all selections
+    path_of[untrained]="exp/${students[0]}/init"
+fi
+models+=("${students[@]}")
+
+# What stages 2 to 8 need, for stage 1 to look at.
+check_opts=(--train_data "data/${train_set}" ${dev_set:+--dev_data "data/${dev_set}"})
+for set in ${test_sets}; do
+    check_opts+=(--test_data "data/${set}")
+done
+check_opts+=("${work_opts[@]}" --teacher "${teacher}")
+for each in ${validator}; do
+    check_opts+=(--validator "${each}")
+done
+check_opts+=(${labels:+--labels "${labels}"} ${student_init:+--student_init "${student_init}"} --language "${language}"
+    --decoder_layers "${decoder_layers}" "${config_opts[@]}" --students "${students[@]}" --batch_size "${batch_size}")
+! "${store_encoder_out}" || check_opts+=(--encoder_out $((noisy_versions + 1)))
+[[ " ${teacher_words[*]} " != *" --no_copy "* ]] || check_opts+=(--no_copy)
+if [ "${cmd_backend}" = local ]; then
+    check_opts+=(--ngpu "${ngpu}")
+else
+    check_opts+=(--elsewhere)
+fi
+
+# What is kept from training where no set is labelled.
+held_out="${chunks}_held_out"
+dev_data="${chunks}_dev"
+tested=${test_sets:-held_out}
+scores_of_first="${exp}/$(tag_of "${validator%% *}")"
+not_to_select=() not_to_learn=() kept_by_all=()
+# Chunks drawn for somebody to hear and correct (k2d audit) are not learnt from; nor is, then, what was held out before
+# there was that test set, since it is drawn from there.
+audited=() drawn=()
+holds_out=false
+[ -n "${test_sets}" ] || holds_out=true
+for set in ${test_sets} ${dev_set}; do
+    [ -f "data/${set}/audit.json" ] || continue
+    # Labels of these chunks are then measured, too; the set may also be another corpus's.
+    for each in "${chunks}" "${held_out}"; do
+        [ ! -f "data/${set}/text" ] || ! grep -qF "\"data\": \"${each}\"," "data/${set}/audit.json" ||
+            audited+=("data/${set}")
+    done
+    drawn+=(--leave_out "data/${set}/drawn")
+    [ "${set}" = "${dev_set}" ] || holds_out=true
+done
+! "${holds_out}" || not_to_select=(--leave_out "${held_out}")
+not_to_select+=("${drawn[@]}")
+if [ -n "${dev_set}" ]; then
+    dev_data="data/${dev_set}"
+else
+    not_to_learn=(--leave_out "${dev_data}")
+    for name in "${selected[@]}"; do
+        kept_by_all+=(--kept "${chunks}_${name}")
+    done
+fi
+# data_of SET: the directory of a test set.
+data_of() { if [ -n "${test_sets}" ]; then printf 'data/%s' "$1"; else printf '%s' "${held_out}"; fi; }
+
+# skip_small_selections: those that keep too little to train on have no student; the others go on.
+skip_small_selections() {
+    local name student why
+    local -A small=()
+    local -a before=()
+    [ "${mode}" = run ] || return 0
+    for name in "${selected[@]}"; do
+        [ -s "${chunks}_${name}/too_few.txt" ] || continue
+        small[${name}]=yes
+        why=$(<"${chunks}_${name}/too_few.txt")
+        log "no student of ${name}: ${why}. What every alpha keeps is to be seen, and heard, in" \
+            "${exp}/explorer_$(tag_of "${validator_of[${name}]}")/explorer.html"
+    done
+    [ ${#small[@]} -gt 0 ] || return 0
+    before=("${selected[@]}") selected=() kept_by_all=()
+    for name in "${before[@]}"; do
+        [ -z "${small[${name}]:-}" ] || continue
+        selected+=("${name}")
+        [ -n "${dev_set}" ] || kept_by_all+=(--kept "${chunks}_${name}")
+    done
+    before=("${students[@]}") students=()
+    for student in "${before[@]}"; do
+        [ -n "${small[${trained_on[${student}]}]:-}" ] || students+=("${student}")
+    done
+    before=("${models[@]}") models=()
+    for name in "${before[@]}"; do
+        [ -n "${trained_on[${name}]:-}" ] && [ -n "${small[${trained_on[${name}]}]:-}" ] || models+=("${name}")
+    done
+    [ ${#students[@]} -eq 0 ] || path_of[untrained]="exp/${students[0]}/init"
+}
+
+# some_students: go on with those that there are; without any there is nothing to train, decode or publish.
+some_students() {
+    skip_small_selections
+    [ ${#students[@]} -gt 0 ] || die "no selection keeps enough to train a student on; the lines above say what would"
+}
+
+# record_models: say of every model what it is, in exp/<model>/model.json.
+record_models() {
+    run_here k2d record --output_dir "exp/${teacher_name}" --role teacher --path "${teacher}"
+    for each in ${validator}; do
+        run_here k2d record --output_dir "exp/${validator_name[${each}]}" --role validator --path "${each}"
+    done
+    ! "${decode_untrained}" ||
+        run_here k2d record --output_dir exp/untrained --role untrained --path "${path_of[untrained]}" --teacher "${teacher_name}"
+    for student in "${students[@]}"; do
+        name=${trained_on[${student}]} at=()
+        case ${alpha_of[${name}]} in
+            keep*) at=(--keep "${alpha_of[${name}]#keep}") ;;
+            ?*) at=(--alpha "${alpha_of[${name}]}") ;;
+        esac
+        run_here k2d record --output_dir "exp/${student}" --role student --path "${path_of[${student}]}" \
+            --teacher "${teacher_name}" --validator "${validator_name[${validator_of[${name}]}]}" \
+            --selection "${selection_of[${name}]}" "${at[@]}" ${hours_of[${name}]:+--hours "${hours_of[${name}]}"} \
+            --seed "${seed_of[${student}]}" --data "${chunks}_${name}" ${student_tag:+--tag "${student_tag}"}
+    done
+}

@@ -1,0 +1,103 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # reads k2d.sh's options and sets what its stages read
+# k2d.sh's options, looked at before anything begins, and made into those of the stages' commands.
+#
+# In:  k2d.sh's options, parsed. Out: an end with a message, if no stage could use them; stage and stop_stage as numbers;
+#      <name>_words, audio_opts, work_opts, model_opts, encoder_opts, config_opts, init_opts; what cmd.sh sets.
+
+[ $# -eq 0 ] || die "unexpected argument '$1': every option has a name; --help lists them"
+selection=${selections:-${selection}}
+for option in train_set teacher validator selection alpha seed; do
+    [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
+done
+
+# expect PATTERN WHAT OPTION…: every word of these options looks so. Before any arithmetic, which would run a $(…).
+expect() {
+    local pattern=$1 what=$2 option word
+    for option in "${@:3}"; do
+        for word in ${!option}; do
+            [[ ${word} =~ ^(${pattern})$ ]] || die "--${option} ${word}: expected ${what}"
+        done
+    done
+}
+# is_hub_id WORD: OWNER/NAME[@REVISION], and OWNER is no folder here; `k2d parse` asks the Hugging Face Hub for it.
+is_hub_id() { [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*(@.+)?$ ]] && [ ! -e "${1%%/*}" ]; }
+set -f # an option's blanks separate words; its * and ? are no file names
+expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
+expect '[1-9][0-9]*' 'a whole number from 1 on' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
+expect '[0-9]+' 'a whole number' ngpu noisy_versions batch_size seed data_seed max_skipped
+expect '0?\.[0-9]+|1(\.0*)?' 'a share, above 0 and at most 1' keep
+expect '[1-9][0-9]*|auto' 'how many updates, or auto' updates
+expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha hours max_chunk init_weight train_hours dev_hours test_hours
+expect 'warn|skip' 'warn or skip' damaged
+expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
+for option in teacher validator student_init; do # a misspelt path must not be found after days of decoding
+    for word in ${!option}; do
+        [[ ${word} != */* || ${word} == *:* ]] || [ -e "${word}" ] || is_hub_id "${word}" ||
+            die "--${option} ${word}: no such file or folder; give a checkpoint, a name such as base or OWNER/NAME on the Hub"
+    done
+done
+for word in ${teacher} ${validator}; do
+    [[ ! ${word} =~ \.en(@.*|\.pt)?$ ]] || [ "${language}" = en ] ||
+        die "${word} knows English only, and --language is ${language}: give a model without .en, or --language en"
+done
+if [ "${ngpu}" -gt 0 ] && [ "${cmd_backend}" = local ] && ! "${dry_run}" && [ ! -e /dev/nvidia0 ] &&
+    ! nvidia-smi --list-gpus 2>/dev/null | grep -q ^GPU; then
+    die "--ngpu ${ngpu}: this machine shows no GPU (nvidia-smi); --ngpu 0 runs on its CPU, --dry_run says how long it takes"
+fi
+[ -z "${recordings}" ] || [ -d "${recordings}" ] ||
+    die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"
+[ -n "${recordings}" ] || [ -e local/data.sh ] || [ -e "data/${train_set}/wav.scp" ] || "${dry_run}" ||
+    die "data/${train_set}/wav.scp: not there; give --recordings FOLDER, or write it (README: Your own recordings)"
+
+readonly stage_names=(data label validate select train decode score publish)
+# stage_number OPTION: its value as a number from 1 to 8.
+stage_number() {
+    local number
+    for number in {1..8}; do
+        if [ "${!1}" = "${number}" ] || [ "${!1}" = "${stage_names[number - 1]}" ]; then
+            printf '%s' "${number}"
+            return
+        fi
+    done
+    die "--$1 ${!1}: expected 1 to 8, or one of ${stage_names[*]}"
+}
+stage=$(stage_number stage)
+stop_stage=$(stage_number stop_stage)
+[ "${stage}" -le "${stop_stage}" ] || die "--stage ${stage} comes behind --stop_stage ${stop_stage}: nothing would be done"
+
+# The words of an option that is passed on, split as a shell splits them: quotes hold words together.
+for option in local_data teacher validator distance select train test timing publish; do
+    declare -n from="${option}_opts" into="${option}_words"
+    into=()
+    text=$(printf '%s' "${from}" | xargs -r printf '%s\n' 2>/dev/null) || die "--${option}_opts: a quote is not closed: ${from}"
+    [ -z "${text}" ] || mapfile -t into <<<"${text}"
+    unset -n from into
+done
+
+[ "${nj}" != auto ] || nj=$((ngpu > 1 ? ngpu : 1))
+# shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
+source ./cmd.sh
+device=$([ "${ngpu}" -gt 0 ] && echo cuda || echo cpu)
+audio_opts=(--damaged "${damaged}") # of every command that reads recordings
+! "${allow_pipes}" || audio_opts+=(--allow_pipes)
+work_opts=("${audio_opts[@]}" ${max_skipped:+--max_skipped "${max_skipped}"})
+model_opts=(--engine "${engine}" --dtype "${dtype}" --language "${language}" --seed "${data_seed}" --device "${device}"
+    --batch_size "${batch_size}")
+encoder_opts=(--model "${teacher}" --device "${device}" --nj "${nj_encode}" "${work_opts[@]}")
+config_opts=(--config "${K2D_ROOT}/conf/train_student.yaml")
+for each in ${train_config}; do
+    config_opts+=(--config "${each}")
+done
+init_opts=(--decoder_layers "${decoder_layers}")
+if [ -n "${student_init}" ]; then
+    init_opts=(--init "${student_init}")
+    ! "${store_encoder_out}" || init_opts+=(--same_encoder)
+fi
+# Only a Whisper checkpoint tells what it thinks of every token; of others the labels alone are learnt.
+teacher_to_learn_from=()
+if [[ ${teacher} =~ ^(text|espnet|transformers): ]]; then
+    ! "${cache_teacher}" || die "--cache_teacher true: ${teacher} has no token probabilities to keep; leave it out"
+    [ -n "${student_init}" ] || die "--teacher ${teacher} has no layers to build a student from: name one by --student_init"
+elif ! "${cache_teacher}"; then
+    teacher_to_learn_from=(--teacher "${teacher}")
+fi
