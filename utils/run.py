@@ -310,7 +310,7 @@ def _seconds(stamp: str) -> float:
 
 
 def duration(seconds: int) -> str:
-    """ "45 s", "3 min", "2 h 5 min"."""
+    """ "45 s", "3 min 20 s", "2 h 5 min" """
     minutes, hours = seconds // 60, seconds // 3600
     if hours:
         return f"{hours} h {minutes % 60} min"

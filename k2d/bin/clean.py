@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.check.space import size_of_folder
 from k2d.errors import UsageError, guarded
 from k2d.options import CommandParser
 from k2d.work.identity import RECORD
@@ -53,15 +54,11 @@ def found(folder: Path, work: bool) -> Iterator[Aside]:
                 for key in sorted((place / name).iterdir()):
                     record = read_json(key / RECORD)
                     what = "finished, of other options" if record else "unfinished, of other options"
-                    yield Aside(key, place.parent / name, what, size_of(key), (record or {}).get("command", ""))
+                    yield Aside(key, place.parent / name, what, size_of_folder(key), (record or {}).get("command", ""))
             folders[:] = []
         elif work and RECORD in files and WORK in folders:
-            yield Aside(place / WORK, place, "items of a finished step", size_of(place / WORK), "")
+            yield Aside(place / WORK, place, "items of a finished step", size_of_folder(place / WORK), "")
         folders[:] = [name for name in folders if name != WORK]
-
-
-def size_of(folder: Path) -> int:
-    return sum(os.lstat(os.path.join(here, name)).st_size for here, _, files in os.walk(folder) for name in files)
 
 
 def readable(size: int) -> str:

@@ -7,9 +7,7 @@ remembered under the model's content.
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -22,7 +20,7 @@ from k2d.errors import BadAudio, UserError
 from k2d.plan import size_of
 from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.text import ReadyTranscripts
-from k2d.whisper.identity import PUBLISHED
+from k2d.whisper.identity import PUBLISHED, downloads
 
 if TYPE_CHECKING:
     from k2d.whisper.checkpoint import Checkpoint
@@ -126,7 +124,7 @@ def _of_whisper(name: str) -> dict:
     if facts.dims is None:
         size = size_of(name).parameters * 2e-3  # float16
         summary = f"is downloaded when it is first used, about {size:.1f} GB; without a network put its .pt into "
-        return {"summary": summary + _downloads(), "dims": None}
+        return {"summary": f"{summary}{downloads()}", "dims": None}
     parameters = count_parameters(asdict(facts.dims)) / 1e6
     return {
         "summary": f"{parameters:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB; {facts.vocabulary}",
@@ -134,10 +132,6 @@ def _of_whisper(name: str) -> dict:
         "languages": list(facts.languages),
         "findings": list(facts.findings),
     }
-
-
-def _downloads() -> str:
-    return str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "whisper")
 
 
 def count_parameters(dims: dict) -> float:

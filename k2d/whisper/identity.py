@@ -107,14 +107,14 @@ def resolve(name_or_path: str | Path) -> Path:
     import whisper
 
     try:
-        return Path(whisper._download(whisper._MODELS[name], str(_downloads()), False))
+        return Path(whisper._download(whisper._MODELS[name], str(downloads()), False))
     except OSError as error:
         raise CheckpointError(
             f"{name}: the download failed ({error}); fetch the .pt file elsewhere and give its path"
         ) from error
 
 
-def _downloads() -> Path:
+def downloads() -> Path:
     """Where openai-whisper keeps what it has downloaded."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
 
@@ -123,14 +123,18 @@ def downloaded(name: str) -> Path | None:
     """The file of a published name, where it is here already."""
     import whisper
 
-    path = _downloads() / whisper._MODELS[name].rsplit("/", 1)[1]
+    path = downloads() / whisper._MODELS[name].rsplit("/", 1)[1]
     return path if path.is_file() else None
+
+
 def checkpoint_in(path: Path) -> Path:
     """The checkpoint in a student's folder, as exp/student_comp or its publish/ is; any other path is itself."""
     if not path.is_dir() or (path / "config.json").is_file() or (path / "model.bin").is_file():
         return path
     places = ("average", "publish/k2d", "k2d", "huggingface")
     return next((path / place for place in places if (path / place / "config.json").is_file()), path)
+
+
 def check_name(name: str) -> None:
     """CheckpointError for a name that stands for no model, before anything is read: a misspelt one must not be found
     after days of decoding. Paths are looked at by what reads them, since a model may yet have to be made.
