@@ -158,9 +158,8 @@ def test_audio_in_another_steps_directory_is_held_too():
     make(1)
     Path("data").mkdir()
     Path("data/wav.scp").write_text("a exp/made/result\n")
-    with Step("train", "exp/reader", inputs={"data": identity.of_data("data")}, options={}):
-        with pytest.raises(Locked):
-            make(2)
+    with Step("train", "exp/reader", inputs={"data": identity.of_data("data")}, options={}), pytest.raises(Locked):
+        make(2)
     make(2)
 
 
