@@ -9,6 +9,13 @@
 tag_of() { basename "${1#*:}" .pt; }
 # is MODEL OTHER: whether directory names would not tell them apart; where they are two, the steps' keys do.
 is() { [ "$(tag_of "$1")" = "$(tag_of "$2")" ]; }
+declare -A named_as=()
+for each in ${validator}; do
+    name=$(tag_of "${each}")
+    [ -z "${named_as[${name}]:-}" ] || [ "${named_as[${name}]}" = "${each}" ] ||
+        die "--validator: ${named_as[${name}]} and ${each} would share the name ${name} and its directories; rename one (a link will do)"
+    named_as[${name}]=${each}
+done
 # rule_of SELECTION: the file of a selection, the recipe's own or the shared one.
 rule_of() {
     local folder
@@ -26,6 +33,7 @@ declare -A selection_of alpha_of validator_of hours_of trained_on seed_of path_o
 for each in ${validator}; do
     for word in ${selection}; do
         plain=${word%@*}
+        [ -n "${word##*@}" ] || die "--selection ${word}: expected a number behind the @, such as comp@0.3, or no @"
         [ "${plain}" = "${word}" ] || [ -z "$(rule_of "${plain}")" ] || uses_alpha "${plain}" ||
             die "--selection ${word}: ${plain} has no alpha; leave out what follows the @"
         if uses_alpha "${plain}"; then

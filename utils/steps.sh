@@ -35,6 +35,8 @@ mode=parse
 parsed=() # the commands of all stages, as `k2d parse` reads them
 
 # ask COMMAND…: the exit status of `k2d COMMAND… --begin`: 0 if its output is done, 3 if it is to be made, else an error.
+# ask look COMMAND…: print which inputs of its output have changed since it was made.
+# ask hold DIR: hold what is done until this run ends, so that no other one puts other work into its place meanwhile.
 # One process answers for all steps, and asks them one at a time.
 ask() {
     local status='' message=''
@@ -49,7 +51,7 @@ ask() {
 }
 answer_questions() {
     mkdir -p data/.k2d
-    coproc BEGIN { exec k2d begin; }
+    coproc BEGIN { exec k2d begin --run "$0, process $$"; }
     disown "${BEGIN_PID}" # no job to wait for: it ends when nobody can ask any more
     exec {questions}>&"${BEGIN[1]}" {answers}<&"${BEGIN[0]}"
 }
@@ -72,6 +74,10 @@ step() {
             parsed+=("${#command[@]}" "${command[@]}")
             return
             ;;
+        look)
+            ask look "${command[@]}" >&2 || :
+            return
+            ;;
         print)
             [ ${#many[@]} -eq 0 ] || show k2d "${command[@]}" "${many[@]}" --job JOB "# for JOB in 1:${nj}, side by side"
             show k2d "${command[@]}" "${many[@]}"
@@ -81,7 +87,7 @@ step() {
     # Asked here, so that nothing is submitted, and no log written anew, for what is done.
     ask "${command[@]}" "${many[@]}" || status=$?
     case ${status} in
-        0) return ;;
+        0) hold "${out}" && return ;;
         3) ;;
         *) die "${out}: ${name} cannot begin; the line above says why" ;;
     esac
@@ -101,7 +107,9 @@ step() {
             fi
             ;;
     esac
+    hold "${out}"
 }
+hold() { ask hold "$1" || die "$1: another run has taken it; the line above says which"; }
 
 # run_here WORD…: a command that is no step and decides by itself what there is to do.
 run_here() {
@@ -199,6 +207,14 @@ run_stages() {
         show_plan
     elif [ ${#parsed[@]} -gt 0 ]; then
         answer_questions
+    fi
+    # What earlier stages made is taken as it is; that something they read has changed since is said, not silently passed.
+    if [ "${mode}" = run ] && [ "${stage}" -gt 2 ] && [ ${#parsed[@]} -gt 0 ]; then
+        mode=look
+        for number in $(seq 2 "$((stage - 1))"); do
+            "${functions[number - 1]}" 2> >(sed "s/$/; --stage ${stage_names[number - 1]} makes it again/" >&2)
+        done
+        mode=run
     fi
     for number in $(seq "${stage}" "${stop_stage}"); do
         if [ "${mode}" = print ]; then

@@ -11,6 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import yaml
+
 from k2d.errors import DataError, UsageError, guarded
 from k2d.options import CommandParser
 from k2d.whisper.files import check_whole
@@ -100,14 +102,28 @@ def best_epochs(exp: Path, criterion: str, mode: str, nbest: int) -> list[int]:
     # The reporter holds plain numbers beside ESPnet's own states; only tensors and containers are unpickled.
     path = check_whole(exp / "checkpoint.pth", f"remove {exp} and train again, or put back a copy")
     reporter = torch.load(path, map_location="cpu", weights_only=True)["reporter"]
-    values = {
-        epoch: phases["valid"][criterion]
-        for epoch, phases in reporter["stats"].items()
-        if criterion in phases.get("valid", {}) and (exp / f"{epoch}epoch.pth").exists()
-    }
+    valid = {epoch: phases.get("valid", {}) for epoch, phases in reporter["stats"].items()}
+    known = {epoch: found[criterion] for epoch, found in valid.items() if criterion in found}
+    values = {epoch: value for epoch, value in known.items() if (exp / f"{epoch}epoch.pth").exists()}
     if not values:
         raise DataError(f"{exp}: no kept checkpoint has a valid {criterion}; give another --criterion, or train again")
+    best = sorted(known, key=known.get, reverse=mode == "max")[: min(nbest, kept_by(exp, criterion, mode))]
+    if gone := [epoch for epoch in best if epoch not in values]:
+        raise DataError(
+            f"{exp}: {gone[0]}epoch.pth is gone, one of the {nbest} best epochs; put back a copy, or remove {exp} and "
+            "train again"
+        )
     return sorted(values, key=values.get, reverse=mode == "max")[:nbest]
+
+
+def kept_by(exp: Path, criterion: str, mode: str) -> int:
+    """How many of the best epochs by this criterion training keeps, by its config.yaml; 0 if it goes by others."""
+    path = exp / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if ["valid", criterion, mode] not in [list(each) for each in config.get("best_model_criterion") or []]:
+        return 0
+    kept = config.get("keep_nbest_models") or 0
+    return max(kept) if isinstance(kept, list) else kept
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,10 +1,13 @@
 """Ask many steps, one after the other, whether there is something to do.
 
-    k2d begin
+    k2d begin [--run NAME]
 
 `--begin` without a start of Python for each; k2d.sh asks so.
 Reads commands as `k2d parse` does, and answers each at once by a line: the exit status of `k2d COMMAND … --begin` (0:
-nothing to do, 3: something, else: it cannot begin), and what was said. Errors go where errors go.
+nothing to do, 3: something, else: it cannot begin), and what was said. Errors go where errors go. The command "hold
+DIR" holds a finished directory as its readers do, until this process ends: a run keeps so what it has made or found
+done, and another run with other options is refused, where it would put other work into the place of what this one goes
+on with. "look COMMAND…" only says which inputs have changed since the command's directory was made.
 """
 
 import contextlib
@@ -12,16 +15,42 @@ import importlib
 import io
 import sys
 import traceback
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
 from k2d.bin.main import named, unknown
 from k2d.bin.parse import commands_in
+from k2d.errors import guarded
 from k2d.options import CommandParser
+from k2d.work.identity import of_step
+from k2d.work.lock import DirectoryLock
+from k2d.work.step import only_looking
 
 LISTED = ("runs", 2.5)
 
 
 def parser() -> CommandParser:
-    return CommandParser("begin", __doc__)
+    p = CommandParser("begin", __doc__)
+    p.add_argument("--run", help="who asks: a word for others who want what it holds")
+    return p
+
+
+class Held(ExitStack):
+    """Directories held until the end, each once."""
+
+    def __init__(self):
+        super().__init__()
+        self.folders: set[str] = set()
+
+    def hold(self, folder: str) -> None:
+        """Raises Locked where somebody works on it, DataError where it is not finished."""
+        if folder not in self.folders:
+            with ExitStack() as each:
+                each.enter_context(DirectoryLock(Path(folder), shared=True))
+                of_step(folder)
+                self.enter_context(each.pop_all())
+            self.folders.add(folder)
 
 
 def ask(words: list[str]) -> tuple[int, str]:
@@ -45,9 +74,16 @@ def ask(words: list[str]) -> tuple[int, str]:
 
 def main(argv: list[str] | None = None) -> int:
     parser().parse_args(argv)
-    for words in commands_in(sys.stdin.buffer):
-        status, said = ask(words)
-        print(status, said, flush=True)
+    with Held() as held:
+        for words in commands_in(sys.stdin.buffer):
+            if words[0] == "hold":
+                status, said = guarded("begin", partial(held.hold, words[1])) or 0, ""
+            elif words[0] == "look":
+                with only_looking(), contextlib.redirect_stderr(io.StringIO()):  # the stage itself says what is wrong
+                    status, said = ask(words[1:])
+            else:
+                status, said = ask(words)
+            print(status, said, flush=True)
     return 0
 
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.check.space import size_of_folder
-from k2d.errors import UsageError, guarded
+from k2d.errors import Locked, UsageError, guarded
 from k2d.options import CommandParser
 from k2d.work.identity import RECORD
-from k2d.work.lock import BESIDE, DirectoryLock
+from k2d.work.lock import BESIDE, DirectoryLock, beside
 from k2d.work.step import WORK, read_json
 
 LISTED = ("runs", 3)
+FREED = ".freed-"  # of what is being removed: a kill in between must leave nothing that comes back with its options
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,13 @@ def found(folder: Path, work: bool) -> Iterator[Aside]:
         place = Path(here)
         if place.name == BESIDE:
             for name in sorted(folders):
+                if name.endswith(f".{WORK}"):
+                    continue  # items that a killed run was moving: the directory's next owner puts them back
                 for key in sorted((place / name).iterdir()):
                     record = read_json(key / RECORD)
                     what = "finished, of other options" if record else "unfinished, of other options"
+                    if key.name.startswith(FREED):
+                        what = "partly removed"
                     yield Aside(key, place.parent / name, what, size_of_folder(key), (record or {}).get("command", ""))
             folders[:] = []
         elif work and RECORD in files and WORK in folders:
@@ -74,15 +79,38 @@ def run(args: argparse.Namespace) -> int:
     if len(missing) == len(args.folders):
         raise UsageError(f"{missing[0]}: no such directory; run it in a recipe's folder, or name directories")
     listed = [aside for folder in args.folders if folder.is_dir() for aside in found(folder, args.work)]
+    freed, kept = 0, 0
     for aside in listed:
         made = f"  made by: {aside.command}" if aside.command else ""
         print(f"{readable(aside.size):>8}  {aside.of}: {aside.what}  ({aside.folder}){made}")
         if args.free:
-            with DirectoryLock(aside.of):
-                shutil.rmtree(aside.folder)
-    total = readable(sum(aside.size for aside in listed))
-    print(f"clean: {total} in {len(listed)} places {'removed' if args.free else 'lie aside; --free removes them'}")
-    return 0
+            try:
+                remove(aside)
+                freed += aside.size
+            except Locked as error:
+                kept += 1
+                print(f"clean: kept: {error}", file=sys.stderr)
+    if not args.free:
+        total = readable(sum(aside.size for aside in listed))
+        print(f"clean: {total} in {len(listed)} places lie aside; --free removes them")
+    else:
+        print(f"clean: {readable(freed)} in {len(listed) - kept} places removed")
+    return 1 if kept else 0
+
+
+def remove(aside: Aside) -> None:
+    """Remove it, so that a kill leaves what never comes back. Raises Locked where somebody works on the directory."""
+    with DirectoryLock(aside.of):
+        if not aside.folder.exists():
+            return  # it has come back meanwhile
+        going = aside.folder
+        if not going.name.startswith(FREED):
+            going = beside(aside.of) / aside.of.name / f"{FREED}{aside.folder.name}"
+            if going.exists():  # a kill has left it
+                shutil.rmtree(going)
+            going.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(aside.folder, going)
+        shutil.rmtree(going)
 
 
 def main(argv: list[str] | None = None) -> int:

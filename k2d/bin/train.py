@@ -52,8 +52,8 @@ from k2d.tables import read_table, scan
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
-from k2d.work.identity import Identity, digest_of
-from k2d.work.step import RECORD, Step, add_step_arguments, owner_of, run_step
+from k2d.work.identity import RECORD, Identity, digest_of, owner_of
+from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("train", 5)
 # Options that decide how fast it goes and what is said meanwhile, and nothing of the result. The rest decides.
@@ -206,7 +206,7 @@ def _table_identities(name: str, path: Path, kind: str) -> dict[str, Identity]:
 
 
 def _deciding_words(words: Sequence[str]) -> list[list[str]]:
-    """[option, value …] for each option that decides, in the order in which they were given."""
+    """[option, value …] for each option that decides, in order of their names."""
     options: list[list[str]] = []
     for word in words:
         if word.startswith("--"):
@@ -216,7 +216,8 @@ def _deciding_words(words: Sequence[str]) -> list[list[str]]:
             options[-1].append(word)
         else:
             raise UsageError(f"{word!r}: every option of k2d train has a name")
-    return [option for option in options if decides(option[0]) and option[0] not in READ]
+    deciding = [option for option in options if decides(option[0]) and option[0] not in READ]
+    return sorted(deciding, key=lambda option: option[0])  # of one name the order counts, of several it does not
 
 
 def check_words(words: list[str]) -> None:

@@ -26,8 +26,9 @@ _FLAC = {"write_function": "soundfile", "write_kwargs": {"format": "FLAC", "subt
 class ShardWriter:
     """Writes chunks in the order given, `CHUNKS_IN_SHARD` a shard; finished shards are found again.
 
-    A shard appears whole, with a `.json` beside it that lists its chunks with offsets and samples. A run that
-    was killed goes on at its first missing shard, without reading the audio of the others.
+    A shard appears whole, with a `.json` beside it that tells its size and its chunks with offsets and samples. A run
+    that was killed goes on at its first missing shard, without reading the audio of the others; one that has lost a
+    part since is made again.
     """
 
     def __init__(self, folder: Path, key: str, per_shard: int = CHUNKS_IN_SHARD):
@@ -62,8 +63,9 @@ class ShardWriter:
     def _shard(self, number: int, chunks: list[PackedChunk], read) -> Iterator[tuple[PackedChunk, str, int]]:
         ark = self.folder / f"chunks.{number:06d}.ark"
         index = ark.with_suffix(".json")
-        entries = json.loads(index.read_text()) if index.exists() and ark.exists() else None
-        if entries is None or list(entries) != [c.id for c in chunks]:
+        known = json.loads(index.read_text()) if index.exists() and ark.exists() else {}
+        entries = known["chunks"] if known and known.get("size") == ark.stat().st_size else {}
+        if list(entries) != [c.id for c in chunks]:
             entries = {}
             with atomic(ark, "wb") as handle:
                 for chunk in chunks:
@@ -71,7 +73,7 @@ class ShardWriter:
                     entries[chunk.id] = [handle.tell() + len(f"{chunk.id} ".encode()), len(audio)]
                     kaldiio.save_ark(handle, {chunk.id: (SAMPLE_RATE, pcm16(audio))}, **_FLAC)
             with atomic(index) as handle:
-                json.dump(entries, handle)
+                json.dump({"size": ark.stat().st_size, "chunks": entries}, handle)
         for chunk in chunks:
             place, samples = entries[chunk.id]
             yield chunk, f"{ark}:{place}", samples

@@ -30,7 +30,7 @@ from k2d.text import timestamps
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
 from k2d.transcribers.base import Transcriber, Work
 from k2d.transcribers.recogniser import ROUNDED
-from k2d.work.identity import Identity, digest_of, file_digest
+from k2d.work.identity import Identity, digest_of, file_digest, makers_of
 from k2d.work.jobs import prefetch
 
 SUFFIXES = LABELS  # of several for one recording the first: .json may tell scores, .txt tells no times
@@ -63,7 +63,8 @@ class ReadyTranscripts(Transcriber):
 
     @property
     def identity(self) -> Identity:
-        return Identity(str(self._place.path), digest_of([self.kind, self._place.digests()]))
+        makers = makers_of(self._place.path)
+        return Identity(str(self._place.path), digest_of([self.kind, self._place.digests()]), makers)
 
     @property
     def decides(self) -> dict[str, object]:

@@ -58,13 +58,17 @@ def model_identity(name_or_path: str | Path) -> Identity:
         if name not in PUBLISHED:
             raise unknown(name)
         return Identity(name, identity.digest_of([name]))
-    if path.is_file():
-        return identity.of_file(path)
+    return identity.of_file(path) if path.is_file() else _of_folder(path)
+
+
+@identity.noting_maker
+def _of_folder(path: Path) -> Identity:
     files = [*weight_files(path), *(path / fact for fact in FACTS if (path / fact).is_file())]
-    parts = {file.relative_to(path).as_posix(): identity.file_digest(file) for file in files}
+    parts, makers = {file.relative_to(path).as_posix(): identity.file_digest(file) for file in files}, ()
     if sources := frozen_sources(path):
-        parts["frozen"] = model_identity(sources[0]).digest
-    return Identity(name, identity.digest_of(parts))
+        source = model_identity(sources[0])
+        parts["frozen"], makers = source.digest, source.makers
+    return Identity(str(path), identity.digest_of(parts), makers)
 
 
 def frozen_sources(name_or_path: str | Path) -> list[str]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from itertools import chain
 from pathlib import Path
 
 import yaml
@@ -20,15 +22,54 @@ from k2d.errors import DataError, UsageError
 from k2d.tables import atomic, scan
 
 LARGE = 1 << 22  # bytes from which on a hash is worth remembering
-RECORD = "step.json"
+RECORD, BEGUN = "step.json", ".begun.json"  # of a step's directory: of finished work, and of work that has begun
 
 
 @dataclass(frozen=True)
 class Identity:
-    """An input of a step. `path` is where it lay, `digest` its content; only the digest decides."""
+    """An input of a step. `path` is where it lay, `digest` its content; only the digest decides.
+
+    makers: directories of the steps that made it, and what its content points to, each with the key that was there
+    before the content was read (None: unfinished). Whoever works with it holds them (step.py).
+    """
 
     path: str
     digest: str
+    makers: tuple[tuple[Path, str | None], ...] = field(default=(), compare=False)
+
+
+def owner_of(path: Path) -> Path | None:
+    """The step's directory that `path` is or lies in (three levels up at most), or None."""
+    for folder in (path, *list(path.absolute().parents)[:3]):
+        if (folder / RECORD).is_file() or (folder / BEGUN).is_file():
+            return folder
+    return None
+
+
+def key_in(folder: Path) -> str | None:
+    """The key of the finished work in a step's directory, or None."""
+    try:
+        return json.loads((folder / RECORD).read_text(encoding="utf-8"))["key"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def makers_of(path: Path) -> tuple[tuple[Path, str | None], ...]:
+    """The step that made a path and its key, if one did."""
+    maker = owner_of(path)
+    return ((maker, key_in(maker)),) if maker else ()
+
+
+def noting_maker(identify: Callable[..., Identity]) -> Callable[..., Identity]:
+    """Note who made the path, as it was before `identify(path, …)` read it: somebody may replace it meanwhile."""
+
+    @wraps(identify)
+    def noted(path, *more) -> Identity:
+        before = makers_of(Path(path))
+        found = identify(path, *more)
+        return replace(found, makers=(*before, *found.makers))
+
+    return noted
 
 
 def digest_of(record) -> str:
@@ -66,6 +107,7 @@ def file_digest(path) -> str:
     return found
 
 
+@noting_maker
 def of_file(path) -> Identity:
     return Identity(str(path), file_digest(path))
 
@@ -93,6 +135,7 @@ def _tables(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: file_digest(folder / name) for name in names if (folder / name).is_file()}
 
 
+@noting_maker
 def of_tables(folder, *names: str) -> Identity:
     """Contents of the Kaldi tables of a directory: of all, or of those named that are there."""
     folder = Path(folder)
@@ -101,6 +144,7 @@ def of_tables(folder, *names: str) -> Identity:
     return Identity(str(folder), digest_of(_tables(folder, names)))
 
 
+@noting_maker
 def of_data(folder, *names: str) -> Identity:
     """Tables as `of_tables`, and the stamps of the audio that wav.scp names: `names` leave out tables that do not
     count, such as references.
@@ -108,17 +152,21 @@ def of_data(folder, *names: str) -> Identity:
     folder = Path(folder)
     if not (folder / "wav.scp").is_file():
         raise DataError(f"{folder}: no wav.scp there; expected a Kaldi data directory")
-    stamps = hashlib.sha256()
+    stamps, makers = hashlib.sha256(), {}
     of = FileStamps()
     for _, recording, source in scan(folder / "wav.scp"):
+        place = os.path.dirname(source)
+        if place not in makers:
+            makers[place] = makers_of(Path(place)) if place and not source.rstrip().endswith("|") else ()
         stamps.update(f"{recording} {of(source)}\n".encode())
-    return Identity(str(folder), digest_of([_tables(folder, names), stamps.hexdigest()]))
+    of_audio = tuple(dict.fromkeys(chain.from_iterable(makers.values())))
+    return Identity(str(folder), digest_of([_tables(folder, names), stamps.hexdigest()]), of_audio)
 
 
+@noting_maker
 def of_step(folder) -> Identity:
     """The key of the finished step that made a directory. Raises DataError where it is not finished."""
     folder = Path(folder)
-    try:
-        return Identity(str(folder), json.loads((folder / RECORD).read_text(encoding="utf-8"))["key"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"{folder}: not finished (no {RECORD} there); run the stage that makes it") from None
+    if key := key_in(folder):
+        return Identity(str(folder), key)
+    raise DataError(f"{folder}: not finished (no {RECORD} there); run the stage that makes it")

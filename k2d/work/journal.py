@@ -7,7 +7,7 @@ and perhaps a torn last one, which the next run cuts off.
     <output>/work/<key>/job<i>of<n>/journal.jsonl    {"open": …} and {"round": …} lines
     <output>/work/<key>/job<i>of<n>/results.jsonl    one finished recording or utterance a line
     <output>/work/<key>/job<i>of<n>/cost.jsonl       seconds spent, which differ from run to run
-    <output>/work/<key>/job<i>of<n>/finished         exists when the job is complete
+    <output>/work/<key>/job<i>of<n>/finished         the size of results.jsonl, when the job is complete
 
 `key` digests model, options and everything else that decides a result; a recording is known by its samples. Into how
 many jobs the work is split decides nothing: each job finds the windows of its recordings in all journals of the key.
@@ -219,15 +219,23 @@ class Results:
 
     @property
     def complete(self) -> bool:
-        return (self.folder / "finished").exists()
+        return is_finished(self.folder)
 
     def finish(self) -> None:
         """Mark the job complete."""
-        with atomic(self.folder / "finished"):
-            pass
+        with atomic(self.folder / "finished") as handle:
+            handle.write(str((self.folder / "results.jsonl").stat().st_size))
 
     def close(self) -> None:
         self.lines.close()
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a job is complete: its mark is believed while the results are those it was written for."""
+    try:
+        return (folder / "finished").read_text() == str((folder / "results.jsonl").stat().st_size)
+    except OSError:
+        return False
 
 
 def job_folder(output_dir: Path, key: str, job: int, num_jobs: int) -> Path:
@@ -287,7 +295,7 @@ def bad_inputs(output_dir: Path, key: str, num_jobs: int) -> dict[str, str]:
 
 def _finished_files(output_dir: Path, key: str, num_jobs: int, jobs: Iterable[int] | None = None) -> list[Path]:
     folders = [job_folder(output_dir, key, job, num_jobs) for job in jobs or range(1, num_jobs + 1)]
-    missing = [folder.name for folder in folders if not (folder / "finished").exists()]
+    missing = [folder.name for folder in folders if not is_finished(folder)]
     if missing:
         raise Incomplete(
             f"{output_dir}: {', '.join(missing[:8])} {'is' if len(missing) == 1 else 'are'} not complete; "

@@ -22,20 +22,33 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
-from k2d.errors import Locked, UsageError
+from k2d.errors import DataError, Locked, UsageError
 from k2d.tables import atomic
 from k2d.work import machine, provenance
-from k2d.work.identity import RECORD, Identity, digest_of
+from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in
 from k2d.work.lock import BESIDE, DirectoryLock, beside
 
-BEGUN = ".begun.json"
 WORK = "work"
 _NOT_OUTPUT = ("log", WORK)
 NOTHING_TO_DO, SOMETHING_TO_DO = 0, 3
 PATIENCE = 30.0  # seconds that a job waits for another one to put the directory in place
+
+
+_looking: ContextVar[bool] = ContextVar("looking", default=False)
+
+
+@contextmanager
+def only_looking() -> Iterator[None]:
+    """Commands run inside see what has changed, and touch and make nothing."""
+    before = _looking.set(True)
+    try:
+        yield
+    finally:
+        _looking.reset(before)
 
 
 class Step:
@@ -89,6 +102,11 @@ class Step:
             if not (self.out / name).is_file() or (self.out / name).stat().st_size != size
         ]
 
+    def changed(self) -> list[str]:
+        """Paths of the inputs that are not any more what the directory's finished work was made of."""
+        made_of = (read_json(self.out / RECORD) or {}).get("inputs", {})
+        return sorted({i.path for name, i in self.inputs.items() if made_of.get(name, {}).get("digest") != i.digest})
+
     def _key_in(self, name: str) -> str | None:
         return (read_json(self.out / name) or {}).get("key")
 
@@ -124,13 +142,22 @@ class Step:
             lock = self._held.enter_context(self._lock_of_jobs())
             if self._key_in(BEGUN) != self.key and not self.done:
                 raise
-        for identity in self.inputs.values():
-            if (folder := owner_of(Path(identity.path))) and folder.resolve() != self.out.resolve():
-                self._held.enter_context(DirectoryLock(folder, shared=True))
+        self._hold_inputs()
         if not lock.shared:
             self._put_in_place()
             if shared:
                 lock.share()
+
+    def _hold_inputs(self) -> None:
+        """Share the steps that made the inputs, and see that they are still what the key was made of."""
+        for folder, key in sorted({maker for identity in self.inputs.values() for maker in identity.makers}, key=str):
+            if folder.resolve() == self.out.resolve():
+                continue
+            self._held.enter_context(DirectoryLock(folder, shared=True))
+            if key is None:
+                raise DataError(f"{folder}: not finished (no {RECORD} there); run the stage that makes it")
+            if key_in(folder) != key:
+                raise Locked(f"{folder}: another run has put other work there while this one read it; run again")
 
     def _lock_of_jobs(self) -> DirectoryLock:
         """Share the directory; the first job owns it alone for a moment, while it puts things in their places."""
@@ -241,9 +268,14 @@ class Step:
 def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], shared: bool = False) -> int:
     """Own the step's directory and do its work unless it is done; returns the exit status.
 
-    With `args.begin` only see what there is to do: status 0 for nothing, 3 for something. shared: `work` is one of
-    several jobs and does not finish the step.
+    Inside `only_looking()` the inputs that have changed are printed, and nothing is touched. With `args.begin` only see
+    what there is to do: status 0 for nothing, 3 for something. shared: `work` is one of several jobs and does not
+    finish the step.
     """
+    if _looking.get():
+        if (step.out / RECORD).is_file() and (changed := step.changed()):
+            print(f"{step.out}: made of other {', '.join(changed)} than what is there now")
+        return NOTHING_TO_DO
     try:
         step.enter(shared=shared)
         if step.done:
@@ -275,14 +307,6 @@ def read_json(path: Path) -> dict | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def owner_of(path: Path) -> Path | None:
-    """The step's directory that `path` is or lies in (two levels up at most), or None."""
-    for folder in (path, *list(path.absolute().parents)[:2]):
-        if (folder / RECORD).is_file() or (folder / BEGUN).is_file():
-            return folder
-    return None
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -2,8 +2,11 @@
 
 import io
 
-from k2d.bin import begin
+import pytest
+
+from k2d.bin import begin, score
 from k2d.bin.parse import commands_in
+from k2d.errors import DataError
 
 
 def test_words_come_as_they_are():
@@ -27,8 +30,6 @@ def test_each_is_answered_and_none_ends_the_others(tmp_path, capsys):
     errors = capsys.readouterr().err
     assert "unrecognized arguments: --no_such_option" in errors and "no command 'no_command'" in errors
     assert "nowhere" in errors and "Traceback" not in errors
-    from k2d.bin import score
-
     assert score.main(words[1:]) == 0
     assert begin.ask(words) == (0, f"score: {tmp_path / 'o'} is done; nothing to do")
     text.write_text("a 你好\n")
@@ -42,3 +43,19 @@ def test_a_fault_of_a_command_is_shown_and_is_no_answer_for_the_next(monkeypatch
     monkeypatch.setattr("k2d.bin.record.main", broken)
     assert begin.ask(["record"]) == (1, "")
     assert "RuntimeError: a fault" in capsys.readouterr().err
+
+
+def test_what_a_run_goes_on_with_is_not_replaced_by_another(tmp_path):
+    text = tmp_path / "ref"
+    text.write_text("a 你好 hello\n")
+    words = ["--ref", str(text), "--hyp", str(text), "--output_dir", str(tmp_path / "o")]
+    with begin.Held() as held:
+        with pytest.raises(DataError, match="not finished"):
+            held.hold(str(tmp_path / "o"))
+        assert score.main(words) == 0
+        for _ in range(2):
+            held.hold(str(tmp_path / "o"))
+        assert begin.ask(["score", *words])[0] == 0, "the same work is no hindrance"
+        text.write_text("a 你好\n")
+        assert begin.ask(["score", *words])[0] == 1
+    assert begin.ask(["score", *words])[0] == 3

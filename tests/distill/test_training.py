@@ -105,6 +105,16 @@ def test_average_is_the_mean_of_the_best_epochs_and_loads_like_any_checkpoint(wo
         torch.testing.assert_close(tensor.double(), mean, atol=1e-7, rtol=1e-6)
 
 
+def test_an_average_does_not_make_do_without_one_of_the_best_epochs(world, whole_run, tmp_path, capsys):
+    output = shutil.copytree(whole_run[0], tmp_path / "run", symlinks=True)
+    values = {epoch: phases["valid"]["ce"] for epoch, phases in curves(output).items()}
+    best = min(values, key=values.get)
+    (output / f"{best}epoch.pth").unlink()
+    words = f"--exp {output} --init {world.student} --output_dir {tmp_path}/average --nbest 2 --criterion ce".split()
+    assert average.main(words) == 1
+    assert f"{best}epoch.pth is gone, one of the 2 best epochs" in capsys.readouterr().err
+
+
 def test_average_takes_in_the_initial_model_with_its_weight(world, whole_run, tmp_path, capsys):
     output, _ = whole_run
     words = f"--exp {output} --init {world.student} --nbest 1 --criterion ce --output_dir".split()

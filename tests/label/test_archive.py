@@ -67,3 +67,12 @@ def test_loud_audio_is_clipped_and_not_wrapped(tmp_path):
     chunk = PackedChunk("a", 0.0, 3.0, [segment(0, 3)])
     [(_, place, _)] = ShardWriter(tmp_path, "key").write([chunk], loud.__getitem__)
     assert (read_audio(place)[:3] * 32768).tolist() == [32767, -32768, 16384]
+
+
+def test_a_shard_that_has_lost_a_part_is_made_again(audio, chunks, tmp_path):
+    places = list(ShardWriter(tmp_path, "key").write(chunks, audio.__getitem__))
+    ark = tmp_path / "chunks.000001.ark"
+    whole = ark.read_bytes()
+    ark.write_bytes(whole[:1000])
+    assert list(ShardWriter(tmp_path, "key").write(chunks, audio.__getitem__)) == places
+    assert ark.read_bytes() == whole

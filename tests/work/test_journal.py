@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2d.audio.stamps import FileStamps
-from k2d.errors import BadAudio
+from k2d.errors import BadAudio, Incomplete
 from k2d.work.journal import (
     Journal,
     JsonLines,
@@ -181,3 +181,16 @@ def test_of_a_recording_that_changed_between_two_splits_the_latest_windows_count
     found = Journal(job_folder(tmp_path, "k", 1, 1), lambda name: "new", ["r"])
     assert found.opened("r") == 4000
     assert found.window("r", 0) == {"tokens": [3]}
+
+
+def test_a_job_is_complete_only_while_its_results_are_there(tmp_path):
+    folder = job_folder(tmp_path, "k", 1, 1)
+    results = Results(folder, "data")
+    results.add({"id": "a"})
+    results.finish()
+    results.close()
+    assert Results(folder, "data").complete and list(finished_results(tmp_path, "k", 1)) == [{"id": "a"}]
+    (folder / "results.jsonl").unlink()
+    with pytest.raises(Incomplete):
+        list(finished_results(tmp_path, "k", 1))
+    assert not Results(folder, "data").complete

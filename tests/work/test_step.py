@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from k2d.bin import clean
-from k2d.errors import Locked, UsageError
+from k2d.errors import DataError, Locked, UsageError
 from k2d.work import identity
 from k2d.work.lock import DirectoryLock
-from k2d.work.step import NOTHING_TO_DO, SOMETHING_TO_DO, Step, run_step
+from k2d.work.step import NOTHING_TO_DO, SOMETHING_TO_DO, Step, only_looking, run_step
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +133,47 @@ def test_an_input_that_is_read_is_not_moved_aside():
     make(2)
 
 
+def test_an_input_that_another_run_has_replaced_while_it_was_read_is_not_taken_for_the_old_one():
+    make(1)
+    read = identity.of_file("exp/made/result")
+    make(2)
+    reader = Step("read", "exp/reader", inputs={"made": read}, options={})
+    with pytest.raises(Locked, match="another run has put other work there"), reader:
+        pytest.fail("worked with an input that it does not know")
+
+
+def test_an_input_that_is_not_finished_is_not_read():
+    def killed():
+        Path("exp/made/result").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(1, work=killed)
+    reader = Step("read", "exp/reader", inputs={"made": identity.of_file("exp/made/result")}, options={})
+    with pytest.raises(DataError, match="exp/made: not finished"), reader:
+        pytest.fail("half of it was read")
+
+
+def test_audio_in_another_steps_directory_is_held_too():
+    make(1)
+    Path("data").mkdir()
+    Path("data/wav.scp").write_text("a exp/made/result\n")
+    with Step("train", "exp/reader", inputs={"data": identity.of_data("data")}, options={}), pytest.raises(Locked):
+        make(2)
+    make(2)
+
+
+def test_looking_says_what_has_changed_and_touches_nothing(capsys):
+    make(1)
+    with only_looking():
+        assert make(1) == make(2) == 0
+        assert capsys.readouterr().out == ""
+        Path("in.txt").write_text("other\n")
+        assert make(1) == 0
+    assert capsys.readouterr().out == "exp/made: made of other in.txt than what is there now\n"
+    assert result() == "1 input\n"
+
+
 def test_jobs_share_a_directory_and_others_wait_until_they_have_ended():
     one, two = step(), step()
     one.enter(shared=True)
@@ -216,6 +257,40 @@ def test_clean_lists_what_lies_aside_and_frees_it_when_told(capsys):
     assert clean.main(["exp", "--free"]) == 0
     assert make(1, begin=True) == SOMETHING_TO_DO
     capsys.readouterr()
+
+
+def test_what_was_being_freed_when_it_was_killed_never_comes_back(monkeypatch, capsys):
+    make(1)
+    make(2)
+
+    def dies(folder):
+        (folder / "step.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("k2d.bin.clean.shutil.rmtree", dies)
+        assert clean.main(["exp", "--free"]) == 130
+    make(1)
+    assert Path("exp/made/result").exists() and clean.main(["exp"]) == 0
+    assert "partly removed" in capsys.readouterr().out
+    assert clean.main(["exp", "--free"]) == 0
+    assert clean.main(["exp"]) == 0
+    assert "0 B in 0 places" in capsys.readouterr().out
+
+
+def test_clean_keeps_what_is_in_use_and_items_that_are_on_their_way(capsys):
+    make(1)
+    make(2)
+    make(1, out="exp/more")
+    make(2, out="exp/more")
+    Path("exp/.k2d/made.work/items").mkdir(parents=True)  # killed between two renames
+    with step(2):
+        assert clean.main(["exp", "--free"]) == 1
+    assert "kept: exp/made: in use by" in capsys.readouterr().err
+    assert not list(Path("exp/.k2d/more").iterdir())
+    assert clean.main(["exp", "--free"]) == 0
+    assert Path("exp/.k2d/made.work/items").exists()
+    assert make(2, begin=True) == NOTHING_TO_DO
 
 
 def test_the_lock_is_not_inside_what_may_be_moved():
