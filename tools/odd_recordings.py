@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from k2d.audio.read import read_audio, recording_duration
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio
+from k2d.whisper.identity import english_only
 
 RATE = 48000  # of what is encoded
 NEAR = 0.1  # seconds by which a length may differ from what is expected
@@ -601,7 +602,7 @@ def _row(kind: Kind, outcome: Outcome, folder: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def label_corpus(model: str, count: int, folder: Path) -> int:
+def label_corpus(model: str, count: int, folder: Path, batch_size: int) -> int:
     """Label a corpus with every kind in it, and its plain recordings alone; returns what is not as expected."""
     odd = [kind for kind in KINDS if can_make(kind) and kind.oddity != "none"]
     plain = {f"plain{n:04d}": folder / "audio" / f"plain{n:04d}.wav" for n in range(count - len(odd))}
@@ -615,14 +616,13 @@ def label_corpus(model: str, count: int, folder: Path) -> int:
         lines = "".join(f"{key} {source}\n" for key, source in sorted(sources.items()))
         (folder / name / "wav.scp").write_text(lines)
         command = [sys.executable, "-m", "k2d.bin.label", "--model", model, "--data", folder / name]
-        # One at a time: who is decoded beside whom moves the last bits, by which a random model decides.
-        options = ["--output_dir", folder / f"{name}_labels", "--batch_size", "1", "--temperatures", "0"]
-        options += ["--max_new_tokens", "24"]
+        options = ["--output_dir", folder / f"{name}_labels", "--batch_size", batch_size, "--temperatures", "0"]
+        options += ["--max_new_tokens", "24", *(["--language", "en"] if english_only(model) else [])]
         done = subprocess.run([*map(str, command), *map(str, options)], cwd=Path(__file__).resolve().parents[1])
         if done.returncode:
             print(f"odd_recordings.py: k2d label ended with status {done.returncode}", file=sys.stderr)
             return 1
-    texts = {name: _transcripts(folder / f"{name}_labels") for name in runs}
+    texts = {name: _transcripts(folder / f"{name}_labels", scores=batch_size == 1) for name in runs}
     skipped = dict(
         line.split(" ", 1) for line in (folder / "all_labels/skipped.txt").read_text(encoding="utf-8").splitlines()
     )
@@ -640,9 +640,14 @@ def label_corpus(model: str, count: int, folder: Path) -> int:
     return len(wrong) + (peak > 3)
 
 
-def _transcripts(labels: Path) -> dict[str, list]:
+def _transcripts(labels: Path, scores: bool) -> dict[str, list]:
+    """recording -> its segments; without their scores, whose last digits depend on who is decoded beside whom."""
     records = map(json.loads, (labels / "transcripts.jsonl").read_text(encoding="utf-8").splitlines())
-    return {record["id"]: record["segments"] for record in records}
+    compared = ("start", "end", "text")
+    return {
+        record["id"]: record["segments"] if scores else [[s[name] for name in compared] for s in record["segments"]]
+        for record in records
+    }
 
 
 def main() -> int:
@@ -650,6 +655,8 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, help="write the table there")
     parser.add_argument("--label", metavar="MODEL", help="label a corpus with this checkpoint")
     parser.add_argument("--recordings", type=int, default=500, help="in that corpus (default %(default)s)")
+    # Who is decoded beside whom moves the last bits, by which a random model decides.
+    parser.add_argument("--batch_size", type=int, default=1, help="0: k2d label's default (default %(default)s)")
     parser.add_argument("--folder", type=Path, help="where the corpus is made (default: a temporary one)")
     args = parser.parse_args()
     if not (args.docs or args.label):
@@ -657,7 +664,7 @@ def main() -> int:
     wrong = write_docs(args.docs) if args.docs else 0
     if args.label:
         with tempfile.TemporaryDirectory() as folder:
-            wrong += label_corpus(args.label, args.recordings, args.folder or Path(folder))
+            wrong += label_corpus(args.label, args.recordings, args.folder or Path(folder), args.batch_size)
     return 1 if wrong else 0
 
 

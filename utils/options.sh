@@ -79,6 +79,7 @@ done
 source ./cmd.sh
 device=$([ "${ngpu}" -gt 0 ] && echo cuda || echo cpu)
 audio_opts=(--damaged "${damaged}") # of every command that reads recordings
+export K2D_DAMAGED=${damaged} # for local/data.sh: its copies hide what was damaged
 ! "${allow_pipes}" || audio_opts+=(--allow_pipes)
 work_opts=("${audio_opts[@]}" ${max_skipped:+--max_skipped "${max_skipped}"})
 model_opts=(--engine "${engine}" --dtype "${dtype}" --language "${language}" --seed "${data_seed}" --device "${device}"

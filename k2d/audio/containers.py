@@ -22,6 +22,11 @@ GRID = 5  # seconds; blocks end at multiples of it, and parts are read from one
 _PRIMING = 64  # packets decoded before a part: mp3, AAC and Opus frames need those before
 _SECTION = 6 * GRID  # seconds; decoders that draw noise are new in each section, in the whole as in a part
 _NOISY = {"aac", "aac_latm", "ac3", "eac3", "mp2"}
+# What these make of a packet depends on all packets before it.
+_REMEMBERING = frozenset(
+    "adpcm_yamaha adpcm_ct adpcm_swf adpcm_g722 g722 adpcm_g726 g726 g726le adpcm_adx real_144 real_288 sipr g729 "
+    "g723_1 gsm gsm_ms wmav1 cook truespeech roq_dpcm".split()
+)
 # Bits of a frame's first bytes that say its sampling rate, where time stamps are made by counting frames.
 _RATE_BITS = {"aac": (0, 0, 0x3C, 0, 0), "mp3": (0, 0x18, 0x0C, 0, 0), "ac3": (0, 0, 0, 0, 0xC0)}
 _LEARN = 1.0  # seconds after which it is known how many samples a packet holds
@@ -53,11 +58,12 @@ class ContainerReader:
     time line has none of its sound; cut, whether the end is missing by an unknown time.
     """
 
-    def __init__(self, source: str, file):
+    def __init__(self, source: str, file, pages_lost: bool = False):
+        """pages_lost: of an Ogg file pages are missing, so a long hole is no jump of its clock."""
         import av  # here, because most corpora never need it
 
         self.source, self._errors = source, (av.error.FFmpegError, OSError, ValueError)
-        self._file = file
+        self._file, self._pages_lost = file, pages_lost
         self._av, self.lost, self.holes, self.cut = av, 0.0, 0.0, False
         self._open()
         codec = self._stream.codec_context
@@ -85,7 +91,7 @@ class ContainerReader:
         self._origin = 0.0 if begin is None else begin / self._av.time_base
         length = self._container.duration
         self._clock = not set(self._container.format.name.split(",")) & _NO_CLOCK
-        self._longest_hole = _CLOCK_JUMP if self._clock_jumps else _LONGEST_HOLE
+        self._longest_hole = _CLOCK_JUMP if self._clock_jumps and not self._pages_lost else _LONGEST_HOLE
         self._end = np.inf if length is None or self._clock_jumps else length / self._av.time_base + 1.0
 
     def _promise(self) -> float | None:
@@ -103,7 +109,7 @@ class ContainerReader:
             if "asf" in names and not self._container.streams.video and self._container.duration:
                 return self._container.duration / self._av.time_base
         if "matroska" in names and not self._container.streams.video and self._container.duration:
-            return self._container.duration / self._av.time_base
+            return self._container.duration / self._av.time_base - max(0.0, self._origin)  # which it counts from 0
         return None
 
     def _caf_cut(self) -> float:
@@ -211,6 +217,8 @@ class ContainerReader:
         """(rate, (frames, channels)) from `start` on; holes are silence, in pieces of at most GRID seconds."""
         line = _TimeLine(self)
         decoder, tick = self._stream.codec_context, float(self._stream.time_base)
+        if decoder.name in _REMEMBERING and 0 < start < np.inf:
+            raise Irregular
         renewed, section = decoder.name in _NOISY, 0
         recent: deque = deque(maxlen=_PRIMING)
         rule: _Rule | None = None
@@ -335,7 +343,7 @@ class _Rule:
     def learn(cls, seen: list[tuple], rate: int, tick: float, format_name: str) -> "_Rule | None":
         """From (packet, samples of its frames) of the first second; None if there is no rule. The first two may be
         trimmed."""
-        settled = [(packet, sum(frames)) for packet, frames in seen[2:]]
+        settled = [(packet, sum(frames)) for packet, frames in seen[2:] if not _trimmed(packet)]
         if not settled or not all(samples for _, samples in settled):
             return None
         constant = settled[0][1] if len({samples for _, samples in settled}) == 1 else None
@@ -355,7 +363,16 @@ class _Rule:
         if self._constant is None:
             return round(said) or None
         close = abs(said - self._constant) <= max(0.0015, 1.5 * self._tick) * self._rate
-        return self._constant if close or not said else None
+        return max(0, self._constant - _trimmed(packet)) if close or not said else None
+
+
+def _trimmed(packet) -> int:
+    """Samples of a packet that the decoder leaves out: padding, as where one recording of a joined file ends."""
+    for data in packet.iter_sidedata():
+        if data.data_type == "skip_samples":
+            raw = bytes(data)
+            return int.from_bytes(raw[:4], "little") + int.from_bytes(raw[4:8], "little")
+    return 0
 
 
 class _TimeLine:

@@ -3,9 +3,9 @@
 In: a data directory. Out: utt2dur (utterance, seconds) and, where there are segments, reco2dur (recording, seconds):
 what reading the audio gives. What cannot be read has no entry.
 
-    <data>/.durations    recording, seconds, stamp of its file: what was measured here, not to be measured again
+    <data>/.durations    recording, seconds, stamp of its file: what was measured here, or came with the data
 
-Entries that came with the data stay. Those made here are made again when the file behind the recording changes.
+Entries that came with the data stay. All are made again when the file behind the recording changes.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def make_durations(data: DataDir, nj: int = 1, allow_pipes: bool = False) -> dic
     measured = _read_measured(data.path / MEASURED)
     stamps = FileStamps()
     now = {recording: stamps(source) for recording, source in data.wav.items()}
-    ours = {r for r, seconds in there.items() if r in measured and abs(seconds - measured[r][0]) < 10**-DIGITS}
-    kept = {r: seconds for r, seconds in there.items() if r not in ours}  # what came with the data
+    known = {r for r, seconds in there.items() if r in measured and abs(seconds - measured[r][0]) < 10**-DIGITS}
+    kept = {r: seconds for r, seconds in there.items() if r not in known}  # what came with the data
     found = {r: measured[r] for r in now if r not in kept and r in measured and measured[r][1] == now[r]}
     bad: dict[str, str] = {}
     wanted = {r: data.wav[r] for r in now if r not in kept and r not in found}
@@ -50,8 +50,10 @@ def make_durations(data: DataDir, nj: int = 1, allow_pipes: bool = False) -> dic
         if time.monotonic() - saved > SECONDS:
             _write_measured(data.path / MEASURED, found)
             saved = time.monotonic()
-    if found != measured:
-        _write_measured(data.path / MEASURED, found)
+    # What came with the data is believed of the audio that is there now, and measured when that is replaced.
+    seen = found | {recording: (seconds, now[recording]) for recording, seconds in kept.items() if recording in now}
+    if seen != measured:
+        _write_measured(data.path / MEASURED, seen)
     recordings = kept | {recording: seconds for recording, (seconds, _) in found.items()}
     if recordings != there:
         write_numbers(data.path / name, recordings, DIGITS)
@@ -77,7 +79,7 @@ def utterance_seconds(data: DataDir) -> dict[str, float]:
 
 
 def _replaced(data: DataDir) -> set[str]:
-    """Recordings whose audio is not the one that was measured here."""
+    """Recordings whose audio is not the one that was looked at here."""
     stamps, wav = FileStamps(), data.wav
     measured = _read_measured(data.path / MEASURED)
     return {r for r, (_, then) in measured.items() if r in wav and stamps(wav[r]) != then}

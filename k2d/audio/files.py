@@ -430,7 +430,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
     """The reader of an open file, which becomes the reader's."""
     file.seek(0)
     head = file.read(64)
-    by_packets = head.startswith(_BY_PACKETS)
+    by_packets, whole = head.startswith(_BY_PACKETS), True
     if head.startswith(b"OggS"):
         chains, whole = _ogg_chains(file)
         if len(chains) > 1:
@@ -449,7 +449,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         except soundfile.LibsndfileError:
             pass
     try:
-        reader = ContainerReader(source, file)
+        reader = ContainerReader(source, file, pages_lost=not whole)
         if counted is not None:
             counted.release()
         return reader

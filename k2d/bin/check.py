@@ -26,7 +26,7 @@ from pathlib import Path
 from k2d.audio.options import AudioOptions
 from k2d.check.findings import Finding, Grade, counted, table
 from k2d.check.memory import Memory
-from k2d.check.models import Known, Models, count_parameters, look
+from k2d.check.models import Known, Models, count_parameters, long_labels, look
 from k2d.check.recordings import Check, Policy
 from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size
 from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, open_set, shared_recordings
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     found, sets = look_at_sets(args, remembered)
     train = next((one for one in sets if one.part == TRAIN), None)
     rows, known = look(models_of(args), train, remembered)
-    found += rows
+    found += rows + long_labels(next((one for one in sets if one.part == DEV), None), models_of(args), known)
     if args.config:
         found += look_at_space(args, sets, known)
     remembered.save()

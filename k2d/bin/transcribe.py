@@ -22,6 +22,7 @@ from tqdm import tqdm
 from k2d.audio import inputs, sources
 from k2d.audio.inputs import AudioFile
 from k2d.audio.options import AudioOptions
+from k2d.audio.sources import AudioSource
 from k2d.errors import BadAudio, UsageError, guarded
 from k2d.options import CommandParser, add_options, options_of, true_or_false
 from k2d.text import subtitles
@@ -94,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
         began = time.monotonic()
         transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
         loading = time.monotonic() - began
-        result = _transcribe(transcriber, files, forms, args.output_dir or Path(), args.word_timestamps)
+        source = sources.files({str(n): file.path for n, file in enumerate(files)}, args.damaged)
+        result = _transcribe(transcriber, files, source, forms, args.output_dir or Path(), args.word_timestamps)
     seconds, skipped, foreign = result
     took = time.monotonic() - began - loading
     _say(_summary(len(files) - len(skipped) - len(foreign), seconds, took, loading, [*nowhere, *skipped], foreign))
@@ -102,11 +104,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _transcribe(
-    transcriber, files: list[AudioFile], forms: list[str], folder: Path, words: bool
+    transcriber, files: list[AudioFile], source: AudioSource, forms: list[str], folder: Path, words: bool
 ) -> tuple[float, list[str], list[str]]:
     """Print or write all transcripts; (seconds of audio, files left out, files of a folder that are no audio)."""
     by_name = {str(n): file for n, file in enumerate(files)}
-    source = sources.files({name: file.path for name, file in by_name.items()})
     total, done = round(sum(source.seconds(name) for name in by_name)), 0.0
     skipped, foreign = [], []
     with tqdm(total=total, unit="s", desc="transcribe (audio)", disable=None, smoothing=0.05) as bar:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from k2d.audio import sources
-from k2d.check.findings import Finding, fails, fine, left_out, note, some, warning
+from k2d.check.findings import Finding, counted, fails, fine, left_out, note, some, warning
 from k2d.check.memory import Memory
 from k2d.check.recordings import HEADERS, sample
 from k2d.check.tables import Set
@@ -24,6 +24,9 @@ from k2d.whisper.identity import PUBLISHED, downloads
 
 if TYPE_CHECKING:
     from k2d.whisper.checkpoint import Checkpoint
+
+
+_NO_WORDS = 5  # tokens of a label that are none: start, language, task, no timestamps, end
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,13 @@ def count_parameters(dims: dict) -> float:
 
 def language(what: str, model: Known, wanted: str) -> list[Finding]:
     """--language against the languages that the vocabulary has tokens for."""
+    if wanted == "auto":
+        return []
     english = model.name.removesuffix(".pt").endswith(".en") if model.dims is None else model.languages in ((), ("en",))
     if english and wanted != "en":
         return [
-            warning(what, f"knows English only, and --language is {wanted}: what it writes of it is made up",
-                    f"take the multilingual one ({_multilingual(model.name)})")
+            fails(what, f"knows English only, and --language is {wanted}",
+                  f"take the multilingual one ({_multilingual(model.name)}), or --language en")
         ]  # fmt: skip
     if model.dims is not None and not english and wanted not in model.languages:
         return [
@@ -199,6 +204,31 @@ def student(models: Models, known: dict[str, Known], memory: Memory) -> list[Fin
             return [_refused(what, models.student_init or "", error)]
         memory.put(key, {})
     return []
+
+
+def long_labels(dev: Set | None, models: Models, known: dict[str, Known]) -> list[Finding]:
+    """Labels of the development set that are longer than the student's decoder is."""
+    learner = known.get(models.student_init or models.teacher or "")
+    if dev is None or learner is None or not learner.dims:
+        return []
+    room = learner.dims["n_text_ctx"] - _NO_WORDS
+    # A token holds a byte at least; a label with times is cut at one of them.
+    texts = {u: t for u, t in (dev.data.text or {}).items() if len(t.encode()) > room and "<|" not in t}
+    if not texts:
+        return []
+    from k2d.whisper.checkpoint import load_tokenizer
+
+    tokenizer = load_tokenizer(learner.name)
+    counts = {u: len(tokenizer.encode_with_timestamps(text)) for u, text in texts.items()}
+    long = {u: count for u, count in counts.items() if count > room}
+    if not long:
+        return []
+    return [
+        left_out(f"{dev.path}/text",
+                 f"{counted(len(long), 'utterance')} of more than {room} tokens ({some(list(long))})",
+                 "cut them at pauses, in segments and text: the epoch is chosen without them",
+                 ((u, f"{count} tokens") for u, count in long.items()))
+    ]  # fmt: skip
 
 
 def checkpoint(model: Known) -> Checkpoint:

@@ -110,10 +110,11 @@ def safe_id(name: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", name)).strip("_.") or "_"
 
 
-def read_clips(clips: Iterable[Clip]) -> Iterator[tuple[Clip, np.ndarray | BadAudio]]:
+def read_clips(clips: Iterable[Clip], damaged: str = "warn") -> Iterator[tuple[Clip, np.ndarray | BadAudio]]:
     """(clip, (samples,) float32 at 16 kHz or what is wrong with it), in the order given.
 
-    The clips should be those of one recording: their encoded bytes are held in memory together.
+    The clips should be those of one recording: their encoded bytes are held in memory together. damaged: see
+    k2d.audio.read.read_audio.
     """
     clips = list(clips)
     cells = _parquet_bytes([c.audio for c in clips if isinstance(c.audio, ParquetCell)])
@@ -122,16 +123,22 @@ def read_clips(clips: Iterable[Clip]) -> Iterator[tuple[Clip, np.ndarray | BadAu
             if isinstance(clip.audio, File):
                 if not os.path.exists(clip.audio.path):
                     raise BadAudio(clip.audio.path, "missing", "the tables name it; unpack the release again")
-                yield clip, read_audio(clip.audio.path)
+                yield clip, read_audio(clip.audio.path, damaged=damaged)
             elif isinstance(clip.audio, ZipMember):
-                yield clip, _decode(_zip_bytes(clip.audio), str(clip.audio))
+                yield clip, _decode(_zip_bytes(clip.audio), str(clip.audio), damaged)
             else:
-                yield clip, _decode(cells.pop(clip.audio), str(clip.audio))
+                cell = cells.pop(clip.audio)
+                if isinstance(cell, BadAudio):
+                    raise cell
+                yield clip, _decode(cell, str(clip.audio), damaged)
         except BadAudio as error:
             yield clip, error
+        except Exception as error:  # no recording ends a job, whatever is raised while it is read
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            yield clip, BadAudio(str(clip.audio), "unreadable", f"{what}; download it again")
 
 
-def _decode(data: bytes | None, name: str) -> np.ndarray:
+def _decode(data: bytes | None, name: str, damaged: str) -> np.ndarray:
     """Audio of an encoded file in memory; through a file, because decoders seek and ask for a size."""
     if not data:
         raise BadAudio(name, "empty" if data is not None else "missing", "no audio there; download it again")
@@ -139,7 +146,7 @@ def _decode(data: bytes | None, name: str) -> np.ndarray:
         handle.write(data)
         handle.flush()
         try:
-            return read_audio(handle.name)
+            return read_audio(handle.name, damaged=damaged)
         except BadAudio as error:
             raise BadAudio(name, error.reason, str(error).partition("; ")[2]) from None
 
@@ -163,17 +170,22 @@ def _beside(file: str, name: str | None) -> Path | None:
     return Path(file).parent / name
 
 
-def _parquet_bytes(cells: list[ParquetCell]) -> dict[ParquetCell, bytes | None]:
-    """Encoded audio of the cells; every row group is read once."""
-    found: dict[ParquetCell, bytes | None] = {}
+def _parquet_bytes(cells: list[ParquetCell]) -> dict[ParquetCell, bytes | BadAudio | None]:
+    """Encoded audio of the cells, or why there is none; every row group is read once."""
+    found: dict[ParquetCell, bytes | BadAudio | None] = {}
     groups: dict[tuple[str, int], list[ParquetCell]] = {}
     for cell in cells:
         groups.setdefault((cell.file, cell.row_group), []).append(cell)
     if groups:
         import pyarrow.parquet as parquet
     for (file, group), wanted in groups.items():
-        with parquet.ParquetFile(file) as table:
-            column = table.read_row_group(group, columns=["audio"]).column("audio")
+        try:
+            with parquet.ParquetFile(file) as table:
+                column = table.read_row_group(group, columns=["audio"]).column("audio")
+        except Exception as error:  # of many kinds, by the compression that a damaged page had
+            what = " ".join(str(error).split())[:200]
+            found |= {cell: BadAudio(str(cell), "truncated", f"{what}; download {file} again") for cell in wanted}
+            continue
         for cell in wanted:
             struct = column[cell.row].as_py() or {}
             found[cell] = struct.get("bytes")

@@ -1,9 +1,11 @@
 """Command lines of the recipes' `local/prepare.py`: one set of options, one way to report and to fail."""
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from k2d.audio.options import DAMAGED
 from k2d.corpus.sets import Account, report
 from k2d.errors import DataError, guarded
 
@@ -20,6 +22,9 @@ def parser(description: str, corpus: str) -> argparse.ArgumentParser:
                    help="any: go on with files that are not those of the stated release")  # fmt: skip
     p.add_argument("--seed", type=int, default=0, help="nothing here is random; taken for the pipeline's sake")
     p.add_argument("--nj", type=int, default=1, help="processes")
+    # Through the environment, so that k2d.sh's option reaches here whatever options a local/data.sh takes.
+    p.add_argument("--damaged", choices=DAMAGED, default=os.environ.get("K2D_DAMAGED", DAMAGED[0]),
+                   help="read what is sound of a damaged file, or skip it (default: $K2D_DAMAGED or warn)")  # fmt: skip
     return p
 
 

@@ -55,12 +55,14 @@ def prepare_folder(
     labelled_only: bool = False,
     labels: str = LABELS_FOLDER,
     nj: int = 1,
+    damaged: str = "warn",
 ) -> Prepared:
     """Write the data directory `out`.
 
     labelled_only : recordings without usable .srt or .vtt are left out, and all are decoded to their end, since no
                     stage of labelling will
     labels        : name of the folder of links in `out`
+    damaged       : "skip" leaves out what is damaged, of recordings that are decoded; labelling does so of others
 
     Raises DataError where the folder holds no recording.
     """
@@ -70,7 +72,7 @@ def prepare_folder(
         found = [r for r in found if r.subtitles]
         if not found:
             raise not_found(folder, f"{what} with subtitles", ".srt or .vtt beside the recordings")
-    seconds, bad = check(found, out.with_name(f"{out.name}_files.json"), whole=labelled_only, nj=nj)
+    seconds, bad = check(found, out.with_name(f"{out.name}_files.json"), whole=labelled_only, nj=nj, damaged=damaged)
     rejects = rejects + bad + (twice := same_content([r for r in found if r.id in seconds]))
     for reject in twice:
         del seconds[reject.id]

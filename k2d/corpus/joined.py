@@ -59,17 +59,19 @@ class Joined:
     rejects: list[Reject]
 
 
-def join(clips: Iterable[Clip], folder: Path, nj: int = 1, gap: float = GAP, name: str = "") -> Joined:
-    """Write the recordings of `clips` to `folder`. name: of the set, for the progress bar."""
+def join(
+    clips: Iterable[Clip], folder: Path, nj: int = 1, gap: float = GAP, name: str = "", damaged: str = "warn"
+) -> Joined:
+    """Write the recordings of `clips` to `folder`. name: of the set, for the progress bar. damaged: see read_audio."""
     groups: dict[str, list[Clip]] = {}
     for clip in clips:
         groups.setdefault(clip.recording, []).append(clip)
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(recording, group, str(folder), gap) for recording, group in groups.items()]
+    jobs = [(recording, group, str(folder), gap, damaged) for recording, group in groups.items()]
     joined = Joined({}, [], [])
     bar = tqdm(total=len(jobs), desc=f"recordings {name}".strip(), unit="", disable=None, mininterval=1.0)
     with bar:
-        for (recording, group, _, _), index in zip(jobs, in_processes(_write_recording, jobs, nj), strict=True):
+        for (recording, group, *_), index in zip(jobs, in_processes(_write_recording, jobs, nj), strict=True):
             bar.update()
             by_id = {clip.id: clip for clip in group}
             joined.placed += [Placed(by_id[i], start, end) for i, start, end in index["placed"]]
@@ -87,12 +89,12 @@ def in_processes(work, jobs: Sequence, nj: int):
         yield from pool.map(work, jobs)
 
 
-def _write_recording(job: tuple[str, list[Clip], str, float]) -> dict:
+def _write_recording(job: tuple[str, list[Clip], str, float, str]) -> dict:
     """The index of one recording: {"key", "seconds", "placed": [[id, start, end]], "rejects"}."""
-    recording, clips, folder, gap = job
+    recording, clips, folder, gap, damaged = job
     path = Path(folder) / f"{recording}.flac"
     beside = path.with_suffix(".json")
-    digest = hashlib.sha256(f"{gap}".encode())
+    digest = hashlib.sha256(f"{gap}{'' if damaged == 'warn' else damaged}".encode())
     for clip in clips:
         digest.update(f"\n{clip.id} {clip.seconds} {clip.audio.stamp()}".encode())
     key = digest.hexdigest()[:16]
@@ -108,7 +110,7 @@ def _write_recording(job: tuple[str, list[Clip], str, float]) -> dict:
         atomic(path, "wb") as handle,
         soundfile.SoundFile(handle, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC") as out,
     ):
-        for clip, audio in read_clips(clips):
+        for clip, audio in read_clips(clips, damaged):
             wrong = audio if isinstance(audio, BadAudio) else _cut_short(clip, len(audio) / SAMPLE_RATE)
             if wrong is not None:
                 rejects.append([clip.id, wrong.reason, f"{clip.id}: {wrong}"])

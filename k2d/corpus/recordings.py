@@ -125,20 +125,22 @@ def same_content(recordings: Sequence[Recording]) -> list[Reject]:
 
 
 def check(
-    recordings: Sequence[Recording], cache: Path | None, whole: bool, nj: int
+    recordings: Sequence[Recording], cache: Path | None, whole: bool, nj: int, damaged: str = "warn"
 ) -> tuple[dict[str, float], list[Reject]]:
-    """(recording -> seconds, rejects). whole: decode everything, which finds damage that headers hide.
+    """(recording -> seconds, rejects). whole: decode everything, which finds damage that headers hide, and
+    which damaged "skip" refuses.
 
     Answers are kept in `cache`, if there is to be one, by size and time of the file, so a second run opens what is new
     or changed.
     """
     known: dict[str, list] = json.loads(cache.read_text(encoding="utf-8")) if cache and cache.exists() else {}
-    stamps = {r.id: f"{File(str(r.path)).stamp()} {'whole' if whole else 'header'}" for r in recordings}
+    form = f"whole{'' if damaged == 'warn' else f' {damaged}'}" if whole else "header"
+    stamps = {r.id: f"{File(str(r.path)).stamp()} {form}" for r in recordings}
     todo = [r for r in recordings if known.get(r.id, [None])[0] != stamps[r.id]]
     with tqdm(total=len(todo), desc="recordings", unit="", disable=None, mininterval=1.0) as bar:
         for first in range(0, len(todo), _AT_ONCE):
             part = todo[first : first + _AT_ONCE]
-            jobs = [(str(r.path), whole) for r in part]
+            jobs = [(str(r.path), whole, damaged) for r in part]
             for recording, answer in zip(part, in_processes(_check_one, jobs, nj), strict=True):
                 known[recording.id] = [stamps[recording.id], *answer]
                 bar.update()
@@ -155,11 +157,11 @@ def check(
     return seconds, rejects
 
 
-def _check_one(job: tuple[str, bool]) -> list:
+def _check_one(job: tuple[str, bool, str]) -> list:
     """[seconds, reason, message] of a file; reason "" if it can be used."""
-    path, whole = job
+    path, whole, damaged = job
     try:
-        seconds = len(read_audio(path)) / SAMPLE_RATE if whole else recording_duration(path)
+        seconds = len(read_audio(path, damaged=damaged)) / SAMPLE_RATE if whole else recording_duration(path)
     except BadAudio as error:
         return [0.0, error.reason, str(error)]
     if seconds < SHORTEST_RECORDING:
@@ -168,14 +170,15 @@ def _check_one(job: tuple[str, bool]) -> list:
 
 
 def convert(
-    recordings: Sequence[Recording], folder: Path, nj: int
+    recordings: Sequence[Recording], folder: Path, nj: int, damaged: str = "warn"
 ) -> tuple[dict[str, tuple[str, float]], list[Reject]]:
     """(recording -> (FLAC file in `folder`, seconds), rejects): sets that are read again and again, in parts.
 
-    A file that is newer than its source stays as it is.
+    A file that is newer than its source stays as it is; damaged "skip" looks at the source again, since a copy does not
+    tell what its source lacked.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(str(r.path), str(folder / f"{r.id}.flac")) for r in recordings]
+    jobs = [(str(r.path), str(folder / f"{r.id}.flac"), damaged) for r in recordings]
     made: dict[str, tuple[str, float]] = {}
     rejects = []
     for recording, job, answer in zip(recordings, jobs, in_processes(_convert_one, jobs, nj), strict=True):
@@ -187,12 +190,12 @@ def convert(
     return made, rejects
 
 
-def _convert_one(job: tuple[str, str]) -> list:
-    source, target = job
-    if os.path.exists(target) and os.path.getmtime(target) > os.path.getmtime(source):
+def _convert_one(job: tuple[str, str, str]) -> list:
+    source, target, damaged = job
+    if damaged == "warn" and os.path.exists(target) and os.path.getmtime(target) > os.path.getmtime(source):
         return [soundfile.info(target).duration, "", ""]
     try:
-        audio = read_audio(source)
+        audio = read_audio(source, damaged=damaged)
     except BadAudio as error:
         return [0.0, error.reason, str(error)]
     with atomic(target, "wb") as handle:

@@ -24,7 +24,8 @@ from k2d.text import timestamps, trusted
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.features import context_samples, utterance_log_mel
 
-LEFT_OUT = "left_out"  # in place of an example that cannot be made
+LEFT_OUT = "left_out"  # marks the row of an example that cannot be made
+_STORED = ("encoder_out", "teacher_encoder_out", "topk_ids", "topk_log_probs")
 SLACK = 0.1  # seconds; a chunk of 30 s may be a few samples longer
 
 
@@ -190,8 +191,8 @@ class MakeExample:
 
 
 class MakeRow:
-    """MakeExample for ESPnet's loaders: an utterance that cannot be used becomes LEFT_OUT, with a line in the log the
-    first time, so that it ends no training.
+    """MakeExample for ESPnet's loaders: an utterance that cannot be used is marked LEFT_OUT, with a line in the log the
+    first time, so that it ends no training. Its row is one of which no token is learnt, for a batch of nothing else.
     """
 
     def __init__(self, make: MakeExample):
@@ -199,13 +200,23 @@ class MakeRow:
         self._told: set[str] = set()
 
     def __call__(self, uid: str, data: dict) -> dict[str, np.ndarray]:
+        given = dict(data)
         try:
             return self.make(uid, data)
         except Unusable as error:
             if uid not in self._told:
                 self._told.add(uid)
                 logging.warning(f"left out: {error}")
-            return {LEFT_OUT: np.ones(1, np.int64)}
+            return {LEFT_OUT: np.ones(1, np.int64), **self._nothing(given)}
+
+    def _nothing(self, given: dict) -> dict[str, np.ndarray]:
+        tokenizer = self.make.tokenizer
+        start = tokenizer.sot_sequence(self.make.config.language, timestamps=False)
+        row = np.array([*start, tokenizer.eot], dtype=np.int64)
+        out = {"text": row, "loss_start": np.array([len(row)], dtype=np.int64)}
+        if "speech" in given:
+            out["speech"] = np.zeros(SAMPLE_RATE // 10, dtype=np.float32)
+        return out | {name: given[name][: len(row) - 1] for name in _STORED if name in given}
 
 
 def written(label: str) -> str:
@@ -247,12 +258,8 @@ class Collate:
     def __call__(
         self, items: list[tuple[str, dict[str, np.ndarray]]]
     ) -> tuple[list[str], dict[str, torch.Tensor]]:
-        kept = [(uid, data) for uid, data in items if LEFT_OUT not in data]
-        if not kept:
-            raise DataError(
-                f"{', '.join(uid for uid, _ in items)}: no utterance of this batch can be used; the lines above say "
-                "why. Take them out of the data, or make batches larger"
-            )
+        # Of nothing usable one row stays, of which nothing is learnt: every process of a training needs its batch.
+        kept = [(uid, data) for uid, data in items if LEFT_OUT not in data] or items[:1]
         uids = [uid for uid, _ in kept]
         rows = [data for _, data in kept]
         text = torch.full((len(rows), max(len(row["text"]) for row in rows)), -1, dtype=torch.long)
@@ -269,7 +276,7 @@ class Collate:
         if "speech" in rows[0]:
             mel, frames = log_mels([row["speech"] for row in rows], self.n_mels, self.trim_padding)
             batch["mel"], batch["frames"] = mel, frames
-        for name in ("encoder_out", "teacher_encoder_out", "topk_ids", "topk_log_probs"):
+        for name in _STORED:
             if name in rows[0]:
                 length = text.shape[1] - 1 if name.startswith("topk") else None
                 batch[name], lengths = pad([row[name] for row in rows], length)

@@ -68,6 +68,18 @@ def test_entries_that_came_with_the_data_stay(data):
     assert durations(data) == {"a": 7.0, "b": 2.5}
 
 
+def test_a_length_that_came_with_the_data_is_measured_once_the_audio_is_replaced(data, tmp_path):
+    write_numbers(data / "utt2dur", {"a": 7.0, "b": 2.5})
+    make_durations(DataDir(data))
+    soundfile.write(tmp_path / "a.flac", np.full(4 * RATE, 0.1), RATE)
+    assert recording_seconds(DataDir(data)) == {"b": 2.5}, "the old length is not believed"
+    make_durations(DataDir(data))
+    assert durations(data) == {"a": 4.0, "b": 2.5}
+    write_numbers(data / "utt2dur", {"a": 3.0, "b": 2.5})
+    make_durations(DataDir(data))
+    assert durations(data) == {"a": 3.0, "b": 2.5}, "what somebody has written stays, till the next one"
+
+
 def test_a_directory_that_grows_and_shrinks(data, tmp_path):
     make_durations(DataDir(data))
     write_table(data / "wav.scp", {name: str(tmp_path / f"{name[0]}.flac") for name in ("a", "a2")})

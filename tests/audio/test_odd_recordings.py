@@ -162,3 +162,43 @@ def test_what_is_read_whole_is_decoded_once_for_its_segments(tmp_path, monkeypat
         start = int(name[2:]) * SAMPLE_RATE
         assert np.abs(utterances[name] - whole[start : start + 2 * SAMPLE_RATE]).max() < 1e-6
     assert sum(opened) < 2.2 * 20 * 48000
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "rate"),
+    [("wav", "adpcm_yamaha", 44100), ("wav", "g726", 8000), ("asf", "wmav1", 44100), ("wav", "g722", 16000)],
+)
+def test_a_part_of_what_depends_on_all_before_it_is_that_of_the_whole(tmp_path, form, codec, rate):
+    path, sound = tmp_path / f"a.{form}", odd_recordings.voice(20, 1, odd_recordings.RATE)
+    bits = {"g726": 32000, "wmav1": 64000}.get(codec)
+    odd_recordings.encode(path, odd_recordings.Track(sound, codec, rate=rate, bit_rate=bits), form=form)
+    whole = read_audio(path)
+    for start, end in PARTS:
+        part = read_audio(path, start, end)
+        assert np.abs(part - whole[round(start * 16000) :][: len(part)]).max() < 1e-5
+
+
+def test_parts_behind_the_padding_of_a_joined_recording(tmp_path):
+    """WebM as browsers record it, joined with cat: the first one's last packet holds less than the others."""
+    odd_recordings.encode(tmp_path / "a.webm", odd_recordings.Track(odd_recordings.voice(7, 1, 48000), "libopus"))
+    (tmp_path / "b.webm").write_bytes((tmp_path / "a.webm").read_bytes() * 2)
+    whole = read_audio(tmp_path / "b.webm")
+    part = read_audio(tmp_path / "b.webm", 11.0, 13.0)
+    assert 13.9 < len(whole) / SAMPLE_RATE < 14.1
+    assert np.abs(part - whole[11 * SAMPLE_RATE : 13 * SAMPLE_RATE]).max() < 1e-5
+
+
+def test_sound_whose_clock_begins_late_is_not_called_damaged(tmp_path, caplog):
+    late = odd_recordings.Track(odd_recordings.voice(5, 1, 48000), "libopus")
+    odd_recordings.encode(tmp_path / "a.mkv", late, output_ts_offset="3600", avoid_negative_ts="disabled")
+    assert len(read_audio(tmp_path / "a.mkv", damaged="skip")) == pytest.approx(5 * SAMPLE_RATE, abs=1600)
+    assert not caplog.records
+
+
+def test_a_long_stretch_of_lost_pages_is_silence_and_told(tmp_path, caplog):
+    odd_recordings.encode(tmp_path / "a.opus", odd_recordings.Track(odd_recordings.voice(40, 1, 48000), "libopus"))
+    content = (tmp_path / "a.opus").read_bytes()
+    (tmp_path / "a.opus").write_bytes(content[: len(content) // 4] + content[len(content) * 3 // 4 :])
+    assert len(read_audio(tmp_path / "a.opus")) == pytest.approx(40 * SAMPLE_RATE, abs=1600)
+    (said,) = caplog.messages
+    assert 18 < float(said.split(" s are missing")[0].split()[-1]) < 22

@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -218,3 +219,10 @@ def test_word_times_are_of_whispers_attention_alone():
         check("transformers:somewhere")
     with pytest.raises(UsageError, match="needs the attention of --engine torch"):
         check("base", "--dtype", "int8")
+
+
+def test_damaged_files_are_left_out_where_that_is_asked_for(run, noise_recordings, tmp_path):
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(Path(noise_recordings["b"]).read_bytes()[:-9000])
+    assert "1 file, " in run(cut).err
+    assert f"{cut}: truncated; damaged or cut short" in run(cut, "--damaged", "skip", expected=1).err

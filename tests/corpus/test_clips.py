@@ -1,10 +1,15 @@
 """References of published corpora, and the account of what a set holds."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.corpus.clips import has_words, reference, safe_id
+from k2d.corpus import command
+from k2d.corpus.clips import Clip, File, has_words, reference, safe_id
+from k2d.corpus.joined import join
+from k2d.corpus.recordings import Recording, check, convert
 from k2d.corpus.release import check_counts
 from k2d.corpus.sets import english_share
 from k2d.errors import DataError
@@ -53,3 +58,20 @@ def test_counts_of_the_release(capsys):
         check_counts("X", {"train": 3}, {"train": 3, "test": 1200}, False, "how")
     assert not check_counts("X", {"train": 2}, {"train": 3}, True, "how")
     assert "WARNING: X: these are not the files" in capsys.readouterr().err
+
+
+def test_what_is_copied_or_read_whole_follows_the_policy_for_damage(tmp_path, tones, monkeypatch):
+    """A copy does not tell what its source lacked, so no later stage could leave it out."""
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(Path(tones["low"]).read_bytes()[:-4000])
+    clips = [Clip(name, name, "s", "", File(path)) for name, path in (("cut", str(cut)), ("low", tones["low"]))]
+    found = [Recording("cut", cut, "."), Recording("low", Path(tones["low"]), ".")]
+    for damaged, left_out in (("warn", []), ("skip", ["cut"]), ("warn", [])):
+        joined = join(clips, tmp_path / "joined", damaged=damaged)
+        assert [reject.id for reject in joined.rejects] == left_out
+        assert [reject.id for reject in convert(found, tmp_path / "converted", 1, damaged)[1]] == left_out
+        seconds = check(found, tmp_path / "files.json", whole=True, nj=1, damaged=damaged)[0]
+        assert ("low" in seconds) and ("cut" not in seconds)  # below a second, which is too short here
+    assert command.parser("", "").parse_args(["--corpus", "c"]).damaged == "warn"
+    monkeypatch.setenv("K2D_DAMAGED", "skip")
+    assert command.parser("", "").parse_args(["--corpus", "c"]).damaged == "skip"

@@ -73,6 +73,17 @@ def test_checkpoint_holds_no_teacher_and_the_teacher_stays_in_eval_mode(teacher,
     assert not teacher.training
 
 
+@pytest.mark.parametrize("kind", ["cosine", "mse"])
+def test_a_batch_of_which_nothing_is_learnt_moves_nothing(teacher, tokenizer, batch, kind):
+    """As one whose utterances cannot be read, or whose segments are none of them trusted."""
+    terms = {"ce": 1.0, "kl": 1.0, "ctc": 0.1, "hidden": {"weight": 1.0, "kind": kind}}
+    model = build(teacher, tokenizer, losses=terms).train()
+    loss, stats, weight = model(**{**batch, "loss_start": torch.full((2,), batch["text"].shape[1])})
+    loss.backward()
+    assert loss.item() == 0 and weight.item() == 0 and all(value.item() == 0 for value in stats.values())
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+
+
 def test_loss_equals_the_definition_on_the_real_batch(teacher, tokenizer, batch):
     model = build(teacher, tokenizer).eval()
     loss, stats, _ = model(**batch)

@@ -39,6 +39,7 @@ class _FusedLoss(torch.autograd.Function):
         ctx, hidden, embedding, targets, teacher, beta, gamma, temperature, smoothing, chunk, dtype, wanted
     ):
         n, vocabulary = hidden.shape[0], embedding.shape[0]
+        mean = max(n, 1)  # of no tokens the loss is 0, with gradients of 0
         need_hidden, need_embedding = (wanted and need for need in ctx.needs_input_grad[:2])
         grad_hidden = torch.empty_like(hidden, dtype=torch.float32) if need_hidden else None
         grad_embedding = torch.zeros_like(embedding, dtype=torch.float32) if need_embedding else None
@@ -60,16 +61,16 @@ class _FusedLoss(torch.autograd.Function):
                 if smoothing:
                     ce -= smoothing / vocabulary * log_q1.sum(dtype=torch.float64)
                 if wanted:  # ∂CE/∂z = softmax(z) − smoothed one-hot
-                    torch.exp(log_q1, out=z).mul_(beta / n)
+                    torch.exp(log_q1, out=z).mul_(beta / mean)
                     if smoothing:
-                        z -= beta * smoothing / vocabulary / n
-                    z.scatter_add_(1, y, torch.full_like(y, -beta * (1 - smoothing) / n, dtype=z.dtype))
+                        z -= beta * smoothing / vocabulary / mean
+                    z.scatter_add_(1, y, torch.full_like(y, -beta * (1 - smoothing) / mean, dtype=z.dtype))
                 if gamma:
                     part_kl, part_gap, p, q = divergence(rows, scaled)
                     kl += part_kl
                     gap += part_gap
                     if wanted:
-                        z.add_(q, alpha=gamma * temperature / n).sub_(p, alpha=gamma * temperature / n)
+                        z.add_(q, alpha=gamma * temperature / mean).sub_(p, alpha=gamma * temperature / mean)
             if need_hidden or need_embedding:
                 grad = logits.to(dtype)
             if need_hidden:
@@ -83,9 +84,9 @@ class _FusedLoss(torch.autograd.Function):
             grad_hidden.to(hidden.dtype) if need_hidden else None,
             grad_embedding.to(embedding.dtype) if need_embedding else None,
         )
-        ce, kl, gap = ce / n, kl * temperature**2 / n, gap * temperature**2 / n
+        ce, kl, gap = ce / mean, kl * temperature**2 / mean, gap * temperature**2 / mean
         loss = (beta * ce + gamma * kl).float()
-        outputs = [value.float() for value in (ce, kl, gap, correct / n)]
+        outputs = [value.float() for value in (ce, kl, gap, correct / mean)]
         ctx.mark_non_differentiable(*outputs)
         return loss, *outputs
 

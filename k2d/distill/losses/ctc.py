@@ -35,7 +35,7 @@ class CTCLoss(nn.Module):
             blank=self.n_text,
             reduction="sum",
             zero_infinity=True,
-        ) / len(batch["targets"])
+        ) * (1 / len(batch["targets"]) if len(batch["targets"]) else 0.0)
         return self.weight * loss, {"ctc": loss}
 
 

@@ -66,7 +66,9 @@ class HiddenLoss(nn.Module):
             if ours not in student:
                 continue
             a, b = student[ours].float(), teacher[theirs].float()
-            if self.kind == "cosine":
+            if not len(a):  # nothing is learnt of this batch
+                distance = a.sum()
+            elif self.kind == "cosine":
                 distance = 1 - F.cosine_similarity(a, b, dim=-1).mean()
             else:
                 distance = F.mse_loss(a, b)

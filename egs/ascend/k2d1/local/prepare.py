@@ -152,7 +152,7 @@ def prepare(args) -> Iterator[Account]:
     )
     for name, found in clips.items():
         audio = args.output_dir / "audio" / f"{args.prefix}{name}"
-        joined = join(found, audio, args.nj, name=name)
+        joined = join(found, audio, args.nj, name=name, damaged=args.damaged)
         out = args.output_dir / f"{args.prefix}{name}"
         yield write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)
 

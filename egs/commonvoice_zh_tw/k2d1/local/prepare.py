@@ -132,7 +132,8 @@ def prepare(args) -> Iterator[Account]:
     for name in asked:
         prefix = f"{(args.prefix or 'cv_').replace('_', '-')}{name}-"
         clips = clips_of(release, tables[name], seconds, prefix)
-        joined = join(clips, args.output_dir / "audio" / f"{args.prefix}{name}", args.nj, name=name)
+        folder = args.output_dir / "audio" / f"{args.prefix}{name}"
+        joined = join(clips, folder, args.nj, name=name, damaged=args.damaged)
         out = args.output_dir / f"{args.prefix}{name}"
         yield write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)
 

@@ -26,7 +26,7 @@ def prepare_train(args) -> Account:
     folder = corpus_folder(args.corpus, "COOL", CORPUS)
     labelled_only = args.subtitles == "true"
     return prepare_folder(folder, args.output_dir / "train", what=CORPUS, labelled_only=labelled_only,
-                          labels="subtitles", nj=args.nj).account  # fmt: skip
+                          labels="subtitles", nj=args.nj, damaged=args.damaged).account  # fmt: skip
 
 
 def prepare_labelled(path: str, variable: str, name: str, args) -> Account:
@@ -35,7 +35,7 @@ def prepare_labelled(path: str, variable: str, name: str, args) -> Account:
     found = [r for r in found if r.subtitles]
     if not found:
         raise not_found(Path(path), f"{CORPUS}'s {name} set", "hand-corrected .srt or .vtt beside the recordings")
-    recordings, bad = convert(found, args.output_dir / "audio" / name, args.nj)
+    recordings, bad = convert(found, args.output_dir / "audio" / name, args.nj, args.damaged)
     rejects += bad
     subtitles = {r.id: r.subtitles for r in found if r.id in recordings}
     cues, bad = read_all(subtitles, {r: seconds for r, (_, seconds) in recordings.items()})

@@ -77,7 +77,8 @@ def prepare(args) -> Iterator[Account]:
         "COUNTS=any in db.sh",
     )
     for name, (found, how) in clips.items():
-        joined = join(found, args.output_dir / "audio" / f"{args.prefix}{name}", args.nj, name=name)
+        audio = args.output_dir / "audio" / f"{args.prefix}{name}"
+        joined = join(found, audio, args.nj, name=name, damaged=args.damaged)
         out = args.output_dir / f"{args.prefix}{name}"
         account = write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)
         account.notes.append(how)
