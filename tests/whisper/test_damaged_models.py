@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import struct
 import tarfile
@@ -287,8 +288,11 @@ def test_a_frozen_source_that_is_itself(tmp_path):
 
 
 class Evil:
+    def __init__(self, call=exec, argument="raise SystemExit('ran')"):
+        self.call = call, (argument,)
+
     def __reduce__(self):
-        return (exec, ("raise SystemExit('ran')",))
+        return self.call
 
 
 def test_the_true_reason_of_what_is_not_loaded(forms, tmp_path):
@@ -300,6 +304,8 @@ def test_the_true_reason_of_what_is_not_loaded(forms, tmp_path):
 
     torch.save({"dims": {}, "model_state_dict": Evil()}, tmp_path / "evil.pt")
     assert "objects besides weights (exec), which could run code" in said(tmp_path / "evil.pt")
+    torch.save({"dims": {}, "model_state_dict": Evil(os.system, "exit 1")}, tmp_path / "evil.pt")
+    assert f"objects besides weights ({os.name}.system), which could run code" in said(tmp_path / "evil.pt")
     torch.save({"model_state_dict": {}}, tmp_path / "other.pt")
     assert "not an OpenAI Whisper checkpoint" in said(tmp_path / "other.pt")
     torch.save([1], tmp_path / "list.pt")

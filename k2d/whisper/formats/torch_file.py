@@ -17,7 +17,10 @@ import torch
 from k2d.errors import CheckpointError
 from k2d.whisper.files import check_file
 
-_UNSUPPORTED = re.compile(r"Unsupported (?:global|class|operand)[^:]*: (?:GLOBAL )?([\w.]+)|Can only build Tensor.*")
+_UNSUPPORTED = re.compile(
+    r"Unsupported (?:global|class|operand)[^:]*: (?:GLOBAL )?([\w.]+)|Can only build Tensor.*|"
+    r"unsupported GLOBAL ([\w.]+) whose module"
+)
 
 
 def load_torch(path: Path, what: str = "a torch file of tensors", remedy: str = "download it again"):
@@ -43,7 +46,7 @@ def _reason(error: Exception, path: Path, remedy: str) -> str:
     if "TorchScript" in text:
         return "a TorchScript archive, which is a program; save the state_dict of the model that it was made from"
     if found := _UNSUPPORTED.search(text):
-        named = f" ({found[1]})" if found[1] else ""
+        named = f" ({found[1] or found[2]})" if found[1] or found[2] else ""
         return (
             f"holds objects besides weights{named}, which could run code, and is not loaded; whoever made it can save "
             "its state_dict alone"
