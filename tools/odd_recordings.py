@@ -554,8 +554,8 @@ _TAIL = """
   believed before it is read, but that of an mp4 whose index lists every packet.
 - **A part equals the same part of the whole.** Packets before it are counted, not decoded; an hour of AAC or mp3 takes
   a second or two for that. Where packets hold varying numbers of samples (Vorbis in films, chained Ogg), the sampling
-  rate changes, or a decoder remembers all before (ADPCM of Yamaha, G.72x, GSM, WMA 1), the whole is decoded and kept for the next part of the same recording. To train on many parts of such
-  recordings, let `k2d label` copy chunks to FLAC, which is its default.
+  rate changes, or a decoder remembers all before (Yamaha's ADPCM, G.72x, GSM, WMA 1), the whole is decoded and kept for
+  the next part of the same recording. To train on many parts of such recordings, let `k2d label` copy chunks to FLAC, which is its default.
 - **Channels** are averaged, 5 s at a time; where the mean has less than half of the power that unrelated channels would
   give it (opposite phase), the first loud one is taken.
 - **Of several tracks** the default one is read, else the first.
