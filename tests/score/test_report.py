@@ -294,7 +294,7 @@ def test_the_main_table_is_written_for_the_terminal(folder, monkeypatch):
         (["--scores", "comp"], "--scores: 'comp'; expected NAME:VALUE"),
         (["--models", "teacher elsewhere"], "exp/elsewhere/model.json: no record of a model"),
         (["--paper", "test_in:LIBRISPEECH"], "no column 'LIBRISPEECH'"),
-        (["--reference", "reference"], "needs --train_data"),
+        (["--reference", "reference"], "need --train_data"),
         (["--train_data", "nowhere"], "nowhere: no wav.scp"),
     ],
 )

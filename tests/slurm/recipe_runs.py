@@ -123,7 +123,7 @@ class Run:
 
     def data(self) -> dict[str, str]:
         """Digests of what stage 1 has made."""
-        return self._digests("data", lambda inside: not {"log", ".k2d", "step.json"} & set(inside.parts))
+        return self._digests("data", lambda inside: not {"log", ".k2d", "step.json", ".durations"} & set(inside.parts))
 
     def labels(self) -> dict[str, str]:
         """Digests of what stages 2 to 4 have made, apart from logs and what the decoding cost. In stage 3 files that

@@ -82,7 +82,8 @@ def test_combine_refuses_parts_that_were_made_otherwise(data, tmp_path):
 
     def made_with(part, model, revision="r"):
         inputs = {"model": {"digest": model}, "data": {"digest": part.name}}
-        record = {"step": "label", "options": {"beam": 1}, "revision": revision, "inputs": inputs}
+        key = f"{model} {part.name}"
+        record = {"step": "label", "key": key, "options": {"beam": 1}, "revision": revision, "inputs": inputs}
         (part / "step.json").write_text(json.dumps(record))
 
     made_with(one, "x")
