@@ -555,8 +555,8 @@ _TAIL = """
 - **A part equals the same part of the whole.** Packets before it are counted, not decoded; an hour of AAC or mp3 takes
   a second or two for that. Where packets hold varying numbers of samples (Vorbis in films, chained Ogg), the sampling
   rate changes, or a decoder remembers all before (Yamaha's ADPCM, G.72x, GSM, WMA 1), the whole is decoded and kept for
-  the next part of the same recording. To train on many parts of such recordings, let `k2d label` copy chunks to FLAC,
-  which is its default.
+  the next part of the same recording. To train on many parts of such recordings, let `k2d label` copy chunks
+  to FLAC, which is its default.
 - **Channels** are averaged, 5 s at a time; where the mean has less than half of the power that unrelated channels would
   give it (opposite phase), the first loud one is taken.
 - **Of several tracks** the default one is read, else the first.
@@ -570,7 +570,7 @@ _TAIL = """
 | channels | 64 | likewise |
 | loudest sample | 4 (full scale is 1) | integers stored as floats would be clipped into training data |
 | a command's silence, output | 10 min, 16 GiB | `… |` in wav.scp that never ends; beyond 256 MB it is on disk |
-| a hole in a time line | 1 h; MPEG, and Ogg that lacks no page, 10 s | a longer one: a broken clock; sound goes on |
+| a hole in a time line | 1 h; MPEG, and Ogg that lacks no page, 10 s | a longer one is a broken clock |
 """
 
 

@@ -26,6 +26,7 @@ from k2d.whisper.features import context_samples, utterance_log_mel
 
 LEFT_OUT = "left_out"  # marks the row of an example that cannot be made
 _STORED = ("encoder_out", "teacher_encoder_out", "topk_ids", "topk_log_probs")
+_EMPTY = 20  # batches in a row of which nothing can be used; then it is the disk, not the recordings
 SLACK = 0.1  # seconds; a chunk of 30 s may be a few samples longer
 
 
@@ -253,13 +254,20 @@ class Collate:
     """ESPnet collate function: list of (id, arrays) → (ids, padded tensors)."""
 
     def __init__(self, n_mels: int, trim_padding: bool):
-        self.n_mels, self.trim_padding = n_mels, trim_padding
+        self.n_mels, self.trim_padding, self._empty = n_mels, trim_padding, 0
 
     def __call__(
         self, items: list[tuple[str, dict[str, np.ndarray]]]
     ) -> tuple[list[str], dict[str, torch.Tensor]]:
+        kept = [(uid, data) for uid, data in items if LEFT_OUT not in data]
+        self._empty = 0 if kept else self._empty + 1
+        if self._empty > _EMPTY:
+            raise DataError(
+                f"{', '.join(uid for uid, _ in items)}: no utterance of this batch can be used; the lines above say "
+                f"why. Nor could any of the {_EMPTY} batches before: is the disk of the recordings there?"
+            )
         # Of nothing usable one row stays, of which nothing is learnt: every process of a training needs its batch.
-        kept = [(uid, data) for uid, data in items if LEFT_OUT not in data] or items[:1]
+        kept = kept or items[:1]
         uids = [uid for uid, _ in kept]
         rows = [data for _, data in kept]
         text = torch.full((len(rows), max(len(row["text"]) for row in rows)), -1, dtype=torch.long)

@@ -13,6 +13,7 @@ from k2d.bin import cache_teacher, encode, training_tables
 from k2d.distill.batches import LEFT_OUT, Collate, MakeExample, MakeRow
 from k2d.distill.config import BatchConfig
 from k2d.distill.sources import ArchiveReader, UtteranceReader
+from k2d.errors import DataError
 from k2d.tables import read_table, write_table
 from k2d.work.skipped import read_skipped
 
@@ -128,3 +129,6 @@ def test_a_batch_goes_on_without_what_cannot_be_used(world, bad, caplog):
     assert "utt00 cannot be read: " in caplog.text and "left out: utt03: the label has 31.0 s of audio" in caplog.text
     ids, batch = collate(rows("utt00", "utt03"))  # a process of a training that had no batch would hold up all others
     assert ids == ["utt00"] and batch["text"].shape[1] == batch["loss_start"].item() and len(batch["mel"]) == 1
+    with pytest.raises(DataError, match=r"utt00: no utterance of this batch .* is the disk"):
+        for _ in range(20):
+            collate(rows("utt00"))
