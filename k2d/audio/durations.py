@@ -65,8 +65,8 @@ def make_durations(data: DataDir, nj: int = 1, allow_pipes: bool = False) -> dic
 def recording_seconds(data: DataDir) -> dict[str, float]:
     """recording -> seconds, as far as the tables tell them of the audio that is there now."""
     path, replaced = data.path / "reco2dur", _replaced(data)
-    told = read_numbers(path) if path.is_file() else {} if data.has_segments else data.utt2dur or {}
-    return {recording: seconds for recording, seconds in told.items() if recording not in replaced}
+    known = _numbers(path) if path.is_file() or data.has_segments else data.utt2dur or {}
+    return {recording: seconds for recording, seconds in known.items() if recording not in replaced}
 
 
 def utterance_seconds(data: DataDir) -> dict[str, float]:

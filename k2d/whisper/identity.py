@@ -164,12 +164,13 @@ def english_only(name_or_path: str | Path) -> bool:
     name = str(name_or_path)
     if name in (*PUBLISHED, *PACKAGED) or hub.parts_of(name):
         return name.partition("@")[0].endswith(".en")
+    folder = checkpoint_in(Path(name))
     try:
-        config = json.loads((checkpoint_in(Path(name)) / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         size = config["dims"]["n_vocab"] if "dims" in config else config.get("vocab_size")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return size == ENGLISH_VOCABULARY and not (checkpoint_in(Path(name)) / "tokenizer.model").is_file()
+    return size == ENGLISH_VOCABULARY and not (folder / "tokenizer.model").is_file()
 
 
 @cache

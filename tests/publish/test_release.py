@@ -2,13 +2,12 @@
 
 import base64
 import hashlib
-import http.server
 import json
-import threading
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+from local_server import LocalServer, QuietHandler
 
 from k2d.errors import DataError
 from k2d.publish.gates import Gates, read_gates, verdicts
@@ -17,25 +16,17 @@ from k2d.score.monolingual import Retained, language_of, retained
 from k2d.tables import write_numbers, write_table
 
 
-class Hub(http.server.ThreadingHTTPServer):
+class Hub(LocalServer):
     """What huggingface_hub asks for to make a repository and commit files, small ones inline, large ones as LFS."""
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
         self.private: dict[str, bool] = {}
         self.stored: dict[str, bytes] = {}  # by sha256
         self.files: dict[str, bytes] = {}
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        super().__init__(Answer)
 
 
-class Answer(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Answer(QuietHandler):
     def do_GET(self):
         repo = "/".join(self.path.split("/")[3:5])
         if repo not in self.server.private:

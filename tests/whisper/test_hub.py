@@ -1,18 +1,17 @@
 """Models by their ids, from a server that answers as the Hugging Face Hub does, and from the cache without one."""
 
 import hashlib
-import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
 import torch
+from local_server import LocalServer, QuietHandler
 
 from k2d.bin import parse, transcribe
 from k2d.errors import CheckpointError
@@ -28,25 +27,17 @@ NEXT = "f" * 40
 OTHERS = ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "README.md", "trainer_state.json")
 
 
-class Hub(http.server.ThreadingHTTPServer):
+class Hub(LocalServer):
     """The part of the Hub's API that huggingface_hub asks for: a repository's files, and each of them."""
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answer)
         self.folders: dict[str, Path] = {}
         self.commits = {"main": COMMIT, COMMIT: COMMIT}
         self.gated, self.asked = set(), []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        super().__init__(Answer)
 
 
-class Answer(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Answer(QuietHandler):
     def do_HEAD(self):
         self.answer(body=False)
 

@@ -117,8 +117,11 @@ def inspect_model(name_or_path: str | Path, weights: bool = True) -> ModelFacts:
     A published name that is not here is not downloaded. Raises CheckpointError, as loading it would.
     """
     name = str(name_or_path)
-    later = hub.cached(name) is None if hub.parts_of(name) else name in PUBLISHED and not Path(name).exists()
-    if later and (hub.parts_of(name) or downloaded(name) is None):
+    if hub.parts_of(name):
+        later = hub.cached(name) is None
+    else:
+        later = name in PUBLISHED and not Path(name).exists() and downloaded(name) is None
+    if later:
         return ModelFacts(name, "download", None, "Whisper's", (), 0, ("is downloaded when it is first used",))
     opened = open_checkpoint(name_or_path)
     if weights:
