@@ -616,7 +616,7 @@ def label_corpus(model: str, count: int, folder: Path, batch_size: int) -> int:
         (folder / name).mkdir(exist_ok=True)
         lines = "".join(f"{key} {source}\n" for key, source in sorted(sources.items()))
         (folder / name / "wav.scp").write_text(lines)
-        command = [sys.executable, "-m", "k2d.bin.label", "--model", model, "--data", folder / name]
+        command = [sys.executable, "-m", "k2d.bin.main", "label", "--model", model, "--data", folder / name]
         options = ["--output_dir", folder / f"{name}_labels", "--batch_size", batch_size, "--temperatures", "0"]
         options += ["--max_new_tokens", "24", *(["--language", "en"] if english_only(model) else [])]
         done = subprocess.run([*map(str, command), *map(str, options)], cwd=Path(__file__).resolve().parents[1])

@@ -33,7 +33,6 @@ declare -A selection_of alpha_of validator_of hours_of trained_on seed_of path_o
 for each in ${validator}; do
     for word in ${selection}; do
         plain=${word%@*}
-        [ -n "${word##*@}" ] || die "--selection ${word}: expected a number behind the @, such as comp@0.3, or no @"
         [ "${plain}" = "${word}" ] || [ -z "$(rule_of "${plain}")" ] || uses_alpha "${plain}" ||
             die "--selection ${word}: ${plain} has no alpha; leave out what follows the @"
         if uses_alpha "${plain}"; then

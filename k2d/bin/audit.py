@@ -17,13 +17,12 @@ directory.
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
-from k2d.errors import DataError, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import DataError, UsageError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.tables import atomic
 from k2d.work.lock import DirectoryLock
 
@@ -171,10 +170,4 @@ def _say(args: argparse.Namespace, audit, figures) -> None:
         print(f"  use it: ./run.sh --test_sets {args.output_dir.name}   (docs/auditing.md)")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("audit", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

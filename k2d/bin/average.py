@@ -8,17 +8,17 @@ beyond its training speech is forgotten less (Wortsman et al., 2022, "Robust fin
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import yaml
 
-from k2d.errors import DataError, UsageError, guarded
-from k2d.options import CommandParser
+from k2d.errors import DataError, UsageError
+from k2d.options import CommandParser, command
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity
-from k2d.work.step import RECORD, Step, add_step_arguments, read_json, run_step
+from k2d.work.folders import read_json
+from k2d.work.step import RECORD, Step, add_step_arguments, run_step
 
 LISTED = ("train", 6)
 
@@ -126,10 +126,4 @@ def kept_by(exp: Path, criterion: str, mode: str) -> int:
     return max(kept) if isinstance(kept, list) else kept
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("average", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

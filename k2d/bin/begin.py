@@ -85,7 +85,3 @@ def main(argv: list[str] | None = None) -> int:
                 status, said = ask(words)
             print(status, said, flush=True)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,15 +15,14 @@ how far the gradient in the student's logits can be off; training logs the bound
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict, read_config
-from k2d.errors import BadAudio, DataError, Unusable, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, DataError, Unusable, UsageError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
 from k2d.work.skipped import SkipOptions, read_skipped, write_skipped
@@ -243,10 +242,4 @@ def _encoder_out(args: argparse.Namespace, teacher, config: BatchConfig) -> Call
     return encoder_out
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("cache_teacher", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

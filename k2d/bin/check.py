@@ -31,8 +31,8 @@ from k2d.check.recordings import Check, Policy
 from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size
 from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, open_set, shared_recordings
 from k2d.distill.config import read_config
-from k2d.errors import UsageError, guarded
-from k2d.options import CommandParser, add_options
+from k2d.errors import UsageError
+from k2d.options import CommandParser, add_options, command
 from k2d.plan import Plan
 from k2d.tables import atomic
 from k2d.whisper.engine import default_batch
@@ -168,10 +168,4 @@ def report(found: list[Finding], output_dir: Path | None) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("check", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

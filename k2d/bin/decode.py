@@ -12,14 +12,13 @@ command goes on where it stopped, with other jobs, workers or batches if you lik
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from k2d.audio import sources
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, guarded
-from k2d.options import CommandParser, add_options, options_of, true_or_false
+from k2d.errors import BadAudio
+from k2d.options import CommandParser, add_options, command, options_of, true_or_false
 from k2d.tables import TableWriters, atomic
 from k2d.text import timestamps
 from k2d.text.transcript import Transcript, mean_fact, worst_fact
@@ -190,10 +189,4 @@ def _write_tables(out: Path, records, with_times: bool) -> float:
     return seconds
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("decode", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -40,11 +40,11 @@ from tqdm import tqdm
 from k2d.audio.options import DEFAULT, AudioOptions
 from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir
-from k2d.errors import DataError, UsageError, guarded
+from k2d.errors import DataError, UsageError
 from k2d.label import signals, speech
 from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, of_lines, with_options
 from k2d.label.scores import DECODING_FACTS
-from k2d.options import CommandParser, add_options, options_of, true_or_false
+from k2d.options import CommandParser, add_options, command, options_of, true_or_false
 from k2d.tables import Cursor, atomic, blocks, joined
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
@@ -212,7 +212,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _signals(names: str, data: str | None) -> tuple[str, ...]:
     """The signals that --signals asks for."""
-    known = (*signals.TEXT_SIGNALS, "avg_logprob_teacher", "untexted")
+    known = signals.SIGNALS
     if names == "none":
         return ()
     wanted = known[:-1] if names == "text" else known if names == "all" else tuple(names.split(","))
@@ -232,11 +232,6 @@ def check(args: argparse.Namespace) -> tuple[Choices, tuple[str, ...]]:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return choices, _signals(args.signals, args.data)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("distance", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -354,5 +349,4 @@ def _summary(counts: Counter, choices: Choices, seconds: float) -> dict:
     }
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -9,14 +9,13 @@ no number of cores. Archives that are whole are not made again after a kill.
 """
 
 import argparse
-import sys
 import time
 import zlib
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.errors import BadAudio, DataError, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, DataError, UsageError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import check_name, model_identity
 from k2d.work import identity, machine
 from k2d.work.skipped import SkipOptions, write_skipped
@@ -141,10 +140,4 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
     return {"utterances": len(frames), "skipped": len(stored.skipped)}
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("encode", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

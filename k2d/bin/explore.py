@@ -14,15 +14,14 @@ AUC with bootstrap intervals, and detection.json and detection.md.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
-from k2d.errors import UsageError, guarded
+from k2d.errors import UsageError
 from k2d.explore.references import audited_texts
 from k2d.label.scores import find_scores, tagged
-from k2d.options import CommandParser, add_options, options_of
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.tables import atomic
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -107,10 +106,4 @@ def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
         print(f"explore: {heard.unreadable} of the sampled chunks have no sound: {heard.reason}", file=sys.stderr)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("explore", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

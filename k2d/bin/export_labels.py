@@ -15,8 +15,7 @@ from pathlib import Path
 from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
-from k2d.errors import guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.publish.labels import FORMS, export
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -54,10 +53,4 @@ def run(args: argparse.Namespace) -> int:
     return run_step(step, args, work)
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("export_labels", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

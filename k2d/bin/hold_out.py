@@ -11,14 +11,12 @@ k2d/label/hold_out.py has the rules. A step: writes a data directory, without ti
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from k2d.datadir import DataDir, SubsetWriter
-from k2d.errors import guarded
 from k2d.label.hold_out import hold_out_for_epochs, hold_out_recordings
 from k2d.label.scores import find_scores
-from k2d.options import CommandParser
+from k2d.options import CommandParser, command
 from k2d.tables import Cursor
 from k2d.text import timestamps
 from k2d.work import identity
@@ -68,10 +66,4 @@ def work(args: argparse.Namespace) -> dict:
     return {"chunks": len(ids), "seconds": round(seconds, 2)}
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("hold_out", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from k2d.corpus.manifests import files_of, import_entries
-from k2d.errors import DataError, guarded
-from k2d.options import CommandParser
+from k2d.errors import DataError
+from k2d.options import CommandParser, command
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -51,10 +51,4 @@ def run(args: argparse.Namespace) -> int:
     return run_step(step, args, work)
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("import_labels", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -17,7 +17,6 @@ import argparse
 import heapq
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,12 +24,12 @@ from k2d.audio import sources
 from k2d.audio.options import AudioOptions
 from k2d.constants import WINDOW, file_name
 from k2d.datadir import DataDir
-from k2d.errors import UsageError, guarded
+from k2d.errors import UsageError
 from k2d.label.account import Account, in_words, write_account
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
 from k2d.label.chunks import PackedChunk
-from k2d.options import CommandParser, add_options, option, options_of
+from k2d.options import CommandParser, add_options, command, option, options_of
 from k2d.tables import atomic
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
@@ -185,10 +184,4 @@ def remove_other_copies(session: Session) -> None:
             file.unlink()
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("label", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

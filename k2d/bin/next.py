@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from k2d.errors import DataError, guarded
-from k2d.options import CommandParser
-from k2d.score.experiment import read_json, score_dir
+from k2d.errors import DataError
+from k2d.options import CommandParser, command
+from k2d.score.experiment import read_result, score_dir
 from k2d.tables import read_table
 from k2d.work.models import ModelRecord, read_record
 
@@ -88,7 +88,7 @@ def _made(exp: Path, record: ModelRecord) -> bool:
 def _rates(exp: Path, model: str, test_sets: Sequence[str]) -> dict[str, float]:
     """Mixed error rate, a fraction, by test set, as far as it was scored."""
     paths = {test_set: score_dir(exp, model, test_set) / "result.json" for test_set in test_sets}
-    found = {test_set: read_json(path)["mer"]["rate"] for test_set, path in paths.items() if path.is_file()}
+    found = {test_set: read_result(path)["mer"]["rate"] for test_set, path in paths.items() if path.is_file()}
     return {test_set: rate for test_set, rate in found.items() if rate is not None}
 
 
@@ -117,10 +117,4 @@ def _k2d() -> str:
     return str(beside) if beside.is_file() else "k2d"
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("next", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -74,7 +74,3 @@ def main(argv: list[str] | None = None) -> int:
     for each in problems:
         print(f"k2d {each}", file=sys.stderr)
     return 1 if problems else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,7 +11,6 @@ measured, published, computed or assumed, and where. `./run.sh --dry_run` shows 
 """
 
 import argparse
-import sys
 from math import ceil
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from k2d.corpus.trial import read_trial
 from k2d.datadir import DataDir
 from k2d.distill.config import read_config
 from k2d.distill.length import check_updates, with_length
-from k2d.errors import UsageError, guarded
-from k2d.options import CommandParser
+from k2d.errors import UsageError
+from k2d.options import CommandParser, command
 from k2d.plan import CHUNK, Cost, Plan, duration, estimate, space
 from k2d.score.tables import Table
 from k2d.whisper.engine import default_batch
@@ -155,10 +154,4 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("plan", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -37,8 +37,8 @@ from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.constants import N_SAMPLES
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, DataError, UsageError, UserError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, DataError, UsageError, UserError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.publish.card import (
     LICENCES,
     Facts,
@@ -56,9 +56,10 @@ from k2d.score.monolingual import retained
 from k2d.tables import atomic, read_table
 from k2d.whisper.identity import PACKAGED, PUBLISHED, model_identity
 from k2d.work import identity
+from k2d.work.folders import read_json
 from k2d.work.models import ModelRecord, read_record
 from k2d.work.provenance import code_revision
-from k2d.work.step import RECORD, SOMETHING_TO_DO, Step, add_step_arguments, read_json, run_step
+from k2d.work.step import RECORD, SOMETHING_TO_DO, Step, add_step_arguments, run_step
 
 if TYPE_CHECKING:
     import torch
@@ -327,10 +328,4 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Results) -> Non
     print(f"publish: {args.output_dir}: {said}; the card is {args.output_dir / CARD_FILE}")
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("publish", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

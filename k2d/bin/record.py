@@ -4,13 +4,11 @@ k2d record --output_dir exp/student_comp --role student --path exp/student_comp/
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from k2d.errors import guarded
-from k2d.options import CommandParser
+from k2d.options import CommandParser, command
+from k2d.work.folders import read_json
 from k2d.work.models import ROLES, ModelRecord, write_record
-from k2d.work.step import read_json
 
 LISTED = ("results", 9)
 
@@ -32,11 +30,6 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("record", lambda: run(args))
-
-
 def run(args: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(args).items() if name != "output_dir"}
     if args.keep is not None:
@@ -45,5 +38,4 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

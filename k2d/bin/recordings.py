@@ -11,7 +11,6 @@ are linked in labels/, for `--labels text:…`.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from k2d.corpus.command import run as report_and_fail
@@ -43,7 +42,3 @@ def main(argv: list[str] | None = None) -> int:
     for said in filter(None, offers):
         print(f"recordings: {said}")
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from k2d.constants import read_chunk_id
 from k2d.datadir import read_segments
-from k2d.errors import UsageError, guarded
-from k2d.options import CommandParser
+from k2d.errors import UsageError
+from k2d.options import CommandParser, command
 from k2d.score import significance
 from k2d.tables import atomic, read_table, write_numbers, write_table
 from k2d.work import identity
@@ -151,10 +151,4 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("score", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -35,7 +35,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from k2d.datadir import DataDir
-from k2d.errors import DataError, UsageError, guarded
+from k2d.errors import DataError, UsageError
 from k2d.label.distance import METRICS, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import (
@@ -50,13 +50,14 @@ from k2d.label.rule import (
     split_alpha,
     split_keep,
 )
-from k2d.label.scores import Scores, find_scores, read_choices, tagged
+from k2d.label.scores import Scores, find_scores, possible_names, read_choices, tagged
 from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, first_hours, select, source_directories
 from k2d.label.share import ALPHA, KeptByAlpha, kept_by_alpha
-from k2d.options import CommandParser
+from k2d.options import CommandParser, command
 from k2d.tables import atomic, read_table
 from k2d.work import identity
-from k2d.work.step import Step, add_step_arguments, read_json, run_step
+from k2d.work.folders import read_json
+from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 7)
 TOO_FEW = "too_few.txt"
@@ -96,8 +97,8 @@ def check(args: argparse.Namespace) -> None:
     """Raises UsageError or RuleError for options that do not fit."""
     if (args.selection is None) == (args.rule is None):
         raise UsageError("give one of --selection and --rule")
-    tagged(args.scores)
-    wanted(args)
+    asked = wanted(args).selection.text
+    read_rule(asked, possible_names(Path(args.data), tagged(args.scores)) | {ALPHA})
     if (args.hours is None) != (args.recordings is None):
         raise UsageError("--hours and --recordings belong together: how many hours, and the recordings they are of")
     if args.hours is not None and not args.hours > 0:
@@ -166,11 +167,6 @@ def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
         if (Path(folder) / "wav.scp").is_file():
             return source_directories(Path(folder) / "wav.scp")
     return {}
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("select", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -319,5 +315,4 @@ def _write_reports(
     return report
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -22,8 +22,8 @@ from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, DataError, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, DataError, UsageError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score.experiment import is_whisper
 from k2d.tables import atomic
 from k2d.whisper.decoding import DecodingOptions
@@ -182,10 +182,4 @@ def work(
     print(f"speed: {record['audio_seconds']:.0f} s of audio, {args.rounds} rounds: {said}")
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("speed", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -265,7 +265,3 @@ def main(argv: list[str] | None = None) -> int:
 
         interruption.listen()
     return guarded("train", lambda: run(words))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

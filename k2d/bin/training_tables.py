@@ -19,8 +19,8 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.constants import SAMPLE_RATE, WINDOW
-from k2d.errors import BadAudio, DataError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, DataError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.tables import read_numbers, read_table, write_table
 from k2d.text.trusted import TRUSTED
 from k2d.work import identity
@@ -211,10 +211,4 @@ def _value(table: dict, uid: str, folder: Path):
     return table[uid]
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("training_tables", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

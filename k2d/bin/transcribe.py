@@ -23,8 +23,8 @@ from k2d.audio import inputs, sources
 from k2d.audio.inputs import AudioFile
 from k2d.audio.options import AudioOptions
 from k2d.audio.sources import AudioSource
-from k2d.errors import BadAudio, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of, true_or_false
+from k2d.errors import BadAudio, UsageError
+from k2d.options import CommandParser, add_options, command, options_of, true_or_false
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
 from k2d.transcribers import kind_of, open_transcriber
@@ -183,10 +183,4 @@ def _say(text: str) -> None:
     print(f"transcribe: {text}", file=sys.stderr)
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("transcribe", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

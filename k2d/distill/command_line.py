@@ -20,8 +20,8 @@ from k2d.distill.config import BatchConfig, DistillConfig, check_terms, from_dic
 from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS
 from k2d.errors import UsageError
 from k2d.tables import atomic
+from k2d.work.folders import read_json
 from k2d.work.identity import digest_of, file_digest
-from k2d.work.step import read_json
 
 STORE_TRUE = "store_true"
 FOLDS = {"ab": "builtins:str.lower", "AB": "builtins:str.upper", "aB": "builtins:str"}  # what becomes of aB

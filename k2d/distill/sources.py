@@ -26,8 +26,8 @@ from k2d.constants import ENCODER_FRAMES_PER_SECOND, N_AUDIO_CTX
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UserError
 from k2d.tables import atomic, read_table
+from k2d.work.folders import read_json
 from k2d.work.skipped import why
-from k2d.work.step import read_json
 
 ENCODER_OUT = "encoder_out"
 TOPK_IDS = "topk_ids"

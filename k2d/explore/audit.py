@@ -32,7 +32,7 @@ from k2d.label.scores import Columns, Scores, find_scores, tagged
 from k2d.label.select import Chunk, read_chunks
 from k2d.tables import atomic, blocks
 from k2d.text import timestamps
-from k2d.work.step import read_json
+from k2d.work.folders import read_json
 
 RECORD, DRAWN = "audit.json", "drawn"
 SAID, UNUSABLE = "said", "unusable"

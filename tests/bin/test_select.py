@@ -222,6 +222,7 @@ def test_wrong_calls_are_sentences(corpus, tmp_path, capsys):  # noqa: F811
         (["--selection", "comp@much"], "number behind the @"),
         (["--selection", "full@0.2"], "full has no alpha"),
         (["--rule", "comp <="], "allowed are"),
+        (["--rule", "comp <= 1 and lopp_teacher == 0"], "no score 'lopp_teacher'"),
         (["--rule", "1 == 1", "--segment_alpha", "99"], "alpha 99"),
         (["--rule", "1 == 1", "--selection", "full"], "give one of"),
     ],

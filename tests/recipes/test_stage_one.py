@@ -123,7 +123,7 @@ def test_a_set_to_score_needs_references(recipe):
         (["--alpha", "0.4 much"], "--alpha much: expected a number"),
         (["--teacher_opts", "--language 'zh"], "--teacher_opts: a quote is not closed"),
         (["--train_set", "../lectures"], "--train_set ../lectures: expected a plain name"),
-        (["--selection", "comp@"], "--selection comp@: expected a number behind the @"),
+        (["--selection", "comp@"], "--selection comp@: expected a name, or NAME@ALPHA"),
         (["--validator", "base base.pt"], "base and base.pt would share the name base"),
         (["--keep", "75"], "--keep 75: expected a share, above 0 and at most 1"),
         (["--updates", "many"], "--updates many: expected how many updates, or auto"),
