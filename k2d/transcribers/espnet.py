@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from k2d.constants import SAMPLE_RATE
+from k2d.distill import espnet_import
 from k2d.errors import CheckpointError, UsageError
 from k2d.text.transcript import TimedText
 from k2d.transcribers.recogniser import Recogniser, to_rate
@@ -61,7 +62,8 @@ class ESPnetRecogniser(Recogniser):
 
     def load_model(self) -> None:
         try:
-            from espnet2.bin.asr_inference import Speech2Text
+            with espnet_import.light():
+                from espnet2.bin.asr_inference import Speech2Text
         except ImportError as error:
             raise UsageError(f"espnet:{self.folder}: {error}; install ESPnet with 'pip install espnet'") from None
         from k2d.whisper.formats.state import read_state
