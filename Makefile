@@ -60,10 +60,7 @@ test: lint
 
 # What the site needs more than everything else does is installed when it is first built.
 docs: install
-	@"$(BIN)/python" -c 'import material' 2>/dev/null || { \
-		uv=uv; uv --version >/dev/null 2>&1 || uv=tools/venv-bootstrap/bin/uv; \
-		"$$uv" pip install --quiet --python "$(BIN)/python" --constraint tools/constraints.txt \
-			--requirements setup.py --extra docs; }
+	@"$(BIN)/python" -c 'import material' 2>/dev/null || tools/install.sh --extra docs
 	@NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --quiet --strict --config-file tools/mkdocs.yml
 	@rm -rf docs/site && mv build/docs docs/site
 	@echo "docs: docs/site/index.html"
