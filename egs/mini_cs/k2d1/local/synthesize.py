@@ -161,6 +161,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lecture_hours", type=float, default=1.5)
     parser.add_argument("--seed_hours", type=float, default=5.0)
+    parser.add_argument("--weak_hours", type=float, default=3.0, help="of each of seed_weak_a and seed_weak_b")
     parser.add_argument("--scale", type=float, default=1.0, help="shorter dev and test recordings, to try things out")
     parser.add_argument("--test_scale", type=int, default=1, help="10 for dev and tests that can tell students apart")
     parser.add_argument("--nj", type=int, default=2)
@@ -171,12 +172,14 @@ def main():
         parser.error(f"--sets: expected some of {', '.join(known)}, got {options.sets!r}")
     if min(options.nj, options.test_scale) < 1 or options.seed < 0:
         parser.error("--nj and --test_scale must be at least 1, --seed at least 0")
-    if min(options.lecture_hours, options.seed_hours, options.scale) <= 0:
-        parser.error("--lecture_hours, --seed_hours and --scale must be above 0")
+    if min(options.lecture_hours, options.seed_hours, options.weak_hours, options.scale) <= 0:
+        parser.error("--lecture_hours, --seed_hours, --weak_hours and --scale must be above 0")
     hours = {
         "seed": options.seed_hours,
         "seed_general": 0.3 * options.seed_hours,
         "seed_pauses": 0.3 * options.seed_hours,
+        "seed_weak_a": options.weak_hours,
+        "seed_weak_b": options.weak_hours,
         "lectures": options.lecture_hours,
     }
     for name in names:
