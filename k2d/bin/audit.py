@@ -144,14 +144,14 @@ def _write_page(args: argparse.Namespace, audit, figures) -> None:
     from k2d.explore.sounds import open_located, sounds
 
     utterances = open_located(audit.drawn, options_of(AudioOptions, args))
-    heard = sounds([(key, utterances, key) for key in audit.order], args.audio_mb)
-    text = audit_page(audit, figures, args.title or args.output_dir.name, heard)
+    clips = sounds([(key, utterances, key) for key in audit.order], args.audio_mb)
+    text = audit_page(audit, figures, args.title or args.output_dir.name, clips)
     with atomic(args.page) as handle:
         handle.write(text)
     print(f"audit: {args.page} ({len(text) / 1e6:.1f} MB); open it, answer, save the answers, and read them with")
     print(f"  k2d audit --output_dir {args.output_dir} --read audit-answers.json")
-    if heard.says():
-        print(f"audit: {heard.says()}", file=sys.stderr)
+    if clips.says():
+        print(f"audit: {clips.says()}", file=sys.stderr)
 
 
 def _say(args: argparse.Namespace, audit, figures) -> None:

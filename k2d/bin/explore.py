@@ -91,7 +91,7 @@ def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
     from k2d.explore.explorer import gather
 
     output, scores = args.output_dir, find_scores(data, folders)
-    text, analysis, heard = gather(data, scores, _page(args))
+    text, analysis, clips = gather(data, scores, _page(args))
     with atomic(output / "explorer.html") as handle:
         handle.write(text)
     if analysis is not None:
@@ -102,8 +102,8 @@ def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
             handle.write("# Are bad labels found?\n\n" + detection.markdown(analysis))
     found = "" if analysis is None else f", {analysis['bad']} of {analysis['chunks']} judged labels bad"
     print(f"explore: {output / 'explorer.html'} ({len(text) / 1e6:.1f} MB){found}", file=sys.stderr)
-    if heard.unreadable:
-        print(f"explore: {heard.unreadable} of the sampled chunks have no sound: {heard.reason}", file=sys.stderr)
+    if clips.unreadable:
+        print(f"explore: {clips.unreadable} of the sampled chunks have no sound: {clips.reason}", file=sys.stderr)
 
 
 main = command(parser, run)

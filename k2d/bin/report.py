@@ -293,7 +293,7 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
         out.write("\n".join(parts))
     with atomic(args.output_dir / "table.txt") as out:
         out.write(made[0].text())
-    texts, heard = browse(experiment, args.test_data, args.audio_mb, options_of(AudioOptions, args))
+    texts, clips = browse(experiment, args.test_data, args.audio_mb, options_of(AudioOptions, args))
     best = report.best_student(experiment)
     page = report_page(
         experiment,
@@ -307,7 +307,7 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
         command=command,
         curves=training_curves(experiment),
         texts=texts,
-        heard=heard,
+        clips=clips,
         explorers=explorers(args),
     )
     with atomic(args.output_dir / "index.html") as out:

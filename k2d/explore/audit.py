@@ -35,14 +35,14 @@ from k2d.text import timestamps
 from k2d.work.folders import read_json
 
 RECORD, DRAWN = "audit.json", "drawn"
-SAID, UNUSABLE = "said", "unusable"
+USABLE, UNUSABLE = "usable", "unusable"
 LONGEST = 10_000  # characters of an answer
 _POOL = 20  # candidates for each chunk that is drawn
 
 
 @dataclass(frozen=True)
 class Answer:
-    """verdict: SAID, and text what is said there (nothing, where that is empty); or UNUSABLE."""
+    """verdict: USABLE, and text what is said there (nothing, where that is empty); or UNUSABLE."""
 
     verdict: str
     text: str = ""
@@ -52,13 +52,13 @@ def read_answer(found: object) -> Answer:
     """An answer as JSON has it. DataError for anything else."""
     if not isinstance(found, dict) or not isinstance(text := found.get("text", ""), str):
         raise DataError("an answer is an object with verdict and text")
-    if found.get("verdict") not in (SAID, UNUSABLE):
-        raise DataError(f"verdict {found.get('verdict')!r}, expected {SAID} or {UNUSABLE}")
+    if found.get("verdict") not in (USABLE, UNUSABLE):
+        raise DataError(f"verdict {found.get('verdict')!r}, expected {USABLE} or {UNUSABLE}")
     if len(text) > LONGEST:
         raise DataError(f"a text of {len(text)} characters, expected at most {LONGEST}")
     # One line, without characters that a table of text cannot hold.
     plain = "".join(c if c.isprintable() else " " for c in timestamps.strip(text))
-    return Answer(found["verdict"], " ".join(plain.split()) if found["verdict"] == SAID else "")
+    return Answer(found["verdict"], " ".join(plain.split()) if found["verdict"] == USABLE else "")
 
 
 class Audit:
@@ -90,7 +90,7 @@ class Audit:
     @property
     def used(self) -> dict[str, str]:
         """chunk -> what was said, of all answers that are in the test set."""
-        return {key: answer.text for key, answer in sorted(self.answers.items()) if answer.verdict == SAID}
+        return {key: answer.text for key, answer in sorted(self.answers.items()) if answer.verdict == USABLE}
 
     def recording(self, key: str) -> str:
         """Of a chunk, also where every chunk is a file of its own."""
