@@ -20,8 +20,8 @@ HELD_OUT = "held_out"
 WITNESSES = ("text", "text.validator")  # of the held-out chunks: labels of the teacher, transcripts of the validator
 NO_ERROR_RATE = (
     "No error rate is known: nobody has transcribed any of these recordings. How far a model is from the teacher's "
-    "labels and from the validator's transcripts shows that it has learnt, not that it is right; for that, make a test set "
-    "(k2d audit; --test_sets)."
+    "labels and from the validator's transcripts shows that it has learnt, not that it is right; for that, make a test "
+    "set (k2d audit; --test_sets)."
 )
 
 

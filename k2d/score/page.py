@@ -18,7 +18,9 @@ from k2d.score.report import Aim
 from k2d.score.tables import ABSENT, Table
 
 # The colour and form of a verdict; one that is not here is shown plainly.
-_KINDS = {"reached": ("good", "✓"), "missed": ("bad", "✕"), "inconclusive": ("warm", "~"), "not measured": ("mute", "·")}
+_KINDS = {
+    "reached": ("good", "✓"), "missed": ("bad", "✕"), "inconclusive": ("warm", "~"), "not measured": ("mute", "·"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -201,9 +201,8 @@ def test_three_chunks_by_keys_and_clicks_and_a_reload_goes_on(corpus, browser):
         browser.wait("document.querySelector('#count').textContent.startsWith('2 of 9')")
         browser.press("Enter", control=True)
         browser.wait("document.querySelector('#saved').textContent === 'saved' && !document.querySelector('.pending')")
-        assert Audit("data/heard").answers == dict(
-            zip(audit.order, (Answer(USABLE, TEXT), Answer(USABLE, "今天 講 attention"), Answer(UNUSABLE)), strict=False)
-        )
+        answers = Answer(USABLE, TEXT), Answer(USABLE, "今天 講 attention"), Answer(UNUSABLE)
+        assert Audit("data/heard").answers == dict(zip(audit.order, answers, strict=False))
         assert browser.texts("#rates .name") == ["the label", "validator", "student"]
         figures = server.figures.now()["systems"][0]
         assert browser.text("#rates .value").startswith(f"{100 * figures['rate']:.1f} %")
