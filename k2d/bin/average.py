@@ -3,8 +3,8 @@
     k2d average --exp DIR --init CHECKPOINT --output_dir DIR
 
 Averages the weights of the n best epochs by `valid <criterion>` and writes a checkpoint of the Whisper family.
---init_weight W puts the model that training started from into the average, with the weight W: what a student knew
-beyond its training speech is forgotten less (Wortsman et al., 2022, "Robust fine-tuning of zero-shot models").
+--init_weight W includes the initial model in the average, with the weight W, against forgetting (Wortsman et al., 2022,
+"Robust fine-tuning of zero-shot models").
 """
 
 import argparse
@@ -30,13 +30,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", required=True, type=Path, help="checkpoint to write")
     p.add_argument("--nbest", type=int, default=3, help="epochs to average")
     p.add_argument(
-        "--criterion", default="loss", help="what the best epochs are chosen by: a value of validation, as ce or loss"
+        "--criterion", default="loss", help="validation statistic that ranks the epochs, such as ce or loss"
     )
     p.add_argument(
         "--mode",
         choices=["min", "max"],
         default="min",
-        help="whether the smallest value of it is the best, or the largest",
+        help="whether the smallest or the largest value is the best",
     )
     p.add_argument("--init_weight", type=float, default=0.0, help="weight of the initial model, 0 to 1")
     p.add_argument("--half", action="store_true", help="store float16")

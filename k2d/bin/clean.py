@@ -1,11 +1,11 @@
-"""List, and with --free remove, work of other options that lies aside.
+"""List, and with --free remove, results of other options that were moved aside.
 
     k2d clean                     list it, with sizes, for data/ and exp/
     k2d clean exp --free          remove what was set aside under exp/
     k2d clean --free --work       also the items of finished steps, from which a changed corpus would be made faster
 
-A run never deletes what another one has finished: it moves it to `.k2d/<name>/<key>` beside the directory, and back
-when its options are asked for again. This command is the only one that removes it.
+A run never deletes finished results of other options: it moves them to `.k2d/<name>/<key>` beside the directory, and
+back when these options are used again. Only this command removes them.
 """
 
 import argparse

@@ -3,11 +3,10 @@
     k2d decode --model exp/student_comp/average --data data/test_in --output_dir
     exp/student_comp/decode_test_in
 
-Short form takes the utterances of the data directory in batches of similar length; one that is longer than
-30 s is transcribed as a recording is. Writes text (with timestamps unless --timestamps false),
-utt2avg_logprob, utt2no_speech, utt2compression, utt2temperature, utt2confidence (where the engine tells
-it), results.jsonl with everything, speed.json, skipped.txt, step.json. Given again after a kill, the
-command goes on where it stopped, with other jobs, workers or batches if you like.
+Short form takes the utterances of the data directory in batches of similar length; one longer than 30 s is transcribed
+like a recording. Writes text (with timestamps unless --timestamps false), utt2avg_logprob, utt2no_speech,
+utt2compression, utt2temperature, utt2confidence (if the engine provides it), results.jsonl with everything, speed.json,
+skipped.txt, step.json. An interrupted run resumes with the same command; jobs, workers and batches may differ.
 """
 
 import argparse

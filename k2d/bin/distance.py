@@ -12,11 +12,10 @@ Reads two Kaldi text files sorted by id, timestamp tokens allowed in either, and
     unpaired.txt                       ids that only one side has, with the side
     summary.json                       counts, kept share by α, seconds, the choices of the distance
 
-A run that was killed goes on where it stopped and ends with the same tables; what other options began is kept apart.
-Invalid UTF-8, duplicate ids and unsorted files stop the command with file and line and leave no table behind; an id
-that one side lacks gets no distance and a line in unpaired.txt. Empty texts follow --empty; emoji and control
-characters separate words; right-to-left words are words; a pair may have 850,000 characters. A log-probability or
-duration that is missing or NaN gives no line in the tables that need it.
+An interrupted run resumes with the same command and gives the same tables. Invalid UTF-8, duplicate ids and unsorted
+files are errors, reported with file and line; an id that only one side has gets no distance and a line in unpaired.txt.
+Empty texts follow --empty; emoji and control characters separate words; right-to-left words count as words; a pair may
+have up to 850,000 characters. If a log-probability or duration is missing or NaN, the tables that need it have no line.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     k2d encode --model M --data DIR --output_dir DIR
 
-With --noise_snr LOW,HIGH the audio gets noise first (one draw an utterance, from --seed): a second version for a
-student that should hear worse audio than its teacher did. Writes encoder_out.scp with its archives, and
-utt2num_frames. Every utterance is computed alone, by one thread, --nj of them at a time, so that the bytes depend on
-no number of cores. Archives that are whole are not made again after a kill.
+With --noise_snr LOW,HIGH the audio gets noise first (one draw an utterance, from --seed): a second version, so the
+student learns from worse audio than the labels were made from. Writes encoder_out.scp with its archives, and
+utt2num_frames. Every utterance is computed separately, by one thread, --nj of them at a time, so the result does not
+depend on the number of cores. After an interruption, complete archives are kept.
 """
 
 import argparse
@@ -27,13 +27,13 @@ SHARD = 100  # utterances an archive: what a kill can lose
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("encode", __doc__)
-    p.add_argument("--model", required=True, help="whose encoder")
+    p.add_argument("--model", required=True, help="model with the encoder")
     p.add_argument("--data", required=True, type=Path, help="data directory of the utterances")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--noise_snr", help="LOW,HIGH in dB")
-    p.add_argument("--seed", type=int, default=0, help="of the noise")
+    p.add_argument("--noise_snr", help="add noise: LOW,HIGH signal-to-noise ratio in dB")
+    p.add_argument("--seed", type=int, default=0, help="seed of the noise")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
-    p.add_argument("--nj", type=int, default=0, help="utterances at a time; 0: one for each core, on a GPU one")
+    p.add_argument("--nj", type=int, default=0, help="utterances at a time; 0: one per core, or one on a GPU")
     add_options(p, AudioOptions, "recordings")
     add_options(p, SkipOptions, "what cannot be used")
     add_step_arguments(p)

@@ -1,14 +1,14 @@
-"""Look at labels and hear them: a page with a slider over α.
+"""Inspect and listen to labels: a page with a slider for α.
 
     k2d explore --data CHUNKS --scores SCORES --output_dir DIR
     k2d explore --data CHUNKS --scores SCORES --output_dir DIR --reference data/lectures/reference
     k2d explore --data CHUNKS --scores SCORES --output_dir DIR --audit data/audited
 
-A step. Writes explorer.html, one file that opens from the disk and asks the network for nothing: kept speech against
-α, distributions, chunks around the threshold with the difference of the two texts, their sound and its
-spectrogram. With references (a text file of chunk ids, or a directory with segments and text of the recordings; for
-analysis only), or --audit, chunks that somebody has heard and corrected (k2d audit), it adds precision, recall, ROC and
-AUC with bootstrap intervals, and detection.json and detection.md.
+A step. Writes explorer.html, a single file that works offline: kept speech against α, distributions, chunks around the
+threshold with the differences between the two transcripts, audio and spectrogram. With references (a text file of chunk
+ids, or a directory with segments and text of the recordings; for analysis only), or with --audit, chunks corrected by a
+person (k2d audit), it adds precision, recall, ROC and AUC with bootstrap intervals, and detection.json and
+detection.md.
 """
 
 import argparse
@@ -34,15 +34,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", action="append", required=True, help="DIR or TAG=DIR; may be given again")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--alpha", type=float, default=0.4, help="where the slider starts")
-    p.add_argument("--per_stratum", type=int, default=20, help="chunks drawn from each tenth of the distance")
+    p.add_argument("--alpha", type=float, default=0.4, help="initial α")
+    p.add_argument("--per_stratum", type=int, default=20, help="chunks to sample from each tenth of the distance")
     p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in a page, megabytes")
     p.add_argument("--reference", help="text file of chunk ids, or directory with segments and text")
     p.add_argument("--bad_above", type=float, default=0.4, help="true MER above which a label is bad")
-    p.add_argument("--audit", help="data directory that k2d audit made of these chunks")
-    p.add_argument("--title", help="of the page; the data directory's name")
+    p.add_argument("--audit", help="data directory made from these chunks by k2d audit")
+    p.add_argument("--title", help="title of the page (default: the data directory's name)")
     add_options(p, AudioOptions, "recordings")
-    p.add_argument("--seed", type=int, default=0, help="of the sample to hear")
+    p.add_argument("--seed", type=int, default=0, help="seed of the sample")
     add_step_arguments(p)
     return p
 

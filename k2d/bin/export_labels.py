@@ -1,11 +1,11 @@
-"""Write labels in the forms of other programs: Kaldi, Lhotse, NeMo, Hugging Face.
+"""Write labels in the formats of other programs: Kaldi, Lhotse, NeMo, Hugging Face.
 
     k2d export_labels --data data/lectures_teacher_comp --output_dir for_others
     k2d export_labels --data data/lectures_teacher_comp --output_dir for_others --forms nemo parquet
 
 A step: writes audio/ (16 kHz FLAC), kaldi/ (a data directory), cuts.jsonl (Lhotse's CutSet), nemo.jsonl (NeMo's
-manifest), parquet/ (a Hugging Face data set, audio inside). Texts are plain; times of segments stand beside them, and
-so do the scores of --data (utt2mer, utt2comp, …). `k2d import_labels` and --labels text:FILE read what is written here.
+manifest), parquet/ (a Hugging Face data set, audio inside). Texts are plain; times of segments are separate fields, as
+are the scores of --data (utt2mer, utt2comp, …). `k2d import_labels` and --labels text:FILE read what is written here.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     p = CommandParser("export_labels", __doc__)
     p.add_argument("--data", required=True, type=Path, help="data directory with labels, such as a selection's")
     p.add_argument("--output_dir", required=True, type=Path, help="folder to write")
-    p.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="what to write")
+    p.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="formats to write")
     add_options(p, AudioOptions, "recordings")
     add_step_arguments(p)
     return p

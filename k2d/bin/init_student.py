@@ -2,9 +2,9 @@
 
     k2d init_student --teacher T --output_dir D
 
-Default as in K²D: the teacher's whole encoder and its decoder's first and last layer. With `--init MODEL` the student
-starts as that model instead (any form k2d reads); with a teacher of the Whisper family it must share its vocabulary and
-features, and with --same_encoder its encoder must be the teacher's.
+Default as in the paper: the teacher's whole encoder and its decoder's first and last layer. With `--init MODEL` the
+student starts as that model instead (any form k2d reads); with a teacher of the Whisper family it must share its
+vocabulary and features, and with --same_encoder its encoder must be the teacher's.
 """
 
 import argparse

@@ -2,15 +2,14 @@
 
     k2d label --model exp/teacher --data data/lectures --output_dir data/lectures_teacher
 
-Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as
-openai-whisper's `transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with
-timestamps, text.prev, utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression,
-utt2temperature, utt2confidence (where the engine tells it); transcripts.jsonl with everything; summary.tsv,
-where the hours of the recordings went; skipped.txt, speed.json, step.json.
+Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as openai-whisper's
+`transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with timestamps, text.prev,
+utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression, utt2temperature, utt2confidence (if the
+engine provides it); transcripts.jsonl with everything; summary.tsv, how the hours of the recordings were used;
+skipped.txt, speed.json, step.json.
 
-A run that was killed goes on where it stopped when the command is given again, with other jobs, workers or batches
-if you like. `--num_jobs 8 --job 3` does the third of eight parts, its chunks' audio included; when all are done, the
-same command without --job joins them.
+An interrupted run resumes with the same command; jobs, workers and batches may differ. `--num_jobs 8 --job 3` does the
+third of eight parts, including the audio of its chunks; when all are done, the same command without --job joins them.
 """
 
 import argparse

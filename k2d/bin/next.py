@@ -1,11 +1,10 @@
-"""Say what a run has made, and what to do with it.
+"""Show what a run has made, and what to do with it.
 
     k2d next --exp exp --models "teacher student_full student_comp" --test_sets "test_in test_out"
 
-Names the best student with its error rates beside its teacher's, a command to copy that uses it, and the pages to look
-at, as far as they are there; and, where nothing is transcribed, how to make a test set. The best student has the lowest
-mean rate over the test sets that all students were scored on; intervals and significance stand in the report. k2d.sh
-ends with it.
+Names the best student with its error rates beside its teacher's, a command to copy that uses it, and the pages that
+exist; and, without references, how to make a test set. The best student has the lowest mean rate over the test sets
+that all students were scored on; intervals and significance are in the report. k2d.sh ends with it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Write model.json, which tells tables and cards what a model is.
+"""Write model.json, which describes a model for tables and cards.
 
 k2d record --output_dir exp/student_comp --role student --path exp/student_comp/average --selection comp …
 """
@@ -15,18 +15,18 @@ LISTED = ("results", 9)
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("record", __doc__)
-    p.add_argument("--output_dir", required=True, type=Path, help="the model's folder in exp/, named as it")
+    p.add_argument("--output_dir", required=True, type=Path, help="the model's folder in exp/")
     p.add_argument("--role", required=True, choices=ROLES, help="what the model is in the experiment")
-    p.add_argument("--path", required=True, help="its checkpoint, as the recipe's folder sees it")
-    p.add_argument("--selection", help="of the labels it learnt, a name of conf/selections")
-    p.add_argument("--alpha", type=float, help="of that selection")
-    p.add_argument("--keep", type=float, help="share of the speech that alpha was chosen for: --data says which it is")
+    p.add_argument("--path", required=True, help="its checkpoint, relative to the recipe's folder")
+    p.add_argument("--selection", help="selection of its labels, a name in conf/selections")
+    p.add_argument("--alpha", type=float, help="α of that selection")
+    p.add_argument("--keep", type=float, help="share of the speech that alpha was chosen for")
     p.add_argument("--teacher", help="name of its teacher's folder in exp/")
     p.add_argument("--validator", help="name of the validator's folder in exp/")
-    p.add_argument("--seed", type=int, help="of its training")
-    p.add_argument("--data", help="directory of the labels it learnt")
-    p.add_argument("--tag", help="a word of your own for how it was trained")
-    p.add_argument("--hours", type=float, help="of recordings that the labels were selected from, where not all")
+    p.add_argument("--seed", type=int, help="seed of its training")
+    p.add_argument("--data", help="directory of its labels")
+    p.add_argument("--tag", help="suffix for how it was trained")
+    p.add_argument("--hours", type=float, help="hours of recordings that the labels were selected from, if not all")
     return p
 
 

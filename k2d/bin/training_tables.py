@@ -1,4 +1,4 @@
-"""Write what one training reads: labels, and where their audio lies.
+"""Write the tables for one training: labels and the location of their audio.
 
     k2d training_tables --data SELECTION --valid_data DIR --output_dir DIR [--encoder_out DIR …]
         [--valid_encoder_out DIR] [--teacher_topk DIR] [--leave_out DIR]
@@ -8,8 +8,8 @@ with --teacher_topk topk_ids.scp and topk_log_probs.scp; and the same of the val
 --tables` takes all of it. Several --encoder_out are versions of the same audio (clean, with noise, …): each utterance
 appears once a version, as <id>, <id>+1, <id>+2 …, always with the label and the teacher of <id>.
 
-What training could not use is left out, and named in skipped.txt: of the validation set every utterance is read whole;
-of the training set, files that are not there and audio above 30 s whose label has no time to be cut at.
+What training cannot use is left out and listed in skipped.txt. The validation set is read completely; in the training
+set, missing files and audio above 30 s whose label has no timestamp to cut at are left out.
 """
 
 import argparse
@@ -35,9 +35,9 @@ LABELS = ("text", "text.prev", TRUSTED)
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("training_tables", __doc__)
     p.add_argument("--data", required=True, type=Path, help="data directory of the selected chunks")
-    p.add_argument("--valid_data", type=Path, help="labelled, for choosing the epoch")
+    p.add_argument("--valid_data", type=Path, help="labelled set that chooses the epoch")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--leave_out", type=Path, help="data directory of chunks of --data that are held out")
+    p.add_argument("--leave_out", type=Path, help="data directory of chunks to exclude from --data")
     p.add_argument("--encoder_out", type=Path, nargs="*", default=[], help="outputs of k2d encode")
     p.add_argument("--valid_encoder_out", type=Path, help="the same of --valid_data")
     p.add_argument("--teacher_topk", type=Path, help="output of k2d cache_teacher")

@@ -293,8 +293,8 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--begin",
         action="store_true",
-        help="only see whether there is something to do (exit status 0: nothing, 3: something); other work in "
-        "--output_dir is moved aside, and this one's back, already now",
+        help="only check whether there is work to do (exit status 0: no, 3: yes); results of other options in "
+        "--output_dir are moved aside and those of these options moved back, as in a real run",
     )
 
 
