@@ -533,13 +533,13 @@ def fault(kind: Kind, source: str, outcome: Outcome) -> str:
 
 _HEAD = """# Recordings: formats and damage
 
-Made by `tools/venv/bin/python tools/odd_recordings.py --docs docs/recordings.md`, which creates each of these files, reads
-it, and compares the result with the original: length to 0.1 s, content at the right time, `recording_duration`, and parts
-with the whole.
+Made by `tools/venv/bin/python tools/odd_recordings.py --docs docs/recordings.md`, which creates each of these files,
+reads it, and compares the result with the original: length to 0.1 s, content at the right time, `recording_duration`,
+and parts with the whole.
 
 *read*: the whole recording, aligned with the video, with silence for gaps in the time line. *read with a warning*: the
-intact parts; the warning (logger `k2d.audio`) says how many seconds are missing, and `--damaged skip` leaves damaged files
-out. *named*: left out, with the reason in `skipped.txt`. No recording ends a job.
+intact parts; the warning (logger `k2d.audio`) says how many seconds are missing, and `--damaged skip` leaves damaged
+files out. *named*: left out, with the reason in `skipped.txt`. No recording ends a job.
 
 | container | codec | what is odd | result | seconds read (expected) | says |
 |---|---|---|---|---|---|
@@ -551,10 +551,11 @@ _TAIL = """
   libsndfile, which can seek to a sample. FLAC files are searched once for a second stream after the first.
 - **Everything else** is read packet by packet (PyAV, which includes ffmpeg's libraries). Lengths in headers are not
   trusted, except that of an mp4 whose index lists every packet.
-- **A part equals the same part of the whole.** Packets before it are counted, not decoded, which takes a second or two for an
-  hour of AAC or mp3. If packets have varying numbers of samples (Vorbis in video files, chained Ogg), the sampling rate
-  changes, or the decoder depends on all previous data (Yamaha's ADPCM, G.72x, GSM, WMA 1), the whole file is decoded and
-  kept for the next part. To train on many parts of such recordings, let `k2d label` copy chunks to FLAC, its default.
+- **A part equals the same part of the whole.** Packets before it are counted, not decoded, which takes a second or two
+  for an hour of AAC or mp3. If packets have varying numbers of samples (Vorbis in video files, chained Ogg), the
+  sampling rate changes, or the decoder depends on all previous data (Yamaha's ADPCM, G.72x, GSM, WMA 1), the whole file
+  is decoded and kept for the next part. To train on many parts of such recordings, let `k2d label` copy chunks to FLAC,
+  its default.
 - **Channels** are averaged, 5 s at a time; if the mean has less than half of the power expected from uncorrelated
   channels (opposite phase), the first loud channel is taken.
 - **Of several tracks** the default one is read, or else the first.

@@ -31,7 +31,7 @@ COUNT = 60
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("audit", __doc__)
-    p.add_argument("--data", type=Path, help="data directory of labelled chunks (not needed to resume)")
+    p.add_argument("--data", type=Path, help="data directory of labelled chunks")
     p.add_argument("--scores", action="append", default=[], help="DIR or TAG=DIR of k2d distance; may be given again")
     p.add_argument("--output_dir", required=True, type=Path, help="data directory to make")
     p.add_argument("--count", type=int, help=f"chunks to draw ({COUNT}); more than before draws some on top")
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--hyp", action="append", default=[], help="NAME=FILE of another system; may be given again")
     p.add_argument("--port", type=int, default=0, help="of the page; 0: a free one")
     p.add_argument("--page", type=Path, help="write the page with its audio to this file instead of serving it")
-    p.add_argument("--audio_mb", type=float, default=200.0, help="limit for audio and spectrograms in that file, megabytes")
+    p.add_argument("--audio_mb", type=float, default=200.0, help="audio and spectrograms in that file, megabytes")
     p.add_argument("--read", type=Path, help="import the answers saved by that page")
     p.add_argument("--title", help="of the page; the output directory's name")
     add_options(p, AudioOptions, "recordings")

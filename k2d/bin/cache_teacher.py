@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--batch_size", type=int, default=8, help="utterances per batch")
     p.add_argument("--nj", type=int, default=0, help="batches at a time; 0: one per core, or one on a GPU")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
-    p.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="type of the computation")
+    p.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="type to compute in")
     add_options(p, AudioOptions, "recordings")
     add_options(p, SkipOptions, "what cannot be used")
     add_step_arguments(p)

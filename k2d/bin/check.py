@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(p, SkipOptions, "what cannot be used")
     models = p.add_argument_group("models, in any form that k2d label and decode take")
     models.add_argument("--teacher", help="model that writes the labels")
-    models.add_argument("--validator", nargs="+", action="extend", default=[], help="models that check the labels; may be given again")
+    models.add_argument("--validator", nargs="+", action="extend", default=[], help="may be given again")
     models.add_argument("--labels", help="text:FILE or text:FOLDER instead of the teacher's labels")
     models.add_argument("--student_init", help="initial model of the student")
     models.add_argument("--decoder_layers", help="decoder layers of the teacher that the student gets")

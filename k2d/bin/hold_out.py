@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     p = CommandParser("hold_out", __doc__)
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", required=True, type=Path, help="directory of scores, with the validator's text")
-    p.add_argument("--kept", action="append", type=Path, default=[], help="directory of a selection; may be given again")
+    p.add_argument("--kept", action="append", type=Path, default=[], help="a selection; may be given again")
     p.add_argument("--output_dir", required=True, type=Path, help="data directory to write")
     add_step_arguments(p)
     return p

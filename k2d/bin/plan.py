@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--recordings", type=Path, help="folder of recordings, instead of --train_hours")
     p.add_argument("--data", type=Path, help="data directory of recordings, instead of --train_hours")
     p.add_argument("--dev_hours", type=float, default=0.0, help="hours of the set that chooses the epoch")
-    p.add_argument("--test_hours", type=float, help="hours of all test sets, each counted once (default: held out, 5 %%)")
+    p.add_argument("--test_hours", type=float, help="hours of test sets, each counted once (default: held out, 5 %%)")
     p.add_argument("--teacher", default="large-v2", help="name or path of the teacher, for its size")
     p.add_argument("--validator", default="base", help="name or path of the validator, for its size")
     p.add_argument("--selection", default="full comp", help="selections, separated by blanks: one student each")

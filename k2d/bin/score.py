@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         help="regional variants are not errors (妳 and 你, 甚麼 and 什麼 … of k2d/text/variants.tsv)",
     )
     p.add_argument("--compare", help="directory with another system's `text`: paired bootstrap test")
-    p.add_argument("--bootstrap", type=int, default=significance.SAMPLES, help="number of resamples (default %(default)s)")
+    p.add_argument("--bootstrap", type=int, default=significance.SAMPLES, help="resamples (default %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="seed of the bootstrap draws")
     add_step_arguments(p)
     return p

@@ -197,7 +197,7 @@ def test_three_chunks_by_keys_and_clicks_and_a_reload_goes_on(corpus, browser):
         browser.wait("document.querySelector('#count').textContent.startsWith('1 of 9')")
         browser.js("document.querySelector('#text').select()")
         browser._ask("Input.insertText", text="今天 講 attention")
-        browser.click("#said")
+        browser.click("#usable")
         browser.wait("document.querySelector('#count').textContent.startsWith('2 of 9')")
         browser.press("Enter", control=True)
         browser.wait("document.querySelector('#saved').textContent === 'saved' && !document.querySelector('.pending')")

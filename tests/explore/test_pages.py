@@ -236,7 +236,7 @@ def test_show_more_ends_and_samples_tell_whether_they_have_sound(explorer_of):
     tags = Counter(t for t in explorer_of.texts("#chunks .tag") if "sound" in t)
     assert tags["♪ sound"] == explorer_of.js("D.with_sound.length") > 0
     assert tags["no sound"] == total - tags["♪ sound"] > 0
-    assert f"{tags['no sound']} have no sound for want of room" in explorer_of.text("#sample-note")
+    assert f"{tags['no sound']} have no sound, to keep the page small" in explorer_of.text("#sample-note")
     explorer_of.choose("#filter", "audio")
     assert explorer_of.js("document.querySelectorAll('#chunks .tag.mute').length") == 0
 

@@ -288,7 +288,7 @@ def test_a_selection_of_ones_own_is_a_file(recipe):
 def test_help_says_every_option(recipe):
     result = recipe("--help")
     assert result.returncode == 0
-    assert "The road from unlabelled recordings" in result.stdout
+    assert "From unlabelled recordings" in result.stdout
     for option in ("--stage 1 ", "--train_set lectures ", "--alpha 0.4 ", '--selection "full comp"', "--nj auto "):
         assert option in result.stdout
 

@@ -192,7 +192,7 @@ def test_every_aim_is_stated_as_reached_missed_or_not_measured(folder, monkeypat
     text = (folder / "RESULTS.md").read_text()
     found = re.search(r"- student_comp below teacher on test_in: (.*)\n", text)[1]
     assert found.startswith("**reached**. 6.25 % against 25.00 %, difference -18.75 points [")
-    assert "], paired bootstrap p = 0.00" in found and "over 8 texts; one seed, so that it speaks of these mod" in found
+    assert "], paired bootstrap p = 0.00" in found and "over 8 texts; one seed, so this holds for these mod" in found
     assert "- student_comp below student_full on test_in_long: **not measured**. student_full/decode_te" in text
     assert "parameters: **reached**. 400 of 1,000, that is 0.400." in text
     assert "- student_comp generates faster than the teacher: **reached**. ×1.50 in all, ×2.00 for" in text
