@@ -157,7 +157,7 @@ skip_small_selections() {
         [ -s "${chunks}_${name}/too_few.txt" ] || continue
         small[${name}]=yes
         why=$(<"${chunks}_${name}/too_few.txt")
-        log "no student of ${name}: ${why}. What every alpha keeps is to be seen, and heard, in" \
+        log "no student of ${name}: ${why}. The explorer shows what every alpha keeps:" \
             "${exp}/explorer_$(tag_of "${validator_of[${name}]}")/explorer.html"
     done
     [ ${#small[@]} -gt 0 ] || return 0

@@ -129,7 +129,7 @@ def _serve(args: argparse.Namespace, audit, figures) -> None:
         raise UsageError(f"--port {args.port}: {error.strerror}; give another, or none for one that is free") from None
     with server:
         print(f"audit: open {server.address}", flush=True)
-        print("audit: every answer is saved at once; Ctrl-C ends", file=sys.stderr)
+        print("audit: every answer is saved at once; stop with Ctrl-C", file=sys.stderr)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -158,13 +158,13 @@ def _say(args: argparse.Namespace, audit, figures) -> None:
     now = figures.now()
     unusable = len(audit.answers) - now["utterances"]
     left = len(audit.order) - len(audit.answers)
-    print(f"audit: {now['utterances']} chunks in {args.output_dir}, {unusable} not usable, {left} to hear")
+    print(f"audit: {now['utterances']} chunks in {args.output_dir}, {unusable} not usable, {left} left")
     for row in now["systems"]:
         if row["rate"] is not None:
             around = "" if row["low"] is None else f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
             print(f"  {row['name']}: {100 * row['rate']:.1f} %{around} errors")
     if left:
-        print(f"  go on: k2d audit --output_dir {args.output_dir}")
+        print(f"  continue: k2d audit --output_dir {args.output_dir}")
     if now["utterances"]:
         print(f"  use it: ./run.sh --test_sets {args.output_dir.name}   (docs/auditing.md)")
 

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
                 print(f"clean: kept: {error}", file=sys.stderr)
     if not args.free:
         total = size_in_words(sum(aside.size for aside in listed))
-        print(f"clean: {total} in {len(listed)} places lie aside; --free removes them")
+        print(f"clean: {total} in {len(listed)} places were moved aside; --free removes them")
     else:
         print(f"clean: {size_in_words(freed)} in {len(listed) - kept} places removed")
     return 1 if kept else 0

@@ -144,13 +144,13 @@ def run(args: argparse.Namespace) -> int:
     arrays = f" {plan.jobs} + 1 jobs: an array, then one." if plan.jobs > 1 else ""
     print(f"Waiting in a queue is not counted.{arrays}")
     if not args.trial and not args.speeds:
-        print("Run it on a few hours and give --trial: then speeds are measured, not assumed.")
+        print("For measured speeds, run a trial on a few hours and give --trial.")
     if args.explain:
         print(f"\n{LEGEND}")
         for cost in costs:
             print(f"\nStage {cost.stage}, {cost.summary}\n" + "\n".join(f"  {basis}" for basis in cost.rests_on))
     else:
-        print(f"{costs[4].summary[:1].upper()}{costs[4].summary[1:]}; --explain says what each figure rests on.")
+        print(f"{costs[4].summary[:1].upper()}{costs[4].summary[1:]}; --explain says where each figure comes from.")
     return 0
 
 

@@ -202,7 +202,7 @@ def release(args: argparse.Namespace, results: Results) -> None:
         if args.yes and not args.dry_run:
             print(f"publish: uploaded: {upload(plan, args.push_to_hub, args.release)}")
         else:
-            print("publish: nothing was sent; --yes sends it")
+            print("publish: nothing was uploaded; --yes uploads it")
 
 
 def parity_mels(args: argparse.Namespace, n_mels: int) -> dict[str, torch.Tensor]:

@@ -159,9 +159,9 @@ def _with_files_found(path: Path) -> dict:
     """The configuration, and found in it the files that it names: relative to the recipe it was trained in."""
     config = _yaml(path)
     if not {"token_list", "ctc_conf", "encoder"} <= set(config):
-        raise CheckpointError(f"{path}: no configuration of ESPnet's asr task; espnet: takes its models alone")
+        raise CheckpointError(f"{path}: no configuration of ESPnet's asr task; espnet: takes only models of that task")
     if config.get("preprocessor") == "s2t":
-        raise CheckpointError(f"{path}: a model of ESPnet's s2t task (OWSM); espnet: takes those of its asr task alone")
+        raise CheckpointError(f"{path}: a model of ESPnet's s2t task (OWSM); espnet: takes only models of its asr task")
     for table, name, value in list(_named(config)):
         table[name] = str(_found(path, value))
     return config

@@ -223,7 +223,7 @@ class Step:
             os.rename(self.out, self.aside / f"log.{time.time_ns()}")
         os.rename(place, self.out)
         self._restore_work(parked)
-        print(f"{self.command}: {self.out} comes back from {place}", file=sys.stderr)
+        print(f"{self.command}: {self.out} was moved back from {place}", file=sys.stderr)
 
     def _restore_work(self, parked: Path) -> None:
         if parked.exists():
@@ -272,7 +272,7 @@ def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], s
     """
     if _looking.get():
         if (step.out / RECORD).is_file() and (changed := step.changed()):
-            print(f"{step.out}: made of other {', '.join(changed)} than what is there now")
+            print(f"{step.out}: was made from other {', '.join(changed)} than the present")
         return NOTHING_TO_DO
     try:
         step.enter(shared=shared)

@@ -353,7 +353,7 @@ def test_another_nbest_averages_again_and_trains_nothing(world, whole_run, tmp_p
     assert key(options(world, output, num_workers=0)) == before
     assert "moved to" in capsys.readouterr().err
     assert average.main([*words, "--nbest", "2"]) == 0
-    assert "comes back from" in capsys.readouterr().err
+    assert "was moved back from" in capsys.readouterr().err
 
 
 def test_average_refuses_another_start(world, whole_run, tmp_path, capsys):

@@ -135,7 +135,7 @@ def test_a_release_is_refused_by_gates_and_what_would_go_is_shown(folder, monkey
     assert main([*again, "--yes", "--dry_run"]) == 0  # by its folder alone
     said = capsys.readouterr().out
     shown = said[said.index("  README.md\n") :]
-    assert "is done; nothing to do" in said and "nothing was sent" in shown and "to me/student, private" in shown
+    assert "is done; nothing to do" in said and "nothing was uploaded" in shown and "to me/student, private" in shown
     assert "private/" not in shown and "step.json" not in shown
     assert main([*again, "--release", "--yes"]) == 1
     refused = capsys.readouterr().err

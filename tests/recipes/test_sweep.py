@@ -88,5 +88,5 @@ def test_a_sweep_is_one_table_and_other_options_redo_only_what_they_decide(recip
 
     # What was made with the first options lies aside, and comes back.
     back = recipe(*one, "--stage", "5", "--stop_stage", "6")
-    assert back.stderr.count("comes back from") == 2, "the average and its transcripts"
+    assert back.stderr.count("was moved back from") == 2, "the average and its transcripts"
     assert records(folder) == made
