@@ -3,13 +3,13 @@
 In: a data directory of labelled chunks, its scores if there are any, and answers. Out, in one folder:
 
     drawn/       data directory of the chunks that were drawn; `text` is their labels, without timestamps
-    audit.json   where they were drawn from, their scores, the order in which they are heard, and the answers
+    audit.json   where they were drawn from, their scores, their order, and the answers
     wav.scp …    the test set: every answered chunk that can be used, `text` what was said
 
 How they are drawn. The chunks are put in order of their distance and cut into as many bands of equally many chunks as
 are wanted; each band gives one, of the recording that has given fewest so far. So the sample has the distances that the
 chunks have, which makes its plain error rate an estimate of theirs without any weights, and as many recordings as can
-be, over which intervals are drawn. They are heard in random order: who stops early has a smaller sample, not another.
+be, over which intervals are drawn. They come in random order, so stopping early gives a smaller sample, not a biased one.
 """
 
 import hashlib
@@ -172,7 +172,7 @@ def draw(
 
 
 def _choose(data: DataDir, scores: Scores | None, count: int, seed: int, already: Collection[str]) -> list[Chunk]:
-    """`count` further chunks, in the order in which they are to be heard."""
+    """`count` further chunks, in the order to present them."""
     if count <= 0:
         return []
     metrics = metrics_of(scores)[:1] if scores else []

@@ -23,7 +23,7 @@ _IDEOGRAPHS = range(0x4E00, 0xA000)
 
 
 def audit_page(audit: Audit, figures: Figures, title: str, clips: Sounds | None = None) -> str:
-    """clips: the sounds that stand in the page; None for a page that a server has them for."""
+    """clips: the audio embedded in the page; None if a server sends it."""
     rows = []
     for key in audit.order:
         chunk = audit.chunks[key]

@@ -8,14 +8,14 @@ cd "$(dirname "$0")"
 
 # Options of this recipe. Hours of unlabelled lectures to synthesise.
 lecture_hours=1.5
-# 10: dev and test sets of sixty recordings and more than 1,200 utterances each, with new voices, and test_mono, which is
-# monolingual.
+# 10: dev and test sets of sixty recordings and more than 1,200 utterances each, with new voices, and the monolingual
+# test_mono.
 test_scale=1
-# When training stops: empty: after a few updates (the demo); patience: on dev; updates, epochs: after the same number for
-# every selection (conf/stop_*.yaml; a suffix of the student's name).
+# When training stops (conf/stop_*.yaml; a suffix of the student's name). Empty: after a few updates; patience: on dev;
+# updates, epochs: after the same number for every selection.
 stop=
-# The mini models were trained without previous text. The validator and test sets use higher temperatures for windows that
-# loop; labels do not.
+# The mini models were trained without previous text. The validator and test sets use higher temperatures for windows
+# that loop; labels do not.
 again="--condition_on_previous false --temperatures 0,0.4,0.8 --best_of 1"
 # Train two students at a time, each on half of the cores.
 train_threads=$(($(nproc) / 2 > 0 ? $(nproc) / 2 : 1))
@@ -49,8 +49,9 @@ if [ "${test_scale}" != 1 ]; then
     tests+=" test_mono" data+=" --sets lectures,dev,test_in,test_out,test_mono --test_scale ${test_scale}"
 fi
 
-# alpha: the validator makes more errors on these lectures than Whisper base on real ones, so 0.4 would keep only a third
-# of the chunks. 0.8 keeps about the share that 0.4 keeps in the paper (comp: 74 %), and gives the better student on dev.
+# alpha: the validator makes more errors on these lectures than Whisper base on real ones, so 0.4 would keep only a
+# third of the chunks. 0.8 keeps about the share that 0.4 keeps in the paper (comp: 74 %), and gives the better student
+# on dev.
 ./k2d.sh \
     --train_set lectures \
     --dev_set dev \
