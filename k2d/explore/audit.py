@@ -9,7 +9,8 @@ In: a data directory of labelled chunks, its scores if there are any, and answer
 How they are drawn. The chunks are put in order of their distance and cut into as many bands of equally many chunks as
 are wanted; each band gives one, of the recording that has given fewest so far. So the sample has the distances that the
 chunks have, which makes its plain error rate an estimate of theirs without any weights, and as many recordings as can
-be, over which intervals are drawn. They come in random order, so stopping early gives a smaller sample, not a biased one.
+be, over which intervals are drawn. They come in random order, so stopping early gives a smaller sample, not a biased
+one.
 """
 
 import hashlib

@@ -46,7 +46,8 @@ def test_a_new_command_appears_by_itself(tmp_path, monkeypatch):
     (tmp_path / "odd.py").write_text('"""Nobody knows."""\n')
     monkeypatch.setattr(console, "COMMANDS", tmp_path)
     shown = console.usage()
-    assert shown.index("Make, inspect and select labels:") < shown.index("fly  Fly over the data.") < shown.index("Other:")
+    group = shown.index("Make, inspect and select labels:")
+    assert group < shown.index("fly  Fly over the data.") < shown.index("Other:")
     assert shown.index("Other:") < shown.index("odd  Nobody knows.")
 
 
