@@ -22,7 +22,7 @@ MODELS = ROOT / "egs/mini_cs/pretrain1/models"
 SMALL = [
     *("--ngpu", "0", "--batch_size", "4", "--nbest", "1", "--selections", "full"),
     *("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator")),
-    *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5"),
+    *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
     "--train_opts",
     "--max_epoch 1 --num_iters_per_epoch 2 --batch_size 2 --accum_grad 1 --use_amp false --num_workers 0 "
     "--use_tensorboard false --use_matplotlib false",
