@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_processes import options, train
+from training_processes import CONTEXT, options, train
 
 from k2d.bin import average, cache_teacher, encode, training_tables
 from k2d.bin.train import check_words, read_words, step_of
@@ -293,6 +293,23 @@ def test_words_are_parsed_before_anything_runs_and_mostly_without_espnet(world, 
     with pytest.raises(UsageError, match="unknown no_such_option"):
         check_words(options(world, tmp_path / "run", no_such_option=1))
     assert not (tmp_path / "run").exists()
+
+
+def look_at_imports() -> None:
+    from espnet2.tasks import abs_task
+
+    assert not {"transformers", "librosa"} & set(sys.modules)
+    with pytest.raises(AssertionError, match="Adapter none is not supported"):
+        abs_task.create_adapter(torch.nn.Linear(1, 1), "none", {})
+    assert "transformers" in sys.modules, "what is left out comes when it is called"
+
+
+@pytest.mark.skipif(CONTEXT.get_start_method() != "forkserver", reason="a GPU has processes of another kind")
+def test_espnet_comes_without_what_no_training_uses():
+    process = CONTEXT.Process(target=look_at_imports)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
 
 
 def test_options_are_read_as_espnet_reads_them(world, tmp_path):
