@@ -85,8 +85,8 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
     from k2d.audio.utterances import open_utterances
     from k2d.constants import SAMPLE_RATE, WINDOW
     from k2d.datadir import DataDir
-    from k2d.distill.batches import SLACK, add_noise, log_mels
-    from k2d.distill.sources import ENCODER_OUT, in_shards
+    from k2d.distill.batches import add_noise, log_mels
+    from k2d.distill.sources import ENCODER_OUT, SLACK, in_shards
     from k2d.distill.threads import one_thread_each
     from k2d.tables import write_numbers, write_table
     from k2d.whisper import checkpoint

@@ -194,7 +194,7 @@ def _unusable(data: Path, text: Mapping[str, str], audio: AudioOptions) -> dict[
 
 def _check_length(uid: str, label: str, seconds: float) -> None:
     """BadAudio where a student cannot take so many seconds, and a label without times has no place to be cut at."""
-    from k2d.distill.batches import SLACK
+    from k2d.distill.sources import SLACK
 
     if seconds > WINDOW + SLACK and "<|" not in label:
         raise BadAudio(uid, "too long", f"{seconds:.1f} s, and its label has no time to cut it at; cut it in two")

@@ -25,6 +25,7 @@ MODELS = ROOT / "egs/mini_cs/pretrain1/models"
 SMALL = [
     *("--ngpu", "0", "--batch_size", "4", "--nbest", "1", "--selections", "full"),
     *("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator")),
+    *("--test_opts", "--temperatures 0"),
     *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
     "--train_opts",
     "--max_epoch 1 --num_iters_per_epoch 2 --batch_size 2 --accum_grad 1 --use_amp false --num_workers 0 "
@@ -132,7 +133,8 @@ def test_ascend(whole_run, ready, tmp_path):
 
 def test_ntuml2021_from_another_initial_student(whole_run, tmp_path):
     corpus = corpora.ntuml2021(tmp_path / "ML2021_ASR_ST")
-    options = ("--test_sets", "test_long", "--student_init", str(MODELS / "validator"))
+    options = ("--teacher_opts", "--temperatures 0", "--validator_opts", "--temperatures 0",
+               "--test_sets", "test_long", "--student_init", str(MODELS / "validator"))  # fmt: skip
     clone, results = whole_run("ntuml2021", *options, twice=True, NTUML2021=corpus)
     assert row_of(results, "teacher (paper)")[-1] == "7.35"
     made = json.loads((clone.recipe / "exp/student_full_teacher/init/parameters.json").read_text())
