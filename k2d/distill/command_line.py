@@ -1,4 +1,4 @@
-"""A training's command line, read without ESPnet's trainer, whose import takes ten seconds.
+"""A training's command line, read without ESPnet's trainer, whose import takes five seconds.
 
 In: the words of a command line, the YAML's content. Out: the namespace that ESPnet's own parser would make of them, or
 a UsageError that says what is wrong. The parser is rebuilt from a description, which is made once and kept in
