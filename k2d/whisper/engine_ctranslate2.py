@@ -51,7 +51,11 @@ class CTranslate2Engine(TorchEngine):
         # CTranslate2 takes an input of n_mels rows for features that are yet to be encoded.
         ambiguous = any(len(f) == self.dims.n_mels for f in features)
         if temperature > 0 or special or ambiguous:
-            return super()._generate(features, prompts, options, temperature, seeds)
+            sampled = super()._generate(features, prompts, options, temperature, seeds)
+            if not special and not options.token_confidence:
+                for hypothesis in sampled:  # a fact of all windows or of none: those at temperature 0 lack it
+                    hypothesis.token_logprobs = []
+            return sampled
         results: list[Hypothesis | None] = [None] * len(prompts)
         for group in _of_one_shape(features, prompts):
             found = self._generate_batch([features[i] for i in group], [prompts[i] for i in group], options)

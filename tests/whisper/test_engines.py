@@ -160,6 +160,17 @@ def test_ctranslate2_with_int8_hears_the_same_words(real, windows, tmp_path):
         assert np.mean(h.token_logprobs) == pytest.approx(np.mean(e.token_logprobs), abs=0.3)
 
 
+def test_ctranslate2_tells_confidence_at_every_temperature_or_at_none(small, tmp_path):
+    checkpoint, features, previous = small
+    engine = CTranslate2Engine(checkpoint, "float32", tmp_path)
+    for wanted in (False, True):
+        options = DecodingOptions(token_confidence=wanted)
+        prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous[:2]]
+        for temperature in (0.0, 0.8):
+            for h in engine.generate(features[:2], prompts, options, temperature, [1, 2]):
+                assert bool(h.token_logprobs) == wanted
+
+
 def test_conversion_is_kept_by_content_and_leaves_the_model_alone(small, tmp_path):
     checkpoint, *_ = small
     before = {name: tensor.clone() for name, tensor in checkpoint.model.state_dict().items()}

@@ -60,5 +60,5 @@ fi
 labels=lectures_$(basename "${teacher#*:}" .pt)
 if compgen -G "exp/${labels}/*/utt2comp" >/dev/null && [[ " ${options[*]-} " != *" --dry_run "* ]]; then
     python local/labels.py --labels "data/${labels}" --exp "exp/${labels}" --reference data/lectures/reference \
-        --results RESULTS.md --command "./run.sh --hours ${hours}${options[*]:+ ${options[*]}}"
+        --results RESULTS.md --command "$(printf '%q ' ./run.sh --hours "${hours}" "${options[@]}")"
 fi

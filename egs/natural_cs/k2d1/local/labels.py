@@ -157,7 +157,7 @@ def results(args: argparse.Namespace) -> str:
         report.kinds_table(spotted, quality),
     ]
     facts = [
-        f"command: `{args.command}`", f"revision: {code_revision()}", f"machine: {machine.describe()}",
+        f"command: `{args.command.strip()}`", f"revision: {code_revision()}", f"machine: {machine.describe()}",
         f"date: {datetime.date.today().isoformat()}",
     ]  # fmt: skip
     return "\n".join(
