@@ -33,6 +33,7 @@ from k2d.score.hours import hours_table  # noqa: E402
 from k2d.score.tables import Table, percent  # noqa: E402
 from k2d.tables import atomic  # noqa: E402
 from k2d.text import timestamps  # noqa: E402
+from k2d.text.normalise import normalise  # noqa: E402
 from k2d.text.units import is_chinese, is_english  # noqa: E402
 from k2d.work import machine  # noqa: E402
 from k2d.work.provenance import code_revision  # noqa: E402
@@ -123,8 +124,9 @@ def examples(quality: LabelQuality, labels: Mapping[str, str]) -> Iterator[str]:
             continue
         yield f"**{kind}**\n"
         for chunk in worst:
-            said, written = quality.references.spoken[chunk], timestamps.strip(labels[chunk]).strip()
-            yield f"- said: {shortened(' '.join(said)) or '(nothing)'}\n  written: {shortened(written)}"
+            said = normalise(" ".join(quality.references.spoken[chunk]))
+            written = timestamps.strip(labels[chunk]).strip()
+            yield f"- said: {shortened(said) or '(nothing)'}<br>\n  written: {shortened(written)}"
         yield ""
 
 
