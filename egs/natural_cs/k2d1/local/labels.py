@@ -135,6 +135,7 @@ def shortened(text: str) -> str:
 
 
 def results(args: argparse.Namespace) -> str:
+    """The tables and examples, without what was run where."""
     chunks = DataDir(args.labels)
     labels = chunks.text
     quality = label_quality(chunks, args.reference, by_segment=True)
@@ -158,25 +159,23 @@ def results(args: argparse.Namespace) -> str:
         report.spotting_table(spotted),
         report.kinds_table(spotted, quality),
     ]
+    return "\n".join([*(table.markdown() for table in tables if table), "## The worst labels of each kind\n",
+                      *examples(quality, labels)])  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write --results; a run that measured the same again leaves it, with the command that made the labels."""
+    text = results(args)
+    if args.results.is_file() and args.results.read_text(encoding="utf-8").endswith(text):
+        print(f"labels: {args.results} says so already")
+        return 0
     facts = [
         f"command: `{args.command.strip()}`", f"revision: {code_revision()}", f"machine: {machine.describe()}",
         f"date: {datetime.date.today().isoformat()}",
     ]  # fmt: skip
-    return "\n".join(
-        [
-            "# Results\n\nWritten by `run.sh` after stage 4; a change by hand is lost at its next run.\n",
-            "\n".join(f"- {fact}" for fact in facts) + "\n",
-            *(table.markdown() for table in tables if table),
-            "## The worst labels of each kind\n",
-            *examples(quality, labels),
-        ]
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    text = results(args)
     with atomic(args.results) as out:
-        out.write(text)
+        out.write("# Results\n\nWritten by `run.sh` after stage 4; a change by hand is lost when labels change.\n\n")
+        out.write("\n".join(f"- {fact}" for fact in facts) + f"\n\n{text}")
     print(f"labels: {args.results}")
     return 0
 
