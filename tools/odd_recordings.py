@@ -586,14 +586,22 @@ _TAIL = """
 - **Channels** are averaged, 5 s at a time; if the mean has less than half of the power expected from uncorrelated
   channels (opposite phase), the first loud channel is taken.
 - **Of several tracks** the default one is read, or else the first.
+- **Ogg files that begin in the middle of a stream**, such as recordings of internet radio, are read with a warning from
+  where they begin. Nothing is damaged, so `--damaged skip` keeps them.
+- **Files without a header** are read if their extension tells codec and rate (`.g722`, `.g729`, `.tco`). Others, such as
+  `.ul`, `.pcm` and `.vox`, are named: convert them first.
+- **Memory** does not depend on the length of a recording in labelling, checking and word times. Features of recordings
+  over ten minutes go to a temporary file (in `$TMPDIR`, or else `/var/tmp`; up to 0.2 GB per hour). Models without long
+  form (`transformers:`, `espnet:`) and parts of files that can only be decoded whole keep the samples of one recording
+  in memory.
 
 ## Limits
 
 | limit | value | why |
 |---|---|---|
-| longest recording | 8 h | its samples need 1.8 GB of memory |
+| longest recording | 8 h | its samples need 1.8 GB where they are kept whole |
 | sampling rate | 2 kHz to 1 MHz | others are errors in the header |
-| channels | 64 | likewise |
+| channels | 64; times sampling rate 16 million | likewise |
 | loudest sample | 4 (full scale is 1) | integers stored as floats would be clipped |
 | output of a command: pause, size | 10 min, 16 GiB | a `… |` in wav.scp that never ends; above 256 MB it goes to disk |
 | a gap in the time line | 1 h; in MPEG, and in Ogg without missing pages, 10 s | a longer one is a timestamp error |
