@@ -588,8 +588,8 @@ _TAIL = """
 - **Of several tracks** the default one is read, or else the first.
 - **Ogg files that begin in the middle of a stream**, such as recordings of internet radio, are read with a warning from
   where they begin. Nothing is damaged, so `--damaged skip` keeps them.
-- **Files without a header** are read if their extension tells codec and rate (`.g722`, `.g729`, `.tco`). Others, such as
-  `.ul`, `.pcm` and `.vox`, are named: convert them first.
+- **Files without a header** are read if their extension tells codec and rate (`.g722`, `.g729`, `.tco`). Others, such
+  as `.ul`, `.pcm` and `.vox`, are named: convert them first.
 - **Memory** does not depend on the length of a recording in labelling, checking and word times. Features of recordings
   over ten minutes go to a temporary file (in `$TMPDIR`, or else `/var/tmp`; up to 0.2 GB per hour). Models without long
   form (`transformers:`, `espnet:`) and parts of files that can only be decoded whole keep the samples of one recording
