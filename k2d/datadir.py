@@ -9,6 +9,7 @@ Files are UTF-8, sorted by id in C order, one entry a line, one space after the 
 
 import mmap
 import os
+import unicodedata
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -231,8 +232,11 @@ class DataDir:
                 problems.append(f"{self.path / name}: and {len(found.problems) - 10} more lines")
             return found
 
-        def report(name: str, ids: Iterable[str], fault: str):
+        def report(name: str, ids: Iterable[str], fault: str, there: Iterable[str] = ()):
             ids = sorted(ids)
+            forms = {unicodedata.normalize("NFC", key) for key in there} if ids else ()
+            if other := [key for key in ids if unicodedata.normalize("NFC", key) in forms]:
+                fault += f" ({len(other)} in that Unicode form, é as one character or as two: {REPAIR})"
             if ids:
                 more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
                 problems.append(f"{self.path / name}: {fault}: {' '.join(ids[:10])}{more}")
@@ -243,11 +247,11 @@ class DataDir:
         segments = read("segments") if self.has_segments else wav
         if self.has_segments and wav.well_formed:
             recordings = {s.recording for s in segments.values.values()}
-            report("segments", recordings - wav.ids, "recordings that wav.scp does not have")
+            report("segments", recordings - wav.ids, "recordings that wav.scp does not have", wav.ids)
         tables = {name: read(name) for name in self.utterance_tables()}
         for name, table in tables.items():
             if segments.well_formed:
-                report(name, table.ids - segments.ids, "utterances that segments/wav.scp lack")
+                report(name, table.ids - segments.ids, "utterances that segments/wav.scp lack", segments.ids)
             if table.well_formed and name != "utt2dur":  # what cannot be read has no duration, and is named elsewhere
                 report(name, segments.ids - table.ids, "no entry for")
         for name in self.recording_tables():

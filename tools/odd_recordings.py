@@ -269,6 +269,21 @@ def _theora(path: Path) -> None:
     source.unlink()
 
 
+def _middle(make: Callable):
+    """An Ogg file without the second quarter of its pages: the headers, and then what a late listener hears."""
+
+    def write(path: Path) -> None:
+        make(path)
+        data, pages = path.read_bytes(), []
+        while data:
+            size = 27 + data[26] + sum(data[27 : 27 + data[26]])
+            pages.append(data[:size])
+            data = data[size:]
+        path.write_bytes(b"".join(pages[:2] + pages[len(pages) // 2 :]))
+
+    return write
+
+
 def _other(source: str):
     def make(path: Path) -> str:
         wav(ALL)(path)
@@ -340,6 +355,8 @@ KINDS: Sequence[Kind] = (
     Kind("ima.wav", "IMA ADPCM", "blocks", wav(ALL, subtype="IMA_ADPCM", format="WAV"), ALL),
     Kind("ms.wav", "MS ADPCM", "blocks", wav(ALL, subtype="MS_ADPCM", format="WAV"), ALL),
     Kind("mulaw.wav", "mu-law", "8 kHz", wav(soxr.resample(ALL, SAMPLE_RATE, 8000), 8000, subtype="ULAW"), ALL),
+    Kind("raw.g722", "G.722", "no header", enc(LONG, "g722", rate=16000), ALL),
+    Kind("new.voc", "PCM", "blocks of the new kind", enc(LONG, "pcm_s16le"), ALL),
     # known first bytes, a codec libsndfile lacks
     Kind("tag.aac", "AAC", "behind an ID3 tag", _id3(enc(LONG, "aac", "adts")), ALL),
     Kind("flac.ogg", "FLAC", "in Ogg", enc(LONG, "flac"), ALL),
@@ -406,7 +423,17 @@ KINDS: Sequence[Kind] = (
     Kind("nan.wav", "float", "not a number", wav(np.append(ALL, np.float32(np.nan)), subtype="FLOAT"), "NaN"),
     Kind("silent.wav", "PCM", "silence", wav(silence(20)), "silence"),
     Kind("short.wav", "PCM", "0.05 s", wav(ALL[:800]), "too short"),
+    Kind(
+        "middle.opus",
+        "Opus",
+        "begins in the middle of its stream",
+        _middle(enc(LONG, "libopus", page_duration="500000")),
+        ALL[-168000:],
+        warning=True,
+    ),
     # what cannot be read
+    Kind("list.m3u8", "", "a playlist", lambda path: path.write_text("#EXTM3U\nx.wav\n"), "not audio"),
+    Kind("tape.ul", "mu-law", "no header", lambda path: path.write_bytes(bytes(range(256)) * 99), "not audio"),
     Kind("nul.wav", "", "NUL in the path", _other("{}\0.wav"), "missing"),
     Kind("place.wav", "", "place beyond the file", _other("{}:99999999999"), "not audio"),
     Kind("codec.wav", "unknown", "a codec nobody has", _patched(wav(ALL), 20, b"\x34\x12"), "not audio"),
@@ -559,14 +586,22 @@ _TAIL = """
 - **Channels** are averaged, 5 s at a time; if the mean has less than half of the power expected from uncorrelated
   channels (opposite phase), the first loud channel is taken.
 - **Of several tracks** the default one is read, or else the first.
+- **Ogg files that begin in the middle of a stream**, such as recordings of internet radio, are read with a warning from
+  where they begin. Nothing is damaged, so `--damaged skip` keeps them.
+- **Files without a header** are read if their extension tells codec and rate (`.g722`, `.g729`, `.tco`). Others, such
+  as `.ul`, `.pcm` and `.vox`, are named: convert them first.
+- **Memory** does not depend on the length of a recording in labelling, checking and word times. Features of recordings
+  over ten minutes go to a temporary file (in `$TMPDIR`, or else `/var/tmp`; up to 0.2 GB per hour). Models without long
+  form (`transformers:`, `espnet:`) and parts of files that can only be decoded whole keep the samples of one recording
+  in memory.
 
 ## Limits
 
 | limit | value | why |
 |---|---|---|
-| longest recording | 8 h | its samples need 1.8 GB of memory |
+| longest recording | 8 h | its samples need 1.8 GB where they are kept whole |
 | sampling rate | 2 kHz to 1 MHz | others are errors in the header |
-| channels | 64 | likewise |
+| channels | 64; times sampling rate 16 million | likewise |
 | loudest sample | 4 (full scale is 1) | integers stored as floats would be clipped |
 | output of a command: pause, size | 10 min, 16 GiB | a `… |` in wav.scp that never ends; above 256 MB it goes to disk |
 | a gap in the time line | 1 h; in MPEG, and in Ogg without missing pages, 10 s | a longer one is a timestamp error |

@@ -3,19 +3,21 @@
 
     utils/fix_data.py data/train
 
-In:  a data directory. Out: the same, with the files as they were in .backup beside them (.backup.2 where a
-second repair finds others). docs/tables.md says what an id, a number and a line are. In ids, wherever they stand,
-white space becomes _ and what is invisible goes; white space of another kind that parts an id from its value becomes a
-space. Lines without a usable value (a duration that is nan, a segment that ends before it starts) are dropped, and
-named; so are utterances that lack an entry in any table but utt2dur, which utils/get_utt2dur.py makes, a segment or a
-recording; spk2utt is made anew. Two lines that say different things of one id are beyond repair: the message names
-them, and nothing is changed.
+In: a data directory. Out: the same, with the files as they were in .backup beside them (.backup.2 where a second
+repair finds others). docs/tables.md says what an id, a number and a line are. In ids, wherever they stand, white space
+becomes _ and what is invisible goes; white space of another kind that parts an id from its value becomes a space. An
+id in another Unicode form (é as one character or as two) than wav.scp or segments have it gets theirs. Lines without a
+usable value (a duration that is nan, a segment that ends before it starts) are dropped, and named; so are utterances
+that lack an entry in any table but utt2dur, which utils/get_utt2dur.py makes, a segment or a recording; spk2utt is
+made anew. Two lines that say different things of one id are beyond repair: the message names them, and nothing is
+changed.
 """
 
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from k2d.datadir import DataDir, invert, parse_segment, parser_of
@@ -30,6 +32,16 @@ def mended(key: str) -> str:
     """The id that is meant: white space within it as _, without what is invisible."""
     key = "_".join(key.split())
     return "".join(character for character in key if not fits_no_id(character))
+
+
+def forms(ids: Iterable[str]) -> dict[str, str]:
+    """Unicode's composed form -> id: two forms of one id look the same."""
+    return {unicodedata.normalize("NFC", key): key for key in ids}
+
+
+def as_known(key: str, known: set[str], known_forms: dict[str, str]) -> str:
+    """The id, in the form in which it is known."""
+    return key if key in known else known_forms.get(unicodedata.normalize("NFC", key), key)
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:
@@ -98,7 +110,7 @@ def _fits(path: Path, key: str, value: str, known: set[str] | None) -> bool:
 def clean(path: Path, known: set[str] | None) -> tuple[Table, int]:
     """One table, mended, and how many lines were dropped. known: as for `read_line`."""
     table: dict[str, tuple[str, int]] = {}
-    dropped, parse = 0, parser_of(path)
+    dropped, parse, known_forms = 0, parser_of(path), forms(known or ())
     for number, line in lines_of(path):
         if not line:
             dropped += 1
@@ -106,6 +118,8 @@ def clean(path: Path, known: set[str] | None) -> tuple[Table, int]:
         key, value = read_line(path, line, known)
         if not key:
             raise DataError(f"{path}:{number}: nothing visible is left of the id; write one")
+        if known is not None:
+            key = as_known(key, known, known_forms)
         if key in table:
             before, first = table[key]
             if before != value:
@@ -153,7 +167,11 @@ def fix(directory: Path) -> str:
 
     wav = take("wav.scp")
     if data.has_segments:
-        segments = {key: parse_segment(key, value) for key, value in take("segments").items()}
+        wav_forms = forms(wav)
+        for key, value in take("segments").items():
+            recording, times = value.split(maxsplit=1)
+            tables["segments"][key] = f"{as_known(recording, wav.keys(), wav_forms)} {times}"
+        segments = {key: parse_segment(key, value) for key, value in tables["segments"].items()}
         recording_of = {u: s.recording for u, s in segments.items() if s.recording in wav}
     else:
         recording_of = {recording: recording for recording in wav}

@@ -38,10 +38,14 @@ _ERRORS = 100  # broken packets in a row, after which nothing sound is expected
 
 # Formats of sound and film only: with others, such as playlists, ffmpeg opens further addresses.
 _FORMATS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gsm,loas,matroska,webm,mov,mp4,m4a,3gp,3g2,"
-    "mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,rm,tak,tta,voc,w64,wav,wsd,wv,xwma"
+    "aac,ac3,adx,aea,aiff,amr,amrnb,amrwb,ape,asf,au,avi,avr,caf,codec2,dsf,dts,dtshd,dv,eac3,flac,flv,gsm,gxf,iff,ilbc,"
+    "ircam,loas,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,ogg,oma,"
+    "osq,pvf,qcp,rm,rso,shn,sox,spdif,tak,truehd,tta,voc,vqf,w64,wav,wsd,wtv,wv,wve,xwma"
 )
-_NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "gsm", "loas", "mp3"}  # stamps made by counting
+HEADERLESS = {".g722": "g722", ".722": "g722", ".g729": "g729", ".tco": "g723_1", ".g723": "g723_1"}  # of one rate each
+# Stamps made by counting.
+_NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "gsm", "loas", "mlp", "mp3", "truehd"}
+_NO_CLOCK |= set(HEADERLESS.values())
 # Whose header tells the length, so that less than that is damage.
 _PROMISING = {"aiff", "ape", "asf", "au", "avi", "caf", "flac", "mov", "tak", "tta", "w64", "wav", "wv"}
 
@@ -54,27 +58,32 @@ class ContainerReader:
     """Anything ffmpeg's libraries read; a film gives its default audio track.
 
     rate (Hz), channels: as the header says. seconds: only where the header is known to be right, else None.
-    Known when the blocks have been read: lost, seconds that could not be decoded; holes, seconds of silence where the
-    time line has none of its sound; cut, whether the end is missing by an unknown time.
+    late: seconds into an Ogg stream at which the file begins. Known when the blocks have been read: lost, seconds that
+    could not be decoded; holes, seconds of silence where the time line has none of its sound; cut, whether the end is
+    missing by an unknown time.
     """
 
-    def __init__(self, source: str, file, pages_lost: bool = False):
-        """pages_lost: of an Ogg file pages are missing, so a long hole is no jump of its clock."""
+    def __init__(self, source: str, file, pages_lost: bool = False, form: str | None = None):
+        """pages_lost: of an Ogg file pages are missing, so a long hole is no jump of its clock. form: ffmpeg's name of
+        a format that has no header.
+        """
         import av  # here, because most corpora never need it
 
         self.source, self._errors = source, (av.error.FFmpegError, OSError, ValueError)
-        self._file, self._pages_lost = file, pages_lost
+        self._file, self._pages_lost, self._form = file, pages_lost, form
         self._av, self.lost, self.holes, self.cut = av, 0.0, 0.0, False
         self._open()
         codec = self._stream.codec_context
         self.rate, self.channels = codec.sample_rate or 0, codec.channels or 0
         self._promised = self._promise()
+        begins_late = self._pages_lost and "ogg" in self._container.format.name and self._origin > _JITTER
+        self.late = self._origin if begins_late else 0.0
         self.seconds = self._promised if self._indexed() else None
 
     def _open(self, more: dict | None = None) -> None:
         self._file.seek(0)
-        options = {"format_whitelist": _FORMATS, **(more or {})}
-        self._container = self._av.open(self._file, mode="r", options=options, buffer_size=2**18)
+        options = {"format_whitelist": self._form or _FORMATS, **(more or {})}
+        self._container = self._av.open(self._file, mode="r", format=self._form, options=options, buffer_size=2**18)
         tracks = self._container.streams.audio
         if not tracks and more is None and self._container.streams:
             self._container.close()  # sound that begins late in a film without a header is found by looking further
@@ -432,5 +441,5 @@ def check_form(source: str, rate: int, channels: int) -> None:
     """Raise BadAudio for a sampling rate or a number of channels that only a wrong header has."""
     if not 2000 <= rate <= 1_000_000:
         raise BadAudio(source, "rate", f"a sampling rate of {rate} Hz holds no speech, its header is wrong; correct it")
-    if not 1 <= channels <= 64:
-        raise BadAudio(source, "channels", f"{channels} channels, its header is wrong; correct it")
+    if not 1 <= channels <= 64 or rate * channels > 16_000_000:  # whose seconds would not fit into memory
+        raise BadAudio(source, "channels", f"{channels} channels of {rate} Hz, its header is wrong; correct it")

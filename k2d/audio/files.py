@@ -25,7 +25,7 @@ import numpy as np
 import soundfile
 
 from k2d import archives
-from k2d.audio.containers import GRID, ContainerReader, Irregular, check_form
+from k2d.audio.containers import GRID, HEADERLESS, ContainerReader, Irregular, check_form
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError
 
@@ -33,19 +33,24 @@ _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not te
 _ARK = re.compile(r"^(.+):(\d+)$", re.DOTALL)
 _CHUNK = re.compile(r"^\s*(?:data|SSND|data size)\s*: (\d+)(?: \(should be (\d+)\))?", re.MULTILINE | re.IGNORECASE)
 _EXACT = re.compile(r"^(PCM_|FLOAT|DOUBLE|ULAW|ALAW)")
-_BY_PACKETS = (b"OggS", b"ID3", b"\xff")  # and mp3, whose frames begin with eleven set bits
+# And mp3, whose frames begin with eleven set bits; of VOC libsndfile makes noise where its blocks are of the new kind.
+_BY_PACKETS = (b"OggS", b"ID3", b"\xff", b"Creative Voice File")
+_NO_HEADER = (".raw", ".pcm", ".sln", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721")
+_PLAYLISTS = (b"#EXTM3U", b"[playlist]", b"<?wpl", b"<playlist", b"<smil")
 _PIPE_BYTES, _PIPE_WAIT = 2**34, 600.0  # bytes a command may write, seconds it may be silent
 
 
 class Reader(Protocol):
     """An open recording: rate (Hz) and channels; seconds, or None where only reading tells; lost: seconds known to be
-    missing; holes: seconds of silence in the time line; cut: whether the end is missing by an unknown time."""
+    missing; holes: seconds of silence in the time line; late: seconds into its stream at which it begins; cut: whether
+    the end is missing by an unknown time."""
 
     rate: int
     channels: int
     seconds: float | None
     lost: float
     holes: float
+    late: float
     cut: bool
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
@@ -63,7 +68,7 @@ class _ArkReader:
     A matrix is (channels, samples) in the range of 16-bit integers, at 16 kHz, as Kaldi holds a wave.
     """
 
-    lost, holes, cut = 0.0, 0.0, False
+    lost, holes, late, cut = 0.0, 0.0, 0.0, False
 
     def __init__(self, source: str, path: str, offset: int):
         try:
@@ -143,7 +148,7 @@ _ONE_AT_A_TIME = threading.Lock()
 class _SoundFileReader:
     """What libsndfile opens. `exact`: whether its number of frames can be relied on, and seeking to one."""
 
-    holes, cut = 0.0, False
+    holes, late, cut = 0.0, 0.0, False
 
     def __init__(self, source: str, file, piped: bool, mp3: bool = False):
         self._source, self._file, self._mp3 = source, file, mp3
@@ -239,7 +244,7 @@ class _SoundFileReader:
 class _ChainReader:
     """Ogg streams or FLAC files behind each other in one file (radio, `cat`): each is read by itself."""
 
-    seconds = None
+    seconds, late = None, 0.0
 
     def __init__(self, source: str, file, chains: list[tuple[int, int]]):
         self._file = file
@@ -426,6 +431,16 @@ def _find(file, what: bytes, at: int) -> int | None:
         at += len(data) - len(what)
 
 
+def _unknown(source: str, head: bytes) -> BadAudio:
+    """Why no library knows what a file holds."""
+    if head.lstrip(b"\xef\xbb\xbf \r\n").lower().startswith(tuple(word.lower() for word in _PLAYLISTS)):
+        return BadAudio(source, "not audio", "a playlist names other files and holds no sound; name those")
+    if source.lower().endswith(_NO_HEADER):
+        what = "such files have no header that tells rate and codec"
+        return BadAudio(source, "not audio", f"{what}; convert it, as in: sox -r 8000 -e mu-law -c 1 x.ul x.wav")
+    return BadAudio(source, "not audio", "no decoder knows this format; correct or remove it")
+
+
 def _decoder(source: str, file, piped: bool) -> Reader:
     """The reader of an open file, which becomes the reader's."""
     file.seek(0)
@@ -462,7 +477,11 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         if known or head[4:8] == b"ftyp":
             why = BadAudio(source, "truncated", "the file is damaged or cut short; copy it again")
         else:
-            why = BadAudio(source, "not audio", "no decoder knows this format; correct or remove it")
+            why = _unknown(source, head)
+    ending = os.path.splitext(source)[1].lower()
+    if counted is None and why.reason == "not audio" and ending in HEADERLESS:
+        with contextlib.suppress(Exception):
+            return ContainerReader(source, file, form=HEADERLESS[ending])
     if counted is not None and counted.frames:
         return counted
     if by_packets:

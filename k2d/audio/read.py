@@ -9,7 +9,7 @@ k2d/audio/files.py says which library reads what.
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from k2d.audio.options import DAMAGED
 from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.errors import BadAudio
 
-LONGEST_RECORDING = 8 * 3600.0  # seconds; as float32 1.8 GB
+LONGEST_RECORDING = 8 * 3600.0  # seconds; whole, as some models and parts of some codecs need it, 1.8 GB
 LOUDEST = 4.0  # full scale is 1, and decoders of mp3 and AAC go a little beyond it
 
 _ONE_STEP = 2.0**-14  # a signal that stays within one 16-bit step up and down is digital silence
@@ -141,68 +141,68 @@ def _at_16_khz(source: str, reader: Reader, begin: float) -> Iterator[np.ndarray
         yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-class _Samples:
-    """An array that grows in place: pieces that are joined at the end need memory twice."""
-
-    def __init__(self, expected: float):
-        self._array = np.empty(int(min(max(expected, 1.0), 3600.0) * SAMPLE_RATE) + 1, np.float32)
-        self.count = 0
-
-    def add(self, piece: np.ndarray) -> None:
-        need = self.count + len(piece)
-        if need > len(self._array):
-            self._array.resize(max(need, len(self._array) * 5 // 4), refcheck=False)
-        self._array[self.count : need] = piece
-        self.count = need
-
-    def array(self) -> np.ndarray:
-        self._array.resize(self.count, refcheck=False)
-        return self._array
+def joined(pieces: Iterable[np.ndarray], expected: int = 0) -> np.ndarray:
+    """One array of all pieces, about `expected` samples; it grows in place, since joining them needs memory twice."""
+    array, count = np.empty(min(max(expected, 60 * SAMPLE_RATE), 3600 * SAMPLE_RATE), np.float32), 0
+    for piece in pieces:
+        need = count + len(piece)
+        if need > len(array):
+            array.resize(max(need, len(array) * 5 // 4), refcheck=False)
+        array[count:need] = piece
+        count = need
+    array.resize(count, refcheck=False)
+    return array
 
 
-@_guarded
-def _read(source: str, start: float, end: float | None, allow_pipes: bool, damaged: str) -> np.ndarray:
-    global _whole
-    begin = max(0.0, (start - _MARGIN) // GRID * GRID)
-    stop = None if end is None else -(-(end + _MARGIN) // GRID) * GRID
+def _pieces(source: str, start: float, end: float | None, allow_pipes: bool, damaged: str) -> Iterator[np.ndarray]:
+    """16 kHz from `_edges(start, end)` on. Irregular where only the whole can be read."""
+    begin, stop = _edges(start, end)
     reader = open_source(source, allow_pipes)
     try:
         if reader.seconds is not None:
             _check_inside(source, start, end, reader.seconds, reader.lost)
             if reader.seconds > LONGEST_RECORDING and (end or np.inf) - start > LONGEST_RECORDING:
                 raise _too_long(source)
-        asked = (reader.seconds or 0.0) if stop is None else stop
-        samples = _Samples(asked - begin)
         limit = np.inf if stop is None else round((stop - begin) * SAMPLE_RATE)
-        ended = True
+        count, ended = 0, True
         for piece in _at_16_khz(source, reader, begin):
-            samples.add(piece)
-            if samples.count > LONGEST_RECORDING * SAMPLE_RATE:
+            count += len(piece)
+            if count > LONGEST_RECORDING * SAMPLE_RATE:
                 raise _too_long(source)
-            if samples.count >= limit:
+            yield piece
+            if count >= limit:
                 ended = False
                 break
-    except Irregular:
+    finally:
         reader.close()
+    if reader.lost > 0.1 or reader.holes > 0.1 or reader.late or reader.cut:
+        _tell_damage(source, reader, damaged)
+    if ended:
+        _check_inside(source, start, end, begin + count / SAMPLE_RATE, reader.lost)
+
+
+def _edges(start: float, end: float | None) -> tuple[float, float | None]:
+    """Where reading a part begins and ends, in seconds: at multiples of GRID, with a margin."""
+    return max(0.0, (start - _MARGIN) // GRID * GRID), None if end is None else -(-(end + _MARGIN) // GRID) * GRID
+
+
+@_guarded
+def _part(source: str, start: float, end: float | None, allow_pipes: bool, damaged: str) -> np.ndarray:
+    global _whole
+    begin, stop = _edges(start, end)
+    try:
+        expected = 0 if stop is None else round((stop - begin + GRID) * SAMPLE_RATE)
+        audio = joined(_pieces(source, start, end, allow_pipes, damaged), expected)
+    except Irregular:
         status = os.stat(source) if os.path.exists(source) else None
         key = source, status and (status.st_size, status.st_mtime_ns), damaged
         whole = _whole  # which another thread may replace
         if whole is None or status is None or whole[0] != key:
-            whole = _whole = key, _read(source, 0.0, None, allow_pipes, damaged)
-        _check_inside(source, start, end, len(whole[1]) / SAMPLE_RATE, 0.0)
-        first = round(start * SAMPLE_RATE)
-        return whole[1][first : None if end is None else first + round((end - start) * SAMPLE_RATE)].copy()
-    finally:
-        reader.close()
-    if reader.lost > 0.1 or reader.holes > 0.1 or reader.cut:
-        _tell_damage(source, reader, damaged)
-    if ended:
-        _check_inside(source, start, end, begin + samples.count / SAMPLE_RATE, reader.lost)
-    audio = samples.array()
-    if start or end is not None:
-        offset = round((start - begin) * SAMPLE_RATE)
-        audio = audio[offset : None if end is None else offset + round((end - start) * SAMPLE_RATE)]
-    return audio
+            whole = _whole = key, joined(_pieces(source, 0.0, None, allow_pipes, damaged))
+        audio, begin = whole[1], 0.0
+        _check_inside(source, start, end, len(audio) / SAMPLE_RATE, 0.0)
+    offset = round((start - begin) * SAMPLE_RATE)
+    return audio[offset : None if end is None else offset + round((end - start) * SAMPLE_RATE)].copy()
 
 
 def _check_inside(source: str, start: float, end: float | None, total: float, lost: float) -> None:
@@ -217,7 +217,9 @@ def _check_inside(source: str, start: float, end: float | None, total: float, lo
 
 def _tell_damage(source: str, reader: Reader, damaged: str) -> None:
     lost = f"{reader.lost:.2f} s are missing" if reader.lost > 0.1 else "its end is missing"
-    if reader.lost <= 0.1 and not reader.cut:
+    if reader.lost <= 0.1 and not reader.cut and reader.holes <= 0.1:
+        message = f"{source}: it begins {reader.late:.2f} s into its stream: what came before is not in the file"
+    elif reader.lost <= 0.1 and not reader.cut:
         message = f"{source}: its time line has holes: {reader.holes:.2f} s are silence"
     elif damaged == "skip":
         raise BadAudio(source, "truncated", f"damaged or cut short: {lost}; copy it again")
@@ -226,6 +228,40 @@ def _tell_damage(source: str, reader: Reader, damaged: str) -> None:
     if source not in _warned:  # once, not for each of its parts
         _warned.add(source)
         _log.warning(message)
+
+
+def audio_blocks(source, allow_pipes: bool = False, damaged: str = "warn") -> Iterator[np.ndarray]:
+    """What `read_audio` reads of a whole source, a few seconds at a time: hours of it never lie in memory.
+
+    Raises BadAudio as it does, and behind the last block at the latest: till then nothing is known to be sound.
+    """
+    source = str(source)
+    if damaged not in DAMAGED:
+        raise ValueError(f"damaged={damaged!r}; expected one of {DAMAGED}")
+    count, low, high = 0, np.inf, -np.inf
+    pieces = _pieces(source, 0.0, None, allow_pipes, damaged)
+    following = _guarded(lambda source: next(pieces, None))
+    while (piece := following(source)) is not None:
+        if len(piece):
+            count, low, high = count + len(piece), np.minimum(low, piece.min()), np.maximum(high, piece.max())
+            yield piece
+    _check_range(source, count, float(low), float(high))
+    if high - low <= _ONE_STEP:
+        raise BadAudio(source, "silence", "every sample is zero; check the microphone or the channel")
+
+
+def _check_range(source: str, count: int, low: float, high: float) -> None:
+    """Raise BadAudio for too few samples and for those that are no sound. low, high: NaN if one of them is."""
+    if count < SHORTEST * SAMPLE_RATE:
+        raise _too_short(source, count / SAMPLE_RATE)
+    if not np.isfinite(high - low):
+        raise BadAudio(source, "NaN", "samples are not finite numbers; export the recording again")
+    if max(high, -low) > LOUDEST:
+        raise BadAudio(
+            source,
+            "too loud",
+            f"samples reach {max(high, -low):.6g} where full scale is 1 (integers stored as floats?); scale it",
+        )
 
 
 def read_audio(
@@ -245,19 +281,8 @@ def read_audio(
         raise ValueError(f"{source}: part from {start} to {end} s; expected 0 <= start < end")
     if damaged not in DAMAGED:
         raise ValueError(f"damaged={damaged!r}; expected one of {DAMAGED}")
-    source = str(source)
-    audio = _read(source, start, end, allow_pipes, damaged)
-    if len(audio) < SHORTEST * SAMPLE_RATE:
-        raise _too_short(source, len(audio) / SAMPLE_RATE)
-    low, high = float(audio.min()), float(audio.max())  # NaN if one sample is
-    if not np.isfinite(high - low):
-        raise BadAudio(source, "NaN", "samples are not finite numbers; export the recording again")
-    if max(high, -low) > LOUDEST:
-        raise BadAudio(
-            source,
-            "too loud",
-            f"samples reach {max(high, -low):.6g} where full scale is 1 (integers stored as floats?); scale it",
-        )
-    if start == 0.0 and end is None and high - low <= _ONE_STEP:
-        raise BadAudio(source, "silence", "every sample is zero; check the microphone or the channel")
-    return np.ascontiguousarray(audio)
+    if start == 0.0 and end is None:
+        return joined(audio_blocks(source, allow_pipes, damaged))
+    audio = _part(source, start, end, allow_pipes, damaged)
+    _check_range(str(source), len(audio), float(audio.min(initial=0.0)), float(audio.max(initial=0.0)))
+    return audio

@@ -6,12 +6,12 @@ In: a data directory. Out: 16 kHz audio by id, a cheap stamp of its file, a dige
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from k2d.audio.durations import recording_seconds
-from k2d.audio.read import read_audio, recording_duration
+from k2d.audio.read import audio_blocks, joined, recording_duration
 from k2d.audio.stamps import FileStamps
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
@@ -25,19 +25,30 @@ class AudioSource:
     does; a command's stamp is the command.
     """
 
-    def __init__(self, read: Callable[[str], np.ndarray], seconds: Callable[[str], float], stamp: Callable[[str], str]):
-        self._read, self._seconds, self.stamp = read, seconds, stamp
+    def __init__(
+        self,
+        blocks: Callable[[str], Iterable[np.ndarray]],
+        seconds: Callable[[str], float],
+        stamp: Callable[[str], str],
+    ):
+        self._blocks, self._seconds, self.stamp = blocks, seconds, stamp
         self._known: dict[str, float] = {}
 
-    def read(self, name: str) -> np.ndarray:
-        """(samples,) float32 at 16 kHz. Raises BadAudio, and nothing else."""
+    def blocks(self, name: str) -> Iterator[np.ndarray]:
+        """(samples,) float32 at 16 kHz, a few seconds at a time where that can be. Raises BadAudio, and nothing else,
+        behind the last block at the latest: till then nothing is known to be sound.
+        """
         try:
-            return self._read(name)
+            yield from self._blocks(name)
         except BadAudio:
             raise
         except Exception as error:
             what = " ".join(f"{type(error).__name__}: {error}".split())
             raise BadAudio(name, "unreadable", f"{what}; correct or remove it") from error
+
+    def read(self, name: str) -> np.ndarray:
+        """All of it, likewise: a quarter of a gigabyte an hour."""
+        return joined(self.blocks(name))
 
     def seconds(self, name: str) -> float:
         """Duration, 0 for audio that cannot be read: reading it will say why. Found once."""
@@ -58,7 +69,7 @@ def recordings(data: DataDir, allow_pipes: bool = False, damaged: str = "warn") 
         return known[name] if name in known else recording_duration(data.wav[name], allow_pipes)
 
     return AudioSource(
-        lambda name: read_audio(data.wav[name], allow_pipes=allow_pipes, damaged=damaged),
+        lambda name: audio_blocks(data.wav[name], allow_pipes, damaged),
         seconds,
         lambda name: stamps(data.wav[name]),
     )
@@ -73,19 +84,39 @@ def utterances(data: DataDir, allow_pipes: bool = False, damaged: str = "warn") 
         segment = data.segments[name]
         return f"{stamps(data.wav.get(segment.recording, ''))} {segment.start} {segment.end}"
 
-    return AudioSource(opened.__getitem__, opened.duration, stamp)
+    return AudioSource(lambda name: [opened[name]], opened.duration, stamp)
 
 
 def files(paths: dict[str, str], damaged: str = "warn") -> AudioSource:
     """Files by name."""
     stamps = FileStamps()
     return AudioSource(
-        lambda name: read_audio(paths[name], damaged=damaged),
+        lambda name: audio_blocks(paths[name], damaged=damaged),
         lambda name: recording_duration(paths[name]),
         lambda name: stamps(paths[name]),
     )
 
 
+class AudioDigest:
+    """The identity of a recording, wherever its file lies: a digest of its samples, taken as they pass by."""
+
+    def __init__(self):
+        self.samples, self._state = 0, hashlib.blake2b(digest_size=12)
+
+    def of(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The same blocks."""
+        for block in blocks:
+            self.samples += len(block)
+            self._state.update(np.ascontiguousarray(block).data)
+            yield block
+
+    @property
+    def hexadecimal(self) -> str:
+        return self._state.hexdigest()
+
+
 def audio_digest(audio: np.ndarray) -> str:
-    """Hexadecimal digest of the samples: the identity of a recording, wherever its file lies."""
-    return hashlib.blake2b(np.ascontiguousarray(audio).data, digest_size=12).hexdigest()
+    digest = AudioDigest()
+    for _ in digest.of([audio]):
+        pass
+    return digest.hexadecimal

@@ -29,7 +29,7 @@ from k2d.check.memory import Memory
 from k2d.check.models import Known, Models, count_parameters, long_labels, look
 from k2d.check.recordings import Check, Policy
 from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size
-from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, open_set, shared_recordings
+from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, dev_in_tests, open_set, shared_recordings
 from k2d.distill.config import read_config
 from k2d.errors import UsageError
 from k2d.options import CommandParser, add_options, command
@@ -112,7 +112,7 @@ def look_at_sets(args: argparse.Namespace, remembered: Memory) -> tuple[list[Fin
         found += looks.look(one)
         if args.allow_pipes:
             found += commands(one)
-    return found + shared_recordings(sets), sets
+    return found + shared_recordings(sets) + dev_in_tests(sets), sets
 
 
 def look_at_space(args: argparse.Namespace, sets: list[Set], known: dict[str, Known]) -> list[Finding]:

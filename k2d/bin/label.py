@@ -136,7 +136,7 @@ def place_chunks(session: Session, key: str, layout: Layout, job: int | None) ->
         folder /= f"job{job}of{num_jobs}"
     transcripts = map(Transcript.from_record, session.results(job))
     chunks = chunks_of(transcripts, layout.max_chunk, layout.continued)
-    return ShardWriter(folder, key).write(chunks, session.source.read)
+    return ShardWriter(folder, key).write(chunks, session.source.blocks)
 
 
 def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> dict[str, object]:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from tqdm import tqdm
 
 from k2d.audio import sources
@@ -27,7 +28,6 @@ from k2d.work import machine
 from k2d.work.jobs import prefetch
 
 HEADERS = 2000  # of a larger set only so many are opened
-RECORDINGS = 4  # that lie in memory at a time, a quarter of a gigabyte an hour each
 COMMANDS = 20  # that are run to look at the header of what they write
 ROUNDED = 0.1  # seconds by which an utterance of 30 s may be longer
 QUIET = 0.003  # of full scale, -50 dB: a microphone that was off
@@ -205,10 +205,9 @@ class Check:
         """
         facts = {name: self.memory.get(key) for name, key in keys.items()}
         unknown = [name for name in keys if facts.get(name) is None]
-        readers = min(machine.threads(), RECORDINGS) if one.whole else machine.threads()
         watched = sys.stderr.isatty()  # in a log a bar is one line of thousands of characters
         with tqdm(total=len(unknown), desc=f"check: {one.path}", unit=unit, delay=3, disable=not watched) as bar:
-            for name, fact in zip(unknown, prefetch(unknown, learn, readers)):
+            for name, fact in zip(unknown, prefetch(unknown, learn, machine.threads())):
                 facts[name] = fact
                 if "reason" not in fact:
                     self.memory.put(keys[name], fact)
@@ -251,15 +250,15 @@ def _header(source: str, allow_pipes: bool) -> dict:
 
 
 def _hear(opened: sources.AudioSource, name: str, source: str, warnings: _Warnings) -> dict:
+    samples, full, peak = 0, 0, 0.0
     try:
-        audio = opened.read(name)
+        for audio in opened.blocks(name):
+            samples += len(audio)
+            peak = max(peak, float(np.abs(audio).max()))
+            full += int((np.abs(audio) >= _FULL).sum())
     except BadAudio as error:
         return {"reason": error.reason, "why": _advice(error)}
-    fact = {
-        "seconds": round(len(audio) / SAMPLE_RATE, 3),
-        "peak": round(max(float(audio.max()), -float(audio.min())), 5),
-        "clipped": round(float(((audio >= _FULL) | (audio <= -_FULL)).mean()), 6),
-    }
+    fact = {"seconds": round(samples / SAMPLE_RATE, 3), "peak": round(peak, 5), "clipped": round(full / samples, 6)}
     if damage := warnings.of(source):
         fact["damage"] = damage
     return fact

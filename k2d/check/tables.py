@@ -181,3 +181,27 @@ def shared_recordings(sets: Sequence[Set]) -> list[Finding]:
             )  # fmt: skip
     return found
 
+
+
+def dev_in_tests(sets: Sequence[Set]) -> list[Finding]:
+    """Test utterances, or recordings of long form, that are also in the development set, by file and place."""
+    dev = next((one for one in sets if one.part == DEV), None)
+    if dev is None:
+        return []
+    found = []
+    for one in sets:
+        if one.part not in (TEST, TEST_LONG):
+            continue
+        chosen_by = {_place_of(dev, name, one.whole) for name in dev.names}
+        if both := [name for name in one.names if _place_of(one, name, one.whole) in chosen_by]:
+            found.append(
+                warning(one.path, f"{counted(len(both), one.noun)} also in {dev.path} ({some(both)})",
+                        "take them out of one of the two: the epoch is chosen by the development set, and looks better "
+                        "there than it is", ((name, f"also in {dev.path}") for name in both))
+            )  # fmt: skip
+    return found
+
+
+def _place_of(one: Set, name: str, whole: bool) -> tuple:
+    source = os.path.normpath(one.source(name))
+    return (source,) if whole else (source, one.data.segments[name].start, one.data.segments[name].end)

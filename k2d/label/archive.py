@@ -43,24 +43,24 @@ class ShardWriter:
                 handle.write(key)
 
     def write(
-        self, chunks: Iterable[PackedChunk], read: Callable[[str], np.ndarray]
+        self, chunks: Iterable[PackedChunk], read: Callable[[str], Iterable[np.ndarray]]
     ) -> Iterator[tuple[PackedChunk, str, int]]:
-        """Yields (chunk, "file.ark:offset", samples). read(recording): its audio; asked once for adjacent
-        chunks.
+        """Yields (chunk, "file.ark:offset", samples). read(recording): its audio in pieces; asked once for chunks in
+        order.
         """
         shard: list[PackedChunk] = []
         number = 0
-        reader = _Latest(read)
+        cutter = _Cutter(read)
         for chunk in chunks:
             shard.append(chunk)
             if len(shard) == self.per_shard:
                 number += 1
-                yield from self._shard(number, shard, reader)
+                yield from self._shard(number, shard, cutter)
                 shard = []
         if shard:
-            yield from self._shard(number + 1, shard, reader)
+            yield from self._shard(number + 1, shard, cutter)
 
-    def _shard(self, number: int, chunks: list[PackedChunk], read) -> Iterator[tuple[PackedChunk, str, int]]:
+    def _shard(self, number: int, chunks: list[PackedChunk], cutter: _Cutter) -> Iterator[tuple[PackedChunk, str, int]]:
         ark = self.folder / f"chunks.{number:06d}.ark"
         index = ark.with_suffix(".json")
         known = json.loads(index.read_text()) if index.exists() and ark.exists() else {}
@@ -69,7 +69,8 @@ class ShardWriter:
             entries = {}
             with atomic(ark, "wb") as handle:
                 for chunk in chunks:
-                    audio = read(chunk.recording)[round(chunk.start * SAMPLE_RATE) : round(chunk.end * SAMPLE_RATE)]
+                    place = round(chunk.start * SAMPLE_RATE), round(chunk.end * SAMPLE_RATE)
+                    audio = cutter.cut(chunk.recording, *place)
                     entries[chunk.id] = [handle.tell() + len(f"{chunk.id} ".encode()), len(audio)]
                     kaldiio.save_ark(handle, {chunk.id: (SAMPLE_RATE, pcm16(audio))}, **_FLAC)
             with atomic(index) as handle:
@@ -79,15 +80,19 @@ class ShardWriter:
             yield chunk, f"{ark}:{place}", samples
 
 
-class _Latest:
-    """The last recording read stays: its chunks follow each other."""
+class _Cutter:
+    """Parts of recordings, as chunks ask for them: those of one in order, so of each a part is held at a time."""
 
-    def __init__(self, read: Callable[[str], np.ndarray]):
-        self.read, self.name, self.audio = read, None, None
+    def __init__(self, read: Callable[[str], Iterable[np.ndarray]]):
+        self._read, self._name = read, None
 
-    def __call__(self, name: str) -> np.ndarray:
-        if name != self.name:
-            self.audio = None  # two recordings of several hours need not lie in memory together
-            self.audio = self.read(name)
-            self.name = name
-        return self.audio
+    def cut(self, name: str, start: int, end: int) -> np.ndarray:
+        """Samples [start, end) of a recording, as far as it has them."""
+        if name != self._name or start < self._first:
+            self._name, self._first, self._held = name, 0, np.zeros(0, np.float32)
+            self._blocks = iter(self._read(name))
+        while self._first + len(self._held) < end and (block := next(self._blocks, None)) is not None:
+            ahead = max(0, start - self._first)
+            self._first += min(ahead, len(self._held))
+            self._held = np.concatenate([self._held[ahead:], block])
+        return self._held[start - self._first : end - self._first]

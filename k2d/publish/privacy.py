@@ -18,7 +18,9 @@ from itertools import pairwise
 from k2d.text import timestamps
 
 # Numbers are often spoken and written as words: 零九一二, "zero nine one two", "oh nine double one".
-_CHINESE = dict(zip("〇零一幺二三四五六七八九", "001123456789", strict=True))
+_CHINESE = dict(
+    zip("〇零一幺二三四五六七八九壹貳贰參叁肆伍陸陆柒捌玖", "001123456789122334566789", strict=True)
+)
 _ENGLISH = dict(zip("zero oh o one two three four five six seven eight nine".split(), "000123456789", strict=True))
 _TIMES = {None: 1, "double": 2, "triple": 3}
 _WORD = rf"({'|'.join(_ENGLISH)})(?![a-z])(?!(?<=\bo)\d)"  # the letter of O123 is none
@@ -26,7 +28,7 @@ _WORD = rf"({'|'.join(_ENGLISH)})(?![a-z])(?!(?<=\bo)\d)"  # the letter of O123 
 _COMMA = rf"[,、](?=\s{{0,3}}(?:double\s|triple\s|{_WORD}))"
 _SPOKEN = re.compile(rf"(?<![a-z])(?:(double|triple)\s{{1,3}})?{_WORD}(?:{_COMMA})?", re.IGNORECASE | re.ASCII)
 
-_SEPARATOR = r"[\s.\-‐‑‒–—−()/]{0,6}"
+_SEPARATOR = r"[\s.\-‐‑‒–—−()/_~·・•]{0,6}"
 
 
 def _digits(count: str) -> str:
@@ -45,18 +47,19 @@ def _listed(first: str, count: str) -> str:
     return rf"{first}(?:{_COMMAS}\d){{{count}}}"
 
 
-_HOST, _NEXT = r"[\w-]{1,63}", r"[a-z][\w-]{0,62}"
-_TOP = r"(?:com|edu|org|net|gov|io|tw|cn|hk|jp|uk)\b"
+# Also letter by letter: g m a i l. An "o" that stands alone is a 0 in the plain form.
+_HOST, _NEXT = r"(?:[\w-](?: [\w-]){2,30}\b|[\w-]{1,63})", r"(?:[a-z](?: [a-z0]){1,5}\b|[a-z][\w-]{0,62})"
+_TOP = r"(?:com|c [o0] m|edu|e d u|org|[o0] r g|net|n e t|gov|io|tw|t w|cn|hk|jp|uk)\b"
 _BRACKETED_DOT = r"\s{0,3}[\[({<]\s?dot\s?[\])}>]\s{0,3}"
-_SPOKEN_DOT = r"(?: dot |\s?[點点]\s?)"
+_SPOKEN_DOT = r"(?: (?:dot|point) |\s?[點点]\s?)"
 
 # In this order; text that one kind has claimed is not reported again by a later one.
 PATTERNS = {
     # Behind @ and [at] anything with a dot; behind the word "at", which is common, only a known end.
     "e-mail": re.compile(
         r"[\w.+-]{1,64}+(?:"
-        rf"\s{{0,3}}@\s{{0,3}}{_HOST}(?:(?:\s{{0,3}}[.。]\s{{0,3}}|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
-        r"|\s{0,3}(?:[\[({<]\s?at\s?[\])}>]|小老鼠)\s{0,3}"
+        rf"\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:(?:\s{{0,3}}[.。]\s{{0,3}}|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
+        r"|\s{0,3}(?:[\[({<]\s?at\s?[\])}>]|[\[({<]?\s?(?:小老鼠|艾特)\s?[\])}>]?)\s{0,3}"
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
         rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)",
         re.IGNORECASE | re.ASCII,

@@ -86,7 +86,8 @@ class Recogniser(Transcriber):
             except BadAudio as error:
                 return name, error
 
-        for name, found in prefetch(work.names, read):
+        # Whole recordings of hours are read one at a time.
+        for name, found in map(read, work.names) if work.long_form else prefetch(work.names, read):
             if isinstance(found, np.ndarray):
                 audio = found
                 found = Transcript(name, len(audio) / SAMPLE_RATE, self.language, [])

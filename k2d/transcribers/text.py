@@ -79,7 +79,8 @@ class ReadyTranscripts(Transcriber):
 
         def one(name: str) -> Transcript | BadAudio:
             try:
-                seconds = len(source.read(name)) / SAMPLE_RATE if long_form else source.seconds(name)
+                samples = sum(map(len, source.blocks(name))) if long_form else 0
+                seconds = samples / SAMPLE_RATE if long_form else source.seconds(name)
                 return Transcript(name, seconds, self.language, self.segments(name, seconds, long_form))
             except BadAudio as error:
                 error.recording = name

@@ -99,7 +99,7 @@ class WhisperTranscriber(Transcriber):
         """Add the times of words to a long-form transcript of this model; its engine is torch."""
         from k2d.whisper.words import add_words
 
-        add_words(self.engine, transcript, source.read(transcript.recording))
+        add_words(self.engine, transcript, source.blocks(transcript.recording))
 
     def transcript_of(self, decoded: Decoded) -> Transcript:
         """The segments of one window; one without an end where no timestamps were asked for."""

@@ -9,16 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import IO
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from k2d.constants import HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE
+from k2d.constants import HOP_LENGTH, MEL_FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 
 N_FFT = 400  # samples
 BLOCK = 6000  # frames computed at once
@@ -39,74 +38,88 @@ def recording_log_mel(audio: np.ndarray, n_mels: int) -> Tensor:
 
     Equal to `whisper.log_mel_spectrogram(audio, n_mels, padding=30 s)` without the frames of the padding.
     """
-    mel = torch.empty(n_mels, len(audio) // HOP_LENGTH)
-    for first, part in _in_blocks(audio, n_mels):
-        mel[:, first : first + part.shape[1]] = part
+    mel = torch.cat([torch.empty(n_mels, 0), *_in_blocks([audio], n_mels)], dim=1)
     return _normalised(mel, mel.max())
 
 
-def _in_blocks(audio: np.ndarray, n_mels: int) -> Iterator[tuple[int, Tensor]]:
-    """(first frame, (n_mels, frames ≤ BLOCK)), not yet normalised. Nothing is copied that is as long as the audio."""
-    audio = torch.as_tensor(audio, dtype=torch.float32)
-    frames, half = len(audio) // HOP_LENGTH, N_FFT // 2
-    window, filters = torch.hann_window(N_FFT), mel_filters(n_mels)
-    for first in range(0, frames, BLOCK):
-        last = min(first + BLOCK, frames)
-        # Frame t is centred on sample 160 t: reflection at the start, silence behind the end.
-        begin, end = first * HOP_LENGTH - half, (last - 1) * HOP_LENGTH + half
-        part = audio[max(begin, 0) : end]
-        if begin < 0:
-            part = torch.cat([audio[1 : half + 1].flip(0), part])
-        if end > len(audio):
-            part = F.pad(part, (0, end - len(audio)))
-        power = torch.stft(part, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True).abs() ** 2
-        yield first, torch.clamp(filters @ power, min=1e-10).log10()
+def _in_blocks(audio: Iterable[np.ndarray], n_mels: int) -> Iterator[Tensor]:
+    """(n_mels, frames ≤ BLOCK), not yet normalised. Of the audio, which comes in pieces, a minute is held."""
+    window, filters, half = torch.hann_window(N_FFT), mel_filters(n_mels), N_FFT // 2
+
+    def features(samples: Tensor) -> Tensor:
+        power = torch.stft(samples, N_FFT, HOP_LENGTH, window=window, center=False, return_complex=True).abs() ** 2
+        return torch.clamp(filters @ power, min=1e-10).log10()
+
+    # Frame t is centred on sample 160 t: reflection at the start, silence behind the end. `held` begins half a window
+    # before the next frame's centre, once it is known what is mirrored before the first.
+    held, begun, whole = torch.zeros(0), False, (BLOCK - 1) * HOP_LENGTH + N_FFT
+    for piece in audio:
+        held = torch.cat([held, torch.as_tensor(piece, dtype=torch.float32)])
+        if not begun and len(held) > half:
+            held, begun = torch.cat([held[1 : half + 1].flip(0), held]), True
+        while len(held) >= whole:
+            yield features(held[:whole])
+            held = held[BLOCK * HOP_LENGTH :]
+    frames = (len(held) - half) // HOP_LENGTH if begun else 0
+    if frames:
+        samples = held[: (frames - 1) * HOP_LENGTH + N_FFT]
+        yield features(F.pad(samples, (0, (frames - 1) * HOP_LENGTH + N_FFT - len(samples))))
 
 
 class RecordingFeatures:
     """The features of a recording, window by window: in memory, or on disk if it is long.
 
-    Eight recordings of eight hours, decoded together, have 7 GB of features. `seconds` from which on they go into a
-    temporary file (in $TMPDIR, else /var/tmp, which is no memory): a window is read in a thousandth of the time that it
-    takes to decode. Where the disk is full they stay in memory.
+    Thirty-two recordings of eight hours, decoded together, have 47 GB of features. `seconds` from which on they go into
+    a temporary file (in $TMPDIR, else /var/tmp, which is no memory): a window is read in a thousandth of the time that
+    it takes to decode. Where the disk is full they stay in memory.
     """
 
-    def __init__(self, audio: np.ndarray, n_mels: int, seconds: float = 1800.0):
-        self.n_mels, self.frames = n_mels, len(audio) // HOP_LENGTH
-        self._mel, self._file = None, None
-        if len(audio) >= seconds * SAMPLE_RATE:
+    def __init__(self, audio: Iterable[np.ndarray], n_mels: int, seconds: float = 600.0):
+        """audio: the samples in pieces, which are gone through once."""
+        self.n_mels, self.frames = n_mels, 0
+        self._file, most = None, seconds * MEL_FRAMES_PER_SECOND
+        self._raw_loudest = torch.tensor(-torch.inf)
+        kept: list[Tensor] = []
+        for part in _in_blocks(audio, n_mels):
+            kept.append(part)
+            self.frames += part.shape[1]
+            self._raw_loudest = torch.maximum(self._raw_loudest, part.max())
+            if self.frames < most:
+                continue
             try:
-                self._file, loudest = self._spill(audio)
+                self._spill(kept)
+                kept.clear()
             except OSError as error:
-                _log.warning(f"features of {len(audio) / SAMPLE_RATE / 3600:.1f} h stay in memory: {error}")
+                _log.warning(f"features of a recording stay in memory from here on: {error}")
+                before = self.frames - sum(part.shape[1] for part in kept)
+                kept, most = ([self._raw(0, before)] if self._file else []) + kept, np.inf
+                self._file = None
+        self.loudest = float(_normalised(self._raw_loudest, self._raw_loudest))
+        self._mel = None
         if self._file is None:
-            self._mel = recording_log_mel(audio, n_mels)
-            self.loudest = float(self._mel.max())
-        else:
-            self._raw_loudest, self.loudest = loudest, float(_normalised(loudest, loudest))
+            self._mel = _normalised(torch.cat([torch.empty(n_mels, 0), *kept], dim=1), self._raw_loudest)
 
-    def _spill(self, audio: np.ndarray) -> tuple[IO[bytes], Tensor]:
-        """A file of the frames, one after the other, and the largest value in it."""
-        folder = os.environ.get("TMPDIR") or ("/var/tmp" if os.path.isdir("/var/tmp") else None)
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the features
-        loudest = torch.tensor(-torch.inf)
-        try:
-            for _, part in _in_blocks(audio, self.n_mels):
-                file.write(part.T.contiguous().numpy().data)
-                loudest = torch.maximum(loudest, part.max())
-            file.flush()
-        except BaseException:
-            file.close()
-            raise
-        return file, loudest
+    def _spill(self, parts: list[Tensor]) -> None:
+        """Add frames, one after the other, to the temporary file."""
+        if self._file is None:
+            folder = os.environ.get("TMPDIR") or ("/var/tmp" if os.path.isdir("/var/tmp") else None)
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with the features
+        for part in parts:
+            data = memoryview(part.T.contiguous().numpy()).cast("B")
+            while data:  # a disk that fills up takes a part
+                data = data[self._file.write(data) :]
+
+    def _raw(self, seek: int, size: int) -> Tensor:
+        """Frames [seek, seek + size) from the file, not yet normalised."""
+        row = 4 * self.n_mels
+        found = bytearray(os.pread(self._file.fileno(), size * row, seek * row))
+        return torch.frombuffer(found, dtype=torch.float32).view(-1, self.n_mels).T.contiguous()
 
     def window(self, seek: int, size: int, trim_padding: bool) -> Tensor:
         """Frames [seek, seek + size), padded as `padded_window` says."""
         if self._mel is not None:
             return padded_window(self._mel[:, seek : seek + size], self.loudest, trim_padding)
-        row = 4 * self.n_mels
-        found = os.pread(self._file.fileno(), size * row, seek * row)
-        raw = torch.frombuffer(bytearray(found), dtype=torch.float32).view(-1, self.n_mels).T.contiguous()
+        raw = self._raw(seek, size)
         return padded_window(_normalised(raw, self._raw_loudest), self.loudest, trim_padding)
 
 

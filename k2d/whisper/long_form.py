@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
-from threading import Lock
 
-from k2d.audio.sources import AudioSource, audio_digest
+from k2d.audio.sources import AudioDigest, AudioSource
 from k2d.constants import HOP_LENGTH, N_FRAMES
 from k2d.constants import MEL_FRAMES_PER_SECOND as FRAMES_PER_SECOND
 from k2d.errors import BadAudio
@@ -39,8 +37,6 @@ from k2d.work.journal import Journal
 
 # A text decoded above this temperature is not fed to the next window: it may be wild.
 RESET_PROMPT_ABOVE = 0.5
-# Seconds. Of longer recordings one is read at a time: the samples of eight hours are 1.8 GB.
-LONG = 3600.0
 
 
 class RecordingState:
@@ -171,15 +167,15 @@ def transcribe_all(
         known = journal.opened(recording) if journal else None
         if known is not None:
             return recording, known, None, ""
+        digest = AudioDigest()
         try:
-            with one_long if source.seconds(recording) > LONG else nullcontext():
-                audio = source.read(recording)
-                return recording, len(audio), RecordingFeatures(audio, engine.dims.n_mels), audio_digest(audio)
+            mel = RecordingFeatures(digest.of(source.blocks(recording)), engine.dims.n_mels)
+            return recording, digest.samples, mel, digest.hexadecimal
         except BadAudio as error:
             return recording, error, None, ""
 
     def start(recording: str, samples: int | BadAudio, mel: RecordingFeatures | None, digest: str):
-        new_bad = isinstance(samples, BadAudio) and journal and journal.opened(recording) is None
+        new_bad = isinstance(samples, BadAudio) and journal and not isinstance(journal.opened(recording), BadAudio)
         if journal and (mel is not None or new_bad):
             journal.note_opened(recording, samples, digest)
         if isinstance(samples, BadAudio):
@@ -192,10 +188,9 @@ def transcribe_all(
 
     def mel_of(state: RecordingState) -> RecordingFeatures:
         if state.recording not in mels:  # resumed in the middle of this recording
-            mels[state.recording] = RecordingFeatures(source.read(state.recording), engine.dims.n_mels)
+            mels[state.recording] = RecordingFeatures(source.blocks(state.recording), engine.dims.n_mels)
         return mels[state.recording]
 
-    one_long = Lock()
     waiting = prefetch(recordings, open_recording, readers_for(engine.device))
     while True:
         while len(running) < batch_size and (opened := next(waiting, None)) is not None:
@@ -208,7 +203,14 @@ def transcribe_all(
             return
         noted = {s.recording: journal.window(s.recording, s.seek) if journal else None for s in running}
         known = {name: Hypothesis(**found) for name, found in noted.items() if found}
-        missing = [s for s in running if s.recording not in known]
+        missing = []
+        for state in [s for s in running if s.recording not in known]:
+            try:
+                mel_of(state)
+                missing.append(state)
+            except BadAudio as error:  # it could be read before this run
+                running.remove(state)
+                yield start(state.recording, error, None, "")
         if missing:
             windows = [
                 Window(

@@ -10,6 +10,7 @@ code-switched speech has both. openai-whisper's own `add_word_timestamps` does t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import groupby
 
@@ -62,8 +63,8 @@ def begins_word(piece: str, before: str) -> bool:
     return piece[0].isspace() or timestamps.unspaced(piece[0]) or after_unspaced
 
 
-def add_words(engine, transcript: Transcript, audio: np.ndarray) -> None:
-    """Add to each segment its words: {"word", "start", "end" (seconds), "probability"}. audio: (samples,), 16 kHz."""
+def add_words(engine, transcript: Transcript, audio: Iterable[np.ndarray]) -> None:
+    """Add to each segment its words: {"word", "start", "end" (seconds), "probability"}. audio: 16 kHz, in pieces."""
     from whisper.timing import add_word_timestamps
 
     features = RecordingFeatures(audio, engine.dims.n_mels)

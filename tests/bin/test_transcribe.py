@@ -189,7 +189,7 @@ def test_words_have_their_times(speech, tmp_path):
     assert all(a["start"] <= a["end"] <= b["end"] <= len(audio) / 16000 for a, b in pairwise(ours))
 
     model = checkpoint.load(REAL).model
-    features = RecordingFeatures(audio, 80)
+    features = RecordingFeatures([audio], 80)
     theirs = [dict(segment) for segment in found["segments"]]
     add_word_timestamps(
         segments=theirs, model=model, tokenizer=get_tokenizer(False), mel=features.window(0, features.frames, False),

@@ -16,7 +16,7 @@ from k2d.check.findings import Grade
 from k2d.check.memory import Memory
 from k2d.check.models import Models, long_labels, look
 from k2d.check.recordings import Check, Policy, sample
-from k2d.check.tables import open_set, shared_recordings
+from k2d.check.tables import dev_in_tests, open_set, shared_recordings
 from k2d.datadir import Segment, write_segments
 from k2d.plan import Plan
 from k2d.tables import read_numbers, write_numbers, write_table
@@ -191,6 +191,16 @@ def test_test_recordings_among_those_trained_on_are_named(corpus):
     sets = [open_set(f"data/{name}", part)[0] for name, part in (("lectures", "train"), ("test", "test"))]
     (row,) = shared_recordings(sets)
     assert row.grade is Grade.WARNING and "1 recording also in data/lectures (b)" in row.found
+
+
+def test_an_epoch_chosen_by_what_is_tested_is_a_warning(corpus):
+    corpus("dev", a=2, b=2)
+    corpus("test", b=2, c=2)
+    corpus("talks_long", a=2)
+    sets = [open_set(f"data/{name}", part)[0] for name, part in (("dev", "dev"), ("test", "test"))]
+    short, long = dev_in_tests([*sets, open_set("data/talks_long", "test_long")[0]])
+    assert short.grade is long.grade is Grade.WARNING
+    assert "1 utterance also in data/dev (b)" in short.found and "1 recording also in data/dev (a)" in long.found
 
 
 def test_recordings_too_long_for_memory_and_too_short_for_a_word(corpus):

@@ -40,6 +40,15 @@ from k2d.publish.privacy import Finding, find, find_in
         ("身分證 A，一，二，三，四，五，六，七，八，九", ("identity number", "A，一，二，三，四，五，六，七，八，九")),
         ("學號 b、0、8、9、0、1、2、3、4", ("student number", "b、0、8、9、0、1、2、3、4")),
         ("卡號 四一一一，一一一一，一一一一，一一一一", ("card number", "四一一一，一一一一，一一一一，一一一一")),
+        # spelt letter by letter, and with other words and signs
+        ("寄到 j o h n @ g m a i l . c o m 吧", ("e-mail", "n @ g m a i l . c o m")),
+        ("mail J O H N at G M A I L dot C O M", ("e-mail", "N at G M A I L dot C O M")),
+        ("john at gmail point com", ("e-mail", "john at gmail point com")),
+        ("寄 john艾特gmail點com", ("e-mail", "john艾特gmail點com")),
+        ("寄 john [小老鼠] gmail.com", ("e-mail", "john [小老鼠] gmail.com")),
+        ("打 零玖壹貳參肆伍陸柒捌", ("telephone number", "零玖壹貳參肆伍陸柒捌")),
+        ("打 0912・345・678", ("telephone number", "0912・345・678")),
+        ("打 0912_345~678", ("telephone number", "0912_345~678")),
         # numbers spoken in English, and half in Chinese
         (
             "我的手機 zero nine one two three four five six seven eight 謝謝",

@@ -166,6 +166,20 @@ def test_fix_mends_ids_in_every_table_alike(data):
     assert (data / ".backup/text").read_text(encoding="utf-8") == lines["text"]
 
 
+def test_ids_that_look_the_same_get_one_unicode_form(data):
+    """A Macintosh writes é as two characters, and most else as one."""
+    wav = read_table(data / "wav.scp")
+    (data / "wav.scp").write_text(f"cafe\u0301 {wav['a']}\n")
+    (data / "segments").write_text("uü café 0.0 0.5\n")
+    (data / "text").write_text("uu\u0308 x\n")
+    (data / "utt2spk").write_text("uu\u0308 s\n")
+    (data / "spk2utt").unlink()
+    assert "1 in that Unicode form" in tool("validate", data).stderr
+    assert tool("fix", data).returncode == tool("validate", data).returncode == 0
+    assert read_table(data / "segments") == {"uü": "cafe\u0301 0.0 0.5"}
+    assert read_table(data / "text") == {"uü": "x"}
+
+
 def test_fix_mends_segments_and_reads_utf_16(data):
     (data / "segments").write_text(
         "u\u00a01 a\u00a01 0.0 1.0\nu2\u3000b\u30000.5\u30001.5\nu3 c 2.0 nan\nu4 c 2 1\nu5 c 0 1e0\n", encoding="utf-8"

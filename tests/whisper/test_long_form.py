@@ -1,6 +1,7 @@
 """Long recordings: openai-whisper's transcript, whatever runs beside it."""
 
 import os
+import weakref
 
 import numpy as np
 import pytest
@@ -10,7 +11,11 @@ import whisper
 from decoding_material import random_model
 
 from k2d.audio import sources
+from k2d.audio.read import read_audio
+from k2d.audio.sources import AudioDigest, audio_digest
 from k2d.errors import BadAudio
+from k2d.label.archive import ShardWriter
+from k2d.label.chunks import PackedChunk
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.text.transcript import Transcript
 from k2d.whisper.checkpoint import Checkpoint
@@ -25,6 +30,7 @@ from k2d.whisper.features import (
     recording_log_mel,
 )
 from k2d.whisper.long_form import RecordingState, cut_at_timestamps, transcribe_all
+from k2d.work.journal import Journal
 
 tokenizer = WhisperTokenizer(51864)
 TIME = tokenizer.timestamp_begin
@@ -145,15 +151,41 @@ def test_windows_are_padded_as_their_model_was_trained():
 @pytest.mark.parametrize("trim_padding", [False, True])
 def test_features_on_disk_are_those_in_memory_to_the_bit(lectures, trim_padding, monkeypatch, caplog):
     audio = np.tile(lectures["one"], 4)[: 7000 * 160 + 77]
-    here, there = RecordingFeatures(audio, 80), RecordingFeatures(audio, 80, seconds=10.0)
+    pieces = np.split(audio, [3, 90000, 90000])
+    here, there = RecordingFeatures([audio], 80), RecordingFeatures(pieces, 80, seconds=10.0)
     assert here._file is None and there._mel is None and here.frames == there.frames == 7000
     assert os.fstat(there._file.fileno()).st_size == 7000 * 80 * 4
     for seek, size in ((0, 3000), (5, 3000), (4321, 2679), (6999, 1)):
         assert torch.equal(here.window(seek, size, trim_padding), there.window(seek, size, trim_padding))
     monkeypatch.setenv("TMPDIR", "/nowhere")
-    full = RecordingFeatures(audio, 80, seconds=10.0)
+    full = RecordingFeatures([audio], 80, seconds=10.0)
     assert "stay in memory" in caplog.text
     assert torch.equal(full.window(5, 3000, trim_padding), here.window(5, 3000, trim_padding))
+
+
+def test_of_a_recording_little_is_held_whatever_its_length(tmp_path):
+    held, most = [], [0]
+
+    def blocks(name=""):
+        rng = np.random.default_rng(0)
+        for _ in range(36):
+            block = rng.standard_normal(5 * 16000, np.float32)
+            held.append(weakref.ref(block))
+            most.append(sum(one() is not None for one in held))
+            yield block
+
+    digest, whole = AudioDigest(), np.concatenate(list(blocks()))
+    held.clear(), most.clear()
+    features = RecordingFeatures(digest.of(blocks()), 80, seconds=60.0)
+    assert max(most) <= 3 and features._mel is None
+    assert (digest.samples, digest.hexadecimal) == (len(whole), audio_digest(whole))
+    held.clear(), most.clear()
+    chunks = [PackedChunk("r", start, start + 20.0, []) for start in (0.0, 100.0, 120.0, 90.0)]
+    placed = list(ShardWriter(tmp_path, "key").write(chunks, blocks))
+    assert max(most) <= 3
+    for chunk, place, _ in placed:
+        expected = np.clip(whole[round(chunk.start * 16000) :][: 20 * 16000], -1, 1)
+        assert np.abs(read_audio(place, 0.0, 20.0) - expected).max() < 1e-4
 
 
 # ------------------------------------------------------------------------------------------- whole recordings
@@ -212,6 +244,19 @@ def test_bad_recordings_are_yielded_with_their_reason_and_the_rest_goes_on(noise
     bad = [r for r in results if isinstance(r, BadAudio)]
     assert [(b.recording, b.reason) for b in bad] == [("b", "missing")]
     assert sorted(r.recording for r in results) == sorted(paths)
+
+
+def test_a_recording_that_is_gone_when_a_run_goes_on_is_named(noise_recordings, tmp_path):
+    paths = {name: str(noise_recordings[name]) for name in "ab"}
+    engine = TorchEngine(Checkpoint(*random_model(), "", "", {}))
+    options = DecodingOptions(temperatures=(0.0,), max_new_tokens=8)
+    journal = Journal(tmp_path, lambda name: "")
+    for name in paths:
+        journal.note_opened(name, 16000 * 40, "digest")
+    paths["b"] = "/nowhere.wav"
+    found = {r.recording: r for r in transcribe_all(engine, paths, sources.files(paths), options, journal=journal)}
+    journal.close()
+    assert isinstance(found["a"], Transcript) and found["b"].reason == "missing"
 
 
 def test_records_come_back(real):

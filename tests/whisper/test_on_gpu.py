@@ -111,7 +111,7 @@ def test_a_batch_too_large_for_the_gpu_is_halved(small):
 def test_real_weights_find_openai_whispers_words(lectures, dtype, beam_size):
     loaded = checkpoint.load(REAL, "cuda", getattr(torch, dtype))
     engine = TorchEngine(loaded)
-    source = AudioSource(lectures.__getitem__, lambda n: 0.0, lambda n: "")
+    source = AudioSource(lambda n: [lectures[n]], lambda n: 0.0, lambda n: "")
     options = DecodingOptions(language="en", beam_size=beam_size)
     texts = {t.recording: joined_text(t, engine.tokenizer) for t in transcribe_all(engine, lectures, source, options)}
     plain = checkpoint.load(REAL, "cuda").model

@@ -155,6 +155,16 @@ def test_a_file_with_one_token_too_many_is_refused(tmp_path, mels, tokens, said)
         checkpoint.load(tmp_path / "m.pt")
 
 
+def test_an_english_file_with_one_token_more_is_known_by_languages_it_has_not_learnt(tmp_path):
+    english = checkpoint.load(TINY_EN).model.decoder.token_embedding.weight
+    model = whisper_model()
+    with torch.no_grad():
+        model.decoder.token_embedding.weight[:-1] = english[:, : DIMS.n_text_state]
+    checkpoint.save_openai(tmp_path / "m.pt", model)
+    with pytest.raises(CheckpointError, match=r"languages are all alike.* a token was added.* put the tokenizer.json"):
+        checkpoint.load(tmp_path / "m.pt")
+
+
 def test_a_published_size_without_files_is_taken_on_trust_and_said(tmp_path):
     checkpoint.save_openai(tmp_path / "m.pt", whisper_model())
     assert inspect_model(tmp_path / "m.pt").findings == (

@@ -21,11 +21,9 @@ from k2d.whisper.formats.huggingface import open_huggingface
 from k2d.whisper.formats.openai import open_openai
 from k2d.whisper.formats.own import open_own
 from k2d.whisper.formats.stored import Stored, StoredTensor, check_numbers, check_tensors, read_tensor
-from k2d.whisper.formats.vocabulary import check_features, tokenizer_of
+from k2d.whisper.formats.vocabulary import EMBEDDING, check_features, tokenizer_of
 from k2d.whisper.identity import comes_later, frozen_sources, own_config, resolve
 from k2d.whisper.model import ModelDimensions
-
-_EMBEDDING = "decoder.token_embedding.weight"
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,10 @@ def open_checkpoint(name_or_path: str | Path) -> Opened:
     check_features(stored)
     tokenizer, rows, findings = tokenizer_of(stored)
     if rows is not None:
-        embedding = stored.tensors[_EMBEDDING]
+        embedding = stored.tensors[EMBEDDING]
         moved = StoredTensor((len(rows), *embedding.shape[1:]), embedding.file, partial(_rows, embedding, rows))
         dims = replace(stored.dims, n_vocab=len(rows))
-        stored = replace(stored, dims=dims, tensors={**stored.tensors, _EMBEDDING: moved})
+        stored = replace(stored, dims=dims, tensors={**stored.tensors, EMBEDDING: moved})
     return Opened(stored, tokenizer, tuple(findings))
 
 

@@ -10,7 +10,8 @@ Rows that pad the embedding to a multiple of up to 128 and have no token are lef
 
 By size alone one token too many reads as another vocabulary, and every timestamp and language is off by one: 51,866
 is large-v3, or large-v2 with an added token. Without files, size and number of mel bands must be those of a
-published model.
+published model; and an English-only one with a token added, which has the size of the multilingual ones, is known by
+its languages: it has never learnt them, so that their rows are still as they were drawn, all in one direction.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
 
 from k2d.constants import N_TIMESTAMPS, TIMESTAMP_STEP
 from k2d.errors import CheckpointError
@@ -32,6 +35,7 @@ from k2d.text.tokenizer import (
 from k2d.whisper.files import check_file, read_json, read_json_value
 from k2d.whisper.formats.stored import Stored
 
+EMBEDDING = "decoder.token_embedding.weight"
 PADDING = 128  # rows that an embedding may have beyond its tokens
 MEL_BANDS = {51864: 80, 51865: 80, 51866: 128}  # of the published models
 _BEGIN, _END = "<|startoftranscript|>", "<|endoftext|>"
@@ -126,7 +130,19 @@ def _by_size(stored: Stored) -> int:
             f"{where}; the published models of {size} tokens take {MEL_BANDS[size]} mel bands, this one {mels}: "
             f"tokens were added. Therefore {remedy}"
         )
+    if stored.form != "k2d" and size == 51865 and _has_learnt_no_language(stored):
+        raise CheckpointError(
+            f"{where}; the rows of its languages are all alike, as in English-only models, which have 51864: a token "
+            f"was added. Therefore {remedy}"
+        )
     return size
+
+
+def _has_learnt_no_language(stored: Stored) -> bool:
+    """Whether the rows where a multilingual model has its languages are one and the same, but for their length."""
+    rows = stored.tensors[EMBEDDING].load()[50270:50350].float()
+    alike = torch.nn.functional.cosine_similarity(rows[:-1], rows[1:])
+    return bool(alike.median() > 0.999)
 
 
 def _read(folder: Path) -> _Found:
