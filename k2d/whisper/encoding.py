@@ -1,4 +1,4 @@
-"""Whisper's encoder on a CPU with the products of its matrices in bfloat16 or int8.
+"""Whisper's encoder on a CPU with the products of its matrices in bfloat16.
 
 In: log-mel features. Out: encoder outputs, float32. Only what is multiplied is rounded: sums of products, the residual
 stream, layer norms and softmax are float32.
@@ -71,9 +71,7 @@ class RoundingEncoder:
     """The weights of a float32 encoder, laid out for products in the types of `parts`."""
 
     def __init__(self, encoder: AudioEncoder, parts: Parts):
-        # The features are few, and all that is heard comes of them: int8 spares the first product.
-        first = "float32" if parts.encoder == "int8" else parts.encoder
-        self.convolutions = _Convolution(encoder.conv1, 1, first), _Convolution(encoder.conv2, 2, parts.encoder)
+        self.convolutions = _Convolution(encoder.conv1, 1, parts.encoder), _Convolution(encoder.conv2, 2, parts.encoder)
         self.positions = encoder.positional_embedding.detach()
         self.blocks = [_Block(block, parts) for block in encoder.blocks]
         self.norm = _norm(encoder.ln_post)

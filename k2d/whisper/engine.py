@@ -94,10 +94,7 @@ class EngineConfig:
     @property
     def parts(self) -> processor.Parts:
         """What a CPU computes each part of a model in."""
-        if self.device.startswith("cuda"):
-            return EXACT
-        int8 = self.program == "ctranslate2" and self.dtype == "auto"
-        return processor.parts_of("int8" if int8 else self.dtype)
+        return EXACT if self.device.startswith("cuda") else processor.parts_of(self.dtype)
 
     def _dtype_without_device(self) -> str:
         return "float16" if self.dtype == "auto" and self.program == "torch" else self.dtype

@@ -3,7 +3,7 @@
 In: log-mels and prompts. Out: hypotheses. On a CPU the encoder runs window by window, because a batch of
 eight falls out of the caches and is slower for each window; on a GPU it runs the batch. A CPU computes in
 float32, whether it keeps the decoder's weights in float16 or not, but for parts that it is told to compute in bfloat16
-or int8 (`processor`).
+(`processor`).
 """
 
 from __future__ import annotations

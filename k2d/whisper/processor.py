@@ -23,9 +23,6 @@ from k2d.work import machine
 NAME = "k2d-processor.json"
 GAIN = 0.9  # another type than float32 is chosen where it takes at most so much of float32's time
 HOPELESS = 3.0  # times float32's time: what takes so long once is not measured again
-# Types that --dtype allows, but for the vocabulary, whose likeliest tokens are exact with every one. An encoder in int8
-# keeps 99.6 % of the units of clear English, but 95 % of code-switched speech that the model is unsure of.
-KINDS = {"auto": ("float32", "bfloat16"), "bfloat16": ("float32", "bfloat16"), "int8": ("float32", "bfloat16", "int8")}
 
 
 @dataclass(frozen=True)
@@ -47,28 +44,26 @@ def path() -> Path:
 
 
 def parts_of(dtype: str) -> Parts:
-    """What --dtype means on a CPU: with auto and bfloat16 a part is float32 or bfloat16, whichever was faster; with
-    int8 the encoder may be int8 as well.
+    """What --dtype means on a CPU: with auto and bfloat16 each part's fastest type, with others float32.
 
     Without a file all is float32, but for bfloat16, with which it is measured now. DataError for a file that cannot be
     read.
     """
-    if dtype not in KINDS:
+    if dtype not in ("auto", "bfloat16"):
         return EXACT
     record = read()
     if record is None:
         if dtype != "bfloat16":
             return EXACT
         record = write()
-    return fastest(record["seconds"], dtype)
+    return fastest(record["seconds"])
 
 
-def fastest(seconds: dict[str, dict[str, float]], dtype: str) -> Parts:
+def fastest(seconds: dict[str, dict[str, float]]) -> Parts:
     """seconds: part → type → time that it took."""
     found = {}
     for part, times in seconds.items():
-        allowed = times if part == "vocabulary" else [kind for kind in times if kind in KINDS[dtype]]
-        best = min(allowed, key=times.get)
+        best = min(times, key=times.get)
         found[part] = best if times[best] <= GAIN * times["float32"] else "float32"
     return Parts(**found)
 
@@ -137,9 +132,9 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
         # Weights that float16 holds, as published ones.
         return torch.randn(shape, generator=generator).mul_(0.05).half().float()
 
-    def multiply(rows: int, kinds: tuple[str, ...]) -> dict[str, Callable[[], object]]:
+    def multiply(rows: int) -> dict[str, Callable[[], object]]:
         x, weight, bias = random(rows, 512), random(2048, 512), random(2048)
-        made = {kind: products.product(kind, weight, bias, gelu=True) for kind in kinds}
+        made = {kind: products.product(kind, weight, bias, gelu=True) for kind in ("float32", "bfloat16")}
         return {kind: lambda f=f: f(x) for kind, f in made.items()}
 
     def attention(kind: str) -> Callable[[], object]:
@@ -159,9 +154,9 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
     onednn = ("onednn",) if products.has_onednn() else ()
     vocabularies = {kind: Vocabulary(embedding, 50257, kind) for kind in ("float32", *int8, *onednn)}
     return {
-        "encoder": multiply(1500, ("float32", *int8, "bfloat16")),
+        "encoder": multiply(1500),
         "attention": {kind: attention(kind) for kind in ("float32", "bfloat16")},
-        "decoder": multiply(8, ("float32", "bfloat16")),
+        "decoder": multiply(8),
         "caches": {kind: step(kind) for kind in ("float32", "bfloat16")},
         "vocabulary": {kind: lambda v=v: v(hidden) for kind, v in vocabularies.items()},
     }
@@ -182,9 +177,9 @@ def _race(works: dict[str, Callable[[], object]], repeats: int = 5) -> dict[str,
     return {kind: float(f"{seconds:.3g}") for kind, seconds in times.items()}
 
 
-def told(record: dict, dtype: str = "auto") -> str:
-    """ "encoder in int8, attention in float32, …": what the record means."""
-    return ", ".join(f"{part} in {kind}" for part, kind in asdict(fastest(record["seconds"], dtype)).items())
+def told(record: dict) -> str:
+    """ "encoder in bfloat16, attention in float32, …": what the record means."""
+    return ", ".join(f"{part} in {kind}" for part, kind in asdict(fastest(record["seconds"])).items())
 
 
 def main() -> None:

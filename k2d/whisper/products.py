@@ -4,7 +4,7 @@ In: float32 weights (out, in) and biases (out,). Out: functions of (…, in) ten
 bits in every type; what is rounded are the factors:
 
     float32    nothing. Few rows read the weights packed as float16, where that is exact.
-    int8       weights to 127 steps a row of them, inputs to 63 or 127 steps a row of them
+    int8       weights to 127 steps a row of them, inputs to 63 or 127: a first look at a vocabulary
     bfloat16   both, and the result
 """
 
@@ -23,14 +23,15 @@ BF16 = torch.bfloat16
 
 
 def product(kind: str, weight: Tensor, bias: Tensor, gelu: bool = False) -> Multiply:
-    """x · weightᵀ + bias, and gelu of it, as a function of x. kind: float32, int8 or bfloat16.
+    """x · weightᵀ + bias, and gelu of it, as a function of x. kind: float32 or bfloat16.
 
-    x: (…, in) float32 or bfloat16. The result is float32, of bfloat16 bfloat16.
+    x: (…, in) float32 or bfloat16. The result is float32, of bfloat16 bfloat16. No int8: with an encoder in it base
+    found 95 % of the units of code-switched speech, and was 1.2 times as fast.
     """
     if kind == "bfloat16":
         multiply = bfloat16(weight, bias, gelu)
         return lambda x: multiply(x.to(BF16))
-    multiply, dtype = (int8 if kind == "int8" else float32)(weight, bias), weight.dtype
+    multiply, dtype = float32(weight, bias), weight.dtype
     return (lambda x: F.gelu(multiply(x.to(dtype)))) if gelu else (lambda x: multiply(x.to(dtype)))
 
 
@@ -64,12 +65,11 @@ def has_fbgemm() -> bool:
 # ------------------------------------------------------------------------------------------------------- int8
 
 
-def int8(weight: Tensor, bias: Tensor | None = None) -> Multiply:
-    """The product by FBGEMM's int8; for where `has_fbgemm`.
+def int8(weight: Tensor) -> Multiply:
+    """x · weightᵀ by FBGEMM's int8; for where `has_fbgemm`.
 
-    Each row of x takes all the steps there are (of one tensor they would lose twice as much in an encoder, where a few
-    channels are large), so that its result depends on no other row. Without VNNI the sum of two products has to fit 16
-    bits, which leaves 63 steps.
+    Each row of x takes all the steps there are, so that its result depends on no other row. Without VNNI the sum of two
+    products has to fit 16 bits, which leaves 63 steps.
     """
     rows, sizes = rounded_rows(weight)
     with warnings.catch_warnings():
@@ -84,7 +84,7 @@ def int8(weight: Tensor, bias: Tensor | None = None) -> Multiply:
         y = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
             x / largest, 1 / steps, steps + 1, packed
         )
-        return y.mul_(largest) if bias is None else torch.addcmul(bias, y, largest)
+        return y.mul_(largest)
 
     return multiply
 
