@@ -54,8 +54,8 @@ class EngineConfig:
     dtype: str = option(
         "auto",
         "auto: float16, or int8 for ctranslate2 on a CPU. On a CPU, float16 and int8 are storage formats of the "
-        "decoder's weights, and computation is in float32; with auto and bfloat16 (torch), in bfloat16 for the parts of "
-        "a model that tools/install.sh has measured to be faster so",
+        "decoder's weights, and computation is in float32; with auto and bfloat16 (torch), in bfloat16 for the parts "
+        "of a model that tools/install.sh has measured to be faster so",
         choices=DTYPES,
     )
     batch_size: int = option(0, f"windows per batch (0: {default_batch(False)}, on a GPU {default_batch(True)})")
