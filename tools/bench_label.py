@@ -1,14 +1,20 @@
-"""How fast the labelling engines are, beside openai-whisper and faster-whisper, and how many words they find.
+"""How fast the labelling engines are, beside openai-whisper and faster-whisper, and how many units they find.
 
-    tools/venv/bin/python tools/bench_label.py --audio speech/*.flac --recordings 8 --seconds 75 --threads 2
+    tools/venv/bin/python tools/bench_label.py --audio speech/*.flac --recordings 16 --seconds 60 --threads 2
+    tools/venv/bin/python tools/bench_label.py --audio speech/*.flac --short 64 --threads 2
 
 Recordings are made by stringing the given audio files together in another order each, with pauses; without
---audio, sentences are synthesised (espeakng-loader). Every program transcribes the same arrays with the same
-options, after a warm-up; loading the model is not counted. Ours run as in a recipe, in --processes jobs
-(`--nj`) of --workers threads; the others as they are used, in one process with all threads, unless --peer_processes
-gives them as many. Words are compared with openai-whisper's greedy transcript, which has no reference text but is what
-"nothing lost" means here. Prints a table and writes JSON with --output. faster-whisper needs the package
-`faster-whisper` and a model that is a CTranslate2 folder.
+--audio, sentences are synthesised (espeakng-loader). With --short each is one file, an utterance. Every program
+transcribes the same arrays with the same options, after a warm-up; loading the model is not counted. Ours run as in a
+recipe, in --processes jobs (`--nj`) of --workers threads; the others as they are used, in one process with all threads,
+unless --peer_processes gives them as many. torch computes as this processor was measured (`--dtype auto`).
+
+Units (Chinese characters and words of other scripts, as mixed error rates count them) are compared with those of
+openai-whisper with the same beam, which has no reference text but is what "nothing lost" means here; where that is not
+run with a beam, with its greedy ones. It is the slowest: --openai_recordings lets it hear only the first few, and units
+are compared on those. "A core" is audio over processor time: on a machine that does other things too the fairer figure,
+where nothing runs in --processes. Prints a table and writes JSON, texts included, with --output. faster-whisper needs
+the package `faster-whisper` and a model that is a CTranslate2 folder.
 """
 
 import argparse
@@ -16,8 +22,6 @@ import importlib.util
 import json
 import multiprocessing
 import os
-import platform
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -29,21 +33,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from check_install import cpu_flags
 from rapidfuzz.distance import Indel
 
 from k2d.audio.read import read_audio
 from k2d.audio.sources import AudioSource
 from k2d.constants import SAMPLE_RATE
+from k2d.text.units import units
 from k2d.whisper import checkpoint
 from k2d.whisper.decoding import DecodingOptions
-from k2d.whisper.engine_torch import TorchEngine
+from k2d.whisper.engine import EngineConfig, load_engine
 from k2d.whisper.identity import TINY_EN, resolve
 from k2d.whisper.long_form import joined_text, transcribe_all
+from k2d.whisper.short_form import decode_all, plan_batches
+from k2d.work import machine
 from k2d.work.jobs import in_threads
 from k2d.work.journal import share_of
 
-PROGRAMS = ("openai", "torch", "torch-bfloat16", "ctranslate2", "faster", "faster-batched")
+OURS = ("torch", "torch-float32", "torch-bfloat16", "ctranslate2")
+PROGRAMS = ("openai", *OURS, "faster", "faster-batched")
 ESPEAK = Path(__file__).resolve().parents[1] / "egs/mini_cs/k2d1/local/espeak.py"
 SENTENCES = [
     "The lecture begins with a short summary of what we said last week.",
@@ -63,7 +70,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--audio", nargs="*", default=[], help="speech to string together")
     p.add_argument("--recordings", type=int, default=8)
     p.add_argument("--seconds", type=float, default=75.0, help="length of each recording, at least")
-    p.add_argument("--programs", default=",".join(PROGRAMS))
+    p.add_argument("--short", type=int, default=0, help="utterances, in place of recordings: so many of the files")
+    p.add_argument("--openai_recordings", type=int, default=0, help="those that openai-whisper hears (0: all)")
+    p.add_argument("--programs", default="openai,torch,ctranslate2,faster,faster-batched", help=",".join(PROGRAMS))
     p.add_argument("--beams", default="1,5", help="beam sizes to compare (default %(default)s)")
     p.add_argument("--batch_size", type=int, default=8)
     p.add_argument("--workers", type=int, default=0, help="batches at once, of our engines (0: 2, on a GPU 1)")
@@ -115,6 +124,12 @@ def ours(engine, args) -> Callable[[dict[str, np.ndarray], int], dict[str, str]]
 
         def part(worker: int, stop) -> None:
             mine = share_of(worker + 1, args.workers, {n: len(a) for n, a in recordings.items()})
+            if args.short:
+                seconds = {name: len(recordings[name]) / SAMPLE_RATE for name in mine}
+                batches = plan_batches(seconds, args.batch_size, engine.trim_padding)
+                for batch in decode_all(engine.for_worker(), batches, source, options):
+                    texts.update((d.utterance, engine.tokenizer.decode(d.hypothesis.tokens)) for d in batch)
+                return
             for t in transcribe_all(engine.for_worker(), mine, source, options, args.batch_size):
                 texts[t.recording] = joined_text(t, engine.tokenizer)
 
@@ -161,9 +176,10 @@ def openai(model, args) -> Callable:
     def run(recordings, beam: int) -> dict[str, str]:
         more = {"beam_size": beam} if beam > 1 else {}
         half = args.device != "cpu"
+        heard = list(recordings)[: args.openai_recordings or None]
         return {
-            name: whisper.transcribe(model, audio, language=args.language, fp16=half, **more)["text"]
-            for name, audio in recordings.items()
+            name: whisper.transcribe(model, recordings[name], language=args.language, fp16=half, **more)["text"]
+            for name in heard
         }
 
     return run
@@ -193,8 +209,6 @@ def faster(folder: Path, args, batched: bool) -> Callable:
 
 def hindrance(program: str, args) -> str | None:
     """Why the program cannot take part."""
-    if program == "torch-bfloat16" and args.device == "cpu" and "amx_bf16" not in cpu_flags():
-        return "this processor has no AMX, without which bfloat16 is slow"
     if program.startswith("faster"):
         if importlib.util.find_spec("faster_whisper") is None:
             return "the package faster-whisper is not installed"
@@ -206,53 +220,48 @@ def hindrance(program: str, args) -> str | None:
 
 def load(program: str, args) -> Callable:
     """The program as a function. Each has the same number of threads, ours split them among the workers."""
-    ours_ = program in ("torch", "torch-bfloat16", "ctranslate2")
-    processes = args.processes if ours_ else args.peer_processes
+    processes = args.processes if program in OURS else args.peer_processes
     if processes > 1:
         return Jobs(program, args, processes)
-    torch.set_num_threads(max(1, args.threads // args.workers) if ours_ else args.threads)
+    if program in OURS:
+        name, _, dtype = program.partition("-")
+        config = EngineConfig(engine=name, dtype=dtype or "auto", device=args.device, num_threads=args.threads)
+        return ours(load_engine(args.model, config, DecodingOptions(language=args.language), args.workers), args)
+    torch.set_num_threads(args.threads)
     if program.startswith("faster"):
         return faster(resolve(args.model), args, program == "faster-batched")
-    on_cpu, bfloat16 = args.device == "cpu", program == "torch-bfloat16"
-    dtype = torch.float32 if on_cpu or program == "openai" else torch.bfloat16 if bfloat16 else torch.float16
-    loaded = checkpoint.load(args.model, args.device, dtype)
-    if program == "openai":
-        return openai(loaded.model, args)
-    if program.startswith("torch"):
-        return ours(TorchEngine(loaded, args.workers, bfloat16 and on_cpu), args)
-    from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
-
-    return ours(CTranslate2Engine(loaded, "int8" if on_cpu else "float16", None, args.workers), args)
+    return openai(checkpoint.load(args.model, args.device, torch.float32).model, args)
 
 
 # ------------------------------------------------------------------------------------------------- report
 
 
-def words(texts: dict[str, str]) -> dict[str, list[str]]:
-    return {name: re.sub(r"[^\w' ]+", " ", text.lower()).split() for name, text in texts.items()}
-
-
-def in_common(a: dict[str, list[str]], b: dict[str, list[str]]) -> int:
-    """Words of the longest common subsequences."""
-    return sum((len(a[n]) + len(b[n]) - Indel.distance(a[n], b[n])) // 2 for n in a)
+def in_common(reference: dict[str, str], texts: dict[str, str]) -> tuple[int, int]:
+    """Units of the longest common subsequences, and of the reference."""
+    pairs = [(units(text), units(texts[name])) for name, text in reference.items()]
+    return sum((len(a) + len(b) - Indel.distance(a, b)) // 2 for a, b in pairs), sum(len(a) for a, _ in pairs)
 
 
 def table(rows: list[dict]) -> str:
     lines = [
-        "| program | beam | times real time | × openai-whisper | × faster-whisper | words | in common with "
-        "openai-whisper, greedy |",
-        "|---|---|---|---|---|---|---|",
+        "| program | beam | times real time | × openai-whisper | × faster-whisper | a core: times real time | "
+        "× faster-whisper | in common with openai-whisper |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    speed = {(r["program"], r["beam"]): r["times_real_time"] for r in rows}
+    by_name = {(r["program"], r["beam"]): r for r in rows}
+
+    def times(row: dict, other: str, measure: str) -> str:
+        base = by_name.get((other, row["beam"]))
+        return f"{row[measure] / base[measure]:.2f}" if base else "–"
+
     for r in rows:
-        ratios = []
-        for other in ("openai", "faster"):
-            base = speed.get((other, r["beam"]))
-            ratios.append(f"{r['times_real_time'] / base:.2f}" if base else "–")
-        common = f"{r['in_common']} ({100 * r['in_common'] / r['reference_words']:.1f} %)" if r["in_common"] else "–"
+        reference = by_name.get(("openai", r["beam"])) or by_name.get(("openai", 1))
+        common, of = in_common(reference["texts"], r["texts"]) if reference else (0, 0)
+        found = f"{common} of {of} ({100 * common / of:.1f} %)" if of else "–"
+        wall, core = "times_real_time", "of_processor"
         lines.append(
-            f"| {r['program']} | {r['beam']} | {r['times_real_time']:.1f} | {ratios[0]} | {ratios[1]} "
-            f"| {r['words']} | {common} |"
+            f"| {r['program']} | {r['beam']} | {r[wall]:.1f} | {times(r, 'openai', wall)} | {times(r, 'faster', wall)} "
+            f"| {r[core]:.1f} | {times(r, 'faster', core)} | {found} |"
         )
     return "\n".join(lines)
 
@@ -265,16 +274,18 @@ def main(argv: list[str] | None = None) -> int:
     args.threads = args.threads or len(os.sched_getaffinity(0))
     args.workers = args.workers or (2 if args.device == "cpu" else 1)
     clips = [read_audio(path) for path in args.audio] or synthesise()
-    recordings = make_recordings(clips, args.recordings, args.seconds)
+    if args.short:
+        recordings = {f"u{n:03d}": clips[n % len(clips)] for n in range(args.short)}
+    else:
+        recordings = make_recordings(clips, args.recordings, args.seconds)
     total = sum(map(len, recordings.values())) / SAMPLE_RATE
     print(
         f"{len(recordings)} recordings, {total / 60:.1f} min; {args.model}; {args.threads} threads; "
-        f"{platform.processor() or platform.machine()}; torch {torch.__version__}",
+        f"{machine.processor()}; torch {torch.__version__}",
         flush=True,
     )
     warm_up = {"w": next(iter(recordings.values()))[: 35 * SAMPLE_RATE]}
     rows: list[dict] = []
-    reference = None
     for program in args.programs.split(","):
         if reason := hindrance(program, args):
             print(f"{program}: left out, {reason}", file=sys.stderr)
@@ -282,26 +293,26 @@ def main(argv: list[str] | None = None) -> int:
         run = load(program, args)
         for beam in map(int, args.beams.split(",")):
             run(warm_up, beam)
-            start = time.perf_counter()
-            found = words(run(recordings, beam))
-            seconds = time.perf_counter() - start
-            if program == "openai" and beam == 1:
-                reference = found
+            start, busy = time.perf_counter(), time.process_time()
+            texts = run(recordings, beam)
+            seconds, busy = time.perf_counter() - start, time.process_time() - busy
+            heard = sum(len(recordings[name]) for name in texts) / SAMPLE_RATE
+            speed = heard / seconds
             rows.append(
                 {
                     "program": program,
                     "beam": beam,
                     "seconds": round(seconds, 2),
-                    "times_real_time": round(total / seconds, 2),
-                    "words": sum(map(len, found.values())),
-                    "reference_words": sum(map(len, reference.values())) if reference else 0,
-                    "in_common": in_common(reference, found) if reference else 0,
+                    "times_real_time": round(speed, 2),
+                    "of_processor": round(heard / busy, 2),
+                    "texts": texts,
                 }
             )
-            print(f"{program}, beam {beam}: {total / seconds:.1f} times real time", file=sys.stderr, flush=True)
+            print(f"{program}, beam {beam}: {speed:.1f} times real time", file=sys.stderr, flush=True)
     print(table(rows))
     if args.output:
-        Path(args.output).write_text(json.dumps({"audio_seconds": total, "rows": rows}, indent=1) + "\n")
+        record = {"audio_seconds": total, "rows": rows}
+        Path(args.output).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     return 0
 
 

@@ -8,7 +8,6 @@ import platform
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 PACKAGES = """
     k2d torch torchaudio espnet openai-whisper ctranslate2 safetensors sentencepiece soundfile soxr av kaldiio
@@ -25,14 +24,6 @@ STAGES = {
     "7 scoring": "jiwer rapidfuzz",
     "8 publishing": "torch safetensors.torch transformers",
 }
-
-
-def cpu_flags() -> list[str]:
-    """What the processor says it can do, where the system tells."""
-    try:
-        return Path("/proc/cpuinfo").read_text().split()
-    except OSError:
-        return []
 
 
 def main() -> None:
@@ -59,8 +50,13 @@ def main() -> None:
         print(f"GPU: {len(names)} ({', '.join(names)}), CUDA {torch.version.cuda}")
     else:
         print(f"GPU: none seen; everything runs on {torch.get_num_threads()} CPU threads, big models slowly")
-    if "amx_bf16" in cpu_flags():
-        print("CPU: has AMX; with --dtype bfloat16 decoding is about twice as fast")
+    from k2d.whisper import processor
+
+    measured = processor.read()
+    if measured is None:
+        print("CPU: not measured; decoding computes in float32 (measure: python -m k2d.whisper.processor)")
+    else:
+        print(f"CPU: decoding computes {processor.told(measured)}")
     if failed:
         sys.exit(f"{len(failed)} imports failed: remove tools/.stamp and run tools/install.sh again")
     print("all imports work")

@@ -179,6 +179,11 @@ install() {
         # Packages carry templates and code for other versions that do not compile; nothing imports those.
         env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -m compileall -q -j 0 "$packages" >/dev/null || true
     fi
+    # Once: what labels were made of must not change with a measurement.
+    if [ ! -f "$venv/k2d-processor.json" ]; then
+        log "measuring this processor"
+        "$venv/bin/python" -m k2d.whisper.processor
+    fi
     printf '%s\n' "$hash" >"$stamp"
     log "done: $(du -sh "$venv" | cut -f 1) in tools/venv; 'tools/install.sh --check' says what is there"
 }

@@ -4,6 +4,7 @@ Counted over the characters of the normalised text, timestamp tokens removed; oc
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 from k2d.text.normalise import normalise
 
@@ -27,3 +28,17 @@ def most_frequent(normalised: str, n: int = 6, c: int = 0) -> int:
     # With d distinct n-grams among g, the most frequent one occurs at most g - d + 1 times.
     bound = len(grams) - len(set(grams)) + 1
     return bound if bound <= c else max(Counter(grams).values())
+
+
+def ends_in_loop(items: Sequence, times: int = 6, least: int = 36, longest: int = 24) -> bool:
+    """Whether a sequence ends with a run of at most `longest` items said `times` times or more, in `least` items at
+    least: a decoder that has come so far does not find out by itself.
+    """
+    for period in range(1, longest + 1):
+        length = max(times * period, least)
+        if length > len(items):
+            return False
+        tail = items[-length:]
+        if tail[period:] == tail[:-period]:
+            return True
+    return False

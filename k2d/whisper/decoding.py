@@ -1,7 +1,7 @@
 """What a decoding is asked for and what it gives back; the vocabulary every engine shares.
 
 In: `DecodingOptions` (Whisper's options, one dataclass). Out: a `Hypothesis` for each 30 s window or
-utterance. An engine is anything with the three methods of `Engine`; `engine_torch` and `engine_ctranslate2`
+utterance. An engine is anything with the methods of `Engine`; `engine_torch` and `engine_ctranslate2`
 are the two.
 """
 
@@ -148,6 +148,18 @@ class Engine(Protocol):
     ) -> list[Hypothesis]:
         """One hypothesis for each encoder output; prompts are complete, up to the last token before the
         text.
+        """
+
+    def retry(
+        self,
+        features: Sequence[Tensor],
+        prompts: Sequence[Sequence[int]],
+        options: DecodingOptions,
+        temperatures: Sequence[float],
+        seeds: Sequence[Sequence[int]],
+    ) -> list[Hypothesis]:
+        """One hypothesis each, of the first temperature (all above 0) at which it does not fail, or of the last; seeds:
+        one a window and temperature.
         """
 
     def detect_language(self, features: Sequence[Tensor]) -> list[dict[str, float]]:

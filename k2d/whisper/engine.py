@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.errors import UsageError
 from k2d.options import option
+from k2d.whisper import processor
 from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.processor import EXACT
 from k2d.work.identity import Identity, digest_of
 from k2d.work.journal import FORMAT
 
 ENGINES = ("auto", "torch", "ctranslate2")
 CUBLAS = "libcublas.so.12"  # that of CTranslate2's wheels; torch brings a later one
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+_log = logging.getLogger("k2d.whisper")
+
 # Options of decoding that came later: at their defaults they are no part of the key, so that work done before is found.
 LATER = ("hotwords", "carry_initial_prompt")
 
@@ -47,8 +54,8 @@ class EngineConfig:
     dtype: str = option(
         "auto",
         "auto: float16, or int8 for ctranslate2 on a CPU. On a CPU, float16 and int8 are storage formats of the "
-        "decoder's weights, and computation is in float32. bfloat16 on a CPU (torch) multiplies in bfloat16: faster on "
-        "processors with AMX (lscpu | grep amx_bf16), slow on others",
+        "decoder's weights, and computation is in float32; with auto and bfloat16 (torch), in bfloat16 for the parts "
+        "of a model that tools/install.sh has measured to be faster so",
         choices=DTYPES,
     )
     batch_size: int = option(0, f"windows per batch (0: {default_batch(False)}, on a GPU {default_batch(True)})")
@@ -77,9 +84,17 @@ class EngineConfig:
         return self.engine
 
     @property
-    def decides(self) -> dict[str, str]:
+    def decides(self) -> dict[str, object]:
         """What of this changes a result beyond rounding."""
-        return {"engine": self.program, "dtype": self._dtype_without_device()}
+        found: dict[str, object] = {"engine": self.program, "dtype": self._dtype_without_device()}
+        if (parts := self.parts) != EXACT:
+            found["parts"] = dataclasses.asdict(parts)
+        return found
+
+    @property
+    def parts(self) -> processor.Parts:
+        """What a CPU computes each part of a model in."""
+        return EXACT if self.device.startswith("cuda") else processor.parts_of(self.dtype)
 
     def _dtype_without_device(self) -> str:
         return "float16" if self.dtype == "auto" and self.program == "torch" else self.dtype
@@ -130,8 +145,15 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
 
     from k2d.whisper import checkpoint
 
+    parts = config.parts
     config = config.resolved()
     device, dtype = config.device, config.dtype
+    if device != "cpu":
+        parts = EXACT
+    else:
+        _keep_memory()
+    if parts != EXACT and (told := processor.stranger()):
+        _log.warning(told)
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
     if config.engine == "ctranslate2" and device.startswith("cuda") and not _can_load(CUBLAS):
@@ -165,10 +187,22 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
     if config.engine == "torch":
         from k2d.whisper.engine_torch import TorchEngine
 
-        return TorchEngine(loaded, workers, bfloat16=device == "cpu" and dtype == "bfloat16")
+        return TorchEngine(loaded, workers, parts)
     from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
-    return CTranslate2Engine(loaded, dtype, config.cache_dir, workers)
+    return CTranslate2Engine(loaded, dtype, config.cache_dir, workers, parts)
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what tensors free for the next ones.
+
+    Otherwise every large tensor is new memory, whose pages the system clears and hands out one by one: a third of the
+    time of an encoder's products. The process holds on to its peak, which comes back in the next window anyway.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, most in ((_MMAP_THRESHOLD, 1 << 30), (_TRIM_THRESHOLD, (1 << 31) - 1)):
+            mallopt(parameter, most)
 
 
 def _can_load(library: str) -> bool:

@@ -23,18 +23,24 @@ from k2d.whisper.ctranslate2_conversion import converted
 from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.logit_rules import suppressed_tokens
+from k2d.whisper.processor import EXACT, Parts
 
 
 class CTranslate2Engine(TorchEngine):
     name = "ctranslate2"
 
     def __init__(
-        self, checkpoint: Checkpoint, dtype: str = "int8", cache_dir: str | Path | None = None, workers: int = 1
+        self,
+        checkpoint: Checkpoint,
+        dtype: str = "int8",
+        cache_dir: str | Path | None = None,
+        workers: int = 1,
+        parts: Parts = EXACT,
     ):
         """dtype of the decoder: int8 or float32 on a CPU, also float16 on a GPU. workers: threads that will
-        call `generate` at once.
+        call `generate` at once. parts: of what torch computes.
         """
-        super().__init__(checkpoint)
+        super().__init__(checkpoint, parts=parts)
         folder = converted(self.model, self.tokenizer, dtype, cache_dir)
         index = self.device.index or 0
         self.ctranslate2 = ctranslate2.models.Whisper(
@@ -46,12 +52,12 @@ class CTranslate2Engine(TorchEngine):
             intra_threads=torch.get_num_threads(),
         )
 
-    def _generate(self, features, prompts, options, temperature, seeds) -> list[Hypothesis]:
+    def _generate(self, features, prompts, options, temperatures, seeds) -> list[Hypothesis]:
         special = options.max_new_tokens is not None or options.length_penalty is not None
         # CTranslate2 takes an input of n_mels rows for features that are yet to be encoded.
         ambiguous = any(len(f) == self.dims.n_mels for f in features)
-        if temperature > 0 or special or ambiguous:
-            sampled = super()._generate(features, prompts, options, temperature, seeds)
+        if temperatures[0] > 0 or special or ambiguous:
+            sampled = super()._generate(features, prompts, options, temperatures, seeds)
             if not special and not options.token_confidence:
                 for hypothesis in sampled:  # a fact of all windows or of none: those at temperature 0 lack it
                     hypothesis.token_logprobs = []

@@ -2,8 +2,8 @@
 
 In: log-mels and prompts. Out: hypotheses. On a CPU the encoder runs window by window, because a batch of
 eight falls out of the caches and is slower for each window; on a GPU it runs the batch. A CPU computes in
-float32, whether it keeps the decoder's weights in float16 or not (`incremental.projection`), and if asked multiplies
-in bfloat16 (`encoding`).
+float32, whether it keeps the decoder's weights in float16 or not, but for parts that it is told to compute in bfloat16
+(`processor`).
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from k2d.text.loops import ends_in_loop
 from k2d.whisper import search
 from k2d.whisper.checkpoint import Checkpoint
-from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio, rank
-from k2d.whisper.encoding import BFloat16Encoder
+from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio, needs_fallback, rank
+from k2d.whisper.encoding import RoundingEncoder
 from k2d.whisper.incremental import DecoderState, IncrementalDecoder
 from k2d.whisper.logit_rules import LogitRules
+from k2d.whisper.processor import EXACT, Parts
 from k2d.whisper.stopwatch import Stopwatch
 
 
 class TorchEngine:
     name = "torch"
 
-    def __init__(self, checkpoint: Checkpoint, workers: int = 1, bfloat16: bool = False):
-        """workers: threads that will call it at once. bfloat16: a float32 model on a CPU multiplies in bfloat16; a
-        model that is bfloat16 itself, as on a GPU, needs no word about it.
+    def __init__(self, checkpoint: Checkpoint, workers: int = 1, parts: Parts = EXACT):
+        """workers: threads that will call it at once. parts: what a float32 model on a CPU computes in; one that is
+        bfloat16 or float16 itself, as on a GPU, computes so throughout.
         """
         self.model = checkpoint.model.eval()
         self.tokenizer = checkpoint.tokenizer
@@ -36,8 +38,9 @@ class TorchEngine:
         self.trim_padding = checkpoint.trim_padding
         parameter = next(self.model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
-        self.decoder = IncrementalDecoder(self.model, self.tokenizer.eot, bfloat16)
-        self.bfloat16_encoder = BFloat16Encoder(self.model.encoder) if bfloat16 else None
+        self.decoder = IncrementalDecoder(self.model, self.tokenizer.eot, parts)
+        exact = (parts.encoder, parts.attention) == (EXACT.encoder, EXACT.attention)
+        self.rounding_encoder = None if exact else RoundingEncoder(self.model.encoder, parts)
         self.static = self.device.type == "cuda" and workers == 1  # see DecoderState
         self.stopwatch = Stopwatch()
         self._rules: dict[DecodingOptions, LogitRules] = {}
@@ -53,8 +56,8 @@ class TorchEngine:
         """mels: (n_mels, frames_i). Returns (frames_i / 2, n_state) each."""
         with self.stopwatch.running("encode_seconds", self.device):
             mels = [m.to(device=self.device, dtype=self.dtype) for m in mels]
-            if self.bfloat16_encoder is not None:
-                return [self.bfloat16_encoder(m) for m in mels]
+            if self.rounding_encoder is not None:
+                return [self.rounding_encoder(m) for m in mels]
             if self.device.type == "cpu" or len({m.shape[-1] for m in mels}) > 1:
                 return [self.model.encoder(m[None])[0] for m in mels]
             return list(self.model.encoder(torch.stack(mels)))
@@ -69,13 +72,30 @@ class TorchEngine:
         seeds: Sequence[int] = (),
     ) -> list[Hypothesis]:
         """One hypothesis a window. features: (frames_i, n_state); prompts: ids; seeds: one a window."""
+        return self.retry(features, prompts, options, (temperature,), [[seed] for seed in seeds])
+
+    @torch.inference_mode()
+    def retry(
+        self,
+        features: Sequence[Tensor],
+        prompts: Sequence[Sequence[int]],
+        options: DecodingOptions,
+        temperatures: Sequence[float],
+        seeds: Sequence[Sequence[int]] = (),
+    ) -> list[Hypothesis]:
+        """One hypothesis a window, of the first of the temperatures at which it does not fail, or of the last.
+
+        All are sampled side by side, so that a window's audio is read once for them. temperatures: one, or several
+        above 0. seeds: one a window and temperature.
+        """
         with self.stopwatch.running("decode_seconds", self.device):
-            hypotheses = self._generate(features, prompts, options, temperature, seeds)
+            hypotheses = self._generate(features, prompts, options, temperatures, seeds)
         self.stopwatch.tokens += sum(len(h.tokens) for h in hypotheses)
         return hypotheses
 
-    def _generate(self, features, prompts, options, temperature, seeds) -> list[Hypothesis]:
-        group = options.best_of if temperature > 0 else options.beam_size
+    def _generate(self, features, prompts, options, temperatures, seeds) -> list[Hypothesis]:
+        sampled = temperatures[0] > 0
+        group = options.best_of * len(temperatures) if sampled else options.beam_size
         n_ctx = self.dims.n_text_ctx
         most = options.max_new_tokens or n_ctx // 2
         # The context holds n_ctx inputs; the last token sampled is not fed back, hence the one.
@@ -90,17 +110,48 @@ class TorchEngine:
         if rules is None:
             rules = LogitRules(self.tokenizer, options, self.dims.n_audio_ctx, self.device)
             self._rules[options] = rules
-        if temperature == 0 and group > 1:
-            found = search.beam_search(state, logits, rules, longest, limits, options.patience)
-        else:
-            generators = []
-            if temperature > 0:
-                seeds = seeds or [0] * len(prompts)
-                generators = [
-                    torch.Generator(self.device).manual_seed(seed + sample) for seed in seeds for sample in range(group)
-                ]
-            found = search.sample(state, logits, rules, longest, limits, temperature, generators)
-        return [self._hypothesis(candidates, p, temperature, options) for candidates, p in zip(found, no_speech)]
+        hopeless = self._hopeless(options, temperatures, no_speech)
+        if not sampled and group > 1:
+            found = search.beam_search(state, logits, rules, longest, limits, options.patience, hopeless)
+            return [self._hypothesis(c, p, 0.0, options) for c, p in zip(found, no_speech)]
+        generators = [
+            torch.Generator(self.device).manual_seed(seed + number)
+            for of_window in (seeds or [[0] * len(temperatures)] * len(prompts) if sampled else ())
+            for seed in of_window
+            for number in range(options.best_of)
+        ]
+        each = [t for t in temperatures for _ in range(group // len(temperatures))]
+
+        def first_good(window: int, candidates: list) -> Hypothesis | None:
+            """That of the first temperature that does not fail, or of the last; None where one before has not ended."""
+            for number, temperature in enumerate(temperatures):
+                mine = candidates[number * options.best_of : (number + 1) * options.best_of]
+                if None in mine:
+                    return None
+                hypothesis = self._hypothesis(mine, no_speech[window], temperature, options)
+                if not needs_fallback(hypothesis, options):
+                    break
+            return hypothesis
+
+        enough = None if len(temperatures) == 1 else lambda window, found: first_good(window, found) is not None
+        found = search.sample(state, logits, rules, longest, limits, each, generators, hopeless, enough)
+        return [first_good(window, candidates) for window, candidates in enumerate(found)]
+
+    def _hopeless(self, options, temperatures, no_speech) -> search.Hopeless | None:
+        """Whether a text loops so that another temperature will have to be tried. The last one's goes on to its end."""
+        most, silent = options.compression_ratio_threshold, options.no_speech_threshold
+        if most is None or options.temperatures[-1] in temperatures[:1]:
+            return None
+
+        def hopeless(window: int, row: int, tokens: list[int]) -> bool:
+            of_last = len(temperatures) > 1 and row >= (len(temperatures) - 1) * options.best_of
+            last = of_last and temperatures[-1] == options.temperatures[-1]
+            if last or (silent is not None and no_speech[window] > silent):
+                return False
+            text = [t for t in tokens if t < self.tokenizer.eot]
+            return ends_in_loop(text) and compression_ratio(self.tokenizer.decode(text).strip()) > most
+
+        return hopeless
 
     def _hypothesis(self, candidates, no_speech, temperature, options) -> Hypothesis:
         best = candidates[

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, initial_tokens, needs_fallback, window_seed
 
+ROWS = 5  # samples of one window at once
+
 
 @dataclass
 class Window:
@@ -34,9 +36,9 @@ def decode_windows(engine: Engine, windows: Sequence[Window], options: DecodingO
     features = halve_when_out_of_memory(lambda part: engine.encode([w.mel for w in part]), windows)
     results: list[Hypothesis | None] = [None] * len(windows)
     pending = list(range(len(windows)))
-    for temperature in options.temperatures:
+    for temperatures in side_by_side(options):
         found = halve_when_out_of_memory(
-            lambda part, t=temperature: _generate(engine, windows, features, part, options, t), pending
+            lambda part, t=temperatures: _generate(engine, windows, features, part, options, t), pending
         )
         for index, hypothesis in zip(pending, found):
             hypothesis.language = windows[index].language
@@ -47,15 +49,36 @@ def decode_windows(engine: Engine, windows: Sequence[Window], options: DecodingO
     return results
 
 
-def _generate(engine, windows, features, indices, options, temperature) -> list[Hypothesis]:
+def side_by_side(options: DecodingOptions) -> list[tuple[float, ...]]:
+    """The temperatures in turn, those above 0 behind the first together: (0), (0.2, 0.4, 0.6, 0.8, 1). So many that a
+    window has `ROWS` samples at most.
+
+    A window that fails once often fails again, and its samples cost little more side by side than one does: a step
+    reads its audio and the weights once for all of them.
+    """
+    first, *rest = options.temperatures
+    groups = [(first,)]
+    for temperature in rest:
+        before = groups[-1]
+        joins = len(groups) > 1 and min(temperature, before[0]) > 0 and (len(before) + 1) * options.best_of <= ROWS
+        if joins:
+            groups[-1] = (*before, temperature)
+        else:
+            groups.append((temperature,))
+    return groups
+
+
+def _generate(engine, windows, features, indices, options, temperatures) -> list[Hypothesis]:
     chosen = [windows[i] for i in indices]
-    return engine.generate(
+    seeds = [[window_seed(options.seed, w.name, w.seek, t) for t in temperatures] for w in chosen]
+    what = (
         [features[i] for i in indices],
         [initial_tokens(engine.tokenizer, engine.dims.n_text_ctx, w.previous, options, w.language) for w in chosen],
         options,
-        temperature,
-        [window_seed(options.seed, w.name, w.seek, temperature) for w in chosen],
     )
+    if len(temperatures) > 1:
+        return engine.retry(*what, temperatures, seeds)
+    return engine.generate(*what, temperatures[0], [seed for (seed,) in seeds])
 
 
 def halve_when_out_of_memory(work: Callable[[Sequence], list], items: Sequence) -> list:

@@ -9,8 +9,7 @@ recomputes nothing smartly, so that a small model spends its time in Python and 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,98 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from k2d.whisper import bfloat16 as bf16
+from k2d.whisper.caches import AudioCache, TextCache, attend
 from k2d.whisper.model import Whisper
-
-Projection = Callable[[Tensor], Tensor]  # (rows, in) to (rows, out)
-
-
-def projection(weight: Tensor, bias: Tensor | None) -> Projection:
-    """x · weightᵀ + bias as a function of x; weight: (out, in).
-
-    A step multiplies few rows with all the weights, and reading those is what it costs on a CPU. Float32
-    weights that float16 holds exactly, as Whisper's published ones, are packed so; the arithmetic stays
-    float32 (logits of tiny.en, 4 rows, one core: 2.9 ms instead of 11.2).
-    """
-    on_cpu = weight.device.type == "cpu"
-    if on_cpu and _can_pack() and weight.dtype == torch.float32 and torch.equal(weight.half().float(), weight):
-        packed = torch.ops.quantized.linear_prepack_fp16(weight, bias)
-        return lambda x: torch.ops.quantized.linear_dynamic_fp16(x, packed)
-    if on_cpu:
-        weight = weight.t().contiguous().t()  # multiplied faster with few rows when it lies so
-    return lambda x: F.linear(x, weight, bias)
-
-
-def _can_pack() -> bool:
-    """Whether this torch has FBGEMM's products with float16 and int8 weights; they are for x86."""
-    fbgemm = torch.backends.quantized.engine in ("x86", "fbgemm")
-    return fbgemm and hasattr(torch.ops.quantized, "linear_dynamic_fp16")
-
-
-class Vocabulary:
-    """Hidden states to logits, (rows, n_state) to (rows, n_vocab) float32.
-
-    With Whisper's vocabulary these are half of a step on a CPU, though only the likeliest tokens of a row decide
-    anything. So a CPU may multiply all of them in int8, twice as fast, and then the `EXACT` likeliest of each row, and
-    every special token and timestamp, once more in float32. The others are moved by what these were wrong by on
-    average, since most of a row's error is common to all its tokens. What is left is in the sum over the unlikely
-    ones: at tiny.en 0.0005 of a log-probability (standard deviation).
-    """
-
-    EXACT = 64  # of each row
-    WORTHWHILE = 8192  # tokens; the second multiplication costs more than it saves below
-
-    def __init__(self, embedding: Tensor, first_special: int, bfloat16: bool = False):
-        """embedding: (n_vocab, n_state). first_special: id from which on no token is text. bfloat16: the hidden
-        states come of products in bfloat16, which is less exact than what is saved here.
-        """
-        self.embedding, self.first_special = embedding, first_special
-        self.exact = projection(embedding, None)
-        self.rough = None
-        if embedding.device.type == "cpu" and _can_pack() and first_special >= self.WORTHWHILE:
-            self.rough = (bfloat16 and bf16.int8_product(embedding)) or _int8_projection(embedding)
-            self.likeliest = self.EXACT // 4 if bfloat16 else self.EXACT
-            self.special = projection(embedding[first_special:], None)
-
-    def __call__(self, hidden: Tensor) -> Tensor:
-        if self.rough is None:
-            return self.exact(hidden).float()
-        logits = self.rough(hidden)
-        likely = top(logits[:, : self.first_special], self.likeliest)[1]
-        exact = torch.bmm(self.embedding[likely], hidden[:, :, None])[:, :, 0]
-        logits += (exact - logits.gather(1, likely)).mean(dim=1, keepdim=True)
-        logits.scatter_(1, likely, exact)
-        logits[:, self.first_special :] = self.special(hidden)
-        return logits
-
-
-def _int8_projection(weight: Tensor) -> Projection:
-    """x · weightᵀ with the weights rounded to 127 steps a row and x to 127 steps: FBGEMM's dynamic quantisation.
-
-    With 255 steps of x its sums of two products would leave 16 bits on a processor without VNNI.
-    """
-    rounded, scales = bf16.rounded_rows(weight)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch announces another interface, which has no such kernel
-        zeros = torch.zeros(len(weight), dtype=torch.int64)
-        tensor = torch._make_per_channel_quantized_tensor(rounded, scales.double(), zeros, 0)
-    packed = torch.ops.quantized.linear_prepack(tensor, None)
-    return lambda x: torch.ops.quantized.linear_dynamic(x, packed, True)
-
-
-def top(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """`x.topk(k)` of (rows, n), by the maxima of blocks first where n is large: the k best stand in k blocks."""
-    block = 64
-    rows, n = x.shape
-    blocks = n // block
-    if x.device.type != "cpu" or blocks < 4 * k:
-        return x.topk(k, dim=-1)
-    whole = x[:, : blocks * block].unflatten(1, (blocks, block))
-    first = whole.amax(dim=-1).topk(k, dim=-1).indices * block
-    ids = (first[:, :, None] + torch.arange(block)).flatten(1)
-    ids = torch.cat([ids, torch.arange(blocks * block, n).expand(rows, -1)], dim=1)
-    values, index = x.gather(1, ids).topk(k, dim=-1)
-    return values, ids.gather(1, index)
+from k2d.whisper.processor import EXACT, Parts
+from k2d.whisper.products import Multiply, product
+from k2d.whisper.vocabulary import Vocabulary
 
 
 @dataclass
@@ -117,30 +29,33 @@ class _Layer:
     """One block's weights."""
 
     norm1: tuple[Tensor, Tensor]
-    qkv: Projection
-    out: Projection
+    qkv: Multiply
+    out: Multiply
     norm2: tuple[Tensor, Tensor]
-    cross_q: Projection
-    cross_kv: Projection
-    cross_out: Projection
+    cross_q: Multiply
+    cross_kv: Multiply
+    cross_out: Multiply
     norm3: tuple[Tensor, Tensor]
-    up: Projection  # and gelu
-    down: Projection
+    up: Multiply  # and gelu
+    down: Multiply
 
 
 class IncrementalDecoder:
     """The weights of a decoder, laid out for decoding; they follow the model's device and dtype."""
 
-    def __init__(self, model: Whisper, first_special: int, bfloat16: bool = False):
-        """first_special: see `Vocabulary`. bfloat16: multiply in it, a float32 model on a CPU."""
-        self.bfloat16 = bfloat16
+    def __init__(self, model: Whisper, first_special: int, parts: Parts = EXACT):
+        """first_special: see `Vocabulary`. parts: what a float32 model on a CPU computes in."""
+        self.parts = parts
         self.n_head = model.dims.n_text_head
         self.n_state = model.dims.n_text_state
         self.scale = (self.n_state // self.n_head) ** -0.5
         self.n_ctx = model.dims.n_text_ctx
         decoder = model.decoder
         self.embedding = decoder.token_embedding.weight.detach()
-        self.vocabulary = Vocabulary(self.embedding, first_special, bfloat16)
+        self.cache_dtype = torch.bfloat16 if parts.caches == "bfloat16" else self.embedding.dtype
+        # Hidden states out of products in bfloat16 are less exact than what a second look at many tokens saves.
+        looked_at = Vocabulary.EXACT // 4 if parts.decoder == "bfloat16" else Vocabulary.EXACT
+        self.vocabulary = Vocabulary(self.embedding, first_special, parts.vocabulary, looked_at)
         self.positions = decoder.positional_embedding.detach()
         self.norm = self._norm(decoder.ln)
         self.layers = [self._layer(block) for block in decoder.blocks]
@@ -151,16 +66,13 @@ class IncrementalDecoder:
         return tuple(p.detach().to(self.positions.dtype) for p in (module.weight, module.bias))
 
     def _layer(self, block) -> _Layer:
-        def linear(*modules, gelu: bool = False) -> Projection:
+        def linear(*modules, gelu: bool = False, kind: str = self.parts.decoder) -> Multiply:
             weights = [m.weight.detach() for m in modules]
             biases = [
                 torch.zeros(len(w), dtype=w.dtype, device=w.device) if m.bias is None else m.bias.detach()
                 for m, w in zip(modules, weights)
             ]
-            if self.bfloat16:
-                return bf16.of_float32(bf16.product(torch.cat(weights), torch.cat(biases), gelu))
-            multiply = projection(torch.cat(weights), torch.cat(biases))
-            return (lambda x: F.gelu(multiply(x))) if gelu else multiply
+            return product(kind, torch.cat(weights), torch.cat(biases), gelu)
 
         attention, cross = block.attn, block.cross_attn
         return _Layer(
@@ -169,7 +81,7 @@ class IncrementalDecoder:
             out=linear(attention.out),
             norm2=self._norm(block.cross_attn_ln),
             cross_q=linear(cross.query),
-            cross_kv=linear(cross.key, cross.value),
+            cross_kv=linear(cross.key, cross.value, kind=self.parts.encoder),  # of many rows
             cross_out=linear(cross.out),
             norm3=self._norm(block.mlp_ln),
             up=linear(block.mlp[0], gelu=True),
@@ -207,10 +119,9 @@ class DecoderState:
         self.device, self.dtype = features[0].device, features[0].dtype
         self.padding: Tensor | None = None  # (rows, 1, 1, length) additive, where prompts differ in length
         self.starts: Tensor | None = None  # (rows,) first position that is not padding
-        self._cross(features)
-        # (layers, rows, heads, head size, length): queries multiply it as it lies. In bfloat16 as the values.
-        self.keys: Tensor
-        self.values: Tensor  # (layers, rows, heads, length, head size)
+        self.audio_mask: Tensor | None = None  # (windows, 1, 1, frames) additive, where some have fewer
+        self.audio = self._listen(features)
+        self.text: TextCache  # of `prefill`
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """(n, length, n_state) to (n, heads, length, head size)."""
@@ -221,32 +132,23 @@ class DecoderState:
         mask = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device)
         return mask.masked_fill_(hidden, float("-inf"))
 
-    def _cross(self, features: Sequence[Tensor]) -> None:
+    def _listen(self, features: Sequence[Tensor]) -> AudioCache:
+        """What all steps read of the encoder's outputs, (frames_i, n_state) each."""
         frames = [len(f) for f in features]
         longest = max(frames)
         audio = features[0].new_zeros(len(features), longest, features[0].shape[1])
         for row, f in zip(audio, features):
             row[: len(f)] = f
-        self.audio_mask: Tensor | None = None  # (windows, 1, 1, frames) additive
         if min(frames) < longest:
             lengths = torch.tensor(frames, device=self.device)
             beyond = torch.arange(longest, device=self.device)[None] >= lengths[:, None]
             self.audio_mask = self._additive(beyond)[:, None, None]
-        # (windows, heads, head size, frames) both: on a CPU reading them is what a step costs, and a single
-        # query reads them fastest this way (values 6.0 ms the other way round, 4.0 ms so; 8 windows, 4
-        # layers).
-        self.cross_keys, self.cross_values = [], []
+        cache = AudioCache(self.group)
         for layer in self.decoder.layers:
-            keys, values = layer.cross_kv(audio).chunk(2, dim=-1)
-            if self.decoder.bfloat16:
-                keys, values = self._split_heads(keys * self.decoder.scale), self._split_heads(values)
-                keys, values = bf16.lay_out_cross(keys, values, self.group)
-                self.cross_keys.append(keys)
-                self.cross_values.append(values)
-                continue
+            keys, values = layer.cross_kv(audio).to(self.decoder.cache_dtype).chunk(2, dim=-1)
             # The softmax scale is folded into the keys, once for all queries.
-            self.cross_keys.append(self._split_heads(keys * self.decoder.scale).transpose(2, 3).contiguous())
-            self.cross_values.append(self._split_heads(values).transpose(2, 3).contiguous())
+            cache.add(self._split_heads(keys * self.decoder.scale), self._split_heads(values))
+        return cache
 
     # -- the two kinds of steps -----------------------------------------------------------------------------
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
@@ -271,26 +173,12 @@ class DecoderState:
         mask = self._additive(~visible)[:, None]
 
         heads, size = self.decoder.n_head, self.decoder.n_state // self.decoder.n_head
-        rows, layers = self.windows * self.group, len(self.decoder.layers)
-        # What is masked must be finite all the same.
-        empty = torch.zeros if self.static else torch.empty
-        dtype = torch.bfloat16 if self.decoder.bfloat16 else self.dtype
-        self.values = empty(layers, rows, heads, self.length, size, dtype=dtype, device=self.device)
-        if self.decoder.bfloat16:
-            self.keys = torch.empty_like(self.values)
-        else:
-            self.keys = empty(layers, rows, heads, size, self.length, dtype=dtype, device=self.device)
+        rows, like = self.windows * self.group, x.new_empty(0, dtype=self.decoder.cache_dtype)
+        self.text = TextCache(len(self.decoder.layers), rows, heads, size, self.length, like, zero=self.static)
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
-            if self.decoder.bfloat16:
-                for cache, new in ((self.keys, k), (self.values, v)):
-                    cache[i, :, :, :longest] = new.repeat_interleave(self.group, dim=0)
-                x = self._after_self_attention(x, bf16.attend(q, k, v, mask), layer, i)
-                continue
-            self.keys[i, ..., :longest] = k.transpose(2, 3).repeat_interleave(self.group, dim=0)
-            self.values[i, ..., :longest, :] = v.repeat_interleave(self.group, dim=0)
-            weights = torch.softmax(q @ k.transpose(2, 3) + mask, dim=-1)
-            x = self._after_self_attention(x, weights @ v, layer, i)
+            self.text.put(i, 0, k.repeat_interleave(self.group, dim=0), v.repeat_interleave(self.group, dim=0))
+            x = self._after_self_attention(x, attend(q, k, v, mask), layer, i)
         self.starts = starts.repeat_interleave(self.group)
         if int(starts.max()):
             hidden = torch.arange(self.length, device=self.device)[None] < self.starts[:, None]
@@ -349,10 +237,8 @@ class DecoderState:
         x = (self.decoder.embedding[self._tokens] + self.decoder.positions[places])[:, None]
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
-            self.keys[i].index_copy_(3, self._position, k.transpose(2, 3))
-            self.values[i].index_copy_(2, self._position, v)
-            context = torch.softmax(q @ self.keys[i] + mask, dim=-1) @ self.values[i]
-            x = self._after_self_attention(x, context, layer, i)
+            self.text.put_at(i, self._position, k, v)
+            x = self._after_self_attention(x, self.text.attend(i, q, self.length, mask), layer, i)
         return self.decoder.logits(x[:, 0], exact=True)
 
     def _step(self, tokens: Tensor, position: int) -> Tensor:
@@ -360,21 +246,11 @@ class DecoderState:
         places = (position - self.starts).clamp_(max=self.decoder.n_ctx - 1)
         x = (self.decoder.embedding[tokens] + self.decoder.positions[places])[:, None]
         stop = position + 1
+        mask = None if self.padding is None else self.padding[..., :stop]
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
-            if self.decoder.bfloat16:
-                keys, values = self.keys[i, :, :, :stop], self.values[i, :, :, :stop]
-                keys[:, :, position], values[:, :, position] = k[:, :, 0], v[:, :, 0]
-                mask = None if self.padding is None else self.padding[..., :stop]
-                x = self._after_self_attention(x, bf16.attend(q, keys, values, mask), layer, i)
-                continue
-            self.keys[i, ..., position] = k[:, :, 0]
-            self.values[i, :, :, position] = v[:, :, 0]
-            scores = q @ self.keys[i, ..., :stop]
-            if self.padding is not None:
-                scores += self.padding[..., :stop]
-            context = torch.softmax(scores, dim=-1) @ self.values[i, ..., :stop, :]
-            x = self._after_self_attention(x, context, layer, i)
+            self.text.put(i, position, k, v)
+            x = self._after_self_attention(x, self.text.attend(i, q, stop, mask), layer, i)
         return x[:, 0]
 
     def _qkv(self, x: Tensor, layer: _Layer) -> tuple[Tensor, Tensor, Tensor]:
@@ -394,14 +270,7 @@ class DecoderState:
         q = layer.cross_q(F.layer_norm(x, (size,), *layer.norm2))
         # The rows of one window stand together, so its keys are read once for all of them.
         q = self._split_heads(q.view(self.windows, -1, size))
-        keys, values = self.cross_keys[index], self.cross_values[index]
-        if self.decoder.bfloat16:
-            context = bf16.attend_cross(q, keys, values, self.audio_mask, self.group)
-        else:
-            scores = q @ keys
-            if self.audio_mask is not None:
-                scores += self.audio_mask
-            context = torch.softmax(scores, dim=-1) @ values.transpose(2, 3)
+        context = self.audio.attend(index, q, self.audio_mask)
         x = x + layer.cross_out(context.transpose(1, 2).reshape(n * length, size))
 
         hidden = layer.up(F.layer_norm(x, (size,), *layer.norm3))
@@ -415,19 +284,15 @@ class DecoderState:
             return
         to = torch.tensor(changed, device=self.device)
         origin = torch.tensor([source[i] for i in changed], device=self.device)
-        keys = self.keys[..., begin:end, :] if self.decoder.bfloat16 else self.keys[..., begin:end]
-        for cache in (keys, self.values[..., begin:end, :]):
-            cache.index_copy_(1, to, cache.index_select(1, origin))
+        self.text.reorder(to, origin, begin, end)
 
     def keep(self, windows: Sequence[int]) -> None:
         """Drop all windows but these: finished ones must not cost memory traffic any more."""
         index = torch.tensor(windows, device=self.device)
         rows = (index[:, None] * self.group + torch.arange(self.group, device=self.device)).view(-1)
         self.windows = len(windows)
-        self.cross_keys = [t.index_select(0, index) for t in self.cross_keys]
-        self.cross_values = [t.index_select(0, index) for t in self.cross_values]
-        self.keys = self.keys.index_select(1, rows)
-        self.values = self.values.index_select(1, rows)
+        self.audio.keep(index)
+        self.text.keep(rows)
         self.starts = self.starts[rows]
         if self.padding is not None:
             self.padding = self.padding[rows]

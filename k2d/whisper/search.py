@@ -2,19 +2,21 @@
 
 In: a decoder's state after its prompts, first logits, rules. Out: candidates of every window with their
 log-probabilities. Candidates are kept and ranked as openai-whisper's GreedyDecoder, BeamSearchDecoder and
-MaximumLikelihoodRanker do; the difference is that windows which end leave the batch.
+MaximumLikelihoodRanker do; the difference is that windows which end leave the batch, and that a text which is of no
+use any more (`Hopeless`) ends where it stands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from k2d.whisper.incremental import DecoderState, top
+from k2d.whisper.incremental import DecoderState
 from k2d.whisper.logit_rules import LogitRules, RowState
+from k2d.whisper.vocabulary import top
 
 
 @dataclass
@@ -24,6 +26,11 @@ class Candidate:
     tokens: list[int]
     sum_logprob: float
     token_logprobs: list[float]
+
+
+Hopeless = Callable[[int, int, list[int]], bool]  # window, row of it, tokens so far: will the text be thrown away?
+Enough = Callable[[int, list[Candidate | None]], bool]  # window, what its rows ended with: are the others not needed?
+LOOK = 16  # steps from one look for hopeless texts to the next
 
 
 def _rows_of(windows: Sequence[int], group: int) -> list[int]:
@@ -47,13 +54,16 @@ def sample(
     rules: LogitRules,
     position: int,
     limits: Sequence[int],
-    temperature: float = 0.0,
+    temperatures: Sequence[float] = (0.0,),
     generators: Sequence[torch.Generator] = (),
+    hopeless: Hopeless | None = None,
+    enough: Enough | None = None,
 ) -> list[list[Candidate]]:
     """Greedy (temperature 0) or sampled texts: `state.group` candidates for each window.
 
     logits: (rows, n_vocab) at the last prompt token. position: where the first sampled token stands.
-    limits: most tokens to sample, one a window. generators: one a row, needed above temperature 0.
+    limits: most tokens to sample, one a window. temperatures: one a row of a window, all 0 or all above. generators:
+    one a row, needed above 0. Candidates that `hopeless` or `enough` has ended are no whole texts.
     """
     group, device, eot = state.group, logits.device, rules.eot
     results: list[list[Candidate]] = [[] for _ in limits]
@@ -63,25 +73,48 @@ def sample(
     logprobs = torch.zeros(len(logits), max(limits), device=device)
     done = torch.zeros(len(logits), dtype=torch.bool, device=device)
     room = torch.tensor(limits, device=device).repeat_interleave(group)
+    scales = torch.tensor(temperatures, device=device).repeat(len(limits))[:, None]
+
+    def candidates(rows: list[int], steps: int) -> list[Candidate]:
+        index = torch.tensor(rows, dtype=torch.int64, device=device)
+        found = []
+        for ids, scores in zip(tokens[index, :steps].tolist(), logprobs[index, :steps].tolist()):
+            length = ids.index(eot) if eot in ids else steps
+            found.append(Candidate(ids[:length], sum(scores), scores[:length]))
+        return found
 
     def collect(places: list[int], steps: int) -> None:
-        index = torch.tensor(_rows_of(places, group), device=device)
-        ids, scores = tokens[index, :steps].tolist(), logprobs[index, :steps].tolist()
-        for n, place in enumerate(p for p in places for _ in range(group)):
-            length = ids[n].index(eot) if eot in ids[n] else steps
-            candidate = Candidate(ids[n][:length], sum(scores[n]), scores[n][:length])
-            results[windows[place]].append(candidate)
+        found = candidates(_rows_of(places, group), steps)
+        for number, place in enumerate(places):
+            results[windows[place]] = found[number * group : (number + 1) * group]
+
+    def stop(ended: list[bool], steps: int) -> list[bool]:
+        """End rows that are hopeless, and windows that have enough; which rows have ended."""
+        ended = list(ended)
+        if hopeless is not None and steps % LOOK == 0:
+            running = [row for row, e in enumerate(ended) if not e]
+            for row, found in zip(running, candidates(running, steps)):
+                ended[row] = hopeless(windows[row // group], row % group, found.tokens)
+        if enough is not None:
+            for place, window in enumerate(windows):
+                mine = range(place * group, (place + 1) * group)
+                if any(ended[row] for row in mine) and not all(ended[row] for row in mine):
+                    whole = iter(candidates([row for row in mine if ended[row]], steps))
+                    if enough(window, [next(whole) if ended[row] else None for row in mine]):
+                        for row in mine:
+                            ended[row] = True
+        return ended
 
     for step in range(max(limits)):
         logits = rules.apply(logits, rows, first=step == 0)
-        if temperature == 0:
+        if not generators:
             chosen = top(logits, 1)[1][:, 0]
         else:
-            # Gumbel-max sampling; every row draws its own noise, whatever batch it is in.
-            noise = torch.empty_like(logits)
-            for row, generator in zip(noise, generators):
-                row.exponential_(generator=generator)
-            chosen = (logits / temperature - noise.log_()).argmax(dim=-1)
+            # Every row draws a number of its own, whatever batch it is in.
+            drawn = torch.stack([torch.rand(1, generator=g, device=device, dtype=torch.float64) for g in generators])
+            reached = torch.softmax(logits / scales, dim=-1).cumsum(dim=-1, dtype=torch.float64)
+            chosen = torch.searchsorted(reached, drawn * reached[:, -1:], right=True)[:, 0]
+            chosen = chosen.clamp_(max=logits.shape[1] - 1)
         logprob = logits.gather(1, chosen[:, None])[:, 0] - torch.logsumexp(logits, dim=-1)
         chosen = torch.where(done, eot, chosen)
         tokens[:, step] = chosen
@@ -89,6 +122,10 @@ def sample(
         done = done | (chosen == eot) | (room <= step + 1)
         rows.append(chosen, rules.timestamp_begin)
 
+        if hopeless is not None or enough is not None:
+            before = done.tolist()
+            if (after := stop(before, step + 1)) != before:
+                done = torch.tensor(after, device=device)
         ended = done.view(-1, group).all(dim=1).tolist()
         alive = [p for p, e in enumerate(ended) if not e]
         if not alive:
@@ -101,11 +138,11 @@ def sample(
             index = torch.tensor(kept, device=device)
             rows = rows.select(index)
             tokens, logprobs, chosen = tokens[index], logprobs[index], chosen[index]
-            done, room = done[index], room[index]
+            done, room, scales = done[index], room[index], scales[index]
             windows = [windows[p] for p in alive]
             generators = [generators[i] for i in kept] if generators else generators
         # A sample may be any token; the choice of the likeliest one needs only those that come near it.
-        logits = state.step(chosen, position, exact=temperature > 0)
+        logits = state.step(chosen, position, exact=bool(generators))
         position += 1
     return results
 
@@ -117,10 +154,12 @@ def beam_search(
     position: int,
     limits: Sequence[int],
     patience: float = 1.0,
+    hopeless: Hopeless | None = None,
 ) -> list[list[Candidate]]:
     """Beam search with `state.group` beams; each window's finished candidates, best beams added if too few.
 
-    Arguments as in `sample`. A window ends when it has round(beams · patience) finished candidates.
+    Arguments as in `sample`. A window ends when it has round(beams · patience) finished candidates, or when all its
+    beams are hopeless.
     """
     beams, device, eot = state.group, logits.device, rules.eot
     wanted = max(1, round(beams * patience))
@@ -172,13 +211,17 @@ def beam_search(
         for place, window in enumerate(windows):
             if window in ended:
                 continue
-            if len(results[window]) < wanted and step + 1 < limits[window]:
+            going_on = len(results[window]) < wanted and step + 1 < limits[window]
+            if going_on and hopeless is not None and (step + 1) % LOOK == 0:
+                texts = tokens[place * beams : (place + 1) * beams, : step + 1].tolist()
+                going_on = not all(hopeless(window, beam, text) for beam, text in enumerate(texts))
+            if going_on:
                 alive.append(place)
                 continue
             ended.add(window)
             if len(results[window]) >= wanted:
                 continue
-            # Out of room: the best unfinished beams fill the list, as openai-whisper does.
+            # Out of room, or hopeless: the best unfinished beams fill the list, as openai-whisper does.
             for row in sorted(range(place * beams, (place + 1) * beams), key=lambda r: -float(totals[r])):
                 if len(results[window]) < beams:
                     results[window].append(candidate(row, step + 1, float(totals[row])))

@@ -18,7 +18,7 @@ from k2d.whisper.decoding import (
     should_skip,
     window_seed,
 )
-from k2d.whisper.fallback import Window, decode_windows, halve_when_out_of_memory
+from k2d.whisper.fallback import Window, decode_windows, halve_when_out_of_memory, side_by_side
 
 OPTIONS = DecodingOptions(language="en")
 
@@ -74,6 +74,12 @@ def test_only_failed_windows_are_decoded_again():
     assert engine.calls == [(0.0, [0, 1, 2]), (0.5, [1, 2])]
     # The last temperature's result stays, even if it is worse: so does Whisper.
     assert [(h.temperature, h.avg_logprob) for h in found] == [(0.0, -0.1), (0.5, -0.5), (0.5, -4.0)]
+
+
+def test_temperatures_above_0_are_sampled_side_by_side():
+    assert side_by_side(DecodingOptions()) == [(0.0,), (0.2, 0.4, 0.6, 0.8, 1.0)]
+    assert side_by_side(DecodingOptions(best_of=2)) == [(0.0,), (0.2, 0.4), (0.6, 0.8), (1.0,)]
+    assert side_by_side(DecodingOptions(temperatures=(0.4, 0.0, 0.2))) == [(0.4,), (0.0,), (0.2,)]
 
 
 def test_a_batch_too_large_for_the_memory_is_halved():

@@ -1,6 +1,7 @@
 """Both engines choose openai-whisper's tokens, in any batch, with any prompt."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,18 +9,21 @@ import torch
 import whisper
 from decoding_material import random_model
 
-from k2d.errors import UsageError
-from k2d.whisper import bfloat16
+from k2d.errors import DataError, UsageError
 from k2d.whisper import engine as engines
+from k2d.whisper import processor, products
+from k2d.whisper.caches import AudioCache, TextCache
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted, digest
-from k2d.whisper.decoding import DecodingOptions, initial_tokens
+from k2d.whisper.decoding import DecodingOptions, initial_tokens, needs_fallback
 from k2d.whisper.engine import EngineConfig, load_engine
 from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.features import log_mel
-from k2d.whisper.incremental import Vocabulary, projection, top
+from k2d.whisper.processor import Parts
+from k2d.whisper.vocabulary import Vocabulary, top
 
+BFLOAT16 = Parts("bfloat16", "bfloat16", "bfloat16", "bfloat16")
 PREVIOUS = [[], [2000, 300, 500, 600], [1000] * 20]  # prompts of three lengths in one batch
 
 
@@ -114,6 +118,51 @@ def test_longest_prompts_leave_room_for_half_a_context(small):
         assert engine.generate(features[i : i + 1], [prompt], options)[0].tokens == found[i].tokens
 
 
+@pytest.mark.parametrize("best_of", [1, 2])
+def test_temperatures_side_by_side_give_what_they_give_in_turn(small, best_of):
+    checkpoint, features, previous = small
+    engine, temperatures = TorchEngine(checkpoint), (0.2, 0.5, 1.0)
+    prompts = [initial_tokens(engine.tokenizer, 448, p, DecodingOptions(), "zh") for p in previous]
+    seeds = [[100 * window + number for number in range(3)] for window in range(len(prompts))]
+    options = DecodingOptions(best_of=best_of, max_new_tokens=60, compression_ratio_threshold=None)
+    in_turn = [
+        engine.generate(features, prompts, options, t, [of_window[n] for of_window in seeds])
+        for n, t in enumerate(temperatures)
+    ]
+    middle = float(np.mean(sorted(h.avg_logprob for h in in_turn[0] + in_turn[1])[7:9]))
+    options = dataclasses.replace(options, logprob_threshold=middle, no_speech_threshold=None)
+    expected = [next((h for h in of if not needs_fallback(h, options)), of[-1]) for of in zip(*in_turn)]
+    assert len({h.temperature for h in expected}) > 1
+    found = engine.retry(features, prompts, options, temperatures, seeds)
+    for f, e in zip(found, expected):
+        assert (f.temperature, f.tokens) == (e.temperature, e.tokens)
+        assert f.avg_logprob == pytest.approx(e.avg_logprob, abs=1e-3)
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_loop_that_will_be_decoded_again_is_not_finished(small, beam_size):
+    """At the last temperature a text goes on to its end. The model knows of a text its last token alone: it loops."""
+    features = small[1][:4]
+    model, tokenizer = random_model()
+    with torch.no_grad():
+        model.decoder.positional_embedding.zero_()
+        for block in model.decoder.blocks:
+            block.attn.out.weight.zero_()
+    engine = TorchEngine(Checkpoint(model, tokenizer, "", "", {}))
+    options = DecodingOptions(
+        beam_size=beam_size, no_speech_threshold=None, timestamps=False, max_new_tokens=120
+    )
+    prompts = [initial_tokens(tokenizer, 448, [], options, "zh")] * len(features)
+    last, before = (
+        engine.generate(features, prompts, dataclasses.replace(options, temperatures=t)) for t in ((0.0,), (0.0, 1.0))
+    )
+    stopped = [(b, h) for b, h in zip(before, last) if len(b.tokens) < len(h.tokens)]
+    assert stopped
+    for b, h in stopped:
+        assert needs_fallback(b, options) and needs_fallback(h, options)
+        assert beam_size > 1 or b.tokens == h.tokens[: len(b.tokens)]
+
+
 @pytest.mark.parametrize(("beam_size", "temperature", "best_of"), [(1, 0.0, 1), (4, 0.0, 1), (1, 0.6, 2)])
 def test_steps_of_one_shape_choose_the_same(small, beam_size, temperature, best_of):
     checkpoint, features, previous = small
@@ -197,8 +246,8 @@ def test_projections_compute_in_float32(published):
         weight = weight.half().float()
     x = torch.randn(5, 64, generator=generator)
     expected = x.double() @ weight.double().t() + bias.double()
-    torch.testing.assert_close(projection(weight, bias)(x).double(), expected, atol=2e-5, rtol=1e-5)
-    torch.testing.assert_close(projection(weight, None)(x).double(), expected - bias, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(products.float32(weight, bias)(x).double(), expected, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(products.float32(weight, None)(x).double(), expected - bias, atol=2e-5, rtol=1e-5)
 
 
 def test_the_likeliest_tokens_and_all_special_ones_are_exact():
@@ -275,12 +324,12 @@ def test_half_precision_decodes(small):
 
 @pytest.fixture(scope="module")
 def rounded(real, windows):
-    """An engine in bfloat16 and its encoder outputs: the type is slow where the CPU lacks it."""
-    engine = TorchEngine(real, bfloat16=True)
+    """An engine that rounds, and its encoder outputs: bfloat16 is slow where the CPU lacks it."""
+    engine = TorchEngine(real, parts=BFLOAT16)
     return engine, engine.encode(windows[0])
 
 
-def test_the_bfloat16_encoder_stays_near_float32(real, windows, rounded):
+def test_a_rounding_encoder_stays_near_float32(real, windows, rounded):
     mels, expected = windows
     engine, encoded = rounded
     for found, wanted in zip(encoded, expected):
@@ -293,14 +342,46 @@ def test_the_bfloat16_encoder_stays_near_float32(real, windows, rounded):
         engine.encode([torch.zeros(80, 3002)])
 
 
-def test_bfloat16_on_a_cpu_is_a_matter_of_products(small_model):
-    engine = load_engine(small_model, EngineConfig(device="cpu", dtype="bfloat16"), DecodingOptions())
-    assert engine.bfloat16_encoder is not None
+def test_a_cpu_computes_as_it_was_measured(small_model, tmp_path, monkeypatch, caplog):
+    """Here and where the file was made on another kind of processor; without a file nothing is rounded."""
+    place = tmp_path / "processor.json"
+    monkeypatch.setenv("K2D_PROCESSOR", str(place))
+    config = EngineConfig(device="cpu")
+    assert "parts" not in config.decides
+    assert load_engine(small_model, config, DecodingOptions()).rounding_encoder is None
+    seconds = {
+        "encoder": {"float32": 2.0, "bfloat16": 1.5},
+        "attention": {"float32": 2.0, "bfloat16": 9.0},
+        "decoder": {"float32": 2.0, "bfloat16": 1.9},  # hardly faster
+        "caches": {"float32": 2.0, "bfloat16": 1.0},
+        "vocabulary": {"float32": 2.0, "int8": 1.0},
+    }
+    place.write_text(json.dumps({"processor": "Another 1", "torch": "2", "seconds": seconds}))
+    assert config.parts == Parts("bfloat16", "float32", "float32", "bfloat16", "int8")
+    assert config.decides["parts"]["encoder"] == "bfloat16"
+    assert dataclasses.replace(config, dtype="bfloat16").parts == config.parts
+    for exact in ({"dtype": "float32"}, {"device": "cuda"}):
+        assert "parts" not in dataclasses.replace(config, **exact).decides
+    engine = load_engine(small_model, config, DecodingOptions())
+    assert engine.rounding_encoder is not None and engine.decoder.cache_dtype == torch.bfloat16
     assert engine.dtype == torch.float32  # of everything else
+    assert "measured on a Another 1" in caplog.text
+    place.write_text("{}")
+    with pytest.raises(DataError, match=r"processor.json.*measure anew"):
+        _ = config.parts
+
+
+def test_a_processor_is_measured_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("K2D_PROCESSOR", str(tmp_path / "processor.json"))
+    first = EngineConfig(device="cpu", dtype="bfloat16").parts
+    written = (tmp_path / "processor.json").read_bytes()
+    assert EngineConfig(device="cpu", dtype="bfloat16").parts == first
+    assert (tmp_path / "processor.json").read_bytes() == written
+    assert processor.stranger() is None
 
 
 @pytest.mark.parametrize("beam_size", [1, 5])
-def test_words_in_bfloat16_are_float32s(real, windows, rounded, beam_size):
+def test_words_of_a_rounding_engine_are_float32s(real, windows, rounded, beam_size):
     options = DecodingOptions(language="en", beam_size=beam_size)
     engine, encoded = rounded
     prompts = [engine.tokenizer.sot_sequence("en")] * 3
@@ -315,7 +396,7 @@ def test_words_in_bfloat16_are_float32s(real, windows, rounded, beam_size):
 @pytest.mark.parametrize("beam_size", [1, 4])
 def test_bfloat16_decodes_a_window_the_same_in_any_batch(small, beam_size):
     checkpoint, features, previous = small
-    engine = TorchEngine(checkpoint, bfloat16=True)
+    engine = TorchEngine(checkpoint, parts=BFLOAT16)
     options = DecodingOptions(beam_size=beam_size, max_new_tokens=40)
     prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous]
     together = engine.generate(features, prompts, options)
@@ -332,25 +413,34 @@ def test_products_in_bfloat16_and_int8():
     x = torch.randn(5, 64, generator=generator).bfloat16()
     expected = x.float() @ weight.T
     tolerance = dict(atol=0.1, rtol=1e-2)
-    torch.testing.assert_close(bfloat16.product(weight, bias)(x).float(), expected + bias, **tolerance)
+    torch.testing.assert_close(products.product("bfloat16", weight, bias)(x).float(), expected + bias, **tolerance)
     gelu = torch.nn.functional.gelu(expected + bias)
-    torch.testing.assert_close(bfloat16.product(weight, bias, gelu=True)(x).float(), gelu, **tolerance)
-    if (multiply := bfloat16.int8_product(weight)) is not None:
-        torch.testing.assert_close(multiply(x.float()), expected, atol=0.5, rtol=0)
+    torch.testing.assert_close(products.product("bfloat16", weight, bias, gelu=True)(x).float(), gelu, **tolerance)
+    for int8, there in ((products.int8, products.has_fbgemm()), (products.onednn_int8, products.has_onednn())):
+        if there:
+            torch.testing.assert_close(int8(weight)(x.float()), expected, atol=0.6, rtol=0)
+    if products.has_fbgemm():
+        rows = torch.cat([x.float(), 100 * x.float()])  # a row's steps are its own
+        assert torch.equal(products.int8(weight)(rows)[:5], products.int8(weight)(x.float()))
 
 
 @pytest.mark.parametrize("group", [1, 3])
-def test_attention_in_bfloat16(group):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_to_caches(group, dtype):
     generator = torch.Generator().manual_seed(0)
     q = torch.randn(2, 4, group, 16, generator=generator)
     keys, values = torch.randn(2, 2, 4, 70, 16, generator=generator)
     mask = torch.zeros(2, 1, 1, 70)
     mask[1, ..., 50:] = float("-inf")
-    laid_out = bfloat16.lay_out_cross(keys.bfloat16(), values.bfloat16(), group)
+    audio, text = AudioCache(group), TextCache(1, 2, 4, 16, 80, keys.to(dtype))
+    audio.add(keys.to(dtype), values.to(dtype))
+    text.put(0, 0, keys[:, :, :69], values[:, :, :69])
+    text.put_at(0, torch.tensor([69]), keys[:, :, 69:], values[:, :, 69:])
+    bound = 1e-5 if dtype == torch.float32 else 0.03
     for m in (None, mask):
         expected = torch.nn.functional.scaled_dot_product_attention(q, keys, values, m, scale=1.0)
-        found = bfloat16.attend_cross(q.bfloat16(), *laid_out, m, group)
-        assert (found.float() - expected).norm() / expected.norm() < 0.03
+        assert (audio.attend(0, q, m).float() - expected).norm() / expected.norm() < bound
+        assert (text.attend(0, q, 70, m).float() - expected).norm() / expected.norm() < bound
 
 
 def test_ctranslate2_on_a_gpu_without_its_library_is_refused(small_model, monkeypatch):

@@ -44,7 +44,7 @@ teacher_opts=             # More options of k2d label.
 validator_opts=           # More options of k2d decode for the validator.
 language=zh               # Language code for decoding with all models; auto: each model detects it.
 engine=auto               # Decoding engine: torch, ctranslate2, or auto (ctranslate2 for int8, else torch).
-dtype=auto                # Precision of decoding; bfloat16 is about twice as fast on CPUs with AMX.
+dtype=auto                # Precision of decoding: float32, bfloat16; auto: what is measured to be faster on the CPU.
 max_chunk=30              # Longest chunk in seconds; Whisper's window is 30.
 
 # Selection

@@ -1,0 +1,193 @@
+"""In which type of numbers this processor computes each part of a model fastest: measured once, kept in a file.
+
+In: --dtype. Out: `Parts`, a type for each part. The file lies in the Python environment, which all jobs of an array
+share, so that they compute alike whatever processor each runs on; `tools/install.sh` measures, and so does
+`python -m k2d.whisper.processor`. Imports torch only to measure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+
+from k2d.errors import DataError
+from k2d.tables import atomic
+from k2d.work import machine
+
+NAME = "k2d-processor.json"
+GAIN = 0.9  # another type than float32 is chosen where it takes at most so much of float32's time
+HOPELESS = 3.0  # times float32's time: what takes so long once is not measured again
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The type of numbers of each part of a model on a CPU; what is not named here is float32."""
+
+    encoder: str = "float32"  # products with many rows: the encoder's, and keys and values of cross-attention
+    attention: str = "float32"  # the encoder's
+    decoder: str = "float32"  # products with few rows: a step's
+    caches: str = "float32"  # keys and values that steps attend to
+    vocabulary: str = "int8"  # the first look at all logits, of two: see `Vocabulary`
+
+
+EXACT = Parts()
+
+
+def path() -> Path:
+    return Path(os.environ.get("K2D_PROCESSOR") or Path(sys.prefix) / NAME)
+
+
+def parts_of(dtype: str) -> Parts:
+    """What --dtype means on a CPU: with auto and bfloat16 each part's fastest type, with others float32.
+
+    Without a file all is float32, but for bfloat16, with which it is measured now. DataError for a file that cannot be
+    read.
+    """
+    if dtype not in ("auto", "bfloat16"):
+        return EXACT
+    record = read()
+    if record is None:
+        if dtype != "bfloat16":
+            return EXACT
+        record = write()
+    return fastest(record["seconds"])
+
+
+def fastest(seconds: dict[str, dict[str, float]]) -> Parts:
+    """seconds: part → type → time that it took."""
+    found = {}
+    for part, times in seconds.items():
+        best = min(times, key=times.get)
+        found[part] = best if times[best] <= GAIN * times["float32"] else "float32"
+    return Parts(**found)
+
+
+def read() -> dict | None:
+    """The file: processor, torch, seconds of every part in every type; None where there is none."""
+    place = path()
+    try:
+        record = json.loads(place.read_text(encoding="utf-8"))
+        if {f.name for f in fields(Parts)} != set(record["seconds"]):
+            raise ValueError("other parts than are measured now")
+        return record
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{place}: {error}; remove it, and measure anew: python -m k2d.whisper.processor") from None
+
+
+def write() -> dict:
+    """Measure, and keep it."""
+    record = {"processor": machine.processor(), "torch": version("torch"), "seconds": measure()}
+    with atomic(path()) as handle:
+        json.dump(record, handle, indent=1)
+        handle.write("\n")
+    return record
+
+
+def stranger() -> str | None:
+    """What to tell who computes here as another kind of processor was measured; None where it is this one."""
+    record = read()
+    if record is None or record["processor"] == machine.processor():
+        return None
+    return (
+        f"this is a {machine.processor()}; types of numbers are chosen as they were measured on a "
+        f"{record['processor']} ({path()}), so that all jobs compute alike; --dtype float32 chooses none"
+    )
+
+
+# --------------------------------------------------------------------------------------------------- measuring
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """Seconds of every part in every type that there is, on one thread, at Whisper base's sizes; takes about 2 s."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            return {part: _race(works) for part, works in _works().items()}
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _works() -> dict[str, dict[str, Callable[[], object]]]:
+    import torch
+    import torch.nn.functional as F
+
+    from k2d.whisper import products
+    from k2d.whisper.caches import AudioCache
+    from k2d.whisper.vocabulary import Vocabulary
+
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        # Weights that float16 holds, as published ones.
+        return torch.randn(shape, generator=generator).mul_(0.05).half().float()
+
+    def multiply(rows: int) -> dict[str, Callable[[], object]]:
+        x, weight, bias = random(rows, 512), random(2048, 512), random(2048)
+        made = {kind: products.product(kind, weight, bias, gelu=True) for kind in ("float32", "bfloat16")}
+        return {kind: lambda f=f: f(x) for kind, f in made.items()}
+
+    def attention(kind: str) -> Callable[[], object]:
+        q = random(1, 8, 1500, 64).to(getattr(torch, kind))
+        return lambda: F.scaled_dot_product_attention(q, q, q)
+
+    def step(kind: str) -> Callable[[], object]:
+        caches = []
+        for group in (1, 5):
+            cache = AudioCache(group)
+            cache.add(*(random(8, 8, 1500, 64).to(getattr(torch, kind)) for _ in range(2)))
+            caches.append((cache, random(8, 8, group, 64)))
+        return lambda: [cache.attend(0, q, None) for cache, q in caches]
+
+    embedding, hidden = random(51865, 512), random(8, 512)
+    int8 = ("int8",) if products.has_fbgemm() else ()
+    onednn = ("onednn",) if products.has_onednn() else ()
+    vocabularies = {kind: Vocabulary(embedding, 50257, kind) for kind in ("float32", *int8, *onednn)}
+    return {
+        "encoder": multiply(1500),
+        "attention": {kind: attention(kind) for kind in ("float32", "bfloat16")},
+        "decoder": multiply(8),
+        "caches": {kind: step(kind) for kind in ("float32", "bfloat16")},
+        "vocabulary": {kind: lambda v=v: v(hidden) for kind, v in vocabularies.items()},
+    }
+
+
+def _race(works: dict[str, Callable[[], object]], repeats: int = 5) -> dict[str, float]:
+    """The shortest time of each, in turns; of one that is hopeless, its first. The thread's own time, which others that
+    share the processor do not lengthen.
+    """
+    times = {}
+    for number in range(repeats + 1):
+        for kind, work in works.items():
+            if number and times[kind] > HOPELESS * times["float32"]:
+                continue
+            start = time.thread_time()
+            work()
+            times[kind] = min(times.get(kind, float("inf")), time.thread_time() - start)
+    return {kind: float(f"{seconds:.3g}") for kind, seconds in times.items()}
+
+
+def told(record: dict) -> str:
+    """ "encoder in bfloat16, attention in float32, …": what the record means."""
+    return ", ".join(f"{part} in {kind}" for part, kind in asdict(fastest(record["seconds"])).items())
+
+
+def main() -> None:
+    record = write()
+    for part, times in record["seconds"].items():
+        print(f"{part}: " + ", ".join(f"{kind} {1000 * seconds:.1f} ms" for kind, seconds in times.items()))
+    print(f"{path()}: {record['processor']} computes {told(record)}")
+
+
+if __name__ == "__main__":
+    main()
