@@ -15,7 +15,8 @@ Training labels that look private are listed in private/labels.tsv, for a person
 
 After it come the gates of conf/gates.yaml: how far errors in one language, and loops, may be above the teacher's,
 whether somebody has looked at what is private (--reviewed_by), and whether licences are stated. Their verdicts go to
-gates.json; with --release one that fails ends the command.
+gates.json ("passed": null where the test sets are too small to tell); with --release one that does not pass ends the
+command.
 
 --push_to_hub shows what would go to the Hugging Face Hub, and with --yes sends it: huggingface/ at the top, the other
 forms beside it, nothing of private/. The repository is private until --release. HF_TOKEN, or 'hf auth login', says who
@@ -47,6 +48,7 @@ from k2d.publish.card import (
     labels_made,
     read_results,
     result_files,
+    spoken,
     training_data,
 )
 from k2d.publish.gates import NotReleased, read_gates, verdicts
@@ -86,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="of the exported weights")
     p.add_argument("--ct2_dtype", choices=["float16", "float32", "int8"], help="default: --dtype")
     p.add_argument("--utterances", type=int, default=4, help="of the parity check (default %(default)s)")
-    p.add_argument("--language", default="zh", help="that the parity check decodes in")
+    p.add_argument("--language", default="zh", help="that it transcribes in, as the card says; auto: it detects one")
     card = p.add_argument_group("on the card")
     card.add_argument("--licence", choices=list(LICENCES), default="other", help="of the student")
     card.add_argument("--teacher_licence", help="of the teacher (default: of OpenAI's models MIT)")
@@ -94,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     card.add_argument("--base_model", help="the teacher's id on the Hub (default: as its name tells)")
     card.add_argument("--datasets", nargs="+", default=[], help="ids on the Hub of the corpora it learnt from")
     out = p.add_argument_group("release")
-    out.add_argument("--release", action="store_true", help="fit for others: refused where a gate fails")
+    out.add_argument("--release", action="store_true", help="fit for others: refused where a gate is not passed")
     out.add_argument("--gates", type=Path, help="YAML over the repository's gates (default: conf/gates.yaml here)")
     out.add_argument("--reviewed_by", help="who has read private/labels.tsv")
     out.add_argument("--push_to_hub", metavar="OWNER/NAME", help="show what would go there")
@@ -194,7 +196,9 @@ def release(args: argparse.Namespace, results: Results) -> None:
     failed = [each for each in found if not each.passed]
     if args.release and failed:
         said = "; ".join(f"{each.gate}: {each.said}" for each in failed)
-        raise NotReleased(f"{args.output_dir} is not released, {len(failed)} of {len(found)} gates fail: {said}")
+        raise NotReleased(
+            f"{args.output_dir} is not released, {len(failed)} of {len(found)} gates are not passed: {said}"
+        )
     if args.push_to_hub:
         plan = planned(args.output_dir)
         print(described(plan, args.push_to_hub, args.release))
@@ -273,6 +277,7 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Results) -> Non
     # A card of an attempt before must not lie beside exports that fail now.
     (args.output_dir / CARD_FILE).unlink(missing_ok=True)
     student = checkpoint.load(record.path)
+    language = args.language if student.tokenizer.multilingual else "en"
     trained_on = training_data(Path(record.data)) if record.data else {}
     searched, findings = None, {}
     if record.data:
@@ -293,7 +298,8 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Results) -> Non
     facts = Facts(
         name=args.name or record.name,
         teacher=Path(args.teacher).name if Path(args.teacher).exists() else args.teacher,
-        languages=["zh", "en"] if student.tokenizer.multilingual else ["en"],
+        languages=spoken(language, Path(record.data) / "text" if record.data else None),
+        language=None if language == "auto" else language,
         parameters=count_parameters(student.model),
         encoder_layers=student.dims.n_audio_layer,
         decoder_layers=student.dims.n_text_layer,

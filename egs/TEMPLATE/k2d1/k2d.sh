@@ -42,7 +42,7 @@ validator=base            # Smaller model or models: where one hears otherwise, 
 labels=                   # Labels that are there, in place of the teacher's: text:FILE, or text:FOLDER of subtitles.
 teacher_opts=             # How labels are decoded: options of k2d label.
 validator_opts=           # How the validator decodes: options of k2d decode.
-language=zh               # Code of the language that all models decode in; auto: each detects it.
+language=zh               # Code of the language that all models decode in, and the student learns; auto: each detects it.
 engine=auto               # Program that decodes: torch, ctranslate2, or auto (torch, but for int8).
 dtype=auto                # Type of numbers that decoding computes in; bfloat16 is twice as fast on CPUs with AMX.
 max_chunk=30              # Longest chunk in seconds; Whisper's window is 30.
@@ -193,7 +193,8 @@ stage_5_train() {
     fi
     if "${cache_teacher}"; then
         step alone cache_teacher "${exp}/teacher_topk" --teacher "${teacher}" --data "${chunks}" --k "${topk}" \
-            "${config_opts[@]}" --device "${device}" "${work_opts[@]}" ${versions[0]:+--encoder_out "${versions[0]}"}
+            --language "${language}" "${config_opts[@]}" --device "${device}" "${work_opts[@]}" \
+            ${versions[0]:+--encoder_out "${versions[0]}"}
         stored+=(--teacher_topk "${exp}/teacher_topk")
     fi
     for name in "${students[@]}"; do
@@ -210,7 +211,7 @@ train_student() {
         "${stored[@]}" "${work_opts[@]}"
     step train train "${student}/train" --tables "${student}/data" --student "${student}/init" "${config_opts[@]}" \
         "${teacher_to_learn_from[@]}" ${updates:+--updates "${updates}"} --seed "${seed_of[$1]}" \
-        --num_threads "${train_threads}" "${audio_opts[@]}" "${train_words[@]}"
+        --language "${language}" --num_threads "${train_threads}" "${audio_opts[@]}" "${train_words[@]}"
     step cpu average "${student}/average" --exp "${student}/train" --init "${student}/init" \
         --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce
 }

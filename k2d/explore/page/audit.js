@@ -112,7 +112,7 @@ function rates() {
     const track = el("span", { class: "track" }, el("span", { class: "fill", style: `width:${100 * s.rate / most}%` }));
     if (s.high !== null && s.high !== s.low) track.append(el("span", { class: "range", style: `left:${100 * s.low / most}%;width:${100 * (s.high - s.low) / most}%` }));
     return el("div", { class: "line" }, el("span", { class: "name" }, s.name === "label" ? "the label" : s.name), track,
-      el("span", { class: "value" }, percent(s.rate), s.high === null || s.high === s.low ? "" : el("small", {}, ` [${percent(Math.max(0, s.low)).replace(" %", "")}, ${percent(s.high).replace(" %", "")}]`)));
+      el("span", { class: "value" }, percent(s.rate), s.high === null || s.high === s.low ? "" : el("small", {}, ` [${percent(s.low).replace(" %", "")}, ${percent(s.high).replace(" %", "")}]`)));
   }));
   const widest = Math.max(0, ...known.filter(s => s.high !== null).map(s => (s.high - s.low) / 2)), n = figures.utterances;
   const usable = n / Math.max(1, Object.keys(answers).length), end = Math.round(all * usable);
@@ -168,8 +168,10 @@ function countHere() {
     if (R < 2 || rate === null) return { name: s.name, rate, low: null, high: null };
     let seed = 1;
     const chance = () => { seed = (seed * 1103515245 + 12345) % 2147483648; return seed / 2147483648; };
-    const draws = Array.from({ length: 1000 }, () => { let e = 0, u = 0; for (let k = 0; k < R; k++) { const j = Math.floor(chance() * R); e += errors[j]; u += units[j]; } return rate + D.offline.widening[R] * ((u ? e / u : rate) - rate); }).sort((a, b) => a - b);
-    return { name: s.name, rate, low: draws[24], high: draws[974] };
+    const wider = D.offline.widening[R], draws = Array.from({ length: 1000 }, () => { let e = 0, u = 0; for (let k = 0; k < R; k++) { const j = Math.floor(chance() * R); e += errors[j]; u += units[j]; } return rate + wider * ((u ? e / u : rate) - rate); }).sort((a, b) => a - b);
+    // As significance.py has it: what may be there where no error was made, and nothing past 100 % that no draw reached.
+    const high = rate ? Math.min(draws[974], Math.max(1, rate + (draws[999] - rate) / wider)) : Math.min(1, wider * (1 - .025 ** (1 / total)));
+    return { name: s.name, rate, low: Math.max(0, draws[24]), high };
   });
   return { utterances: used.length, recordings: R, units: total, systems };
 }
