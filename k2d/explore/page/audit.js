@@ -105,6 +105,7 @@ function shown() {
   $("unusable").classList.toggle("on", !!now && now.verdict === UNUSABLE);
   rates();
 }
+const counted = (n, what) => number(n) + " " + what + (n === 1 ? "" : "s");
 function rates() {
   const known = figures.systems.filter(s => s.rate !== null), all = D.rows.length;
   const most = Math.max(0.05, ...known.map(s => s.high === null ? s.rate : s.high));
@@ -118,9 +119,9 @@ function rates() {
   const usable = n / Math.max(1, Object.keys(answers).length), end = Math.round(all * usable);
   // The half width falls with the root of how many there are.
   $("sure").textContent = !n ? "Rates and their 95 % intervals appear with your answers: of the label, and of every system that has heard these chunks."
-    : !widest ? (figures.recordings < 2 ? "An interval needs chunks of two recordings." : "Too few answers so far to tell how wide the intervals are.")
+    : !widest || widest > .5 ? (figures.recordings < 2 ? "An interval needs chunks of two recordings." : "Too few answers so far to tell how wide the intervals are.")
       : `Known to ± ${(100 * widest).toFixed(1)} points or better` + (end > n ? `; with all ${all} answered to about ± ${(100 * widest * Math.sqrt(n / end)).toFixed(1)}` : "") + ". Half as wide takes four times as many chunks" + (figures.recordings < 10 ? ", or chunks of more recordings." : ".");
-  $("counted").textContent = n ? `${number(n)} chunks of ${number(figures.recordings)} recordings, ${number(figures.units)} units (Chinese characters, words of other scripts). Mixed error rate, in brackets its 95 % interval, for which recordings are drawn whole` + (D.served ? ", as k2d score has it." : "; counted in this page, k2d audit --read has the exact rates.") : "";
+  $("counted").textContent = n ? `${counted(n, "chunk")} of ${counted(figures.recordings, "recording")}, ${number(figures.units)} units (Chinese characters, words of other scripts). Mixed error rate, in brackets its 95 % interval, for which recordings are drawn whole` + (D.served ? ", as k2d score has it." : "; counted in this page, k2d audit --read has the exact rates.") : "";
 }
 
 // --- keys: all that is needed, while the cursor stays in the text
