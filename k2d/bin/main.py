@@ -6,6 +6,7 @@ where it stands: both are read without importing it, so `k2d` itself answers at 
 
 import ast
 import importlib
+import signal
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -94,6 +95,8 @@ def main(argv: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] == "help":
         words = [*words[1:2], "--help"]
+    if argv is None and (not words or {"-h", "--help"} & set(words)):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who has read enough of it (| head) is no fault
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         return
