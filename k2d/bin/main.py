@@ -110,7 +110,10 @@ def main(argv: list[str] | None = None) -> None:
         print(f"k2d: {unknown(words[0])}", file=sys.stderr)
         sys.exit(2)
     # As a module and not as __main__: worker processes look up by name what they are to run.
-    sys.exit(importlib.import_module(f"k2d.bin.{name}").main(words[1:]))
+    try:
+        sys.exit(importlib.import_module(f"k2d.bin.{name}").main(words[1:]))
+    except KeyboardInterrupt:  # while it was imported, or where a command has nothing to say of it
+        sys.exit(130)
 
 
 if __name__ == "__main__":

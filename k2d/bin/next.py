@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from k2d.bin.audit import COUNT
 from k2d.errors import DataError, guarded
 from k2d.options import CommandParser
 from k2d.score.experiment import read_json, score_dir
@@ -78,10 +79,13 @@ def _audit(args: argparse.Namespace, held_out: Path) -> str:
     scores = sorted(path.parent for path in (args.exp / all_chunks.name).glob("*/utt2comp"))
     few = len(read_table(held_out / "text")) < FEWEST and (all_chunks / "text").is_file()
     chunks = all_chunks if few else held_out
+    # Half at most: the students learn from the others.
+    most = max(1, len(read_table(all_chunks / "text")) // 2) if few else COUNT
     if (args.data / "audited/audit.json").is_file():  # drawn before, perhaps from the others
         words = []
     else:
         words = ["--data", str(chunks), *(["--scores", str(scores[0])] if scores else [])]
+        words += ["--count", str(most)] if most < COUNT else []
     command = shlex.join([_k2d(), "audit", *words, "--output_dir", str(args.data / "audited")])
     return f"cd {shlex.quote(str(Path.cwd()))} && {command}"
 

@@ -111,3 +111,11 @@ def test_hyphens_stand_for_underscores_and_a_misspelt_option_is_told_its_neighbo
     from k2d.bin.train import read_words
 
     assert read_words(["--output-dir", "x", "--train-shape-file=a"]).given.output_dir == "x"
+
+
+def test_who_is_interrupted_says_no_traceback(monkeypatch):
+    def interrupted(words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("k2d.bin.begin.main", interrupted)
+    assert call("begin") == 130

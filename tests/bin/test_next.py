@@ -90,10 +90,11 @@ def test_without_a_test_set_it_says_how_to_make_one(exp, capsys):
     assert args.scores == ["exp/lectures_teacher/base"] and str(args.output_dir) == "data/audited"
     whole = exp.parent / "data/lectures_teacher/text"
     whole.parent.mkdir()
-    whole.write_text("a 今天\n")
+    write_table(whole, {f"u{i:02}": "今天" for i in range(50)})
     assert str(proposed().data) == "data/lectures_teacher", "one chunk that was held out tells nothing"
+    assert proposed().count == 25, "some are left to learn from"
     write_table(exp.parent / "data/lectures_teacher_held_out/text", {f"u{i:02}": "今天" for i in range(20)})
-    assert str(proposed().data) == "data/lectures_teacher_held_out"
+    assert str(proposed().data) == "data/lectures_teacher_held_out" and proposed().count is None
     (exp.parent / "data/audited").mkdir()
     (exp.parent / "data/audited/audit.json").write_text("{}")
     assert proposed().data is None, "goes on with what was drawn"
