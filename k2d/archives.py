@@ -59,7 +59,7 @@ def read_entry(path: str | Path, offset: int, *keys: str) -> np.ndarray | tuple[
     """
     with _Whole(io.FileIO(path)) as file:
         if keys and not any(_stands_before(file, f"{key} ".encode(), offset) for key in keys):
-            raise DataError(f"{path}: at {offset} no entry of {keys[0]!r} begins; table and archive are of two runs")
+            raise DataError(f"{path}: at {offset} no entry of {keys[0]!r} begins; table and archive do not match")
         file.seek(offset)
         return _read(file)
 

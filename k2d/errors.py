@@ -79,11 +79,11 @@ def guarded(command: str, work: Callable[[], int]) -> int:
         print(f"{command}: interrupted; run the same command again and it goes on from here", file=sys.stderr)
         return 130
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            said = f"the disk is full ({error.filename or 'while writing'}); make room"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            said = f"{error.filename}: {error.strerror}; give the right to read and write it, or name another place"
+        else:
             raise
-        print(
-            f"{command}: the disk is full ({error.filename or 'while writing'}); make room and run the same "
-            "command again: what is finished is kept",
-            file=sys.stderr,
-        )
+        print(f"{command}: {said} and run the same command again: what is finished is kept", file=sys.stderr)
     return 1

@@ -21,8 +21,9 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 
-from k2d.errors import UsageError
+from k2d.errors import UsageError, guarded
 
+PROGRAM = "k2d "  # before the name of a command
 WIDEST = 100  # columns: longer lines of text are hard to read, however wide the terminal is
 
 
@@ -96,7 +97,7 @@ class CommandParser(argparse.ArgumentParser):
     """
 
     def __init__(self, command: str, description: str):
-        super().__init__(prog=f"k2d {command}", description=description, formatter_class=_Help)
+        super().__init__(prog=f"{PROGRAM}{command}", description=description, formatter_class=_Help)
 
     def parse_known_args(self, args=None, namespace=None):
         words = sys.argv[1:] if args is None else args
@@ -136,6 +137,19 @@ class CommandParser(argparse.ArgumentParser):
             if hints := [name for name in near if name]:
                 message += f" (did you mean {', '.join(dict.fromkeys(hints))}?)"
         self.exit(2, f"{self.format_usage()}{self.prog} --help tells all options\n{self.prog}: error: {message}\n")
+
+
+def command(
+    parser: Callable[[], CommandParser], run: Callable[[argparse.Namespace], int]
+) -> Callable[[Sequence[str] | None], int]:
+    """`main` of a command: words, those of the command line if none are given, to the exit status of its work."""
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        words = parser()
+        args = words.parse_args(argv)
+        return guarded(words.prog.removeprefix(PROGRAM), lambda: run(args))
+
+    return main
 
 
 def underscored(word: str) -> str:

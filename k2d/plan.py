@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from k2d.distill.length import CHUNK, batch_of
+from k2d.work.folders import size_in_words
 
 WINDOW = 26.0  # seconds by which sequential decoding advances, on average
 TOKENS = 150  # of a 30 s window of lecture: four syllables a second, 1.2 tokens each
@@ -293,4 +294,4 @@ def duration(hours: float) -> str:
 def space(gigabytes: float) -> str:
     if gigabytes < 0.1:
         return "under 0.1 GB"
-    return f"{gigabytes:,.1f} GB" if gigabytes < 1000 else f"{gigabytes / 1000:,.1f} TB"
+    return size_in_words(gigabytes * 1e9)

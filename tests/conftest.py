@@ -10,9 +10,10 @@ settings.load_profile("k2d")
 
 # What takes longest begins first: the cluster, which mostly waits, whole recipes, trainings.
 FIRST = (
-    "tests/slurm/", "tests/recipes/test_corpora.py", "tests/recipes/test_sweep.py", "tests/distill/test_training.py",
-    "tests/transcribers/",
+    "tests/slurm/", "tests/recipes/test_corpora.py", "tests/recipes/test_sweep.py", "tests/recipes/",
+    "tests/distill/test_training.py", "tests/transcribers/",
 )  # fmt: skip
+TOGETHER = ("tests/slurm/", "tests/transcribers/")
 
 
 def place(nodeid: str) -> int:
@@ -27,13 +28,15 @@ def pytest_collection_modifyitems(items):
 def pytest_xdist_make_scheduler(config, log):
     """How tests are shared out to the workers of pytest-xdist: in groups, each of which one worker runs.
 
-    tests/slurm has one cluster and is one group; the tests of a file share a model; but every test of
-    test_corpora.py is a recipe of its own.
+    tests/slurm has one cluster and is one group, tests/transcribers trains its models once and is another; the tests of
+    a file share a model; but every test of test_corpora.py is a recipe of its own.
     """
     from xdist.scheduler import LoadScopeScheduling
 
     class Groups(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return {0: FIRST[0], 1: nodeid}.get(place(nodeid), nodeid.partition("::")[0])
+            if nodeid.startswith("tests/recipes/test_corpora.py"):
+                return nodeid
+            return next((name for name in TOGETHER if nodeid.startswith(name)), nodeid.partition("::")[0])
 
     return Groups(config, log)

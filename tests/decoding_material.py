@@ -1,14 +1,13 @@
 """What the tests of decoding share: a small random model, real weights, speech."""
 
 import dataclasses
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from spoken import spoken
 
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.text.transcript import TimedText
@@ -28,23 +27,11 @@ SENTENCES = [
 ]
 
 
-def _espeak():
-    """The synthesizer of the mini corpus, which is no part of the package."""
-    path = Path(__file__).resolve().parents[1] / "egs/mini_cs/k2d1/local/espeak.py"
-    spec = importlib.util.spec_from_file_location("mini_cs_espeak", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def speech():
     """Seven English sentences, each (samples,) float32 at 16 kHz, by a synthesizer."""
-    espeak = _espeak()
-    engine = espeak.Synthesizer()
-    voice = espeak.Voice("a", "m3", rate=150)
-    return [engine.speak(espeak.markup([("en", sentence)]), voice) for sentence in SENTENCES]
+    voice = {"name": "a", "variant": "m3", "rate": 150}
+    return spoken([([("en", sentence)], voice) for sentence in SENTENCES])
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from k2d import constants
 from k2d.constants import chunk_id, file_name, read_chunk_id
+from k2d.whisper import identity
 
 
 def test_the_numbers_are_whispers():
@@ -14,6 +15,15 @@ def test_the_numbers_are_whispers():
     assert whisper.audio.FRAMES_PER_SECOND == constants.MEL_FRAMES_PER_SECOND
     assert whisper.audio.TOKENS_PER_SECOND == constants.ENCODER_FRAMES_PER_SECOND
     assert constants.TIMESTAMP_STEP * (constants.N_TIMESTAMPS - 1) == constants.WINDOW
+
+
+def test_published_models_have_whispers_file_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert set(identity.PUBLISHED) == set(whisper._MODELS)
+    (tmp_path / "whisper").mkdir()
+    for name, address in whisper._MODELS.items():
+        (tmp_path / "whisper" / address.rsplit("/", 1)[1]).touch()
+        assert identity.downloaded(name), name
 
 
 @given(st.text(min_size=1).filter(lambda r: "\n" not in r), st.integers(0, 10**8), st.integers(0, 10**8))

@@ -12,8 +12,8 @@ import yaml
 
 # Where there is a GPU, the runs of one process can be done there: K2D_TEST_NGPU=1. It does not follow into a fork.
 NGPU = os.environ.get("K2D_TEST_NGPU", "0")
-_CONTEXT = get_context("forkserver" if NGPU == "0" else "spawn")
-_CONTEXT.set_forkserver_preload(["k2d.distill.task", "k2d.bin.train"])
+CONTEXT = get_context("forkserver" if NGPU == "0" else "spawn")
+CONTEXT.set_forkserver_preload(["k2d.distill.task", "k2d.bin.train"])
 
 
 def options(world, output: Path, data: Path | None = None, **changes) -> list[str]:
@@ -74,7 +74,7 @@ def train(
             environment = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)}
             environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         given = (words, log.with_suffix(f".{rank}"), environment, accident)
-        runs.append(_CONTEXT.Process(target=_train, args=given))
+        runs.append(CONTEXT.Process(target=_train, args=given))
     for run in runs:
         run.start()
     for run in runs:

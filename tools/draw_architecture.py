@@ -28,7 +28,7 @@ LAYERS = (
     ("archives", "tables", "options", "constants", "errors"),
 )
 LEVEL = {part: number for number, layer in enumerate(LAYERS) for part in layer}
-# ESPnet takes ten seconds to import: one package, and the transcriber that is an ESPnet model.
+# ESPnet takes five seconds to import: one package, and the transcriber that is an ESPnet model.
 ESPNET = ("k2d/distill/", "k2d/transcribers/espnet.py")
 
 

@@ -4,6 +4,7 @@
 #   tools/install.sh           install, or do nothing when up to date
 #   tools/install.sh --cpu     with torch for CPUs alone, a third of the disk (chosen by itself where no GPU is seen
 #                              and the package index has it; --gpu takes the one with CUDA)
+#   tools/install.sh --extra NAME   an extra of setup.py that is not among these, such as docs or natural, besides
 #   tools/install.sh --check   say what is installed, whether a GPU is seen, and import what each stage needs
 #
 # In:  setup.py (what is needed), tools/constraints.txt (which version), a Python 3.12 or 3.13.
@@ -76,6 +77,23 @@ with_reasons() {
     die "$what failed with the message above (kept in $output)."
 }
 
+# Sets uv to a program that runs; a copy of it is brought by the Python given where none is on the path.
+find_uv() {
+    local python=$1
+    uv=uv
+    if ! uv --version >/dev/null 2>&1; then
+        uv=$tools/venv-bootstrap/bin/uv
+        if ! "$uv" --version >/dev/null 2>&1; then
+            log "uv is not on the path: a copy goes to tools/venv-bootstrap"
+            "$python" -m venv --clear "$tools/venv-bootstrap" ||
+                die "this Python cannot make environments (Debian: the package python3-venv);" \
+                    "install uv (https://docs.astral.sh/uv) or name another Python in K2D_PYTHON, and run again."
+            with_reasons "installing uv" \
+                "$tools/venv-bootstrap/bin/python" -m pip install --quiet "uv==$uv_version"
+        fi
+    fi
+}
+
 installed_build() {
     compgen -G "$venv/lib/python3*/site-packages/torch-*+cpu.dist-info" >/dev/null && echo cpu || echo cuda
 }
@@ -136,18 +154,7 @@ install() {
     fi
     log "Python: $python ($("$python" -V))"
 
-    uv=uv
-    if ! uv --version >/dev/null 2>&1; then
-        uv=$tools/venv-bootstrap/bin/uv
-        if ! "$uv" --version >/dev/null 2>&1; then
-            log "uv is not on the path: a copy goes to tools/venv-bootstrap"
-            "$python" -m venv --clear "$tools/venv-bootstrap" ||
-                die "this Python cannot make environments (Debian: the package python3-venv);" \
-                    "install uv (https://docs.astral.sh/uv) or name another Python in K2D_PYTHON, and run again."
-            with_reasons "installing uv" \
-                "$tools/venv-bootstrap/bin/python" -m pip install --quiet "uv==$uv_version"
-        fi
-    fi
+    find_uv "$python"
 
     if [ "$python" != "$venv/bin/python" ]; then
         "$uv" venv --quiet --clear --python "$python" "$venv"
@@ -176,10 +183,21 @@ install() {
     log "done: $(du -sh "$venv" | cut -f 1) in tools/venv; 'tools/install.sh --check' says what is there"
 }
 
+# What one recipe, or the site of docs/, needs and nothing else does.
+install_extra() {
+    local uv
+    install
+    find_uv "$venv/bin/python"
+    with_reasons "installing the extra $1" \
+        "$uv" pip install --python "$venv/bin/python" --constraint "$tools/constraints.txt" \
+        --requirements "$root/setup.py" --extra "$1"
+}
+
 case "${1:-}" in
     '') install ;;
     --cpu) build=cpu && install ;;
     --gpu) build=cuda && install ;;
+    --extra) install_extra "${2:?--extra needs a name, such as natural}" ;;
     --check)
         [ -x "$venv/bin/python" ] || die "tools/venv is missing: run tools/install.sh first."
         if [ "$(cat "$stamp" 2>/dev/null)" != "$(inputs_hash)" ]; then
@@ -187,5 +205,5 @@ case "${1:-}" in
         fi
         "$venv/bin/python" "$tools/check_install.py"
         ;;
-    *) die "unknown argument '$1': run it without one to install, with --cpu, --gpu or --check." ;;
+    *) die "unknown argument '$1': run it without one to install, with --cpu, --gpu, --extra NAME or --check." ;;
 esac

@@ -531,46 +531,45 @@ def fault(kind: Kind, source: str, outcome: Outcome) -> str:
 
 # -- commands -------------------------------------------------------------------------------------------------
 
-_HEAD = """# What is read of which recording
+_HEAD = """# Recordings: formats and damage
 
-Made by `tools/venv/bin/python tools/odd_recordings.py --docs docs/recordings.md`, which makes each of these, reads it,
-and compares it with what was recorded: its length to 0.1 s, its content at its time, `recording_duration`, and parts
-with the whole.
+Made by `tools/venv/bin/python tools/odd_recordings.py --docs docs/recordings.md`, which creates each of these files,
+reads it, and compares the result with the original: length to 0.1 s, content at the right time, `recording_duration`,
+and parts with the whole.
 
-"Read" is read whole, at the film's times, with silence where the time line has a hole. "Read with a warning" is read as
-far as it is sound; the warning (logger `k2d.audio`) says how many seconds are missing, and damage makes it a refusal
-with `--damaged skip`. "Named" is left out, with one line in `skipped.txt`: the reason stands in the table. Nothing that
-a recording does ends a job.
+*read*: the whole recording, aligned with the video, with silence for gaps in the time line. *read with a warning*: the
+intact parts; the warning (logger `k2d.audio`) says how many seconds are missing, and `--damaged skip` leaves damaged
+files out. *named*: left out, with the reason in `skipped.txt`. No recording ends a job.
 
 | container | codec | what is odd | result | seconds read (expected) | says |
 |---|---|---|---|---|---|
 """
 _TAIL = """
-## How it is read
+## How files are read
 
-- **PCM, mu-law, A-law and float** in WAV, AIFF, CAF, AU …, **FLAC**, and unbroken **Ogg Vorbis** are counted in
-  samples: libsndfile reads them and seeks in them. FLAC files are searched once for another one behind the first.
-- **Everything else** goes through its packets (PyAV, which carries ffmpeg's libraries): no length of a header is
-  believed before it is read, but that of an mp4 whose index lists every packet.
-- **A part equals the same part of the whole.** Packets before it are counted, not decoded; an hour of AAC or mp3 takes
-  a second or two for that. Where packets hold varying numbers of samples (Vorbis in films, chained Ogg), the sampling
-  rate changes, or a decoder remembers all before (Yamaha's ADPCM, G.72x, GSM, WMA 1), the whole is decoded and kept for
-  the next part of the same recording. To train on many parts of such recordings, let `k2d label` copy chunks
-  to FLAC, which is its default.
-- **Channels** are averaged, 5 s at a time; where the mean has less than half of the power that unrelated channels would
-  give it (opposite phase), the first loud one is taken.
-- **Of several tracks** the default one is read, else the first.
+- **PCM, mu-law, A-law and float** in WAV, AIFF, CAF, AU …, **FLAC**, and intact **Ogg Vorbis** are read by
+  libsndfile, which can seek to a sample. FLAC files are searched once for a second stream after the first.
+- **Everything else** is read packet by packet (PyAV, which includes ffmpeg's libraries). Lengths in headers are not
+  trusted, except that of an mp4 whose index lists every packet.
+- **A part equals the same part of the whole.** Packets before it are counted, not decoded, which takes a second or two
+  for an hour of AAC or mp3. If packets have varying numbers of samples (Vorbis in video files, chained Ogg), the
+  sampling rate changes, or the decoder depends on all previous data (Yamaha's ADPCM, G.72x, GSM, WMA 1), the whole file
+  is decoded and kept for the next part. To train on many parts of such recordings, let `k2d label` copy chunks to FLAC,
+  its default.
+- **Channels** are averaged, 5 s at a time; if the mean has less than half of the power expected from uncorrelated
+  channels (opposite phase), the first loud channel is taken.
+- **Of several tracks** the default one is read, or else the first.
 
-## Bounds
+## Limits
 
-| bound | value | why |
+| limit | value | why |
 |---|---|---|
-| longest recording | 8 h | its samples take 1.8 GB of memory |
-| sampling rate | 2 kHz to 1 MHz | others are wrong headers |
+| longest recording | 8 h | its samples need 1.8 GB of memory |
+| sampling rate | 2 kHz to 1 MHz | others are errors in the header |
 | channels | 64 | likewise |
-| loudest sample | 4 (full scale is 1) | integers stored as floats would be clipped into training data |
-| a command's silence, output | 10 min, 16 GiB | `… |` in wav.scp that never ends; beyond 256 MB it is on disk |
-| a hole in a time line | 1 h; MPEG, and Ogg that lacks no page, 10 s | a longer one is a broken clock |
+| loudest sample | 4 (full scale is 1) | integers stored as floats would be clipped |
+| output of a command: pause, size | 10 min, 16 GiB | a `… |` in wav.scp that never ends; above 256 MB it goes to disk |
+| a gap in the time line | 1 h; in MPEG, and in Ogg without missing pages, 10 s | a longer one is a timestamp error |
 """
 
 
@@ -616,7 +615,7 @@ def label_corpus(model: str, count: int, folder: Path, batch_size: int) -> int:
         (folder / name).mkdir(exist_ok=True)
         lines = "".join(f"{key} {source}\n" for key, source in sorted(sources.items()))
         (folder / name / "wav.scp").write_text(lines)
-        command = [sys.executable, "-m", "k2d.bin.label", "--model", model, "--data", folder / name]
+        command = [sys.executable, "-m", "k2d.bin.main", "label", "--model", model, "--data", folder / name]
         options = ["--output_dir", folder / f"{name}_labels", "--batch_size", batch_size, "--temperatures", "0"]
         options += ["--max_new_tokens", "24", *(["--language", "en"] if english_only(model) else [])]
         done = subprocess.run([*map(str, command), *map(str, options)], cwd=Path(__file__).resolve().parents[1])

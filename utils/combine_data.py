@@ -14,7 +14,8 @@ from pathlib import Path
 from k2d.datadir import DataDir
 from k2d.errors import DataError, UserError
 from k2d.work import identity
-from k2d.work.step import Step, read_json
+from k2d.work.folders import read_json
+from k2d.work.step import Step
 
 
 def made_by(parts: list[Path]) -> dict:

@@ -33,7 +33,6 @@ declare -A selection_of alpha_of validator_of hours_of trained_on seed_of path_o
 for each in ${validator}; do
     for word in ${selection}; do
         plain=${word%@*}
-        [ -n "${word##*@}" ] || die "--selection ${word}: expected a number behind the @, such as comp@0.3, or no @"
         [ "${plain}" = "${word}" ] || [ -z "$(rule_of "${plain}")" ] || uses_alpha "${plain}" ||
             die "--selection ${word}: ${plain} has no alpha; leave out what follows the @"
         if uses_alpha "${plain}"; then
@@ -159,7 +158,7 @@ skip_small_selections() {
         [ -s "${chunks}_${name}/too_few.txt" ] || continue
         small[${name}]=yes
         why=$(<"${chunks}_${name}/too_few.txt")
-        log "no student of ${name}: ${why}. What every alpha keeps is to be seen, and heard, in" \
+        log "no student of ${name}: ${why}. The explorer shows what every alpha keeps:" \
             "${exp}/explorer_$(tag_of "${validator_of[${name}]}")/explorer.html"
     done
     [ ${#small[@]} -gt 0 ] || return 0

@@ -29,6 +29,7 @@ expect '0?\.[0-9]+|1(\.0*)?' 'a share, above 0 and at most 1' keep
 expect '[1-9][0-9]*|auto' 'how many updates, or auto' updates
 expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha hours max_chunk init_weight train_hours dev_hours test_hours
 expect 'warn|skip' 'warn or skip' damaged
+expect '[^@[:space:]]+(@[^@[:space:]]+)?' 'a name, or NAME@ALPHA such as comp@0.3' selection
 expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
 for option in teacher validator student_init; do # a misspelt path must not be found after days of decoding
     for word in ${!option}; do

@@ -108,8 +108,8 @@ _options_help() {
     local _width=${COLUMNS:-}
     [ -n "$_width" ] || _width=$(tput cols 2>/dev/null) || _width=80
     awk 'NR > 1 && !/^#/ { exit } NR > 1 && !/^# shellcheck/ { sub(/^# ?/, ""); print }' "$0"
-    printf '\nOptions, each with its default. One that is true or false may stand alone, for true.\n%s\n' \
-        "Hyphens may stand for underscores."
+    printf '\nOptions with their defaults. A true/false option without a value means true.\n%s\n' \
+        "You may write hyphens for underscores."
     _options_table | awk -F '\t' -v width="$_width" '
         # Words behind what stands in a line already, further lines from a column on.
         function wrapped(line, text, column,   count, words, i, used) {

@@ -14,7 +14,7 @@ die() {
 }
 
 stopped() {
-    log "stopped: what is finished is kept; the same command goes on from here" >&2
+    log "stopped: finished work is kept; the same command resumes" >&2
     exit "$1"
 }
 trap 'stopped 130' INT
@@ -184,7 +184,7 @@ show_plan() {
     elif [ -e "data/${train_set}/utt2dur" ]; then
         options+=(--data "data/${train_set}")
     else
-        echo "# With --train_hours (--dev_hours, --test_hours) a dry run tells hours and disk."
+        echo "# With --train_hours (--dev_hours, --test_hours) a dry run estimates time and disk."
         return
     fi
     k2d plan "${options[@]}"

@@ -15,8 +15,8 @@ DAMAGED = ("warn", "skip")
 class AudioOptions:
     """Which recordings may be read, and how."""
 
-    allow_pipes: bool = option(False, "run the commands that wav.scp names")
-    damaged: str = option("warn", "read what is sound of a damaged recording, or skip it", choices=DAMAGED)
+    allow_pipes: bool = option(False, "run commands (… |) in wav.scp")
+    damaged: str = option("warn", "read the intact part of a damaged recording, or skip it", choices=DAMAGED)
 
     @property
     def reading(self) -> dict[str, object]:

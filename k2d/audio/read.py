@@ -85,7 +85,7 @@ def _too_short(source: str, seconds: float) -> BadAudio:
 
 def _too_long(source: str) -> BadAudio:
     hours = LONGEST_RECORDING / 3600
-    return BadAudio(source, "too long", f"more than {hours:.0f} h, which memory is not made for; cut it into parts")
+    return BadAudio(source, "too long", f"more than {hours:.0f} h, which would need too much memory; cut it into parts")
 
 
 def check_length(source: str, seconds: float) -> None:

@@ -1,29 +1,27 @@
-"""Make a test set in the browser: hear chunks, correct their labels.
+"""Make a test set in the browser: listen to chunks, correct their labels.
 
     k2d audit --data CHUNKS --scores SCORES --output_dir data/audited
-    k2d audit --output_dir data/audited                       # goes on where one stopped
+    k2d audit --output_dir data/audited                       # resumes
     k2d audit --output_dir data/audited --page audit.html     # one file, for another machine or person
     k2d audit --output_dir data/audited --read audit-answers.json
 
-Draws chunks evenly over their distances and over recordings, and serves a page on this machine (127.0.0.1, at an
-address that nobody else can guess): play, correct the text, say what cannot be used, by the keyboard alone. Every
-answer is on the disk at once, and --output_dir is a Kaldi data directory of all answers so far: a test set
-(--test_sets), a set to choose the epoch by (--dev_set), and the reference of k2d explore --audit. The page shows the
-error rate of every system with its interval, so that one sees when it is narrow enough: of the labels, of the
-validator, and of the models in --exp that have decoded these chunks. Ctrl-C ends it. docs/auditing.md has the whole
-road. Without --scores chunks are drawn at random, evenly over recordings. A larger --count draws more into the same
-directory.
+Draws chunks evenly over their distances and over recordings, and serves a page on this machine (127.0.0.1, under a
+random path) on which you play chunks, correct the text, and mark what is not usable, with the keyboard only. Every
+answer is saved at once, and --output_dir is a Kaldi data directory of all answers so far: a test set (--test_sets), a
+set to choose the epoch by (--dev_set), and the reference of k2d explore --audit. The page shows the error rates, with
+intervals, of the labels, the validator, and the models in --exp that have decoded these chunks. Stop with Ctrl-C.
+Details: docs/auditing.md. Without --scores chunks are drawn at random, evenly over recordings. A larger --count draws
+more into the same directory.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
-from k2d.errors import DataError, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import DataError, UsageError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.tables import atomic
 from k2d.work.lock import DirectoryLock
 
@@ -33,18 +31,18 @@ COUNT = 60
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("audit", __doc__)
-    p.add_argument("--data", type=Path, help="data directory of labelled chunks; of a second run: as in the first")
+    p.add_argument("--data", type=Path, help="data directory of labelled chunks")
     p.add_argument("--scores", action="append", default=[], help="DIR or TAG=DIR of k2d distance; may be given again")
     p.add_argument("--output_dir", required=True, type=Path, help="data directory to make")
     p.add_argument("--count", type=int, help=f"chunks to draw ({COUNT}); more than before draws some on top")
     p.add_argument("--seed", type=int, default=0, help="of the draw")
-    p.add_argument("--recordings", type=Path, help="data directory that the chunks were cut from, if not to be found")
+    p.add_argument("--recordings", type=Path, help="data directory of the recordings, if it cannot be found")
     p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of models, whose transcripts are compared")
     p.add_argument("--hyp", action="append", default=[], help="NAME=FILE of another system; may be given again")
-    p.add_argument("--port", type=int, default=0, help="of the page; 0: one that is free")
-    p.add_argument("--page", type=Path, help="write the page to this file, with its sounds, and serve nothing")
-    p.add_argument("--audio_mb", type=float, default=200.0, help="most sounds and spectrograms in that file, megabytes")
-    p.add_argument("--read", type=Path, help="take the answers that such a file has saved")
+    p.add_argument("--port", type=int, default=0, help="of the page; 0: a free one")
+    p.add_argument("--page", type=Path, help="write the page with its audio to this file instead of serving it")
+    p.add_argument("--audio_mb", type=float, default=200.0, help="audio and spectrograms in that file, megabytes")
+    p.add_argument("--read", type=Path, help="import the answers saved by that page")
     p.add_argument("--title", help="of the page; the output directory's name")
     add_options(p, AudioOptions, "recordings")
     return p
@@ -131,7 +129,7 @@ def _serve(args: argparse.Namespace, audit, figures) -> None:
         raise UsageError(f"--port {args.port}: {error.strerror}; give another, or none for one that is free") from None
     with server:
         print(f"audit: open {server.address}", flush=True)
-        print("audit: every answer is saved at once; Ctrl-C ends", file=sys.stderr)
+        print("audit: every answer is saved at once; stop with Ctrl-C", file=sys.stderr)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -145,14 +143,14 @@ def _write_page(args: argparse.Namespace, audit, figures) -> None:
     from k2d.explore.sounds import open_located, sounds
 
     utterances = open_located(audit.drawn, options_of(AudioOptions, args))
-    heard = sounds([(key, utterances, key) for key in audit.order], args.audio_mb)
-    text = audit_page(audit, figures, args.title or args.output_dir.name, heard)
+    clips = sounds([(key, utterances, key) for key in audit.order], args.audio_mb)
+    text = audit_page(audit, figures, args.title or args.output_dir.name, clips)
     with atomic(args.page) as handle:
         handle.write(text)
     print(f"audit: {args.page} ({len(text) / 1e6:.1f} MB); open it, answer, save the answers, and read them with")
     print(f"  k2d audit --output_dir {args.output_dir} --read audit-answers.json")
-    if heard.says():
-        print(f"audit: {heard.says()}", file=sys.stderr)
+    if clips.says():
+        print(f"audit: {clips.says()}", file=sys.stderr)
 
 
 def _say(args: argparse.Namespace, audit, figures) -> None:
@@ -160,21 +158,15 @@ def _say(args: argparse.Namespace, audit, figures) -> None:
     now = figures.now()
     unusable = len(audit.answers) - now["utterances"]
     left = len(audit.order) - len(audit.answers)
-    print(f"audit: {now['utterances']} chunks in {args.output_dir}, {unusable} not usable, {left} to hear")
+    print(f"audit: {now['utterances']} chunks in {args.output_dir}, {unusable} not usable, {left} left")
     for row in now["systems"]:
         if row["rate"] is not None:
             around = "" if row["low"] is None else f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
             print(f"  {row['name']}: {100 * row['rate']:.1f} %{around} errors")
     if left:
-        print(f"  go on: k2d audit --output_dir {args.output_dir}")
+        print(f"  continue: k2d audit --output_dir {args.output_dir}")
     if now["utterances"]:
         print(f"  use it: the command of your run again, with --test_sets {args.output_dir.name}   (docs/auditing.md)")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("audit", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -3,22 +3,22 @@
     k2d average --exp DIR --init CHECKPOINT --output_dir DIR
 
 Averages the weights of the n best epochs by `valid <criterion>` and writes a checkpoint of the Whisper family.
---init_weight W puts the model that training started from into the average, with the weight W: what a student knew
-beyond its training speech is forgotten less (Wortsman et al., 2022, "Robust fine-tuning of zero-shot models").
+--init_weight W includes the initial model in the average, with the weight W, against forgetting (Wortsman et al., 2022,
+"Robust fine-tuning of zero-shot models").
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import yaml
 
-from k2d.errors import DataError, UsageError, guarded
-from k2d.options import CommandParser
+from k2d.errors import DataError, UsageError
+from k2d.options import CommandParser, command
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity
-from k2d.work.step import RECORD, Step, add_step_arguments, read_json, run_step
+from k2d.work.folders import read_json
+from k2d.work.step import RECORD, Step, add_step_arguments, run_step
 
 LISTED = ("train", 6)
 
@@ -30,13 +30,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", required=True, type=Path, help="checkpoint to write")
     p.add_argument("--nbest", type=int, default=3, help="epochs to average")
     p.add_argument(
-        "--criterion", default="loss", help="what the best epochs are chosen by: a value of validation, as ce or loss"
+        "--criterion", default="loss", help="validation statistic that ranks the epochs, such as ce or loss"
     )
     p.add_argument(
         "--mode",
         choices=["min", "max"],
         default="min",
-        help="whether the smallest value of it is the best, or the largest",
+        help="whether the smallest or the largest value is the best",
     )
     p.add_argument("--init_weight", type=float, default=0.0, help="weight of the initial model, 0 to 1")
     p.add_argument("--half", action="store_true", help="store float16")
@@ -126,10 +126,4 @@ def kept_by(exp: Path, criterion: str, mode: str) -> int:
     return max(kept) if isinstance(kept, list) else kept
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("average", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -1,13 +1,12 @@
-"""Ask many steps, one after the other, whether there is something to do.
+"""Ask many steps, one after the other, whether there is work to do.
 
     k2d begin [--run NAME]
 
-`--begin` without a start of Python for each; k2d.sh asks so.
-Reads commands as `k2d parse` does, and answers each at once by a line: the exit status of `k2d COMMAND … --begin` (0:
-nothing to do, 3: something, else: it cannot begin), and what was said. Errors go where errors go. The command "hold
-DIR" holds a finished directory as its readers do, until this process ends: a run keeps so what it has made or found
-done, and another run with other options is refused, where it would put other work into the place of what this one goes
-on with. "look COMMAND…" only says which inputs have changed since the command's directory was made.
+Like `--begin`, but without starting Python for each command; used by k2d.sh. Reads commands as `k2d parse` does, and
+answers each with a line: the exit status of `k2d COMMAND … --begin` (0: no work, 3: work to do, else: it cannot begin),
+and the message. Errors go to stderr. The command "hold DIR" locks a finished directory for reading until this process
+ends, so that no run with other options replaces what this run still needs. "look COMMAND…" only says which inputs have
+changed since the command's directory was made.
 """
 
 import contextlib
@@ -85,7 +84,3 @@ def main(argv: list[str] | None = None) -> int:
                 status, said = ask(words)
             print(status, said, flush=True)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

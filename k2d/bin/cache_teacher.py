@@ -1,29 +1,28 @@
-"""Store the teacher's best tokens along every label: training then needs no teacher.
+"""Store the teacher's top-k tokens along every label, so training needs no teacher.
 
     k2d cache_teacher --teacher T --data DIR --config YAML … --output_dir DIR [--encoder_out DIR] [--k 32]
 
-For each utterance the teacher is forced along the label, and the k most probable tokens with their log-probabilities
-at the training temperature are kept (topk_ids.scp, topk_log_probs.scp); what the k leave of the probability is the tail
-that the loss treats as one class. Labels are tokenised and cut as in training (batch_conf of the training YAML), with
-the same choices for an utterance in every epoch; the teacher's audio gets no noise.
+With teacher forcing on each label, the k most probable tokens and their log-probabilities at the training temperature
+are stored (topk_ids.scp, topk_log_probs.scp); the loss treats the remaining probability as one class. Labels are
+tokenised and cut as in training (batch_conf of the training YAML), with the same choices for an utterance in every
+epoch; the teacher's audio gets no noise.
 
-The rows lie in archives of about --shard_rows tokens. A killed run, started again with the same options, goes on with
-the first archive that is not whole. The last line says how much of the probability the cache leaves out, and with it
-how far the gradient in the student's logits can be off; training logs the bound of the divergence itself as `kl_gap`.
+The rows lie in archives of about --shard_rows tokens. An interrupted run resumes at the first incomplete archive. The
+last line says how much probability the cache leaves out, which bounds the error of the gradient in the student's
+logits; training logs the bound of the divergence itself as `kl_gap`.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict, in_language, read_config
-from k2d.errors import BadAudio, DataError, Unusable, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, DataError, Unusable, UsageError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
 from k2d.work.skipped import SkipOptions, read_skipped, write_skipped
@@ -36,20 +35,20 @@ STORED = {"float16": "<f2", "float32": "<f4"}
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("cache_teacher", __doc__)
     p.add_argument(
-        "--teacher", required=True, help="model whose best tokens are stored: folder, file, published name or Hub id"
+        "--teacher", required=True, help="model whose top-k tokens are stored: folder, file, published name or Hub id"
     )
     p.add_argument("--data", required=True, type=Path, help="chunks with labels (text, text.prev)")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--encoder_out", type=Path, help="output_dir of k2d encode by the same encoder")
-    p.add_argument("--config", action="append", required=True, help="training YAML, a later one over those before")
-    p.add_argument("--language", help="of the labels, where the YAML names none (default: zh)")
-    p.add_argument("--k", type=int, default=32, help="tokens to keep at every place")
-    p.add_argument("--store", choices=tuple(STORED), default="float16", help="of log-probabilities")
-    p.add_argument("--shard_rows", type=int, default=1 << 17, help="tokens an archive, about")
-    p.add_argument("--batch_size", type=int, default=8, help="utterances computed together")
-    p.add_argument("--nj", type=int, default=0, help="batches at a time; 0: one for each core, on a GPU one")
+    p.add_argument("--config", action="append", required=True, help="training YAML; later ones override earlier ones")
+    p.add_argument("--language", help="language of the labels, unless the YAML has one (default: zh)")
+    p.add_argument("--k", type=int, default=32, help="tokens to store per position")
+    p.add_argument("--store", choices=tuple(STORED), default="float16", help="type of the stored log-probabilities")
+    p.add_argument("--shard_rows", type=int, default=1 << 17, help="tokens per archive, approximately")
+    p.add_argument("--batch_size", type=int, default=8, help="utterances per batch")
+    p.add_argument("--nj", type=int, default=0, help="batches at a time; 0: one per core, or one on a GPU")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
-    p.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the computation")
+    p.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="type to compute in")
     add_options(p, AudioOptions, "recordings")
     add_options(p, SkipOptions, "what cannot be used")
     add_step_arguments(p)
@@ -244,10 +243,4 @@ def _encoder_out(args: argparse.Namespace, teacher, config: BatchConfig) -> Call
     return encoder_out
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("cache_teacher", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

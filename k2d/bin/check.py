@@ -1,22 +1,22 @@
-"""Look at all that later stages need: tables, recordings, models, disk.
+"""Check what later stages need: tables, recordings, models, disk.
 
     k2d check --train_data data/lectures --dev_data data/dev --test_data data/test data/test_long \\
         --teacher large-v2 --validator base --language zh --output_dir exp/check
 
 Prints one table (what, found, what to do), the gravest first. Every row begins with one of
 
-    fails      a later stage would stop at it: correct it first
-    left out   the rest goes on without it, and the stage names it in skipped.txt
-    warning    nothing stops, and the results would be worth less
+    fails      a later stage would fail: correct it first
+    left out   the stage continues without it and lists it in skipped.txt
+    warning    nothing fails, but results may be worse
     note, ok   nothing to do
 
 Ends with status 1 if any row says fails, else 0 (2: the command line is wrong). k2d.sh runs it at the end of stage 1,
 after `k2d parse` has read the options of every stage.
 
-Test sets whose names end in _long are decoded long-form. Every file of wav.scp is asked for; headers are read of at
-most 2,000 recordings of a set, which the table then says; utterances of development and test sets are read whole.
-Missing utt2dur (of segments: reco2dur) are made. With --output_dir what was read is remembered there (known.jsonl), so
-that a second check reads only what has changed; findings.tsv lists every id that a row speaks of.
+Test sets whose names end in _long are decoded long-form. Every file of wav.scp must exist; headers are read of at most
+2,000 recordings of a set (the table says so); utterances of development and test sets are read completely. Missing
+utt2dur (with segments: reco2dur) are computed. --output_dir caches what was read (known.jsonl), so a second check reads
+only what has changed; findings.tsv lists every id that a row is about.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from k2d.check.recordings import Check, Policy
 from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size
 from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, open_set, shared_recordings
 from k2d.distill.config import read_config
-from k2d.errors import UsageError, guarded
-from k2d.options import CommandParser, add_options
+from k2d.errors import UsageError
+from k2d.options import CommandParser, add_options, command
 from k2d.plan import Plan
 from k2d.tables import atomic
 from k2d.whisper.engine import default_batch
@@ -45,25 +45,25 @@ LISTED = ("labels", 0)
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("check", __doc__)
     sets = p.add_argument_group("sets")
-    sets.add_argument("--train_data", help="recordings to be labelled; no reference of them is read")
-    sets.add_argument("--dev_data", help="labelled, for choosing the student's epoch")
-    sets.add_argument("--test_data", nargs="+", action="extend", default=[], help="labelled; may be given again")
+    sets.add_argument("--train_data", help="recordings to be labelled (references are not read)")
+    sets.add_argument("--dev_data", help="development set")
+    sets.add_argument("--test_data", nargs="+", action="extend", default=[], help="test sets; may be given again")
     add_options(p, AudioOptions, "recordings, as in the stages that read them")
     add_options(p, SkipOptions, "what cannot be used")
     models = p.add_argument_group("models, in any form that k2d label and decode take")
     models.add_argument("--teacher", help="model that writes the labels")
     models.add_argument("--validator", nargs="+", action="extend", default=[], help="may be given again")
-    models.add_argument("--labels", help="text:FILE or text:FOLDER in place of the teacher's labels")
-    models.add_argument("--student_init", help="model from which the student starts")
-    models.add_argument("--decoder_layers", help="of the teacher, which the student is made of")
-    models.add_argument("--language", help="of decoding")
+    models.add_argument("--labels", help="text:FILE or text:FOLDER instead of the teacher's labels")
+    models.add_argument("--student_init", help="initial model of the student")
+    models.add_argument("--decoder_layers", help="decoder layers of the teacher that the student gets")
+    models.add_argument("--language", help="language of decoding")
     room = p.add_argument_group("disk, memory, GPUs")
-    room.add_argument("--config", action="append", default=[], help="training YAML, a later one over those before")
-    room.add_argument("--stop_stage", type=int, default=8, help="the last stage that needs room (default %(default)s)")
-    room.add_argument("--students", nargs="*", default=["student"], help="their names: each needs room")
-    room.add_argument("--no_copy", action="store_true", help="labels point into the recordings")
-    room.add_argument("--encoder_out", type=int, default=0, help="versions of the encoder's output that are stored")
-    room.add_argument("--batch_size", type=int, default=0, help="windows decoded together (0: 32 on a GPU, 8 on a CPU)")
+    room.add_argument("--config", action="append", default=[], help="training YAML; later ones override earlier ones")
+    room.add_argument("--stop_stage", type=int, default=8, help="last stage to count (default %(default)s)")
+    room.add_argument("--students", nargs="*", default=["student"], help="names of the students, for their disk space")
+    room.add_argument("--no_copy", action="store_true", help="chunks point into the recordings")
+    room.add_argument("--encoder_out", type=int, default=0, help="stored versions of the encoder's output")
+    room.add_argument("--batch_size", type=int, default=0, help="windows per batch (0: 32 on a GPU, 8 on a CPU)")
     room.add_argument("--ngpu", type=int, default=0, help="GPUs that stages will use")
     room.add_argument("--elsewhere", action="store_true", help="stages run on other machines: their memory and GPUs "
                       "are not this one's")  # fmt: skip
@@ -169,10 +169,4 @@ def report(found: list[Finding], output_dir: Path | None) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("check", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -1,11 +1,11 @@
-"""List, and with --free remove, work of other options that lies aside.
+"""List, and with --free remove, results of other options that were moved aside.
 
     k2d clean                     list it, with sizes, for data/ and exp/
     k2d clean exp --free          remove what was set aside under exp/
     k2d clean --free --work       also the items of finished steps, from which a changed corpus would be made faster
 
-A run never deletes what another one has finished: it moves it to `.k2d/<name>/<key>` beside the directory, and back
-when its options are asked for again. This command is the only one that removes it.
+A run never deletes finished results of other options: it moves them to `.k2d/<name>/<key>` beside the directory, and
+back when these options are used again. Only this command removes them.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from k2d.check.space import size_of_folder
-from k2d.errors import Locked, UsageError, guarded
-from k2d.options import CommandParser
+from k2d.errors import Locked, UsageError
+from k2d.options import CommandParser, command
+from k2d.work.folders import read_json, size_in_words, size_of_folder
 from k2d.work.identity import RECORD
 from k2d.work.lock import BESIDE, DirectoryLock, beside
-from k2d.work.step import WORK, read_json
+from k2d.work.step import WORK
 
 LISTED = ("runs", 3)
 FREED = ".freed-"  # of what is being removed: a kill in between must leave nothing that comes back with its options
@@ -66,14 +66,6 @@ def found(folder: Path, work: bool) -> Iterator[Aside]:
         folders[:] = [name for name in folders if name != WORK]
 
 
-def readable(size: int) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
-
-
 def run(args: argparse.Namespace) -> int:
     missing = [folder for folder in args.folders if not folder.is_dir()]
     if len(missing) == len(args.folders):
@@ -82,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     freed, kept = 0, 0
     for aside in listed:
         made = f"  made by: {aside.command}" if aside.command else ""
-        print(f"{readable(aside.size):>8}  {aside.of}: {aside.what}  ({aside.folder}){made}")
+        print(f"{size_in_words(aside.size):>8}  {aside.of}: {aside.what}  ({aside.folder}){made}")
         if args.free:
             try:
                 remove(aside)
@@ -91,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
                 kept += 1
                 print(f"clean: kept: {error}", file=sys.stderr)
     if not args.free:
-        total = readable(sum(aside.size for aside in listed))
-        print(f"clean: {total} in {len(listed)} places lie aside; --free removes them")
+        total = size_in_words(sum(aside.size for aside in listed))
+        print(f"clean: {total} in {len(listed)} places were moved aside; --free removes them")
     else:
-        print(f"clean: {readable(freed)} in {len(listed) - kept} places removed")
+        print(f"clean: {size_in_words(freed)} in {len(listed) - kept} places removed")
     return 1 if kept else 0
 
 
@@ -113,10 +105,4 @@ def remove(aside: Aside) -> None:
         shutil.rmtree(going)
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("clean", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -3,23 +3,21 @@
     k2d decode --model exp/student_comp/average --data data/test_in --output_dir
     exp/student_comp/decode_test_in
 
-Short form takes the utterances of the data directory in batches of similar length; one that is longer than
-30 s is transcribed as a recording is. Writes text (with timestamps unless --timestamps false),
-utt2avg_logprob, utt2no_speech, utt2compression, utt2temperature, utt2confidence (where the engine tells
-it), results.jsonl with everything, speed.json, skipped.txt, step.json. Given again after a kill, the
-command goes on where it stopped, with other jobs, workers or batches if you like.
+Short form takes the utterances of the data directory in batches of similar length; one longer than 30 s is transcribed
+like a recording. Writes text (with timestamps unless --timestamps false), utt2avg_logprob, utt2no_speech,
+utt2compression, utt2temperature, utt2confidence (if the engine provides it), results.jsonl with everything, speed.json,
+skipped.txt, step.json. An interrupted run resumes with the same command; jobs, workers and batches may differ.
 """
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from k2d.audio import sources
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, guarded
-from k2d.options import CommandParser, add_options, options_of, true_or_false
+from k2d.errors import BadAudio
+from k2d.options import CommandParser, add_options, command, options_of, true_or_false
 from k2d.tables import TableWriters, atomic
 from k2d.text import timestamps
 from k2d.text.transcript import Transcript, mean_fact, worst_fact
@@ -190,10 +188,4 @@ def _write_tables(out: Path, records, with_times: bool) -> float:
     return seconds
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("decode", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

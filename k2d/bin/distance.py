@@ -12,11 +12,10 @@ Reads two Kaldi text files sorted by id, timestamp tokens allowed in either, and
     unpaired.txt                       ids that only one side has, with the side
     summary.json                       counts, kept share by α, seconds, the choices of the distance
 
-A run that was killed goes on where it stopped and ends with the same tables; what other options began is kept apart.
-Invalid UTF-8, duplicate ids and unsorted files stop the command with file and line and leave no table behind; an id
-that one side lacks gets no distance and a line in unpaired.txt. Empty texts follow --empty; emoji and control
-characters separate words; right-to-left words are words; a pair may have 850,000 characters. A log-probability or
-duration that is missing or NaN gives no line in the tables that need it.
+An interrupted run resumes with the same command and gives the same tables. Invalid UTF-8, duplicate ids and unsorted
+files are errors, reported with file and line; an id that only one side has gets no distance and a line in unpaired.txt.
+Empty texts follow --empty; emoji and control characters separate words; right-to-left words count as words; a pair may
+have up to 850,000 characters. If a log-probability or duration is missing or NaN, the tables that need it have no line.
 """
 
 import argparse
@@ -40,11 +39,11 @@ from tqdm import tqdm
 from k2d.audio.options import DEFAULT, AudioOptions
 from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir
-from k2d.errors import DataError, UsageError, guarded
+from k2d.errors import DataError, UsageError
 from k2d.label import signals, speech
 from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, of_lines, with_options
 from k2d.label.scores import DECODING_FACTS
-from k2d.options import CommandParser, add_options, options_of, true_or_false
+from k2d.options import CommandParser, add_options, command, options_of, true_or_false
 from k2d.tables import Cursor, atomic, blocks, joined
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
@@ -212,7 +211,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _signals(names: str, data: str | None) -> tuple[str, ...]:
     """The signals that --signals asks for."""
-    known = (*signals.TEXT_SIGNALS, "avg_logprob_teacher", "untexted")
+    known = signals.SIGNALS
     if names == "none":
         return ()
     wanted = known[:-1] if names == "text" else known if names == "all" else tuple(names.split(","))
@@ -232,11 +231,6 @@ def check(args: argparse.Namespace) -> tuple[Choices, tuple[str, ...]]:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return choices, _signals(args.signals, args.data)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("distance", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -354,5 +348,4 @@ def _summary(counts: Counter, choices: Choices, seconds: float) -> dict:
     }
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

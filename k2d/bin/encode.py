@@ -2,21 +2,20 @@
 
     k2d encode --model M --data DIR --output_dir DIR
 
-With --noise_snr LOW,HIGH the audio gets noise first (one draw an utterance, from --seed): a second version for a
-student that should hear worse audio than its teacher did. Writes encoder_out.scp with its archives, and
-utt2num_frames. Every utterance is computed alone, by one thread, --nj of them at a time, so that the bytes depend on
-no number of cores. Archives that are whole are not made again after a kill.
+With --noise_snr LOW,HIGH the audio gets noise first (one draw an utterance, from --seed): a second version, so the
+student learns from worse audio than the labels were made from. Writes encoder_out.scp with its archives, and
+utt2num_frames. Every utterance is computed separately, by one thread, --nj of them at a time, so the result does not
+depend on the number of cores. After an interruption, complete archives are kept.
 """
 
 import argparse
-import sys
 import time
 import zlib
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.errors import BadAudio, DataError, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, DataError, UsageError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import check_name, model_identity
 from k2d.work import identity, machine
 from k2d.work.skipped import SkipOptions, write_skipped
@@ -28,13 +27,13 @@ SHARD = 100  # utterances an archive: what a kill can lose
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("encode", __doc__)
-    p.add_argument("--model", required=True, help="whose encoder")
+    p.add_argument("--model", required=True, help="model with the encoder")
     p.add_argument("--data", required=True, type=Path, help="data directory of the utterances")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--noise_snr", help="LOW,HIGH in dB")
-    p.add_argument("--seed", type=int, default=0, help="of the noise")
+    p.add_argument("--noise_snr", help="add noise: LOW,HIGH signal-to-noise ratio in dB")
+    p.add_argument("--seed", type=int, default=0, help="seed of the noise")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
-    p.add_argument("--nj", type=int, default=0, help="utterances at a time; 0: one for each core, on a GPU one")
+    p.add_argument("--nj", type=int, default=0, help="utterances at a time; 0: one per core, or one on a GPU")
     add_options(p, AudioOptions, "recordings")
     add_options(p, SkipOptions, "what cannot be used")
     add_step_arguments(p)
@@ -86,8 +85,8 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
     from k2d.audio.utterances import open_utterances
     from k2d.constants import SAMPLE_RATE, WINDOW
     from k2d.datadir import DataDir
-    from k2d.distill.batches import SLACK, add_noise, log_mels
-    from k2d.distill.sources import ENCODER_OUT, in_shards
+    from k2d.distill.batches import add_noise, log_mels
+    from k2d.distill.sources import ENCODER_OUT, SLACK, in_shards
     from k2d.distill.threads import one_thread_each
     from k2d.tables import write_numbers, write_table
     from k2d.whisper import checkpoint
@@ -141,10 +140,4 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
     return {"utterances": len(frames), "skipped": len(stored.skipped)}
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("encode", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

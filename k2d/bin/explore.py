@@ -1,28 +1,27 @@
-"""Look at labels and hear them: a page with a slider over α.
+"""Inspect and listen to labels: a page with a slider for α.
 
     k2d explore --data CHUNKS --scores SCORES --output_dir DIR
     k2d explore --data CHUNKS --scores SCORES --output_dir DIR --reference data/lectures/reference
     k2d explore --data CHUNKS --scores SCORES --output_dir DIR --audit data/audited
 
-A step. Writes explorer.html, one file that opens from the disk and asks the network for nothing: kept speech against
-α, distributions, chunks around the threshold with the difference of the two texts, their sound and its
-spectrogram. With references (a text file of chunk ids, or a directory with segments and text of the recordings; for
-analysis only), or --audit, chunks that somebody has heard and corrected (k2d audit), it adds precision, recall, ROC and
-AUC with bootstrap intervals, and detection.json and detection.md.
+A step. Writes explorer.html, a single file that works offline: kept speech against α, distributions, chunks around the
+threshold with the differences between the two transcripts, audio and spectrogram. With references (a text file of chunk
+ids, or a directory with segments and text of the recordings; for analysis only), or with --audit, chunks corrected by a
+person (k2d audit), it adds precision, recall, ROC and AUC with bootstrap intervals, and detection.json and
+detection.md.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
-from k2d.errors import UsageError, guarded
+from k2d.errors import UsageError
 from k2d.explore.references import audited_texts
 from k2d.label.scores import find_scores, tagged
-from k2d.options import CommandParser, add_options, options_of
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.tables import atomic
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -35,15 +34,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", action="append", required=True, help="DIR or TAG=DIR; may be given again")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--alpha", type=float, default=0.4, help="where the slider starts")
-    p.add_argument("--per_stratum", type=int, default=20, help="chunks drawn from each tenth of the distance")
+    p.add_argument("--alpha", type=float, default=0.4, help="initial α")
+    p.add_argument("--per_stratum", type=int, default=20, help="chunks to sample from each tenth of the distance")
     p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in a page, megabytes")
     p.add_argument("--reference", help="text file of chunk ids, or directory with segments and text")
     p.add_argument("--bad_above", type=float, default=0.4, help="true MER above which a label is bad")
-    p.add_argument("--audit", help="data directory that k2d audit made of these chunks")
-    p.add_argument("--title", help="of the page; the data directory's name")
+    p.add_argument("--audit", help="data directory made from these chunks by k2d audit")
+    p.add_argument("--title", help="title of the page (default: the data directory's name)")
     add_options(p, AudioOptions, "recordings")
-    p.add_argument("--seed", type=int, default=0, help="of the sample to hear")
+    p.add_argument("--seed", type=int, default=0, help="seed of the sample")
     add_step_arguments(p)
     return p
 
@@ -92,7 +91,7 @@ def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
     from k2d.explore.explorer import gather
 
     output, scores = args.output_dir, find_scores(data, folders)
-    text, analysis, heard = gather(data, scores, _page(args))
+    text, analysis, clips = gather(data, scores, _page(args))
     with atomic(output / "explorer.html") as handle:
         handle.write(text)
     if analysis is not None:
@@ -103,14 +102,8 @@ def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
             handle.write("# Are bad labels found?\n\n" + detection.markdown(analysis))
     found = "" if analysis is None else f", {analysis['bad']} of {analysis['chunks']} judged labels bad"
     print(f"explore: {output / 'explorer.html'} ({len(text) / 1e6:.1f} MB){found}", file=sys.stderr)
-    if heard.unreadable:
-        print(f"explore: {heard.unreadable} of the sampled chunks have no sound: {heard.reason}", file=sys.stderr)
+    if clips.unreadable:
+        print(f"explore: {clips.unreadable} of the sampled chunks have no sound: {clips.reason}", file=sys.stderr)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("explore", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -1,11 +1,11 @@
-"""Write labels in the forms of other programs: Kaldi, Lhotse, NeMo, Hugging Face.
+"""Write labels in the formats of other programs: Kaldi, Lhotse, NeMo, Hugging Face.
 
     k2d export_labels --data data/lectures_teacher_comp --output_dir for_others
     k2d export_labels --data data/lectures_teacher_comp --output_dir for_others --forms nemo parquet
 
 A step: writes audio/ (16 kHz FLAC), kaldi/ (a data directory), cuts.jsonl (Lhotse's CutSet), nemo.jsonl (NeMo's
-manifest), parquet/ (a Hugging Face data set, audio inside). Texts are plain; times of segments stand beside them, and
-so do the scores of --data (utt2mer, utt2comp, …). `k2d import_labels` and --labels text:FILE read what is written here.
+manifest), parquet/ (a Hugging Face data set, audio inside). Texts are plain; times of segments are separate fields, as
+are the scores of --data (utt2mer, utt2comp, …). `k2d import_labels` and --labels text:FILE read what is written here.
 """
 
 import argparse
@@ -15,8 +15,7 @@ from pathlib import Path
 from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
-from k2d.errors import guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.publish.labels import FORMS, export
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -28,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     p = CommandParser("export_labels", __doc__)
     p.add_argument("--data", required=True, type=Path, help="data directory with labels, such as a selection's")
     p.add_argument("--output_dir", required=True, type=Path, help="folder to write")
-    p.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="what to write")
+    p.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="formats to write")
     add_options(p, AudioOptions, "recordings")
     add_step_arguments(p)
     return p
@@ -54,10 +53,4 @@ def run(args: argparse.Namespace) -> int:
     return run_step(step, args, work)
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("export_labels", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

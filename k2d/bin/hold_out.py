@@ -1,24 +1,22 @@
-"""Hold chunks out from training, where nothing is transcribed.
+"""Hold chunks out from training when there are no labelled sets.
 
     k2d hold_out --data CHUNKS --scores SCORES --output_dir CHUNKS_held_out
     k2d hold_out --data CHUNKS --scores SCORES --output_dir CHUNKS_dev --kept CHUNKS_full --kept CHUNKS_comp
 
-For corpora of which nobody has transcribed anything. Without --kept: about a twentieth of the hours (at most one hour),
-by whole recordings where they are short; `text` is the teacher's label and text.validator what the validator heard, to
-tell how far a student is from both. With --kept, the selections that are compared: of the chunks that all of them keep
-those with the smallest δ_comp, a fiftieth of the hours, from ten chunks to one hour, for choosing the student's epoch.
+For corpora without transcripts. Without --kept: about a twentieth of the hours (at most one hour), by whole recordings
+where they are short; `text` is the teacher's label and text.validator the validator's transcript, to measure how far a
+student is from both. With --kept, the selections that are compared: of the chunks that all of them keep those with the
+smallest δ_comp, a fiftieth of the hours, from ten chunks to one hour, for choosing the student's epoch.
 k2d/label/hold_out.py has the rules. A step: writes a data directory, without timestamps.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from k2d.datadir import DataDir, SubsetWriter
-from k2d.errors import guarded
 from k2d.label.hold_out import hold_out_for_epochs, hold_out_recordings
 from k2d.label.scores import find_scores
-from k2d.options import CommandParser
+from k2d.options import CommandParser, command
 from k2d.tables import Cursor
 from k2d.text import timestamps
 from k2d.work import identity
@@ -32,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     p = CommandParser("hold_out", __doc__)
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
     p.add_argument("--scores", required=True, type=Path, help="directory of scores, with the validator's text")
-    p.add_argument("--kept", action="append", type=Path, default=[], help="directory of a selection; again for each")
+    p.add_argument("--kept", action="append", type=Path, default=[], help="a selection; may be given again")
     p.add_argument("--output_dir", required=True, type=Path, help="data directory to write")
     add_step_arguments(p)
     return p
@@ -68,10 +66,4 @@ def work(args: argparse.Namespace) -> dict:
     return {"chunks": len(ids), "seconds": round(seconds, 2)}
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("hold_out", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

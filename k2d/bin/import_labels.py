@@ -1,12 +1,12 @@
-"""Make a data directory of labelled speech in the forms of Lhotse, NeMo or Hugging Face.
+"""Make a data directory from labelled speech in the formats of Lhotse, NeMo or Hugging Face.
 
     k2d import_labels --labels cuts.jsonl.gz --output_dir data/train
     k2d import_labels --labels downloaded/data --output_dir data/train
 
 --labels is a file of JSON lines (NeMo's manifest, Lhotse's MonoCuts; .gz too), a .parquet file, or a folder of these. A
-step: writes wav.scp, text, and, as far as told, segments and utt2spk. Audio files stay where they are; what lies in
-parquet is written to audio/ as 16 kHz FLAC. Times of segments become timestamp tokens in `text`. For recordings that
-there is a data directory of, `k2d label --model text:FILE` reads the same files.
+step: writes wav.scp, text, and, if known, segments and utt2spk. Audio files are not copied; audio in parquet is written
+to audio/ as 16 kHz FLAC. Times of segments become timestamp tokens in `text`. For recordings that already have a data
+directory, `k2d label --model text:FILE` reads the same files.
 """
 
 import argparse
@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from k2d.corpus.manifests import files_of, import_entries
-from k2d.errors import DataError, guarded
-from k2d.options import CommandParser
+from k2d.errors import DataError
+from k2d.options import CommandParser, command
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -53,10 +53,4 @@ def run(args: argparse.Namespace) -> int:
     return run_step(step, args, work)
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("import_labels", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

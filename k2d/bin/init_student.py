@@ -2,18 +2,17 @@
 
     k2d init_student --teacher T --output_dir D
 
-Default as in K²D: the teacher's whole encoder and its decoder's first and last layer. With `--init MODEL` the student
-starts as that model instead (any form k2d reads); with a teacher of the Whisper family it must share its vocabulary and
-features, and with --same_encoder its encoder must be the teacher's.
+Default as in the paper: the teacher's whole encoder and its decoder's first and last layer. With `--init MODEL` the
+student starts as that model instead (any form k2d reads); with a teacher of the Whisper family it must share its
+vocabulary and features, and with --same_encoder its encoder must be the teacher's.
 """
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from k2d.errors import UsageError, guarded
-from k2d.options import CommandParser
+from k2d.errors import UsageError
+from k2d.options import CommandParser, command
 from k2d.tables import atomic
 from k2d.whisper.identity import check_name, model_identity
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -105,10 +104,4 @@ def build(args: argparse.Namespace) -> dict:
     return sizes
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("init_student", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -2,22 +2,20 @@
 
     k2d label --model exp/teacher --data data/lectures --output_dir data/lectures_teacher
 
-Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as
-openai-whisper's `transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with
-timestamps, text.prev, utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression,
-utt2temperature, utt2confidence (where the engine tells it); transcripts.jsonl with everything; summary.tsv,
-where the hours of the recordings went; skipped.txt, speed.json, step.json.
+Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as openai-whisper's
+`transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with timestamps, text.prev,
+utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression, utt2temperature, utt2confidence (if the
+engine provides it); transcripts.jsonl with everything; summary.tsv, how the hours of the recordings were used;
+skipped.txt, speed.json, step.json.
 
-A run that was killed goes on where it stopped when the command is given again, with other jobs, workers or batches
-if you like. `--num_jobs 8 --job 3` does the third of eight parts, its chunks' audio included; when all are done, the
-same command without --job joins them.
+An interrupted run resumes with the same command; jobs, workers and batches may differ. `--num_jobs 8 --job 3` does the
+third of eight parts, including the audio of its chunks; when all are done, the same command without --job joins them.
 """
 
 import argparse
 import heapq
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,12 +23,12 @@ from k2d.audio import sources
 from k2d.audio.options import AudioOptions
 from k2d.constants import WINDOW, file_name
 from k2d.datadir import DataDir
-from k2d.errors import UsageError, guarded
+from k2d.errors import UsageError
 from k2d.label.account import Account, in_words, write_account
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
 from k2d.label.chunks import PackedChunk
-from k2d.options import CommandParser, add_options, option, options_of
+from k2d.options import CommandParser, add_options, command, option, options_of
 from k2d.tables import atomic
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
@@ -185,10 +183,4 @@ def remove_other_copies(session: Session) -> None:
             file.unlink()
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("label", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -19,17 +19,17 @@ NOT_COMMANDS = ("__init__", "main")
 # What people come for, in the order of the list.
 GROUPS = {
     "use": "Use a model",
-    "labels": "Make labels, look at them, choose among them",
+    "labels": "Make, inspect and select labels",
     "train": "Train a student",
-    "results": "Measure and compare",
+    "results": "Evaluate",
     "publish": "Publish",
-    "runs": "Plan runs and look after them",
+    "runs": "Plan and manage runs",
     "other": "Other",
 }
-MORE = "k2d help COMMAND, or k2d COMMAND --help, tells the options of a command; k2d --version the version."
+MORE = "k2d help COMMAND, or k2d COMMAND --help, shows the options of a command; k2d --version the version."
 EXIT_CODES = (
-    "exit status: 0 done; 1 something that you can mend, named in one sentence (k2d transcribe: also where a file was "
-    "left out); 2 options that cannot be; 3 with --begin, that there is something to do; 130 stopped by Ctrl-C."
+    "exit status: 0 success; 1 an error that you can fix, named in one sentence (k2d transcribe: also if a file was "
+    "skipped); 2 invalid options; 3 with --begin: there is work to do; 130 stopped by Ctrl-C."
 )
 
 

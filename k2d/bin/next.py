@@ -1,11 +1,10 @@
-"""Say what a run has made, and what to do with it.
+"""Show what a run has made, and what to do with it.
 
     k2d next --exp exp --models "teacher student_full student_comp" --test_sets "test_in test_out"
 
-Names the best student with its error rates beside its teacher's, a command to copy that uses it, and the pages to look
-at, as far as they are there; and, where nothing is transcribed, how to make a test set. The best student has the lowest
-mean rate over the test sets that all students were scored on; intervals and significance stand in the report. k2d.sh
-ends with it.
+Names the best student with its error rates beside its teacher's, a command to copy that uses it, and the pages that
+exist; and, without references, how to make a test set. The best student has the lowest mean rate over the test sets
+that all students were scored on; intervals and significance are in the report. k2d.sh ends with it.
 """
 
 import argparse
@@ -15,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from k2d.bin.audit import COUNT
-from k2d.errors import DataError, guarded
-from k2d.options import CommandParser
-from k2d.score.experiment import read_json, score_dir
+from k2d.errors import DataError
+from k2d.options import CommandParser, command
+from k2d.score.experiment import read_result, score_dir
 from k2d.tables import read_table
 from k2d.work.models import ModelRecord, read_record
 
@@ -105,7 +104,7 @@ def _made(exp: Path, record: ModelRecord) -> bool:
 def _rates(exp: Path, model: str, test_sets: Sequence[str]) -> dict[str, float]:
     """Mixed error rate, a fraction, by test set, as far as it was scored."""
     paths = {test_set: score_dir(exp, model, test_set) / "result.json" for test_set in test_sets}
-    found = {test_set: read_json(path)["mer"]["rate"] for test_set, path in paths.items() if path.is_file()}
+    found = {test_set: read_result(path)["mer"]["rate"] for test_set, path in paths.items() if path.is_file()}
     return {test_set: rate for test_set, rate in found.items() if rate is not None}
 
 
@@ -134,10 +133,4 @@ def _k2d() -> str:
     return str(beside) if beside.is_file() else "k2d"
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("next", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

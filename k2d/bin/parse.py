@@ -2,9 +2,9 @@
 
     k2d parse < commands
 
-Reads commands as `k2d` takes them: the number of their words, and the words, such as label --model large-v2, with a NUL
-behind each: printf '%s\\0' "$#" "$@". Every command's own parser reads its words, and its own check whether the options
-fit each other. Nothing is written. Ends with status 1 after naming every command that would not run.
+Reads commands as `k2d` takes them: the number of their words, and the words, such as label --model large-v2, each
+followed by a NUL: printf '%s\\0' "$#" "$@". Each command's parser reads its words, and its check whether the options
+are compatible. Nothing is written. The exit status is 1 if any command would not run; all of these are named.
 """
 
 import argparse
@@ -74,7 +74,3 @@ def main(argv: list[str] | None = None) -> int:
     for each in problems:
         print(f"k2d {each}", file=sys.stderr)
     return 1 if problems else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

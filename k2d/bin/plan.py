@@ -1,17 +1,16 @@
-"""Say what a corpus will take: time, disk and memory of every stage.
+"""Estimate what a corpus will take: time, disk and memory of every stage.
 
     k2d plan --recordings ~/lectures
     k2d plan --train_hours 60000 --ngpu 16
     k2d plan --train_hours 60000 --ngpu 16 --trial egs/mine/k2d1
 
 The hours are given, or read from a folder of recordings (their headers) or a data directory. --trial names a recipe
-that has run on a few hours, with the same models on the same kind of machine: its outputs say how fast stages are, and
-these rates take the place of assumptions; --speeds gives them by hand. --explain says of every figure whether it is
-measured, published, computed or assumed, and where. `./run.sh --dry_run` shows this table with a recipe's own options.
+that has run on a few hours, with the same models on the same kind of machine: its measured speeds replace assumptions;
+--speeds sets speeds by hand. --explain says whether each figure is measured, published, computed or assumed, and where.
+`./run.sh --dry_run` shows this table with a recipe's own options.
 """
 
 import argparse
-import sys
 from math import ceil
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from k2d.corpus.trial import read_trial
 from k2d.datadir import DataDir
 from k2d.distill.config import read_config
 from k2d.distill.length import check_updates, with_length
-from k2d.errors import UsageError, guarded
-from k2d.options import CommandParser
+from k2d.errors import UsageError
+from k2d.options import CommandParser, command
 from k2d.plan import CHUNK, Cost, Plan, duration, estimate, space
 from k2d.score.tables import Table
 from k2d.whisper.engine import default_batch
@@ -39,25 +38,25 @@ HELD_OUT, MOST_HELD_OUT = 0.05, 1.0
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("plan", __doc__)
-    p.add_argument("--train_hours", type=float, help="of unlabelled recordings")
-    p.add_argument("--recordings", type=Path, help="a folder of them, in place of their hours")
-    p.add_argument("--data", type=Path, help="a data directory of them, in place of their hours")
+    p.add_argument("--train_hours", type=float, help="hours of unlabelled recordings")
+    p.add_argument("--recordings", type=Path, help="folder of recordings, instead of --train_hours")
+    p.add_argument("--data", type=Path, help="data directory of recordings, instead of --train_hours")
     p.add_argument("--dev_hours", type=float, default=0.0, help="hours of the set that chooses the epoch")
-    p.add_argument("--test_hours", type=float, help="of all test sets, each counted once (default: held out, 5 %%)")
-    p.add_argument("--teacher", default="large-v2", help="its name tells its size")
-    p.add_argument("--validator", default="base", help="its name tells its size")
-    p.add_argument("--selection", default="full comp", help="selections, separated by blanks: a student each")
-    p.add_argument("--config", action="append", help="training YAML, a later one over those before")
-    p.add_argument("--updates", help="as of k2d train: auto, or how many")
-    p.add_argument("--ngpu", type=int, default=0, help="that run at a time; 0: CPU jobs of two cores (default)")
-    p.add_argument("--gpus_per_node", type=int, default=4, help="of a node of the cluster")
-    p.add_argument("--nj", type=int, help="jobs of stages 2, 3 and 6 (default: four for each GPU)")
-    p.add_argument("--batch_size", type=int, help="windows decoded together (default: 32 on a GPU, 8 on a CPU)")
+    p.add_argument("--test_hours", type=float, help="hours of test sets, each counted once (default: held out, 5 %%)")
+    p.add_argument("--teacher", default="large-v2", help="name or path of the teacher, for its size")
+    p.add_argument("--validator", default="base", help="name or path of the validator, for its size")
+    p.add_argument("--selection", default="full comp", help="selections, separated by blanks: one student each")
+    p.add_argument("--config", action="append", help="training YAML; later ones override earlier ones")
+    p.add_argument("--updates", help="number of updates, or auto")
+    p.add_argument("--ngpu", type=int, default=0, help="GPUs to use; 0: CPU jobs of two cores (default)")
+    p.add_argument("--gpus_per_node", type=int, default=4, help="GPUs per node of the cluster")
+    p.add_argument("--nj", type=int, help="jobs of stages 2, 3 and 6 (default: four per GPU)")
+    p.add_argument("--batch_size", type=int, help="windows per batch (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--joined", action="store_true", help="stage 1 copies the recordings")
-    p.add_argument("--ready_labels", action="store_true", help="transcripts in place of stage 2's decoding")
+    p.add_argument("--ready_labels", action="store_true", help="existing transcripts instead of stage 2's decoding")
     p.add_argument("--trial", type=Path, help="a recipe that has run on a few hours")
-    p.add_argument("--speeds", default="", help="MODEL:TIMES_REAL_TIME …, measured: teacher:310 validator:2400")
-    p.add_argument("--explain", action="store_true", help="what every figure rests on")
+    p.add_argument("--speeds", default="", help="measured speeds in times real time: teacher:310 validator:2400")
+    p.add_argument("--explain", action="store_true", help="explain where every figure comes from")
     return p
 
 
@@ -145,20 +144,14 @@ def run(args: argparse.Namespace) -> int:
     arrays = f" {plan.jobs} + 1 jobs: an array, then one." if plan.jobs > 1 else ""
     print(f"Waiting in a queue is not counted.{arrays}")
     if not args.trial and not args.speeds:
-        print("Run it on a few hours and give --trial: then speeds are measured, not assumed.")
+        print("For measured speeds, run a trial on a few hours and give --trial.")
     if args.explain:
         print(f"\n{LEGEND}")
         for cost in costs:
             print(f"\nStage {cost.stage}, {cost.summary}\n" + "\n".join(f"  {basis}" for basis in cost.rests_on))
     else:
-        print(f"{costs[4].summary[:1].upper()}{costs[4].summary[1:]}; --explain says what each figure rests on.")
+        print(f"{costs[4].summary[:1].upper()}{costs[4].summary[1:]}; --explain says where each figure comes from.")
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("plan", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

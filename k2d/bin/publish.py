@@ -5,22 +5,22 @@
     k2d publish --output_dir exp/student_comp/publish --push_to_hub OWNER/NAME --release --yes
 
 --record is the student's folder in exp/, whose model.json (k2d record) names its checkpoint, its selection, the
-directory of the labels it learnt, and its teacher, a folder beside it. What scoring has written below both is put on
-the card. Without --record, everything is as the step.json in --output_dir says.
+directory of the labels it learnt, and its teacher, a folder beside it. The scores of both go on the card. Without
+--record, everything is taken from the step.json in --output_dir.
 
-A step: writes huggingface/ with the model card, README.md, in it; ctranslate2/, k2d/ and openai.pt; ggml-model.bin
-for whisper.cpp, where the vocabulary is Whisper's; parity.json. Each export is loaded again and must give the
-original's logits and transcripts on --utterances of --data; if one does not, the command fails and writes no card.
-Training labels that look private are listed in private/labels.tsv, for a person to read.
+A step: writes huggingface/ with the model card, README.md, in it; ctranslate2/, k2d/ and openai.pt; ggml-model.bin for
+whisper.cpp, where the vocabulary is Whisper's; parity.json. Each export is loaded again and must reproduce the
+original's logits and transcripts on --utterances of --data; otherwise the command fails and writes no card. Training
+labels that look private are listed in private/labels.tsv, for a person to review.
 
-After it come the gates of conf/gates.yaml: how far errors in one language, and loops, may be above the teacher's,
-whether somebody has looked at what is private (--reviewed_by), and whether licences are stated. Their verdicts go to
-gates.json ("passed": null where the test sets are too small to tell); with --release one that does not pass ends the
-command.
+Then the gates of conf/gates.yaml are checked: how far monolingual error rates and loops may be above the teacher's,
+whether somebody has reviewed private labels (--reviewed_by), and whether licences are stated. The verdicts go to
+gates.json ("passed" is null if the test sets are too small to tell); with --release, a gate that is not passed is an
+error.
 
---push_to_hub shows what would go to the Hugging Face Hub, and with --yes sends it: huggingface/ at the top, the other
-forms beside it, nothing of private/. The repository is private until --release. HF_TOKEN, or 'hf auth login', says who
-you are.
+--push_to_hub shows what would be uploaded to the Hugging Face Hub, and with --yes uploads it: huggingface/ at the top,
+the other formats beside it, nothing of private/. The repository is private until --release. Log in with 'hf auth
+login', or set HF_TOKEN.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.constants import N_SAMPLES
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, DataError, UsageError, UserError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, DataError, UsageError, UserError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.publish.card import (
     LICENCES,
     Facts,
@@ -58,9 +58,10 @@ from k2d.score.monolingual import retained
 from k2d.tables import atomic, read_table
 from k2d.whisper.identity import PACKAGED, PUBLISHED, model_identity
 from k2d.work import identity
+from k2d.work.folders import read_json
 from k2d.work.models import ModelRecord, read_record
 from k2d.work.provenance import code_revision
-from k2d.work.step import RECORD, SOMETHING_TO_DO, Step, add_step_arguments, read_json, run_step
+from k2d.work.step import RECORD, SOMETHING_TO_DO, Step, add_step_arguments, run_step
 
 if TYPE_CHECKING:
     import torch
@@ -81,27 +82,27 @@ class NotTheStudent(UserError):
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("publish", __doc__)
     p.add_argument("--record", type=Path, help="the student's folder in exp/, with its model.json")
-    p.add_argument("--teacher", help="its teacher's checkpoint (default: as the teacher's record says)")
+    p.add_argument("--teacher", help="its teacher's checkpoint (default: from the teacher's record)")
     p.add_argument("--data", type=Path, help="data directory of the parity check")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--name", help="title of the model card (default: the name of --record)")
-    p.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="of the exported weights")
-    p.add_argument("--ct2_dtype", choices=["float16", "float32", "int8"], help="default: --dtype")
-    p.add_argument("--utterances", type=int, default=4, help="of the parity check (default %(default)s)")
-    p.add_argument("--language", default="zh", help="that it transcribes in, as the card says; auto: it detects one")
+    p.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="type of exported weights")
+    p.add_argument("--ct2_dtype", choices=["float16", "float32", "int8"], help="for CTranslate2 (default: --dtype)")
+    p.add_argument("--utterances", type=int, default=4, help="utterances in the parity check (default %(default)s)")
+    p.add_argument("--language", default="zh", help="language it transcribes, as on the card (auto: detected)")
     card = p.add_argument_group("on the card")
-    card.add_argument("--licence", choices=list(LICENCES), default="other", help="of the student")
-    card.add_argument("--teacher_licence", help="of the teacher (default: of OpenAI's models MIT)")
-    card.add_argument("--data_licence", help="of the recordings, in a word or a sentence")
-    card.add_argument("--base_model", help="the teacher's id on the Hub (default: as its name tells)")
-    card.add_argument("--datasets", nargs="+", default=[], help="ids on the Hub of the corpora it learnt from")
+    card.add_argument("--licence", choices=list(LICENCES), default="other", help="licence of the student")
+    card.add_argument("--teacher_licence", help="licence of the teacher (default for OpenAI's models: MIT)")
+    card.add_argument("--data_licence", help="licence of the recordings, in a word or a sentence")
+    card.add_argument("--base_model", help="the teacher's Hugging Face id (default: from its name)")
+    card.add_argument("--datasets", nargs="+", default=[], help="Hugging Face ids of the training corpora")
     out = p.add_argument_group("release")
-    out.add_argument("--release", action="store_true", help="fit for others: refused where a gate is not passed")
+    out.add_argument("--release", action="store_true", help="make it public; refused unless all gates pass")
     out.add_argument("--gates", type=Path, help="YAML over the repository's gates (default: conf/gates.yaml here)")
     out.add_argument("--reviewed_by", help="who has read private/labels.tsv")
-    out.add_argument("--push_to_hub", metavar="OWNER/NAME", help="show what would go there")
-    out.add_argument("--yes", action="store_true", help="with --push_to_hub: send it")
-    out.add_argument("--dry_run", action="store_true", help="with --push_to_hub: only show, whatever else is given")
+    out.add_argument("--push_to_hub", metavar="OWNER/NAME", help="show what would be uploaded there")
+    out.add_argument("--yes", action="store_true", help="with --push_to_hub: upload it")
+    out.add_argument("--dry_run", action="store_true", help="with --push_to_hub: only show, even with --yes")
     add_options(p, AudioOptions, "recordings")
     add_step_arguments(p)
     return p
@@ -205,7 +206,7 @@ def release(args: argparse.Namespace, results: Results) -> None:
         if args.yes and not args.dry_run:
             print(f"publish: uploaded: {upload(plan, args.push_to_hub, args.release)}")
         else:
-            print("publish: nothing was sent; --yes sends it")
+            print("publish: nothing was uploaded; --yes uploads it")
 
 
 def parity_mels(args: argparse.Namespace, n_mels: int) -> dict[str, torch.Tensor]:
@@ -333,10 +334,4 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Results) -> Non
     print(f"publish: {args.output_dir}: {said}; the card is {args.output_dir / CARD_FILE}")
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("publish", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -1,40 +1,33 @@
-"""Write model.json, which tells tables and cards what a model is.
+"""Write model.json, which describes a model for tables and cards.
 
 k2d record --output_dir exp/student_comp --role student --path exp/student_comp/average --selection comp …
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from k2d.errors import guarded
-from k2d.options import CommandParser
+from k2d.options import CommandParser, command
+from k2d.work.folders import read_json
 from k2d.work.models import ROLES, ModelRecord, write_record
-from k2d.work.step import read_json
 
 LISTED = ("results", 9)
 
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("record", __doc__)
-    p.add_argument("--output_dir", required=True, type=Path, help="the model's folder in exp/, named as it")
+    p.add_argument("--output_dir", required=True, type=Path, help="the model's folder in exp/")
     p.add_argument("--role", required=True, choices=ROLES, help="what the model is in the experiment")
-    p.add_argument("--path", required=True, help="its checkpoint, as the recipe's folder sees it")
-    p.add_argument("--selection", help="of the labels it learnt, a name of conf/selections")
-    p.add_argument("--alpha", type=float, help="of that selection")
-    p.add_argument("--keep", type=float, help="share of the speech that alpha was chosen for: --data says which it is")
+    p.add_argument("--path", required=True, help="its checkpoint, relative to the recipe's folder")
+    p.add_argument("--selection", help="selection of its labels, a name in conf/selections")
+    p.add_argument("--alpha", type=float, help="α of that selection")
+    p.add_argument("--keep", type=float, help="share of the speech that alpha was chosen for")
     p.add_argument("--teacher", help="name of its teacher's folder in exp/")
     p.add_argument("--validator", help="name of the validator's folder in exp/")
-    p.add_argument("--seed", type=int, help="of its training")
-    p.add_argument("--data", help="directory of the labels it learnt")
-    p.add_argument("--tag", help="a word of your own for how it was trained")
-    p.add_argument("--hours", type=float, help="of recordings that the labels were selected from, where not all")
+    p.add_argument("--seed", type=int, help="seed of its training")
+    p.add_argument("--data", help="directory of its labels")
+    p.add_argument("--tag", help="suffix for how it was trained")
+    p.add_argument("--hours", type=float, help="hours of recordings that the labels were selected from, if not all")
     return p
-
-
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("record", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,5 +38,4 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -1,17 +1,16 @@
-"""Make a data directory of a folder of audio and video.
+"""Make a data directory from a folder of audio and video.
 
     k2d recordings --recordings ~/lectures --output_dir data/lectures
 
-Every file of a kind that libsndfile or ffmpeg's libraries read counts, in all folders below; hidden files, and files of
-other kinds, are passed over. Two files of one name in one folder are one recording (the sound of a video), and a file
-that is another one byte by byte is left out, as is what cannot be opened. Nothing is copied. Writes wav.scp, utt2spk,
-utt2dur and recordings.tsv, beside it preparation.md (hours, what was left out) and rejects.txt (why, file by file); a
-second run opens only what is new or changed. Transcripts beside recordings (.srt, .vtt, .json, .txt of the same name)
-are linked in labels/, for `--labels text:…`.
+All audio and video files that libsndfile or ffmpeg's libraries read are used, also in subfolders; hidden files and
+other files are ignored. Two files with the same name in one folder are one recording (the audio of a video); exact
+copies and files that cannot be opened are left out. Nothing is copied. Writes wav.scp, utt2spk, utt2dur and
+recordings.tsv, beside it preparation.md (hours, what was left out) and rejects.txt (why, file by file); a second run
+opens only what is new or changed. Transcripts beside recordings (.srt, .vtt, .json, .txt of the same name) are linked
+in labels/, for `--labels text:…`.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from k2d.corpus.command import run as report_and_fail
@@ -43,7 +42,3 @@ def main(argv: list[str] | None = None) -> int:
     for said in filter(None, offers):
         print(f"recordings: {said}")
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Write RESULTS.md and its page out of everything that has been measured.
+"""Write RESULTS.md and the report page from all results.
 
     k2d report --exp exp --output_dir exp/report --results RESULTS.md \\
         --models "teacher validator student_full student_comp student_comp@0.2" \\
@@ -12,7 +12,7 @@
 --reference    what was truly said in the training recordings (segments and text): adds an analysis of the labels, which
                says that it reads them. --scores VALIDATOR:DIR adds how well each distance (utt2mer utt2per utt2comp)
                spots bad labels.
---audit        chunks of the training recordings that somebody has heard and corrected (k2d audit), in its place.
+--audit        chunks of the training recordings corrected by a person (k2d audit), in its place.
 --held_out     without --test_sets: held-out chunks (k2d hold_out), on which agreement takes the place of error rates.
 --speed        speed.json of k2d speed (default EXP/speed/speed.json).
 --test_data    where the test sets' data directories lie, for the sounds of the error browser (data); --audio_mb how
@@ -21,9 +21,9 @@
 --paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without it they
                stand in a table of their own. A student stands beside the paper's of its selection at the paper's α.
 
-Students that differ by their seed alone are one row, mean ± standard deviation, with intervals and tests over
-recordings and seeds (k2d/score/significance.py); every tag has a table of error rates. Students of several --hours
-give ladder.svg, error rates against hours.
+Students that differ only in their seed share a row, mean ± standard deviation, with intervals and tests over recordings
+and seeds (k2d/score/significance.py); every tag has a table of error rates. Students of several --hours give
+ladder.svg, error rates against hours.
 
 A step: writes RESULTS.md, index.html and table.txt (the first table for a terminal) into --output_dir, and makes
 --results a copy of RESULTS.md, and --figure of ladder.svg, whenever they differ.
@@ -69,25 +69,25 @@ def parser() -> argparse.ArgumentParser:
     p = CommandParser("report", __doc__)
     p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of the experiment")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--results", type=Path, help="where a copy of RESULTS.md is to lie")
-    p.add_argument("--figure", type=Path, help="where a copy of ladder.svg is to lie")
+    p.add_argument("--results", type=Path, help="file for a copy of RESULTS.md")
+    p.add_argument("--figure", type=Path, help="file for a copy of ladder.svg")
     p.add_argument("--models", required=True, help="names of folders in EXP, separated by blanks")
     p.add_argument("--test_sets", default="", help="names of test sets, separated by blanks")
-    p.add_argument("--held_out", type=Path, help="without any: the held-out chunks that models are compared on")
+    p.add_argument("--held_out", type=Path, help="without test sets: held-out chunks to compare models on")
     p.add_argument("--train_data", type=Path, help="the labelled chunks before selection")
     p.add_argument(
-        "--reference", type=Path, help="what was truly said in the training recordings, for an analysis of the labels"
+        "--reference", type=Path, help="reference transcripts of the training recordings, for an analysis of the labels"
     )
-    p.add_argument("--audit", type=Path, help="data directory that k2d audit made of labelled chunks, in its place")
+    p.add_argument("--audit", type=Path, help="data directory made by k2d audit, instead of --reference")
     p.add_argument("--scores", default="", help="VALIDATOR:DIR, several separated by blanks")
     p.add_argument("--speed", type=Path, help="speed.json of k2d speed (default: that of EXP/speed)")
-    p.add_argument("--test_data", type=Path, default=Path("data"), help="where the test sets lie")
+    p.add_argument("--test_data", type=Path, default=Path("data"), help="folder of the test sets")
     p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in the page, megabytes")
     p.add_argument("--explorers", default="", help="NAME:DIR of the explorers to link, several separated by blanks")
     add_options(p, AudioOptions, "recordings")
     p.add_argument("--paper", default="", help="SET:COLUMN, several separated by blanks")
-    p.add_argument("--notes", type=Path, help="Markdown that stands before the tables: what was chosen, and on what")
-    p.add_argument("--title", default="Results", help="of the page")
+    p.add_argument("--notes", type=Path, help="Markdown file to put before the tables")
+    p.add_argument("--title", default="Results", help="title of the page")
     add_step_arguments(p)
     return p
 
@@ -293,7 +293,7 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
         out.write("\n".join(parts))
     with atomic(args.output_dir / "table.txt") as out:
         out.write(made[0].text())
-    texts, heard = browse(experiment, args.test_data, args.audio_mb, options_of(AudioOptions, args))
+    texts, clips = browse(experiment, args.test_data, args.audio_mb, options_of(AudioOptions, args))
     best = report.best_student(experiment)
     page = report_page(
         experiment,
@@ -307,7 +307,7 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
         command=command,
         curves=training_curves(experiment),
         texts=texts,
-        heard=heard,
+        clips=clips,
         explorers=explorers(args),
     )
     with atomic(args.output_dir / "index.html") as out:
@@ -334,7 +334,3 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
     return guarded("report", lambda: run(args, argv))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from k2d.constants import read_chunk_id
 from k2d.datadir import read_segments
-from k2d.errors import UsageError, guarded
-from k2d.options import CommandParser
+from k2d.errors import UsageError
+from k2d.options import CommandParser, command
 from k2d.score import significance
 from k2d.tables import atomic, read_table, write_numbers, write_table
 from k2d.work import identity
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--ref", required=True, help="reference text file")
     p.add_argument("--hyp", required=True, help="hypothesis text file; timestamp tokens are removed")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--data", help="data directory of the references, whose segments tell the recording of each")
+    p.add_argument("--data", help="data directory of the references; its segments give the recording of each utterance")
     p.add_argument(
         "--segments_from",
         help="data directory whose segments tell where each reference utterance lies: references are "
@@ -42,10 +42,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--fold_usage",
         action="store_true",
-        help="what regions write differently is no error (妳 and 你, 甚麼 and 什麼 … of k2d/text/variants.tsv)",
+        help="regional variants are not errors (妳 and 你, 甚麼 and 什麼 … of k2d/text/variants.tsv)",
     )
     p.add_argument("--compare", help="directory with another system's `text`: paired bootstrap test")
-    p.add_argument("--bootstrap", type=int, default=significance.SAMPLES, help="draws (default %(default)s)")
+    p.add_argument("--bootstrap", type=int, default=significance.SAMPLES, help="resamples (default %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="seed of the bootstrap draws")
     add_step_arguments(p)
     return p
@@ -151,10 +151,4 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("score", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -1,4 +1,4 @@
-"""Keep the chunks whose label a rule trusts, and report what was kept.
+"""Keep the chunks that a rule selects, and report what was kept.
 
     k2d select --data CHUNKS --scores SCORES --output_dir DIR --selection comp --alpha 0.4
     k2d select --data CHUNKS --scores SCORES --output_dir DIR --selection comp@0.2
@@ -16,14 +16,13 @@ one number); with several directories of scores they end in the tag (comp_base),
 are over all of them. Facts of the validator's decoding end in _aux.
 
 Writes the data directory of the kept chunks, dropped.tsv (id, recording, times, reason, both texts), report.json (what
-was kept of what: hours, English, code-switching, durations, speaking rate, in all, by recording and by source
-directory), report.md (the same to read); where segments are chosen also text.trusted, 1 or 0 for each segment of the
-label, which training learns from or passes over. --keep 0.75 (or comp@keep0.75) chooses α so that three quarters of
-the speech are kept; where nothing is kept, too_few.txt says which α would keep half and three quarters. `k2d explore`
-shows what every α keeps. A chunk that lacks a
-score the rule asks for, or has NaN, is dropped for that reason; where one in a hundred does, or a table is cut short,
-nothing is selected (--allow_missing). Unsorted, duplicated or unreadable lines stop the command with file and line.
-Every file appears whole, wav.scp last of the data directory, step.json at the end.
+was kept: hours, English, code-switching, durations, speaking rate, in all, by recording and by source directory),
+report.md (the same to read); where segments are chosen also text.trusted, 1 for each segment of the label that training
+learns from, else 0. --keep 0.75 (or comp@keep0.75) chooses α so that three quarters of the speech are kept; where
+nothing is kept, too_few.txt says which α would keep half and three quarters. `k2d explore` shows what every α keeps. A
+chunk without a score that the rule needs, or with NaN, is dropped for that reason; if this affects more than 1 %, or a
+table is truncated, the command fails (--allow_missing). Unsorted, duplicate or unreadable lines are errors, reported
+with file and line.
 """
 
 import argparse
@@ -35,7 +34,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from k2d.datadir import DataDir
-from k2d.errors import DataError, UsageError, guarded
+from k2d.errors import DataError, UsageError
 from k2d.label.distance import METRICS, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import (
@@ -50,13 +49,14 @@ from k2d.label.rule import (
     split_alpha,
     split_keep,
 )
-from k2d.label.scores import Scores, find_scores, read_choices, tagged
+from k2d.label.scores import Scores, find_scores, possible_names, read_choices, tagged
 from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, first_hours, select, source_directories
 from k2d.label.share import ALPHA, KeptByAlpha, kept_by_alpha
-from k2d.options import CommandParser
+from k2d.options import CommandParser, command
 from k2d.tables import atomic, read_table
 from k2d.work import identity
-from k2d.work.step import Step, add_step_arguments, read_json, run_step
+from k2d.work.folders import read_json
+from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 7)
 TOO_FEW = "too_few.txt"
@@ -68,26 +68,26 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--scores", action="append", required=True, help="DIR or TAG=DIR; may be given again")
     p.add_argument("--output_dir", required=True, help="data directory to write")
     p.add_argument(
-        "--selection", help=f"NAME, NAME@ALPHA, NAME@keepSHARE or a file; there are {', '.join(known_selections())}"
+        "--selection", help=f"NAME, NAME@ALPHA, NAME@keepSHARE or a file; available: {', '.join(known_selections())}"
     )
     p.add_argument("--rule", help="an expression over the score names, instead of a selection")
-    p.add_argument("--alpha", type=float, default=0.4, help="what alpha stands for in the rule")
-    p.add_argument("--keep", type=float, metavar="SHARE", help="in place of alpha: that which keeps this much speech")
-    p.add_argument("--segment_alpha", type=float, help="trust only segments within it")
+    p.add_argument("--alpha", type=float, default=0.4, help="value of alpha in the rule")
+    p.add_argument("--keep", type=float, metavar="SHARE", help="choose alpha so that this share of the speech is kept")
+    p.add_argument("--segment_alpha", type=float, help="trust only segments with at most this δ_PER")
     p.add_argument(
         "--combine",
         choices=("min", "mean", "max"),
         default="mean",
-        help="with several validators, what a selection's distances are (loops: of any)",
+        help="how to combine the distances of several validators (loops: of any)",
     )
     p.add_argument(
         "--leave_out", type=Path, action="append", default=[],
         help="data directory of chunks that are held out; may be given again",
     )  # fmt: skip
-    p.add_argument("--allow_missing", action="store_true", help="go on where more than 1 %% of the chunks lack a score")
+    p.add_argument("--allow_missing", action="store_true", help="accept that more than 1 %% of the chunks lack a score")
     p.add_argument("--source_data", help="data directory of the recordings, for source directories in the report")
-    p.add_argument("--hours", type=float, help="select from so many hours of recordings alone; fewer are part of more")
-    p.add_argument("--recordings", help="data directory of the recordings, for --hours: how long each lasts")
+    p.add_argument("--hours", type=float, help="select from only this many hours of recordings (nested subsets)")
+    p.add_argument("--recordings", help="data directory of the recordings, for their durations (--hours)")
     add_step_arguments(p)
     return p
 
@@ -96,8 +96,8 @@ def check(args: argparse.Namespace) -> None:
     """Raises UsageError or RuleError for options that do not fit."""
     if (args.selection is None) == (args.rule is None):
         raise UsageError("give one of --selection and --rule")
-    tagged(args.scores)
-    wanted(args)
+    asked = wanted(args).selection.text
+    read_rule(asked, possible_names(Path(args.data), tagged(args.scores)) | {ALPHA})
     if (args.hours is None) != (args.recordings is None):
         raise UsageError("--hours and --recordings belong together: how many hours, and the recordings they are of")
     if args.hours is not None and not args.hours > 0:
@@ -166,11 +166,6 @@ def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
         if (Path(folder) / "wav.scp").is_file():
             return source_directories(Path(folder) / "wav.scp")
     return {}
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("select", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -319,5 +314,4 @@ def _write_reports(
     return report
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -3,10 +3,10 @@
     k2d speed --models teacher student_comp --data data/test_in --output_dir exp/speed
     k2d speed --models teacher=large-v2 mine=exp/student_comp/average --data data/test_in --output_dir exp/speed
 
-A model is a folder in --exp with a model.json (k2d record), or NAME=CHECKPOINT. The first is what the others are
-compared with. All decode the same audio (the first utterances of --data, up to --max_seconds), taking turns over
---rounds; encoder and decoder are timed apart. A step: writes speed.json: medians over the rounds, the real-time factor
-(seconds of computing for a second of audio), the ratio to the first model, parameters and content of each.
+A model is a folder in --exp with a model.json (k2d record), or NAME=CHECKPOINT. The others are compared with the first.
+All decode the same audio (the first utterances of --data, up to --max_seconds), taking turns over --rounds; encoder and
+decoder are timed apart. A step: writes speed.json: medians over the rounds, the real-time factor (seconds of computing
+for a second of audio), the ratio to the first model, parameters and content of each.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, DataError, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, DataError, UsageError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score.experiment import is_whisper
 from k2d.tables import atomic
 from k2d.whisper.decoding import DecodingOptions
@@ -46,13 +46,13 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         nargs="+",
         metavar="NAME[=CHECKPOINT]",
-        help="folders in --exp, or names with a checkpoint; the first is what others are compared with",
+        help="folders in --exp, or names with a checkpoint; the others are compared with the first",
     )
     p.add_argument("--exp", type=Path, default=Path("exp"), help="where folders of models are (default %(default)s)")
     p.add_argument("--data", required=True, type=Path, help="data directory whose first utterances are decoded")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--max_seconds", type=float, default=60.0, help="of audio (default %(default)s)")
-    p.add_argument("--rounds", type=int, default=3, help="(default %(default)s)")
+    p.add_argument("--max_seconds", type=float, default=60.0, help="seconds of audio to decode (default %(default)s)")
+    p.add_argument("--rounds", type=int, default=3, help="rounds of measurement (default %(default)s)")
     p.add_argument("--timestamps", choices=["true", "false"], default="true", help="decode with timestamps")
     add_options(p, EngineConfig, "engine", without=("workers",))
     add_options(p, DecodingOptions, "decoding", without=_OF_RETRIES)
@@ -182,10 +182,4 @@ def work(
     print(f"speed: {record['audio_seconds']:.0f} s of audio, {args.rounds} rounds: {said}")
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("speed", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -3,16 +3,17 @@
     k2d train --tables DIR --student INIT --teacher T --config conf/train_student.yaml [--config MORE.yaml]
         --output_dir DIR [--updates auto] [option …]
 
-Takes ESPnet's own options beside --student, --teacher, --model_conf and --batch_conf; `--help` lists all. A later
---config says what it has otherwise than those before it. --tables is what `k2d training_tables` wrote, in place of
-ESPnet's --train_data_path_and_name_and_type and so on. Without --teacher, and without its top k in the tables, the
-student learns from the labels alone. --updates N trains so long, with epochs and warm-up in proportion; --updates auto
-follows the number of chunks, unless a --config behind the first says how many epochs (k2d/distill/length.py: the rule).
+Takes ESPnet's options in addition to --student, --teacher, --model_conf and --batch_conf; `--help` lists all. Later
+--config files override earlier ones. --tables is the output of `k2d training_tables`, instead of ESPnet's
+--train_data_path_and_name_and_type and so on. Without --teacher, and without its top k in the tables, the student
+learns from the labels only. --updates N sets the number of updates and scales epochs and warm-up; --updates auto
+chooses it by the number of chunks, unless a later --config sets the number of epochs (the rule is in
+k2d/distill/length.py).
 
-A run that was stopped (killed, out of disk, out of time) goes on when it is started again with the same options, to the
-same losses. After SIGUSR1 and SIGTERM it goes on with the next batch: they make it save its state, and exit with status
-75 ("to be continued") or as SIGTERM ends a process. After anything else the interrupted epoch is run again.
-Checkpoints appear whole or not at all. On a CPU the number of threads decides the last bits: --num_threads.
+An interrupted run (killed, out of disk, out of time) resumes with the same options, and reaches the same losses. On
+SIGUSR1 and SIGTERM it saves its state, to resume with the next batch, and exits with status 75 ("to be continued") or
+as SIGTERM ends a process. Otherwise the interrupted epoch is repeated. Checkpoints are written atomically. On a CPU,
+--num_threads affects rounding.
 
 Several processes, each with its share of every batch:
 
@@ -26,8 +27,8 @@ Several processes, each with its share of every batch:
     # Slurm, CPUs, one process a task
     srun --ntasks 2 k2d train … --ngpu 0
 
-Under srun the processes find each other by Slurm's own variables; --dist_master_addr and --dist_master_port go
-before them.
+Under srun the processes find each other through Slurm's variables; --dist_master_addr and --dist_master_port take
+precedence.
 
 --batch_size and --batch_bins are for all processes together, and a batch needs at least one utterance for
 each. --multiprocessing_distributed is for GPUs: on a CPU it starts nothing.
@@ -74,7 +75,7 @@ def own_parser() -> argparse.ArgumentParser:
     p.add_argument("--config", action="append", default=[])
     p.add_argument("--tables", type=Path)
     p.add_argument("--updates", help="auto, or how many")
-    p.add_argument("--language", help="of the labels, where the YAML names none (default: zh)")
+    p.add_argument("--language", help="language of the labels, unless the YAML has one (default: zh)")
     add_step_arguments(p)
     return p
 
@@ -266,7 +267,3 @@ def main(argv: list[str] | None = None) -> int:
 
         interruption.listen()
     return guarded("train", lambda: run(words))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

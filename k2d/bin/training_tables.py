@@ -1,4 +1,4 @@
-"""Write what one training reads: labels, and where their audio lies.
+"""Write the tables for one training: labels and the location of their audio.
 
     k2d training_tables --data SELECTION --valid_data DIR --output_dir DIR [--encoder_out DIR …]
         [--valid_encoder_out DIR] [--teacher_topk DIR] [--leave_out DIR]
@@ -8,8 +8,8 @@ with --teacher_topk topk_ids.scp and topk_log_probs.scp; and the same of the val
 --tables` takes all of it. Several --encoder_out are versions of the same audio (clean, with noise, …): each utterance
 appears once a version, as <id>, <id>+1, <id>+2 …, always with the label and the teacher of <id>.
 
-What training could not use is left out, and named in skipped.txt: of the validation set every utterance is read whole;
-of the training set, files that are not there and audio above 30 s whose label has no time to be cut at.
+What training cannot use is left out and listed in skipped.txt. The validation set is read completely; in the training
+set, missing files and audio above 30 s whose label has no timestamp to cut at are left out.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.constants import SAMPLE_RATE, WINDOW
-from k2d.errors import BadAudio, DataError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, DataError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.tables import read_numbers, read_table, write_table
 from k2d.text.trusted import TRUSTED
 from k2d.work import identity
@@ -35,9 +35,9 @@ LABELS = ("text", "text.prev", TRUSTED)
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("training_tables", __doc__)
     p.add_argument("--data", required=True, type=Path, help="data directory of the selected chunks")
-    p.add_argument("--valid_data", type=Path, help="labelled, for choosing the epoch")
+    p.add_argument("--valid_data", type=Path, help="labelled set that chooses the epoch")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--leave_out", type=Path, help="data directory of chunks of --data that are held out")
+    p.add_argument("--leave_out", type=Path, help="data directory of chunks to exclude from --data")
     p.add_argument("--encoder_out", type=Path, nargs="*", default=[], help="outputs of k2d encode")
     p.add_argument("--valid_encoder_out", type=Path, help="the same of --valid_data")
     p.add_argument("--teacher_topk", type=Path, help="output of k2d cache_teacher")
@@ -194,7 +194,7 @@ def _unusable(data: Path, text: Mapping[str, str], audio: AudioOptions) -> dict[
 
 def _check_length(uid: str, label: str, seconds: float) -> None:
     """BadAudio where a student cannot take so many seconds, and a label without times has no place to be cut at."""
-    from k2d.distill.batches import SLACK
+    from k2d.distill.sources import SLACK
 
     if seconds > WINDOW + SLACK and "<|" not in label:
         raise BadAudio(uid, "too long", f"{seconds:.1f} s, and its label has no time to cut it at; cut it in two")
@@ -211,10 +211,4 @@ def _value(table: dict, uid: str, folder: Path):
     return table[uid]
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("training_tables", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

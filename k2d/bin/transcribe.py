@@ -6,8 +6,8 @@
 
 Takes files, folders with all that is below them, patterns in quotes ('*.mp3'), and - for standard input. Prints each
 segment with its times; with --output_format or --output_dir it writes files instead, named after the audio, those of a
-folder into a tree like its own. What is damaged or no audio is named, and the rest goes on. The last line says how long
-it took and what was left out; the exit status is 1 if that was a file you named, or one that should be audio.
+folder into a tree like its own. Files that are damaged or not audio are reported and skipped. The last line says how
+long it took and what was skipped; the exit status is 1 if a file was skipped that you named or that should be audio.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from k2d.audio import inputs, sources
 from k2d.audio.inputs import AudioFile
 from k2d.audio.options import AudioOptions
 from k2d.audio.sources import AudioSource
-from k2d.errors import BadAudio, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of, true_or_false
+from k2d.errors import BadAudio, UsageError
+from k2d.options import CommandParser, add_options, command, options_of, true_or_false
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
 from k2d.transcribers import kind_of, open_transcriber
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--model",
         required=True,
-        help="a student's folder, a checkpoint in any published form, a name (large-v3), a Hub id "
+        help="a student's folder, a checkpoint in any format, a name (large-v3), a Hub id "
         "(openai/whisper-large-v3), espnet:MODEL or transformers:MODEL",
     )
     p.add_argument(
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"{', '.join(subtitles.WRITERS)}, several separated by commas, or all "
         "(default: print; with --output_dir all)",
     )
-    p.add_argument("--output_dir", "-o", type=Path, help="where files go (default: here)")
+    p.add_argument("--output_dir", "-o", type=Path, help="output folder (default: the current one)")
     p.add_argument(
         "--word_timestamps",
         type=true_or_false,
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         const=True,
         default=False,
         metavar="true|false",
-        help="times of words in the JSON, by attention; segments end where their words do (--engine torch)",
+        help="word timestamps in the JSON, from cross-attention (--engine torch)",
     )
     add_options(p, EngineConfig, "engine", without=("workers",))
     add_options(p, DecodingOptions, "decoding (Whisper's defaults)", language="auto", carry_initial_prompt=True)
@@ -183,10 +183,4 @@ def _say(text: str) -> None:
     print(f"transcribe: {text}", file=sys.stderr)
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("transcribe", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

@@ -20,7 +20,7 @@ from k2d.errors import BadAudio, UserError
 from k2d.plan import size_of
 from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.text import ReadyTranscripts
-from k2d.whisper.identity import PUBLISHED, downloads
+from k2d.whisper.identity import PUBLISHED, comes_later, downloads
 
 if TYPE_CHECKING:
     from k2d.whisper.checkpoint import Checkpoint
@@ -121,13 +121,13 @@ def learn(name: str, train: Set | None, memory: Memory) -> Known:
 
 
 def _of_whisper(name: str) -> dict:
-    from k2d.whisper.formats import inspect_model  # and torch with it
-
-    facts = inspect_model(name)
-    if facts.dims is None:
+    if comes_later(name):
         size = size_of(name).parameters * 2e-3  # float16
         summary = f"is downloaded when it is first used, about {size:.1f} GB; without a network put its .pt into "
         return {"summary": f"{summary}{downloads()}", "dims": None}
+    from k2d.whisper.formats import inspect_model  # and torch with it
+
+    facts = inspect_model(name)
     parameters = count_parameters(asdict(facts.dims)) / 1e6
     return {
         "summary": f"{parameters:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB; {facts.vocabulary}",

@@ -14,6 +14,7 @@ from k2d.check.findings import Finding, fails, fine, warning
 from k2d.constants import N_AUDIO_CTX
 from k2d.plan import CHUNK, FLAC, SIZES, Plan, estimate, space
 from k2d.work import machine
+from k2d.work.folders import size_of_folder
 
 SURELY = 0.5  # of the estimate: with less room than this a stage will fail, whatever is wrong with the estimate
 ENOUGH = 1.2
@@ -74,18 +75,6 @@ def _room(folders: Sequence[str], wanted: float, here: Path) -> Finding:
 def _there(path: Path) -> Path:
     """The path, or the nearest folder above it that is there."""
     return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
-
-
-def size_of_folder(folder: Path) -> int:
-    """Bytes of all files in it."""
-    total = 0
-    for here, _, files in os.walk(folder):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(here, name)).st_size
-            except OSError:  # a file that another process has just replaced
-                continue
-    return total
 
 
 def memory(plan: Plan, stages: int = 8) -> list[Finding]:

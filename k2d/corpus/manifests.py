@@ -70,7 +70,7 @@ def read_entries(path: Path) -> Iterator[Entry]:
     for file in files_of(path):
         for place, entry in _parquet(file) if file.suffix == ".parquet" else _json_lines(file):
             if entry.id in seen:
-                raise DataError(f"{place}: {entry.id!r} a second time; give every utterance an id of its own")
+                raise DataError(f"{place}: {entry.id!r} a second time; give every utterance a unique id")
             seen.add(entry.id)
             yield entry
 
@@ -182,7 +182,7 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
     if not entries:
         raise DataError(f"{path}: no utterance there; {_KINDS}")
     if lacking := next((entry for entry in entries if entry.audio is None), None):
-        raise DataError(f"{path}: {lacking.id}: it is not said where its audio lies; {_KINDS}, with the audio")
+        raise DataError(f"{path}: {lacking.id}: the path of its audio is missing; {_KINDS}, with the audio")
     sources, bad = _audio(entries, out)
     entries = [entry for entry in entries if entry.recording in sources]
     if not entries:

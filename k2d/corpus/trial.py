@@ -13,8 +13,8 @@ from pathlib import Path
 import yaml
 
 from k2d.errors import DataError
+from k2d.work.folders import read_json
 from k2d.work.identity import RECORD
-from k2d.work.step import read_json
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 
 from k2d.constants import CONTINUED, SAMPLE_RATE, TIMESTAMP_STEP, WINDOW
 from k2d.distill.config import BatchConfig
-from k2d.distill.sources import COPY_MARK, encoder_frames
+from k2d.distill.sources import COPY_MARK, SLACK, encoder_frames
 from k2d.errors import DataError, Unusable
 from k2d.text import timestamps, trusted
 from k2d.text.tokenizer import Tokenizer
@@ -27,7 +27,6 @@ from k2d.whisper.features import context_samples, utterance_log_mel
 LEFT_OUT = "left_out"  # marks the row of an example that cannot be made
 _STORED = ("encoder_out", "teacher_encoder_out", "topk_ids", "topk_log_probs")
 _EMPTY = 20  # batches in a row of which nothing can be used; then it is the disk, not the recordings
-SLACK = 0.1  # seconds; a chunk of 30 s may be a few samples longer
 
 
 class MakeExample:

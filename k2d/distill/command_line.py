@@ -1,4 +1,4 @@
-"""A training's command line, read without ESPnet's trainer, whose import takes ten seconds.
+"""A training's command line, read without ESPnet's trainer, whose import takes five seconds.
 
 In: the words of a command line, the YAML's content. Out: the namespace that ESPnet's own parser would make of them, or
 a UsageError that says what is wrong. The parser is rebuilt from a description, which is made once and kept in
@@ -20,8 +20,8 @@ from k2d.distill.config import BatchConfig, DistillConfig, check_terms, from_dic
 from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS
 from k2d.errors import UsageError
 from k2d.tables import atomic
+from k2d.work.folders import read_json
 from k2d.work.identity import digest_of, file_digest
-from k2d.work.step import read_json
 
 STORE_TRUE = "store_true"
 FOLDS = {"ab": "builtins:str.lower", "AB": "builtins:str.upper", "aB": "builtins:str"}  # what becomes of aB

@@ -12,17 +12,20 @@ import functools
 import logging
 
 import torch
-from espnet2.asr.specaug.specaug import SpecAug
-from espnet2.torch_utils.device_funcs import force_gatherable
-from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from k2d.distill import espnet_import
 from k2d.distill.config import DistillConfig
 from k2d.distill.forward import decode, encode
 from k2d.distill.losses import LOGITS, MODEL, Losses, Outputs
 from k2d.errors import DataError
 from k2d.whisper.model import Whisper, convert, same_weights
+
+with espnet_import.light():
+    from espnet2.asr.specaug.specaug import SpecAug
+    from espnet2.torch_utils.device_funcs import force_gatherable
+    from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 
 class DistillModel(AbsESPnetModel):

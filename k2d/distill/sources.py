@@ -26,13 +26,14 @@ from k2d.constants import ENCODER_FRAMES_PER_SECOND, N_AUDIO_CTX
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UserError
 from k2d.tables import atomic, read_table
+from k2d.work.folders import read_json
 from k2d.work.skipped import why
-from k2d.work.step import read_json
 
 ENCODER_OUT = "encoder_out"
 TOPK_IDS = "topk_ids"
 TOPK_LOG_PROBS = "topk_log_probs"
 COPY_MARK = "+"  # <id>+1 is another version of <id>, with the same label
+SLACK = 0.1  # seconds; a chunk of 30 s may be a few samples longer
 
 
 def encoder_frames(seconds: float) -> int:

@@ -16,13 +16,9 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from espnet2.tasks.abs_task import AbsTask
-from espnet2.train import dataset as espnet_dataset
-from espnet2.utils.nested_dict_action import NestedDictAction
-from espnet2.utils.types import str_or_none
 
 from k2d.audio.options import AudioOptions
-from k2d.distill import command_line, rendezvous
+from k2d.distill import command_line, espnet_import, rendezvous
 from k2d.distill.batches import Collate, MakeExample, MakeRow
 from k2d.distill.command_line import is_cached
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict
@@ -35,6 +31,12 @@ from k2d.errors import UsageError
 from k2d.options import add_options, options_of
 from k2d.whisper import checkpoint
 from k2d.work import machine
+
+with espnet_import.light():
+    from espnet2.tasks.abs_task import AbsTask
+    from espnet2.train import dataset as espnet_dataset
+    from espnet2.utils.nested_dict_action import NestedDictAction
+    from espnet2.utils.types import str_or_none
 
 # Registered at import, so that spawned workers know them too.
 espnet_dataset.DATA_TYPES["rows"] = {

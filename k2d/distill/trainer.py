@@ -15,15 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from espnet2.iterators.abs_iter_factory import AbsIterFactory
-from espnet2.iterators.sequence_iter_factory import worker_init_fn
-from espnet2.train.reporter import Average, SubReporter, WeightedAverage
-from espnet2.train.trainer import Trainer
 from torch.utils.data import DataLoader
 
+from k2d.distill import espnet_import
 from k2d.distill.interruption import ASKED, end
 from k2d.distill.saving import whole_saves
 from k2d.whisper.files import check_whole
+
+with espnet_import.light():
+    from espnet2.iterators.abs_iter_factory import AbsIterFactory
+    from espnet2.iterators.sequence_iter_factory import worker_init_fn
+    from espnet2.train.reporter import Average, SubReporter, WeightedAverage
+    from espnet2.train.trainer import Trainer
 
 _SEEDS_A_RANK = 1_000_003  # apart from each other and from seed + epoch + worker
 

@@ -3,13 +3,14 @@
 In: a data directory of labelled chunks, its scores if there are any, and answers. Out, in one folder:
 
     drawn/       data directory of the chunks that were drawn; `text` is their labels, without timestamps
-    audit.json   where they were drawn from, their scores, the order in which they are heard, and the answers
+    audit.json   where they were drawn from, their scores, their order, and the answers
     wav.scp …    the test set: every answered chunk that can be used, `text` what was said
 
 How they are drawn. The chunks are put in order of their distance and cut into as many bands of equally many chunks as
 are wanted; each band gives one, of the recording that has given fewest so far. So the sample has the distances that the
 chunks have, which makes its plain error rate an estimate of theirs without any weights, and as many recordings as can
-be, over which intervals are drawn. They are heard in random order: who stops early has a smaller sample, not another.
+be, over which intervals are drawn. They come in random order, so stopping early gives a smaller sample, not a biased
+one.
 """
 
 import hashlib
@@ -32,17 +33,17 @@ from k2d.label.scores import Columns, Scores, find_scores, tagged
 from k2d.label.select import Chunk, read_chunks
 from k2d.tables import atomic, blocks
 from k2d.text import timestamps
-from k2d.work.step import read_json
+from k2d.work.folders import read_json
 
 RECORD, DRAWN = "audit.json", "drawn"
-SAID, UNUSABLE = "said", "unusable"
+USABLE, UNUSABLE = "usable", "unusable"
 LONGEST = 10_000  # characters of an answer
 _POOL = 20  # candidates for each chunk that is drawn
 
 
 @dataclass(frozen=True)
 class Answer:
-    """verdict: SAID, and text what is said there (nothing, where that is empty); or UNUSABLE."""
+    """verdict: USABLE, and text what is said there (nothing, where that is empty); or UNUSABLE."""
 
     verdict: str
     text: str = ""
@@ -52,13 +53,13 @@ def read_answer(found: object) -> Answer:
     """An answer as JSON has it. DataError for anything else."""
     if not isinstance(found, dict) or not isinstance(text := found.get("text", ""), str):
         raise DataError("an answer is an object with verdict and text")
-    if found.get("verdict") not in (SAID, UNUSABLE):
-        raise DataError(f"verdict {found.get('verdict')!r}, expected {SAID} or {UNUSABLE}")
+    if found.get("verdict") not in (USABLE, UNUSABLE):
+        raise DataError(f"verdict {found.get('verdict')!r}, expected {USABLE} or {UNUSABLE}")
     if len(text) > LONGEST:
         raise DataError(f"a text of {len(text)} characters, expected at most {LONGEST}")
     # One line, without characters that a table of text cannot hold.
     plain = "".join(c if c.isprintable() else " " for c in timestamps.strip(text))
-    return Answer(found["verdict"], " ".join(plain.split()) if found["verdict"] == SAID else "")
+    return Answer(found["verdict"], " ".join(plain.split()) if found["verdict"] == USABLE else "")
 
 
 class Audit:
@@ -90,7 +91,7 @@ class Audit:
     @property
     def used(self) -> dict[str, str]:
         """chunk -> what was said, of all answers that are in the test set."""
-        return {key: answer.text for key, answer in sorted(self.answers.items()) if answer.verdict == SAID}
+        return {key: answer.text for key, answer in sorted(self.answers.items()) if answer.verdict == USABLE}
 
     def recording(self, key: str) -> str:
         """Of a chunk, also where every chunk is a file of its own."""
@@ -172,7 +173,7 @@ def draw(
 
 
 def _choose(data: DataDir, scores: Scores | None, count: int, seed: int, already: Collection[str]) -> list[Chunk]:
-    """`count` further chunks, in the order in which they are to be heard."""
+    """`count` further chunks, in the order to present them."""
     if count <= 0:
         return []
     metrics = metrics_of(scores)[:1] if scores else []

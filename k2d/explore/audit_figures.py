@@ -1,6 +1,6 @@
 """How sure the error rates are while a test set is being made: for each system its rate and interval so far.
 
-In: an audit, and the texts of systems on its chunks: the label (the teacher's), what validators heard, and models whose
+In: an audit, and the texts of systems on its chunks: the label (the teacher's), the validators, and models whose
 transcripts of these chunks are there. Out: what `k2d score` would say of the answers given so far, since it is counted
 and drawn by the same functions (k2d/score/corpus.py, k2d/score/significance.py), recordings drawn whole.
 """

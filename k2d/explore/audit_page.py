@@ -22,8 +22,8 @@ from k2d.text.units import units
 _IDEOGRAPHS = range(0x4E00, 0xA000)
 
 
-def audit_page(audit: Audit, figures: Figures, title: str, heard: Sounds | None = None) -> str:
-    """heard: the sounds that stand in the page; None for a page that a server has them for."""
+def audit_page(audit: Audit, figures: Figures, title: str, clips: Sounds | None = None) -> str:
+    """clips: the audio embedded in the page; None if a server sends it."""
     rows = []
     for key in audit.order:
         chunk = audit.chunks[key]
@@ -34,16 +34,16 @@ def audit_page(audit: Audit, figures: Figures, title: str, heard: Sounds | None 
     payload = {
         "title": title,
         "key": audit.key,
-        "served": heard is None,
+        "served": clips is None,
         "rows": rows,
         "answers": {key: asdict(answer) for key, answer in audit.answers.items()},
         "figures": figures.now(),
-        "heard": list(heard.uris) if heard else [],
-        "unheard": heard.says() if heard else "",
-        "offline": offline_figures(audit, figures.systems) if heard else None,
+        "with_sound": list(clips.uris) if clips else [],
+        "sound_note": clips.says() if clips else "",
+        "offline": offline_figures(audit, figures.systems) if clips else None,
     }
     return render(
-        "audit.html.j2", title=title, data=payload, sounds=as_json(heard.uris if heard else {}), served=heard is None,
+        "audit.html.j2", title=title, data=payload, sounds=as_json(clips.uris if clips else {}), served=clips is None,
         folder=str(audit.folder),
     )  # fmt: skip
 

@@ -97,7 +97,7 @@ def gather(data: DataDir, scores: Scores, page: Page) -> tuple[str, dict | None,
         audit = quality.audit(scores, metrics, page.bad_above)
     analysis = detection.analyse(audit, seed=page.seed) if audit is not None and len(audit.bad) else None
     sample = [item for items in drawn.strata().values() for item in items]
-    heard = _sounds(data, sample, page, metrics)
+    clips = _sounds(data, sample, page, metrics)
     payload = {
         "title": page.title or data.path.name,
         "alpha": page.alpha,
@@ -106,13 +106,13 @@ def gather(data: DataDir, scores: Scores, page: Page) -> tuple[str, dict | None,
         "counts": counts.facts(),
         "others": {name: _histogram(found) for name, found in values.items() if found},
         "sample": [_card(item) for item in sample],
-        "heard": list(heard.uris),
-        "unheard": heard.says(),
+        "with_sound": list(clips.uris),
+        "sound_note": clips.says(),
         "analysis": analysis and analysis | {"bad_above": page.bad_above},
     }
     return render(
-        "explorer.html.j2", title=payload["title"], data=payload, sounds=as_json(heard.uris), plain=_plain(payload)
-    ), analysis, heard
+        "explorer.html.j2", title=payload["title"], data=payload, sounds=as_json(clips.uris), plain=_plain(payload)
+    ), analysis, clips
 
 
 class _Counts:

@@ -38,9 +38,9 @@ class Sounds:
         """A sentence on what has no sound and why; empty where all has."""
         words = []
         if self.unreadable:
-            words.append(f"The audio of {self.unreadable} cannot be had ({self.reason}).")
+            words.append(f"The audio of {self.unreadable} cannot be read ({self.reason}).")
         if self.left:
-            words.append(f"{self.left} have no sound for want of room ({option}).")
+            words.append(f"{self.left} have no sound, to keep the page small ({option}).")
         return " ".join(words)
 
 

@@ -134,7 +134,11 @@ def read_selection(name: str) -> SelectionRule:
     if path is None:
         raise RuleError(f"selection {name!r}: expected a file, or one of {', '.join(known_selections())}")
     words, segment_alpha = [], None
-    for line in path.read_text(encoding="utf-8").splitlines():
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # some editors begin UTF-8 with a mark
+    except UnicodeDecodeError as error:
+        raise RuleError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from None
+    for line in lines:
         key, colon, value = line.partition(":")
         if colon and key.strip() == "segment_alpha":
             segment_alpha = value.strip()

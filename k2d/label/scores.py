@@ -16,7 +16,8 @@ import numpy as np
 from k2d.archives import read_entry, read_vectors
 from k2d.datadir import DataDir
 from k2d.errors import DataError, UsageError
-from k2d.label.distance import Choices
+from k2d.label.distance import METRICS, Choices
+from k2d.label.signals import SIGNALS
 from k2d.tables import Cursor
 
 # What decoding says of a text; in a directory of scores it is of the validator's text.
@@ -89,6 +90,15 @@ def find_scores(data: DataDir, scores: Mapping[str, str | Path]) -> Scores:
     if not found:
         raise DataError(f"{', '.join(map(str, scores.values()))}: no utt2… files; run k2d distance first")
     return Scores(files, texts)
+
+
+def possible_names(data: Path, scores: Mapping[str, Path]) -> frozenset[str]:
+    """Score names that labelling and validating write, and those that are there already."""
+    names = {*METRICS, "loop_teacher", "loop_aux", "blank_aux", "dur", *SIGNALS, *DECODING_FACTS}
+    names |= {f"{name}_aux" for name in DECODING_FACTS}
+    names |= names.union(*(_tables(folder) for folder in (data, *scores.values())))
+    ends = (*scores, *SUMMARIES) if len(scores) > 1 else ()
+    return frozenset(names | {f"{name}_{end}" for name in names for end in ends})
 
 
 def read_choices(folder: Path) -> Choices:

@@ -37,6 +37,7 @@ TEXT_SIGNALS = (
     "compression_teacher",
     "caption",
 )
+SIGNALS = (*TEXT_SIGNALS, "avg_logprob_teacher", "untexted")  # the last of them from the audio
 _FEW_WORDS = 3  # English words that make a stretch of speech English rather than Chinese with a term
 
 

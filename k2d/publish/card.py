@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from k2d.datadir import DataDir
-from k2d.score.experiment import segment_hours
+from k2d.score.experiment import read_result, segment_hours
 from k2d.score.monolingual import NAMES, Retained
 from k2d.score.tables import Table, percent
 from k2d.tables import read_table
@@ -25,7 +24,8 @@ from k2d.text.units import is_chinese, is_english, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
 from k2d.whisper.identity import PACKAGED, PUBLISHED
-from k2d.work.step import RECORD, read_json
+from k2d.work.folders import read_json
+from k2d.work.step import RECORD
 
 if TYPE_CHECKING:
     from k2d.publish.parity import Parity
@@ -114,10 +114,10 @@ def result_files(student: Path, teacher: Path | None) -> dict[str, tuple[Path, P
 
 
 def read_results(files: Mapping[str, tuple[Path, Path | None]]) -> dict[str, tuple[dict, dict | None]]:
-    def read(path: Path | None) -> dict | None:
-        return None if path is None else json.loads(path.read_text(encoding="utf-8"))
-
-    return {test_set: (read(student), read(teacher)) for test_set, (student, teacher) in files.items()}
+    return {
+        test_set: (read_result(student), teacher and read_result(teacher))
+        for test_set, (student, teacher) in files.items()
+    }
 
 
 def _results_table(results: Mapping[str, tuple[dict, dict | None]]) -> Table:

@@ -16,6 +16,7 @@ from pathlib import Path
 from k2d.errors import UserError
 from k2d.publish.card import PLACEHOLDER
 from k2d.publish.forms import CTRANSLATE2, GGML, HUGGINGFACE, OPENAI
+from k2d.work.folders import size_in_words
 
 CARD = "README.md"
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -59,17 +60,10 @@ def planned(folder: Path) -> list[Upload]:
 
 def described(plan: list[Upload], repo: str, public: bool) -> str:
     """The plan, a file a line, with sizes."""
-    lines = [f"{_size(each.size):>9}  {each.path}" for each in plan]
+    lines = [f"{size_in_words(each.size):>9}  {each.path}" for each in plan]
     kind = "public" if public else "private (--release makes it public)"
-    return "\n".join([*lines, f"{_size(sum(each.size for each in plan)):>9}  in {len(plan)} files to {repo}, {kind}"])
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.2f} GB"
+    total = size_in_words(sum(each.size for each in plan))
+    return "\n".join([*lines, f"{total:>9}  in {len(plan)} files to {repo}, {kind}"])
 
 
 def upload(plan: list[Upload], repo: str, public: bool) -> str:

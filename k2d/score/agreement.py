@@ -1,7 +1,7 @@
 """What can be said of models where nobody has transcribed anything: how far they are from teacher and validator.
 
-In: held-out chunks (k2d hold_out: the teacher's labels and what the validator heard) and what models make of them. Out:
-a table of differences, loops and switches of language. None of it is an error rate: a student that repeats its
+In: held-out chunks (k2d hold_out: the teacher's labels and the validator's transcripts) and the models' hypotheses.
+Out: a table of differences, loops and language switches. None of it is an error rate: a student that repeats its
 teacher's mistakes agrees with it.
 """
 
@@ -20,8 +20,8 @@ HELD_OUT = "held_out"
 WITNESSES = ("text", "text.validator")  # of the held-out chunks: labels of the teacher, transcripts of the validator
 NO_ERROR_RATE = (
     "No error rate is known: nobody has transcribed any of these recordings. How far a model is from the teacher's "
-    "labels and from the validator's transcripts says that it has learnt, not that it is right; a transcribed test set "
-    "of half an hour (--test_sets) would tell."
+    "labels and from the validator's transcripts shows that it has learnt, not that it is right; for that, make a test "
+    "set (k2d audit; --test_sets)."
 )
 
 
@@ -36,7 +36,7 @@ def switches(text: str) -> int:
 
 
 def agreement_table(experiment: Experiment, held_out: Path) -> Table:
-    """A row for the labels, for what the validator heard, and for every model that has been decoded."""
+    """A row for the labels, for the validator's transcripts, and for every model that has been decoded."""
     texts = {name: read_table(held_out / name) for name in WITNESSES if (held_out / name).is_file()}
     if "text" not in texts:
         raise DataError(f"{held_out}/text: not there; run stage 4 again")
@@ -46,8 +46,8 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
             rows.append([name, *[ABSENT] * 4, *[ABSENT] * 4, *_counts(texts[witness])])
     for model in experiment.models:
         path = hypothesis_file(experiment.root, model.name)
-        said = read_table(path) if path.is_file() else None
-        results = [score(texts[w], said).as_dict() if said and w in texts else None for w in WITNESSES]
+        hypotheses = read_table(path) if path.is_file() else None
+        results = [score(texts[w], hypotheses).as_dict() if hypotheses and w in texts else None for w in WITNESSES]
         kept, speed = experiment.selection_of(model), experiment.speed_of(model)
         rows.append(
             [
@@ -59,7 +59,7 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
                 _difference(results[0]),
                 *(percent(results[0]["languages"][name]["rate"]) if results[0] else ABSENT for name in ("zh", "en")),
                 _difference(results[1]),
-                *(_counts(said) if said else [ABSENT] * 3),
+                *(_counts(hypotheses) if hypotheses else [ABSENT] * 3),
             ]
         )
     return Table(
@@ -67,7 +67,7 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
         f"{NO_ERROR_RATE} {len(texts['text']):,} chunks of recordings that no student has learnt from. Differences in "
         "percent of the labels' (of the validator's) units, a unit being one Chinese character or one word of another "
         "script, in brackets the 95 % bootstrap interval; loops: transcripts in which a character 6-gram occurs more "
-        "than 5 times; switches between Chinese and English; empty: nothing written. Speed of generation is relative "
+        "than 5 times; switches between Chinese and English; empty: no text. Speed of generation is relative "
         "to the teacher; data is the share of labelled hours kept.",
         ["model", "parameters", "of teacher", "speed", "data", "from the labels", "zh", "en", "from the validator",
          "loops", "switches", "empty"],

@@ -1,11 +1,11 @@
 """Aligned texts on the disk, one line an utterance, as scoring aligned them: what a page shows needs no second opinion.
 
-    {"id": "u1", "said": "今天講 attention。", "written": "今天講 tension", "ref": "今 天 讲 attention",
-     "hyp": "= = = ~tension"}
+    {"id": "u1", "reference": "今天講 attention。", "hypothesis": "今天講 tension",
+     "units": "今 天 讲 attention", "steps": "= = = ~tension"}
 
-`ref` are the reference's units. `hyp` has a word for each step of the alignment: "=" a hit, "~unit" another unit in its
-place, "-" none, "+unit" one that the reference lacks. `said` and `written` are the texts as they were given, without
-timestamps; `loops`, where there are any, counts the windows that loop; `missing` stands where there was no hypothesis.
+`units` are those of the reference. `steps` has a word for each step of the alignment: "=" hit, "~unit" substitution,
+"-" deletion, "+unit" insertion. `reference` and `hypothesis` are the texts as they were given, without timestamps;
+`loops`, where there are any, counts the windows that loop; `missing` is true where there was no hypothesis.
 """
 
 import json
@@ -26,24 +26,24 @@ _OPS = {sign: op for op, sign in _SIGNS.items()}
 
 @dataclass(frozen=True)
 class Aligned:
-    """One utterance of one model. `steps`: its hypothesis as the file has it."""
+    """One utterance of one model. `units`, `steps`: the alignment, as the file has it."""
 
     id: str
-    said: str
-    written: str
-    ref: str
+    reference: str
+    hypothesis: str
+    units: str
     steps: str
     loops: int
     missing: bool
 
     @property
     def pairs(self) -> list[Pair]:
-        reference = iter(self.ref.split())
+        units = iter(self.units.split())
         found = []
         for step in self.steps.split():
             op = _OPS[step[0]]
-            said = None if op == INSERTION else next(reference)
-            found.append(Pair(op, said, said if op == HIT else step[1:] or None))
+            unit = None if op == INSERTION else next(units)
+            found.append(Pair(op, unit, unit if op == HIT else step[1:] or None))
         return found
 
 
@@ -56,10 +56,10 @@ def write_aligned(path: Path, score: Score, references: Mapping[str, str], hypot
         for utterance in score.utterances:
             line = {
                 "id": utterance.id,
-                "said": timestamps.strip(references[utterance.id]),
-                "written": timestamps.strip(hypotheses.get(utterance.id, "")),
-                "ref": " ".join(p.ref for p in utterance.pairs if p.ref is not None),
-                "hyp": steps_of(utterance.pairs),
+                "reference": timestamps.strip(references[utterance.id]),
+                "hypothesis": timestamps.strip(hypotheses.get(utterance.id, "")),
+                "units": " ".join(p.ref for p in utterance.pairs if p.ref is not None),
+                "steps": steps_of(utterance.pairs),
             }
             if utterance.looping_windows:
                 line["loops"] = utterance.looping_windows
@@ -76,7 +76,7 @@ def read_aligned(path: Path) -> Iterator[Aligned]:
             try:
                 row = json.loads(line)
                 yield Aligned(
-                    row["id"], row["said"], row["written"], row["ref"], row["hyp"],
+                    row["id"], row["reference"], row["hypothesis"], row["units"], row["steps"],
                     row.get("loops", 0), row.get("missing", False),
                 )  # fmt: skip
             except (ValueError, KeyError, TypeError) as error:

@@ -128,8 +128,8 @@ class Score:
             },
             "long_runs": {
                 "at_least": LONG_RUN,
-                "lost": [u.id for u in self.utterances if longest_run(u.pairs, DELETION) >= LONG_RUN],
-                "invented": [u.id for u in self.utterances if longest_run(u.pairs, INSERTION) >= LONG_RUN],
+                "deletions": [u.id for u in self.utterances if longest_run(u.pairs, DELETION) >= LONG_RUN],
+                "insertions": [u.id for u in self.utterances if longest_run(u.pairs, INSERTION) >= LONG_RUN],
             },
             "empty": [u.id for u in self.utterances if u.empty],
             "missing": [u.id for u in self.utterances if u.missing],

@@ -26,8 +26,8 @@ class Shown:
 
     set_number: int
     id: str
-    said: str
-    ref: str
+    reference: str
+    units: str
     texts: dict[int, Aligned] = field(default_factory=dict)
 
     @property
@@ -48,8 +48,8 @@ def read_texts(experiment: Experiment) -> tuple[list[Shown], list[str]]:
                 absent.append(f"{model.name} on {test_set}")
                 continue
             for text in read_aligned(path):
-                shown = found.setdefault((number, text.id), Shown(number, text.id, text.said, text.ref))
-                if shown.ref == text.ref:  # of other references the table's comparison speaks
+                shown = found.setdefault((number, text.id), Shown(number, text.id, text.reference, text.units))
+                if shown.units == text.units:  # of other references the table's comparison speaks
                     shown.texts[place] = text
     return [found[key] for key in sorted(found)], absent
 
@@ -58,11 +58,11 @@ def browse(experiment: Experiment, data: Path, megabytes: float, audio: AudioOpt
     """(what the page's script reads, the sounds). data: where the test sets' data directories lie, for the sounds."""
     utterances, absent = read_texts(experiment)
     opened = {n: of_data(data / name, audio) for n, name in enumerate(experiment.test_sets)}
-    heard = sounds(_worth_hearing(utterances, opened), megabytes)
-    if heard.unreadable:
-        print(f"report: {heard.unreadable} utterances have no sound: {heard.reason}", file=sys.stderr)
+    clips = sounds(_worth_hearing(utterances, opened), megabytes)
+    if clips.unreadable:
+        print(f"report: {clips.unreadable} utterances have no sound: {clips.reason}", file=sys.stderr)
     silent = [experiment.test_sets[n] for n, source in opened.items() if source is None]
-    words = [heard.says()] if heard.says() else []
+    words = [clips.says()] if clips.says() else []
     if silent and utterances:
         words.append(f"No audio of {', '.join(silent)}: there is no data directory of that name in {data}.")
     if absent:
@@ -70,11 +70,11 @@ def browse(experiment: Experiment, data: Path, megabytes: float, audio: AudioOpt
     rows = []
     for shown in utterances:
         texts = {
-            place: [text.steps, text.written, [KINDS.index(kind) for kind in kinds_of(text)]]
+            place: [text.steps, text.hypothesis, [KINDS.index(kind) for kind in kinds_of(text)]]
             for place, text in shown.texts.items()
         }
-        rows.append([shown.set_number, shown.id, shown.said, shown.ref, texts])
-    return {"kinds": KINDS, "utterances": rows, "words": " ".join(words)}, heard
+        rows.append([shown.set_number, shown.id, shown.reference, shown.units, texts])
+    return {"kinds": KINDS, "utterances": rows, "words": " ".join(words)}, clips
 
 
 def name_of(shown: Shown) -> str:

@@ -2,11 +2,11 @@
 
 A run is a stretch of errors without a hit between them. Kinds, each the mark of a failure of Whisper's:
 
-english      an English word of the reference is written as something else
-translated   a run in which English was said and only Chinese written, or Chinese said and only English written: the
-             term was translated, or spelt by its sound
-dropped      three or more units in a row that were said and not written, or nothing written at all
-invented     three or more units in a row that were not said
+english      an English word of the reference is substituted
+translated   a run with English in the reference and only Chinese in the hypothesis, or the other way round: the term
+             was translated, or spelt by its sound
+omitted      three or more deletions in a row, or an empty hypothesis
+hallucinated three or more insertions in a row
 loop         a window that repeats itself (k2d.text.loops)
 switch       an error beside a change of language
 """
@@ -17,7 +17,7 @@ from k2d.score.aligned import Aligned
 from k2d.score.alignment import DELETION, HIT, INSERTION, SUBSTITUTION, Pair, language
 from k2d.score.rates import longest_run, switch_pairs
 
-KINDS = ("english", "translated", "dropped", "invented", "loop", "switch")
+KINDS = ("english", "translated", "omitted", "hallucinated", "loop", "switch")
 RUN = 3  # units: a phrase, no longer a misheard word
 _FEWEST_CHARACTERS = 2  # of a Chinese word that stands for an English one
 
@@ -29,13 +29,13 @@ def kinds_of(text: Aligned) -> list[str]:
     if not errors:
         return ["loop"] if text.loops else []
     runs = list(_runs(pairs))
-    others = [run for run in runs if not _translated(run)]  # a longer word for the same is nothing invented
+    others = [run for run in runs if not _translated(run)]  # a longer word for the same is no hallucination
     nothing = all(p.hyp is None for p in pairs)
     found = {
         "english": any(p.op == SUBSTITUTION and language(p.ref) == "en" for p in errors),
         "translated": len(others) < len(runs),
-        "dropped": nothing or any(longest_run(run, DELETION) >= RUN for run in others),
-        "invented": any(longest_run(run, INSERTION) >= RUN for run in others),
+        "omitted": nothing or any(longest_run(run, DELETION) >= RUN for run in others),
+        "hallucinated": any(longest_run(run, INSERTION) >= RUN for run in others),
         "loop": text.loops > 0,
         "switch": any(p.op != HIT for p in switch_pairs(pairs)),
     }
@@ -55,8 +55,8 @@ def _runs(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
 
 
 def _translated(run: Sequence[Pair]) -> bool:
-    said = [language(p.ref) for p in run if p.ref is not None]
-    written = [language(p.hyp) for p in run if p.hyp is not None]
-    if "en" in said and "en" not in written:
-        return written.count("zh") >= _FEWEST_CHARACTERS
-    return "en" in written and "en" not in said and "zh" not in written and said.count("zh") >= _FEWEST_CHARACTERS
+    ref = [language(p.ref) for p in run if p.ref is not None]
+    hyp = [language(p.hyp) for p in run if p.hyp is not None]
+    if "en" in ref and "en" not in hyp:
+        return hyp.count("zh") >= _FEWEST_CHARACTERS
+    return "en" in hyp and "en" not in ref and "zh" not in hyp and ref.count("zh") >= _FEWEST_CHARACTERS

@@ -263,7 +263,8 @@ def score_dir(root: Path, model: str, test_set: str) -> Path:
     return root / model / f"decode_{test_set}" / "score"
 
 
-def read_json(path: Path) -> dict:
+def read_result(path: Path) -> dict:
+    """What a stage has measured. Raises DataError for what is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -290,7 +291,7 @@ def count_parameters(checkpoint: str) -> int:
 
 def read_speed(path: Path, records: Sequence[ModelRecord]) -> dict:
     """speed.json without the measurements of models that have changed since."""
-    measured = read_json(path)
+    measured = read_result(path)
     current = {}
     for record in records:
         known = measured["models"].get(record.name)
@@ -344,7 +345,7 @@ def _read_segments(selection: Selection, folder: Path, kept: DataDir) -> Selecti
 def _share_of_recordings(folder: Path) -> float | None:
     """Share of the labelled hours that a selection from some recordings kept of these; None where it was from all."""
     try:
-        report = read_json(folder / "report.json")
+        report = read_result(folder / "report.json")
         kept, dropped = report["kept"]["hours"], report["dropped"]["hours"]
         return kept / (kept + dropped) if "recordings_hours" in report and kept else None
     except (OSError, KeyError):
@@ -354,7 +355,7 @@ def _share_of_recordings(folder: Path) -> float | None:
 def segment_hours(folder: Path) -> tuple[float, float] | None:
     """Hours of a selection's segments that may be learnt from, and of all; None where it does not say."""
     try:
-        segments = read_json(folder / "report.json")["segments"]
+        segments = read_result(folder / "report.json")["segments"]
         return segments["trusted_hours"], segments["hours"]
     except (OSError, KeyError):
         return None
@@ -374,7 +375,7 @@ def read_experiment(
         for test_set in test_sets:
             path = score_dir(root, record.name, test_set) / "result.json"
             if path.exists():
-                results[record.name, test_set] = read_json(path)
+                results[record.name, test_set] = read_result(path)
     measured = read_speed(speed, records) if speed is not None and speed.exists() else None
     models = []
     for record in records:

@@ -14,7 +14,8 @@ from pathlib import Path
 from k2d.score.significance import compare
 from k2d.tables import read_numbers, read_table
 from k2d.text.units import is_chinese, is_english, units
-from k2d.work.step import RECORD, read_json
+from k2d.work.folders import read_json
+from k2d.work.step import RECORD
 
 NAMES = {"zh": "Mandarin", "en": "English"}
 

@@ -18,7 +18,9 @@ from k2d.score.report import Aim
 from k2d.score.tables import ABSENT, Table
 
 # The colour and form of a verdict; one that is not here is shown plainly.
-_KINDS = {"reached": ("good", "✓"), "missed": ("bad", "✕"), "not told": ("warm", "~"), "not measured": ("mute", "·")}
+_KINDS = {
+    "reached": ("good", "✓"), "missed": ("bad", "✕"), "inconclusive": ("warm", "~"), "not measured": ("mute", "·"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,11 @@ def report_page(
     command: str,
     curves: dict[str, Curves],
     texts: dict,
-    heard: Sounds,
+    clips: Sounds,
     explorers: Sequence[tuple[str, str]],
 ) -> str:
     """tables: the first `main` of them are the main ones. best: the model whose errors are shown first. curves: of each
-    model's training. texts, heard: of error_browser.browse. explorers: (name, link).
+    model's training. texts, clips: of error_browser.browse. explorers: (name, link).
     """
     data = {
         "models": [m.name for m in experiment.models],
@@ -73,7 +75,7 @@ def report_page(
         "switch_distances": SWITCH_DISTANCES,
         "scatters": scatters(experiment),
         "training": _training(curves),
-        "heard": list(heard.uris),
+        "with_sound": list(clips.uris),
     }
     return render(
         "report.html.j2",
@@ -91,7 +93,7 @@ def report_page(
         texts=as_json(texts),
         texts_words=texts["words"],
         worst=_worst(texts, data["models"]),
-        sounds=as_json(heard.uris),
+        sounds=as_json(clips.uris),
         explorers=explorers,
         absent=ABSENT,
         shows={name: bool(data[name]) for name in ("switch", "scatters", "training")},

@@ -21,7 +21,7 @@ MOST_PARAMETERS = 0.5  # of the teacher's
 SIGNIFICANT = 0.05
 
 
-REACHED, MISSED, NOT_TOLD, NOT_MEASURED = VERDICTS = ("reached", "missed", "not told", "not measured")
+REACHED, MISSED, NOT_TOLD, NOT_MEASURED = VERDICTS = ("reached", "missed", "inconclusive", "not measured")
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def _chance_of_training(groups: Sequence[Group]) -> str:
     if not students or any(len(g.members) > 1 for g in students):
         return ""
     return (
-        "One seed each: a demonstration, for what another seed of training would have changed is in no interval or "
-        "test here. "
+        "One seed each: a demonstration, since no interval or test here covers the variation between training "
+        "seeds. "
     )
 
 
@@ -266,8 +266,8 @@ def error_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
                 lambda r: r["mer"]["substitutions"],
                 lambda r: len(r["empty"]),
                 lambda r: len(r["missing"]),
-                lambda r: len(r["long_runs"]["invented"]),
-                lambda r: len(r["long_runs"]["lost"]),
+                lambda r: len(r["long_runs"]["insertions"]),
+                lambda r: len(r["long_runs"]["deletions"]),
             ]
             means = (_mean(results, each) for each in counts)
             rows.append([test_set, group.name, *(ABSENT if m is None else f"{round(m, 1):g}" for m in means)])
@@ -277,10 +277,10 @@ def error_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
     return Table(
         "Kinds of errors",
         "Counts. A repetition is a window of at most 30 s whose transcript repeats a character 6-gram "
-        "more than 5 times. Empty: something was said, nothing written. Missing: the decoder gave no "
-        "line. Invented and lost: texts with 10 or more units in a row inserted or deleted.",
+        "more than 5 times. Empty: an empty hypothesis for speech. Missing: the decoder gave no "
+        "line. Long insertions and deletions: texts with 10 or more of them in a row.",
         ["set", "model", "repetitions", "insertions", "deletions", "substitutions", "empty", "missing",
-         "invented", "lost"],
+         "long insertions", "long deletions"],
         rows,
     )  # fmt: skip
 
@@ -451,9 +451,8 @@ def kinds_table(found: Mapping[str, Sequence[Spotting]], quality: LabelQuality) 
         "Kinds of bad labels found",
         "This analysis reads the references of the training set. Share of the bad labels of each kind that a signal "
         "is beyond its limit for; in brackets how many there are. A label is of the kind that most of its errors are "
-        "of: a loop; text where nothing was said; words of one language where the other was spoken, by meaning or by "
-        "sound (told apart by their consonants, so roughly); what was said is missing; other words of the same "
-        "language.",
+        "of: a loop; text over silence; words of one language where the other was spoken, translated or transliterated "
+        "(told apart by their consonants, so roughly); missing words; other words of the same language.",
         ["signal", "validator", *(f"{kind} ({there[kind]})" for kind in KINDS)],
         rows,
     )
@@ -501,8 +500,8 @@ def paper_table(experiment: Experiment) -> Table:
         rows.append([name, parameters, times(speed), kept, *(f"{rate:.2f}" for rate in rates)])
     return Table(
         "The same rows in the paper",
-        "Tseng et al., SLT 2024, Table 2: Whisper large-v2 as teacher, base as validator, 60,000 h of lectures. Other "
-        "speech and other models than ours, so the order of the rows can be compared and their height cannot.",
+        "Tseng et al., SLT 2024, Table 2: Whisper large-v2 as teacher, base as validator, 60,000 h of lectures. Speech "
+        "and models differ from ours: compare the order of the rows, not the values.",
         ["model", "parameters", "speed", "data", *paper.SETS],
         rows,
     )
@@ -521,7 +520,7 @@ def difference(comparison: Comparison) -> str:
     if max(comparison.seeds) > 1:
         over += ", " + " against ".join(_seeds(n) for n in comparison.seeds)
     elif not comparison.counts_training:
-        over += "; one seed, so that it speaks of these models and not of how they were trained"
+        over += "; one seed, so this holds for these models, not for the training method"
     return (
         f"{percent(comparison.first)} % against {percent(comparison.second)} %, difference "
         f"{100 * comparison.difference:+.2f} points [{100 * comparison.low:+.2f}, "
@@ -530,7 +529,7 @@ def difference(comparison: Comparison) -> str:
 
 
 def headline(experiment: Experiment) -> str:
-    """What came out, in a sentence: the students with the lowest mean error rate beside their teacher."""
+    """The outcome in a sentence: the students with the lowest mean error rate beside their teacher."""
     best = best_student(experiment)
     if best is None:
         why = "nothing has been scored yet" if experiment.test_sets else "nobody has transcribed a test set"
@@ -607,7 +606,7 @@ def _error_aim(experiment: Experiment, students: Group, rival: Group | None, rol
     comparison = experiment.compare(students, rival, test_set)
     if comparison is None:
         a, b = (percent(r.mean) for r in rates)
-        return Aim(aim, NOT_TOLD, f"{a} % against {b} %; one recording, so no test can be made.")
+        return Aim(aim, NOT_TOLD, f"{a} % against {b} %; a single recording, so no test is possible.")
     return Aim(aim, verdict(comparison), difference(comparison) + ".", comparison.difference)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from k2d.score.experiment import Experiment, read_json
+from k2d.score.experiment import Experiment, read_result
 from k2d.score.tables import ABSENT, Table, percent
 
 
@@ -28,7 +28,7 @@ def retention_table(experiment: Experiment) -> Table | None:
 
 def _row(path: Path) -> Sequence[str] | None:
     try:
-        report = read_json(path)
+        report = read_result(path)
         before, after = (report["whole"][when] for when in ("before", "after"))
     except (OSError, KeyError):
         return None

@@ -48,7 +48,7 @@ def class_of(name: str) -> type[Transcriber]:
 
 def refused(name: str, option: str) -> UsageError:
     known = ", ".join(f"--{each}" for each in class_of(name).accepts)
-    return UsageError(f"{name}: --{option} means nothing to it; it knows {known}. Leave the option out")
+    return UsageError(f"{name}: --{option} does not apply to it; it takes {known}. Leave the option out")
 
 
 def open_transcriber(name: str, data: DataDir | None = None, **options) -> Transcriber:

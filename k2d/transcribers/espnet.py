@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from k2d.constants import SAMPLE_RATE
+from k2d.distill import espnet_import
 from k2d.errors import CheckpointError, UsageError
 from k2d.text.transcript import TimedText
 from k2d.transcribers.recogniser import Recogniser, to_rate
@@ -61,7 +62,8 @@ class ESPnetRecogniser(Recogniser):
 
     def load_model(self) -> None:
         try:
-            from espnet2.bin.asr_inference import Speech2Text
+            with espnet_import.light():
+                from espnet2.bin.asr_inference import Speech2Text
         except ImportError as error:
             raise UsageError(f"espnet:{self.folder}: {error}; install ESPnet with 'pip install espnet'") from None
         from k2d.whisper.formats.state import read_state
@@ -157,9 +159,9 @@ def _with_files_found(path: Path) -> dict:
     """The configuration, and found in it the files that it names: relative to the recipe it was trained in."""
     config = _yaml(path)
     if not {"token_list", "ctc_conf", "encoder"} <= set(config):
-        raise CheckpointError(f"{path}: no configuration of ESPnet's asr task; espnet: takes its models alone")
+        raise CheckpointError(f"{path}: no configuration of ESPnet's asr task; espnet: takes only models of that task")
     if config.get("preprocessor") == "s2t":
-        raise CheckpointError(f"{path}: a model of ESPnet's s2t task (OWSM); espnet: takes those of its asr task alone")
+        raise CheckpointError(f"{path}: a model of ESPnet's s2t task (OWSM); espnet: takes only models of its asr task")
     for table, name, value in list(_named(config)):
         table[name] = str(_found(path, value))
     return config

@@ -60,38 +60,41 @@ class DecodingOptions:
     the commands that decode.
     """
 
-    language: str | None = option("zh", "code as zh, en; auto: that of the first window", _language)  # None: auto
-    task: str = option("transcribe", "what to write", choices=("transcribe", "translate"))
+    # None: auto
+    language: str | None = option("zh", "code such as zh or en; auto: detect it in the first window", _language)
+    task: str = option("transcribe", "transcribe, or translate to English", choices=("transcribe", "translate"))
     timestamps: bool = True
     beam_size: int = option(1, "1 is greedy")
-    patience: float = option(1.0, "a window's beam search ends with patience times beam_size texts")
-    best_of: int = option(1, "samples drawn at temperatures above 0")
+    patience: float = option(1.0, "beam search of a window ends after patience × beam_size finished hypotheses")
+    best_of: int = option(1, "number of samples at temperatures above 0")
     length_penalty: float | None = option(
-        None, "0 to 1, Google's alpha; none: divide by the length (default)", number_or_none
+        None, "alpha of Wu et al. (2016), 0 to 1; none: divide by the length (default)", number_or_none
     )
     temperatures: tuple[float, ...] = option(
         FALLBACK_TEMPERATURES,
-        "tried in turn while a window fails (default: long form 0,0.2,0.4,0.6,0.8,1; short form 0)",
+        "tried in turn until a window passes the thresholds (default: long form 0,0.2,0.4,0.6,0.8,1; short form 0)",
         _temperatures,
     )
-    compression_ratio_threshold: float | None = option(2.4, "above: failed", number_or_none)
-    logprob_threshold: float | None = option(-1.0, "below: failed", number_or_none)
-    no_speech_threshold: float | None = option(0.6, "above, and improbable: silence", number_or_none)
-    condition_on_previous: bool = option(True, "prompt a window with the text before it")
-    initial_prompt: str = option("", "text before the first window of a recording, as names and terms")
-    carry_initial_prompt: bool = option(False, "put --initial_prompt before every window")
-    hotwords: str = option("", "names and terms to expect, put before every window")
+    compression_ratio_threshold: float | None = option(2.4, "fail windows above this compression ratio", number_or_none)
+    logprob_threshold: float | None = option(-1.0, "fail windows below this mean log-probability", number_or_none)
+    no_speech_threshold: float | None = option(
+        0.6, "a window above this and below --logprob_threshold is silence", number_or_none
+    )
+    condition_on_previous: bool = option(True, "prompt each window with the previous text")
+    initial_prompt: str = option("", "prompt for the first window of a recording, such as names and terms")
+    carry_initial_prompt: bool = option(False, "use --initial_prompt for every window")
+    hotwords: str = option("", "names and terms to expect, as a prompt for every window")
     suppress_non_speech: bool = True
     suppress_blank: bool = True
     max_initial_timestamp: float | None = 1.0  # seconds
-    max_new_tokens: int | None = option(None, "of a window (default: half the context, 224)", int)
+    max_new_tokens: int | None = option(None, "most tokens per window (default: half the context, 224)", int)
     mix_languages: tuple[str, ...] = option(
-        (), "as zh,en: --language's embedding becomes the mean of these languages'", _languages
+        (), "such as zh,en: replace --language's embedding by the mean of these languages'", _languages
     )
     token_confidence: bool = option(
-        False, "utt2confidence from token probabilities; free with torch, a second pass with ctranslate2"
+        False, "write utt2confidence from token probabilities; no cost with torch, a second pass with ctranslate2"
     )
-    seed: int = option(0, "of sampling at temperatures above 0")
+    seed: int = option(0, "seed of sampling at temperatures above 0")
 
     def __post_init__(self):
         if self.beam_size < 1 or self.best_of < 1:

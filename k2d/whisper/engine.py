@@ -42,22 +42,19 @@ class EngineConfig:
     Raises ValueError for what does not exist on any machine.
     """
 
-    engine: str = option("auto", "auto: torch, for int8 ctranslate2", choices=ENGINES)
-    device: str = option("auto", "cpu, cuda, cuda:1 …; auto: cuda where there is one")
+    engine: str = option("auto", "auto: ctranslate2 for int8, else torch", choices=ENGINES)
+    device: str = option("auto", "cpu, cuda, cuda:1 …; auto: cuda if available")
     dtype: str = option(
         "auto",
-        "auto: float16, for ctranslate2 on a CPU int8. There float16 and int8 are how the decoder's weights "
-        "are kept, and float32 is computed in; Whisper's published weights lose nothing by float16. bfloat16 on a CPU "
-        "(torch) multiplies in bfloat16 and does the rest in float32: several times as fast where the processor has "
-        "AMX (lscpu | grep amx_bf16), slow where it has not",
+        "auto: float16, or int8 for ctranslate2 on a CPU. On a CPU, float16 and int8 are storage formats of the "
+        "decoder's weights, and computation is in float32. bfloat16 on a CPU (torch) multiplies in bfloat16: faster on "
+        "processors with AMX (lscpu | grep amx_bf16), slow on others",
         choices=DTYPES,
     )
-    batch_size: int = option(0, f"windows of a batch (0: {default_batch(False)}, on a GPU {default_batch(True)})")
-    workers: int = option(
-        0, "batches at once, each with its share of the threads (0: 2 on a CPU, 1 in a job or on a GPU)"
-    )
+    batch_size: int = option(0, f"windows per batch (0: {default_batch(False)}, on a GPU {default_batch(True)})")
+    workers: int = option(0, "batches at a time, sharing the threads (0: 2 on a CPU, 1 in a job or on a GPU)")
     num_threads: int = option(0, "CPU threads; 0: OMP_NUM_THREADS or all cores")
-    cache_dir: str | None = option(None, "converted models (default $XDG_CACHE_HOME/k2d, ~/.cache/k2d)", str)
+    cache_dir: str | None = option(None, "cache of converted models (default $XDG_CACHE_HOME/k2d, ~/.cache/k2d)", str)
 
     def __post_init__(self):
         for name in ("batch_size", "workers", "num_threads"):

@@ -100,7 +100,7 @@ def _listed(name: str, kind: str) -> tuple[str, list[str]]:
             if pickled
             else f"expected {_EXPECTED[kind]}"
         )
-        raise CheckpointError(f"{name}: the repository holds no weights that are read; {hint}")
+        raise CheckpointError(f"{name}: the repository has no weights in a supported format; {hint}")
     beside = [
         file
         for file in there

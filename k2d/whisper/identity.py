@@ -34,6 +34,7 @@ PUBLISHED = (
     "tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium", "large-v1", "large-v2",
     "large-v3", "large", "large-v3-turbo", "turbo",
 )  # fmt: skip
+_OTHER_FILES = {"large": "large-v3", "turbo": "large-v3-turbo"}  # as openai-whisper calls them on the disk
 ENGLISH_VOCABULARY = 51864  # tokens of the English-only models; the others have 51865 or 51866
 # Beside the weights, whatever form the folder has.
 FACTS = (
@@ -125,10 +126,15 @@ def downloads() -> Path:
 
 def downloaded(name: str) -> Path | None:
     """The file of a published name, where it is here already."""
-    import whisper
-
-    path = downloads() / whisper._MODELS[name].rsplit("/", 1)[1]
+    path = downloads() / f"{_OTHER_FILES.get(name, name)}.pt"
     return path if path.is_file() else None
+
+
+def comes_later(name: str) -> bool:
+    """Whether a model is downloaded when it is first used."""
+    if hub.parts_of(name):
+        return hub.cached(name) is None
+    return name in PUBLISHED and not Path(name).exists() and downloaded(name) is None
 
 
 def checkpoint_in(path: Path) -> Path:

@@ -15,11 +15,10 @@ from functools import wraps
 from itertools import chain
 from pathlib import Path
 
-import yaml
-
 from k2d.audio.stamps import FileStamps
-from k2d.errors import DataError, UsageError
+from k2d.errors import DataError
 from k2d.tables import atomic, scan
+from k2d.work.folders import read_json
 
 LARGE = 1 << 22  # bytes from which on a hash is worth remembering
 RECORD, BEGUN = "step.json", ".begun.json"  # of a step's directory: of finished work, and of work that has begun
@@ -46,12 +45,9 @@ def owner_of(path: Path) -> Path | None:
     return None
 
 
-def key_in(folder: Path) -> str | None:
-    """The key of the finished work in a step's directory, or None."""
-    try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8"))["key"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def key_in(folder: Path, record: str = RECORD) -> str | None:
+    """The key of the work in a step's directory, of finished work or of such as has BEGUN, or None."""
+    return (read_json(folder / record) or {}).get("key")
 
 
 def makers_of(path: Path) -> tuple[tuple[Path, str | None], ...]:
@@ -91,12 +87,9 @@ def file_digest(path) -> str:
     stamp = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k2d/hashes"
     entry = cache / hashlib.sha256(os.path.abspath(path).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    try:
-        known = json.loads(entry.read_text())
-        if known["stamp"] == stamp:
-            return known["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    known = read_json(entry) or {}
+    if known.get("stamp") == stamp:
+        return known["sha256"]
     with open(path, "rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     try:
@@ -110,14 +103,6 @@ def file_digest(path) -> str:
 @noting_maker
 def of_file(path) -> Identity:
     return Identity(str(path), file_digest(path))
-
-
-def of_yaml(path) -> Identity:
-    """The parsed content: comments and layout do not matter. Raises UsageError for what is not YAML."""
-    try:
-        return Identity(str(path), digest_of(yaml.safe_load(Path(path).read_text(encoding="utf-8"))))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: no YAML can be read from it ({error}); correct the file or the path") from None
 
 
 def tables_of(folder: Path) -> list[str]:

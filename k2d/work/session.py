@@ -33,8 +33,8 @@ from k2d.work.step import remove_leftovers
 class WorkOptions(SkipOptions):
     """How the work is split, and what may be wrong with its inputs."""
 
-    job: int | None = option(None, "do job JOB of --num_jobs only; a run without --job joins all", int)
-    num_jobs: int = option(1, "split by duration into so many jobs")
+    job: int | None = option(None, "run only job JOB of --num_jobs; a run without --job joins the results", int)
+    num_jobs: int = option(1, "number of jobs, split by duration")
 
     def __post_init__(self):
         if self.num_jobs < 1:

@@ -29,6 +29,7 @@ from pathlib import Path
 from k2d.errors import DataError, Locked, UsageError
 from k2d.tables import atomic
 from k2d.work import machine, provenance
+from k2d.work.folders import read_json
 from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in
 from k2d.work.lock import BESIDE, DirectoryLock, beside
 
@@ -91,7 +92,7 @@ class Step:
     @property
     def done(self) -> bool:
         """Whether the directory holds this step's work, complete."""
-        return self._key_in(RECORD) == self.key and not self.missing()
+        return key_in(self.out) == self.key and not self.missing()
 
     def missing(self) -> list[str]:
         """Outputs that the record lists and the directory lacks, or holds with another size."""
@@ -106,9 +107,6 @@ class Step:
         """Paths of the inputs that are not any more what the directory's finished work was made of."""
         made_of = (read_json(self.out / RECORD) or {}).get("inputs", {})
         return sorted({i.path for name, i in self.inputs.items() if made_of.get(name, {}).get("digest") != i.digest})
-
-    def _key_in(self, name: str) -> str | None:
-        return (read_json(self.out / name) or {}).get("key")
 
     def outputs(self) -> dict[str, int]:
         """Files of the directory with their sizes, without hidden ones, logs and work/."""
@@ -140,7 +138,7 @@ class Step:
             if not shared:
                 raise
             lock = self._held.enter_context(self._lock_of_jobs())
-            if self._key_in(BEGUN) != self.key and not self.done:
+            if key_in(self.out, BEGUN) != self.key and not self.done:
                 raise
         self._hold_inputs()
         if not lock.shared:
@@ -175,7 +173,7 @@ class Step:
         if parked.exists() and not (self.out / WORK).exists():  # killed while it was moved
             self.out.mkdir(parents=True, exist_ok=True)
             os.rename(parked, self.out / WORK)
-        there = self._key_in(RECORD) or self._key_in(BEGUN)
+        there = key_in(self.out) or key_in(self.out, BEGUN)
         if there is None and (strange := next(_files(self.out), None)):
             raise UsageError(
                 f"{self.out}: holds files that no step.json explains ({strange[0]} …); give another --output_dir, "
@@ -188,7 +186,7 @@ class Step:
         remove_leftovers(self.out)
         if self.done:
             return
-        if (missing := self.missing()) and self._key_in(RECORD) == self.key:
+        if (missing := self.missing()) and key_in(self.out) == self.key:
             print(
                 f"{self.command}: {self.out}: {len(missing)} of the files that step.json lists are gone or changed "
                 f"({missing[0]}); made again",
@@ -225,7 +223,7 @@ class Step:
             os.rename(self.out, self.aside / f"log.{time.time_ns()}")
         os.rename(place, self.out)
         self._restore_work(parked)
-        print(f"{self.command}: {self.out} comes back from {place}", file=sys.stderr)
+        print(f"{self.command}: {self.out} was moved back from {place}", file=sys.stderr)
 
     def _restore_work(self, parked: Path) -> None:
         if parked.exists():
@@ -274,7 +272,7 @@ def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], s
     """
     if _looking.get():
         if (step.out / RECORD).is_file() and (changed := step.changed()):
-            print(f"{step.out}: made of other {', '.join(changed)} than what is there now")
+            print(f"{step.out}: was made from other {', '.join(changed)} than the present")
         return NOTHING_TO_DO
     try:
         step.enter(shared=shared)
@@ -295,18 +293,9 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--begin",
         action="store_true",
-        help="only see whether there is something to do (exit status 0: nothing, 3: something); other work in "
-        "--output_dir is moved aside, and this one's back, already now",
+        help="only check whether there is work to do (exit status 0: no, 3: yes); results of other options in "
+        "--output_dir are moved aside and those of these options moved back, as in a real run",
     )
-
-
-def read_json(path: Path) -> dict | None:
-    """A JSON object, or None where there is none."""
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def remove_leftovers(folder: Path) -> None:

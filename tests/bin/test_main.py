@@ -35,7 +35,7 @@ def test_the_list_has_every_command_once_under_what_people_want(capsys, monkeypa
     assert all(len(line) <= 80 for line in shown.splitlines())
     titles = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert titles[0] == "Use a model:" and "Other:" not in titles, "every command says where it stands (LISTED)"
-    assert "exit status: 0 done; 1 " in shown
+    assert "exit status: 0 success; 1 " in shown
     for words in (["help"], ["--help"]):
         console.main(words)
         assert capsys.readouterr().out == shown
@@ -55,7 +55,8 @@ def test_a_new_command_appears_by_itself(tmp_path, monkeypatch):
     (tmp_path / "odd.py").write_text('"""Nobody knows."""\n')
     monkeypatch.setattr(console, "COMMANDS", tmp_path)
     shown = console.usage()
-    assert shown.index("choose among them:") < shown.index("fly  Fly over the data.") < shown.index("Other:")
+    group = shown.index("Make, inspect and select labels:")
+    assert group < shown.index("fly  Fly over the data.") < shown.index("Other:")
     assert shown.index("Other:") < shown.index("odd  Nobody knows.")
 
 

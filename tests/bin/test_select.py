@@ -11,7 +11,7 @@ from chunk_material import CHUNKS, chunk_id, corpus  # noqa: F401
 from k2d.bin import audit, explore, select
 from k2d.datadir import DataDir
 from k2d.errors import UserError
-from k2d.explore.audit import SAID, Answer, Audit
+from k2d.explore.audit import USABLE, Answer, Audit
 from k2d.tables import read_numbers, read_table, write_numbers, write_table
 
 IDS = [chunk_id(c) for c in CHUNKS]
@@ -222,6 +222,7 @@ def test_wrong_calls_are_sentences(corpus, tmp_path, capsys):  # noqa: F811
         (["--selection", "comp@much"], "number behind the @"),
         (["--selection", "full@0.2"], "full has no alpha"),
         (["--rule", "comp <="], "allowed are"),
+        (["--rule", "comp <= 1 and lopp_teacher == 0"], "no score 'lopp_teacher'"),
         (["--rule", "1 == 1", "--segment_alpha", "99"], "alpha 99"),
         (["--rule", "1 == 1", "--selection", "full"], "give one of"),
     ],
@@ -265,7 +266,7 @@ def test_the_explorer_is_one_file_that_asks_for_nothing(corpus, tmp_path):  # no
     assert page.count("<script") == page.count("</script>")  # the data cannot end its script
     payload = json.loads(re.search(r'type="application/json">(.*?)</script>', page, re.DOTALL)[1])
     assert payload["counts"]["total"] == 6 and len(payload["sample"]) == 6
-    assert set(payload["heard"]) == set(IDS)
+    assert set(payload["with_sound"]) == set(IDS)
     comp = payload["counts"]["chunks"]["comp"]
     assert sum(comp[0][:41]) + sum(comp[1][:41]) == 4  # δ_comp <= 0.4, a blank validator counted
     assert comp[1][100] == 1  # the looping teacher, at 1
@@ -286,7 +287,7 @@ def test_references_and_audits_measure_the_distance(corpus, tmp_path):  # noqa: 
     assert audit.main(drawn) == 0
     assert explore.main([*argv, "--audit", str(tmp_path / "heard")]) == 1, "nothing is answered"
     by_ear = Audit(tmp_path / "heard")
-    by_ear.take({key: Answer(SAID, text) for key, text in zip(IDS, truth, strict=True)})
+    by_ear.take({key: Answer(USABLE, text) for key, text in zip(IDS, truth, strict=True)})
     assert explore.main([*argv, "--audit", str(tmp_path / "heard")]) == 0
     again = json.loads((tmp_path / "page/detection.json").read_text())
     assert again["metrics"] == found["metrics"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_processes import options, train
+from training_processes import CONTEXT, options, train
 
 from k2d.bin import average, cache_teacher, encode, training_tables
 from k2d.bin.train import check_words, read_words, step_of
@@ -296,6 +296,23 @@ def test_words_are_parsed_before_anything_runs_and_mostly_without_espnet(world, 
     assert not (tmp_path / "run").exists()
 
 
+def look_at_imports() -> None:
+    from espnet2.tasks import abs_task
+
+    assert not {"transformers", "librosa"} & set(sys.modules)
+    with pytest.raises(AssertionError, match="Adapter none is not supported"):
+        abs_task.create_adapter(torch.nn.Linear(1, 1), "none", {})
+    assert "transformers" in sys.modules, "what is left out comes when it is called"
+
+
+@pytest.mark.skipif(CONTEXT.get_start_method() != "forkserver", reason="a GPU has processes of another kind")
+def test_espnet_comes_without_what_no_training_uses():
+    process = CONTEXT.Process(target=look_at_imports)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
 def test_options_are_read_as_espnet_reads_them(world, tmp_path):
     from k2d.distill import command_line
     from k2d.distill.task import DistillTask
@@ -354,7 +371,7 @@ def test_another_nbest_averages_again_and_trains_nothing(world, whole_run, tmp_p
     assert key(options(world, output, num_workers=0)) == before
     assert "moved to" in capsys.readouterr().err
     assert average.main([*words, "--nbest", "2"]) == 0
-    assert "comes back from" in capsys.readouterr().err
+    assert "was moved back from" in capsys.readouterr().err
 
 
 def test_average_refuses_another_start(world, whole_run, tmp_path, capsys):

@@ -19,12 +19,12 @@ import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 import soundfile
+from spoken import MINI_CS, spoken
 
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 
 ROOT = Path(__file__).resolve().parents[2]
-MINI_CS = ROOT / "egs/mini_cs/k2d1/local"
 RATE = 16000
 
 
@@ -32,17 +32,14 @@ RATE = 16000
 def speech(count: int = 24) -> list[tuple[str, np.ndarray]]:
     """(text, (samples,) float32 at 16 kHz): code-switched sentences by two voices."""
     sys.path.insert(0, str(MINI_CS))
-    import espeak
     import grammar
 
-    engine, rng = espeak.Synthesizer(), random.Random(3)
-    voices = [espeak.Voice("a", "f2"), espeak.Voice("b", "m3", pitch=40)]
-    spoken = []
-    for number in range(count):
-        sentence = grammar.draw(grammar.LECTURE_TOPICS[number % len(grammar.LECTURE_TOPICS)], rng, tests=False)
-        audio = engine.speak(espeak.markup(sentence.pieces), voices[number % 2])
-        spoken.append((sentence.text, 0.7 * audio))  # espeak-ng may go beyond full scale
-    return spoken
+    topics, rng = grammar.LECTURE_TOPICS, random.Random(3)
+    voices = [{"name": "a", "variant": "f2"}, {"name": "b", "variant": "m3", "pitch": 40}]
+    sentences = [grammar.draw(topics[number % len(topics)], rng, tests=False) for number in range(count)]
+    audio = spoken([(sentence.pieces, voices[number % 2]) for number, sentence in enumerate(sentences)])
+    # espeak-ng may go beyond full scale.
+    return [(sentence.text, 0.7 * samples) for sentence, samples in zip(sentences, audio, strict=True)]
 
 
 def wav_bytes(audio: np.ndarray, rate: int = RATE, form: str = "WAV") -> bytes:

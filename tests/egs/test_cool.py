@@ -70,7 +70,7 @@ def test_subtitles_become_chunks_with_timestamps(labelled):
     out, result = labelled
     chunks = DataDir(out / "train_subtitles")
     corpora.whole(chunks.path)
-    assert [name[:-2] for name in chunks.text] == ["CSIE_5043_week_1-0000000-00019", "CSIE_5043_week_2-0000000-00023"]
+    assert list(chunks.text) == ["CSIE_5043_week_1-0000000-0001969", "CSIE_5043_week_2-0000000-0002317"]
     cues = corpora.lecture(0, 5)[1]
     parsed = timestamps.parse(chunks.text["CSIE_5043_week_1-0000000-0001969"])
     assert [text for _, _, text in parsed] == [text for _, _, text in cues], "mark-up of the cues is gone"

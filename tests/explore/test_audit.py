@@ -16,7 +16,7 @@ from k2d.bin import audit as command
 from k2d.bin.explore import main as explore
 from k2d.bin.score import main as score
 from k2d.datadir import DataDir
-from k2d.explore.audit import SAID, UNUSABLE, Answer, Audit
+from k2d.explore.audit import UNUSABLE, USABLE, Answer, Audit
 from k2d.explore.audit_figures import Figures, find_systems
 from k2d.explore.audit_page import audit_page
 from k2d.explore.audit_server import AuditServer
@@ -81,10 +81,10 @@ def test_chunks_are_drawn_evenly_over_distances_and_recordings_and_more_come_on_
     assert bands == list(range(9)), "one of each ninth of the chunks in order of distance"
     given = Counter(first.recording(key) for key in first.order)
     assert set(given) == set(RECORDINGS), "chunks that are files of their own still have their recordings"
-    first.answer(first.order[0], Answer(SAID, "好"))
+    first.answer(first.order[0], Answer(USABLE, "好"))
     more = drawn("--audio_mb", "0", count=20)
     assert more.order[:9] == first.order and len(set(more.order)) == 20
-    assert more.answers == {first.order[0]: Answer(SAID, "好")}
+    assert more.answers == {first.order[0]: Answer(USABLE, "好")}
     assert drawn("--audio_mb", "0", count=1000).order[:20] == more.order and len(Audit("data/heard").order) == len(IDS)
 
 
@@ -94,7 +94,7 @@ def test_a_set_points_into_the_recordings_that_its_chunks_were_cut_from(corpus):
     write_table("whole/wav.scp", dict.fromkeys(RECORDINGS, "long.wav"))
     (corpus / "chunks/step.json").write_text(json.dumps({"inputs": {"data": {"path": "whole"}}}))
     audit = drawn()
-    audit.take({key: Answer(SAID, TEXT) for key in audit.order})
+    audit.take({key: Answer(USABLE, TEXT) for key in audit.order})
     made = DataDir("data/heard")
     assert made.validate() == [] and made.wav.keys() <= set(RECORDINGS) and made.has_segments
     heard, place = open_located(made)[audit.order[0]], int(audit.chunks[audit.order[0]].start / 2)
@@ -106,9 +106,9 @@ def test_a_set_points_into_the_recordings_that_its_chunks_were_cut_from(corpus):
 
 def test_answers_are_a_test_set_that_scoring_and_the_explorer_use(corpus):
     audit = drawn()
-    audit.take({key: Answer(SAID, TEXT) for key in audit.order})
+    audit.take({key: Answer(USABLE, TEXT) for key in audit.order})
     audit.answer(audit.order[0], Answer(UNUSABLE))
-    audit.answer(audit.order[1], Answer(SAID))  # nothing is said
+    audit.answer(audit.order[1], Answer(USABLE))  # nothing is said
     audit.answer(audit.order[2], None)
     made = DataDir("data/heard")
     assert made.validate() == [] and sorted(made.text) == sorted(set(audit.order) - {audit.order[0], audit.order[2]})
@@ -152,7 +152,7 @@ def ask(server: AuditServer, path: str, body: object = None, **headers: str) -> 
 def test_the_server_gives_nothing_but_the_page_and_its_sounds_and_takes_answers_from_it_alone(corpus, capsys):
     audit = drawn()
     key = audit.order[0]
-    good = {"id": key, "verdict": SAID, "text": "好\u2028\tmodel <|0.00|>\n"}
+    good = {"id": key, "verdict": USABLE, "text": "好\u2028\tmodel <|0.00|>\n"}
     with served(audit) as server:
         assert server.server_address[0] == "127.0.0.1"
         base = f"/{server.token}"
@@ -205,13 +205,12 @@ def test_three_chunks_by_keys_and_clicks_and_a_reload_goes_on(corpus, browser):
         browser.wait("document.querySelector('#count').textContent.startsWith('1 of 9')")
         browser.js("document.querySelector('#text').select()")
         browser._ask("Input.insertText", text="今天 講 attention")
-        browser.click("#said")
+        browser.click("#usable")
         browser.wait("document.querySelector('#count').textContent.startsWith('2 of 9')")
         browser.press("Enter", control=True)
         browser.wait("document.querySelector('#saved').textContent === 'saved' && !document.querySelector('.pending')")
-        assert Audit("data/heard").answers == dict(
-            zip(audit.order, (Answer(SAID, TEXT), Answer(SAID, "今天 講 attention"), Answer(UNUSABLE)), strict=False)
-        )
+        answers = Answer(USABLE, TEXT), Answer(USABLE, "今天 講 attention"), Answer(UNUSABLE)
+        assert Audit("data/heard").answers == dict(zip(audit.order, answers, strict=False))
         assert browser.texts("#rates .name") == ["the label", "validator", "student"]
         figures = server.figures.now()["systems"][0]
         assert browser.text("#rates .value").startswith(f"{100 * figures['rate']:.1f} %")
@@ -276,7 +275,7 @@ def test_a_page_from_the_disk_counts_by_itself_and_its_answers_are_read_back(cor
 def test_it_fits_its_window(corpus, browser, width, dark):
     audit = drawn(count=40)
     said = [TEXT, TEXT.replace("model", "模型"), TEXT + " 對 不 對"]
-    audit.take({key: Answer(SAID, said[place % 5 % 3]) for place, key in enumerate(audit.order[:12])})
+    audit.take({key: Answer(USABLE, said[place % 5 % 3]) for place, key in enumerate(audit.order[:12])})
     with served(audit) as server:
         browser.open(server.address, width=width, dark=dark)
         browser.wait("document.querySelector('#sound audio') !== null")

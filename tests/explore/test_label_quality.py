@@ -143,7 +143,7 @@ def test_every_player_has_its_spectrogram_within_the_pages_room(corpus, command)
     sizes = [len(sound) + len(image) for sound, image in audio.values()]
     assert all(sound.startswith("data:audio/") and picture(image).shape[0] == HEIGHT for sound, image in audio.values())
     assert command("--output_dir", "out", "--audio_mb", f"{2.5 * max(sizes) / 1e6}") == 0
-    assert len(payload(page, "sounds")) == 2 == len(payload(page)["heard"])
+    assert len(payload(page, "sounds")) == 2 == len(payload(page)["with_sound"])
 
 
 def test_a_spectrogram_shows_a_tone_that_rises():
@@ -164,13 +164,14 @@ def test_a_page_made_in_another_folder_finds_its_sounds_and_says_when_it_cannot(
     monkeypatch.chdir(corpus / "elsewhere")
     options = ["--data", "../chunks", "--scores", "validator=../scores"]
     assert main([*options, "--output_dir", "page"]) == 0
-    assert sorted(payload(Path("page/explorer.html"))["heard"]) == sorted(LABELS)
+    assert sorted(payload(Path("page/explorer.html"))["with_sound"]) == sorted(LABELS)
     (corpus / "tone.wav").rename(corpus / "gone.wav")
     capsys.readouterr()
     assert main([*options, "--output_dir", "silent"]) == 0
     assert "4 of the sampled chunks have no sound: tone.wav: missing" in capsys.readouterr().err
     silent = payload(Path("silent/explorer.html"))
-    assert silent["heard"] == [] and silent["unheard"].startswith("The audio of 4 cannot be had (tone.wav: missing")
+    assert silent["with_sound"] == []
+    assert silent["sound_note"].startswith("The audio of 4 cannot be read (tone.wav: missing")
 
 
 def test_a_data_directory_that_was_moved_whole_keeps_its_sounds(corpus):
@@ -180,7 +181,7 @@ def test_a_data_directory_that_was_moved_whole_keeps_its_sounds(corpus):
     assert located("old/chunks/audio/tone.wav:12", Path("chunks")) == f"{corpus.resolve()}/chunks/audio/tone.wav:12"
     assert located("cat tone.wav |", Path("chunks")) == "cat tone.wav |"
     assert explore("--output_dir", "page") == 0
-    assert len(payload(corpus / "page/explorer.html")["heard"]) == 4
+    assert len(payload(corpus / "page/explorer.html")["with_sound"]) == 4
 
 
 def test_the_text_of_a_page_ends_no_script(corpus):

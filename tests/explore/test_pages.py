@@ -123,7 +123,7 @@ def test_a_table_is_sorted_by_its_headings(report_of):
 
 def test_errors_are_found_by_kind(report_of):
     report_of.choose("#of", str(list(RECORDS).index("student_comp")))
-    kinds = ("english", "translated", "dropped", "invented", "loop")
+    kinds = ("english", "translated", "omitted", "hallucinated", "loop")
     for place, kind in enumerate(kinds):
         report_of.click(f"[data-kind={kind}]")
         assert IDS[place] in utterances(report_of), kind
@@ -133,7 +133,7 @@ def test_errors_are_found_by_kind(report_of):
     # The added word stands in a column of its own, and the reference keeps its place.
     assert cells.count("+最") == 1 and "期" in " ".join(cells)
     assert report_of.texts("#list .d") == [] and Counter(report_of.texts("#list tr.ref td"))["deadline"] == 1
-    report_of.click("[data-kind=dropped]")
+    report_of.click("[data-kind=omitted]")
     assert "∅" in report_of.texts(f'[data-utterance="{IDS[2]}"] .d')
 
 
@@ -234,9 +234,9 @@ def test_show_more_ends_and_samples_tell_whether_they_have_sound(explorer_of):
     assert explorer_of.js("document.querySelectorAll('#chunks .item').length") == total
     assert not explorer_of.js("$('more').checkVisibility()")
     tags = Counter(t for t in explorer_of.texts("#chunks .tag") if "sound" in t)
-    assert tags["♪ sound"] == explorer_of.js("D.heard.length") > 0
+    assert tags["♪ sound"] == explorer_of.js("D.with_sound.length") > 0
     assert tags["no sound"] == total - tags["♪ sound"] > 0
-    assert f"{tags['no sound']} have no sound for want of room" in explorer_of.text("#sample-note")
+    assert f"{tags['no sound']} have no sound, to keep the page small" in explorer_of.text("#sample-note")
     explorer_of.choose("#filter", "audio")
     assert explorer_of.js("document.querySelectorAll('#chunks .tag.mute').length") == 0
 

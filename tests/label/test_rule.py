@@ -112,9 +112,15 @@ def test_every_selection_that_comes_along_asks_for_scores_that_exist(name):
         ("comp <= alpha\nmer <= alpha\n", "allowed are"),
         ("segment_alpha: half\n1 == 1\n", "'half', expected alpha or a number"),
         ("segment_alpha: 40\n1 == 1\n", "40"),
+        ("comp <= alpha # \xe9\n", "not UTF-8"),
     ],
 )
 def test_a_file_that_is_no_selection_is_named(tmp_path, text, message):
-    (tmp_path / "mine.rule").write_text(text)
+    (tmp_path / "mine.rule").write_bytes(text.encode("latin-1"))
     with pytest.raises(RuleError, match=f"mine.rule: .*{message}"):
         read_selection(str(tmp_path / "mine.rule"))
+
+
+def test_a_rule_may_come_from_any_editor(tmp_path):
+    (tmp_path / "我的 rule.rule").write_bytes("\ufeff# 我的\r\ncomp <= alpha\r\n".encode())
+    assert read_selection(str(tmp_path / "我的 rule.rule")).at(0.4).text == "comp <= 0.4"

@@ -77,7 +77,7 @@ def test_audio_replaced_between_stages_is_noticed_and_comes_back(recipe):
     audio.write_bytes(before)
     os.utime(audio, ns=(times.st_atime_ns, times.st_mtime_ns))
     status, said = finished(recipe("--stage", "2", "--stop_stage", "2"))
-    assert status == 0 and "comes back from" in said
+    assert status == 0 and "was moved back from" in said
     assert record(recipe.folder) == first
 
 
@@ -101,5 +101,5 @@ def test_of_two_runs_with_other_options_the_second_stops_and_names_the_first(rec
     assert status == 0, said
     assert json.loads(record(folder))["arguments"]["beam_size"] == int(other[-1].split()[1])
     status, said = finished(recipe(*kept))
-    assert status == 0 and "comes back from" in said
+    assert status == 0 and "was moved back from" in said
     assert record(folder) == made

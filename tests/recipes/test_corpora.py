@@ -15,14 +15,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/egs"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/egs")]
 import corpora  # noqa: E402
+from decoding_material import random_model  # noqa: E402
+
+from k2d.whisper import checkpoint  # noqa: E402
 
 MODELS = ROOT / "egs/mini_cs/pretrain1/models"
 SMALL = [
     *("--ngpu", "0", "--batch_size", "4", "--nbest", "1", "--selections", "full"),
     *("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator")),
-    *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5"),
+    *("--test_opts", "--temperatures 0"),
+    *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
     "--train_opts",
     "--max_epoch 1 --num_iters_per_epoch 2 --batch_size 2 --accum_grad 1 --use_amp false --num_workers 0 "
     "--use_tensorboard false --use_matplotlib false",
@@ -107,14 +111,19 @@ def whole_run(tmp_path):
     return run
 
 
-# Every decoding costs its start: one set is enough where the forms have been tried elsewhere, and where others try the
-# teacher and the exports, the sentences of the corpus are the labels, and a student is no export.
-SENTENCES = "text:data/train/reference/text"
-READY = ("--labels", SENTENCES, "--validator", SENTENCES)
+@pytest.fixture
+def ready(tmp_path):
+    """Options of a run that is quick, since every decoding costs its start: where others try the forms, the mini models
+    and the exports, one set is enough, the sentences of the corpus are the labels, and the teacher is a random model.
+    """
+    checkpoint.save(tmp_path / "random/teacher", *random_model())
+    sentences = "text:data/train/reference/text"
+    models = ("--teacher", str(tmp_path / "random/teacher"), "--labels", sentences, "--validator", sentences)
+    return (*models, "--test_sets", "test")
 
 
-def test_ascend(whole_run, tmp_path):
-    options = (*READY, "--side_by_side", "2", "--test_sets", "test")
+def test_ascend(whole_run, ready, tmp_path):
+    options = (*ready, "--side_by_side", "2")
     _, results = whole_run("ascend", *options, last=7, ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
     assert row_of(results, "student_full (paper)")[-1] == "22.07"
     assert float(row_of(results, "student_full_teacher")[-1].split()[0]) >= 0
@@ -124,7 +133,8 @@ def test_ascend(whole_run, tmp_path):
 
 def test_ntuml2021_from_another_initial_student(whole_run, tmp_path):
     corpus = corpora.ntuml2021(tmp_path / "ML2021_ASR_ST")
-    options = ("--test_sets", "test_long", "--student_init", str(MODELS / "validator"))
+    options = ("--teacher_opts", "--temperatures 0", "--validator_opts", "--temperatures 0",
+               "--test_sets", "test_long", "--student_init", str(MODELS / "validator"))  # fmt: skip
     clone, results = whole_run("ntuml2021", *options, twice=True, NTUML2021=corpus)
     assert row_of(results, "teacher (paper)")[-1] == "7.35"
     made = json.loads((clone.recipe / "exp/student_full_teacher/init/parameters.json").read_text())
@@ -143,9 +153,9 @@ def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
     assert not (clone.recipe / "data/train_teacher").exists(), "the teacher labelled nothing"
 
 
-def test_commonvoice_zh_tw(whole_run, tmp_path):
+def test_commonvoice_zh_tw(whole_run, ready, tmp_path):
     release = corpora.common_voice(tmp_path / "cv")
-    _, results = whole_run("commonvoice_zh_tw", *READY, "--test_sets", "test", last=7, COMMONVOICE_ZH_TW=release)
+    _, results = whole_run("commonvoice_zh_tw", *ready, last=7, COMMONVOICE_ZH_TW=release)
     assert row_of(results, "teacher (paper)")[-1] == "9.07"
 
 

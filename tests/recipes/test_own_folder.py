@@ -22,7 +22,7 @@ from k2d.whisper import checkpoint  # noqa: E402
 TINY = [
     *("--engine", "torch", "--ngpu", "0", "--nbest", "1", "--side_by_side", "2"),
     *("--teacher_opts", "--temperatures 0", "--validator_opts", "--temperatures 0", "--test_opts", "--temperatures 0"),
-    *("--timing_opts", "--rounds 1 --max_seconds 5", "--stop_stage", "score", "--updates", "2"),
+    *("--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8", "--stop_stage", "score", "--updates", "2"),
     *("--train_opts", "--use_amp false --num_workers 0 --use_tensorboard false --use_matplotlib false"),
 ]
 

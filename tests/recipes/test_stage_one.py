@@ -123,7 +123,7 @@ def test_a_set_to_score_needs_references(recipe):
         (["--alpha", "0.4 much"], "--alpha much: expected a number"),
         (["--teacher_opts", "--language 'zh"], "--teacher_opts: a quote is not closed"),
         (["--train_set", "../lectures"], "--train_set ../lectures: expected a plain name"),
-        (["--selection", "comp@"], "--selection comp@: expected a number behind the @"),
+        (["--selection", "comp@"], "--selection comp@: expected a name, or NAME@ALPHA"),
         (["--validator", "base base.pt"], "base and base.pt would share the name base"),
         (["--keep", "75"], "--keep 75: expected a share, above 0 and at most 1"),
         (["--updates", "many"], "--updates many: expected how many updates, or auto"),
@@ -288,7 +288,7 @@ def test_a_selection_of_ones_own_is_a_file(recipe):
 def test_help_says_every_option(recipe):
     result = recipe("--help")
     assert result.returncode == 0
-    assert "The road from unlabelled recordings" in result.stdout
+    assert "From unlabelled recordings" in result.stdout
     for option in ("--stage 1 ", "--train_set lectures ", "--alpha 0.4 ", '--selection "full comp"', "--nj auto "):
         assert option in result.stdout
 

@@ -30,7 +30,8 @@ def test_scoring_writes_what_is_read_with_the_texts_as_they_were_given(tmp_path)
     written = {"a": "<|0.00|>今天講 tension<|2.00|>", "c": "就是" * 20}
     write_aligned(tmp_path / "aligned.jsonl", score(said, written), said, written)
     a, b, c = read_aligned(tmp_path / "aligned.jsonl")
-    assert (a.said, a.written, a.ref, a.steps) == (said["a"], "今天講 tension", "今 天 讲 attention", "= = = ~tension")
+    assert (a.reference, a.hypothesis) == (said["a"], "今天講 tension")
+    assert (a.units, a.steps) == ("今 天 讲 attention", "= = = ~tension")
     assert b.missing and b.steps == "-" and not a.missing
     assert (a.loops, c.loops) == (0, 1)
     (tmp_path / "aligned.jsonl").write_text('{"id": "a"}\n')
@@ -47,9 +48,9 @@ def test_scoring_writes_what_is_read_with_the_texts_as_they_were_given(tmp_path)
         ("这个 report 很长", "这个日報很长", ["english", "translated", "switch"]),
         ("我们看看这个重要的东西", "我们看看这个 important 东西", ["translated"]),
         ("我们看看这个重要的东西", "我们看看这个很要的东西", []),  # another character is no translation
-        ("今天我们讲这个很长的题目", "今天题目", ["dropped"]),
-        ("好", "", ["dropped"]),
-        ("今天讲完了", "今天讲完了谢谢大家收看", ["invented"]),
+        ("今天我们讲这个很长的题目", "今天题目", ["omitted"]),
+        ("好", "", ["omitted"]),
+        ("今天讲完了", "今天讲完了谢谢大家收看", ["hallucinated"]),
     ],
 )
 def test_kinds_of_errors(said, written, kinds):

@@ -103,7 +103,7 @@ def test_lost_and_invented_sentences_are_named():
     sentence = "今天我们要讲的是注意力机制"
     result = score({"a": sentence, "b": "好", "c": sentence}, {"a": "好", "b": sentence, "c": sentence})
     runs = result.as_dict(samples=10)["long_runs"]
-    assert (runs["lost"], runs["invented"]) == (["a"], ["b"])
+    assert (runs["deletions"], runs["insertions"]) == (["a"], ["b"])
 
 
 def test_references_of_utterances_join_to_recordings_in_order_of_time():

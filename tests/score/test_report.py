@@ -193,7 +193,7 @@ def test_every_aim_is_stated_as_reached_missed_or_not_measured(folder, monkeypat
     text = (folder / "RESULTS.md").read_text()
     found = re.search(r"- student_comp below teacher on test_in: (.*)\n", text)[1]
     assert found.startswith("**reached**. 6.25 % against 25.00 %, difference -18.75 points [")
-    assert "], paired bootstrap p = 0.00" in found and "over 8 texts; one seed, so that it speaks of these mod" in found
+    assert "], paired bootstrap p = 0.00" in found and "over 8 texts; one seed, so this holds for these mod" in found
     assert "- student_comp below student_full on test_in_long: **not measured**. student_full/decode_te" in text
     assert "parameters: **reached**. 400 of 1,000, that is 0.400." in text
     assert "- student_comp generates faster than the teacher: **reached**. ×1.50 in all, ×2.00 for" in text
@@ -350,7 +350,7 @@ def test_students_of_several_seeds_are_one_row_and_the_single_ones_below(folder,
     assert re.search(r"- student_comp below student_full on test_in: .* over 8 texts, 2 seeds against 2 seeds\.", text)
     assert "- student_comp@0.2 below student_full on test_in:" in text
     # Two seeds so far apart tell little of the next.
-    assert "- student_comp below teacher on test_in: **not told**. 14.06 % against 25.00 %" in text
+    assert "- student_comp below teacher on test_in: **inconclusive**. 14.06 % against 25.00 %" in text
     page = (folder / "exp/report/index.html").read_text()
     assert re.search(r"~ lower, not significant</span></span><span>student_comp below teacher on test_in<", page)
     assert "demonstration" not in text
@@ -364,7 +364,7 @@ def test_an_aim_is_missed_only_where_the_other_is_better_for_certain(folder, mon
     more("student_per", replace(RECORDS["student_full"], selection="per"))
     assert report(folder, monkeypatch, "--models", " ".join([*RECORDS, "student_per"])) == 0
     text = (folder / "RESULTS.md").read_text()
-    assert "- student_per below teacher on test_in: **not told**. 25.00 % against 25.00 %" in text
+    assert "- student_per below teacher on test_in: **inconclusive**. 25.00 % against 25.00 %" in text
     assert "p = 1.0000" in text and "demonstration" in text
 
 

@@ -89,10 +89,10 @@ def lost_node(cluster, tmp_path_factory):
 @pytest.fixture(scope="session")
 def recipes(cluster, lines, tmp_path_factory):
     """Runs of mini_cs, each the promise of one that has ended: `data` and `data_slurm` of stage 1, `local` of stages
-    2 to 5, `slurm` of 2 to 4. `lossy` is a run of 2 to 8 with accidents, `lost` the promise of what these took.
+    2 to 5. `lossy` is a run of 2 to 8 with accidents, `lost` the promise of what these took.
     """
     data, data_slurm = (Run(tmp_path_factory.mktemp(name), cluster) for name in ("data", "data_slurm"))
-    local, slurm = (Run(tmp_path_factory.mktemp(name), cluster, data) for name in ("local", "recipe"))
+    local = Run(tmp_path_factory.mktemp("local"), cluster, data)
     lossy = Run(tmp_path_factory.mktemp("lossy"), cluster, data, partition="second")
     prepared = lines[0].submit(data.go, 1, 1)
     begun = SimpleNamespace(
@@ -101,10 +101,9 @@ def recipes(cluster, lines, tmp_path_factory):
         lost=lines[0].submit(lose_a_node_and_requeue_the_training, lossy, cluster, "n4"),
         data_slurm=lines[1].submit(data_slurm.go, 1, 1, "--cmd_backend", "slurm"),
         local=lines[1].submit(lambda: prepared.result() and local.go(2, 5)),
-        slurm=lines[1].submit(slurm.go, 2, 4, "--cmd_backend", "slurm"),
     )
     yield begun
-    for run in (data, data_slurm, local, slurm, lossy):
+    for run in (data, data_slurm, local, lossy):
         run.stop()
 
 
@@ -113,8 +112,8 @@ def trainings(world, cluster, lines, tmp_path_factory):  # noqa: F811
     """The same training by two local processes and on two nodes, each a promise."""
     folder = tmp_path_factory.mktemp("trainings")
     return SimpleNamespace(
-        local=lines[0].submit(train_here, world, folder / "local"),
-        slurm=lines[0].submit(train_on_two_nodes, world, cluster, folder / "slurm"),
+        local=lines[1].submit(train_here, world, folder / "local"),
+        slurm=lines[1].submit(train_on_two_nodes, world, cluster, folder / "slurm"),
     )
 
 

@@ -26,7 +26,7 @@ OPTIONS = [
     *("--selection", "segment", "--alpha", "9"),  # of which no chunk is dropped
     *("--nj", "2", "--job_threads", "1", "--batch_size", "2", "--nbest", "1"),
     *("--train_config", "conf/short.yaml"),
-    *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5"),
+    *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
     "--",
 ]
 SHORT = """\

@@ -22,7 +22,7 @@ def train_on_two_nodes(world, cluster: Cluster, folder: Path) -> tuple[Path, str
     folder.mkdir()
     process = call(
         *(cluster, folder, "--num_nodes", 2, "--num_threads", 1, "train.log"),
-        *(sys.executable, "-m", "k2d.bin.train", *options(world, folder / "train", **CHANGES)),
+        *(sys.executable, "-m", "k2d.bin.main", "train", *options(world, folder / "train", **CHANGES)),
         PYTHONPATH=str(ROOT),
     )
     log = folder / "train.log"

@@ -311,13 +311,6 @@ def test_a_hash_that_is_remembered_follows_the_file(tmp_path):
     assert identity.file_digest(big) != first
 
 
-def test_yaml_is_known_by_what_it_says():
-    Path("a.yaml").write_text("lr: 0.1 # fast\nx: [1, 2]\n")
-    before = identity.of_yaml("a.yaml")
-    Path("a.yaml").write_text("x:\n- 1\n- 2\nlr: 0.1\n")
-    assert identity.of_yaml("a.yaml") == before
-
-
 def test_a_data_directory_is_its_tables_and_the_stamps_of_its_audio():
     Path("data").mkdir()
     Path("a.wav").write_bytes(b"sound")

@@ -1,7 +1,6 @@
 # shellcheck shell=bash disable=SC2034 # the arrays are used by k2d.sh
-# Where commands run: sourced by k2d.sh after its options. Every back end takes Kaldi's calling form,
+# Where commands run: sourced by k2d.sh after its options. Every back end is called as in Kaldi,
 #   [JOB=1:N] [--num_threads --mem --time --gpu --num_nodes --max_jobs_run --config FILE] LOG COMMAND…
-# so that the stages say what a job needs and this file alone says where it gets it.
 #
 # In:  cmd_backend, nj, job_threads, train_threads, OMP_NUM_THREADS. Out: data_cmd (stage 1), cpu_cmd (short work), decode_cmd
 # (stages 2, 3 and 6), train_cmd (stage 5); cores of a CPU job: cpu_threads of those two first, job_threads of one
@@ -9,7 +8,7 @@
 
 case "${cmd_backend:-local}" in
     local)
-        # Jobs side by side on this machine, as many as its cores allow; --mem and --time say nothing here.
+        # Jobs run in parallel on this machine, as many as its cores allow; --mem and --time have no effect.
         data_cmd=()
         cpu_cmd=("${K2D_ROOT}/utils/run.py")
         decode_cmd=("${K2D_ROOT}/utils/run.py")
@@ -21,8 +20,8 @@ case "${cmd_backend:-local}" in
         cpu_threads=$(nproc)
         ;;
     slurm)
-        # Partitions, accounts and how a site names its GPUs: conf/slurm.conf. Here: what a job takes with large-v2
-        # as the teacher; k2d plan says what it takes for other models and hours.
+        # Partitions, accounts and names of GPUs are in conf/slurm.conf. These are the needs of jobs with large-v2 as the
+        # teacher; k2d plan estimates them for other models and hours.
         : "${job_threads:=4}"
         : "${train_threads:=16}"
         alone_threads=${job_threads}
@@ -30,10 +29,10 @@ case "${cmd_backend:-local}" in
         cpu_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads "${cpu_threads}" --mem 32G --time 1-00:00:00)
         data_cmd=("${cpu_cmd[@]}" data/log/prepare.log)
         decode_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads 4 --mem 24G --time 1-00:00:00)
-        # Ten minutes before its time is up, training saves its state and goes on in another job.
+        # Ten minutes before its time limit, training saves its state and continues in another job.
         train_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads "${train_threads}" --mem 96G --time 1-00:00:00 --signal_before 600)
         ;;
-    # Another back end is another case: a program with this calling form, and what each kind of job asks it for.
+    # For another back end, add a case: a program that is called like this, and the options for each kind of job.
     # mine)
     #     job_threads=4 alone_threads=4 cpu_threads=8 train_threads=16
     #     data_cmd=()

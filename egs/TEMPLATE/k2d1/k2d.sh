@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# The road from unlabelled recordings to a published student, in eight stages.
+# From unlabelled recordings to a published student, in eight stages.
 #
 #   1 data      local/data.sh, or a folder    the corpus        -> data/<set>
 #   2 label     teacher, long-form, timed     data/<train_set>  -> data/<train_set>_<teacher>
 #   3 validate  validator, distances          the chunks        -> exp/<train_set>_<teacher>/<validator>
 #   4 select    keep where both agree         the scores        -> data/<train_set>_<teacher>_<selection>
 #   5 train     build, train, average         the selection     -> exp/student_<selection>
-#   6 decode    every model                   the test sets     -> exp/<model>/decode_<set>
+#   6 decode    all models                    the test sets     -> exp/<model>/decode_<set>
 #   7 score     error rates, tables           the transcripts   -> RESULTS.md, exp/report
 #   8 publish   exports, parity, card         the student       -> exp/student_<selection>/publish
 #
-# --stage and --stop_stage take a number or a name. A second run skips what is done; what other options made is moved
-# to .k2d/ beside it and comes back with them (k2d clean lists it); what was killed goes on where it stopped. Several
-# --selection, --alpha, --validator and --seed, each in quotes and separated by blanks, give students side by side.
-# Options that stand before a lone -- are a recipe's own: what differs from them is in the names of directories.
-# Nothing needs to be transcribed: without --dev_set and --test_sets, chunks are held out from training in their place.
-# k2d audit makes a test set of them in half an hour; what it made is never trained on (docs/auditing.md).
+# --stage and --stop_stage take a number or a name. A second run skips what is done and resumes what was interrupted. If
+# options change, the old output is moved to .k2d/ beside it and comes back with the old options (k2d clean lists it).
+# Several values of --selection, --alpha, --validator or --seed, quoted and separated by blanks, train several students.
+# Options before a lone -- are a recipe's defaults; names of directories contain what differs from them.
+# No transcripts are needed: without --dev_set and --test_sets, chunks are held out from training instead. k2d audit
+# turns them into a test set in half an hour, which is never trained on (docs/auditing.md).
 # shellcheck disable=SC2034,SC2154 # options are read, and names made, in utils/*.sh
 set -euo pipefail
 readonly start_time=${SECONDS}
@@ -23,82 +23,82 @@ readonly start_time=${SECONDS}
 # What to run
 stage=1                   # Begin with this stage: a number from 1 to 8, or its name.
 stop_stage=8              # End with this stage.
-dry_run=false             # Print every command, and with --train_hours what it takes, and run none.
+dry_run=false             # Print every command and an estimate of time and disk; run nothing.
 
 # Data
 train_set=                # Name of the unlabelled recordings: data/<train_set>.
-dev_set=                  # Name of the labelled set that chooses the student's epoch; empty: the surest labels, held out.
-test_sets=                # Names of labelled sets; *_long is decoded whole; empty: held-out recordings, without error rates.
-recordings=               # Folder of audio and video that data/<train_set> is made of, in place of local/data.sh.
+dev_set=                  # Labelled set that chooses the student's epoch; empty: held-out chunks with the best labels.
+test_sets=                # Labelled sets; *_long: whole recordings; empty: held-out recordings, no error rates.
+recordings=               # Folder of audio and video files to make data/<train_set> from, instead of local/data.sh.
 local_data_opts=          # Options passed on to local/data.sh.
-data_seed=0               # Seed of a corpus that is made, of sampling and of noise.
-allow_pipes=false         # Run the commands that stand in wav.scp.
-damaged=warn              # Damaged recordings: warn reads what is sound of one, skip leaves it out.
-max_skipped=              # Bad recordings that a stage may leave out before it fails; empty: any number.
+data_seed=0               # Seed for corpus generation, sampling and noise.
+allow_pipes=false         # Allow commands (… |) in wav.scp.
+damaged=warn              # Damaged recordings: warn reads the intact part, skip leaves them out.
+max_skipped=              # Unusable recordings that a stage may skip before it fails; empty: any number.
 
-# Models: a folder, a file, a name (large-v2), an id of the Hub (OWNER/NAME), text:FILE, espnet:DIR, transformers:DIR
-teacher=large-v2          # Model that writes the labels which the student learns.
-validator=base            # Smaller model or models: where one hears otherwise, a label is doubtful.
-labels=                   # Labels that are there, in place of the teacher's: text:FILE, or text:FOLDER of subtitles.
-teacher_opts=             # How labels are decoded: options of k2d label.
-validator_opts=           # How the validator decodes: options of k2d decode.
-language=zh               # Code of the language that all models decode in, and the student learns; auto: each detects it.
-engine=auto               # Program that decodes: torch, ctranslate2, or auto (torch, but for int8).
-dtype=auto                # Type of numbers that decoding computes in; bfloat16 is twice as fast on CPUs with AMX.
+# Models: a folder, a file, a name (large-v2), a Hugging Face id (OWNER/NAME), text:FILE, espnet:DIR, transformers:DIR
+teacher=large-v2          # Model that writes the pseudo-labels for the student.
+validator=base            # Smaller model(s); a label on which they disagree with the teacher is doubtful.
+labels=                   # Existing labels instead of the teacher's: text:FILE, or text:FOLDER of subtitles.
+teacher_opts=             # More options of k2d label.
+validator_opts=           # More options of k2d decode for the validator.
+language=zh               # Language code for all models and for training; auto: each model detects it.
+engine=auto               # Decoding engine: torch, ctranslate2, or auto (ctranslate2 for int8, else torch).
+dtype=auto                # Precision of decoding; bfloat16 is about twice as fast on CPUs with AMX.
 max_chunk=30              # Longest chunk in seconds; Whisper's window is 30.
 
 # Selection
-selection="full comp"     # Files of conf/selections, or NAME@ALPHA: each becomes a student of its own.
-selections=               # The same as --selection, by its plural name.
-alpha=0.4                 # Keep a chunk where the distance is at most this, for selections without an @.
-keep=                     # In place of alpha, the share of the speech to keep: 0.75; also NAME@keep0.75.
-hours=                    # Hours of recordings to select from, such as "1.5 6": nested parts; empty: all.
-distance_opts=            # Options of k2d distance.
-select_opts=              # Options of k2d select.
+selection="full comp"     # Names of files in conf/selections, or NAME@ALPHA: one student each.
+selections=               # The same as --selection.
+alpha=0.4                 # Keep chunks with at most this distance, in selections without an @.
+keep=                     # Share of the speech to keep, such as 0.75, instead of alpha; also NAME@keep0.75.
+hours=                    # Hours of recordings to select from, such as "1.5 6" (nested subsets); empty: all.
+distance_opts=            # More options of k2d distance.
+select_opts=              # More options of k2d select.
 
 # Student
-student_tag=              # A word in the student's directory name, for training options of your own.
-decoder_layers=first,last # Layers of the teacher's decoder that the student's is made of.
-student_init=             # Start from this model as it is, not from the teacher's layers; it shares its vocabulary.
-train_config=             # YAML files over conf/train_student.yaml, each over those before: what is trained otherwise.
-updates=                  # How long to train: a number, or auto to follow the hours; empty: as the YAML says.
-train_opts=               # Options of k2d train, which are ESPnet's.
+student_tag=              # Suffix for the student's name, to tell your training options apart.
+decoder_layers=first,last # Decoder layers of the teacher that the student gets.
+student_init=             # Initial model instead of the teacher's layers; must share the teacher's vocabulary.
+train_config=             # YAML files that override conf/train_student.yaml and those before them.
+updates=                  # Number of updates, or auto: by the hours of training data; empty: as in the YAML.
+train_opts=               # More options of k2d train, which are ESPnet's.
 seed=0                    # Seed of training.
 nbest=3                   # Best epochs to average.
-init_weight=0             # Weight, 0 to 1, of the untrained student in that average, against forgetting.
+init_weight=0             # Weight (0 to 1) of the untrained student in that average, against forgetting.
 store_encoder_out=false   # Compute the frozen encoder's output once, for small models and small data.
-noisy_versions=0          # With it: versions of each chunk with noise added, beside the clean one.
-noise_snr=0,15            # Lowest and highest signal-to-noise ratio of these versions, in dB.
-cache_teacher=false       # Compute the teacher's top k of every label token once; else the teacher runs in training.
-topk=32                   # Tokens that are kept at every place with --cache_teacher.
+noisy_versions=0          # With --store_encoder_out: noisy versions of each chunk, in addition to the clean one.
+noise_snr=0,15            # Lowest and highest signal-to-noise ratio of the noisy versions, in dB.
+cache_teacher=false       # Store the teacher's top-k probabilities; otherwise the teacher runs during training.
+topk=32                   # Tokens to store per position with --cache_teacher.
 
 # Tests
-test_opts=                # How test sets are decoded: options of k2d decode.
-beam_size=1               # Beam that test sets are decoded with; 1 is greedy.
-decode_untrained=false    # Add a row for the student before training: what distillation adds to its start.
-timing_opts=              # Options of k2d speed.
-paper=                    # SET:COLUMN of the paper's table to show beside ours.
-results=RESULTS.md        # File that the tables go to.
-notes=                    # Markdown that stands before them: what was chosen, and on what.
-publish_opts=             # Options of k2d publish.
+test_opts=                # More options of k2d decode for test sets.
+beam_size=1               # Beam size for test sets; 1 is greedy.
+decode_untrained=false    # Also evaluate the student before training.
+timing_opts=              # More options of k2d speed.
+paper=                    # SET:COLUMN: columns of the paper's table to show next to ours.
+results=RESULTS.md        # File for the tables.
+notes=                    # Markdown file to put before the tables.
+publish_opts=             # More options of k2d publish.
 
 # Size of the corpus, for a dry run
 train_hours=              # Hours of unlabelled recordings; empty: those of --recordings, or of data/<train_set>.
 dev_hours=0               # Hours of the set that chooses the epoch.
 test_hours=0              # Hours of all test sets, each counted once.
-joined=true               # Training recordings are copied in stage 1.
-trial=                    # A recipe that has run on a few hours, whose speeds take the place of assumptions.
-speeds=                   # The same by hand: "teacher:310 validator:2400" times real time.
+joined=true               # Stage 1 copies the training recordings.
+trial=                    # Recipe that has run on a few hours: use its measured speeds.
+speeds=                   # Measured speeds in times real time: "teacher:310 validator:2400".
 
-# How it runs; none of these redoes anything, but for --train_threads on a CPU
-nj=auto                   # Jobs of labelling and decoding; auto: one for each GPU, else one.
-nj_encode=2               # Utterances that the frozen encoder takes at a time on a CPU.
-side_by_side=1            # Students, decodings and exports made at a time; on one machine they share its cores.
+# How it runs; changing these repeats no work, except --train_threads on a CPU
+nj=auto                   # Jobs for labelling and decoding; auto: one per GPU, or one.
+nj_encode=2               # Utterances that the frozen encoder processes at a time on a CPU.
+side_by_side=1            # Students, decodings and exports to run at a time; on one machine they share its cores.
 ngpu=0                    # GPUs to use; 0 computes on the CPU.
-num_nodes=1               # Nodes of training; --ngpu is what each has.
-job_threads=              # Cores of each of the nj jobs; empty: as cmd.sh says.
-train_threads=            # Cores of training on a CPU, which decide its last bits; empty: as cmd.sh says.
-batch_size=0              # Windows decoded together; 0: 32 on a GPU, 8 on a CPU.
+num_nodes=1               # Nodes for training, each with --ngpu GPUs.
+job_threads=              # Cores per job; empty: as in cmd.sh.
+train_threads=            # Cores for training on a CPU (affects rounding); empty: as in cmd.sh.
+batch_size=0              # Windows per batch; 0: 32 on a GPU, 8 on a CPU.
 cmd_backend=local         # Where commands run: local or slurm (cmd.sh).
 
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
@@ -120,9 +120,9 @@ source "${K2D_ROOT}/utils/names.sh"
 
 # ------------------------------------------------------------------------------------------------------ the stages
 
-# Only what is missing or changed is made, so that a corpus may grow. What any later stage needs is looked at
-# here (tables, recordings, models, disk), because a broken one found in stage 5 has cost stages 2 to 4: the table says
-# what would fail, what is left out, and what to do. COOL, 60,000 h: minutes, mini_cs: 20 s; again: what has changed.
+# Only what is missing or changed is made, so a corpus may grow. k2d check looks at everything that later stages need
+# (tables, recordings, models, disk), because a fault found in stage 5 would waste stages 2 to 4: its table says what
+# would fail, what is left out, and what to do.
 stage_1_data() {
     if [ -n "${recordings}" ]; then
         prepare_data k2d recordings --recordings "${recordings}" --output_dir "data/${train_set}" --nj "${cpu_threads}"
@@ -132,16 +132,16 @@ stage_1_data() {
     run_here k2d check --output_dir exp/check "${check_opts[@]}"
 }
 
-# Recordings are decoded whole, with timestamps and the text so far, since that is how the teacher is best; the student
-# learns from chunks of at most 30 s, packed from the teacher's segments. 60,000 h, four H100: 34 h, 4 TB; 8 M chunks.
+# The teacher works best on whole recordings, with timestamps and the previous text as prompt; the student learns from
+# chunks of at most 30 s, packed from the teacher's segments. 60,000 h, four H100: 34 h, 4 TB; 8 M chunks.
 stage_2_label() {
     step jobs label "${chunks}" --data "data/${train_set}" --model "${labels:-${teacher}}" --max_chunk "${max_chunk}" \
         "${model_opts[@]}" "${teacher_words[@]}"
     run_here validate_data.py "${chunks}"
 }
 
-# A small model that hears the same chunk errs in other places than the teacher: where the two differ much, the label
-# is doubtful. No reference is read. 60,000 h: 4 h on four H100, and 8 days of one core for the distances.
+# A small model makes other errors than the teacher on the same chunk: where the two differ much, the label is doubtful.
+# No reference is read. 60,000 h: 4 h on four H100, and 8 days of one core for the distances.
 stage_3_validate() {
     for each in ${validator}; do
         transcripts="${exp}/decode_$(tag_of "${each}")"
@@ -154,14 +154,14 @@ stage_3_validate() {
 }
 
 # Keep a chunk where δ(Ŷ, V̂) <= α. Kept at 0.4 in the paper: 55 % by mer, 61 % by per, 74 % by comp, 97 % by ngram.
-# What another α would keep is to be seen, and heard, in the explorer.
+# The explorer shows what other values of α would keep.
 stage_4_select() {
     for each in ${validator}; do
         step cpu explore "${exp}/explorer_$(tag_of "${each}")" --data "${chunks}" \
             --scores "${exp}/$(tag_of "${each}")" --alpha "${alpha%% *}" ${audited[0]:+--audit "${audited[0]}"} \
             "${audio_opts[@]}"
     done
-    # Held out for tests and, of what all selections keep, for choosing the epoch: the same for all students.
+    # Hold out chunks for tests and, from those that all selections keep, for choosing the epoch.
     ! "${holds_out}" || step cpu hold_out "${held_out}" --data "${chunks}" --scores "${scores_of_first}"
     for name in "${selected[@]}"; do
         step cpu select "${chunks}_${name}" --data "${chunks}" --scores "${exp}/$(tag_of "${validator_of[${name}]}")" \
@@ -179,8 +179,8 @@ stage_5_train() {
     some_students
     stored=() versions=()
     if "${store_encoder_out}"; then
-        # The encoder is the teacher's and stays as it is, so what it makes of a chunk is computed once, for all
-        # students and epochs. Noisy versions come on top: the student hears worse audio than its labels came from.
+        # The encoder is the teacher's and stays as it is, so its output is computed once for all students and
+        # epochs. Noisy versions give the student worse audio than the labels were made from.
         for version in $(seq 0 "${noisy_versions}"); do
             noise=()
             [ "${version}" -eq 0 ] || noise=(--noise_snr "${noise_snr}" --seed "$((data_seed + version))")
@@ -216,7 +216,7 @@ train_student() {
         --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce
 }
 
-# Short-form is how a test set is cut; long-form, with no cuts given, is how a model is used (the paper's figures).
+# Short-form decodes the utterances of a test set; long-form decodes whole recordings, as in use and in the paper.
 stage_6_decode() {
     some_students
     record_models
@@ -226,7 +226,7 @@ stage_6_decode() {
         done
     done
     all_together
-    # Decoding times above depend on what else the machine did; these are taken in turns, in one process.
+    # Decoding times above depend on the load of the machine; this measures all models in turns, in one process.
     step alone speed exp/speed --models "${models[@]}" --data "$(data_of "${tested%% *}")" --beam_size "${beam_size}" \
         "${model_opts[@]}" "${audio_opts[@]}" "${timing_words[@]}"
 }
@@ -238,7 +238,7 @@ decode_set() {
         "${form[@]}" "${model_opts[@]}" "${test_words[@]}"
 }
 
-# The only stage that reads references, among them, for the analysis of labels, those of the training set. The paper's
+# The only stage that reads references, including, for the analysis of labels, those of the training set. The paper's
 # MER on COOLTEST: teacher 13.96, all labels 12.98, comp 11.44.
 stage_7_score() {
     some_students
@@ -249,7 +249,7 @@ stage_7_score() {
         done
     done
     analysis=()
-    # Without references: how far each model is from the teacher's labels and from what the validator heard.
+    # Without references: how far each model is from the teacher's labels and the validator's transcripts.
     [ -n "${test_sets}" ] || analysis+=(--held_out "${held_out}")
     if [ -d "data/${train_set}/reference" ]; then
         analysis+=(--reference "data/${train_set}/reference" "${score_dirs[@]}")
@@ -260,12 +260,12 @@ stage_7_score() {
     step here report exp/report --exp exp --results "${results}" --models "${models[*]}" --test_sets "${test_sets}" \
         --train_data "${chunks}" --paper "${paper}" --explorers "${explorers[*]}" "${audio_opts[@]}" \
         "${analysis[@]}"
-    # What only this corpus has to report: more tables at the end of RESULTS.md.
+    # More tables of this corpus, at the end of RESULTS.md.
     [ ! -x local/score.sh ] || run_here local/score.sh --output "${results}" --models "${models[*]}"
     run_here cat exp/report/table.txt
 }
 
-# An export that does not give the student's own transcripts fails here, not at its users.
+# An export that does not reproduce the student's transcripts fails here.
 stage_8_publish() {
     some_students
     for name in "${students[@]}"; do

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# From a folder of recordings to a student of your own; nobody has to transcribe anything.
-#   ./run.sh --recordings ~/lectures              all stages, two students: of all labels and of those that hold up
-#   ./run.sh --recordings ~/lectures --dry_run    hours and disk for this folder, every command, and nothing run
-#   ./run.sh --recordings ~/lectures --stop_stage 4   labels and their selection, to look at in the explorer
-# data/ and exp/ are made beside this file. For another corpus copy the scripts first:
+# From a folder of recordings to your own student, without transcripts.
+#   ./run.sh --recordings ~/lectures                  all stages; two students, on all labels and on the filtered ones
+#   ./run.sh --recordings ~/lectures --dry_run        estimates time and disk, prints every command, runs nothing
+#   ./run.sh --recordings ~/lectures --stop_stage 4   stops at the labels and their selection, for the explorer
+# Output goes to data/ and exp/ beside this file. For another corpus, copy the scripts first:
 #   mkdir -p egs/mine/k2d1; cp egs/TEMPLATE/k2d1/*.sh egs/mine/k2d1/
 # ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
 
-# Paths are given as seen from where the command is typed.
+# Paths are relative to the directory where the command is run.
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in

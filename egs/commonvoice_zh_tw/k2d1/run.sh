@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Common Voice zh-TW (16 or later): read Mandarin of Taiwan, out of the paper's domain. Clips of one speaker,
 # joined and without their sentences, are the unlabelled speech.
-# Write into db.sh where the release lies, then:
-#   ./run.sh                                  all stages, one student for each row of the paper's table
-#   ./run.sh --dry_run                        every command, with hours and disk, and nothing run
+# Write the path of the release into db.sh, then:
+#   ./run.sh                                  all stages, one student per row of the paper's table
+#   ./run.sh --dry_run                        prints every command, time and disk; runs nothing
 #   ./run.sh --selections "full comp" --stage 4
 #   ./run.sh --local_data_opts "--train_from validated"    about 60 h instead of 6.6 for training
 # ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# All GPUs of this machine; 0 decodes and trains on the CPU, which suits mini models only.
+# Use all GPUs of this machine; 0 uses the CPU, for small models only.
 ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
 
 ./k2d.sh \

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # COOL: the paper's own experiment. Any tree of course recordings is the unlabelled speech (the paper: 60,000 h);
 # the students are tested on COOL and on the other three corpora, as far as db.sh names them.
-#   ./run.sh                                  all stages, one student for each row of the paper's table
-#   ./run.sh --dry_run                        every command, with hours and disk for 60,000 h, and nothing run
-#   ./run.sh --labels subtitles               .srt and .vtt beside the recordings in place of the teacher
+#   ./run.sh                                  all stages, one student per row of the paper's table
+#   ./run.sh --dry_run                        prints every command, time and disk for 60,000 h; runs nothing
+#   ./run.sh --labels subtitles               .srt and .vtt next to the recordings instead of the teacher
 # ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -27,9 +27,9 @@ case "${labels}" in
     *) options=(--labels "${labels}" "${options[@]}") ;;
 esac
 
-# Test sets that db.sh names (a dry run shows all), and the columns of the paper's table beside them.
+# Test sets that db.sh names (a dry run shows all), and their columns in the paper's table.
 missing='is not tested'
-! "${dry_run}" || missing='would not be tested; the dry run shows it all the same'
+! "${dry_run}" || missing='would not be tested; the dry run shows it anyway'
 test_sets='' paper='' dev_set=''
 [ -z "${COOL_DEV}" ] || dev_set=cool_dev
 while read -r variable set column; do
@@ -50,7 +50,7 @@ if [ -z "${test_sets}" ] || [ -z "${dev_set}" ]; then
     exit 1
 fi
 
-# All GPUs of this machine; a job of labelling and decoding for each.
+# Use all GPUs of this machine, with one job of labelling and decoding per GPU.
 ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
 
 ./k2d.sh \

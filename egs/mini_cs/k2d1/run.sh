@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
-# mini_cs: the whole road on a laptop's CPU, in a small synthetic code-switched world.
-# Nothing is downloaded by hand: speech comes from espeak-ng, models from egs/mini_cs/pretrain1.
+# mini_cs: all stages on a laptop's CPU, with a small synthetic code-switched corpus.
+# Nothing to download: speech comes from espeak-ng, models from egs/mini_cs/pretrain1.
 # ./run.sh --help lists every option; all of k2d.sh's work here, such as
 #   ./run.sh --stage 4 --selection "full mer per comp" --alpha 0.3
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# The recipe's own options. Hours of unlabelled lectures to make: the student wants many, decoding takes time.
+# Options of this recipe. Hours of unlabelled lectures to synthesise.
 lecture_hours=1.5
-# 10: dev and tests of sixty recordings and more than 1,200 texts each, by new voices, and test_mono, one language alone.
+# 10: dev and test sets of sixty recordings and more than 1,200 utterances each, with new voices, and the monolingual
+# test_mono.
 test_scale=1
-# When training stops: after a few updates (empty: the demonstration), by patience on dev, after the same number of
-# updates for every selection, or after the same number of epochs (conf/stop_*.yaml; a tag in the student's name).
+# When training stops (conf/stop_*.yaml; a suffix of the student's name). Empty: after a few updates; patience: on dev;
+# updates, epochs: after the same number for every selection.
 stop=
-# The mini models have learnt to decode without the text before a window. Labels are decoded once, chunks by the
-# validator and test sets again at higher temperatures where they loop.
+# The mini models were trained without previous text. The validator and test sets use higher temperatures for windows
+# that loop; labels do not.
 again="--condition_on_previous false --temperatures 0,0.4,0.8 --best_of 1"
-# Two students are trained at a time, each with its share of the cores.
+# Train two students at a time, each on half of the cores.
 train_threads=$(($(nproc) / 2 > 0 ? $(nproc) / 2 : 1))
-# On a CPU the faster one for models this small; CTranslate2 wants an older CUDA than torch brings.
+# CTranslate2 is faster for such small models on a CPU; on a GPU it needs an older CUDA than torch's.
 engine=ctranslate2
 options=()
 while [ $# -gt 0 ]; do
@@ -48,9 +49,9 @@ if [ "${test_scale}" != 1 ]; then
     tests+=" test_mono" data+=" --sets lectures,dev,test_in,test_out,test_mono --test_scale ${test_scale}"
 fi
 
-# alpha: the validator errs more on these noisy lectures than Whisper base on real ones, so that 0.4 would keep a
-# third of the chunks. 0.8 keeps about the share that 0.4 keeps in the paper (comp: 74 %), and on dev its student is
-# the better one.
+# alpha: the validator makes more errors on these lectures than Whisper base on real ones, so 0.4 would keep only a
+# third of the chunks. 0.8 keeps about the share that 0.4 keeps in the paper (comp: 74 %), and gives the better student
+# on dev.
 ./k2d.sh \
     --train_set lectures \
     --dev_set dev \

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Pre-training of the mini teacher and validator on labelled seed speech: decoders of eight and of two layers on
 # the frozen encoder of the real Whisper tiny.en. The result, models/{teacher,validator}, is what
-# egs/mini_cs/k2d1 starts from. About an hour on two cores.
+# egs/mini_cs/k2d1 starts from. About an hour and a half on two cores.
+#
+# A part of the speech is labelled as captions of the web are, by a captioner of its own for each model
+# (local/captions.py; README.md says why and how much), because that is what makes Whisper fail as it does.
 #
 # The teacher's first and last decoder layer are trained on their own first, and the inner layers are put between
 # them afterwards: what a student of these two layers starts from then is a recogniser already. Whisper large-v2
@@ -16,6 +19,8 @@ seed=0
 nj=2
 seed_hours=5           # labelled speech on the lectures' topics; everyday topics and speech with long pauses come
                        # on top, 0.3 of it each
+weak_hours=3           # of speech under captions, for the teacher and as much for the validator; 0: none
+captions=              # other shares of their faults, e.g. "--translated 0.5 --repeated 0"
 vocab_size=1000
 ends_epochs=28
 teacher_epochs=10
@@ -27,12 +32,22 @@ masks="{apply_time_warp: false, apply_freq_mask: true, freq_mask_width_range: [0
 # shellcheck source=utils/parse_options.sh
 source "${K2D_ROOT}/utils/parse_options.sh"
 
+captioners=(a b) # whose captions the teacher is trained on, and the validator
+[ "${weak_hours}" != 0 ] || captioners=()
+
 log() { echo "$(date '+%Y-%m-%d %H:%M:%S') pretrain: $*"; }
 
 if [ "${stage}" -le 1 ] && [ "${stop_stage}" -ge 1 ]; then
-    log "Stage 1: labelled seed speech -> data/{seed,seed_general,seed_pauses,seed_dev}"
+    log "Stage 1: labelled seed speech -> data/{seed,seed_general,seed_pauses,seed_dev}, captions -> data/seed_weak_*"
     python ../k2d1/local/synthesize.py --output_dir data --sets seed,seed_general,seed_pauses,seed_dev \
         --seed "${seed}" --seed_hours "${seed_hours}" --nj "${nj}"
+    for captioner in "${captioners[@]}"; do
+        python ../k2d1/local/synthesize.py --output_dir data --sets "seed_weak_${captioner}" \
+            --seed "${seed}" --weak_hours "${weak_hours}" --nj "${nj}"
+        # shellcheck disable=SC2086  # options, parted at blanks
+        python local/captions.py --data "data/seed_weak_${captioner}" --captioner "${captioner}" \
+            --output_dir "data/captions_${captioner}" ${captions}
+    done
 fi
 
 if [ "${stage}" -le 2 ] && [ "${stop_stage}" -ge 2 ]; then
@@ -41,31 +56,40 @@ if [ "${stage}" -le 2 ] && [ "${stop_stage}" -ge 2 ]; then
         python local/windows.py --data "data/${set}" --output_dir "data/${set}_windows" --seed "${seed}"
     done
     # Windows that open in the pause before their first word, as those of long-form decoding do.
-    python local/windows.py --data data/seed_pauses --output_dir data/seed_pauses_windows --seed "${seed}" --early 0.3
-    python local/init_models.py --text data/seed/text --output_dir exp --vocab_size "${vocab_size}" --seed "${seed}"
+    texts=(data/seed/text)
+    for set in seed_pauses "${captioners[@]/#/captions_}"; do
+        python local/windows.py --data "data/${set}" --output_dir "data/${set}_windows" --seed "${seed}" --early 0.3
+        [ "${set}" = seed_pauses ] || texts+=("data/${set}/text")
+    done
+    python local/init_models.py --text "${texts[@]}" --output_dir exp --vocab_size "${vocab_size}" --seed "${seed}"
 fi
 
 if [ "${stage}" -le 3 ] && [ "${stop_stage}" -ge 3 ]; then
     log "Stage 3: the frozen encoder's output, once for all models -> exp/encoder_out/<set>"
     parts=()
-    for set in seed seed_general seed_pauses seed_dev; do
+    for set in seed seed_general seed_pauses seed_dev "${captioners[@]/#/captions_}"; do
         k2d encode --model exp/ends_init --data "data/${set}_windows" --nj "${nj}" \
             --output_dir "exp/encoder_out/${set}"
-        [ "${set}" = seed_dev ] || parts+=("data/${set}_windows:exp/encoder_out/${set}")
+        case "${set}" in seed|seed_general|seed_pauses) parts+=("data/${set}_windows:exp/encoder_out/${set}") ;; esac
     done
-    python local/join_tables.py --output_dir exp/train "${parts[@]}"
+    for captioner in a b; do
+        weak=()
+        [ "${weak_hours}" = 0 ] ||
+            weak=("data/captions_${captioner}_windows:exp/encoder_out/captions_${captioner}")
+        python local/join_tables.py --output_dir "exp/train_${captioner}" "${parts[@]}" "${weak[@]}"
+    done
     python local/join_tables.py --output_dir exp/valid data/seed_dev_windows:exp/encoder_out/seed_dev
 fi
 
-# train NAME EPOCHS MAX_LR OPTION…: ESPnet's trainer on stored encoder output, from exp/NAME_init, one cycle of the
-# learning rate; exp/NAME_best is the best epoch, in float16.
+# train NAME CAPTIONER EPOCHS MAX_LR OPTION…: ESPnet's trainer on stored encoder output, from exp/NAME_init, one cycle of
+# the learning rate; exp/NAME_best is the best epoch, in float16.
 train() {
-    local name=$1 epochs=$2 max_lr=$3 init=exp/$1_init
-    shift 3
+    local name=$1 data=exp/train_$2 epochs=$3 max_lr=$4 init=exp/$1_init
+    shift 4
     k2d train --config conf/train.yaml --student "${init}" \
-        --train_data_path_and_name_and_type exp/train/encoder_out.scp,encoder_out,rows \
-        --train_data_path_and_name_and_type exp/train/text,text,text \
-        --train_shape_file exp/train/frames_shape \
+        --train_data_path_and_name_and_type "${data}/encoder_out.scp,encoder_out,rows" \
+        --train_data_path_and_name_and_type "${data}/text,text,text" \
+        --train_shape_file "${data}/frames_shape" \
         --valid_data_path_and_name_and_type exp/valid/encoder_out.scp,encoder_out,rows \
         --valid_data_path_and_name_and_type exp/valid/text,text,text \
         --valid_shape_file exp/valid/frames_shape \
@@ -82,7 +106,7 @@ keep() {
 
 if [ "${stage}" -le 4 ] && [ "${stop_stage}" -ge 4 ]; then
     log "Stage 4: the teacher's first and last decoder layer -> exp/ends_best"
-    train ends "${ends_epochs}" 8.0e-4
+    train ends a "${ends_epochs}" 8.0e-4
 fi
 
 if [ "${stage}" -le 5 ] && [ "${stop_stage}" -ge 5 ]; then
@@ -90,7 +114,7 @@ if [ "${stage}" -le 5 ] && [ "${stop_stage}" -ge 5 ]; then
     # The two layers know the seed speech by heart: SpecAugment and stochastic depth, as in Whisper large-v2, give the
     # new ones something to learn.
     python local/stack.py --model exp/ends_best --layers 8 --output_dir exp/teacher_init
-    train teacher "${teacher_epochs}" 4.0e-4 --model_conf specaug="${masks}" \
+    train teacher a "${teacher_epochs}" 4.0e-4 --model_conf specaug="${masks}" \
         --model_conf layer_drop=0.1 --model_conf ends_only=0.25
     keep teacher
 fi
@@ -102,6 +126,6 @@ if [ "${stage}" -le 6 ] && [ "${stop_stage}" -ge 6 ]; then
     for layer in 0 1; do
         frozen+=("student.decoder.blocks.${layer}.attn" "student.decoder.blocks.${layer}.cross_attn.query")
     done
-    train validator "${validator_epochs}" 6.0e-4 --model_conf specaug="${masks}" --freeze_param "${frozen[@]}"
+    train validator b "${validator_epochs}" 6.0e-4 --model_conf specaug="${masks}" --freeze_param "${frozen[@]}"
     keep validator
 fi

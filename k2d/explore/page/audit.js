@@ -1,7 +1,7 @@
 "use strict";
 // Hear, correct, go on. Served, every answer is posted and comes back as figures; from a file, answers stay in the
 // browser's storage and figures are counted here.
-const SAID = "said", UNUSABLE = "unusable", store = "k2d-audit-" + D.key;
+const USABLE = "usable", UNUSABLE = "unusable", store = "k2d-audit-" + D.key;
 const answers = { ...D.answers };
 const place = new Map(D.rows.map((row, i) => [row.id, i]));
 let figures = D.figures, at = 0, unsent = {};
@@ -30,7 +30,7 @@ async function send() {
       try { localStorage.setItem(store, JSON.stringify(unsent)); } catch { /* it is on the disk */ }
       say("saved");
     } catch (error) {
-      say(error instanceof TypeError ? `not saved: k2d audit has ended. Start it with --port ${location.port} and open its new address: what is kept in this browser is saved then` : "not saved: " + error.message, true);
+      say(error instanceof TypeError ? `not saved: k2d audit has ended. Start it with --port ${location.port} and open its new address: answers kept in this browser are saved then` : "not saved: " + error.message, true);
       setTimeout(send, 3000);
       break;
     }
@@ -41,11 +41,11 @@ async function send() {
 function say(words, bad = false) { $("saved").textContent = words; $("saved").classList.toggle("bad", bad); }
 
 // --- the chunk in hand
-const heardHere = new Map();
+const fetched = new Map();
 async function soundFor(i) {
   if (!D.served) return hasSound(D.rows[i].id) ? soundOf(D.rows[i].id) : null;
-  if (!heardHere.has(i)) heardHere.set(i, fetch("sound/" + i).then(async r => r.ok ? r.json() : Promise.reject(new Error(await r.text()))));
-  try { return await heardHere.get(i); } catch (error) { heardHere.delete(i); return error.message; }
+  if (!fetched.has(i)) fetched.set(i, fetch("sound/" + i).then(async r => r.ok ? r.json() : Promise.reject(new Error(await r.text()))));
+  try { return await fetched.get(i); } catch (error) { fetched.delete(i); return error.message; }
 }
 const audio = () => document.querySelector("#sound audio");
 function play() { const a = audio(); if (a) a.play().catch(() => { /* a browser that waits for a first click */ }); }
@@ -54,7 +54,7 @@ async function show(i, playing = true) {
   const row = D.rows[at], answer = answers[row.id];
   $("id").textContent = row.recording;
   $("when").textContent = [row.start === null ? "" : "from " + clock(row.start), row.seconds === null ? "" : row.seconds.toFixed(1) + " s"].filter(Boolean).join(", ");
-  $("text").value = answer && answer.verdict === SAID ? answer.text : row.label;
+  $("text").value = answer && answer.verdict === USABLE ? answer.text : row.label;
   writeLink({ chunk: row.id });
   shown();
   $("text").focus({ preventScroll: true });
@@ -64,7 +64,7 @@ async function show(i, playing = true) {
   if (Array.isArray(found)) {
     $("sound").replaceChildren(el("audio", { controls: "", src: found[0], tabindex: "-1" }), el("img", { class: "mel", alt: "log-mel spectrogram", src: found[1] }));
     if (playing) play();
-  } else $("sound").replaceChildren(el("div", { class: "empty" }, found || "no sound in this page" + (D.unheard ? ": " + D.unheard : "")));
+  } else $("sound").replaceChildren(el("div", { class: "empty" }, found || "no sound in this page" + (D.sound_note ? ": " + D.sound_note : "")));
   if (D.served && at + 1 < D.rows.length) soundFor(at + 1);
 }
 function next() {
@@ -76,7 +76,7 @@ function next() {
 }
 function answer(verdict) {
   const id = D.rows[at].id;
-  answers[id] = { verdict, text: verdict === SAID ? $("text").value.replace(/\s+/g, " ").trim() : "" };
+  answers[id] = { verdict, text: verdict === USABLE ? $("text").value.replace(/\s+/g, " ").trim() : "" };
   keep(id);
   next();
 }
@@ -99,9 +99,9 @@ function shown() {
     if (i === at) square.setAttribute("aria-current", "true"); else square.removeAttribute("aria-current");
   });
   $("state").hidden = !now;
-  $("state").className = "tag " + (now && now.verdict === SAID ? "good" : "bad");
-  $("state").textContent = !now ? "" : now.verdict === UNUSABLE ? "not usable" : now.text ? "answered" : "nothing is said";
-  $("said").classList.toggle("on", !!now && now.verdict === SAID);
+  $("state").className = "tag " + (now && now.verdict === USABLE ? "good" : "bad");
+  $("state").textContent = !now ? "" : now.verdict === UNUSABLE ? "not usable" : now.text ? "answered" : "no speech";
+  $("usable").classList.toggle("on", !!now && now.verdict === USABLE);
   $("unusable").classList.toggle("on", !!now && now.verdict === UNUSABLE);
   rates();
 }
@@ -118,10 +118,10 @@ function rates() {
   const widest = Math.max(0, ...known.filter(s => s.high !== null).map(s => (s.high - s.low) / 2)), n = figures.utterances;
   const usable = n / Math.max(1, Object.keys(answers).length), end = Math.round(all * usable);
   // The half width falls with the root of how many there are.
-  $("sure").textContent = !n ? "Rates and their 95 % intervals appear with your answers: of the label, and of every system that has heard these chunks."
+  $("sure").textContent = !n ? "Rates and their 95 % intervals appear with your answers: of the label, and of every system that has transcribed these chunks."
     : !widest || widest > .5 ? (figures.recordings < 2 ? "An interval needs chunks of two recordings." : "Too few answers so far to tell how wide the intervals are.")
-      : `Known to ± ${(100 * widest).toFixed(1)} points or better` + (end > n ? `; with all ${all} answered to about ± ${(100 * widest * Math.sqrt(n / end)).toFixed(1)}` : "") + ". Half as wide takes four times as many chunks" + (figures.recordings < 10 ? ", or chunks of more recordings." : ".");
-  $("counted").textContent = n ? `${counted(n, "chunk")} of ${counted(figures.recordings, "recording")}, ${number(figures.units)} units (Chinese characters, words of other scripts). Mixed error rate, in brackets its 95 % interval, for which recordings are drawn whole` + (D.served ? ", as k2d score has it." : "; counted in this page, k2d audit --read has the exact rates.") : "";
+      : `Known to within ± ${(100 * widest).toFixed(1)} points` + (end > n ? `; with all ${all} answered to about ± ${(100 * widest * Math.sqrt(n / end)).toFixed(1)}` : "") + ". Half as wide takes four times as many chunks" + (figures.recordings < 10 ? ", or chunks of more recordings." : ".");
+  $("counted").textContent = n ? `${counted(n, "chunk")} of ${counted(figures.recordings, "recording")}, ${number(figures.units)} units (Chinese characters, words of other scripts). Mixed error rate, in brackets its 95 % interval, resampled by recording` + (D.served ? ", as k2d score computes it." : "; approximate, k2d audit --read has the exact rates.") : "";
 }
 
 // --- keys: all that is needed, while the cursor stays in the text
@@ -133,10 +133,10 @@ addEventListener("keydown", e => {
   if (e.isComposing || e.keyCode === 229) return; // Enter and Esc of an input method are its own
   if (e.key === "Enter" && (e.target === $("text") || e.target === document.body)) {
     e.preventDefault();
-    if (!e.repeat) answer(e.ctrlKey || e.metaKey ? UNUSABLE : SAID);
+    if (!e.repeat) answer(e.ctrlKey || e.metaKey ? UNUSABLE : USABLE);
   } else if (KEYS[e.key] && !e.altKey && !e.ctrlKey && !e.metaKey) { e.preventDefault(); KEYS[e.key](); }
 });
-$("said").addEventListener("click", () => answer(SAID));
+$("usable").addEventListener("click", () => answer(USABLE));
 $("unusable").addEventListener("click", () => answer(UNUSABLE));
 $("label").addEventListener("click", again);
 $("before").addEventListener("click", () => show(at - 1));
@@ -160,7 +160,7 @@ function distance(a, b) {
   return b.length ? row[b.length - 1] : a.length;
 }
 function countHere() {
-  const used = D.rows.map((row, i) => i).filter(i => (answers[D.rows[i].id] || {}).verdict === SAID);
+  const used = D.rows.map((row, i) => i).filter(i => (answers[D.rows[i].id] || {}).verdict === USABLE);
   const refs = used.map(i => unitsOf(answers[D.rows[i].id].text)), recordings = [...new Set(used.map(i => D.rows[i].recording))];
   const of = used.map(i => recordings.indexOf(D.rows[i].recording)), sums = values => { const s = recordings.map(() => 0); values.forEach((v, k) => { s[of[k]] += v; }); return s; };
   const units = sums(refs.map(r => r.length)), total = units.reduce((a, b) => a + b, 0), R = recordings.length;

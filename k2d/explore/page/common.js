@@ -66,8 +66,8 @@ function soundOf(id) {
   if (!sounds) sounds = new Map(Object.entries(JSON.parse(($("sounds") || { textContent: "{}" }).textContent)));
   return sounds.get(id);
 }
-const heard = new Set(D.heard || []);
-const hasSound = id => heard.has(id);
+const withSound = new Set(D.with_sound || []);
+const hasSound = id => withSound.has(id);
 function player(id) {
   const box = el("div", { class: "sound" });
   if (!hasSound(id)) return box;

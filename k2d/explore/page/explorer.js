@@ -71,7 +71,7 @@ function drawAnalysis() {
   if (!A) return;
   $("analysis").hidden = false;
   const show = t => t[0] === null ? "–" : t[0].toFixed(2), range = t => t[1] === null ? "" : `${t[1].toFixed(2)}–${t[2].toFixed(2)}`;
-  $("analysis-note").textContent = `${number(A.chunks)} chunks with a reference or an answer by ear; ${number(A.bad)} labels are bad (true MER above ${A.bad_above}), ${percent(A.bad_share)} of what they stand for. A distance above α calls a label bad. Ranges are 95 % intervals over recordings. References are used for this picture only, never for the selection.`;
+  $("analysis-note").textContent = `${number(A.chunks)} chunks with a reference or a corrected label; ${number(A.bad)} labels are bad (true MER above ${A.bad_above}), ${percent(A.bad_share)} of what they stand for. A distance above α calls a label bad. Ranges are 95 % intervals over recordings. References are used for this picture only, never for the selection.`;
   const metrics = Object.entries(A.metrics);
   // All curves over the x of all; where a curve has no point of its own it is drawn through.
   const xs = [...new Set(metrics.flatMap(([, row]) => row.roc.map(([x]) => x)))].sort((a, b) => a - b);
@@ -115,8 +115,8 @@ function drawChunks() {
   const linked = state.chunk && D.sample.find(c => c.id === state.chunk);
   $("linked").replaceChildren(...(linked ? [card(linked)] : state.chunk ? [el("p", { class: "empty" }, `${state.chunk} is not among the ${number(D.sample.length)} sampled chunks.`)] : []));
   if (found.length) showMore(found.filter(c => c !== linked), $("chunks"), $("more"), card, 12, 24);
-  else { $("chunks").replaceChildren(el("p", { class: "empty" }, "No chunk of the sample is like that.")); $("more").hidden = true; }
-  $("sample-note").textContent = `${number(found.length)} of ${number(D.sample.length)} sampled chunks, drawn evenly over the distances; ${heard.size ? number(heard.size) : "none"} with sound. ${D.unheard}`;
+  else { $("chunks").replaceChildren(el("p", { class: "empty" }, "No sampled chunk matches.")); $("more").hidden = true; }
+  $("sample-note").textContent = `${number(found.length)} of ${number(D.sample.length)} sampled chunks, drawn evenly over the distances; ${withSound.size ? number(withSound.size) : "none"} with sound. ${D.sound_note}`;
 }
 function draw() {
   $("alpha").textContent = "α = " + state.alpha.toFixed(2); $("slider").value = state.alpha; $("noloop").checked = state.noloop;
@@ -127,7 +127,7 @@ function draw() {
 let waiting = false;
 function later() { if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; draw(); }); } }
 function setAlpha(a) { state.alpha = Math.max(0, Math.min(1.5, Math.round(a * 100) / 100)); later(); }
-$("intro").textContent = `${number(D.counts.total)} chunks${hasHours ? ", " + time(D.counts.total_seconds) + " of speech" : ""}, ${number(D.counts.loops)} where the teacher loops. What would each threshold keep?`;
+$("intro").textContent = `${number(D.counts.total)} chunks${hasHours ? ", " + time(D.counts.total_seconds) + " of speech" : ""}, ${number(D.counts.loops)} with a looping label. What would each threshold keep?`;
 D.metrics.forEach(m => { const b = el("button", { type: "button", "data-metric": m }, pretty(m)); b.addEventListener("click", () => { state.metric = m; later(); }); $("metrics").append(b); });
 $("slider").addEventListener("input", e => setAlpha(+e.target.value));
 $("noloop").addEventListener("change", e => { state.noloop = e.target.checked; later(); });

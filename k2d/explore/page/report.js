@@ -1,5 +1,5 @@
-// Lines and the error browser of the report. Texts are as scoring aligned them: "=" a hit, "~x" another unit, "-" none, "+x" one more.
-const KIND_NAMES = { english: "English substituted", translated: "translated or transliterated", dropped: "dropped", invented: "invented", loop: "loops", switch: "at a switch" };
+// Lines and the error browser of the report. Texts are as scoring aligned them: "=" hit, "~x" substitution, "-" deletion, "+x" insertion.
+const KIND_NAMES = { english: "English substituted", translated: "translated or transliterated", omitted: "omitted", hallucinated: "hallucinated", loop: "loops", switch: "at a switch" };
 
 // --- by distance to a switch
 if ($("switch-charts")) for (const [name, lines] of Object.entries(D.switch)) {
@@ -58,10 +58,10 @@ if ($("training-charts")) {
 const SIZE = 20;
 const T = JSON.parse($("texts").textContent);
 const errorsOf = steps => { let n = 0; for (const s of steps.split(" ")) n += s !== "" && s !== "="; return n; };
-const rows = T.utterances.map(([set, id, said, ref, texts]) => ({
-  set, id, said, name: set + "/" + id, ref: ref ? ref.split(" ") : [], texts,
+const rows = T.utterances.map(([set, id, reference, ref, texts]) => ({
+  set, id, reference, name: set + "/" + id, ref: ref ? ref.split(" ") : [], texts,
   errors: Object.fromEntries(Object.entries(texts).map(([m, [steps]]) => [m, errorsOf(steps)])),
-  find: [id, said, ref, ...Object.values(texts).map(t => t[1])].join("\n").toLowerCase(),
+  find: [id, reference, ref, ...Object.values(texts).map(t => t[1])].join("\n").toLowerCase(),
 }));
 const link = readLink(), shown = new Set(rows.flatMap(r => Object.keys(r.texts).map(Number)));
 const inSets = new Set(rows.map(r => r.set)), indexOf = (list, name, other) => list.indexOf(name) >= 0 ? list.indexOf(name) : other;
@@ -106,8 +106,8 @@ function linesOf(row, room) {
       const step = c.cells[m];
       if (step === undefined) return el("td", {}, "");
       if (step === "=") return el("td", { class: "h" }, c.ref);
-      if (step === "-") return el("td", { class: "d", title: "not written" }, "∅");
-      return step[0] === "+" ? el("td", { class: "i", title: "added" }, step) : el("td", { class: "s", title: `for ${c.ref}` }, step.slice(1));
+      if (step === "-") return el("td", { class: "d", title: "deletion" }, "∅");
+      return step[0] === "+" ? el("td", { class: "i", title: "insertion" }, step) : el("td", { class: "s", title: `substitution for ${c.ref}` }, step.slice(1));
     })));
     return el("table", {}, body);
   };
@@ -132,7 +132,7 @@ function card(row) {
   head.append(soundTag(row.name));
   const box = el("article", { class: "item" + (row.id === view.utterance ? " here" : ""), "data-utterance": row.id }, head);
   box.append(player(row.name), ...linesOf(row, ($("list").clientWidth || 600) - 4));
-  box.append(el("details", {}, el("summary", {}, "as written"), el("p", {}, "reference: " + (row.said || "–")), ...Object.entries(row.texts).map(([m, t]) => el("p", {}, `${D.models[m]}: ${t[1] || "–"}`))));
+  box.append(el("details", {}, el("summary", {}, "as written"), el("p", {}, "reference: " + (row.reference || "–")), ...Object.entries(row.texts).map(([m, t]) => el("p", {}, `${D.models[m]}: ${t[1] || "–"}`))));
   return box;
 }
 function drawList() {
@@ -154,7 +154,7 @@ function drawList() {
   const linked = view.utterance && rows.find(r => r.id === view.utterance && r.set === view.set);
   $("linked").replaceChildren(...(linked ? [card(linked)] : view.utterance ? [el("p", { class: "empty" }, `There is no utterance ${view.utterance} in ${D.sets[view.set]}.`)] : []));
   const here = kept.slice(view.page * SIZE, view.page * SIZE + SIZE);
-  $("list").replaceChildren(...(here.length ? here.filter(r => r !== linked).map(card) : [el("p", { class: "empty" }, rows.length ? "No utterance is like that." : "No text to look at: nothing has been scored.")]));
+  $("list").replaceChildren(...(here.length ? here.filter(r => r !== linked).map(card) : [el("p", { class: "empty" }, rows.length ? "No utterance matches." : "Nothing has been scored yet.")]));
   const sound = inSet.filter(r => hasSound(r.name)).length;
   $("found").textContent = `${number(kept.length)} of ${number(inSet.length)} utterances of ${D.sets[view.set] ?? "–"}; ${sound ? number(sound) : "none"} with sound.`;
   $("place").textContent = kept.length ? `${number(view.page * SIZE + 1)} to ${number(Math.min(kept.length, view.page * SIZE + SIZE))} of ${number(kept.length)}` : "";

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from k2d.errors import CheckpointError
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
-from k2d.whisper import hub
 from k2d.whisper.files import weight_files
 from k2d.whisper.formats.ctranslate2 import open_ctranslate2
 from k2d.whisper.formats.huggingface import open_huggingface
@@ -23,7 +22,7 @@ from k2d.whisper.formats.openai import open_openai
 from k2d.whisper.formats.own import open_own
 from k2d.whisper.formats.stored import Stored, StoredTensor, check_numbers, check_tensors, read_tensor
 from k2d.whisper.formats.vocabulary import check_features, tokenizer_of
-from k2d.whisper.identity import PUBLISHED, downloaded, frozen_sources, own_config, resolve
+from k2d.whisper.identity import comes_later, frozen_sources, own_config, resolve
 from k2d.whisper.model import ModelDimensions
 
 _EMBEDDING = "decoder.token_embedding.weight"
@@ -117,11 +116,7 @@ def inspect_model(name_or_path: str | Path, weights: bool = True) -> ModelFacts:
     A published name that is not here is not downloaded. Raises CheckpointError, as loading it would.
     """
     name = str(name_or_path)
-    if hub.parts_of(name):
-        later = hub.cached(name) is None
-    else:
-        later = name in PUBLISHED and not Path(name).exists() and downloaded(name) is None
-    if later:
+    if comes_later(name):
         return ModelFacts(name, "download", None, "Whisper's", (), 0, ("is downloaded when it is first used",))
     opened = open_checkpoint(name_or_path)
     if weights:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from k2d.errors import DataError, guarded
-from k2d.score.experiment import read_json, score_dir
+from k2d.score.experiment import read_result, score_dir
 from k2d.tables import atomic
 from k2d.work.models import MODEL, read_record
 
@@ -25,7 +25,7 @@ def rates(exp: Path, tag: str, test_set: str) -> dict[str, dict[float, float]]:
         result = score_dir(exp, path.parent.name, test_set) / "result.json"
         if record.tag == tag and record.alpha is not None and result.exists():
             by_alpha = found.setdefault(record.selection, {})
-            by_alpha.setdefault(record.alpha, []).append(read_json(result)["mer"]["rate"])
+            by_alpha.setdefault(record.alpha, []).append(read_result(result)["mer"]["rate"])
     return {s: {a: sum(r) / len(r) for a, r in by_alpha.items()} for s, by_alpha in found.items()}
 
 

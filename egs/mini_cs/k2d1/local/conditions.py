@@ -116,6 +116,15 @@ SEED = Conditions(
     interrupted=0.0,
     in_turn=False,
 )
+WEAK = replace(
+    SEED,
+    topics=(*SEED_TOPICS, *OUT_TOPICS),
+    pause=(0.2, 3.0),
+    noises=("white", "pink", "hum"),
+    snr=(6.0, 30.0),
+    level=(-30.0, -21.0),
+    interrupted=0.75,
+)
 LECTURES = Conditions(
     prefix="mini_lec",
     voices=LECTURE_VOICES,
@@ -134,6 +143,9 @@ SETS = {
     "seed_general": replace(SEED, prefix="mini_general", topics=OUT_TOPICS),
     # Speakers who wait: without them a model takes any long pause for the end of the recording.
     "seed_pauses": replace(SEED, prefix="mini_pauses", topics=(*SEED_TOPICS, *OUT_TOPICS), pause=(0.2, 9.0)),
+    # Recordings of the web, for weak supervision: pretrain1/local/captions.py writes what stands under them.
+    "seed_weak_a": replace(WEAK, prefix="mini_weak_a"),
+    "seed_weak_b": replace(WEAK, prefix="mini_weak_b"),
     "seed_dev": replace(SEED, prefix="mini_seed_dev", tests=True, minutes=(1.5, 2.5), recordings=6),
     "lectures": LECTURES,
     "dev": replace(LECTURES, prefix="mini_dev", tests=True, minutes=(1.5, 2.0), recordings=6),

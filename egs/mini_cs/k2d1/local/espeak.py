@@ -8,7 +8,7 @@ One sentence may hold two languages: the Mandarin voice reads it, and what stand
 import ctypes
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -21,6 +21,7 @@ SAMPLE_RATE = 16000
 AUDIO_OUTPUT_SYNCHRONOUS = 2  # samples go to our callback, and Synth returns when they are all there
 INITIALIZE_DONT_EXIT = 0x8000
 CHARS_UTF8, SSML = 0x1, 0x10
+IPA, TIES = 0x02, 0x80 | ord("^") << 8  # phones as IPA, those that are one sound joined by ^
 POS_CHARACTER = 1
 RATE, VOLUME, PITCH, PITCH_RANGE = 1, 2, 3, 4
 
@@ -43,6 +44,11 @@ class Voice:
     pitch: int = 50
     rate: int = 165
     pitch_range: int = 50
+
+    def varied(self, rng: np.random.Generator) -> "Voice":
+        """The voice a little higher or lower, faster or slower, as nobody speaks two sentences alike."""
+        pitch, rate = self.pitch + int(rng.integers(-3, 4)), self.rate + int(rng.integers(-8, 9))
+        return replace(self, pitch=pitch, rate=rate)
 
 
 def markup(pieces: list[tuple[str, str]]) -> str:
@@ -81,6 +87,8 @@ class Synthesizer:
             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int,
             ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
         ]  # fmt: skip
+        self._library.espeak_TextToPhonemes.argtypes = [ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.c_int]
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._native_rate = self._library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 500, home, INITIALIZE_DONT_EXIT)
         if self._native_rate <= 0:
             raise SpeechError(f"espeak-ng found no voices in {home.decode()}: reinstall espeakng-loader")
@@ -92,6 +100,20 @@ class Synthesizer:
         if samples and count > 0:
             self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0
+
+    def phones(self, words: str) -> str:
+        """English words as IPA, with ^ inside sounds that are one (a^ɪ)."""
+        if self._library.espeak_SetVoiceByName(b"en-us") != 0:
+            raise SpeechError("espeak-ng has no voice en-us: reinstall espeakng-loader")
+        text = ctypes.create_string_buffer(words.encode("utf-8"))
+        rest, clauses = ctypes.c_void_p(ctypes.addressof(text)), []
+        while rest.value:  # a clause at a time
+            clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), CHARS_UTF8, IPA | TIES).decode())
+        return " ".join(clauses)
+
+    def say(self, sentence, voice: Voice, seed: int = 1) -> np.ndarray:
+        """Speech of a sentence, something with `pieces`: `speak` of its markup."""
+        return self.speak(markup(sentence.pieces), voice, seed)
 
     def speak(self, ssml: str, voice: Voice, seed: int = 1) -> np.ndarray:
         """Speech of one sentence: float32 mono at 16 kHz, silence at both ends cut to 20 ms.

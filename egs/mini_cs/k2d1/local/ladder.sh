@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The measurement that the demonstration is not: does a student of filtered labels err less, and from how many hours on?
+# Does a student of filtered labels have a lower error rate, and from how many hours on? The demo is too small to tell.
 #
 #   1 labels     18 h of lectures, large tests; labels, validator, distances   -> data, exp/lectures_teacher
 #   2 alpha      α of comp and segment, by MER on dev, on one rung, once       -> exp/ladder/alpha
@@ -8,11 +8,10 @@
 #   5 ablations  the middle rung: losses, timestamps, prompts, validators      -> exp/student_*
 #   6 report     tables, aims, figure                                         -> LADDER.md, ABLATIONS.md, docs/ladder.svg
 #
-# ./local/ladder.sh --dry_run true prints what there is to run, and about how many hours it takes. Every part is calls of
-# run.sh, whose steps are skipped where they are done: a killed run goes on where it stopped when it is started again. The
-# rungs are nested, with the labels, the distances, the encoder's output and the teacher's probabilities of the highest.
-# What follows a lone -- goes to every run.sh. --miniature true runs all of it on minutes of speech, in a quarter of an
-# hour, to see that it does.
+# ./local/ladder.sh --dry_run true prints what would run, and about how many hours it takes. Every part calls run.sh, which
+# skips finished steps, so the same command resumes. A rung is a number of hours of lectures; rungs are nested and share
+# labels, distances, encoder output and teacher probabilities. Options after a lone -- go to every run.sh.
+# --miniature true is a quick test of the script on minutes of speech.
 # shellcheck disable=SC2086 # lists of words are split on purpose
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +19,7 @@ cd "$(dirname "$0")/.."
 part=1
 stop_part=6
 dry_run=false
-rungs="1.5 6 18"          # hours of lectures; the last is what is made
+rungs="1.5 6 18"          # hours of lectures; the last is what is synthesised
 middle=6                  # the rung of parts 2, 4 and 5
 seeds="0 1 2"
 test_scale=10

@@ -1,4 +1,6 @@
-"""One recording of mini_cs: its plan in; a FLAC file, and a JSON file with all that is true about it, out.
+"""One recording of a made corpus: its plan in; a FLAC file, and a JSON file with all that is true about it, out.
+
+What is said, by whom, and who speaks it is a World: that of mini_cs stands here, egs/natural_cs has another.
 
 A recording depends on the seed, its set and its number alone: every random choice comes from a generator made
 of these. So any number of jobs gives the same bytes.
@@ -8,8 +10,8 @@ import json
 import random
 import sys
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))  # the repository, 
 import acoustics
 import espeak
 import grammar
-from conditions import LARGE, SETS
+from conditions import LARGE, SETS, Conditions
 
 from k2d.tables import atomic
 
@@ -28,17 +30,36 @@ GRID = SAMPLE_RATE // 100  # utterances start and end on whole centiseconds, the
 
 
 @dataclass(frozen=True)
+class World:
+    """A made corpus: its sets and what they are drawn from.
+
+    large: sets of other sizes under --test_scale. synthesizer: makes the speaker, who can `say(sentence, voice, seed)`,
+    in the process that needs it. chatter: topics of those who babble.
+    """
+
+    sets: Mapping[str, Conditions]
+    grammar: grammar.Grammar
+    synthesizer: Callable[[], object]
+    large: Mapping[str, Conditions] = field(default_factory=dict)
+    chatter: tuple[str, ...] = ()
+
+
+MINI = World(SETS, grammar.MINI, espeak.Synthesizer, LARGE, grammar.SEED_TOPICS)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """One recording to make. `seconds` is the length it grows to (an utterance more at most)."""
+    """One recording to make. prefix: of its id. `seconds` is the length it grows to (an utterance more at most)."""
 
     set: str
+    prefix: str
     number: int
     seed: int
     seconds: float
 
     @property
     def recording(self) -> str:
-        return f"{SETS[self.set].prefix}_{self.number:04d}"
+        return f"{self.prefix}_{self.number:04d}"
 
     def generator(self, purpose: str) -> np.random.Generator:
         """Random numbers for one purpose, the same on every run and in every process."""
@@ -46,22 +67,24 @@ class Plan:
         return np.random.default_rng([self.seed, codes[0], self.number, codes[1]])
 
 
-def plan_set(name: str, seed: int, hours: float, scale: float = 1.0, test_scale: int = 1) -> list[Plan]:
+def plan_set(
+    name: str, seed: int, hours: float, scale: float = 1.0, test_scale: int = 1, world: World = MINI
+) -> list[Plan]:
     """The recordings of a set: a fixed number, lengths multiplied by `scale`, or as many as `hours` need.
 
     test_scale: above 1 so many times the recordings of the large dev and test sets of conditions.py.
     """
-    if test_scale > 1 and name in LARGE:
+    if test_scale > 1 and name in world.large:
         name = f"large_{name}"
-    conditions, plans, total = SETS[name], [], 0.0
+    conditions, plans, total = world.sets[name], [], 0.0
     while len(plans) < conditions.recordings * test_scale or (not conditions.recordings and total < hours * 3600):
-        plan = Plan(name, len(plans), seed, 0.0)
+        plan = Plan(name, conditions.prefix, len(plans), seed, 0.0)
         seconds = 60 * float(plan.generator("length").uniform(*conditions.minutes))
         if conditions.recordings:
             seconds *= scale
         else:
             seconds = min(seconds, max(hours * 3600 - total, 20.0))
-        plans.append(Plan(name, len(plans), seed, round(seconds, 2)))
+        plans.append(replace(plan, seconds=round(seconds, 2)))
         total += seconds
     return plans
 
@@ -72,7 +95,7 @@ def balanced(plan: Plan, purpose: str, choices: tuple):
     Tests have few recordings: drawn independently, one of four noises would often be missing in them.
     """
     block, place = divmod(plan.number, len(choices))
-    order = Plan(plan.set, block, plan.seed, 0.0).generator(purpose).permutation(len(choices))
+    order = replace(plan, number=block).generator(purpose).permutation(len(choices))
     return choices[order[place]]
 
 
@@ -82,13 +105,13 @@ def balanced_uniform(plan: Plan, purpose: str, low: float, high: float, strata: 
     return low + (high - low) * (stratum + float(plan.generator(purpose + " within").uniform())) / strata
 
 
-def make_recording(plan: Plan, folder: str) -> str:
+def make_recording(plan: Plan, folder: str, world: World = MINI) -> str:
     """Write <folder>/recordings/<recording>.flac and <folder>/reference/recordings/<recording>.json.
 
     Call it in a new process: espeak-ng carries state from one sentence to the next, and only a fresh engine
     gives the same samples whatever was spoken before.
     """
-    conditions, synthesizer = SETS[plan.set], espeak.Synthesizer()
+    conditions, synthesizer = world.sets[plan.set], world.synthesizer()
     rng = plan.generator("sound")
     words = random.Random(int(plan.generator("words").integers(2**32)))
     language, turn = None, plan.number
@@ -108,14 +131,9 @@ def make_recording(plan: Plan, folder: str) -> str:
         about = words.choice(conditions.topics) if conditions.mixed_topics else topic
         if conditions.asides and words.random() < conditions.aside_share:
             about = words.choice(conditions.asides)
-        sentence = _new_sentence(conditions, about, words, said, language)
-        speaking = espeak.Voice(
-            voice.name,
-            voice.variant,
-            voice.pitch + int(rng.integers(-3, 4)),
-            voice.rate + int(rng.integers(-8, 9)),
-        )
-        speech = synthesizer.speak(espeak.markup(sentence.pieces), speaking, seed=int(rng.integers(2**31)))
+        sentence = _new_sentence(world.grammar, conditions, about, words, said, language)
+        speaking = voice.varied(rng)
+        speech = synthesizer.say(sentence, speaking, int(rng.integers(2**31)))
         speech = acoustics.scaled(speech, speech_level * acoustics.decibels(rng.uniform(-2, 2)))
         speech = np.pad(speech, (0, -len(speech) % GRID))
         utterances.append((position, speech, sentence.text))
@@ -136,7 +154,7 @@ def make_recording(plan: Plan, folder: str) -> str:
     kind, snr = str(rng.choice(conditions.noises)), float(rng.uniform(*conditions.snr))
     if conditions.in_turn:
         kind, snr = balanced(plan, "noise", conditions.noises), balanced_uniform(plan, "snr", *conditions.snr)
-    babblers = _babblers(conditions.crowd, synthesizer, words, rng) if kind == "babble" else []
+    babblers = _babblers(conditions.crowd, synthesizer, world, words, rng) if kind == "babble" else []
     track += acoustics.noise(kind, len(track), rng, babblers) * np.float32(power / acoustics.decibels(snr))
     for start, length, what in interruptions:
         if what != "noise":  # the recording's own noise alone is an interruption too
@@ -167,11 +185,12 @@ def make_recording(plan: Plan, folder: str) -> str:
 
 
 def _new_sentence(
-    conditions, topic: str, words: random.Random, said: set[str], language: str | None
-) -> grammar.Sentence:
+    spoken: grammar.Grammar, conditions: Conditions, topic: str, words: random.Random, said: set[str],
+    language: str | None,
+) -> grammar.Sentence:  # fmt: skip
     """A sentence this recording has not had; after twenty tries one that it has."""
     for _ in range(20):
-        sentence = grammar.draw(topic, words, conditions.tests, conditions.new_terms, language)
+        sentence = spoken.draw(topic, words, conditions.tests, conditions.new_terms, language)
         if sentence.text not in said:
             break
     said.add(sentence.text)
@@ -179,16 +198,16 @@ def _new_sentence(
 
 
 def _babblers(
-    voices: Sequence[espeak.Voice], synthesizer: espeak.Synthesizer, words: random.Random, rng: np.random.Generator
+    voices: Sequence, synthesizer, world: World, words: random.Random, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """About a quarter of a minute of speech by each voice of the crowd."""
     crowd = []
     for voice in voices:
-        talk = [grammar.draw(words.choice(grammar.SEED_TOPICS), words, tests=False) for _ in range(3)]
+        talk = [world.grammar.draw(words.choice(world.chatter), words, tests=False) for _ in range(3)]
         seeds = [int(seed) for seed in rng.integers(2**31, size=len(talk))]
         crowd.append(
             np.concatenate(
-                [synthesizer.speak(espeak.markup(s.pieces), voice, seed) for s, seed in zip(talk, seeds, strict=True)]
+                [synthesizer.say(sentence, voice, seed) for sentence, seed in zip(talk, seeds, strict=True)]
             )
         )
     return crowd

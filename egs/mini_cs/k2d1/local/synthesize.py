@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))  # the repository, 
 import espeak
 import grammar
 from conditions import LARGE, SETS
-from recording import Plan, make_recording, plan_set, read_facts
+from recording import MINI, Plan, World, make_recording, plan_set, read_facts
 
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment, segment_value
@@ -35,7 +35,9 @@ from k2d.work.step import Step
 UNLABELLED = ("lectures",)  # sets whose true transcripts are kept apart
 
 
-def make_set(name: str, output_dir: Path, plans: list[Plan], options: dict, nj: int) -> None:
+def make_set(
+    name: str, output_dir: Path, plans: list[Plan], options: dict, nj: int, world: World = MINI
+) -> None:
     """options: what decides the plans, for the key of the step."""
     folder = output_dir / name
     # wav.scp holds absolute paths: a folder that was moved has its tables written again, its recordings stay.
@@ -44,7 +46,7 @@ def make_set(name: str, output_dir: Path, plans: list[Plan], options: dict, nj: 
         if step.done:
             print(f"synthesize: {folder} is there already, skipped")
         else:
-            speak_set(name, folder, plans, nj)
+            speak_set(name, folder, plans, nj, world)
             step.finish()
     if name != "test_in":
         return
@@ -55,7 +57,7 @@ def make_set(name: str, output_dir: Path, plans: list[Plan], options: dict, nj: 
             step.finish()
 
 
-def speak_set(name: str, folder: Path, plans: list[Plan], nj: int) -> None:
+def speak_set(name: str, folder: Path, plans: list[Plan], nj: int, world: World) -> None:
     """The recordings of a set that are not there yet, and its tables."""
     for part in ("recordings", "reference/recordings"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -65,7 +67,7 @@ def speak_set(name: str, folder: Path, plans: list[Plan], nj: int) -> None:
     context.set_forkserver_preload(["numpy", "scipy.signal", "soundfile"])
     # max_tasks_per_child: a new process, and so a fresh engine, for every recording.
     with ProcessPoolExecutor(nj, mp_context=context, max_tasks_per_child=1) as pool:
-        tasks = [pool.submit(make_recording, plan, str(folder)) for plan in missing]
+        tasks = [pool.submit(make_recording, plan, str(folder), world) for plan in missing]
         try:
             finished = as_completed(tasks)
             for task in tqdm(finished, total=len(tasks), desc=name, unit="recording", disable=not tasks):
@@ -159,6 +161,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lecture_hours", type=float, default=1.5)
     parser.add_argument("--seed_hours", type=float, default=5.0)
+    parser.add_argument("--weak_hours", type=float, default=3.0, help="of each of seed_weak_a and seed_weak_b")
     parser.add_argument("--scale", type=float, default=1.0, help="shorter dev and test recordings, to try things out")
     parser.add_argument("--test_scale", type=int, default=1, help="10 for dev and tests that can tell students apart")
     parser.add_argument("--nj", type=int, default=2)
@@ -169,12 +172,14 @@ def main():
         parser.error(f"--sets: expected some of {', '.join(known)}, got {options.sets!r}")
     if min(options.nj, options.test_scale) < 1 or options.seed < 0:
         parser.error("--nj and --test_scale must be at least 1, --seed at least 0")
-    if min(options.lecture_hours, options.seed_hours, options.scale) <= 0:
-        parser.error("--lecture_hours, --seed_hours and --scale must be above 0")
+    if min(options.lecture_hours, options.seed_hours, options.weak_hours, options.scale) <= 0:
+        parser.error("--lecture_hours, --seed_hours, --weak_hours and --scale must be above 0")
     hours = {
         "seed": options.seed_hours,
         "seed_general": 0.3 * options.seed_hours,
         "seed_pauses": 0.3 * options.seed_hours,
+        "seed_weak_a": options.weak_hours,
+        "seed_weak_b": options.weak_hours,
         "lectures": options.lecture_hours,
     }
     for name in names:

@@ -39,12 +39,13 @@ def token_embedding(source, tokenizer, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--text", type=Path, nargs="+", required=True)
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--vocab_size", type=int, default=1000, help="text tokens, 256 bytes of the fallback included")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    tokenizer = train_sentencepiece(read_table(args.text).values(), args.vocab_size)
+    lines = [line for table in args.text for line in read_table(table).values()]
+    tokenizer = train_sentencepiece(lines, args.vocab_size)
     source = checkpoint.load(TINY_EN)
     embedding = token_embedding(source, tokenizer, args.seed)
     config = {"trim_padding": True, "frozen": {"source": TINY_EN}}

@@ -45,10 +45,10 @@ def main():
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--output_dir", type=Path, required=True)
     args = parser.parse_args()
-    shallow, source = checkpoint.load(args.model), checkpoint.load(TINY_EN)
+    shallow = checkpoint.load(args.model)
     if args.layers <= shallow.dims.n_text_layer:
         parser.error(f"--layers must be above {shallow.dims.n_text_layer}, the layers of {args.model}")
-    model = stack(shallow.model, source.model, args.layers)
+    model = stack(shallow.model, checkpoint.load(TINY_EN).model, args.layers)
     checkpoint.save(args.output_dir, model, shallow.tokenizer, shallow.config)
     sizes = [count_parameters(m) / 1e6 for m in (shallow.model, model)]
     print(f"stack: {sizes[0]:.2f} M → {sizes[1]:.2f} M parameters, {args.layers} decoder layers")

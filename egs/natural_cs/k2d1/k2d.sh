@@ -1,0 +1,1 @@
+../../TEMPLATE/k2d1/k2d.sh

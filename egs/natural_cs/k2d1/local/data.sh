@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Stage 1 of natural_cs: speak the corpus with natural voices -> data/{lectures,dev,test_in,test_in_long,test_out}.
+# Options are those of local/speak.py (--hours, --sets, --seed, --scale, --nj); what is there is not made again.
+# Recordings keep one core each busy for about 0.7 of the time that they last.
+set -euo pipefail
+
+# shellcheck source=egs/TEMPLATE/k2d1/path.sh
+source ./path.sh
+python -c 'import onnxruntime' 2>/dev/null || "${K2D_ROOT}/tools/install.sh" --extra natural
+python local/fetch.py voices
+exec python local/speak.py --voices downloads/voices "$@"

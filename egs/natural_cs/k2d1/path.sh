@@ -1,0 +1,1 @@
+../../TEMPLATE/k2d1/path.sh

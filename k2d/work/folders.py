@@ -1,0 +1,37 @@
+"""What lies in a folder: a JSON record that may be missing or torn, how large everything is, a size in words."""
+
+import json
+import os
+from pathlib import Path
+
+
+def read_json(path: str | Path) -> dict | None:
+    """A JSON object, or None where there is none."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def size_of_folder(folder: Path) -> int:
+    """Bytes of all files in it."""
+    total = 0
+    for here, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(here, name)).st_size
+            except OSError:  # a file that another process has just replaced
+                continue
+    return total
+
+
+def size_in_words(count: float) -> str:
+    """Bytes as people read them: "12 B", "1.5 kB", "3.8 TB"."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 999.95:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1000:,.1f} TB"
