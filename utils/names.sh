@@ -104,7 +104,8 @@ for each in ${validator}; do
     check_opts+=(--validator "${each}")
 done
 check_opts+=(${labels:+--labels "${labels}"} ${student_init:+--student_init "${student_init}"} --language "${language}"
-    --decoder_layers "${decoder_layers}" "${config_opts[@]}" --students "${students[@]}" --batch_size "${batch_size}")
+    --decoder_layers "${decoder_layers}" "${config_opts[@]}" --students "${students[@]}" --batch_size "${batch_size}"
+    --stop_stage "${stop_stage}")
 ! "${store_encoder_out}" || check_opts+=(--encoder_out $((noisy_versions + 1)))
 [[ " ${teacher_words[*]} " != *" --no_copy "* ]] || check_opts+=(--no_copy)
 if [ "${cmd_backend}" = local ]; then

@@ -45,6 +45,7 @@ if [ "${ngpu}" -gt 0 ] && [ "${cmd_backend}" = local ] && ! "${dry_run}" && [ ! 
     ! nvidia-smi --list-gpus 2>/dev/null | grep -q ^GPU; then
     die "--ngpu ${ngpu}: this machine shows no GPU (nvidia-smi); --ngpu 0 runs on its CPU, --dry_run says how long it takes"
 fi
+[ ! -f "${recordings}" ] || die "--recordings ${recordings}: a file; give the folder that it lies in"
 [ -z "${recordings}" ] || [ -d "${recordings}" ] ||
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"
 [ -n "${recordings}" ] || [ -e local/data.sh ] || [ -e "data/${train_set}/wav.scp" ] || "${dry_run}" ||

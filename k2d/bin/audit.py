@@ -166,7 +166,7 @@ def _say(args: argparse.Namespace, audit, figures) -> None:
     if left:
         print(f"  continue: k2d audit --output_dir {args.output_dir}")
     if now["utterances"]:
-        print(f"  use it: ./run.sh --test_sets {args.output_dir.name}   (docs/auditing.md)")
+        print(f"  use it: the command of your run again, with --test_sets {args.output_dir.name}   (docs/auditing.md)")
 
 
 main = command(parser, run)

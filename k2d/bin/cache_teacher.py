@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.distill.config import BatchConfig, DistillConfig, from_dict, read_config
+from k2d.distill.config import BatchConfig, DistillConfig, from_dict, in_language, read_config
 from k2d.errors import BadAudio, DataError, Unusable, UsageError
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import model_identity
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--encoder_out", type=Path, help="output_dir of k2d encode by the same encoder")
     p.add_argument("--config", action="append", required=True, help="training YAML; later ones override earlier ones")
+    p.add_argument("--language", help="language of the labels, unless the YAML has one (default: zh)")
     p.add_argument("--k", type=int, default=32, help="tokens to store per position")
     p.add_argument("--store", choices=tuple(STORED), default="float16", help="type of the stored log-probabilities")
     p.add_argument("--shard_rows", type=int, default=1 << 17, help="tokens per archive, approximately")
@@ -63,7 +64,7 @@ def check(args: argparse.Namespace) -> None:
 
 def read(args: argparse.Namespace) -> tuple[BatchConfig, float]:
     """What the YAML says of batches, as a cached teacher gets them, and the temperature."""
-    options, where = read_config(args.config), args.config[-1]
+    options, where = in_language(read_config(args.config), args.language), args.config[-1]
     config = from_dict(BatchConfig, options.get("batch_conf"), f"{where}: batch_conf").of_cached_teacher()
     return config, from_dict(DistillConfig, options.get("model_conf"), f"{where}: model_conf").temperature
 

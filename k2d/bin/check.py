@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     models.add_argument("--language", help="language of decoding")
     room = p.add_argument_group("disk, memory, GPUs")
     room.add_argument("--config", action="append", default=[], help="training YAML; later ones override earlier ones")
+    room.add_argument("--stop_stage", type=int, default=8, help="last stage to count (default %(default)s)")
     room.add_argument("--students", nargs="*", default=["student"], help="names of the students, for their disk space")
     room.add_argument("--no_copy", action="store_true", help="chunks point into the recordings")
     room.add_argument("--encoder_out", type=int, default=0, help="stored versions of the encoder's output")
@@ -126,8 +127,8 @@ def look_at_space(args: argparse.Namespace, sets: list[Set], known: dict[str, Kn
         ready_labels=(args.labels or args.teacher or "").startswith("text:"),
     )  # fmt: skip
     width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
-    found = disk(gigabytes(plan, Outputs(args.no_copy, args.encoder_out, width)))
-    return found if args.elsewhere else found + memory(plan) + gpus(args.ngpu)
+    found = disk(gigabytes(plan, Outputs(args.no_copy, args.encoder_out, width, args.stop_stage)))
+    return found if args.elsewhere else found + memory(plan, args.stop_stage) + gpus(args.ngpu)
 
 
 def _size_name(name: str | None, known: dict[str, Known]) -> str:

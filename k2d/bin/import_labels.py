@@ -35,6 +35,8 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     files = files_of(args.labels) if args.labels.exists() else []
     if not files:
+        if (args.labels / "wav.scp").is_file():
+            raise DataError(f"{args.labels}: is a data directory already; use it as it is, as data/<set> of a recipe")
         raise DataError(
             f"{args.labels}: nothing to read there; expected a .jsonl or .parquet file, or a folder of these"
         )

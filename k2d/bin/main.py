@@ -6,6 +6,7 @@ where it stands: both are read without importing it, so `k2d` itself answers at 
 
 import ast
 import importlib
+import signal
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -94,6 +95,8 @@ def main(argv: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] == "help":
         words = [*words[1:2], "--help"]
+    if argv is None and (not words or {"-h", "--help"} & set(words)):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who has read enough of it (| head) is no fault
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         return
@@ -107,7 +110,10 @@ def main(argv: list[str] | None = None) -> None:
         print(f"k2d: {unknown(words[0])}", file=sys.stderr)
         sys.exit(2)
     # As a module and not as __main__: worker processes look up by name what they are to run.
-    sys.exit(importlib.import_module(f"k2d.bin.{name}").main(words[1:]))
+    try:
+        sys.exit(importlib.import_module(f"k2d.bin.{name}").main(words[1:]))
+    except KeyboardInterrupt:  # while it was imported, or where a command has nothing to say of it
+        sys.exit(130)
 
 
 if __name__ == "__main__":

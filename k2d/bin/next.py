@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from k2d.bin.audit import COUNT
 from k2d.errors import DataError
 from k2d.options import CommandParser, command
 from k2d.score.experiment import read_result, score_dir
@@ -20,6 +21,7 @@ from k2d.tables import read_table
 from k2d.work.models import ModelRecord, read_record
 
 LISTED = ("results", 4)
+FEWEST = 20  # chunks, below which an error rate says next to nothing
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,10 +58,7 @@ def _lines(args: argparse.Namespace):
         where = (args.exp / best.name).absolute()
         yield "use it", shlex.join([_k2d(), "transcribe", _recording(args), "--model", str(where)])
     if not args.test_sets.split() and (held_out := next(iter(sorted(args.data.glob("*_held_out/text"))), None)):
-        chunks = held_out.parent
-        scores = sorted(path.parent for path in (args.exp / chunks.name.removesuffix("_held_out")).glob("*/utt2comp"))
-        words = [_k2d(), "audit", "--data", str(chunks), *(["--scores", str(scores[0])] if scores else [])]
-        yield "a test set", shlex.join([*words, "--output_dir", str(args.data / "audited")])
+        yield "a test set", _audit(args, held_out.parent)
     pages = {
         "report": [args.exp / "report/index.html"],
         "labels": sorted(args.exp.glob("*/explorer*/*.html")),
@@ -70,6 +69,24 @@ def _lines(args: argparse.Namespace):
     for name, paths in pages.items():
         for path in [path for path in paths if path.is_file()][: 1 if name == "card" else None]:
             yield name, path.absolute().as_uri() if path.suffix == ".html" else str(path.absolute())
+
+
+def _audit(args: argparse.Namespace, held_out: Path) -> str:
+    """A command that makes a test set by ear: of what was held out, or where that is little, of all chunks; those that
+    are drawn are then held out, and the students trained again without them."""
+    all_chunks = held_out.with_name(held_out.name.removesuffix("_held_out"))
+    scores = sorted(path.parent for path in (args.exp / all_chunks.name).glob("*/utt2comp"))
+    few = len(read_table(held_out / "text")) < FEWEST and (all_chunks / "text").is_file()
+    chunks = all_chunks if few else held_out
+    # Half at most: the students learn from the others.
+    most = max(1, len(read_table(all_chunks / "text")) // 2) if few else COUNT
+    if (args.data / "audited/audit.json").is_file():  # drawn before, perhaps from the others
+        words = []
+    else:
+        words = ["--data", str(chunks), *(["--scores", str(scores[0])] if scores else [])]
+        words += ["--count", str(most)] if most < COUNT else []
+    command = shlex.join([_k2d(), "audit", *words, "--output_dir", str(args.data / "audited")])
+    return f"cd {shlex.quote(str(Path.cwd()))} && {command}"
 
 
 def _records(exp: Path, names: Sequence[str]) -> list[ModelRecord]:

@@ -15,7 +15,8 @@ labels that look private are listed in private/labels.tsv, for a person to revie
 
 Then the gates of conf/gates.yaml are checked: how far monolingual error rates and loops may be above the teacher's,
 whether somebody has reviewed private labels (--reviewed_by), and whether licences are stated. The verdicts go to
-gates.json; with --release, a failed gate is an error.
+gates.json ("passed" is null if the test sets are too small to tell); with --release, a gate that is not passed is an
+error.
 
 --push_to_hub shows what would be uploaded to the Hugging Face Hub, and with --yes uploads it: huggingface/ at the top,
 the other formats beside it, nothing of private/. The repository is private until --release. Log in with 'hf auth
@@ -47,6 +48,7 @@ from k2d.publish.card import (
     labels_made,
     read_results,
     result_files,
+    spoken,
     training_data,
 )
 from k2d.publish.gates import NotReleased, read_gates, verdicts
@@ -87,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="type of exported weights")
     p.add_argument("--ct2_dtype", choices=["float16", "float32", "int8"], help="for CTranslate2 (default: --dtype)")
     p.add_argument("--utterances", type=int, default=4, help="utterances in the parity check (default %(default)s)")
-    p.add_argument("--language", default="zh", help="language of the parity check")
+    p.add_argument("--language", default="zh", help="language it transcribes, as on the card (auto: detected)")
     card = p.add_argument_group("on the card")
     card.add_argument("--licence", choices=list(LICENCES), default="other", help="licence of the student")
     card.add_argument("--teacher_licence", help="licence of the teacher (default for OpenAI's models: MIT)")
@@ -95,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
     card.add_argument("--base_model", help="the teacher's Hugging Face id (default: from its name)")
     card.add_argument("--datasets", nargs="+", default=[], help="Hugging Face ids of the training corpora")
     out = p.add_argument_group("release")
-    out.add_argument("--release", action="store_true", help="make it public; refused if a gate fails")
+    out.add_argument("--release", action="store_true", help="make it public; refused unless all gates pass")
     out.add_argument("--gates", type=Path, help="YAML over the repository's gates (default: conf/gates.yaml here)")
     out.add_argument("--reviewed_by", help="who has read private/labels.tsv")
     out.add_argument("--push_to_hub", metavar="OWNER/NAME", help="show what would be uploaded there")
@@ -195,7 +197,9 @@ def release(args: argparse.Namespace, results: Results) -> None:
     failed = [each for each in found if not each.passed]
     if args.release and failed:
         said = "; ".join(f"{each.gate}: {each.said}" for each in failed)
-        raise NotReleased(f"{args.output_dir} is not released, {len(failed)} of {len(found)} gates fail: {said}")
+        raise NotReleased(
+            f"{args.output_dir} is not released, {len(failed)} of {len(found)} gates are not passed: {said}"
+        )
     if args.push_to_hub:
         plan = planned(args.output_dir)
         print(described(plan, args.push_to_hub, args.release))
@@ -274,6 +278,7 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Results) -> Non
     # A card of an attempt before must not lie beside exports that fail now.
     (args.output_dir / CARD_FILE).unlink(missing_ok=True)
     student = checkpoint.load(record.path)
+    language = args.language if student.tokenizer.multilingual else "en"
     trained_on = training_data(Path(record.data)) if record.data else {}
     searched, findings = None, {}
     if record.data:
@@ -294,7 +299,8 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Results) -> Non
     facts = Facts(
         name=args.name or record.name,
         teacher=Path(args.teacher).name if Path(args.teacher).exists() else args.teacher,
-        languages=["zh", "en"] if student.tokenizer.multilingual else ["en"],
+        languages=spoken(language, Path(record.data) / "text" if record.data else None),
+        language=None if language == "auto" else language,
         parameters=count_parameters(student.model),
         encoder_layers=student.dims.n_audio_layer,
         decoder_layers=student.dims.n_text_layer,

@@ -45,7 +45,7 @@ from pathlib import Path
 
 from k2d.audio.stamps import FileStamps
 from k2d.distill import command_line
-from k2d.distill.config import read_config
+from k2d.distill.config import in_language, read_config
 from k2d.distill.length import Length, check_updates, with_length
 from k2d.errors import UsageError, guarded
 from k2d.options import underscored
@@ -75,6 +75,7 @@ def own_parser() -> argparse.ArgumentParser:
     p.add_argument("--config", action="append", default=[])
     p.add_argument("--tables", type=Path)
     p.add_argument("--updates", help="auto, or how many")
+    p.add_argument("--language", help="language of the labels, unless the YAML has one (default: zh)")
     add_step_arguments(p)
     return p
 
@@ -121,7 +122,7 @@ def read_words(words: Sequence[str]) -> Training:
     for parser in parsers:
         parser.error = _usage_error
     own, rest = parsers[0].parse_known_args(words)
-    config, length = read_config(own.config), None
+    config, length = in_language(read_config(own.config), own.language), None
     if own.updates and check_updates(own.updates) and own.tables and (own.tables / "text").exists():
         chunks = sum(1 for _ in scan(own.tables / "text"))
         config, length = with_length(config, read_config(own.config[1:]), own.updates, max(chunks, 1))

@@ -18,29 +18,31 @@ from k2d.work.folders import size_of_folder
 
 SURELY = 0.5  # of the estimate: with less room than this a stage will fail, whatever is wrong with the estimate
 ENOUGH = 1.2
+TRAIN = 5  # the number of its stage
 
 
 @dataclass(frozen=True)
 class Outputs:
     """What of a plan's outputs depends on a recipe's options. no_copy: labels point into the recordings; stored:
-    versions of the encoder's output that are kept, `width` numbers a frame.
+    versions of the encoder's output that are kept, `width` numbers a frame; stages: up to this one.
     """
 
     no_copy: bool = False
     stored: int = 0
     width: int = 0
+    stages: int = 8
 
 
 def gigabytes(plan: Plan, outputs: Outputs) -> dict[str, float]:
     """folder -> GB that the stages still to come write into it: "data" and "exp"."""
     need = {"data": 0.0, "exp": 0.0}
     for cost in estimate(plan):
-        if cost.stage > 1:  # whose copies are made already
+        if 1 < cost.stage <= outputs.stages:  # the copies of the first are made already
             need["data" if cost.stage in (2, 4) else "exp"] += cost.gigabytes
     if outputs.no_copy:
         need["data"] -= plan.train_hours * FLAC
     windows = (outputs.stored * plan.train_hours + bool(outputs.stored) * plan.dev_hours) * 3600 / CHUNK
-    need["exp"] += windows * N_AUDIO_CTX * outputs.width * 2 / 1e9  # float16
+    need["exp"] += (outputs.stages >= TRAIN) * windows * N_AUDIO_CTX * outputs.width * 2 / 1e9  # float16
     return need
 
 
@@ -75,13 +77,14 @@ def _there(path: Path) -> Path:
     return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
 
 
-def memory(plan: Plan) -> list[Finding]:
-    """Memory of this machine against the largest job."""
+def memory(plan: Plan, stages: int = 8) -> list[Finding]:
+    """Memory of this machine against the largest job of the stages up to this one."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     except (ValueError, OSError):
         return []
-    most = max(estimate(plan)[1:], key=lambda cost: cost.memory)
+    costs = estimate(plan)
+    most = max([cost for cost in costs if 1 < cost.stage <= stages] or costs[:1], key=lambda cost: cost.memory)
     message = f"{total:,.0f} GB, about {most.memory:,.0f} GB needed in stage {most.stage} by the estimate"
     if total >= most.memory:
         return [fine("memory", message)]

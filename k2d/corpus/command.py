@@ -10,6 +10,7 @@ from k2d.corpus.sets import Account, report
 from k2d.errors import DataError, guarded
 
 SETS = ("train", "dev", "test")
+_MOST_NAMED = 3  # of what was left out
 
 
 def parser(description: str, corpus: str) -> argparse.ArgumentParser:
@@ -53,6 +54,9 @@ def run(
                     f"{args.output_dir}/{args.prefix}rejects.txt says why"
                 )
         print(f"{corpus}: {args.output_dir}\n{table}")
+        if left_out := [reject.message for account in accounts for reject in account.rejects]:
+            print("\n".join(f"left out: {message}" for message in left_out[:_MOST_NAMED]))
+            print(f"{corpus}: {args.output_dir}/{args.prefix}rejects.txt has all {len(left_out)} that were left out")
         return 0
 
     return guarded(corpus, work)

@@ -25,7 +25,8 @@ def not_found(folder: Path, corpus: str, looked_for: str) -> NotTheCorpus:
     """The error for a folder without `looked_for`: it names what is there instead."""
     entries = sorted(p.name + ("/" if p.is_dir() else "") for p in folder.iterdir()) if folder.is_dir() else []
     there = ", ".join(entries[:8]) + (" …" if len(entries) > 8 else "") if entries else "nothing"
-    return NotTheCorpus(f"{folder} does not look like {corpus}: looked for {looked_for}, found {there}")
+    said = f"{folder} does not look like {corpus}: looked for {looked_for}, found {there}"
+    return NotTheCorpus(f"{said}; correct the path")
 
 
 def check_counts(corpus: str, found: Mapping[str, int], stated: Mapping[str, int], take_any: bool, advice: str) -> bool:

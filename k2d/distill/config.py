@@ -50,6 +50,14 @@ class BatchConfig:
         return dataclasses.replace(self, noise=0.0, pitch=())
 
 
+def in_language(config: dict, language: str | None) -> dict:
+    """The YAML's content with the language of batches, where it names none; None and "auto": as BatchConfig has it."""
+    batches = config.get("batch_conf") or {}
+    if language in (None, "auto", BatchConfig.language) or "language" in batches:
+        return config
+    return {**config, "batch_conf": {**batches, "language": language}}
+
+
 @dataclasses.dataclass
 class DistillConfig:
     """`model_conf` of the training YAML."""

@@ -12,6 +12,12 @@ from pathlib import Path
 
 import torch
 
+from k2d.errors import UserError
+
+
+class NotSaved(UserError, OSError):
+    """A checkpoint that the disk did not take."""
+
 
 @contextlib.contextmanager
 def whole_saves() -> Iterator[None]:
@@ -35,7 +41,7 @@ def whole_saves() -> Iterator[None]:
             if not isinstance(error, (OSError, RuntimeError)):
                 raise
             kept = "the previous one is intact" if path.exists() else "there is none yet"
-            raise OSError(
+            raise NotSaved(
                 f"{path}: saving the checkpoint failed ({error}); {kept}. Free space and run again: training goes on "
                 "from there"
             ) from error

@@ -12,6 +12,7 @@ answer must come from the page itself (Origin) and be of a chunk that was drawn.
 import json
 import re
 import secrets
+import sys
 import threading
 from collections.abc import Callable
 from functools import lru_cache
@@ -54,6 +55,11 @@ class AuditServer(ThreadingHTTPServer):
 
         self.heard = heard
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def handle_error(self, request, client_address) -> None:
+        """A page that was closed or loaded again takes no more of what it has asked for: that is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:

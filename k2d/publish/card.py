@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -16,7 +17,10 @@ from k2d.datadir import DataDir
 from k2d.score.experiment import read_result, segment_hours
 from k2d.score.monolingual import NAMES, Retained
 from k2d.score.tables import Table, percent
+from k2d.tables import read_table
+from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED
+from k2d.text.units import is_chinese, is_english, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
 from k2d.whisper.identity import PACKAGED, PUBLISHED
@@ -43,11 +47,12 @@ class Facts:
     """What the card says. teacher_parameters, teacher_decoder_layers: None where the teacher is no Whisper model.
     `results`: test set to result.json of the student and, as far as known, of the teacher. `findings`: number of
     label texts that look private, by kind; labels_checked: of so many, None where nobody looked. base_model, datasets:
-    ids of the Hub. rule: what the selection asks of a chunk; ready_labels: that no model of ours wrote the labels."""
+    ids of the Hub. language: code that it transcribes in, None where it detects one. rule: what the selection asks of a
+    chunk; ready_labels: that no model of ours wrote the labels."""
 
     name: str
     teacher: str
-    languages: Sequence[str]
+    languages: Sequence[str]  # codes, that of its labels first
     parameters: int
     encoder_layers: int
     decoder_layers: int
@@ -76,6 +81,7 @@ class Facts:
     labels_checked: int | None = None
     findings: Mapping[str, int] = field(default_factory=dict)
     revision: str = "unknown"
+    language: str | None = None
 
 
 def training_data(folder: Path) -> dict[str, float | int | None]:
@@ -132,16 +138,39 @@ def _results_table(results: Mapping[str, tuple[dict, dict | None]]) -> Table:
 def _retained_table(kept: Sequence[Retained]) -> Table:
     rows = [
         [each.test_set, NAMES[each.language], str(each.utterances), str(each.units)]
-        + [percent(each.student), percent(each.teacher), f"{each.rise:+.2f}"]
+        + [percent(each.student), percent(each.teacher), f"{each.rise:+.2f}{_around(each)}"]
         for each in kept
     ]
     return Table(
         "Retention",
         "Utterances that are in one language alone: characters of Mandarin and words of English that are wrong, in "
-        "percent, and by how many points the student is above the teacher.",
+        "percent, and by how many points the student is above the teacher, in brackets its 95 % interval.",
         ["test set", "language", "utterances", "units", "student", "teacher", "rise"],
         rows,
     )
+
+
+def _around(kept: Retained) -> str:
+    return "" if kept.low is None else f" [{kept.low:+.2f}, {kept.high:+.2f}]"
+
+
+def spoken(language: str, labels: Path | None) -> list[str]:
+    """Codes of the languages that a student transcribes, that of decoding first: of Chinese and English those that have
+    one unit of twenty of its labels, where it learnt the one, the other, or whatever was detected ("auto")."""
+    if language not in ("zh", "en", "auto") or labels is None or not labels.is_file():
+        return [] if language == "auto" else [language]
+    found = Counter[str]()
+    for text in read_table(labels).values():
+        found.update("zh" if is_chinese(u) else "en" if is_english(u) else "" for u in units(timestamps.strip(text)))
+    often = [code for code in ("zh", "en") if 20 * found[code] >= found["zh"] + found["en"] > 0]
+    return [code for code in sorted(("zh", "en"), key=language.__ne__) if code in often or code == language]
+
+
+def named(code: str) -> str:
+    """Of a language's code, as a sentence has it: "zh" -> "Mandarin"."""
+    from whisper.tokenizer import LANGUAGES as ALL
+
+    return {**ALL, **NAMES}.get(code, code).title()
 
 
 def base_model(teacher: str) -> str | None:
@@ -161,13 +190,13 @@ def front_matter(facts: Facts) -> dict:
     """What the Hub reads: language, licence, base model, data sets, and the results as its model-index has them. Rates
     in percent; the mixed error rate is a `wer` whose words are also characters."""
     found = {
-        "language": list(facts.languages),
+        **({"language": list(facts.languages)} if facts.languages else {}),
         "license": facts.licence,
         **({"base_model": facts.base_model} if facts.base_model else {}),
         **({"datasets": list(facts.datasets)} if facts.datasets else {}),
         "pipeline_tag": "automatic-speech-recognition",
         "library_name": "transformers",
-        "tags": ["whisper", "knowledge-distillation", "code-switching", "k2d"],
+        "tags": ["whisper", "knowledge-distillation", *(["code-switching"] if len(facts.languages) > 1 else []), "k2d"],
     }
     if facts.results:
         found["metrics"] = ["wer", "cer"]
@@ -204,7 +233,7 @@ def card(facts: Facts) -> str:
     text = template.render(
         {f.name: getattr(facts, f.name) for f in dataclasses.fields(facts)},
         front=yaml.safe_dump(front_matter(facts), allow_unicode=True, sort_keys=False),
-        token="zh" if "zh" in facts.languages else "en",
+        names=[named(code) for code in facts.languages],
         licence_said=LICENCES[facts.licence],
         results_table=_results_table(facts.results).markdown() if facts.results else "",
         retained_table=_retained_table(facts.retained).markdown() if facts.retained else "",

@@ -55,7 +55,7 @@ def export_all(
     model = copy.deepcopy(student.model).to(getattr(torch, dtype))
     # A published folder stands on its own: no tensors that lie in another checkpoint.
     config = {name: value for name, value in student.config.items() if name not in ("frozen", "dims")}
-    spoken = (language if student.tokenizer.multilingual else "en") if student.tokenizer.published else None
+    spoken = parity.decoding_options(student, language).language if student.tokenizer.published else None
 
     def check(form: str, name: str, precision: str) -> Parity:
         return parity.check(form, precision, original, language, folder / name)

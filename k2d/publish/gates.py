@@ -1,7 +1,9 @@
 """Whether a student may leave the house: what conf/gates.yaml asks for, and what is known of the student.
 
 In: the gates, error rates beside the teacher's, findings in the labels, licences. Out: a verdict for each gate, with
-the figures behind it. What was not measured is not passed.
+the figures behind it. What is measured passes, or fails, where its whole 95 % interval does; with the limit in the
+interval nobody can tell, and the verdict says how much more would. What cannot be told, or was not measured, is not
+passed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import yaml
 
 from k2d.errors import DataError, UserError
 from k2d.score.monolingual import NAMES, Retained
+from k2d.score.significance import share_difference
 
 _OWN, _SHARED = Path("conf/gates.yaml"), Path(__file__).resolve().parents[2] / "conf/gates.yaml"
 
@@ -29,20 +32,22 @@ class Gates:
 
     zh_rise: float | None = 1.0
     en_rise: float | None = 1.0
-    min_units: int = 200
-    loop_rise: float | None = 0.0
+    loop_rise: float | None = 0.5
     privacy: bool = True
     licences: bool = True
 
 
 @dataclass(frozen=True)
 class Verdict:
+    """passed: None where it cannot be told."""
+
     gate: str
-    passed: bool
+    passed: bool | None
     said: str
 
     def __str__(self) -> str:
-        return f"gate {self.gate}: {'passed' if self.passed else 'FAILED'}: {self.said}"
+        word = {True: "passed", False: "FAILED", None: "cannot tell"}[self.passed]
+        return f"gate {self.gate}: {word}: {self.said}"
 
 
 def read_gates(own: Path | None = None) -> Gates:
@@ -68,8 +73,8 @@ def _read(path: Path) -> dict[str, object]:
             raise DataError(f"{path}: no gate {name!r}; there are {', '.join(known)}")
         switch = isinstance(known[name], bool)
         fits = isinstance(value, bool) if switch else isinstance(value, int | float) and not isinstance(value, bool)
-        if not fits and not (value is None and name != "min_units"):
-            wanted = "true, false" if switch else "a number" if name == "min_units" else "a number, or null"
+        if not fits and value is not None:
+            wanted = "true, false" if switch else "a number, or null"
             raise DataError(f"{path}: {name}: {value!r}; expected {wanted}")
     return found
 
@@ -86,7 +91,7 @@ def verdicts(
     found = []
     for language, allowed in (("zh", gates.zh_rise), ("en", gates.en_rise)):
         if allowed is not None:
-            found.append(_monolingual(language, allowed, gates.min_units, kept))
+            found.append(_monolingual(language, allowed, kept))
     if gates.loop_rise is not None:
         found.append(_loops(gates.loop_rise, results.values()))
     if gates.privacy:
@@ -102,41 +107,58 @@ def verdicts(
 _OPTION = {"model": "licence", "teacher": "teacher_licence", "recordings": "data_licence"}
 
 
-def _monolingual(language: str, allowed: float, min_units: int, kept: Sequence[Retained]) -> Verdict:
-    name = f"monolingual {language}"
-    own = [each for each in kept if each.language == language and each.units >= min_units]
+def _told(rise: float, low: float, high: float, allowed: float, count: int, what: str) -> tuple[bool | None, str]:
+    """Whether a rise is at most what is allowed, all in points: True or False where all of its interval says so."""
+    said = f"{rise:+.2f} points [{low:+.2f}, {high:+.2f}], allowed {allowed:+.2f}"
+    if high <= allowed or low > allowed:
+        return high <= allowed, said
+    # The half width falls with the root of how much there is.
+    apart = abs(allowed - rise)
+    times = max(2.0, ((high - low) / 2 / apart) ** 2) if apart > 0.01 else None
+    more = f"about {_round(times * count):,} {what} would tell" if times and times < 1000 else f"more {what} may tell"
+    return None, f"{said}; {more}, of the {count:,} that there are"
+
+
+def _round(number: float) -> int:
+    """To two digits."""
+    return int(float(f"{number:.1e}"))
+
+
+def _monolingual(language: str, allowed: float, kept: Sequence[Retained]) -> Verdict:
+    """By the test sets that can tell; one that fails is enough to fail."""
+    name, of = f"monolingual {language}", f"utterances of {NAMES[language]} alone"
+    own = [each for each in kept if each.language == language and each.low is not None]
     if not own:
-        most = max((each.units for each in kept if each.language == language), default=0)
         return Verdict(
             name,
-            False,
-            f"not measured: no test set has {min_units} units in utterances of {NAMES[language]} alone (most: {most}) "
-            "that student and teacher were scored on; add such a set to --test_sets",
+            None,
+            f"no test set has {of}, of two recordings at least, that student and teacher were scored on; "
+            "add one to --test_sets",
         )
-    worst = max(own, key=lambda each: each.rise)
-    return Verdict(
-        name,
-        worst.rise <= allowed,
-        f"{100 * worst.student:.2f} % on {worst.test_set}, the teacher {100 * worst.teacher:.2f} % "
-        f"({worst.rise:+.2f} points, allowed {allowed:+.2f})",
-    )
+    unit = "characters" if language == "zh" else "words"
+    verdicts = []
+    for each in own:
+        passed, said = _told(each.rise, each.low, each.high, allowed, each.units, f"{unit} in {of}")
+        rates = f"{100 * each.student:.2f} % on {each.test_set}, the teacher {100 * each.teacher:.2f} %"
+        verdicts.append((each, Verdict(name, passed, f"{rates}: {said}")))
+    order = (False, True, None)
+    return min(verdicts, key=lambda found: (order.index(found[1].passed), -found[0].rise))[1]
 
 
 def _loops(allowed: float, results: Iterable[tuple[dict, dict | None]]) -> Verdict:
     both = [(student, teacher) for student, teacher in results if teacher]
-    shares = []
+    counted = []
     for each in zip(*both, strict=True):
-        counted = [r.get("repetitions", {}) for r in each]
-        windows = sum(c.get("of_windows", 0) for c in counted)
-        shares.append(100 * sum(c.get("windows", 0) for c in counted) / windows if windows else None)
-    if not shares or None in shares:
-        return Verdict("loops", False, "not measured: no test set was scored for both student and teacher")
-    student, teacher = shares
-    return Verdict(
-        "loops",
-        student - teacher <= allowed,
-        f"{student:.2f} % of windows repeat themselves, the teacher's {teacher:.2f} % (allowed {allowed:+.2f} points)",
-    )
+        found = [r.get("repetitions", {}) for r in each]
+        counted.append((sum(c.get("windows", 0) for c in found), sum(c.get("of_windows", 0) for c in found)))
+    if not counted or not all(windows for _, windows in counted):
+        return Verdict("loops", None, "no test set was scored for both student and teacher")
+    student, teacher = (100 * some / windows for some, windows in counted)
+    low, high = (100 * end for end in share_difference(*counted))
+    windows = min(windows for _, windows in counted)
+    passed, said = _told(student - teacher, low, high, allowed, windows, "windows of test sets")
+    rates = f"{student:.2f} % of windows repeat themselves, the teacher's {teacher:.2f} %"
+    return Verdict("loops", passed, f"{rates}: {said}")
 
 
 def _privacy(findings: int | None, reviewed_by: str | None) -> Verdict:

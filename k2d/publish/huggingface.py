@@ -61,7 +61,7 @@ def model_config(dims: ModelDimensions, tokenizer: Tokenizer, dtype: torch.dtype
 
 def generation_config(dims: ModelDimensions, tokenizer: Tokenizer, language: str = "zh") -> dict:
     """What transformers' generation needs to know of the special tokens: the same rules as ours. language: to decode in
-    where none is asked for."""
+    where none is asked for; auto: it detects one."""
     options = DecodingOptions(timestamps=False)
     # Upper half of the decoder, as openai-whisper assumes for a model without a measured choice.
     heads = [[layer, h] for layer in range(dims.n_text_layer // 2, dims.n_text_layer) for h in range(dims.n_text_head)]
@@ -83,7 +83,8 @@ def generation_config(dims: ModelDimensions, tokenizer: Tokenizer, language: str
     if tokenizer.multilingual:
         config["task"] = "transcribe"
         # Without a language transformers detects one for each window, and code-switched speech is read in both.
-        config["language"] = language if language in tokenizer.languages else tokenizer.languages[0]
+        if language != "auto":
+            config["language"] = language if language in tokenizer.languages else tokenizer.languages[0]
         config["lang_to_id"] = {f"<|{code}|>": tokenizer.language_token(code) for code in tokenizer.languages}
         config["task_to_id"] = {"transcribe": tokenizer.transcribe, "translate": tokenizer.translate}
     return config

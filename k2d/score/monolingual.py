@@ -2,7 +2,7 @@
 
 In: score directories of both models, and the references that they were scored against. Out: error rates by test set and
 language, over the utterances whose reference holds that language and no other. A test set that mixes languages has
-such utterances too, and they are what forgetting shows in.
+such utterances too, and they are what forgetting shows in. They are few, so the rise has its interval.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.score.significance import compare
 from k2d.tables import read_numbers, read_table
 from k2d.text.units import is_chinese, is_english, units
 from k2d.work.folders import read_json
@@ -21,7 +22,10 @@ NAMES = {"zh": "Mandarin", "en": "English"}
 
 @dataclass(frozen=True)
 class Retained:
-    """One language of one test set. Rates are fractions of the reference's units, summed over its utterances."""
+    """One language of one test set. Rates are fractions of the reference's units, summed over its utterances.
+
+    low, high: 95 % interval of the rise, in points, by draws of recordings; None where there is one recording alone.
+    """
 
     test_set: str
     language: str
@@ -29,6 +33,8 @@ class Retained:
     units: int
     student: float
     teacher: float
+    low: float | None = None
+    high: float | None = None
 
     @property
     def rise(self) -> float:
@@ -53,10 +59,14 @@ def retained(files: Mapping[str, tuple[Path, Path | None]]) -> list[Retained]:
             continue
         errors = [read_numbers(result.parent / "utt2errors") for result in (student, teacher)]
         counts = read_numbers(student.parent / "utt2units")
+        recordings = read_table(student.parent / "utt2recording")
         spoken = {name: language_of(text) for name, text in read_table(path).items()}
         for language in NAMES:
             ids = [i for i in counts if spoken.get(i) == language and i in errors[1]]
             if total := sum(counts[i] for i in ids):
-                rates = [sum(each[i] for i in ids) / total for each in errors]
-                found.append(Retained(test_set, language, len(ids), int(total), *rates))
+                wrong = [[each[i] for i in ids] for each in errors]
+                told = compare(*wrong, [counts[i] for i in ids], [recordings[i] for i in ids])
+                rates = [sum(each) / total for each in wrong]
+                ends = (100 * told.low, 100 * told.high) if told else ()
+                found.append(Retained(test_set, language, len(ids), int(total), *rates, *ends))
     return found

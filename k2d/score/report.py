@@ -532,7 +532,8 @@ def headline(experiment: Experiment) -> str:
     """The outcome in a sentence: the students with the lowest mean error rate beside their teacher."""
     best = best_student(experiment)
     if best is None:
-        return "Nothing has been scored yet, so no error rate is known."
+        why = "nothing has been scored yet" if experiment.test_sets else "nobody has transcribed a test set"
+        return f"No error rate is known: {why}."
     students, test_sets = best
     teacher = experiment.teacher_of(students.model)
     rival = experiment.group_of(teacher) if teacher else None

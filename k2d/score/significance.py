@@ -22,8 +22,10 @@ speaks of these models only.
 
 Draws over R recordings are a little too narrow, with few of them much too. So their distance from what was observed is
 widened by sqrt(R / (R − 1)) · t_{R−1} / z, quantiles at 97.5 %: 1.44 for six recordings, 1.03 for sixty (Hesterberg,
-"What teachers should know about the bootstrap", The American Statistician 69, 2015). The bootstrap of error rates is
-that of Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004.
+"What teachers should know about the bootstrap", The American Statistician 69, 2015); but never past 100 % where no draw
+is, which two or three recordings would else reach. Where nothing differs between recordings, since no error was made,
+draws know nothing: `none_seen` then says how many there may be. The bootstrap of error rates is that of Bisani and Ney,
+"Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -91,6 +93,43 @@ def widening(recordings: int) -> float:
     return float(np.sqrt(recordings / (recordings - 1)) * t.ppf(0.975, recordings - 1) / norm.ppf(0.975))
 
 
+def none_seen(units: float) -> float:
+    """Upper end, as a share, of the 95 % interval of something that none of so many units has: the exact one of Clopper
+    and Pearson, about 3.7 / units (the rule of three, but for both sides)."""
+    return 1.0 - 0.025 ** (1.0 / units)
+
+
+def _ends(draws: np.ndarray, level: float, everything: float, recordings: int) -> tuple[float, float]:
+    """Quantiles of draws; where all are 0, what may have gone unseen in `everything`, the reference units."""
+    tail = (1.0 - level) / 2.0
+    low, high = (float(x) for x in np.quantile(draws, [tail, 1.0 - tail]))
+    if low == high == 0:
+        high = min(1.0, widening(recordings) * none_seen(everything))
+        low = -high
+    return low, high
+
+
+def share_difference(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float]:
+    """95 % interval of the difference of two shares, (how many, of how many) each: Newcombe's, "Interval estimation for
+    the difference between independent proportions", Statistics in Medicine 17, 1998, method 10. That the two are of
+    the same windows is not used, which makes it rather too wide."""
+    from scipy.stats import norm
+
+    z = float(norm.ppf(0.975))
+    shares, ends = [], []
+    for some, n in (first, second):
+        share = some / n
+        middle, half = share + z * z / (2 * n), z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+        shares.append(share)
+        ends.append(((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)))
+    (low, high), (other_low, other_high) = ends
+    difference = shares[0] - shares[1]
+    return (
+        float(difference - np.hypot(shares[0] - low, other_high - shares[1])),
+        float(difference + np.hypot(high - shares[0], shares[1] - other_low)),
+    )
+
+
 def _distribution(
     systems: Sequence[_System], units: np.ndarray, samples: int, seed: int
 ) -> tuple[float, np.ndarray]:
@@ -148,10 +187,10 @@ def confidence_interval(
     if count < 2 or not u.sum():
         return None
     system = _System(errors, places, count)
-    _, draws = _distribution([system], np.bincount(places, u, count), samples, seed)
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(draws, [tail, 1.0 - tail])
-    return max(0.0, float(low)), float(high)
+    observed, draws = _distribution([system], np.bincount(places, u, count), samples, seed)
+    low, high = _ends(draws, level, u.sum(), count)
+    highest = observed + (float(draws.max()) - observed) / widening(count)  # as drawn, before it was widened
+    return max(0.0, low), min(high, max(1.0, highest))
 
 
 def compare(
@@ -182,8 +221,7 @@ def compare(
         return None
     a, b = (_System(x, places, count) for x in (first, second))
     delta, draws = _distribution([a, b], np.bincount(places, u, count), samples, seed)
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(draws, [tail, 1.0 - tail])
+    low, high = _ends(draws, level, u.sum(), count)
     beyond = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
     p_value = min(1.0, 2.0 * (beyond + 1) / (len(draws) + 1))
     rates = [s.errors.sum() / s.seeds / u.sum() for s in (a, b)]

@@ -41,6 +41,15 @@ def test_the_list_has_every_command_once_under_what_people_want(capsys, monkeypa
         assert capsys.readouterr().out == shown
 
 
+def test_who_reads_the_first_line_of_it_alone_sees_no_traceback():
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "from k2d.bin.main import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, env=os.environ)
+    os.close(writer)
+    assert result.stderr == b""
+
+
 def test_a_new_command_appears_by_itself(tmp_path, monkeypatch):
     (tmp_path / "fly.py").write_text('"""Fly over the data.\n\nMore."""\nLISTED = ("labels", 3.5)\n')
     (tmp_path / "odd.py").write_text('"""Nobody knows."""\n')
@@ -103,3 +112,11 @@ def test_hyphens_stand_for_underscores_and_a_misspelt_option_is_told_its_neighbo
     from k2d.bin.train import read_words
 
     assert read_words(["--output-dir", "x", "--train-shape-file=a"]).given.output_dir == "x"
+
+
+def test_who_is_interrupted_says_no_traceback(monkeypatch):
+    def interrupted(words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("k2d.bin.begin.main", interrupted)
+    assert call("begin") == 130

@@ -7,6 +7,7 @@ import pytest
 
 from k2d.bin import audit, transcribe
 from k2d.bin import next as command
+from k2d.tables import write_table
 from k2d.work.models import ModelRecord, write_record
 
 
@@ -75,7 +76,25 @@ def test_without_a_test_set_it_says_how_to_make_one(exp, capsys):
         (exp.parent / path).parent.mkdir(parents=True)
         (exp.parent / path).write_text("")
     assert "a test set" not in said(capsys)
-    words = shlex.split(said(capsys, "--test_sets", "")["a test set"])
-    args = audit.parser().parse_args(words[2:])
-    assert words[1] == "audit" and str(args.data) == "data/lectures_teacher_held_out"
+
+    def proposed():
+        """It can be typed anywhere."""
+        there, _, what = said(capsys, "--test_sets", "")["a test set"].partition(" && ")
+        assert shlex.split(there) == ["cd", str(exp.parent)]
+        words = shlex.split(what)
+        assert words[1] == "audit"
+        return audit.parser().parse_args(words[2:])
+
+    args = proposed()
+    assert str(args.data) == "data/lectures_teacher_held_out"
     assert args.scores == ["exp/lectures_teacher/base"] and str(args.output_dir) == "data/audited"
+    whole = exp.parent / "data/lectures_teacher/text"
+    whole.parent.mkdir()
+    write_table(whole, {f"u{i:02}": "今天" for i in range(50)})
+    assert str(proposed().data) == "data/lectures_teacher", "one chunk that was held out tells nothing"
+    assert proposed().count == 25, "some are left to learn from"
+    write_table(exp.parent / "data/lectures_teacher_held_out/text", {f"u{i:02}": "今天" for i in range(20)})
+    assert str(proposed().data) == "data/lectures_teacher_held_out" and proposed().count is None
+    (exp.parent / "data/audited").mkdir()
+    (exp.parent / "data/audited/audit.json").write_text("{}")
+    assert proposed().data is None, "goes on with what was drawn"

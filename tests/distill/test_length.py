@@ -60,6 +60,7 @@ def test_the_command_counts_the_chunks_of_its_tables(tmp_path):
     said = "1,260 updates of 32 chunks, the first 50 to warm up: 40.3 passes over 1,000 chunks"
     assert str(training.length) == said
     assert training.config["batch_size"] == 32
-    assert read_words(words).config == read_config([CONFIG])
+    assert read_words([*words, "--language", "zh"]).config == read_words(words).config == read_config([CONFIG])
+    assert read_words([*words, "--language", "ja"]).config["batch_conf"]["language"] == "ja"
     with pytest.raises(UsageError, match="--updates some: expected auto, or how many updates"):
         read_words([*words, "--updates", "some"])

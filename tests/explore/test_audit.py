@@ -149,7 +149,7 @@ def ask(server: AuditServer, path: str, body: object = None, **headers: str) -> 
     return found
 
 
-def test_the_server_gives_nothing_but_the_page_and_its_sounds_and_takes_answers_from_it_alone(corpus):
+def test_the_server_gives_nothing_but_the_page_and_its_sounds_and_takes_answers_from_it_alone(corpus, capsys):
     audit = drawn()
     key = audit.order[0]
     good = {"id": key, "verdict": USABLE, "text": "好\u2028\tmodel <|0.00|>\n"}
@@ -177,6 +177,14 @@ def test_the_server_gives_nothing_but_the_page_and_its_sounds_and_takes_answers_
         status, figures = ask(server, answer, good)
         assert status == 200 and json.loads(figures)["utterances"] == 1
         assert read_table("data/heard/text") == {key: "好 model"} and Audit("data/heard").answers == audit.answers
+        capsys.readouterr()
+        for error in (BrokenPipeError(), ValueError("a fault of ours")):
+            try:
+                raise error
+            except Exception:
+                server.handle_error(None, ("127.0.0.1", 1))
+        said = capsys.readouterr().err
+        assert "a fault of ours" in said and "BrokenPipe" not in said, "a page that is closed is no error"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from k2d.bin.publish import main
 from k2d.constants import N_SAMPLES
 from k2d.errors import CheckpointError
 from k2d.publish import parity
-from k2d.publish.card import Facts, base_model, card
+from k2d.publish.card import Facts, base_model, card, spoken
 from k2d.publish.export import export_all
 from k2d.publish.ggml import read_ggml, save_ggml
 from k2d.publish.huggingface import save_huggingface
@@ -70,7 +70,7 @@ def folder(tmp_path_factory, vocabulary) -> Path:
     table["u0"] = str(root / "missing.wav")
     write_table(root / "data/wav.scp", table)
     chunks = {
-        "c-0000000-0001800": "<|0.00|>今天<|18.00|>",
+        "c-0000000-0001800": "<|0.00|>今天讲 attention<|18.00|>",
         "c-0001800-0003600": "<|0.00|>打 0912345678",
     }
     write_table(root / "labels/wav.scp", dict.fromkeys(chunks, "x.ark:1"))
@@ -139,10 +139,11 @@ def test_a_release_is_refused_by_gates_and_what_would_go_is_shown(folder, monkey
     assert "private/" not in shown and "step.json" not in shown
     assert main([*again, "--release", "--yes"]) == 1
     refused = capsys.readouterr().err
-    assert "is not released, 5 of 5 gates fail: monolingual zh: not measured" in refused
+    assert "is not released, 5 of 5 gates are not passed: monolingual zh: no test set has utterances" in refused
     assert "1 findings in private/labels.tsv; read them" in refused
     assert "licences: state --licence, --teacher_licence, --data_licence" in refused
-    assert [v["passed"] for v in json.loads(Path("exp/student_comp/publish/gates.json").read_text())] == [False] * 5
+    found = json.loads(Path("exp/student_comp/publish/gates.json").read_text())
+    assert [verdict["passed"] for verdict in found] == [None] * 3 + [False] * 2
     assert main([*again[:2], "--reviewed_by", "Ann"]) == 0
     assert "gate privacy: passed: 1 findings, looked at by Ann" in capsys.readouterr().out
     assert main(["--output_dir", "data", "--push_to_hub", "me/student"]) == 1
@@ -211,8 +212,27 @@ def test_a_card_without_labels_a_teacher_of_another_kind_or_results_says_so():
     text = card(facts)
     assert "have **not** been searched" in text and "It has 2 encoder and 1 decoder layers." in text
     assert "- Parameters: 1,000.\n" in text and "Language token" not in text and "## Results" not in text
+    assert "speech in English, like the training" in text
     assert "- Training data: pseudo-labels of the teacher on unlabelled recordings.\n" in text
     assert "\n\n\n" not in text
+
+
+def test_a_card_speaks_the_language_of_its_labels(tmp_path):
+    labels = tmp_path / "text"
+    write_table(labels, {"a": "<|0.00|>今天我们讲 attention<|2.00|>", "b": "今天"})
+    assert spoken("zh", labels) == spoken("auto", labels) == ["zh", "en"] and spoken("en", labels) == ["en", "zh"]
+    assert spoken("ja", labels) == spoken("ja", None) == ["ja"] and spoken("auto", None) == []
+    write_table(labels, {"a": "今天 我们 讲 到 这里 为止 明天 再 见 同学们 好 好 休息"})
+    assert spoken("zh", labels) == ["zh"]
+
+    def said(languages, language):
+        return card(Facts("mine", "large-v2", languages, 9, 2, 1, False, True, "mit", language=language))
+
+    japanese, any_of_them = said(["ja"], "ja"), said([], None)
+    assert japanese.count('language="ja"') == 2 and "--language ja" in japanese and "-l ja" in japanese
+    assert "speech in Japanese, like" in japanese and "Mandarin" not in japanese and "zh" not in japanese
+    assert "language=" not in any_of_them and "--language" not in any_of_them and "-l auto" in any_of_them
+    assert "speech in Mandarin that switches to English, like" in said(["zh", "en"], "zh")
 
 
 def test_another_models_files_fail_the_check(folder, vocabulary):

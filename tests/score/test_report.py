@@ -12,6 +12,7 @@ import torch
 from k2d.bin.report import main
 from k2d.bin.score import main as score
 from k2d.datadir import Segment, write_segments
+from k2d.explore.page import prose
 from k2d.score.curves import read_training_log
 from k2d.tables import read_table, write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer
@@ -234,6 +235,10 @@ def test_absolute_paths_elsewhere_keep_only_their_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["--models", f"teacher:/elsewhere/large.pt a:{tmp_path}/exp/a", "--exp", "/other/exp"]
     assert machine.command("m", arguments) == "k2d m --models 'teacher:large.pt a:exp/a' --exp exp"
+
+
+def test_notes_of_the_tables_are_prose_on_the_page():
+    assert prose("by `k2d label`, *comp* & 3 * 4 * 5") == "by <code>k2d label</code>, <em>comp</em> &amp; 3 * 4 * 5"
 
 
 def test_the_page_begins_with_a_sentence_and_the_main_table_and_ends_with_the_command(folder, monkeypatch):

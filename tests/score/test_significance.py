@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2d.score.significance import compare, confidence_interval, widening
+from k2d.score.significance import compare, confidence_interval, share_difference, widening
 
 
 def corpus(utterances: int, rate: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +29,30 @@ def test_an_interval_holds_the_corpus_rate_of_even_draws(counts):
     # Draws lie between the smallest and the largest rate, and are widened around the rate of all.
     whole, wider = sum(errors) / sum(units), widening(len(counts))
     assert whole - wider * (whole - min(rates)) - 1e-9 <= max(low, 0) <= high
-    assert high <= whole + wider * (max(rates) - whole) + 1e-9
+    assert high <= (whole + wider * (max(rates) - whole) if whole else 1) + 1e-9
+
+
+@pytest.mark.parametrize("recordings", [2, 6, 60])
+def test_no_error_seen_is_not_no_error_to_come(recordings):
+    """The end is beyond what one error in all would give as a rate, and falls with the units that were tried."""
+    nothing, units = [0] * recordings, [50] * recordings
+    low, high = confidence_interval(nothing, units)
+    assert low == 0 and 1 / sum(units) < high < 40 / sum(units)
+    assert confidence_interval(nothing, [500] * recordings)[1] < high / 9
+    same = compare(nothing, nothing, units)
+    assert (same.low, same.high, same.p_value) == (-high, high, 1)
+
+
+def test_few_recordings_do_not_reach_past_all_wrong_but_inventions_do():
+    assert confidence_interval([10, 30], [50, 50])[1] == 1
+    assert confidence_interval([10, 300], [50, 50])[1] == pytest.approx(6), "as the worse of the two"
+
+
+def test_an_interval_of_two_shares():
+    """Newcombe's own example: 56 of 70 and 48 of 80."""
+    assert share_difference((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    low, high = share_difference((0, 100), (0, 100))
+    assert low == pytest.approx(-high) and 0.03 < high < 0.04, "none of a hundred is about three in a hundred"
 
 
 def test_the_interval_narrows_with_more_utterances():

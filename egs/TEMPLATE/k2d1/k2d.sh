@@ -42,7 +42,7 @@ validator=base            # Smaller model(s); a label on which they disagree wit
 labels=                   # Existing labels instead of the teacher's: text:FILE, or text:FOLDER of subtitles.
 teacher_opts=             # More options of k2d label.
 validator_opts=           # More options of k2d decode for the validator.
-language=zh               # Language code for decoding with all models; auto: each model detects it.
+language=zh               # Language code for all models and for training; auto: each model detects it.
 engine=auto               # Decoding engine: torch, ctranslate2, or auto (ctranslate2 for int8, else torch).
 dtype=auto                # Precision of decoding: float32, bfloat16; auto: what is measured to be faster on the CPU.
 max_chunk=30              # Longest chunk in seconds; Whisper's window is 30.
@@ -193,7 +193,8 @@ stage_5_train() {
     fi
     if "${cache_teacher}"; then
         step alone cache_teacher "${exp}/teacher_topk" --teacher "${teacher}" --data "${chunks}" --k "${topk}" \
-            "${config_opts[@]}" --device "${device}" "${work_opts[@]}" ${versions[0]:+--encoder_out "${versions[0]}"}
+            --language "${language}" "${config_opts[@]}" --device "${device}" "${work_opts[@]}" \
+            ${versions[0]:+--encoder_out "${versions[0]}"}
         stored+=(--teacher_topk "${exp}/teacher_topk")
     fi
     for name in "${students[@]}"; do
@@ -210,7 +211,7 @@ train_student() {
         "${stored[@]}" "${work_opts[@]}"
     step train train "${student}/train" --tables "${student}/data" --student "${student}/init" "${config_opts[@]}" \
         "${teacher_to_learn_from[@]}" ${updates:+--updates "${updates}"} --seed "${seed_of[$1]}" \
-        --num_threads "${train_threads}" "${audio_opts[@]}" "${train_words[@]}"
+        --language "${language}" --num_threads "${train_threads}" "${audio_opts[@]}" "${train_words[@]}"
     step cpu average "${student}/average" --exp "${student}/train" --init "${student}/init" \
         --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce
 }

@@ -5,10 +5,11 @@ tools/vendor_uplot.sh) and the data stand inside it. Templates are jinja2's; eve
 """
 
 import json
+import re
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 # What would end the script that JSON stands in, or a line of it.
 _UNSAFE = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
@@ -29,6 +30,12 @@ def as_json(data: object) -> Markup:
     return Markup(text.translate(str.maketrans(_UNSAFE)))
 
 
+def prose(text: str) -> Markup:
+    """What is written for RESULTS.md, for a page: `code` and *emphasis* of Markdown, all else as it is."""
+    safe = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"(?<!\w)\*(\w[^*<>]*)\*(?!\w)", r"<em>\1</em>", safe))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -38,5 +45,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["prose"] = prose
     environment.globals["inline"] = lambda name: Markup(environment.loader.get_source(environment, name)[0])
     return environment

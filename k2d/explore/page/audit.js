@@ -105,6 +105,7 @@ function shown() {
   $("unusable").classList.toggle("on", !!now && now.verdict === UNUSABLE);
   rates();
 }
+const counted = (n, what) => number(n) + " " + what + (n === 1 ? "" : "s");
 function rates() {
   const known = figures.systems.filter(s => s.rate !== null), all = D.rows.length;
   const most = Math.max(0.05, ...known.map(s => s.high === null ? s.rate : s.high));
@@ -112,15 +113,15 @@ function rates() {
     const track = el("span", { class: "track" }, el("span", { class: "fill", style: `width:${100 * s.rate / most}%` }));
     if (s.high !== null && s.high !== s.low) track.append(el("span", { class: "range", style: `left:${100 * s.low / most}%;width:${100 * (s.high - s.low) / most}%` }));
     return el("div", { class: "line" }, el("span", { class: "name" }, s.name === "label" ? "the label" : s.name), track,
-      el("span", { class: "value" }, percent(s.rate), s.high === null || s.high === s.low ? "" : el("small", {}, ` [${percent(Math.max(0, s.low)).replace(" %", "")}, ${percent(s.high).replace(" %", "")}]`)));
+      el("span", { class: "value" }, percent(s.rate), s.high === null || s.high === s.low ? "" : el("small", {}, ` [${percent(s.low).replace(" %", "")}, ${percent(s.high).replace(" %", "")}]`)));
   }));
   const widest = Math.max(0, ...known.filter(s => s.high !== null).map(s => (s.high - s.low) / 2)), n = figures.utterances;
   const usable = n / Math.max(1, Object.keys(answers).length), end = Math.round(all * usable);
   // The half width falls with the root of how many there are.
   $("sure").textContent = !n ? "Rates and their 95 % intervals appear with your answers: of the label, and of every system that has transcribed these chunks."
-    : !widest ? (figures.recordings < 2 ? "An interval needs chunks of two recordings." : "Too few answers so far to tell how wide the intervals are.")
+    : !widest || widest > .5 ? (figures.recordings < 2 ? "An interval needs chunks of two recordings." : "Too few answers so far to tell how wide the intervals are.")
       : `Known to within ± ${(100 * widest).toFixed(1)} points` + (end > n ? `; with all ${all} answered to about ± ${(100 * widest * Math.sqrt(n / end)).toFixed(1)}` : "") + ". Half as wide takes four times as many chunks" + (figures.recordings < 10 ? ", or chunks of more recordings." : ".");
-  $("counted").textContent = n ? `${number(n)} chunks of ${number(figures.recordings)} recordings, ${number(figures.units)} units (Chinese characters, words of other scripts). Mixed error rate, in brackets its 95 % interval, resampled by recording` + (D.served ? ", as k2d score computes it." : "; approximate, k2d audit --read has the exact rates.") : "";
+  $("counted").textContent = n ? `${counted(n, "chunk")} of ${counted(figures.recordings, "recording")}, ${number(figures.units)} units (Chinese characters, words of other scripts). Mixed error rate, in brackets its 95 % interval, resampled by recording` + (D.served ? ", as k2d score computes it." : "; approximate, k2d audit --read has the exact rates.") : "";
 }
 
 // --- keys: all that is needed, while the cursor stays in the text
@@ -168,8 +169,10 @@ function countHere() {
     if (R < 2 || rate === null) return { name: s.name, rate, low: null, high: null };
     let seed = 1;
     const chance = () => { seed = (seed * 1103515245 + 12345) % 2147483648; return seed / 2147483648; };
-    const draws = Array.from({ length: 1000 }, () => { let e = 0, u = 0; for (let k = 0; k < R; k++) { const j = Math.floor(chance() * R); e += errors[j]; u += units[j]; } return rate + D.offline.widening[R] * ((u ? e / u : rate) - rate); }).sort((a, b) => a - b);
-    return { name: s.name, rate, low: draws[24], high: draws[974] };
+    const wider = D.offline.widening[R], draws = Array.from({ length: 1000 }, () => { let e = 0, u = 0; for (let k = 0; k < R; k++) { const j = Math.floor(chance() * R); e += errors[j]; u += units[j]; } return rate + wider * ((u ? e / u : rate) - rate); }).sort((a, b) => a - b);
+    // As significance.py has it: what may be there where no error was made, and nothing past 100 % that no draw reached.
+    const high = rate ? Math.min(draws[974], Math.max(1, rate + (draws[999] - rate) / wider)) : Math.min(1, wider * (1 - .025 ** (1 / total)));
+    return { name: s.name, rate, low: Math.max(0, draws[24]), high };
   });
   return { utterances: used.length, recordings: R, units: total, systems };
 }

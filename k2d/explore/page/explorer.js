@@ -71,7 +71,7 @@ function drawAnalysis() {
   if (!A) return;
   $("analysis").hidden = false;
   const show = t => t[0] === null ? "–" : t[0].toFixed(2), range = t => t[1] === null ? "" : `${t[1].toFixed(2)}–${t[2].toFixed(2)}`;
-  $("analysis-note").textContent = `${number(A.chunks)} chunks with a reference or a corrected label; ${number(A.bad)} labels are bad (true MER above ${A.bad_above}), ${percent(A.bad_share)} of what they stand for. A distance above α calls a label bad. Ranges are 95 % intervals by resampling chunks. References are used for this picture only, never for the selection.`;
+  $("analysis-note").textContent = `${number(A.chunks)} chunks with a reference or a corrected label; ${number(A.bad)} labels are bad (true MER above ${A.bad_above}), ${percent(A.bad_share)} of what they stand for. A distance above α calls a label bad. Ranges are 95 % intervals over recordings. References are used for this picture only, never for the selection.`;
   const metrics = Object.entries(A.metrics);
   // All curves over the x of all; where a curve has no point of its own it is drawn through.
   const xs = [...new Set(metrics.flatMap(([, row]) => row.roc.map(([x]) => x)))].sort((a, b) => a - b);
