@@ -56,7 +56,7 @@ from k2d.publish.upload import CARD, HUGGINGFACE, check_id, described, planned, 
 from k2d.score.experiment import is_whisper
 from k2d.score.monolingual import retained
 from k2d.tables import atomic, read_table
-from k2d.whisper.identity import PACKAGED, PUBLISHED, model_identity
+from k2d.whisper.identity import HEADS, PACKAGED, PUBLISHED, model_identity
 from k2d.work import identity
 from k2d.work.folders import read_json
 from k2d.work.models import ModelRecord, read_record
@@ -157,6 +157,8 @@ def run(args: argparse.Namespace) -> int:
     }
     if is_whisper(args.teacher):
         inputs["teacher"] = model_identity(args.teacher)
+    if (heads := args.record / HEADS).is_file():
+        inputs["heads"] = identity.of_file(heads)
     if record.data:
         inputs["train_data"] = identity.of_tables(record.data, "text", "utt2dur", "text.trusted")
     if args.teacher_licence is None and args.teacher in (*PUBLISHED, *PACKAGED):

@@ -60,7 +60,17 @@ def parser() -> argparse.ArgumentParser:
         const=True,
         default=False,
         metavar="true|false",
-        help="word timestamps in the JSON, from cross-attention (--engine torch)",
+        help="word timestamps in the JSON, from cross-attention; segments begin and end where their words do "
+        "(--engine torch)",
+    )
+    p.add_argument(
+        "--highlight_words",
+        type=true_or_false,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
+        help="with --word_timestamps: in srt and vtt each word is underlined while it is said",
     )
     add_options(p, EngineConfig, "engine", without=("workers",))
     add_options(p, DecodingOptions, "decoding (Whisper's defaults)", language="auto", carry_initial_prompt=True)
@@ -74,6 +84,8 @@ def check(args: argparse.Namespace) -> None:
     if kind_of(args.model) == "text":
         raise UsageError(f"--model {args.model}: ready transcripts belong to a data directory; k2d label takes them")
     options = accepted(args.model, args, parser().get_default)
+    if args.highlight_words and not args.word_timestamps:
+        raise UsageError("--highlight_words needs the times of words; give --word_timestamps too")
     if args.word_timestamps:
         if kind_of(args.model) != "whisper":
             raise UsageError(f"--word_timestamps: only Whisper's attention tells times of words, {args.model} does not")
@@ -96,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
         loading = time.monotonic() - began
         source = sources.files({str(n): file.path for n, file in enumerate(files)}, args.damaged)
-        result = _transcribe(transcriber, files, source, forms, args.output_dir or Path(), args.word_timestamps)
+        result = _transcribe(transcriber, files, source, forms, args)
     seconds, skipped, foreign = result
     took = time.monotonic() - began - loading
     _say(_summary(len(files) - len(skipped) - len(foreign), seconds, took, loading, [*nowhere, *skipped], foreign))
@@ -104,10 +116,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _transcribe(
-    transcriber, files: list[AudioFile], source: AudioSource, forms: list[str], folder: Path, words: bool
+    transcriber, files: list[AudioFile], source: AudioSource, forms: list[str], args: argparse.Namespace
 ) -> tuple[float, list[str], list[str]]:
     """Print or write all transcripts; (seconds of audio, files left out, files of a folder that are no audio)."""
-    by_name = {str(n): file for n, file in enumerate(files)}
+    by_name, folder = {str(n): file for n, file in enumerate(files)}, args.output_dir or Path()
     total, done = round(sum(source.seconds(name) for name in by_name)), 0.0
     skipped, foreign = [], []
     with tqdm(total=total, unit="s", desc="transcribe (audio)", disable=None, smoothing=0.05) as bar:
@@ -131,11 +143,12 @@ def _transcribe(
                     bar.write(f"transcribe: left out {message}", file=sys.stderr)
                 continue
             seconds += result.duration
-            if words:
+            if args.word_timestamps:
                 transcriber.add_words(result, source)
             result.recording = file.output.name
             for form in forms:
-                bar.write(f"{subtitles.write(folder / file.output, form, result)}", file=sys.stderr)
+                written = subtitles.write(folder / file.output, form, result, args.highlight_words)
+                bar.write(f"{written}", file=sys.stderr)
             if not forms:
                 _print(file.shown, result, bar)
     return seconds, skipped, foreign

@@ -21,6 +21,7 @@ from k2d.text.tokenizer import SentencePieceTokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import convert
+from k2d.whisper.heads import heads_of
 from k2d.whisper.model import Whisper
 from k2d.whisper.model import convert as convert_model
 
@@ -55,6 +56,7 @@ def export_all(
     model = copy.deepcopy(student.model).to(getattr(torch, dtype))
     # A published folder stands on its own: no tensors that lie in another checkpoint.
     config = {name: value for name, value in student.config.items() if name not in ("frozen", "dims")}
+    config["alignment_heads"] = heads_of(model)
     spoken = parity.decoding_options(student, language).language if student.tokenizer.published else None
 
     def check(form: str, name: str, precision: str) -> Parity:

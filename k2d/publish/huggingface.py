@@ -17,6 +17,7 @@ from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.formats.names import openai_to_hf_name
+from k2d.whisper.heads import heads_of
 from k2d.whisper.logit_rules import blank_tokens, suppressed_tokens
 from k2d.whisper.model import ModelDimensions, Whisper
 
@@ -59,12 +60,10 @@ def model_config(dims: ModelDimensions, tokenizer: Tokenizer, dtype: torch.dtype
     }
 
 
-def generation_config(dims: ModelDimensions, tokenizer: Tokenizer, language: str = "zh") -> dict:
-    """What transformers' generation needs to know of the special tokens: the same rules as ours. language: to decode in
-    where none is asked for; auto: it detects one."""
+def generation_config(model: Whisper, tokenizer: Tokenizer, language: str = "zh") -> dict:
+    """What transformers' generation needs to know of the special tokens, the same rules as ours, and of the heads that
+    words are timed by. language: to decode in where none is asked for; auto: it detects one."""
     options = DecodingOptions(timestamps=False)
-    # Upper half of the decoder, as openai-whisper assumes for a model without a measured choice.
-    heads = [[layer, h] for layer in range(dims.n_text_layer // 2, dims.n_text_layer) for h in range(dims.n_text_head)]
     config = {
         "bos_token_id": tokenizer.eot,
         "eos_token_id": tokenizer.eot,
@@ -73,12 +72,12 @@ def generation_config(dims: ModelDimensions, tokenizer: Tokenizer, language: str
         "prev_sot_token_id": tokenizer.sot_prev,
         "no_timestamps_token_id": tokenizer.no_timestamps,
         "max_initial_timestamp_index": MAX_INITIAL_TIMESTAMP,
-        "max_length": dims.n_text_ctx,
+        "max_length": model.dims.n_text_ctx,
         "return_timestamps": False,
         "is_multilingual": tokenizer.multilingual,
         "suppress_tokens": suppressed_tokens(tokenizer, options),
         "begin_suppress_tokens": blank_tokens(tokenizer),
-        "alignment_heads": heads,
+        "alignment_heads": [list(head) for head in heads_of(model)],
     }
     if tokenizer.multilingual:
         config["task"] = "transcribe"
@@ -140,7 +139,7 @@ def save_huggingface(folder: Path, model: Whisper, tokenizer: Tokenizer, languag
     dtype = next(model.parameters()).dtype
     files = {
         "config.json": model_config(model.dims, tokenizer, dtype),
-        "generation_config.json": generation_config(model.dims, tokenizer, language),
+        "generation_config.json": generation_config(model, tokenizer, language),
         "preprocessor_config.json": preprocessor_config(model.dims),
         **tokenizer_files(tokenizer),
     }

@@ -1,12 +1,14 @@
 """Transcripts in the forms of the `whisper` command: SubRip, WebVTT, plain text, tab-separated times, JSON.
 
-In: a Transcript. Out: a file's text, or the file.
+In: a Transcript. Out: a file's text, or the file. Where words have times, SubRip and WebVTT can show each as it is
+said: its own cue, underlined in its segment, as `whisper --highlight_words` writes it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from k2d.errors import UsageError
@@ -23,19 +25,35 @@ def time_code(seconds: float, decimal: str) -> str:
     return f"{hours:02d}:{minutes:02d}:{rest // 1000:02d}{decimal}{rest % 1000:03d}"
 
 
-def srt(transcript: Transcript) -> str:
+def srt(transcript: Transcript, highlight: bool = False) -> str:
     return "\n".join(
-        f"{n}\n{time_code(s.start, ',')} --> {time_code(_end(s, transcript), ',')}\n{_cue(s.text)}\n"
-        for n, s in enumerate(transcript.segments, 1)
+        f"{n}\n{time_code(start, ',')} --> {time_code(end, ',')}\n{text}\n"
+        for n, (start, end, text) in enumerate(cues(transcript, highlight), 1)
     )
 
 
-def vtt(transcript: Transcript) -> str:
-    cues = (
-        f"{time_code(s.start, '.')} --> {time_code(_end(s, transcript), '.')}\n{_cue(s.text)}\n"
-        for s in transcript.segments
+def vtt(transcript: Transcript, highlight: bool = False) -> str:
+    written = (
+        f"{time_code(start, '.')} --> {time_code(end, '.')}\n{text}\n"
+        for start, end, text in cues(transcript, highlight)
     )
-    return "WEBVTT\n\n" + "\n".join(cues)
+    return "WEBVTT\n\n" + "\n".join(written)
+
+
+def cues(transcript: Transcript, highlight: bool = False) -> Iterator[tuple[float, float, str]]:
+    """(start, end, text) of each cue: of each segment or, to highlight, of each word of it and each pause between."""
+    for segment in transcript.segments:
+        if not highlight or not segment.words:
+            yield segment.start, _end(segment, transcript), _cue(segment.text)
+            continue
+        said, until = [word["word"] for word in segment.words], segment.start
+        for number, word in enumerate(segment.words):
+            if word["start"] > until:
+                yield until, word["start"], _cue("".join(said))
+            text = said[number].lstrip()
+            before = "".join(said[:number]) + said[number][: len(said[number]) - len(text)]
+            yield word["start"], word["end"], _cue(f"{before}<u>{text}</u>{''.join(said[number + 1 :])}")
+            until = word["end"]
 
 
 def _end(segment, transcript: Transcript) -> float:
@@ -78,6 +96,7 @@ def as_json(transcript: Transcript) -> str:
     return json.dumps(record, ensure_ascii=False, indent=1) + "\n"
 
 
+HIGHLIGHTED = {"srt": srt, "vtt": vtt}
 WRITERS = {"txt": txt, "srt": srt, "vtt": vtt, "tsv": tsv, "json": as_json}
 ALL = "all"
 
@@ -93,9 +112,10 @@ def formats(names: str) -> list[str]:
     return list(WRITERS) if ALL in asked else list(dict.fromkeys(asked))
 
 
-def write(stem: Path, form: str, transcript: Transcript) -> Path:
-    """Write <stem>.<form>; returns the path."""
+def write(stem: Path, form: str, transcript: Transcript, highlight: bool = False) -> Path:
+    """Write <stem>.<form>; returns the path. highlight: word by word, in the forms that can."""
     path = stem.parent / f"{stem.name}.{form}"
+    more = {"highlight": True} if highlight and form in HIGHLIGHTED else {}
     with atomic(path) as handle:
-        handle.write(WRITERS[form](transcript))
+        handle.write(WRITERS[form](transcript, **more))
     return path

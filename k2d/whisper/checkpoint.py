@@ -6,9 +6,9 @@ names that openai-whisper downloads. Forms written: our own folder (safetensors)
 
 Our folder holds `model.safetensors`, `config.json` ({"dims": {...}, "trim_padding": false, ...}) and, where
 the vocabulary is not Whisper's own, `tokenizer.model` (sentencepiece) or, where tokens were added to Whisper's,
-`vocabulary.json` (all tokens in order). `"frozen": {"source": "tiny.en@…"}`
-says that tensors not stored are those of another checkpoint, which is how a model that was trained on top of
-a frozen encoder is kept small.
+`vocabulary.json` (all tokens in order). `"alignment_heads": [[layer, head], …]` are those that words are timed by.
+`"frozen": {"source": "tiny.en@…"}` says that tensors not stored are those of another checkpoint, which is how a model
+that was trained on top of a frozen encoder is kept small.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import torch
 
 from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
-from k2d.whisper import formats
-from k2d.whisper.identity import model_identity
+from k2d.whisper import formats, heads
+from k2d.whisper.identity import HEADS, checkpoint_in, model_identity
 from k2d.whisper.model import ModelDimensions, Whisper, convert
+from k2d.work.folders import read_json
 
 
 @dataclasses.dataclass
@@ -50,9 +51,19 @@ def load(name_or_path: str | Path, device: str = "cpu", dtype: torch.dtype = tor
     opened = formats.open_checkpoint(name_or_path)
     model = Whisper(opened.dims)
     model.load_state_dict(opened.state())
-    model = convert(model, device, dtype).eval()
     digest = model_identity(name_or_path).digest
+    if chosen := heads.stored(heads_beside(name_or_path, digest), opened.dims) or opened.alignment_heads:
+        heads.use_heads(model, chosen)
+    model = convert(model, device, dtype).eval()
     return Checkpoint(model, opened.tokenizer, digest, str(name_or_path), opened.config)
+
+
+def heads_beside(name_or_path: str | Path, digest: str) -> list | None:
+    """What `k2d align_heads` has chosen for a student, beside its average; None where there is nothing, or where it was
+    chosen for other weights than those of this digest.
+    """
+    found = read_json(checkpoint_in(Path(name_or_path)).parent / HEADS) or {}
+    return found.get("heads") if found.get("model") == digest else None
 
 
 def load_tokenizer(name_or_path: str | Path) -> Tokenizer:
@@ -96,5 +107,7 @@ def save(folder: str | Path, model: Whisper, tokenizer: Tokenizer, config: dict 
 def save_openai(path: str | Path, model: Whisper) -> None:
     """Write an OpenAI `.pt`, which openai-whisper's `load_model` reads."""
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    dims = dataclasses.asdict(model.dims)
+    content = {"dims": dims, "model_state_dict": state, "alignment_heads": heads.packed(model)}
     with atomic(path, "wb") as stream:
-        torch.save({"dims": dataclasses.asdict(model.dims), "model_state_dict": state}, stream)
+        torch.save(content, stream)

@@ -19,6 +19,7 @@ from ctranslate2.specs import WhisperSpec
 
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.heads import heads_of
 from k2d.whisper.logit_rules import blank_tokens, suppressed_tokens
 from k2d.whisper.model import Whisper
 
@@ -94,10 +95,7 @@ def convert(model: Whisper, tokenizer: Tokenizer, dtype: str, folder: Path) -> N
     spec.config.suppress_ids_begin = blank_tokens(tokenizer)
     first = tokenizer.sot + 1
     spec.config.lang_ids = list(range(first, first + len(tokenizer.languages)))
-    # The last half of the layers, as openai-whisper assumes where nothing is known of the heads.
-    spec.config.alignment_heads = [
-        [layer, head] for layer in range(dims.n_text_layer // 2, dims.n_text_layer) for head in range(dims.n_text_head)
-    ]
+    spec.config.alignment_heads = [list(head) for head in heads_of(model)]
     spec.register_vocabulary(tokenizer.tokens())
     spec.validate()
     spec.optimize(quantization=dtype)

@@ -44,6 +44,8 @@ FACTS = (
     "special_tokens_map.json", "vocabulary.json", "vocabulary.txt",
 )  # fmt: skip
 
+HEADS = Path("heads/alignment_heads.json")  # in a student's folder, of `k2d align_heads`
+
 
 def model_identity(name_or_path: str | Path) -> Identity:
     """The content of a checkpoint; a published name stands for itself, an id of the Hub for its commit. Raises

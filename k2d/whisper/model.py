@@ -13,6 +13,8 @@ import whisper.model
 from torch import Tensor, nn
 from whisper.model import ModelDimensions
 
+from k2d.whisper.heads import mask, upper_half
+
 __all__ = ["AudioEncoder", "ModelDimensions", "Whisper", "convert", "count_parameters", "same_weights"]
 
 
@@ -50,9 +52,7 @@ class Whisper(whisper.model.Whisper):
         )
         # TextDecoder leaves this as uninitialised memory; a model that is never loaded must not be garbage.
         nn.init.normal_(self.decoder.positional_embedding, std=0.01)
-        heads = torch.zeros(dims.n_text_layer, dims.n_text_head, dtype=torch.bool)
-        heads[dims.n_text_layer // 2 :] = True
-        self.register_buffer("alignment_heads", heads.to_sparse(), persistent=False)
+        self.register_buffer("alignment_heads", mask(upper_half(dims), dims), persistent=False)
 
 
 def convert(module: nn.Module, device: torch.device | str, dtype: torch.dtype) -> nn.Module:

@@ -200,6 +200,71 @@ def test_words_have_their_times(speech, tmp_path):
     assert max(abs(a["start"] - b["start"]) for a, b in zip(ours, theirs)) <= 0.1
 
 
+def test_words_are_underlined_while_they_are_said(tmp_path):
+    """As openai-whisper's --highlight_words does, from the same JSON."""
+    from whisper.utils import get_writer
+
+    from k2d.text import subtitles
+    from k2d.text.transcript import TimedText, Transcript
+
+    def word(text, start, end):
+        return {"word": text, "start": start, "end": end, "probability": 0.5}
+
+    first = [word("我", 0.5, 0.7), word("们", 0.7, 0.9), word(" use", 1.2, 1.5), word(" model。", 1.5, 2.0)]
+    second = [word(" it's", 3.0, 3.2), word(" <b>", 3.4, 3.6)]
+    transcript = Transcript(
+        "r", 4.0, "zh",
+        [TimedText(0.5, 2.0, "我们 use model。", words=first), TimedText(3.0, 3.6, " it's <b>", words=second)],
+    )  # fmt: skip
+    found = json.loads(subtitles.as_json(transcript))
+    for form in ("srt", "vtt"):
+        ours = subtitles.write(tmp_path / "ours", form, transcript, highlight=True).read_text()
+        get_writer(form, str(tmp_path))(found, "theirs.wav", highlight_words=True)
+        theirs = (tmp_path / f"theirs.{form}").read_text()
+        assert "我们<u> use</u>" not in ours and "我们 <u>use</u> model。" in ours
+        if form == "srt":
+            assert ours.strip() == theirs.strip()
+        else:  # openai-whisper leaves out the hours
+            assert ours.replace("00:00:", "00:").strip() == theirs.strip()
+    assert "<u>" not in subtitles.write(tmp_path / "plain", "srt", transcript).read_text()
+    with pytest.raises(UsageError, match="--highlight_words needs the times of words; give --word_timestamps too"):
+        transcribe.check(transcribe.parser().parse_args(["a.mp3", "--model", "base", "--highlight_words"]))
+
+
+def test_words_after_a_long_silence_of_hot_windows_and_of_a_batch(speech, real):
+    """Word times hold where a recording begins with silence, and for windows that were decoded at a temperature, and do
+    not depend on what was decoded beside them."""
+    from k2d.audio.sources import AudioSource
+    from k2d.whisper.decoding import DecodingOptions
+    from k2d.whisper.engine_torch import TorchEngine
+    from k2d.whisper.long_form import transcribe_all
+    from k2d.whisper.words import add_words
+
+    quiet = np.random.default_rng(0).standard_normal(4 * 16000).astype(np.float32) * 1e-4
+    audio = {"late": np.concatenate([quiet, speech[0], quiet[:16000], speech[3]]), "other": np.concatenate(speech[:3])}
+    engine, source = TorchEngine(real, 1), AudioSource(audio.__getitem__, lambda n: 0.0, lambda n: "")
+
+    def words_of(names, **options):
+        decoding = DecodingOptions(language="en", **options)
+        found = {transcript.recording: transcript for transcript in transcribe_all(engine, names, source, decoding)}
+        for name in names:
+            add_words(engine, found[name], audio[name])
+        return found["late"]
+
+    alone = words_of(["late"], temperatures=(0.0,))
+    batch = words_of(["late", "other"], temperatures=(0.0,))
+    hot = words_of(["late"], temperatures=(0.4,), best_of=1)
+    assert [s.words for s in alone.segments] == [s.words for s in batch.segments]
+    assert {s.temperature for s in hot.segments} == {0.4}
+    for transcript in (alone, hot):
+        words = [word for segment in transcript.segments for word in segment.words]
+        assert len(words) > 10 and words[0]["start"] > 3.5
+        assert all(word["end"] > word["start"] for word in words)
+        assert all(a["end"] <= b["start"] for a, b in pairwise(words))
+        for segment in transcript.segments:
+            assert segment.start <= segment.words[0]["start"] and segment.words[-1]["end"] <= segment.end
+
+
 def test_words_of_code_switched_text(small_model):
     from k2d.whisper import words
 

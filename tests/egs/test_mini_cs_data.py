@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,17 @@ def test_lectures_carry_no_transcript(corpus):
         "spk2utt", "step.json", "utt2dur", "utt2spk", "wav.scp",
     ]  # fmt: skip
     assert (lectures / "reference" / "text").is_file()
+
+
+def test_every_word_is_timed_inside_its_utterance(corpus):
+    folder = corpus / "test_in"
+    lines = [line.split() for line in (folder / "reference/words.ctm").read_text(encoding="utf-8").splitlines()]
+    texts = read_table(folder / "text")
+    for utterance, segment in read_segments(folder / "segments").items():
+        said = [(float(t), float(t) + float(d), word) for r, _, t, d, word in lines if r == segment.recording]
+        said = [word for word in said if segment.start <= word[0] < segment.end]
+        assert "".join(word for *_, word in said) == texts[utterance].replace(" ", "")
+        assert all(a[0] < a[1] <= b[0] + 0.002 for a, b in pairwise(said)) and said[-1][1] <= segment.end
 
 
 def test_long_form_twin_has_the_same_words(corpus):

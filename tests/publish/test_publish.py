@@ -109,6 +109,7 @@ def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys
     assert all(c["ok"] for c in checks)
     if dtype == "float32":  # not one bit is lost by the forms that only rename
         assert all(c["logits"] == 0 for c in checks if c["reader"] == "k2d" and c["form"] != "ctranslate2")
+    assert json.loads((out / "k2d/config.json").read_text())["alignment_heads"] == [[0, 0], [0, 1]]
     card = (out / "huggingface/README.md").read_text()
     data = ModelCard(card).data
     assert (data.language, data.license) == (["zh", "en"], "cc-by-4.0") and data.model_name == "student_comp"

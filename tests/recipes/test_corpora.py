@@ -194,8 +194,8 @@ def test_a_dry_run_shows_every_stage_and_runs_none(tmp_path, corpus):
     assert sorted(clone.recipe.rglob("*")) == before, "a dry run writes nothing"
     for stage in range(1, 9):
         assert f"# Stage {stage}: " in result.stdout
-    for command in ("label", "decode", "distance", "select", "init_student", "train", "average", "score", "report",
-                    "publish"):  # fmt: skip
+    for command in ("label", "decode", "distance", "select", "init_student", "train", "average", "align_heads", "score",
+                    "report", "publish"):  # fmt: skip
         assert f"k2d {command} " in result.stdout
     for selection in ("full", "ngram", "mer", "per", "comp"):
         assert f"exp/student_{selection}/train" in result.stdout

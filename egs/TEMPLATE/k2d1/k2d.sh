@@ -5,7 +5,7 @@
 #   2 label     teacher, long-form, timed     data/<train_set>  -> data/<train_set>_<teacher>
 #   3 validate  validator, distances          the chunks        -> exp/<train_set>_<teacher>/<validator>
 #   4 select    keep where both agree         the scores        -> data/<train_set>_<teacher>_<selection>
-#   5 train     build, train, average         the selection     -> exp/student_<selection>
+#   5 train     build, train, average, heads  the selection     -> exp/student_<selection>
 #   6 decode    all models                    the test sets     -> exp/<model>/decode_<set>
 #   7 score     error rates, tables           the transcripts   -> RESULTS.md, exp/report
 #   8 publish   exports, parity, card         the student       -> exp/student_<selection>/publish
@@ -214,6 +214,9 @@ train_student() {
         --language "${language}" --num_threads "${train_threads}" "${audio_opts[@]}" "${train_words[@]}"
     step cpu average "${student}/average" --exp "${student}/train" --init "${student}/init" \
         --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce
+    # The heads for word timestamps, chosen by the labels' segment times: 64 chunks, minutes on a CPU for mini_cs.
+    step alone align_heads "${student}/heads" --model "${student}/average" --data "${kept}" --language "${language}" \
+        --device "${device}" "${audio_opts[@]}"
 }
 
 # Short-form decodes the utterances of a test set; long-form decodes whole recordings, as in use and in the paper.

@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from torch import Tensor
+from whisper import _ALIGNMENT_HEADS
 
 from k2d.errors import CheckpointError
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
+from k2d.whisper import heads
 from k2d.whisper.files import weight_files
 from k2d.whisper.formats.ctranslate2 import open_ctranslate2
 from k2d.whisper.formats.huggingface import open_huggingface
@@ -45,6 +47,11 @@ class Opened:
     def config(self) -> dict:
         return self.stored.config
 
+    @property
+    def alignment_heads(self) -> tuple[heads.Head, ...] | None:
+        """Those that the checkpoint states, or that are published with its name."""
+        return self.stored.alignment_heads
+
     def state(self) -> dict[str, Tensor]:
         """All tensors, by the names of openai-whisper's module. Raises CheckpointError for NaN or Inf in one."""
         return {name: read_tensor(name, tensor) for name, tensor in self.stored.tensors.items()}
@@ -71,6 +78,8 @@ def open_checkpoint(name_or_path: str | Path) -> Opened:
     path = resolve(name_or_path)
     frozen_sources(name_or_path)  # first: a circle of them would never end
     stored = _open(path)
+    if stored.form == "openai" and (known := _ALIGNMENT_HEADS.get(str(name_or_path))):
+        stored = replace(stored, alignment_heads=heads.stored(known, stored.dims))
     check_tensors(stored)
     check_features(stored)
     tokenizer, rows, findings = tokenizer_of(stored)

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from k2d.errors import CheckpointError
-from k2d.whisper.files import check_file
+from k2d.whisper import heads
+from k2d.whisper.files import check_file, read_json
 from k2d.whisper.formats.stored import Shape, Stored, StoredTensor, dimensions
 
 _TYPES = {  # code: how it is read, and as what torch sees it
@@ -217,7 +218,9 @@ def open_ctranslate2(folder: Path) -> Stored:
     left = [k for k, v in parts.variables.items() if k not in parts.used and v.shape and "projection" not in k]
     if left:
         raise CheckpointError(f"{path}: not a plain Whisper, it also holds {', '.join(left[:5])}")
-    return Stored("ctranslate2", folder, dims, path, parts.tensors)
+    config = folder / "config.json"
+    stated = read_json(config, "CTranslate2's configuration").get("alignment_heads") if config.is_file() else None
+    return Stored("ctranslate2", folder, dims, path, parts.tensors, alignment_heads=heads.stored(stated, dims))
 
 
 def _layer(parts: _Parts, side: str, ours: str, theirs: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from k2d.errors import CheckpointError
+from k2d.whisper import heads
 from k2d.whisper.files import read_json, weight_files
 from k2d.whisper.formats.names import hf_to_openai_name
 from k2d.whisper.formats.state import read_state
@@ -57,4 +58,6 @@ def open_huggingface(folder: Path) -> Stored:
                 f"{file}: tie_word_embeddings is false and {_PROJECTION} is not the token embedding; Whisper has one "
                 f"matrix for both. Use transformers:{folder}"
             )
-    return Stored("huggingface", folder, dims, file, tensors)
+    generation = folder / "generation_config.json"
+    stated = read_json(generation, "how to generate").get("alignment_heads") if generation.is_file() else None
+    return Stored("huggingface", folder, dims, file, tensors, alignment_heads=heads.stored(stated, dims))

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from k2d.errors import CheckpointError
+from k2d.whisper import heads
 from k2d.whisper.formats.stored import Stored, StoredTensor, dimensions
 from k2d.whisper.formats.torch_file import load_torch
 
@@ -36,4 +37,6 @@ def open_openai(path: Path) -> Stored:
     if bad := [name for name, tensor in state.items() if not isinstance(tensor, Tensor)]:
         raise CheckpointError(f"{path}: {bad[0]} is no tensor; expected {_EXPECTED}")
     tensors = {name: StoredTensor.of(tensor, path) for name, tensor in state.items()}
-    return Stored("openai", path, dimensions(content["dims"], path), path, tensors)
+    dims = dimensions(content["dims"], path)
+    stated = heads.stored(content.get("alignment_heads"), dims)
+    return Stored("openai", path, dims, path, tensors, alignment_heads=stated)

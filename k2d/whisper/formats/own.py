@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from k2d.whisper import heads
 from k2d.whisper.files import weight_files
 from k2d.whisper.formats.state import read_state
 from k2d.whisper.formats.stored import Stored, StoredTensor, dimensions, shapes
@@ -22,4 +23,4 @@ def open_own(folder: Path, config: dict, open_source: Callable[[], Stored] | Non
         for name, shape in shapes(dims):
             if name not in tensors and name in source and source[name].shape == shape:
                 tensors[name] = source[name]
-    return Stored("k2d", folder, dims, file, tensors, config)
+    return Stored("k2d", folder, dims, file, tensors, config, heads.stored(config.get("alignment_heads"), dims))

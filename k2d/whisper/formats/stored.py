@@ -17,6 +17,7 @@ from whisper.model import ModelDimensions
 
 from k2d.errors import CheckpointError
 from k2d.whisper.formats.state import check_numbers_of
+from k2d.whisper.heads import Head
 
 Shape = tuple[int, ...]
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -45,6 +46,7 @@ class StoredTensor:
 class Stored:
     """form: "k2d", "openai", "huggingface" or "ctranslate2". place: file or folder. dims as stated in `stated_in`, or
     found in the tensors. tensors under the names of openai-whisper's module. config: of our own folders.
+    alignment_heads: None where none are stated.
     """
 
     form: str
@@ -53,6 +55,7 @@ class Stored:
     stated_in: Path
     tensors: dict[str, StoredTensor]
     config: dict = field(default_factory=dict)
+    alignment_heads: tuple[Head, ...] | None = None
 
 
 def dimensions(values: dict, source: Path) -> ModelDimensions:

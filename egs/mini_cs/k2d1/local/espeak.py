@@ -7,25 +7,43 @@ One sentence may hold two languages: the Mandarin voice reads it, and what stand
 
 import ctypes
 import os
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 import numpy as np
 from scipy.signal import resample_poly
 
 SAMPLE_RATE = 16000
+MARGIN = SAMPLE_RATE // 50  # samples of silence kept at either end
 
 AUDIO_OUTPUT_SYNCHRONOUS = 2  # samples go to our callback, and Synth returns when they are all there
 INITIALIZE_DONT_EXIT = 0x8000
+WORD = 1  # a kind of event
+SILENCE = 1 / 500  # of the peak
 CHARS_UTF8, SSML = 0x1, 0x10
 IPA, TIES = 0x02, 0x80 | ord("^") << 8  # phones as IPA, those that are one sound joined by ^
 POS_CHARACTER = 1
 RATE, VOLUME, PITCH, PITCH_RANGE = 1, 2, 3, 4
 
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT: what begins at a sample; the list of a call ends with kind 0."""
+
+    _fields_ = (
+        ("kind", ctypes.c_int), ("identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int), ("milliseconds", ctypes.c_int), ("sample", ctypes.c_int),
+        ("user", ctypes.c_void_p), ("phoneme", ctypes.c_char * 8),
+    )  # fmt: skip
+
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+
+Timed = tuple[float, float, str]  # a word that was spoken: start and end, in seconds of the speech
+_TAG = re.compile("<[^>]*>")
 
 
 class SpeechError(RuntimeError):
@@ -93,12 +111,18 @@ class Synthesizer:
         if self._native_rate <= 0:
             raise SpeechError(f"espeak-ng found no voices in {home.decode()}: reinstall espeakng-loader")
         self._pieces: list[np.ndarray] = []
+        self._words: list[tuple[int, int]] = []  # first sample, position in the text
         self._callback = _CALLBACK(self._collect)  # kept: the library holds only a bare pointer to it
         self._library.espeak_SetSynthCallback(self._callback)
 
     def _collect(self, samples, count, events) -> int:
         if samples and count > 0:
             self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        number = 0
+        while events and events[number].kind:
+            if events[number].kind == WORD:
+                self._words.append((events[number].sample, events[number].text_position))
+            number += 1
         return 0
 
     def phones(self, words: str) -> str:
@@ -115,11 +139,27 @@ class Synthesizer:
         """Speech of a sentence, something with `pieces`: `speak` of its markup."""
         return self.speak(markup(sentence.pieces), voice, seed)
 
+    def say_timed(self, sentence, voice: Voice, seed: int = 1) -> tuple[np.ndarray, list[Timed]]:
+        """The same, and its words with their times. What the voice reads as one, as 结果, is one word."""
+        marked = markup(sentence.pieces)
+        speech, places = self._spoken(marked, voice, seed)
+        begins = [at for _, _, at in places] + [len(marked)]
+        words = []
+        for (start, end, begin), stop in zip(places, begins[1:]):
+            word = "".join(c for c in unescape(_TAG.sub(" ", marked[begin:stop])) if c.isalnum() or c in "'-")
+            if word:
+                words.append((start, end, word))
+        return speech, words
+
     def speak(self, ssml: str, voice: Voice, seed: int = 1) -> np.ndarray:
         """Speech of one sentence: float32 mono at 16 kHz, silence at both ends cut to 20 ms.
 
         seed: of the voices' random roughness. Besides it the samples depend on what this engine spoke before.
         """
+        return self._spoken(ssml, voice, seed)[0]
+
+    def _spoken(self, ssml: str, voice: Voice, seed: int) -> tuple[np.ndarray, list[tuple[float, float, int]]]:
+        """`speak`, and of each word its start and end in seconds and the place in the text where it begins."""
         language = f"cmn+{voice.variant}"
         if self._library.espeak_SetVoiceByName(language.encode()) != 0:
             raise SpeechError(f"espeak-ng has no voice {language} (voice {voice.name})")
@@ -129,6 +169,7 @@ class Synthesizer:
             self._library.espeak_SetParameter(parameter, int(value), 0)
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._pieces.clear()
+        self._words.clear()
         text = ssml.encode("utf-8") + b"\0"
         with _quiet():
             status = self._library.espeak_Synth(text, len(text), 0, POS_CHARACTER, 0, CHARS_UTF8 | SSML, None, None)
@@ -137,13 +178,21 @@ class Synthesizer:
         native = np.concatenate(self._pieces).astype(np.float32) / 32768
         divisor = gcd(SAMPLE_RATE, self._native_rate)
         speech = resample_poly(native, SAMPLE_RATE // divisor, self._native_rate // divisor)
-        return trim(speech.astype(np.float32))
+        speech = speech.astype(np.float32)
+        loud = np.flatnonzero(np.abs(speech) > np.abs(speech).max() * SILENCE)
+        first = max(0, loud[0] - MARGIN) if len(loud) else 0
+        begins = [round(sample * SAMPLE_RATE / self._native_rate) for sample, _ in self._words]
+        words = []
+        for begin, stop, (_, position) in zip(begins, [*begins[1:], len(speech)], self._words):
+            heard = loud[np.searchsorted(loud, begin) : np.searchsorted(loud, stop)]
+            if len(heard):  # it begins and ends with its sounds, without the pauses around them
+                words.append(((heard[0] - first) / SAMPLE_RATE, (heard[-1] + 1 - first) / SAMPLE_RATE, position - 1))
+        return trim(speech), words
 
 
-def trim(speech: np.ndarray, margin: float = 0.02) -> np.ndarray:
-    """The signal without its silent ends (below 1/500 of the peak), keeping `margin` seconds of them."""
-    loud = np.flatnonzero(np.abs(speech) > np.abs(speech).max() / 500)
+def trim(speech: np.ndarray) -> np.ndarray:
+    """The signal without its silent ends, keeping 20 ms of them."""
+    loud = np.flatnonzero(np.abs(speech) > np.abs(speech).max() * SILENCE)
     if not len(loud):
         return speech
-    keep = int(margin * SAMPLE_RATE)
-    return speech[max(0, loud[0] - keep) : loud[-1] + 1 + keep]
+    return speech[max(0, loud[0] - MARGIN) : loud[-1] + 1 + MARGIN]

@@ -33,8 +33,8 @@ GRID = SAMPLE_RATE // 100  # utterances start and end on whole centiseconds, the
 class World:
     """A made corpus: its sets and what they are drawn from.
 
-    large: sets of other sizes under --test_scale. synthesizer: makes the speaker, who can `say(sentence, voice, seed)`,
-    in the process that needs it. chatter: topics of those who babble.
+    large: sets of other sizes under --test_scale. synthesizer: makes the speaker, who can `say(sentence, voice, seed)`
+    and `say_timed`, in the process that needs it. chatter: topics of those who babble.
     """
 
     sets: Mapping[str, Conditions]
@@ -125,7 +125,7 @@ def make_recording(plan: Plan, folder: str, world: World = MINI) -> str:
     speech_level = acoustics.decibels(rng.uniform(*conditions.level))
     interrupted = rng.random() < conditions.interrupted
 
-    utterances, interruptions, said = [], [], set()
+    utterances, interruptions, timed, said = [], [], [], set()
     position = GRID * int(rng.uniform(0.2, 1.0) * 100)
     while position < plan.seconds * SAMPLE_RATE:
         about = words.choice(conditions.topics) if conditions.mixed_topics else topic
@@ -133,7 +133,9 @@ def make_recording(plan: Plan, folder: str, world: World = MINI) -> str:
             about = words.choice(conditions.asides)
         sentence = _new_sentence(world.grammar, conditions, about, words, said, language)
         speaking = voice.varied(rng)
-        speech = synthesizer.say(sentence, speaking, int(rng.integers(2**31)))
+        speech, times = synthesizer.say_timed(sentence, speaking, int(rng.integers(2**31)))
+        begin = position / SAMPLE_RATE
+        timed += [[round(begin + start, 3), round(begin + end, 3), word] for start, end, word in times]
         speech = acoustics.scaled(speech, speech_level * acoustics.decibels(rng.uniform(-2, 2)))
         speech = np.pad(speech, (0, -len(speech) % GRID))
         utterances.append((position, speech, sentence.text))
@@ -177,6 +179,7 @@ def make_recording(plan: Plan, folder: str, world: World = MINI) -> str:
         "room": room,
         "seconds": len(track) / SAMPLE_RATE,
         "utterances": [[s // GRID, (s + len(speech)) // GRID, text] for s, speech, text in utterances],
+        "words": timed,
         "interruptions": [[s // GRID, (s + length) // GRID, what] for s, length, what in interruptions],
     }
     with atomic(_facts_path(folder, plan)) as file:  # last: a recording with its facts is finished

@@ -28,7 +28,7 @@ from recording import MINI, Plan, World, make_recording, plan_set, read_facts
 
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment, segment_value
-from k2d.tables import TableWriters
+from k2d.tables import TableWriters, atomic
 from k2d.work import identity
 from k2d.work.step import Step
 
@@ -105,7 +105,19 @@ def write_set(name: str, folder: Path, facts: list[dict]) -> None:
                     tables.write_number("utt2dur", utterance, segment.end - segment.start)
             if unlabelled:
                 write_whole(tables, recording)
+    write_words(folder, facts)
     _check(folder)
+
+
+def write_words(folder: Path, facts: list[dict]) -> None:
+    """reference/words.ctm, when each word is spoken: recording, channel, start, seconds, word. Some synthesizers do not
+    tell, nor do recordings that were made before this one did."""
+    if not all(recording.get("words") for recording in facts):
+        return
+    with atomic(folder / "reference/words.ctm") as table:
+        for recording in facts:
+            for start, end, word in recording["words"]:
+                table.write(f"{recording['recording']} 1 {start:.3f} {end - start:.3f} {word}\n")
 
 
 def write_long(folder: Path, source: Path, facts: list[dict]) -> None:

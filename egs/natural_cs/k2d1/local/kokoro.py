@@ -83,6 +83,10 @@ class Synthesizer:
         speech = self._session.run(None, feeds)[0].ravel()
         return trim(resample_poly(speech, SAMPLE_RATE, MODEL_RATE).astype(np.float32))
 
+    def say_timed(self, sentence, voice: Voice, seed: int = 0) -> tuple[np.ndarray, list]:
+        """The same, and no words, for Kokoro does not tell when it speaks them."""
+        return self.say(sentence, voice, seed), []
+
     def _style(self, name: str) -> np.ndarray:
         try:
             return self._styles[name]

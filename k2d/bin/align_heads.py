@@ -1,0 +1,163 @@
+"""Find the heads of a student's attention that tell when a word is said.
+
+    k2d align_heads --model exp/student_comp/average --data data/lectures_comp --output_dir exp/student_comp/heads
+
+The teacher's labels say when segments begin and end. Each head of each layer of the decoder aligns the same texts with
+their audio, and is scored by how far off it finds the pauses between segments; then heads are put together, one more as
+long as the error falls. Half of the chunks choose; of the other half are the errors that are printed, beside those of
+what one would guess: all heads of the last layer, or of the upper half of the layers. A guess that they do not beat is
+taken in their place, so nobody's word times become worse.
+
+A step: writes alignment_heads.json, in the folder `heads` of a student, where every command that loads the student
+finds it; `k2d publish` writes the heads into all forms. Where labels have no times, or too few, it says so and takes
+the upper half, as openai-whisper does.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from k2d.audio.options import AudioOptions
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, UsageError, guarded
+from k2d.options import CommandParser, add_options, options_of
+from k2d.tables import atomic, read_table
+from k2d.text.trusted import TRUSTED
+from k2d.whisper.identity import HEADS, check_name, model_identity
+from k2d.work import identity
+from k2d.work.step import Step, add_step_arguments, run_step
+
+LISTED = ("train", 7)
+FEWEST = 20  # starts of segments on either side, below which chance chooses
+
+
+def parser() -> argparse.ArgumentParser:
+    p = CommandParser("align_heads", __doc__)
+    p.add_argument("--model", required=True, help="the student's checkpoint, any that k2d reads")
+    p.add_argument("--data", required=True, type=Path, help="chunks with labels that have timestamps")
+    p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
+    p.add_argument("--chunks", type=int, default=64, help="how many to look at, evenly spaced (default %(default)s)")
+    p.add_argument("--language", default="zh", help="that the student decodes in")
+    p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
+    add_options(p, AudioOptions, "recordings")
+    add_step_arguments(p)
+    return p
+
+
+def check(args: argparse.Namespace) -> None:
+    check_name(args.model)
+    if args.chunks < 2:
+        raise UsageError(f"--chunks {args.chunks}: expected at least 2, one to choose by and one to look at")
+
+
+def run(args: argparse.Namespace) -> int:
+    check(args)
+    step = Step(
+        "align_heads",
+        args.output_dir,
+        inputs={
+            "model": model_identity(args.model),
+            "data": identity.of_data(args.data, "wav.scp", "segments", "text", TRUSTED),
+        },
+        options={"chunks": args.chunks, "language": args.language, **options_of(AudioOptions, args).reading},
+        arguments=args,
+    )
+    return run_step(step, args, lambda: work(args))
+
+
+def work(args: argparse.Namespace) -> dict:
+    from tqdm import tqdm
+
+    from k2d.whisper import checkpoint
+    from k2d.whisper.head_choice import Alignments, Choice, choose
+    from k2d.whisper.heads import last_layer, upper_half
+
+    student = checkpoint.load(args.model, device=args.device)
+    dims, languages = student.dims, student.tokenizer.languages
+    rivals = {"last layer": last_layer(dims), "upper half": upper_half(dims)}
+    examples = list(examples_of(args, student))
+    starts = [sum(len(each.label.starts) for each in examples[first::2]) for first in (0, 1)]
+    if min(starts) < FEWEST:
+        print(
+            f"align_heads: {args.data}: only {sum(starts)} segments of {len(examples)} chunks say when they begin, too "
+            "few to choose by; all heads of the upper half of the layers are taken"
+        )
+        choice = Choice(rivals["upper half"], "upper half", {}, [])
+    else:
+        alignments = Alignments(
+            student.model, student.tokenizer, args.language if args.language in languages else languages[0], examples
+        )
+        with tqdm(total=len(examples), desc="align_heads", unit="chunk", mininterval=2) as bar:
+            choice = choose(alignments, rivals, bar.update)
+        print(table(choice))
+    facts = {
+        "chunks": len(examples),
+        "starts": sum(starts),
+        "chosen": choice.chosen,
+        "heads": [list(head) for head in choice.heads],
+        "errors": choice.errors,
+    }
+    record = {
+        "model": model_identity(args.model).digest,
+        **facts,
+        "path": [{"head": list(head), "choosing": round(error, 1)} for head, error in choice.path],
+        "by_head": [
+            {"head": list(head), "choosing": round(a, 1), "held_out": round(b, 1)}
+            for head, (a, b) in sorted(choice.by_head.items())
+        ],
+    }
+    with atomic(args.output_dir / HEADS.name) as out:
+        json.dump(record, out, indent=1)
+        out.write("\n")
+    return facts
+
+
+def examples_of(args: argparse.Namespace, student):
+    """Evenly spaced chunks that say when a segment begins; what cannot be read is passed over."""
+    from k2d.audio.utterances import open_utterances
+    from k2d.text import timestamps, trusted
+    from k2d.whisper.head_choice import example, read_label
+
+    labels = read_table(args.data / "text")
+    flags = read_table(args.data / TRUSTED) if (args.data / TRUSTED).is_file() else {}
+    most = student.dims.n_text_ctx - len(student.tokenizer.sot_sequence(timestamps=False)) - 1
+    known = {}
+    for uid, text in labels.items():
+        told = trusted.read(uid, flags[uid], len(timestamps.parse(text))) if uid in flags else None
+        label = read_label(text, student.tokenizer, told)
+        if label.starts and len(label.tokens) <= most:
+            known[uid] = label
+    audio = open_utterances(DataDir(args.data), **options_of(AudioOptions, args).reading)
+    for uid in list(known)[:: max(1, len(known) // args.chunks)][: args.chunks]:
+        try:
+            yield example(student.model, audio[uid], known[uid], student.trim_padding)
+        except BadAudio as error:
+            print(f"align_heads: {uid} is left out: {error}", file=sys.stderr)
+
+
+def table(choice) -> str:
+    """Sets of heads with their errors, for people."""
+    lines = ["heads                 mean ms  median ms  within 100 ms"]
+    for name, error in choice.errors.items():
+        mark = " ←" if name == choice.chosen else ""
+        lines.append(
+            f"{name:20} {error['mean']:8.0f} {error['median']:10.0f} {100 * error['within_100_ms']:12.0f} %{mark}"
+        )
+    single = sorted(choice.by_head.items(), key=lambda item: item[1][1])
+    best = ", ".join(f"{layer}.{head} {errors[1]:.0f}" for (layer, head), errors in single[:6])
+    heads = ", ".join(f"{layer}.{head}" for layer, head in choice.heads)
+    lines.append(f"single heads (layer.head, mean ms): {best} … {single[-1][1][1]:.0f}")
+    lines.append(f"align_heads: {choice.starts} starts of held-out segments; words are timed by {heads}")
+    if choice.chosen != "chosen":
+        lines.append(f"align_heads: no choice beat {choice.chosen}, which is taken")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return guarded("align_heads", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
