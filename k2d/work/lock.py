@@ -34,8 +34,9 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def beside(folder: Path) -> Path:
-    """Where locks and other work of the directories next to `folder` lie."""
-    return Path(os.path.abspath(folder)).parent / BESIDE
+    """Where locks and other work of a directory lie: `<parent>/.k2d/<name>`, of a link those of what it points to."""
+    real = Path(os.path.realpath(folder))
+    return real.parent / BESIDE / real.name
 
 
 class DirectoryLock:
@@ -46,7 +47,7 @@ class DirectoryLock:
 
     def __init__(self, folder: Path, shared: bool = False):
         self.folder, self.shared = Path(folder), shared
-        self.path = beside(folder) / f"{Path(os.path.abspath(folder)).name}.lock"
+        self.path = beside(folder).with_name(f"{beside(folder).name}.lock")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # "a+": a holder's name is not lost when somebody else only looks.
         self._handle = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - held until release()

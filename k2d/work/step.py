@@ -79,13 +79,9 @@ class Step:
         self.arguments = {name: value for name, value in provenance.plain(given).items() if name != "begin"}
         digests = {name: identity.digest for name, identity in self.inputs.items()}
         self.key = digest_of([command, digests, self.options])[:16]
-        self.aside = beside(self.out) / self._name
+        self.aside = beside(self.out)
         self._held = ExitStack()
         self._started = time.time()
-
-    @property
-    def _name(self) -> str:
-        return Path(os.path.abspath(self.out)).name
 
     # ------------------------------------------------------------------------------------------ what is there
 
@@ -168,10 +164,18 @@ class Step:
                     raise
                 time.sleep(0.1)
 
+    @property
+    def _real(self) -> Path:
+        """The directory itself, where `out` is a link to it: to a larger disk, say."""
+        return Path(os.path.realpath(self.out))
+
+    def _make(self) -> None:
+        self._real.mkdir(parents=True, exist_ok=True)
+
     def _put_in_place(self) -> None:
-        parked = self.aside.with_name(f"{self._name}.{WORK}")
+        parked = self.aside.with_name(f"{self.aside.name}.{WORK}")
         if parked.exists() and not (self.out / WORK).exists():  # killed while it was moved
-            self.out.mkdir(parents=True, exist_ok=True)
+            self._make()
             os.rename(parked, self.out / WORK)
         there = key_in(self.out) or key_in(self.out, BEGUN)
         if there is None and (strange := next(_files(self.out), None)):
@@ -192,7 +196,7 @@ class Step:
                 f"({missing[0]}); made again",
                 file=sys.stderr,
             )
-        self.out.mkdir(parents=True, exist_ok=True)
+        self._make()
         with atomic(self.out / BEGUN) as handle:
             json.dump({"key": self.key, "command": self.command}, handle)
         (self.out / RECORD).unlink(missing_ok=True)
@@ -207,7 +211,7 @@ class Step:
         place.parent.mkdir(parents=True, exist_ok=True)
         if (self.out / WORK).exists():
             os.rename(self.out / WORK, parked)
-        os.rename(self.out, place)
+        os.rename(self._real, place)
         self._restore_work(parked)
         print(f"{self.command}: {self.out} was made with other options: moved to {place}", file=sys.stderr)
 
@@ -220,14 +224,14 @@ class Step:
             os.rename(self.out / WORK, parked)
         if self.out.exists():
             # Nothing but a log that a back end has opened before we came, and hidden files.
-            os.rename(self.out, self.aside / f"log.{time.time_ns()}")
-        os.rename(place, self.out)
+            os.rename(self._real, self.aside / f"log.{time.time_ns()}")
+        os.rename(place, self._real)
         self._restore_work(parked)
         print(f"{self.command}: {self.out} comes back from {place}", file=sys.stderr)
 
     def _restore_work(self, parked: Path) -> None:
         if parked.exists():
-            self.out.mkdir(parents=True, exist_ok=True)
+            self._make()
             os.rename(parked, self.out / WORK)
 
     def finish(self, **facts: object) -> None:
