@@ -131,8 +131,9 @@ def _of_whisper(name: str) -> dict:
         size = size_of(name).parameters * 2e-3  # float16
         summary = f"is downloaded when it is first used, about {size:.1f} GB; without a network put its .pt into "
         return {"summary": f"{summary}{downloads()}", "dims": None}
+    size = f"{facts.parameters / 1e6:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB"
     return {
-        "summary": f"{facts.parameters / 1e6:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB; {facts.vocabulary}",
+        "summary": f"{size}; {facts.vocabulary}",
         "dims": asdict(facts.dims),
         "parameters": facts.parameters,
         "languages": list(facts.languages),

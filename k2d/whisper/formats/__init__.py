@@ -57,9 +57,8 @@ class Opened:
 @dataclass(frozen=True)
 class ModelFacts:
     """form: "k2d", "openai", "huggingface", "ctranslate2", or "download" for a published name that is not here yet
-    (then dims is None, and nothing is known of it). parameters: numbers in all tensors. vocabulary: a phrase for people.
-    bytes: of the weights on the disk.
-    findings: sentences worth telling, none of them an error.
+    (then dims is None, and nothing is known of it). parameters: numbers in all tensors. vocabulary: a phrase for
+    people. bytes: of the weights on the disk. findings: sentences worth telling, none of them an error.
     """
 
     path: str
