@@ -54,6 +54,7 @@ answer_questions() {
     coproc BEGIN { exec k2d begin --run "$0, process $$"; }
     disown "${BEGIN_PID}" # no job to wait for: it ends when nobody can ask any more
     exec {questions}>&"${BEGIN[1]}" {answers}<&"${BEGIN[0]}"
+    trap 'die "k2d begin, which says what is done, was killed; run the same command again"' PIPE
 }
 
 # step KIND COMMAND OUT OPTION…: `k2d COMMAND --output_dir OUT OPTION…`, unless OUT is done. KIND says where it runs:

@@ -223,8 +223,10 @@ class Step:
         if (self.out / WORK).exists():
             os.rename(self.out / WORK, parked)
         if self.out.exists():
-            # Nothing but a log that a back end has opened before we came, and hidden files.
-            os.rename(self._real, self.aside / f"log.{time.time_ns()}")
+            try:
+                os.rmdir(self._real)
+            except OSError:  # a log that a back end has opened before we came, and hidden files
+                os.rename(self._real, self.aside / f"log.{time.time_ns()}")
         os.rename(place, self._real)
         self._restore_work(parked)
         print(f"{self.command}: {self.out} comes back from {place}", file=sys.stderr)
