@@ -18,7 +18,7 @@ from pathlib import Path
 
 from k2d.errors import Locked, UsageError
 from k2d.options import CommandParser, command
-from k2d.work.folders import read_json, size_in_words, size_of_folder
+from k2d.work.folders import json_or_none, size_in_words, size_of_folder
 from k2d.work.identity import RECORD
 from k2d.work.lock import BESIDE, DirectoryLock, beside
 from k2d.work.step import WORK
@@ -66,7 +66,7 @@ def found(folder: Path, work: bool) -> Iterator[Aside]:
 def _kept(place: Path, of: Path) -> Iterator[Aside]:
     """What other options of the directory `of` have made, a folder a key."""
     for key in sorted(place.iterdir()) if place.is_dir() else ():
-        record = read_json(key / RECORD)
+        record = json_or_none(key / RECORD)
         what = "finished, of other options" if record else "unfinished, of other options"
         if key.name.startswith(FREED):
             what = "partly removed"

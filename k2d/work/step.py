@@ -29,7 +29,7 @@ from pathlib import Path
 from k2d.errors import DataError, Locked, UsageError
 from k2d.tables import atomic
 from k2d.work import machine, provenance
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in
 from k2d.work.lock import BESIDE, DirectoryLock, beside
 
@@ -92,7 +92,7 @@ class Step:
 
     def missing(self) -> list[str]:
         """Outputs that the record lists and the directory lacks, or holds with another size."""
-        record = read_json(self.out / RECORD) or {}
+        record = json_or_none(self.out / RECORD) or {}
         return [
             name
             for name, size in record.get("outputs", {}).items()
@@ -101,7 +101,7 @@ class Step:
 
     def changed(self) -> list[str]:
         """Paths of the inputs that are not any more what the directory's finished work was made of."""
-        made_of = (read_json(self.out / RECORD) or {}).get("inputs", {})
+        made_of = (json_or_none(self.out / RECORD) or {}).get("inputs", {})
         return sorted({i.path for name, i in self.inputs.items() if made_of.get(name, {}).get("digest") != i.digest})
 
     def outputs(self) -> dict[str, int]:
