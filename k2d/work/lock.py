@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from k2d.errors import Locked
@@ -73,10 +74,9 @@ class DirectoryLock:
         words = [Path(sys.argv[0]).name, *sys.argv[1:]]
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = {"command": shlex.join(words), "process": os.getpid(), "host": socket.gethostname(), "since": since}
-        self._handle.seek(0)
-        self._handle.truncate()
-        json.dump(holder, self._handle)
-        self._handle.flush()
+        with suppress(OSError):  # a full disk must keep nobody from making room
+            os.ftruncate(self._handle.fileno(), 0)
+            os.write(self._handle.fileno(), json.dumps(holder).encode())
 
     def _holder(self) -> str:
         try:
