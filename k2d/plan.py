@@ -135,7 +135,7 @@ class Plan:
     joined: training speech is joined anew from clips (a copy), else it stays where it is. speeds, as measured, in
     place of assumptions: times real time of "teacher" and "validator", "distance" in pairs a second of a core,
     "training" in chunks a second of a device; sources: where each was measured.
-    jobs: of a stage that decodes.
+    jobs: of a stage that decodes. longest: hours of a recording.
     """
 
     train_hours: float
@@ -152,6 +152,7 @@ class Plan:
     speeds: Mapping[str, float] | None = None
     sources: Mapping[str, str] | None = None
     jobs: int = 64
+    longest: float = LONGEST_RECORDING
 
 
 @dataclass(frozen=True)
@@ -213,10 +214,10 @@ def estimate(plan: Plan) -> list[Cost]:
     writing = plan.train_hours * (1 / DECODES + 1 / ENCODES) + joined
     what = "labels from subtitles" if plan.ready_labels else f"{plan.teacher} on {plan.train_hours:,.1f} h"
     reading = 0.0 if plan.ready_labels else plan.train_hours / DECODES
-    held = plan.batch * LONGEST_RECORDING * RECORDING
+    held = plan.batch * plan.longest * RECORDING
     rests = () if plan.ready_labels else (decoded("teacher", teacher, WINDOW, DECODED_AGAIN),)
     decoder = f"memory: {RUNTIME} GB assumed, model computed as float32"
-    holds = f"{decoder}, {plan.batch} recordings of {LONGEST_RECORDING:.0f} h computed"
+    holds = f"{decoder}, {plan.batch} recordings of {plan.longest:.1g} h computed"
     held_by_join = RUNTIME + plan.jobs * JOIN_JOB
     costs.append(Cost(2, labelling, reading + writing, plan.train_hours * FLAC + chunks * 3e-6, what,
                       max(RUNTIME + weights(teacher) + held, held_by_join), joined,

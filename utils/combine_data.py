@@ -14,13 +14,13 @@ from pathlib import Path
 from k2d.datadir import DataDir
 from k2d.errors import DataError, UserError
 from k2d.work import identity
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 from k2d.work.step import Step
 
 
 def made_by(parts: list[Path]) -> dict:
     """What made the parts, if all say it (step.json); DataError where steps, options, models or code differ."""
-    records = [read_json(part / "step.json") for part in parts]
+    records = [json_or_none(part / "step.json") for part in parts]
     if not all(records):
         return {}
     first = None

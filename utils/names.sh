@@ -128,9 +128,10 @@ holds_out=false
 for set in ${test_sets} ${dev_set}; do
     [ -f "data/${set}/audit.json" ] || continue
     # Labels of these chunks are then measured, too; the set may also be another corpus's.
+    of=$(python3 -c 'import json, os, sys; print(os.path.realpath(json.load(open(sys.argv[1]))["data"]))' \
+        "data/${set}/audit.json") || die "data/${set}/audit.json: not what k2d audit writes; let it draw again"
     for each in "${chunks}" "${held_out}"; do
-        [ ! -f "data/${set}/text" ] || ! grep -qF "\"data\": \"${each}\"," "data/${set}/audit.json" ||
-            audited+=("data/${set}")
+        [ ! -f "data/${set}/text" ] || [ "$(realpath -m "${each}")" != "${of}" ] || audited+=("data/${set}")
     done
     drawn+=(--leave_out "data/${set}/drawn")
     [ "${set}" = "${dev_set}" ] || holds_out=true

@@ -19,8 +19,6 @@ expect() {
         done
     done
 }
-# is_hub_id WORD: OWNER/NAME[@REVISION], and OWNER is no folder here; `k2d parse` asks the Hugging Face Hub for it.
-is_hub_id() { [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*(@.+)?$ ]] && [ ! -e "${1%%/*}" ]; }
 set -f # an option's blanks separate words; its * and ? are no file names
 expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
 expect '[1-9][0-9]*' 'a whole number from 1 on' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
@@ -31,20 +29,6 @@ expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha hours max_chunk init_weight
 expect 'warn|skip' 'warn or skip' damaged
 expect '[^@[:space:]]+(@[^@[:space:]]+)?' 'a name, or NAME@ALPHA such as comp@0.3' selection
 expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
-for option in teacher validator student_init; do # a misspelt path must not be found after days of decoding
-    for word in ${!option}; do
-        [[ ${word} != */* || ${word} == *:* ]] || [ -e "${word}" ] || is_hub_id "${word}" ||
-            die "--${option} ${word}: no such file or folder; give a checkpoint, a name such as base or OWNER/NAME on the Hub"
-    done
-done
-for word in ${teacher} ${validator}; do
-    [[ ! ${word} =~ \.en(@.*|\.pt)?$ ]] || [ "${language}" = en ] ||
-        die "${word} knows English only, and --language is ${language}: give a model without .en, or --language en"
-done
-if [ "${ngpu}" -gt 0 ] && [ "${cmd_backend}" = local ] && ! "${dry_run}" && [ ! -e /dev/nvidia0 ] &&
-    ! nvidia-smi --list-gpus 2>/dev/null | grep -q ^GPU; then
-    die "--ngpu ${ngpu}: this machine shows no GPU (nvidia-smi); --ngpu 0 runs on its CPU, --dry_run says how long it takes"
-fi
 [ ! -f "${recordings}" ] || die "--recordings ${recordings}: a file; give the folder that it lies in"
 [ -z "${recordings}" ] || [ -d "${recordings}" ] ||
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"

@@ -54,6 +54,7 @@ answer_questions() {
     coproc BEGIN { exec k2d begin --run "$0, process $$"; }
     disown "${BEGIN_PID}" # no job to wait for: it ends when nobody can ask any more
     exec {questions}>&"${BEGIN[1]}" {answers}<&"${BEGIN[0]}"
+    trap 'die "k2d begin, which says what is done, was killed; run the same command again"' PIPE
 }
 
 # step KIND COMMAND OUT OPTION…: `k2d COMMAND --output_dir OUT OPTION…`, unless OUT is done. KIND says where it runs:
@@ -191,25 +192,26 @@ show_plan() {
 }
 
 run_stages() {
-    local number
+    local number here=()
     local -a functions=(stage_1_data stage_2_label stage_3_validate stage_4_select stage_5_train stage_6_decode
         stage_7_score stage_8_publish)
     ask_for "${alone_threads}" "${job_threads}"
+    run_here k2d check "${check_opts[@]}" # models and GPUs, whatever the first stage is
     for number in $(seq "${stage}" "${stop_stage}"); do
         "${functions[number - 1]}"
     done
-    if [ ${#parsed[@]} -gt 0 ]; then
-        printf '%s\0' "${parsed[@]}" | k2d parse || die "nothing was run; correct the options above, and --help lists all"
-    fi
+    [ "${cmd_backend}" != local ] || "${dry_run}" || here=(--ngpu "${ngpu}")
+    printf '%s\0' "${parsed[@]}" | k2d parse "${here[@]}" ||
+        die "nothing was run; correct the options above, and --help lists all"
     mode=run
     if "${dry_run}"; then
         mode=print
         show_plan
-    elif [ ${#parsed[@]} -gt 0 ]; then
+    else
         answer_questions
     fi
     # What earlier stages made is taken as it is; that something they read has changed since is said, not silently passed.
-    if [ "${mode}" = run ] && [ "${stage}" -gt 2 ] && [ ${#parsed[@]} -gt 0 ]; then
+    if [ "${mode}" = run ] && [ "${stage}" -gt 2 ]; then
         mode=look
         for number in $(seq 2 "$((stage - 1))"); do
             "${functions[number - 1]}" 2> >(sed "s/$/; --stage ${stage_names[number - 1]} makes it again/" >&2)

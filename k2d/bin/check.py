@@ -26,17 +26,19 @@ from pathlib import Path
 from k2d.audio.options import AudioOptions
 from k2d.check.findings import Finding, Grade, counted, table
 from k2d.check.memory import Memory
-from k2d.check.models import Known, Models, count_parameters, long_labels, look
+from k2d.check.models import Known, Models, long_labels, look
 from k2d.check.recordings import Check, Policy
 from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size
 from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, dev_in_tests, open_set, shared_recordings
 from k2d.distill.config import read_config
-from k2d.errors import UsageError
+from k2d.errors import CheckpointError, UsageError
 from k2d.options import CommandParser, add_options, command
-from k2d.plan import Plan
+from k2d.plan import LONGEST_RECORDING, Plan
 from k2d.tables import atomic
+from k2d.transcribers import kind_of
+from k2d.transcribers.options import check_whisper
 from k2d.whisper.engine import default_batch
-from k2d.whisper.identity import PUBLISHED
+from k2d.whisper.identity import PUBLISHED, check_path
 from k2d.work.skipped import SkipOptions
 
 LISTED = ("labels", 0)
@@ -72,8 +74,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(args: argparse.Namespace) -> None:
-    if not (args.train_data or args.dev_data or args.test_data or models_of(args).roles()):
+    """Raises UserError for what options and names alone tell."""
+    roles = models_of(args).roles()
+    if not (args.train_data or args.dev_data or args.test_data or roles):
         raise UsageError("nothing to check; give --train_data, --dev_data, --test_data, --teacher or --validator")
+    for role, name in roles:
+        if kind_of(name) == "whisper":
+            try:
+                check_path(name)
+            except CheckpointError as error:
+                raise UsageError(f"--{role} {error}") from None
+            check_whisper(name, None if args.language == "auto" else args.language)
 
 
 def models_of(args: argparse.Namespace) -> Models:
@@ -125,6 +136,7 @@ def look_at_space(args: argparse.Namespace, sets: list[Set], known: dict[str, Kn
         _size_name(args.validator[0] if args.validator else None, known), args.students,
         read_config(args.config), args.ngpu, args.batch_size or default_batch(args.ngpu > 0), jobs=1,
         ready_labels=(args.labels or args.teacher or "").startswith("text:"),
+        longest=longest_of([one for one in sets if one.part in (TRAIN, TEST_LONG)]),
     )  # fmt: skip
     width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
     found = disk(gigabytes(plan, Outputs(args.no_copy, args.encoder_out, width, args.stop_stage)))
@@ -136,12 +148,18 @@ def _size_name(name: str | None, known: dict[str, Known]) -> str:
     if name in PUBLISHED:
         return name
     model = known.get(name or "")
-    return nearest_size(count_parameters(model.dims)) if model and model.dims else "tiny"
+    return nearest_size(model.parameters) if model and model.dims else "tiny"
 
 
 def hours_of(one: Set) -> float:
     seconds = one.data.utt2dur or {}
     return sum(seconds.values()) / 3600
+
+
+def longest_of(sets: list[Set]) -> float:
+    """Hours of the longest recording that is decoded whole, as far as the sets tell."""
+    known = [one.data.utt2dur for one in sets if one.data.utt2dur and not one.data.has_segments]
+    return max(max(seconds.values()) for seconds in known) / 3600 if known else LONGEST_RECORDING
 
 
 def report(found: list[Finding], output_dir: Path | None) -> int:

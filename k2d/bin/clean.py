@@ -18,7 +18,7 @@ from pathlib import Path
 
 from k2d.errors import Locked, UsageError
 from k2d.options import CommandParser, command
-from k2d.work.folders import read_json, size_in_words, size_of_folder
+from k2d.work.folders import json_or_none, size_in_words, size_of_folder
 from k2d.work.identity import RECORD
 from k2d.work.lock import BESIDE, DirectoryLock, beside
 from k2d.work.step import WORK
@@ -47,23 +47,30 @@ def parser() -> argparse.ArgumentParser:
 
 
 def found(folder: Path, work: bool) -> Iterator[Aside]:
-    """Everything below a folder that lies aside."""
+    """Everything below a folder that lies aside, and what lies beside directories that it has links to."""
     for here, folders, files in os.walk(folder):
         place = Path(here)
-        if place.name == BESIDE:
-            for name in sorted(folders):
-                if name.endswith(f".{WORK}"):
-                    continue  # items that a killed run was moving: the directory's next owner puts them back
-                for key in sorted((place / name).iterdir()):
-                    record = read_json(key / RECORD)
-                    what = "finished, of other options" if record else "unfinished, of other options"
-                    if key.name.startswith(FREED):
-                        what = "partly removed"
-                    yield Aside(key, place.parent / name, what, size_of_folder(key), (record or {}).get("command", ""))
-            folders[:] = []
-        elif work and RECORD in files and WORK in folders:
+        if BESIDE in folders:
+            for name in sorted(os.listdir(place / BESIDE)):
+                if not name.endswith(f".{WORK}"):  # items that a killed run was moving: its next owner puts them back
+                    yield from _kept(place / BESIDE / name, place / name)
+        for link in (place / name for name in sorted(folders) if (place / name).is_symlink()):
+            yield from _kept(beside(link), link)
+            if (link / BESIDE).is_dir():
+                yield from found(link, work)
+        if work and RECORD in files and WORK in folders:
             yield Aside(place / WORK, place, "items of a finished step", size_of_folder(place / WORK), "")
-        folders[:] = [name for name in folders if name != WORK]
+        folders[:] = [name for name in folders if name not in (WORK, BESIDE)]
+
+
+def _kept(place: Path, of: Path) -> Iterator[Aside]:
+    """What other options of the directory `of` have made, a folder a key."""
+    for key in sorted(place.iterdir()) if place.is_dir() else ():
+        record = json_or_none(key / RECORD)
+        what = "finished, of other options" if record else "unfinished, of other options"
+        if key.name.startswith(FREED):
+            what = "partly removed"
+        yield Aside(key, of, what, size_of_folder(key), (record or {}).get("command", ""))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,7 +104,8 @@ def remove(aside: Aside) -> None:
             return  # it has come back meanwhile
         going = aside.folder
         if not going.name.startswith(FREED):
-            going = beside(aside.of) / aside.of.name / f"{FREED}{aside.folder.name}"
+            place = beside(aside.of) if aside.folder.name == WORK else aside.folder.parent
+            going = place / f"{FREED}{aside.folder.name}"
             if going.exists():  # a kill has left it
                 shutil.rmtree(going)
             going.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,8 @@ from itertools import islice
 from typing import BinaryIO
 
 from k2d.bin.main import named, unknown
+from k2d.check.findings import Grade
+from k2d.check.space import gpus
 from k2d.errors import UserError
 from k2d.options import CommandParser
 
@@ -25,7 +27,9 @@ LISTED = ("runs", 2)
 
 
 def parser() -> argparse.ArgumentParser:
-    return CommandParser("parse", __doc__)
+    p = CommandParser("parse", __doc__)
+    p.add_argument("--ngpu", type=int, default=0, help="GPUs of this machine that the commands will use")
+    return p
 
 
 def commands_in(stream: BinaryIO) -> Iterator[list[str]]:
@@ -66,11 +70,11 @@ def problem(words: list[str]) -> str | None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser().parse_args(argv)
-    problems = {}
+    args = parser().parse_args(argv)
+    problems = [f"parse: {lack.found}; {lack.todo}" for lack in gpus(args.ngpu) if lack.grade is Grade.FAILS]
     for words in commands_in(sys.stdin.buffer):
         if found := problem(words):
-            problems.setdefault(f"{words[0]}: {found}")
-    for each in problems:
+            problems.append(f"{words[0]}: {found}")
+    for each in dict.fromkeys(problems):
         print(f"k2d {each}", file=sys.stderr)
     return 1 if problems else 0

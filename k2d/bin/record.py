@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from k2d.options import CommandParser, command
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 from k2d.work.models import ROLES, ModelRecord, write_record
 
 LISTED = ("results", 9)
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(args).items() if name != "output_dir"}
     if args.keep is not None:
-        given["alpha"] = (read_json(Path(args.data) / "report.json") or {}).get("alpha")
+        given["alpha"] = (json_or_none(Path(args.data) / "report.json") or {}).get("alpha")
     write_record(args.output_dir, ModelRecord(name=args.output_dir.name, **given))
     return 0
 

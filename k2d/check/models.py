@@ -53,12 +53,15 @@ class Models:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a model that would load. digest: of its content; dims: of a Whisper model that is there."""
+    """What is known of a model that would load. digest: of its content; dims, parameters: of a Whisper model that is
+    there.
+    """
 
     name: str
     digest: str
     summary: str
     dims: dict | None = None
+    parameters: int = 0
     languages: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
 
@@ -128,21 +131,14 @@ def _of_whisper(name: str) -> dict:
     from k2d.whisper.formats import inspect_model  # and torch with it
 
     facts = inspect_model(name)
-    parameters = count_parameters(asdict(facts.dims)) / 1e6
+    size = f"{facts.parameters / 1e6:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB"
     return {
-        "summary": f"{parameters:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB; {facts.vocabulary}",
+        "summary": f"{size}; {facts.vocabulary}",
         "dims": asdict(facts.dims),
+        "parameters": facts.parameters,
         "languages": list(facts.languages),
         "findings": list(facts.findings),
     }
-
-
-def count_parameters(dims: dict) -> float:
-    """About how many: matrices and embeddings."""
-    width, audio = dims["n_text_state"], dims["n_audio_state"]
-    layers = 12 * dims["n_audio_layer"] * audio**2 + 16 * dims["n_text_layer"] * width**2
-    embeddings = (dims["n_vocab"] + dims["n_text_ctx"]) * width + dims["n_audio_ctx"] * audio
-    return layers + embeddings + 3 * audio * (dims["n_mels"] + audio)
 
 
 def language(what: str, model: Known, wanted: str) -> list[Finding]:

@@ -20,7 +20,7 @@ from k2d.distill.config import BatchConfig, DistillConfig, check_terms, from_dic
 from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS
 from k2d.errors import UsageError
 from k2d.tables import atomic
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 from k2d.work.identity import digest_of, file_digest
 
 STORE_TRUE = "store_true"
@@ -71,7 +71,7 @@ def check(words: Sequence[str], config: dict, where: str) -> None:
     code = {str(path): file_digest(path) for path in sorted([*package.rglob("*.py"), *options])}
     key = digest_of([version("espnet"), code])[:32]
     known = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k2d/options" / f"{key}.json"
-    found = read_json(known)
+    found = json_or_none(known)
     if found is None:
         from k2d.distill.losses import terms
         from k2d.distill.task import DistillTask

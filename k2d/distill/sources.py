@@ -26,7 +26,7 @@ from k2d.constants import ENCODER_FRAMES_PER_SECOND, N_AUDIO_CTX
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UserError
 from k2d.tables import atomic, read_table
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 from k2d.work.skipped import why
 
 ENCODER_OUT = "encoder_out"
@@ -133,7 +133,7 @@ def in_shards(
     for shard, ids in enumerate(shards):
         paths = {name: folder / f"{name}.{shard}.ark" for name in names}
         record_file = folder / f".shard.{shard}.json"  # written last, and kept: of lost archives only they are made
-        record = read_json(record_file)
+        record = json_or_none(record_file)
         if record is None or record["sizes"] != {name: _size(path) for name, path in paths.items()}:
             record = {"offsets": {}, "sizes": {}, "numbers": {}, "skipped": {}}
             with ExitStack() as stack:

@@ -33,7 +33,7 @@ from k2d.label.scores import Columns, Scores, find_scores, tagged
 from k2d.label.select import Chunk, read_chunks
 from k2d.tables import atomic, blocks
 from k2d.text import timestamps
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 
 RECORD, DRAWN = "audit.json", "drawn"
 USABLE, UNUSABLE = "usable", "unusable"
@@ -68,7 +68,7 @@ class Audit:
     def __init__(self, folder: Path):
         """Raises DataError where nothing was drawn, or the record cannot be read."""
         self.folder = Path(folder)
-        found = read_json(self.folder / RECORD)
+        found = json_or_none(self.folder / RECORD)
         if found is None:
             raise DataError(f"{self.folder / RECORD}: no record of an audit; give --data to draw one")
         try:
@@ -245,7 +245,7 @@ def _cut_from(data: DataDir, chunks: Collection[Chunk]) -> DataDir | None:
     """The recordings that all chunks were cut from, as the records of the steps tell, where they are still there."""
     folder = data.path
     for _ in range(3):  # held-out chunks, of chunks, of recordings
-        found = (read_json(folder / "step.json") or {}).get("inputs", {})
+        found = (json_or_none(folder / "step.json") or {}).get("inputs", {})
         path = found.get("data", {}).get("path") if isinstance(found, dict) else None
         if not path or not (Path(path) / "wav.scp").is_file():
             return None

@@ -24,7 +24,7 @@ from k2d.text.units import is_chinese, is_english, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
 from k2d.whisper.identity import PACKAGED, PUBLISHED
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 from k2d.work.step import RECORD
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ def training_data(folder: Path) -> dict[str, float | int | None]:
 
 def labels_made(folder: Path) -> dict[str, str | bool]:
     """Of a selection directory, as far as records say: the `rule`, and whether labels were ready (`ready_labels`)."""
-    selected = read_json(folder / RECORD) or {}
+    selected = json_or_none(folder / RECORD) or {}
     chunks = selected.get("arguments", {}).get("data")
-    labelled = (read_json(Path(chunks) / RECORD) or {}) if chunks else {}
+    labelled = (json_or_none(Path(chunks) / RECORD) or {}) if chunks else {}
     model = str(labelled.get("arguments", {}).get("model", ""))
     rule = selected.get("options", {}).get("rule")
     return {"ready_labels": kind_of(model) == "text", **({"rule": rule} if rule else {})}

@@ -14,7 +14,7 @@ from pathlib import Path
 from k2d.score.significance import compare
 from k2d.tables import read_numbers, read_table
 from k2d.text.units import is_chinese, is_english, units
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 from k2d.work.step import RECORD
 
 NAMES = {"zh": "Mandarin", "en": "English"}
@@ -53,7 +53,7 @@ def retained(files: Mapping[str, tuple[Path, Path | None]]) -> list[Retained]:
     so are those whose references are gone."""
     found = []
     for test_set, (student, teacher) in files.items():
-        record = read_json(student.parent / RECORD) or {}
+        record = json_or_none(student.parent / RECORD) or {}
         path = Path(record.get("inputs", {}).get("ref", {}).get("path", ""))
         if teacher is None or not path.is_file():
             continue

@@ -17,6 +17,17 @@ from k2d.whisper.engine import EngineConfig
 from k2d.whisper.identity import check_name, english_only
 
 
+def check_whisper(name: str, language: str | None) -> None:
+    """CheckpointError for a name that stands for no checkpoint, UsageError for a language that it does not know, as far
+    as both are known before it is read. language: None for whichever is spoken.
+    """
+    check_name(name)
+    if language not in (None, "en") and english_only(name):
+        raise UsageError(
+            f"--language {language}: {name} knows English only; give --language en, or a model without .en in its name"
+        )
+
+
 def accepted(name: str, args: argparse.Namespace, default: Callable[[str], object], **changed) -> dict[str, object]:
     """Those of the options on a command line that the transcriber accepts; of decoding, Whisper's are `changed` so.
 
@@ -26,12 +37,7 @@ def accepted(name: str, args: argparse.Namespace, default: Callable[[str], objec
     """
     engine, decoding = options_of(EngineConfig, args), options_of(DecodingOptions, args, **changed)
     if kind_of(name) == "whisper":
-        check_name(name)
-        if decoding.language not in (None, "en") and english_only(name):
-            raise UsageError(
-                f"--language {decoding.language}: {name} is an English-only model; give --language en, or a model "
-                "without .en in its name"
-            )
+        check_whisper(name, decoding.language)
         return vars(engine) | vars(decoding)
     place = name.partition(":")[2]
     if kind_of(name) != "text" and hub.parts_of(place):

@@ -14,11 +14,12 @@ import numpy as np
 
 from k2d.audio.sources import audio_digest
 from k2d.constants import NO_CHARACTER, SAMPLE_RATE, WINDOW
-from k2d.errors import BadAudio, UsageError
+from k2d.errors import BadAudio
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
 from k2d.transcribers.base import Transcriber, Work
 from k2d.transcribers.pieces import pieces
 from k2d.whisper import hub
+from k2d.whisper.engine import chosen_device
 from k2d.work.jobs import prefetch
 
 ROUNDED = 0.1  # seconds: rounded ends of a segment of 30 s, not speech worth a second piece
@@ -123,17 +124,6 @@ class Recogniser(Transcriber):
             progress((end - done) / SAMPLE_RATE)
             done = end
         progress((len(audio) - done) / SAMPLE_RATE)
-
-
-def chosen_device(device: str) -> str:
-    """Where to compute, with "auto" decided. UsageError for a GPU that is not there."""
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
-    return device
 
 
 def set_threads(number: int) -> None:

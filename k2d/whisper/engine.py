@@ -103,7 +103,7 @@ class EngineConfig:
         """With engine, device, type and batch of this machine in the place of "auto" and 0; asks torch for a GPU
         where the device is "auto".
         """
-        device = self.device if self.device != "auto" else _device_of_machine()
+        device = device_of_machine() if self.device == "auto" else self.device
         dtype = self._dtype_without_device()
         if dtype == "auto":
             dtype = "int8" if device == "cpu" else "float16"
@@ -119,10 +119,18 @@ class EngineConfig:
         return 2 if self.resolved().device == "cpu" else 1
 
 
-def _device_of_machine() -> str:
+def device_of_machine() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def chosen_device(device: str) -> str:
+    """Where to compute, with "auto" decided. UsageError for a GPU that is not there."""
+    there = device_of_machine()
+    if device.startswith("cuda") and there != "cuda":
+        raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
+    return there if device == "auto" else device
 
 
 def what_decides(config: EngineConfig, decoding: DecodingOptions) -> dict[str, object]:
@@ -147,15 +155,13 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
 
     parts = config.parts
     config = config.resolved()
-    device, dtype = config.device, config.dtype
+    device, dtype = chosen_device(config.device), config.dtype
     if device != "cpu":
         parts = EXACT
     else:
         _keep_memory()
     if parts != EXACT and (told := processor.stranger()):
         _log.warning(told)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: no CUDA device is seen; use --device cpu, or look at nvidia-smi")
     if config.engine == "ctranslate2" and device.startswith("cuda") and not _can_load(CUBLAS):
         raise UsageError(
             f"--engine ctranslate2 --device {device}: CTranslate2 computes with CUDA 12's {CUBLAS}, which is not "

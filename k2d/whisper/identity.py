@@ -157,6 +157,14 @@ def check_name(name: str) -> None:
         raise unknown(name)
 
 
+def check_path(name: str) -> None:
+    """CheckpointError for a path where nothing lies: of a model that must be there already."""
+    if "/" in name and hub.parts_of(name) is None and not Path(name).exists():
+        raise CheckpointError(
+            f"{name}: no such file or folder; give a checkpoint, a name such as base, or OWNER/NAME on the Hub"
+        )
+
+
 def unknown(name: str) -> CheckpointError:
     known = [*PUBLISHED, *PACKAGED]
     near = nearest(name, known)

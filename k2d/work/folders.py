@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 
-def read_json(path: str | Path) -> dict | None:
+def json_or_none(path: str | Path) -> dict | None:
     """A JSON object, or None where there is none."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))

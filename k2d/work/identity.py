@@ -18,7 +18,7 @@ from pathlib import Path
 from k2d.audio.stamps import FileStamps
 from k2d.errors import DataError
 from k2d.tables import atomic, scan
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 
 LARGE = 1 << 22  # bytes from which on a hash is worth remembering
 RECORD, BEGUN = "step.json", ".begun.json"  # of a step's directory: of finished work, and of work that has begun
@@ -47,7 +47,7 @@ def owner_of(path: Path) -> Path | None:
 
 def key_in(folder: Path, record: str = RECORD) -> str | None:
     """The key of the work in a step's directory, of finished work or of such as has BEGUN, or None."""
-    return (read_json(folder / record) or {}).get("key")
+    return (json_or_none(folder / record) or {}).get("key")
 
 
 def makers_of(path: Path) -> tuple[tuple[Path, str | None], ...]:
@@ -87,7 +87,7 @@ def file_digest(path) -> str:
     stamp = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k2d/hashes"
     entry = cache / hashlib.sha256(os.path.abspath(path).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    known = read_json(entry) or {}
+    known = json_or_none(entry) or {}
     if known.get("stamp") == stamp:
         return known["sha256"]
     with open(path, "rb") as stream:

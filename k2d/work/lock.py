@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from k2d.errors import Locked
@@ -34,8 +35,9 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def beside(folder: Path) -> Path:
-    """Where locks and other work of the directories next to `folder` lie."""
-    return Path(os.path.abspath(folder)).parent / BESIDE
+    """Where locks and other work of a directory lie: `<parent>/.k2d/<name>`, of a link those of what it points to."""
+    real = Path(os.path.realpath(folder))
+    return real.parent / BESIDE / real.name
 
 
 class DirectoryLock:
@@ -46,7 +48,7 @@ class DirectoryLock:
 
     def __init__(self, folder: Path, shared: bool = False):
         self.folder, self.shared = Path(folder), shared
-        self.path = beside(folder) / f"{Path(os.path.abspath(folder)).name}.lock"
+        self.path = beside(folder).with_name(f"{beside(folder).name}.lock")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # "a+": a holder's name is not lost when somebody else only looks.
         self._handle = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - held until release()
@@ -72,10 +74,9 @@ class DirectoryLock:
         words = [Path(sys.argv[0]).name, *sys.argv[1:]]
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = {"command": shlex.join(words), "process": os.getpid(), "host": socket.gethostname(), "since": since}
-        self._handle.seek(0)
-        self._handle.truncate()
-        json.dump(holder, self._handle)
-        self._handle.flush()
+        with suppress(OSError):  # a full disk must keep nobody from making room
+            os.ftruncate(self._handle.fileno(), 0)
+            os.write(self._handle.fileno(), json.dumps(holder).encode())
 
     def _holder(self) -> str:
         try:

@@ -29,7 +29,7 @@ from pathlib import Path
 from k2d.errors import DataError, Locked, UsageError
 from k2d.tables import atomic
 from k2d.work import machine, provenance
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in
 from k2d.work.lock import BESIDE, DirectoryLock, beside
 
@@ -79,13 +79,9 @@ class Step:
         self.arguments = {name: value for name, value in provenance.plain(given).items() if name != "begin"}
         digests = {name: identity.digest for name, identity in self.inputs.items()}
         self.key = digest_of([command, digests, self.options])[:16]
-        self.aside = beside(self.out) / self._name
+        self.aside = beside(self.out)
         self._held = ExitStack()
         self._started = time.time()
-
-    @property
-    def _name(self) -> str:
-        return Path(os.path.abspath(self.out)).name
 
     # ------------------------------------------------------------------------------------------ what is there
 
@@ -96,7 +92,7 @@ class Step:
 
     def missing(self) -> list[str]:
         """Outputs that the record lists and the directory lacks, or holds with another size."""
-        record = read_json(self.out / RECORD) or {}
+        record = json_or_none(self.out / RECORD) or {}
         return [
             name
             for name, size in record.get("outputs", {}).items()
@@ -105,7 +101,7 @@ class Step:
 
     def changed(self) -> list[str]:
         """Paths of the inputs that are not any more what the directory's finished work was made of."""
-        made_of = (read_json(self.out / RECORD) or {}).get("inputs", {})
+        made_of = (json_or_none(self.out / RECORD) or {}).get("inputs", {})
         return sorted({i.path for name, i in self.inputs.items() if made_of.get(name, {}).get("digest") != i.digest})
 
     def outputs(self) -> dict[str, int]:
@@ -168,10 +164,18 @@ class Step:
                     raise
                 time.sleep(0.1)
 
+    @property
+    def _real(self) -> Path:
+        """The directory itself, where `out` is a link to it: to a larger disk, say."""
+        return Path(os.path.realpath(self.out))
+
+    def _make(self) -> None:
+        self._real.mkdir(parents=True, exist_ok=True)
+
     def _put_in_place(self) -> None:
-        parked = self.aside.with_name(f"{self._name}.{WORK}")
+        parked = self.aside.with_name(f"{self.aside.name}.{WORK}")
         if parked.exists() and not (self.out / WORK).exists():  # killed while it was moved
-            self.out.mkdir(parents=True, exist_ok=True)
+            self._make()
             os.rename(parked, self.out / WORK)
         there = key_in(self.out) or key_in(self.out, BEGUN)
         if there is None and (strange := next(_files(self.out), None)):
@@ -192,7 +196,7 @@ class Step:
                 f"({missing[0]}); made again",
                 file=sys.stderr,
             )
-        self.out.mkdir(parents=True, exist_ok=True)
+        self._make()
         with atomic(self.out / BEGUN) as handle:
             json.dump({"key": self.key, "command": self.command}, handle)
         (self.out / RECORD).unlink(missing_ok=True)
@@ -207,7 +211,7 @@ class Step:
         place.parent.mkdir(parents=True, exist_ok=True)
         if (self.out / WORK).exists():
             os.rename(self.out / WORK, parked)
-        os.rename(self.out, place)
+        os.rename(self._real, place)
         self._restore_work(parked)
         print(f"{self.command}: {self.out} was made with other options: moved to {place}", file=sys.stderr)
 
@@ -219,15 +223,17 @@ class Step:
         if (self.out / WORK).exists():
             os.rename(self.out / WORK, parked)
         if self.out.exists():
-            # Nothing but a log that a back end has opened before we came, and hidden files.
-            os.rename(self.out, self.aside / f"log.{time.time_ns()}")
-        os.rename(place, self.out)
+            try:
+                os.rmdir(self._real)
+            except OSError:  # a log that a back end has opened before we came, and hidden files
+                os.rename(self._real, self.aside / f"log.{time.time_ns()}")
+        os.rename(place, self._real)
         self._restore_work(parked)
         print(f"{self.command}: {self.out} was moved back from {place}", file=sys.stderr)
 
     def _restore_work(self, parked: Path) -> None:
         if parked.exists():
-            self.out.mkdir(parents=True, exist_ok=True)
+            self._make()
             os.rename(parked, self.out / WORK)
 
     def finish(self, **facts: object) -> None:

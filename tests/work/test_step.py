@@ -259,6 +259,18 @@ def test_clean_lists_what_lies_aside_and_frees_it_when_told(capsys):
     capsys.readouterr()
 
 
+def test_a_directory_that_is_a_link_to_a_larger_disk_stays_one(capsys):
+    Path("exp").mkdir(exist_ok=True)
+    Path("exp/made").symlink_to("../disk/made")  # nothing is there yet
+    make(1)
+    make(2)
+    assert make(1, work=lambda: pytest.fail("made again")) == 0
+    assert Path("exp/made").is_symlink() and result() == "1 input\n"
+    assert clean.main(["exp", "--free"]) == 0
+    assert "exp/made: finished, of other options  (" in capsys.readouterr().out
+    assert make(1, begin=True) == NOTHING_TO_DO and make(2, begin=True) == SOMETHING_TO_DO
+
+
 def test_what_was_being_freed_when_it_was_killed_never_comes_back(monkeypatch, capsys):
     make(1)
     make(2)

@@ -7,6 +7,7 @@ the file is accounted for, and what does not fit is named with its file, before 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -60,13 +61,14 @@ class Opened:
 @dataclass(frozen=True)
 class ModelFacts:
     """form: "k2d", "openai", "huggingface", "ctranslate2", or "download" for a published name that is not here yet
-    (then dims is None, and nothing is known of it). vocabulary: a phrase for people. bytes: of the weights on the disk.
-    findings: sentences worth telling, none of them an error.
+    (then dims is None, and nothing is known of it). parameters: numbers in all tensors. vocabulary: a phrase for
+    people. bytes: of the weights on the disk. findings: sentences worth telling, none of them an error.
     """
 
     path: str
     form: str
     dims: ModelDimensions | None
+    parameters: int
     vocabulary: str
     languages: tuple[str, ...]
     bytes: int
@@ -124,7 +126,7 @@ def inspect_model(name_or_path: str | Path, weights: bool = True) -> ModelFacts:
     """
     name = str(name_or_path)
     if comes_later(name):
-        return ModelFacts(name, "download", None, "Whisper's", (), 0, ("is downloaded when it is first used",))
+        return ModelFacts(name, "download", None, 0, "Whisper's", (), 0, ("is downloaded when it is first used",))
     opened = open_checkpoint(name_or_path)
     if weights:
         check_numbers(opened.stored)
@@ -138,6 +140,7 @@ def inspect_model(name_or_path: str | Path, weights: bool = True) -> ModelFacts:
         name,
         opened.stored.form,
         opened.dims,
+        sum(math.prod(tensor.shape) for tensor in opened.stored.tensors.values()),
         f"{kind}, {tokenizer.vocab_size} tokens",
         tokenizer.languages if tokenizer.multilingual else (),
         sum(file.stat().st_size for file in {tensor.file for tensor in opened.stored.tensors.values()}),
