@@ -20,8 +20,8 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, UsageError, guarded
-from k2d.options import CommandParser, add_options, options_of
+from k2d.errors import BadAudio, UsageError
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.tables import atomic, read_table
 from k2d.text.trusted import TRUSTED
 from k2d.whisper.identity import HEADS, check_name, model_identity
@@ -154,10 +154,4 @@ def table(choice) -> str:
     return "\n".join(lines)
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    return guarded("align_heads", lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command(parser, run)

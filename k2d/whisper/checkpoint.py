@@ -25,7 +25,7 @@ from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
 from k2d.whisper import formats, heads
 from k2d.whisper.identity import HEADS, checkpoint_in, model_identity
 from k2d.whisper.model import ModelDimensions, Whisper, convert
-from k2d.work.folders import read_json
+from k2d.work.folders import json_or_none
 
 
 @dataclasses.dataclass
@@ -62,7 +62,7 @@ def heads_beside(name_or_path: str | Path, digest: str) -> list | None:
     """What `k2d align_heads` has chosen for a student, beside its average; None where there is nothing, or where it was
     chosen for other weights than those of this digest.
     """
-    found = read_json(checkpoint_in(Path(name_or_path)).parent / HEADS) or {}
+    found = json_or_none(checkpoint_in(Path(name_or_path)).parent / HEADS) or {}
     return found.get("heads") if found.get("model") == digest else None
 
 

@@ -148,7 +148,7 @@ def test_options_that_mean_nothing_to_a_model_are_refused_before_anything_is_rea
         for command in (label, decode):
             check(command, model, "--device", "cuda", "--dtype", "bfloat16", "--batch_size", "9", "--seed", "3")
             check(command, model, "--language", "en", "--workers", "2")
-            with pytest.raises(UsageError, match=f"{model}: --patience means nothing to it; it knows"):
+            with pytest.raises(UsageError, match=f"{model}: --patience does not apply to it; it takes"):
                 check(command, model, "--patience", "2")
         check(decode, model, "--timestamps", "false")
     with pytest.raises(UsageError, match="text:none: --beam_size means nothing"):

@@ -91,7 +91,7 @@ def test_what_is_missing_is_named(copy, tones):
     weights.unlink()
     with pytest.raises(CheckpointError, match="no weights there"):
         open_transcriber(f"espnet:{copy}")
-    with pytest.raises(UsageError, match="--patience means nothing to it"):
+    with pytest.raises(UsageError, match="--patience does not apply to it"):
         open_transcriber(f"espnet:{copy}", patience=2.0)
 
 

@@ -90,7 +90,7 @@ def test_what_is_missing_or_no_recogniser_is_named(ctc_model, tones, tmp_path):
     assert "expected preprocessor_config.json" in refused(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "architectures": ["BertModel"]}))
     assert "BertModel does not recognise speech" in refused(tmp_path)
-    with pytest.raises(UsageError, match="--temperatures means nothing to it"):
+    with pytest.raises(UsageError, match="--temperatures does not apply to it"):
         open_transcriber(f"transformers:{ctc_model}", temperatures=(0.0,))
 
 

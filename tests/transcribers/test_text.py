@@ -215,5 +215,5 @@ def test_what_is_not_there_is_said_at_once(tmp_path):
     with pytest.raises(DataError, match=r"no \.json, \.vtt, \.srt, \.txt file in it"):
         open_transcriber(f"text:{tmp_path}")
     (tmp_path / "text").write_text("a b\n")
-    with pytest.raises(UsageError, match="--beam_size means nothing to it; it knows --language"):
+    with pytest.raises(UsageError, match="--beam_size does not apply to it; it takes --language"):
         open_transcriber(f"text:{tmp_path / 'text'}", beam_size=5)
