@@ -118,7 +118,7 @@ def make_recordings(clips: list[np.ndarray], count: int, seconds: float) -> dict
 
 def ours(engine, args) -> Callable[[dict[str, np.ndarray], int], dict[str, str]]:
     def run(recordings, beam: int) -> dict[str, str]:
-        source = AudioSource(recordings.__getitem__, lambda n: 0.0, lambda n: "")
+        source = AudioSource(lambda name: [recordings[name]], lambda n: 0.0, lambda n: "")
         options = DecodingOptions(language=args.language, beam_size=beam)
         texts: dict[str, str] = {}
 

@@ -73,9 +73,9 @@ def ours(model: Checkpoint, args, folder: Path) -> Program:
     engine = TorchEngine(model, 1)
 
     def run(audio: np.ndarray) -> list[Segment]:
-        source = AudioSource({"r": audio}.__getitem__, lambda n: 0.0, lambda n: "")
+        source = AudioSource(lambda name: [audio], lambda n: 0.0, lambda n: "")
         (transcript,) = transcribe_all(engine, ["r"], source, options(args))
-        add_words(engine, transcript, audio)
+        add_words(engine, transcript, [audio])
         return [(s.start, s.end, [(w["start"], w["end"], w["word"]) for w in s.words]) for s in transcript.segments]
 
     return run

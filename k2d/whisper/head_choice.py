@@ -84,7 +84,7 @@ def read_label(text: str, tokenizer: Tokenizer, trusted: Sequence[bool] | None =
 @torch.inference_mode()
 def example(model, audio: np.ndarray, label: Label, trim_padding: bool) -> Example:
     """audio: (samples,), 16 kHz, at most 30 s."""
-    features = RecordingFeatures(audio, model.dims.n_mels)
+    features = RecordingFeatures([audio], model.dims.n_mels)
     size = min(N_FRAMES, features.frames)
     weight = model.encoder.conv1.weight
     mel = features.window(0, size, trim_padding).to(weight.device, weight.dtype)

@@ -242,13 +242,13 @@ def test_words_after_a_long_silence_of_hot_windows_and_of_a_batch(speech, real):
 
     quiet = np.random.default_rng(0).standard_normal(4 * 16000).astype(np.float32) * 1e-4
     audio = {"late": np.concatenate([quiet, speech[0], quiet[:16000], speech[3]]), "other": np.concatenate(speech[:3])}
-    engine, source = TorchEngine(real, 1), AudioSource(audio.__getitem__, lambda n: 0.0, lambda n: "")
+    engine, source = TorchEngine(real, 1), AudioSource(lambda name: [audio[name]], lambda n: 0.0, lambda n: "")
 
     def words_of(names, **options):
         decoding = DecodingOptions(language="en", **options)
         found = {transcript.recording: transcript for transcript in transcribe_all(engine, names, source, decoding)}
         for name in names:
-            add_words(engine, found[name], audio[name])
+            add_words(engine, found[name], [audio[name]])
         return found["late"]
 
     alone = words_of(["late"], temperatures=(0.0,))
