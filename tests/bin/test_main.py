@@ -1,5 +1,6 @@
 """`k2d`: the list of commands, help that fits, and what a slip of the finger is told."""
 
+import errno
 import importlib
 import os
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from k2d import __version__
 from k2d.bin import main as console
 from k2d.bin import parse
+from k2d.errors import guarded
 from k2d.options import CommandParser
 
 COMMANDS = sorted(console.commands())
@@ -120,3 +122,22 @@ def test_who_is_interrupted_says_no_traceback(monkeypatch):
 
     monkeypatch.setattr("k2d.bin.begin.main", interrupted)
     assert call("begin") == 130
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"), [(errno.ENOSPC, "the disk is full (a.pt)"), (errno.EROFS, "a.pt: Read-only file system;")]
+)
+def test_what_the_system_refuses_is_a_sentence_whatever_is_raised_over_it(number, sentence, capsys):
+    def work():
+        try:
+            raise OSError(number, os.strerror(number), "a.pt")
+        finally:
+            raise RuntimeError("unexpected position")  # as torch does, in closing a file that it could not write
+
+    def fault():
+        raise RuntimeError("a fault")
+
+    assert guarded("train", work) == 1
+    assert sentence in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="a fault"):
+        guarded("train", fault)
