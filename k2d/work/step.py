@@ -278,7 +278,7 @@ def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], s
     """
     if _looking.get():
         if (step.out / RECORD).is_file() and (changed := step.changed()):
-            print(f"{step.out}: was made from other {', '.join(changed)} than the present")
+            print(f"{step.out}: was made from another version of {', '.join(changed)} than the present one")
         return NOTHING_TO_DO
     try:
         step.enter(shared=shared)

@@ -154,7 +154,7 @@ def test_what_does_not_fit_the_model_is_said_before_it_is_loaded():
 
     check("base.en", "--language", "en")
     check("base.en")
-    with pytest.raises(UsageError, match=r"--language zh: base.en is an English-only model; give --language en"):
+    with pytest.raises(UsageError, match=r"--language zh: base.en knows English only; give --language en"):
         check("base.en", "--language", "zh")
     with pytest.raises(UsageError, match=r"no format 'sbv'.*txt, srt, vtt, tsv, json and all"):
         check("base", "--output_format", "sbv")

@@ -151,7 +151,7 @@ def test_options_that_mean_nothing_to_a_model_are_refused_before_anything_is_rea
             with pytest.raises(UsageError, match=f"{model}: --patience does not apply to it; it takes"):
                 check(command, model, "--patience", "2")
         check(decode, model, "--timestamps", "false")
-    with pytest.raises(UsageError, match="text:none: --beam_size means nothing"):
+    with pytest.raises(UsageError, match="text:none: --beam_size does not apply to it"):
         check(label, "text:none", "--beam_size", "5")
     check(label, "espnet:none", "--beam_size", "5")
     check(label, "transformers:none", "--max_new_tokens", "5")

@@ -170,7 +170,7 @@ def test_looking_says_what_has_changed_and_touches_nothing(capsys):
         assert capsys.readouterr().out == ""
         Path("in.txt").write_text("other\n")
         assert make(1) == 0
-    assert capsys.readouterr().out == "exp/made: was made from other in.txt than the present\n"
+    assert capsys.readouterr().out == "exp/made: was made from another version of in.txt than the present one\n"
     assert result() == "1 input\n"
 
 
