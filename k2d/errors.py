@@ -69,6 +69,13 @@ class TooManySkipped(UserError, RuntimeError):
     """More recordings than --max_skipped could not be used."""
 
 
+def _of_the_disk(error: BaseException | None) -> OSError | None:
+    """The system's error that led to this one: torch raises one of its own where it cannot write a file whole."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
+
+
 def guarded(command: str, work: Callable[[], int]) -> int:
     """Run a command; what a user can mend is said in one sentence, with exit status 1."""
     try:
@@ -78,7 +85,10 @@ def guarded(command: str, work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print(f"{command}: interrupted; run the same command again and it goes on from here", file=sys.stderr)
         return 130
-    except OSError as error:
+    except (OSError, RuntimeError) as raised:
+        error = _of_the_disk(raised)
+        if error is None:
+            raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             said = f"the disk is full ({error.filename or 'while writing'}); make room"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
