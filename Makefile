@@ -23,7 +23,7 @@ install:
 # What make demo will do, and about how long each part takes on two cores that have nothing else to do.
 define DEMO_PLAN
 make demo: from recordings to a published student, with a small synthetic Mandarin-English corpus.
-It needs no input and no GPU, and takes about 10 minutes on two idle cores after the installation:
+It needs no input and no GPU, and takes about 10 to 13 minutes on two idle cores after the installation:
 
   install     2 min     8 GB of packages into tools/venv, once; seconds if installed
   1 data      1 min     espeak-ng synthesises 1.5 h of lectures, a dev set and three test sets
