@@ -175,12 +175,20 @@ def shared_recordings(sets: Sequence[Set]) -> list[Finding]:
         both = sorted(name for name, source in one.data.wav.items() if os.path.normpath(source) in labelled)
         if both:
             found.append(
-                warning(one.path, f"{counted(len(both), 'recording')} also in {train.path} ({some(both)})",
-                        "take them out of one of the two: what a student was trained on says nothing of how well it "
-                        "does", ((name, f"also in {train.path}") for name in both))
-            )  # fmt: skip
+                _shared(one, both, "recording", train, "what a student was trained on says nothing of how well it does")
+            )
     return found
 
+
+def _shared(one: Set, both: Sequence[str], noun: str, other: Set, why: str) -> Finding:
+    """A warning of what stands in two sets that must not share anything."""
+    also = f"also in {other.path}"
+    return warning(
+        one.path,
+        f"{counted(len(both), noun)} {also} ({some(both)})",
+        f"take them out of one of the two: {why}",
+        ((name, also) for name in both),
+    )
 
 
 def dev_in_tests(sets: Sequence[Set]) -> list[Finding]:
@@ -194,11 +202,8 @@ def dev_in_tests(sets: Sequence[Set]) -> list[Finding]:
             continue
         chosen_by = {_place_of(dev, name, one.whole) for name in dev.names}
         if both := [name for name in one.names if _place_of(one, name, one.whole) in chosen_by]:
-            found.append(
-                warning(one.path, f"{counted(len(both), one.noun)} also in {dev.path} ({some(both)})",
-                        "take them out of one of the two: the epoch is chosen by the development set, and looks better "
-                        "there than it is", ((name, f"also in {dev.path}") for name in both))
-            )  # fmt: skip
+            why = "the epoch is chosen by the development set, and looks better there than it is"
+            found.append(_shared(one, both, one.noun, dev, why))
     return found
 
 
