@@ -109,7 +109,8 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     models = checkpoints(args)
     options = options_of(DecodingOptions, args, timestamps=args.timestamps == "true", temperatures=(0.0,))
-    config = options_of(EngineConfig, args).resolved()
+    # What is stored takes no time.
+    config = dataclasses.replace(options_of(EngineConfig, args).resolved(), encoder_cache=None)
     step = Step(
         "speed",
         args.output_dir,

@@ -62,6 +62,9 @@ class EngineConfig:
     workers: int = option(0, "batches at a time, sharing the threads (0: 2 on a CPU, 1 in a job or on a GPU)")
     num_threads: int = option(0, "CPU threads; 0: OMP_NUM_THREADS or all cores")
     cache_dir: str | None = option(None, "cache of converted models (default $XDG_CACHE_HOME/k2d, ~/.cache/k2d)", str)
+    encoder_cache: str | None = option(
+        None, "folder of encoder outputs, which models with the same encoder share; may be deleted", str
+    )
 
     def __post_init__(self):
         for name in ("batch_size", "workers", "num_threads"):
@@ -193,10 +196,17 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
     if config.engine == "torch":
         from k2d.whisper.engine_torch import TorchEngine
 
-        return TorchEngine(loaded, workers, parts)
-    from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
+        engine = TorchEngine(loaded, workers, parts)
+    else:
+        from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
-    return CTranslate2Engine(loaded, dtype, config.cache_dir, workers, parts)
+        engine = CTranslate2Engine(loaded, dtype, config.cache_dir, workers, parts)
+    if config.encoder_cache:
+        from k2d.whisper.encoder_cache import EncoderCache
+
+        computed_in = (engine.device.type, parts.encoder, parts.attention)
+        engine.cache = EncoderCache(config.encoder_cache, loaded.model.encoder, *computed_in)
+    return engine
 
 
 def _keep_memory() -> None:

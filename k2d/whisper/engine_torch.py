@@ -18,6 +18,7 @@ from k2d.text.loops import ends_in_loop
 from k2d.whisper import search
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio, needs_fallback, rank
+from k2d.whisper.encoder_cache import EncoderCache
 from k2d.whisper.encoding import RoundingEncoder
 from k2d.whisper.incremental import DecoderState, IncrementalDecoder
 from k2d.whisper.logit_rules import LogitRules
@@ -42,6 +43,7 @@ class TorchEngine:
         exact = (parts.encoder, parts.attention) == (EXACT.encoder, EXACT.attention)
         self.rounding_encoder = None if exact else RoundingEncoder(self.model.encoder, parts)
         self.static = self.device.type == "cuda" and workers == 1  # see DecoderState
+        self.cache: EncoderCache | None = None
         self.stopwatch = Stopwatch()
         self._rules: dict[DecodingOptions, LogitRules] = {}
 
@@ -56,11 +58,14 @@ class TorchEngine:
         """mels: (n_mels, frames_i). Returns (frames_i / 2, n_state) each."""
         with self.stopwatch.running("encode_seconds", self.device):
             mels = [m.to(device=self.device, dtype=self.dtype) for m in mels]
-            if self.rounding_encoder is not None:
-                return [self.rounding_encoder(m) for m in mels]
-            if self.device.type == "cpu" or len({m.shape[-1] for m in mels}) > 1:
-                return [self.model.encoder(m[None])[0] for m in mels]
-            return list(self.model.encoder(torch.stack(mels)))
+            return self.cache.outputs(mels, self._encode) if self.cache else self._encode(mels)
+
+    def _encode(self, mels: list[Tensor]) -> list[Tensor]:
+        if self.rounding_encoder is not None:
+            return [self.rounding_encoder(m) for m in mels]
+        if self.device.type == "cpu" or len({m.shape[-1] for m in mels}) > 1:
+            return [self.model.encoder(m[None])[0] for m in mels]
+        return list(self.model.encoder(torch.stack(mels)))
 
     @torch.inference_mode()
     def generate(

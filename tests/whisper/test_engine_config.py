@@ -56,6 +56,7 @@ def key(*words: str, form: str = "short form", model: str = "m") -> str:
 
 def test_options_of_speed_are_not_in_the_key():
     same = ["--batch_size 9", "--workers 3", "--num_threads 2", "--device cuda:1", "--cache_dir /x", "--dtype float16"]
+    same += ["--encoder_cache /x"]
     assert {key(*words.split()) for words in same} == {key()}
 
 

@@ -66,7 +66,7 @@ train_opts=               # More options of k2d train, which are ESPnet's.
 seed=0                    # Seed of training.
 nbest=3                   # Best epochs to average.
 init_weight=0             # Weight (0 to 1) of the untrained student in that average, against forgetting.
-store_encoder_out=false   # Compute the frozen encoder's output once, for small models and small data.
+store_encoder_out=false   # Compute the frozen encoder's output once, for training and tests; small models and data.
 noisy_versions=0          # With --store_encoder_out: noisy versions of each chunk, in addition to the clean one.
 noise_snr=0,15            # Lowest and highest signal-to-noise ratio of the noisy versions, in dB.
 cache_teacher=false       # Store the teacher's top-k probabilities; otherwise the teacher runs during training.
@@ -237,6 +237,7 @@ stage_6_decode() {
 decode_set() {
     local form=()
     [[ $2 != *_long ]] || form=(--long_form)
+    ! "${store_encoder_out}" || form+=(--encoder_cache exp/encoder_cache)
     step jobs decode "exp/$1/decode_$2" --data "$(data_of "$2")" --model "${path_of[$1]}" --beam_size "${beam_size}" \
         "${form[@]}" "${model_opts[@]}" "${test_words[@]}"
 }
