@@ -33,7 +33,6 @@ def test_utterances_have_text_and_the_decoders_probability_and_no_times(transcri
     for one in found:
         (segment,) = one.segments
         assert -0.5 < segment.avg_logprob < 0 and segment.no_speech_prob is None and segment.confidence is None
-    assert not transcriber.has_logits
 
 
 def test_a_long_recording_is_cut_at_silence_into_timed_segments(transcriber, tones):
