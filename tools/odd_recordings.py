@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from k2d.audio.read import read_audio, recording_duration
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio
+from k2d.text.markdown import table
 from k2d.whisper.identity import english_only
 
 RATE = 48000  # of what is encoded
@@ -568,9 +569,8 @@ and parts with the whole.
 intact parts; the warning (logger `k2d.audio`) says how many seconds are missing, and `--damaged skip` leaves damaged
 files out. *named*: left out, with the reason in `skipped.txt`. No recording ends a job.
 
-| container | codec | what is odd | result | seconds read (expected) | says |
-|---|---|---|---|---|---|
 """
+_HEADER = ("container", "codec", "what is odd", "result", "seconds read (expected)", "says")
 _TAIL = """
 ## How files are read
 
@@ -622,19 +622,18 @@ def write_docs(path: Path) -> int:
                 wrong += 1
                 print(f"{kind.file}: {trouble}", file=sys.stderr)
             rows.append(_row(kind, outcome, folder))
-    path.write_text(_HEAD + "\n".join(rows) + "\n" + _TAIL, encoding="utf-8")
+    path.write_text(_HEAD + "\n".join(table(_HEADER, rows, left=range(6))) + "\n" + _TAIL, encoding="utf-8")
     print(f"odd_recordings.py: {path}: {len(rows)} kinds, {wrong} not as expected")
     return wrong
 
 
-def _row(kind: Kind, outcome: Outcome, folder: str) -> str:
-    said = (outcome.message or outcome.warning).replace(f"{folder}/", "").replace("|", "\\|")
+def _row(kind: Kind, outcome: Outcome, folder: str) -> Sequence[str]:
+    said = (outcome.message or outcome.warning).replace(f"{folder}/", "")
     said = re.sub(r"no such file from \S+;", "no such file;", said)
     seconds = ""
     if outcome.audio is not None:
         seconds = f"{len(outcome.audio) / SAMPLE_RATE:.2f} ({len(kind.heard) / SAMPLE_RATE:.2f})"
-    cells = (kind.container, kind.codec, kind.oddity, str(outcome), seconds, said)
-    return "| " + " | ".join(cells) + " |"
+    return kind.container, kind.codec, kind.oddity, str(outcome), seconds, said
 
 
 def label_corpus(model: str, count: int, folder: Path, batch_size: int) -> int:
