@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from run import Call, end_of, finish, option_parser, parse, progress, report, run_all, start
+from job_logs import progress, status_of
+from run import Call, finish, option_parser, parse, report, run_all, start
 
 CONTINUE = 75  # EX_TEMPFAIL: the command has saved its state and wants to go on in another job
 CONTINUATIONS = 100  # of one job: with a time limit of a day, three months
@@ -278,15 +279,6 @@ def look_at_queue(jobs: set[SlurmId]) -> dict[tuple[SlurmId, str], tuple[str, st
         for number, element, state, reason in QUEUED.findall(result.stdout):
             states[SlurmId(number, cluster), element] = (state, reason)
     return states
-
-
-def status_of(log: Path) -> int | None:
-    """Status of the last attempt that a log tells of; None where that has not ended, or there is no log."""
-    try:
-        found = re.findall(r"^# (start|status) (\d+)", end_of(log, 65536), re.MULTILINE)
-    except FileNotFoundError:
-        return None
-    return int(found[-1][1]) if found and found[-1][0] == "status" else None
 
 
 @dataclass
