@@ -219,13 +219,14 @@ def show_output(job: Job) -> None:
     job.process.wait()
 
 
+def send(job: Job, signal_number: int) -> None:
+    """Signal a job's processes; its shell wrappers and workers are in the group as well."""
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.killpg(job.process.pid, signal_number)
+
+
 def stop(jobs: list[Job]) -> None:
     """End the process groups of the jobs: SIGTERM, and SIGKILL for what is left after GRACE seconds."""
-
-    def send(job: Job, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):  # all of it has ended
-            os.killpg(job.process.pid, number)
-
     for job in jobs:
         send(job, signal.SIGTERM)
     deadline = time.monotonic() + GRACE

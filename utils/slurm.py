@@ -14,7 +14,6 @@ that ends with status 75, "state saved, to be continued", as often as it takes. 
 squeue and from the last lines of its log, so that no accounting database is needed.
 """
 
-import contextlib
 import os
 import re
 import shlex
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from job_logs import progress, status_of
-from run import Call, finish, option_parser, parse, report, run_all, start
+from run import Call, finish, option_parser, parse, report, run_all, send, start
 
 CONTINUE = 75  # EX_TEMPFAIL: the command has saved its state and wants to go on in another job
 CONTINUATIONS = 100  # of one job: with a time limit of a day, three months
@@ -176,12 +175,6 @@ def on_node(argv: list[str]) -> int:
         send(job, signal_number)
     job.process.wait()
     return finish(job)
-
-
-def send(job, signal_number: int) -> None:
-    """Signal a job's processes; its shell wrappers and workers are in the group as well."""
-    with contextlib.suppress(ProcessLookupError):  # it has just ended
-        os.killpg(job.process.pid, signal_number)
 
 
 # ------------------------------------------------------------------------------------------- on the login node

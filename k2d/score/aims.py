@@ -43,11 +43,8 @@ def difference(comparison: Comparison) -> str:
         over += ", " + " against ".join(_seeds(n) for n in comparison.seeds)
     elif not comparison.counts_training:
         over += "; one seed, so this holds for these models, not for the training method"
-    return (
-        f"{percent(comparison.first)} % against {percent(comparison.second)} %, difference "
-        f"{100 * comparison.difference:+.2f} points [{100 * comparison.low:+.2f}, "
-        f"{100 * comparison.high:+.2f}], paired bootstrap p = {comparison.p_value:.4f} over {over}"
-    )
+    rates = f"{percent(comparison.first)} % against {percent(comparison.second)} %"
+    return f"{rates}, {comparison.in_points} over {over}"
 
 
 def headline(experiment: Experiment) -> str:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from k2d.errors import DataError
+from k2d.errors import guarded
 from k2d.score.tables import Table, percent
 from k2d.tables import atomic, read_numbers, read_table
 
@@ -51,13 +51,12 @@ def main() -> int:
     p.add_argument("--exp", type=Path, required=True)
     p.add_argument("--output", type=Path, required=True)
     p.add_argument("--models", required=True, help="names of folders in EXP, separated by blanks")
-    args = p.parse_args()
+    return guarded("score_groups", lambda: run(p.parse_args()))
+
+
+def run(args: argparse.Namespace) -> int:
     models = args.models.split()
-    try:
-        tables = [table(fact, args.data, args.exp, models) for fact in FACTS]
-    except DataError as error:
-        print(f"score_groups: {error}", file=sys.stderr)
-        return 1
+    tables = [table(fact, args.data, args.exp, models) for fact in FACTS]
     text = args.output.read_text(encoding="utf-8")
     for heading in FACTS.values():  # of an earlier run
         text = text.partition(f"\n## {heading}\n")[0]
