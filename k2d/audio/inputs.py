@@ -17,7 +17,7 @@ from pathlib import Path
 from k2d.errors import UsageError
 
 STDIN = "-"
-# Endings of files that are looked for in folders, and of those whose sound is read beside pictures.
+# Endings of the files that are looked for in folders.
 SOUND = tuple(".wav .flac .mp3 .m4a .aac .ogg .oga .opus .wma .aif .aiff .aifc .amr .au .caf .w64 .mka".split())
 VIDEO = tuple(".mp4 .m4v .mkv .webm .mov .avi .flv .wmv .mpg .mpeg .ts .3gp".split())
 
