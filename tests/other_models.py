@@ -162,3 +162,8 @@ def speech2text_model(tmp_path_factory):
     model.save_pretrained(folder)
     Speech2TextProcessor(Speech2TextFeatureExtractor(), tokenizer).save_pretrained(folder)
     return folder
+
+
+def half(file) -> None:
+    """Cut a file as a download that broke off."""
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])

@@ -129,6 +129,18 @@ def test_an_exported_namesake_does_not_hide_an_option(script):
     assert script("--nj", "8", nj="3").stdout.startswith("8|")
 
 
+@pytest.mark.parametrize(("visible", "device"), [("", "cpu"), ("0,1", "cuda")])
+def test_auto_is_all_gpus_that_the_environment_leaves(tmp_path, visible, device):
+    words = ["--recordings", tmp_path, "--train_hours", "1", "--stop_stage", "2", "--dry_run"]
+    shown = subprocess.run(
+        [ROOT / "egs/TEMPLATE/k2d1/run.sh", *words], capture_output=True, text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": visible},
+    )  # fmt: skip
+    assert f"--device {device}" in shown.stdout, shown.stderr
+    assert ("--num_jobs 2" in shown.stdout) == (device == "cuda")
+    assert ("no GPU here" in shown.stderr + shown.stdout) == (device == "cpu")
+
+
 def test_path_sh_exports_the_environment_of_a_recipe():
     probe = 'set -euo pipefail; cd "$0/egs/mini_cs/k2d1"; . ./path.sh; env'
     result = subprocess.run(["bash", "-c", probe, ROOT], capture_output=True, text=True)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from k2d.datadir import DataDir
-from k2d.errors import DataError, UserError
+from k2d.errors import DataError, guarded
 from k2d.work import identity
 from k2d.work.folders import json_or_none
 from k2d.work.step import Step
@@ -41,22 +41,21 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("parts", type=Path, nargs="+")
-    args = parser.parse_args(argv)
+    return guarded("combine_data.py", lambda: combine(parser.parse_args(argv)))
+
+
+def combine(args: argparse.Namespace) -> int:
     parts = sorted(args.parts, key=lambda p: (p.parent, not p.name.isdigit(), p.name.zfill(9)))
-    try:
-        for part in parts:
-            if not part.is_dir():
-                raise DataError(f"{part}: no such directory")
-        inputs = {str(part): identity.of_tables(part) for part in parts}
-        with Step("combine_data", args.out, inputs=inputs, options={}, arguments=args) as step:
-            facts = made_by(parts)
-            if not step.done:
-                DataDir.combine(parts, args.out)
-                step.finish(parts=facts)
-            count = len(DataDir(args.out).segments)
-    except UserError as error:
-        print(f"combine_data.py: {error}", file=sys.stderr)
-        return 1
+    for part in parts:
+        if not part.is_dir():
+            raise DataError(f"{part}: no such directory")
+    inputs = {str(part): identity.of_tables(part) for part in parts}
+    with Step("combine_data", args.out, inputs=inputs, options={}, arguments=args) as step:
+        facts = made_by(parts)
+        if not step.done:
+            DataDir.combine(parts, args.out)
+            step.finish(parts=facts)
+        count = len(DataDir(args.out).segments)
     skipped = args.out / "skipped.txt"
     lost = len(skipped.read_text(encoding="utf-8").splitlines()) if skipped.is_file() else 0
     print(f"combine_data.py: {count} utterances of {len(parts)} parts in {args.out}, {lost} skipped")

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from k2d.datadir import DataDir, invert, parse_segment, parser_of
-from k2d.errors import DataError
+from k2d.errors import DataError, guarded
 from k2d.tables import atomic, fault_of_id, fields, fits_no_id, write_table
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -206,13 +206,12 @@ def fix(directory: Path) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", type=Path)
-    args = parser.parse_args(argv)
-    for directory in args.data:
-        try:
-            print(f"fix_data.py: {fix(directory)}")
-        except DataError as error:
-            print(f"fix_data.py: {error}", file=sys.stderr)
-            return 1
+    return guarded("fix_data.py", lambda: fix_all(parser.parse_args(argv).data))
+
+
+def fix_all(directories: Iterable[Path]) -> int:
+    for directory in directories:
+        print(f"fix_data.py: {fix(directory)}")
     return 0
 
 

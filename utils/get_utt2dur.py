@@ -12,7 +12,7 @@ import sys
 
 from k2d.audio.durations import make_durations
 from k2d.datadir import DataDir
-from k2d.errors import DataError
+from k2d.errors import guarded
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,15 +22,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("data", nargs="+")
     parser.add_argument("--nj", type=int, default=1, help="recordings measured at a time")
     parser.add_argument("--allow_pipes", action="store_true", help="run commands that stand in wav.scp")
-    args = parser.parse_args(argv)
+    return guarded("get_utt2dur.py", lambda: measure(parser.parse_args(argv)))
+
+
+def measure(args: argparse.Namespace) -> int:
     status = 0
     for path in args.data:
-        try:
-            data = DataDir(path)
-            bad = make_durations(data, args.nj, args.allow_pipes)
-        except DataError as error:
-            print(f"get_utt2dur.py: {error}", file=sys.stderr)
-            return 1
+        data = DataDir(path)
+        bad = make_durations(data, args.nj, args.allow_pipes)
         for recording, why in bad.items():
             print(f"get_utt2dur.py: {path}: {recording}: {why}", file=sys.stderr)
         print(f"get_utt2dur.py: {path}: {len(data.wav) - len(bad)} of {len(data.wav)} recordings have a duration")

@@ -21,8 +21,9 @@ expect() {
 }
 set -f # an option's blanks separate words; its * and ? are no file names
 expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
+expect '[0-9]+|auto' 'a whole number, or auto' ngpu
 expect '[1-9][0-9]*' 'a whole number from 1 on' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
-expect '[0-9]+' 'a whole number' ngpu noisy_versions batch_size seed data_seed max_skipped
+expect '[0-9]+' 'a whole number' noisy_versions batch_size seed data_seed max_skipped
 expect '0?\.[0-9]+|1(\.0*)?' 'a share, above 0 and at most 1' keep
 expect '[1-9][0-9]*|auto' 'how many updates, or auto' updates
 expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha hours max_chunk init_weight train_hours dev_hours test_hours
@@ -60,6 +61,10 @@ for option in local_data teacher validator distance select train test timing pub
     unset -n from into
 done
 
+if [ "${ngpu}" = auto ]; then
+    ngpu=$(PYTHONPATH="${K2D_ROOT}/utils" python3 -c 'import run; print(len(run.visible_gpus()))')
+    [ "${ngpu}" -gt 0 ] || log "no GPU here: models run on the CPU; --dry_run says how long that takes" >&2
+fi
 [ "${nj}" != auto ] || nj=$((ngpu > 1 ? ngpu : 1))
 # shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
 source ./cmd.sh

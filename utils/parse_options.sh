@@ -43,24 +43,10 @@ _options_list() {
     done
 }
 
-# The known option that a misspelt one most likely stands for (fewest letters to change, at most a third), or nothing.
+# The known option that a misspelt one most likely stands for, as the commands of k2d find it, or nothing.
 _options_near() {
-    _options_list | awk -v word="$1" '
-        function least(a, b, c) { return a < b ? (a < c ? a : c) : (b < c ? b : c) }
-        function changes(a, b,   i, j, row, left, above) {
-            for (j = 0; j <= length(b); j++) row[j] = j
-            for (i = 1; i <= length(a); i++) {
-                left = row[0]; row[0] = i
-                for (j = 1; j <= length(b); j++) {
-                    above = row[j]
-                    row[j] = least(row[j] + 1, row[j - 1] + 1, left + (substr(a, i, 1) != substr(b, j, 1)))
-                    left = above
-                }
-            }
-            return row[length(b)]
-        }
-        { n = changes(word, $0); if (!best || n < fewest) { best = $0; fewest = n } }
-        END { if (best && fewest * 3 <= length(word)) print best }'
+    _options_list | python3 -c 'import difflib, sys
+print(*difflib.get_close_matches(sys.argv[1], sys.stdin.read().split(), 1))' "$1"
 }
 
 # A value as one would type it: plain words as they are, nothing for the empty one.

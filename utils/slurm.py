@@ -14,7 +14,6 @@ that ends with status 75, "state saved, to be continued", as often as it takes. 
 squeue and from the last lines of its log, so that no accounting database is needed.
 """
 
-import contextlib
 import os
 import re
 import shlex
@@ -27,7 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from run import Call, end_of, finish, option_parser, parse, progress, report, run_all, start
+from job_logs import progress, status_of
+from run import Call, finish, option_parser, parse, report, run_all, send, start
 
 CONTINUE = 75  # EX_TEMPFAIL: the command has saved its state and wants to go on in another job
 CONTINUATIONS = 100  # of one job: with a time limit of a day, three months
@@ -177,12 +177,6 @@ def on_node(argv: list[str]) -> int:
     return finish(job)
 
 
-def send(job, signal_number: int) -> None:
-    """Signal a job's processes; its shell wrappers and workers are in the group as well."""
-    with contextlib.suppress(ProcessLookupError):  # it has just ended
-        os.killpg(job.process.pid, signal_number)
-
-
 # ------------------------------------------------------------------------------------------- on the login node
 
 
@@ -278,15 +272,6 @@ def look_at_queue(jobs: set[SlurmId]) -> dict[tuple[SlurmId, str], tuple[str, st
         for number, element, state, reason in QUEUED.findall(result.stdout):
             states[SlurmId(number, cluster), element] = (state, reason)
     return states
-
-
-def status_of(log: Path) -> int | None:
-    """Status of the last attempt that a log tells of; None where that has not ended, or there is no log."""
-    try:
-        found = re.findall(r"^# (start|status) (\d+)", end_of(log, 65536), re.MULTILINE)
-    except FileNotFoundError:
-        return None
-    return int(found[-1][1]) if found and found[-1][0] == "status" else None
 
 
 @dataclass

@@ -17,11 +17,9 @@ from pathlib import Path
 from k2d.errors import UsageError
 
 STDIN = "-"
-# Of other files in a folder it is no news that they are no audio; one with such an ending that is none is damaged.
-AUDIO_ENDINGS = frozenset(
-    ".wav .flac .mp3 .m4a .aac .ogg .oga .opus .wma .aif .aiff .aifc .amr .au .caf .w64 .mka .mp4 .m4v .mkv .webm .mov "
-    ".avi .flv .wmv .mpg .mpeg .ts .3gp".split()
-)
+# Endings of the files that are looked for in folders.
+SOUND = tuple(".wav .flac .mp3 .m4a .aac .ogg .oga .opus .wma .aif .aiff .aifc .amr .au .caf .w64 .mka".split())
+VIDEO = tuple(".mp4 .m4v .mkv .webm .mov .avi .flv .wmv .mpg .mpeg .ts .3gp".split())
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,8 @@ class AudioFile:
 
     @property
     def looks_like_audio(self) -> bool:
-        return self.given or Path(self.path).suffix.lower() in AUDIO_ENDINGS
+        """Whether it is damaged where it is no audio; of other files in a folder that is no news."""
+        return self.given or Path(self.path).suffix.lower() in SOUND + VIDEO
 
 
 def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFile], list[str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from k2d.distill.config import BatchConfig, from_dict
 from k2d.errors import DataError, UsageError
 from k2d.options import CommandParser, command
 from k2d.whisper.files import check_whole
@@ -89,7 +90,8 @@ def average(args: argparse.Namespace) -> dict:
     mixed = {name: (1 - weight) * tensor + weight * old[name].double() for name, tensor in mean.items()}
     start.model.load_state_dict({name: tensor.float() for name, tensor in mixed.items()})
     model = start.model.half() if args.half else start.model
-    checkpoint.save(args.output_dir, model, start.tokenizer, start.config)
+    config = {**start.config, "trim_padding": learnt_trimmed(args.exp, start.trim_padding)}
+    checkpoint.save(args.output_dir, model, start.tokenizer, config)
     share = f", and {weight:g} of {args.init}" if weight else ""
     print(f"average: epochs {', '.join(map(str, epochs))} of {args.exp}{share} → {args.output_dir}")
     return {"epochs": epochs}
@@ -118,12 +120,27 @@ def best_epochs(exp: Path, criterion: str, mode: str, nbest: int) -> list[int]:
 
 def kept_by(exp: Path, criterion: str, mode: str) -> int:
     """How many of the best epochs by this criterion training keeps, by its config.yaml; 0 if it goes by others."""
-    path = exp / "config.yaml"
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    config = config_of(exp)
     if ["valid", criterion, mode] not in [list(each) for each in config.get("best_model_criterion") or []]:
         return 0
     kept = config.get("keep_nbest_models") or 0
     return max(kept) if isinstance(kept, list) else kept
+
+
+def learnt_trimmed(exp: Path, init: bool) -> bool:
+    """Whether the student has learnt from encoder contexts shorter than 30 s, and is to be decoded with them: of audio
+    by the training's configuration; stored encoder output is as the model that training started from hears it.
+    """
+    config = config_of(exp)
+    if all(name != "speech" for _, name, _ in config.get("train_data_path_and_name_and_type") or []):
+        return init
+    return from_dict(BatchConfig, config.get("batch_conf"), "batch_conf").trim_padding
+
+
+def config_of(exp: Path) -> dict:
+    """What ESPnet has written of a training's options."""
+    path = exp / "config.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 main = command(parser, run)

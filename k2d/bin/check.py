@@ -84,7 +84,7 @@ def check(args: argparse.Namespace) -> None:
                 check_path(name)
             except CheckpointError as error:
                 raise UsageError(f"--{role} {error}") from None
-            check_whisper(name, None if args.language == "auto" else args.language)
+            check_whisper(name, args.language)
 
 
 def models_of(args: argparse.Namespace) -> Models:

@@ -202,6 +202,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.explore.spotting import spot
     from k2d.label.scores import find_scores, read_choices
     from k2d.score import agreement, report
+    from k2d.score import label_tables as labels
     from k2d.score.hours import hours_table
     from k2d.score.retention import retention_table
 
@@ -230,17 +231,17 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         by_segment = bool(folders) or any(s.trusted is not None for s in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
         if not args.audit:  # chunks of an audit are left out of every selection: neither kept nor dropped
-            made += [report.label_table(experiment, quality), report.kept_kinds_table(experiment, quality)]
+            made += [labels.label_table(experiment, quality), labels.kept_kinds_table(experiment, quality)]
         found, spotted = {}, {}
         for name, folder in folders.items():
             scores = find_scores(labelled, {name: folder})
             # As on the explorer's page, without its intervals.
             found[name] = analyse(quality.audit(scores, metrics_of(scores)), resamples=0)
-            choices, alpha = read_choices(Path(folder)), report.alpha_of(experiment)
+            choices, alpha = read_choices(Path(folder)), labels.alpha_of(experiment)
             spotted[name] = spot(quality, scores, alpha, choices, labelled.text)
         if found:
-            made += [report.detection_table(found, show_paper=bool(paper_sets)), report.recall_table(found)]
-            made += [report.spotting_table(spotted), report.kinds_table(spotted, quality)]
+            made += [labels.detection_table(found, show_paper=bool(paper_sets)), labels.recall_table(found)]
+            made += [labels.spotting_table(spotted), labels.kinds_table(spotted, quality)]
     return made
 
 
@@ -264,7 +265,7 @@ def trainings(experiment: Experiment) -> dict[str, Training]:
 
 def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequence[str]) -> dict:
     from k2d.datadir import DataDir
-    from k2d.score import report
+    from k2d.score.aims import VERDICTS, aims_of, best_student, headline
     from k2d.score.curves import training_curves
     from k2d.score.error_browser import browse
     from k2d.score.experiment import read_experiment
@@ -274,7 +275,7 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     labelled = DataDir(args.train_data) if args.train_data else None
     experiment = read_experiment(args.exp, records, args.test_sets.split(), speed=args.speed, labelled=labelled)
     made = tables(experiment, args, labelled)
-    aims = list(report.aims(experiment))
+    aims = list(aims_of(experiment))
     command = machine.command("report", argv)
     facts = [
         f"revision: {code_revision()}",
@@ -294,14 +295,14 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     with atomic(args.output_dir / "table.txt") as out:
         out.write(made[0].text())
     texts, clips = browse(experiment, args.test_data, args.audio_mb, options_of(AudioOptions, args))
-    best = report.best_student(experiment)
+    best = best_student(experiment)
     page = report_page(
         experiment,
         made,
         aims,
         main=len(experiment.tags) or 1,
         title=args.title,
-        headline=report.headline(experiment),
+        headline=headline(experiment),
         best=best and best[0].model.name,
         facts=facts,
         command=command,
@@ -322,7 +323,7 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
         print(f"report: {NO_ERROR_RATE}")
     measured, expected = len(experiment.results), len(experiment.models) * len(experiment.test_sets)
     verdicts = Counter(aim.verdict for aim in aims)
-    became = ", ".join(f"{verdicts[name]} {name}" for name in report.VERDICTS)
+    became = ", ".join(f"{verdicts[name]} {name}" for name in VERDICTS)
     print(
         f"report: {measured} of {expected} results of {len(experiment.models)} models, aims "
         f"{became}: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}"

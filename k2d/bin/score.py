@@ -139,10 +139,7 @@ def work(args: argparse.Namespace) -> dict:
     if other is not None:
         verdict = "fewer than two recordings, no test can be made"
         if comparison:
-            verdict = (
-                f"difference {100 * comparison.difference:+.2f} points [{100 * comparison.low:+.2f}, "
-                f"{100 * comparison.high:+.2f}], paired bootstrap p = {comparison.p_value:.4f}"
-            )
+            verdict = comparison.in_points
         print(f"score: against {args.compare} ({percent(other.total.rate)}): {verdict}")
     return {"mer": result["mer"]["rate"]}
 

@@ -23,7 +23,7 @@ from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UsageError
-from k2d.options import CommandParser, add_options, command, options_of
+from k2d.options import CommandParser, add_options, command, options_of, true_or_false
 from k2d.score.experiment import is_whisper
 from k2d.tables import atomic
 from k2d.whisper.decoding import DecodingOptions
@@ -53,7 +53,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--max_seconds", type=float, default=60.0, help="seconds of audio to decode (default %(default)s)")
     p.add_argument("--rounds", type=int, default=3, help="rounds of measurement (default %(default)s)")
-    p.add_argument("--timestamps", choices=["true", "false"], default="true", help="decode with timestamps")
+    boolean = {"type": true_or_false, "metavar": "true|false"}
+    p.add_argument("--timestamps", **boolean, default=True, help="decode with timestamps")
     add_options(p, EngineConfig, "engine", without=("workers",))
     add_options(p, DecodingOptions, "decoding", without=_OF_RETRIES)
     add_options(p, AudioOptions, "recordings")
@@ -108,7 +109,7 @@ def read_utterances(data: DataDir, most: float, options: AudioOptions) -> dict[s
 def run(args: argparse.Namespace) -> int:
     check(args)
     models = checkpoints(args)
-    options = options_of(DecodingOptions, args, timestamps=args.timestamps == "true", temperatures=(0.0,))
+    options = options_of(DecodingOptions, args, timestamps=args.timestamps, temperatures=(0.0,))
     # What is stored takes no time.
     config = dataclasses.replace(options_of(EngineConfig, args).resolved(), encoder_cache=None)
     step = Step(

@@ -23,6 +23,7 @@ from k2d.audio import inputs, sources
 from k2d.audio.inputs import AudioFile
 from k2d.audio.options import AudioOptions
 from k2d.audio.sources import AudioSource
+from k2d.check.findings import some
 from k2d.errors import BadAudio, UsageError
 from k2d.options import CommandParser, add_options, command, options_of, true_or_false
 from k2d.text import subtitles
@@ -31,6 +32,7 @@ from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
+from k2d.work.session import whole_seconds
 
 LISTED = ("use", 1)
 
@@ -120,16 +122,10 @@ def _transcribe(
 ) -> tuple[float, list[str], list[str]]:
     """Print or write all transcripts; (seconds of audio, files left out, files of a folder that are no audio)."""
     by_name, folder = {str(n): file for n, file in enumerate(files)}, args.output_dir or Path()
-    total, done = round(sum(source.seconds(name) for name in by_name)), 0.0
+    total = round(sum(source.seconds(name) for name in by_name))
     skipped, foreign = [], []
     with tqdm(total=total, unit="s", desc="transcribe (audio)", disable=None, smoothing=0.05) as bar:
-
-        def progress(more: float) -> None:
-            nonlocal done
-            bar.update(int(done + more) - int(done))  # whole seconds are easier to read
-            done += more
-
-        seconds = 0.0
+        seconds, progress = 0.0, whole_seconds(bar)
         for name, result in _in_order(
             by_name, chain.from_iterable(transcriber.transcribe(by_name, source, True, progress=progress))
         ):
@@ -182,14 +178,10 @@ def _summary(done: int, seconds: float, took: float, loading: float, skipped: li
     words = f"{done} {'file' if done == 1 else 'files'}, {seconds:.1f} s of audio in {took:.1f} s{speed}"
     words += f" (and {loading:.1f} s to load the model)"
     if skipped:
-        words += f"; left out {len(skipped)}: {_few(skipped)}"
+        words += f"; left out {len(skipped)}: {some(skipped)}"
     if foreign:
-        words += f"; no audio, passed over: {_few(foreign)}"
+        words += f"; no audio, passed over: {some(foreign)}"
     return words
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _say(text: str) -> None:

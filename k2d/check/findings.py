@@ -5,10 +5,11 @@ In: findings. Out: lines of text, the gravest first, each at most COLUMNS wide.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+
+from k2d.text.columns import width
 
 COLUMNS = 118  # display columns of a line; a Chinese character takes two
 SHOWN = 4  # ids in a sentence; a file lists the others
@@ -94,12 +95,6 @@ def table(findings: Iterable[Finding], columns: int = COLUMNS) -> str:
             lines.append("  ".join(part + " " * (size - width(part)) for part, size in zip(parts, widths)).rstrip())
     rule = "-" * max(width(line) for line in lines)
     return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def width(text: str) -> int:
-    """Columns that a terminal gives the text."""
-    combining = sum(unicodedata.combining(c) != 0 for c in text)
-    return len(text) - combining + sum(unicodedata.east_asian_width(c) in "WF" for c in text)
 
 
 def wrap(text: str, size: int) -> list[str]:

@@ -20,7 +20,7 @@ from k2d.errors import BadAudio, UserError
 from k2d.plan import size_of
 from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.text import ReadyTranscripts
-from k2d.whisper.identity import PUBLISHED, comes_later, downloads
+from k2d.whisper.identity import check_language, comes_later, downloads, english_only
 
 if TYPE_CHECKING:
     from k2d.whisper.checkpoint import Checkpoint
@@ -80,11 +80,10 @@ def look(models: Models, train: Set | None, memory: Memory) -> tuple[list[Findin
             found += [note(what, sentence) for sentence in known[name].findings]
             if kind_of(name) == "text" and train is not None:
                 found += coverage(what, name, train)
+            if models.language and kind_of(name) == "whisper":
+                found += language(what, known[name], models.language)
         except UserError as error:
             found.append(_refused(what, name, error))
-            continue
-        if models.language and kind_of(name) == "whisper":
-            found += language(what, known[name], models.language)
     found += same_models(models, known)
     return found + student(models, known, memory), known
 
@@ -142,26 +141,15 @@ def _of_whisper(name: str) -> dict:
 
 
 def language(what: str, model: Known, wanted: str) -> list[Finding]:
-    """--language against the languages that the vocabulary has tokens for."""
-    if wanted == "auto":
-        return []
-    english = model.name.removesuffix(".pt").endswith(".en") if model.dims is None else model.languages in ((), ("en",))
-    if english and wanted != "en":
-        return [
-            fails(what, f"knows English only, and --language is {wanted}",
-                  f"take the multilingual one ({_multilingual(model.name)}), or --language en")
-        ]  # fmt: skip
-    if model.dims is not None and not english and wanted not in model.languages:
+    """--language against the languages that the vocabulary has tokens for; UsageError for an English-only model."""
+    english = english_only(model.name) if model.dims is None else model.languages in ((), ("en",))
+    check_language(model.name, wanted, english)
+    if model.dims is not None and not english and wanted not in ("auto", *model.languages):
         return [
             fails(what, f"its vocabulary has no token for --language {wanted}",
                   f"give one of {', '.join(model.languages[:12])}{' …' if len(model.languages) > 12 else ''}")
         ]  # fmt: skip
     return []
-
-
-def _multilingual(name: str) -> str:
-    other = name.partition("@")[0].removesuffix(".en")
-    return other if other in PUBLISHED else "of the same size"
 
 
 def same_models(models: Models, known: dict[str, Known]) -> list[Finding]:

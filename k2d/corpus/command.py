@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from k2d.audio.options import DAMAGED
-from k2d.corpus.sets import Account, report
+from k2d.corpus.clips import Clip
+from k2d.corpus.joined import join
+from k2d.corpus.sets import Account, report, write_labelled, write_unlabelled
 from k2d.errors import DataError, guarded
 
 SETS = ("train", "dev", "test")
@@ -35,6 +37,13 @@ def sets_of(args: argparse.Namespace) -> list[str]:
     if unknown := [name for name in asked if name not in SETS]:
         raise DataError(f"--sets: no set {unknown[0]!r}; there are {' '.join(SETS)}")
     return asked
+
+
+def write_set(args: argparse.Namespace, name: str, clips: Sequence[Clip]) -> Account:
+    """The data directory of a set, its clips joined into recordings; that of training without its labels."""
+    out, audio = (folder / f"{args.prefix}{name}" for folder in (args.output_dir, args.output_dir / "audio"))
+    joined = join(clips, audio, args.nj, name=name, damaged=args.damaged)
+    return write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)
 
 
 def run(

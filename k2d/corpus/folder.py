@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.audio.inputs import SOUND, VIDEO
 from k2d.corpus.joined import Reject
-from k2d.corpus.recordings import AUDIO, VIDEO, Recording, by_source, check, find_recordings, same_content
+from k2d.corpus.recordings import Recording, by_source, check, find_recordings, same_content
 from k2d.corpus.release import not_found
 from k2d.corpus.sets import Account, english_share, write_recordings
 from k2d.corpus.subtitles import SUFFIXES, Cue, read_all
@@ -43,7 +44,7 @@ def recordings_in(folder: Path, what: str) -> tuple[list[Recording], list[Reject
         raise DataError(f"{folder}: {kind}")
     tree = find_recordings(folder)
     if not tree.recordings:
-        raise not_found(folder, what, f"audio or video files ({' '.join(AUDIO + VIDEO)}) in it or below")
+        raise not_found(folder, what, f"audio or video files ({' '.join(SOUND + VIDEO)}) in it or below")
     return tree.recordings, tree.rejects, tree.other
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
+from k2d.audio.inputs import SOUND, VIDEO
 from k2d.audio.read import pcm16, read_audio, recording_duration
 from k2d.constants import SAMPLE_RATE
 from k2d.corpus.clips import File, safe_id
@@ -25,12 +26,8 @@ from k2d.errors import BadAudio
 from k2d.tables import atomic
 from k2d.work.identity import file_digest
 
-AUDIO = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aif", ".aiff", ".amr")
-VIDEO = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".3gp")
 SHORTEST_RECORDING = 1.0  # seconds of a recording
 _AT_ONCE = 500  # files checked between two writes of the cache
-
-
 LABELS = (".json", ".vtt", ".srt", ".txt")  # what may lie beside a recording, in the order of preference
 
 
@@ -83,7 +80,7 @@ def find_recordings(folder: Path) -> Tree:
             if any(unicodedata.category(c) in ("Cc", "Cs") for c in str(path)):
                 message = f"{str(path)!a}: no table can hold this name; rename the file"
                 tree.rejects.append(Reject(ascii(name), "unusable name", message))
-            elif path.suffix.lower() in AUDIO + VIDEO:
+            elif path.suffix.lower() in SOUND + VIDEO:
                 by_stem.setdefault(path.stem, []).append(path)
             elif path.suffix.lower() in LABELS:
                 transcripts.append(path)

@@ -29,10 +29,10 @@ def not_found(folder: Path, corpus: str, looked_for: str) -> NotTheCorpus:
     return NotTheCorpus(f"{said}; correct the path")
 
 
-def check_counts(corpus: str, found: Mapping[str, int], stated: Mapping[str, int], take_any: bool, advice: str) -> bool:
+def check_counts(corpus: str, found: Mapping[str, int], stated: Mapping[str, int], take_any: bool) -> bool:
     """Compare counts by name with those of the stated release; true if they agree.
 
-    Raises DataError where they differ, or says so on stderr with `take_any`. advice: how to go on.
+    Raises DataError where they differ, or says so on stderr with `take_any`, as COUNTS=any in a recipe's db.sh asks.
     """
     wrong = [
         f"{name}: {found.get(name, 0):,} instead of {count:,}"
@@ -43,6 +43,6 @@ def check_counts(corpus: str, found: Mapping[str, int], stated: Mapping[str, int
         return True
     message = f"{corpus}: these are not the files of the stated release: {'; '.join(wrong)}"
     if not take_any:
-        raise DataError(f"{message}. Download what is missing, or go on with what is there: {advice}")
+        raise DataError(f"{message}. Download what is missing, or go on with what is there: COUNTS=any in db.sh")
     print(f"WARNING: {message}. Figures made with them are not those of the paper's sets.", file=sys.stderr)
     return False

@@ -16,6 +16,7 @@ from k2d.corpus.clips import has_words, reference
 from k2d.corpus.joined import Joined, Placed, Reject, speaker_facts
 from k2d.datadir import DataDirWriter, Segment, segment_value
 from k2d.tables import TableWriters, atomic
+from k2d.text import markdown
 from k2d.text.units import is_english, units
 
 
@@ -160,17 +161,13 @@ def _account(
 
 def report(corpus: str, accounts: Sequence[Account], out: Path, prefix: str = "") -> str:
     """Write `out`/<prefix>preparation.md and `out`/<prefix>rejects.txt; returns the table."""
-    lines = [
-        "| set | hours | utterances | recordings | speakers | English units | left out |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    header = ("set", "hours", "utterances", "recordings", "speakers", "English units", "left out")
+    rows = []
     for a in accounts:
         english = "–" if a.english is None else f"{100 * a.english:.1f} %"
-        lines.append(
-            f"| {a.name} | {a.hours:.2f} | {a.utterances:,} | {a.recordings:,} | {a.speakers:,} | {english} "
-            f"| {a.reasons()} |"
-        )
-    table = "\n".join(lines)
+        counts = (f"{count:,}" for count in (a.utterances, a.recordings, a.speakers))
+        rows.append([a.name, f"{a.hours:.2f}", *counts, english, a.reasons()])
+    table = "\n".join(markdown.table(header, rows, left=(0, 6)))
     notes = "".join(f"\n{note}" for a in accounts for note in a.notes)
     with atomic(out / f"{prefix}preparation.md") as handle:
         handle.write(f"# {corpus}\n\n{table}\n{notes}\n")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from k2d.text.markdown import table
+
 ALPHAS = tuple(i / 10 for i in range(1, 10))
 RESAMPLES = 1000
 
@@ -123,21 +125,16 @@ def _number(value) -> float | None:
 
 def markdown(result: dict) -> str:
     """The analysis as tables: recall of bad labels by α (the paper's Table 5), precision, AUC."""
-    alphas = result["alphas"]
+    alphas, metrics = result["alphas"], result["metrics"]
     lines = [
         f"{result['chunks']} audited chunks, {result['bad']} with a bad label "
         f"({result['bad_share']:.1%} of what they stand for).",
         "",
     ]
     for kind in ("recall", "precision"):
-        lines += [f"| {kind} | " + " | ".join(f"α {a:g}" for a in alphas) + " | mean |"]
-        lines += ["|---" * (len(alphas) + 2) + "|"]
-        for name, row in result["metrics"].items():
-            cells = " | ".join(_cell(triple) for triple in row[kind])
-            lines.append(f"| {name} | {cells} | {_cell(row[f'mean_{kind}'], True)} |")
-        lines.append("")
-    lines += ["| | AUC (95 %) |", "|---|---|"]
-    lines += [f"| {name} | {_cell(row['auc'], True)} |" for name, row in result["metrics"].items()]
+        rows = [[name, *map(_cell, row[kind]), _cell(row[f"mean_{kind}"], True)] for name, row in metrics.items()]
+        lines += [*table([kind, *(f"α {a:g}" for a in alphas), "mean"], rows), ""]
+    lines += table(["", "AUC (95 %)"], [[name, _cell(row["auc"], True)] for name, row in metrics.items()])
     return "\n".join(lines) + "\n"
 
 

@@ -20,21 +20,11 @@ from k2d.explore.references import References, read_references, spoken_units
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import errors_of_parts
 from k2d.label.select import read_chunks
-from k2d.score.alignment import Pair, align
+from k2d.score.alignment import align
 from k2d.score.rates import Counts, count
 from k2d.text import timestamps
 
 BAD = 0.4  # a label with a true MER above this is a bad one (the paper's Table 5)
-
-
-def label_counts(label: str, spoken: Sequence[str]) -> Counts:
-    """Errors of a label, timestamp tokens allowed, against the units that were said. Its `text_rate` is the
-    label's true error."""
-    return count(_aligned(label, spoken))
-
-
-def _aligned(label: str, spoken: Sequence[str]) -> list[Pair]:
-    return align(spoken, spoken_units(label))
 
 
 @dataclass(frozen=True)
@@ -89,7 +79,7 @@ def label_quality(data: DataDir, reference: str | Path, by_segment: bool = False
         spoken = references.spoken.get(chunk.id)
         if spoken is None:
             continue
-        pairs = _aligned(chunk.text, spoken)
+        pairs = align(spoken, spoken_units(chunk.text))
         counts[chunk.id], recordings[chunk.id] = count(pairs), chunk.recording
         if counts[chunk.id].text_rate > BAD:
             kinds[chunk.id] = kind_of(chunk.text, pairs)

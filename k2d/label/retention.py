@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from k2d.text.markdown import table
+
 DURATION_BINS = (0, 5, 10, 15, 20, 25, 30, 60)  # seconds; the last bin is open
 RATE_BINS = (0, 1, 2, 3, 4, 5, 6, 8, 12)  # units a second; the last bin is open
 _SHORT = 60.0  # seconds of speech below which a source's loss says nothing
@@ -122,7 +124,7 @@ def markdown(
     whole = retention.whole
     before, after = whole.before.facts(), whole.after.facts()
     lines = ["# What the selection keeps", "", f"Rule: `{rule}`", ""]
-    lines += ["| | before | after | kept |", "|---|---:|---:|---:|"]
+    rows = []
     names = {
         "chunks": "chunks",
         "hours": "hours",
@@ -134,7 +136,7 @@ def markdown(
     for key, title in names.items():
         old, new = before[key], after[key]
         if key.endswith("share"):
-            lines.append(f"| {title} | {old:.2%} | {new:.2%} | {100 * (new - old):+.2f} points |")
+            rows.append([title, f"{old:.2%}", f"{new:.2%}", f"{100 * (new - old):+.2f} points"])
         else:
             kept = (
                 f"{new / old:.1%}"
@@ -143,10 +145,11 @@ def markdown(
                 if not old
                 else f"× {new / old:.2f}"
             )
-            lines.append(f"| {title} | {_plain(old)} | {_plain(new)} | {kept} |")
+            rows.append([title, _plain(old), _plain(new), kept])
+    lines += table(["", "before", "after", "kept"], rows)
     lines += ["", "## Reasons", "", "A chunk counts under the first clause it fails.", ""]
-    lines += ["| dropped because | chunks | hours | fail this at all |", "|---|---:|---:|---:|"]
-    lines += [f"| `{reason}` | {n} | {hours:.3f} | {total} |" for reason, n, hours, total in reasons]
+    rows = [[f"`{reason}`", str(n), f"{hours:.3f}", str(total)] for reason, n, hours, total in reasons]
+    lines += table(["dropped because", "chunks", "hours", "fail this at all"], rows)
     for title, parts in (("Source directories", retention.sources), ("Recordings", retention.recordings)):
         lines += ["", f"## {title}", ""]
         far = outliers(parts)
@@ -156,7 +159,7 @@ def markdown(
         worst = sorted(parts, key=lambda name: (-parts[name].loss, name))
         if len(worst) > 50:
             lines += [f"The 50 with the greatest loss of {len(worst)}; all of them in report.json.", ""]
-        lines += _table(worst[:50], parts)
+        lines += _parts(worst[:50], parts)
     lines += ["", "## Chunk durations", "", *_histogram(whole, "durations", DURATION_BINS, "s")]
     lines += ["", "## Speaking rate", "", *_histogram(whole, "rates", RATE_BINS, "units/s")]
     return "\n".join(lines) + "\n"
@@ -166,30 +169,26 @@ def _plain(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
-def _table(names: list[str], parts: Mapping[str, BeforeAfter]) -> list[str]:
-    lines = [
-        "| | hours before | after | loss | English before | after | switched before | after | units/s |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+def _parts(names: list[str], parts: Mapping[str, BeforeAfter]) -> list[str]:
+    header = ["", "hours before", "after", "loss", "English before", "after", "switched before", "after", "units/s"]
+    rows = []
     for name in names:
         part = parts[name]
         old, new = part.before.facts(), part.after.facts()
-        lines.append(
-            f"| `{name}` | {old['hours']:.3f} | {new['hours']:.3f} | {part.loss:.1%} "
-            f"| {old['english_share']:.1%} | {new['english_share']:.1%} "
-            f"| {old['switched_share']:.1%} | {new['switched_share']:.1%} | {new['units_per_second']:.2f} |"
-        )
-    return lines
+        shares = (f"{facts[key]:.1%}" for key in ("english_share", "switched_share") for facts in (old, new))
+        hours = (f"{facts['hours']:.3f}" for facts in (old, new))
+        rows.append([f"`{name}`", *hours, f"{part.loss:.1%}", *shares, f"{new['units_per_second']:.2f}"])
+    return table(header, rows)
 
 
 def _histogram(whole: BeforeAfter, kind: str, edges: tuple[int, ...], unit: str) -> list[str]:
     old, new = getattr(whole.before, kind), getattr(whole.after, kind)
     most = max([*old, 1])
-    lines = [f"| {unit} | before | after | kept | |", "|---|---:|---:|---:|:---|"]
+    rows = []
     for place, edge in enumerate(edges):
         label = f"{edge}–{edges[place + 1]}" if place + 1 < len(edges) else f"{edge} and more"
         kept = f"{new[place] / old[place]:.0%}" if old[place] else ""
         full, rest = round(30 * new[place] / most), round(30 * old[place] / most)
         bar = "█" * full + "░" * max(rest - full, 0)
-        lines.append(f"| {label} | {old[place]} | {new[place]} | {kept} | {bar} |")
-    return lines
+        rows.append([label, str(old[place]), str(new[place]), kept, bar])
+    return table([unit, "before", "after", "kept", ""], rows, left=(0, 4))

@@ -16,6 +16,7 @@ from pathlib import Path
 from k2d.errors import UserError
 from k2d.publish.card import PLACEHOLDER
 from k2d.publish.forms import CTRANSLATE2, GGML, HUGGINGFACE, OPENAI
+from k2d.whisper.hub import first_line
 from k2d.work.folders import size_in_words
 
 CARD = "README.md"
@@ -113,11 +114,11 @@ def _guarded(repo: str, host: str, send) -> str:
         raise
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
-        what = f"{host} answered: {_first_line(error)}; try again later: what has arrived is not sent twice"
+        what = f"{host} answered: {first_line(error)}; try again later: what has arrived is not sent twice"
         if status in (401, 403):
             owner = repo.partition("/")[0]
             what = (
-                f"{host} refused the token ({_first_line(error)}); make one that may write to {owner} "
+                f"{host} refused the token ({first_line(error)}); make one that may write to {owner} "
                 f"({host}/settings/tokens), then 'hf auth login' or HF_TOKEN"
             )
         raise NotUploaded(f"{repo}: {what}") from None
@@ -128,10 +129,6 @@ def _guarded(repo: str, host: str, send) -> str:
         if not names & {"TransportError", "TimeoutError", "ConnectionError", "HTTPError"}:
             raise
         raise NotUploaded(
-            f"{repo}: {host} cannot be reached ({_first_line(error)}); connect, name a proxy in HTTPS_PROXY or "
+            f"{repo}: {host} cannot be reached ({first_line(error)}); connect, name a proxy in HTTPS_PROXY or "
             "another server in HF_ENDPOINT, and run the same command again"
         ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

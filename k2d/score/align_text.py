@@ -1,20 +1,14 @@
 """A score in, a text out in which a person sees every error: reference above hypothesis,
 unit by unit, the worst utterance first."""
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 
 from k2d.score.alignment import HIT, Pair
 from k2d.score.corpus import Score, Utterance
+from k2d.text.columns import width
 
 COLUMNS = 110  # display columns of a line; a Chinese character takes two
 GAP = "*"
-
-
-def _width(text: str) -> int:
-    """Columns that a terminal gives the text."""
-    combining = sum(unicodedata.combining(c) != 0 for c in text)
-    return len(text) - combining + sum(unicodedata.east_asian_width(c) in "WF" for c in text)
 
 
 def _blocks(pairs: Sequence[Pair]) -> Iterator[list[tuple[Pair, int]]]:
@@ -22,18 +16,18 @@ def _blocks(pairs: Sequence[Pair]) -> Iterator[list[tuple[Pair, int]]]:
     line: list[tuple[Pair, int]] = []
     used = 0
     for pair in pairs:
-        width = max(_width(pair.ref or ""), _width(pair.hyp or ""), 1)
-        if line and used + width + 1 > COLUMNS:
+        columns = max(width(pair.ref or ""), width(pair.hyp or ""), 1)
+        if line and used + columns + 1 > COLUMNS:
             yield line
             line, used = [], 0
-        line.append((pair, width))
-        used += width + 1
+        line.append((pair, columns))
+        used += columns + 1
     if line:
         yield line
 
 
 def _row(name: str, cells: list[tuple[str, int]]) -> str:
-    return (name + " " + " ".join(text + " " * (width - _width(text)) for text, width in cells)).rstrip()
+    return (name + " " + " ".join(text + " " * (columns - width(text)) for text, columns in cells)).rstrip()
 
 
 def utterance_text(utterance: Utterance) -> str:
@@ -49,9 +43,9 @@ def utterance_text(utterance: Utterance) -> str:
     lines = [head]
     for block in _blocks(utterance.pairs):
         lines += [
-            _row("REF:", [(GAP * width if p.ref is None else p.ref, width) for p, width in block]),
-            _row("HYP:", [(GAP * width if p.hyp is None else p.hyp, width) for p, width in block]),
-            _row("    ", [("" if p.op == HIT else p.op, width) for p, width in block]),
+            _row("REF:", [(GAP * columns if p.ref is None else p.ref, columns) for p, columns in block]),
+            _row("HYP:", [(GAP * columns if p.hyp is None else p.hyp, columns) for p, columns in block]),
+            _row("    ", [("" if p.op == HIT else p.op, columns) for p, columns in block]),
         ]
     return "\n".join(line for line in lines if line.strip())
 

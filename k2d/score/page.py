@@ -2,7 +2,7 @@
 
 The headline and the main table come first, then what the aims say, the drawings, the error browser and every other
 table, the command last. Tables and bars are made here and need no script; the script draws lines, sorts and browses.
-What is measured and how it is tested is k2d.score.report's: this takes its tables and aims as they are.
+What is measured and how it is tested is told by tables and aims (`report`, `aims`): this takes them as they are.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,10 +11,10 @@ from statistics import mean
 
 from k2d.explore.page import as_json, render
 from k2d.explore.sounds import Sounds
+from k2d.score.aims import Aim
 from k2d.score.curves import Curves, shown_statistics
 from k2d.score.experiment import Experiment, Group, Rates
 from k2d.score.rates import SWITCH_DISTANCES
-from k2d.score.report import Aim
 from k2d.score.tables import ABSENT, Table
 
 # The colour and form of a verdict; one that is not here is shown plainly.

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from k2d.text import markdown
+
 ABSENT = "–"
 
 
@@ -16,11 +18,8 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     def markdown(self) -> str:
-        lines = [f"## {self.title}", "", self.note, ""] if self.note else [f"## {self.title}", ""]
-        lines.append("| " + " | ".join(self.header) + " |")
-        lines.append("|---|" + "---:|" * (len(self.header) - 1))
-        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in self.rows]
-        return "\n".join(lines) + "\n"
+        note = [self.note, ""] if self.note else []
+        return "\n".join([f"## {self.title}", "", *note, *markdown.table(self.header, self.rows)]) + "\n"
 
     def text(self) -> str:
         """For a terminal: title and aligned columns, without the note."""

@@ -38,13 +38,11 @@ class Work:
 
 
 class Transcriber(ABC):
-    """has_logits: whether a student can be distilled from its output distribution, and not from its text alone.
-    accepts: names of the options of decoding and computing that it knows; decides: those that decide its texts.
+    """accepts: names of the options of decoding and computing that it knows; decides: those that decide its texts.
     stopwatch: of an engine that measures its parts, or None.
     """
 
     kind: str
-    has_logits = False
     accepts: tuple[str, ...] = ("language",)
     stopwatch: object | None = None
 

@@ -8,24 +8,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from k2d.errors import UsageError
 from k2d.options import options_of
 from k2d.transcribers import class_of, kind_of, refused
 from k2d.whisper import hub
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
-from k2d.whisper.identity import check_name, english_only
+from k2d.whisper.identity import check_language, check_name, english_only
 
 
 def check_whisper(name: str, language: str | None) -> None:
     """CheckpointError for a name that stands for no checkpoint, UsageError for a language that it does not know, as far
-    as both are known before it is read. language: None for whichever is spoken.
+    as both are known before it is read. language: None for whichever it knows.
     """
     check_name(name)
-    if language not in (None, "en") and english_only(name):
-        raise UsageError(
-            f"--language {language}: {name} knows English only; give --language en, or a model without .en in its name"
-        )
+    check_language(name, language, english_only(name))
 
 
 def accepted(name: str, args: argparse.Namespace, default: Callable[[str], object], **changed) -> dict[str, object]:

@@ -30,7 +30,6 @@ TOLERANCE = 0.1  # seconds: rounded segment ends, not speech worth a second wind
 
 class WhisperTranscriber(Transcriber):
     kind = "whisper"
-    has_logits = True
     accepts = _ENGINE + _DECODING
 
     def __init__(self, place: str, **options):

@@ -18,6 +18,7 @@ from k2d.errors import UsageError
 from k2d.options import option
 from k2d.whisper import processor
 from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.identity import check_language
 from k2d.whisper.processor import EXACT
 from k2d.work.identity import Identity, digest_of
 from k2d.work.journal import FORMAT
@@ -177,11 +178,7 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
     if device == "cpu":
         of_torch = "float32"
     loaded = checkpoint.load(model, device=device, dtype=getattr(torch, of_torch))
-    if decoding.language not in (None, "en") and not loaded.tokenizer.multilingual:
-        raise UsageError(
-            f"--language {decoding.language}: {model} is an English-only model; give --language en, or a multilingual "
-            "model"
-        )
+    check_language(model, decoding.language, not loaded.tokenizer.multilingual)
     if decoding.language and loaded.tokenizer.multilingual:
         try:
             loaded.tokenizer.language_token(decoding.language)

@@ -33,15 +33,6 @@ def mel_filters(n_mels: int) -> Tensor:
     return torch.from_numpy(librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=n_mels, norm="slaney"))
 
 
-def recording_log_mel(audio: np.ndarray, n_mels: int) -> Tensor:
-    """Features of a recording, (n_mels, samples // 160), normalised by its loudest frame.
-
-    Equal to `whisper.log_mel_spectrogram(audio, n_mels, padding=30 s)` without the frames of the padding.
-    """
-    mel = torch.cat([torch.empty(n_mels, 0), *_in_blocks([audio], n_mels)], dim=1)
-    return _normalised(mel, mel.max())
-
-
 def _in_blocks(audio: Iterable[np.ndarray], n_mels: int) -> Iterator[Tensor]:
     """(n_mels, frames ≤ BLOCK), not yet normalised. Of the audio, which comes in pieces, a minute is held."""
     window, filters, half = torch.hann_window(N_FFT), mel_filters(n_mels), N_FFT // 2
@@ -68,6 +59,9 @@ def _in_blocks(audio: Iterable[np.ndarray], n_mels: int) -> Iterator[Tensor]:
 
 class RecordingFeatures:
     """The features of a recording, window by window: in memory, or on disk if it is long.
+
+    Normalised by its loudest frame: those of `whisper.log_mel_spectrogram(audio, n_mels, padding=30 s)` without the
+    frames of the padding.
 
     Thirty-two recordings of eight hours, decoded together, have 47 GB of features. `seconds` from which on they go into
     a temporary file (in $TMPDIR, else /var/tmp, which is no memory): a window is read in a thousandth of the time that
@@ -138,7 +132,7 @@ def padded_window(window: Tensor, loudest: float, trim_padding: bool) -> Tensor:
     if not trim_padding:
         return F.pad(window, (0, N_FRAMES - size))
     wanted = context_samples(size * HOP_LENGTH, True) // HOP_LENGTH
-    silence = loudest - 2.0  # where recording_log_mel cuts off
+    silence = loudest - 2.0  # the floor of `_normalised`
     return F.pad(window, (0, wanted - size), value=silence)
 
 

@@ -170,11 +170,11 @@ def _guarded(name: str, work):
         if isinstance(error, errors.LocalEntryNotFoundError):
             what = _no_network(host, error.__cause__ or error)
         else:
-            what = f"a file of it is missing on {host} ({_first_line(error)}): give another revision, as {name}@COMMIT"
+            what = f"a file of it is missing on {host} ({first_line(error)}): give another revision, as {name}@COMMIT"
     except errors.HfHubHTTPError as error:
-        what = f"{host} answered: {_first_line(error)}; try again later, or give a folder"
+        what = f"{host} answered: {first_line(error)}; try again later, or give a folder"
     except errors.HFValidationError as error:
-        what = f"no id of the Hub ({_first_line(error)}); expected OWNER/NAME"
+        what = f"no id of the Hub ({first_line(error)}); expected OWNER/NAME"
     except (CheckpointError, json.JSONDecodeError) as error:
         if isinstance(error, CheckpointError):
             raise
@@ -188,7 +188,7 @@ def _guarded(name: str, work):
 
 def _no_network(host: str, error: BaseException) -> str:
     return (
-        f"no such folder here, nor in the cache, and {host} cannot be reached ({_first_line(error)}): connect, name a "
+        f"no such folder here, nor in the cache, and {host} cannot be reached ({first_line(error)}): connect, name a "
         "mirror in HF_ENDPOINT or a proxy in HTTPS_PROXY, or give the folder of a copy"
     )
 
@@ -199,5 +199,5 @@ def _of_network(error: Exception) -> bool:
     return bool(names & {"TransportError", "TimeoutError", "ConnectionError", "HTTPError"})
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

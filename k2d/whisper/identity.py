@@ -12,7 +12,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from k2d.errors import CheckpointError
+from k2d.errors import CheckpointError, UsageError
 from k2d.options import nearest
 from k2d.whisper import hub
 from k2d.whisper.files import read_json, weight_files
@@ -187,6 +187,14 @@ def english_only(name_or_path: str | Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return size == ENGLISH_VOCABULARY and not (folder / "tokenizer.model").is_file()
+
+
+def check_language(name_or_path: str | Path, language: str | None, english: bool) -> None:
+    """UsageError for another language than English, or "auto", of a model that knows English only. None: not said."""
+    if english and language not in (None, "en"):
+        raise UsageError(
+            f"--language {language}: {name_or_path} knows English only; give --language en, or a multilingual model"
+        )
 
 
 @cache

@@ -176,15 +176,12 @@ class Part:
     def run(self, engine, seconds: dict[str, float], source, work, bar, workers: int, stop: Event) -> None:
         """Do the part; `stop` is set when another one has failed."""
         journal = Journal(self.folder, source.stamp, seconds, engine.stopwatch, workers)
-
-        seconds_done = 0.0
+        advance = whole_seconds(bar)
 
         def progress(more: float) -> None:
-            nonlocal seconds_done
             if stop.is_set():
                 raise Stopped
-            bar.update(int(seconds_done + more) - int(seconds_done))  # whole seconds are easier to read
-            seconds_done += more
+            advance(more)
 
         for records in work(engine, seconds, journal, progress):
             self.results.add_all(records)
@@ -198,6 +195,18 @@ class Part:
     def close(self) -> None:
         self.results.close()
         self.lock.release()
+
+
+def whole_seconds(bar: tqdm) -> Callable[[float], None]:
+    """progress(seconds of audio done) that moves a bar by whole ones, which are easier to read."""
+    done = 0.0
+
+    def progress(more: float) -> None:
+        nonlocal done
+        bar.update(int(done + more) - int(done))
+        done += more
+
+    return progress
 
 
 def bad_record(error: BadAudio) -> dict:

@@ -10,11 +10,11 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-import odd_recordings
-from odd_recordings import ALL, KINDS, can_make, fault, make, read
+from odd_kinds import ALL, KINDS, RATE, Track, can_make, encode, make, voice
+from odd_recordings import fault, read
 
 from k2d.audio import containers, files, sources
-from k2d.audio.read import is_silent, read_audio, recording_duration
+from k2d.audio.read import is_silent, mix, read_audio, recording_duration
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
@@ -53,8 +53,8 @@ def test_a_part_is_the_same_samples_as_in_the_whole(tmp_path, kind):
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame", "libopus", "ac3"])
 def test_parts_late_in_a_recording_are_counted_to(tmp_path, codec):
     """Beyond the first section, where decoders that draw noise begin anew."""
-    audio = odd_recordings.voice(70, 3, odd_recordings.RATE)
-    odd_recordings.encode(tmp_path / "a.mkv", odd_recordings.Track(audio, codec))
+    audio = voice(70, 3, RATE)
+    encode(tmp_path / "a.mkv", Track(audio, codec))
     whole = read_audio(tmp_path / "a.mkv")
     for start, end in ((29.0, 31.0), (30.0, 33.3), (61.7, 69.0)):
         part = read_audio(tmp_path / "a.mkv", start, end)
@@ -156,7 +156,6 @@ def test_what_is_read_whole_is_decoded_once_for_its_segments(tmp_path, monkeypat
     write_table(tmp_path / "segments", {f"r-{n}": f"r {n}.00 {n + 2}.00" for n in range(6, 16)})
     opened, utterances = [], open_utterances(tmp_path)
     whole = read_audio(source)
-    mix = odd_recordings.read_audio.__globals__["mix"]
     monkeypatch.setattr("k2d.audio.read.mix", lambda block: opened.append(len(block)) or mix(block))
     for name in utterances:
         start = int(name[2:]) * SAMPLE_RATE
@@ -169,9 +168,9 @@ def test_what_is_read_whole_is_decoded_once_for_its_segments(tmp_path, monkeypat
     [("wav", "adpcm_yamaha", 44100), ("wav", "g726", 8000), ("asf", "wmav1", 44100), ("wav", "g722", 16000)],
 )
 def test_a_part_of_what_depends_on_all_before_it_is_that_of_the_whole(tmp_path, form, codec, rate):
-    path, sound = tmp_path / f"a.{form}", odd_recordings.voice(20, 1, odd_recordings.RATE)
+    path, sound = tmp_path / f"a.{form}", voice(20, 1, RATE)
     bits = {"g726": 32000, "wmav1": 64000}.get(codec)
-    odd_recordings.encode(path, odd_recordings.Track(sound, codec, rate=rate, bit_rate=bits), form=form)
+    encode(path, Track(sound, codec, rate=rate, bit_rate=bits), form=form)
     whole = read_audio(path)
     for start, end in PARTS:
         part = read_audio(path, start, end)
@@ -180,7 +179,7 @@ def test_a_part_of_what_depends_on_all_before_it_is_that_of_the_whole(tmp_path, 
 
 def test_parts_behind_the_padding_of_a_joined_recording(tmp_path):
     """WebM as browsers record it, joined with cat: the first one's last packet holds less than the others."""
-    odd_recordings.encode(tmp_path / "a.webm", odd_recordings.Track(odd_recordings.voice(7, 1, 48000), "libopus"))
+    encode(tmp_path / "a.webm", Track(voice(7, 1, 48000), "libopus"))
     (tmp_path / "b.webm").write_bytes((tmp_path / "a.webm").read_bytes() * 2)
     whole = read_audio(tmp_path / "b.webm")
     part = read_audio(tmp_path / "b.webm", 11.0, 13.0)
@@ -189,14 +188,14 @@ def test_parts_behind_the_padding_of_a_joined_recording(tmp_path):
 
 
 def test_sound_whose_clock_begins_late_is_not_called_damaged(tmp_path, caplog):
-    late = odd_recordings.Track(odd_recordings.voice(5, 1, 48000), "libopus")
-    odd_recordings.encode(tmp_path / "a.mkv", late, output_ts_offset="3600", avoid_negative_ts="disabled")
+    late = Track(voice(5, 1, 48000), "libopus")
+    encode(tmp_path / "a.mkv", late, output_ts_offset="3600", avoid_negative_ts="disabled")
     assert len(read_audio(tmp_path / "a.mkv", damaged="skip")) == pytest.approx(5 * SAMPLE_RATE, abs=1600)
     assert not caplog.records
 
 
 def test_a_long_stretch_of_lost_pages_is_silence_and_told(tmp_path, caplog):
-    odd_recordings.encode(tmp_path / "a.opus", odd_recordings.Track(odd_recordings.voice(40, 1, 48000), "libopus"))
+    encode(tmp_path / "a.opus", Track(voice(40, 1, 48000), "libopus"))
     content = (tmp_path / "a.opus").read_bytes()
     (tmp_path / "a.opus").write_bytes(content[: len(content) // 4] + content[len(content) * 3 // 4 :])
     assert len(read_audio(tmp_path / "a.opus")) == pytest.approx(40 * SAMPLE_RATE, abs=1600)

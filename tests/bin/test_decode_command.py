@@ -79,27 +79,8 @@ def test_long_form_gives_a_text_a_recording(run, noise_recordings):
     assert not any("<|" in t for t in plain.values())
 
 
-def test_a_killed_run_decodes_only_what_is_missing(run, monkeypatch):
-    expected = read_table(run("whole") / "text")
-    decoded = []
-    original = short_form._decode
-
-    def dies_after_two(engine, audio, *rest):
-        if len(decoded) == 2:
-            raise KeyboardInterrupt
-        decoded.append(list(audio))
-        return original(engine, audio, *rest)
-
-    monkeypatch.setattr(short_form, "_decode", dies_after_two)
-    run("killed", expected=130)
-    first = list(decoded)
-    decoded.clear()
-    monkeypatch.setattr(short_form, "_decode", lambda e, a, *r: decoded.append(list(a)) or original(e, a, *r))
-    assert read_table(run("killed") / "text") == expected
-    assert not {u for b in first for u in b} & {u for b in decoded for u in b}
-
-
-def test_finished_utterances_are_kept_by_other_jobs_and_batches(run, monkeypatch):
+@pytest.mark.parametrize("other", [(), ("--num_jobs", "2", "--batch_size", "3")], ids=["the same", "other jobs"])
+def test_a_killed_run_decodes_only_what_is_missing(run, monkeypatch, other):
     expected = read_table(run("whole") / "text")
     decoded = []
     original = short_form._decode
@@ -113,9 +94,9 @@ def test_finished_utterances_are_kept_by_other_jobs_and_batches(run, monkeypatch
     monkeypatch.setattr(short_form, "_decode", dies_after_two)
     run("killed", expected=130)
     first = {u for batch in decoded for u in batch}
-    monkeypatch.setattr(short_form, "_decode", lambda e, a, *r: decoded.append(list(a)) or original(e, a, *r))
     decoded.clear()
-    assert read_table(run("killed", "--num_jobs", "2", "--batch_size", "3") / "text") == expected
+    monkeypatch.setattr(short_form, "_decode", lambda e, a, *r: decoded.append(list(a)) or original(e, a, *r))
+    assert read_table(run("killed", *other) / "text") == expected
     again = [u for batch in decoded for u in batch]
     assert first and not first & set(again)
     assert len(again) == len(set(again))

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.check.findings import COLUMNS, SHOWN, fails, fine, left_out, note, some, table, width, wrap
+from k2d.check.findings import COLUMNS, SHOWN, fails, fine, left_out, note, some, table, wrap
+from k2d.text.columns import width
 
 
 def test_the_gravest_row_comes_first_and_columns_are_aligned():

@@ -73,12 +73,12 @@ def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys
 
 def test_names_that_no_table_can_hold_and_links_in_circles(tmp_path, capsys):
     folder, out = tmp_path / "in", tmp_path / "data/x"
-    write(folder / "sub/全形　空白 a.wav")
+    write(folder / "sub/全形　空白 a.caf")
     write(folder / "line\nbreak.wav", level=0.2)
     (folder / "sub/round").symlink_to(folder)
     (folder / "gone.wav").symlink_to(folder / "nowhere.wav")
     assert prepare(folder, out) == 0
-    assert list(DataDir(out).wav.values()) == [str(folder / "sub/全形　空白 a.wav")]
+    assert list(DataDir(out).wav.values()) == [str(folder / "sub/全形　空白 a.caf")]
     said = capsys.readouterr().out
     assert "1 missing, 1 unusable name" in said
 

@@ -106,6 +106,22 @@ def test_average_is_the_mean_of_the_best_epochs_and_loads_like_any_checkpoint(wo
         torch.testing.assert_close(tensor.double(), mean, atol=1e-7, rtol=1e-6)
 
 
+def test_a_student_is_decoded_with_the_context_that_it_has_learnt_from(world, whole_run, tmp_path):
+    output = shutil.copytree(without_workers(whole_run), tmp_path / "run", symlinks=True)
+    written = (output / "config.yaml").read_text(encoding="utf-8")
+    assert written.count("trim_padding: true") == 1 and checkpoint.load(world.student).trim_padding
+
+    def averaged(name: str, config: str) -> bool:
+        (output / "config.yaml").write_text(config, encoding="utf-8")
+        words = f"--exp {output} --init {world.student} --nbest 1 --criterion ce --output_dir {tmp_path}/{name}"
+        assert average.main(words.split()) == 0
+        return checkpoint.load(tmp_path / name).trim_padding
+
+    padded = written.replace("trim_padding: true", "trim_padding: false")
+    assert averaged("trimmed", written) and not averaged("padded", padded)
+    assert averaged("stored", padded.replace("- speech\n", "- encoder_out\n")), "the encoder heard it as the model does"
+
+
 def test_an_average_does_not_make_do_without_one_of_the_best_epochs(world, whole_run, tmp_path, capsys):
     output = shutil.copytree(whole_run[0], tmp_path / "run", symlinks=True)
     values = {epoch: phases["valid"]["ce"] for epoch, phases in curves(output).items()}

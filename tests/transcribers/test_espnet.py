@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 import yaml
-from other_models import WORDS
+from other_models import WORDS, half
 
 from k2d.audio import sources
 from k2d.errors import BadAudio, CheckpointError, UsageError
@@ -33,7 +33,6 @@ def test_utterances_have_text_and_the_decoders_probability_and_no_times(transcri
     for one in found:
         (segment,) = one.segments
         assert -0.5 < segment.avg_logprob < 0 and segment.no_speech_prob is None and segment.confidence is None
-    assert not transcriber.has_logits
 
 
 def test_a_long_recording_is_cut_at_silence_into_timed_segments(transcriber, tones):
@@ -93,10 +92,6 @@ def test_what_is_missing_is_named(copy, tones):
         open_transcriber(f"espnet:{copy}")
     with pytest.raises(UsageError, match="--patience does not apply to it"):
         open_transcriber(f"espnet:{copy}", patience=2.0)
-
-
-def half(file):
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
 def not_a_number(file):

@@ -9,7 +9,7 @@ import safetensors.torch
 import soundfile
 import torch
 from decoding_material import random_model
-from other_models import WORDS, pause, tone
+from other_models import WORDS, half, pause, tone
 
 from k2d.audio import sources
 from k2d.errors import CheckpointError, UsageError
@@ -96,10 +96,6 @@ def test_what_is_missing_or_no_recogniser_is_named(ctc_model, tones, tmp_path):
 
 def nothing(file):
     file.write_bytes(b"")
-
-
-def half(file):
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
 def page(file):

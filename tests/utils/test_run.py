@@ -2,7 +2,6 @@
 
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -10,6 +9,9 @@ import time
 from pathlib import Path
 
 RUN = Path(__file__).resolve().parents[2] / "utils/run.py"
+sys.path.insert(0, str(RUN.parent))
+
+from job_logs import duration, last_line, progress  # noqa: E402
 
 
 def run(*arguments, **options):
@@ -117,11 +119,8 @@ def test_output_of_a_single_job_is_shown_and_its_progress_bar_is_one_line_of_a_f
     assert b"a 1%\ra 50%\ra 100%" in os.read(ours, 1000), "on a terminal it moves"
 
 
-def test_how_far_a_job_is(tmp_path, monkeypatch):
+def test_how_far_a_job_is(tmp_path):
     """Its newest line as a terminal shows it, whole words of it."""
-    monkeypatch.syspath_prepend(RUN.parent)
-    from run import last_line, progress
-
     log, head = tmp_path / "x.log", "# k2d publish\n# start now\n"
     for text, shown in (
         ("", ""),
@@ -144,22 +143,21 @@ def test_how_far_a_job_is(tmp_path, monkeypatch):
 
 def test_how_far_a_training_is(tmp_path):
     """Epochs, the values that tell how it goes, whole, and the time that ESPnet expects it to take."""
-    module = runpy.run_path(str(RUN))
     log = tmp_path / "train.log"
     line = "[host] 2026-11-28 10:{} (trainer:1) INFO: {}\n"
     values = "iter_time=0.03, ce=0.853, acc=0.824, kl=0.848, loss=1.531, backward_time=0.5, " + "x" * 300
     log.write_text(line.format("28:03,313", "1/4epoch started"))
-    assert module["progress"](log) == "1/4epoch started"
+    assert progress(log) == "1/4epoch started"
     with log.open("a") as handle:
         handle.write(line.format("28:30,042", f"1epoch:train:1-25batch: {values}"))
-    assert module["progress"](log) == "epoch 1 of 4, batch 25: ce=0.853, acc=0.824, kl=0.848, loss=1.531"
+    assert progress(log) == "epoch 1 of 4, batch 25: ce=0.853, acc=0.824, kl=0.848, loss=1.531"
     with log.open("a") as handle:
         started = "2/4epoch started. Estimated time to finish: 2 minutes and 53.03 seconds"
         handle.write(line.format("29:00,992", started))
         handle.write(line.format("29:20,000", f"2epoch:train:1-25batch: {values}"))
-    assert module["progress"](log).startswith("epoch 2 of 4, batch 25: ce=")
-    assert module["progress"](log).endswith("; 2 min 33 s left")
-    assert module["duration"](7500) == "2 h 5 min" and module["duration"](59) == "59 s"
+    assert progress(log).startswith("epoch 2 of 4, batch 25: ce=")
+    assert progress(log).endswith("; 2 min 33 s left")
+    assert duration(7500) == "2 h 5 min" and duration(59) == "59 s"
 
 
 def test_mistakes_in_the_call_say_what_was_expected(tmp_path):

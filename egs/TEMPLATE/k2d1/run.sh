@@ -27,14 +27,10 @@ while [ $# -gt 0 ]; do
 done
 cd "$(dirname "$0")"
 
-# All GPUs of this machine.
-ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
-[ "${ngpu}" -gt 0 ] || echo "run.sh: no GPU here: models run on the CPU; --dry_run says how long that takes" >&2
-
 ./k2d.sh \
     --train_set recordings \
     --teacher large-v2 --validator base \
     --selection "full comp" --alpha 0.4 \
     --updates auto \
-    --ngpu "${ngpu}" --joined false \
+    --ngpu auto --joined false \
     -- "${options[@]}"

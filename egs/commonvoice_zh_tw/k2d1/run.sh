@@ -10,9 +10,6 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# Use all GPUs of this machine; 0 uses the CPU, for small models only.
-ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
-
 ./k2d.sh \
     --train_set train \
     --dev_set dev \
@@ -22,7 +19,7 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
     --selection "full ngram mer per comp" \
     --alpha 0.4 \
     --train_config conf/train_student.yaml \
-    --ngpu "${ngpu}" \
+    --ngpu auto \
     --paper "test:CV16 test_long:CV16" \
     --train_hours 6.6 --dev_hours 4.6 --test_hours 4.6 \
     -- "$@"

@@ -50,13 +50,10 @@ if [ -z "${test_sets}" ] || [ -z "${dev_set}" ]; then
     exit 1
 fi
 
-# Use all GPUs of this machine, with one job of labelling and decoding per GPU.
-ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
-
 ./k2d.sh \
     --train_set train --dev_set "${dev_set}" --test_sets "${test_sets% }" --paper "${paper% }" \
     --teacher large-v2 --validator base \
     --selection "full ngram mer per comp" --alpha 0.4 \
-    --ngpu "${ngpu}" --nbest 5 \
+    --ngpu auto --nbest 5 \
     --train_hours 60000 --dev_hours 5 --test_hours 20 --joined false \
     -- "${options[@]}"

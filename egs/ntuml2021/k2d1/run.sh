@@ -9,9 +9,6 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# Use all GPUs of this machine; 0 uses the CPU, for small models only.
-ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
-
 ./k2d.sh \
     --train_set train \
     --dev_set dev \
@@ -21,7 +18,7 @@ ngpu=$(nvidia-smi --list-gpus 2>/dev/null | grep -c ^GPU || true)
     --selection "full ngram mer per comp" \
     --alpha 0.4 \
     --train_config conf/train_student.yaml \
-    --ngpu "${ngpu}" \
+    --ngpu auto \
     --paper "test:NTUML2021 test_long:NTUML2021" \
     --train_hours 15 --dev_hours 2 --test_hours 9 \
     -- "$@"

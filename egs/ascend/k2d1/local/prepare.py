@@ -19,10 +19,9 @@ from pathlib import Path, PurePosixPath
 
 from k2d.corpus import huggingface
 from k2d.corpus.clips import Clip, File, ZipMember, safe_id
-from k2d.corpus.command import parser, run, sets_of
-from k2d.corpus.joined import join
+from k2d.corpus.command import parser, run, sets_of, write_set
 from k2d.corpus.release import NotTheCorpus, check_counts, corpus_folder, not_found
-from k2d.corpus.sets import Account, write_labelled, write_unlabelled
+from k2d.corpus.sets import Account
 from k2d.errors import DataError
 
 CORPUS = "ASCEND"
@@ -148,13 +147,9 @@ def prepare(args) -> Iterator[Account]:
         {SPLITS[name]: len(found) for name, found in clips.items()},
         {SPLITS[name]: STATED[SPLITS[name]] for name in asked},
         args.counts == "any",
-        "COUNTS=any in db.sh",
     )
     for name, found in clips.items():
-        audio = args.output_dir / "audio" / f"{args.prefix}{name}"
-        joined = join(found, audio, args.nj, name=name, damaged=args.damaged)
-        out = args.output_dir / f"{args.prefix}{name}"
-        yield write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)
+        yield write_set(args, name, found)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from k2d.errors import DataError
+from k2d.errors import guarded
+from k2d.score.tables import Table, percent
 from k2d.tables import atomic, read_numbers, read_table
 
 FACTS = {"language": "By language label", "topic": "By topic"}
@@ -32,17 +33,16 @@ def table(fact: str, data: Path, exp: Path, models: list[str]) -> str:
     """A Markdown table: models down, groups across, mixed error rate in percent."""
     groups = read_table(data / f"utt2{fact}")
     names = sorted(set(groups.values()))
-    lines = [f"| model | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    rows = []
     for model in models:
         folder = exp / model / f"decode_{data.name}" / "score"
         found = {}
         if (folder / "utt2errors").exists():
             found = rates(read_numbers(folder / "utt2errors"), read_numbers(folder / "utt2units"), groups)
-        cells = [f"{100 * found[name]:.2f}" if name in found else "–" for name in names]
-        lines.append(f"| {model} | {' | '.join(cells)} |")
+        rows.append([model, *(percent(found.get(name)) for name in names)])
     counts = ", ".join(f"{name} {sum(g == name for g in groups.values()):,}" for name in names)
     note = f"Mixed error rate in percent on data/{data.name}; utterances: {counts}."
-    return f"## {FACTS[fact]}\n\n{note}\n\n" + "\n".join(lines) + "\n"
+    return Table(FACTS[fact], note, ["model", *names], rows).markdown()
 
 
 def main() -> int:
@@ -51,13 +51,12 @@ def main() -> int:
     p.add_argument("--exp", type=Path, required=True)
     p.add_argument("--output", type=Path, required=True)
     p.add_argument("--models", required=True, help="names of folders in EXP, separated by blanks")
-    args = p.parse_args()
+    return guarded("score_groups", lambda: run(p.parse_args()))
+
+
+def run(args: argparse.Namespace) -> int:
     models = args.models.split()
-    try:
-        tables = [table(fact, args.data, args.exp, models) for fact in FACTS]
-    except DataError as error:
-        print(f"score_groups: {error}", file=sys.stderr)
-        return 1
+    tables = [table(fact, args.data, args.exp, models) for fact in FACTS]
     text = args.output.read_text(encoding="utf-8")
     for heading in FACTS.values():  # of an earlier run
         text = text.partition(f"\n## {heading}\n")[0]

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from k2d.corpus.clips import Clip, File, safe_id
-from k2d.corpus.command import parser, run, sets_of
-from k2d.corpus.joined import GAP, join
+from k2d.corpus.command import parser, run, sets_of, write_set
+from k2d.corpus.joined import GAP
 from k2d.corpus.release import NotTheCorpus, check_counts, corpus_folder, not_found
-from k2d.corpus.sets import Account, write_labelled, write_unlabelled
+from k2d.corpus.sets import Account
 from k2d.errors import DataError
 
 CORPUS = "Common Voice zh-TW"
@@ -118,24 +118,14 @@ def prepare(args) -> Iterator[Account]:
         raise DataError(f"{release}: version {version}, expected {OLDEST} or later; COUNTS=any in db.sh goes on")
     tables = {t: read_tsv(release / f"{t}.tsv", COLUMNS) for t in TABLES}
     found = {t: len(rows) for t, rows in tables.items()}
-    check_counts(
-        f"{CORPUS} {version}",
-        found,
-        STATED.get(version or "", {}),
-        args.counts == "any",
-        "COUNTS=any in db.sh",
-    )
+    check_counts(f"{CORPUS} {version}", found, STATED.get(version or "", {}), args.counts == "any")
     if args.train_from == "validated":  # all speech that is in no test and by no speaker of one
         held_out = {row["client_id"] for t in ("dev", "test") for row in tables[t]}
         tables["train"] = [row for row in tables["validated"] if row["client_id"] not in held_out]
     seconds = durations(release)
     for name in asked:
         prefix = f"{(args.prefix or 'cv_').replace('_', '-')}{name}-"
-        clips = clips_of(release, tables[name], seconds, prefix)
-        folder = args.output_dir / "audio" / f"{args.prefix}{name}"
-        joined = join(clips, folder, args.nj, name=name, damaged=args.damaged)
-        out = args.output_dir / f"{args.prefix}{name}"
-        yield write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)
+        yield write_set(args, name, clips_of(release, tables[name], seconds, prefix))
 
 
 if __name__ == "__main__":

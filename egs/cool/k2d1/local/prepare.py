@@ -18,14 +18,14 @@ from k2d.corpus.recordings import by_source, convert
 from k2d.corpus.release import corpus_folder, not_found
 from k2d.corpus.sets import Account, write_labelled
 from k2d.corpus.subtitles import read_all
+from k2d.options import true_or_false
 
 CORPUS = "COOL"
 
 
 def prepare_train(args) -> Account:
     folder = corpus_folder(args.corpus, "COOL", CORPUS)
-    labelled_only = args.subtitles == "true"
-    return prepare_folder(folder, args.output_dir / "train", what=CORPUS, labelled_only=labelled_only,
+    return prepare_folder(folder, args.output_dir / "train", what=CORPUS, labelled_only=args.subtitles,
                           labels="subtitles", nj=args.nj, damaged=args.damaged).account  # fmt: skip
 
 
@@ -65,5 +65,5 @@ if __name__ == "__main__":
     options = parser(__doc__, CORPUS)
     options.add_argument("--dev", default="", help="recordings with hand-corrected subtitles")
     options.add_argument("--test", default="", help="the same, for testing")
-    options.add_argument("--subtitles", choices=("true", "false"), default="false", help="they are to be the labels")
+    options.add_argument("--subtitles", type=true_or_false, default=False, help="they are to be the labels")
     sys.exit(run(CORPUS, options.parse_args(), prepare))

@@ -4,8 +4,9 @@
     python local/labels.py --labels data/lectures_whisper-base --exp exp/lectures_whisper-base \\
         --reference data/lectures/reference --results RESULTS.md
 
-Stage 7 reports the same of labels, beside students; this needs none. Tables are those of k2d report (k2d/score/report),
-for every selection and every validator that is there. It reads the references, which no stage before reads.
+Stage 7 reports the same of labels, beside students; this needs none. Tables are those of k2d report
+(k2d/score/label_tables.py), for every selection and every validator that is there. It reads the references, which no
+stage before reads.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from k2d.explore.label_quality import BAD, LabelQuality, label_quality  # noqa: 
 from k2d.explore.references import spoken_units  # noqa: E402
 from k2d.explore.spotting import spot  # noqa: E402
 from k2d.label.scores import find_scores, read_choices  # noqa: E402
-from k2d.score import report  # noqa: E402
+from k2d.score import label_tables  # noqa: E402
 from k2d.score.alignment import HIT, align  # noqa: E402
 from k2d.score.experiment import Experiment, read_selection  # noqa: E402
 from k2d.score.hours import hours_table  # noqa: E402
@@ -154,10 +155,10 @@ def results(args: argparse.Namespace) -> str:
         fate_table(quality, labels),
         silence_table(args.reference, labels),
         hours_table(chunks.path),
-        report.label_table(experiment, quality),
-        report.kept_kinds_table(experiment, quality),
-        report.spotting_table(spotted),
-        report.kinds_table(spotted, quality),
+        label_tables.label_table(experiment, quality),
+        label_tables.kept_kinds_table(experiment, quality),
+        label_tables.spotting_table(spotted),
+        label_tables.kinds_table(spotted, quality),
     ]
     return "\n".join([*(table.markdown() for table in tables if table), "## The worst labels of each kind\n",
                       *examples(quality, labels)])  # fmt: skip

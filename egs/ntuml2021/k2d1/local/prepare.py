@@ -15,10 +15,9 @@ from pathlib import Path, PurePosixPath
 
 from k2d.corpus import huggingface
 from k2d.corpus.clips import Clip, safe_id
-from k2d.corpus.command import parser, run, sets_of
-from k2d.corpus.joined import join
+from k2d.corpus.command import parser, run, sets_of, write_set
 from k2d.corpus.release import check_counts, corpus_folder
-from k2d.corpus.sets import Account, write_labelled, write_unlabelled
+from k2d.corpus.sets import Account
 
 CORPUS = "NTUML2021"
 STATED = {"train": 17779, "dev": 2997, "test": 14916}
@@ -74,13 +73,9 @@ def prepare(args) -> Iterator[Account]:
         {name: len(found) for name, (found, _) in clips.items()},
         {name: STATED[name] for name in asked},
         args.counts == "any",
-        "COUNTS=any in db.sh",
     )
     for name, (found, how) in clips.items():
-        audio = args.output_dir / "audio" / f"{args.prefix}{name}"
-        joined = join(found, audio, args.nj, name=name, damaged=args.damaged)
-        out = args.output_dir / f"{args.prefix}{name}"
-        account = write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)
+        account = write_set(args, name, found)
         account.notes.append(how)
         yield account
 

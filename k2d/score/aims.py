@@ -1,0 +1,156 @@
+"""What students are trained for, and what became of it: measured models in, statements out, the headline among them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from k2d.score.experiment import Experiment, Group, score_dir
+from k2d.score.significance import Comparison
+from k2d.score.tables import percent, times
+
+MOST_PARAMETERS = 0.5  # of the teacher's
+SIGNIFICANT = 0.05
+
+
+REACHED, MISSED, NOT_TOLD, NOT_MEASURED = VERDICTS = ("reached", "missed", "inconclusive", "not measured")
+
+
+@dataclass(frozen=True)
+class Aim:
+    """One aim and what became of it, one of VERDICTS: of a difference that a test could not tell from none, neither
+    reached nor missed."""
+
+    aim: str
+    verdict: str
+    why: str
+    difference: float | None = None  # of an error rate from its rival's, where both are known
+
+    @property
+    def short_verdict(self) -> str:
+        """The verdict for a page, which has no room to explain it."""
+        if self.verdict != NOT_TOLD or not self.difference:
+            return self.verdict
+        return f"{'lower' if self.difference < 0 else 'higher'}, not significant"
+
+    def __str__(self) -> str:
+        return f"- {self.aim}: **{self.verdict}**. {self.why}"
+
+
+def difference(comparison: Comparison) -> str:
+    """ "11.44 % against 13.96 %, difference -2.52 points [-3.10, -1.94], p = 0.0010 …"."""
+    texts, recordings = comparison.utterances, comparison.recordings
+    over = f"{texts} texts" + (f" of {recordings} recordings" if recordings < texts else "")
+    if max(comparison.seeds) > 1:
+        over += ", " + " against ".join(_seeds(n) for n in comparison.seeds)
+    elif not comparison.counts_training:
+        over += "; one seed, so this holds for these models, not for the training method"
+    rates = f"{percent(comparison.first)} % against {percent(comparison.second)} %"
+    return f"{rates}, {comparison.in_points} over {over}"
+
+
+def headline(experiment: Experiment) -> str:
+    """The outcome in a sentence: the students with the lowest mean error rate beside their teacher."""
+    best = best_student(experiment)
+    if best is None:
+        why = "nothing has been scored yet" if experiment.test_sets else "nobody has transcribed a test set"
+        return f"No error rate is known: {why}."
+    students, test_sets = best
+    teacher = experiment.teacher_of(students.model)
+    rival = experiment.group_of(teacher) if teacher else None
+    told = [_beside(experiment, students, rival, test_set) for test_set in test_sets[:3]]
+    rest = f" (and {len(test_sets) - 3} more sets, below)" if len(test_sets) > 3 else ""
+    costs = []
+    if ratio := experiment.parameter_ratio(students.model):
+        costs.append(f"{times(ratio)} the parameters")
+    if speed := experiment.speed_of(students.model):
+        costs.append(f"{times(speed[0])} the speed of its teacher")
+    with_these = f", with {' and '.join(costs)}" if costs else ""
+    return f"{students.name} errs {'; '.join(told)}{rest}{with_these}."
+
+
+def best_student(experiment: Experiment) -> tuple[Group, list[str]] | None:
+    """The students, of those scored on most sets, whose mean rate is lowest, and these sets."""
+    found = []
+    for group in experiment.groups:
+        rates = {s: experiment.rates(group, s) for s in experiment.test_sets}
+        known = {s: each.mean for s, each in rates.items() if each is not None}
+        if group.record.role == "student" and known:
+            found.append((-len(known), sum(known.values()) / len(known), group.name, group, list(known)))
+    return min(found)[-2:] if found else None
+
+
+def _beside(experiment: Experiment, students: Group, teacher: Group | None, test_set: str) -> str:
+    """ "in 14.8 % of test_in, teacher in 18.0 % (lower, not significant)"."""
+    own, theirs = (group and experiment.rates(group, test_set) for group in (students, teacher))
+    sentence = f"in {percent(own.mean, 1)} % of {test_set}"
+    if theirs is None:
+        return sentence
+    comparison = experiment.compare(students, teacher, test_set)
+    tested = "" if comparison and verdict(comparison) != NOT_TOLD else ", not significant"
+    lower = "lower" if own.mean < theirs.mean else "not lower"
+    return f"{sentence}, {teacher.name} in {percent(theirs.mean, 1)} % ({lower}{tested})"
+
+
+def _seeds(count: int) -> str:
+    return "a model without seeds" if count == 0 else "1 seed" if count == 1 else f"{count} seeds"
+
+
+def aims_of(experiment: Experiment) -> Iterator[Aim]:
+    """For each selection that students were trained on: below their teacher and below the students of all labels of
+    the same teacher, hours and tag on every set, at most half of the teacher's parameters, faster than the teacher."""
+    for students in experiment.groups:
+        if not students.of_selected_labels:
+            continue
+        teacher, of_all_labels = experiment.teacher_of(students.model), experiment.group_of_all_labels(students)
+        rivals = [(experiment.group_of(teacher) if teacher else None, "its teacher"),
+                  (of_all_labels, "the student of all labels")]  # fmt: skip
+        for test_set in experiment.test_sets:
+            for rival, role in rivals:
+                yield _error_aim(experiment, students, rival, role, test_set)
+        yield _size_aim(experiment, students)
+        yield _speed_aim(experiment, students)
+
+
+def _error_aim(experiment: Experiment, students: Group, rival: Group | None, role: str, test_set: str) -> Aim:
+    """Reached or missed where a test tells the two apart. rival: None where no model has its role."""
+    aim = f"{students.name} below {rival.name if rival else role} on {test_set}"
+    if rival is None:
+        return Aim(aim, NOT_MEASURED, "It is not among the models.")
+    for group in (students, rival):
+        if not experiment.results_of(group, test_set):
+            folder = score_dir(experiment.root, group.model.name, test_set).relative_to(experiment.root)
+            return Aim(aim, NOT_MEASURED, f"{folder}/result.json is not there.")
+    rates = [experiment.rates(group, test_set) for group in (students, rival)]
+    if None in rates:
+        return Aim(aim, NOT_MEASURED, "The set has no reference unit.")
+    comparison = experiment.compare(students, rival, test_set)
+    if comparison is None:
+        a, b = (percent(r.mean) for r in rates)
+        return Aim(aim, NOT_TOLD, f"{a} % against {b} %; a single recording, so no test is possible.")
+    return Aim(aim, verdict(comparison), difference(comparison) + ".", comparison.difference)
+
+
+def verdict(comparison: Comparison) -> str:
+    """Whether the first system is the better one, or the test cannot tell."""
+    if comparison.p_value >= SIGNIFICANT:
+        return NOT_TOLD
+    return REACHED if comparison.difference < 0 else MISSED
+
+
+def _size_aim(experiment: Experiment, students: Group) -> Aim:
+    student = students.model
+    aim = f"{students.name} has at most {MOST_PARAMETERS:g} of the teacher's parameters"
+    ratio, teacher = experiment.parameter_ratio(student), experiment.teacher_of(student)
+    if ratio is None:
+        return Aim(aim, NOT_MEASURED, "There is no teacher to compare with.")
+    counts = f"{student.parameters:,} of {teacher.parameters:,}"
+    return Aim(aim, REACHED if ratio <= MOST_PARAMETERS else MISSED, f"{counts}, that is {ratio:.3f}.")
+
+
+def _speed_aim(experiment: Experiment, students: Group) -> Aim:
+    aim = f"{students.name} generates faster than the teacher"
+    measured = experiment.speed_of(students.model)
+    if measured is None:
+        return Aim(aim, NOT_MEASURED, "k2d speed has not measured both.")
+    speed, decoder_speed = measured
+    why = f"{times(speed)} in all, {times(decoder_speed)} for a token of the decoder."
+    return Aim(aim, REACHED if speed > 1 else MISSED, why)

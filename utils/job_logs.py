@@ -1,0 +1,90 @@
+"""The log of a job of utils/run.py or utils/slurm.py in; out: how far it is, what it said last, how it ended."""
+
+import os
+import re
+import textwrap
+import time
+from pathlib import Path
+
+
+def seen(line: bytes) -> bytes:
+    """What a terminal shows of a line in the end: the last state of a progress bar, nothing of one that was wiped."""
+    return next((state for state in reversed(line.split(b"\r")) if state), b"").rstrip(b" ")
+
+
+def end_of(path: Path, size: int) -> str:
+    """The last `size` bytes of a file."""
+    with open(path, "rb") as handle:
+        handle.seek(max(0, os.fstat(handle.fileno()).st_size - size))
+        return handle.read().decode(errors="replace")
+
+
+def newest_lines(log: Path) -> list[str]:
+    """The last lines of a log, newest first, as a terminal shows them."""
+    text = end_of(log, 4000)
+    if log.stat().st_size > 4000:  # it begins in the middle of a line
+        text = text[re.search(r"[\r\n]|$", text).end() :]
+    lines = (seen(line.encode()).decode().strip() for line in reversed(text.split("\n")))
+    return [line for line in lines if line and not line.startswith("# ")]
+
+
+def shortened(line: str, width: int) -> str:
+    """At most `width` characters, and no half of a word or a value."""
+    return line if len(line) <= width else textwrap.shorten(line, width, placeholder=" …")
+
+
+def progress(log: Path) -> str:
+    """What a job has said last, of a training its newest state; or nothing."""
+    newest = training_progress(log) or next(iter(newest_lines(log)), "").rpartition("INFO: ")[2]
+    return shortened(newest, 120)
+
+
+# ESPnet's lines of training, and its time stamps.
+STAMP = r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"
+TRAINED = re.compile(rf"{STAMP}.*INFO: (?P<epoch>\d+)epoch:train:\d+-(?P<batch>\d+)batch: (?P<values>.*)")
+BEGUN = re.compile(rf"{STAMP}.*INFO: (?P<epoch>\d+)/(?P<of>\d+)epoch started(.*to finish: (?P<left>.*))?")
+VALUES = ("loss", "ce", "kl", "ctc", "acc")  # those that tell how training goes
+
+
+def training_progress(log: Path) -> str:
+    """ "epoch 3 of 4, batch 50: loss=0.870, ce=0.314, acc=0.925; 1 min 20 s left", of a training's log; or nothing."""
+    lines = list(reversed(end_of(log, 100_000).splitlines()))
+    trained = next(filter(None, map(TRAINED.search, lines)), None)
+    if trained is None:
+        return ""
+    values = [v for v in trained["values"].split(", ") if v.partition("=")[0] in VALUES]
+    begun = next((b for b in map(BEGUN.search, lines) if b and b["epoch"] == trained["epoch"]), None)
+    of, left = (f" of {begun['of']}" if begun else ""), ""
+    if begun and begun["left"]:
+        since = _seconds(trained["time"]) - _seconds(begun["time"])
+        units = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+        amounts = re.findall(r"([\d.]+) (second|minute|hour|day)", begun["left"])
+        seconds = max(0, round(sum(float(number) * units[unit] for number, unit in amounts) - since))
+        left = f"; {duration(seconds)} left"
+    return f"epoch {trained['epoch']}{of}, batch {trained['batch']}: {', '.join(values)}{left}"
+
+
+def _seconds(stamp: str) -> float:
+    return time.mktime(time.strptime(stamp, "%Y-%m-%d %H:%M:%S"))
+
+
+def duration(seconds: int) -> str:
+    """ "45 s", "3 min 20 s", "2 h 5 min" """
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+
+
+def last_line(log: Path) -> str:
+    """What a job that has ended said last."""
+    return shortened(next(iter(newest_lines(log)), ""), 400)
+
+
+def status_of(log: Path) -> int | None:
+    """Status of the last attempt that a log tells of; None where that has not ended, or there is no log."""
+    try:
+        found = re.findall(r"^# (start|status) (\d+)", end_of(log, 65536), re.MULTILINE)
+    except FileNotFoundError:
+        return None
+    return int(found[-1][1]) if found and found[-1][0] == "status" else None
