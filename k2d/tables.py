@@ -291,7 +291,7 @@ def write_numbers(path, numbers: Mapping[str, float], digits: int = 4) -> None:
     write_table(path, {key: _number(path, key, value, digits) for key, value in numbers.items()})
 
 
-def _number(path, key: str, value: float, digits: int) -> str:
+def _number(path, key: str, value: float, digits: int = 4) -> str:
     if not isfinite(value):
         raise DataError(f"{path}: {key!r} has {value}, expected a finite number")
     text = str(int(value)) if isinstance(value, Integral) else f"{float(value) + 0.0:.{digits}f}"
@@ -334,9 +334,9 @@ class TableWriters:
         self._last[name] = key
         handle.write(_line(self.folder / name, key, value))
 
-    def write_number(self, name: str, key: str, number: float, digits: int = 4) -> None:
+    def write_number(self, name: str, key: str, number: float) -> None:
         """As `write_numbers` does."""
-        self.write(name, key, _number(self.folder / name, key, number, digits))
+        self.write(name, key, _number(self.folder / name, key, number))
 
     def _sort(self, name: str) -> None:
         if name not in self._unsorted:

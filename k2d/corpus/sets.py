@@ -47,7 +47,7 @@ def english_share(texts: Sequence[str]) -> float | None:
     return english / total if total else None
 
 
-def write_unlabelled(out: Path, joined: Joined, name: str | None = None) -> Account:
+def write_unlabelled(out: Path, joined: Joined) -> Account:
     """Recordings without text. What was said goes to `out`/reference, which only the analysis of stage 7
     reads.
     """
@@ -62,11 +62,11 @@ def write_unlabelled(out: Path, joined: Joined, name: str | None = None) -> Acco
                     tables.write("segments", p.clip.id, segment_value(_segment(p)))
                     tables.write("text", p.clip.id, texts[p.clip.id])
     write_recordings(out, joined.recordings, spoken_by)
-    return _account(name or out.name, joined.placed, joined.recordings, joined.rejects, texts, tags)
+    return _account(out.name, joined.placed, joined.recordings, joined.rejects, texts, tags)
 
 
-def write_labelled(out: Path, joined: Joined, long_form: bool = True) -> Account:
-    """Utterances with text in `out`; with `long_form` the whole recordings in `out`_long.
+def write_labelled(out: Path, joined: Joined) -> Account:
+    """Utterances with text in `out`, the whole recordings in `out`_long.
 
     Left out are utterances with no word in their text, which cannot be scored, and those of more than 30 s.
     """
@@ -92,17 +92,16 @@ def write_labelled(out: Path, joined: Joined, long_form: bool = True) -> Account
             for fact in facts:
                 tables.write(f"utt2{fact}", p.clip.id, p.clip.facts.get(fact, "unknown"))
         tables.table("wav.scp", {r: path for r, (path, _) in joined.recordings.items() if r in used})
-    if long_form:
-        said: dict[str, list[str]] = {}
-        for p in joined.placed:  # whole: also what is too long for an utterance
-            if p.clip.id in texts:
-                said.setdefault(p.clip.recording, []).append(texts[p.clip.id])
-        write_recordings(
-            out.with_name(f"{out.name}_long"),
-            {r: joined.recordings[r] for r in said},
-            {r: r for r in said},
-            {r: " ".join(parts) for r, parts in said.items()},
-        )
+    said: dict[str, list[str]] = {}
+    for p in joined.placed:  # whole: also what is too long for an utterance
+        if p.clip.id in texts:
+            said.setdefault(p.clip.recording, []).append(texts[p.clip.id])
+    write_recordings(
+        out.with_name(f"{out.name}_long"),
+        {r: joined.recordings[r] for r in said},
+        {r: r for r in said},
+        {r: " ".join(parts) for r, parts in said.items()},
+    )
     return _account(out.name, kept, {r: joined.recordings[r] for r in used}, rejects, texts, tags)
 
 

@@ -34,13 +34,13 @@ class Sounds:
     reason: str = ""
     left: int = 0
 
-    def says(self, option: str = "--audio_mb") -> str:
+    def says(self) -> str:
         """A sentence on what has no sound and why; empty where all has."""
         words = []
         if self.unreadable:
             words.append(f"The audio of {self.unreadable} cannot be read ({self.reason}).")
         if self.left:
-            words.append(f"{self.left} have no sound, to keep the page small ({option}).")
+            words.append(f"{self.left} have no sound, to keep the page small (--audio_mb).")
         return " ".join(words)
 
 

@@ -256,7 +256,7 @@ def first_hours(data: DataDir, hours: float) -> dict[str, float]:
     for utterance, seconds in (data.utt2dur or {}).items():
         lasting[data.segments[utterance].recording] += seconds
     if not lasting:
-        raise DataError(f"{data.path}: no utt2dur, so that hours cannot be counted; utils/fix_data.py writes it")
+        raise DataError(f"{data.path}: no utt2dur, so that hours cannot be counted; utils/get_utt2dur.py writes it")
     taken: dict[str, float] = {}
     for recording in sorted(lasting, key=lambda name: hashlib.sha256(name.encode()).digest()):
         if sum(taken.values()) >= hours * 3600:

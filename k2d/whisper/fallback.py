@@ -1,13 +1,13 @@
 """Decode a batch of windows, and decode again at higher temperatures the ones that failed.
 
-In: log-mels with their prompts. Out: hypotheses in the same order. A batch that does not fit into memory is
-halved and tried again.
+In: log-mels with their prompts. Out: hypotheses in the same order. Windows without a language get theirs first. A batch
+that does not fit into memory is halved and tried again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -21,7 +21,8 @@ ROWS = 5  # samples of one window at once
 class Window:
     """One stretch of audio to decode.
 
-    mel: (n_mels, frames). previous: ids of the text before it. name and seek (frames) seed the sampling.
+    mel: (n_mels, frames). previous: ids of the text before it. name and seek (frames) seed the sampling. language: None
+    if it is to be detected.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Window:
 def decode_windows(engine: Engine, windows: Sequence[Window], options: DecodingOptions) -> list[Hypothesis]:
     """Hypotheses of the windows, each from the first temperature that does not fail."""
     features = halve_when_out_of_memory(lambda part: engine.encode([w.mel for w in part]), windows)
+    windows = _in_their_language(engine, windows, features)
     results: list[Hypothesis | None] = [None] * len(windows)
     pending = list(range(len(windows)))
     for temperatures in side_by_side(options):
@@ -47,6 +49,14 @@ def decode_windows(engine: Engine, windows: Sequence[Window], options: DecodingO
         if not pending:
             break
     return results
+
+
+def _in_their_language(engine: Engine, windows: Sequence[Window], features: Sequence[Tensor]) -> list[Window]:
+    """The windows, those without a language in the likeliest one."""
+    unknown = [i for i, w in enumerate(windows) if w.language is None and engine.tokenizer.multilingual]
+    found = engine.detect_language([features[i] for i in unknown]) if unknown else []
+    likeliest = {i: max(odds, key=odds.get) for i, odds in zip(unknown, found)}
+    return [replace(w, language=likeliest.get(i, w.language)) for i, w in enumerate(windows)]
 
 
 def side_by_side(options: DecodingOptions) -> list[tuple[float, ...]]:

@@ -37,11 +37,6 @@ def parts_of(name: str) -> tuple[str, str] | None:
     return found["repo"], found["revision"] or "main"
 
 
-def commit_of(name: str, kind: str = "whisper") -> str:
-    """The commit that an id stands for in the cache, fetched if it is not there. Raises CheckpointError."""
-    return folder_of(name, kind).name
-
-
 def folder_of(name: str, kind: str = "whisper") -> Path:
     """The folder of an id's files; those missing are fetched. Raises CheckpointError, which says what to do."""
     folder = cached(name, kind)

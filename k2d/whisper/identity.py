@@ -55,7 +55,7 @@ def model_identity(name_or_path: str | Path) -> Identity:
     if name in PACKAGED:
         return Identity(name, identity.digest_of([name, PACKAGED[name][-1]]))
     if hub.parts_of(name):
-        return Identity(name, identity.digest_of([hub.parts_of(name)[0], hub.commit_of(name)]))
+        return Identity(name, identity.digest_of([hub.parts_of(name)[0], hub.folder_of(name).name]))
     path = checkpoint_in(Path(name))
     if not path.exists():
         if name not in PUBLISHED:

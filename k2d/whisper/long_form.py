@@ -222,7 +222,6 @@ def transcribe_all(
                 )
                 for s in missing
             ]
-            _detect_languages(engine, windows)
             found = decode_windows(engine, windows, options)
             if journal:
                 journal.note_round([(w.name, w.seek, dataclasses.asdict(h)) for w, h in zip(windows, found)])
@@ -231,7 +230,7 @@ def transcribe_all(
         for state in running:
             before = state.seek
             hypothesis = known[state.recording]
-            state.language = hypothesis.language
+            state.language = hypothesis.language  # the first window decides for all of the recording
             state.advance(hypothesis)
             advanced += min(state.seek, state.frames) - before
         progress(advanced / FRAMES_PER_SECOND)
@@ -239,15 +238,6 @@ def transcribe_all(
             running.remove(state)
             mels.pop(state.recording, None)
             yield state.transcript()
-
-
-def _detect_languages(engine: Engine, windows: list[Window]) -> None:
-    """Set the language of windows that have none; each recording's first window decides for all of it."""
-    unknown = [w for w in windows if w.language is None]
-    if not unknown or not engine.tokenizer.multilingual:
-        return
-    for window, probabilities in zip(unknown, engine.detect_language(engine.encode([w.mel for w in unknown]))):
-        window.language = max(probabilities, key=probabilities.get)
 
 
 def joined_text(transcript: Transcript, tokenizer: Tokenizer) -> str:

@@ -123,12 +123,7 @@ def _windows(engine, audio: dict[str, np.ndarray], options: DecodingOptions) -> 
     samples = context_samples(max(map(len, audio.values())), engine.trim_padding)
     language = options.language if engine.tokenizer.multilingual else None
     always, first = prompts(engine.tokenizer, engine.dims.n_text_ctx, options)
-    windows = [
+    return [
         Window(name, 0, utterance_log_mel(a, engine.dims.n_mels, samples), [*first, *always], language)
         for name, a in audio.items()
     ]
-    if language is None and engine.tokenizer.multilingual:
-        probabilities = engine.detect_language(engine.encode([w.mel for w in windows]))
-        for window, row in zip(windows, probabilities):
-            window.language = max(row, key=row.get)
-    return windows

@@ -205,11 +205,6 @@ class Results:
         # Of a complete job nobody asks: the join of millions of results would read them all once more.
         self.ids = set() if self.complete else {record["id"] for record in self.lines}
 
-    def add(self, record: dict) -> None:
-        if record["id"] not in self.ids:
-            self.lines.append(record)
-            self.ids.add(record["id"])
-
     def add_all(self, records: list[dict]) -> None:
         for record in records:
             if record["id"] not in self.ids:

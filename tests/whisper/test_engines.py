@@ -19,6 +19,7 @@ from k2d.whisper.decoding import DecodingOptions, initial_tokens, needs_fallback
 from k2d.whisper.engine import EngineConfig, load_engine
 from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 from k2d.whisper.engine_torch import TorchEngine
+from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import log_mel
 from k2d.whisper.processor import Parts
 from k2d.whisper.vocabulary import Vocabulary, top
@@ -304,6 +305,18 @@ def test_languages_are_detected(small):
     found = engine.detect_language(features)
     assert all(set(p) == {"en", "zh"} and sum(p.values()) == pytest.approx(1) for p in found)
     assert engine.detect_language(features[2:3])[0]["zh"] == pytest.approx(found[2]["zh"], abs=1e-5)
+
+
+def test_windows_without_a_language_are_decoded_in_the_likeliest(small):
+    engine = TorchEngine(small[0])
+    generator = torch.Generator().manual_seed(1)
+    mels = [torch.randn(80, 200, generator=generator) for _ in range(6)]
+    likeliest = [max(odds, key=odds.get) for odds in engine.detect_language(engine.encode(mels))]
+    other = {"en": "zh", "zh": "en"}[likeliest[0]]
+    windows = [Window("r", i, mel, language=None if i else other) for i, mel in enumerate(mels)]
+    options = DecodingOptions(language=None, temperatures=(0.0,), max_new_tokens=2)
+    found = decode_windows(engine, windows, options)
+    assert [h.language for h in found] == [other, *likeliest[1:]]
 
 
 def test_english_only_models_have_no_languages(real, windows):

@@ -209,7 +209,7 @@ def another_word(content):
 def test_what_does_not_fit_is_refused_with_file_and_remedy(copy, name, change, said):
     edit(copy / name, change)
     with pytest.raises(CheckpointError, match=said) as error:
-        inspect_model(copy, weights=False)
+        inspect_model(copy)
     assert str(copy) in str(error.value)
 
 

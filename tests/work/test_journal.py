@@ -186,7 +186,7 @@ def test_of_a_recording_that_changed_between_two_splits_the_latest_windows_count
 def test_a_job_is_complete_only_while_its_results_are_there(tmp_path):
     folder = job_folder(tmp_path, "k", 1, 1)
     results = Results(folder, "data")
-    results.add({"id": "a"})
+    results.add_all([{"id": "a"}])
     results.finish()
     results.close()
     assert Results(folder, "data").complete and list(finished_results(tmp_path, "k", 1)) == [{"id": "a"}]

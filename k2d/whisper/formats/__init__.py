@@ -119,8 +119,8 @@ def _source(name: str) -> Stored:
     return open_checkpoint(name).stored
 
 
-def inspect_model(name_or_path: str | Path, weights: bool = True) -> ModelFacts:
-    """What a checkpoint is, without building it. weights: read every tensor once, for NaN and Inf, one at a time.
+def inspect_model(name_or_path: str | Path) -> ModelFacts:
+    """What a checkpoint is, without building it. Every tensor is read once, for NaN and Inf, one at a time.
 
     A published name that is not here is not downloaded. Raises CheckpointError, as loading it would.
     """
@@ -128,8 +128,7 @@ def inspect_model(name_or_path: str | Path, weights: bool = True) -> ModelFacts:
     if comes_later(name):
         return ModelFacts(name, "download", None, 0, "Whisper's", (), 0, ("is downloaded when it is first used",))
     opened = open_checkpoint(name_or_path)
-    if weights:
-        check_numbers(opened.stored)
+    check_numbers(opened.stored)
     tokenizer = opened.tokenizer
     if isinstance(tokenizer, SentencePieceTokenizer):
         kind = "its own (sentencepiece)"

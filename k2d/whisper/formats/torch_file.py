@@ -23,8 +23,8 @@ _UNSUPPORTED = re.compile(
 )
 
 
-def load_torch(path: Path, what: str = "a torch file of tensors", remedy: str = "download it again"):
-    """The object in the file. remedy: what to do about a file that is cut or damaged."""
+def load_torch(path: Path, what: str):
+    """The object in the file. what: is expected there."""
     check_file(path, what)
     try:
         with warnings.catch_warnings():
@@ -33,10 +33,10 @@ def load_torch(path: Path, what: str = "a torch file of tensors", remedy: str = 
     except MemoryError:
         raise
     except Exception as error:  # unpicklers raise whatever the bytes lead them to
-        raise CheckpointError(f"{path}: {_reason(error, path, remedy)}. Expected {what}") from None
+        raise CheckpointError(f"{path}: {_reason(error, path)}. Expected {what}") from None
 
 
-def _reason(error: Exception, path: Path, remedy: str) -> str:
+def _reason(error: Exception, path: Path) -> str:
     text = str(error)
     if "legacy .tar" in text:
         return (
@@ -53,12 +53,12 @@ def _reason(error: Exception, path: Path, remedy: str) -> str:
         )
     size = f"{path.stat().st_size:,} bytes are there"
     if zipfile.is_zipfile(path):
-        return f"damaged ({_first_line(text)}); {remedy}"
+        return f"damaged ({_first_line(text)}); download it again"
     if _starts_as_zip(path):
-        return f"cut short, {size} and the end is missing; {remedy}"
+        return f"cut short, {size} and the end is missing; download it again"
     if isinstance(error, EOFError) or "EOF" in text or "requires a buffer" in text:
-        return f"cut short, {size}; {remedy}"
-    return f"no torch file, or a damaged one, {size} ({_first_line(text)}); {remedy}"
+        return f"cut short, {size}; download it again"
+    return f"no torch file, or a damaged one, {size} ({_first_line(text)}); download it again"
 
 
 def _first_line(text: str) -> str:
