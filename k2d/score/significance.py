@@ -94,9 +94,9 @@ def _draws(recordings: int, samples: int, generator: np.random.Generator) -> Ite
 
 def widening(recordings: int) -> float:
     """By how much a bootstrap of so few recordings is too narrow."""
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit  # quantiles; scipy.stats has them too, and takes a second to import
 
-    return float(np.sqrt(recordings / (recordings - 1)) * t.ppf(0.975, recordings - 1) / norm.ppf(0.975))
+    return float(np.sqrt(recordings / (recordings - 1)) * stdtrit(recordings - 1, 0.975) / ndtri(0.975))
 
 
 def none_seen(units: float) -> float:
@@ -119,9 +119,9 @@ def share_difference(first: tuple[int, int], second: tuple[int, int]) -> tuple[f
     """95 % interval of the difference of two shares, (how many, of how many) each: Newcombe's, "Interval estimation for
     the difference between independent proportions", Statistics in Medicine 17, 1998, method 10. That the two are of
     the same windows is not used, which makes it rather too wide."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    z = float(norm.ppf(0.975))
+    z = float(ndtri(0.975))
     shares, ends = [], []
     for some, n in (first, second):
         share = some / n
