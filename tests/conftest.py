@@ -1,5 +1,6 @@
 """Settings of all tests."""
 
+import gc
 import os
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 # commit passes or fails the same way everywhere.
 settings.register_profile("k2d", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("k2d")
+
+# As in k2d/bin/main.py: a fifth of the time of importing all tests goes into looking for garbage.
+gc.set_threshold(100_000)
 
 # What this processor was found to be quick at changes bytes; tests of that name a file of their own.
 os.environ["K2D_PROCESSOR"] = os.devnull + "/none"
