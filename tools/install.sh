@@ -20,6 +20,7 @@ extras=train,decode,publish,recipes,test
 uv_version=0.13.9
 needed_gb=8     # 6.5 GB of packages (CUDA libraries are most of it) and room to unpack
 needed_gb_cpu=3 # without CUDA
+not_compiled='site-packages/(.*/tests/|transformers/models/(?!(auto|encoder_decoder|wav2vec2|whisper)/|__init__))'
 build=          # cpu, cuda, or empty: what fits this machine
 
 log() { printf '%s install: %s\n' "$(date +%H:%M:%S)" "$*"; }
@@ -166,19 +167,17 @@ install() {
     else
         log "packages (about $needed_gb GB when none of them is cached; 4 of these are CUDA, which comes with torch)"
     fi
-    # Importing ESPnet takes 12 s with compiled bytecode and 25 s without, in every process that trains:
-    # compile it now, whatever the environment says about writing bytecode. Source packages are built with
-    # the pinned setuptools, since openai-whisper's build needs pkg_resources.
+    # Source packages are built with the pinned setuptools, since openai-whisper's build needs pkg_resources.
     with_reasons "installing the packages" \
-        env -u PYTHONDONTWRITEBYTECODE UV_BUILD_CONSTRAINT="$tools/constraints.txt" \
-        "$uv" pip install --python "$venv/bin/python" --compile-bytecode \
+        env UV_BUILD_CONSTRAINT="$tools/constraints.txt" "$uv" pip install --python "$venv/bin/python" \
         --constraint "$tools/constraints.txt" ${torch:+$torch} --editable "${root}[$extras]"
+    # Importing ESPnet takes 12 s with compiled bytecode and 25 s without, in every process that trains: compile it
+    # now, whatever the environment says about writing bytecode. A third of all is tests of packages and models of
+    # transformers that nothing here imports. Templates and code for other versions do not compile.
+    log "compiling bytecode"
     packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    if ! compgen -G "$packages/espnet2/tasks/__pycache__/abs_task.*.pyc" >/dev/null; then
-        log "compiling bytecode"
-        # Packages carry templates and code for other versions that do not compile; nothing imports those.
-        env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -m compileall -q -j 0 "$packages" >/dev/null || true
-    fi
+    env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -m compileall -q -j 0 -x "$not_compiled" "$packages" \
+        >/dev/null || true
     # Once: what labels were made of must not change with a measurement.
     if [ ! -f "$venv/k2d-processor.json" ]; then
         log "measuring this processor"

@@ -6,11 +6,12 @@ Speech comes from espeak-ng, sentences from the grammar of mini_cs, so that the 
 import csv
 import io
 import json
-import os
 import random
+import runpy
 import subprocess
 import sys
 import zipfile
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 
@@ -347,27 +348,19 @@ def cool(folder: Path) -> dict[str, Path]:
 # ---------------------------------------------------------------------------------------------- preparation
 
 
-def prepare(corpus: str, source, out: Path, *options: str, counts: str = "any"):
-    """Run egs/<corpus>/k2d1/local/prepare.py; the completed process."""
-    script = ROOT / "egs" / corpus / "k2d1/local/prepare.py"
-    command = [
-        sys.executable,
-        str(script),
-        "--corpus",
-        str(source),
-        "--output_dir",
-        str(out),
-        "--counts",
-        counts,
-    ]
-    return subprocess.run(
-        [*command, *options],
-        capture_output=True,
-        text=True,
-        cwd=out.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},
-        timeout=120,
-    )
+def prepare(corpus: str, source, out: Path, *options: str, counts: str = "any") -> subprocess.CompletedProcess:
+    """Run egs/<corpus>/k2d1/local/prepare.py, in this process; what it said and its status."""
+    script = str(ROOT / "egs" / corpus / "k2d1/local/prepare.py")
+    words = [script, "--corpus", str(source), "--output_dir", str(out), "--counts", counts, *options]
+    stdout, stderr, status = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+        patch.chdir(out.parent)
+        patch.setattr(sys, "argv", words)
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            status = end.code
+    return subprocess.CompletedProcess(words, status, stdout.getvalue(), stderr.getvalue())
 
 
 def whole(data: Path) -> None:

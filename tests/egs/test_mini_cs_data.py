@@ -67,10 +67,17 @@ def test_every_set_is_a_valid_data_directory(corpus):
         assert data.wav
 
 
-def test_same_seed_gives_same_bytes_with_any_number_of_jobs(corpus, tmp_path):
-    assert make(tmp_path, "lectures,test_out", nj=1).returncode == 0
+@pytest.fixture(scope="module")
+def again(tmp_path_factory):
+    """Two sets of it once more, made by one job."""
+    folder = tmp_path_factory.mktemp("again")
+    assert make(folder, "lectures,test_out", nj=1).returncode == 0
+    return folder
+
+
+def test_same_seed_gives_same_bytes_with_any_number_of_jobs(corpus, again):
     for name in ("lectures", "test_out"):
-        assert bytes_of(tmp_path / name) == bytes_of(corpus / name)
+        assert bytes_of(again / name) == bytes_of(corpus / name)
 
 
 def test_another_seed_gives_another_corpus(corpus, tmp_path):
@@ -153,19 +160,18 @@ def test_lectures_and_tests_have_stretches_without_speech_and_the_seed_has_none(
     assert longest_gap("test_in") > 4
 
 
-def test_a_killed_run_goes_on_and_a_second_run_does_nothing(corpus, tmp_path):
-    folder = tmp_path / "test_out"
-    assert make(tmp_path, "test_out").returncode == 0
+def test_a_killed_run_goes_on_and_a_second_run_does_nothing(corpus, again):
+    folder = again / "test_out"
     # A kill leaves no step.json, tables missing, recordings missing or half written under a temporary name.
     first, *_, last = sorted((folder / "recordings").iterdir())
     written = first.stat().st_mtime_ns
     (folder / "step.json").rename(folder / ".begun.json")
     (folder / "text").unlink()
     last.rename(last.with_name(f".{last.name}.12345.tmp"))
-    assert "(1 new)" in make(tmp_path, "test_out").stdout
+    assert "(1 new)" in make(again, "test_out").stdout
     assert bytes_of(folder) == bytes_of(corpus / "test_out")
     assert first.stat().st_mtime_ns == written
-    assert "skipped" in make(tmp_path, "test_out").stdout
+    assert "skipped" in make(again, "test_out").stdout
 
 
 def test_a_moved_corpus_points_at_its_new_place(corpus, tmp_path):
