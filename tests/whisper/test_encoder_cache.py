@@ -57,6 +57,15 @@ def test_another_encoder_and_other_products_have_outputs_of_their_own(engine):
     assert encoded(engine)[1] == 3
 
 
+def test_the_sign_of_a_zero_makes_no_other_encoder(engine):
+    encoder = engine.model.encoder
+    with torch.no_grad():
+        encoder.ln_post.bias[0] = -0.0
+        minus = EncoderCache(engine.cache.folder, encoder).key.digest()
+        encoder.ln_post.bias[0] = 0.0
+    assert EncoderCache(engine.cache.folder, encoder).key.digest() == minus
+
+
 def test_a_torn_file_is_encoded_again(engine):
     expected, _ = encoded(engine)
     first, *_ = sorted(engine.cache.folder.rglob("*.safetensors"))
