@@ -201,7 +201,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.explore.label_quality import label_quality
     from k2d.explore.spotting import spot
     from k2d.label.scores import find_scores, read_choices
-    from k2d.score import agreement, report
+    from k2d.score import agreement, report, teacher_tables
     from k2d.score import label_tables as labels
     from k2d.score.hours import hours_table
     from k2d.score.retention import retention_table
@@ -230,6 +230,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         folders = pairs(args.scores, "scores")
         by_segment = bool(folders) or any(s.trusted is not None for s in experiment.selections.values())
         quality = label_quality(labelled, args.reference, by_segment)
+        made += teacher_tables.tables(quality, labelled.text, Path(args.reference))
         if not args.audit:  # chunks of an audit are left out of every selection: neither kept nor dropped
             made += [labels.label_table(experiment, quality), labels.kept_kinds_table(experiment, quality)]
         found, spotted = {}, {}

@@ -14,7 +14,7 @@ from k2d.bin.score import main as score
 from k2d.datadir import Segment, write_segments
 from k2d.explore.page import prose
 from k2d.score.curves import read_training_log
-from k2d.tables import read_table, write_numbers, write_table
+from k2d.tables import atomic, read_table, write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.identity import model_identity
@@ -107,6 +107,8 @@ def folder(tmp_path_factory) -> Path:
     }
     write_table(root / "reference/text", {i: text for i, (text, _, _) in said.items()})
     write_segments(root / "reference/segments", [Segment(i, "rec", a, b) for i, (_, a, b) in said.items()])
+    with atomic(root / "reference/recordings/rec.json") as out:
+        json.dump({"recording": "rec", "interruptions": [[1000, 2000, "music"], [4000, 4400, "noise"]]}, out)
     write_numbers(root / "aux/utt2comp", dict(zip(labels, (0.0, 0.9, 0.3), strict=True)))
     return root
 
@@ -137,6 +139,12 @@ def test_everything_measured_is_in_the_tables(folder, monkeypatch, capsys):
     assert ["student_comp", "0.00", "25.00", "0.00", "25.00"] in rows(text, "By language")
     errors = rows(text, "Kinds of errors")
     assert ["test_in", "teacher", "0", "0", "0", "16", "0", "0", "0", "0"] in errors
+    assert rows(text, "What became of both languages")[2:] == [
+        ["English words", "3", "66.7", "33.3", "0.0", "0.0"],  # decode for decoder
+        ["Chinese characters", "4", "100.0", "0.0", "0.0", "0.0"],
+    ]
+    silent = rows(text, "Stretches without speech")[2:]
+    assert silent == [["music", "1", "10", "1", "11"], ["noise", "1", "4", "0", "0"]]
     labels = {row[0]: row for row in rows(text, "Label quality")}
     # Reference: 4 + 3 units in chunks, 好 in none. full: 1 wrong + 8 invented of 7; comp: 1 wrong of 7.
     assert labels["full"][1:5] == ["3", "0.01", "100.0", f"{100 * 9 / 7:.2f}"]
