@@ -23,7 +23,6 @@ from k2d.audio import inputs, sources
 from k2d.audio.inputs import AudioFile
 from k2d.audio.options import AudioOptions
 from k2d.audio.sources import AudioSource
-from k2d.check.findings import some
 from k2d.errors import BadAudio, UsageError
 from k2d.options import CommandParser, add_options, command, options_of, true_or_false
 from k2d.text import subtitles
@@ -178,10 +177,15 @@ def _summary(done: int, seconds: float, took: float, loading: float, skipped: li
     words = f"{done} {'file' if done == 1 else 'files'}, {seconds:.1f} s of audio in {took:.1f} s{speed}"
     words += f" (and {loading:.1f} s to load the model)"
     if skipped:
-        words += f"; left out {len(skipped)}: {some(skipped)}"
+        words += f"; left out {len(skipped)}: {_few(skipped)}"
     if foreign:
-        words += f"; no audio, passed over: {some(foreign)}"
+        words += f"; no audio, passed over: {_few(foreign)}"
     return words
+
+
+def _few(names: list[str]) -> str:
+    """The first names, whole: paths, to be copied."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _say(text: str) -> None:
