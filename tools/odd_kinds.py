@@ -1,14 +1,16 @@
 """Recordings as people have them, one of every kind, made on the spot, and what is to be heard of each.
 
-Libraries that the project has make them; a few codecs need ffmpeg's programs.
+Libraries that the project has make them; a few codecs need ffmpeg's programs or Debian's libvo-amrwbenc0.
 """
 
+import ctypes
 import io
 import os
 import shutil
 import struct
 import subprocess
 from collections.abc import Callable, Sequence
+from ctypes.util import find_library
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from k2d.audio.read import pcm16
 from k2d.constants import SAMPLE_RATE
 
 RATE = 48000  # of what is encoded
@@ -42,7 +45,7 @@ class Kind:
     """One kind of recording.
 
     make(path): writes it; may return another source for wav.scp. heard: what is to be read, 16 kHz, or the reason of
-    the BadAudio. warning: whether a warning comes with it. programs: whether ffmpeg's programs are needed.
+    the BadAudio. warning: whether a warning comes with it. needs: a program or a shared library, if any.
     """
 
     file: str
@@ -51,7 +54,7 @@ class Kind:
     make: Callable[[Path], object]
     heard: np.ndarray | str = field(repr=False)
     warning: bool = False
-    programs: bool = False
+    needs: str = ""
 
     @property
     def container(self) -> str:
@@ -249,6 +252,36 @@ def _theora(path: Path) -> None:
     source.unlink()
 
 
+def _amr_wb(path: Path, audio: np.ndarray) -> None:
+    """As phones write it: in pauses no speech is sent."""
+    library = ctypes.CDLL(find_library("vo-amrwbenc"))
+    library.E_IF_init.restype = ctypes.c_void_p
+    encoder, frame = ctypes.c_void_p(library.E_IF_init()), ctypes.create_string_buffer(64)
+    data = b"#!AMR-WB\n"
+    for part in pcm16(audio).reshape(-1, 320):
+        size = library.E_IF_encode(encoder, 8, ctypes.c_void_p(part.ctypes.data), frame, 1)
+        data += frame.raw[:size]
+    library.E_IF_exit(encoder)
+    path.write_bytes(data)
+
+
+def _in_3gp(path: Path) -> None:
+    _amr_wb(path.with_suffix(".awb"), PAUSES)
+    with av.open(str(path.with_suffix(".awb"))) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+
+
+def _compressed_wav(path: Path) -> None:
+    """What a receiver puts out on a digital line, recorded as if it were samples."""
+    encode(path, Track(stereo(LONG), "ac3"), form="spdif")
+    samples = np.frombuffer(path.read_bytes(), np.int16).reshape(-1, 2)
+    soundfile.write(path, samples, RATE)
+
+
 def _middle(make: Callable):
     """An Ogg file without the second quarter of its pages: the headers, and then what a late listener hears."""
 
@@ -278,6 +311,7 @@ def _fifo(path: Path) -> None:
 
 HOLE = np.concatenate([ONE, silence(4), TWO])
 LATE = np.concatenate([silence(3), ALL])
+PAUSES = np.concatenate([silence(3), ONE, silence(4), TWO, silence(3)])
 
 KINDS: Sequence[Kind] = (
     Kind("plain.wav", "PCM", "none", wav(ALL), ALL),
@@ -330,21 +364,34 @@ KINDS: Sequence[Kind] = (
     ),
     Kind("piped.flac", "FLAC", "written to a pipe", _piped_flac, ALL),
     Kind("joined.flac", "FLAC", "joined with cat", lambda p: join(p, wav(ONE), wav(TWO)), ALL),
+    Kind("joined.wav", "PCM", "joined with cat", lambda p: join(p, wav(ONE), wav(TWO)), ALL),
+    Kind("joined.m4a", "AAC", "joined with cat", lambda p: join(p, enc(LONG_ONE, "aac"), enc(LONG_TWO, "aac")), ALL),
+    Kind(
+        "joined.mp4",
+        "AAC",
+        "fragments, joined with cat",
+        lambda p: join(p, *(enc(part, "aac", movflags="frag_keyframe+empty_moov") for part in (LONG_ONE, LONG_TWO))),
+        ALL,
+    ),
     Kind("gsm.wav", "GSM 6.10", "no seeking", wav(ALL, subtype="GSM610", format="WAV"), ALL),
     Kind("g721.au", "G.721", "no seeking", wav(ALL, subtype="G721_32", format="AU"), ALL),
     Kind("ima.wav", "IMA ADPCM", "blocks", wav(ALL, subtype="IMA_ADPCM", format="WAV"), ALL),
     Kind("ms.wav", "MS ADPCM", "blocks", wav(ALL, subtype="MS_ADPCM", format="WAV"), ALL),
     Kind("mulaw.wav", "mu-law", "8 kHz", wav(soxr.resample(ALL, SAMPLE_RATE, 8000), 8000, subtype="ULAW"), ALL),
+    Kind("ima4.caf", "IMA ADPCM", "as QuickTime has it", enc(LONG, "adpcm_ima_qt", rate=8000), ALL),
+    Kind("phone.awb", "AMR-WB", "no frames in pauses", lambda p: _amr_wb(p, PAUSES), PAUSES, needs="vo-amrwbenc"),
+    Kind("phone.3gp", "AMR-WB", "no frames in pauses", _in_3gp, PAUSES, needs="vo-amrwbenc"),
     Kind("raw.g722", "G.722", "no header", enc(LONG, "g722", rate=16000), ALL),
     Kind("new.voc", "PCM", "blocks of the new kind", enc(LONG, "pcm_s16le"), ALL),
     # known first bytes, a codec libsndfile lacks
     Kind("tag.aac", "AAC", "behind an ID3 tag", _id3(enc(LONG, "aac", "adts")), ALL),
     Kind("flac.ogg", "FLAC", "in Ogg", enc(LONG, "flac"), ALL),
-    Kind("speex.ogg", "Speex", "in Ogg", _program("-ar", 16000, "-c:a", "libspeex"), ALL, programs=True),
-    Kind("opus.caf", "Opus", "in CAF", _program("-c:a", "libopus"), ALL, programs=True),
+    Kind("speex.ogg", "Speex", "in Ogg", _program("-ar", 16000, "-c:a", "libspeex"), ALL, needs="ffmpeg"),
+    Kind("opus.caf", "Opus", "in CAF", _program("-c:a", "libopus"), ALL, needs="ffmpeg"),
     Kind("alac.caf", "ALAC", "in CAF", enc(LONG, "alac"), ALL),
-    Kind("film.ogv", "Theora, Vorbis", "film", _theora, ALL, programs=True),
+    Kind("film.ogv", "Theora, Vorbis", "film", _theora, ALL, needs="ffmpeg"),
     Kind("mp3.wav", "MP3", "in WAV", enc(LONG, "libmp3lame"), ALL),
+    Kind("digital.wav", "AC-3", "in WAV that says PCM (S/PDIF)", _compressed_wav, ALL),
     # streams that change
     Kind(
         "channels.aac",
@@ -427,6 +474,7 @@ KINDS: Sequence[Kind] = (
         lambda path: path.write_text("<html>not found</html>\n" * 99),
         "not audio",
     ),
+    Kind("zeros.mp3", "", "zeros in place of sound", lambda path: path.write_bytes(bytes(300000)), "not audio"),
     # damage
     Kind("cut.wav", "PCM", "cut", both(wav(ALL), cut), ALL[:192000], warning=True),
     Kind("cut.flac", "FLAC", "cut", both(wav(ALL), cut), ALL[:192000], warning=True),
@@ -450,7 +498,7 @@ KINDS: Sequence[Kind] = (
 
 
 def can_make(kind: Kind) -> bool:
-    return not kind.programs or shutil.which("ffmpeg") is not None
+    return not kind.needs or bool(shutil.which(kind.needs) or find_library(kind.needs))
 
 
 def make(kind: Kind, folder: Path) -> str:

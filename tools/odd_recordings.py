@@ -8,7 +8,7 @@ many recordings, in which every kind stands once, labels it with `k2d label`, la
 whether both give the same text, what stands in skipped.txt, and the peak memory. Both end with status 1 if anything is
 not as expected.
 
-Kinds that need ffmpeg's programs are left out, loudly, where those are not installed.
+Kinds that need ffmpeg's programs or a shared library are left out, loudly, where those are not installed.
 """
 
 import argparse
@@ -129,7 +129,7 @@ def write_docs(path: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for kind in KINDS:
             if not can_make(kind):
-                print(f"{kind.file}: left out, ffmpeg's programs are not installed", file=sys.stderr)
+                print(f"{kind.file}: left out, {kind.needs} is not installed", file=sys.stderr)
                 continue
             source = make(kind, Path(folder))
             outcome = read(source)

@@ -22,11 +22,15 @@ GRID = 5  # seconds; blocks end at multiples of it, and parts are read from one
 _PRIMING = 64  # packets decoded before a part: mp3, AAC and Opus frames need those before
 _SECTION = 6 * GRID  # seconds; decoders that draw noise are new in each section, in the whole as in a part
 _NOISY = {"aac", "aac_latm", "ac3", "eac3", "mp2"}
-# What these make of a packet depends on all packets before it.
-_REMEMBERING = frozenset(
-    "adpcm_yamaha adpcm_ct adpcm_swf adpcm_g722 g722 adpcm_g726 g726 g726le adpcm_adx real_144 real_288 sipr g729 "
-    "g723_1 gsm gsm_ms wmav1 cook truespeech roq_dpcm".split()
+# What these make of a packet depends on a few packets before it at most. Of all others it may depend on every one
+# (AMR, GSM, G.72x, Speex), so that parts are cut out of the whole.
+_FORGETTING = frozenset(
+    "aac aac_latm ac3 adpcm_ima_wav adpcm_ms alac ape dts eac3 flac mp1 mp2 mp3 opus tak tta vorbis wavpack wmapro "
+    "wmav2".split()
 )
+# Frame types from which on no speech was sent (3GPP TS 26.101 and 26.201): in pauses phones send comfort noise at most,
+# which ffmpeg's libraries do not decode.
+_PAUSES = {"amr_nb": 8, "amr_wb": 9}
 # Bits of a frame's first bytes that say its sampling rate, where time stamps are made by counting frames.
 _RATE_BITS = {"aac": (0, 0, 0x3C, 0, 0), "mp3": (0, 0x18, 0x0C, 0, 0), "ac3": (0, 0, 0, 0, 0xC0)}
 _LEARN = 1.0  # seconds after which it is known how many samples a packet holds
@@ -38,9 +42,10 @@ _ERRORS = 100  # broken packets in a row, after which nothing sound is expected
 
 # Formats of sound and film only: with others, such as playlists, ffmpeg opens further addresses.
 _FORMATS = (
-    "aac,ac3,adx,aea,aiff,amr,amrnb,amrwb,ape,asf,au,avi,avr,caf,codec2,dsf,dts,dtshd,dv,eac3,flac,flv,gsm,gxf,iff,ilbc,"
-    "ircam,loas,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,ogg,oma,"
-    "osq,pvf,qcp,rm,rso,shn,sox,spdif,tak,truehd,tta,voc,vqf,w64,wav,wsd,wtv,wv,wve,xwma"
+    "aa,aac,ac3,act,adx,aea,aiff,amr,amrnb,amrwb,ape,asf,au,avi,avr,caf,codec2,dhav,dsf,dss,dts,dtshd,dv,eac3,flac,flv,"
+    "gsm,gxf,hcom,iff,ilbc,ircam,ivr,kux,live_flv,loas,lvf,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,"
+    "mpegts,mxf,nistsphere,nsv,nut,ogg,oma,osq,pva,pvf,qcp,qoa,rm,rso,shn,sox,spdif,tak,truehd,tta,ty,vivo,voc,vqf,w64,"
+    "wav,wsd,wtv,wv,wve,xwma"
 )
 HEADERLESS = {".g722": "g722", ".722": "g722", ".g729": "g729", ".tco": "g723_1", ".g723": "g723_1"}  # of one rate each
 # Stamps made by counting.
@@ -226,7 +231,8 @@ class ContainerReader:
         """(rate, (frames, channels)) from `start` on; holes are silence, in pieces of at most GRID seconds."""
         line = _TimeLine(self)
         decoder, tick = self._stream.codec_context, float(self._stream.time_base)
-        if decoder.name in _REMEMBERING and 0 < start < np.inf:
+        codec = decoder.codec.canonical_name
+        if not codec.startswith("pcm_") and codec not in _FORGETTING and 0 < start < np.inf:
             raise Irregular
         renewed, section = decoder.name in _NOISY, 0
         recent: deque = deque(maxlen=_PRIMING)
@@ -267,6 +273,11 @@ class ContainerReader:
             elif renewed and held and (line.time + line.gap(stamp) / line.rate) // _SECTION != section:
                 section = (line.time + line.gap(stamp) / line.rate) // _SECTION
                 decoder = self._primed(recent, renewed)
+            if codec in _PAUSES and packet.size and bytes(packet)[0] >> 3 & 15 >= _PAUSES[codec]:
+                line.set_rate(line.rate or self.rate, self.source)
+                channels = channels or 1
+                yield from line.silence(held or round((packet.duration or 0) * tick * line.rate), channels, start)
+                continue
             if held:
                 recent.append(packet)
             try:

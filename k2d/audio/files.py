@@ -18,7 +18,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +25,7 @@ import soundfile
 
 from k2d import archives
 from k2d.audio.containers import GRID, HEADERLESS, ContainerReader, Irregular, check_form
+from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError
 
@@ -35,6 +35,8 @@ _CHUNK = re.compile(r"^\s*(?:data|SSND|data size)\s*: (\d+)(?: \(should be (\d+)
 _EXACT = re.compile(r"^(PCM_|FLOAT|DOUBLE|ULAW|ALAW)")
 # And mp3, whose frames begin with eleven set bits; of VOC libsndfile makes noise where its blocks are of the new kind.
 _BY_PACKETS = (b"OggS", b"ID3", b"\xff", b"Creative Voice File")
+# What begins a packet of AC-3 and the like (IEC 61937) or of DTS: such a WAV says PCM, and as PCM it is noise.
+_IN_PCM = re.compile(rb"\x72\xf8\x1f\x4e|\xfe\x7f\x01\x80|\x7f\xfe\x80\x01|\xff\x1f\x00\xe8|\x1f\xff\xe8\x00")
 _NO_HEADER = (".raw", ".pcm", ".sln", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721")
 _PLAYLISTS = (b"#EXTM3U", b"[playlist]", b"<?wpl", b"<playlist", b"<smil")
 _PIPE_BYTES, _PIPE_WAIT = 2**34, 600.0  # bytes a command may write, seconds it may be silent
@@ -242,7 +244,7 @@ class _SoundFileReader:
 
 
 class _ChainReader:
-    """Ogg streams or FLAC files behind each other in one file (radio, `cat`): each is read by itself."""
+    """Recordings behind each other in one file (k2d/audio/joined.py): each is read by itself."""
 
     seconds, late = None, 0.0
 
@@ -351,84 +353,13 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
             raise BadAudio(source, "unreadable", f"{error.strerror}; check the permissions") from None
     try:
         reader = _decoder(source, file, piped=path is None)
+        if not reader.rate:
+            raise BadAudio(source, "not audio", "nothing in it is sound; copy it again or remove it")
         check_form(source, reader.rate, reader.channels)
         return reader
     except BaseException:
         file.close()
         raise
-
-
-def _ogg_chains(file) -> tuple[list[tuple[int, int]], bool]:
-    """(start and length of every chain of an Ogg file, whether it is one stream of which no page is missing).
-
-    A chain begins where pages that begin streams follow others (RFC 3533).
-    """
-    starts, whole, at, number = [], True, 0, 0
-    size = file.seek(0, io.SEEK_END)
-    flags = serial = None
-    while at < size:
-        file.seek(at)
-        head = file.read(27 + 255)
-        if len(head) < 27 or head[:4] != b"OggS":
-            whole = False
-            at = _find(file, b"OggS", at + 1)
-            if at is None:
-                break
-            continue
-        begins = bool(head[5] & 2)
-        if begins and (flags is None or not flags & 2):
-            starts.append(at)
-        flags, serial = head[5], serial or head[14:18]
-        if head[14:18] != serial or int.from_bytes(head[18:22], "little") != number:
-            whole = False
-        number += 1
-        at += 27 + head[26] + sum(head[27 : 27 + head[26]])
-    file.seek(0)
-    return _stretches(starts, size), whole and at == size and bool(flags and flags & 4)
-
-
-def _stretches(starts: list[int], size: int) -> list[tuple[int, int]]:
-    return [(start, stop - start) for start, stop in zip(starts, [*starts[1:], size])]
-
-
-def _flac_chains(file) -> list[tuple[int, int]]:
-    """(start and length) of the FLAC files that a file consists of: their headers stand nowhere else.
-
-    A file is searched once, since a seek in two joined ones finds samples of either.
-    """
-    if not isinstance(file, io.BufferedReader):
-        return _search_flac(file)
-    status = os.fstat(file.fileno())
-    return _search_flac_once(os.path.abspath(file.name), status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=2**14)
-def _search_flac_once(path: str, size: int, time_ns: int) -> list[tuple[int, int]]:
-    with open(path, "rb") as file:
-        return _search_flac(file)
-
-
-def _search_flac(file) -> list[tuple[int, int]]:
-    starts, at = [], 0
-    while (at := _find(file, b"fLaC", at)) is not None:
-        file.seek(at)
-        if re.match(rb"fLaC[\x00\x80]\x00\x00\x22", file.read(8)):
-            starts.append(at)
-        at += 4
-    return _stretches(starts, file.seek(0, io.SEEK_END))
-
-
-def _find(file, what: bytes, at: int) -> int | None:
-    """Where a file holds some bytes, from `at` on."""
-    while True:
-        file.seek(at)
-        data = file.read(2**20)
-        found = data.find(what)
-        if found >= 0:
-            return at + found
-        if len(data) < 2**20:
-            return None
-        at += len(data) - len(what)
 
 
 def _unknown(source: str, head: bytes) -> BadAudio:
@@ -447,14 +378,15 @@ def _decoder(source: str, file, piped: bool) -> Reader:
     head = file.read(64)
     by_packets, whole = head.startswith(_BY_PACKETS), True
     if head.startswith(b"OggS"):
-        chains, whole = _ogg_chains(file)
-        if len(chains) > 1:
-            return _ChainReader(source, file, chains)
+        chains, whole = ogg_chains(file)
         by_packets = not (whole and b"\x01vorbis" in head)  # of Vorbis libsndfile counts every sample
-    elif head.startswith(b"fLaC") and not isinstance(file, _Stretch):
-        chains = _flac_chains(file)
-        if len(chains) > 1:
-            return _ChainReader(source, file, chains)
+    else:
+        chains = [] if isinstance(file, _Stretch) else recordings_of(file, head)
+        if head.startswith(b"RIFF"):
+            file.seek(0)
+            by_packets = len(_IN_PCM.findall(file.read(2**15))) > 1
+    if len(chains) > 1:
+        return _ChainReader(source, file, chains)
     counted = None  # libsndfile's reader, where it opens the file and is not sure of its length
     if not by_packets:
         try:

@@ -18,8 +18,14 @@ from k2d.errors import UsageError
 
 STDIN = "-"
 # Endings of the files that are looked for in folders.
-SOUND = tuple(".wav .flac .mp3 .m4a .aac .ogg .oga .opus .wma .aif .aiff .aifc .amr .au .caf .w64 .mka".split())
-VIDEO = tuple(".mp4 .m4v .mkv .webm .mov .avi .flv .wmv .mpg .mpeg .ts .3gp".split())
+SOUND = tuple(
+    ".wav .wave .flac .mp3 .m4a .m4b .aac .ogg .oga .opus .spx .wma .aif .aiff .aifc .caf .au .snd .w64 .mka .weba "
+    ".amr .awb .3ga .qcp .gsm .g722 .ra .dss .ds2 .mp2 .mpga .ac3 .dts .wv .ape .tta .voc .sph".split()
+)
+VIDEO = tuple(
+    ".mp4 .m4v .mkv .webm .mov .qt .avi .flv .f4v .wmv .asf .mpg .mpeg .ts .mts .m2ts .vob .ogv .3gp .3g2 .rm .rmvb "
+    ".mxf .dv .dav".split()
+)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ PARTS = ((0.0, 1.0), (4.2, 6.1), (5.0, 9.5), (11.27, 12.0), (13.0, 19.0))  # sec
 def make_or_skip(name: str, folder: Path) -> str:
     kind = next(kind for kind in KINDS if kind.file == name)
     if not can_make(kind):
-        pytest.skip(f"{name}: ffmpeg's programs are not installed: THIS KIND OF RECORDING IS NOT TESTED")
+        pytest.skip(f"{name}: {kind.needs} is not installed: THIS KIND OF RECORDING IS NOT TESTED")
     return make(kind, folder)
 
 
@@ -201,3 +201,18 @@ def test_a_long_stretch_of_lost_pages_is_silence_and_told(tmp_path, caplog):
     assert len(read_audio(tmp_path / "a.opus")) == pytest.approx(40 * SAMPLE_RATE, abs=1600)
     (said,) = caplog.messages
     assert 18 < float(said.split(" s are missing")[0].split()[-1]) < 22
+
+
+def test_pauses_in_which_a_phone_sends_nothing_are_silence_and_no_damage(tmp_path, caplog):
+    """AMR by hand: frames of noise at 5.9 kbit/s, and between them comfort noise and frames without data."""
+    draw = np.random.default_rng(0)
+    speech, comfort, nothing = (lambda: b"\x14" + draw.bytes(15)), (lambda: b"\x44" + draw.bytes(5)), (lambda: b"\x7c")
+    frames = [comfort, *[nothing] * 99, *[speech] * 100, comfort, *[nothing] * 149, *[speech] * 100, *[nothing] * 50]
+    (tmp_path / "a.amr").write_bytes(b"#!AMR\n" + b"".join(frame() for frame in frames))
+    audio = read_audio(tmp_path / "a.amr", damaged="skip")
+    assert len(audio) == 10 * SAMPLE_RATE == round(recording_duration(tmp_path / "a.amr") * SAMPLE_RATE)
+    loud = np.abs(audio).reshape(100, -1).max(axis=1) > 0.005  # tenths of a second
+    assert not loud[:19].any() and loud[21:39].all() and not loud[41:69].any() and loud[71:89].all()
+    part = read_audio(tmp_path / "a.amr", 7.5, 8.5)
+    assert np.abs(part - audio[round(7.5 * SAMPLE_RATE) :][: len(part)]).max() < 1e-5
+    assert not caplog.records
