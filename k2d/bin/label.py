@@ -23,7 +23,7 @@ from k2d.audio import sources
 from k2d.audio.options import AudioOptions
 from k2d.constants import WINDOW, file_name
 from k2d.datadir import DataDir
-from k2d.errors import UsageError
+from k2d.errors import BadAudio, UsageError
 from k2d.label.account import Account, in_words, write_account
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
@@ -38,6 +38,7 @@ from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, work_key
 from k2d.work import identity
 from k2d.work.session import Session, WorkOptions, bad_record
+from k2d.work.skipped import why
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 1)
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         if work.job is None:
             return write_chunks(session, step.key, data, layout)
         if not layout.no_copy:
-            for _ in place_chunks(session, step.key, layout, work.job):
+            for _ in place_chunks(session, step.key, layout, work.job, {}):
                 pass
         print(f"label: job {work.job} of {work.num_jobs} is complete")
         return None
@@ -126,17 +127,22 @@ def make_transcripts(session: Session, job: int, transcriber: Transcriber) -> No
 # Below here, a session is where transcripts come from, whoever wrote them: `results` of a job or all, `bad_inputs`.
 
 
-def place_chunks(session: Session, key: str, layout: Layout, job: int | None) -> Iterator[tuple[PackedChunk, str, int]]:
-    """(chunk, place of its audio, samples) of one job or all, in order; audio that is not yet copied is."""
+def place_chunks(
+    session: Session, key: str, layout: Layout, job: int | None, lost: dict[str, BadAudio]
+) -> Iterator[tuple[PackedChunk, str, int]]:
+    """(chunk, place of its audio, samples) of one job or all, in order; audio that is not yet copied is.
+
+    lost: where recordings are added that cannot be read any more.
+    """
     folder, num_jobs = session.out / "audio", session.options.num_jobs
     if num_jobs > 1:
         if job is None:  # a job writes its own chunks, so that joining copies nothing
-            jobs = (place_chunks(session, key, layout, one) for one in session.options.jobs)
+            jobs = (place_chunks(session, key, layout, one, lost) for one in session.options.jobs)
             return heapq.merge(*jobs, key=lambda placed: (placed[0].recording, placed[0].start))
         folder /= f"job{job}of{num_jobs}"
     transcripts = map(Transcript.from_record, session.results(job))
     chunks = chunks_of(transcripts, layout.max_chunk, layout.continued)
-    return ShardWriter(folder, key).write(chunks, session.source.blocks)
+    return ShardWriter(folder, key, lost=lost).write(chunks, session.source.blocks)
 
 
 def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> dict[str, object]:
@@ -145,6 +151,7 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> d
     skipped = session.bad_inputs()
     session.report_skipped(skipped)  # before hours of copying: are there too many?
     remove_other_copies(session)
+    lost: dict[str, BadAudio] = {}
     recordings, audio_seconds = 0, 0.0
     account = Account()
     with atomic(out / "transcripts.jsonl") as handle:
@@ -159,8 +166,11 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> d
         transcripts = map(Transcript.from_record, session.results())
         placed = in_place(chunks_of(transcripts, layout.max_chunk, layout.continued), data)
     else:
-        placed = place_chunks(session, key, layout, None)
+        placed = place_chunks(session, key, layout, None, lost)
     counts = write_chunk_directory(out, placed, data, copied=not layout.no_copy)
+    if lost:
+        skipped |= {name: f"{why(error)} (decoded, but not read again for its chunks)" for name, error in lost.items()}
+        session.report_skipped(skipped)
     rows = account.rows(counts)
     write_account(out, rows)
     print(

@@ -24,7 +24,7 @@ MEANING = {
     CHUNKS: "became chunks",
     PAUSES: "pauses between chunks, where the model wrote nothing",
     NO_SPEECH: "windows left out as without speech (--no_speech_threshold)",
-    DROPPED: "text too short for a chunk (0.1 s), or behind the recording's end",
+    DROPPED: "text too short for a chunk (0.1 s), behind the recording's end, or of audio that was not read again",
     FAILED: "windows that failed at every temperature and were kept: they are among the chunks",
 }
 

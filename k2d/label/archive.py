@@ -16,10 +16,12 @@ import numpy as np
 
 from k2d.audio.read import pcm16
 from k2d.constants import SAMPLE_RATE
+from k2d.errors import BadAudio
 from k2d.label.chunks import PackedChunk
 from k2d.tables import atomic
 
 CHUNKS_IN_SHARD = 1000
+ROUNDED = 0.1  # seconds by which a recording may end before its last chunk
 _FLAC = {"write_function": "soundfile", "write_kwargs": {"format": "FLAC", "subtype": "PCM_16"}}
 
 
@@ -28,12 +30,18 @@ class ShardWriter:
 
     A shard appears whole, with a `.json` beside it that tells its size and its chunks with offsets and samples. A run
     that was killed goes on at its first missing shard, without reading the audio of the others; one that has lost a
-    part since is made again.
+    part since is made again. Chunks of a recording that cannot be read any more are left out, and the next run tries
+    their shards again.
     """
 
-    def __init__(self, folder: Path, key: str, per_shard: int = CHUNKS_IN_SHARD):
-        """key: digest of what decides the chunks; shards of another key are removed."""
+    def __init__(
+        self, folder: Path, key: str, per_shard: int = CHUNKS_IN_SHARD, lost: dict[str, BadAudio] | None = None
+    ):
+        """key: digest of what decides the chunks; shards of another key are removed. lost: where recordings are added
+        that could be read before and now cannot.
+        """
         self.folder, self.per_shard = folder, per_shard
+        self.lost = {} if lost is None else lost
         folder.mkdir(parents=True, exist_ok=True)
         mark = folder / "key"
         if not mark.exists() or mark.read_text() != key:
@@ -69,15 +77,21 @@ class ShardWriter:
             entries = {}
             with atomic(ark, "wb") as handle:
                 for chunk in chunks:
-                    place = round(chunk.start * SAMPLE_RATE), round(chunk.end * SAMPLE_RATE)
-                    audio = cutter.cut(chunk.recording, *place)
+                    if chunk.recording in self.lost:
+                        continue
+                    try:
+                        audio = cutter.cut(chunk.recording, chunk.start, chunk.end)
+                    except BadAudio as error:
+                        self.lost[chunk.recording] = error
+                        continue
                     entries[chunk.id] = [handle.tell() + len(f"{chunk.id} ".encode()), len(audio)]
                     kaldiio.save_ark(handle, {chunk.id: (SAMPLE_RATE, pcm16(audio))}, **_FLAC)
             with atomic(index) as handle:
                 json.dump({"size": ark.stat().st_size, "chunks": entries}, handle)
         for chunk in chunks:
-            place, samples = entries[chunk.id]
-            yield chunk, f"{ark}:{place}", samples
+            if chunk.id in entries:
+                place, samples = entries[chunk.id]
+                yield chunk, f"{ark}:{place}", samples
 
 
 class _Cutter:
@@ -86,8 +100,9 @@ class _Cutter:
     def __init__(self, read: Callable[[str], Iterable[np.ndarray]]):
         self._read, self._name = read, None
 
-    def cut(self, name: str, start: int, end: int) -> np.ndarray:
-        """Samples [start, end) of a recording, as far as it has them."""
+    def cut(self, name: str, begin: float, stop: float) -> np.ndarray:
+        """Seconds [begin, stop) of a recording. Raises BadAudio where it has become shorter, too."""
+        start, end = round(begin * SAMPLE_RATE), round(stop * SAMPLE_RATE)
         if name != self._name or start < self._first:
             self._name, self._first, self._held = name, 0, np.zeros(0, np.float32)
             self._blocks = iter(self._read(name))
@@ -95,4 +110,8 @@ class _Cutter:
             ahead = max(0, start - self._first)
             self._first += min(ahead, len(self._held))
             self._held = np.concatenate([self._held[ahead:], block])
-        return self._held[start - self._first : end - self._first]
+        audio = self._held[start - self._first : end - self._first]
+        if len(audio) < end - start - ROUNDED * SAMPLE_RATE or not len(audio):
+            raise BadAudio(name, "truncated", f"it ends before {stop:.2f} s, and did not when it was decoded; copy it "
+                           "again, and label again")  # fmt: skip
+        return audio

@@ -6,6 +6,7 @@ import pytest
 from decoding_material import segment
 
 from k2d.audio.read import read_audio
+from k2d.errors import BadAudio
 from k2d.label.archive import ShardWriter
 from k2d.label.chunks import PackedChunk
 
@@ -80,3 +81,23 @@ def test_a_shard_that_has_lost_a_part_is_made_again(audio, chunks, tmp_path):
     ark.write_bytes(whole[:1000])
     assert list(ShardWriter(tmp_path, "key").write(chunks, pieces_of(audio))) == places
     assert ark.read_bytes() == whole
+
+
+@pytest.mark.parametrize("shorter", [False, True])
+def test_a_recording_that_cannot_be_read_again_costs_its_own_chunks_only(audio, chunks, tmp_path, shorter):
+    """A command in wav.scp that fails the second time, a network drive that is gone, a file that was replaced."""
+
+    def fail(name):
+        yield audio[name][: 3 * RATE]
+        if name == "a" and not shorter:
+            raise BadAudio("a", "command failed", "it ended with status 1")
+        if name != "a":
+            yield audio[name][3 * RATE :]
+
+    lost = {}
+    written = list(ShardWriter(tmp_path, "key", per_shard=2, lost=lost).write(chunks, fail))
+    assert [chunk.id for chunk, _, _ in written] == [c.id for c in chunks if c.recording == "b" or c.start == 0.0]
+    assert {name: error.reason for name, error in lost.items()} == {"a": "truncated" if shorter else "command failed"}
+    again = list(ShardWriter(tmp_path, "key", per_shard=2).write(chunks, pieces_of(audio)))
+    assert [chunk.id for chunk, _, _ in again] == [c.id for c in chunks]
+    np.testing.assert_allclose(read_audio(again[1][1]), audio["a"][40000:80000], atol=1.6e-5)
