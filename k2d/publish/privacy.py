@@ -17,16 +17,47 @@ from itertools import pairwise
 
 from k2d.text import timestamps
 
-# Numbers are often spoken and written as words: 零九一二, "zero nine one two", "oh nine double one".
+# Numbers are often spoken and written as words: 零九一二, "zero nine one two", "oh nine double one", "oh nine twelve",
+# 零九十二三十四.
 _CHINESE = dict(
-    zip("〇零一幺二三四五六七八九壹貳贰參叁肆伍陸陆柒捌玖", "001123456789122334566789", strict=True)
+    zip("〇零一幺二兩两三四五六七八九壹貳贰參叁肆伍陸陆柒捌玖", "00112223456789122334566789", strict=True)
 )
-_ENGLISH = dict(zip("zero oh o one two three four five six seven eight nine".split(), "000123456789", strict=True))
+_ENGLISH = dict(
+    zip("zero nought oh o one two three four five six seven eight nine".split(), "0000123456789", strict=True)
+)
+_TEENS = dict(
+    zip(
+        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(),
+        map(str, range(10, 20)),
+        strict=True,
+    )
+)
+_TENS = dict(zip("twenty thirty forty fourty fifty sixty seventy eighty ninety".split(), "234456789", strict=True))
 _TIMES = {None: 1, "double": 2, "triple": 3}
-_WORD = rf"({'|'.join(_ENGLISH)})(?![a-z])(?!(?<=\bo)\d)"  # the letter of O123 is none
+_ONE = rf"(?:{'|'.join(_ENGLISH)})(?![a-z])(?!(?<=\bo)\d)"  # the letter of O123 is none
+_TEEN, _TEN = rf"(?:{'|'.join(_TEENS)})(?![a-z])", rf"(?:{'|'.join(_TENS)})(?![a-z])"
+_UNIT = rf"(?:{'|'.join(list(_ENGLISH)[4:])})(?![a-z])"
 # With the comma of "zero nine, one two"; that of 1,000,000 and of other lists stays and ends a number.
-_COMMA = rf"[,、](?=\s{{0,3}}(?:double\s|triple\s|{_WORD}))"
-_SPOKEN = re.compile(rf"(?<![a-z])(?:(double|triple)\s{{1,3}})?{_WORD}(?:{_COMMA})?", re.IGNORECASE | re.ASCII)
+_COMMA = rf"[,、](?=\s{{0,3}}(?:(?:double|triple)[\s-]|{_ONE}|{_TEEN}|{_TEN}))"
+_HIGHER = "百千萬万億亿"  # 四百三十四萬 is one number of its own
+_SPOKEN = re.compile(
+    rf"(?<![a-z])(?:(?:(?P<times>double|triple)[\s-]{{1,3}})?(?P<one>{_ONE})|(?P<teen>{_TEEN})|"
+    rf"(?P<ten>{_TEN})(?:[\s-]{{1,3}}(?P<unit>{_UNIT}))?)(?:{_COMMA})?|"
+    rf"(?<![{_HIGHER}第])(?<![{_HIGHER}第]\d)(?P<tens>\d?)(?P<shi>十)(?P<rest>\d?)(?!\d?[{_HIGHER}])",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def _spoken_digits(match: re.Match) -> str:
+    """The digits of one number that is spoken as a word, or as two."""
+    if match["shi"]:
+        return (match["tens"] or "1") + (match["rest"] or "0")
+    if match["one"]:
+        return _ENGLISH[match["one"].lower()] * _TIMES[match["times"] and match["times"].lower()]
+    if match["teen"]:
+        return _TEENS[match["teen"].lower()]
+    return _TENS[match["ten"].lower()] + _ENGLISH[(match["unit"] or "zero").lower()]
+
 
 _SEPARATOR = r"[\s.\-‐‑‒–—−()/_~·・•]{0,6}"
 
@@ -118,7 +149,7 @@ def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
     places = [(place, place + 1) for _, place in kept]
     pieces, spans, last = [], [], 0
     for match in _SPOKEN.finditer(written):
-        digits = _ENGLISH[match[2].lower()] * _TIMES[match[1] and match[1].lower()]
+        digits = _spoken_digits(match)
         pieces += (written[last : match.start()], digits)
         spans += places[last : match.start()]
         spans += [(places[match.start()][0], places[match.end() - 1][1])] * len(digits)
@@ -134,13 +165,18 @@ def _counts(numbers: list[int], restarts: tuple[int, ...] = ()) -> bool:
     return bool(steps) and (forwards or sizes == {-1} or (len(steps) > 2 and len(sizes) == 1))
 
 
-def _is_lecture(kind: str, match: re.Match) -> bool:
-    """Whether a match is rather counting, a row of bits, a loop of the decoder, or the decimals of a number."""
+def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
+    """Whether a match is rather counting, a row of bits, a loop of the decoder, the decimals of a number, or years and
+    percentages in words: "nineteen eighty four". written: the label's own text.
+    """
     lettered = match[0][0].isalpha()
     if kind == "e-mail" or (kind == "identity number" and lettered):
         return False
     numbers = re.findall(r"\d+", match[0])
     digits = [int(digit) for number in numbers for digit in number]
+    words = not lettered and digits[0] and not any(c.isdecimal() for c in written)
+    if words and all(len(number) == 2 for number in numbers):
+        return True
     if _counts([int(number) for number in numbers]) or (not lettered and len(set(digits)) == 1):
         return True
     before = match.string[max(0, match.start() - 16) : match.start()]
@@ -156,9 +192,10 @@ def find_in(text: str) -> Iterator[tuple[str, str]]:
     for kind, pattern in PATTERNS.items():
         pieces, last = [], 0
         for match in pattern.finditer(searched):
-            if _is_lecture(kind, match):
+            written = label[spans[match.start()][0] : spans[match.end() - 1][1]].strip()
+            if _is_lecture(kind, match, written):
                 continue
-            yield kind, label[spans[match.start()][0] : spans[match.end() - 1][1]].strip()
+            yield kind, written
             pieces += (searched[last : match.start()], _CLAIMED * len(match[0]))
             last = match.end()
         searched = "".join([*pieces, searched[last:]])

@@ -18,7 +18,7 @@ from k2d.audio.read import read_audio
 from k2d.bin import label
 from k2d.datadir import DataDir
 from k2d.label import account
-from k2d.tables import read_numbers, read_table
+from k2d.tables import read_numbers, read_table, write_table
 from k2d.text import timestamps
 from k2d.whisper import checkpoint
 
@@ -254,6 +254,21 @@ def test_bad_recordings_are_named_and_the_rest_is_labelled(run, data, tmp_path, 
     run("strict", "--max_skipped", "2", expected=1)
     assert "3 inputs could not be used, more than --max_skipped 2" in capsys.readouterr().err
     assert not (tmp_path / "strict" / "step.json").exists()
+
+
+def test_a_command_that_fails_while_chunks_are_copied_is_named(run, data, tmp_path, capsys):
+    table = read_table(data / "wav.scp")
+    first, path = min(table.items())
+    (tmp_path / "once.sh").write_text(f"cat {path}; echo x >> {tmp_path}/ran; test $(wc -l < {tmp_path}/ran) -le $1")
+    sources = {**table, first: f"bash {tmp_path}/once.sh $(cat {tmp_path}/times) |"}
+    write_table(data / "wav.scp", sources)
+    (tmp_path / "times").write_text("2")  # its length is asked for, then it is decoded
+    out = run("chunks", "--allow_pipes")
+    said = read_table(out / "skipped.txt")[first]
+    assert said.startswith("command failed: ") and said.endswith("(decoded, but not read again for its chunks)")
+    assert "1 skipped" in capsys.readouterr().out
+    recordings = {name.rsplit("-", 2)[0] for name in read_table(out / "text")}
+    assert recordings == set(table) - {first}
 
 
 def test_nothing_usable_is_an_error(small_model, tmp_path, capsys):

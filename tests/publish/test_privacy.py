@@ -49,6 +49,18 @@ from k2d.publish.privacy import Finding, find, find_in
         ("打 零玖壹貳參肆伍陸柒捌", ("telephone number", "零玖壹貳參肆伍陸柒捌")),
         ("打 0912・345・678", ("telephone number", "0912・345・678")),
         ("打 0912_345~678", ("telephone number", "0912_345~678")),
+        # in pairs, as people say them
+        ("打 oh nine twelve thirty-four fifty-six seventy-eight 吧",
+         ("telephone number", "oh nine twelve thirty-four fifty-six seventy-eight")),
+        ("call four one five, five five five, twelve ninety",
+         ("telephone number", "four one five, five five five, twelve ninety")),
+        ("打零九十二三十四五十六七十八吧", ("telephone number", "零九十二三十四五十六七十八")),
+        ("打 零九，十二，三十四，五十六，七十八", ("telephone number", "零九，十二，三十四，五十六，七十八")),
+        ("打 09 四十一 forty-one 二十 thirty", ("telephone number", "09 四十一 forty-one 二十 thirty")),
+        ("nought nine one two double-three four double-five six",
+         ("telephone number", "nought nine one two double-three four double-five six")),
+        ("卡號 forty-one eleven, eleven eleven, one one one one, twelve thirty-four",
+         ("card number", "forty-one eleven, eleven eleven, one one one one, twelve thirty-four")),
         # numbers spoken in English, and half in Chinese
         (
             "我的手機 zero nine one two three four five six seven eight 謝謝",
@@ -93,6 +105,13 @@ def test_private_looking_text_is_found_once(text, expected):
         "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18",
         "the one thing that five or six of you asked, 在 zero shot 的 case",
         "GPT four o 跟 o one 的差別",
+        "nineteen eighty four nineteen eighty-five",
+        "ninety five ninety eight ninety nine ninety seven percent",
+        "九十五 九十八 九十九 九十七 分",
+        "三百四十一萬兩千五百六十七",
+        "第二十一 第二十二 第二十三 第二十四",
+        "ten twenty thirty forty fifty",
+        "十分十分十分十分十分十分十分十分",
         "12,345,678 個參數",
         "0、1、2、3、4、5、6、7、8、9",
         "零、二、四、六、八、十、十二、十四",
@@ -115,7 +134,8 @@ def test_findings_name_the_label():
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "1", "1 ", "o", "one ", "zero,", "double ", "a@", "a@a.", "a at a dot ", "[at]", "點", "(", "+", "<|"],
+    ["a", "1", "1 ", "o", "one ", "zero,", "double ", "forty ", "a@", "a@a.", "a at a dot ", "[at]", "點", "(", "+",
+     "<|"],
 )
 def test_the_time_grows_with_the_length(piece):
     """Eight times the text takes some eight times the time; where it grew by the square, 64 times."""
