@@ -20,7 +20,7 @@ from k2d.audio.options import DAMAGED
 from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.errors import BadAudio
 
-LONGEST_RECORDING = 8 * 3600.0  # seconds; whole, as some models and parts of some codecs need it, 1.8 GB
+LONGEST_RECORDING = 8 * 3600.0  # seconds; whole, as parts of some codecs need it, 1.8 GB
 LOUDEST = 4.0  # full scale is 1, and decoders of mp3 and AAC go a little beyond it
 
 _ONE_STEP = 2.0**-14  # a signal that stays within one 16-bit step up and down is digital silence

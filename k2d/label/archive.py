@@ -14,6 +14,7 @@ from pathlib import Path
 import kaldiio
 import numpy as np
 
+from k2d.audio.cutting import Cutter
 from k2d.audio.read import pcm16
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio
@@ -21,7 +22,6 @@ from k2d.label.chunks import PackedChunk
 from k2d.tables import atomic
 
 CHUNKS_IN_SHARD = 1000
-ROUNDED = 0.1  # seconds by which a recording may end before its last chunk
 _FLAC = {"write_function": "soundfile", "write_kwargs": {"format": "FLAC", "subtype": "PCM_16"}}
 
 
@@ -58,7 +58,7 @@ class ShardWriter:
         """
         shard: list[PackedChunk] = []
         number = 0
-        cutter = _Cutter(read)
+        cutter = Cutter(read)
         for chunk in chunks:
             shard.append(chunk)
             if len(shard) == self.per_shard:
@@ -68,7 +68,7 @@ class ShardWriter:
         if shard:
             yield from self._shard(number + 1, shard, cutter)
 
-    def _shard(self, number: int, chunks: list[PackedChunk], cutter: _Cutter) -> Iterator[tuple[PackedChunk, str, int]]:
+    def _shard(self, number: int, chunks: list[PackedChunk], cutter: Cutter) -> Iterator[tuple[PackedChunk, str, int]]:
         ark = self.folder / f"chunks.{number:06d}.ark"
         index = ark.with_suffix(".json")
         known = json.loads(index.read_text()) if index.exists() and ark.exists() else {}
@@ -80,7 +80,8 @@ class ShardWriter:
                     if chunk.recording in self.lost:
                         continue
                     try:
-                        audio = cutter.cut(chunk.recording, chunk.start, chunk.end)
+                        place = round(chunk.start * SAMPLE_RATE), round(chunk.end * SAMPLE_RATE)
+                        audio = cutter.cut(chunk.recording, *place)
                     except BadAudio as error:
                         self.lost[chunk.recording] = error
                         continue
@@ -92,26 +93,3 @@ class ShardWriter:
             if chunk.id in entries:
                 place, samples = entries[chunk.id]
                 yield chunk, f"{ark}:{place}", samples
-
-
-class _Cutter:
-    """Parts of recordings, as chunks ask for them: those of one in order, so of each a part is held at a time."""
-
-    def __init__(self, read: Callable[[str], Iterable[np.ndarray]]):
-        self._read, self._name = read, None
-
-    def cut(self, name: str, begin: float, stop: float) -> np.ndarray:
-        """Seconds [begin, stop) of a recording. Raises BadAudio where it has become shorter, too."""
-        start, end = round(begin * SAMPLE_RATE), round(stop * SAMPLE_RATE)
-        if name != self._name or start < self._first:
-            self._name, self._first, self._held = name, 0, np.zeros(0, np.float32)
-            self._blocks = iter(self._read(name))
-        while self._first + len(self._held) < end and (block := next(self._blocks, None)) is not None:
-            ahead = max(0, start - self._first)
-            self._first += min(ahead, len(self._held))
-            self._held = np.concatenate([self._held[ahead:], block])
-        audio = self._held[start - self._first : end - self._first]
-        if len(audio) < end - start - ROUNDED * SAMPLE_RATE or not len(audio):
-            raise BadAudio(name, "truncated", f"it ends before {stop:.2f} s, and did not when it was decoded; copy it "
-                           "again, and label again")  # fmt: skip
-        return audio

@@ -1,9 +1,12 @@
 """Long recordings cut at silence, for models that take one utterance at a time.
 
-In: audio of any length, 16 kHz. Out: pieces of at most 30 s, in samples; what lies between them is silence.
+In: audio of any length, 16 kHz, a few seconds at a time, and again from any place on. Out: pieces of at most 30 s; what
+lies between them is silence.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -17,50 +20,83 @@ _FRAME = 512  # samples
 _NOTHING = 1e-3  # amplitude: the loudness of a recording that is digital silence but for moments
 
 
-def _level(loudness: np.ndarray, **axes) -> np.ndarray:
-    """A recording's loudness: of its loud parts, since one knock at the microphone is louder than all speech."""
-    return np.maximum(np.percentile(loudness, 98, **axes), _NOTHING)
+class Loudness:
+    """The loudness of a recording, in frames of 32 ms, taken as its blocks pass by: 1 MB for two hours."""
+
+    def __init__(self):
+        self.samples, self._frames = 0, []
+        self._rest = np.zeros(_FRAME // 2, np.float32)  # the first frame is centred on the first sample
+
+    def of(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The same blocks."""
+        for block in blocks:
+            self.samples += len(block)
+            audio = np.concatenate([self._rest, block])
+            self._take(audio)
+            self._rest = audio[len(audio) // _FRAME * _FRAME :].copy()
+            yield block
+
+    def _take(self, audio: np.ndarray) -> None:
+        whole = audio[: len(audio) // _FRAME * _FRAME].reshape(-1, _FRAME)
+        self._frames.append(np.sqrt(np.square(whole).mean(axis=1)))
+
+    def sounds(self) -> list[tuple[int, int]]:
+        """(start, end) in samples of what is not silence, each with its margins; those that touch are one."""
+        self._take(np.concatenate([self._rest, np.zeros(_FRAME, np.float32)]))
+        loudness = np.concatenate(self._frames)
+        # Measured at the loud parts, since one knock at the microphone is louder than all speech.
+        level = max(float(np.percentile(loudness, 98)), _NOTHING)
+        loud = np.concatenate([[False], loudness > level * 10 ** (-SILENCE / 20), [False]])
+        edges = np.flatnonzero(loud[1:] != loud[:-1]).reshape(-1, 2) * _FRAME
+        margin = round(MARGIN * SAMPLE_RATE)
+        sounds: list[tuple[int, int]] = []
+        for start, end in edges.tolist():
+            start, end = max(0, start - margin), min(self.samples, end + margin)
+            if sounds and start <= sounds[-1][1]:
+                sounds[-1] = (sounds[-1][0], end)
+            elif start < end:
+                sounds.append((start, end))
+        return sounds
 
 
-def _sounds(audio: np.ndarray) -> list[tuple[int, int]]:
-    """Stretches that are not silence, each with its margins; those that touch are one."""
-    import librosa
-
-    # Frames side by side: overlapping ones would take several times the memory of a recording of hours.
-    intervals = librosa.effects.split(audio, top_db=SILENCE, ref=_level, frame_length=_FRAME, hop_length=_FRAME)
-    margin = round(MARGIN * SAMPLE_RATE)
-    sounds: list[tuple[int, int]] = []
-    for start, end in intervals.tolist():
-        start, end = max(0, start - margin), min(len(audio), end + margin)
-        if sounds and start <= sounds[-1][1]:
-            sounds[-1] = (sounds[-1][0], end)
-        else:
-            sounds.append((start, end))
-    return sounds
-
-
-def _quietest(audio: np.ndarray, start: int, end: int) -> int:
-    """The sample in the middle of the quietest 0.1 s between two samples."""
+def _quietest(audio: np.ndarray) -> int:
+    """The sample in the middle of the quietest 0.1 s."""
     width = round(0.1 * SAMPLE_RATE)
-    energy = np.concatenate([[0.0], np.cumsum(np.square(audio[start:end], dtype=np.float64))])
-    return start + int(np.argmin(energy[width:] - energy[:-width])) + width // 2
+    energy = np.concatenate([[0.0], np.cumsum(np.square(audio, dtype=np.float64))])
+    return int(np.argmin(energy[width:] - energy[:-width])) + width // 2
 
 
-def pieces(audio: np.ndarray, longest: float = WINDOW) -> list[tuple[int, int]]:
-    """(start, end) in samples of audio (samples,): pieces in order, each of at most `longest` seconds.
+def pieces(
+    sounds: Iterable[tuple[int, int]], cut: Callable[[int, int], np.ndarray], longest: float = WINDOW
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(first sample, audio) of pieces in order, each of at most `longest` seconds.
+
+    sounds: of the recording. cut(start, end): its samples, asked for in order, and once more from the same place on.
 
     A piece ends in a pause: at the first of a second or more, else at the last before it would be too long. Only
     sound without any pause for so long is cut inside, where it is quietest within the last seconds.
     """
-    most = round(longest * SAMPLE_RATE)
-    found: list[tuple[int, int]] = []
-    for start, end in _sounds(audio):
-        if found and start - found[-1][1] < PAUSE * SAMPLE_RATE and end - found[-1][0] <= most:
-            found[-1] = (found[-1][0], end)
+    most, last = round(longest * SAMPLE_RATE), round(min(LAST, longest / 2) * SAMPLE_RATE)
+    for start, end in _stretches(sounds, cut, most, last):
+        if end - start >= SHORTEST * SAMPLE_RATE:
+            yield start, cut(start, end)
+
+
+def _stretches(
+    sounds: Iterable[tuple[int, int]], cut: Callable[[int, int], np.ndarray], most: int, last: int
+) -> Iterator[tuple[int, int]]:
+    """(start, end) in samples of the pieces."""
+    piece: tuple[int, int] | None = None
+    for start, end in sounds:
+        if piece and start - piece[1] < PAUSE * SAMPLE_RATE and end - piece[0] <= most:
+            piece = (piece[0], end)
             continue
+        if piece:
+            yield piece
         while end - start > most:
-            cut = _quietest(audio, start + most - round(min(LAST, longest / 2) * SAMPLE_RATE), start + most)
-            found.append((start, cut))
-            start = cut
-        found.append((start, end))
-    return [(start, end) for start, end in found if end - start >= SHORTEST * SAMPLE_RATE]
+            place = start + most - last + _quietest(cut(start, start + most)[most - last :])
+            yield start, place
+            start = place
+        piece = (start, end)
+    if piece:
+        yield piece

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from k2d.audio.sources import audio_digest
+from k2d.audio.cutting import Cutter
+from k2d.audio.read import joined
+from k2d.audio.sources import AudioDigest, AudioSource
 from k2d.constants import NO_CHARACTER, SAMPLE_RATE, WINDOW
 from k2d.errors import BadAudio
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
 from k2d.transcribers.base import Transcriber, Work
-from k2d.transcribers.pieces import pieces
+from k2d.transcribers.pieces import Loudness, pieces
 from k2d.whisper import hub
 from k2d.whisper.engine import chosen_device
 from k2d.work.jobs import prefetch
@@ -76,54 +79,81 @@ class Recogniser(Transcriber):
         """One recording after the other, each noted in the journal as one window."""
         source, journal, progress = work.source, work.journal, work.progress
 
-        def read(name: str) -> tuple[str, np.ndarray | Transcript | BadAudio]:
+        def read(name: str) -> tuple[str, _Heard | Transcript | BadAudio]:
             opened = journal.opened(name) if journal else None
             if isinstance(opened, BadAudio):
                 return name, opened
             if opened is not None and (noted := journal.window(name, 0)):
                 return name, Transcript.from_record(noted)
             try:
-                return name, source.read(name)
+                return name, _Heard(source, name, work.long_form)
             except BadAudio as error:
                 return name, error
 
-        # Whole recordings of hours are read one at a time.
-        for name, found in map(read, work.names) if work.long_form else prefetch(work.names, read):
-            if isinstance(found, np.ndarray):
-                audio = found
-                found = Transcript(name, len(audio) / SAMPLE_RATE, self.language, [])
-                found.segments = list(self._segments(audio, work.long_form, progress))
-                if journal:
-                    journal.note_opened(name, len(audio), audio_digest(audio))
-                    journal.note_round([(name, 0, found.record())])
-            elif isinstance(found, BadAudio):
-                found.recording = name
-                if journal and journal.opened(name) is None:
-                    journal.note_opened(name, found, "")
-            else:
+        for name, found in prefetch(work.names, read):
+            if isinstance(found, _Heard):
+                heard = found
+                found = Transcript(name, heard.samples / SAMPLE_RATE, self.language, [])
+                try:
+                    found.segments = list(self._segments(heard, progress))
+                except BadAudio as error:  # it could be read a moment ago
+                    found = error
+                else:
+                    if journal:
+                        journal.note_opened(name, heard.samples, heard.digest)
+                        journal.note_round([(name, 0, found.record())])
+            elif isinstance(found, Transcript):
                 progress(found.duration)
+            if isinstance(found, BadAudio):
+                found.recording = name
+                if journal and not isinstance(journal.opened(name), BadAudio):
+                    journal.note_opened(name, found, "")
             yield [found]
 
-    def _segments(self, audio: np.ndarray, long_form: bool, progress: Callable[[float], None]) -> Iterator[TimedText]:
+    def _segments(self, heard: _Heard, progress: Callable[[float], None]) -> Iterator[TimedText]:
         self.load()
-        whole = not long_form and len(audio) <= (WINDOW + ROUNDED) * SAMPLE_RATE
         done = 0
-        for start, end in [(0, len(audio))] if whole else pieces(audio):
-            seconds = (end - start) / SAMPLE_RATE
-            for segment in self.recognise(audio[start:end]):
+        for start, audio in heard.pieces():
+            seconds = len(audio) / SAMPLE_RATE
+            for segment in self.recognise(audio):
                 segment.text = as_whisper_writes(segment.text.replace(NO_CHARACTER, ""))
                 if not segment.text.strip() or segment.start >= seconds:
                     continue
                 if segment.end is not None:
                     segment.end = min(segment.end, seconds)
-                if not whole:
+                if not heard.whole:
                     relative = seconds if segment.end is None else segment.end
                     segment.end = round(start / SAMPLE_RATE + relative, 3)
                     segment.start = round(start / SAMPLE_RATE + segment.start, 3)
                 yield segment
-            progress((end - done) / SAMPLE_RATE)
-            done = end
-        progress((len(audio) - done) / SAMPLE_RATE)
+            progress((start + len(audio) - done) / SAMPLE_RATE)
+            done = start + len(audio)
+        progress((heard.samples - done) / SAMPLE_RATE)
+
+
+class _Heard:
+    """A recording or utterance that has been read once: how long it is, what it holds, where it is not silent.
+
+    whole: whether it is one utterance, which is kept; of others, read once more, a piece is in memory at a time.
+    """
+
+    def __init__(self, source: AudioSource, name: str, long_form: bool):
+        digest, loudness = AudioDigest(), Loudness()
+        blocks = loudness.of(digest.of(source.blocks(name)))
+        if long_form:
+            for _ in blocks:
+                pass
+            self._cut = partial(Cutter(source.blocks).cut, name)
+        else:
+            audio = joined(blocks)
+            self._cut = lambda start, end: audio[start:end]
+        self.samples, self.digest = digest.samples, digest.hexadecimal
+        self.whole = not long_form and self.samples <= (WINDOW + ROUNDED) * SAMPLE_RATE
+        self._sounds = None if self.whole else loudness.sounds()
+
+    def pieces(self) -> Iterator[tuple[int, np.ndarray]]:
+        """(first sample, audio) of what is recognised at once."""
+        return iter([(0, self._cut(0, self.samples))]) if self.whole else pieces(self._sounds, self._cut)
 
 
 def set_threads(number: int) -> None:
