@@ -39,6 +39,8 @@ from k2d.tables import (
 )
 
 _TABLES = ("text", "utt2", "spk2", "reco2", "segments")  # how names of tables begin, apart from wav.scp
+_EVERY = ("text", "segments", "utt2spk", "utt2dur", "spk2utt", "reco2dur")
+_COPIES = ("~", ".bak", ".old", ".orig", ".save", ".swp", ".tmp")  # what editors and people leave beside a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,9 @@ class DataDir:
     def __init__(self, path):
         self.path = Path(path)
         if not (self.path / "wav.scp").is_file():
-            raise DataError(f"{self.path}: no wav.scp there; expected a Kaldi data directory")
+            packed = next(self.path.glob("wav.scp.*"), None) if self.path.is_dir() else None
+            there = f", but {packed.name}, which is to be unpacked or renamed" if packed else ""
+            raise DataError(f"{self.path}: no wav.scp there{there}; expected a Kaldi data directory")
 
     def __repr__(self) -> str:
         return f"DataDir({str(self.path)!r})"
@@ -211,12 +215,18 @@ class DataDir:
         return sorted(
             p.name
             for p in self.path.iterdir()
-            if p.is_file() and (p.name in ("text", "utt2spk") or p.name.startswith(("text.", "utt2")))
+            if p.is_file()
+            and (p.name in ("text", "utt2spk") or p.name.startswith(("text.", "utt2")))
+            and not p.name.endswith(_COPIES)
         )
 
     def recording_tables(self) -> list[str]:
         """Names of the files keyed by recording, apart from wav.scp: reco2*."""
-        return sorted(p.name for p in self.path.iterdir() if p.is_file() and p.name.startswith("reco2"))
+        return sorted(
+            p.name
+            for p in self.path.iterdir()
+            if p.is_file() and p.name.startswith("reco2") and not p.name.endswith(_COPIES)
+        )
 
     def validate(self) -> list[str]:
         """Every problem found, as sentences that name file and id; an empty list when all is well.
@@ -241,6 +251,11 @@ class DataDir:
                 more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
                 problems.append(f"{self.path / name}: {fault}: {' '.join(ids[:10])}{more}")
 
+        problems += [
+            f"{path}: no file, but {'a folder' if path.is_dir() else 'a link that leads nowhere'}; correct or remove it"
+            for path in sorted(self.path.iterdir())
+            if path.name.startswith(_TABLES) and not path.is_file() and (path.is_symlink() or path.name in _EVERY)
+        ]
         wav = read("wav.scp")
         if not wav.ids and wav.well_formed:
             problems.append(f"{self.path / 'wav.scp'}: empty; expected at least one recording")

@@ -41,6 +41,8 @@ NOT_NEGATIVE = frozenset(
 )
 BYTE_ORDER_MARK = "\ufeff"
 FIX = "utils/fix_data.py"
+_COMPRESSED = {b"\x1f\x8b": "gunzip", b"PK\x03\x04": "unzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz",
+               b"\x28\xb5\x2f\xfd": "unzstd"}
 REPAIR = f"repair with {FIX}"
 
 
@@ -73,6 +75,18 @@ def number(text: str) -> float:
 def fields(value: str) -> list[str]:
     """The fields of a value: spaces and tabs part them, other white space does not."""
     return _FIELD.findall(value)
+
+
+def wide_encoding(head: bytes) -> str | None:
+    """The encoding of a text file whose first bytes show two or four bytes a character, with a mark or without one;
+    its first characters are ASCII, as those of ids and of subtitles are.
+    """
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    zeros = "".join("x0"[byte == 0] for byte in head[:4])
+    return {"x0x0": "utf-16-le", "0x0x": "utf-16-be", "x000": "utf-32-le", "000x": "utf-32-be"}.get(zeros)
 
 
 @contextmanager
@@ -159,11 +173,14 @@ def _fault_of_line(text: str, key: str) -> str | None:
 
 def decode_line(place: int, raw: bytes) -> str:
     """Line number `place` without its end. ValueError where it is not UTF-8 or begins with a byte order mark."""
+    if place == 1 and (wide := wide_encoding(raw)):
+        raise ValueError(f"this is {wide.upper()}, expected UTF-8; {REPAIR}")
     try:
         text = raw.removesuffix(b"\n").decode("utf-8")
     except UnicodeDecodeError as error:
-        if place == 1 and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise ValueError(f"this is UTF-16, expected UTF-8; {REPAIR}") from None
+        packed = next((name for magic, name in _COMPRESSED.items() if place == 1 and raw.startswith(magic)), None)
+        if packed:
+            raise ValueError(f"the file is compressed; unpack it with {packed}, or remove it") from None
         raise ValueError(
             f"byte 0x{raw[error.start]:02x} is not UTF-8; convert the file, for instance with 'iconv -f big5 -t utf-8'"
         ) from None

@@ -1,5 +1,6 @@
 """k2d.datadir: tables round-trip, broken ones say where, directories split and combine without loss."""
 
+import gzip
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -91,6 +92,9 @@ def test_numbers_come_back_to_four_decimals(tmp_path_factory, numbers):
         (b"a x\ry\n", r"text:1: Windows line end, or a carriage return"),
         (b"\xef\xbb\xbfa x\n", r"text:1: a byte order mark"),
         ("a x\n".encode("utf-16"), r"text:1: this is UTF-16"),
+        ("a x\n".encode("utf-16-be"), r"text:1: this is UTF-16-BE"),
+        ("a x\n".encode("utf-32"), r"text:1: this is UTF-32"),
+        (gzip.compress(b"a x\n"), r"text:1: the file is compressed; unpack it with gunzip"),
         ("a x\nb\u00a0c y\n".encode(), r"text:2: id 'b\\xa0c' holds U\+00A0, NO-BREAK SPACE"),
         ("\u200ea x\n".encode(), r"text:1: id '\\u200ea' holds U\+200E, LEFT-TO-RIGHT MARK"),
     ],
@@ -406,3 +410,21 @@ def test_combine_refuses_an_utterance_that_is_in_two_directories(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------- provenance
+
+
+def test_copies_of_tables_are_none_and_links_that_lead_nowhere_are_named(tmp_path):
+    write_table(tmp_path / "wav.scp", {"a": "a.wav"})
+    write_table(tmp_path / "text", {"a": "x"})
+    for name in ("text.bak", "text.swp", "utt2spk~", "utt2dur.orig", "reco2dur.old"):
+        (tmp_path / name).write_bytes(b"\xff")
+    assert DataDir(tmp_path).validate() == []
+    (tmp_path / "utt2spk").symlink_to("/a drive that is not there/utt2spk")
+    assert DataDir(tmp_path).validate() == [
+        f"{tmp_path / 'utt2spk'}: no file, but a link that leads nowhere; correct or remove it"
+    ]
+
+
+def test_a_packed_wav_scp_is_seen(tmp_path):
+    (tmp_path / "wav.scp.gz").write_bytes(gzip.compress(b"a a.wav\n"))
+    with pytest.raises(DataError, match=r"no wav.scp there, but wav.scp.gz"):
+        DataDir(tmp_path)

@@ -22,9 +22,8 @@ from pathlib import Path
 
 from k2d.datadir import DataDir, invert, parse_segment, parser_of
 from k2d.errors import DataError, guarded
-from k2d.tables import atomic, fault_of_id, fields, fits_no_id, write_table
+from k2d.tables import atomic, decode_line, fault_of_id, fields, fits_no_id, wide_encoding, write_table
 
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 Table = dict[str, str]
 
 
@@ -47,22 +46,19 @@ def as_known(key: str, known: set[str], known_forms: dict[str, str]) -> str:
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:
     """(number, line) of a text file of any system, "" for a blank one. DataError where it is no text."""
     raw = path.read_bytes()
-    if raw.startswith(_UTF_16):
-        text = raw.decode("utf-16", "replace")
+    if wide := wide_encoding(raw):
+        text = raw.decode(wide, "replace")
         if "\ufffd" in text:
-            raise DataError(f"{path}: begins as UTF-16 and is none; convert it to UTF-8 first")
+            raise DataError(f"{path}: begins as {wide.upper()} and is none; convert it to UTF-8 first")
         raw = text.encode()
     raw = raw.removeprefix("\ufeff".encode())
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")  # of a Macintosh
     for number, line in enumerate(raw.removesuffix(b"\n").split(b"\n"), 1):
         try:
-            text = line.decode().strip("\r").replace("\r", " ")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path}:{number}: byte 0x{line[error.start]:02x} is not UTF-8; convert the file first, for instance "
-                "with 'iconv -f big5 -t utf-8'"
-            ) from None
+            text = decode_line(number, line).strip("\r").replace("\r", " ")
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: {error}") from None
         yield number, text.strip()
 
 

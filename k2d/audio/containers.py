@@ -8,6 +8,7 @@ beginning, without being decoded, by what the first second shows a packet to hol
 sampling rate changes, `Irregular` says that only the whole can be read.
 """
 
+import errno
 import io
 import re
 from collections import deque
@@ -53,6 +54,16 @@ _NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "gsm
 _NO_CLOCK |= set(HEADERLESS.values())
 # Whose header tells the length, so that less than that is damage.
 _PROMISING = {"aiff", "ape", "asf", "au", "avi", "caf", "flac", "mov", "tak", "tta", "w64", "wav", "wv"}
+
+
+_FAILING = frozenset(
+    getattr(errno, name) for name in "EIO ESTALE ENXIO ENODEV ENOTCONN ETIMEDOUT EHOSTDOWN EREMOTEIO".split()
+)
+
+
+def drive_fails(error: BaseException) -> bool:
+    """Whether the system could not read, so that nothing is known of the file: a disk or network drive fails."""
+    return isinstance(error, OSError) and error.errno in _FAILING
 
 
 class Irregular(Exception):
@@ -183,7 +194,9 @@ class ContainerReader:
                     failures = 0
                     yield packet
                 return
-            except self._errors:
+            except self._errors as error:
+                if drive_fails(error):
+                    raise
                 failures += 1
                 self._broken = True
                 if failures > _ERRORS:

@@ -24,7 +24,7 @@ import numpy as np
 import soundfile
 
 from k2d import archives
-from k2d.audio.containers import GRID, HEADERLESS, ContainerReader, Irregular, check_form
+from k2d.audio.containers import GRID, HEADERLESS, ContainerReader, Irregular, check_form, drive_fails
 from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError
@@ -322,6 +322,16 @@ def _copy(source: str, pipe, target) -> str | None:
         target.write(data)
 
 
+def _why_missing(path: str) -> str:
+    """What stands in the way of a path as people write it."""
+    if os.path.islink(path):
+        return f", a link to {os.readlink(path)}"
+    if path[:1] in "\"'" or path.startswith(("file:", "~")) or re.match(r"[A-Za-z]:\\|\\\\", path):
+        return " (quotes, ~, file:// and paths of Windows are taken as they stand)"
+    before = re.split(r"[ \t]", path, maxsplit=1)[0]
+    return f", though {before} is one" if before != path and os.path.exists(before) else ""
+
+
 def in_archive(source: str) -> bool:
     """Whether a source is an entry of an archive, which is read whole."""
     return _ARK.match(source) is not None and not os.path.exists(source)
@@ -337,7 +347,7 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
         ark = None if os.path.exists(source) else _ARK.match(source)
         path = ark[1] if ark else source
         if not os.path.exists(path):
-            raise BadAudio(source, "missing", f"no such file from {os.getcwd()}; correct the path")
+            raise BadAudio(source, "missing", f"no such file from {os.getcwd()}{_why_missing(path)}; correct the path")
         if not os.path.isfile(path):
             raise BadAudio(source, "not audio", "this is no regular file; correct the path")
         if os.path.getsize(path) == 0:
@@ -404,7 +414,9 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         why = BadAudio(source, "not audio", "libsndfile does not know this format; for others 'pip install av'")
     except BadAudio as error:
         why = error
-    except Exception:  # of many kinds, whatever a library finds wrong with its bytes
+    except Exception as error:  # of many kinds, whatever a library finds wrong with its bytes
+        if drive_fails(error):
+            raise
         known = head.startswith((b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3"))
         if known or head[4:8] == b"ftyp":
             why = BadAudio(source, "truncated", "the file is damaged or cut short; copy it again")

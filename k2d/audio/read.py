@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from k2d.audio.containers import GRID, Irregular, check_form
+from k2d.audio.containers import GRID, Irregular, check_form, drive_fails
 from k2d.audio.files import Reader, open_source
 from k2d.audio.options import DAMAGED
 from k2d.constants import SAMPLE_RATE, SHORTEST
@@ -52,6 +52,9 @@ def _guarded(work):
         except MemoryError:
             raise BadAudio(source, "too long", "it does not fit into memory; cut it into parts") from None
         except Exception as error:
+            if drive_fails(error):
+                what = f"{os.strerror(error.errno)}: the disk or network drive fails; look at it"
+                raise BadAudio(source, "unreadable", f"{what}, touch the file and run this again") from error
             what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise BadAudio(source, "unreadable", f"{what}; convert it to FLAC or remove it") from error
 
@@ -157,6 +160,7 @@ def joined(pieces: Iterable[np.ndarray], expected: int = 0) -> np.ndarray:
 def _pieces(source: str, start: float, end: float | None, allow_pipes: bool, damaged: str) -> Iterator[np.ndarray]:
     """16 kHz from `_edges(start, end)` on. Irregular where only the whole can be read."""
     begin, stop = _edges(start, end)
+    before = _state(source)
     reader = open_source(source, allow_pipes)
     try:
         if reader.seconds is not None:
@@ -175,7 +179,11 @@ def _pieces(source: str, start: float, end: float | None, allow_pipes: bool, dam
                 break
     finally:
         reader.close()
+    if before != _state(source):
+        _warn_once(source, f"{source}: it changed while it was read; run this again when it is complete")
     if reader.lost > 0.1 or reader.holes > 0.1 or reader.late or reader.cut:
+        if reader.lost > 0.1 or reader.cut:
+            _check_drive(source)
         _tell_damage(source, reader, damaged)
     if ended:
         _check_inside(source, start, end, begin + count / SAMPLE_RATE, reader.lost)
@@ -225,9 +233,31 @@ def _tell_damage(source: str, reader: Reader, damaged: str) -> None:
         raise BadAudio(source, "truncated", f"damaged or cut short: {lost}; copy it again")
     else:
         message = f"{source}: damaged or cut short: {lost}; what is sound is read"
-    if source not in _warned:  # once, not for each of its parts
+    _warn_once(source, message)
+
+
+def _warn_once(source: str, message: str) -> None:
+    """Not for each of its parts."""
+    if source not in _warned:
         _warned.add(source)
         _log.warning(message)
+
+
+def _state(source: str) -> tuple[int, int] | None:
+    """Size and time of a file; None for commands and entries of archives."""
+    try:
+        status = os.stat(source)
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _check_drive(source: str) -> None:
+    """Read every byte of a file of which sound is missing: libraries take for its end where a drive fails."""
+    if os.path.isfile(source):
+        with open(source, "rb", buffering=0) as file:
+            while file.read(2**20):
+                pass
 
 
 def audio_blocks(source, allow_pipes: bool = False, damaged: str = "warn") -> Iterator[np.ndarray]:

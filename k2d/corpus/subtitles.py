@@ -12,16 +12,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import category
 
 from k2d.constants import TIMESTAMP_STEP, WINDOW
 from k2d.corpus.joined import Reject
 from k2d.errors import DataError
+from k2d.tables import wide_encoding
 from k2d.text.normalise import is_cjk
 
 SUFFIXES = (".srt", ".vtt")
 LATE = 2.0  # seconds after the recording's end; more of it in many cues are those of another recording
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d+))?"
-_CUE = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
+_CUE = re.compile(rf"^\s*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:\s.*)?$")
+_NEARLY = re.compile(r"^\s*[-\d][-\d:.,;：，；\s]*-->[-\d:.,;：，；\s]*$")  # times, and nothing that could be said
 _LINE_END = re.compile(r"\r*\n|\r")
 _WORD_TIME = re.compile(r"<\d+:\d\d[:.\d]*>")
 # The tags there are; "a < b and c > d" and "x<y, y>z" are text.
@@ -30,7 +33,8 @@ _MARKUP = re.compile(
     r"\{\\[^{}]*\}",
     re.IGNORECASE,
 )
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_BREAK = re.compile(r"<(?:br|BR)\s*/?>|\\N")
+_JOINERS = "\u200c\u200d"  # letters of some scripts, and emoji, need them
 _BLOCKS = ("NOTE", "STYLE", "REGION")
 FLASH = 0.02  # seconds; a cue that is shown no longer repeats a line of rolling captions
 ROLLING = 0.3  # of the cues begin with what the one before ended with: no chance in subtitles that people make
@@ -45,40 +49,57 @@ class Cue:
     text: str
 
 
-def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
-    return int(hours or 0) * 3600 + int(minutes) * 60 + float(f"{int(seconds)}.{fraction or 0}")
+def _seconds(sign: str, hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
+    """What lies before the recording's beginning, as shifted subtitles have it, is 0."""
+    return 0.0 if sign else int(hours or 0) * 3600 + int(minutes) * 60 + float(f"{int(seconds)}.{fraction or 0}")
 
 
 def read_cues(path) -> list[Cue]:
     """Cues with text, in order of time; where two overlap the earlier ends when the later starts.
 
-    Raises DataError with file and line for bytes that are not UTF-8, times that run backwards, and a file
-    with no cue at all.
+    Raises DataError with file and line for bytes that are not UTF-8 (or UTF-16, UTF-32), times that run backwards or
+    are none, a file with no cue at all, and one that cannot be read.
     """
     path = Path(path)
-    raw = path.read_bytes()
     try:
-        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); correct or remove it") from None
+    try:
+        text = raw.decode(wide_encoding(raw) or "utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"{path}:{line}: not UTF-8; convert the file, for instance with 'iconv -f big5 -t utf-8'"
         ) from None
     lines = _LINE_END.split(text)
+    for number, line in enumerate(lines, 1):
+        if _NEARLY.match(line) and not _CUE.match(line):
+            what = f"{line.strip()!r} is not as '00:00:01,000 --> 00:00:04,000'"
+            raise DataError(f"{path}:{number}: {what}; correct the times")
     times = [(number, match) for number, line in enumerate(lines) if (match := _CUE.match(line))]
     if not times:
         raise DataError(f"{path}: no cue ('00:00:01,000 --> 00:00:04,000') found; expected SubRip or WebVTT")
     shown: list[tuple[Cue, list[str]]] = []
+    subrip = not lines[0].startswith("WEBVTT")
     for (number, match), (following, _) in zip(times, [*times[1:], (len(lines), None)], strict=True):
-        start, end = _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:])
+        start, end = _seconds(*match.groups()[:5]), _seconds(*match.groups()[5:])
         if end < start:
             raise DataError(f"{path}:{number + 1}: the cue ends at {end:.3f} s, before it starts; correct the times")
         numbered = number > 0 and lines[number - 1].strip().isdigit()
-        words = _words(_payload(lines[number + 1 : following], numbered, last=following == len(lines)))
+        payload = lines[number + 1 : following]
+        last = following == len(lines)
+        words = _words(_numbered(payload, last) if numbered and subrip else _payload(payload, numbered, last))
         if words and end > start:
             shown.append((Cue(start, end, " ".join(words)), words))
     shown.sort(key=lambda pair: (pair[0].start, pair[0].end))
     return _in_order(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None))
+
+
+def _numbered(lines: list[str], last: bool) -> list[str]:
+    """The text of a SubRip cue, which may hold blank lines: all up to the number of the next."""
+    said = [line for line in lines if line.strip()]
+    return said[:-1] if said and not last and said[-1].strip().isdigit() else said
 
 
 def _payload(lines: list[str], numbered: bool, last: bool) -> list[str]:
@@ -97,9 +118,10 @@ def _payload(lines: list[str], numbered: bool, last: bool) -> list[str]:
 
 
 def _words(lines: list[str]) -> list[str]:
-    """Lines without mark-up and without those that nothing is left of."""
-    plain = [html.unescape(_MARKUP.sub("", _BREAK.sub(" ", line))) for line in lines]
-    return [" ".join(line.split()) for line in plain if line.strip()]
+    """Lines without mark-up, without what is invisible, and without those that nothing is left of."""
+    plain = [" ".join(html.unescape(_MARKUP.sub("", _BREAK.sub(" ", line))).split()) for line in lines]
+    seen = ["".join(c for c in line if category(c) not in ("Cc", "Cf") or c in _JOINERS) for line in plain]
+    return [line for line in seen if line.strip()]
 
 
 def _already_shown(before: list[str], text: str) -> int:

@@ -1,5 +1,7 @@
 """Recordings as people have them are read whole, at the film's times, or named; a part is the same in the whole."""
 
+import errno
+import io
 import os
 import sys
 from pathlib import Path
@@ -14,7 +16,8 @@ from odd_kinds import ALL, KINDS, RATE, Track, can_make, encode, make, voice
 from odd_recordings import fault, read
 
 from k2d.audio import containers, files, sources
-from k2d.audio.read import is_silent, mix, read_audio, recording_duration
+from k2d.audio import read as read_module
+from k2d.audio.read import audio_blocks, is_silent, mix, read_audio, recording_duration
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
@@ -216,3 +219,48 @@ def test_pauses_in_which_a_phone_sends_nothing_are_silence_and_no_damage(tmp_pat
     part = read_audio(tmp_path / "a.amr", 7.5, 8.5)
     assert np.abs(part - audio[round(7.5 * SAMPLE_RATE) :][: len(part)]).max() < 1e-5
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "library"),
+    [("plain.mp3", 0.5, files), ("tracks.mkv", 0.5, files), ("plain.wav", 0.0, files), ("cut.wav", 0.5, read_module)],
+)
+def test_a_drive_that_fails_is_no_damage_of_the_recording(tmp_path, monkeypatch, name, share, library):
+    """What is there is not taken for all of it: the drive may be back tomorrow."""
+    kind = next(kind for kind in KINDS if kind.file == name)
+    path = tmp_path / name
+    if name == "plain.mp3":  # longer than what libraries read ahead
+        encode(path, Track(voice(60, 1, 48000), "libmp3lame"))
+    else:
+        kind.make(path)
+    limit = share * path.stat().st_size
+
+    class Failing(io.FileIO):
+        def readinto(self, buffer):
+            if self.tell() + len(buffer) > limit:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), self.name)
+            return super().readinto(buffer)
+
+        def read(self, size=-1):
+            buffer = bytearray(2**20 if size < 0 else size)
+            return bytes(buffer[: self.readinto(buffer)])
+
+    def failing(path, *_, buffering=-1):
+        return Failing(path) if buffering == 0 else io.BufferedReader(Failing(path))
+
+    # libsndfile takes for a file's end what it cannot read; then the whole file is read once more.
+    monkeypatch.setattr(library, "open", failing, raising=False)
+    with pytest.raises(BadAudio, match="the disk or network drive fails"):
+        read_audio(path)
+
+
+def test_a_recording_that_grows_while_it_is_read_is_told(tmp_path, caplog):
+    soundfile.write(tmp_path / "a.wav", ALL, SAMPLE_RATE)
+    blocks = audio_blocks(tmp_path / "a.wav")
+    next(blocks)
+    with open(tmp_path / "a.wav", "ab") as file:
+        file.write(bytes(1000))
+    assert sum(map(len, blocks)) == len(ALL) - 5 * SAMPLE_RATE
+    assert caplog.messages == [
+        f"{tmp_path / 'a.wav'}: it changed while it was read; run this again when it is complete"
+    ]

@@ -184,3 +184,35 @@ def test_cues_of_another_recording_are_not_usable():
     assert usable_cues(cues, 96.0) == (cues, "")
     assert usable_cues(cues, 40.0)[1] == "6 of 10 cues end after 40 s, where the recording does"
     assert usable_cues([Cue(0.0, 31.0, "long"), Cue(31.0, 33.0, "x")], 40.0) == ([Cue(31.0, 33.0, "x")], "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_wide_characters_are_read_without_a_mark_too(tmp_path, encoding):
+    assert cues_of(tmp_path, "1\n00:00:01,000 --> 00:00:02,500\n你好\n", encoding) == [Cue(1.0, 2.5, "你好")]
+
+
+def test_blank_lines_within_a_numbered_cue_cost_no_words(tmp_path):
+    first, second = "1\n00:00:01,000 --> 00:00:02,000\n", "2\n00:00:03,000 --> 00:00:04,000\n"
+    cues = cues_of(tmp_path, f"{first}你好\n\nhello\n\n{second}42\n")
+    assert cues == [Cue(1.0, 2.0, "你好 hello"), Cue(3.0, 4.0, "42")]
+
+
+def test_what_is_invisible_gets_into_no_label(tmp_path):
+    cues = cues_of(tmp_path, "1\n00:00:01,000 --> 00:00:02,000\n\u200bhel\0lo\u200e\\Nthere\n")
+    assert cues == [Cue(1.0, 2.0, "hello there")]
+
+
+def test_subtitles_that_were_shifted_before_the_beginning_begin_there(tmp_path):
+    assert cues_of(tmp_path, "1\n-00:00:01,000 --> 00:00:02,000\nhello\n") == [Cue(0.0, 2.0, "hello")]
+
+
+@pytest.mark.parametrize("times", ["00:00:01:000 --> 00:00:02:000", "00：00：01,000 --> 00：00：02,000", "1 --> 2"])
+def test_times_that_are_none_are_named_with_their_line(tmp_path, times):
+    with pytest.raises(DataError, match=r"x\.srt:5: .* correct the times"):
+        cues_of(tmp_path, f"1\n00:00:01,000 --> 00:00:02,000\nhello\n\n{times}\nlost\n")
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "x.srt").symlink_to("nowhere.srt")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_cues(tmp_path / "x.srt")
