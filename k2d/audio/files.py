@@ -386,6 +386,10 @@ def _decoder(source: str, file, piped: bool) -> Reader:
     """The reader of an open file, which becomes the reader's."""
     file.seek(0)
     head = file.read(64)
+    if not head.strip(b"\0"):  # room that was made for a download; gigabytes of it would be searched for a frame
+        file.seek(0)
+        if not file.read(2**20).strip(b"\0"):
+            raise BadAudio(source, "not audio", "it begins with zeros, and nothing else was written; copy it again")
     by_packets, whole = head.startswith(_BY_PACKETS), True
     if head.startswith(b"OggS"):
         chains, whole = ogg_chains(file)
