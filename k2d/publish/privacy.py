@@ -20,11 +20,12 @@ from k2d.text import timestamps
 # Numbers are often spoken and written as words: 零九一二, "zero nine one two", "oh nine double one", "oh nine twelve",
 # 零九十二三十四.
 _CHINESE = dict(
-    zip("〇零一幺二兩两三四五六七八九壹貳贰參叁肆伍陸陆柒捌玖", "00112223456789122334566789", strict=True)
+    zip("〇○零一幺二兩两三四五六七八九壹貳贰參叁肆伍陸陆柒捌玖", "000112223456789122334566789", strict=True)
 )
 _ENGLISH = dict(
     zip("zero nought oh o one two three four five six seven eight nine".split(), "0000123456789", strict=True)
 )
+_RADIO = dict(zip("洞么拐勾", "0179", strict=True))  # which cannot be misheard; they count beside a digit alone
 _TEENS = dict(
     zip(
         "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(),
@@ -43,7 +44,8 @@ _HIGHER = "百千萬万億亿"  # 四百三十四萬 is one number of its own
 _SPOKEN = re.compile(
     rf"(?<![a-z])(?:(?:(?P<times>double|triple)[\s-]{{1,3}})?(?P<one>{_ONE})|(?P<teen>{_TEEN})|"
     rf"(?P<ten>{_TEN})(?:[\s-]{{1,3}}(?P<unit>{_UNIT}))?)(?:{_COMMA})?|"
-    rf"(?<![{_HIGHER}第])(?<![{_HIGHER}第]\d)(?P<tens>\d?)(?P<shi>十)(?P<rest>\d?)(?!\d?[{_HIGHER}])",
+    rf"(?<![{_HIGHER}第])(?<![{_HIGHER}第]\d)(?P<tens>\d?)(?P<shi>十)(?P<rest>\d?)(?!\d?[{_HIGHER}])|"
+    r"(?P<radio>[洞么拐勾](?=\d)|(?<=\d)[洞么拐勾])",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -52,6 +54,8 @@ def _spoken_digits(match: re.Match) -> str:
     """The digits of one number that is spoken as a word, or as two."""
     if match["shi"]:
         return (match["tens"] or "1") + (match["rest"] or "0")
+    if match["radio"]:
+        return _RADIO[match["radio"]]
     if match["one"]:
         return _ENGLISH[match["one"].lower()] * _TIMES[match["times"] and match["times"].lower()]
     if match["teen"]:

@@ -79,6 +79,9 @@ from k2d.publish.privacy import Finding, find, find_in
             "學號 b zero eight nine oh one two three four",
             ("student number", "b zero eight nine oh one two three four"),
         ),
+        # as soldiers say digits, and with a circle as a zero
+        ("打 洞九么兩三四五六拐八 謝謝", ("telephone number", "洞九么兩三四五六拐八")),
+        ("打 ○九一二三四五六七八 謝謝", ("telephone number", "○九一二三四五六七八")),
     ],
 )
 def test_private_looking_text_is_found_once(text, expected):
@@ -121,6 +124,7 @@ def test_private_looking_text_is_found_once(text, expected):
         "排序 5、2、8、1、9、3、7、4",
         "1,000,000,000",
         "0, 100, 200, 300",
+        "什么是山洞？那么 1 2 3 洞",
         "",
     ],
 )
