@@ -45,7 +45,7 @@ def chunk_id(recording: str, start: int, end: int) -> str:
 def read_chunk_id(key: str) -> ChunkId | None:
     """What `chunk_id` wrote; None for an id of another form."""
     found = _CHUNK_ID.fullmatch(key)
-    return ChunkId(found[1], int(found[2]), int(found[3])) if found else None
+    return ChunkId(found[1], int(found[2]), int(found[3])) if found and int(found[2]) < int(found[3]) else None
 
 
 LONGEST_FILE_NAME = 200  # bytes; file systems take 255, suffixes included

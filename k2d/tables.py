@@ -77,6 +77,11 @@ def fields(value: str) -> list[str]:
     return _FIELD.findall(value)
 
 
+def unpacked_by(head: bytes) -> str | None:
+    """The program that unpacks a file of these first bytes; None for what is not compressed."""
+    return next((program for magic, program in _COMPRESSED.items() if head.startswith(magic)), None)
+
+
 def wide_encoding(head: bytes) -> str | None:
     """The encoding of a text file whose first bytes show two or four bytes a character, with a mark or without one;
     its first characters are ASCII, as those of ids and of subtitles are.
@@ -178,9 +183,8 @@ def decode_line(place: int, raw: bytes) -> str:
     try:
         text = raw.removesuffix(b"\n").decode("utf-8")
     except UnicodeDecodeError as error:
-        packed = next((name for magic, name in _COMPRESSED.items() if place == 1 and raw.startswith(magic)), None)
-        if packed:
-            raise ValueError(f"the file is compressed; unpack it with {packed}, or remove it") from None
+        if place == 1 and (program := unpacked_by(raw)):
+            raise ValueError(f"the file is compressed; unpack it with {program}, or remove it") from None
         raise ValueError(
             f"byte 0x{raw[error.start]:02x} is not UTF-8; convert the file, for instance with 'iconv -f big5 -t utf-8'"
         ) from None

@@ -21,6 +21,7 @@ from k2d.corpus.sets import Account, english_share, write_recordings
 from k2d.corpus.subtitles import SUFFIXES, Cue, read_all
 from k2d.errors import DataError
 from k2d.tables import atomic
+from k2d.text.encodings import read_text
 
 LABELS_FOLDER = "labels"
 _OF_JSON = ("segments", "transcription", "chunks")  # what Whisper programs call the list of their segments
@@ -152,11 +153,11 @@ def ready_labels(
 def _is_transcript(path: Path) -> bool:
     """Whether a .json lists segments, as that of a downloader beside a video does not, and a .txt says anything."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
         if path.suffix.lower() == ".txt":
             return bool(text.strip())
         record = json.loads(text)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     segments = next((record[k] for k in _OF_JSON if record.get(k)), []) if isinstance(record, dict) else record
     return isinstance(segments, list) and bool(segments) and all(isinstance(s, dict) and "text" in s for s in segments)

@@ -26,6 +26,7 @@ from k2d.datadir import DataDirWriter, Segment
 from k2d.errors import BadAudio, DataError
 from k2d.tables import atomic
 from k2d.text import timestamps
+from k2d.text.transcript import as_whisper_writes, seconds_of
 
 TEXTS = ("text", "sentence", "transcription", "transcript")  # names of the column that holds what was said
 _KINDS = "expected NeMo's manifest, Lhotse's cuts or supervisions (JSON lines), or parquet with a column text"
@@ -44,6 +45,10 @@ class Entry:
     text: str
     audio: File | ParquetCell | None = None
     speaker: str | None = None
+
+    def __post_init__(self):
+        if self.start < 0 or (self.end is not None and self.end <= self.start):
+            raise ValueError(f"{self.id} is said from {self.start} to {self.end} s")
 
 
 def is_manifest(path: Path) -> bool:
@@ -95,16 +100,16 @@ def _of_line(line: str, place: str, folder: Path) -> Entry:
         if "supervisions" in row:
             return _of_cut(row, folder)
         return _of_supervision(row)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise DataError(f"{place}: not understood ({type(error).__name__}: {error}); {_KINDS}") from None
 
 
 def _of_nemo(row: dict, folder: Path) -> Entry:
     path = _place(str(row["audio_filepath"]), folder)
     recording = safe_id(Path(path).stem)
-    start, seconds = float(row.get("offset") or 0), row.get("duration")
+    start, seconds = seconds_of(row.get("offset") or 0), row.get("duration")
     part = row.get("offset") is not None
-    end = start + float(seconds) if seconds is not None and part else None
+    end = start + seconds_of(seconds) if seconds is not None and part else None
     name = row.get("id") or (
         chunk_id(recording, round(100 * start), round(100 * end)) if end is not None else recording
     )
@@ -115,7 +120,7 @@ def _of_nemo(row: dict, folder: Path) -> Entry:
 def _of_cut(row: dict, folder: Path) -> Entry:
     if row.get("type", "MonoCut") != "MonoCut":
         raise ValueError(f"a {row['type']}, not a MonoCut; cut it with Lhotse's trim_to_supervisions first")
-    start, recording = float(row["start"]), row.get("recording")
+    start, recording = seconds_of(row["start"]), row.get("recording")
     said = sorted(row["supervisions"], key=lambda each: each["start"])
     segments = [{"start": s["start"], "end": s["start"] + s["duration"], "text": s.get("text") or ""} for s in said]
     whole = recording is not None and not start and abs(row["duration"] - recording["duration"]) < 0.01
@@ -127,7 +132,7 @@ def _of_cut(row: dict, folder: Path) -> Entry:
         str(row["id"]),
         safe_id(str(of)),
         start,
-        None if whole else start + float(row["duration"]),
+        None if whole else start + seconds_of(row["duration"]),
         _text("", segments),
         audio,
         speakers.pop() if len(speakers) == 1 else None,
@@ -135,17 +140,20 @@ def _of_cut(row: dict, folder: Path) -> Entry:
 
 
 def _of_supervision(row: dict) -> Entry:
-    start, seconds = float(row["start"]), float(row["duration"])
+    start, seconds = seconds_of(row["start"]), seconds_of(row["duration"])
     return Entry(
         str(row["id"]), safe_id(str(row["recording_id"])), start, start + seconds, _text(row["text"], None),
         speaker=row.get("speaker"),
     )  # fmt: skip
 
 
-def _text(plain: str, segments: list[dict] | None) -> str:
+def _text(plain: str | None, segments: list[dict] | None) -> str:
     if not segments:
-        return " ".join(str(plain).split())
-    return timestamps.format((float(s["start"]), float(s["end"]), " ".join(s["text"].split())) for s in segments)
+        return as_whisper_writes(str(plain or "")).strip()
+    timed = [(max(0.0, seconds_of(s["start"])), seconds_of(s["end"]), _text(s["text"], None)) for s in segments]
+    if backwards := next((one for one in timed if one[1] < one[0]), None):
+        raise ValueError(f"{backwards[2][:40]!r} is said from {backwards[0]} to {backwards[1]} s")
+    return timestamps.format(timed)
 
 
 def _place(path: str, folder: Path) -> str:

@@ -10,21 +10,22 @@ alone in between. Each line comes out once, with the times at which it is new.
 import html
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unicodedata import category
 
 from k2d.constants import TIMESTAMP_STEP, WINDOW
 from k2d.corpus.joined import Reject
 from k2d.errors import DataError
-from k2d.tables import wide_encoding
+from k2d.text.encodings import read_text
 from k2d.text.normalise import is_cjk
+from k2d.text.transcript import TimedText
 
 SUFFIXES = (".srt", ".vtt")
 LATE = 2.0  # seconds after the recording's end; more of it in many cues are those of another recording
-_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d+))?"
-_CUE = re.compile(rf"^\s*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:\s.*)?$")
-_NEARLY = re.compile(r"^\s*[-\d][-\d:.,;：，；\s]*-->[-\d:.,;：，；\s]*$")  # times, and nothing that could be said
+_TIME = r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
+_CUE = re.compile(rf"^[\s\u200b\u200e\u200f]*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:\s.*)?$")
+_NEARLY = re.compile(r"^(?=.*[:：])\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")  # times, and nothing that could be said
 _LINE_END = re.compile(r"\r*\n|\r")
 _WORD_TIME = re.compile(r"<\d+:\d\d[:.\d]*>")
 # The tags there are; "a < b and c > d" and "x<y, y>z" are text.
@@ -61,17 +62,7 @@ def read_cues(path) -> list[Cue]:
     are none, a file with no cue at all, and one that cannot be read.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); correct or remove it") from None
-    try:
-        text = raw.decode(wide_encoding(raw) or "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}:{line}: not UTF-8; convert the file, for instance with 'iconv -f big5 -t utf-8'"
-        ) from None
+    text = read_text(path)
     lines = _LINE_END.split(text)
     for number, line in enumerate(lines, 1):
         if _NEARLY.match(line) and not _CUE.match(line):
@@ -93,7 +84,7 @@ def read_cues(path) -> list[Cue]:
         if words and end > start:
             shown.append((Cue(start, end, " ".join(words)), words))
     shown.sort(key=lambda pair: (pair[0].start, pair[0].end))
-    return _in_order(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None))
+    return in_order(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None))
 
 
 def _numbered(lines: list[str], last: bool) -> list[str]:
@@ -162,17 +153,18 @@ def _each_once(shown: list[tuple[Cue, list[str]]], timed_words: bool) -> list[Cu
     return new
 
 
-def _in_order(cues: list[Cue]) -> list[Cue]:
-    """Cues that follow one another, from such that are sorted and may overlap."""
-    ordered: list[Cue] = []
+def in_order[Timed: (Cue, TimedText)](cues: list[Timed]) -> list[Timed]:
+    """Cues, or segments with both times, that follow one another, from such that are sorted and may overlap."""
+    ordered: list[Timed] = []
     for cue in cues:
         if ordered:
             last = ordered[-1]
             if cue.start < last.end:
                 if cue.start - last.start < TIMESTAMP_STEP:  # the same place: both texts, one after the other
-                    ordered[-1] = Cue(last.start, max(last.end, cue.end), f"{last.text} {cue.text}")
+                    text = f"{last.text} {cue.text.lstrip()}"
+                    ordered[-1] = replace(last, end=max(last.end, cue.end), text=text)
                     continue
-                ordered[-1] = Cue(last.start, cue.start, last.text)
+                ordered[-1] = replace(last, end=cue.start)
         ordered.append(cue)
     return ordered
 

@@ -6,10 +6,14 @@ In: what a recogniser, or a file of subtitles, says. Out: a `Transcript`, and th
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
 from k2d.text import timestamps
+
+_HALF = re.compile("[\ud800-\udfff]")  # of a character, as a cut JSON escape leaves it: no file can hold one
 
 
 @dataclass
@@ -90,7 +94,18 @@ def worst_fact(segments: Sequence[TimedText], name: str) -> float | None:
     return max((getattr(s, name) for s in segments if getattr(s, name) is not None), default=None)
 
 
+def seconds_of(value: object) -> float:
+    """A time that a file tells. ValueError or TypeError for what is no finite number."""
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = float("inf")
+    if not isfinite(seconds):
+        raise ValueError(f"{str(value)[:20]} is no time in seconds")
+    return seconds
+
+
 def as_whisper_writes(text: str) -> str:
     """One line, with a space before it unless its script has none: a student learns Whisper's form."""
-    text = " ".join(text.split())
+    text = " ".join(_HALF.sub("", text).split())
     return text if timestamps.unspaced(text[:1]) else f" {text}"

@@ -22,12 +22,13 @@ from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.clips import safe_id
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
 from k2d.corpus.recordings import LABELS
-from k2d.corpus.subtitles import read_cues, usable_cues
+from k2d.corpus.subtitles import in_order, read_cues, usable_cues
 from k2d.datadir import DataDir, Segment, read_segments
 from k2d.errors import BadAudio, DataError
 from k2d.tables import read_table
 from k2d.text import timestamps
-from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
+from k2d.text.encodings import read_text
+from k2d.text.transcript import TimedText, Transcript, as_whisper_writes, seconds_of
 from k2d.transcribers.base import Transcriber, Work
 from k2d.transcribers.recogniser import ROUNDED
 from k2d.work.identity import Identity, digest_of, file_digest, makers_of
@@ -120,6 +121,11 @@ class ReadyTranscripts(Transcriber):
                 )
             if timed or len(found) > 1:
                 found[-1].end = min(max(seconds, found[-1].start), found[-1].start + WINDOW)
+        if backwards := next((s for s in found if s.end is not None and s.end < s.start), None):
+            what = f"{backwards.text.strip()[:40]!r} is said from {backwards.start} to {backwards.end} s"
+            raise BadAudio(name, "unusable transcript", f"{what}; correct its times")
+        if all(s.end is not None for s in found):
+            found = in_order(sorted(found, key=lambda s: (s.start, s.end)))
         if timed:
             found, why = usable_cues(found, seconds) if found else (found, "")
             if why:
@@ -266,10 +272,7 @@ def _stem(wav: dict[str, str], name: str) -> str:
 
 def text_of_file(path: Path) -> Found:
     """A plain text as one segment without an end, or as its timestamp tokens say. Raises DataError for other bytes."""
-    try:
-        return _of_text(" ".join(path.read_text(encoding="utf-8-sig").split()))
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8; convert the file, for instance with 'iconv -f big5 -t utf-8'") from None
+    return _of_text(" ".join(read_text(path).split()))
 
 
 def segments_of_json(path: Path) -> list[TimedText]:
@@ -277,11 +280,13 @@ def segments_of_json(path: Path) -> list[TimedText]:
     `k2d transcribe` write, with the scores that it tells. Raises DataError for any other.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8-sig"))
+        record = json.loads(read_text(path))
         if isinstance(record, dict):
             record = record.get("segments") or record.get("transcription") or record.get("chunks") or []
         found = [_of_json(entry) for entry in record]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except DataError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path}: not understood ({error!r}); expected what openai-whisper writes, as "
             '{"segments": [{"start": 0.0, "end": 1.5, "text": "…"}]}'
@@ -299,12 +304,15 @@ def _of_json(entry: dict) -> TimedText | None:
         start, end = entry["timestamp"]
     else:
         start, end = entry["start"], entry["end"]
-    text = str(entry["text"]).strip()
-    if not text or end is None or end <= start:
+    text = str(entry["text"] or "").strip()
+    if not text or end is None:
+        return None
+    start, end = max(0.0, seconds_of(start)), seconds_of(end)
+    if end <= start:
         return None
     words = [w.get("probability", w.get("score")) for w in entry.get("words") or []]
     words = [max(float(w), 1e-10) for w in words if w is not None]
     confidence = math.exp(sum(map(math.log, words)) / len(words)) if words else entry.get("confidence")
     tokens = [t for t in entry.get("tokens") or [] if isinstance(t, int)]
     facts = {name: entry.get(name) for name in ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob")}
-    return TimedText(float(start), float(end), as_whisper_writes(text), tokens, None, **facts, confidence=confidence)
+    return TimedText(start, end, as_whisper_writes(text), tokens, None, **facts, confidence=confidence)

@@ -70,6 +70,14 @@ def test_mark_up_goes_and_other_angles_stay(tmp_path, written, said):
     assert cues_of(tmp_path, f"00:01.000 --> 00:02.000\n{written}\n") == [Cue(1.0, 2.0, said)]
 
 
+@pytest.mark.parametrize("times", ["00:00:03,000 -> 00:00:04,000", "\u200f00：00：03，000 → 00：00：04，000"])
+def test_times_with_another_arrow_are_named_and_marks_of_direction_pass(tmp_path, times):
+    text = "1\n\u200e00:00:01,000 --> 00:00:02,000\n你好 3 -> 4\n"
+    assert cues_of(tmp_path, text) == [Cue(1.0, 2.0, "你好 3 -> 4")]
+    with pytest.raises(DataError, match=r"x\.srt:5: .* is not as '00:00:01,000"):
+        cues_of(tmp_path, f"{text}\n{times}\nworld\n")
+
+
 def test_utf_16_with_its_mark_is_read(tmp_path):
     assert cues_of(tmp_path, "1\n00:00:01,000 --> 00:00:02,500\n你好\n", "utf-16") == [Cue(1.0, 2.5, "你好")]
 

@@ -171,6 +171,36 @@ def test_what_is_missing_or_wrong_is_named_by_recording(data, tmp_path):
     assert "expected a line of it in" in str(transcripts(folder / "text", data)[0])
 
 
+@pytest.mark.parametrize(
+    "value",
+    ['{"start": NaN, "end": 2, "text": "x"}', '{"start": 0, "end": 1e999, "text": "x"}', "[" * 100_000,
+     f'{{"start": 0, "end": 1{"0" * 400}, "text": "x"}}', '{"start": null, "end": 1, "text": "x"}'],
+    ids=["nan", "inf", "deep", "huge", "null"],
+)  # fmt: skip
+def test_times_that_are_none_end_no_job(data, tmp_path, value):
+    folder = openai_whisper(tmp_path)
+    (folder / "short.json").write_text(f'{{"segments": [{value}]}}')
+    lec, short = transcripts(folder, data, ["lec", "short"])
+    assert isinstance(lec, Transcript)
+    assert short.reason == "unusable transcript" and "short.json: not understood" in str(short)
+
+
+def test_what_json_says_and_no_file_can_hold_is_left_out(data, tmp_path):
+    """Half a character, as an escape that was cut leaves it; no text at all; a start before the recording's."""
+    half = '{"start": -0.5, "end": 1, "text": "a\\ud800b"}, {"start": 1, "end": 2, "text": null}'
+    (tmp_path / "lec.json").write_text(f'{{"segments": [{half}]}}', "utf-16")
+    assert [spans(one) for one in transcripts(tmp_path, data)] == [[(0.0, 1.0, " ab")]]
+
+
+def test_segments_out_of_order_come_in_order_and_those_that_run_backwards_are_named(data, tmp_path):
+    def of(text):
+        (tmp_path / "text").write_text(f"lec {text}\n")
+        return transcripts(tmp_path / "text", data)[0]
+
+    assert spans(of("<|6.00|>b<|9.00|><|0.00|>a<|7.00|>")) == [(0.0, 6.0, " a"), (6.0, 9.0, " b")]
+    assert "'b' is said from 9.0 to 6.0 s" in str(of("<|0.00|>a<|7.00|><|9.00|>b<|6.00|>"))
+
+
 def test_subtitles_of_another_recording_are_not_taken(data, tmp_path):
     (tmp_path / "lec.vtt").write_text("WEBVTT\n\n" + "".join(f"{n}:00.000 --> {n}:05.000\n字\n\n" for n in range(9)))
     (lec,) = transcripts(tmp_path, data)
