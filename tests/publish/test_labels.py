@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from k2d.bin import export_labels, import_labels
+from k2d.corpus.manifests import read_entries
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.tables import write_numbers, write_table
@@ -99,3 +100,23 @@ def test_manifests_of_others(tmp_path):
     path.write_text(json.dumps({"id": "a", "type": "MixedCut", "supervisions": []}) + "\n")
     with pytest.raises(DataError, match="a MixedCut, not a MonoCut"):
         open_transcriber(f"text:{path}")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ['"offset": 0, "duration": NaN', '"offset": 0, "duration": 1e999', '"offset": -3, "duration": 2',
+     '"offset": 0, "duration": 0', f'"offset": 1{"0" * 400}, "duration": 2',
+     '"segments": [{"start": 5, "end": 1, "text": "x"}]', f'"segments": {"[" * 100_000}'],
+    ids=lambda entry: entry[:30],
+)  # fmt: skip
+def test_times_of_a_manifest_that_are_none_are_named_by_their_line(tmp_path, entry):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(f'{{"audio_filepath": "a.wav", "text": "x", {entry}}}\n')
+    with pytest.raises(DataError, match=r"manifest.jsonl:1: not understood"):
+        open_transcriber(f"text:{path}")
+
+
+def test_a_manifest_without_a_text_has_an_empty_one(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"audio_filepath": "a.wav", "text": null}\n{"audio_filepath": "b.wav", "text": "x\\ud800"}\n')
+    assert [entry.text for entry in read_entries(path)] == ["", "x"]
