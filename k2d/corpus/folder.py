@@ -44,6 +44,8 @@ def recordings_in(folder: Path, what: str) -> tuple[list[Recording], list[Reject
         kind = "is a file; give the folder it lies in" if folder.exists() else "no such folder; correct the path"
         raise DataError(f"{folder}: {kind}")
     tree = find_recordings(folder)
+    if not tree.recordings and (refused := [r for r in tree.rejects if r.reason == "unreadable folder"]):
+        raise DataError(refused[0].message)
     if not tree.recordings:
         raise not_found(folder, what, f"audio or video files ({' '.join(SOUND + VIDEO)}) in it or below")
     return tree.recordings, tree.rejects, tree.other

@@ -10,6 +10,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from k2d.constants import SAMPLE_RATE
 from k2d.corpus.clips import File, safe_id
 from k2d.corpus.joined import Reject, in_processes
 from k2d.corpus.subtitles import SUFFIXES
-from k2d.errors import BadAudio
+from k2d.errors import BadAudio, DataError
 from k2d.tables import atomic
 from k2d.work.identity import file_digest
 
@@ -66,7 +67,12 @@ def find_recordings(folder: Path) -> Tree:
     tree = Tree()
     taken: set[str] = set()
     walked: set[str] = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+
+    def refused(error: OSError) -> None:
+        message = f"{error.filename}: {error.strerror}; give the right to read this folder, or look at the disk"
+        tree.rejects.append(Reject(str(error.filename), "unreadable folder", message))
+
+    for here, folders, files in os.walk(folder, onerror=refused, followlinks=True):
         # A link to a folder above would be walked without end.
         walked.add(os.path.realpath(here))
         folders[:] = sorted(
@@ -110,11 +116,19 @@ def same_content(recordings: Sequence[Recording]) -> list[Reject]:
     """
     by_size: dict[int, list[Recording]] = {}
     for recording in sorted(recordings, key=lambda r: (not r.beside, len(str(r.path)), str(r.path))):
-        by_size.setdefault(recording.path.stat().st_size, []).append(recording)
+        with suppress(OSError):  # labelling will say what is wrong with it
+            by_size.setdefault(recording.path.stat().st_size, []).append(recording)
     first: dict[str, Recording] = {}
     rejects = []
     for recording in (r for same in by_size.values() if len(same) > 1 for r in same):
-        original = first.setdefault(file_digest(recording.path), recording)
+        try:
+            digest = file_digest(recording.path)
+        except (OSError, DataError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it cannot be read to its end"
+            message = f"{recording.path}: {why}; look at the permissions, the disk or the network"
+            rejects.append(Reject(recording.id, "unreadable", message))
+            continue
+        original = first.setdefault(digest, recording)
         if original is not recording:
             message = f"{recording.path}: the same file as {original.path}, which is taken"
             rejects.append(Reject(recording.id, "duplicate", message))

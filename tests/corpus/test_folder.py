@@ -1,7 +1,9 @@
 """A folder of recordings as people have it → a data directory."""
 
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,33 @@ def test_names_that_no_table_can_hold_and_links_in_circles(tmp_path, capsys):
     assert list(DataDir(out).wav.values()) == [str(folder / "sub/全形　空白 a.caf")]
     said = capsys.readouterr().out
     assert "1 missing, 1 unusable name" in said
+
+
+def test_what_may_not_be_read_is_named_and_the_rest_is_taken(capsys):
+    """A folder, a recording, its twin, and subtitles, as a user sees them who may not read them."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        out, folder = Path(place) / "data/x", Path(place) / "in"
+        for name in ("a", "b", "below/c", "d"):
+            write(folder / f"{name}.wav", level=0.1 if name in "ad" else 0.2)
+        (folder / "b.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\n國立\n")
+        for name in ("below", "d.wav", "b.srt"):
+            (folder / name).chmod(0)
+        is_root = os.geteuid() == 0
+        if is_root:  # who may read everything
+            for path in (Path(place), Path(place) / "in"):
+                os.chown(path, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            assert prepare(folder, out) == 0
+        finally:
+            if is_root:
+                os.seteuid(0)
+            (folder / "below").chmod(0o755)
+        assert set(DataDir(out).wav) == {"a", "b"}
+        rejects = (out.parent / "x_rejects.txt").read_text()
+        assert f"{folder}/below: Permission denied; give the right to read this folder" in rejects
+        assert f"{folder}/d.wav: unreadable; Permission denied" in rejects
+        assert "b.srt: cannot be read (Permission denied)" in capsys.readouterr().out
 
 
 def test_of_two_copies_the_one_with_a_transcript_is_taken(tmp_path):
