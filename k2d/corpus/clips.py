@@ -188,6 +188,8 @@ def _parquet_bytes(cells: list[ParquetCell]) -> dict[ParquetCell, bytes | BadAud
             continue
         for cell in wanted:
             struct = column[cell.row].as_py() or {}
+            if isinstance(struct, str | bytes):  # a column of paths, or of files alone
+                struct = {"path" if isinstance(struct, str) else "bytes": struct}
             found[cell] = struct.get("bytes")
             beside = _beside(file, struct.get("path"))
             if found[cell] is None and beside is not None and beside.is_file():

@@ -24,11 +24,12 @@ from k2d.constants import SAMPLE_RATE, chunk_id, file_name
 from k2d.corpus.clips import Clip, File, ParquetCell, read_clips, safe_id
 from k2d.datadir import DataDirWriter, Segment
 from k2d.errors import BadAudio, DataError
-from k2d.tables import atomic
+from k2d.tables import atomic, fault_of_id
 from k2d.text import timestamps
 from k2d.text.transcript import as_whisper_writes, seconds_of
 
 TEXTS = ("text", "sentence", "transcription", "transcript")  # names of the column that holds what was said
+_ODD = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)  # raised by what is none of these
 _KINDS = "expected NeMo's manifest, Lhotse's cuts or supervisions (JSON lines), or parquet with a column text"
 
 
@@ -100,8 +101,12 @@ def _of_line(line: str, place: str, folder: Path) -> Entry:
         if "supervisions" in row:
             return _of_cut(row, folder)
         return _of_supervision(row)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise DataError(f"{place}: not understood ({type(error).__name__}: {error}); {_KINDS}") from None
+    except _ODD as error:
+        raise _not_understood(place, error) from None
+
+
+def _not_understood(place: str, error: Exception) -> DataError:
+    return DataError(f"{place}: not understood ({type(error).__name__}: {error}); {_KINDS}")
 
 
 def _of_nemo(row: dict, folder: Path) -> Entry:
@@ -148,8 +153,10 @@ def _of_supervision(row: dict) -> Entry:
 
 
 def _text(plain: str | None, segments: list[dict] | None) -> str:
+    if not isinstance(plain, str | int | float | None):
+        raise TypeError(f"its text is a {type(plain).__name__}")
     if not segments:
-        return as_whisper_writes(str(plain or "")).strip()
+        return as_whisper_writes("" if plain is None else str(plain)).strip()
     timed = [(max(0.0, seconds_of(s["start"])), seconds_of(s["end"]), _text(s["text"], None)) for s in segments]
     if backwards := next((one for one in timed if one[1] < one[0]), None):
         raise ValueError(f"{backwards[2][:40]!r} is said from {backwards[0]} to {backwards[1]} s")
@@ -180,7 +187,10 @@ def _parquet(path: Path) -> Iterator[tuple[str, Entry]]:
                 stem = Path((row.get("audio") or {}).get("path") or "").stem
                 name = str(row.get("id") or safe_id(stem or f"{path.stem}-{place:06d}"))
                 cell = ParquetCell(str(path), group, number) if "audio" in names else None
-                said = _text(row[text] or "", row.get("segments"))
+                try:
+                    said = _text(row[text], row.get("segments"))
+                except _ODD as error:
+                    raise _not_understood(f"{path}, row {place}", error) from None
                 yield f"{path}, row {place}", Entry(name, safe_id(name), 0.0, None, said, cell, row.get("speaker"))
 
 
@@ -191,6 +201,9 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
         raise DataError(f"{path}: no utterance there; {_KINDS}")
     if lacking := next((entry for entry in entries if entry.audio is None), None):
         raise DataError(f"{path}: {lacking.id}: the path of its audio is missing; {_KINDS}, with the audio")
+    for entry in entries:
+        if fault := fault_of_id(entry.id):
+            raise DataError(f"{path}: id {entry.id!r} {fault}; choose another id")
     sources, bad = _audio(entries, out)
     entries = [entry for entry in entries if entry.recording in sources]
     if not entries:

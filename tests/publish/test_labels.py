@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import soundfile
 
 from k2d.bin import export_labels, import_labels
-from k2d.corpus.manifests import read_entries
+from k2d.corpus.manifests import import_entries, read_entries
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.tables import write_numbers, write_table
@@ -120,3 +122,20 @@ def test_a_manifest_without_a_text_has_an_empty_one(tmp_path):
     path = tmp_path / "manifest.jsonl"
     path.write_text('{"audio_filepath": "a.wav", "text": null}\n{"audio_filepath": "b.wav", "text": "x\\ud800"}\n')
     assert [entry.text for entry in read_entries(path)] == ["", "x"]
+
+
+def test_parquet_with_paths_in_place_of_audio_and_with_texts_that_are_none(tmp_path):
+    soundfile.write(tmp_path / "a.wav", [0.1, -0.1] * 8000, 16000)
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["x"], "audio": ["a.wav"]}), tmp_path / "paths.parquet")
+    count, bad = import_entries(tmp_path / "paths.parquet", tmp_path / "data")
+    assert (count, bad) == (1, []) and DataDir(tmp_path / "data").validate() == []
+    pyarrow.parquet.write_table(pyarrow.table({"text": [["x"]], "audio": ["a.wav"]}), tmp_path / "lists.parquet")
+    with pytest.raises(DataError, match=r"lists.parquet, row 0: not understood \(TypeError: its text is a list\)"):
+        list(read_entries(tmp_path / "lists.parquet"))
+
+
+def test_an_id_that_no_table_can_hold_is_refused_before_audio_is_decoded(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"audio_filepath": "a.wav", "text": "x", "id": "a b"}\n')
+    with pytest.raises(DataError, match=r"a.jsonl: id 'a b' holds U\+0020, SPACE"):
+        import_entries(tmp_path / "a.jsonl", tmp_path / "data")
+    assert not (tmp_path / "data").exists()
