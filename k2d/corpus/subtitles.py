@@ -26,7 +26,7 @@ LATE = 2.0  # seconds after the recording's end; more of it in many cues are tho
 _TIME = r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
 _CUE = re.compile(rf"^[\s\u200b\u200e\u200f]*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:\s.*)?$")
 # Times, and nothing that could be said; the words below them would be lost.
-_NEARLY = re.compile(r"^(?=.*[:：])\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
+_NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
 _LINE_END = re.compile(r"\r*\n|\r")
 _WORD_TIME = re.compile(r"<\d+:\d\d[:.\d]*>")
 # The tags there are; "a < b and c > d" and "x<y, y>z" are text.
