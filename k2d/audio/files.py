@@ -100,8 +100,15 @@ class _ArkReader:
 class _Stretch(io.RawIOBase):
     """A stretch of an open file as a file: one of several recordings that lie behind each other in it."""
 
-    def __init__(self, file, start: int, length: int):
+    def __init__(self, file, start: int, length: int, owned: bool = False):
+        """owned: whether the file is closed with it."""
         self._file, self._start, self._length, self._position = file, start, length, 0
+        self._owned = owned
+
+    def close(self) -> None:
+        if self._owned:
+            self._file.close()
+        super().close()
 
     def readable(self) -> bool:
         return True
@@ -152,19 +159,21 @@ class _SoundFileReader:
 
     holes, late, cut = 0.0, 0.0, False
 
-    def __init__(self, source: str, file, piped: bool, mp3: bool = False):
+    def __init__(self, source: str, file, piped: bool, mp3: bool = False, raw: tuple[int, int, str] | None = None):
+        """raw: rate, channels and subtype of samples without a header."""
         self._source, self._file, self._mp3 = source, file, mp3
         # By a descriptor of its own where it can be: libsndfile then reads without going through Python.
         self._own = open(file.name, "rb", buffering=0) if isinstance(file, io.BufferedReader) else None  # noqa: SIM115
         try:
             with _quiet(mp3):
-                self._sound = soundfile.SoundFile(self._own.fileno() if self._own else file, closefd=False)
+                form = dict(zip(("samplerate", "channels", "subtype", "format"), (*raw, "RAW"))) if raw else {}
+                self._sound = soundfile.SoundFile(self._own.fileno() if self._own else file, closefd=False, **form)
         except BaseException:
             if self._own:
                 self._own.close()
             raise
         self.rate, self.channels = self._sound.samplerate, self._sound.channels
-        self.format, self.frames = self._sound.format, self._sound.frames
+        self.format, self.frames, self.subtype = self._sound.format, self._sound.frames, self._sound.subtype
         known = 0 < self.frames < _UNKNOWN
         self.exact = known and (self.format == "OGG" or _EXACT.match(self._sound.subtype) is not None)
         # The header of a FLAC does not know whether the file holds everything, and nothing else.
@@ -382,6 +391,21 @@ def _unknown(source: str, head: bytes) -> BadAudio:
     return BadAudio(source, "not audio", "no decoder knows this format; correct or remove it")
 
 
+def _past_4_gb(file, head: bytes) -> int | None:
+    """Where the samples of a WAV begin whose header counts them modulo 4 GiB, as most programs write it."""
+    if not head.startswith(b"RIFF") or not isinstance(file, io.BufferedReader):  # libsndfile reads others through it
+        return None
+    size, at = file.seek(0, io.SEEK_END), 12
+    while at + 8 <= size > 2**32:
+        file.seek(at)
+        name, length = file.read(4), int.from_bytes(file.read(4), "little")
+        if name == b"data":
+            behind = size - at - 8 - length
+            return at + 8 if behind >= 2**32 and behind % 2**32 < 2**16 else None
+        at += 8 + length + length % 2
+    return None
+
+
 def _decoder(source: str, file, piped: bool) -> Reader:
     """The reader of an open file, which becomes the reader's."""
     file.seek(0)
@@ -405,6 +429,11 @@ def _decoder(source: str, file, piped: bool) -> Reader:
     if not by_packets:
         try:
             counted = _SoundFileReader(source, file, piped)
+            if counted.exact and (begin := _past_4_gb(file, head)):
+                form = counted.rate, counted.channels, counted.subtype
+                counted.release()
+                size = file.seek(0, io.SEEK_END)
+                return _SoundFileReader(source, _Stretch(file, begin, size - begin, owned=True), piped, raw=form)
             if counted.exact:
                 return counted
         except soundfile.LibsndfileError:

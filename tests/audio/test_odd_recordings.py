@@ -264,3 +264,18 @@ def test_a_recording_that_grows_while_it_is_read_is_told(tmp_path, caplog):
     assert caplog.messages == [
         f"{tmp_path / 'a.wav'}: it changed while it was read; run this again when it is complete"
     ]
+
+
+def test_a_wav_past_4_gb_is_read_to_its_end(tmp_path):
+    """Its header has 32 bits for the bytes of sound."""
+    path, seconds = tmp_path / "long.wav", 2**32 // 192000 + 30
+    soundfile.write(path, np.zeros((1, 2)), 48000, subtype="PCM_16")
+    header = bytearray(path.read_bytes()[:44])
+    header[40:44] = (seconds * 192000 % 2**32).to_bytes(4, "little")
+    sound = (np.stack([odd_recordings.LONG_ONE] * 2, 1) * 32767).astype("<i2")
+    with open(path, "wb") as file:  # silence takes no place on the disk
+        file.write(header)
+        file.seek(44 + (seconds - 5) * 192000)
+        file.write(sound.tobytes())
+    assert recording_duration(path) == seconds
+    assert np.abs(read_audio(path, seconds - 5, seconds) - odd_recordings.ONE).max() < 0.02
