@@ -12,7 +12,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from odd_kinds import ALL, KINDS, RATE, Track, can_make, encode, make, voice
+from odd_kinds import ALL, KINDS, LONG_ONE, ONE, RATE, Track, can_make, encode, make, voice
 from odd_recordings import fault, read
 
 from k2d.audio import containers, files, sources
@@ -272,10 +272,10 @@ def test_a_wav_past_4_gb_is_read_to_its_end(tmp_path):
     soundfile.write(path, np.zeros((1, 2)), 48000, subtype="PCM_16")
     header = bytearray(path.read_bytes()[:44])
     header[40:44] = (seconds * 192000 % 2**32).to_bytes(4, "little")
-    sound = (np.stack([odd_recordings.LONG_ONE] * 2, 1) * 32767).astype("<i2")
+    sound = (np.stack([LONG_ONE] * 2, 1) * 32767).astype("<i2")
     with open(path, "wb") as file:  # silence takes no place on the disk
         file.write(header)
         file.seek(44 + (seconds - 5) * 192000)
         file.write(sound.tobytes())
     assert recording_duration(path) == seconds
-    assert np.abs(read_audio(path, seconds - 5, seconds) - odd_recordings.ONE).max() < 0.02
+    assert np.abs(read_audio(path, seconds - 5, seconds) - ONE).max() < 0.02
