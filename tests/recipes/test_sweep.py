@@ -14,6 +14,7 @@ TINY = [
     *("--lecture_hours", "0.05", "--local_data_opts", "--lecture_hours 0.05 --scale 0.1"),
     *("--test_sets", "test_out", "--decode_untrained", "false", "--side_by_side", "2", "--train_threads", "1"),
     *("--selection", "comp segment@1.5", "--alpha", "0.9"),
+    *("--test_opts", "--condition_on_previous false --temperatures 0"),
     *("--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
     *("--train_opts", "--max_epoch 2 --num_iters_per_epoch 2 --use_tensorboard false --use_matplotlib false"),
     *("--stop_stage", "7"),
