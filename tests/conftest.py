@@ -13,10 +13,12 @@ settings.load_profile("k2d")
 # What this processor was found to be quick at changes bytes; tests of that name a file of their own.
 os.environ["K2D_PROCESSOR"] = os.devnull + "/none"
 
-# What takes longest begins first: the cluster, which mostly waits, whole recipes, trainings.
+# What takes longest begins first: the cluster, which mostly waits, whole recipes, trainings. Short files come last, so
+# that no worker is left alone with a long one.
 FIRST = (
-    "tests/slurm/", "tests/recipes/test_corpora.py", "tests/recipes/test_sweep.py", "tests/recipes/",
-    "tests/distill/test_training.py", "tests/transcribers/",
+    "tests/slurm/", "tests/recipes/test_sweep.py", "tests/recipes/test_corpora.py", "tests/recipes/",
+    "tests/distill/test_training.py", "tests/transcribers/", "tests/whisper/", "tests/bin/", "tests/egs/",
+    "tests/publish/", "tests/distill/", "tests/explore/", "tests/audio/",
 )  # fmt: skip
 TOGETHER = ("tests/slurm/", "tests/transcribers/")
 
