@@ -14,6 +14,7 @@ TINY = [
     *("--lecture_hours", "0.05", "--local_data_opts", "--lecture_hours 0.05 --scale 0.1"),
     *("--test_sets", "test_out", "--decode_untrained", "false", "--side_by_side", "2", "--train_threads", "1"),
     *("--selection", "comp segment@1.5", "--alpha", "0.9"),
+    *("--test_opts", "--condition_on_previous false --temperatures 0"),
     *("--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
     *("--train_opts", "--max_epoch 2 --num_iters_per_epoch 2 --use_tensorboard false --use_matplotlib false"),
     *("--stop_stage", "7"),
@@ -82,13 +83,13 @@ def test_a_sweep_is_one_table_and_other_options_redo_only_what_they_decide(recip
 
     # How many epochs are averaged decides the average and what is made of it, and not the training.
     one = ("--selection", "comp", "--alpha", "0.9")
-    recipe(*one, "--nbest", "1")
+    recipe(*one, "--stage", "5", "--nbest", "1")
     other = records(folder)
     of_average = ("average", "heads", "decode_test_out", "decode_test_out/score")
     changed = {name for name in made if made[name] != other.get(name)}
     assert changed == {f"exp/{STUDENTS[0]}/{name}" for name in of_average}
 
     # What was made with the first options lies aside, and comes back.
-    back = recipe(*one, "--stage", "5", "--stop_stage", "6")
-    assert back.stderr.count("was moved back from") == 3, "the average, its heads and its transcripts"
+    back = recipe("--stage", "5", "--stop_stage", "6")
+    assert back.stderr.count("was moved back from") == 4, "the average, its heads, its transcripts, and their speed"
     assert records(folder) == made
