@@ -1,12 +1,13 @@
 """Find the heads of a student's attention that tell when a word is said.
 
     k2d align_heads --model exp/student_comp/average --data data/lectures_comp --output_dir exp/student_comp/heads
+        [--encoder_out DIR]
 
 The teacher's labels say when segments begin and end. Each head of each layer of the decoder aligns the same texts with
 their audio, and is scored by how far off it finds the pauses between segments; then heads are put together, one more as
 long as the error falls. Half of the chunks choose; of the other half are the errors that are printed, beside those of
-what one would guess: all heads of the last layer, or of the upper half of the layers. A guess that they do not beat is
-taken in their place, so nobody's word times become worse.
+what one would guess: all heads of the last layer, or of the upper half of the layers. If they do not beat the better
+guess clearly (by twice the standard error), it is taken in their place, so nobody's word times become worse.
 
 A step: writes alignment_heads.json, in the folder `heads` of a student, where every command that loads the student
 finds it; `k2d publish` writes the heads into all forms. Where labels have no times, or too few, it says so and takes
@@ -37,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", required=True, help="the student's checkpoint, any that k2d reads")
     p.add_argument("--data", required=True, type=Path, help="chunks with labels that have timestamps")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--chunks", type=int, default=64, help="how many to look at, evenly spaced (default %(default)s)")
+    p.add_argument("--encoder_out", type=Path, help="read output of the same encoder (k2d encode), not audio")
+    p.add_argument("--chunks", type=int, default=24, help="how many to look at, evenly spaced (default %(default)s)")
     p.add_argument("--language", default="zh", help="that the student decodes in")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
     add_options(p, AudioOptions, "recordings")
@@ -53,13 +55,16 @@ def check(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
+    inputs = {"model": model_identity(args.model)}
+    if args.encoder_out:
+        inputs["data"] = identity.of_tables(args.data, "text", TRUSTED)
+        inputs["encoder_out"] = identity.of_step(args.encoder_out)
+    else:
+        inputs["data"] = identity.of_data(args.data, "wav.scp", "segments", "text", TRUSTED)
     step = Step(
         "align_heads",
         args.output_dir,
-        inputs={
-            "model": model_identity(args.model),
-            "data": identity.of_data(args.data, "wav.scp", "segments", "text", TRUSTED),
-        },
+        inputs=inputs,
         options={"chunks": args.chunks, "language": args.language, **options_of(AudioOptions, args).reading},
         arguments=args,
     )
@@ -75,24 +80,27 @@ def work(args: argparse.Namespace) -> dict:
 
     student = checkpoint.load(args.model, device=args.device)
     dims, languages = student.dims, student.tokenizer.languages
-    rivals = {"last layer": last_layer(dims), "upper half": upper_half(dims)}
-    examples = list(examples_of(args, student))
-    starts = [sum(len(each.label.starts) for each in examples[first::2]) for first in (0, 1)]
+    alignments = Alignments(
+        student.model,
+        student.tokenizer,
+        args.language if args.language in languages else languages[0],
+        {"last layer": last_layer(dims), "upper half": upper_half(dims)},
+    )
+    for example in tqdm(examples_of(args, student), desc="align_heads", unit="chunk", mininterval=2):
+        alignments.add(example)
+    labels = alignments.labels
+    starts = [sum(len(labels[n].starts) for n in part) for part in (alignments.choosing, alignments.held_out)]
     if min(starts) < FEWEST:
         print(
-            f"align_heads: {args.data}: only {sum(starts)} segments of {len(examples)} chunks say when they begin, too "
+            f"align_heads: {args.data}: only {sum(starts)} segments of {len(labels)} chunks say when they begin, too "
             "few to choose by; all heads of the upper half of the layers are taken"
         )
-        choice = Choice(rivals["upper half"], "upper half", {}, [])
+        choice = Choice(upper_half(dims), "upper half", {}, [])
     else:
-        alignments = Alignments(
-            student.model, student.tokenizer, args.language if args.language in languages else languages[0], examples
-        )
-        with tqdm(total=len(examples), desc="align_heads", unit="chunk", mininterval=2) as bar:
-            choice = choose(alignments, rivals, bar.update)
+        choice = choose(alignments)
         print(table(choice))
     facts = {
-        "chunks": len(examples),
+        "chunks": len(labels),
         "starts": sum(starts),
         "chosen": choice.chosen,
         "heads": [list(head) for head in choice.heads],
@@ -115,15 +123,22 @@ def work(args: argparse.Namespace) -> dict:
 
 def examples_of(args: argparse.Namespace, student):
     """Evenly spaced chunks that say when a segment begins; what cannot be read is passed over."""
+    import numpy as np
+    import torch
+
     from k2d.audio.utterances import open_utterances
+    from k2d.distill.sources import ENCODER_OUT, ArchiveReader, encoder_frames
     from k2d.text import timestamps, trusted
-    from k2d.whisper.head_choice import example, read_label
+    from k2d.whisper.head_choice import Example, encoded, read_label
 
     labels = read_table(args.data / "text")
     flags = read_table(args.data / TRUSTED) if (args.data / TRUSTED).is_file() else {}
+    stored = ArchiveReader(args.encoder_out / f"{ENCODER_OUT}.scp") if args.encoder_out else None
     most = student.dims.n_text_ctx - len(student.tokenizer.sot_sequence(timestamps=False)) - 1
     known = {}
     for uid, text in labels.items():
+        if stored is not None and uid not in stored:
+            continue
         told = trusted.read(uid, flags[uid], len(timestamps.parse(text))) if uid in flags else None
         label = read_label(text, student.tokenizer, told)
         if label.starts and len(label.tokens) <= most:
@@ -131,7 +146,11 @@ def examples_of(args: argparse.Namespace, student):
     audio = open_utterances(DataDir(args.data), **options_of(AudioOptions, args).reading)
     for uid in list(known)[:: max(1, len(known) // args.chunks)][: args.chunks]:
         try:
-            yield example(student.model, audio[uid], known[uid], student.trim_padding)
+            if stored is not None:
+                rows = torch.from_numpy(np.array(stored[uid]))[None]
+            else:
+                rows = encoded(student.model, audio[uid], student.trim_padding)
+            yield Example(known[uid], rows, min(encoder_frames(audio.duration(uid)), rows.shape[1]))
         except BadAudio as error:
             print(f"align_heads: {uid} is left out: {error}", file=sys.stderr)
 
@@ -150,7 +169,7 @@ def table(choice) -> str:
     lines.append(f"single heads (layer.head, mean ms): {best} … {single[-1][1][1]:.0f}")
     lines.append(f"align_heads: {choice.starts} starts of held-out segments; words are timed by {heads}")
     if choice.chosen != "chosen":
-        lines.append(f"align_heads: no choice beat {choice.chosen}, which is taken")
+        lines.append(f"align_heads: no choice clearly beat {choice.chosen}, which is taken")
     return "\n".join(lines)
 
 

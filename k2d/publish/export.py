@@ -52,7 +52,7 @@ def export_all(
 ) -> list[Parity]:
     """Write all forms into `folder` and compare each with the original, as every program that is installed
     reads it. dtype: float16 or float32; ct2_dtype also int8. whisper.cpp's form is written where the vocabulary is a
-    published one."""
+    published one, always in float16."""
     model = copy.deepcopy(student.model).to(getattr(torch, dtype))
     # A published folder stands on its own: no tensors that lie in another checkpoint.
     config = {name: value for name, value in student.config.items() if name not in ("frozen", "dims")}
@@ -80,5 +80,5 @@ def export_all(
         read = Whisper(dims).eval()
         read.load_state_dict(state)
         export = dataclasses.replace(student, model=convert_model(read, "cpu", torch.float32))
-        parities.append(parity.compare_model("ggml", dtype, original, language, export))
+        parities.append(parity.compare_model("ggml", "float16", original, language, export))
     return parities

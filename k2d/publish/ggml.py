@@ -4,13 +4,14 @@ In: a model and its tokenizer. Out: `ggml-model.bin`, little-endian:
 
     uint32  0x67676d6c
     int32   n_vocab, n_audio_ctx, n_audio_state, n_audio_head, n_audio_layer, n_text_ctx, n_text_state, n_text_head,
-            n_text_layer, n_mels, 1 where matrices are float16 and 0 where they are float32
+            n_text_layer, n_mels, 1: matrices are float16 (0 would be float32)
     int32   n_mels, 201; float32[n_mels × 201]: the mel filters
     int32   count; for each text token in order of id: uint32 length, bytes
     to the end, for each tensor: int32 axes, length of its name, type (0: float32, 1: float16); int32 sizes, the axis
             that varies fastest first; its name in openai-whisper's module; its values
 
-whisper.cpp knows the other tokens by the size of the vocabulary, as openai-whisper does.
+whisper.cpp knows the other tokens by the size of the vocabulary, as openai-whisper does; of any other size it looks for
+them where there are none. Matrices are always float16: whisper.cpp loads others, and aborts in its first convolution.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from k2d.whisper.formats.stored import shapes
 from k2d.whisper.model import ModelDimensions, Whisper
 
 MAGIC = 0x67676D6C
+FLOAT32, FLOAT16 = 0, 1
 _TYPES = (np.dtype("<f4"), np.dtype("<f2"))
 _DIMS = (
     "n_vocab", "n_audio_ctx", "n_audio_state", "n_audio_head", "n_audio_layer", "n_text_ctx", "n_text_state",
@@ -48,14 +50,13 @@ def token_bytes(tokenizer: WhisperTokenizer) -> list[bytes]:
 
 
 def save_ggml(path: Path, model: Whisper, tokenizer: WhisperTokenizer) -> None:
-    """Write the file in the model's own type, float16 or float32. ValueError for a vocabulary that is not published."""
+    """Write the file, of a model in any type. ValueError for a vocabulary that is not published."""
     if not tokenizer.published:
         raise ValueError("whisper.cpp knows only the vocabularies of the published models")
-    half = next(model.parameters()).dtype == torch.float16
     filters = whisper.audio.mel_filters("cpu", model.dims.n_mels).numpy().astype("<f4")
     with atomic(path, "wb") as out:
         out.write(struct.pack("<I", MAGIC))
-        out.write(struct.pack("<11i", *(getattr(model.dims, name) for name in _DIMS), int(half)))
+        out.write(struct.pack("<11i", *(getattr(model.dims, name) for name in _DIMS), FLOAT16))
         out.write(struct.pack("<2i", *filters.shape) + filters.tobytes())
         tokens = token_bytes(tokenizer)
         out.write(struct.pack("<i", len(tokens)))
@@ -63,7 +64,7 @@ def save_ggml(path: Path, model: Whisper, tokenizer: WhisperTokenizer) -> None:
             out.write(struct.pack("<I", len(token)) + token)
         for name, tensor in model.state_dict().items():
             values = tensor.detach().cpu().squeeze().float().numpy()
-            kind = int(half and values.ndim > 1 and name not in _ALWAYS_FLOAT32)
+            kind = FLOAT16 if values.ndim > 1 and name not in _ALWAYS_FLOAT32 else FLOAT32
             values = values[:, None] if name in _CONV_BIASES else values
             out.write(struct.pack("<3i", values.ndim, len(name.encode()), kind))
             out.write(struct.pack(f"<{values.ndim}i", *reversed(values.shape)) + name.encode())

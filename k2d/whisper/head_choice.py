@@ -7,11 +7,14 @@ on chunks held out.
 An error is how far, in milliseconds, the alignment reaches a segment's first token too early, before the segment ahead
 of it has ended, or too late, after it has begun: in the pause between nothing is said, and any time is right. The
 first segment of a chunk does not count, for every alignment begins with the chunk.
+
+Where segments lie far apart, this does not see a head that is a little early or late throughout. So what one would
+guess is kept unless the chosen heads are clearly better on the chunks held out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,14 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from k2d.constants import ENCODER_FRAMES_PER_SECOND, N_FRAMES
+from k2d.constants import ENCODER_FRAMES_PER_SECOND
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.alignment import attention, token_times
-from k2d.whisper.features import RecordingFeatures
+from k2d.whisper.features import context_samples, utterance_log_mel
 from k2d.whisper.heads import Head
 
 CAP = 1000.0  # ms: a segment that the teacher has timed wrongly counts no more
 CANDIDATES = 16  # the best single heads, of which sets are made
+LOOKED_AT = 4  # examples to choose by, after which only candidates are kept in memory
 
 
 class Start(NamedTuple):
@@ -82,58 +86,75 @@ def read_label(text: str, tokenizer: Tokenizer, trusted: Sequence[bool] | None =
 
 
 @torch.inference_mode()
-def example(model, audio: np.ndarray, label: Label, trim_padding: bool) -> Example:
-    """audio: (samples,), 16 kHz, at most 30 s."""
-    features = RecordingFeatures([audio], model.dims.n_mels)
-    size = min(N_FRAMES, features.frames)
+def encoded(model, audio: np.ndarray, trim_padding: bool) -> Tensor:
+    """The encoder's output for (samples,), 16 kHz, at most 30 s, as an Example has it."""
     weight = model.encoder.conv1.weight
-    mel = features.window(0, size, trim_padding).to(weight.device, weight.dtype)
-    return Example(label, model.encoder(mel[None]).half(), size // 2)
+    mel = utterance_log_mel(audio, model.dims.n_mels, context_samples(len(audio), trim_padding))
+    return model.encoder(mel[None].to(weight.device, weight.dtype)).half()
 
 
 class Alignments:
-    """Errors of a model's heads over examples: of each alone, and of sets of those that `keep` was told."""
+    """A model's alignments of examples, made in one pass: errors of every head alone, and of sets of the best heads.
 
-    def __init__(self, model, tokenizer: Tokenizer, language: str, examples: Sequence[Example]):
-        self.model, self.examples = model, examples
+    singles: errors (ms) of each head alone, an array for each example. Matrices are kept of the rivals and, once
+    LOOKED_AT examples to choose by were seen, of the CANDIDATES best heads.
+    """
+
+    def __init__(self, model, tokenizer: Tokenizer, language: str, rivals: Mapping[str, tuple[Head, ...]]):
+        self.model, self.rivals = model, rivals
         self.start = tokenizer.sot_sequence(language, timestamps=False)
         self.eot = tokenizer.eot
-        self.kept: list[dict[Head | str, Tensor]] = [{} for _ in examples]
+        self.labels: list[Label] = []
+        self.kept: list[dict[Head | str, np.ndarray]] = []
+        self.singles: dict[Head, list[np.ndarray]] = {}
 
-    def _matrices(self, number: int) -> Tensor:
-        each = self.examples[number]
+    def add(self, example: Example) -> None:
         weight = self.model.decoder.token_embedding.weight
-        encoded = each.encoded.to(weight.device, weight.dtype)
-        return attention(self.model, encoded, self.start, each.label.tokens, self.eot, each.frames)
+        encoded = example.encoded.to(weight.device, weight.dtype)
+        matrices = attention(self.model, encoded, self.start, example.label.tokens, self.eot, example.frames)
+        each = {(layer, head): matrices[layer, head] for layer, head in np.ndindex(*matrices.shape[:2])}
+        for head, errors in zip(each, _errors(example.label, matrices.flatten(0, 1))):
+            self.singles.setdefault(head, []).append(errors)
+        means = {name: torch.stack([each[head] for head in heads]).mean(dim=0) for name, heads in self.rivals.items()}
+        candidates = self.candidates if self.labels else list(each)
+        self.labels.append(example.label)
+        self.kept.append({key: m.cpu().numpy() for key, m in (*means.items(), *((h, each[h]) for h in candidates))})
+        if len(self.choosing) >= LOOKED_AT:
+            for kept in self.kept:
+                for head in kept.keys() - {*self.rivals, *self.candidates[:CANDIDATES]}:
+                    del kept[head]
 
-    def singles(self, progress: Callable[[], object] = lambda: None) -> dict[Head, list[np.ndarray]]:
-        """Errors of each head alone, an array for each example."""
-        found: dict[Head, list[np.ndarray]] = {}
-        for number, each in enumerate(self.examples):
-            matrices = self._matrices(number)
-            for layer in range(matrices.shape[0]):
-                for head in range(matrices.shape[1]):
-                    found.setdefault((layer, head), []).append(_errors(each.label, matrices[layer, head]))
-            progress()
-        return found
+    @property
+    def choosing(self) -> range:
+        """Numbers of the examples to choose by; the others are held out."""
+        return range(0, len(self.labels), 2)
 
-    def keep(self, heads: Iterable[Head], sets: Mapping[str, tuple[Head, ...]]) -> None:
-        """Compute what `errors` of any of these heads, and of these sets by their names, needs."""
-        for number, kept in enumerate(self.kept):
-            matrices = self._matrices(number)
-            kept.update({head: matrices[head].cpu() for head in heads})
-            kept.update({name: torch.stack([matrices[h] for h in of]).mean(dim=0).cpu() for name, of in sets.items()})
+    @property
+    def held_out(self) -> range:
+        return range(1, len(self.labels), 2)
+
+    @property
+    def candidates(self) -> list[Head]:
+        """Heads whose matrices are kept, the best first."""
+        heads = self.kept[0].keys() - self.rivals.keys()
+        return sorted(heads, key=lambda head: (self.alone(head, self.choosing), head))
+
+    def alone(self, head: Head, numbers: Iterable[int]) -> float:
+        """ms, capped, of one head."""
+        return capped(np.concatenate([self.singles[head][n] for n in numbers]))
 
     def errors(self, heads: Sequence[Head | str], numbers: Iterable[int]) -> np.ndarray:
         """ms, of the examples of these numbers, aligned by the mean of the heads."""
-        mean = (torch.stack([self.kept[n][head] for head in heads]).mean(dim=0) for n in numbers)
-        return np.concatenate([_errors(self.examples[n].label, m) for n, m in zip(numbers, mean)])
+        means = ((n, np.mean([self.kept[n][head] for head in heads], axis=0)) for n in numbers)
+        return np.concatenate([_errors(self.labels[n], mean) for n, mean in means])
 
 
-def _errors(label: Label, matrix: Tensor) -> np.ndarray:
-    times = token_times(matrix)
-    early_or_late = [(start.earliest - times[start.token], times[start.token] - start.latest) for start in label.starts]
-    return 1000 * np.maximum(np.array(early_or_late), 0).max(axis=1)
+def _errors(label: Label, matrices: Tensor | np.ndarray) -> np.ndarray:
+    """(…, starts) in ms of (…, rows, frames)."""
+    times = token_times(matrices)[..., [start.token for start in label.starts]]
+    early = np.array([start.earliest for start in label.starts]) - times
+    late = times - np.array([start.latest for start in label.starts])
+    return 1000 * np.maximum(np.maximum(early, late), 0)
 
 
 def capped(errors: np.ndarray) -> float:
@@ -141,33 +162,34 @@ def capped(errors: np.ndarray) -> float:
     return float(np.minimum(errors, CAP).mean())
 
 
-def choose(alignments: Alignments, rivals: dict[str, tuple[Head, ...]], progress=lambda: None) -> Choice:
-    """Choose by the examples of even number, look at those of odd number. The best rival is taken where the chosen
-    heads do not beat it there, so that nobody's word times become worse.
+def clearly_less(errors: np.ndarray, others: np.ndarray) -> bool:
+    """Whether errors of the same starts are less in the mean, by more than twice the standard error."""
+    less = np.minimum(others, CAP) - np.minimum(errors, CAP)
+    return bool(less.mean() > 2 * less.std() / np.sqrt(len(less)))
+
+
+def choose(alignments: Alignments) -> Choice:
+    """Choose by one half of the examples, look at the other. The best rival is taken where the chosen heads are not
+    clearly better there, so that nobody's word times become worse.
     """
-    count = len(alignments.examples)
-    choosing, held_out = range(0, count, 2), range(1, count, 2)
-    singles = alignments.singles(progress)
-    by_head = {
-        head: tuple(capped(np.concatenate([found[n] for n in part])) for part in (choosing, held_out))
-        for head, found in singles.items()
-    }
-    ranked = sorted(by_head, key=lambda head: by_head[head][0])
-    candidates = ranked[:CANDIDATES]
-    alignments.keep(candidates, rivals)
-    chosen, path = (ranked[0],), [(ranked[0], by_head[ranked[0]][0])]
+    choosing, held_out = alignments.choosing, alignments.held_out
+    candidates, alone = alignments.candidates, alignments.alone
+    by_head = {head: (alone(head, choosing), alone(head, held_out)) for head in alignments.singles}
+    chosen, path = (candidates[0],), [(candidates[0], by_head[candidates[0]][0])]
     while left := [head for head in candidates if head not in chosen]:
         tried = {head: capped(alignments.errors((*chosen, head), choosing)) for head in left}
         best = min(tried, key=tried.get)
         if tried[best] >= path[-1][1]:
             break
         chosen, path = (*chosen, best), [*path, (best, tried[best])]
-    sets = {"chosen": tuple(sorted(chosen)), **rivals}
+    sets = {"chosen": tuple(sorted(chosen)), **alignments.rivals}
     of_sets = {"chosen": alignments.errors(chosen, held_out)}
-    of_sets |= {name: alignments.errors([name], held_out) for name in rivals}
+    of_sets |= {name: alignments.errors([name], held_out) for name in alignments.rivals}
     errors = {
         name: {"mean": capped(found), "median": float(np.median(found)), "within_100_ms": float((found <= 100).mean())}
         for name, found in of_sets.items()
     }
-    best = min(errors, key=lambda name: errors[name]["mean"])  # of equals the first, the chosen
-    return Choice(sets[best], best, by_head, path, errors, len(of_sets["chosen"]))
+    taken = min(alignments.rivals, key=lambda name: errors[name]["mean"])
+    if clearly_less(of_sets["chosen"], of_sets[taken]):
+        taken = "chosen"
+    return Choice(sets[taken], taken, by_head, path, errors, len(of_sets["chosen"]))

@@ -12,11 +12,12 @@ from decoding_material import random_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.bin import align_heads
+from k2d.bin import align_heads, encode
 from k2d.tables import write_table
 from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
-from k2d.whisper import checkpoint, heads
-from k2d.whisper.head_choice import Alignments, Example, Label, Start, choose, read_label
+from k2d.whisper import checkpoint, head_choice, heads
+from k2d.whisper.alignment import median_filter, token_times
+from k2d.whisper.head_choice import Alignments, Example, Label, Start, choose, clearly_less, read_label
 from k2d.whisper.model import ModelDimensions, Whisper
 from k2d.whisper.words import SHORTEST, _Words, in_order
 
@@ -42,7 +43,7 @@ def planted(layers: int, where: tuple[int, int], seed: int = 0):
             linear.weight[rows] = 0
             linear.weight[rows, :16] = torch.eye(16)
     examples = []
-    for number in range(4):
+    for number in range(8):
         encoded = torch.randn(1, 1500, 64)
         for row in range(31):
             encoded[0, FRAMES * row : FRAMES * (row + 1), :16] = codes[row]
@@ -52,10 +53,20 @@ def planted(layers: int, where: tuple[int, int], seed: int = 0):
     return model, tokenizer, examples
 
 
-def test_a_planted_head_is_found_and_beats_what_one_would_guess():
+def chosen(model, tokenizer, examples, rivals):
+    alignments = Alignments(model, tokenizer, "zh", rivals)
+    for example in examples:
+        alignments.add(example)
+    return choose(alignments)
+
+
+@pytest.mark.parametrize("looked_at", [1, 4])
+def test_a_planted_head_is_found_and_beats_what_one_would_guess(monkeypatch, looked_at):
+    monkeypatch.setattr(head_choice, "LOOKED_AT", looked_at)
+    monkeypatch.setattr(head_choice, "CANDIDATES", 3)
     model, tokenizer, examples = planted(2, (0, 2))
     rivals = {"last layer": heads.last_layer(model.dims), "upper half": heads.upper_half(model.dims)}
-    choice = choose(Alignments(model, tokenizer, "zh", examples), rivals)
+    choice = chosen(model, tokenizer, examples, rivals)
     assert (choice.chosen, choice.heads[:1]) == ("chosen", ((0, 2),)) and choice.path[0][0] == (0, 2)
     assert max(choice.by_head[0, 2]) < 20 < 100 < min(min(v) for head, v in choice.by_head.items() if head != (0, 2))
     assert choice.errors["chosen"]["mean"] < 20 < choice.errors["last layer"]["mean"]
@@ -63,12 +74,34 @@ def test_a_planted_head_is_found_and_beats_what_one_would_guess():
 
 def test_where_the_guess_is_better_it_is_kept():
     model, tokenizer, examples = planted(1, (0, 0))
-    choice = choose(Alignments(model, tokenizer, "zh", examples), {"known": ((0, 0),), "bad": ((0, 1),)})
+    choice = chosen(model, tokenizer, examples, {"known": ((0, 0),), "bad": ((0, 1),)})
     assert choice.errors["known"]["mean"] < choice.errors["bad"]["mean"]
+    assert choice.chosen == "known" and choice.path[0][0] == (0, 0)  # as good is not better
     for each in examples[::2]:  # the half that chooses is timed wrongly: nothing it says holds for the other
         each.label.starts[:] = [Start(start.token, 0.02, 0.02) for start in each.label.starts]
-    choice = choose(Alignments(model, tokenizer, "zh", examples), {"known": ((0, 0),)})
-    assert choice.heads == ((0, 0),)
+    assert chosen(model, tokenizer, examples, {"known": ((0, 0),)}).heads == ((0, 0),)
+
+
+def test_better_by_chance_is_not_clearly_better():
+    rng = np.random.default_rng(0)
+    errors = rng.uniform(0, 400, 40)
+    assert clearly_less(errors, errors + 50) and not clearly_less(errors, errors)
+    others = errors.copy()
+    others[0] += 600  # one start says nothing
+    assert others.mean() > errors.mean() and not clearly_less(errors, others)
+
+
+@pytest.mark.parametrize(("rows", "frames"), [(1, 1), (1, 6), (6, 3), (4, 9), (20, 15), (12, 60)])
+def test_paths_and_medians_are_openai_whispers(rows, frames):
+    timing = pytest.importorskip("whisper.timing")
+    matrices = torch.from_numpy(np.random.default_rng(rows).standard_normal((2, 3, rows, frames)))
+    found = token_times(matrices)
+    for place in np.ndindex(2, 3):
+        path, columns = timing.dtw_cpu(-matrices[place].numpy())
+        assert np.allclose(found[place], columns[np.diff(path, prepend=-1) > 0] / 50)
+    for width in (3, 5, 7):
+        if frames > width // 2:
+            assert torch.equal(median_filter(matrices, width), timing.median_filter(matrices, width))
 
 
 def test_a_label_says_when_its_segments_begin():
@@ -112,6 +145,18 @@ def test_chosen_heads_lie_beside_the_student_and_are_those_of_its_weights(studen
     # Another training has other heads.
     checkpoint.save("exp/student/average", *random_model(1))
     assert heads.heads_of(checkpoint.load("exp/student").model) == heads.upper_half(checkpoint.read_dims("exp/student"))
+
+
+def test_stored_encoder_output_gives_what_the_audio_gives(student):
+    words = ["--model", "exp/student/average", "--data", "data"]
+    assert align_heads.main([*words, "--output_dir", "by_audio"]) == 0
+    assert encode.main([*words, "--output_dir", "encoder_out"]) == 0
+    for number in range(4):
+        (student / f"c{number}.wav").unlink()  # none of it is read
+    write_table(student / "data/utt2dur", {f"c{n}": "6.0" for n in range(4)})
+    assert align_heads.main([*words, "--output_dir", "stored", "--encoder_out", "encoder_out"]) == 0
+    records = [json.loads((student / name / "alignment_heads.json").read_text()) for name in ("by_audio", "stored")]
+    assert records[0] == records[1] and records[0]["starts"] == 4 * 13
 
 
 def test_labels_without_times_leave_the_heads_as_they_are(student, capsys):

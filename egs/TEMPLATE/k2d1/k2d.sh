@@ -214,9 +214,9 @@ train_student() {
         --language "${language}" --num_threads "${train_threads}" "${audio_opts[@]}" "${train_words[@]}"
     step cpu average "${student}/average" --exp "${student}/train" --init "${student}/init" \
         --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce
-    # The heads for word timestamps, chosen by the labels' segment times: 64 chunks, minutes on a CPU for mini_cs.
+    # The heads for word timestamps, chosen by the labels' segment times: 24 chunks, seconds for mini_cs.
     step alone align_heads "${student}/heads" --model "${student}/average" --data "${kept}" --language "${language}" \
-        --device "${device}" "${audio_opts[@]}"
+        --device "${device}" "${audio_opts[@]}" ${versions[0]:+--encoder_out "${versions[0]}"}
 }
 
 # Short-form decodes the utterances of a test set; long-form decodes whole recordings, as in use and in the paper.
