@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -192,6 +193,8 @@ def test_test_recordings_among_those_trained_on_are_named(corpus):
     sets = [open_set(f"data/{name}", part)[0] for name, part in (("lectures", "train"), ("test", "test"))]
     (row,) = shared_recordings(sets)
     assert row.grade is Grade.WARNING and "1 recording also in data/lectures (b)" in row.found
+    Path("data/test/audit.json").write_text("{}")  # drawn from their chunks, which no selection then has
+    assert shared_recordings(sets) == []
 
 
 def test_an_epoch_chosen_by_what_is_tested_is_a_warning(corpus):
