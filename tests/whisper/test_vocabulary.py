@@ -84,11 +84,12 @@ def test_a_fine_tuned_model_with_added_tokens_means_what_it_does_in_transformers
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("form", ["k2d", "huggingface", "ctranslate2"])
+@pytest.mark.parametrize("form", ["k2d", "frozen", "huggingface", "ctranslate2"])
 def test_added_tokens_survive_every_form_that_we_write(fine_tuned, tmp_path, form):
     loaded = checkpoint.load(fine_tuned[0])
-    if form == "k2d":
-        checkpoint.save(tmp_path, loaded.model, loaded.tokenizer)
+    if form in ("k2d", "frozen"):
+        config = {"frozen": {"source": str(fine_tuned[0])}} if form == "frozen" else None
+        checkpoint.save(tmp_path, loaded.model, loaded.tokenizer, config)
     elif form == "huggingface":
         save_huggingface(tmp_path, loaded.model, loaded.tokenizer)
     else:

@@ -77,13 +77,7 @@ class ModelFacts:
 
 def open_checkpoint(name_or_path: str | Path) -> Opened:
     """A checkpoint of any form, its tensors not read yet. Raises CheckpointError for what is damaged, or unfit."""
-    path = resolve(name_or_path)
-    frozen_sources(name_or_path)  # first: a circle of them would never end
-    stored = _open(path)
-    if stored.form == "openai" and (known := _ALIGNMENT_HEADS.get(str(name_or_path))):
-        stored = replace(stored, alignment_heads=heads.stored(known, stored.dims))
-    check_tensors(stored)
-    check_features(stored)
+    stored = _checked(name_or_path)
     tokenizer, rows, findings = tokenizer_of(stored)
     if rows is not None:
         embedding = stored.tensors[EMBEDDING]
@@ -95,6 +89,18 @@ def open_checkpoint(name_or_path: str | Path) -> Opened:
 
 def _rows(tensor: StoredTensor, rows: list[int]) -> Tensor:
     return tensor.load()[rows]
+
+
+def _checked(name_or_path: str | Path) -> Stored:
+    """Its vocabulary not read yet: the embedding's rows are in the order of the file."""
+    path = resolve(name_or_path)
+    frozen_sources(name_or_path)  # first: a circle of them would never end
+    stored = _open(path)
+    if stored.form == "openai" and (known := _ALIGNMENT_HEADS.get(str(name_or_path))):
+        stored = replace(stored, alignment_heads=heads.stored(known, stored.dims))
+    check_tensors(stored)
+    check_features(stored)
+    return stored
 
 
 def _open(path: Path) -> Stored:
@@ -115,8 +121,9 @@ def _open(path: Path) -> Stored:
     return open_huggingface(path)
 
 
-def _source(name: str) -> Stored:
-    return open_checkpoint(name).stored
+def _source(name: str, embedding: bool) -> Stored:
+    """embedding: it is wanted too, in the order of the tokenizer's ids. Reading a vocabulary takes half a second."""
+    return open_checkpoint(name).stored if embedding else _checked(name)
 
 
 def inspect_model(name_or_path: str | Path) -> ModelFacts:

@@ -9,17 +9,20 @@ from k2d.whisper import heads
 from k2d.whisper.files import weight_files
 from k2d.whisper.formats.state import read_state
 from k2d.whisper.formats.stored import Stored, StoredTensor, dimensions, shapes
+from k2d.whisper.formats.vocabulary import EMBEDDING
 
 
-def open_own(folder: Path, config: dict, open_source: Callable[[], Stored] | None) -> Stored:
-    """open_source: opens the checkpoint that `frozen` names; of it come tensors of equal shape not stored here."""
+def open_own(folder: Path, config: dict, open_source: Callable[[bool], Stored] | None) -> Stored:
+    """open_source: opens the checkpoint that `frozen` names, of which come tensors of equal shape not stored here; it
+    is told whether the embedding may be one of them.
+    """
     file = folder / "config.json"
     dims = dimensions(config["dims"], file)
     tensors: dict[str, StoredTensor] = {}
     for path in weight_files(folder):
         tensors |= {name: StoredTensor.of(tensor, path) for name, tensor in read_state(path).items()}
     if open_source:
-        source = open_source().tensors
+        source = open_source(EMBEDDING not in tensors).tensors
         for name, shape in shapes(dims):
             if name not in tensors and name in source and source[name].shape == shape:
                 tensors[name] = source[name]
