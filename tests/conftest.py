@@ -18,11 +18,14 @@ gc.set_threshold(100_000)
 os.environ["K2D_PROCESSOR"] = os.devnull + "/none"
 
 # What takes longest begins first: the cluster, which mostly waits, whole recipes, trainings. Short files come last, so
-# that no worker is left alone with a long one.
+# that no worker is left alone with a long one. A worker is given its next test while it runs one: what follows a whole
+# recipe is short, or another would wait behind it for minutes.
+CORPORA = "tests/recipes/test_corpora.py::test_"
 FIRST = (
-    "tests/slurm/", "tests/recipes/test_sweep.py", "tests/recipes/test_corpora.py", "tests/recipes/",
-    "tests/distill/test_training.py", "tests/transcribers/", "tests/whisper/", "tests/bin/", "tests/egs/",
-    "tests/publish/", "tests/distill/", "tests/explore/", "tests/audio/",
+    "tests/slurm/", "tests/recipes/test_sweep.py", f"{CORPORA}ntuml2021", f"{CORPORA}cool_with",
+    f"{CORPORA}a_dry_run", f"{CORPORA}ascend", f"{CORPORA}a_damaged", f"{CORPORA}commonvoice", CORPORA,
+    "tests/recipes/", "tests/distill/test_training.py", "tests/transcribers/", "tests/whisper/", "tests/bin/",
+    "tests/egs/", "tests/publish/", "tests/distill/", "tests/explore/", "tests/audio/",
 )  # fmt: skip
 TOGETHER = ("tests/slurm/", "tests/transcribers/")
 

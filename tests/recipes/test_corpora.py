@@ -1,4 +1,4 @@
-"""The four corpus recipes, two of them to the exports, on small corpora of exactly the published form.
+"""The four corpus recipes, one of them to the exports, on small corpora of exactly the published form.
 
 Only db.sh differs from real use, and on the command line what makes it small: mini models and two updates.
 """
@@ -102,7 +102,7 @@ def whole_run(tmp_path):
         pytest.skip("egs/mini_cs/pretrain1/models is missing: its run.sh makes them")
 
     def run(
-        corpus: str, *options: str, last: int = 8, twice: bool = False, **database: object
+        corpus: str, *options: str, last: int = 7, twice: bool = False, **database: object
     ) -> tuple[Clone, str]:
         (tmp_path / "clone").mkdir()
         clone = Clone(tmp_path / "clone", corpus, **database)
@@ -124,7 +124,7 @@ def ready(tmp_path):
 
 def test_ascend(whole_run, ready, tmp_path):
     options = (*ready, "--side_by_side", "2")
-    _, results = whole_run("ascend", *options, last=7, ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
+    _, results = whole_run("ascend", *options, ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
     assert row_of(results, "student_full (paper)")[-1] == "22.07"
     assert float(row_of(results, "student_full_teacher")[-1].split()[0]) >= 0
     assert "## Label quality" in results, "references of the training set are there for the analysis"
@@ -145,7 +145,7 @@ def test_ntuml2021_from_another_initial_student(whole_run, tmp_path):
 def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
     (tmp_path / "recordings").mkdir()
     options = ("--labels", "subtitles", "--test_sets", "cool_test_long")
-    clone, results = whole_run("cool", *options, twice=True, **corpora.cool(tmp_path / "recordings"))
+    clone, results = whole_run("cool", *options, last=8, twice=True, **corpora.cool(tmp_path / "recordings"))
     assert row_of(results, "teacher (paper)")[-1] == "13.96"
     for row in ("teacher (paper) | 13.23 | 20.64", "teacher (paper) | 110 |"):
         assert row in results, "Tables 3 and 4"
@@ -155,7 +155,7 @@ def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
 
 def test_commonvoice_zh_tw(whole_run, ready, tmp_path):
     release = corpora.common_voice(tmp_path / "cv")
-    _, results = whole_run("commonvoice_zh_tw", *ready, last=7, COMMONVOICE_ZH_TW=release)
+    _, results = whole_run("commonvoice_zh_tw", *ready, COMMONVOICE_ZH_TW=release)
     assert row_of(results, "teacher (paper)")[-1] == "9.07"
 
 
