@@ -20,10 +20,12 @@ from functools import cache
 from pathlib import Path
 
 import sentencepiece
-import whisper.tokenizer
 
 from k2d.constants import CONTINUED, N_TIMESTAMPS, NO_CHARACTER, TIMESTAMP_STEP
-from k2d.text import timestamps
+from k2d.text import timestamps, whisper_import
+
+with whisper_import.light():
+    import whisper.tokenizer
 
 _CJK = r"\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _SPACE_BEFORE_CJK = re.compile(rf"\s+(?=[{_CJK}])")

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
@@ -46,10 +48,22 @@ class Checkpoint:
         return bool(self.config.get("trim_padding", False))
 
 
+class _Undrawn(TorchFunctionMode):
+    """Within it a model is built without random weights, which would be drawn, for small in two seconds, only to be
+    overwritten by those of its file."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in (init.kaiming_uniform_, init.uniform_, init.normal_):
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return function(*args, **kwargs)
+
+
 def load(name_or_path: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Checkpoint:
     """Load a checkpoint of any form; the model is in eval mode. Raises CheckpointError."""
     opened = formats.open_checkpoint(name_or_path)
-    model = Whisper(opened.dims)
+    with _Undrawn():
+        model = Whisper(opened.dims)
     model.load_state_dict(opened.state())
     digest = model_identity(name_or_path).digest
     if chosen := heads.stored(heads_beside(name_or_path, digest), opened.dims) or opened.alignment_heads:

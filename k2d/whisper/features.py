@@ -15,6 +15,7 @@ from functools import cache
 import numpy as np
 import torch
 import torch.nn.functional as F
+import whisper.audio
 from torch import Tensor
 
 from k2d.constants import HOP_LENGTH, MEL_FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES, SAMPLE_RATE
@@ -27,8 +28,10 @@ _log = logging.getLogger("k2d.whisper")
 
 @cache
 def mel_filters(n_mels: int) -> Tensor:
-    """Slaney's mel filters, as Whisper has them: (n_mels, 201) float32, for any number of mels."""
-    import librosa  # takes a second
+    """Slaney's mel filters: (n_mels, 201) float32, for any number of mels; Whisper's own where it has them."""
+    if n_mels in (80, 128):
+        return whisper.audio.mel_filters("cpu", n_mels)
+    import librosa  # takes a second, and gives the same
 
     return torch.from_numpy(librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=n_mels, norm="slaney"))
 

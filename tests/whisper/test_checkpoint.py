@@ -138,6 +138,13 @@ def test_ctranslate2_folder_is_read(model, huggingface, tmp_path, quantization, 
     assert_same(checkpoint.load(folder).model, model, tolerance)
 
 
+def test_loading_draws_no_random_numbers(small, tmp_path):
+    checkpoint.save(tmp_path, *small)
+    before = torch.get_rng_state()
+    assert_same(checkpoint.load(tmp_path).model, small[0])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_frozen_source_is_not_stored_and_comes_back(tmp_path):
     source = checkpoint.load(TINY_EN)
     tokenizer = train_sentencepiece(["今天 weather 不错"] * 5, 300)
