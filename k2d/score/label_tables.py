@@ -13,6 +13,8 @@ from k2d.score.experiment import Experiment, Selection
 from k2d.score.rates import Counts
 from k2d.score.tables import ABSENT, Table, percent
 
+_READS = "This analysis reads references of labelled chunks: the corpus's, or an audit's."
+
 
 def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
     rows = []
@@ -96,7 +98,7 @@ def detection_table(found: Mapping[str, dict], show_paper: bool) -> Table:
             rows.append([f"{validator} (paper)", distance, f"{recall:.2f}", ABSENT, ABSENT, ABSENT])
     return Table(
         "Spotting bad labels",
-        "This analysis reads the references of the training set. Labels with a true error rate above "
+        f"{_READS} Labels with a true error rate above "
         f"{100 * BAD:g} % are bad; a chunk is dropped when its distance exceeds α. Recall is the share of "
         "bad labels dropped, precision the share of dropped labels that are bad, both averaged over α = "
         f"{ALPHAS[0]} … {ALPHAS[-1]}.",
@@ -124,7 +126,7 @@ def spotting_table(found: Mapping[str, Sequence[Spotting]]) -> Table:
         rows.append([f"{signal} (published)", ABSENT, ABSENT, ABSENT, f"{published:.2f}", *[ABSENT] * 3])
     return Table(
         "Signals that spot bad labels",
-        "This analysis reads the references of the training set. AUC is the chance that a bad label looks worse to "
+        f"{_READS} AUC is the chance that a bad label looks worse to "
         f"the signal than a good one, for labels whose true error rate is above {100 * BAD:g} % and above "
         f"{100 * WORSE:g} %; precision and recall are of labels above {100 * BAD:g} %, where the signal is beyond its "
         "limit. In brackets 95 % bootstrap intervals over recordings. Labels are chunks, for *segment* segments. The "
@@ -145,7 +147,7 @@ def kinds_table(found: Mapping[str, Sequence[Spotting]], quality: LabelQuality) 
     ]
     return Table(
         "Kinds of bad labels found",
-        "This analysis reads the references of the training set. Share of the bad labels of each kind that a signal "
+        f"{_READS} Share of the bad labels of each kind that a signal "
         "is beyond its limit for; in brackets how many there are. A label is of the kind that most of its errors are "
         "of: a loop; text over silence; words of one language where the other was spoken, translated or transliterated "
         "(told apart by their consonants, so roughly); missing words; other words of the same language.",
