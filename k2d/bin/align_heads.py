@@ -4,10 +4,11 @@
         [--encoder_out DIR]
 
 The teacher's labels say when segments begin and end. Each head of each layer of the decoder aligns the same texts with
-their audio, and is scored by how far off it finds the pauses between segments; then heads are put together, one more as
-long as the error falls. Half of the chunks choose; of the other half are the errors that are printed, beside those of
-what one would guess: all heads of the last layer, or of the upper half of the layers. If they do not beat the better
-guess clearly (by twice the standard error), it is taken in their place, so nobody's word times become worse.
+their audio, and is scored by how far off it finds the tokens from where they would be if all tokens of a segment were
+equally long; then heads are put together, one more as long as the error falls. Half of the chunks choose; of the other
+half are the errors that are printed, beside those of what one would guess: all heads of the last layer, or of the upper
+half of the layers. If they do not beat the better guess clearly (by twice the standard error), it is taken in their
+place, so nobody's word times become worse.
 
 A step: writes alignment_heads.json, in the folder `heads` of a student, where every command that loads the student
 finds it; `k2d publish` writes the heads into all forms. Where labels have no times, or too few, it says so and takes
@@ -30,7 +31,7 @@ from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("train", 7)
-FEWEST = 20  # starts of segments on either side, below which chance chooses
+FEWEST = 100  # tokens on either side, below which chance chooses
 
 
 def parser() -> argparse.ArgumentParser:
@@ -89,19 +90,19 @@ def work(args: argparse.Namespace) -> dict:
     for example in tqdm(examples_of(args, student), desc="align_heads", unit="chunk", mininterval=2):
         alignments.add(example)
     labels = alignments.labels
-    starts = [sum(len(labels[n].starts) for n in part) for part in (alignments.choosing, alignments.held_out)]
-    if min(starts) < FEWEST:
+    timed = [sum(labels[n].timed for n in part) for part in (alignments.choosing, alignments.held_out)]
+    if min(timed) < FEWEST:
         print(
-            f"align_heads: {args.data}: only {sum(starts)} segments of {len(labels)} chunks say when they begin, too "
-            "few to choose by; all heads of the upper half of the layers are taken"
+            f"align_heads: {args.data}: only {sum(timed)} tokens of {len(labels)} chunks lie in segments with times, "
+            "too few to choose by; all heads of the upper half of the layers are taken"
         )
         choice = Choice(upper_half(dims), "upper half", {}, [])
     else:
         choice = choose(alignments)
-        print(table(choice))
+        print(table(choice, timed[1]))
     facts = {
         "chunks": len(labels),
-        "starts": sum(starts),
+        "tokens": sum(timed),
         "chosen": choice.chosen,
         "heads": [list(head) for head in choice.heads],
         "errors": choice.errors,
@@ -122,7 +123,7 @@ def work(args: argparse.Namespace) -> dict:
 
 
 def examples_of(args: argparse.Namespace, student):
-    """Evenly spaced chunks that say when a segment begins; what cannot be read is passed over."""
+    """Evenly spaced chunks whose labels have times; what cannot be read is passed over."""
     import numpy as np
     import torch
 
@@ -141,7 +142,7 @@ def examples_of(args: argparse.Namespace, student):
             continue
         told = trusted.read(uid, flags[uid], len(timestamps.parse(text))) if uid in flags else None
         label = read_label(text, student.tokenizer, told)
-        if label.starts and len(label.tokens) <= most:
+        if label.timed and len(label.tokens) <= most:
             known[uid] = label
     audio = open_utterances(DataDir(args.data), **options_of(AudioOptions, args).reading)
     for uid in list(known)[:: max(1, len(known) // args.chunks)][: args.chunks]:
@@ -155,19 +156,17 @@ def examples_of(args: argparse.Namespace, student):
             print(f"align_heads: {uid} is left out: {error}", file=sys.stderr)
 
 
-def table(choice) -> str:
+def table(choice, tokens: int) -> str:
     """Sets of heads with their errors, for people."""
-    lines = ["heads                 mean ms  median ms  within 100 ms"]
+    lines = ["heads                 mean ms  median ms"]
     for name, error in choice.errors.items():
         mark = " ←" if name == choice.chosen else ""
-        lines.append(
-            f"{name:20} {error['mean']:8.0f} {error['median']:10.0f} {100 * error['within_100_ms']:12.0f} %{mark}"
-        )
+        lines.append(f"{name:20} {error['mean']:8.0f} {error['median']:10.0f}{mark}")
     single = sorted(choice.by_head.items(), key=lambda item: item[1][1])
     best = ", ".join(f"{layer}.{head} {errors[1]:.0f}" for (layer, head), errors in single[:6])
     heads = ", ".join(f"{layer}.{head}" for layer, head in choice.heads)
     lines.append(f"single heads (layer.head, mean ms): {best} … {single[-1][1][1]:.0f}")
-    lines.append(f"align_heads: {choice.starts} starts of held-out segments; words are timed by {heads}")
+    lines.append(f"align_heads: {tokens} tokens held out; words are timed by {heads}")
     if choice.chosen != "chosen":
         lines.append(f"align_heads: no choice clearly beat {choice.chosen}, which is taken")
     return "\n".join(lines)

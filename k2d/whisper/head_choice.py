@@ -1,22 +1,21 @@
 """Which heads of a decoder tell the time best: its alignment of labels whose times are known, head by head.
 
-In: chunks with labels, `<|0.00|>…<|2.40|><|2.80|>…`, whose segments say when they begin. Out: a set of heads, chosen
-one after the other, each the one that lowers the error most; and the errors of every head, on chunks to choose by and
-on chunks held out.
+In: chunks with labels, `<|0.00|>…<|2.40|><|2.80|>…`, whose segments say when they begin and end. Out: a set of heads,
+chosen one after the other, each the one that lowers the error most; and the errors of every head, on chunks to choose
+by and on chunks held out.
 
-An error is how far, in milliseconds, the alignment reaches a segment's first token too early, before the segment ahead
-of it has ended, or too late, after it has begun: in the pause between nothing is said, and any time is right. The
-first segment of a chunk does not count, for every alignment begins with the chunk.
+An error is how far, in milliseconds, the alignment puts a token from where it would be if all tokens of its segment
+were equally long. They are not, but what that adds is the same for all heads. The beginnings of segments alone are
+known better, and say less: in the pause ahead of one any time is right, so a head that is late throughout looks good.
 
-Where segments lie far apart, this does not see a head that is a little early or late throughout. So what one would
-guess is kept unless the chosen heads are clearly better on the chunks held out.
+Heads that are better by chance make word times worse, so what one would guess is kept unless the chosen heads are
+clearly better on the chunks held out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,25 +27,22 @@ from k2d.whisper.alignment import attention, token_times
 from k2d.whisper.features import context_samples, utterance_log_mel
 from k2d.whisper.heads import Head
 
-CAP = 1000.0  # ms: a segment that the teacher has timed wrongly counts no more
+CAP = 1000.0  # ms: a token of a segment that the teacher has timed wrongly counts no more
 CANDIDATES = 16  # the best single heads, of which sets are made
 LOOKED_AT = 4  # examples to choose by, after which only candidates are kept in memory
 
 
-class Start(NamedTuple):
-    """A segment's first token, by its place in the text, and the pause in which it is to be reached, in seconds."""
-
-    token: int
-    earliest: float
-    latest: float
-
-
 @dataclass(frozen=True)
 class Label:
-    """Text tokens of a chunk, and what is known of their times."""
+    """Text tokens of a chunk, and about when each begins, in seconds; NaN where nothing is known of it."""
 
     tokens: list[int]
-    starts: list[Start]
+    times: np.ndarray
+
+    @property
+    def timed(self) -> int:
+        """How many tokens have a time."""
+        return int(np.isfinite(self.times).sum())
 
 
 @dataclass(frozen=True)
@@ -68,21 +64,21 @@ class Choice:
     by_head: dict[Head, tuple[float, float]]
     path: list[tuple[Head, float]]
     errors: dict[str, dict[str, float]] = field(default_factory=dict)
-    starts: int = 0
 
 
 def read_label(text: str, tokenizer: Tokenizer, trusted: Sequence[bool] | None = None) -> Label:
-    """trusted: for each segment whether its time counts; None: all."""
-    marks, tokens, starts, times = iter(trusted or ()), [], [], []
+    """trusted: for each segment whether its times count; None: all."""
+    marks, tokens, times, begin = iter(trusted or ()), [], [], None
     for token in tokenizer.encode_with_timestamps(text):
-        if token >= tokenizer.timestamp_begin:
-            times.append((token - tokenizer.timestamp_begin) / ENCODER_FRAMES_PER_SECOND)
+        if token < tokenizer.timestamp_begin:
+            tokens.append(token)
             continue
-        if (times or not tokens) and next(marks, True) and times and tokens:
-            starts.append(Start(len(tokens), times[0], times[-1]))
-        times = []
-        tokens.append(token)
-    return Label(tokens, starts)
+        now = (token - tokenizer.timestamp_begin) / ENCODER_FRAMES_PER_SECOND
+        if count := len(tokens) - len(times):
+            known = next(marks, True) and begin is not None
+            times += np.linspace(begin, now, count, endpoint=False).tolist() if known else [np.nan] * count
+        begin = now
+    return Label(tokens, np.array(times + [np.nan] * (len(tokens) - len(times))))
 
 
 @torch.inference_mode()
@@ -141,31 +137,28 @@ class Alignments:
 
     def alone(self, head: Head, numbers: Iterable[int]) -> float:
         """ms, capped, of one head."""
-        return capped(np.concatenate([self.singles[head][n] for n in numbers]))
+        return capped([self.singles[head][n] for n in numbers])
 
-    def errors(self, heads: Sequence[Head | str], numbers: Iterable[int]) -> np.ndarray:
-        """ms, of the examples of these numbers, aligned by the mean of the heads."""
-        means = ((n, np.mean([self.kept[n][head] for head in heads], axis=0)) for n in numbers)
-        return np.concatenate([_errors(self.labels[n], mean) for n, mean in means])
+    def errors(self, heads: Sequence[Head | str], numbers: Iterable[int]) -> list[np.ndarray]:
+        """ms, of each example of these numbers, aligned by the mean of the heads."""
+        return [_errors(self.labels[n], np.mean([self.kept[n][head] for head in heads], axis=0)) for n in numbers]
 
 
 def _errors(label: Label, matrices: Tensor | np.ndarray) -> np.ndarray:
-    """(…, starts) in ms of (…, rows, frames)."""
-    times = token_times(matrices)[..., [start.token for start in label.starts]]
-    early = np.array([start.earliest for start in label.starts]) - times
-    late = times - np.array([start.latest for start in label.starts])
-    return 1000 * np.maximum(np.maximum(early, late), 0)
+    """(…, timed tokens) in ms of (…, rows, frames)."""
+    timed = np.isfinite(label.times)
+    return 1000 * np.abs(token_times(matrices)[..., :-1][..., timed] - label.times[timed])
 
 
-def capped(errors: np.ndarray) -> float:
+def capped(errors: Sequence[np.ndarray]) -> float:
     """The mean of errors of at most a second."""
-    return float(np.minimum(errors, CAP).mean())
+    return float(np.minimum(np.concatenate(errors), CAP).mean())
 
 
-def clearly_less(errors: np.ndarray, others: np.ndarray) -> bool:
-    """Whether errors of the same starts are less in the mean, by more than twice the standard error."""
-    less = np.minimum(others, CAP) - np.minimum(errors, CAP)
-    return bool(less.mean() > 2 * less.std() / np.sqrt(len(less)))
+def clearly_less(errors: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    """Whether errors of the same tokens are less in the mean, by more than twice the standard error, chunk by chunk."""
+    less = np.array([np.minimum(b, CAP).mean() - np.minimum(a, CAP).mean() for a, b in zip(errors, others)])
+    return bool(less.mean() > 2 * less.std(ddof=1) / np.sqrt(len(less)))
 
 
 def choose(alignments: Alignments) -> Choice:
@@ -186,10 +179,10 @@ def choose(alignments: Alignments) -> Choice:
     of_sets = {"chosen": alignments.errors(chosen, held_out)}
     of_sets |= {name: alignments.errors([name], held_out) for name in alignments.rivals}
     errors = {
-        name: {"mean": capped(found), "median": float(np.median(found)), "within_100_ms": float((found <= 100).mean())}
+        name: {"mean": capped(found), "median": float(np.median(np.concatenate(found)))}
         for name, found in of_sets.items()
     }
     taken = min(alignments.rivals, key=lambda name: errors[name]["mean"])
     if clearly_less(of_sets["chosen"], of_sets[taken]):
         taken = "chosen"
-    return Choice(sets[taken], taken, by_head, path, errors, len(of_sets["chosen"]))
+    return Choice(sets[taken], taken, by_head, path, errors)

@@ -17,7 +17,7 @@ from k2d.tables import write_table
 from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
 from k2d.whisper import checkpoint, head_choice, heads
 from k2d.whisper.alignment import median_filter, token_times
-from k2d.whisper.head_choice import Alignments, Example, Label, Start, choose, clearly_less, read_label
+from k2d.whisper.head_choice import Alignments, Example, Label, choose, clearly_less, read_label
 from k2d.whisper.model import ModelDimensions, Whisper
 from k2d.whisper.words import SHORTEST, _Words, in_order
 
@@ -47,9 +47,10 @@ def planted(layers: int, where: tuple[int, int], seed: int = 0):
         encoded = torch.randn(1, 1500, 64)
         for row in range(31):
             encoded[0, FRAMES * row : FRAMES * (row + 1), :16] = codes[row]
-        starts = [Start(token, *[FRAMES * token / 50] * 2) for token in (4 + number, 12 + number, 20 + number)]
         tokens = tokenizer.encode("今天不错 weather model")[:6] * 5
-        examples.append(Example(Label(tokens, starts), encoded, 31 * FRAMES))
+        times = np.arange(30) * FRAMES / 50
+        times[number::7] = np.nan
+        examples.append(Example(Label(tokens, times), encoded, 31 * FRAMES))
     return model, tokenizer, examples
 
 
@@ -78,17 +79,15 @@ def test_where_the_guess_is_better_it_is_kept():
     assert choice.errors["known"]["mean"] < choice.errors["bad"]["mean"]
     assert choice.chosen == "known" and choice.path[0][0] == (0, 0)  # as good is not better
     for each in examples[::2]:  # the half that chooses is timed wrongly: nothing it says holds for the other
-        each.label.starts[:] = [Start(start.token, 0.02, 0.02) for start in each.label.starts]
+        each.label.times[:] = 0.02
     assert chosen(model, tokenizer, examples, {"known": ((0, 0),)}).heads == ((0, 0),)
 
 
 def test_better_by_chance_is_not_clearly_better():
-    rng = np.random.default_rng(0)
-    errors = rng.uniform(0, 400, 40)
-    assert clearly_less(errors, errors + 50) and not clearly_less(errors, errors)
-    others = errors.copy()
-    others[0] += 600  # one start says nothing
-    assert others.mean() > errors.mean() and not clearly_less(errors, others)
+    errors = list(np.random.default_rng(0).uniform(0, 400, (12, 40)))
+    assert clearly_less(errors, [each + 50 for each in errors]) and not clearly_less(errors, errors)
+    others = [errors[0] + 600, *errors[1:]]  # one chunk says nothing
+    assert np.mean(others) > np.mean(errors) and not clearly_less(errors, others)
 
 
 @pytest.mark.parametrize(("rows", "frames"), [(1, 1), (1, 6), (6, 3), (4, 9), (20, 15), (12, 60)])
@@ -104,15 +103,15 @@ def test_paths_and_medians_are_openai_whispers(rows, frames):
             assert torch.equal(median_filter(matrices, width), timing.median_filter(matrices, width))
 
 
-def test_a_label_says_when_its_segments_begin():
+def test_a_label_says_about_when_a_token_begins():
     tokenizer = WhisperTokenizer(51865)
-    text = "<|0.00|> so we<|1.00|><|1.40|>今天<|2.00|><|2.00|> then<|3.00|><|3.20|><|continued|>"
+    text = "<|0.00|> so we<|1.00|><|1.40|>今天 weather<|2.00|><|2.00|> then<|3.00|><|3.20|><|continued|>"
     label = read_label(text, tokenizer)
-    assert tokenizer.decode(label.tokens) == " so we今天 then"
-    before = [tokenizer.decode(label.tokens[: start.token]) for start in label.starts]
-    assert before == [" so we", " so we今天"] and [start[1:] for start in label.starts] == [(1.0, 1.4), (2.0, 2.0)]
-    assert [start.latest for start in read_label(text, tokenizer, [True, False, True]).starts] == [2.0]
-    assert read_label("今天 weather", tokenizer).starts == []
+    assert [tokenizer.decode([token]) for token in label.tokens] == [" so", " we", "今天", " weather", " then"]
+    assert np.allclose(label.times, [0.0, 0.5, 1.4, 1.7, 2.0]) and label.timed == 5
+    label = read_label(text, tokenizer, [True, False, True])
+    assert np.allclose(label.times, [0.0, 0.5, np.nan, np.nan, 2.0], equal_nan=True) and label.timed == 3
+    assert read_label("今天 weather", tokenizer).timed == 0
 
 
 @pytest.fixture
@@ -135,7 +134,7 @@ def test_chosen_heads_lie_beside_the_student_and_are_those_of_its_weights(studen
     said = capsys.readouterr().out
     assert "single heads (layer.head, mean ms)" in said and "last layer" in said and "words are timed by" in said
     record = json.loads((student / "exp/student/heads/alignment_heads.json").read_text())
-    assert len(record["by_head"]) == 4 and record["starts"] == 4 * 13 and set(record["errors"]) > {"chosen"}
+    assert len(record["by_head"]) == 4 and record["tokens"] > 4 * 14 * 2 and set(record["errors"]) > {"chosen"}
     assert align_heads.main(words) == 0 and "nothing to do" in capsys.readouterr().out
     # Whatever way the student is named, it has them.
     chosen = [[1, 0]]
@@ -156,13 +155,13 @@ def test_stored_encoder_output_gives_what_the_audio_gives(student):
     write_table(student / "data/utt2dur", {f"c{n}": "6.0" for n in range(4)})
     assert align_heads.main([*words, "--output_dir", "stored", "--encoder_out", "encoder_out"]) == 0
     records = [json.loads((student / name / "alignment_heads.json").read_text()) for name in ("by_audio", "stored")]
-    assert records[0] == records[1] and records[0]["starts"] == 4 * 13
+    assert records[0] == records[1] and records[0]["tokens"] > 4 * 14 * 2
 
 
 def test_labels_without_times_leave_the_heads_as_they_are(student, capsys):
     write_table(student / "data/text", {f"c{n}": "今天 weather" for n in range(4)})
     assert align_heads.main(["--model", "exp/student/average", "--data", "data", "--output_dir", "heads"]) == 0
-    assert "only 0 segments of 0 chunks say when they begin" in capsys.readouterr().out
+    assert "only 0 tokens of 0 chunks lie in segments with times" in capsys.readouterr().out
     record = json.loads((student / "heads/alignment_heads.json").read_text())
     assert (record["chosen"], record["heads"]) == ("upper half", [[1, 0], [1, 1]])
 
