@@ -1,4 +1,4 @@
-"""The four corpus recipes, one of them to the exports, on small corpora of exactly the published form.
+"""The four corpus recipes, two of them to the exports, on small corpora of exactly the published form.
 
 Only db.sh differs from real use, and on the command line what makes it small: mini models and two updates.
 """
@@ -135,7 +135,7 @@ def test_ntuml2021_from_another_initial_student(whole_run, tmp_path):
     corpus = corpora.ntuml2021(tmp_path / "ML2021_ASR_ST")
     options = ("--teacher_opts", "--temperatures 0", "--validator_opts", "--temperatures 0",
                "--test_sets", "test_long", "--student_init", str(MODELS / "validator"))  # fmt: skip
-    clone, results = whole_run("ntuml2021", *options, twice=True, NTUML2021=corpus)
+    clone, results = whole_run("ntuml2021", *options, last=8, twice=True, NTUML2021=corpus)
     assert row_of(results, "teacher (paper)")[-1] == "7.35"
     made = json.loads((clone.recipe / "exp/student_full_teacher/init/parameters.json").read_text())
     assert made["init"] == str(MODELS / "validator")
