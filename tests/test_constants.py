@@ -26,9 +26,11 @@ def test_published_models_have_whispers_file_names(tmp_path, monkeypatch):
         assert identity.downloaded(name), name
 
 
-@given(st.text(min_size=1).filter(lambda r: "\n" not in r), st.integers(0, 10**8), st.integers(0, 10**8))
-def test_a_chunk_id_tells_recording_and_place(recording, start, end):
-    assert read_chunk_id(chunk_id(recording, start, end)) == (recording, start, end)
+@given(st.text(min_size=1).filter(lambda r: "\n" not in r), st.integers(0, 10**8), st.integers(1, 10**8))
+def test_a_chunk_id_tells_recording_and_place(recording, start, length):
+    assert read_chunk_id(chunk_id(recording, start, start + length)) == (recording, start, start + length)
+    assert read_chunk_id(chunk_id(recording, start + length, start)) is None
+    assert read_chunk_id(chunk_id(recording, start, start)) is None
 
 
 def test_other_ids_are_none():

@@ -11,10 +11,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "egs/mini_cs/pretrain1/models"
 TINY = [
-    *("--lecture_hours", "0.05", "--local_data_opts", "--lecture_hours 0.05 --scale 0.1"),
+    *("--lecture_hours", "0.04", "--local_data_opts", "--lecture_hours 0.04 --scale 0.1"),
     *("--test_sets", "test_out", "--decode_untrained", "false", "--side_by_side", "2", "--train_threads", "1"),
     *("--selection", "comp segment@1.5", "--alpha", "0.9"),
     *("--test_opts", "--condition_on_previous false --temperatures 0"),
+    *("--validator_opts", "--condition_on_previous false --temperatures 0"),
     *("--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
     *("--train_opts", "--max_epoch 2 --num_iters_per_epoch 2 --use_tensorboard false --use_matplotlib false"),
     *("--stop_stage", "7"),
