@@ -252,7 +252,7 @@ class DataDir:
                 problems.append(f"{self.path / name}: {fault}: {' '.join(ids[:10])}{more}")
 
         problems += [
-            f"{path}: not a file but {'a folder' if path.is_dir() else 'a link that leads nowhere'}; correct or remove it"
+            f"{path}: {'a folder' if path.is_dir() else 'a link that leads nowhere'}, expected a file; correct it"
             for path in sorted(self.path.iterdir())
             if path.name.startswith(_TABLES) and not path.is_file() and (path.is_symlink() or path.name in _USUAL)
         ]

@@ -417,7 +417,7 @@ def test_copies_of_tables_are_none_and_links_that_lead_nowhere_are_named(tmp_pat
     assert DataDir(tmp_path).validate() == []
     (tmp_path / "utt2spk").symlink_to("/a drive that is not there/utt2spk")
     assert DataDir(tmp_path).validate() == [
-        f"{tmp_path / 'utt2spk'}: not a file but a link that leads nowhere; correct or remove it"
+        f"{tmp_path / 'utt2spk'}: a link that leads nowhere, expected a file; correct it"
     ]
 
 
