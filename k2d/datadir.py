@@ -39,7 +39,7 @@ from k2d.tables import (
 )
 
 _TABLES = ("text", "utt2", "spk2", "reco2", "segments")  # how names of tables begin, apart from wav.scp
-_EVERY = ("text", "segments", "utt2spk", "utt2dur", "spk2utt", "reco2dur")
+_USUAL = ("text", "segments", "utt2spk", "utt2dur", "spk2utt", "reco2dur")  # tables, if the name is one of these
 _COPIES = ("~", ".bak", ".old", ".orig", ".save", ".swp", ".tmp")  # what editors and people leave beside a table
 
 
@@ -252,9 +252,9 @@ class DataDir:
                 problems.append(f"{self.path / name}: {fault}: {' '.join(ids[:10])}{more}")
 
         problems += [
-            f"{path}: no file, but {'a folder' if path.is_dir() else 'a link that leads nowhere'}; correct or remove it"
+            f"{path}: {'a folder' if path.is_dir() else 'a link that leads nowhere'}, expected a file; correct it"
             for path in sorted(self.path.iterdir())
-            if path.name.startswith(_TABLES) and not path.is_file() and (path.is_symlink() or path.name in _EVERY)
+            if path.name.startswith(_TABLES) and not path.is_file() and (path.is_symlink() or path.name in _USUAL)
         ]
         wav = read("wav.scp")
         if not wav.ids and wav.well_formed:

@@ -69,6 +69,11 @@ class TooManySkipped(UserError, RuntimeError):
     """More recordings than --max_skipped could not be used."""
 
 
+def first_line(error: BaseException) -> str:
+    """Of a library's error, for a sentence of ours: the first line of its message, or its name where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def _of_the_disk(error: BaseException | None) -> OSError | None:
     """The system's error that led to this one: torch raises one of its own where it cannot write a file whole."""
     while error is not None and not isinstance(error, OSError):

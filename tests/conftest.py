@@ -11,7 +11,7 @@ from hypothesis import settings
 settings.register_profile("k2d", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("k2d")
 
-# As in k2d/bin/main.py: a fifth of the time of importing all tests goes into looking for garbage.
+# As in k2d/bin/main.py, and more rarely still: otherwise a fifth of the time of importing all tests goes into it.
 gc.set_threshold(100_000)
 
 # What this processor was found to be quick at changes bytes; tests of that name a file of their own.

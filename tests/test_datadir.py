@@ -409,9 +409,6 @@ def test_combine_refuses_an_utterance_that_is_in_two_directories(tmp_path):
     assert list(DataDir.combine([one, shared], tmp_path / "both").segments) == ["a-0", "other-a-0"]
 
 
-# ------------------------------------------------------------------------------------------- provenance
-
-
 def test_copies_of_tables_are_none_and_links_that_lead_nowhere_are_named(tmp_path):
     write_table(tmp_path / "wav.scp", {"a": "a.wav"})
     write_table(tmp_path / "text", {"a": "x"})
@@ -420,7 +417,7 @@ def test_copies_of_tables_are_none_and_links_that_lead_nowhere_are_named(tmp_pat
     assert DataDir(tmp_path).validate() == []
     (tmp_path / "utt2spk").symlink_to("/a drive that is not there/utt2spk")
     assert DataDir(tmp_path).validate() == [
-        f"{tmp_path / 'utt2spk'}: no file, but a link that leads nowhere; correct or remove it"
+        f"{tmp_path / 'utt2spk'}: a link that leads nowhere, expected a file; correct it"
     ]
 
 

@@ -46,7 +46,7 @@ _options_list() {
 # The known option that a misspelt one most likely stands for, as the commands of k2d find it, or nothing.
 _options_near() {
     _options_list | python3 -c 'import difflib, sys
-print(*difflib.get_close_matches(sys.argv[1], sys.stdin.read().split(), 1))' "$1"
+print(*difflib.get_close_matches(sys.argv[1], sys.stdin.read().split(), 1))' "$1" 2>/dev/null || true # without Python
 }
 
 # A value as one would type it: plain words as they are, nothing for the empty one.

@@ -41,7 +41,7 @@ class AudioFile:
 
     @property
     def looks_like_audio(self) -> bool:
-        """Whether it is damaged where it is no audio; of other files in a folder that is no news."""
+        """Whether it is worth a message that it turns out to be no audio; of other files in a folder it is not."""
         return self.given or Path(self.path).suffix.lower() in SOUND + VIDEO
 
 

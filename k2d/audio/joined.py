@@ -1,4 +1,4 @@
-"""Where recordings begin that lie behind each other in one file, as radio and `cat` make them.
+"""Where recordings begin that follow each other in one file, as radio and `cat` make them.
 
 In: an open file and its first bytes. Out: (start, length) of each recording in it. Libraries read the first one of
 WAV, FLAC, mp4 and AMR files, and say nothing of the others.
@@ -17,7 +17,10 @@ _TFDT = re.compile(rb"tfdt(?:\x00...(....)|\x01...(........))", re.DOTALL)
 
 
 def recordings_of(file, head: bytes) -> Stretches:
-    """Of a file that is no Ogg; one for what cannot hold several. A file on disk is searched once for all its parts."""
+    """(start, length) of each recording in a file that is not Ogg; where its format cannot hold several, of the whole.
+
+    A file on disk is searched once, however many of its parts are read.
+    """
     if not head.startswith((b"fLaC", b"RIFF", b"#!AMR")) and head[4:8] != b"ftyp":
         return [(0, file.seek(0, io.SEEK_END))]
     if not isinstance(file, io.BufferedReader):
@@ -58,7 +61,7 @@ def _marked(file, mark: re.Pattern) -> Iterator[int]:
 
 
 def _riff(file) -> Iterator[int]:
-    """One behind the end that the header of the other tells, of WAV."""
+    """WAV: one begins where the header of the one before says that it ends."""
     at = 0
     while True:
         yield at

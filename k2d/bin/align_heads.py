@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", required=True, help="the student's checkpoint, any that k2d reads")
     p.add_argument("--data", required=True, type=Path, help="chunks with labels that have timestamps")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--encoder_out", type=Path, help="read output of the same encoder (k2d encode), not audio")
+    p.add_argument("--encoder_out", type=Path, help="output of the same encoder (k2d encode), read instead of audio")
     p.add_argument("--chunks", type=int, default=24, help="how many to look at, evenly spaced (default %(default)s)")
     p.add_argument("--language", default="zh", help="that the student decodes in")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")

@@ -90,7 +90,7 @@ def average(args: argparse.Namespace) -> dict:
     mixed = {name: (1 - weight) * tensor + weight * old[name].double() for name, tensor in mean.items()}
     start.model.load_state_dict({name: tensor.float() for name, tensor in mixed.items()})
     model = start.model.half() if args.half else start.model
-    config = {**start.config, "trim_padding": learnt_trimmed(args.exp, start.trim_padding)}
+    config = {**start.config, "trim_padding": trim_padding_of(args.exp, start.trim_padding)}
     checkpoint.save(args.output_dir, model, start.tokenizer, config)
     share = f", and {weight:g} of {args.init}" if weight else ""
     print(f"average: epochs {', '.join(map(str, epochs))} of {args.exp}{share} → {args.output_dir}")
@@ -127,9 +127,11 @@ def kept_by(exp: Path, criterion: str, mode: str) -> int:
     return max(kept) if isinstance(kept, list) else kept
 
 
-def learnt_trimmed(exp: Path, init: bool) -> bool:
-    """Whether the student has learnt from encoder contexts shorter than 30 s, and is to be decoded with them: of audio
-    by the training's configuration; stored encoder output is as the model that training started from hears it.
+def trim_padding_of(exp: Path, init: bool) -> bool:
+    """Whether the student was trained on encoder contexts shorter than 30 s, and so is to be decoded with them.
+
+    Training on audio has it in its batch_conf; training on stored encoder output has it from the model that it started
+    from, whose encoder made that output. init: whether that model trims.
     """
     config = config_of(exp)
     if all(name != "speech" for _, name, _ in config.get("train_data_path_and_name_and_type") or []):
@@ -138,7 +140,7 @@ def learnt_trimmed(exp: Path, init: bool) -> bool:
 
 
 def config_of(exp: Path) -> dict:
-    """What ESPnet has written of a training's options."""
+    """Options of a training as ESPnet has written them; {} where it has not."""
     path = exp / "config.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 

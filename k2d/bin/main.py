@@ -110,7 +110,8 @@ def main(argv: list[str] | None = None) -> None:
     if name is None:
         print(f"k2d: {unknown(words[0])}", file=sys.stderr)
         sys.exit(2)
-    # Python looks for garbage at every 700 new objects: 400 times while torch is imported, an eighth of that time.
+    # Python looks for cyclic garbage whenever 700 more objects are alive: 400 times while torch is imported, an eighth
+    # of that time. After 20,000, cycles live a little longer; what is in none is freed as soon as nobody has it.
     gc.set_threshold(20_000)
     # As a module and not as __main__: worker processes look up by name what they are to run.
     try:

@@ -201,8 +201,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.explore.label_quality import label_quality
     from k2d.explore.spotting import spot
     from k2d.label.scores import find_scores, read_choices
-    from k2d.score import agreement, report, teacher_tables
-    from k2d.score import label_tables as labels
+    from k2d.score import agreement, label_tables, report, teacher_tables
     from k2d.score.hours import hours_table
     from k2d.score.retention import retention_table
 
@@ -232,17 +231,17 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         quality = label_quality(labelled, args.reference, by_segment)
         made += teacher_tables.tables(quality, labelled.text, Path(args.reference))
         if not args.audit:  # chunks of an audit are left out of every selection: neither kept nor dropped
-            made += [labels.label_table(experiment, quality), labels.kept_kinds_table(experiment, quality)]
+            made += [label_tables.label_table(experiment, quality), label_tables.kept_kinds_table(experiment, quality)]
         found, spotted = {}, {}
         for name, folder in folders.items():
             scores = find_scores(labelled, {name: folder})
             # As on the explorer's page, without its intervals.
             found[name] = analyse(quality.audit(scores, metrics_of(scores)), resamples=0)
-            choices, alpha = read_choices(Path(folder)), labels.alpha_of(experiment)
+            choices, alpha = read_choices(Path(folder)), label_tables.alpha_of(experiment)
             spotted[name] = spot(quality, scores, alpha, choices, labelled.text)
         if found:
-            made += [labels.detection_table(found, show_paper=bool(paper_sets)), labels.recall_table(found)]
-            made += [labels.spotting_table(spotted), labels.kinds_table(spotted, quality)]
+            made += [label_tables.detection_table(found, show_paper=bool(paper_sets)), label_tables.recall_table(found)]
+            made += [label_tables.spotting_table(spotted), label_tables.kinds_table(spotted, quality)]
     return made
 
 

@@ -55,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rounds", type=int, default=3, help="rounds of measurement (default %(default)s)")
     boolean = {"type": true_or_false, "metavar": "true|false"}
     p.add_argument("--timestamps", **boolean, default=True, help="decode with timestamps")
-    add_options(p, EngineConfig, "engine", without=("workers",))
+    # One batch at a time; and what is stored takes no time to encode.
+    add_options(p, EngineConfig, "engine", without=("workers", "encoder_cache"))
     add_options(p, DecodingOptions, "decoding", without=_OF_RETRIES)
     add_options(p, AudioOptions, "recordings")
     add_step_arguments(p)
@@ -110,8 +111,7 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     models = checkpoints(args)
     options = options_of(DecodingOptions, args, timestamps=args.timestamps, temperatures=(0.0,))
-    # What is stored takes no time.
-    config = dataclasses.replace(options_of(EngineConfig, args).resolved(), encoder_cache=None)
+    config = options_of(EngineConfig, args).resolved()
     step = Step(
         "speed",
         args.output_dir,

@@ -184,7 +184,7 @@ def _summary(done: int, seconds: float, took: float, loading: float, skipped: li
 
 
 def _few(names: list[str]) -> str:
-    """The first names, whole: paths, to be copied."""
+    """The first names, uncut, since people copy paths."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 

@@ -40,7 +40,7 @@ def sets_of(args: argparse.Namespace) -> list[str]:
 
 
 def write_set(args: argparse.Namespace, name: str, clips: Sequence[Clip]) -> Account:
-    """The data directory of a set, its clips joined into recordings; that of training without its labels."""
+    """Join the clips of a set into recordings and write its data directory, that of `train` without labels."""
     out, audio = (folder / f"{args.prefix}{name}" for folder in (args.output_dir, args.output_dir / "audio"))
     joined = join(clips, audio, args.nj, name=name, damaged=args.damaged)
     return write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)

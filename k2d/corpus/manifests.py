@@ -29,7 +29,7 @@ from k2d.text import timestamps
 from k2d.text.transcript import as_whisper_writes, seconds_of
 
 TEXTS = ("text", "sentence", "transcription", "transcript")  # names of the column that holds what was said
-_ODD = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)  # raised by what is none of these
+_ODD = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)  # of odd entries
 _KINDS = "expected NeMo's manifest, Lhotse's cuts or supervisions (JSON lines), or parquet with a column text"
 
 

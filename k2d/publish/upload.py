@@ -13,10 +13,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from k2d.errors import UserError
+from k2d.errors import UserError, first_line
 from k2d.publish.card import PLACEHOLDER
 from k2d.publish.forms import CTRANSLATE2, GGML, HUGGINGFACE, OPENAI
-from k2d.whisper.hub import first_line
+from k2d.whisper.hub import of_network
 from k2d.work.folders import size_in_words
 
 CARD = "README.md"
@@ -125,8 +125,7 @@ def _guarded(repo: str, host: str, send) -> str:
     except json.JSONDecodeError:
         raise NotUploaded(f"{repo}: {host} does not answer as the Hub does; correct HF_ENDPOINT") from None
     except Exception as error:
-        names = {kind.__name__ for kind in type(error).__mro__}
-        if not names & {"TransportError", "TimeoutError", "ConnectionError", "HTTPError"}:
+        if not of_network(error):
             raise
         raise NotUploaded(
             f"{repo}: {host} cannot be reached ({first_line(error)}); connect, name a proxy in HTTPS_PROXY or "

@@ -17,6 +17,7 @@ _READS = "This analysis reads references of labelled chunks: the corpus's, or an
 
 
 def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
+    """True error rates of the labels that each selection kept and of those that it dropped."""
     rows = []
     for selection in experiment.selections.values():
         kept, dropped = _kept_and_dropped(selection, quality)

@@ -1,4 +1,4 @@
-"""What was measured of the models in, the tables of RESULTS.md out; those of labels are in `label_tables`."""
+"""What was measured of the models in, tables of RESULTS.md out; of labels see `label_tables` and `teacher_tables`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import mean, stdev

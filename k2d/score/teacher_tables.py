@@ -34,9 +34,9 @@ def errors_table(quality: LabelQuality) -> Table:
     rates = [percent(part / max(1, counts.units)) for part in parts]
     return Table(
         "What the teacher does to code-switched speech",
-        f"All {len(quality.chunks)} labels. MER and its parts in percent of {counts.units} units (characters, English "
-        f"words). Labels with a true error rate above {100 * BAD:g} % are bad, and of the kind that most of "
-        "their errors are of.",
+        f"All {len(quality.chunks)} labels with a reference. MER and its parts in percent of {counts.units} units "
+        f"(characters, English words). Labels with a true error rate above {100 * BAD:g} % are bad, and of the kind "
+        "that most of their errors are of.",
         ["MER", "substitutions", "insertions", "deletions", *KINDS],
         [[percent(counts.rate), *rates, *share]],
     )
@@ -67,8 +67,8 @@ def fate_table(quality: LabelQuality, labels: Mapping[str, str]) -> Table:
 
 
 def silence_table(reference: Path, labels: Mapping[str, str]) -> Iterator[Table]:
-    """Text where the recordings hold music, beeps or noise alone, by the times of the teacher's segments; nothing for
-    references that do not know."""
+    """Text where labelled recordings hold music, beeps or noise alone, by the times of the teacher's segments; nothing
+    for references that do not know, or labels whose ids do not say when they begin."""
     stretches = {}  # recording -> (start, end, what) in seconds
     for path in sorted((reference / "recordings").glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
@@ -76,16 +76,17 @@ def silence_table(reference: Path, labels: Mapping[str, str]) -> Iterator[Table]
     number, seconds, filled, characters = (Counter() for _ in range(4))
     written = {}
     for chunk, label in labels.items():
-        place = read_chunk_id(chunk)
+        if (place := read_chunk_id(chunk)) is None or place.recording not in stretches:
+            continue
         offset = place.start / 100
         segments = [(offset + start, offset + (end or start), text) for start, end, text in timestamps.parse(label)]
         written.setdefault(place.recording, []).extend(segments)
-    for recording, places in stretches.items():
-        for start, end, what in places:
+    for recording, segments in written.items():
+        for start, end, what in stretches[recording]:
             number[what] += 1
             seconds[what] += end - start
             there = [
-                text.strip() for a, b, text in written.get(recording, ())
+                text.strip() for a, b, text in segments
                 if text.strip() and min(b, end) - max(a, start) >= INSIDE * max(b - a, 0.01)
             ]  # fmt: skip
             filled[what] += bool(there)
@@ -95,8 +96,8 @@ def silence_table(reference: Path, labels: Mapping[str, str]) -> Iterator[Table]
         return
     yield Table(
         "Stretches without speech",
-        "Stretches of 4 to 25 s in which nobody speaks, and those in which a segment of the teacher lies with at "
-        f"least {100 * INSIDE:.0f} % of its time.",
+        "Stretches of the labelled recordings in which nobody speaks, and those in which a segment of the teacher lies "
+        f"with at least {100 * INSIDE:.0f} % of its time.",
         ["what is heard", "stretches", "seconds", "with text", "characters written"],
         rows,
     )

@@ -1,10 +1,10 @@
-"""Cells in, a Markdown table out: for RESULTS.md, reports of stages and model cards."""
+"""Cells in, a Markdown table out: for RESULTS.md and the reports of stages."""
 
 from collections.abc import Collection, Iterable, Sequence
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
-    """Its lines. left: numbers of the columns of words; those of numbers stand to the right."""
+    """Lines of a table. left: which columns, from 0, are aligned to the left; the others, of numbers, to the right."""
     rules = ["---" if column in left else "---:" for column in range(len(header))]
     return [_row(header), "|" + "|".join(rules) + "|", *map(_row, rows)]
 

@@ -32,9 +32,11 @@ class Later:
         return decorate
 
     def compile(self) -> None:
+        """Once: who has kept what stood in a function's place (`from whisper.timing import dtw_cpu`) calls it again."""
         numba = importlib.import_module("numba")
         for function, options in self.functions:
             function.__globals__[function.__name__] = numba.jit(**options)(function)
+        self.functions = []
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import re
 from fnmatch import fnmatch
 from pathlib import Path
 
-from k2d.errors import CheckpointError
+from k2d.errors import CheckpointError, first_line
 
 _ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>refs/[\w./-]+|[\w.-]+))?")
 _CONFIG = "config.json"
@@ -175,7 +175,7 @@ def _guarded(name: str, work):
             raise
         what = f"{host} does not answer as the Hub does; correct HF_ENDPOINT"
     except Exception as error:
-        if not _of_network(error):
+        if not of_network(error):
             raise
         what = _no_network(host, error)
     raise CheckpointError(f"{name}: {what}") from None
@@ -188,11 +188,7 @@ def _no_network(host: str, error: BaseException) -> str:
     )
 
 
-def _of_network(error: Exception) -> bool:
+def of_network(error: Exception) -> bool:
     """Whether the network, and not this program, is to blame; httpx names its errors so."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"TransportError", "TimeoutError", "ConnectionError", "HTTPError"})
-
-
-def first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -190,7 +190,8 @@ def english_only(name_or_path: str | Path) -> bool:
 
 
 def check_language(name_or_path: str | Path, language: str | None, english: bool) -> None:
-    """UsageError for another language than English, or "auto", of a model that knows English only. None: not said."""
+    """UsageError where a model that knows English only (english) is to transcribe another language or to detect it
+    ("auto"). language: None if it was not given."""
     if english and language not in (None, "en"):
         raise UsageError(
             f"--language {language}: {name_or_path} knows English only; give --language en, or a multilingual model"

@@ -107,8 +107,10 @@ def folder(tmp_path_factory) -> Path:
     }
     write_table(root / "reference/text", {i: text for i, (text, _, _) in said.items()})
     write_segments(root / "reference/segments", [Segment(i, "rec", a, b) for i, (_, a, b) in said.items()])
-    with atomic(root / "reference/recordings/rec.json") as out:
-        json.dump({"recording": "rec", "interruptions": [[1000, 2000, "music"], [4000, 4400, "noise"]]}, out)
+    stretches = {"rec": [[1000, 2000, "music"], [4000, 4400, "noise"]], "not labelled": [[0, 500, "music"]]}
+    for name, interruptions in stretches.items():
+        with atomic(root / f"reference/recordings/{name}.json") as out:
+            json.dump({"recording": name, "interruptions": interruptions}, out)
     write_numbers(root / "aux/utt2comp", dict(zip(labels, (0.0, 0.9, 0.3), strict=True)))
     return root
 

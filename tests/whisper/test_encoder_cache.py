@@ -6,9 +6,11 @@ import pytest
 import torch
 from decoding_material import random_model
 
-from k2d.whisper import encoder_cache
+from k2d.whisper import checkpoint, encoder_cache
 from k2d.whisper.checkpoint import Checkpoint
+from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.encoder_cache import EncoderCache
+from k2d.whisper.engine import EngineConfig, load_engine
 from k2d.whisper.engine_torch import TorchEngine
 
 MELS = [torch.randn(80, n, generator=torch.Generator().manual_seed(n)) for n in (200, 300, 220)]
@@ -44,6 +46,16 @@ def test_what_is_stored_is_what_the_encoder_gives(engine):
         found, asked = encoded(engine)
         assert asked == runs
         assert all(torch.equal(a, b) for a, b in zip(found, expected))
+
+
+def test_models_with_one_encoder_share_the_folder_of_their_engines(tmp_path):
+    model, tokenizer = random_model()
+    config = EngineConfig(engine="torch", device="cpu", dtype="float32", encoder_cache=str(tmp_path / "cache"))
+    for name, runs in (("teacher", 3), ("student", 0)):
+        checkpoint.save(tmp_path / name, model, tokenizer)
+        assert encoded(load_engine(tmp_path / name, config, DecodingOptions()))[1] == runs
+        with torch.no_grad():
+            model.decoder.ln.bias += 1
 
 
 def test_another_encoder_and_other_products_have_outputs_of_their_own(engine):

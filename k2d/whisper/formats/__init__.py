@@ -92,7 +92,7 @@ def _rows(tensor: StoredTensor, rows: list[int]) -> Tensor:
 
 
 def _checked(name_or_path: str | Path) -> Stored:
-    """Its vocabulary not read yet: the embedding's rows are in the order of the file."""
+    """A checkpoint whose tensors fit; its vocabulary is not read, so the embedding's rows are in the file's order."""
     path = resolve(name_or_path)
     frozen_sources(name_or_path)  # first: a circle of them would never end
     stored = _open(path)

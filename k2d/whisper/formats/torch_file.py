@@ -53,15 +53,15 @@ def _reason(error: Exception, path: Path) -> str:
         )
     size = f"{path.stat().st_size:,} bytes are there"
     if zipfile.is_zipfile(path):
-        return f"damaged ({_first_line(text)}); download it again"
+        return f"damaged ({_first_sentence(text)}); download it again"
     if _starts_as_zip(path):
         return f"cut short, {size} and the end is missing; download it again"
     if isinstance(error, EOFError) or "EOF" in text or "requires a buffer" in text:
         return f"cut short, {size}; download it again"
-    return f"no torch file, or a damaged one, {size} ({_first_line(text)}); download it again"
+    return f"no torch file, or a damaged one, {size} ({_first_sentence(text)}); download it again"
 
 
-def _first_line(text: str) -> str:
+def _first_sentence(text: str) -> str:
     return re.split(r"\. |\n", text.strip())[0][:120] or "unreadable"
 
 

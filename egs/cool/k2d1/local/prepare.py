@@ -65,5 +65,6 @@ if __name__ == "__main__":
     options = parser(__doc__, CORPUS)
     options.add_argument("--dev", default="", help="recordings with hand-corrected subtitles")
     options.add_argument("--test", default="", help="the same, for testing")
-    options.add_argument("--subtitles", type=true_or_false, default=False, help="they are to be the labels")
+    boolean = {"type": true_or_false, "metavar": "true|false"}
+    options.add_argument("--subtitles", **boolean, default=False, help="they are to be the labels")
     sys.exit(run(CORPUS, options.parse_args(), prepare))
