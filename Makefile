@@ -26,7 +26,7 @@ make demo: from recordings to a published student, with a small synthetic Mandar
 It needs no input and no GPU, and takes about 10 to 13 minutes on two idle cores after the installation:
 
   install     2 min     8 GB of packages into tools/venv, once; seconds if installed
-  1 data      1 min     espeak-ng synthesises 1.5 h of lectures, a dev set and three test sets
+  1 data      1 min     espeak-ng synthesises an hour of lectures, a dev set and three test sets
   2 label     2 min     the teacher transcribes the lectures
   3 validate  1.5 min   a smaller model transcribes the same chunks; distances between the two
   4 select    0.5 min   select trusted labels, and make a page to inspect them

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # Options of this recipe. Hours of unlabelled lectures to synthesise.
-lecture_hours=1.5
+lecture_hours=1
 # 10: dev and test sets of sixty recordings and more than 1,200 utterances each, with new voices, and the monolingual
 # test_mono.
 test_scale=1

@@ -171,7 +171,7 @@ def main():
     parser.add_argument("--output_dir", type=Path, default=Path("data"))
     parser.add_argument("--sets", default="lectures,dev,test_in,test_out", help=f"of {','.join(made_by_name())}")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lecture_hours", type=float, default=1.5)
+    parser.add_argument("--lecture_hours", type=float, default=1.0)
     parser.add_argument("--seed_hours", type=float, default=5.0)
     parser.add_argument("--weak_hours", type=float, default=3.0, help="of each of seed_weak_a and seed_weak_b")
     parser.add_argument("--scale", type=float, default=1.0, help="shorter dev and test recordings, to try things out")
