@@ -23,11 +23,11 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-import whisper.audio
 
 from k2d.errors import CheckpointError
 from k2d.tables import atomic
 from k2d.text.tokenizer import WhisperTokenizer
+from k2d.text.whisper_import import whisper
 from k2d.whisper.formats.stored import shapes
 from k2d.whisper.model import ModelDimensions, Whisper
 

@@ -22,10 +22,8 @@ from pathlib import Path
 import sentencepiece
 
 from k2d.constants import CONTINUED, N_TIMESTAMPS, NO_CHARACTER, TIMESTAMP_STEP
-from k2d.text import timestamps, whisper_import
-
-with whisper_import.light():
-    import whisper.tokenizer
+from k2d.text import timestamps
+from k2d.text.whisper_import import whisper
 
 _CJK = r"\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _SPACE_BEFORE_CJK = re.compile(rf"\s+(?=[{_CJK}])")

@@ -1,8 +1,8 @@
 """openai-whisper imported without numba, which it wants for two functions of word times: a third of a second less.
 
-    with whisper_import.light():
-        import whisper.tokenizer
+    from k2d.text.whisper_import import whisper
 
+Every module at whose import openai-whisper is needed takes it from here: the first import of it in a process decides.
 The two are compiled when one of them is first called.
 """
 
@@ -52,3 +52,9 @@ def light() -> Iterator[None]:
         yield
     finally:
         del sys.modules["numba"]
+
+
+with light():
+    import whisper
+
+__all__ = ["whisper"]

@@ -13,9 +13,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from whisper.model import disable_sdpa
 
 from k2d.constants import ENCODER_FRAMES_PER_SECOND
+from k2d.text.whisper_import import whisper
 
 MEDIAN = 7  # frames of 20 ms
 
@@ -32,7 +32,7 @@ def attention(model, encoded: Tensor, start: list[int], tokens: list[int], end: 
         for block in model.decoder.blocks
     ]
     try:
-        with torch.no_grad(), disable_sdpa():
+        with torch.no_grad(), whisper.model.disable_sdpa():
             model.decoder(torch.tensor([[*start, *tokens, end]], device=encoded.device), encoded)
     finally:
         for hook in hooks:

@@ -15,10 +15,10 @@ from functools import cache
 import numpy as np
 import torch
 import torch.nn.functional as F
-import whisper.audio
 from torch import Tensor
 
 from k2d.constants import HOP_LENGTH, MEL_FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES, SAMPLE_RATE
+from k2d.text.whisper_import import whisper
 
 N_FFT = 400  # samples
 BLOCK = 6000  # frames computed at once

@@ -14,9 +14,11 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from whisper.model import ModelDimensions
+
+from k2d.text.whisper_import import whisper
 
 Head = tuple[int, int]
+ModelDimensions = whisper.model.ModelDimensions
 
 
 def upper_half(dims: ModelDimensions) -> tuple[Head, ...]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-import whisper.model
 from torch import Tensor, nn
-from whisper.model import ModelDimensions
 
+from k2d.text.whisper_import import whisper
 from k2d.whisper.heads import mask, upper_half
 
 __all__ = ["AudioEncoder", "ModelDimensions", "Whisper", "convert", "count_parameters", "same_weights"]
+
+ModelDimensions = whisper.model.ModelDimensions
 
 
 class AudioEncoder(whisper.model.AudioEncoder):

@@ -34,7 +34,7 @@ def test_functions_that_call_each_other_are_compiled_when_one_of_them_is_called(
 def test_a_model_and_its_features_come_without_numba():
     code = """
 import sys
-from k2d.whisper import checkpoint, features, engine_torch, words
+from k2d.whisper import model, features, engine_torch, words
 features.mel_filters(80)
 assert not {"numba", "librosa"} & set(sys.modules)
 """

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from torch import Tensor
-from whisper import _ALIGNMENT_HEADS
 
 from k2d.errors import CheckpointError
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
+from k2d.text.whisper_import import whisper
 from k2d.whisper import heads
 from k2d.whisper.files import weight_files
 from k2d.whisper.formats.ctranslate2 import open_ctranslate2
@@ -96,7 +96,7 @@ def _checked(name_or_path: str | Path) -> Stored:
     path = resolve(name_or_path)
     frozen_sources(name_or_path)  # first: a circle of them would never end
     stored = _open(path)
-    if stored.form == "openai" and (known := _ALIGNMENT_HEADS.get(str(name_or_path))):
+    if stored.form == "openai" and (known := whisper._ALIGNMENT_HEADS.get(str(name_or_path))):
         stored = replace(stored, alignment_heads=heads.stored(known, stored.dims))
     check_tensors(stored)
     check_features(stored)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from whisper.model import ModelDimensions
 
 from k2d.errors import CheckpointError
+from k2d.text.whisper_import import whisper
 from k2d.whisper.formats.state import check_numbers_of
 from k2d.whisper.heads import Head
 
 Shape = tuple[int, ...]
+ModelDimensions = whisper.model.ModelDimensions
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _MEANING = {  # of tensors whose shape says what a model was made for
     "encoder.conv1.weight": "its second number is that of mel bands",
