@@ -50,8 +50,7 @@ if [ "${test_scale}" != 1 ]; then
 fi
 
 # alpha: the validator makes more errors on these lectures than Whisper base on real ones, so 0.4 would keep only a
-# third of the chunks. 0.8 keeps about the share that 0.4 keeps in the paper (comp: 74 %), and gives the better student
-# on dev.
+# fifth of the chunks. 0.8 keeps about the share that 0.4 keeps in the paper (comp: 74 %).
 ./k2d.sh \
     --train_set lectures \
     --dev_set dev \
