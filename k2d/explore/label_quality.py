@@ -7,6 +7,7 @@ In: the chunks with their labels, and references. Out: error counts for each chu
 which labels are bad, for `detection` to ask whether a distance finds them.
 """
 
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +21,13 @@ from k2d.explore.references import References, read_references, spoken_units
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import errors_of_parts
 from k2d.label.select import read_chunks
-from k2d.score.alignment import align
+from k2d.score.alignment import HIT, align
 from k2d.score.rates import Counts, count
 from k2d.text import timestamps
+from k2d.text.units import is_chinese, is_english
 
+# What units of each language are called, how they are known, and those of the other one.
+LANGUAGES = (("English words", is_english, is_chinese), ("Chinese characters", is_chinese, is_english))
 BAD = 0.4  # a label with a true MER above this is a bad one (the paper's Table 5)
 
 
@@ -31,7 +35,8 @@ BAD = 0.4  # a label with a true MER above this is a bad one (the paper's Table 
 class LabelQuality:
     """Counts of each chunk's label against the reference, in order of id, and of its segments if asked.
 
-    recordings: of each chunk. kinds: of each chunk whose label is bad (explore/kinds.py).
+    recordings: of each chunk. kinds: of each chunk whose label is bad (explore/kinds.py). fates: what became of the
+    units of each of LANGUAGES, over all chunks: how many were said, written, missing, and swapped for the other one's.
     """
 
     references: References
@@ -39,6 +44,7 @@ class LabelQuality:
     segments: Mapping[str, Sequence[Counts]] = field(default_factory=dict)
     recordings: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+    fates: Mapping[str, Counter] = field(default_factory=dict)
 
     def of(self, ids: Iterable[str]) -> Counts:
         return sum((self.chunks[i] for i in ids), Counts())
@@ -75,18 +81,26 @@ def label_quality(data: DataDir, reference: str | Path, by_segment: bool = False
     chunks = list(read_chunks(data))
     references = read_references(reference, chunks)
     counts, segments, recordings, kinds = {}, {}, {}, {}
+    fates = {name: Counter() for name, _, _ in LANGUAGES}
     for chunk in chunks:
         spoken = references.spoken.get(chunk.id)
         if spoken is None:
             continue
         pairs = align(spoken, spoken_units(chunk.text))
         counts[chunk.id], recordings[chunk.id] = count(pairs), chunk.recording
+        for name, own, other in LANGUAGES:
+            for pair in pairs:
+                if pair.ref is not None and own(pair.ref):
+                    fates[name]["said"] += 1
+                    fates[name]["written"] += pair.op == HIT
+                    fates[name]["missing"] += pair.hyp is None
+                    fates[name]["swapped"] += pair.hyp is not None and other(pair.hyp)
         if counts[chunk.id].text_rate > BAD:
             kinds[chunk.id] = kind_of(chunk.text, pairs)
         if by_segment:
             parts = [spoken_units(text) for _, _, text in timestamps.parse(chunk.text)]
             segments[chunk.id] = _segment_counts(parts, spoken)
-    return LabelQuality(references, counts, segments, recordings, kinds)
+    return LabelQuality(references, counts, segments, recordings, kinds, fates)
 
 
 def _segment_counts(label: Sequence[Sequence[str]], spoken: Sequence[str]) -> list[Counts]:

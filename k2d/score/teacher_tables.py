@@ -8,12 +8,9 @@ from pathlib import Path
 from k2d.constants import read_chunk_id
 from k2d.explore.kinds import KINDS
 from k2d.explore.label_quality import BAD, LabelQuality
-from k2d.explore.references import spoken_units
-from k2d.score.alignment import HIT, align
 from k2d.score.tables import Table, percent
 from k2d.text import timestamps
 from k2d.text.normalise import normalise
-from k2d.text.units import is_chinese, is_english
 
 EXAMPLES, LONGEST = 2, 160  # of each kind; characters shown of a label
 INSIDE = 0.8  # of a segment's time, for it to count as text of a stretch without speech
@@ -22,7 +19,7 @@ INSIDE = 0.8  # of a segment's time, for it to count as text of a stretch withou
 def tables(quality: LabelQuality, labels: Mapping[str, str], reference: Path) -> list[Table]:
     """labels: chunk -> the teacher's text with timestamps. reference: folder of the references; where its recordings/
     says when nobody speaks, there is a table of that."""
-    return [errors_table(quality), fate_table(quality, labels), *silence_table(reference, labels)]
+    return [errors_table(quality), fate_table(quality), *silence_table(reference, labels)]
 
 
 def errors_table(quality: LabelQuality) -> Table:
@@ -42,18 +39,10 @@ def errors_table(quality: LabelQuality) -> Table:
     )
 
 
-def fate_table(quality: LabelQuality, labels: Mapping[str, str]) -> Table:
+def fate_table(quality: LabelQuality) -> Table:
     """What became of the units of each language."""
     rows = []
-    for name, own, other in (("English words", is_english, is_chinese), ("Chinese characters", is_chinese, is_english)):
-        fates = Counter()
-        for chunk in quality.chunks:
-            for pair in align(quality.references.spoken[chunk], spoken_units(labels[chunk])):
-                if pair.ref is not None and own(pair.ref):
-                    fates["written"] += pair.op == HIT
-                    fates["missing"] += pair.hyp is None
-                    fates["swapped"] += pair.hyp is not None and other(pair.hyp)
-                    fates["said"] += 1
+    for name, fates in quality.fates.items():
         wrong = fates["said"] - fates["written"] - fates["missing"] - fates["swapped"]
         parts = (fates["written"], wrong, fates["swapped"], fates["missing"])
         rows.append([name, str(fates["said"]), *(percent(part / max(1, fates["said"]), 1) for part in parts)])
