@@ -112,11 +112,12 @@ part_2_alpha() {
     for each in comp segment; do
         [[ " ${selections} " != *" ${each} "* ]] || wanted+=" ${each}"
     done
-    # The first seed alone, and dev in place of the tests.
-    seeds=${seeds%% *} test_sets=dev train alpha stop_patience -- --hours "${middle}" --alpha "${alphas}" \
+    # The first seed alone, and dev in place of the tests; part 3 goes on with the students of the chosen α.
+    seeds=${seeds%% *} test_sets=dev train patience stop_patience -- --hours "${middle}" --alpha "${alphas}" \
         --selection "${wanted# }" --decode_untrained false
     "${dry_run}" || {
-        chosen=$(python local/choose_alpha.py --selections "${wanted# }" --notes exp/ladder/alphas.md)
+        chosen=$(python local/choose_alpha.py --tag patience --hours "${middle}" --selections "${wanted# }" \
+            --notes exp/ladder/alphas.md)
         printf '%s\n' "${chosen}" >exp/ladder/alpha
         log "α by dev: ${chosen}"
     }
@@ -165,15 +166,18 @@ link_validator() {
 
 # students main|ablations: folders of the students of a report, by what their records say.
 students() {
-    python - "$1" "${middle}" "patience ${stops}" "${ablations}" <<'PYTHON'
+    python - "$1" "${middle}" "patience ${stops}" "${ablations}" "$(cat exp/ladder/alpha)" <<'PYTHON'
 import sys
 from pathlib import Path
 from k2d.work.models import MODEL, read_record
 
 report, middle, tags, ablations = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(), sys.argv[4].split()
+chosen = dict(each.split("@") for each in sys.argv[5].split())
 for path in sorted(Path("exp").glob(f"student_*/{MODEL}")):
     record = read_record(path.parent)
     usual = record.validator in (None, "validator")
+    if record.alpha is not None and record.alpha != float(chosen.get(record.selection, chosen["comp"])):
+        continue  # tried in part 2
     base = record.tag == "patience" and record.selection in ("full", "comp")
     if report == "main":
         wanted = usual and record.tag in tags
