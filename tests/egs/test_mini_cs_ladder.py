@@ -1,4 +1,4 @@
-"""The measurement of mini_cs: its plan, the configurations it trains by, and the α it takes."""
+"""The measurement of mini_cs: its plan, the configurations it trains by, and the shares it takes."""
 
 import subprocess
 import sys
@@ -13,32 +13,33 @@ from k2d.work.models import ModelRecord, write_record
 RECIPE = Path(__file__).resolve().parents[2] / "egs/mini_cs/k2d1"
 SHARED = RECIPE.parents[2] / "conf/train_student.yaml"
 sys.path.insert(0, str(RECIPE / "local"))
-import choose_alpha  # noqa: E402
+import choose_share  # noqa: E402
 
 
 @pytest.fixture
 def scored(tmp_path):
-    """Students of two selections and several α, with a rate on dev each."""
-    for selection, alpha, rate in (("comp", 0.4, 0.3), ("comp", 0.8, 0.2), ("comp", 1.0, 0.2), ("segment", 0.4, 0.1)):
-        name = f"student_alpha_{selection}@{alpha}"
-        write_record(tmp_path / name, ModelRecord(name, "student", "x", selection, alpha, seed=0, tag="alpha"))
+    """Students of two selections and several shares, with a rate on dev each."""
+    for selection, keep, rate in (("comp", 0.4, 0.3), ("comp", 0.6, 0.2), ("comp", 0.8, 0.2), ("fused", 0.4, 0.1)):
+        name = f"student_patience_{selection}@keep{keep}"
+        record = ModelRecord(name, "student", "x", selection, 0.123, seed=0, tag="patience", keep=keep)
+        write_record(tmp_path / name, record)
         with atomic(tmp_path / name / "decode_dev/score/result.json") as out:
             out.write(f'{{"mer": {{"rate": {rate}}}}}')
-    other = ModelRecord("student_comp", "student", "x", "comp", 0.1, seed=0)
+    other = ModelRecord("student_comp", "student", "x", "comp", 0.1, seed=0, keep=0.1)
     write_record(tmp_path / "student_comp", other)
     with atomic(tmp_path / "student_comp/decode_dev/score/result.json") as out:
         out.write('{"mer": {"rate": 0.0}}')
     return tmp_path
 
 
-def test_alpha_is_where_dev_errs_least_and_of_equal_ones_the_larger(scored, monkeypatch, capsys):
-    arguments = ["choose_alpha.py", "--exp", str(scored), "--notes", str(scored / "notes.md")]
+def test_the_share_is_where_dev_errs_least_and_of_equal_ones_the_larger(scored, monkeypatch, capsys):
+    arguments = ["choose_share.py", "--exp", str(scored), "--notes", str(scored / "notes.md")]
     monkeypatch.setattr(sys, "argv", arguments)
-    assert choose_alpha.main() == 0
-    assert capsys.readouterr().out == "comp@1 segment@0.4\n"
+    assert choose_share.main() == 0
+    assert capsys.readouterr().out == "comp@keep0.8 fused@keep0.4\n"
     assert "| comp | 30.00 | 20.00 | 20.00 |" in (scored / "notes.md").read_text()
     monkeypatch.setattr(sys, "argv", [*arguments, "--selections", "mer"])
-    assert choose_alpha.main() == 1
+    assert choose_share.main() == 1
     assert "no student of mer" in capsys.readouterr().err
 
 
@@ -67,8 +68,8 @@ def test_a_dry_run_prints_every_part_with_its_students_and_hours():
         ["local/ladder.sh", "--dry_run", "true", "--part", "3"], cwd=RECIPE, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
-    # Three seeds of three selections on three rungs, and of three more on one; two ways to stop of three selections.
-    assert "# Part 3: rungs, 36 students, about " in result.stdout and "# Part 4: stops, 18 students" in result.stdout
+    # Three seeds of three selections on three rungs, and of four more on one; two ways to stop of three selections.
+    assert "# Part 3: rungs, 39 students, about " in result.stdout and "# Part 4: stops, 18 students" in result.stdout
     assert "In all about" in result.stdout and "Part 2" not in result.stdout
     wrong = subprocess.run(["local/ladder.sh", "--middle", "5"], cwd=RECIPE, capture_output=True, text=True)
     assert wrong.returncode == 2 and "expected one of the rungs, 1.5 6 18" in wrong.stderr

@@ -2,7 +2,7 @@
 # Does a student of filtered labels have a lower error rate, and from how many hours on? The demo is too small to tell.
 #
 #   1 labels     18 h of lectures, large tests; labels, validator, distances   -> data, exp/lectures_teacher
-#   2 alpha      α of comp and segment, by MER on dev, on one rung, once       -> exp/ladder/alpha
+#   2 share      how much comp and fused keep, by MER on dev, one rung, once   -> exp/ladder/share
 #   3 rungs      students of 1.5, 6 and 18 h, three seeds each                 -> exp/student_patience_*
 #   4 stops      the middle rung again, by the same updates and same epochs    -> exp/student_{updates,epochs}_*
 #   5 ablations  the middle rung: losses, timestamps, prompts, validators      -> exp/student_*
@@ -23,9 +23,9 @@ rungs="1.5 6 18"          # hours of lectures; the last is what is synthesised
 middle=6                  # the rung of parts 2, 4 and 5
 seeds="0 1 2"
 test_scale=10
-selections="full comp segment"    # on every rung
-more_selections="ngram mer per"   # on the middle one
-alphas="0.4 0.6 0.8 1.0"
+selections="full comp fused"              # on every rung
+more_selections="ngram mer per segment"   # on the middle one
+shares="0.75 0.5"         # of the speech, that selections may keep
 stops="updates epochs"
 ablations="kl ce no_timestamps prompts"   # files of conf/ablations, each on comp
 validators="untrained sampled"    # in place of the validator: folders of models, and untrained (the student before
@@ -55,7 +55,7 @@ for option in part stop_part; do
     [[ ${!option} =~ ^[1-6]$ ]] || die "--${option} ${!option}: expected a number from 1 to 6"
 done
 if "${miniature}"; then
-    rungs="0.02 0.05" middle=0.05 seeds="0 1" test_scale=1 alphas="0.8 1.5" selections="full comp" more_selections=
+    rungs="0.02 0.05" middle=0.05 seeds="0 1" test_scale=1 shares="0.9 0.5" selections="full comp" more_selections=
     stops=updates ablations=ce validators=sampled updates=2 figure=exp/ladder/ladder.svg test_sets="test_in test_out"
     more+=(--local_data_opts "--lecture_hours 0.05 --sets lectures,dev,test_in,test_out --scale 0.1"
         --train_opts "--max_epoch 2 --num_iters_per_epoch 1 --use_tensorboard false --use_matplotlib false"
@@ -87,16 +87,15 @@ train() {
     done
     run --stage 4 --stop_stage 7 --student_tag "${tag}" --train_config "${configs}" --nbest 5 --seed "${seeds}" "${@:2}"
 }
-# at_alpha SELECTION…: each with the α that part 2 chose for it; mer and per with comp's.
-at_alpha() {
+# at_share SELECTION…: each with the share that part 2 chose for it, others with comp's.
+at_share() {
     local name chosen comp
-    chosen=$(cat exp/ladder/alpha 2>/dev/null) || { "${dry_run}" && chosen="comp@ALPHA segment@ALPHA"; } ||
-        die "exp/ladder/alpha is not there: run part 2 first"
+    chosen=$(cat exp/ladder/share 2>/dev/null) || { "${dry_run}" && chosen="comp@keepSHARE fused@keepSHARE"; } ||
+        die "exp/ladder/share is not there: run part 2 first"
     comp=$(printf '%s\n' ${chosen} | sed -n 's/^comp@//p')
     for name in "$@"; do
         case ${name} in
             full | ngram) printf '%s ' "${name}" ;;
-            mer | per) printf '%s@%s ' "${name}" "${comp}" ;;
             *) printf '%s ' "$(printf '%s\n' ${chosen} | grep "^${name}@" || printf '%s@%s' "${name}" "${comp}")" ;;
         esac
     done
@@ -107,37 +106,37 @@ part_1_labels() {
     run --stage 1 --stop_stage 3
 }
 
-part_2_alpha() {
+part_2_share() {
     local wanted=
-    for each in comp segment; do
+    for each in comp fused; do
         [[ " ${selections} " != *" ${each} "* ]] || wanted+=" ${each}"
     done
-    # The first seed alone, and dev in place of the tests; part 3 goes on with the students of the chosen α.
-    seeds=${seeds%% *} test_sets=dev train patience stop_patience -- --hours "${middle}" --alpha "${alphas}" \
+    # The first seed alone, and dev in place of the tests; part 3 goes on with the students of the chosen share.
+    seeds=${seeds%% *} test_sets=dev train patience stop_patience -- --hours "${middle}" --keep "${shares}" \
         --selection "${wanted# }" --decode_untrained false
     "${dry_run}" || {
-        chosen=$(python local/choose_alpha.py --tag patience --hours "${middle}" --selections "${wanted# }" \
-            --notes exp/ladder/alphas.md)
-        printf '%s\n' "${chosen}" >exp/ladder/alpha
-        log "α by dev: ${chosen}"
+        chosen=$(python local/choose_share.py --tag patience --hours "${middle}" --selections "${wanted# }" \
+            --notes exp/ladder/shares.md)
+        printf '%s\n' "${chosen}" >exp/ladder/share
+        log "Shares by dev: ${chosen}"
     }
 }
 
 part_3_rungs() {
-    train patience stop_patience -- --hours "${rungs}" --selection "$(at_alpha ${selections})"
+    train patience stop_patience -- --hours "${rungs}" --selection "$(at_share ${selections})"
     [ -z "${more_selections}" ] ||
-        train patience stop_patience -- --hours "${middle}" --selection "$(at_alpha ${more_selections})"
+        train patience stop_patience -- --hours "${middle}" --selection "$(at_share ${more_selections})"
 }
 
 part_4_stops() {
     for each in ${stops}; do
-        train "${each}" "stop_${each}" -- --hours "${middle}" --selection "$(at_alpha ${selections})"
+        train "${each}" "stop_${each}" -- --hours "${middle}" --selection "$(at_share ${selections})"
     done
 }
 
 part_5_ablations() {
     for each in ${ablations}; do
-        train "${each}" stop_patience "ablations/${each}" -- --hours "${middle}" --selection "$(at_alpha comp)"
+        train "${each}" stop_patience "ablations/${each}" -- --hours "${middle}" --selection "$(at_share comp)"
     done
     for each in ${validators}; do
         path=${each} decoded=()
@@ -146,7 +145,7 @@ part_5_ablations() {
             sampled) path=exp/ladder/sampled decoded=(--validator_opts "--condition_on_previous false --temperatures 0.4") ;;
         esac
         "${dry_run}" || link_validator "${each}"
-        train patience stop_patience -- --hours "${middle}" --selection "$(at_alpha comp)" --stage 3 \
+        train patience stop_patience -- --hours "${middle}" --selection "$(at_share comp)" --stage 3 \
             --validator "${path}" "${decoded[@]}"
     done
 }
@@ -166,17 +165,17 @@ link_validator() {
 
 # students main|ablations: folders of the students of a report, by what their records say.
 students() {
-    python - "$1" "${middle}" "patience ${stops}" "${ablations}" "$(cat exp/ladder/alpha)" <<'PYTHON'
+    python - "$1" "${middle}" "patience ${stops}" "${ablations}" "$(cat exp/ladder/share)" <<'PYTHON'
 import sys
 from pathlib import Path
 from k2d.work.models import MODEL, read_record
 
 report, middle, tags, ablations = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(), sys.argv[4].split()
-chosen = dict(each.split("@") for each in sys.argv[5].split())
+chosen = dict(each.split("@") for each in sys.argv[5].split())  # shares, by selection
 for path in sorted(Path("exp").glob(f"student_*/{MODEL}")):
     record = read_record(path.parent)
     usual = record.validator in (None, "validator")
-    if record.alpha is not None and record.alpha != float(chosen.get(record.selection, chosen["comp"])):
+    if record.keep is not None and f"keep{record.keep:g}" != chosen.get(record.selection, chosen["comp"]):
         continue  # tried in part 2
     base = record.tag == "patience" and record.selection in ("full", "comp")
     if report == "main":
@@ -202,7 +201,7 @@ part_6_report() {
     log "Speed of ${#measured[@]} students, in turn"
     k2d speed --models "${known[@]}" "${measured[@]}" --data "data/${test_sets%% *}" --output_dir exp/ladder/speed \
         --max_seconds "$("${miniature}" && echo 5 || echo 60)" --engine ctranslate2 --batch_size 16 --language zh
-    { cat conf/notes_ladder.md && cat exp/ladder/alphas.md; } >exp/ladder/notes.md
+    { cat conf/notes_ladder.md && cat exp/ladder/shares.md; } >exp/ladder/notes.md
     report exp/ladder/report "Does a filter win, and from how many hours on?" LADDER.md "${known[@]}" "${main[@]}"
     [ -z "${ablations}${validators}" ] ||
         report exp/ladder/report_ablations "Ablations on the rung of ${middle} h" ABLATIONS.md "${known[@]}" "${ablated[@]}"
@@ -239,7 +238,7 @@ students_of() {
     local seeds_ rungs_ every middle_
     seeds_=$(count ${seeds}) rungs_=$(count ${rungs}) every=$(count ${selections}) middle_=$(count ${more_selections})
     case $1 in
-        2) echo $(($(count ${alphas}) * (every > 2 ? 2 : 1))) ;;
+        2) echo $(($(count ${shares}) * (every > 2 ? 2 : 1))) ;;
         3) echo $((seeds_ * (rungs_ * every + middle_))) ;;
         4) echo $((seeds_ * $(count ${stops}) * every)) ;;
         5) echo $((seeds_ * ($(count ${ablations}) + $(count ${validators})))) ;;
@@ -247,7 +246,7 @@ students_of() {
     esac
 }
 
-names=(labels alpha rungs stops ablations report)
+names=(labels share rungs stops ablations report)
 total=0
 for number in $(seq "${part}" "${stop_part}"); do
     name=${names[number - 1]}

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Students of one tag, scored on dev, in; for each selection the α whose student errs least there, out.
+"""Students of one tag, scored on dev, in; for each selection the share of the speech whose student errs least, out.
 
-    python local/choose_alpha.py --exp exp --tag patience --set dev --selections "comp segment" --notes notes.md
+    python local/choose_share.py --exp exp --tag patience --set dev --selections "comp fused" --notes notes.md
 
-Prints SELECTION@ALPHA for each selection, in one line. Of equal rates the larger α, which keeps more. --notes: the
-rates as a Markdown table.
+Prints SELECTION@keepSHARE for each selection, in one line. Of equal rates the larger share. --notes: the rates as a
+Markdown table.
 """
 
 import argparse
@@ -18,20 +18,20 @@ from k2d.work.models import MODEL, read_record
 
 
 def rates(exp: Path, tag: str, hours: float | None, test_set: str) -> dict[str, dict[float, float]]:
-    """selection -> α -> mean MER over the seeds, of the students of `hours` (None: of any)."""
+    """selection -> share kept -> mean MER over the seeds, of the students of `hours` (None: of any)."""
     found: dict[str, dict[float, list[float]]] = {}
     for path in sorted(exp.glob(f"*/{MODEL}")):
         record = read_record(path.parent)
         result = score_dir(exp, path.parent.name, test_set) / "result.json"
-        wanted = record.tag == tag and record.alpha is not None and hours in (None, record.hours)
+        wanted = record.tag == tag and record.keep is not None and hours in (None, record.hours)
         if wanted and result.exists():
-            by_alpha = found.setdefault(record.selection, {})
-            by_alpha.setdefault(record.alpha, []).append(read_result(result)["mer"]["rate"])
-    return {s: {a: sum(r) / len(r) for a, r in by_alpha.items()} for s, by_alpha in found.items()}
+            by_share = found.setdefault(record.selection, {})
+            by_share.setdefault(record.keep, []).append(read_result(result)["mer"]["rate"])
+    return {s: {share: sum(r) / len(r) for share, r in by_share.items()} for s, by_share in found.items()}
 
 
-def choose(by_alpha: dict[float, float]) -> float:
-    return min(by_alpha, key=lambda alpha: (by_alpha[alpha], -alpha))
+def choose(by_share: dict[float, float]) -> float:
+    return min(by_share, key=lambda share: (by_share[share], -share))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,15 +39,15 @@ def run(args: argparse.Namespace) -> int:
     for selection in args.selections.split():
         if selection not in found:
             raise DataError(f"{args.exp}: no student of {selection} with the tag {args.tag} was scored on {args.set}")
-        chosen.append(f"{selection}@{choose(found[selection]):g}")
+        chosen.append(f"{selection}@keep{choose(found[selection]):g}")
     if args.notes:
-        alphas = sorted({alpha for by_alpha in found.values() for alpha in by_alpha})
+        shares = sorted({share for by_share in found.values() for share in by_share})
         with atomic(args.notes) as out:
             out.write(f"\nMER on `{args.set}` in percent, chosen: {', '.join(chosen)}.\n\n")
-            out.write("| selection | " + " | ".join(f"α {a:g}" for a in alphas) + " |\n")
-            out.write("|---|" + "---:|" * len(alphas) + "\n")
-            for selection, by_alpha in found.items():
-                cells = (f"{100 * by_alpha[a]:.2f}" if a in by_alpha else "–" for a in alphas)
+            out.write("| selection | " + " | ".join(f"{100 * s:g} % kept" for s in shares) + " |\n")
+            out.write("|---|" + "---:|" * len(shares) + "\n")
+            for selection, by_share in found.items():
+                cells = (f"{100 * by_share[s]:.2f}" if s in by_share else "–" for s in shares)
                 out.write(f"| {selection} | " + " | ".join(cells) + " |\n")
     print(*chosen)
     return 0
@@ -59,10 +59,10 @@ def main() -> int:
     parser.add_argument("--tag", default="patience")
     parser.add_argument("--hours", type=float, help="students of so many hours alone")
     parser.add_argument("--set", default="dev")
-    parser.add_argument("--selections", default="comp segment")
+    parser.add_argument("--selections", default="comp fused")
     parser.add_argument("--notes", type=Path)
     args = parser.parse_args()
-    return guarded("choose_alpha", lambda: run(args))
+    return guarded("choose_share", lambda: run(args))
 
 
 if __name__ == "__main__":
