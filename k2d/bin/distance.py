@@ -41,7 +41,7 @@ from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir
 from k2d.errors import DataError, UsageError
 from k2d.label import signals, speech
-from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, of_lines, with_options
+from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, fused, of_lines, with_options
 from k2d.label.scores import DECODING_FACTS
 from k2d.options import CommandParser, add_options, command, options_of, true_or_false
 from k2d.tables import Cursor, atomic, blocks, joined
@@ -93,8 +93,11 @@ def score(job: Job, block: Sequence[TextPair]) -> tuple[str, dict[str, str], Cou
         columns |= signals.text_signals(
             teacher, validator, lines, seconds, job.choices, job.captions, text_only
         )
+    logprobs = np.array([pair.logprob for pair in block])
     if "avg_logprob_teacher" in job.signals:
-        columns["avg_logprob_teacher"] = np.array([pair.logprob for pair in block])
+        columns["avg_logprob_teacher"] = logprobs
+    if "fused" in job.signals:
+        columns["fused"] = fused(found.mer, found.loop_teacher, logprobs)
     if "untexted" in job.signals:
         columns["untexted"] = np.array([_untexted(job, pair) for pair in block])
     ids = [pair.id for pair in block]

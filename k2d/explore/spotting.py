@@ -43,6 +43,7 @@ SIGNALS = (
     Signal("mer", None),
     Signal("per", None),
     Signal("comp", None),
+    Signal("fused", float("nan")),
     Signal("zh_cer", 0.5),  # limits of conf/selections/both_languages.rule
     Signal("en_wer", 0.7),
     Signal("translated", 0.3),  # transcribed.rule

@@ -5,8 +5,10 @@ In: blocks of pairs (teacher text, validator text). Out: δ_MER, δ_PER, δ_comp
     δ_MER, δ_PER = edits(Ŷ, V̂) / |V̂|        over units, over phonemes; the validator is the reference
     h(x)         = 1 when some character n-gram occurs more than c times in x
     δ_comp       = max( h(Ŷ), min( 1 − h(V̂), δ_PER ) )
+    δ_fused      = min( 1, δ_MER ) + 3 d,  and 10 where h(Ŷ) = 1    (not in the paper)
 
-A looping teacher is dropped by δ_comp; a looping validator alone does not drop the chunk.
+A looping teacher is dropped by δ_comp; a looping validator alone does not drop the chunk. d is the teacher's own doubt,
+the mean negative log-probability of its tokens in nats; the factor lets distance and doubt spread alike.
 """
 
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from k2d.text.batch import BatchPhonemizer, Lines
 
 ALPHAS = tuple(i / 10 for i in range(1, 11))
 METRICS = ("mer", "per", "comp")
+DOUBT, LOOPS = 3, 10.0  # of δ_fused
 DECIMALS = 6  # of a distance in its file: enough that no fraction of units falls on the wrong side of an α
 
 
@@ -106,6 +109,11 @@ def ratio(
 def composite(per: np.ndarray, loop_teacher: np.ndarray, loop_aux: np.ndarray) -> np.ndarray:
     """δ_comp = max( h(Ŷ), min( 1 − h(V̂), δ_PER ) )."""
     return np.maximum(loop_teacher, np.minimum(1 - loop_aux.astype(int), per))
+
+
+def fused(mer: np.ndarray, loop_teacher: np.ndarray, logprob: np.ndarray) -> np.ndarray:
+    """δ_fused, (pairs,), NaN where logprob is, the teacher's mean log-probability a token."""
+    return np.where((loop_teacher == 1) & np.isfinite(logprob), LOOPS, np.minimum(mer, 1) - DOUBT * logprob)
 
 
 def distances(teacher: Sequence[str], validator: Sequence[str], choices: Choices = PAPER) -> Distances:

@@ -123,6 +123,15 @@ def test_the_validators_text_and_the_facts_of_its_decoding_lie_beside_the_scores
     assert read_table(tmp_path / "base/utt2avg_logprob") == {"a": "-0.50"}
 
 
+def test_the_teachers_doubt_is_added_to_the_distance_where_it_is_known(tmp_path):
+    chunks = tmp_path / "chunks"
+    chunks.mkdir()
+    (chunks / "utt2avg_logprob").write_text("a -0.25\nb -0.10\nc -0.50\n")
+    teacher = f"a 你好\nb {'好' * 40}\nc 我\nd 你\n"
+    assert run(tmp_path, teacher, "a 你们\nb 好\nc 他是谁\nd 你\n", "--data", str(chunks)) == 0
+    assert read_table(tmp_path / "out/utt2fused") == {"a": "1.250000", "b": "10.000000", "c": "2.500000"}
+
+
 def test_unknown_options_are_sentences(tmp_path, capsys):
     assert run(tmp_path, "a 你\n", "a 你\n", "--signals", "zh_cer,magic") == 1
     assert "magic: expected text, all, none or some of" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from k2d.errors import RuleError
 from k2d.label.rule import known_selections, read_rule, read_selection, uses_alpha
-from k2d.label.signals import TEXT_SIGNALS
+from k2d.label.scores import possible_names
 
 NAMES = {"comp", "mer", "loop_teacher", "comp_base", "comp_small"}
 SCORES = {
@@ -100,9 +100,8 @@ def test_the_selections_that_come_along_are_the_rows_of_the_papers_table_and_seg
 
 
 @pytest.mark.parametrize("name", known_selections())
-def test_every_selection_that_comes_along_asks_for_scores_that_exist(name):
-    scores = {"mer", "per", "comp", "loop_teacher", "loop_aux", "blank_aux", *TEXT_SIGNALS}
-    assert read_rule(read_selection(name).at(0.4).text, scores).clauses
+def test_every_selection_that_comes_along_asks_for_scores_that_exist(name, tmp_path):
+    assert read_rule(read_selection(name).at(0.4).text, possible_names(tmp_path, {})).clauses
 
 
 @pytest.mark.parametrize(
