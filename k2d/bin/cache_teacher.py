@@ -151,19 +151,16 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
     order = sorted(lengths, key=lambda uid: (lengths[uid], uid))  # batches of one length waste no padding
     jobs = args.nj or (machine.threads() if args.device == "cpu" else 1)
     start = time.time()
-    bar = tqdm(total=len(order), desc="cache_teacher", unit="utt", mininterval=2)
 
     def compute(uids: list[str]):
         parts = [uids[first : first + args.batch_size] for first in range(0, len(uids), args.batch_size)]
         for part, found in zip(parts, one_thread_each(top, parts, jobs)):
             for uid, (arrays, facts) in zip(part, found):
                 yield uid, arrays, facts
-            bar.update(len(part))
 
-    with bar:
-        stored = in_shards(
-            args.output_dir, [TOPK_IDS, TOPK_LOG_PROBS], _shards(order, lengths, args.shard_rows), compute
-        )
+    with tqdm(total=len(order), desc="cache_teacher", unit="utt", mininterval=2) as bar:
+        shards = _shards(order, lengths, args.shard_rows)
+        stored = in_shards(args.output_dir, [TOPK_IDS, TOPK_LOG_PROBS], shards, compute, bar)
     skipped |= stored.skipped
     write_skipped(args.output_dir, skipped, len(data.text), args.max_skipped)
     for name, table in stored.tables.items():

@@ -115,7 +115,6 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
 
     jobs = args.nj or (machine.threads() if args.device == "cpu" else 1)
     start = time.time()
-    bar = tqdm(total=len(ids), desc="encode", unit="utt", mininterval=2)
 
     def compute(part: list[str]):
         for uid, (rows, seconds) in zip(part, one_thread_each(encoded, part, jobs)):
@@ -123,11 +122,10 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
                 yield uid, rows, {}
             else:
                 yield uid, {ENCODER_OUT: rows}, {"frames": len(rows), "seconds": seconds}
-            bar.update()
 
     shards = [ids[first : first + SHARD] for first in range(0, len(ids), SHARD)]
-    with bar:
-        stored = in_shards(args.output_dir, [ENCODER_OUT], shards, compute)
+    with tqdm(total=len(ids), desc="encode", unit="utt", mininterval=2) as bar:
+        stored = in_shards(args.output_dir, [ENCODER_OUT], shards, compute, bar)
     write_skipped(args.output_dir, stored.skipped, len(ids), args.max_skipped)
     frames = {uid: facts["frames"] for uid, facts in stored.numbers.items()}
     write_numbers(args.output_dir / "utt2num_frames", frames)

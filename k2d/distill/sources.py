@@ -18,6 +18,7 @@ from pathlib import Path
 
 import kaldiio
 import numpy as np
+from tqdm import tqdm
 
 from k2d import archives
 from k2d.audio.options import DEFAULT, AudioOptions
@@ -118,6 +119,7 @@ def in_shards(
     names: Iterable[str],
     shards: Iterable[list[str]],
     compute: Callable[[list[str]], Iterator[tuple[str, dict[str, np.ndarray] | UserError, dict[str, float]]]],
+    bar: tqdm,
 ) -> Stored:
     """Write arrays of utterances to `<folder>/<name>.<shard>.ark`; a shard that is there already is not made again.
 
@@ -139,6 +141,7 @@ def in_shards(
             with ExitStack() as stack:
                 writers = {name: stack.enter_context(ArchiveWriter(path)) for name, path in paths.items()}
                 for uid, arrays, facts in compute(ids):
+                    bar.update()
                     if isinstance(arrays, UserError):
                         record["skipped"][uid] = why(arrays)
                         continue
@@ -150,6 +153,9 @@ def in_shards(
             with atomic(record_file) as handle:
                 json.dump(record, handle, ensure_ascii=False)
             fresh.update(record["numbers"])
+        else:
+            bar.initial += len(ids)  # what was there says nothing of the speed
+            bar.update(len(ids))
         numbers.update(record["numbers"])
         skipped.update(record.get("skipped", {}))
         for name in names:
