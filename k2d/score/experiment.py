@@ -166,7 +166,7 @@ class Experiment:
         def values(fact: str) -> set:
             selected_only = fact in ("validator", "alpha")  # all labels are the same whatever these are
             students = [m for m in self.models if m.record.role == "student"]
-            found = [getattr(m.record, fact) for m in students if m.of_selected_labels or not selected_only]
+            found = [getattr(m.record, "threshold" if fact == "alpha" else fact) for m in students if m.of_selected_labels or not selected_only]
             return {value for value in found if value is not None or fact == "hours"}  # not said: all there are
 
         return [fact for fact in ("teacher", "validator", "alpha", "hours") if len(values(fact)) > 1]
@@ -395,8 +395,8 @@ def read_experiment(
 def _selection_name(record: ModelRecord, varying: Sequence[str]) -> str:
     """ "comp", or as much more as tells it from the others: "comp, α 0.2, validator_small"."""
     words = [record.selection or Path(record.data).name]
-    if "alpha" in varying and record.alpha is not None:
-        words.append(f"α {record.alpha:g}")
+    if "alpha" in varying and record.threshold:
+        words.append(record.threshold)
     if "validator" in varying and record.validator and record.selection != FULL:
         words.append(record.validator)
     if "teacher" in varying and record.teacher:

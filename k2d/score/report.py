@@ -85,7 +85,8 @@ def _fact(group: Group, fact: str) -> str:
     value = len(group.members) if fact == "seeds" else getattr(group.record, fact)
     if value is None:
         return "all" if fact == "hours" else ABSENT
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{text} ({group.record.threshold})" if fact == "alpha" and group.record.keep is not None else text
 
 
 def seeds_table(experiment: Experiment) -> Table | None:

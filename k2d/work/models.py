@@ -37,6 +37,13 @@ class ModelRecord:
     hours: float | None = None
     keep: float | None = None
 
+    @property
+    def threshold(self) -> str | None:
+        """What was asked of a selection: "75 %" of the speech, or "α 0.4"."""
+        if self.keep is not None:
+            return f"{100 * self.keep:g} %"
+        return None if self.alpha is None else f"α {self.alpha:g}"
+
     def __post_init__(self):
         if self.role not in ROLES:
             raise DataError(f"model {self.name!r}: role {self.role!r}, expected one of {', '.join(ROLES)}")

@@ -366,6 +366,19 @@ def test_students_of_several_seeds_are_one_row_and_the_single_ones_below(folder,
     assert "demonstration" not in text
 
 
+def test_selections_by_share_are_told_apart_by_the_share_not_by_the_alpha_it_came_to(folder, monkeypatch, more):
+    for hours, alpha in ((1.5, 0.71), (6.0, 0.74)):
+        kept = replace(RECORDS["student_comp"], alpha=alpha, keep=0.75, hours=hours, data="data/full")
+        more(f"student_comp@keep0.75_{hours:g}h", kept)
+    names = ["teacher", "student_comp@keep0.75_1.5h", "student_comp@keep0.75_6h"]
+    assert report(folder, monkeypatch, "--models", " ".join(names)) == 0
+    assert rows((folder / "RESULTS.md").read_text(), "Error rates")[0][:3] == ["model", "hours", "parameters"]
+    more("student_comp@keep0.5_6h", replace(RECORDS["student_comp"], alpha=0.5, keep=0.5, hours=6.0))
+    assert report(folder, monkeypatch, "--models", " ".join([*names, "student_comp@keep0.5_6h"])) == 0
+    header, _, *found = rows((folder / "RESULTS.md").read_text(), "Error rates")
+    assert [row[1] for row in found] == ["–", "0.71 (75 %)", "0.74 (75 %)", "0.5 (50 %)"] and header[1] == "α"
+
+
 def test_an_aim_is_missed_only_where_the_other_is_better_for_certain(folder, monkeypatch, more):
     more("student_mer", replace(RECORDS["student_comp"], selection="mer"), dict.fromkeys(REFERENCE, "今天"))
     assert report(folder, monkeypatch, "--models", " ".join([*RECORDS, "student_mer"])) == 0
