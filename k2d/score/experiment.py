@@ -165,8 +165,9 @@ class Experiment:
 
         def values(fact: str) -> set:
             selected_only = fact in ("validator", "alpha")  # all labels are the same whatever these are
+            name = "threshold" if fact == "alpha" else fact
             students = [m for m in self.models if m.record.role == "student"]
-            found = [getattr(m.record, "threshold" if fact == "alpha" else fact) for m in students if m.of_selected_labels or not selected_only]
+            found = [getattr(m.record, name) for m in students if m.of_selected_labels or not selected_only]
             return {value for value in found if value is not None or fact == "hours"}  # not said: all there are
 
         return [fact for fact in ("teacher", "validator", "alpha", "hours") if len(values(fact)) > 1]
