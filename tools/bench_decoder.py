@@ -21,6 +21,7 @@ import whisper
 from bench_train import SIZES
 
 from k2d.plan import TOKENS, WINDOW
+from k2d.text import markdown
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import engine_torch
 from k2d.whisper.checkpoint import Checkpoint
@@ -28,6 +29,9 @@ from k2d.whisper.decoding import DecodingOptions, initial_tokens
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.logit_rules import LogitRules
 from k2d.whisper.model import ModelDimensions, Whisper, convert
+
+HEADER = ["program", "beam", "windows", "encoder, s a window", "decoder, s a window", "ms a step", "times real time",
+          "GB"]  # fmt: skip
 
 
 class EndlessRules(LogitRules):
@@ -85,8 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     engine_torch.LogitRules = EndlessRules
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     print(f"{args.size}, {args.dtype}, {name}, torch {torch.__version__}; {args.tokens} tokens a window")
-    print("| program | beam | windows | encoder, s a window | decoder, s a window | ms a step | times real time | GB |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(*markdown.table(HEADER, []), sep="\n")
     rows = []
 
     def report(program: str, beam: int, batch: int, encoder: float, decoder: float) -> None:
@@ -104,11 +107,9 @@ def main(argv: list[str] | None = None) -> int:
             }
         )
         r = rows[-1]
-        print(
-            f"| {program} | {beam} | {batch} | {encoder:.4f} | {decoder:.4f} | {1000 * r['step']:.2f} "
-            f"| {r['times_real_time']:.1f} | {peak:.1f} |",
-            flush=True,
-        )
+        cells = (program, f"{beam}", f"{batch}", f"{encoder:.4f}", f"{decoder:.4f}", f"{1000 * r['step']:.2f}",
+                 f"{r['times_real_time']:.1f}", f"{peak:.1f}")  # fmt: skip
+        print(markdown.row(cells), flush=True)
 
     language = "zh" if tokenizer.multilingual else "en"
     for beam in map(int, args.beams.split(",")):

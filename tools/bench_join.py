@@ -31,6 +31,7 @@ from k2d.datadir import DataDir
 from k2d.label.archive import CHUNKS_IN_SHARD, ShardWriter
 from k2d.label.chunk_directory import chunks_of
 from k2d.tables import TableWriters
+from k2d.text import markdown
 from k2d.whisper.long_form import Transcript
 from k2d.work.journal import job_folder, share_of
 from k2d.work.session import Session, WorkOptions
@@ -53,7 +54,6 @@ def make(folder: Path, chunks: int, jobs: int) -> None:
     }
     for job in [job for some in writers.values() for job in some]:
         job.mkdir(parents=True)
-        (job / "finished").touch()
         (job / "cost.jsonl").write_text('{"seconds":1.0}\n')
     files = {
         kind: [open(job / "results.jsonl", "w") for job in some]  # noqa: SIM115
@@ -82,6 +82,7 @@ def make(folder: Path, chunks: int, jobs: int) -> None:
             recordings.write("wav.scp", name, str(folder / "audio"))
             recordings.write_number("utt2dur", name, CHUNK * count)
     for handle in [handle for some in files.values() for handle in some]:
+        (Path(handle.name).parent / "finished").write_text(str(handle.tell()))  # as `Results.finish` does
         handle.close()
     for session in (session_of("label", folder, jobs), session_of("decode", folder, jobs)):
         for job in range(1, jobs + 1):
@@ -102,7 +103,7 @@ def make_archives(session: Session, job: int) -> None:
         if not entries:
             break
         (folder / f"chunks.{number:06d}.ark").touch()
-        (folder / f"chunks.{number:06d}.json").write_text(json.dumps(entries))
+        (folder / f"chunks.{number:06d}.json").write_text(json.dumps({"size": 0, "chunks": entries}))
 
 
 def _append(handle, record: dict) -> None:
@@ -154,13 +155,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
         folder = Path(temporary)
         make(folder, args.chunks, args.jobs)
-        print(f"{args.chunks} chunks of {args.jobs} jobs\n| step | seconds | chunks a second | GB | bytes a chunk |")
+        print(f"{args.chunks} chunks of {args.jobs} jobs\n")
+        print(*markdown.table(("step", "seconds", "chunks a second", "GB", "bytes a chunk"), []), sep="\n")
         for step in STEPS:
             words = [sys.executable, __file__, "--step", step, "--folder", str(folder), "--jobs", str(args.jobs)]
             found = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1])
             seconds, gigabytes = found["seconds"], found["gigabytes"]
             rate, each = args.chunks / seconds, gigabytes * 1e9 / args.chunks
-            print(f"| {step} | {seconds:.1f} | {rate:,.0f} | {gigabytes:.2f} | {each:.0f} |", flush=True)
+            cells = (step, f"{seconds:.1f}", f"{rate:,.0f}", f"{gigabytes:.2f}", f"{each:.0f}")
+            print(markdown.row(cells), flush=True)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from rapidfuzz.distance import Indel
 from k2d.audio.read import read_audio
 from k2d.audio.sources import AudioSource
 from k2d.constants import SAMPLE_RATE
+from k2d.text import markdown
 from k2d.text.units import units
 from k2d.whisper import checkpoint
 from k2d.whisper.decoding import DecodingOptions
@@ -243,11 +244,9 @@ def in_common(reference: dict[str, str], texts: dict[str, str]) -> tuple[int, in
 
 
 def table(rows: list[dict]) -> str:
-    lines = [
-        "| program | beam | times real time | × openai-whisper | × faster-whisper | a core: times real time | "
-        "× faster-whisper | in common with openai-whisper |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    header = ("program", "beam", "times real time", "× openai-whisper", "× faster-whisper", "a core: times real time",
+              "× faster-whisper", "in common with openai-whisper")  # fmt: skip
+    lines = []
     by_name = {(r["program"], r["beam"]): r for r in rows}
 
     def times(row: dict, other: str, measure: str) -> str:
@@ -259,11 +258,9 @@ def table(rows: list[dict]) -> str:
         common, of = in_common(reference["texts"], r["texts"]) if reference else (0, 0)
         found = f"{common} of {of} ({100 * common / of:.1f} %)" if of else "–"
         wall, core = "times_real_time", "of_processor"
-        lines.append(
-            f"| {r['program']} | {r['beam']} | {r[wall]:.1f} | {times(r, 'openai', wall)} | {times(r, 'faster', wall)} "
-            f"| {r[core]:.1f} | {times(r, 'faster', core)} | {found} |"
-        )
-    return "\n".join(lines)
+        lines.append((r["program"], str(r["beam"]), f"{r[wall]:.1f}", times(r, "openai", wall),
+                      times(r, "faster", wall), f"{r[core]:.1f}", times(r, "faster", core), found))  # fmt: skip
+    return "\n".join(markdown.table(header, lines))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -24,6 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from k2d.text import markdown
+
 SIZES = {
     "tiny.en": (80, 1500, 384, 6, 4, 51864, 448, 384, 6, 4),
     "base": (80, 1500, 512, 8, 6, 51865, 448, 512, 8, 6),
@@ -58,16 +60,15 @@ def main() -> None:
     print(f"{args.size}, {args.device}, {args.dtype}; {' '.join(sys.argv)}")
     for title, batch, tokens, frames, steps in passes:
         print(f"\n{title}: {batch} samples of {tokens} tokens a step")
-        print(f"| {'':24} | samples / s | of (a) | peak MiB | of (a) |\n|---|---|---|---|---|")
+        print(*markdown.table(("way", "samples / s", "of (a)", "peak MiB", "of (a)"), []), sep="\n")
         first = None
         for way, name in WAYS.items():
             found = run(args, way, batch, tokens, frames, steps)
             first = first or found
-            print(
-                f"| ({way}) {name:20} | {found['speed']:.3f} | {found['speed'] / first['speed']:.2f} | "
-                f"{found['peak']:.0f} | {found['peak'] / first['peak']:.2f} |",
-                flush=True,
-            )
+            speed, peak = found["speed"], found["peak"]
+            cells = (f"({way}) {name}", f"{speed:.3f}", f"{speed / first['speed']:.2f}",
+                     f"{peak:.0f}", f"{peak / first['peak']:.2f}")  # fmt: skip
+            print(markdown.row(cells), flush=True)
 
 
 def run(args: argparse.Namespace, way: str, batch: int, tokens: int, frames: int, steps: int) -> dict:

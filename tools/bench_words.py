@@ -34,6 +34,7 @@ from k2d.audio.sources import AudioSource
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.publish.export import save_ctranslate2
+from k2d.text import markdown
 from k2d.text.normalise import normalise
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
@@ -197,18 +198,15 @@ def row(name: str, program: str, heads: str, results: list[tuple[list[Word], lis
 
 
 def table(rows: list[dict]) -> str:
+    header = ("model", "program", "heads", "words found", "start: mean, median ms", "within 100 ms",
+              "end: mean, median ms", "odd")  # fmt: skip
     lines = [
-        "| model | program | heads | words found | start: mean, median ms | within 100 ms "
-        "| end: mean, median ms | odd |",
-        "|---|---|---|---:|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {r['model']} | {r['program']} | {r['heads']} | {r['words']} of {r['true']} | {r['start_mean']:.0f}, "
-        f"{r['start_median']:.0f} | {100 * r['start_within_100']:.0f} % | {r['end_mean']:.0f}, {r['end_median']:.0f} "
-        f"| {r['odd']} |"
+        (r["model"], r["program"], r["heads"], f"{r['words']} of {r['true']}",
+         f"{r['start_mean']:.0f}, {r['start_median']:.0f}", f"{100 * r['start_within_100']:.0f} %",
+         f"{r['end_mean']:.0f}, {r['end_median']:.0f}", str(r["odd"]))
         for r in rows
-    ]
-    return "\n".join(lines)
+    ]  # fmt: skip
+    return "\n".join(markdown.table(header, lines, left=(0, 1, 2)))
 
 
 def read_ctm(path: Path) -> dict[str, list[Word]]:

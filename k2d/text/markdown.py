@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
     """Lines of a table. left: which columns, from 0, are aligned to the left; the others, of numbers, to the right."""
     rules = ["---" if column in left else "---:" for column in range(len(header))]
-    return [_row(header), "|" + "|".join(rules) + "|", *map(_row, rows)]
+    return [row(header), "|" + "|".join(rules) + "|", *map(row, rows)]
 
 
-def _row(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """A line of a table that is written while it grows."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -14,6 +14,7 @@ from pathlib import Path
 from k2d.errors import DataError, guarded
 from k2d.score.experiment import read_result, score_dir
 from k2d.tables import atomic
+from k2d.text.markdown import table
 from k2d.work.models import MODEL, read_record
 
 
@@ -44,11 +45,8 @@ def run(args: argparse.Namespace) -> int:
         shares = sorted({share for by_share in found.values() for share in by_share})
         with atomic(args.notes) as out:
             out.write(f"\nMER on `{args.set}` in percent, chosen: {', '.join(chosen)}.\n\n")
-            out.write("| selection | " + " | ".join(f"{100 * s:g} % kept" for s in shares) + " |\n")
-            out.write("|---|" + "---:|" * len(shares) + "\n")
-            for selection, by_share in found.items():
-                cells = (f"{100 * by_share[s]:.2f}" if s in by_share else "–" for s in shares)
-                out.write(f"| {selection} | " + " | ".join(cells) + " |\n")
+            rows = [[name, *(f"{100 * r[s]:.2f}" if s in r else "–" for s in shares)] for name, r in found.items()]
+            out.write("\n".join(table(["selection", *(f"{100 * s:g} % kept" for s in shares)], rows)) + "\n")
     print(*chosen)
     return 0
 
