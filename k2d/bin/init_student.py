@@ -69,8 +69,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def build(args: argparse.Namespace) -> dict:
-    from k2d.distill.student import build_student, check_student, choose_layers, mix_language_embeddings
+    from k2d.distill.student import build_student, check_student, choose_layers
     from k2d.whisper import checkpoint
+    from k2d.whisper.engine import mix_languages
     from k2d.whisper.model import count_parameters
 
     teacher = None if args.teacher.startswith(FOREIGN) else checkpoint.load(args.teacher)
@@ -86,7 +87,8 @@ def build(args: argparse.Namespace) -> dict:
         counts = {"decoder_layers": teacher.dims.n_text_layer, "encoder_layers": teacher.dims.n_audio_layer}
         report = {name: choose_layers(choice, counts[name]) for name, choice in layers.items()}
     if args.mix_languages:
-        mix_language_embeddings(student, start.tokenizer, args.mix_languages.split(","))
+        languages = args.mix_languages.split(",")
+        mix_languages(student, start.tokenizer, languages, into=languages[0])
     checkpoint.save(args.output_dir, student, start.tokenizer, {"trim_padding": start.trim_padding})
     made = f"{args.init} as it is" if args.init else f"decoder layers {report['decoder_layers']}"
     sizes = {"student": count_parameters(student)}

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-import torch
-
 from k2d.errors import CheckpointError, UsageError
-from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.model import Whisper, same_weights
 
@@ -88,14 +85,3 @@ def check_student(student: Checkpoint, teacher: Checkpoint, same_encoder: bool =
         raise CheckpointError(
             f"{who} on stored encoder output: its encoder is not the teacher's; use --store_encoder_out false"
         )
-
-
-def mix_language_embeddings(model: Whisper, tokenizer: Tokenizer, languages: list[str]) -> None:
-    """Replace the embedding of the first language's token by the mean over `languages`, in place.
-
-    K²D's code does this with zh and en in teacher and student: inference then asks for zh.
-    """
-    ids = [tokenizer.language_token(language) for language in languages]
-    with torch.no_grad():
-        weight = model.decoder.token_embedding.weight
-        weight[ids[0]] = weight[ids].mean(dim=0)

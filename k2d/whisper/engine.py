@@ -10,6 +10,7 @@ import ctypes
 import dataclasses
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,7 +186,7 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
         except ValueError as error:
             raise UsageError(f"--language: {error}") from None
     if decoding.mix_languages:
-        mix_languages(loaded, decoding.mix_languages, decoding.language)
+        mix_languages(loaded.model, loaded.tokenizer, decoding.mix_languages, decoding.language)
     if device == "cpu" and dtype == "float16":
         with torch.no_grad():
             for weight in loaded.model.decoder.parameters():
@@ -226,17 +227,20 @@ def _can_load(library: str) -> bool:
     return True
 
 
-def mix_languages(loaded, languages: tuple[str, ...], into: str | None) -> None:
-    """Replace the embedding of the language `into` by the mean of several (as the paper's authors' code
-    does).
+def mix_languages(model, tokenizer, languages: Sequence[str], into: str | None) -> None:
+    """Replace the embedding of the language `into` by the mean of several, as the paper's authors' code does with zh
+    and en in teacher and student. UsageError for languages that there are none of.
     """
     import torch
 
-    if not loaded.tokenizer.multilingual:
+    if not tokenizer.multilingual:
         raise UsageError("--mix_languages: an English-only model has no language tokens")
     if into is None:
         raise UsageError("--mix_languages needs a fixed --language, whose embedding it replaces")
-    embedding = loaded.model.decoder.token_embedding.weight
-    ids = [loaded.tokenizer.language_token(code) for code in languages]
+    try:
+        place, *ids = (tokenizer.language_token(code) for code in (into, *languages))
+    except ValueError as error:
+        raise UsageError(f"--mix_languages: {error}") from None
+    embedding = model.decoder.token_embedding.weight
     with torch.no_grad():
-        embedding[loaded.tokenizer.language_token(into)] = embedding[ids].float().mean(dim=0).to(embedding.dtype)
+        embedding[place] = embedding[ids].float().mean(dim=0).to(embedding.dtype)

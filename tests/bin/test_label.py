@@ -17,10 +17,10 @@ from decoding_material import random_model, write_data_dir
 from k2d.audio.read import read_audio
 from k2d.bin import label
 from k2d.datadir import DataDir
+from k2d.errors import UsageError
 from k2d.label import account
 from k2d.tables import read_numbers, read_table, write_table
 from k2d.text import timestamps
-from k2d.whisper import checkpoint
 
 FAST = ["--temperatures", "0,0.6", "--max_new_tokens", "24", "--batch_size", "3", "--engine", "torch"]
 
@@ -394,16 +394,17 @@ def test_mixed_languages_replace_one_embedding(tmp_path, data, small_model):
     from k2d.whisper.engine import mix_languages
 
     model, tokenizer = random_model()
-    loaded = checkpoint.Checkpoint(model, tokenizer, "", "", {})
     before = model.decoder.token_embedding.weight.clone()
-    mix_languages(loaded, ("zh", "en"), "zh")
+    mix_languages(model, tokenizer, ("zh", "en"), "zh")
     after = model.decoder.token_embedding.weight
     zh, en = tokenizer.language_token("zh"), tokenizer.language_token("en")
     assert (after[zh] - (before[zh] + before[en]) / 2).abs().max() < 1e-6
     changed = (after != before).any(dim=1).nonzero().flatten().tolist()
     assert changed == [zh]
     with pytest.raises(ValueError, match="fixed --language"):
-        mix_languages(loaded, ("zh", "en"), None)
+        mix_languages(model, tokenizer, ("zh", "en"), None)
+    with pytest.raises(UsageError, match="--mix_languages: language 'xx' is not in this vocabulary"):
+        mix_languages(model, tokenizer, ("zh", "xx"), "zh")
 
 
 def test_the_engines_agree_on_whole_recordings(run, tmp_path):

@@ -13,7 +13,7 @@ from k2d.distill.batches import Collate, MakeExample
 from k2d.distill.config import BatchConfig, DistillConfig
 from k2d.distill.losses.hidden import HiddenLoss, default_map
 from k2d.distill.model import DistillModel
-from k2d.distill.student import build_student, choose_layers, mix_language_embeddings
+from k2d.distill.student import build_student, choose_layers
 from k2d.errors import DataError, UsageError
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper.model import ModelDimensions, Whisper
@@ -477,14 +477,6 @@ def test_construction_follows_the_layer_map(teacher):
     for wrong in ("first,9", "spaced:0", "odd", "1,1"):
         with pytest.raises(ValueError, match="layer"):
             choose_layers(wrong, 5)
-
-
-def test_language_embedding_becomes_the_mean(teacher, tokenizer):
-    weight = teacher.decoder.token_embedding.weight
-    zh, en = tokenizer.language_token("zh"), tokenizer.language_token("en")
-    want = weight[[zh, en]].detach().mean(0)
-    mix_language_embeddings(teacher, tokenizer, ["zh", "en"])
-    torch.testing.assert_close(weight[zh].detach(), want)
 
 
 def test_cached_teacher_with_the_whole_vocabulary_gives_the_online_loss(teacher, tokenizer, batch):
