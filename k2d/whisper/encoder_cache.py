@@ -6,6 +6,7 @@ and deleted at any time.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from k2d.tables import atomic
 
 _NAME = "encoder_out"
+_STAYS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)  # what the next write will meet as well
 _log = logging.getLogger("k2d.whisper")
 
 
@@ -65,8 +67,9 @@ class EncoderCache:
             with atomic(path, "wb") as handle:
                 handle.write(save({_NAME: output.contiguous()}))
         except OSError as error:
-            self.full = True
-            _log.warning(f"{self.folder}: no more encoder outputs are stored: {error.strerror}; decoding goes on")
+            self.full = error.errno in _STAYS
+            what = "no more encoder outputs are" if self.full else "an encoder output is not"
+            _log.warning(f"{self.folder}: {what} stored: {error.strerror}; decoding goes on")
 
 
 def _read(path: Path, device: torch.device) -> Tensor | None:

@@ -97,3 +97,13 @@ def test_a_full_disk_is_said_once_and_decoding_goes_on(engine, monkeypatch, capl
     assert [r.getMessage() for r in caplog.records] == [
         f"{engine.cache.folder}: no more encoder outputs are stored: No space left on device; decoding goes on"
     ]
+
+
+def test_a_folder_deleted_while_it_is_written_to_is_filled_again(engine, monkeypatch):
+    def gone(*_):
+        raise OSError(errno.ENOENT, "No such file or directory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(encoder_cache, "atomic", gone)
+        encoded(engine)
+    assert [encoded(engine)[1] for _ in range(2)] == [3, 0]
