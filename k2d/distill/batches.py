@@ -112,9 +112,9 @@ class MakeExample:
             raise Unusable(f"{uid}: its audio cannot be read")
         speech = np.asarray(speech, dtype=np.float32)
         if not len(speech):
-            raise Unusable(f"{uid}: the audio is empty; remove it with utils/fix_data.py")
+            raise Unusable(f"{uid}: the audio is empty; copy its recording again")
         if not np.isfinite(speech).all():
-            raise Unusable(f"{uid}: the audio holds NaN or infinity; remove it with utils/fix_data.py")
+            raise Unusable(f"{uid}: the audio holds NaN or infinity; write its recording again")
         return speech
 
     def _check(self, uid: str, row: np.ndarray, data: dict) -> None:
