@@ -62,6 +62,8 @@ for option in local_data teacher validator distance select train test timing pub
 done
 
 if [ "${ngpu}" = auto ]; then
+    [ "${cmd_backend}" = local ] ||
+        die "--ngpu auto counts the GPUs of this machine, and --cmd_backend ${cmd_backend} runs jobs on others: give a number"
     ngpu=$(PYTHONPATH="${K2D_ROOT}/utils" python3 -c 'import run; print(len(run.visible_gpus()))')
     [ "${ngpu}" -gt 0 ] || log "no GPU here: models run on the CPU; --dry_run says how long that takes" >&2
 fi

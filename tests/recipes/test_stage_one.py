@@ -111,6 +111,7 @@ def test_a_set_to_score_needs_references(recipe):
         (["--damaged", "ignore"], "--damaged ignore: expected warn or skip"),
         (["--allow_pipes", "yes"], "--allow_pipes is true or false"),
         (["--cmd_backend", "pbs"], "unknown --cmd_backend 'pbs'"),
+        (["--cmd_backend", "slurm", "--ngpu", "auto"], "--ngpu auto counts the GPUs of this machine"),
         (["--nj", "four"], "--nj four: expected a number of jobs, or auto"),
         (["--side_by_side", "0"], "--side_by_side 0: expected a whole number"),
         (["--student_init", "../models/none"], "--student_init ../models/none: no such file or folder"),
