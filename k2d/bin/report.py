@@ -32,9 +32,7 @@ A step: writes RESULTS.md, index.html and table.txt (the first table for a termi
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,16 +40,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from k2d.audio.options import AudioOptions
-from k2d.errors import UsageError, guarded
+from k2d.errors import UsageError
 from k2d.explore.references import audited_texts
 from k2d.label.account import SUMMARY
-from k2d.options import CommandParser, add_options, options_of
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score import paper
 from k2d.tables import atomic
 from k2d.whisper.identity import model_identity
-from k2d.work import identity, machine
+from k2d.work import identity, provenance
 from k2d.work.models import MODEL, ModelRecord
-from k2d.work.provenance import code_revision
 from k2d.work.step import Step, add_step_arguments, run_step
 
 if TYPE_CHECKING:
@@ -126,7 +123,7 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("--reference and --audit need --train_data, the labelled chunks that they are compared with")
 
 
-def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
+def run(args: argparse.Namespace) -> int:
     from k2d.score.experiment import read_records
 
     check(args)
@@ -143,7 +140,7 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
         options={name: getattr(args, name) for name in names},
         arguments=args,
     )
-    status = run_step(step, args, lambda: write(args, records, argv))
+    status = run_step(step, args, lambda: write(args, records))
     if status == 0:
         for made, copy in ((RESULTS, args.results), (FIGURE, args.figure)):
             if copy and (args.output_dir / made).exists():
@@ -263,7 +260,7 @@ def trainings(experiment: Experiment) -> dict[str, Training]:
     return {name: training for name, training in found.items() if training}
 
 
-def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequence[str]) -> dict:
+def write(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict:
     from k2d.datadir import DataDir
     from k2d.score.aims import VERDICTS, aims_of, best_student, headline
     from k2d.score.curves import training_curves
@@ -276,16 +273,11 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     experiment = read_experiment(args.exp, records, args.test_sets.split(), speed=args.speed, labelled=labelled)
     made = tables(experiment, args, labelled)
     aims = list(aims_of(experiment))
-    command = machine.command("report", argv)
-    facts = [
-        f"revision: {code_revision()}",
-        f"machine: {machine.describe()}",
-        f"date: {datetime.date.today().isoformat()}",
-    ]
+    facts = provenance.facts()
     statements = [str(aim) for aim in aims]
     with atomic(args.output_dir / RESULTS) as out:
         out.write(f"# {args.title}\n\nWritten by the scoring stage; a change by hand is lost at its next run.\n\n")
-        out.write("\n".join(f"- {fact}" for fact in [f"command: `{command}`", *facts]) + "\n\n")
+        out.write("\n".join(f"- {name}: {value}" for name, value in facts.items()) + "\n\n")
         if args.notes:
             out.write(args.notes.read_text(encoding="utf-8").strip() + "\n\n")
         parts = [table.markdown() for table in made]
@@ -305,7 +297,6 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
         headline=headline(experiment),
         best=best and best[0].model.name,
         facts=facts,
-        command=command,
         curves=training_curves(experiment),
         texts=texts,
         clips=clips,
@@ -331,7 +322,4 @@ def write(args: argparse.Namespace, records: Sequence[ModelRecord], argv: Sequen
     return {"results": measured, "expected": expected}
 
 
-def main(argv: list[str] | None = None) -> int:
-    argv = sys.argv[1:] if argv is None else argv
-    args = parser().parse_args(argv)
-    return guarded("report", lambda: run(args, argv))
+main = command(parser, run)

@@ -5,7 +5,7 @@ table, the command last. Tables and bars are made here and need no script; the s
 What is measured and how it is tested is told by tables and aims (`report`, `aims`): this takes them as they are.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
@@ -55,15 +55,15 @@ def report_page(
     title: str,
     headline: str,
     best: str | None,
-    facts: Sequence[str],
-    command: str,
+    facts: Mapping[str, str],
     curves: dict[str, Curves],
     texts: dict,
     clips: Sounds,
     explorers: Sequence[tuple[str, str]],
 ) -> str:
     """tables: the first `main` of them are the main ones. best: the model whose errors are shown first. curves: of each
-    model's training. texts, clips: of error_browser.browse. explorers: (name, link).
+    model's training. texts, clips: of error_browser.browse. explorers: (name, link). facts: how it was
+    made (provenance.facts).
     """
     data = {
         "models": [m.name for m in experiment.models],
@@ -83,7 +83,6 @@ def report_page(
         data=data,
         headline=headline,
         facts=facts,
-        command=command,
         main=tables[:main],
         tables=tables[main:],
         aims=[_shown(aim) for aim in aims],

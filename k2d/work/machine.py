@@ -5,9 +5,9 @@ Never a host name, a user or a path: a result belongs to a kind of machine, not 
 
 import os
 import platform
+import re
 import shlex
 import sys
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -57,24 +57,14 @@ def describe() -> str:
     )
 
 
-def command(name: str, arguments: Sequence[str]) -> str:
-    """The command line of `k2d NAME`, with absolute paths made relative to the working directory, or cut to their
-    last part where they lie elsewhere."""
+def command() -> str:
+    """The line that was typed: that of a recipe's script (K2D_COMMAND), else this process's own. Absolute paths
+    are made relative to the working directory, or cut to their last part where they lie elsewhere.
+    """
+    typed = shlex.split(os.environ.get("K2D_COMMAND", "")) or [Path(sys.argv[0]).name, *sys.argv[1:]]
     here = str(Path.cwd()) + os.sep
 
-    def local(word: str) -> str:
-        if here in word:
-            return word.replace(here, "")
-        return Path(word).name if word.startswith(os.sep) else word
+    def local(path: re.Match) -> str:
+        return path[0].removeprefix(here) if path[0].startswith(here) else Path(path[0]).name
 
-    words = [" ".join(_each(local, argument)) for argument in arguments]
-    return " ".join(["k2d", name, *(shlex.quote(word) for word in words)])
-
-
-def _each(local, argument: str) -> list[str]:
-    """Apply to every blank-separated NAME:VALUE part of an argument."""
-    parts = []
-    for word in argument.split(" "):
-        name, colon, value = word.partition(":")
-        parts.append(f"{name}:{local(value)}" if colon and value.startswith(os.sep) else local(word))
-    return parts
+    return shlex.join(re.sub(r"(?<![^\s:=])/[^\s:]*", local, word) for word in typed)

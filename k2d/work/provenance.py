@@ -1,8 +1,21 @@
 """Where a thing came from: the revision of the code, and values as a record can hold them."""
 
+import datetime
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from k2d.work import machine
+
+
+def facts() -> dict[str, str]:
+    """What stands above tables of results: how, from what, where and when they were made."""
+    return {
+        "command": f"`{machine.command()}`",
+        "revision": code_revision(),
+        "machine": machine.describe(),
+        "date": datetime.date.today().isoformat(),
+    }
 
 
 def code_revision() -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,7 +223,9 @@ def test_an_aim_that_is_missed_says_so(folder, monkeypatch):
     assert "generates faster than the teacher: **not measured**" in text
 
 
-def test_the_header_tells_command_revision_machine_and_no_path(folder, monkeypatch):
+def test_the_header_tells_the_typed_command_revision_machine_and_no_path(folder, monkeypatch):
+    typed = f"./run.sh '--trial' '10' '--recordings' '/elsewhere/my lectures' --notes {folder}/{folder.name}.md"
+    monkeypatch.setenv("K2D_COMMAND", typed)
     report(
         folder,
         monkeypatch,
@@ -232,8 +235,7 @@ def test_the_header_tells_command_revision_machine_and_no_path(folder, monkeypat
         str(folder / "data/all"),
     )
     text = (folder / "RESULTS.md").read_text()
-    assert "- command: `k2d report --exp exp --models 'teacher student_full " in text
-    assert "--reference reference --train_data data/all" in text
+    assert f"- command: `./run.sh --trial 10 --recordings 'my lectures' --notes {folder.name}.md`\n" in text
     assert re.search(r"- revision: ([0-9a-f]{40}(-dirty)?|unknown)\n", text)
     assert "cores" in text and f"torch {torch.__version__.split('+')[0]}" in text
     page = (folder / "exp/report/index.html").read_text()
@@ -243,8 +245,9 @@ def test_the_header_tells_command_revision_machine_and_no_path(folder, monkeypat
 
 def test_absolute_paths_elsewhere_keep_only_their_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    arguments = ["--models", f"teacher:/elsewhere/large.pt a:{tmp_path}/exp/a", "--exp", "/other/exp"]
-    assert machine.command("m", arguments) == "k2d m --models 'teacher:large.pt a:exp/a' --exp exp"
+    arguments = ["m", "--models", f"teacher:/elsewhere/large.pt a:{tmp_path}/exp/a", "--exp=/other/exp"]
+    monkeypatch.setattr(sys, "argv", ["/venv/bin/k2d", *arguments])
+    assert machine.command() == "k2d m --models 'teacher:large.pt a:exp/a' --exp=exp"
 
 
 def test_notes_of_the_tables_are_prose_on_the_page():
@@ -255,7 +258,7 @@ def test_the_page_begins_with_a_sentence_and_the_main_table_and_ends_with_the_co
     report(folder, monkeypatch, "--train_data", "data/all")
     text = (folder / "exp/report/index.html").read_text()
     headline = "student_comp errs in 6.2 % of test_in, teacher in 25.0 % (lower)"
-    command = "k2d report --exp exp"
+    command = "command: <code>"
     places = [text.index(words) for words in (headline, "<h2>Error rates</h2>", "<h2>Aims</h2>", command)]
     assert places == sorted(places) and places[-1] > text.rindex("<table")
     assert "with ×0.40 the parameters and ×1.50 the speed of its teacher." in text

@@ -10,7 +10,6 @@ which no stage before reads.
 """
 
 import argparse
-import datetime
 import sys
 from pathlib import Path
 
@@ -25,8 +24,7 @@ from k2d.score import label_tables, teacher_tables  # noqa: E402
 from k2d.score.experiment import Experiment, read_selection  # noqa: E402
 from k2d.score.hours import hours_table  # noqa: E402
 from k2d.tables import atomic  # noqa: E402
-from k2d.work import machine  # noqa: E402
-from k2d.work.provenance import code_revision  # noqa: E402
+from k2d.work import provenance  # noqa: E402
 
 
 def results(args: argparse.Namespace) -> str:
@@ -62,13 +60,9 @@ def run(args: argparse.Namespace) -> int:
     if args.results.is_file() and args.results.read_text(encoding="utf-8").endswith(text):
         print(f"labels: {args.results} says so already")
         return 0
-    facts = [
-        f"command: `{args.command.strip()}`", f"revision: {code_revision()}", f"machine: {machine.describe()}",
-        f"date: {datetime.date.today().isoformat()}",
-    ]  # fmt: skip
     with atomic(args.results) as out:
         out.write("# Results\n\nWritten by `run.sh` after stage 4; a change by hand is lost when labels change.\n\n")
-        out.write("\n".join(f"- {fact}" for fact in facts) + f"\n\n{text}")
+        out.write("\n".join(f"- {name}: {value}" for name, value in provenance.facts().items()) + f"\n\n{text}")
     print(f"labels: {args.results}")
     return 0
 
@@ -80,7 +74,6 @@ def main() -> int:
     parser.add_argument("--reference", type=Path, required=True, help="what was said: segments, text, recordings/")
     parser.add_argument("--results", type=Path, required=True, help="file to write")
     parser.add_argument("--alpha", type=float, default=0.4, help="limit of the distances")
-    parser.add_argument("--command", default="", help="what was run, for the file")
     return guarded("labels", lambda: run(parser.parse_args()))
 
 
