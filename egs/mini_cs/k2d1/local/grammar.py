@@ -148,27 +148,3 @@ MINI = Grammar(
     technical_share={topic: 0.35 if topic == "campus" else 0.7 for topic in LECTURES},
 )  # fmt: skip
 draw = MINI.draw
-
-
-def characters(topics) -> set[str]:
-    """Every Chinese character that sentences on these topics may hold, new terms included."""
-    found = set()
-    for words in [COMMON] + [TOPICS[topic] for topic in topics]:
-        for choices in words.values():
-            found.update("".join(choices))
-    for templates in (TECHNICAL, ENGLISH, OPENINGS, CLOSINGS) + tuple(TOPICS[topic]["own"] for topic in topics):
-        found.update("".join(templates))
-    return {character for character in found if "一" <= character <= "鿿"}
-
-
-def seed_characters() -> set[str]:
-    """The characters of the labelled seed speech: its topics without the terms kept for the lectures."""
-    found = set()
-    for topic in SEED_TOPICS:
-        for slot, choices in TOPICS[topic].items():
-            if not slot.startswith("new_"):
-                found.update("".join(choices))
-    found.update("".join(TECHNICAL + OPENINGS + CLOSINGS))
-    for choices in COMMON.values():
-        found.update("".join(choices))
-    return {character for character in found if "一" <= character <= "鿿"}
