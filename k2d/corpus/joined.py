@@ -10,8 +10,7 @@ one, makes only recordings whose clips changed.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from k2d.constants import SAMPLE_RATE
 from k2d.corpus.clips import Clip, read_clips
 from k2d.errors import BadAudio
 from k2d.tables import atomic
+from k2d.work.jobs import ordered_map
 
 GAP = 0.3  # seconds of silence between two clips
 GRID = 8  # samples, half a millisecond: places in `segments` are exact in their four decimals
@@ -71,7 +71,7 @@ def join(
     joined = Joined({}, [], [])
     bar = tqdm(total=len(jobs), desc=f"recordings {name}".strip(), unit="", disable=None, mininterval=1.0)
     with bar:
-        for (recording, group, *_), index in zip(jobs, in_processes(_write_recording, jobs, nj), strict=True):
+        for (recording, group, *_), index in zip(jobs, ordered_map(_write_recording, jobs, nj), strict=True):
             bar.update()
             by_id = {clip.id: clip for clip in group}
             joined.placed += [Placed(by_id[i], start, end) for i, start, end in index["placed"]]
@@ -79,14 +79,6 @@ def join(
             if index["placed"]:
                 joined.recordings[recording] = (str(folder / f"{recording}.flac"), index["seconds"])
     return joined
-
-
-def in_processes(work, jobs: Sequence, nj: int):
-    if nj < 2 or len(jobs) < 2:
-        yield from map(work, jobs)
-        return
-    with ProcessPoolExecutor(min(nj, len(jobs))) as pool:
-        yield from pool.map(work, jobs)
 
 
 def _write_recording(job: tuple[str, list[Clip], str, float, str]) -> dict:

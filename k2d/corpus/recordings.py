@@ -21,11 +21,12 @@ from k2d.audio.inputs import SOUND, VIDEO
 from k2d.audio.read import pcm16, read_audio, recording_duration
 from k2d.constants import SAMPLE_RATE
 from k2d.corpus.clips import File, safe_id
-from k2d.corpus.joined import Reject, in_processes
+from k2d.corpus.joined import Reject
 from k2d.corpus.subtitles import SUFFIXES
 from k2d.errors import BadAudio, DataError
 from k2d.tables import atomic
 from k2d.work.identity import file_digest
+from k2d.work.jobs import ordered_map
 
 SHORTEST_RECORDING = 1.0  # seconds of a recording
 _AT_ONCE = 500  # files checked between two writes of the cache
@@ -152,7 +153,7 @@ def check(
         for first in range(0, len(todo), _AT_ONCE):
             part = todo[first : first + _AT_ONCE]
             jobs = [(str(r.path), whole, damaged) for r in part]
-            for recording, answer in zip(part, in_processes(_check_one, jobs, nj), strict=True):
+            for recording, answer in zip(part, ordered_map(_check_one, jobs, nj), strict=True):
                 known[recording.id] = [stamps[recording.id], *answer]
                 bar.update()
             if cache:
@@ -192,7 +193,7 @@ def convert(
     jobs = [(str(r.path), str(folder / f"{r.id}.flac"), damaged) for r in recordings]
     made: dict[str, tuple[str, float]] = {}
     rejects = []
-    for recording, job, answer in zip(recordings, jobs, in_processes(_convert_one, jobs, nj), strict=True):
+    for recording, job, answer in zip(recordings, jobs, ordered_map(_convert_one, jobs, nj), strict=True):
         seconds, reason, message = answer
         if reason:
             rejects.append(Reject(recording.id, reason, message))

@@ -45,12 +45,12 @@ def in_threads(tasks: Sequence[Callable[[Event], None]]) -> None:
 def ordered_map(function: Callable, items: Iterable, jobs: int) -> Iterator:
     """`function` of each item, in order, by `jobs` processes; never more than a few items ahead.
 
-    One job stays in this process. The bound keeps memory flat: a pool's own `map` would read the whole
-    input first.
+    Below two jobs, or two items in a sequence, all stays in this process. The bound keeps memory flat: a pool's own
+    `map` would read the whole input first.
     """
-    if jobs < 1:
-        raise ValueError(f"{jobs} jobs: expected at least one")
-    if jobs == 1:
+    if isinstance(items, Sequence):
+        jobs = min(jobs, len(items))
+    if jobs < 2:
         yield from map(function, items)
         return
     # Forked children share the dictionaries that are loaded already.
