@@ -45,8 +45,9 @@ def main() -> None:
         print(f"stage {stage}: imported in {time.perf_counter() - start:.1f} s")
     import torch
 
-    if torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    from k2d.work import machine
+
+    if names := machine.gpus():
         print(f"GPU: {len(names)} ({', '.join(names)}), CUDA {torch.version.cuda}")
     else:
         print(f"GPU: none seen; everything runs on {torch.get_num_threads()} CPU threads, big models slowly")

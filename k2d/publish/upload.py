@@ -16,11 +16,10 @@ from pathlib import Path
 from k2d.errors import UserError, first_line
 from k2d.publish.card import PLACEHOLDER
 from k2d.publish.forms import CTRANSLATE2, GGML, HUGGINGFACE, OPENAI
-from k2d.whisper.hub import of_network
+from k2d.whisper.hub import REPOSITORY, of_network
 from k2d.work.folders import size_in_words
 
 CARD = "README.md"
-_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 class NotUploaded(UserError):
@@ -37,7 +36,7 @@ class Upload:
 
 
 def check_id(repo: str) -> None:
-    if not _ID.fullmatch(repo):
+    if not re.fullmatch(REPOSITORY, repo):
         raise NotUploaded(f"--push_to_hub {repo}: no id of the Hub; expected OWNER/NAME")
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from k2d.errors import CheckpointError, first_line
 
-_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>refs/[\w./-]+|[\w.-]+))?")
+REPOSITORY = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
+_ID = re.compile(rf"(?P<repo>{REPOSITORY})(@(?P<revision>refs/[\w./-]+|[\w.-]+))?")
 _CONFIG = "config.json"
 _SHARDS = "model.safetensors.index.json"
 # What is read beside the weights, of each kind of transcriber.
