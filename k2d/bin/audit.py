@@ -23,6 +23,7 @@ from k2d.datadir import DataDir
 from k2d.errors import DataError, UsageError
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.tables import atomic
+from k2d.work.folders import size_in_words
 from k2d.work.lock import DirectoryLock
 
 LISTED = ("labels", 6)
@@ -147,7 +148,7 @@ def _write_page(args: argparse.Namespace, audit, figures) -> None:
     text = audit_page(audit, figures, args.title or args.output_dir.name, clips)
     with atomic(args.page) as handle:
         handle.write(text)
-    print(f"audit: {args.page} ({len(text) / 1e6:.1f} MB); open it, answer, save the answers, and read them with")
+    print(f"audit: {args.page} ({size_in_words(len(text))}); open it, answer, save the answers, and read them with")
     print(f"  k2d audit --output_dir {args.output_dir} --read audit-answers.json")
     if clips.says():
         print(f"audit: {clips.says()}", file=sys.stderr)

@@ -21,6 +21,7 @@ from k2d.plan import size_of
 from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.text import ReadyTranscripts
 from k2d.whisper.identity import check_language, comes_later, downloads, english_only
+from k2d.work.folders import size_in_words
 
 if TYPE_CHECKING:
     from k2d.whisper.checkpoint import Checkpoint
@@ -124,13 +125,13 @@ def learn(name: str, train: Set | None, memory: Memory) -> Known:
 
 def _of_whisper(name: str) -> dict:
     if comes_later(name):
-        size = size_of(name).parameters * 2e-3  # float16
-        summary = f"is downloaded when it is first used, about {size:.1f} GB; without a network put its .pt into "
+        size = size_in_words(size_of(name).parameters * 2e6)  # float16
+        summary = f"is downloaded when it is first used, about {size}; without a network put its .pt into "
         return {"summary": f"{summary}{downloads()}", "dims": None}
     from k2d.whisper.formats import inspect_model  # and torch with it
 
     facts = inspect_model(name)
-    size = f"{facts.parameters / 1e6:,.0f} M parameters, {facts.form}, {facts.bytes / 1e9:.2f} GB"
+    size = f"{facts.parameters / 1e6:,.0f} M parameters, {facts.form}, {size_in_words(facts.bytes)}"
     return {
         "summary": f"{size}; {facts.vocabulary}",
         "dims": asdict(facts.dims),
