@@ -58,10 +58,11 @@ def describe() -> str:
 
 
 def command() -> str:
-    """The line that was typed: that of a recipe's script (K2D_COMMAND), else this process's own. Absolute paths
-    are made relative to the working directory, or cut to their last part where they lie elsewhere.
+    """The line that was typed: that of a recipe's script (K2D_COMMAND, a word a line), else this process's own.
+
+    Absolute paths are made relative to the working directory, or cut to their last part where they lie elsewhere.
     """
-    typed = shlex.split(os.environ.get("K2D_COMMAND", "")) or [Path(sys.argv[0]).name, *sys.argv[1:]]
+    typed = os.environ.get("K2D_COMMAND", "").splitlines() or [Path(sys.argv[0]).name, *sys.argv[1:]]
     here = str(Path.cwd()) + os.sep
 
     def local(path: re.Match) -> str:

@@ -224,8 +224,8 @@ def test_an_aim_that_is_missed_says_so(folder, monkeypatch):
 
 
 def test_the_header_tells_the_typed_command_revision_machine_and_no_path(folder, monkeypatch):
-    typed = f"./run.sh '--trial' '10' '--recordings' '/elsewhere/my lectures' --notes {folder}/{folder.name}.md"
-    monkeypatch.setenv("K2D_COMMAND", typed)
+    typed = ["./run.sh", "--trial", "10", "--recordings", "/elsewhere/my lectures", "--notes", f"{folder}/我.md"]
+    monkeypatch.setenv("K2D_COMMAND", "\n".join(typed))
     report(
         folder,
         monkeypatch,
@@ -235,7 +235,7 @@ def test_the_header_tells_the_typed_command_revision_machine_and_no_path(folder,
         str(folder / "data/all"),
     )
     text = (folder / "RESULTS.md").read_text()
-    assert f"- command: `./run.sh --trial 10 --recordings 'my lectures' --notes {folder.name}.md`\n" in text
+    assert "- command: `./run.sh --trial 10 --recordings 'my lectures' --notes '我.md'`\n" in text
     assert re.search(r"- revision: ([0-9a-f]{40}(-dirty)?|unknown)\n", text)
     assert "cores" in text and f"torch {torch.__version__.split('+')[0]}" in text
     page = (folder / "exp/report/index.html").read_text()

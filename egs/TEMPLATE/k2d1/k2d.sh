@@ -19,7 +19,8 @@
 # shellcheck disable=SC2034,SC2154 # options are read, and names made, in utils/*.sh
 set -euo pipefail
 readonly start_time=${SECONDS}
-export K2D_COMMAND="${K2D_COMMAND:-./k2d.sh ${*@Q}}" # a run.sh has said what was typed
+export K2D_COMMAND
+: "${K2D_COMMAND:=$(printf '%s\n' ./k2d.sh "$@")}" # unless run.sh has said what was typed
 
 # What to run
 stage=1                   # Begin with this stage: a number from 1 to 8, or its name.

@@ -7,7 +7,7 @@
 #   mkdir -p egs/mine/k2d1; cp egs/TEMPLATE/k2d1/*.sh egs/mine/k2d1/
 # ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
-export K2D_COMMAND="./run.sh ${*@Q}" # as typed, for RESULTS.md
+export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
 
 # Paths are relative to the directory where the command is run.
 options=()

@@ -7,7 +7,7 @@
 # ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
-export K2D_COMMAND="./run.sh ${*@Q}" # as typed, for RESULTS.md
+export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
 # shellcheck source=egs/TEMPLATE/k2d1/db.sh
 source ./db.sh
 

@@ -5,7 +5,7 @@
 #   ./run.sh --stage 4 --selection "full mer per comp" --alpha 0.3
 set -euo pipefail
 cd "$(dirname "$0")"
-export K2D_COMMAND="./run.sh ${*@Q}" # as typed, for RESULTS.md
+export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
 
 # Options of this recipe. Hours of unlabelled lectures to synthesise.
 lecture_hours=1

@@ -8,7 +8,7 @@
 # --hours is how much is spoken here.
 set -euo pipefail
 cd "$(dirname "$0")"
-export K2D_COMMAND="./run.sh ${*@Q}" # as typed, for RESULTS.md
+export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
 
 hours=2
 teacher=downloads/whisper-base
