@@ -16,7 +16,6 @@ the upper half, as openai-whisper does.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -24,10 +23,11 @@ from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, UsageError
 from k2d.options import CommandParser, add_options, command, options_of
-from k2d.tables import atomic, read_table
+from k2d.tables import read_table
 from k2d.text.trusted import TRUSTED
 from k2d.whisper.identity import HEADS, check_name, model_identity
 from k2d.work import identity
+from k2d.work.folders import write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("train", 7)
@@ -116,9 +116,7 @@ def work(args: argparse.Namespace) -> dict:
             for head, (a, b) in sorted(choice.by_head.items())
         ],
     }
-    with atomic(args.output_dir / HEADS.name) as out:
-        json.dump(record, out, indent=1)
-        out.write("\n")
+    write_json(args.output_dir / HEADS.name, record)
     return facts
 
 

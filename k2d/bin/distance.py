@@ -19,7 +19,6 @@ have up to 850,000 characters. If a log-probability or duration is missing or Na
 """
 
 import argparse
-import json
 import math
 import os
 import secrets
@@ -48,6 +47,7 @@ from k2d.tables import Cursor, atomic, blocks, joined
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
 from k2d.work import identity
+from k2d.work.folders import write_json
 from k2d.work.growing import GrowingTables
 from k2d.work.jobs import ordered_map
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -291,9 +291,7 @@ def measure(args: argparse.Namespace, job: Job, output: Path) -> None:
         raise
     _link_decoding(Path(args.validator), output)
     summary = _summary(counts, job.choices, tables.seconds)
-    with atomic(output / "summary.json") as handle:
-        json.dump(summary, handle, indent=1, ensure_ascii=False)
-        handle.write("\n")
+    write_json(output / "summary.json", summary)
     tables.finish()
     kept = ", ".join(f"{metric} {summary['kept'][metric]['0.4']:.1%}" for metric in METRICS)
     print(

@@ -12,7 +12,6 @@ detection.md.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from k2d.label.scores import find_scores, tagged
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.tables import atomic
 from k2d.work import identity
+from k2d.work.folders import size_in_words, write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 5)
@@ -95,13 +95,11 @@ def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]
     with atomic(output / "explorer.html") as handle:
         handle.write(text)
     if analysis is not None:
-        with atomic(output / "detection.json") as handle:
-            json.dump(analysis, handle, indent=1)
-            handle.write("\n")
+        write_json(output / "detection.json", analysis)
         with atomic(output / "detection.md") as handle:
             handle.write("# Are bad labels found?\n\n" + detection.markdown(analysis))
     found = "" if analysis is None else f", {analysis['bad']} of {analysis['chunks']} judged labels bad"
-    print(f"explore: {output / 'explorer.html'} ({len(text) / 1e6:.1f} MB){found}", file=sys.stderr)
+    print(f"explore: {output / 'explorer.html'} ({size_in_words(len(text))}){found}", file=sys.stderr)
     if clips.unreadable:
         print(f"explore: {clips.unreadable} of the sampled chunks have no sound: {clips.reason}", file=sys.stderr)
 

@@ -8,17 +8,16 @@ vocabulary and features, and with --same_encoder its encoder must be the teacher
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from k2d.errors import UsageError
 from k2d.options import CommandParser, command
-from k2d.tables import atomic
+from k2d.transcribers import kind_of
 from k2d.whisper.identity import check_name, model_identity
+from k2d.work.folders import write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("train", 1)
-FOREIGN = ("text:", "espnet:", "transformers:")  # teachers that have no layers to take over, only labels
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,9 +37,9 @@ def check(args: argparse.Namespace) -> None:
     if args.init and (args.decoder_layers or args.encoder_layers):
         raise UsageError("--init takes a model as it is: leave out --decoder_layers and --encoder_layers")
     for model in (args.teacher, args.init):
-        if model and not model.startswith(FOREIGN):
+        if model and kind_of(model) == "whisper":
             check_name(model)
-    if args.teacher.startswith(FOREIGN) and (not args.init or args.same_encoder):
+    if kind_of(args.teacher) != "whisper" and (not args.init or args.same_encoder):
         raise UsageError(
             f"--teacher {args.teacher}: it has no layers of the Whisper family to build a student from; name a model "
             "by --init, without --same_encoder"
@@ -54,7 +53,7 @@ def layers_of(args: argparse.Namespace) -> dict[str, str]:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    inputs = {} if args.teacher.startswith(FOREIGN) else {"teacher": model_identity(args.teacher)}
+    inputs = {"teacher": model_identity(args.teacher)} if kind_of(args.teacher) == "whisper" else {}
     if args.init:
         inputs["init"] = model_identity(args.init)
     layers = {} if args.init else layers_of(args)
@@ -74,7 +73,8 @@ def build(args: argparse.Namespace) -> dict:
     from k2d.whisper.engine import mix_languages
     from k2d.whisper.model import count_parameters
 
-    teacher = None if args.teacher.startswith(FOREIGN) else checkpoint.load(args.teacher)
+    # Others have no layers to take over, only labels.
+    teacher = checkpoint.load(args.teacher) if kind_of(args.teacher) == "whisper" else None
     if args.init:
         start = checkpoint.load(args.init)
         if teacher:
@@ -100,8 +100,7 @@ def build(args: argparse.Namespace) -> dict:
             f"{sizes['student'] / 1e6:.2f} M of the teacher's {sizes['teacher'] / 1e6:.2f} M parameters "
             f"({sizes['ratio']:.2f})"
         )
-    with atomic(args.output_dir / "parameters.json") as stream:
-        stream.write(json.dumps({**sizes, **report}, indent=2) + "\n")
+    write_json(args.output_dir / "parameters.json", {**sizes, **report})
     print(f"init_student: {said}; {made}, encoder layers {student.dims.n_audio_layer}")
     return sizes
 

@@ -26,7 +26,6 @@ login', or set HF_TOKEN.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -53,12 +52,12 @@ from k2d.publish.card import (
 )
 from k2d.publish.gates import NotReleased, read_gates, verdicts
 from k2d.publish.upload import CARD, HUGGINGFACE, check_id, described, planned, upload
-from k2d.score.experiment import is_whisper
 from k2d.score.monolingual import retained
 from k2d.tables import atomic, read_table
+from k2d.transcribers import kind_of
 from k2d.whisper.identity import HEADS, PACKAGED, PUBLISHED, model_identity
 from k2d.work import identity
-from k2d.work.folders import json_or_none
+from k2d.work.folders import json_or_none, write_json
 from k2d.work.models import ModelRecord, read_record
 from k2d.work.provenance import code_revision
 from k2d.work.step import RECORD, SOMETHING_TO_DO, Step, add_step_arguments, run_step
@@ -155,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
             identity.digest_of({s: [p and identity.file_digest(p) for p in files] for s, files in results.items()}),
         ),
     }
-    if is_whisper(args.teacher):
+    if kind_of(args.teacher) == "whisper":
         inputs["teacher"] = model_identity(args.teacher)
     if (heads := args.record / HEADS).is_file():
         inputs["heads"] = identity.of_file(heads)
@@ -191,9 +190,7 @@ def release(args: argparse.Namespace, results: Results) -> None:
         args.reviewed_by,
         licences,
     )
-    with atomic(args.output_dir / "gates.json") as out:
-        json.dump([asdict(each) for each in found], out, indent=1, ensure_ascii=False)
-        out.write("\n")
+    write_json(args.output_dir / "gates.json", [asdict(each) for each in found])
     for each in found:
         print(f"publish: {each}")
     failed = [each for each in found if not each.passed]
@@ -239,7 +236,7 @@ def of_teacher(teacher: str, student: torch.nn.Module) -> dict:
     from k2d.whisper import checkpoint
     from k2d.whisper.model import count_parameters
 
-    if not is_whisper(teacher):
+    if kind_of(teacher) != "whisper":
         return {}
     loaded = checkpoint.load(teacher)
     ours, theirs = student.encoder.state_dict(), loaded.model.encoder.state_dict()
@@ -290,8 +287,7 @@ def work(args: argparse.Namespace, record: ModelRecord, results: Results) -> Non
         parities = export_all(
             student, original, args.output_dir, args.dtype, args.ct2_dtype or args.dtype, args.language
         )
-    with atomic(args.output_dir / "parity.json") as out:
-        out.write(json.dumps([p.as_dict() for p in parities], indent=1) + "\n")
+    write_json(args.output_dir / "parity.json", [p.as_dict() for p in parities])
     for p in parities:
         print(f"publish: {p}", file=sys.stderr if not p.ok else sys.stdout)
     if failed := [p for p in parities if not p.ok]:

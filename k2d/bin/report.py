@@ -46,6 +46,7 @@ from k2d.label.account import SUMMARY
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score import paper
 from k2d.tables import atomic
+from k2d.transcribers import kind_of
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, provenance
 from k2d.work.models import MODEL, ModelRecord
@@ -160,7 +161,7 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
     from k2d.score import agreement
     from k2d.score.aligned import ALIGNED
     from k2d.score.curves import training_logs
-    from k2d.score.experiment import is_whisper, score_dir
+    from k2d.score.experiment import score_dir
 
     tables = ("wav.scp", "segments", "text", "utt2dur")
     scores = [score_dir(args.exp, r.name, test_set) for r in records for test_set in args.test_sets.split()]
@@ -187,7 +188,7 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
     for name, paths in files.items():
         digests = {str(path): identity.file_digest(path) for path in paths if path.is_file()}
         found[name] = identity.Identity(str(args.exp), identity.digest_of(digests))
-    weights = {r.name: model_identity(r.path).digest for r in records if is_whisper(r.path)}
+    weights = {r.name: model_identity(r.path).digest for r in records if kind_of(r.path) == "whisper"}
     found["weights"] = identity.Identity(str(args.exp), identity.digest_of(weights))
     return found
 

@@ -11,7 +11,6 @@ directory with another system's `text` of the same set, adds a paired bootstrap 
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from k2d.options import CommandParser, command
 from k2d.score import significance
 from k2d.tables import atomic, read_table, write_numbers, write_table
 from k2d.work import identity
+from k2d.work.folders import write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("results", 1)
@@ -115,9 +115,7 @@ def work(args: argparse.Namespace) -> dict:
     with atomic(args.output_dir / "align.txt") as out:
         out.write(corpus_text(scored))
     write_aligned(args.output_dir / ALIGNED, scored, references, hypotheses)
-    with atomic(args.output_dir / "result.json") as out:
-        json.dump(result, out, ensure_ascii=False, indent=1)
-        out.write("\n")
+    write_json(args.output_dir / "result.json", result)
 
     total, interval, missing = scored.total, result["confidence_interval"], result["missing"]
     if missing:

@@ -26,7 +26,6 @@ with file and line.
 """
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Container, Mapping, Sequence
@@ -55,7 +54,7 @@ from k2d.label.share import ALPHA, KeptByAlpha, kept_by_alpha
 from k2d.options import CommandParser, command
 from k2d.tables import atomic, read_table
 from k2d.work import identity
-from k2d.work.folders import json_or_none
+from k2d.work.folders import json_or_none, write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 7)
@@ -305,9 +304,7 @@ def _write_reports(
             "recordings": outliers(retention.recordings),
         },
     }
-    with atomic(output / "report.json") as handle:
-        json.dump(report, handle, indent=1, ensure_ascii=False)
-        handle.write("\n")
+    write_json(output / "report.json", report)
     reasons = [(name, count, seconds / 3600, failing) for name, (count, seconds, failing) in result.reasons.items()]
     with atomic(output / "report.md") as handle:
         handle.write(markdown(retention, rule, reasons))

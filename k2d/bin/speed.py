@@ -11,7 +11,6 @@ for a second of audio), the ratio to the first model, parameters and content of 
 
 import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,12 +23,12 @@ from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UsageError
 from k2d.options import CommandParser, add_options, command, options_of, true_or_false
-from k2d.score.experiment import is_whisper
-from k2d.tables import atomic
+from k2d.transcribers import kind_of
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
+from k2d.work.folders import write_json
 from k2d.work.models import read_record
 from k2d.work.provenance import code_revision
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -80,7 +79,7 @@ def checkpoints(args: argparse.Namespace) -> dict[str, str]:
     for word in args.models:
         name, equals, path = word.partition("=")
         path = path if equals else read_record(args.exp / name).path
-        if is_whisper(path):
+        if kind_of(path) == "whisper":
             models[name] = path
         else:
             print(f"speed: {name} is left out: {path} is no Whisper checkpoint", file=sys.stderr)
@@ -176,8 +175,7 @@ def work(
             for name, timing in timings.items()
         },
     }
-    with atomic(args.output_dir / "speed.json") as out:
-        out.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_json(args.output_dir / "speed.json", record)
     said = "; ".join(
         f"{name} ×{t.speed:.2f} (real-time factor {t.real_time_factor:.4f})" for name, t in timings.items()
     )

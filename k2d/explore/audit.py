@@ -31,9 +31,9 @@ from k2d.explore.sample import Reservoir, Sampled
 from k2d.explore.sounds import located
 from k2d.label.scores import Columns, Scores, find_scores, tagged
 from k2d.label.select import Chunk, read_chunks
-from k2d.tables import atomic, blocks
+from k2d.tables import blocks
 from k2d.text import timestamps
-from k2d.work.folders import json_or_none
+from k2d.work.folders import json_or_none, write_json
 
 RECORD, DRAWN = "audit.json", "drawn"
 USABLE, UNUSABLE = "usable", "unusable"
@@ -131,9 +131,7 @@ def saved_answers(path: Path, audit: Audit) -> dict[str, Answer]:
 
 def _write_record(folder: Path, facts: Mapping[str, object], answers: Mapping[str, Answer]) -> None:
     record = {**facts, "answers": {key: asdict(answers[key]) for key in sorted(answers)}}
-    with atomic(folder / RECORD) as handle:
-        json.dump(record, handle, ensure_ascii=False, indent=1)
-        handle.write("\n")
+    write_json(folder / RECORD, record)
 
 
 def _write_set(drawn: DataDir, said: Mapping[str, str], out: Path) -> None:

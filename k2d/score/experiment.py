@@ -8,7 +8,6 @@ Students that differ by nothing but their seed are a group: one row of the table
 """
 
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,11 +23,11 @@ from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED
 from k2d.text.trusted import read as read_trusted
+from k2d.transcribers import kind_of
 from k2d.whisper.identity import model_identity
 from k2d.work.models import ModelRecord, read_record
 
 FULL = "full"  # the selection that keeps everything
-_NO_CHECKPOINT = re.compile(r"(text|espnet|transformers):")  # a teacher or validator that is no Whisper model
 
 
 @dataclass(frozen=True)
@@ -277,26 +276,13 @@ def read_records(root: Path, names: Sequence[str]) -> list[ModelRecord]:
     return [replace(read_record(root / name), name=name) for name in names]
 
 
-def is_whisper(path: str) -> bool:
-    """Whether a model is a Whisper checkpoint, which has parameters to count and a speed to measure."""
-    return not _NO_CHECKPOINT.match(path)
-
-
-def count_parameters(checkpoint: str) -> int:
-    """Parameters of a checkpoint, shared ones once. Loads it."""
-    from k2d.whisper import checkpoint as checkpoints
-    from k2d.whisper.model import count_parameters as count
-
-    return count(checkpoints.load(checkpoint).model)
-
-
 def read_speed(path: Path, records: Sequence[ModelRecord]) -> dict:
     """speed.json without the measurements of models that have changed since."""
     measured = read_result(path)
     current = {}
     for record in records:
         known = measured["models"].get(record.name)
-        if known is None or not is_whisper(record.path):
+        if known is None or kind_of(record.path) != "whisper":
             continue
         if known["model"] == model_identity(record.path).digest:
             current[record.name] = known
@@ -371,6 +357,8 @@ def read_experiment(
     labelled: DataDir | None = None,
 ) -> Experiment:
     """Collect what has been measured; what has not is simply absent. labelled: the chunks before selection."""
+    from k2d.whisper.formats import open_checkpoint  # and torch with it
+
     results = {}
     for record in records:
         for test_set in test_sets:
@@ -380,12 +368,11 @@ def read_experiment(
     measured = read_speed(speed, records) if speed is not None and speed.exists() else None
     models = []
     for record in records:
-        # The speed measurement counted the parameters of these same weights; loading a large
-        # teacher again only to count them takes minutes.
+        # The speed measurement counted the parameters of these same weights, which may not be on this machine.
         known = measured["models"].get(record.name) if measured else None
         parameters = known["parameters"] if known else None
-        if parameters is None and is_whisper(record.path):
-            parameters = count_parameters(record.path)
+        if parameters is None and kind_of(record.path) == "whisper":
+            parameters = open_checkpoint(record.path).parameters
         models.append(Model(record, parameters))
     experiment = Experiment(root, tuple(models), tuple(test_sets), results, measured)
     folders = {r.data: _selection_name(r, experiment.varying) for r in records if r.role == "student" and r.data}

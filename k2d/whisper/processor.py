@@ -17,8 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from k2d.errors import DataError
-from k2d.tables import atomic
 from k2d.work import machine
+from k2d.work.folders import write_json
 
 NAME = "k2d-processor.json"
 GAIN = 0.9  # another type than float32 is chosen where it takes at most so much of float32's time
@@ -85,9 +85,7 @@ def read() -> dict | None:
 def write() -> dict:
     """Measure, and keep it."""
     record = {"processor": machine.processor(), "torch": version("torch"), "seconds": measure()}
-    with atomic(path()) as handle:
-        json.dump(record, handle, indent=1)
-        handle.write("\n")
+    write_json(path(), record)
     return record
 
 

@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from k2d.tables import atomic
+
 
 def json_or_none(path: str | Path) -> dict | None:
     """A JSON object, or None where there is none."""
@@ -12,6 +14,13 @@ def json_or_none(path: str | Path) -> dict | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """A record that people may read too, whole or not at all."""
+    with atomic(path) as handle:
+        json.dump(value, handle, indent=1, ensure_ascii=False)
+        handle.write("\n")
 
 
 def size_of_folder(folder: Path) -> int:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from k2d.errors import DataError
-from k2d.tables import atomic
+from k2d.work.folders import write_json
 
 ROLES = ("teacher", "validator", "student", "untrained")
 MODEL = "model.json"
@@ -50,9 +50,7 @@ class ModelRecord:
 
 
 def write_record(folder: str | Path, record: ModelRecord) -> None:
-    with atomic(Path(folder) / MODEL) as handle:
-        json.dump({k: v for k, v in asdict(record).items() if v is not None}, handle, indent=1, ensure_ascii=False)
-        handle.write("\n")
+    write_json(Path(folder) / MODEL, {k: v for k, v in asdict(record).items() if v is not None})
 
 
 def read_record(folder: str | Path) -> ModelRecord:

@@ -7,7 +7,6 @@ between.
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tqdm import tqdm
 from k2d.audio.sources import AudioSource
 from k2d.errors import BadAudio, UsageError
 from k2d.options import option
-from k2d.tables import atomic
+from k2d.work.folders import write_json
 from k2d.work.jobs import Stopped, in_threads
 from k2d.work.journal import Journal, Results, bad_inputs, costs_of, finished_results, job_folder, share_of
 from k2d.work.lock import DirectoryLock
@@ -134,9 +133,7 @@ class Session:
     def write_speed(self, audio_seconds: float) -> str:
         """Write speed.json; returns it in words. With several jobs the time is the sum of theirs, wherever they ran."""
         speed = self.speed(audio_seconds)
-        with atomic(self.out / "speed.json") as handle:
-            json.dump(speed, handle, indent=1)
-            handle.write("\n")
+        write_json(self.out / "speed.json", speed)
         if not speed["times_real_time"]:
             return "nothing was decoded"
         words = f"{speed['times_real_time']:.1f} times real time"

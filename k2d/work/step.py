@@ -29,7 +29,7 @@ from pathlib import Path
 from k2d.errors import DataError, Locked, UsageError
 from k2d.tables import atomic
 from k2d.work import machine, provenance
-from k2d.work.folders import json_or_none
+from k2d.work.folders import json_or_none, write_json
 from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in
 from k2d.work.lock import BESIDE, DirectoryLock, beside
 
@@ -253,9 +253,7 @@ class Step:
             **provenance.plain(facts),
             "outputs": self.outputs(),
         }
-        with atomic(self.out / RECORD) as handle:
-            json.dump(record, handle, indent=1, ensure_ascii=False)
-            handle.write("\n")
+        write_json(self.out / RECORD, record)
         (self.out / BEGUN).unlink(missing_ok=True)
 
     def release(self) -> None:

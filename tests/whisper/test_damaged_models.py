@@ -20,6 +20,7 @@ from k2d.whisper.formats import inspect_model, open_checkpoint
 from k2d.whisper.formats.names import openai_to_hf_name
 from k2d.whisper.formats.stored import shapes
 from k2d.whisper.identity import model_identity
+from k2d.whisper.model import count_parameters
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 6174000000\n"
 PAGE = b"<!DOCTYPE html>\n<html><body>Log in to download</body></html>"
@@ -70,6 +71,7 @@ def test_every_form_is_read_and_inspected(forms, form):
     tolerance = 1e-3 if form == "ctranslate2" else 0.0  # float16
     for name, tensor in want.state_dict().items():
         torch.testing.assert_close(loaded.model.state_dict()[name], tensor, atol=tolerance, rtol=tolerance)
+    assert facts.parameters == count_parameters(loaded.model)
     assert model_identity(forms / form).digest == loaded.hash
 
 

@@ -53,6 +53,12 @@ class Opened:
         """Those that the checkpoint states, or that are published with its name."""
         return self.stored.alignment_heads
 
+    @property
+    def parameters(self) -> int:
+        """Numbers of all tensors but the encoder's sinusoids, as `count_parameters` counts them in the module."""
+        shapes = {name: tensor.shape for name, tensor in self.stored.tensors.items()}
+        return sum(math.prod(shape) for name, shape in shapes.items() if name != "encoder.positional_embedding")
+
     def state(self) -> dict[str, Tensor]:
         """All tensors, by the names of openai-whisper's module. Raises CheckpointError for NaN or Inf in one."""
         return {name: read_tensor(name, tensor) for name, tensor in self.stored.tensors.items()}
@@ -61,7 +67,7 @@ class Opened:
 @dataclass(frozen=True)
 class ModelFacts:
     """form: "k2d", "openai", "huggingface", "ctranslate2", or "download" for a published name that is not here yet
-    (then dims is None, and nothing is known of it). parameters: numbers in all tensors. vocabulary: a phrase for
+    (then dims is None, and nothing is known of it). parameters: how many. vocabulary: a phrase for
     people. bytes: of the weights on the disk. findings: sentences worth telling, none of them an error.
     """
 
@@ -146,7 +152,7 @@ def inspect_model(name_or_path: str | Path) -> ModelFacts:
         name,
         opened.stored.form,
         opened.dims,
-        sum(math.prod(tensor.shape) for tensor in opened.stored.tensors.values()),
+        opened.parameters,
         f"{kind}, {tokenizer.vocab_size} tokens",
         tokenizer.languages if tokenizer.multilingual else (),
         sum(file.stat().st_size for file in {tensor.file for tensor in opened.stored.tensors.values()}),
