@@ -4,7 +4,6 @@ Libraries that the project has make them; a few codecs need ffmpeg's programs or
 """
 
 import ctypes
-import io
 import os
 import shutil
 import struct
@@ -45,14 +44,15 @@ class Kind:
     """One kind of recording.
 
     make(path): writes it; may return another source for wav.scp. heard: what is to be read, 16 kHz, or the reason of
-    the BadAudio. warning: whether a warning comes with it. needs: a program or a shared library, if any.
+    the BadAudio; by default ALL. warning: whether a warning comes with it. needs: a program or a shared library, if
+    any.
     """
 
     file: str
     codec: str
     oddity: str
     make: Callable[[Path], object]
-    heard: np.ndarray | str = field(repr=False)
+    heard: np.ndarray | str = field(default_factory=lambda: ALL, repr=False)
     warning: bool = False
     needs: str = ""
 
@@ -137,34 +137,37 @@ def ffmpeg(*arguments: object) -> None:
     subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
 
 
-def join(path: Path, *parts: Callable[[Path], object]) -> None:
-    """Files behind each other, as `cat` joins them."""
-    data = b""
-    for part in parts:
-        part(path)
-        data += path.read_bytes()
-    path.write_bytes(data)
+def joined(*parts: Callable[[Path], object]) -> Callable[[Path], None]:
+    """make(path) of files behind each other, as `cat` joins them."""
+
+    def write(path: Path) -> None:
+        data = b""
+        for part in parts:
+            part(path)
+            data += path.read_bytes()
+        path.write_bytes(data)
+
+    return write
 
 
-def cut(path: Path, share: float = 0.6) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
+def changed(make: Callable[[Path], object], edit: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """make(path) of a file whose bytes are edited."""
+
+    def write(path: Path) -> None:
+        make(path)
+        path.write_bytes(edit(path.read_bytes()))
+
+    return write
 
 
-def damage(path: Path) -> None:
+def cut(data: bytes) -> bytes:
+    return data[: int(len(data) * 0.6)]
+
+
+def damage(data: bytes) -> bytes:
     """A twentieth of a file, behind its middle, overwritten."""
-    data = bytearray(path.read_bytes())
     first, count = len(data) // 2, len(data) // 20
-    data[first : first + count] = np.random.default_rng(0).bytes(count)
-    path.write_bytes(data)
-
-
-def both(*steps: Callable[[Path], object]) -> Callable[[Path], None]:
-    def make(path: Path) -> None:
-        for step in steps:
-            step(path)
-
-    return make
+    return data[:first] + np.random.default_rng(0).bytes(count) + data[first + count :]
 
 
 # -- the kinds ------------------------------------------------------------------------------------------------
@@ -194,42 +197,41 @@ def tracks(*some: Track, **options):
     return lambda path: encode(path, *some, **options)
 
 
-def _patched(make: Callable, place: int | bytes, value: bytes):
-    """A file with some bytes replaced: at an offset, or behind the first place where these stand."""
+def patch(place: int | bytes, value: bytes) -> Callable[[bytes], bytes]:
+    """Some bytes replaced: at an offset, or behind the first place where these stand."""
 
-    def write(path: Path) -> None:
-        make(path)
-        data = bytearray(path.read_bytes())
+    def edit(data: bytes) -> bytes:
         at = data.find(place) + len(place) if isinstance(place, bytes) else place
-        data[at : at + len(value)] = value
-        path.write_bytes(data)
+        return data[:at] + value + data[at + len(value) :]
 
-    return write
-
-
-def _varying_mp3(path: Path) -> None:
-    """Frames of 32 and of 192 kbit/s in turn, the first ones small, and no header that counts them."""
-    loud = tracks(Track(LONG_TWO, "libmp3lame", bit_rate=192000), write_xing="0", id3v2_version="0")
-    join(path, tracks(Track(LONG_ONE, "libmp3lame", bit_rate=32000), write_xing="0", id3v2_version="0"), loud)
+    return edit
 
 
-def _id3(make: Callable):
+def _behind_id3(data: bytes) -> bytes:
     tag = b"TIT2" + struct.pack(">I", 2) + b"\0\0\0x"
-
-    def write(path: Path) -> None:
-        make(path)
-        path.write_bytes(b"ID3\3\0\0" + bytes([0, 0, 0, len(tag)]) + tag + path.read_bytes())
-
-    return write
+    return b"ID3\3\0\0" + bytes([0, 0, 0, len(tag)]) + tag + data
 
 
-def _piped_flac(path: Path) -> None:
-    make = io.BytesIO()
-    soundfile.write(make, ALL, SAMPLE_RATE, format="FLAC")
-    data = bytearray(make.getvalue())
-    data[4 + 4 + 13] &= 0xF0  # 36 bits: the number of samples
-    data[4 + 4 + 14 : 4 + 4 + 18] = bytes(4)
-    path.write_bytes(data)
+def _of_unknown_length(data: bytes) -> bytes:
+    """FLAC whose 36 bits for the number of samples are 0."""
+    return data[:21] + bytes([data[21] & 0xF0, 0, 0, 0, 0]) + data[26:]
+
+
+def _middle(data: bytes) -> bytes:
+    """An Ogg file without the second quarter of its pages: the headers, and then what a late listener hears."""
+    pages = []
+    while data:
+        size = 27 + data[26] + sum(data[27 : 27 + data[26]])
+        pages.append(data[:size])
+        data = data[size:]
+    return b"".join(pages[:2] + pages[len(pages) // 2 :])
+
+
+# Frames of 32 and of 192 kbit/s in turn, the first ones small, and no header that counts them.
+_varying_mp3 = joined(
+    tracks(Track(LONG_ONE, "libmp3lame", bit_rate=32000), write_xing="0", id3v2_version="0"),
+    tracks(Track(LONG_TWO, "libmp3lame", bit_rate=192000), write_xing="0", id3v2_version="0"),
+)
 
 
 def _program(*arguments: object):
@@ -242,14 +244,6 @@ def _program(*arguments: object):
         source.unlink()
 
     return write
-
-
-def _theora(path: Path) -> None:
-    source = path.with_suffix(".source.wav")
-    soundfile.write(source, LONG, RATE)
-    pictures = ("-f", "lavfi", "-i", "testsrc=d=20:s=64x64:r=10")
-    ffmpeg(*pictures, "-i", source, "-c:v", "libtheora", "-c:a", "libvorbis", path)
-    source.unlink()
 
 
 def _amr_wb(path: Path, audio: np.ndarray) -> None:
@@ -282,21 +276,6 @@ def _compressed_wav(path: Path) -> None:
     soundfile.write(path, samples, RATE)
 
 
-def _middle(make: Callable):
-    """An Ogg file without the second quarter of its pages: the headers, and then what a late listener hears."""
-
-    def write(path: Path) -> None:
-        make(path)
-        data, pages = path.read_bytes(), []
-        while data:
-            size = 27 + data[26] + sum(data[27 : 27 + data[26]])
-            pages.append(data[:size])
-            data = data[size:]
-        path.write_bytes(b"".join(pages[:2] + pages[len(pages) // 2 :]))
-
-    return write
-
-
 def _other(source: str):
     def make(path: Path) -> str:
         wav(ALL)(path)
@@ -305,196 +284,119 @@ def _other(source: str):
     return make
 
 
-def _fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
 HOLE = np.concatenate([ONE, silence(4), TWO])
 LATE = np.concatenate([silence(3), ALL])
 PAUSES = np.concatenate([silence(3), ONE, silence(4), TWO, silence(3)])
 
 KINDS: Sequence[Kind] = (
-    Kind("plain.wav", "PCM", "none", wav(ALL), ALL),
-    Kind("plain.flac", "FLAC", "none", wav(ALL), ALL),
-    Kind("plain.mp3", "MP3", "none", enc(LONG, "libmp3lame"), ALL),
-    Kind("plain.m4a", "AAC", "none", enc(LONG, "aac"), ALL),
-    Kind("plain.opus", "Opus", "none", enc(LONG, "libopus"), ALL),
-    Kind("plain.ogg", "Vorbis", "none", wav(ALL), ALL),
-    Kind("plain.wma", "WMA 2", "none", enc(LONG, "wmav2", bit_rate=96000), ALL),
-    Kind("fragments.mp4", "AAC", "fragments", enc(LONG, "aac", movflags="frag_keyframe+empty_moov"), ALL),
+    Kind("plain.wav", "PCM", "none", wav(ALL)),
+    Kind("plain.flac", "FLAC", "none", wav(ALL)),
+    Kind("plain.mp3", "MP3", "none", enc(LONG, "libmp3lame")),
+    Kind("plain.m4a", "AAC", "none", enc(LONG, "aac")),
+    Kind("plain.opus", "Opus", "none", enc(LONG, "libopus")),
+    Kind("plain.ogg", "Vorbis", "none", wav(ALL)),
+    Kind("plain.wma", "WMA 2", "none", enc(LONG, "wmav2", bit_rate=96000)),
+    Kind("fragments.mp4", "AAC", "fragments", enc(LONG, "aac", movflags="frag_keyframe+empty_moov")),
     # lengths that are estimates
-    Kind("varying.mp3", "MP3", "bit rate varies, no header", _varying_mp3, ALL),
-    Kind(
-        "joined.mp3",
-        "MP3",
-        "joined with cat",
-        lambda p: join(p, enc(LONG_ONE, "libmp3lame"), enc(LONG_TWO, "libmp3lame")),
-        ALL,
-    ),
-    Kind(
-        "rates.mp3",
-        "MP3",
-        "joined, rate and channels change",
-        lambda p: join(p, enc(LONG_ONE, "libmp3lame", rate=22050), enc(stereo(LONG_TWO), "libmp3lame")),
-        ALL,
-    ),
-    Kind("raw.aac", "AAC", "raw", enc(LONG, "aac", "adts"), ALL),
+    Kind("varying.mp3", "MP3", "bit rate varies, no header", _varying_mp3),
+    Kind("joined.mp3", "MP3", "joined with cat", joined(enc(LONG_ONE, "libmp3lame"), enc(LONG_TWO, "libmp3lame"))),
+    Kind("rates.mp3", "MP3", "joined, rate and channels change",
+         joined(enc(LONG_ONE, "libmp3lame", rate=22050), enc(stereo(LONG_TWO), "libmp3lame"))),
+    Kind("raw.aac", "AAC", "raw", enc(LONG, "aac", "adts")),
     # lengths that are unknown, codecs without seeking
-    Kind("chained.ogg", "Vorbis", "chained", lambda p: join(p, wav(ONE), wav(TWO)), ALL),
-    Kind(
-        "rates.ogg",
-        "Vorbis",
-        "chained, rate and channels change",
-        lambda p: join(p, wav(ONE), wav(stereo(LONG_TWO), RATE)),
-        ALL,
-    ),
-    Kind(
-        "chained.opus",
-        "Opus",
-        "chained, channels change",
-        lambda p: join(p, enc(LONG_ONE, "libopus"), enc(stereo(LONG_TWO), "libopus")),
-        ALL,
-    ),
-    Kind(
-        "codecs.ogg",
-        "Vorbis, Opus",
-        "chained, codec changes",
-        lambda p: join(p, wav(ONE), enc(LONG_TWO, "libopus", "ogg")),
-        ALL,
-    ),
-    Kind("piped.flac", "FLAC", "written to a pipe", _piped_flac, ALL),
-    Kind("joined.flac", "FLAC", "joined with cat", lambda p: join(p, wav(ONE), wav(TWO)), ALL),
-    Kind("joined.wav", "PCM", "joined with cat", lambda p: join(p, wav(ONE), wav(TWO)), ALL),
-    Kind("joined.m4a", "AAC", "joined with cat", lambda p: join(p, enc(LONG_ONE, "aac"), enc(LONG_TWO, "aac")), ALL),
-    Kind(
-        "joined.mp4",
-        "AAC",
-        "fragments, joined with cat",
-        lambda p: join(p, *(enc(part, "aac", movflags="frag_keyframe+empty_moov") for part in (LONG_ONE, LONG_TWO))),
-        ALL,
-    ),
-    Kind("gsm.wav", "GSM 6.10", "no seeking", wav(ALL, subtype="GSM610", format="WAV"), ALL),
-    Kind("g721.au", "G.721", "no seeking", wav(ALL, subtype="G721_32", format="AU"), ALL),
-    Kind("ima.wav", "IMA ADPCM", "blocks", wav(ALL, subtype="IMA_ADPCM", format="WAV"), ALL),
-    Kind("ms.wav", "MS ADPCM", "blocks", wav(ALL, subtype="MS_ADPCM", format="WAV"), ALL),
-    Kind("mulaw.wav", "mu-law", "8 kHz", wav(soxr.resample(ALL, SAMPLE_RATE, 8000), 8000, subtype="ULAW"), ALL),
-    Kind("ima4.caf", "IMA ADPCM", "as QuickTime has it", enc(LONG, "adpcm_ima_qt", rate=8000), ALL),
+    Kind("chained.ogg", "Vorbis", "chained", joined(wav(ONE), wav(TWO))),
+    Kind("rates.ogg", "Vorbis", "chained, rate and channels change", joined(wav(ONE), wav(stereo(LONG_TWO), RATE))),
+    Kind("chained.opus", "Opus", "chained, channels change",
+         joined(enc(LONG_ONE, "libopus"), enc(stereo(LONG_TWO), "libopus"))),
+    Kind("codecs.ogg", "Vorbis, Opus", "chained, codec changes", joined(wav(ONE), enc(LONG_TWO, "libopus", "ogg"))),
+    Kind("piped.flac", "FLAC", "written to a pipe", changed(wav(ALL), _of_unknown_length)),
+    Kind("joined.flac", "FLAC", "joined with cat", joined(wav(ONE), wav(TWO))),
+    Kind("joined.wav", "PCM", "joined with cat", joined(wav(ONE), wav(TWO))),
+    Kind("joined.m4a", "AAC", "joined with cat", joined(enc(LONG_ONE, "aac"), enc(LONG_TWO, "aac"))),
+    Kind("joined.mp4", "AAC", "fragments, joined with cat",
+         joined(*(enc(part, "aac", movflags="frag_keyframe+empty_moov") for part in (LONG_ONE, LONG_TWO)))),
+    Kind("gsm.wav", "GSM 6.10", "no seeking", wav(ALL, subtype="GSM610", format="WAV")),
+    Kind("g721.au", "G.721", "no seeking", wav(ALL, subtype="G721_32", format="AU")),
+    Kind("ima.wav", "IMA ADPCM", "blocks", wav(ALL, subtype="IMA_ADPCM", format="WAV")),
+    Kind("ms.wav", "MS ADPCM", "blocks", wav(ALL, subtype="MS_ADPCM", format="WAV")),
+    Kind("mulaw.wav", "mu-law", "8 kHz", wav(soxr.resample(ALL, SAMPLE_RATE, 8000), 8000, subtype="ULAW")),
+    Kind("ima4.caf", "IMA ADPCM", "as QuickTime has it", enc(LONG, "adpcm_ima_qt", rate=8000)),
     Kind("phone.awb", "AMR-WB", "no frames in pauses", lambda p: _amr_wb(p, PAUSES), PAUSES, needs="vo-amrwbenc"),
     Kind("phone.3gp", "AMR-WB", "no frames in pauses", _in_3gp, PAUSES, needs="vo-amrwbenc"),
-    Kind("raw.g722", "G.722", "no header", enc(LONG, "g722", rate=16000), ALL),
-    Kind("new.voc", "PCM", "blocks of the new kind", enc(LONG, "pcm_s16le"), ALL),
+    Kind("raw.g722", "G.722", "no header", enc(LONG, "g722", rate=16000)),
+    Kind("new.voc", "PCM", "blocks of the new kind", enc(LONG, "pcm_s16le")),
     # known first bytes, a codec libsndfile lacks
-    Kind("tag.aac", "AAC", "behind an ID3 tag", _id3(enc(LONG, "aac", "adts")), ALL),
-    Kind("flac.ogg", "FLAC", "in Ogg", enc(LONG, "flac"), ALL),
-    Kind("speex.ogg", "Speex", "in Ogg", _program("-ar", 16000, "-c:a", "libspeex"), ALL, needs="ffmpeg"),
-    Kind("opus.caf", "Opus", "in CAF", _program("-c:a", "libopus"), ALL, needs="ffmpeg"),
-    Kind("alac.caf", "ALAC", "in CAF", enc(LONG, "alac"), ALL),
-    Kind("film.ogv", "Theora, Vorbis", "film", _theora, ALL, needs="ffmpeg"),
-    Kind("mp3.wav", "MP3", "in WAV", enc(LONG, "libmp3lame"), ALL),
-    Kind("digital.wav", "AC-3", "in WAV that says PCM (S/PDIF)", _compressed_wav, ALL),
+    Kind("tag.aac", "AAC", "behind an ID3 tag", changed(enc(LONG, "aac", "adts"), _behind_id3)),
+    Kind("flac.ogg", "FLAC", "in Ogg", enc(LONG, "flac")),
+    Kind("speex.ogg", "Speex", "in Ogg", _program("-ar", 16000, "-c:a", "libspeex"), needs="ffmpeg"),
+    Kind("opus.caf", "Opus", "in CAF", _program("-c:a", "libopus"), needs="ffmpeg"),
+    Kind("alac.caf", "ALAC", "in CAF", enc(LONG, "alac")),
+    Kind("film.ogv", "Theora, Vorbis", "film",
+         _program("-f", "lavfi", "-i", "testsrc=d=20:s=64x64:r=10", "-c:v", "libtheora", "-c:a", "libvorbis"),
+         needs="ffmpeg"),
+    Kind("mp3.wav", "MP3", "in WAV", enc(LONG, "libmp3lame")),
+    Kind("digital.wav", "AC-3", "in WAV that says PCM (S/PDIF)", _compressed_wav),
     # streams that change
-    Kind(
-        "channels.aac",
-        "AAC",
-        "channels change",
-        lambda p: join(p, enc(LONG_ONE, "aac", "adts"), enc(stereo(LONG_TWO), "aac", "adts")),
-        ALL,
-    ),
-    Kind(
-        "rates.aac",
-        "AAC",
-        "rate changes",
-        lambda p: join(p, enc(LONG_ONE, "aac", "adts", rate=44100), enc(LONG_TWO, "aac", "adts")),
-        ALL,
-    ),
+    Kind("channels.aac", "AAC", "channels change",
+         joined(enc(LONG_ONE, "aac", "adts"), enc(stereo(LONG_TWO), "aac", "adts"))),
+    Kind("rates.aac", "AAC", "rate changes",
+         joined(enc(LONG_ONE, "aac", "adts", rate=44100), enc(LONG_TWO, "aac", "adts"))),
     # time lines
     Kind("hole.webm", "Opus", "a hole", tracks(Track(LONG, "libopus", hole=(A, 4))), HOLE, warning=True),
     Kind("hole.mkv", "AAC", "a hole", tracks(Track(LONG, "aac", hole=(A, 4))), HOLE, warning=True),
     Kind("hole.mp4", "AAC", "a hole", tracks(Track(LONG, "aac", hole=(A, 4))), HOLE, warning=True),
     Kind("late.mkv", "AAC", "sound begins 3 s after the film", tracks(Track(LONG, "aac", begin=3), film="mpeg4"), LATE),
     Kind("late.mp4", "AAC", "sound begins 3 s after the film", tracks(Track(LONG, "aac", begin=3), film="mpeg4"), LATE),
-    Kind(
-        "late.mpg",
-        "MP2",
-        "sound begins 3 s after the film",
-        tracks(Track(LONG, "mp2", begin=3), film="mpeg2video"),
-        LATE,
-    ),
-    Kind("film.mpg", "MP2", "program stream", enc(LONG, "mp2", film="mpeg2video"), ALL),
-    Kind("film.ts", "AAC", "transport stream", enc(LONG, "aac", film="mpeg2video"), ALL),
-    Kind("film.avi", "MP3", "film", enc(LONG, "libmp3lame", film="mpeg4"), ALL),
-    Kind("film.flv", "MP3", "film", enc(LONG, "libmp3lame", film="flv", rate=44100), ALL),
-    Kind("ac3.mkv", "AC-3", "film", enc(LONG, "ac3", film="mpeg4"), ALL),
+    Kind("late.mpg", "MP2", "sound begins 3 s after the film",
+         tracks(Track(LONG, "mp2", begin=3), film="mpeg2video"), LATE),
+    Kind("film.mpg", "MP2", "program stream", enc(LONG, "mp2", film="mpeg2video")),
+    Kind("film.ts", "AAC", "transport stream", enc(LONG, "aac", film="mpeg2video")),
+    Kind("film.avi", "MP3", "film", enc(LONG, "libmp3lame", film="mpeg4")),
+    Kind("film.flv", "MP3", "film", enc(LONG, "libmp3lame", film="flv", rate=44100)),
+    Kind("ac3.mkv", "AC-3", "film", enc(LONG, "ac3", film="mpeg4")),
     # which track, which channel
-    Kind(
-        "tracks.mkv",
-        "AAC",
-        "the second track is the default",
-        tracks(Track(LONG[::-1].copy(), "aac", default=False), Track(LONG, "aac")),
-        ALL,
-    ),
-    Kind("opposite.wav", "PCM", "stereo in opposite phase", wav(np.stack([ALL, -ALL], 1)), ALL),
-    Kind("opposite.m4a", "AAC", "stereo in opposite phase", enc(np.stack([LONG, -LONG], 1), "aac"), ALL),
-    Kind("near_silent.wav", "PCM", "a near-silent channel", wav(np.stack([ALL, ALL[::-1] * 1e-4], 1)), ALL),
+    Kind("tracks.mkv", "AAC", "the second track is the default",
+         tracks(Track(LONG[::-1].copy(), "aac", default=False), Track(LONG, "aac"))),
+    Kind("opposite.wav", "PCM", "stereo in opposite phase", wav(np.stack([ALL, -ALL], 1))),
+    Kind("opposite.m4a", "AAC", "stereo in opposite phase", enc(np.stack([LONG, -LONG], 1), "aac")),
+    Kind("near_silent.wav", "PCM", "a near-silent channel", wav(np.stack([ALL, ALL[::-1] * 1e-4], 1))),
     # headers that lie
-    Kind(
-        "off.wav",
-        "PCM",
-        "data size 0: recorder switched off",
-        _patched(_patched(wav(ALL), 4, bytes(4)), b"data", bytes(4)),
-        ALL,
-    ),
+    Kind("off.wav", "PCM", "data size 0: recorder switched off",
+         changed(changed(wav(ALL), patch(4, bytes(4))), patch(b"data", bytes(4)))),
     Kind("rate.wav", "PCM", "rate of 1 Hz", wav(ALL, 1), "rate"),
     Kind("integers.wav", "float", "integers in floats", wav(ALL * 32768, subtype="FLOAT"), "too loud"),
     Kind("loud.wav", "float", "34 dB beyond full scale", wav(ALL * 50, subtype="FLOAT"), "too loud"),
     Kind("nan.wav", "float", "not a number", wav(np.append(ALL, np.float32(np.nan)), subtype="FLOAT"), "NaN"),
     Kind("silent.wav", "PCM", "silence", wav(silence(20)), "silence"),
     Kind("short.wav", "PCM", "0.05 s", wav(ALL[:800]), "too short"),
-    Kind(
-        "middle.opus",
-        "Opus",
-        "begins in the middle of its stream",
-        _middle(enc(LONG, "libopus", page_duration="500000")),
-        ALL[-168000:],
-        warning=True,
-    ),
+    Kind("middle.opus", "Opus", "begins in the middle of its stream",
+         changed(enc(LONG, "libopus", page_duration="500000"), _middle), ALL[-168000:], warning=True),
     # what cannot be read
     Kind("list.m3u8", "", "a playlist", lambda path: path.write_text("#EXTM3U\nx.wav\n"), "not audio"),
     Kind("tape.ul", "mu-law", "no header", lambda path: path.write_bytes(bytes(range(256)) * 99), "not audio"),
     Kind("nul.wav", "", "NUL in the path", _other("{}\0.wav"), "missing"),
     Kind("place.wav", "", "place beyond the file", _other("{}:99999999999"), "not audio"),
-    Kind("codec.wav", "unknown", "a codec nobody has", _patched(wav(ALL), 20, b"\x34\x12"), "not audio"),
-    Kind("fifo.wav", "", "a FIFO", _fifo, "not audio"),
+    Kind("codec.wav", "unknown", "a codec nobody has", changed(wav(ALL), patch(20, b"\x34\x12")), "not audio"),
+    Kind("fifo.wav", "", "a FIFO", os.mkfifo, "not audio"),
     Kind("missing.wav", "", "missing", lambda path: None, "missing"),
     Kind("empty.wav", "", "empty", lambda path: path.touch(), "empty"),
-    Kind(
-        "text.mp3",
-        "",
-        "a page in place of sound",
-        lambda path: path.write_text("<html>not found</html>\n" * 99),
-        "not audio",
-    ),
+    Kind("text.mp3", "", "a page in place of sound",
+         lambda path: path.write_text("<html>not found</html>\n" * 99), "not audio"),
     Kind("zeros.mp3", "", "zeros in place of sound", lambda path: path.write_bytes(bytes(300000)), "not audio"),
     # damage
-    Kind("cut.wav", "PCM", "cut", both(wav(ALL), cut), ALL[:192000], warning=True),
-    Kind("cut.flac", "FLAC", "cut", both(wav(ALL), cut), ALL[:192000], warning=True),
-    Kind("cut.mp3", "MP3", "cut", both(enc(LONG, "libmp3lame"), cut), ALL[:192000], warning=True),
-    Kind("cut.ogg", "Vorbis", "cut", both(wav(ALL), cut), ALL[:192000], warning=True),
-    Kind("cut.opus", "Opus", "cut", both(enc(LONG, "libopus", bit_rate=64000), cut), ALL[:192000], warning=True),
-    Kind(
-        "cut.mp4",
-        "AAC",
-        "cut, index first",
-        both(enc(LONG, "aac", movflags="faststart"), cut),
-        ALL[:192000],
-        warning=True,
-    ),
-    Kind("index.mp4", "AAC", "cut, its index is lost", both(enc(LONG, "aac"), cut), "truncated"),
-    Kind("damaged.mp3", "MP3", "damaged", both(enc(LONG, "libmp3lame"), damage), ALL, warning=True),
-    Kind("damaged.m4a", "AAC", "damaged", both(enc(LONG, "aac"), damage), ALL, warning=True),
-    Kind("damaged.flac", "FLAC", "damaged", both(wav(ALL), damage), ALL, warning=True),
-    Kind("damaged.opus", "Opus", "damaged", both(enc(LONG, "libopus"), damage), ALL, warning=True),
-)
+    Kind("cut.wav", "PCM", "cut", changed(wav(ALL), cut), ALL[:192000], warning=True),
+    Kind("cut.flac", "FLAC", "cut", changed(wav(ALL), cut), ALL[:192000], warning=True),
+    Kind("cut.mp3", "MP3", "cut", changed(enc(LONG, "libmp3lame"), cut), ALL[:192000], warning=True),
+    Kind("cut.ogg", "Vorbis", "cut", changed(wav(ALL), cut), ALL[:192000], warning=True),
+    Kind("cut.opus", "Opus", "cut", changed(enc(LONG, "libopus", bit_rate=64000), cut), ALL[:192000], warning=True),
+    Kind("cut.mp4", "AAC", "cut, index first",
+         changed(enc(LONG, "aac", movflags="faststart"), cut), ALL[:192000], warning=True),
+    Kind("index.mp4", "AAC", "cut, its index is lost", changed(enc(LONG, "aac"), cut), "truncated"),
+    Kind("damaged.mp3", "MP3", "damaged", changed(enc(LONG, "libmp3lame"), damage), warning=True),
+    Kind("damaged.m4a", "AAC", "damaged", changed(enc(LONG, "aac"), damage), warning=True),
+    Kind("damaged.flac", "FLAC", "damaged", changed(wav(ALL), damage), warning=True),
+    Kind("damaged.opus", "Opus", "damaged", changed(enc(LONG, "libopus"), damage), warning=True),
+)  # fmt: skip
 
 
 def can_make(kind: Kind) -> bool:
