@@ -25,9 +25,12 @@ class BadAudio(UserError, ValueError):
     """A recording that cannot be used.
 
     `reason` is one of: missing, empty, truncated, not audio, rate, channels, silence, NaN, too loud, too short,
-    too long, outside, command, command failed, unreadable. The message, one line, adds the source, the detail and
-    what to do.
+    too long, outside, command, command failed, unreadable, out of reach. The message, one line, adds the source, the
+    detail and what to do.
     """
+
+    # Reasons that lie outside the file, which need not change for it to be read the next time.
+    PASSING = ("missing", "out of reach", "command failed")
 
     def __init__(self, source, reason: str, advice: str):
         shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in f"{source}: {reason}; {advice}")

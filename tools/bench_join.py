@@ -133,7 +133,7 @@ def run_step(step: str, folder: Path, jobs: int) -> dict:
     if step == "label":
         label.write_chunks(session, "key", DataDir(folder / "recordings"), LAYOUT)
     elif step == "decode":
-        decode.write_results(session, True, "utterances")
+        decode.write_results(session, DataDir(folder / "chunks"), True, "utterances")
     return {"seconds": time.process_time() - began, "gigabytes": _memory("VmHWM") - before}
 
 

@@ -9,6 +9,7 @@ length that is an estimate loses sound. What ffmpeg's libraries lack is libsndfi
 """
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -341,6 +342,23 @@ def _why_missing(path: str) -> str:
     return f", though {before} is one" if before != path and os.path.exists(before) else ""
 
 
+def out_of_reach(source: str, error: OSError) -> BadAudio:
+    """The system cannot read, whatever the file holds: of a drive that fails, or without the right."""
+    todo = "the disk or network drive fails; look at it" if drive_fails(error) else "check the permissions"
+    return BadAudio(source, "out of reach", f"{os.strerror(error.errno)}; {todo}, and run this again")
+
+
+def _check_reach(source: str, path: str) -> None:
+    """Raise BadAudio where a path cannot be looked at, so that nobody knows whether a file is there."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        if drive_fails(error) or error.errno == errno.EACCES:
+            raise out_of_reach(source, error) from None
+    except ValueError:  # a NUL byte
+        pass
+
+
 def in_archive(source: str) -> bool:
     """Whether a source is an entry of an archive, which is read whole."""
     return _ARK.match(source) is not None and not os.path.exists(source)
@@ -356,6 +374,7 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
         ark = None if os.path.exists(source) else _ARK.match(source)
         path = ark[1] if ark else source
         if not os.path.exists(path):
+            _check_reach(source, path)
             raise BadAudio(source, "missing", f"no such file from {os.getcwd()}{_why_missing(path)}; correct the path")
         if not os.path.isfile(path):
             raise BadAudio(source, "not audio", "this is no regular file; correct the path")
@@ -369,7 +388,7 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
                 return _ArkReader(source, path, int(ark[2]))
             file = open(path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
-            raise BadAudio(source, "unreadable", f"{error.strerror}; check the permissions") from None
+            raise out_of_reach(source, error) from None
     try:
         reader = _decoder(source, file, piped=path is None)
         if not reader.rate:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from k2d.audio.containers import GRID, Irregular, check_form, drive_fails
-from k2d.audio.files import Reader, open_source
+from k2d.audio.files import Reader, open_source, out_of_reach
 from k2d.audio.options import DAMAGED
 from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.errors import BadAudio
@@ -53,8 +53,7 @@ def _guarded(work):
             raise BadAudio(source, "too long", "it does not fit into memory; cut it into parts") from None
         except Exception as error:
             if drive_fails(error):
-                what = f"{os.strerror(error.errno)}: the disk or network drive fails; look at it"
-                raise BadAudio(source, "unreadable", f"{what}, touch the file and run this again") from error
+                raise out_of_reach(source, error) from error
             what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise BadAudio(source, "unreadable", f"{what}; convert it to FLAC or remove it") from error
 

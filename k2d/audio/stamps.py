@@ -6,6 +6,14 @@ import re
 _OFFSET = re.compile(r"^(.*):(\d+)$")
 
 
+def within_reach(source: str) -> bool:
+    """Whether it is worth trying to read a source of wav.scp: its file is there, and may be read. Not whether it can."""
+    if source.rstrip().endswith("|"):
+        return True
+    match = None if os.path.exists(source) else _OFFSET.match(source)
+    return os.access(match[1] if match else source, os.R_OK)
+
+
 class FileStamps:
     """Size and modification time of the file behind a source of wav.scp, asked once a file: archives hold thousands.
 

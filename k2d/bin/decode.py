@@ -27,6 +27,7 @@ from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions, compres
 from k2d.whisper.engine import EngineConfig, work_key
 from k2d.work import identity
 from k2d.work.session import Session, WorkOptions, bad_record
+from k2d.work.skipped import in_numbers
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 2)
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         for job in work.jobs:
             make_results(session, job, transcriber, args.long_form)
         if work.job is None:
-            return write_results(session, args.timestamps, "recordings" if args.long_form else "utterances")
+            return write_results(session, data, args.timestamps, "recordings" if args.long_form else "utterances")
         print(f"decode: job {work.job} of {work.num_jobs} is complete")
         return None
 
@@ -107,17 +108,17 @@ def make_results(session: Session, job: int, transcriber: Transcriber, long_form
     session.run_job(job, lambda: transcriber.load(session.workers), decode)
 
 
-def write_results(session: Session, with_times: bool, what: str) -> dict[str, object]:
+def write_results(session: Session, data: DataDir, with_times: bool, what: str) -> dict[str, object]:
     """Write the tables out of all jobs' results; returns facts for the record. what: they are, in a word."""
     skipped = session.bad_inputs()
     session.report_skipped(skipped)
     audio_seconds = _write_tables(session.out, session.results(), with_times)
     decoded = len(session.names) - len(skipped)
     print(
-        f"decode: {decoded} {what} ({audio_seconds / 3600:.2f} h), {len(skipped)} skipped; "
+        f"decode: {decoded} {what} ({audio_seconds / 3600:.2f} h), {in_numbers(skipped)}; "
         f"{session.write_speed(audio_seconds)}"
     )
-    return {what: decoded, "skipped": len(skipped)}
+    return {what: decoded, "skipped": len(skipped), "again": session.out_of_reach(skipped, data)}
 
 
 def _record_of(result, transcriber: Transcriber) -> dict:

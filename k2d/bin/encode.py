@@ -18,7 +18,7 @@ from k2d.errors import BadAudio, DataError, UsageError
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import check_name, model_identity
 from k2d.work import identity, machine
-from k2d.work.skipped import SkipOptions, write_skipped
+from k2d.work.skipped import SkipOptions, in_numbers, passing, sources_of, write_skipped
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("train", 2)
@@ -133,9 +133,10 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
     elapsed, seconds = time.time() - start, sum(stored.numbers[uid]["seconds"] for uid in stored.fresh)
     print(
         f"encode: {len(frames)} utterances, {len(stored.fresh)} of them now: {seconds / 3600:.2f} h in "
-        f"{elapsed:.0f} s, {seconds / elapsed:.1f} times real time; {len(stored.skipped)} skipped"
+        f"{elapsed:.0f} s, {seconds / elapsed:.1f} times real time; {in_numbers(stored.skipped)}"
     )
-    return {"utterances": len(frames), "skipped": len(stored.skipped)}
+    again = sources_of(passing(stored.skipped), data)
+    return {"utterances": len(frames), "skipped": len(stored.skipped), "again": again}
 
 
 main = command(parser, run)

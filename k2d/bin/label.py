@@ -38,7 +38,7 @@ from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, work_key
 from k2d.work import identity
 from k2d.work.session import Session, WorkOptions, bad_record
-from k2d.work.skipped import why
+from k2d.work.skipped import in_numbers, why
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 1)
@@ -171,14 +171,15 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> d
     if lost:
         skipped |= {name: f"{why(error)} (decoded, but not read again for its chunks)" for name, error in lost.items()}
         session.report_skipped(skipped)
+    again = session.out_of_reach(skipped, data)
     rows = account.rows(counts)
     write_account(out, rows)
     print(
         f"label: {recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
-        f"({counts.chunk_seconds / 3600:.2f} h), {len(skipped)} skipped; {session.write_speed(audio_seconds)}"
+        f"({counts.chunk_seconds / 3600:.2f} h), {in_numbers(skipped)}; {session.write_speed(audio_seconds)}"
     )
     print(f"label: {in_words(rows)}")
-    return {"recordings": recordings, "chunks": counts.chunks, "skipped": len(skipped)}
+    return {"recordings": recordings, "chunks": counts.chunks, "skipped": len(skipped), "again": again}
 
 
 def remove_other_copies(session: Session) -> None:

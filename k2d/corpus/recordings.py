@@ -154,7 +154,7 @@ def check(
             part = todo[first : first + _AT_ONCE]
             jobs = [(str(r.path), whole, damaged) for r in part]
             for recording, answer in zip(part, ordered_map(_check_one, jobs, nj), strict=True):
-                known[recording.id] = [stamps[recording.id], *answer]
+                known[recording.id] = [None if answer[1] in BadAudio.PASSING else stamps[recording.id], *answer]
                 bar.update()
             if cache:
                 with atomic(cache) as handle:

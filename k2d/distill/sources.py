@@ -28,7 +28,7 @@ from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UserError
 from k2d.tables import atomic, read_table
 from k2d.work.folders import json_or_none
-from k2d.work.skipped import why
+from k2d.work.skipped import passing, why
 
 ENCODER_OUT = "encoder_out"
 TOPK_IDS = "topk_ids"
@@ -136,7 +136,8 @@ def in_shards(
         paths = {name: folder / f"{name}.{shard}.ark" for name in names}
         record_file = folder / f".shard.{shard}.json"  # written last, and kept: of lost archives only they are made
         record = json_or_none(record_file)
-        if record is None or record["sizes"] != {name: _size(path) for name, path in paths.items()}:
+        whole = record is not None and record["sizes"] == {name: _size(path) for name, path in paths.items()}
+        if not whole or passing(record.get("skipped", {})):
             record = {"offsets": {}, "sizes": {}, "numbers": {}, "skipped": {}}
             with ExitStack() as stack:
                 writers = {name: stack.enter_context(ArchiveWriter(path)) for name, path in paths.items()}

@@ -30,6 +30,7 @@ from k2d.tables import atomic
 # Changes when stored lines change their meaning, or the same options give another result, so that older work is not
 # misread or mixed with newer.
 FORMAT = 3
+FINISHED = "finished"
 
 
 class JsonLines:
@@ -42,7 +43,7 @@ class JsonLines:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
 
     def append(self, record, durable: bool = True) -> None:
-        data = (json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+        data = _as_line(record).encode()
         size = os.fstat(self._descriptor).st_size
         written = os.write(self._descriptor, data)
         if written != len(data):  # a disk that fills up takes a part without an error
@@ -59,6 +60,10 @@ class JsonLines:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _as_line(record) -> str:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def read_lines(path: Path) -> Iterator:
@@ -127,6 +132,8 @@ class Journal:
                     self._windows.setdefault(name, {})[seek] = result
 
     def _remember(self, entry: dict) -> None:
+        if "bad" in entry and entry["bad"][1] in BadAudio.PASSING:
+            return  # nothing is known of its audio: windows from when it could be read stay right
         name = entry["id"]
         old = self._opened.get(name)
         if old is None or old["audio"] != entry["audio"]:
@@ -197,10 +204,12 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
         mark = folder / "data"
         if not mark.exists() or mark.read_text() != data:
-            for name in ("finished", "results.jsonl"):
+            for name in (FINISHED, "results.jsonl"):
                 (folder / name).unlink(missing_ok=True)
             with atomic(mark) as handle:
                 handle.write(data)
+        if not self.complete:
+            _drop_bad(folder / "results.jsonl")
         self.lines = JsonLines(folder / "results.jsonl")
         # Of a complete job nobody asks: the join of millions of results would read them all once more.
         self.ids = set() if self.complete else {record["id"] for record in self.lines}
@@ -218,17 +227,24 @@ class Results:
 
     def finish(self) -> None:
         """Mark the job complete."""
-        with atomic(self.folder / "finished") as handle:
+        with atomic(self.folder / FINISHED) as handle:
             handle.write(str((self.folder / "results.jsonl").stat().st_size))
 
     def close(self) -> None:
         self.lines.close()
 
 
+def _drop_bad(path: Path) -> None:
+    """Remove what results say of inputs that could not be used: of those that still cannot be the journal knows."""
+    if path.exists() and any("bad" in record for record in read_lines(path)):
+        with atomic(path) as handle:
+            handle.writelines(_as_line(record) for record in read_lines(path) if "bad" not in record)
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a job is complete: its mark is believed while the results are those it was written for."""
     try:
-        return (folder / "finished").read_text() == str((folder / "results.jsonl").stat().st_size)
+        return (folder / FINISHED).read_text() == str((folder / "results.jsonl").stat().st_size)
     except OSError:
         return False
 
@@ -276,10 +292,10 @@ def finished_results(output_dir: Path, key: str, num_jobs: int, jobs: Iterable[i
         yield record
 
 
-def bad_inputs(output_dir: Path, key: str, num_jobs: int) -> dict[str, str]:
+def bad_inputs(output_dir: Path, key: str, num_jobs: int, jobs: Iterable[int] | None = None) -> dict[str, str]:
     """id -> message of the inputs that could not be used, without reading the results of the others."""
     found = {}
-    for path in _finished_files(output_dir, key, num_jobs):
+    for path in _finished_files(output_dir, key, num_jobs, jobs):
         with open(path, "rb") as handle:
             for line in handle:
                 # Inside a text the quotes would be escaped.

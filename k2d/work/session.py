@@ -18,13 +18,14 @@ from threading import Event
 from tqdm import tqdm
 
 from k2d.audio.sources import AudioSource
+from k2d.datadir import DataDir
 from k2d.errors import BadAudio, UsageError
 from k2d.options import option
 from k2d.work.folders import write_json
 from k2d.work.jobs import Stopped, in_threads
-from k2d.work.journal import Journal, Results, bad_inputs, costs_of, finished_results, job_folder, share_of
+from k2d.work.journal import FINISHED, Journal, Results, bad_inputs, costs_of, finished_results, job_folder, share_of
 from k2d.work.lock import DirectoryLock
-from k2d.work.skipped import SkipOptions, why, write_skipped
+from k2d.work.skipped import SkipOptions, passing, sources_of, why, write_skipped
 from k2d.work.step import remove_leftovers
 
 
@@ -150,6 +151,16 @@ class Session:
     def bad_inputs(self) -> dict[str, str]:
         """id -> message of the inputs of all jobs that could not be used."""
         return bad_inputs(self.out, self.key, self.parts)
+
+    def out_of_reach(self, skipped: dict[str, str], data: DataDir) -> list[str]:
+        """Sources of what was skipped and may be read by the next run (`Step.finish`). Their parts are not complete any
+        more.
+        """
+        names = passing(skipped)
+        for part in range(1, self.parts + 1):
+            if bad_inputs(self.out, self.key, self.parts, [part]).keys() & set(names):
+                (job_folder(self.out, self.key, part, self.parts) / FINISHED).unlink()
+        return sources_of(names, data)
 
     def report_skipped(self, skipped: dict[str, str]) -> None:
         """See `write_skipped`."""

@@ -3,10 +3,11 @@
 In: id -> why. Out: `<dir>/skipped.txt`, lines `id reason`, in order of id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, TooManySkipped, UserError
 from k2d.options import option
 from k2d.tables import atomic
@@ -19,7 +20,6 @@ class SkipOptions:
     """How much may be left out."""
 
     max_skipped: int | None = option(None, "fail if more inputs cannot be used (default: no limit)", int)
-
 
 
 def why(error: UserError) -> str:
@@ -40,6 +40,23 @@ def write_skipped(out: Path, skipped: Mapping[str, str], total: int, most: int |
             f"{len(skipped)} inputs could not be used, more than --max_skipped {most}; {path} says why. Correct them, "
             "or allow more"
         )
+
+
+def passing(skipped: Mapping[str, str]) -> list[str]:
+    """Those of which the reason may be gone in the next run, though their files stay the same."""
+    return sorted(name for name, message in skipped.items() if message.partition(":")[0] in BadAudio.PASSING)
+
+
+def in_numbers(skipped: Mapping[str, str]) -> str:
+    """For the last line of a command."""
+    again = len(passing(skipped))
+    return f"{len(skipped)} skipped" + (f", of which the next run tries {again} again" if again else "")
+
+
+def sources_of(names: Iterable[str], data: DataDir) -> list[str]:
+    """What wav.scp says of recordings or utterances, each once."""
+    recordings = (name if name in data.wav else data.segments[name].recording for name in names)
+    return sorted({data.wav[recording] for recording in recordings if recording in data.wav})
 
 
 def read_skipped(folder: Path) -> dict[str, str]:

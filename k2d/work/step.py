@@ -21,11 +21,12 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from k2d.audio.stamps import within_reach
 from k2d.errors import DataError, Locked, UsageError
 from k2d.tables import atomic
 from k2d.work import machine, provenance
@@ -87,8 +88,12 @@ class Step:
 
     @property
     def done(self) -> bool:
-        """Whether the directory holds this step's work, complete."""
-        return key_in(self.out) == self.key and not self.missing()
+        """Whether the directory holds this step's work, complete, or all of it that can be had now."""
+        return _wanted_in(self.out) == self.key and not self.missing() and not self._back()
+
+    def _back(self) -> list[str]:
+        """Sources that were out of reach when the directory was made, and perhaps are no more."""
+        return [source for source in (json_or_none(self.out / RECORD) or {}).get("again", ()) if within_reach(source)]
 
     def missing(self) -> list[str]:
         """Outputs that the record lists and the directory lacks, or holds with another size."""
@@ -177,7 +182,7 @@ class Step:
         if parked.exists() and not (self.out / WORK).exists():  # killed while it was moved
             self._make()
             os.rename(parked, self.out / WORK)
-        there = key_in(self.out) or key_in(self.out, BEGUN)
+        there = _wanted_in(self.out) or key_in(self.out, BEGUN)
         if there is None and (strange := next(_files(self.out), None)):
             raise UsageError(
                 f"{self.out}: holds files that no step.json explains ({strange[0]} …); give another --output_dir, "
@@ -190,7 +195,9 @@ class Step:
         remove_leftovers(self.out)
         if self.done:
             return
-        if (missing := self.missing()) and key_in(self.out) == self.key:
+        if back := self._back():
+            print(f"{self.command}: {len(back)} of what was out of reach is tried again ({back[0]})", file=sys.stderr)
+        if (missing := self.missing()) and _wanted_in(self.out) == self.key:
             print(
                 f"{self.command}: {self.out}: {len(missing)} of the files that step.json lists are gone or changed "
                 f"({missing[0]}); made again",
@@ -236,12 +243,17 @@ class Step:
             self._make()
             os.rename(parked, self.out / WORK)
 
-    def finish(self, **facts: object) -> None:
-        """Write the record, and with it: done. `facts` stand in it for who reads it."""
+    def finish(self, again: Sequence[str] = (), **facts: object) -> None:
+        """Write the record, and with it: done. `facts` stand in it for who reads it.
+
+        again: sources of audio that were out of reach. The directory has another key without them, since what is made
+        of it is other than it will be; and it is not done when they are back.
+        """
         record = {
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "step": self.command,
-            "key": self.key,
+            "key": digest_of([self.key, *again])[:16] if again else self.key,
+            **({"again": list(again), "wanted": self.key} if again else {}),
             "options": self.options,
             "arguments": self.arguments,
             "inputs": {name: {"path": i.path, "digest": i.digest} for name, i in self.inputs.items()},
@@ -309,6 +321,11 @@ def remove_leftovers(folder: Path) -> None:
         for name in files:
             if name.startswith(".") and name.endswith(".tmp"):
                 os.unlink(os.path.join(here, name))
+
+
+def _wanted_in(folder: Path) -> str | None:
+    """The key of a directory's finished work as it will be when nothing is out of reach."""
+    return (json_or_none(folder / RECORD) or {}).get("wanted") or key_in(folder)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:

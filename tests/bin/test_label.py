@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
+from pathlib import Path
 
 import kaldiio
 import numpy as np
@@ -269,6 +270,33 @@ def test_a_command_that_fails_while_chunks_are_copied_is_named(run, data, tmp_pa
     assert "1 skipped" in capsys.readouterr().out
     recordings = {name.rsplit("-", 2)[0] for name in read_table(out / "text")}
     assert recordings == set(table) - {first}
+
+
+def test_a_drive_that_vanished_is_read_by_the_next_run_and_nothing_else_again(run, data, tmp_path, capsys):
+    jobs = ["--num_jobs", "2"]
+    table = read_table(data / "wav.scp")
+    first, last = min(table), max(table)
+    (drive := tmp_path / "drive").mkdir()
+    (drive / "x.wav").write_bytes(Path(table[last]).read_bytes())
+    vanish = f"test -e {tmp_path}/was || mv {drive} {tmp_path}/was; cat {table[first]}"  # once the work has begun
+    write_table(data / "wav.scp", {**table, first: f"{vanish} |", last: str(drive / "x.wav")})
+    out = run("chunks", "--allow_pipes", *jobs)
+    assert read_table(out / "skipped.txt")[last].startswith("missing: ")
+    assert "1 skipped, of which the next run tries 1 again" in capsys.readouterr().out
+    decoded, key = decoded_windows(out), json.loads((out / "step.json").read_text())["key"]
+
+    (tmp_path / "was").rename(drive)
+    (tmp_path / "was").touch()
+    assert run("chunks", "--allow_pipes", "--begin", *jobs, expected=3) == out
+    run("chunks", "--allow_pipes", *jobs)
+    assert read_table(out / "skipped.txt") == {}
+    assert len(set(decoded_windows(out))) == len(decoded_windows(out))
+    assert {name for name, _ in set(decoded_windows(out)) - set(decoded)} == {last}
+    assert read_table(out / "text") == read_table(run("fresh", "--allow_pipes") / "text")
+    assert json.loads((out / "step.json").read_text())["key"] != key  # what is made of it is made again
+    capsys.readouterr()
+    run("chunks", "--allow_pipes", *jobs)
+    assert capsys.readouterr().out.endswith("is done; nothing to do\n")
 
 
 def test_nothing_usable_is_an_error(small_model, tmp_path, capsys):

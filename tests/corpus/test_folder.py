@@ -108,7 +108,9 @@ def test_what_may_not_be_read_is_named_and_the_rest_is_taken(capsys):
         assert set(DataDir(out).wav) == {"a", "b"}
         rejects = (out.parent / "x_rejects.txt").read_text()
         assert f"{folder}/below: Permission denied; give the right to read this folder" in rejects
-        assert f"{folder}/d.wav: unreadable; Permission denied" in rejects
+        assert f"{folder}/d.wav: out of reach; Permission denied" in rejects
+        assert prepare(folder, out) == 0  # what stood in the way was the right to read it, and not the file
+        assert set(DataDir(out).wav) == {"a", "b", "c", "d"}
         assert "b.srt: cannot be read (Permission denied)" in capsys.readouterr().out
 
 
