@@ -2,6 +2,7 @@
 
 import gc
 import os
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import settings
@@ -36,6 +37,25 @@ def place(nodeid: str) -> int:
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place(item.nodeid))
+
+@pytest.fixture
+def as_nobody():
+    """with as_nobody(*folders): as a user who may write there, but not read everything, as root may."""
+
+    @contextmanager
+    def nobody(*folders):
+        is_root = os.geteuid() == 0
+        if is_root:
+            for folder in folders:
+                os.chown(folder, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            if is_root:
+                os.seteuid(0)
+
+    return nobody
 
 
 @pytest.hookimpl(optionalhook=True)

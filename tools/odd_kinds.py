@@ -227,6 +227,28 @@ def _middle(data: bytes) -> bytes:
     return b"".join(pages[:2] + pages[len(pages) // 2 :])
 
 
+def _stale(mark: bytes, **form: str):
+    """A file whose header was last written when ONE had been recorded. Behind `mark` the sound begins, or nearly."""
+
+    def write(path: Path) -> None:
+        wav(ONE, **form)(path)
+        header = path.read_bytes()
+        wav(ALL, **form)(path)
+        sound = path.read_bytes()
+        path.write_bytes(header[: header.find(mark) + len(mark) + 8] + sound[sound.find(mark) + len(mark) + 8 :])
+
+    return write
+
+
+def _in_two_chunks(data: bytes) -> bytes:
+    """A WAV of ALL whose sound lies in two chunks, a note between them."""
+    begin, middle = data.find(b"data"), 2 * len(ONE)
+    first, second = data[begin + 8 :][:middle], data[begin + 8 :][middle:]
+    content = data[8:begin] + b"data" + struct.pack("<I", len(first)) + first + b"LIST" + struct.pack("<I", 4) + b"INFO"
+    content += b"data" + struct.pack("<I", len(second)) + second
+    return b"RIFF" + struct.pack("<I", len(content)) + content
+
+
 # Frames of 32 and of 192 kbit/s in turn, the first ones small, and no header that counts them.
 _varying_mp3 = joined(
     tracks(Track(LONG_ONE, "libmp3lame", bit_rate=32000), write_xing="0", id3v2_version="0"),
@@ -312,6 +334,9 @@ KINDS: Sequence[Kind] = (
     Kind("piped.flac", "FLAC", "written to a pipe", changed(wav(ALL), _of_unknown_length)),
     Kind("joined.flac", "FLAC", "joined with cat", joined(wav(ONE), wav(TWO))),
     Kind("joined.wav", "PCM", "joined with cat", joined(wav(ONE), wav(TWO))),
+    Kind("joined.aiff", "PCM", "joined with cat", joined(wav(ONE), wav(TWO))),
+    Kind("sizes.wav", "PCM", "joined with cat, RIFF size wrong",
+         joined(changed(wav(ONE), patch(b"RIFF", b"\xff" * 4)), wav(TWO))),
     Kind("joined.m4a", "AAC", "joined with cat", joined(enc(LONG_ONE, "aac"), enc(LONG_TWO, "aac"))),
     Kind("joined.mp4", "AAC", "fragments, joined with cat",
          joined(*(enc(part, "aac", movflags="frag_keyframe+empty_moov") for part in (LONG_ONE, LONG_TWO)))),
@@ -363,6 +388,15 @@ KINDS: Sequence[Kind] = (
     # headers that lie
     Kind("off.wav", "PCM", "data size 0: recorder switched off",
          changed(changed(wav(ALL), patch(4, bytes(4))), patch(b"data", bytes(4)))),
+    Kind("chunks.wav", "PCM", "two data chunks", changed(wav(ALL), _in_two_chunks)),
+    Kind("stale.wav", "PCM", "its header tells a quarter: lost power", _stale(b"data")),
+    Kind("stale_ima.wav", "IMA ADPCM", "its header tells a quarter", _stale(b"data", subtype="IMA_ADPCM")),
+    Kind("stale_rf64.wav", "PCM", "RF64, its header tells a quarter", _stale(b"data", format="RF64")),
+    Kind("stale.w64", "PCM", "its header tells a quarter", _stale(b"data", subtype="PCM_16")),
+    Kind("stale.aiff", "PCM", "its header tells a quarter", _stale(b"SSND")),
+    Kind("stale.aifc", "mu-law", "its header tells a quarter", _stale(b"SSND", format="AIFF", subtype="ULAW")),
+    Kind("stale.caf", "PCM", "its header tells a quarter", _stale(b"data")),
+    Kind("stale.au", "PCM", "its header tells a quarter", _stale(b".snd")),
     Kind("rate.wav", "PCM", "rate of 1 Hz", wav(ALL, 1), "rate"),
     Kind("integers.wav", "float", "integers in floats", wav(ALL * 32768, subtype="FLOAT"), "too loud"),
     Kind("loud.wav", "float", "34 dB beyond full scale", wav(ALL * 50, subtype="FLOAT"), "too loud"),

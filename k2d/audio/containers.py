@@ -35,6 +35,7 @@ _PAUSES = {"amr_nb": 8, "amr_wb": 9}
 # Bits of a frame's first bytes that say its sampling rate, where time stamps are made by counting frames.
 _RATE_BITS = {"aac": (0, 0, 0x3C, 0, 0), "mp3": (0, 0x18, 0x0C, 0, 0), "ac3": (0, 0, 0, 0, 0xC0)}
 _LEARN = 1.0  # seconds after which it is known how many samples a packet holds
+_EVIDENCE = 3  # packets, without durations, of which as many samples are no chance
 _JITTER = 0.1  # seconds by which time stamps may differ from what the samples say
 _CLOCK_JUMP = 10.0  # seconds; a longer hole of a format whose clock may jump (MPEG, Ogg) is such a jump
 _LONGEST_HOLE = 3600.0  # seconds; a longer one is a broken time stamp
@@ -378,6 +379,8 @@ class _Rule:
         trimmed."""
         settled = [(packet, sum(frames)) for packet, frames in seen[2:] if not _trimmed(packet)]
         if not settled or not all(samples for _, samples in settled):
+            return None
+        if len(settled) < _EVIDENCE and not all(packet.duration for packet, _ in settled):
             return None
         constant = settled[0][1] if len({samples for _, samples in settled}) == 1 else None
         if constant is None and tick * rate > 1.001:

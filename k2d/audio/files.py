@@ -27,6 +27,7 @@ import soundfile
 from k2d import archives
 from k2d.audio.containers import GRID, HEADERLESS, ContainerReader, Irregular, check_form, drive_fails
 from k2d.audio.joined import ogg_chains, recordings_of
+from k2d.audio.sizes import Pieces, mended
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError
 
@@ -81,56 +82,22 @@ class _ArkReader:
         except DataError:
             raise BadAudio(source, "not audio", "expected wav, FLAC or samples at this offset of the archive") from None
         self.rate, audio = found if isinstance(found, tuple) else (SAMPLE_RATE, found.T / 32768)
-        if audio.dtype.kind in "iu":
-            silent, full = (128, 128) if audio.dtype == np.uint8 else (0, 32768)
-            audio = (audio.astype(np.float32) - silent) / full
-        self._audio = audio.reshape(len(audio), -1).astype(np.float32, copy=False)
+        self._audio = audio.reshape(len(audio), -1)
         self.channels = self._audio.shape[1]
         self.seconds = len(self._audio) / self.rate
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
         for first in range(round(start * self.rate), len(self._audio), GRID * self.rate):
-            yield self.rate, self._audio[first : first + GRID * self.rate]
+            block = self._audio[first : first + GRID * self.rate]
+            if block.dtype.kind in "iu":
+                silent, full = (128, 128) if block.dtype == np.uint8 else (0, 32768)
+                block = (block.astype(np.float32) - silent) / full
+            yield self.rate, block.astype(np.float32, copy=False)
 
     def measure(self) -> float:
         return self.seconds
 
     def close(self) -> None: ...
-
-
-class _Stretch(io.RawIOBase):
-    """A stretch of an open file as a file: one of several recordings that lie behind each other in it."""
-
-    def __init__(self, file, start: int, length: int, owned: bool = False):
-        """owned: whether the file is closed with it."""
-        self._file, self._start, self._length, self._position = file, start, length, 0
-        self._owned = owned
-
-    def close(self) -> None:
-        if self._owned:
-            self._file.close()
-        super().close()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer) -> int:
-        self._file.seek(self._start + self._position)
-        data = self._file.read(max(0, min(len(buffer), self._length - self._position)))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
 
 
 @contextlib.contextmanager
@@ -160,21 +127,19 @@ class _SoundFileReader:
 
     holes, late, cut = 0.0, 0.0, False
 
-    def __init__(self, source: str, file, piped: bool, mp3: bool = False, raw: tuple[int, int, str] | None = None):
-        """raw: rate, channels and subtype of samples without a header."""
+    def __init__(self, source: str, file, piped: bool, mp3: bool = False):
         self._source, self._file, self._mp3 = source, file, mp3
         # By a descriptor of its own where it can be: libsndfile then reads without going through Python.
         self._own = open(file.name, "rb", buffering=0) if isinstance(file, io.BufferedReader) else None  # noqa: SIM115
         try:
             with _quiet(mp3):
-                form = dict(zip(("samplerate", "channels", "subtype", "format"), (*raw, "RAW"))) if raw else {}
-                self._sound = soundfile.SoundFile(self._own.fileno() if self._own else file, closefd=False, **form)
+                self._sound = soundfile.SoundFile(self._own.fileno() if self._own else file, closefd=False)
         except BaseException:
             if self._own:
                 self._own.close()
             raise
         self.rate, self.channels = self._sound.samplerate, self._sound.channels
-        self.format, self.frames, self.subtype = self._sound.format, self._sound.frames, self._sound.subtype
+        self.format, self.frames = self._sound.format, self._sound.frames
         known = 0 < self.frames < _UNKNOWN
         self.exact = known and (self.format == "OGG" or _EXACT.match(self._sound.subtype) is not None)
         # The header of a FLAC does not know whether the file holds everything, and nothing else.
@@ -260,7 +225,7 @@ class _ChainReader:
 
     def __init__(self, source: str, file, chains: list[tuple[int, int]]):
         self._file = file
-        self._open = lambda chain: _decoder(source, _Stretch(file, *chain), False)
+        self._open = lambda chain: _decoder(source, Pieces(file, [chain], owned=False), False)
         self._chains = chains
         first = self._open(chains[0])
         self.rate, self.channels = first.rate, first.channels
@@ -410,21 +375,6 @@ def _unknown(source: str, head: bytes) -> BadAudio:
     return BadAudio(source, "not audio", "no decoder knows this format; correct or remove it")
 
 
-def _past_4_gb(file, head: bytes) -> int | None:
-    """Where the samples of a WAV begin whose header counts them modulo 4 GiB, as most programs write it."""
-    if not head.startswith(b"RIFF") or not isinstance(file, io.BufferedReader):  # libsndfile reads others through it
-        return None
-    size, at = file.seek(0, io.SEEK_END), 12
-    while at + 8 <= size > 2**32:
-        file.seek(at)
-        name, length = file.read(4), int.from_bytes(file.read(4), "little")
-        if name == b"data":
-            behind = size - at - 8 - length
-            return at + 8 if behind >= 2**32 and behind % 2**32 < 2**16 else None
-        at += 8 + length + length % 2
-    return None
-
-
 def _decoder(source: str, file, piped: bool) -> Reader:
     """The reader of an open file, which becomes the reader's."""
     file.seek(0)
@@ -438,21 +388,17 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         chains, whole = ogg_chains(file)
         by_packets = not (whole and b"\x01vorbis" in head)  # of Vorbis libsndfile counts every sample
     else:
-        chains = [] if isinstance(file, _Stretch) else recordings_of(file, head)
+        chains = [] if isinstance(file, Pieces) else recordings_of(file, head)
         if head.startswith(b"RIFF"):
             file.seek(0)
             by_packets = len(_IN_PCM.findall(file.read(2**15))) > 1
     if len(chains) > 1:
         return _ChainReader(source, file, chains)
+    file = mended(file, head) or file
     counted = None  # libsndfile's reader, where it opens the file and is not sure of its length
     if not by_packets:
         try:
             counted = _SoundFileReader(source, file, piped)
-            if counted.exact and (begin := _past_4_gb(file, head)):
-                form = counted.rate, counted.channels, counted.subtype
-                counted.release()
-                size = file.seek(0, io.SEEK_END)
-                return _SoundFileReader(source, _Stretch(file, begin, size - begin, owned=True), piped, raw=form)
             if counted.exact:
                 return counted
         except soundfile.LibsndfileError:

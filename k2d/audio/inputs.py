@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,24 +45,27 @@ class AudioFile:
         return self.given or Path(self.path).suffix.lower() in SOUND + VIDEO
 
 
-def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFile], list[str]]:
-    """(files, words that stand for none). A folder is searched to its depth, links followed, hidden files left out; the
-    outputs of its files lie in a tree like its own. "-" is standard input, copied into `stdin_folder`. A file that is
-    named twice is taken once. Outputs of files with one stem keep the files' endings: talk.mp3.srt, talk.wav.srt.
+def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFile], dict[str, str]]:
+    """(files, words that stand for none and folders that cannot be read -> why). A folder is searched to its depth,
+    links followed, hidden files left out; the outputs of its files lie in a tree like its own. "-" is standard input,
+    copied into `stdin_folder`. A file that is named twice is taken once. Outputs of files with one stem keep the files'
+    endings: talk.mp3.srt, talk.wav.srt.
     """
     found: list[tuple[str, str, Path, bool]] = []  # path, shown, folder of outputs, given
-    nowhere = []
+    nowhere = {}
     for word in words:
         if word == STDIN:
             found.append((_standard_input(stdin_folder), "standard input", Path(), True))
         elif os.path.isdir(word):
-            found += [(str(path), str(path), path.parent.relative_to(word), False) for path in files_below(Path(word))]
+            for here, names, why in walk(Path(word)):
+                found += [(str(here / name), str(here / name), here.relative_to(word), False) for name in names]
+                nowhere |= {str(here): why} if why else {}
         elif os.path.exists(word):
             found.append((word, word, Path(), True))
         elif matches := sorted(glob.glob(word, recursive=True)):
             found += [(match, match, Path(), False) for match in matches if os.path.isfile(match)]
         else:
-            nowhere.append(word)
+            nowhere[word] = f"{word}: no such file or folder"
     once = {os.path.realpath(entry[0]): entry for entry in reversed(found)}
     kept = [entry for entry in found if once.get(os.path.realpath(entry[0])) is entry]
     stems = [folder / Path(path).stem for path, _, folder, _ in kept]
@@ -78,17 +81,25 @@ def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFi
     return files, nowhere
 
 
-def files_below(folder: Path) -> list[Path]:
-    """Every file in a tree in order of path, links followed, hidden ones left out."""
-    found, seen = [], set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(here)) in seen:  # a link to a folder above
-            folders[:] = []
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(here) / name for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.is_file())
+def walk(folder: Path) -> Iterator[tuple[Path, list[str], str]]:
+    """(folder, names of its files, why it cannot be read or "") of a tree in order of path, links followed, hidden ones
+    left out. A folder that links lead to twice is walked once.
+    """
+    seen, refused = set(), []
+    for here, folders, names in os.walk(folder, onerror=refused.append, followlinks=True):
+        while refused:
+            yield _refused(refused.pop())
+        seen.add(os.path.realpath(here))
+        shown = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if os.path.realpath(os.path.join(here, name)) not in seen]
+        yield Path(here), sorted(name for name in names if not name.startswith(".")), ""
+    while refused:
+        yield _refused(refused.pop())
+
+
+def _refused(error: OSError) -> tuple[Path, list[str], str]:
+    why = f"{error.filename}: {error.strerror}; give the right to read this folder, or look at the disk"
+    return Path(error.filename), [], why
 
 
 def _standard_input(folder: str | Path) -> str:

@@ -1,7 +1,7 @@
 """Where recordings begin that follow each other in one file, as radio and `cat` make them.
 
 In: an open file and its first bytes. Out: (start, length) of each recording in it. Libraries read the first one of
-WAV, FLAC, mp4 and AMR files, and say nothing of the others.
+WAV, AIFF, FLAC, mp4 and AMR files, and say nothing of the others.
 """
 
 import io
@@ -9,6 +9,8 @@ import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+
+from k2d.audio.sizes import chunks
 
 Stretches = list[tuple[int, int]]
 _AMR = re.compile(rb"#!AMR(?:-WB)?\n")
@@ -21,7 +23,7 @@ def recordings_of(file, head: bytes) -> Stretches:
 
     A file on disk is searched once, however many of its parts are read.
     """
-    if not head.startswith((b"fLaC", b"RIFF", b"#!AMR")) and head[4:8] != b"ftyp":
+    if not head.startswith((b"fLaC", b"RIFF", b"FORM", b"#!AMR")) and head[4:8] != b"ftyp":
         return [(0, file.seek(0, io.SEEK_END))]
     if not isinstance(file, io.BufferedReader):
         return _search(file, head)
@@ -37,8 +39,8 @@ def _search_once(path: str, head: bytes, size: int, time_ns: int) -> Stretches:
 
 def _search(file, head: bytes) -> Stretches:
     size = file.seek(0, io.SEEK_END)
-    if head.startswith(b"RIFF"):
-        starts = _riff(file)
+    if head.startswith((b"RIFF", b"FORM")):
+        starts = _chunked(file, "little" if head.startswith(b"RIFF") else "big")
     elif head[4:8] == b"ftyp":
         starts = _mp4(file, size)
     else:
@@ -60,18 +62,16 @@ def _marked(file, mark: re.Pattern) -> Iterator[int]:
         at += 4
 
 
-def _riff(file) -> Iterator[int]:
-    """WAV: one begins where the header of the one before says that it ends."""
-    at = 0
-    while True:
+def _chunked(file, order: str) -> Iterator[int]:
+    """WAV and AIFF: one begins where a chunk of the one before would. order: of the bytes of their sizes."""
+    at, size = 0, file.seek(0, io.SEEK_END)
+    while at is not None:
         yield at
-        file.seek(at + 4)
-        at += 8 + int.from_bytes(file.read(4), "little")
-        at += at % 2
         file.seek(at)
         head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return
+        inside = chunks(file, at + 12, size, order)
+        same = (begin - 8 for name, begin, _ in inside if name == head[:4] and file.read(4) == head[8:])
+        at = next(same, None)
 
 
 def _mp4(file, size: int) -> Iterator[int]:

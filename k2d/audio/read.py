@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from k2d.audio.containers import GRID, Irregular, check_form, drive_fails
-from k2d.audio.files import Reader, open_source, out_of_reach
+from k2d.audio.files import Reader, in_archive, open_source, out_of_reach
 from k2d.audio.options import DAMAGED
+from k2d.audio.stamps import FileStamps
+from k2d.audio.whole import Wholes
 from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.errors import BadAudio
 
-LONGEST_RECORDING = 8 * 3600.0  # seconds; whole, as parts of some codecs need it, 1.8 GB
+LONGEST_RECORDING = 8 * 3600.0  # seconds; its samples are 1.8 GB, in memory or on disk
 LOUDEST = 4.0  # full scale is 1, and decoders of mp3 and AAC go a little beyond it
 
 _ONE_STEP = 2.0**-14  # a signal that stays within one 16-bit step up and down is digital silence
@@ -29,7 +31,7 @@ _OPPOSITE = 0.5  # of the power of unrelated channels; a mean with less has lost
 
 _log = logging.getLogger("k2d.audio")
 _warned: set[str] = set()
-_whole: tuple[tuple, np.ndarray] | None = None  # the last recording of which no part can be read alone
+_wholes = Wholes()
 
 
 @dataclass(frozen=True)
@@ -195,18 +197,15 @@ def _edges(start: float, end: float | None) -> tuple[float, float | None]:
 
 @_guarded
 def _part(source: str, start: float, end: float | None, allow_pipes: bool, damaged: str) -> np.ndarray:
-    global _whole
     begin, stop = _edges(start, end)
     try:
         expected = 0 if stop is None else round((stop - begin + GRID) * SAMPLE_RATE)
+        if source.rstrip().endswith("|") or in_archive(source):
+            raise Irregular
         audio = joined(_pieces(source, start, end, allow_pipes, damaged), expected)
     except Irregular:
-        status = os.stat(source) if os.path.exists(source) else None
-        key = source, status and (status.st_size, status.st_mtime_ns), damaged
-        whole = _whole  # which another thread may replace
-        if whole is None or status is None or whole[0] != key:
-            whole = _whole = key, joined(_pieces(source, 0.0, None, allow_pipes, damaged))
-        audio, begin = whole[1], 0.0
+        key = source, FileStamps()(source), allow_pipes, damaged
+        audio, begin = _wholes.get(key, lambda: _pieces(source, 0.0, None, allow_pipes, damaged)), 0.0
         _check_inside(source, start, end, len(audio) / SAMPLE_RATE, 0.0)
     offset = round((start - begin) * SAMPLE_RATE)
     return audio[offset : None if end is None else offset + round((end - start) * SAMPLE_RATE)].copy()

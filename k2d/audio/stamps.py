@@ -7,7 +7,7 @@ _OFFSET = re.compile(r"^(.*):(\d+)$")
 
 
 def within_reach(source: str) -> bool:
-    """Whether it is worth trying to read a source of wav.scp: its file is there, and may be read. Not whether it can."""
+    """Whether it is worth trying to read a source of wav.scp: its file is there, and may be read."""
     if source.rstrip().endswith("|"):
         return True
     match = None if os.path.exists(source) else _OFFSET.match(source)

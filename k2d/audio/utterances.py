@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from k2d.audio.durations import utterance_seconds
-from k2d.audio.files import in_archive
 from k2d.audio.read import is_silent, read_audio, recording_duration
-from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError
 
@@ -21,7 +19,6 @@ class Utterances:
     def __init__(self, data: DataDir, allow_pipes: bool = False, damaged: str = "warn"):
         self.data = data
         self.allow_pipes, self.damaged = allow_pipes, damaged
-        self._whole: tuple[str, np.ndarray] | None = None  # the last recording that cannot be read in parts
 
     @cached_property
     def _durations(self) -> dict[str, float]:
@@ -51,24 +48,10 @@ class Utterances:
     def __getitem__(self, utterance: str) -> np.ndarray:
         """(samples,) float32 at 16 kHz. Raises BadAudio, also where all of the utterance is silence."""
         segment, source = self._locate(utterance)
-        is_part = segment.start or segment.end is not None
-        if is_part and (source.rstrip().endswith("|") or in_archive(source)):
-            # Commands and entries of archives would be decoded whole once for each of their segments.
-            whole = self._whole  # which another thread may replace
-            if whole is None or whole[0] != segment.recording:
-                whole = self._whole = (segment.recording, self._read(source))
-            stop = None if segment.end is None else round(segment.end * SAMPLE_RATE)
-            audio = whole[1][round(segment.start * SAMPLE_RATE) : stop]
-            if len(audio) < SHORTEST * SAMPLE_RATE:
-                raise BadAudio(source, "outside", f"utterance {utterance} is not inside it; correct segments")
-        else:
-            audio = self._read(source, segment.start, segment.end)
+        audio = read_audio(source, segment.start, segment.end, self.allow_pipes, self.damaged)
         if is_silent(audio):
             raise BadAudio(source, "silence", f"every sample of utterance {utterance} is zero; remove it")
         return audio
-
-    def _read(self, source: str, start: float = 0.0, end: float | None = None) -> np.ndarray:
-        return read_audio(source, start, end, self.allow_pipes, self.damaged)
 
     def duration(self, utterance: str) -> float:
         """Seconds: from utt2dur, else segments, else the recording's header. Raises BadAudio."""

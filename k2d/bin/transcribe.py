@@ -34,6 +34,7 @@ from k2d.whisper.engine import EngineConfig
 from k2d.work.session import whole_seconds
 
 LISTED = ("use", 1)
+_NO_SOUND = ("not audio", "empty", "missing", "out of reach")  # of a file in a folder that does not look like sound
 
 
 def parser() -> argparse.ArgumentParser:
@@ -101,8 +102,8 @@ def run(args: argparse.Namespace) -> int:
     forms = subtitles.formats(args.output_format or (subtitles.ALL if args.output_dir else ""))
     with inputs.temporary_folder() as folder:
         files, nowhere = inputs.gather(args.audio, folder)
-        for word in nowhere:
-            _say(f"{word}: no such file or folder")
+        for why in nowhere.values():
+            _say(why)
         if not files:
             raise UsageError("nothing to transcribe; name files, folders or patterns that are there")
         began = time.monotonic()
@@ -131,7 +132,7 @@ def _transcribe(
             file = by_name[name]
             if isinstance(result, BadAudio):
                 message = str(result).replace(file.path, file.shown, 1)
-                if result.reason == "not audio" and not file.looks_like_audio:
+                if result.reason in _NO_SOUND and not file.looks_like_audio:
                     foreign.append(file.shown)
                 else:
                     skipped.append(file.shown)

@@ -17,7 +17,7 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
-from k2d.audio.inputs import SOUND, VIDEO
+from k2d.audio.inputs import SOUND, VIDEO, walk
 from k2d.audio.read import pcm16, read_audio, recording_duration
 from k2d.constants import SAMPLE_RATE
 from k2d.corpus.clips import File, safe_id
@@ -67,22 +67,13 @@ def find_recordings(folder: Path) -> Tree:
     """
     tree = Tree()
     taken: set[str] = set()
-    walked: set[str] = set()
-
-    def refused(error: OSError) -> None:
-        message = f"{error.filename}: {error.strerror}; give the right to read this folder, or look at the disk"
-        tree.rejects.append(Reject(str(error.filename), "unreadable folder", message))
-
-    for here, folders, files in os.walk(folder, onerror=refused, followlinks=True):
-        # A link to a folder above would be walked without end.
-        walked.add(os.path.realpath(here))
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and os.path.realpath(os.path.join(here, f)) not in walked
-        )
+    for here, files, why in walk(folder):
+        if why:
+            tree.rejects.append(Reject(str(here), "unreadable folder", why))
         by_stem: dict[str, list[Path]] = {}
         transcripts: list[Path] = []
-        for name in sorted(f for f in files if not f.startswith(".")):
-            path = Path(here) / name
+        for name in files:
+            path = here / name
             # A line break, or bytes that are no UTF-8.
             if any(unicodedata.category(c) in ("Cc", "Cs") for c in str(path)):
                 message = f"{str(path)!a}: no table can hold this name; rename the file"
@@ -93,7 +84,7 @@ def find_recordings(folder: Path) -> Tree:
                 transcripts.append(path)
             else:
                 tree.other[path.suffix.lower() or "no suffix"] += 1
-        source = Path(here).relative_to(folder).as_posix()
+        source = here.relative_to(folder).as_posix()
         for stem, paths in by_stem.items():
             paths.sort(key=lambda p: (p.suffix.lower() in VIDEO, p.name))
             for other in paths[1:]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -17,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from k2d.audio.whole import scratch_file, write_all
 from k2d.constants import HOP_LENGTH, MEL_FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 from k2d.text.whisper_import import whisper
 
@@ -99,12 +99,9 @@ class RecordingFeatures:
     def _spill(self, parts: list[Tensor]) -> None:
         """Add frames, one after the other, to the temporary file."""
         if self._file is None:
-            folder = os.environ.get("TMPDIR") or ("/var/tmp" if os.path.isdir("/var/tmp") else None)
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with the features
+            self._file = scratch_file()
         for part in parts:
-            data = memoryview(part.T.contiguous().numpy()).cast("B")
-            while data:  # a disk that fills up takes a part
-                data = data[self._file.write(data) :]
+            write_all(self._file, part.T.numpy())
 
     def _raw(self, seek: int, size: int) -> Tensor:
         """Frames [seek, seek + size) from the file, not yet normalised."""

@@ -266,6 +266,20 @@ def test_a_recording_that_grows_while_it_is_read_is_told(tmp_path, caplog):
     ]
 
 
+def test_what_is_no_sound_is_not_read_behind_it(tmp_path, caplog):
+    """Chunks, known or not, tags, and room that was made for more."""
+    make_or_skip("plain.wav", tmp_path)
+    sound, note = (tmp_path / "plain.wav").read_bytes(), np.random.default_rng(0).bytes(200_000)
+    chunk = len(note).to_bytes(4, "little") + note
+    for behind in (b"LIST" + chunk, b"XyZ " + chunk, b"ID3\4\0" + note, bytes(200_000), b"LIST" + chunk + note):
+        (tmp_path / "a.wav").write_bytes(sound + behind)
+        assert len(read_audio(tmp_path / "a.wav")) == len(ALL)
+    make_or_skip("chunks.wav", tmp_path)
+    (tmp_path / "a.wav").write_bytes((tmp_path / "chunks.wav").read_bytes()[: -2 * SAMPLE_RATE])
+    assert len(read_audio(tmp_path / "a.wav")) == len(ALL) - SAMPLE_RATE
+    assert caplog.messages == [f"{tmp_path / 'a.wav'}: damaged or cut short: 1.00 s are missing; what is sound is read"]
+
+
 def test_a_wav_past_4_gb_is_read_to_its_end(tmp_path):
     """Its header has 32 bits for the bytes of sound."""
     path, seconds = tmp_path / "long.wav", 2**32 // 192000 + 30

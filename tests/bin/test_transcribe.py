@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import sys
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 from decoding_material import REAL
 
+from k2d.audio import inputs
 from k2d.bin import transcribe
 from k2d.errors import CheckpointError, UsageError
 from k2d.whisper import checkpoint
@@ -65,6 +67,23 @@ def test_a_folder_is_searched_and_what_is_no_audio_is_named(run, tree, tmp_path)
     assert ".hidden" not in printed.err and "wav.scp" not in printed.err
     (tree / "week 2/cut.mp4").unlink()
     run(tree, "--output_format", "txt", "--output_dir", out)  # a text file beside recordings is no mistake
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_the_rest_is_found(noise_recordings, as_nobody):
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        for name in ("closed/a.wav", "open/b.wav"):
+            (Path(place) / name).parent.mkdir()
+            shutil.copy(noise_recordings["b"], Path(place) / name)
+        (Path(place) / "open/nothing.txt").touch()
+        (Path(place) / "open/gone.txt").symlink_to("nowhere")
+        (Path(place) / "closed").chmod(0)
+        with as_nobody(place):
+            files, nowhere = inputs.gather([place], place)
+        (Path(place) / "closed").chmod(0o755)
+    assert [file.path for file in files if file.looks_like_audio] == [f"{place}/open/b.wav"]
+    assert list(nowhere.values()) == [
+        f"{place}/closed: Permission denied; give the right to read this folder, or look at the disk"
+    ]
 
 
 def test_patterns_and_files_that_are_not_there(run, tree):
