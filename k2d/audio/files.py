@@ -28,6 +28,7 @@ from k2d import archives
 from k2d.audio.containers import GRID, HEADERLESS, ContainerReader, Irregular, check_form, drive_fails
 from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended
+from k2d.audio.whole import disk_is_full
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError
 
@@ -308,8 +309,11 @@ def _why_missing(path: str) -> str:
 
 
 def out_of_reach(source: str, error: OSError) -> BadAudio:
-    """The system cannot read, whatever the file holds: of a drive that fails, or without the right."""
-    todo = "the disk or network drive fails; look at it" if drive_fails(error) else "check the permissions"
+    """The system cannot read, whatever the file holds: a drive fails or is full, or the right to is missing."""
+    if disk_is_full(error):
+        todo = "make room in $TMPDIR, or /var/tmp"
+    else:
+        todo = "the disk or network drive fails; look at it" if drive_fails(error) else "check the permissions"
     return BadAudio(source, "out of reach", f"{os.strerror(error.errno)}; {todo}, and run this again")
 
 

@@ -18,7 +18,7 @@ from k2d.audio.containers import GRID, Irregular, check_form, drive_fails
 from k2d.audio.files import Reader, in_archive, open_source, out_of_reach
 from k2d.audio.options import DAMAGED
 from k2d.audio.stamps import FileStamps
-from k2d.audio.whole import Wholes
+from k2d.audio.whole import Wholes, disk_is_full
 from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.errors import BadAudio
 
@@ -54,7 +54,7 @@ def _guarded(work):
         except MemoryError:
             raise BadAudio(source, "too long", "it does not fit into memory; cut it into parts") from None
         except Exception as error:
-            if drive_fails(error):
+            if drive_fails(error) or disk_is_full(error):
                 raise out_of_reach(source, error) from error
             what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise BadAudio(source, "unreadable", f"{what}; convert it to FLAC or remove it") from error

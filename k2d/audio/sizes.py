@@ -75,17 +75,17 @@ class Pieces(io.RawIOBase):
 def mended(file, head: bytes) -> Pieces | None:
     """The file with a right header; None where its own is right, or nothing is known of its format."""
     size = file.seek(0, io.SEEK_END)
-    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
-        return _wav(file, size)
-    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        return _aiff(file, size)
-    if head[:4] == b"caff":
-        return _caf(file, size)
-    if head[:4] == b".snd":
-        begin, length, encoding, rate, channels = (int.from_bytes(head[at : at + 4], "big") for at in range(4, 24, 4))
-        width = {2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}.get(encoding, 1)
-        if _goes_on(file, begin + length, size, rate * channels * width):
-            return Pieces(file, [_bytes(file, 0, 8), b"\xff" * 4, (12, size - 12)])
+    try:
+        if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+            return _wav(file, size)
+        if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+            return _aiff(file, size)
+        if head[:4] == b"caff":
+            return _caf(file, size)
+        if head[:4] == b".snd":
+            return _au(file, size)
+    except struct.error:  # cut inside of its header
+        pass
     return None
 
 
@@ -115,11 +115,16 @@ def _wav(file, size: int) -> Pieces | None:
             sound.append((start, min(length, size - start)))
             promised += length
             if goes_on := length and _goes_on(file, start + length, size, second):
-                sound[-1], promised = (start, size - start), 0  # which says that the sound ends with the file
+                sound[-1], promised = (start, size - start), promised - length + size - start
                 break
     if len(sound) < 2 and not goes_on:
         return None
-    head = b"RIFF" + _bytes(file, 4, sound[0][0] - 8) + struct.pack("<I", promised if promised < 2**32 else 0)
+    form = _bytes(file, 12, sound[0][0] - 16)  # the chunks before
+    if promised < 2**32:
+        head = b"RIFF" + _bytes(file, 4, 8) + form + struct.pack("<I", promised)
+    else:  # EBU Tech 3306
+        sizes = struct.pack("<4sIQQQI", b"ds64", 28, size, promised, 0, 0)
+        head = b"RF64\xff\xff\xff\xffWAVE" + sizes + form.replace(b"ds64", b"JUNK") + b"\xff" * 4
     return Pieces(file, [head, *sound])
 
 
@@ -133,6 +138,14 @@ def _aiff(file, size: int) -> Pieces | None:
             head[frames_at : frames_at + 4] = ((size - start - 8) // frame).to_bytes(4, "big")
             head[start - 4 : start] = (size - start).to_bytes(4, "big")
             return Pieces(file, [bytes(head), (start, size - start)])
+    return None
+
+
+def _au(file, size: int) -> Pieces | None:
+    begin, length, encoding, rate, channels = struct.unpack(">5I", _bytes(file, 4, 20))
+    width = {3: 2, 4: 3, 5: 4, 6: 4, 7: 8}.get(encoding, 1)
+    if _goes_on(file, begin + length, size, rate * channels * width):
+        return Pieces(file, [_bytes(file, 0, 8), b"\xff" * 4, (12, size - 12)])  # unknown: to the end
     return None
 
 
@@ -150,7 +163,8 @@ def _caf(file, size: int) -> Pieces | None:
 def _form_of_aiff(common: bytes) -> tuple[int, int]:
     """(bytes of a frame, bytes of a second); 0 of what is packed, whose frames differ."""
     channels, bits = int.from_bytes(common[:2], "big"), int.from_bytes(common[6:8], "big")
-    rate = int.from_bytes(common[10:18], "big") * 2.0 ** (int.from_bytes(common[8:10], "big") - 16383 - 63)
+    exponent = int.from_bytes(common[8:10], "big") - 16383
+    rate = int.from_bytes(common[10:18], "big") * 2.0 ** (exponent - 63) if 0 <= exponent < 32 else 0.0
     form = common[18:22].lower() or b"none"
     width = 1 if form in (b"ulaw", b"alaw") else -(-bits // 8) if form in _SAMPLES else 0
     return channels * width, int(channels * width * rate)

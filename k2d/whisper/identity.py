@@ -184,7 +184,7 @@ def english_only(name_or_path: str | Path) -> bool:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         size = config["dims"]["n_vocab"] if "dims" in config else config.get("vocab_size")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
     return size == ENGLISH_VOCABULARY and not (folder / "tokenizer.model").is_file()
 
