@@ -77,6 +77,10 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def disk_is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def _of_the_disk(error: BaseException | None) -> OSError | None:
     """The system's error that led to this one: torch raises one of its own where it cannot write a file whole."""
     while error is not None and not isinstance(error, OSError):
@@ -97,7 +101,7 @@ def guarded(command: str, work: Callable[[], int]) -> int:
         error = _of_the_disk(raised)
         if error is None:
             raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if disk_is_full(error):
             said = f"the disk is full ({error.filename or 'while writing'}); make room"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             said = f"{error.filename}: {error.strerror}; give the right to read and write it, or name another place"

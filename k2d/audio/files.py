@@ -28,9 +28,8 @@ from k2d import archives
 from k2d.audio.containers import GRID, HEADERLESS, ContainerReader, Irregular, check_form, drive_fails
 from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended
-from k2d.audio.whole import disk_is_full
 from k2d.constants import SAMPLE_RATE
-from k2d.errors import BadAudio, DataError
+from k2d.errors import BadAudio, DataError, disk_is_full
 
 _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not tell its length
 _ARK = re.compile(r"^(.+):(\d+)$", re.DOTALL)

@@ -18,9 +18,9 @@ from k2d.audio.containers import GRID, Irregular, check_form, drive_fails
 from k2d.audio.files import Reader, in_archive, open_source, out_of_reach
 from k2d.audio.options import DAMAGED
 from k2d.audio.stamps import FileStamps
-from k2d.audio.whole import Wholes, disk_is_full
+from k2d.audio.whole import Wholes
 from k2d.constants import SAMPLE_RATE, SHORTEST
-from k2d.errors import BadAudio
+from k2d.errors import BadAudio, disk_is_full
 
 LONGEST_RECORDING = 8 * 3600.0  # seconds; its samples are 1.8 GB, in memory or on disk
 LOUDEST = 4.0  # full scale is 1, and decoders of mp3 and AAC go a little beyond it

@@ -8,7 +8,6 @@ of which one reads while the others wait.
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 import threading
@@ -34,10 +33,6 @@ def write_all(file, array: np.ndarray) -> None:
     data = memoryview(np.ascontiguousarray(array)).cast("B")
     while data:
         data = data[file.write(data) :]
-
-
-def disk_is_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Wholes:
