@@ -96,7 +96,8 @@ step() {
         here) k2d "${command[@]}" ;;
         cpu) "${cpu_cmd[@]}" "${log}.log" k2d "${command[@]}" ;;
         alone) "${decode_cmd[@]}" "${alone_needs[@]}" "${log}.log" k2d "${command[@]}" ;;
-        train) "${train_cmd[@]}" --gpu "${ngpu}" --num_nodes "${num_nodes}" "${log}.log" k2d "${command[@]}" ;;
+        # Of ESPnet's log, which is long, only the progress.
+        train) RUN_QUIETLY=true "${train_cmd[@]}" --gpu "${ngpu}" --num_nodes "${num_nodes}" "${log}.log" k2d "${command[@]}" ;;
         jobs)
             if [ ${#many[@]} -eq 0 ]; then
                 "${decode_cmd[@]}" "${job_needs[@]}" "${log}.log" k2d "${command[@]}"
