@@ -86,8 +86,8 @@ def _beside(experiment: Experiment, students: Group, teacher: Group | None, test
         return sentence
     comparison = experiment.compare(students, teacher, test_set)
     tested = "" if comparison and verdict(comparison) != NOT_TOLD else ", not significant"
-    lower = "lower" if own.mean < theirs.mean else "not lower"
-    return f"{sentence}, {teacher.name} in {percent(theirs.mean, 1)} % ({lower}{tested})"
+    side = "lower" if own.mean < theirs.mean else "higher" if own.mean > theirs.mean else "the same"
+    return f"{sentence}, {teacher.name} in {percent(theirs.mean, 1)} % ({side}{tested})"
 
 
 def _seeds(count: int) -> str:
