@@ -51,8 +51,9 @@ def headline(experiment: Experiment) -> str:
     """The outcome in a sentence: the students with the lowest mean error rate beside their teacher."""
     best = best_student(experiment)
     if best is None:
-        why = "nothing has been scored yet" if experiment.test_sets else "nobody has transcribed a test set; k2d audit makes one in half an hour"
-        return f"No error rate is known: {why}."
+        if experiment.test_sets:
+            return "No error rate is known: nothing has been scored yet."
+        return "No error rate is known: nobody has transcribed a test set; k2d audit makes one in half an hour."
     students, test_sets = best
     teacher = experiment.teacher_of(students.model)
     rival = experiment.group_of(teacher) if teacher else None
