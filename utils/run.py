@@ -254,11 +254,6 @@ def report(text: str) -> None:
     print(f"{Path(sys.argv[0]).name}: {text}", file=sys.stderr, flush=True)
 
 
-def quiet() -> bool:
-    """Whether the output of a single command goes to its log alone."""
-    return os.environ.get("RUN_QUIETLY") == "true"
-
-
 def run(call: Call) -> dict[int, int]:
     """Run all jobs and return the statuses other than 0, by job number."""
     numbers = list(call.numbers)
@@ -272,7 +267,7 @@ def run(call: Call) -> dict[int, int]:
     if free:
         limit = min(limit, len(free) // call.options.gpu)
     alone = len(numbers) == 1
-    show = alone and not quiet()
+    show = alone and os.environ.get("RUN_QUIETLY") != "true"
     waiting, running, failed = list(reversed(numbers)), [], {}
     reported, told = time.monotonic(), ""
     if not alone:
@@ -322,9 +317,6 @@ def name_failures(call: Call, failed: dict[int, int | str]) -> None:
     """Say which jobs failed with which status, and how their logs end."""
     for number, status in sorted(failed.items()):
         path = call.log_of(number)
-        if not call.name and not quiet():
-            report(f"the command failed with status {status}; its log, {path}, ends as above")
-            continue
         what = f"job {number}" if call.name else "the command"
         report(f"{what} failed with status {status}; the end of {path}:")
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ["(no log)"]
