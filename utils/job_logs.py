@@ -47,11 +47,13 @@ VALUES = ("loss", "ce", "kl", "ctc", "acc")  # those that tell how training goes
 
 
 def training_progress(log: Path) -> str:
-    """ "epoch 3 of 4, batch 50: loss=0.870, ce=0.314, acc=0.925; 1 min 20 s left", of a training's log; or nothing."""
+    """ "epoch 3 of 4, batch 50: loss=0.870, ce=0.314, acc=0.925; 1 min 20 s left", of a training's log; "epoch 1 of 4"
+    before its first values; or nothing."""
     lines = list(reversed(end_of(log, 100_000).splitlines()))
     trained = next(filter(None, map(TRAINED.search, lines)), None)
     if trained is None:
-        return ""
+        begun = next(filter(None, map(BEGUN.search, lines)), None)
+        return f"epoch {begun['epoch']} of {begun['of']}" if begun else ""
     values = [v for v in trained["values"].split(", ") if v.partition("=")[0] in VALUES]
     begun = next((b for b in map(BEGUN.search, lines) if b and b["epoch"] == trained["epoch"]), None)
     of, left = (f" of {begun['of']}" if begun else ""), ""

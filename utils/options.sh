@@ -4,7 +4,7 @@
 # In:  k2d.sh's options, parsed. Out: an end with a message, if no stage could use them; stage and stop_stage as numbers;
 #      <name>_words, audio_opts, work_opts, model_opts, encoder_opts, config_opts, init_opts; what cmd.sh sets.
 
-[ $# -eq 0 ] || die "unexpected argument '$1': every option has a name; --help lists them"
+[ $# -eq 0 ] || die "unexpected argument '$1': every value stands behind its option, as in --recordings FOLDER; --help lists all"
 selection=${selections:-${selection}}
 for option in train_set teacher validator selection alpha seed; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
@@ -34,7 +34,7 @@ expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
 [ -z "${recordings}" ] || [ -d "${recordings}" ] ||
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"
 [ -n "${recordings}" ] || [ -e local/data.sh ] || [ -e "data/${train_set}/wav.scp" ] || "${dry_run}" ||
-    die "data/${train_set}/wav.scp: not there; give --recordings FOLDER, or write it (README: Your own recordings)"
+    die "no recordings: give --recordings FOLDER, with audio or video files, or write data/${train_set}/wav.scp"
 
 readonly stage_names=(data label validate select train decode score publish)
 # stage_number OPTION: its value as a number from 1 to 8.

@@ -93,10 +93,20 @@ _options_table() {
 _options_help() {
     local _width=${COLUMNS:-}
     [ -n "$_width" ] || _width=$(tput cols 2>/dev/null) || _width=80
-    awk 'NR > 1 && !/^#/ { exit } NR > 1 && !/^# shellcheck/ { sub(/^# ?/, ""); print }' "$0"
-    printf '\nOptions with their defaults. A true/false option without a value means true.\n%s\n' \
-        "You may write hyphens for underscores."
-    _options_table | awk -F '\t' -v width="$_width" '
+    {
+        # The comment that the script begins with: paragraphs as one line each, tables (indented) as they are.
+        awk 'function flush() { if (text != "") print text; text = "" }
+            NR > 1 && !/^#/ { exit }
+            NR == 1 || /^# shellcheck/ { next }
+            { sub(/^# ?/, "") }
+            /^  / || $0 == "" { flush() }
+            /^  / { print; next }
+            { text = text (text == "" ? "" : " ") $0 }
+            END { flush() }' "$0"
+        printf 'Options with their defaults. A true/false option without a value means true. %s\n' \
+            "You may write hyphens for underscores."
+        _options_table
+    } | awk -F '\t' -v width="$_width" '
         # Words behind what stands in a line already, further lines from a column on.
         function wrapped(line, text, column,   count, words, i, used) {
             count = split(text, words, " ")
@@ -111,7 +121,9 @@ _options_help() {
             if (line != "") print line
         }
         BEGIN { if (width < 60) width = 60; if (width > 110) width = 110 }
-        $1 != "" { print ""; wrapped("", $1, 0); next }
+        /^  / { if (!table) print ""; table = 1; print; next }
+        { table = 0 }
+        $1 != "" { if (NR > 1) print ""; wrapped("", $1, 0); next }
         {
             line = "  " $2; sub(/ +$/, "", line)
             if (length(line) > 28) { print line; line = "" }

@@ -96,7 +96,8 @@ step() {
         here) k2d "${command[@]}" ;;
         cpu) "${cpu_cmd[@]}" "${log}.log" k2d "${command[@]}" ;;
         alone) "${decode_cmd[@]}" "${alone_needs[@]}" "${log}.log" k2d "${command[@]}" ;;
-        train) "${train_cmd[@]}" --gpu "${ngpu}" --num_nodes "${num_nodes}" "${log}.log" k2d "${command[@]}" ;;
+        # Of ESPnet's log, which is long, only the progress.
+        train) RUN_QUIETLY=true "${train_cmd[@]}" --gpu "${ngpu}" --num_nodes "${num_nodes}" "${log}.log" k2d "${command[@]}" ;;
         jobs)
             if [ ${#many[@]} -eq 0 ]; then
                 "${decode_cmd[@]}" "${job_needs[@]}" "${log}.log" k2d "${command[@]}"
@@ -229,7 +230,8 @@ run_stages() {
     if [ "${mode}" = print ]; then
         printf '\n# A dry run: nothing was run.\n'
     else
-        log "stages ${stage} to ${stop_stage} took $((SECONDS - start_time)) s"
+        log "stages ${stage} to ${stop_stage} took $((SECONDS - start_time)) s$(
+            [ "${stop_stage}" -eq 8 ] || echo '; the same command without --stop_stage goes on')"
         # What it has made: the best student, a command that uses it, the pages. Of stages 1 to 3 there is nothing to see.
         [ "${stop_stage}" -lt 4 ] || k2d next --models "${models[*]}" --test_sets "${test_sets}" || :
     fi

@@ -28,7 +28,7 @@ from k2d.check.findings import Finding, Grade, counted, table
 from k2d.check.memory import Memory
 from k2d.check.models import Known, Models, long_labels, look
 from k2d.check.recordings import Check, Policy
-from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size
+from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size, time
 from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, dev_in_tests, open_set, shared_recordings
 from k2d.distill.config import read_config
 from k2d.errors import CheckpointError, UsageError
@@ -140,7 +140,9 @@ def look_at_space(args: argparse.Namespace, sets: list[Set], known: dict[str, Kn
     )  # fmt: skip
     width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
     found = disk(gigabytes(plan, Outputs(args.no_copy, args.encoder_out, width, args.stop_stage)))
-    return found if args.elsewhere else found + memory(plan, args.stop_stage) + gpus(args.ngpu)
+    if args.elsewhere:
+        return found
+    return found + memory(plan, args.stop_stage) + time(plan, args.stop_stage) + gpus(args.ngpu)
 
 
 def _size_name(name: str | None, known: dict[str, Known]) -> str:
@@ -179,7 +181,7 @@ def report(found: list[Finding], output_dir: Path | None) -> int:
     counts = {grade: sum(finding.grade is grade for finding in found) for grade in Grade}
     if counts[Grade.FAILS]:
         failing = counted(counts[Grade.FAILS], "row")
-        print(f"check: {failing} would fail later; correct what they name and run again{where}", file=sys.stderr)
+        print(f"check: {failing} would fail later; do what its last column says, and run again{where}", file=sys.stderr)
         return 1
     rest = ["", f"{counted(counts[Grade.LEFT_OUT], 'row')} left out"] if counts[Grade.LEFT_OUT] else [""]
     rest += [counted(counts[Grade.WARNING], "warning")] if counts[Grade.WARNING] else []

@@ -59,6 +59,8 @@ def _lines(args: argparse.Namespace):
         yield "use it", shlex.join([_k2d(), "transcribe", _recording(args), "--model", str(where)])
     if not args.test_sets.split() and (held_out := next(iter(sorted(args.data.glob("*_held_out/text"))), None)):
         yield "a test set", _audit(args, held_out.parent)
+        if (args.data / "audited/text").is_file():
+            yield "error rates", "the command of your run again, with --test_sets audited"
     pages = {
         "report": [args.exp / "report/index.html"],
         "labels": sorted(args.exp.glob("*/explorer*/*.html")),
@@ -118,9 +120,9 @@ def _shown(rates: dict[str, float]) -> str:
 
 
 def _recording(args: argparse.Namespace) -> str:
-    """A file of a test set, so that the command can be tried at once."""
-    for test_set in args.test_sets.split():
-        table = args.data / test_set / "wav.scp"
+    """A file of a test set, or of any set, so that the command can be tried at once."""
+    tables = [args.data / test_set / "wav.scp" for test_set in args.test_sets.split()]
+    for table in tables or sorted(args.data.glob("*/wav.scp")):
         for source in read_table(table).values() if table.is_file() else ():
             if Path(source).is_file():
                 return str(Path(source).absolute())

@@ -71,10 +71,11 @@ def problem(words: list[str]) -> str | None:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    problems = [f"parse: {lack.found}; {lack.todo}" for lack in gpus(args.ngpu) if lack.grade is Grade.FAILS]
+    lacks = [f"{lack.found}; {lack.todo}" for lack in gpus(args.ngpu) if lack.grade is Grade.FAILS]
+    problems = {lack: ["parse"] for lack in lacks}  # what is wrong, and in which commands
     for words in commands_in(sys.stdin.buffer):
         if found := problem(words):
-            problems.append(f"{words[0]}: {found}")
-    for each in dict.fromkeys(problems):
-        print(f"k2d {each}", file=sys.stderr)
+            problems.setdefault(found, []).append(words[0])
+    for found, commands in problems.items():
+        print(f"k2d {', '.join(dict.fromkeys(commands))}: {found}", file=sys.stderr)
     return 1 if problems else 0

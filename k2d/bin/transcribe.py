@@ -31,7 +31,7 @@ from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
-from k2d.work.session import whole_seconds
+from k2d.work.session import AUDIO_BAR, whole_seconds
 
 LISTED = ("use", 1)
 _NO_SOUND = ("not audio", "empty", "missing", "out of reach")  # of a file in a folder that does not look like sound
@@ -124,7 +124,7 @@ def _transcribe(
     by_name, folder = {str(n): file for n, file in enumerate(files)}, args.output_dir or Path()
     total = round(sum(source.seconds(name) for name in by_name))
     skipped, foreign = [], []
-    with tqdm(total=total, unit="s", desc="transcribe (audio)", disable=None, smoothing=0.05) as bar:
+    with tqdm(total=total, desc="transcribe", disable=None, **AUDIO_BAR) as bar:
         seconds, progress = 0.0, whole_seconds(bar)
         for name, result in _in_order(
             by_name, chain.from_iterable(transcriber.transcribe(by_name, source, True, progress=progress))

@@ -90,7 +90,7 @@ class Check:
         if low:
             found.append(
                 warning(one.path, f"{counted(len(low), 'recording')} below {SAMPLE_RATE:,} Hz ({some(low)})",
-                        "use the originals if there are any: Whisper hears nothing where they were cut off",
+                        "use the originals if there are any: Whisper uses the high frequencies that these lack",
                         ((name, f"{facts[name]['rate']} Hz") for name in low))
             )  # fmt: skip
         found += self._durations(one, facts)

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from k2d.check.findings import Finding, fails, fine, warning
 from k2d.constants import N_AUDIO_CTX
-from k2d.plan import CHUNK, FLAC, SIZES, Plan, estimate, space
+from k2d.plan import CHUNK, FLAC, SIZES, Plan, duration, estimate, space
 from k2d.work import machine
-from k2d.work.folders import size_of_folder
+from k2d.work.folders import size_in_words, size_of_folder
 
 SURELY = 0.5  # of the estimate: with less room than this a stage will fail, whatever is wrong with the estimate
 ENOUGH = 1.2
-TRAIN = 5  # the number of its stage
+LABEL, TRAIN = 2, 5  # the numbers of their stages
+LONG = 6.0  # hours, from which labelling on a CPU is warned of
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def disk(need: Mapping[str, float], here: Path = Path()) -> list[Finding]:
 def _room(folders: Sequence[str], wanted: float, here: Path) -> Finding:
     status = os.statvfs(_there(here / folders[0]))
     free, what = status.f_bavail * status.f_frsize / 1e9, f"disk of {' and '.join(f'{name}/' for name in folders)}"
-    message = f"{space(free)} free, {space(wanted)} needed by the estimate"
+    message = f"{size_in_words(free * 1e9)} free, {space(wanted)} needed by the estimate"
     if free >= ENOUGH * wanted:
         return fine(what, message)
     made = sum(size_of_folder(here / folder) for folder in folders) / 1e9
@@ -91,6 +92,16 @@ def memory(plan: Plan, stages: int = 8) -> list[Finding]:
     return [warning("memory", message, "decode fewer recordings at a time (--batch_size), or use a larger machine")]
 
 
+def time(plan: Plan, stages: int = 8) -> list[Finding]:
+    """A warning if labelling would keep a CPU busy for longer than somebody expects who has overlooked that."""
+    label = next(cost for cost in estimate(plan) if cost.stage == LABEL)
+    hours = label.device_hours + label.core_hours
+    if plan.ngpu or stages < LABEL or hours < LONG:
+        return []
+    return [warning("time", f"labelling takes about {duration(hours)} without a GPU, by the estimate",
+                    "use a GPU, or a smaller --teacher; --dry_run estimates all stages")]  # fmt: skip
+
+
 def gpus(wanted: int) -> list[Finding]:
     """--ngpu against the GPUs of this machine."""
     if not wanted:
@@ -99,8 +110,8 @@ def gpus(wanted: int) -> list[Finding]:
     if len(cards) >= wanted:
         return [fine("GPUs", f"{len(cards)}: {', '.join(sorted(set(cards)))}")]
     return [
-        fails("GPUs", f"--ngpu {wanted}, and {len(cards) or 'none'} can be used here",
-              "give as many as nvidia-smi lists (0: the CPU); or --cmd_backend slurm, if they are a cluster's")
+        fails("GPUs", f"--ngpu {wanted}, but torch can use {len(cards) or 'none'} here",
+              "--ngpu 0 computes on the CPU, --cmd_backend slurm on a cluster")
     ]  # fmt: skip
 
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from k2d.audio.inputs import SOUND, VIDEO
 from k2d.corpus.joined import Reject
 from k2d.corpus.recordings import Recording, by_source, check, find_recordings, same_content
 from k2d.corpus.release import not_found
@@ -47,7 +46,7 @@ def recordings_in(folder: Path, what: str) -> tuple[list[Recording], list[Reject
     if not tree.recordings and (refused := [r for r in tree.rejects if r.reason == "unreadable folder"]):
         raise DataError(refused[0].message)
     if not tree.recordings:
-        raise not_found(folder, what, f"audio or video files ({' '.join(SOUND + VIDEO)}) in it or below")
+        raise not_found(folder, what, "audio or video files in it or below")
     return tree.recordings, tree.rejects, tree.other
 
 

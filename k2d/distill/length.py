@@ -83,7 +83,7 @@ def with_length(config: Mapping, recipe: Mapping, updates: str, chunks: int) -> 
     config = dict(config)
     if updates == AUTO and any(name in recipe for name in LENGTH):
         return config, None
-    if updates == AUTO and not any(name in recipe for name in _BATCH):
+    if not any(name in recipe for name in _BATCH):
         batch = batch_of(config)
         halved = 2 ** math.floor(math.log2(max(MOST_PASSES * chunks / FEW_UPDATES, 1)))
         batch = min(batch, max(SMALLEST_BATCH, halved))

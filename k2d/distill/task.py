@@ -112,6 +112,7 @@ class DistillTask(AbsTask):
         if not args.ngpu and args.dist_backend == "nccl":
             args.dist_backend = "gloo"  # nccl, ESPnet's default, knows no CPU
         torch.set_num_threads(args.num_threads or machine.threads())
+        args.num_workers = min(args.num_workers, machine.cores())  # more would only wait, each with its own imports
         # Here, since spawned workers come past; ESPnet gives a reader nothing but its path.
         options = options_of(AudioOptions, args)
         espnet_dataset.DATA_TYPES["utterances"]["func"] = partial(UtteranceReader, options=options)

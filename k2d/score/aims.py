@@ -51,8 +51,9 @@ def headline(experiment: Experiment) -> str:
     """The outcome in a sentence: the students with the lowest mean error rate beside their teacher."""
     best = best_student(experiment)
     if best is None:
-        why = "nothing has been scored yet" if experiment.test_sets else "nobody has transcribed a test set"
-        return f"No error rate is known: {why}."
+        if experiment.test_sets:
+            return "No error rate is known: nothing has been scored yet."
+        return "No error rate is known: nobody has transcribed a test set; k2d audit makes one in half an hour."
     students, test_sets = best
     teacher = experiment.teacher_of(students.model)
     rival = experiment.group_of(teacher) if teacher else None
@@ -86,8 +87,8 @@ def _beside(experiment: Experiment, students: Group, teacher: Group | None, test
         return sentence
     comparison = experiment.compare(students, teacher, test_set)
     tested = "" if comparison and verdict(comparison) != NOT_TOLD else ", not significant"
-    lower = "lower" if own.mean < theirs.mean else "not lower"
-    return f"{sentence}, {teacher.name} in {percent(theirs.mean, 1)} % ({lower}{tested})"
+    side = "lower" if own.mean < theirs.mean else "higher" if own.mean > theirs.mean else "the same"
+    return f"{sentence}, {teacher.name} in {percent(theirs.mean, 1)} % ({side}{tested})"
 
 
 def _seeds(count: int) -> str:

@@ -28,6 +28,13 @@ from k2d.work.lock import DirectoryLock
 from k2d.work.skipped import SkipOptions, passing, sources_of, why, write_skipped
 from k2d.work.step import remove_leftovers
 
+# A bar of seconds of audio. Left to itself, tqdm turns a rate below 1 upside down: half real time reads "2.00s/s".
+AUDIO_BAR = {
+    "unit": " s of audio",
+    "bar_format": "{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}, {rate_noinv_fmt}]",
+    "smoothing": 0.05,
+}
+
 
 @dataclass(frozen=True)
 class WorkOptions(SkipOptions):
@@ -99,9 +106,8 @@ class Session:
             engine = load()
             with tqdm(
                 total=ceil(sum(sum(share.values()) for share in shares)),
-                unit="s",
-                desc=f"{self.command} (audio)",
-                smoothing=0.05,
+                desc=self.command,
+                **AUDIO_BAR,
             ) as bar:
                 in_threads(
                     [

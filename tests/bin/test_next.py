@@ -97,4 +97,6 @@ def test_without_a_test_set_it_says_how_to_make_one(exp, capsys):
     assert str(proposed().data) == "data/lectures_teacher_held_out" and proposed().count is None
     (exp.parent / "data/audited").mkdir()
     (exp.parent / "data/audited/audit.json").write_text("{}")
+    (exp.parent / "data/audited/text").write_text("a 好\n")
+    assert said(capsys, "--test_sets", "")["error rates"].endswith("--test_sets audited")
     assert proposed().data is None, "goes on with what was drawn"

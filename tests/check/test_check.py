@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -407,8 +408,14 @@ def test_what_is_made_already_needs_no_more_room(tmp_path):
 def test_gpus_that_are_not_there():
     there = len(space.machine.gpus())
     (row,) = space.gpus(there + 1)
-    assert row.grade is Grade.FAILS and f"--ngpu {there + 1}" in row.found and "nvidia-smi" in row.todo
+    assert row.grade is Grade.FAILS and f"--ngpu {there + 1}" in row.found and "--ngpu 0" in row.todo
     assert space.gpus(0) == []
+
+
+def test_labelling_for_long_without_a_gpu_is_warned_of():
+    (row,) = space.time(plan(100))
+    assert row.grade is Grade.WARNING and " days without a GPU" in row.found and "smaller --teacher" in row.todo
+    assert space.time(plan(1)) == space.time(plan(100), stages=1) == space.time(replace(plan(100), ngpu=1)) == []
 
 
 # ------------------------------------------------------------------------------------------------- the command

@@ -46,6 +46,7 @@ def test_the_yaml_of_a_recipe_rules_and_a_number_rules_over_it():
     assert found is None and config["max_epoch"] == 3 and config["num_iters_per_epoch"] == 4000
     config, found = length(100, updates="500", max_epoch=3)
     assert found.updates == 500 and config["max_epoch"] == 10 and found.warm_up == 25
+    assert length(1, updates="500")[1].batch == 32, "few chunks, small batches"
     config, found = length(100, batch_size=16, accum_grad=1)
     assert found.batch == 16, "its batch stays, the number of updates follows"
     config, found = length(100, scheduler="noamlr", scheduler_conf={"warmup_steps": 7})

@@ -36,6 +36,11 @@ def prose(text: str) -> Markup:
     return Markup(re.sub(r"(?<!\w)\*(\w[^*<>]*)\*(?!\w)", r"<em>\1</em>", safe))
 
 
+def name(text: str) -> Markup:
+    """A name such as student_comp@keep0.5_small, which may break before an @ and behind an underscore."""
+    return Markup(str(escape(text)).replace("@", "<wbr>@").replace("_", "_<wbr>"))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -45,6 +50,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["prose"] = prose
+    environment.filters |= {"name": name, "prose": prose}
     environment.globals["inline"] = lambda name: Markup(environment.loader.get_source(environment, name)[0])
     return environment

@@ -36,6 +36,7 @@ if ($("cost-set")) {
 }
 
 // --- training
+const STATISTICS = { acc: "accuracy", ce: "cross-entropy (ce)", kl: "divergence from the teacher (kl)" };
 if ($("training-charts")) {
   const models = Object.keys(Object.values(D.training)[0]);
   $("training-legend").replaceWith(legend(models.map((m, i) => ({ name: m, colour: lineColour(i) }))));
@@ -43,7 +44,7 @@ if ($("training-charts")) {
     const epochs = [...new Set(Object.values(of).flatMap(p => [...p.train, ...p.valid].map(([e]) => e)))].sort((a, b) => a - b);
     const along = points => { const at = new Map(points); return epochs.map(e => at.get(e) ?? null); };
     const box = el("div", { class: "chart" });
-    $("training-charts").append(el("div", {}, el("h3", {}, statistic), box));
+    $("training-charts").append(el("div", {}, el("h3", {}, STATISTICS[statistic] || statistic), box));
     const values = Object.values(of).flatMap(p => [...p.train, ...p.valid].map(([, v]) => v)), low = Math.min(...values), high = Math.max(...values), edge = (high - low) * .06 || .1;
     chart(box, {
       label: statistic + " by epoch", x: epochs, xs: e => Number.isInteger(e) ? e : "", xlabel: "epoch", height: 200, legend: false, range: [low - edge, high + edge], xrange: epochs.length < 2 ? [epochs[0] - 1, epochs[0] + 1] : undefined,
