@@ -172,7 +172,8 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
     print(
         f"cache_teacher: {len(numbers)} utterances, {len(skipped)} skipped; {tokens} tokens, {now} of them now in "
         f"{time.monotonic() - start:.0f} s; the top {args.k} leave {mean:.5f} of the probability on average, "
-        f"{largest:.4f} at most, so the gradient in a token's logits is off by at most {2 * temperature * mean:.5f} on average (L1)"
+        f"{largest:.4f} at most, so the gradient in a token's logits is off by at most "
+        f"{2 * temperature * mean:.5f} on average (L1)"
     )
     return {"tokens": tokens, "left_out": mean, "skipped": len(skipped)}
 
