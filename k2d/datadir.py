@@ -43,6 +43,15 @@ _USUAL = ("text", "segments", "utt2spk", "utt2dur", "spk2utt", "reco2dur")  # ta
 _COPIES = ("~", ".bak", ".old", ".orig", ".save", ".swp", ".tmp")  # what editors and people leave beside a table
 
 
+def tables_in(folder: Path, *beginnings: str) -> list[str]:
+    """Names of a folder's files that begin so ("text." is text, too), without what editors and people leave beside."""
+    return sorted(
+        p.name
+        for p in folder.iterdir()
+        if f"{p.name}.".startswith(beginnings) and not p.name.endswith(_COPIES) and p.is_file()
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of a recording, in seconds; `end` is None when it runs to the recording's end."""
@@ -212,21 +221,11 @@ class DataDir:
 
     def utterance_tables(self) -> list[str]:
         """Names of the files keyed by utterance: text, text.*, utt2*."""
-        return sorted(
-            p.name
-            for p in self.path.iterdir()
-            if p.is_file()
-            and (p.name in ("text", "utt2spk") or p.name.startswith(("text.", "utt2")))
-            and not p.name.endswith(_COPIES)
-        )
+        return tables_in(self.path, "text.", "utt2")
 
     def recording_tables(self) -> list[str]:
         """Names of the files keyed by recording, apart from wav.scp: reco2*."""
-        return sorted(
-            p.name
-            for p in self.path.iterdir()
-            if p.is_file() and p.name.startswith("reco2") and not p.name.endswith(_COPIES)
-        )
+        return tables_in(self.path, "reco2")
 
     def validate(self) -> list[str]:
         """Every problem found, as sentences that name file and id; an empty list when all is well.

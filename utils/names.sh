@@ -5,8 +5,13 @@
 # In:  k2d.sh's options. Out: exp, chunks, selected, students, models (the rows of the tables) and what is known of each:
 #      selection_of, alpha_of, validator_of, hours_of, trained_on, seed_of, path_of.
 
-# tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:a/subtitles" subtitles.
-tag_of() { basename "${1#*:}" .pt; }
+# tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:a/subtitles" subtitles; with _
+# for what separates words in options.
+tag_of() {
+    local name
+    name=$(basename "${1#*:}" .pt)
+    printf '%s' "${name//[[:space:],=]/_}"
+}
 # is MODEL OTHER: whether directory names would not tell them apart; where they are two, the steps' keys do.
 is() { [ "$(tag_of "$1")" = "$(tag_of "$2")" ]; }
 declare -A named_as=()
@@ -24,7 +29,7 @@ rule_of() {
     done
 }
 # uses_alpha SELECTION: whether its rule speaks of α, so that several α give several selections.
-uses_alpha() { [ -n "$(rule_of "$1")" ] && grep -v '^ *#' "$(rule_of "$1")" | grep -qw alpha; }
+uses_alpha() { [ -n "$(rule_of "$1")" ] && sed 's/#.*//' "$(rule_of "$1")" | grep -qw alpha; }
 
 exp="exp/${train_set}_$(tag_of "${labels:-${teacher}}")"
 chunks="data/${train_set}_$(tag_of "${labels:-${teacher}}")"

@@ -28,8 +28,14 @@ expect '0?\.[0-9]+|1(\.0*)?' 'a share, above 0 and at most 1' keep
 expect '[1-9][0-9]*|auto' 'how many updates, or auto' updates
 expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha hours max_chunk init_weight train_hours dev_hours test_hours
 expect 'warn|skip' 'warn or skip' damaged
-expect '[^@[:space:]]+(@[^@[:space:]]+)?' 'a name, or NAME@ALPHA such as comp@0.3' selection
-expect '[^/:[:space:]]+' 'a plain name' train_set dev_set test_sets student_tag
+expect '[^@/,=[:space:]]+(@[^@/,=[:space:]]+)?' 'a name from conf/selections, or NAME@ALPHA such as comp@0.3' selection
+[[ ${selection} != *.rule* ]] ||
+    die "--selection ${selection}: expected names; copy the file into conf/selections, and leave .rule away"
+expect '[^/:,=[:space:]]+' 'a plain name, without / : , =' train_set dev_set test_sets student_tag
+for option in test_sets validator selection seed; do
+    twice=$(tr -s '[:space:]' '\n' <<<"${!option}" | sort | uniq -d | head -n 1)
+    [ -z "${twice}" ] || die "--${option}: ${twice} is given twice; give it once"
+done
 [ ! -f "${recordings}" ] || die "--recordings ${recordings}: a file; give the folder that it lies in"
 [ -z "${recordings}" ] || [ -d "${recordings}" ] ||
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"

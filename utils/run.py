@@ -190,7 +190,7 @@ def finish(job: Job) -> int:
     status = job.process.returncode
     killed = f" (killed by signal {-status})" if status < 0 else ""
     status = 128 - status if status < 0 else status
-    with open(job.log, "a", encoding="utf-8") as log:
+    with contextlib.suppress(OSError), open(job.log, "a", encoding="utf-8") as log:  # on a full disk the status is told
         log.write(f"# end {now()}, {time.monotonic() - job.started:.1f} s\n# status {status}{killed}\n")
     return status
 
@@ -200,20 +200,21 @@ def show_output(job: Job) -> None:
     is no terminal it gets the lines of the log, and now and then how far a progress bar is.
     """
     line, terminal, reported = b"", sys.stderr.isatty(), time.monotonic()
-    with open(job.log, "ab") as log:
+    with open(job.log, "ab", buffering=0) as log:
         while chunk := os.read(job.process.stdout.fileno(), 65536):
             *lines, line = (line + chunk).split(b"\n")
             whole = b"".join(seen(each) + b"\n" for each in lines)
             line = line[line.rstrip(b"\r").rfind(b"\r") + 1 :]
-            log.write(whole)
-            log.flush()
+            with contextlib.suppress(OSError):  # on a full disk it is shown all the same
+                log.write(whole)
             if time.monotonic() - reported > PROGRESS_SECONDS and not terminal:
                 reported = time.monotonic()
                 whole += seen(line) + b"\n" if seen(line) else b""
             sys.stderr.buffer.write(chunk if terminal else whole)
             sys.stderr.buffer.flush()
         if line:
-            log.write(seen(line) + b"\n")
+            with contextlib.suppress(OSError):
+                log.write(seen(line) + b"\n")
             if not terminal:
                 sys.stderr.buffer.write(seen(line) + b"\n")
     job.process.wait()
@@ -279,7 +280,8 @@ def run(call: Call) -> dict[int, int]:
                 number = waiting.pop()
                 try:
                     running.append(start(call, number, devices, show))
-                except OSError:
+                except OSError as error:  # there may be no log to say it in
+                    report(f"{error.filename or call.log_of(number)}: {error.strerror}")
                     failed[number] = 127
                     free += devices
                     continue

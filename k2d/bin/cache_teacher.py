@@ -150,7 +150,7 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
             skipped[uid] = str(error)
     order = sorted(lengths, key=lambda uid: (lengths[uid], uid))  # batches of one length waste no padding
     jobs = args.nj or (machine.threads() if args.device == "cpu" else 1)
-    start = time.time()
+    start = time.monotonic()
 
     def compute(uids: list[str]):
         parts = [uids[first : first + args.batch_size] for first in range(0, len(uids), args.batch_size)]
@@ -171,8 +171,9 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
     largest = max(n["largest"] for n in numbers.values())
     print(
         f"cache_teacher: {len(numbers)} utterances, {len(skipped)} skipped; {tokens} tokens, {now} of them now in "
-        f"{time.time() - start:.0f} s; the top {args.k} leave {mean:.5f} of the probability on average, {largest:.4f} "
-        f"at most, so the gradient in a token's logits is off by at most {2 * temperature * mean:.5f} on average (L1)"
+        f"{time.monotonic() - start:.0f} s; the top {args.k} leave {mean:.5f} of the probability on average, "
+        f"{largest:.4f} at most, so the gradient in a token's logits is off by at most "
+        f"{2 * temperature * mean:.5f} on average (L1)"
     )
     return {"tokens": tokens, "left_out": mean, "skipped": len(skipped)}
 

@@ -12,6 +12,7 @@ import argparse
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,18 +100,23 @@ def run(args: argparse.Namespace) -> int:
 
 def remove(aside: Aside) -> None:
     """Remove it, so that a kill leaves what never comes back. Raises Locked where somebody works on the directory."""
-    with DirectoryLock(aside.of):
-        if not aside.folder.exists():
-            return  # it has come back meanwhile
-        going = aside.folder
-        if not going.name.startswith(FREED):
+    going = aside.folder
+    if not going.name.startswith(FREED):
+        # Held only for a rename: what is removed may take hours, in which a run wants the directory.
+        with DirectoryLock(aside.of):
+            if not aside.folder.exists():
+                return  # it has come back meanwhile
             place = beside(aside.of) if aside.folder.name == WORK else aside.folder.parent
-            going = place / f"{FREED}{aside.folder.name}"
-            if going.exists():  # a kill has left it
-                shutil.rmtree(going)
+            going = place / f"{FREED}{aside.folder.name}.{time.time_ns()}"
             going.parent.mkdir(parents=True, exist_ok=True)
             os.rename(aside.folder, going)
-        shutil.rmtree(going)
+    shutil.rmtree(going, onexc=_gone)
+
+
+def _gone(_function: object, _path: str, error: BaseException) -> None:
+    """Another `k2d clean` has removed it."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 main = command(parser, run)

@@ -114,7 +114,7 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
         return encoder(mel.to(args.device))[0].float().cpu().numpy().astype("<f2"), seconds
 
     jobs = args.nj or (machine.threads() if args.device == "cpu" else 1)
-    start = time.time()
+    start = time.monotonic()
 
     def compute(part: list[str]):
         for uid, (rows, seconds) in zip(part, one_thread_each(encoded, part, jobs)):
@@ -130,7 +130,7 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
     frames = {uid: facts["frames"] for uid, facts in stored.numbers.items()}
     write_numbers(args.output_dir / "utt2num_frames", frames)
     write_table(args.output_dir / f"{ENCODER_OUT}.scp", stored.tables[ENCODER_OUT])
-    elapsed, seconds = time.time() - start, sum(stored.numbers[uid]["seconds"] for uid in stored.fresh)
+    elapsed, seconds = time.monotonic() - start, sum(stored.numbers[uid]["seconds"] for uid in stored.fresh)
     print(
         f"encode: {len(frames)} utterances, {len(stored.fresh)} of them now: {seconds / 3600:.2f} h in "
         f"{elapsed:.0f} s, {seconds / elapsed:.1f} times real time; {in_numbers(stored.skipped)}"

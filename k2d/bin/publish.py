@@ -170,6 +170,8 @@ def run(args: argparse.Namespace) -> int:
     status = run_step(step, args, lambda: work(args, record, results))
     if args.begin:  # gates and the Hub are asked anew, whatever is done
         return SOMETHING_TO_DO if args.release or args.push_to_hub else status
+    if status == SOMETHING_TO_DO:  # somebody is only looking
+        return status
     release(args, results)
     return status
 

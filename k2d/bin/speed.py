@@ -89,7 +89,7 @@ def checkpoints(args: argparse.Namespace) -> dict[str, str]:
 
 
 def read_utterances(data: DataDir, most: float, options: AudioOptions) -> dict[str, np.ndarray]:
-    """The first readable utterances, up to `most` seconds, at least one."""
+    """The first readable utterances, up to `most` seconds, the first of them cut to these."""
     source, audio, seconds = open_utterances(data, **options.reading), {}, 0.0
     for utterance in data.segments:
         try:
@@ -100,7 +100,7 @@ def read_utterances(data: DataDir, most: float, options: AudioOptions) -> dict[s
         seconds += len(samples) / SAMPLE_RATE
         if audio and seconds > most:
             break
-        audio[utterance] = samples
+        audio[utterance] = samples[: round(most * SAMPLE_RATE)]  # a set of whole recordings may begin with an hour
     if not audio:
         raise DataError(f"{data.path}: no utterance can be read, nothing to measure with")
     return audio

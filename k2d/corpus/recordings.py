@@ -177,8 +177,8 @@ def convert(
 ) -> tuple[dict[str, tuple[str, float]], list[Reject]]:
     """(recording -> (FLAC file in `folder`, seconds), rejects): sets that are read again and again, in parts.
 
-    A file that is newer than its source stays as it is; damaged "skip" looks at the source again, since a copy does not
-    tell what its source lacked.
+    A copy gets its source's time and stays while both have the same, since what replaces a source may be older than the
+    copy; damaged "skip" looks at the source again, since a copy does not tell what its source lacked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(str(r.path), str(folder / f"{r.id}.flac"), damaged) for r in recordings]
@@ -195,7 +195,8 @@ def convert(
 
 def _convert_one(job: tuple[str, str, str]) -> list:
     source, target, damaged = job
-    if damaged == "warn" and os.path.exists(target) and os.path.getmtime(target) > os.path.getmtime(source):
+    times = [os.stat(path).st_mtime_ns if os.path.exists(path) else None for path in (source, target)]
+    if damaged == "warn" and times[0] == times[1] is not None:
         return [soundfile.info(target).duration, "", ""]
     try:
         audio = read_audio(source, damaged=damaged)
@@ -203,6 +204,8 @@ def _convert_one(job: tuple[str, str, str]) -> list:
         return [0.0, error.reason, str(error)]
     with atomic(target, "wb") as handle:
         soundfile.write(handle, pcm16(audio), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+        handle.flush()
+        os.utime(handle.fileno(), ns=(times[0], times[0]))
     return [len(audio) / SAMPLE_RATE, "", ""]
 
 

@@ -139,10 +139,11 @@ def read_selection(name: str) -> SelectionRule:
     except UnicodeDecodeError as error:
         raise RuleError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from None
     for line in lines:
+        line = line.partition("#")[0]  # or the rest of the rule, behind it in one line, would be a comment, too
         key, colon, value = line.partition(":")
         if colon and key.strip() == "segment_alpha":
             segment_alpha = value.strip()
-        elif not line.lstrip().startswith("#"):
+        else:
             words.append(line.strip())
     if segment_alpha not in (None, "alpha"):
         try:

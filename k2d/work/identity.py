@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from k2d.audio.stamps import FileStamps
+from k2d.datadir import tables_in
 from k2d.errors import DataError
 from k2d.tables import atomic, scan
 from k2d.work.folders import json_or_none
@@ -107,12 +108,8 @@ def of_file(path) -> Identity:
 
 def tables_of(folder: Path) -> list[str]:
     """Names of the Kaldi tables of a directory."""
-    names = ("wav.scp", "segments", "text")
-    return sorted(
-        p.name
-        for p in Path(folder).iterdir()
-        if p.is_file() and (p.name in names or p.name.startswith(("text.", "utt2", "reco2")))
-    )
+    found = tables_in(folder, "text.", "utt2", "reco2")
+    return sorted(found + [name for name in ("wav.scp", "segments") if (folder / name).is_file()])
 
 
 def _tables(folder: Path, names: Iterable[str]) -> dict[str, str]:

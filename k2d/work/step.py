@@ -82,7 +82,7 @@ class Step:
         self.key = digest_of([command, digests, self.options])[:16]
         self.aside = beside(self.out)
         self._held = ExitStack()
-        self._started = time.time()
+        self._started, self._since = time.time(), time.monotonic()
 
     # ------------------------------------------------------------------------------------------ what is there
 
@@ -261,7 +261,7 @@ class Step:
             "machine": machine.describe(),
             "started": _clock(self._started),
             "finished": _clock(time.time()),
-            "seconds": round(time.time() - self._started, 1),
+            "seconds": round(time.monotonic() - self._since, 1),
             **provenance.plain(facts),
             "outputs": self.outputs(),
         }
@@ -282,14 +282,14 @@ class Step:
 def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], shared: bool = False) -> int:
     """Own the step's directory and do its work unless it is done; returns the exit status.
 
-    Inside `only_looking()` the inputs that have changed are printed, and nothing is touched. With `args.begin` only see
-    what there is to do: status 0 for nothing, 3 for something. shared: `work` is one of several jobs and does not
-    finish the step.
+    With `args.begin` only see what there is to do: status 0 for nothing, 3 for something. Inside `only_looking()` the
+    inputs that have changed are printed, and nothing is touched; the status is 3, since nobody may go on with what is
+    there. shared: `work` is one of several jobs and does not finish the step.
     """
     if _looking.get():
         if (step.out / RECORD).is_file() and (changed := step.changed()):
             print(f"{step.out}: was made from another version of {', '.join(changed)} than the present one")
-        return NOTHING_TO_DO
+        return SOMETHING_TO_DO
     try:
         step.enter(shared=shared)
         if step.done:

@@ -1,5 +1,6 @@
 """References of published corpora, and the account of what a set holds."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,18 @@ def test_what_is_copied_or_read_whole_follows_the_policy_for_damage(tmp_path, to
     assert command.parser("", "").parse_args(["--corpus", "c"]).damaged == "warn"
     monkeypatch.setenv("K2D_DAMAGED", "skip")
     assert command.parser("", "").parse_args(["--corpus", "c"]).damaged == "skip"
+
+
+def test_a_copy_follows_its_source_even_to_an_older_file(tmp_path, tones):
+    source, sound = tmp_path / "a.wav", Path(tones["low"]).read_bytes()
+    source.write_bytes(sound)
+
+    def copy() -> tuple[float, int]:
+        path, seconds = convert([Recording("a", source, ".")], tmp_path / "copies", 1)[0]["a"]
+        return seconds, os.stat(path).st_ino
+
+    first = copy()
+    assert copy() == first, "not made again"
+    source.write_bytes(sound[: len(sound) // 4 * 2])
+    os.utime(source, (0, 0))
+    assert copy()[0] < first[0]

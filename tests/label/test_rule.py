@@ -121,5 +121,5 @@ def test_a_file_that_is_no_selection_is_named(tmp_path, text, message):
 
 
 def test_a_rule_may_come_from_any_editor(tmp_path):
-    (tmp_path / "我的 rule.rule").write_bytes("\ufeff# 我的\r\ncomp <= alpha\r\n".encode())
-    assert read_selection(str(tmp_path / "我的 rule.rule")).at(0.4).text == "comp <= 0.4"
+    (tmp_path / "我的 rule.rule").write_bytes("\ufeff# 我的\r\ncomp <= alpha # α\r\nand mer <= 1\r\n".encode())
+    assert read_selection(str(tmp_path / "我的 rule.rule")).at(0.4).text == "comp <= 0.4 and mer <= 1"

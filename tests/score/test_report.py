@@ -22,6 +22,7 @@ from k2d.whisper.identity import model_identity
 from k2d.whisper.model import ModelDimensions, Whisper
 from k2d.work import machine
 from k2d.work.models import ModelRecord, write_record
+from k2d.work.step import only_looking
 
 SETS = ("test_in", "test_in_long")
 REFERENCE = {f"u{i}": "今天 我们 讲 attention 和 model" for i in range(8)}
@@ -452,6 +453,9 @@ def test_a_teacher_that_is_no_whisper_model_has_no_parameters(folder, monkeypatc
 def test_a_report_of_the_same_numbers_is_done_and_its_copy_restored(folder, monkeypatch, capsys):
     assert report(folder, monkeypatch) == 0
     (folder / "RESULTS.md").write_text("changed by hand")
+    with only_looking():
+        report(folder, monkeypatch)
+    assert (folder / "RESULTS.md").read_text() == "changed by hand"
     assert report(folder, monkeypatch) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert (folder / "RESULTS.md").read_bytes() == (folder / "exp/report/RESULTS.md").read_bytes()

@@ -26,7 +26,7 @@ OPTIONS = [
     *("--selection", "segment", "--alpha", "9"),  # of which no chunk is dropped
     *("--nj", "2", "--job_threads", "1", "--batch_size", "2", "--nbest", "1"),
     *("--train_config", "conf/short.yaml"),
-    *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
+    *("--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
     "--",
 ]
 SHORT = """\
@@ -152,10 +152,10 @@ class Run:
 
 
 def lose_a_node_and_requeue_the_training(run: Run, cluster: Cluster, node: str) -> list[str]:
-    """Stages 2 to 8, in which a node dies while it decodes, and the training is put back into the queue; returns
+    """Stages 2 to 7, in which a node dies while it decodes, and the training is put back into the queue; returns
     the jobs of stage 2 that were lost.
     """
-    run.start(2, 8, "--cmd_backend", "slurm", "--side_by_side", "2")
+    run.start(2, 7, "--cmd_backend", "slurm", "--side_by_side", "2")
 
     logs = {job: f"data/test_in_long_teacher/log/label.{job}.log" for job in "12"}
 

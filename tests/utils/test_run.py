@@ -2,11 +2,14 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 RUN = Path(__file__).resolve().parents[2] / "utils/run.py"
 sys.path.insert(0, str(RUN.parent))
@@ -74,6 +77,16 @@ def test_a_command_that_does_not_exist_is_a_failed_job(tmp_path):
     result = run(tmp_path / "x.log", "no-such-command-here")
     assert result.returncode == 1
     assert "cannot start 'no-such-command-here'" in result.stderr
+
+
+@pytest.mark.parametrize(("room", "status"), [(0, 1), (300, 0)])
+def test_where_a_log_cannot_be_written_output_and_reason_are_shown(tmp_path, room, status):
+    def little_room():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    result = run(tmp_path / "x.log", "bash", "-c", "printf '%400d\\n' 1; echo made", preexec_fn=little_room)
+    assert result.returncode == status and "Traceback" not in result.stderr
+    assert ("made" if room else "x.log: File too large") in result.stderr
 
 
 def test_a_killed_job_fails(tmp_path):
