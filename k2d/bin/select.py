@@ -34,10 +34,10 @@ from pathlib import Path
 
 from k2d.datadir import DataDir
 from k2d.errors import DataError, UsageError
-from k2d.label.distance import METRICS, Choices
+from k2d.label.distance import METRICS, MOST_ALPHA, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import (
-    MOST_ALPHA,
+    ALPHA,
     Rule,
     SelectionRule,
     check_alpha,
@@ -50,7 +50,7 @@ from k2d.label.rule import (
 )
 from k2d.label.scores import Scores, find_scores, possible_names, read_choices, tagged
 from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, first_hours, select, source_directories
-from k2d.label.share import ALPHA, KeptByAlpha, kept_by_alpha
+from k2d.label.share import KeptByAlpha, kept_by_alpha
 from k2d.options import CommandParser, command
 from k2d.tables import atomic, read_table
 from k2d.work import identity

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from k2d.datadir import DataDir
-from k2d.label.rule import MOST_ALPHA, Rule
+from k2d.label.distance import MOST_ALPHA
+from k2d.label.rule import ALPHA, Rule
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import seconds_of_segments
 from k2d.label.select import BLOCK, TrustedSegments, read_chunks
 from k2d.tables import Cursor, blocks
 
-ALPHA = "alpha"
 _PER_UNIT = 10_000  # bins of α: scores have four decimals
 _HALVINGS = 40
 _UNKNOWN = 1e-6  # seconds of a chunk of which nothing tells its length: they count where none has one
