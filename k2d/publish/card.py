@@ -20,7 +20,7 @@ from k2d.score.tables import Table, percent
 from k2d.tables import read_table
 from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED
-from k2d.text.units import is_chinese, is_english, units
+from k2d.text.units import language_of, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
 from k2d.whisper.identity import PACKAGED, PUBLISHED
@@ -161,7 +161,7 @@ def spoken(language: str, labels: Path | None) -> list[str]:
         return [] if language == "auto" else [language]
     found = Counter[str]()
     for text in read_table(labels).values():
-        found.update("zh" if is_chinese(u) else "en" if is_english(u) else "" for u in units(timestamps.strip(text)))
+        found.update(map(language_of, units(timestamps.strip(text))))
     often = [code for code in ("zh", "en") if 20 * found[code] >= found["zh"] + found["en"] > 0]
     return [code for code in sorted(("zh", "en"), key=language.__ne__) if code in often or code == language]
 

@@ -14,7 +14,7 @@ from k2d.score.experiment import Experiment
 from k2d.score.tables import ABSENT, Table, millions, percent, times
 from k2d.tables import read_table
 from k2d.text import loops, timestamps
-from k2d.text.units import is_chinese, is_english, units
+from k2d.text.units import language_of, units
 
 HELD_OUT = "held_out"
 WITNESSES = ("text", "text.validator")  # of the held-out chunks: labels of the teacher, transcripts of the validator
@@ -31,7 +31,7 @@ def hypothesis_file(root: Path, model: str) -> Path:
 
 def switches(text: str) -> int:
     """Changes between Chinese and English from one unit to the next; numbers and other scripts are passed over."""
-    languages = ["zh" if is_chinese(unit) else "en" for unit in units(text) if is_chinese(unit) or is_english(unit)]
+    languages = [each for each in map(language_of, units(text)) if each != "other"]
     return sum(a != b for a, b in pairwise(languages))
 
 
