@@ -20,6 +20,7 @@ from k2d.datadir import read_segments
 from k2d.errors import UsageError
 from k2d.options import CommandParser, command
 from k2d.score import significance
+from k2d.score.tables import interval
 from k2d.tables import atomic, read_table, write_numbers, write_table
 from k2d.work import identity
 from k2d.work.folders import write_json
@@ -117,14 +118,14 @@ def work(args: argparse.Namespace) -> dict:
     write_aligned(args.output_dir / ALIGNED, scored, references, hypotheses)
     write_json(args.output_dir / "result.json", result)
 
-    total, interval, missing = scored.total, result["confidence_interval"], result["missing"]
+    total, ends, missing = scored.total, result["confidence_interval"], result["missing"]
     if missing:
         print(
             f"score: {len(missing)} of {len(ids)} references have no hypothesis and count as deleted: "
             f"{', '.join(missing[:10])}{' …' if len(missing) > 10 else ''}",
             file=sys.stderr,
         )
-    around = "" if interval["low"] is None else f" [{percent(interval['low'])}, {percent(interval['high'])}]"
+    around = interval(ends["low"], ends["high"], percent)
     languages = scored.by_language
     repetitions, empty = result["repetitions"]["windows"], len(result["empty"])
     print(

@@ -16,7 +16,7 @@ import yaml
 from k2d.datadir import DataDir
 from k2d.score.experiment import read_result, segment_hours
 from k2d.score.monolingual import NAMES, Retained
-from k2d.score.tables import Table, percent
+from k2d.score.tables import Table, interval, percent
 from k2d.tables import read_table
 from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED
@@ -136,9 +136,10 @@ def _results_table(results: Mapping[str, tuple[dict, dict | None]]) -> Table:
 
 
 def _retained_table(kept: Sequence[Retained]) -> Table:
+    signed = "{:+.2f}".format
     rows = [
         [each.test_set, NAMES[each.language], str(each.utterances), str(each.units)]
-        + [percent(each.student), percent(each.teacher), f"{each.rise:+.2f}{_around(each)}"]
+        + [percent(each.student), percent(each.teacher), f"{each.rise:+.2f}{interval(each.low, each.high, signed)}"]
         for each in kept
     ]
     return Table(
@@ -148,10 +149,6 @@ def _retained_table(kept: Sequence[Retained]) -> Table:
         ["test set", "language", "utterances", "units", "student", "teacher", "rise"],
         rows,
     )
-
-
-def _around(kept: Retained) -> str:
-    return "" if kept.low is None else f" [{kept.low:+.2f}, {kept.high:+.2f}]"
 
 
 def spoken(language: str, labels: Path | None) -> list[str]:

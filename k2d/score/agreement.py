@@ -11,7 +11,8 @@ from pathlib import Path
 from k2d.errors import DataError
 from k2d.score.corpus import score
 from k2d.score.experiment import Experiment
-from k2d.score.tables import ABSENT, Table, millions, percent, times
+from k2d.score.report import COSTS, costs
+from k2d.score.tables import ABSENT, Table, interval, percent
 from k2d.tables import read_table
 from k2d.text import loops, timestamps
 from k2d.text.units import language_of, units
@@ -43,19 +44,15 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
     rows = []
     for name, witness in (("labels", "text"), ("validator's transcripts", "text.validator")):
         if witness in texts:
-            rows.append([name, *[ABSENT] * 4, *[ABSENT] * 4, *_counts(texts[witness])])
+            rows.append([name, *[ABSENT] * (len(COSTS) + 4), *_counts(texts[witness])])
     for model in experiment.models:
         path = hypothesis_file(experiment.root, model.name)
         hypotheses = read_table(path) if path.is_file() else None
         results = [score(texts[w], hypotheses).as_dict() if hypotheses and w in texts else None for w in WITNESSES]
-        kept, speed = experiment.selection_of(model), experiment.speed_of(model)
         rows.append(
             [
                 model.name,
-                millions(model.parameters),
-                times(experiment.parameter_ratio(model)),
-                times(speed and speed[0]),
-                ABSENT if kept is None or kept.share is None else f"{percent(kept.share, 1)} %",
+                *costs(experiment, model),
                 _difference(results[0]),
                 *(percent(results[0]["languages"][name]["rate"]) if results[0] else ABSENT for name in ("zh", "en")),
                 _difference(results[1]),
@@ -69,7 +66,7 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
         "script, in brackets the 95 % bootstrap interval; loops: transcripts in which a character 6-gram occurs more "
         "than 5 times; switches between Chinese and English; empty: no text. Speed of generation is relative "
         "to the teacher; data is the share of labelled hours kept.",
-        ["model", "parameters", "of teacher", "speed", "data", "from the labels", "zh", "en", "from the validator",
+        ["model", *COSTS, "from the labels", "zh", "en", "from the validator",
          "loops", "switches", "empty"],
         rows,
     )  # fmt: skip
@@ -78,9 +75,8 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
 def _difference(result: dict | None) -> str:
     if result is None:
         return ABSENT
-    interval = result["confidence_interval"]
-    around = "" if interval["low"] is None else f" [{percent(interval['low'])}, {percent(interval['high'])}]"
-    return percent(result["mer"]["rate"]) + around
+    ends = result["confidence_interval"]
+    return percent(result["mer"]["rate"]) + interval(ends["low"], ends["high"])
 
 
 def _counts(texts: dict[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ Students that differ by nothing but their seed are a group: one row of the table
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -251,6 +251,12 @@ def _read_counts(folder: Path) -> _Counts:
 def _other_references(root: Path, first: Model, second: Model, test_set: str) -> str:
     folders = [score_dir(root, model.name, test_set) for model in (first, second)]
     return f"{folders[0]} and {folders[1]} were scored against different references; score both again"
+
+
+def mean_known(values: Iterable[float | None]) -> float | None:
+    """Over the seeds that have one; None where none has."""
+    known = [value for value in values if value is not None]
+    return mean(known) if known else None
 
 
 def _group_name(members: Sequence[Model]) -> str:

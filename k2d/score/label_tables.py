@@ -11,7 +11,7 @@ from k2d.explore.spotting import SIGNALS, WORSE, Interval, Spotting
 from k2d.score import paper
 from k2d.score.experiment import Experiment, Selection
 from k2d.score.rates import Counts
-from k2d.score.tables import ABSENT, Table, percent
+from k2d.score.tables import ABSENT, Table, interval, percent
 
 _READS = "This analysis reads references of labelled chunks: the corpus's, or an audit's."
 
@@ -168,11 +168,10 @@ def _by_validator(found: Mapping[str, Sequence[Spotting]]) -> Iterator[tuple[str
                 yield ABSENT, each
 
 
-def _with_interval(interval: Interval) -> str:
-    if interval.value is None:
+def _with_interval(found: Interval) -> str:
+    if found.value is None:
         return ABSENT
-    around = "" if interval.low is None else f" [{interval.low:.2f}, {interval.high:.2f}]"
-    return f"{interval.value:.2f}{around}"
+    return f"{found.value:.2f}{interval(found.low, found.high, '{:.2f}'.format)}"
 
 
 def recall_table(found: Mapping[str, dict]) -> Table:
