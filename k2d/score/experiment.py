@@ -198,6 +198,10 @@ class Experiment:
         """result.json of the group's models, of those that were scored."""
         return [found for m in group.members if (found := self.results.get((m.name, test_set)))]
 
+    def mean_rate(self, group: Group, test_set: str) -> float | None:
+        """Mixed error rate over the seeds, a fraction; None where nothing has been scored, or nothing was said."""
+        return mean_known(result["mer"]["rate"] for result in self.results_of(group, test_set))
+
     def rates(self, group: Group, test_set: str) -> Rates | None:
         """None where nothing has been scored, or the set has no reference unit."""
         results = self.results_of(group, test_set)
@@ -275,6 +279,12 @@ def read_result(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}); run the stage that writes it again") from error
+
+
+def read_results(root: Path, records: Sequence[ModelRecord], test_sets: Sequence[str]) -> dict[tuple[str, str], dict]:
+    """(model, set) -> result.json, of those that were scored."""
+    files = {(r.name, s): score_dir(root, r.name, s) / "result.json" for r in records for s in test_sets}
+    return {which: read_result(path) for which, path in files.items() if path.exists()}
 
 
 def read_records(root: Path, names: Sequence[str]) -> list[ModelRecord]:
@@ -365,12 +375,7 @@ def read_experiment(
     """Collect what has been measured; what has not is simply absent. labelled: the chunks before selection."""
     from k2d.whisper.formats import open_checkpoint  # and torch with it
 
-    results = {}
-    for record in records:
-        for test_set in test_sets:
-            path = score_dir(root, record.name, test_set) / "result.json"
-            if path.exists():
-                results[record.name, test_set] = read_result(path)
+    results = read_results(root, records, test_sets)
     measured = read_speed(speed, records) if speed is not None and speed.exists() else None
     models = []
     for record in records:
