@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from k2d.datadir import DataDir
-from k2d.score.experiment import read_result, segment_hours
 from k2d.score.monolingual import NAMES, Retained
+from k2d.score.selections import read_report, segment_hours
 from k2d.score.tables import Table, interval, percent
 from k2d.tables import read_table
 from k2d.text import timestamps
@@ -24,7 +24,7 @@ from k2d.text.units import language_of, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
 from k2d.whisper.identity import PACKAGED, PUBLISHED
-from k2d.work.folders import json_or_none
+from k2d.work.folders import json_or_none, read_result
 from k2d.work.step import RECORD
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def training_data(folder: Path) -> dict[str, float | int | None]:
     """Of a selection directory: hours, chunks, and, where segments were selected, trusted_hours of these."""
     data = DataDir(folder)
     found = {"hours": sum(data.utt2dur.values()) / 3600 if data.utt2dur else None, "chunks": len(data.segments)}
-    if (folder / TRUSTED).exists() and (hours := segment_hours(folder)):
+    if (folder / TRUSTED).exists() and (hours := segment_hours(read_report(folder))):
         found["trusted_hours"] = hours[0]
     return found
 

@@ -7,7 +7,6 @@ here that a stage did not write, but the parameters counted and the paired tests
 Students that differ by nothing but their seed are a group: one row of the tables, whose rate is the mean over them.
 """
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,13 +17,12 @@ from statistics import mean, stdev
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.score import significance
+from k2d.score.selections import Selection, read_selection
 from k2d.score.significance import Comparison
 from k2d.tables import read_numbers, read_table
-from k2d.text import timestamps
-from k2d.text.trusted import TRUSTED
-from k2d.text.trusted import read as read_trusted
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import model_identity
+from k2d.work.folders import read_result
 from k2d.work.models import ModelRecord, read_record
 
 FULL = "full"  # the selection that keeps everything
@@ -83,27 +81,6 @@ class Rates:
     def deviation(self) -> float | None:
         """Standard deviation over seeds; None of one."""
         return stdev(self.rates) if len(self.rates) > 1 else None
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Chunks kept of those that were labelled, and their hours; of segments, where these were selected.
-
-    dropped: chunks that were not kept; None where it does not say, and then all others. trusted: chunk -> a flag for
-    each segment of its label, where segments were selected.
-    """
-
-    name: str
-    ids: tuple[str, ...]
-    hours: float | None
-    share_of_chunks: float | None
-    share_of_hours: float | None
-    trusted: Mapping[str, Sequence[bool]] | None = None
-    dropped: tuple[str, ...] | None = None
-
-    @property
-    def share(self) -> float | None:
-        return self.share_of_chunks if self.share_of_hours is None else self.share_of_hours
 
 
 @dataclass(frozen=True)
@@ -273,14 +250,6 @@ def score_dir(root: Path, model: str, test_set: str) -> Path:
     return root / model / f"decode_{test_set}" / "score"
 
 
-def read_result(path: Path) -> dict:
-    """What a stage has measured. Raises DataError for what is no JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error}); run the stage that writes it again") from error
-
-
 def read_results(root: Path, records: Sequence[ModelRecord], test_sets: Sequence[str]) -> dict[tuple[str, str], dict]:
     """(model, set) -> result.json, of those that were scored."""
     files = {(r.name, s): score_dir(root, r.name, s) / "result.json" for r in records for s in test_sets}
@@ -305,63 +274,6 @@ def read_speed(path: Path, records: Sequence[ModelRecord]) -> dict:
         else:
             print(f"report: {path}: {record.name} has changed since; measure its speed again", file=sys.stderr)
     return {**measured, "models": current}
-
-
-def read_selection(name: str, folder: Path, labelled: DataDir | None) -> Selection:
-    """The share of the labelled chunks that a selection kept, by chunks and by hours."""
-    kept = DataDir(folder)
-    ids = tuple(sorted(kept.segments))
-    hours = sum(kept.utt2dur[i] for i in ids) / 3600 if kept.utt2dur else None
-    share_of_chunks = share_of_hours = None
-    if labelled is not None:
-        share_of_chunks = len(ids) / len(labelled.segments) if labelled.segments else None
-        if hours is not None and labelled.utt2dur:
-            everything = sum(labelled.utt2dur.values()) / 3600
-            share_of_hours = hours / everything if everything else None
-    if (part := _share_of_recordings(folder)) is not None:
-        share_of_chunks, share_of_hours = None, part
-    if (folder / TRUSTED).exists():
-        return _read_segments(Selection(name, ids, None, share_of_chunks, None, dropped=_dropped(folder)), folder, kept)
-    return Selection(name, ids, hours, share_of_chunks, share_of_hours, dropped=_dropped(folder))
-
-
-def _dropped(folder: Path) -> tuple[str, ...] | None:
-    """Ids of dropped.tsv, which has a header."""
-    path = folder / "dropped.tsv"
-    if not path.is_file():
-        return None
-    with open(path, encoding="utf-8") as lines:
-        return tuple(line.partition("\t")[0] for line in lines)[1:]
-
-
-def _read_segments(selection: Selection, folder: Path, kept: DataDir) -> Selection:
-    """The selection with hours and share of the segments that may be learnt from."""
-    flags = read_table(folder / TRUSTED)
-    trusted = {
-        i: read_trusted(i, flags.get(i, ""), len(timestamps.parse(kept.text[i]))) for i in selection.ids
-    }
-    hours, of = segment_hours(folder) or (None, None)
-    share = hours / of if of else None
-    return replace(selection, hours=hours, share_of_chunks=None, share_of_hours=share, trusted=trusted)
-
-
-def _share_of_recordings(folder: Path) -> float | None:
-    """Share of the labelled hours that a selection from some recordings kept of these; None where it was from all."""
-    try:
-        report = read_result(folder / "report.json")
-        kept, dropped = report["kept"]["hours"], report["dropped"]["hours"]
-        return kept / (kept + dropped) if "recordings_hours" in report and kept else None
-    except (OSError, KeyError):
-        return None
-
-
-def segment_hours(folder: Path) -> tuple[float, float] | None:
-    """Hours of a selection's segments that may be learnt from, and of all; None where it does not say."""
-    try:
-        segments = read_result(folder / "report.json")["segments"]
-        return segments["trusted_hours"], segments["hours"]
-    except (OSError, KeyError):
-        return None
 
 
 def read_experiment(

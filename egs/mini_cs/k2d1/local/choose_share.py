@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 from k2d.errors import DataError, guarded
-from k2d.score.experiment import read_result, score_dir
+from k2d.score.experiment import score_dir
 from k2d.tables import atomic
 from k2d.text.markdown import table
+from k2d.work.folders import read_result
 from k2d.work.models import MODEL, read_record
 
 
