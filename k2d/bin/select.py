@@ -54,7 +54,7 @@ from k2d.label.share import KeptByAlpha, kept_by_alpha
 from k2d.options import CommandParser, command
 from k2d.tables import atomic, read_table
 from k2d.work import identity
-from k2d.work.folders import json_or_none, write_json
+from k2d.work.folders import write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 7)
@@ -160,10 +160,9 @@ def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
     """recording -> source directory: from `source_data`, else from what the chunks say they were made of."""
     if source_data is not None:
         return source_directories(Path(source_data) / "wav.scp")
-    made_of = (json_or_none(data.path / "step.json") or {}).get("arguments", {}).get("data")
-    for folder in filter(None, (made_of, data.path if data.has_segments else None)):
-        if (Path(folder) / "wav.scp").is_file():
-            return source_directories(Path(folder) / "wav.scp")
+    for folder in filter(None, (identity.input_of(data.path, "data"), data.path if data.has_segments else None)):
+        if (folder / "wav.scp").is_file():
+            return source_directories(folder / "wav.scp")
     return {}
 
 

@@ -34,6 +34,7 @@ from k2d.label.select import Chunk, read_chunks
 from k2d.tables import blocks
 from k2d.text import timestamps
 from k2d.work.folders import json_or_none, write_json
+from k2d.work.identity import input_of
 
 RECORD, DRAWN = "audit.json", "drawn"
 USABLE, UNUSABLE = "usable", "unusable"
@@ -243,11 +244,10 @@ def _cut_from(data: DataDir, chunks: Collection[Chunk]) -> DataDir | None:
     """The recordings that all chunks were cut from, as the records of the steps tell, where they are still there."""
     folder = data.path
     for _ in range(3):  # held-out chunks, of chunks, of recordings
-        found = (json_or_none(folder / "step.json") or {}).get("inputs", {})
-        path = found.get("data", {}).get("path") if isinstance(found, dict) else None
-        if not path or not (Path(path) / "wav.scp").is_file():
+        folder = input_of(folder, "data")
+        if folder is None or not (folder / "wav.scp").is_file():
             return None
-        folder, whole = Path(path), DataDir(path)
+        whole = DataDir(folder)
         names = {named.recording for chunk in chunks if (named := read_chunk_id(chunk.id))}
         if names and not whole.has_segments and names <= whole.wav.keys():
             sources = [located(whole.wav[name], whole.path) for name in names]

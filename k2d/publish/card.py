@@ -24,8 +24,8 @@ from k2d.text.units import language_of, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
 from k2d.whisper.identity import PACKAGED, PUBLISHED
-from k2d.work.folders import json_or_none, read_result
-from k2d.work.step import RECORD
+from k2d.work.folders import read_result
+from k2d.work.identity import input_of, record_in
 
 if TYPE_CHECKING:
     from k2d.publish.parity import Parity
@@ -95,11 +95,9 @@ def training_data(folder: Path) -> dict[str, float | int | None]:
 
 def labels_made(folder: Path) -> dict[str, str | bool]:
     """Of a selection directory, as far as records say: the `rule`, and whether labels were ready (`ready_labels`)."""
-    selected = json_or_none(folder / RECORD) or {}
-    chunks = selected.get("arguments", {}).get("data")
-    labelled = (json_or_none(Path(chunks) / RECORD) or {}) if chunks else {}
-    model = str(labelled.get("arguments", {}).get("model", ""))
-    rule = selected.get("options", {}).get("rule")
+    chunks = input_of(folder, "data")
+    model = str(record_in(chunks).get("arguments", {}).get("model", "")) if chunks else ""
+    rule = record_in(folder).get("options", {}).get("rule")
     return {"ready_labels": kind_of(model) == "text", **({"rule": rule} if rule else {})}
 
 

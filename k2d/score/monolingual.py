@@ -14,8 +14,7 @@ from pathlib import Path
 from k2d.score.significance import compare
 from k2d.tables import read_numbers, read_table
 from k2d.text.units import language_of, units
-from k2d.work.folders import json_or_none
-from k2d.work.step import RECORD
+from k2d.work.identity import input_of
 
 NAMES = {"zh": "Mandarin", "en": "English"}
 
@@ -53,9 +52,8 @@ def retained(files: Mapping[str, tuple[Path, Path | None]]) -> list[Retained]:
     so are those whose references are gone."""
     found = []
     for test_set, (student, teacher) in files.items():
-        record = json_or_none(student.parent / RECORD) or {}
-        path = Path(record.get("inputs", {}).get("ref", {}).get("path", ""))
-        if teacher is None or not path.is_file():
+        path = input_of(student.parent, "ref")
+        if teacher is None or path is None or not path.is_file():
             continue
         errors = [read_numbers(result.parent / "utt2errors") for result in (student, teacher)]
         counts = read_numbers(student.parent / "utt2units")
