@@ -24,7 +24,7 @@ from k2d.distill.config import BatchConfig, DistillConfig, from_dict, in_languag
 from k2d.errors import BadAudio, DataError, Unusable, UsageError
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import model_identity
-from k2d.work import identity, machine
+from k2d.work import identity
 from k2d.work.skipped import SkipOptions, read_skipped, write_skipped
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -149,18 +149,16 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
         except Unusable as error:
             skipped[uid] = str(error)
     order = sorted(lengths, key=lambda uid: (lengths[uid], uid))  # batches of one length waste no padding
-    jobs = args.nj or (machine.threads() if args.device == "cpu" else 1)
     start = time.monotonic()
 
     def compute(uids: list[str]):
         parts = [uids[first : first + args.batch_size] for first in range(0, len(uids), args.batch_size)]
-        for part, found in zip(parts, one_thread_each(top, parts, jobs)):
+        for part, found in zip(parts, one_thread_each(top, parts, args.nj, args.device)):
             for uid, (arrays, facts) in zip(part, found):
                 yield uid, arrays, facts
 
-    with tqdm(total=len(order), desc="cache_teacher", unit="utt", mininterval=2) as bar:
-        shards = _shards(order, lengths, args.shard_rows)
-        stored = in_shards(args.output_dir, [TOPK_IDS, TOPK_LOG_PROBS], shards, compute, bar)
+    shards = list(_shards(order, lengths, args.shard_rows))
+    stored = in_shards(args.output_dir, [TOPK_IDS, TOPK_LOG_PROBS], shards, compute, "cache_teacher")
     skipped |= stored.skipped
     write_skipped(args.output_dir, skipped, len(data.text), args.max_skipped)
     for name, table in stored.tables.items():
