@@ -20,7 +20,7 @@ import torch
 import whisper
 from bench_train import SIZES
 
-from k2d.plan import TOKENS, WINDOW
+from k2d.plan import ADVANCE, TOKENS
 from k2d.text import markdown
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import engine_torch
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
                 "encoder": encoder,
                 "decoder": decoder,
                 "step": decoder * batch / args.tokens,
-                "times_real_time": WINDOW / (encoder + decoder),
+                "times_real_time": ADVANCE / (encoder + decoder),
                 "gigabytes": peak,
             }
         )
