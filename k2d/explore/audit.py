@@ -29,9 +29,8 @@ from k2d.errors import DataError
 from k2d.explore.explorer import metrics_of
 from k2d.explore.sample import Reservoir, Sampled
 from k2d.explore.sounds import located
+from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores, find_scores, tagged
-from k2d.label.select import Chunk, read_chunks
-from k2d.tables import blocks
 from k2d.text import timestamps
 from k2d.work.folders import json_or_none, write_json
 from k2d.work.identity import input_of
@@ -178,7 +177,7 @@ def _choose(data: DataDir, scores: Scores | None, count: int, seed: int, already
     metrics = metrics_of(scores)[:1] if scores else []
     columns = Columns(scores, metrics) if metrics else None
     pool = Reservoir(max(2000, _POOL * count), seed)
-    for block in blocks(read_chunks(data, frozenset(already)), 1000, 500_000, lambda chunk: len(chunk.text)):
+    for block in in_blocks(read_chunks(data, frozenset(already))):
         found = columns.of([chunk.id for chunk in block])[metrics[0]] if columns else [math.nan] * len(block)
         for chunk, distance in zip(block, found, strict=True):
             if (place := pool.place("")) is not None:

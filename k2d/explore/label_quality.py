@@ -18,9 +18,9 @@ from k2d.datadir import DataDir
 from k2d.explore.detection import Audit
 from k2d.explore.kinds import kind_of
 from k2d.explore.references import References, read_references, spoken_units
+from k2d.label.chunk_directory import read_chunks
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import errors_of_parts
-from k2d.label.select import read_chunks
 from k2d.score.alignment import HIT, align
 from k2d.score.rates import Counts, count
 from k2d.text import timestamps
