@@ -161,15 +161,14 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
     from k2d.score import agreement
     from k2d.score.aligned import ALIGNED
     from k2d.score.curves import training_logs
-    from k2d.score.experiment import score_dir
+    from k2d.score.scored import COUNTS, RESULT, score_dir
 
     tables = ("wav.scp", "segments", "text", "utt2dur")
     scores = [score_dir(args.exp, r.name, test_set) for r in records for test_set in args.test_sets.split()]
     selected = ("text.trusted", "report.json", "dropped.tsv")
-    counts = ("result.json", "utt2errors", "utt2units", "utt2recording")
     files = {
         "models": [args.exp / r.name / MODEL for r in records],
-        "scores": [folder / name for folder in scores for name in (*counts, ALIGNED)],
+        "scores": [folder / name for folder in scores for name in (RESULT, *COUNTS, ALIGNED)],
         "held_out": [] if args.held_out is None else [
             *(args.held_out / witness for witness in agreement.WITNESSES),
             *(agreement.hypothesis_file(args.exp, r.name) for r in records),

@@ -15,6 +15,7 @@ import yaml
 
 from k2d.datadir import DataDir
 from k2d.score.monolingual import NAMES, Retained
+from k2d.score.scored import RESULT
 from k2d.score.selections import read_report, segment_hours
 from k2d.score.tables import Table, interval, percent
 from k2d.tables import read_table
@@ -104,10 +105,10 @@ def labels_made(folder: Path) -> dict[str, str | bool]:
 def result_files(student: Path, teacher: Path | None) -> dict[str, tuple[Path, Path | None]]:
     """test set -> result.json of the student and, where there is one, of the teacher; folders in exp/."""
     found = {}
-    for path in sorted(student.glob("decode_*/score/result.json")):
-        decoded = path.parents[1].name
-        rival = teacher / decoded / "score/result.json" if teacher else None
-        found[decoded.removeprefix("decode_")] = (path, rival if rival and rival.exists() else None)
+    for path in sorted(student.glob(f"decode_*/score/{RESULT}")):
+        rival = teacher / path.relative_to(student) if teacher else None
+        test_set = path.parents[1].name.removeprefix("decode_")
+        found[test_set] = (path, rival if rival and rival.exists() else None)
     return found
 
 

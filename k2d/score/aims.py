@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from k2d.score.experiment import Experiment, Group, score_dir
+from k2d.score.experiment import Experiment, Group
+from k2d.score.scored import score_dir
 from k2d.score.significance import Comparison
 from k2d.score.tables import percent, times
 

@@ -15,7 +15,8 @@ from k2d.errors import BadAudio
 from k2d.explore.sounds import Sounds, of_data, sounds
 from k2d.score.aligned import ALIGNED, Aligned, read_aligned
 from k2d.score.error_kinds import KINDS, kinds_of
-from k2d.score.experiment import Experiment, score_dir
+from k2d.score.experiment import Experiment
+from k2d.score.scored import score_dir
 
 LONGEST_SOUND = 120.0  # seconds: a whole lecture would take the room of a hundred utterances
 

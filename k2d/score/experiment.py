@@ -2,7 +2,7 @@
 here that a stage did not write, but the parameters counted and the paired tests made.
 
     exp/<model>/model.json                                              what the model is (k2d/work/models.py)
-    exp/<model>/decode_<set>/score/{result.json,utt2errors,utt2units,utt2recording}   what it makes of a test set
+    exp/<model>/decode_<set>/score/…                                    what it makes of a test set (scored.py)
 
 Students that differ by nothing but their seed are a group: one row of the tables, whose rate is the mean over them.
 """
@@ -17,9 +17,9 @@ from statistics import mean, stdev
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.score import significance
+from k2d.score.scored import RESULT, TextCounts, read_counts, score_dir
 from k2d.score.selections import Selection, read_selection
 from k2d.score.significance import Comparison
-from k2d.tables import read_numbers, read_table
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import model_identity
 from k2d.work.folders import read_result
@@ -188,8 +188,8 @@ class Experiment:
         if len(rates) == 1:
             interval = results[0]["confidence_interval"]
             return Rates(rates, interval["low"], interval["high"])
-        counts = self._counts(group, test_set)
-        low, high = significance.confidence_interval(counts.errors, counts.units, counts.recordings) or (None, None)
+        errors, counts = self._counts(group, test_set)
+        low, high = significance.confidence_interval(errors, *counts.in_order()[1:]) or (None, None)
         return Rates(rates, low, high)
 
     def compare(self, first: Group, second: Group, test_set: str, *, seed: int = 0) -> Comparison | None:
@@ -197,36 +197,20 @@ class Experiment:
         where one of them has not been scored. DataError if they were scored on different references."""
         if not (self.results_of(first, test_set) and self.results_of(second, test_set)):
             return None
-        a, b = (self._counts(group, test_set) for group in (first, second))
-        if a.units_of != b.units_of:
+        (errors, counts), (others, other) = (self._counts(group, test_set) for group in (first, second))
+        if counts.units != other.units:
             raise DataError(_other_references(self.root, first.members[0], second.members[0], test_set))
-        return significance.compare(a.errors, b.errors, a.units, a.recordings, seed=seed)
+        return significance.compare(errors, others, *counts.in_order()[1:], seed=seed)
 
-    def _counts(self, group: Group, test_set: str) -> "_Counts":
+    def _counts(self, group: Group, test_set: str) -> tuple[list, TextCounts]:
+        """(errors in order of id, of a student by seed; the first model's counts, whose units are those of all)."""
         scored = [m for m in group.members if (m.name, test_set) in self.results]
-        found = [_read_counts(score_dir(self.root, m.name, test_set)) for m in scored]
+        found = [read_counts(score_dir(self.root, m.name, test_set)) for m in scored]
         for model, other in zip(scored, found, strict=True):
-            if other.units_of != found[0].units_of:
+            if other.units != found[0].units:
                 raise DataError(_other_references(self.root, scored[0], model, test_set))
-        errors = [each.errors for each in found]
-        return replace(found[0], errors=errors if group.record.role == "student" else errors[0])
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """What scoring wrote of a set: errors of one model, or by seed; units by text; the rest in order of id."""
-
-    errors: list
-    units_of: Mapping[str, float]
-    units: list[float]
-    recordings: list[str]
-
-
-def _read_counts(folder: Path) -> _Counts:
-    errors, units, recordings = (read_numbers(folder / "utt2errors"), read_numbers(folder / "utt2units"),
-                                 read_table(folder / "utt2recording"))  # fmt: skip
-    ids = sorted(units)
-    return _Counts([errors[i] for i in ids], units, [units[i] for i in ids], [recordings[i] for i in ids])
+        errors = [counts.in_order()[0] for counts in found]
+        return errors if group.record.role == "student" else errors[0], found[0]
 
 
 def _other_references(root: Path, first: Model, second: Model, test_set: str) -> str:
@@ -246,13 +230,9 @@ def _group_name(members: Sequence[Model]) -> str:
     return record.name.removesuffix(f"_seed{record.seed}") if len(members) > 1 else record.name
 
 
-def score_dir(root: Path, model: str, test_set: str) -> Path:
-    return root / model / f"decode_{test_set}" / "score"
-
-
 def read_results(root: Path, records: Sequence[ModelRecord], test_sets: Sequence[str]) -> dict[tuple[str, str], dict]:
     """(model, set) -> result.json, of those that were scored."""
-    files = {(r.name, s): score_dir(root, r.name, s) / "result.json" for r in records for s in test_sets}
+    files = {(r.name, s): score_dir(root, r.name, s) / RESULT for r in records for s in test_sets}
     return {which: read_result(path) for which, path in files.items() if path.exists()}
 
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.score.scored import read_counts
 from k2d.score.significance import compare
-from k2d.tables import read_numbers, read_table
+from k2d.tables import read_table
 from k2d.text.units import language_of, units
 from k2d.work.identity import input_of
 
@@ -55,15 +56,13 @@ def retained(files: Mapping[str, tuple[Path, Path | None]]) -> list[Retained]:
         path = input_of(student.parent, "ref")
         if teacher is None or path is None or not path.is_file():
             continue
-        errors = [read_numbers(result.parent / "utt2errors") for result in (student, teacher)]
-        counts = read_numbers(student.parent / "utt2units")
-        recordings = read_table(student.parent / "utt2recording")
+        ours, theirs = (read_counts(result.parent) for result in (student, teacher))
         spoken = {name: single_language(text) for name, text in read_table(path).items()}
         for code in NAMES:
-            ids = [i for i in counts if spoken.get(i) == code and i in errors[1]]
-            if total := sum(counts[i] for i in ids):
-                wrong = [[each[i] for i in ids] for each in errors]
-                told = compare(*wrong, [counts[i] for i in ids], [recordings[i] for i in ids])
+            ids = [i for i in ours.units if spoken.get(i) == code and i in theirs.errors]
+            if total := sum(ours.units[i] for i in ids):
+                wrong = [[each.errors[i] for i in ids] for each in (ours, theirs)]
+                told = compare(*wrong, [ours.units[i] for i in ids], [ours.recordings[i] for i in ids])
                 rates = [sum(each) / total for each in wrong]
                 ends = (100 * told.low, 100 * told.high) if told else ()
                 found.append(Retained(test_set, code, len(ids), int(total), *rates, *ends))
