@@ -27,6 +27,7 @@ from k2d.label.scores import Columns, Scores
 from k2d.tables import Cursor
 from k2d.text import timestamps
 
+VALIDATOR_TEXT = "text.validator"  # beside the labels of held-out chunks
 LEAST = 4  # chunks, of which some can be held out
 SHARE_OF_RECORDINGS = 0.05  # of the hours
 SHARE_OF_DEV = 0.02

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from k2d.errors import DataError
+from k2d.label.hold_out import VALIDATOR_TEXT
 from k2d.score.corpus import score
 from k2d.score.experiment import Experiment
 from k2d.score.report import COSTS, costs
@@ -18,7 +19,7 @@ from k2d.text import loops, timestamps
 from k2d.text.units import language_of, units
 
 HELD_OUT = "held_out"
-WITNESSES = ("text", "text.validator")  # of the held-out chunks: labels of the teacher, transcripts of the validator
+WITNESSES = ("text", VALIDATOR_TEXT)  # of the held-out chunks: labels of the teacher, transcripts of the validator
 NO_ERROR_RATE = (
     "No error rate is known: nobody has transcribed any of these recordings. How far a model is from the teacher's "
     "labels and from the validator's transcripts shows that it has learnt, not that it is right; for that, make a test "
@@ -42,7 +43,7 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
     if "text" not in texts:
         raise DataError(f"{held_out}/text: not there; run stage 4 again")
     rows = []
-    for name, witness in (("labels", "text"), ("validator's transcripts", "text.validator")):
+    for name, witness in (("labels", "text"), ("validator's transcripts", VALIDATOR_TEXT)):
         if witness in texts:
             rows.append([name, *[ABSENT] * (len(COSTS) + 4), *_counts(texts[witness])])
     for model in experiment.models:
