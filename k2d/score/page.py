@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from k2d.explore.page import as_json, render
 from k2d.explore.sounds import Sounds
 from k2d.score.aims import Aim
+from k2d.score.aligned import errors_in
 from k2d.score.curves import Curves, shown_statistics
 from k2d.score.experiment import Experiment, Group, Rates, mean_known
 from k2d.score.rates import SWITCH_DISTANCES
@@ -240,7 +241,7 @@ def _worst(texts: dict, models: Sequence[str], count: int = 20) -> list[tuple[st
     """For readers without scripts: (id, reference, [(model, text)]) of the utterances with most errors."""
 
     def errors(row: list) -> int:
-        return sum(sum(step != "=" for step in steps.split()) for steps, _, _ in row[4].values())
+        return sum(errors_in(steps) for steps, _, _ in row[4].values())
 
     rows = sorted(texts["utterances"], key=lambda row: (-errors(row), row[1]))[:count]
     return [(row[1], row[2], [(models[n], written) for n, (_, written, _) in row[4].items()]) for row in rows]
