@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 
 from k2d.constants import ENCODER_FRAMES_PER_SECOND, HOP_LENGTH, MEL_FRAMES_PER_SECOND, SAMPLE_RATE
+from k2d.errors import CheckpointError
 from k2d.publish.tokenizer_json import byte_level_json, tokenizer_json
 from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
@@ -25,8 +26,9 @@ from k2d.whisper.model import ModelDimensions, Whisper
 
 
 def model_config(dims: ModelDimensions, tokenizer: Tokenizer, dtype: torch.dtype) -> dict:
+    """config.json. CheckpointError for a model that the form cannot hold."""
     if dims.n_audio_state != dims.n_text_state:
-        raise ValueError(
+        raise CheckpointError(
             f"the encoder is {dims.n_audio_state} wide and the decoder {dims.n_text_state}; Hugging Face's "
             "Whisper has one width"
         )
