@@ -37,7 +37,7 @@ from k2d.label import signals, speech
 from k2d.label.distance import ALPHAS, METRICS, Choices, batch_phonemizer, with_options
 from k2d.label.pairs import Job, pairs, score
 from k2d.label.scores import DECODING_FACTS
-from k2d.options import CommandParser, add_options, command, options_of, true_or_false
+from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
 from k2d.tables import Cursor, atomic, blocks
 from k2d.work import identity
 from k2d.work.folders import write_json
@@ -62,15 +62,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--reference", choices=("validator", "teacher", "symmetric"), help="whose length divides (validator)"
     )
-    boolean = {"type": true_or_false, "metavar": "true|false"}
-    p.add_argument("--fold_script", help="Traditional and Simplified are one (true)", **boolean)
-    p.add_argument("--fold_usage", help="妳 and 你, 甚麼 and 什麼 (k2d/text/variants.tsv) are one (false)", **boolean)
-    p.add_argument("--tones", help="tone marks are phonemes (false)", **boolean)
-    p.add_argument("--g2p", help="read words the lexicon lacks by rules (true; paper false)", **boolean)
+    p.add_argument("--fold_script", help="Traditional and Simplified are one (true)", **BOOLEAN)
+    p.add_argument("--fold_usage", help="妳 and 你, 甚麼 and 什麼 (k2d/text/variants.tsv) are one (false)", **BOOLEAN)
+    p.add_argument("--tones", help="tone marks are phonemes (false)", **BOOLEAN)
+    p.add_argument("--g2p", help="read words the lexicon lacks by rules (true; paper false)", **BOOLEAN)
     p.add_argument(
         "--empty", choices=("agree", "one", "zero", "paper"), help="distance to an empty reference (agree; paper paper)"
     )
-    p.add_argument("--drop_blank", help="a blank validator text is invalid (false; paper true)", **boolean)
+    p.add_argument("--drop_blank", help="a blank validator text is invalid (false; paper true)", **BOOLEAN)
     p.add_argument("--signals", default="text", help="further signals: text, all, none, or names with commas")
     p.add_argument("--captions", action="append", default=[], help="file of caption phrases, one a line")
     p.add_argument("--data", help="chunk data directory: durations, and audio for the signal 'untexted'")
