@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from k2d.errors import DataError
+from k2d.errors import DataError, UsageError
 from k2d.tables import (
     NOT_NEGATIVE,
     POSITIVE,
@@ -331,7 +331,7 @@ class DataDir:
         directory always splits the same way.
         """
         if n < 1:
-            raise ValueError(f"split into {n} parts: expected at least one")
+            raise UsageError(f"split into {n} parts: expected at least one")
         durations = dict(durations) if durations is not None else self.recording_seconds()
         utterances: dict[str, list[str]] = {}
         for segment in self.segments.values():

@@ -181,7 +181,7 @@ def add_options(
         default = defaults.get(field.name, field.default)
         words, parse, choices = (field.metadata[name] for name in ("help", "parse", "choices"))
         if isinstance(field.default, bool):
-            more = {"type": true_or_false, "nargs": "?", "const": True, "metavar": "true|false"}
+            more = BOOLEAN
         else:
             more = {"type": parse or type(field.default), "choices": choices}
         group.add_argument(f"--{field.name}", default=default, help=words, **more)
@@ -200,6 +200,10 @@ def true_or_false(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return text.lower() == "true"
+
+
+# Of an option that is true or false, for `add_argument`: without a value it is true.
+BOOLEAN = {"type": true_or_false, "nargs": "?", "const": True, "metavar": "true|false"}
 
 
 def number_or_none(text: str) -> float | None:

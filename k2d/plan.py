@@ -14,17 +14,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from k2d.constants import N_AUDIO_CTX
 from k2d.distill.length import CHUNK, batch_of
 from k2d.work.folders import size_in_words
 
-WINDOW = 26.0  # seconds by which sequential decoding advances, on average
+ADVANCE = 26.0  # seconds by which long-form decoding goes on from window to window, on average
+UTTERANCE = 5.0  # seconds of a test utterance, on average, and every one of them costs a window
 TOKENS = 150  # of a 30 s window of lecture: four syllables a second, 1.2 tokens each
 DECODED_AGAIN = 1.25  # windows that loop or doubt are decoded once more, or several times
 FLAC = 0.063  # GB an hour: 16 kHz, 16 bit, mono, at 55 % of its raw size
 DECODES = 300.0  # times real time: one core reading m4a, mp3 or mp4
 ENCODES = 500.0  # times real time: one core writing FLAC
 PAPER_SECONDS_A_CHUNK = 42 * 3600 * 4 / (120_000 * 256)  # one H100, large-v2 with two decoder layers
-PAPER_TEACHER = 1550.0
 # One core: seconds a chunk of the joins of stages 2 and 3; bytes a chunk of the tables that the latter, a job of stage
 # 3 and a process of training read; gigabytes a job, of each of which the join of stage 2 holds an archive's chunks.
 JOINED = "tools/bench_join.py --chunks 200000 --jobs 64"
@@ -54,7 +55,7 @@ SIZES = {
     "large": Size(1550, 32, 32, 1280),
 }
 STUDENT = 756 / 1550  # of the teacher's parameters: its encoder and two decoder layers
-_VOCABULARY, _FRAMES = 51_865, 1500
+_VOCABULARY = 51_865
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def size_of(model: str) -> Size:
 def seconds_a_window(size: Size, device: Device, batch: int, decoder_layers: int | None = None) -> float:
     """One 30 s window: encoder, and TOKENS steps of a decoder that serves `batch` windows."""
     layers = size.decoder_layers if decoder_layers is None else decoder_layers
-    dense = 24 * size.width**2 * _FRAMES + 4 * _FRAMES**2 * size.width
+    dense = 24 * size.width**2 * N_AUDIO_CTX + 4 * N_AUDIO_CTX**2 * size.width
     encoder = size.encoder_layers * dense / device.operations
     if device.step is not None:
         return encoder + TOKENS * device.step.seconds(layers, size.width, batch) / batch
@@ -135,7 +136,7 @@ class Plan:
     joined: training speech is joined anew from clips (a copy), else it stays where it is. speeds, as measured, in
     place of assumptions: times real time of "teacher" and "validator", "distance" in pairs a second of a core,
     "training" in chunks a second of a device; sources: where each was measured.
-    jobs: of a stage that decodes. longest: hours of a recording.
+    batch: windows decoded side by side. jobs: of a stage that decodes. longest: hours of a recording.
     """
 
     train_hours: float
@@ -157,127 +158,223 @@ class Plan:
 
 @dataclass(frozen=True)
 class Cost:
+    """Of one stage. memory: GB of the largest of its jobs. joining_hours: of core_hours, what one process does at the
+    end, whatever the number of jobs. rests_on: sentences, each with how a figure is known.
+    """
+
     stage: int
-    device_hours: float
-    core_hours: float
-    gigabytes: float
     summary: str
-    memory: float = RUNTIME  # GB of the largest of its jobs
-    joining_hours: float = 0.0  # of core_hours: what one process does at the end, whatever the number of jobs
+    gigabytes: float
+    device_hours: float = 0.0
+    core_hours: float = 0.0
+    memory: float = RUNTIME
+    joining_hours: float = 0.0
     rests_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """One way of decoding. name: in `Plan.speeds`; advance: seconds of audio a window; again: how often one is decoded;
+    layers: of the decoder, where it has not all of its size's.
+    """
+
+    name: str
+    size: Size
+    advance: float
+    again: float = 1.0
+    layers: int | None = None
+
+
+class _Run:
+    """What several stages need to know of a plan, and how that is known."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.device = H100 if plan.ngpu else CPU
+        self.where = f"one {self.device.name}" if plan.ngpu else self.device.name
+        self.speeds, self.sources = plan.speeds or {}, plan.sources or {}
+        self.teacher, self.validator = size_of(plan.teacher), size_of(plan.validator)
+        self.students = len(plan.selections)
+        self.chunks = plan.train_hours * 3600 / CHUNK
+        self.teacher_weights, self.validator_weights = (
+            size.parameters * 4e-3 for size in (self.teacher, self.validator)  # GB, float32
+        )
+        self.student_weights = self.teacher_weights * STUDENT
+        self.tables = self.chunks * TABLE_BYTES / 1e9
+        self.held = plan.batch * plan.longest * RECORDING
+        self.labelling = _Decoding("teacher", self.teacher, ADVANCE, DECODED_AGAIN)
+        self.checking = _Decoding("validator", self.validator, CHUNK)
+
+    def rate(self, decoding: _Decoding) -> float:
+        """Times real time."""
+        if decoding.name in self.speeds:
+            return self.speeds[decoding.name]
+        seconds = seconds_a_window(decoding.size, self.device, self.plan.batch, decoding.layers)
+        return decoding.advance / decoding.again / seconds
+
+    def basis(self, name: str, value: str, otherwise: str) -> str:
+        known = f"measured, {self.sources.get(name, '--speed')}" if name in self.speeds else otherwise
+        return f"{name}, {value}: {known}"
+
+    def decoded(self, decoding: _Decoding) -> str:
+        """The basis of a rate."""
+        value = f"{self.rate(decoding):,.0f} times real time on {self.where}"
+        window = f"{self.plan.batch} windows at a time, of {TOKENS} tokens in {decoding.advance:.0f} s"
+        window += f", each decoded {decoding.again} times" if decoding.again != 1 else ""
+        return self.basis(decoding.name, value, f"{self.device.known}, {window}")
+
+    @property
+    def holds(self) -> str:
+        """The basis of the memory of a job that decodes recordings."""
+        return f"{_DECODER}, {self.plan.batch} recordings of {self.plan.longest:.1g} h computed"
+
+
+_AUDIO = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f} times real time"
+_FLAC = f"disk: assumed, {FLAC * 1000:.0f} MB an hour, FLAC at 55 % of its raw size"
+_RUNTIME = f"memory: assumed, {RUNTIME} GB for Python and its libraries"
+_DECODER = f"memory: {RUNTIME} GB assumed, model computed as float32"
+_TABLES = f"tables of {TABLE_BYTES:.0f} bytes a chunk measured, {JOINED}"
+
+
+def _joining(seconds: float) -> str:
+    return f"joining, {seconds * 1e6:.0f} µs a chunk: measured, {JOINED}"
 
 
 def estimate(plan: Plan) -> list[Cost]:
     """Costs of stages 1 to 8."""
-    device = H100 if plan.ngpu else CPU
-    teacher, validator = size_of(plan.teacher), size_of(plan.validator)
-    where = f"one {device.name}" if plan.ngpu else device.name
-    speeds, sources = plan.speeds or {}, plan.sources or {}
-    chunks = plan.train_hours * 3600 / CHUNK
+    run = _Run(plan)
+    return [stage(run) for stage in (_data, _label, _validate, _select, _train, _decode, _score, _publish)]
 
-    def rate(name: str, size: Size, windows_of: float, again: float = 1.0, layers: int | None = None) -> float:
-        """Times real time; `again`: how often a window is decoded."""
-        if name in speeds:
-            return speeds[name]
-        return windows_of / again / seconds_a_window(size, device, plan.batch, layers)
 
-    def basis(name: str, value: str, otherwise: str) -> str:
-        return f"{name}, {value}: {f'measured, {sources.get(name, "--speed")}' if name in speeds else otherwise}"
-
-    def decoded(name: str, size: Size, windows_of: float, again: float = 1.0, layers: int | None = None) -> str:
-        value = f"{rate(name, size, windows_of, again, layers):,.0f} times real time on {where}"
-        window = f"{plan.batch} windows at a time, of {TOKENS} tokens in {windows_of:.0f} s"
-        window += f", each decoded {again} times" if again != 1 else ""
-        return basis(name, value, f"{device.known}, {window}")
-
-    audio = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f} times real time"
-    flac = f"disk: assumed, {FLAC * 1000:.0f} MB an hour, FLAC at 55 % of its raw size"
-    runtime = f"memory: assumed, {RUNTIME} GB for Python and its libraries"
-
-    def joining(seconds: float) -> str:
-        return f"joining, {seconds * 1e6:.0f} µs a chunk: measured, {JOINED}"
-
-    def weights(size: Size) -> float:
-        return size.parameters * 4e-3  # GB, float32
-
-    tables = chunks * TABLE_BYTES / 1e9
-    read = f"tables of {TABLE_BYTES:.0f} bytes a chunk measured, {JOINED}"
-
-    costs = []
+def _data(run: _Run) -> Cost:
+    plan = run.plan
     copied = plan.dev_hours + plan.test_hours + (plan.train_hours if plan.joined else 0.0)
-    summary = f"{copied:,.1f} h copied as FLAC" + ("" if plan.joined else "; training recordings stay where they are")
-    costs.append(Cost(1, 0.0, copied / DECODES + copied / ENCODES, copied * FLAC, summary,
-                      rests_on=(audio, flac, runtime)))  # fmt: skip
+    stays = "" if plan.joined else "; training recordings stay where they are"
+    return Cost(
+        1,
+        core_hours=copied / DECODES + copied / ENCODES,
+        gigabytes=copied * FLAC,
+        summary=f"{copied:,.1f} h copied as FLAC{stays}",
+        rests_on=(_AUDIO, _FLAC, _RUNTIME),
+    )
 
-    labelling = 0.0 if plan.ready_labels else plan.train_hours / rate("teacher", teacher, WINDOW, DECODED_AGAIN)
-    joined = chunks * JOIN_LABELS / 3600
+
+def _label(run: _Run) -> Cost:
+    plan = run.plan
+    joined = run.chunks * JOIN_LABELS / 3600
     writing = plan.train_hours * (1 / DECODES + 1 / ENCODES) + joined
-    what = "labels from subtitles" if plan.ready_labels else f"{plan.teacher} on {plan.train_hours:,.1f} h"
     reading = 0.0 if plan.ready_labels else plan.train_hours / DECODES
-    held = plan.batch * plan.longest * RECORDING
-    rests = () if plan.ready_labels else (decoded("teacher", teacher, WINDOW, DECODED_AGAIN),)
-    decoder = f"memory: {RUNTIME} GB assumed, model computed as float32"
-    holds = f"{decoder}, {plan.batch} recordings of {plan.longest:.1g} h computed"
-    held_by_join = RUNTIME + plan.jobs * JOIN_JOB
-    costs.append(Cost(2, labelling, reading + writing, plan.train_hours * FLAC + chunks * 3e-6, what,
-                      max(RUNTIME + weights(teacher) + held, held_by_join), joined,
-                      (*rests, audio, joining(JOIN_LABELS), flac, holds)))  # fmt: skip
+    return Cost(
+        2,
+        device_hours=0.0 if plan.ready_labels else plan.train_hours / run.rate(run.labelling),
+        core_hours=reading + writing,
+        gigabytes=plan.train_hours * FLAC + run.chunks * 3e-6,
+        summary="labels from subtitles" if plan.ready_labels else f"{plan.teacher} on {plan.train_hours:,.1f} h",
+        memory=max(RUNTIME + run.teacher_weights + run.held, RUNTIME + plan.jobs * JOIN_JOB),
+        joining_hours=joined,
+        rests_on=(*(() if plan.ready_labels else (run.decoded(run.labelling),)), _AUDIO, _joining(JOIN_LABELS), _FLAC,
+                  run.holds),
+    )  # fmt: skip
 
-    checking = plan.train_hours / rate("validator", validator, CHUNK)
-    joined = chunks * JOIN_DECODED / 3600
-    distances = chunks / speeds.get("distance", DISTANCES) / 3600
-    pairs = f"{speeds.get('distance', DISTANCES):,.0f} pairs a second of a core"
-    costs.append(Cost(3, checking, plan.train_hours / DECODES + distances + joined, chunks * 1e-6,
-                      f"{plan.validator} on {chunks:,.0f} chunks, distances",
-                      RUNTIME + weights(validator) + tables, joined + distances / 8,
-                      (decoded("validator", validator, CHUNK), audio, joining(JOIN_DECODED),
-                       basis("distance", pairs, "measured, tools/bench_distance.py"),
-                       "disk: assumed, 1 kB a chunk", f"{decoder}, {read}")))  # fmt: skip
 
-    count = len(plan.selections)
-    costs.append(Cost(4, 0.0, count * chunks / SELECTS / 3600, count * chunks * 0.8e-6, f"{count} selections",
-                      RUNTIME + 2 * tables, count * chunks / SELECTS / 3600,
-                      (f"selection: assumed, {SELECTS:,.0f} chunks a second", "disk: assumed, 0.8 kB a chunk",
-                       f"memory: {RUNTIME} GB assumed, twice {read}")))  # fmt: skip
+def _validate(run: _Run) -> Cost:
+    plan = run.plan
+    joined = run.chunks * JOIN_DECODED / 3600
+    pairs_a_second = run.speeds.get("distance", DISTANCES)
+    distances = run.chunks / pairs_a_second / 3600
+    pairs = f"{pairs_a_second:,.0f} pairs a second of a core"
+    return Cost(
+        3,
+        device_hours=plan.train_hours / run.rate(run.checking),
+        core_hours=plan.train_hours / DECODES + distances + joined,
+        gigabytes=run.chunks * 1e-6,
+        summary=f"{plan.validator} on {run.chunks:,.0f} chunks, distances",
+        memory=RUNTIME + run.validator_weights + run.tables,
+        joining_hours=joined + distances / 8,
+        rests_on=(run.decoded(run.checking), _AUDIO, _joining(JOIN_DECODED),
+                  run.basis("distance", pairs, "measured, tools/bench_distance.py"),
+                  "disk: assumed, 1 kB a chunk", f"{_DECODER}, {_TABLES}"),
+    )  # fmt: skip
 
-    steps, batch = updates(plan.config, chunks)
-    relative = teacher.parameters / PAPER_TEACHER * H100.operations / device.operations
-    learns = speeds.get("training", 1 / (PAPER_SECONDS_A_CHUNK * relative))
-    training = count * steps * batch / learns / 3600
-    student = weights(teacher) * STUDENT
+
+def _select(run: _Run) -> Cost:
+    hours = run.students * run.chunks / SELECTS / 3600
+    return Cost(
+        4,
+        core_hours=hours,
+        gigabytes=run.students * run.chunks * 0.8e-6,
+        summary=f"{run.students} selections",
+        memory=RUNTIME + 2 * run.tables,
+        joining_hours=hours,
+        rests_on=(f"selection: assumed, {SELECTS:,.0f} chunks a second", "disk: assumed, 0.8 kB a chunk",
+                  f"memory: {RUNTIME} GB assumed, twice {_TABLES}"),
+    )  # fmt: skip
+
+
+def _train(run: _Run) -> Cost:
+    plan = run.plan
+    steps, batch = updates(plan.config, run.chunks)
+    relative = run.teacher.parameters / SIZES["large"].parameters * H100.operations / run.device.operations
+    learns = run.speeds.get("training", 1 / (PAPER_SECONDS_A_CHUNK * relative))
     kept = int(config_value(plan.config, "keep_nbest_models", 10)) + 4  # latest, with optimizer, initial, averaged
     # Every process holds both models once while it loads them, and the tables; loader workers share those at first.
     processes = max(plan.ngpu, 1) if plan.ngpu < 8 else 8
-    scaled = "" if relative == 1 else f", times {relative:,.2f} for the model and the {device.name}: assumed"
-    costs.append(Cost(5, training, 0.0, count * kept * student,
-                      f"{count} students one after the other, {steps:,.0f} updates of {batch:,.0f} chunks each",
-                      processes * (RUNTIME + weights(teacher) + student + tables), 0.0,
-                      (basis("training", f"{learns:,.2f} chunks a second of {where}",
-                             f"published, 120k updates of 256 chunks in 42 h on four H100 with large-v2{scaled}"),
-                       f"disk: computed, {kept} models of {space(student)} a student",
-                       f"memory: computed, both models for each of {processes} processes, and {read}")))  # fmt: skip
+    scaled = "" if relative == 1 else f", times {relative:,.2f} for the model and the {run.device.name}: assumed"
+    published = f"published, 120k updates of 256 chunks in 42 h on four H100 with large-v2{scaled}"
+    return Cost(
+        5,
+        device_hours=run.students * steps * batch / learns / 3600,
+        gigabytes=run.students * kept * run.student_weights,
+        summary=f"{run.students} students one after the other, {steps:,.0f} updates of {batch:,.0f} chunks each",
+        memory=processes * (RUNTIME + run.teacher_weights + run.student_weights + run.tables),
+        rests_on=(run.basis("training", f"{learns:,.2f} chunks a second of {run.where}", published),
+                  f"disk: computed, {kept} models of {space(run.student_weights)} a student",
+                  f"memory: computed, both models for each of {processes} processes, and {_TABLES}"),
+    )  # fmt: skip
 
-    # Utterances are shorter than windows, and every one of them costs a window: five seconds on average.
+
+def _decode(run: _Run) -> Cost:
+    plan, models = run.plan, run.students + 2
     testing, tested = 0.0, []
     for name, size, layers, times in (
-        ("teacher", teacher, None, 1),
-        ("validator", validator, None, 1),
-        ("student", teacher, 2, count),
+        ("teacher", run.teacher, None, 1),
+        ("validator", run.validator, None, 1),
+        ("student", run.teacher, 2, run.students),
     ):
-        for form in ((5.0, 1.0), (WINDOW, DECODED_AGAIN)):
-            testing += times * plan.test_hours / rate(name, size, *form, layers)
-        tested.append(decoded(name, size, 5.0, 1.0, layers))
-    costs.append(Cost(6, testing, 0.0, (count + 2) * plan.test_hours * 1e-4,
-                      f"{count + 2} models on {plan.test_hours:,.1f} h, short-form and long-form",
-                      RUNTIME + weights(teacher) + held, 0.0,
-                      (*tested, "disk: assumed, 0.1 MB an hour", holds)))  # fmt: skip
-    costs.append(Cost(7, 0.0, (count + 2) * plan.test_hours * 0.01, 0.01, "alignments, bootstrap, tables",
-                      rests_on=("scoring: assumed, 36 s an hour of test audio and model", "disk: assumed", runtime)))
-    costs.append(Cost(8, count * 0.05, 0.0, count * student * 1.5, f"{count} exports with parity check",
-                      RUNTIME + 2 * (student + weights(teacher)),
-                      rests_on=("publishing: assumed, three minutes a student",
-                                "disk and memory: computed, one and a half and two copies of the models")))  # fmt: skip
-    return costs
+        short = _Decoding(name, size, UTTERANCE, layers=layers)
+        for form in (short, _Decoding(name, size, ADVANCE, DECODED_AGAIN, layers)):
+            testing += times * plan.test_hours / run.rate(form)
+        tested.append(run.decoded(short))
+    return Cost(
+        6,
+        device_hours=testing,
+        gigabytes=models * plan.test_hours * 1e-4,
+        summary=f"{models} models on {plan.test_hours:,.1f} h, short-form and long-form",
+        memory=RUNTIME + run.teacher_weights + run.held,
+        rests_on=(*tested, "disk: assumed, 0.1 MB an hour", run.holds),
+    )
+
+
+def _score(run: _Run) -> Cost:
+    return Cost(
+        7,
+        core_hours=(run.students + 2) * run.plan.test_hours * 0.01,
+        gigabytes=0.01,
+        summary="alignments, bootstrap, tables",
+        rests_on=("scoring: assumed, 36 s an hour of test audio and model", "disk: assumed", _RUNTIME),
+    )
+
+
+def _publish(run: _Run) -> Cost:
+    return Cost(
+        8,
+        device_hours=run.students * 0.05,
+        gigabytes=run.students * run.student_weights * 1.5,
+        summary=f"{run.students} exports with parity check",
+        memory=RUNTIME + 2 * (run.student_weights + run.teacher_weights),
+        rests_on=("publishing: assumed, three minutes a student",
+                  "disk and memory: computed, one and a half and two copies of the models"),
+    )  # fmt: skip
 
 
 def config_value(config: Mapping, name: str, default):

@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 import whisper
-from bench_train import SIZES
+from bench_train import SIZES, dimensions
 
-from k2d.plan import TOKENS, WINDOW
+from k2d.plan import ADVANCE, TOKENS
 from k2d.text import markdown
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import engine_torch
@@ -28,7 +28,7 @@ from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, initial_tokens
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.logit_rules import LogitRules
-from k2d.whisper.model import ModelDimensions, Whisper, convert
+from k2d.whisper.model import Whisper, convert
 
 HEADER = ["program", "beam", "windows", "encoder, s a window", "decoder, s a window", "ms a step", "times real time",
           "GB"]  # fmt: skip
@@ -44,7 +44,7 @@ class EndlessRules(LogitRules):
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--size", choices=tuple(SIZES), default="large-v2")
+    p.add_argument("--size", choices=SIZES, default="large-v2")
     p.add_argument("--decoder_layers", type=int, help="a student's, else the size's own")
     p.add_argument("--device", default="cuda")
     p.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float16")
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     device = torch.device(args.device)
     torch.manual_seed(0)
-    dims = ModelDimensions(*SIZES[args.size])
+    dims = dimensions(args.size)
     if args.decoder_layers:
         dims = dataclasses.replace(dims, n_text_layer=args.decoder_layers)
     with device:
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
                 "encoder": encoder,
                 "decoder": decoder,
                 "step": decoder * batch / args.tokens,
-                "times_real_time": WINDOW / (encoder + decoder),
+                "times_real_time": ADVANCE / (encoder + decoder),
                 "gigabytes": peak,
             }
         )

@@ -24,14 +24,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from k2d.constants import N_AUDIO_CTX
+from k2d.plan import size_of
 from k2d.text import markdown
 
-SIZES = {
-    "tiny.en": (80, 1500, 384, 6, 4, 51864, 448, 384, 6, 4),
-    "base": (80, 1500, 512, 8, 6, 51865, 448, 512, 8, 6),
-    "small": (80, 1500, 768, 12, 12, 51865, 448, 768, 12, 12),
-    "large-v2": (80, 1500, 1280, 20, 32, 51865, 448, 1280, 20, 32),
-}
+SIZES = ("tiny.en", "base", "small", "large-v2")
 WAYS = {"a": "two models, plain KL", "b": "k2d, teacher online", "c": "k2d, cached top 32"}
 TEMPERATURE, BETA, K = 2.0, 0.8, 32
 
@@ -40,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", choices=tuple(SIZES), default="tiny.en")
+    parser.add_argument("--size", choices=SIZES, default="tiny.en")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the products")
     parser.add_argument("--batch_size", type=int, default=8)
@@ -89,12 +86,12 @@ def measure(args: argparse.Namespace) -> dict:
     from k2d.distill.config import DistillConfig
     from k2d.distill.model import DistillModel
     from k2d.distill.student import build_student
-    from k2d.whisper.model import ModelDimensions, Whisper
+    from k2d.whisper.model import Whisper
 
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    dims = ModelDimensions(*SIZES[args.size])
+    dims = dimensions(args.size)
     with torch.device(args.device):
         teacher = Whisper(dims)
     student = build_student(teacher).to(args.device)
@@ -132,6 +129,15 @@ def measure(args: argparse.Namespace) -> dict:
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"speed": args.batch_size / statistics.median(times[1:]), "peak": peak}
+
+
+def dimensions(name: str):
+    """ModelDimensions of a published size; its heads are 64 wide."""
+    from k2d.whisper.model import ModelDimensions
+
+    size, vocabulary = size_of(name), 51864 if name.endswith(".en") else 51865
+    wide = (size.width, size.width // 64)
+    return ModelDimensions(80, N_AUDIO_CTX, *wide, size.encoder_layers, vocabulary, 448, *wide, size.decoder_layers)
 
 
 def random_batch(args: argparse.Namespace, dims) -> dict:

@@ -5,7 +5,6 @@
 #      <name>_words, audio_opts, work_opts, model_opts, encoder_opts, config_opts, init_opts; what cmd.sh sets.
 
 [ $# -eq 0 ] || die "unexpected argument '$1': every value stands behind its option, as in --recordings FOLDER; --help lists all"
-selection=${selections:-${selection}}
 for option in train_set teacher validator selection alpha seed; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
 done

@@ -13,7 +13,7 @@ import sys
 from k2d.audio.durations import recording_seconds, utterance_seconds
 from k2d.audio.read import recording_duration
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, DataError
+from k2d.errors import BadAudio, guarded
 
 
 def header_durations(data: DataDir, allow_pipes: bool) -> dict[str, float] | None:
@@ -43,14 +43,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", nargs="?", help="default: DATA/split<nj>")
     parser.add_argument("--nj", type=int, required=True, help="parts wanted")
     parser.add_argument("--allow_pipes", action="store_true", help="run commands of wav.scp for durations")
-    args = parser.parse_args(argv)
-    try:
-        data = DataDir(args.data)
-        parts = data.split(args.nj, args.out, header_durations(data, args.allow_pipes))
-    except (DataError, ValueError) as error:
-        print(f"split_data.py: {error}", file=sys.stderr)
-        return 1
-    print(len(parts))
+    return guarded("split_data.py", lambda: split(parser.parse_args(argv)))
+
+
+def split(args: argparse.Namespace) -> int:
+    data = DataDir(args.data)
+    print(len(data.split(args.nj, args.out, header_durations(data, args.allow_pipes))))
     return 0
 
 

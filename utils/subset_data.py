@@ -13,17 +13,21 @@ a list is the id, so any Kaldi table serves as one.
 import argparse
 import random
 import sys
+from pathlib import Path
 
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, DataError
+from k2d.errors import DataError, guarded
 from k2d.tables import fields
 
 
 def read_ids(path: str) -> list[str]:
     """First fields of the lines, in any order; unlike a table, a list need not be sorted, and may be of Windows."""
-    with open(path, encoding="utf-8-sig", newline=None) as lines:
-        return [found[0] for line in lines if (found := fields(line.rstrip("\n")))]
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; expected a file whose lines start with ids") from None
+    return [found[0] for line in lines if (found := fields(line))]
 
 
 def choose(data: DataDir, args: argparse.Namespace) -> list[str]:
@@ -62,13 +66,12 @@ def main(argv: list[str] | None = None) -> int:
     how.add_argument("--hours", type=float, help="hours to take at random")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--allow_pipes", action="store_true", help="run commands of wav.scp for durations")
-    args = parser.parse_args(argv)
-    try:
-        data = DataDir(args.data)
-        taken = data.subset(choose(data, args), args.out)
-    except (DataError, BadAudio, OSError) as error:
-        print(f"subset_data.py: {error}", file=sys.stderr)
-        return 1
+    return guarded("subset_data.py", lambda: subset(parser.parse_args(argv)))
+
+
+def subset(args: argparse.Namespace) -> int:
+    data = DataDir(args.data)
+    taken = data.subset(choose(data, args), args.out)
     print(f"subset_data.py: {len(taken.segments)} of {len(data.segments)} utterances in {args.out}")
     return 0
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import soundfile
 
 from k2d.audio.containers import GRID, Irregular, check_form, drive_fails
 from k2d.audio.files import Reader, in_archive, open_source, out_of_reach
@@ -103,6 +104,11 @@ def check_length(source: str, seconds: float) -> None:
 def pcm16(audio: np.ndarray) -> np.ndarray:
     """Float audio in [-1, 1] as 16-bit integers; what is louder is clipped."""
     return np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+
+
+def write_flac(file, audio: np.ndarray) -> None:
+    """Write (samples,) at 16 kHz into an open binary file, 16 bits a sample."""
+    soundfile.write(file, pcm16(audio), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
 
 
 def is_silent(audio: np.ndarray) -> bool:

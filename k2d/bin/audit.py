@@ -22,6 +22,7 @@ from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.errors import DataError, UsageError
 from k2d.options import CommandParser, add_options, command, options_of
+from k2d.score.tables import interval, percent
 from k2d.tables import atomic
 from k2d.work.folders import size_in_words
 from k2d.work.lock import DirectoryLock
@@ -162,8 +163,8 @@ def _say(args: argparse.Namespace, audit, figures) -> None:
     print(f"audit: {now['utterances']} chunks in {args.output_dir}, {unusable} not usable, {left} left")
     for row in now["systems"]:
         if row["rate"] is not None:
-            around = "" if row["low"] is None else f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
-            print(f"  {row['name']}: {100 * row['rate']:.1f} %{around} errors")
+            around = interval(row["low"], row["high"], lambda rate: percent(rate, 1))
+            print(f"  {row['name']}: {percent(row['rate'], 1)} %{around} errors")
     if left:
         print(f"  continue: k2d audit --output_dir {args.output_dir}")
     if now["utterances"]:

@@ -18,8 +18,7 @@ from k2d.options import CommandParser, command
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity
-from k2d.work.folders import json_or_none
-from k2d.work.step import RECORD, Step, add_step_arguments, run_step
+from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("train", 6)
 
@@ -55,7 +54,7 @@ def check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     check(args)
     trained, init = identity.of_step(args.exp), model_identity(args.init)
-    started = (json_or_none(args.exp / RECORD) or {}).get("inputs", {}).get("student", {})
+    started = identity.record_in(args.exp).get("inputs", {}).get("student", {})
     if started.get("digest") != init.digest:
         raise UsageError(
             f"--init {args.init}: {args.exp} was not trained from it but from {started.get('path', 'something else')}, "

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict, in_language, read_config
-from k2d.errors import BadAudio, DataError, Unusable, UsageError
+from k2d.errors import DataError, Unusable, UsageError
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import model_identity
-from k2d.work import identity, machine
+from k2d.work import identity
 from k2d.work.skipped import SkipOptions, read_skipped, write_skipped
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -97,6 +97,7 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
     from k2d.datadir import DataDir
     from k2d.distill.batches import MakeExample
     from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS, in_shards
+    from k2d.distill.teacher_cache import TopK
     from k2d.distill.threads import one_thread_each
     from k2d.tables import read_table, write_table
     from k2d.whisper import checkpoint
@@ -108,36 +109,13 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
     if args.k > teacher.tokenizer.vocab_size:
         raise UsageError(f"--k {args.k}: the vocabulary has {teacher.tokenizer.vocab_size} tokens")
     previous = read_table(args.data / "text.prev") if (args.data / "text.prev").exists() else {}
-    sound, encoded = _sound(args, data), _encoder_out(args, teacher, config)
+    sound, topk = _sound(args, data), TopK(teacher, make, args.k, temperature, STORED[args.store])
 
     def label(uid: str) -> dict:
         return {"text": data.text[uid], "text_prev": previous.get(uid, "")}
 
-    def row(uid: str) -> dict | BadAudio | Unusable:
-        try:
-            return make(uid, {**sound(uid), **label(uid)})
-        except (BadAudio, Unusable) as error:
-            return error
-
-    def top(uids: list[str]) -> list[tuple]:
-        """For each utterance (tokens, k) ids and log-probabilities, and what is left to the other tokens; or why it is
-        left out.
-        """
-        made = {uid: row(uid) for uid in uids}
-        found = {uid: (error, {}) for uid, error in made.items() if not isinstance(error, dict)}
-        rows = {uid: one for uid, one in made.items() if uid not in found}
-        if not rows:
-            return [found[uid] for uid in uids]
-        rows, names = list(rows.values()), iter(rows)
-        for ids, log_probs in _top(teacher.model, rows, encoded(rows), args, temperature):
-            left = (1 - log_probs.exp().sum(-1)).clamp_min(0)
-            arrays = {
-                TOPK_IDS: ids.cpu().numpy().astype("<i4"),
-                TOPK_LOG_PROBS: log_probs.cpu().numpy().astype(STORED[args.store]),
-            }
-            facts = {"tokens": len(ids), "tail": float(left.sum()), "largest": float(left.max())}
-            found[next(names)] = arrays, facts
-        return [found[uid] for uid in uids]
+    def fields(uid: str) -> dict:
+        return {**sound(uid), **label(uid)}
 
     of_encoder = read_skipped(args.encoder_out) if args.encoder_out else {}
     skipped = {uid: of_encoder[uid] for uid in of_encoder.keys() & data.text.keys()}
@@ -149,18 +127,16 @@ def cache(args: argparse.Namespace, config: BatchConfig, temperature: float) -> 
         except Unusable as error:
             skipped[uid] = str(error)
     order = sorted(lengths, key=lambda uid: (lengths[uid], uid))  # batches of one length waste no padding
-    jobs = args.nj or (machine.threads() if args.device == "cpu" else 1)
     start = time.monotonic()
 
     def compute(uids: list[str]):
         parts = [uids[first : first + args.batch_size] for first in range(0, len(uids), args.batch_size)]
-        for part, found in zip(parts, one_thread_each(top, parts, jobs)):
+        for part, found in zip(parts, one_thread_each(lambda ids: topk.of(ids, fields), parts, args.nj, args.device)):
             for uid, (arrays, facts) in zip(part, found):
                 yield uid, arrays, facts
 
-    with tqdm(total=len(order), desc="cache_teacher", unit="utt", mininterval=2) as bar:
-        shards = _shards(order, lengths, args.shard_rows)
-        stored = in_shards(args.output_dir, [TOPK_IDS, TOPK_LOG_PROBS], shards, compute, bar)
+    shards = list(_shards(order, lengths, args.shard_rows))
+    stored = in_shards(args.output_dir, [TOPK_IDS, TOPK_LOG_PROBS], shards, compute, "cache_teacher")
     skipped |= stored.skipped
     write_skipped(args.output_dir, skipped, len(data.text), args.max_skipped)
     for name, table in stored.tables.items():
@@ -191,23 +167,6 @@ def _shards(order: list[str], lengths: dict[str, int], rows: int) -> Iterator[li
         yield shard
 
 
-def _top(teacher, rows: list[dict], encoder_out, args: argparse.Namespace, temperature: float) -> Iterator[tuple]:
-    """For each row its (tokens, k) ids and log-probabilities."""
-    import torch
-    import torch.nn.functional as F
-
-    from k2d.distill.forward import decode
-
-    text = torch.nn.utils.rnn.pad_sequence(
-        [torch.from_numpy(row["text"][:-1]) for row in rows], batch_first=True, padding_value=-1
-    ).to(args.device)
-    hidden, _ = decode(teacher, text.clamp_min(0), encoder_out, text >= 0)
-    weight = teacher.decoder.token_embedding.weight
-    for states in hidden.split([len(row["text"]) - 1 for row in rows]):
-        top = F.log_softmax((states @ weight.T).float() / temperature, dim=-1).topk(args.k, dim=-1)
-        yield top.indices, top.values
-
-
 def _sound(args: argparse.Namespace, data) -> Callable[[str], dict]:
     """id → the audio or the stored encoder output of an utterance, named as in training."""
     from k2d.audio.utterances import open_utterances
@@ -220,25 +179,6 @@ def _sound(args: argparse.Namespace, data) -> Callable[[str], dict]:
         return lambda uid: {ENCODER_OUT: reader[uid]}
     utterances = open_utterances(data, **options_of(AudioOptions, args).reading)
     return lambda uid: {"speech": utterances[uid]}
-
-
-def _encoder_out(args: argparse.Namespace, teacher, config: BatchConfig) -> Callable:
-    """Rows → encoder output (batch, frames, width), stored or computed."""
-    import torch
-
-    from k2d.distill.batches import log_mels, pad
-    from k2d.distill.forward import encode
-    from k2d.distill.sources import ENCODER_OUT
-
-    dtype = getattr(torch, args.dtype)
-
-    def encoder_out(rows: list[dict]):
-        if args.encoder_out:
-            return pad([row[ENCODER_OUT] for row in rows])[0].to(args.device, dtype)
-        mel, _ = log_mels([row["speech"] for row in rows], teacher.dims.n_mels, config.trim_padding)
-        return encode(teacher.model, mel.to(args.device))
-
-    return encoder_out
 
 
 main = command(parser, run)

@@ -132,12 +132,19 @@ def look_at_space(args: argparse.Namespace, sets: list[Set], known: dict[str, Kn
              for part, parts in (("train", (TRAIN,)), ("dev", (DEV,)), ("test", (TEST, TEST_LONG)))}  # fmt: skip
     teacher = known.get(args.teacher or "")
     plan = Plan(
-        hours["train"], hours["dev"], hours["test"], _size_name(args.teacher, known),
-        _size_name(args.validator[0] if args.validator else None, known), args.students,
-        read_config(args.config), args.ngpu, args.batch_size or default_batch(args.ngpu > 0), jobs=1,
+        hours["train"],
+        hours["dev"],
+        hours["test"],
+        teacher=_size_name(args.teacher, known),
+        validator=_size_name(args.validator[0] if args.validator else None, known),
+        selections=args.students,
+        config=read_config(args.config),
+        ngpu=args.ngpu,
+        batch=args.batch_size or default_batch(args.ngpu > 0),
         ready_labels=(args.labels or args.teacher or "").startswith("text:"),
+        jobs=1,
         longest=longest_of([one for one in sets if one.part in (TRAIN, TEST_LONG)]),
-    )  # fmt: skip
+    )
     width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
     found = disk(gigabytes(plan, Outputs(args.no_copy, args.encoder_out, width, args.stop_stage)))
     if args.elsewhere:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from k2d.errors import Locked, UsageError
 from k2d.options import CommandParser, command
-from k2d.work.folders import json_or_none, size_in_words, size_of_folder
-from k2d.work.identity import RECORD
+from k2d.work.folders import size_in_words, size_of_folder
+from k2d.work.identity import RECORD, record_in
 from k2d.work.lock import BESIDE, DirectoryLock, beside
 from k2d.work.step import WORK
 
@@ -67,11 +67,11 @@ def found(folder: Path, work: bool) -> Iterator[Aside]:
 def _kept(place: Path, of: Path) -> Iterator[Aside]:
     """What other options of the directory `of` have made, a folder a key."""
     for key in sorted(place.iterdir()) if place.is_dir() else ():
-        record = json_or_none(key / RECORD)
+        record = record_in(key)
         what = "finished, of other options" if record else "unfinished, of other options"
         if key.name.startswith(FREED):
             what = "partly removed"
-        yield Aside(key, of, what, size_of_folder(key), (record or {}).get("command", ""))
+        yield Aside(key, of, what, size_of_folder(key), record.get("command", ""))
 
 
 def run(args: argparse.Namespace) -> int:

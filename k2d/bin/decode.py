@@ -17,7 +17,7 @@ from k2d.audio import sources
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio
-from k2d.options import CommandParser, add_options, command, options_of, true_or_false
+from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
 from k2d.tables import TableWriters, atomic
 from k2d.text import timestamps
 from k2d.text.transcript import Transcript, mean_fact, worst_fact
@@ -41,9 +41,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--long_form", action="store_true", help="decode whole recordings, one text each")
     p.add_argument(
         "--timestamps",
-        type=true_or_false,
+        **BOOLEAN,
         default=True,
-        metavar="true|false",
         help="decode with timestamps, keep them in text (default true); long form needs them anyway",
     )
     add_options(p, EngineConfig, "engine")

@@ -19,33 +19,26 @@ have up to 850,000 characters. If a log-probability or duration is missing or Na
 """
 
 import argparse
-import math
 import os
 import secrets
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache, partial
-from itertools import chain, compress, dropwhile
+from dataclasses import asdict
+from functools import partial
+from itertools import dropwhile
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
-from k2d.audio.options import DEFAULT, AudioOptions
-from k2d.constants import read_chunk_id
-from k2d.datadir import DataDir
+from k2d.audio.options import AudioOptions
 from k2d.errors import DataError, UsageError
 from k2d.label import signals, speech
-from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, batch_phonemizer, fused, of_lines, with_options
+from k2d.label.distance import ALPHAS, METRICS, Choices, batch_phonemizer, with_options
+from k2d.label.pairs import Job, pairs, score
 from k2d.label.scores import DECODING_FACTS
-from k2d.options import CommandParser, add_options, command, options_of, true_or_false
-from k2d.tables import Cursor, atomic, blocks, joined
-from k2d.text import timestamps
-from k2d.text.batch import LONGEST, Lines
+from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
+from k2d.tables import Cursor, atomic, blocks
 from k2d.work import identity
 from k2d.work.folders import write_json
 from k2d.work.growing import GrowingTables
@@ -56,129 +49,6 @@ LISTED = ("labels", 3)
 _OF_CHUNKS = ("utt2dur", "utt2avg_logprob")  # tables of --data
 _FACTS = tuple(f"utt2{name}" for name in DECODING_FACTS)
 BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000  # arrays of this size stay in the processor's cache
-
-
-class TextPair(NamedTuple):
-    id: str
-    teacher: str
-    validator: str
-    seconds: float = math.nan
-    logprob: float = math.nan
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every block of pairs is to be asked; goes to the worker processes."""
-
-    choices: Choices
-    signals: tuple[str, ...]
-    captions: tuple[str, ...]
-    data: str | None = None
-    vad: str = "auto"
-    audio: AudioOptions = DEFAULT
-
-
-def score(job: Job, block: Sequence[TextPair]) -> tuple[str, dict[str, str], Counter]:
-    """(last id, lines of each utt2 file, counts) of a block of pairs."""
-    teacher = [pair.teacher for pair in block]
-    validator = [pair.validator for pair in block]
-    lines = Lines([*teacher, *validator], job.choices.fold_script, job.choices.fold_usage)
-    found = of_lines(lines, job.choices)
-    blank = _blank([*teacher, *validator], lines)
-    columns = found.columns() | {"blank_aux": blank[len(block) :].astype(int)}
-    text_only = [name for name in job.signals if name in signals.TEXT_SIGNALS]
-    if text_only:
-        seconds = np.array([_seconds(pair.id) if math.isnan(pair.seconds) else pair.seconds for pair in block])
-        seconds[~(seconds > 0)] = math.nan
-        columns |= signals.text_signals(
-            teacher, validator, lines, seconds, job.choices, job.captions, text_only
-        )
-    logprobs = np.array([pair.logprob for pair in block])
-    if "avg_logprob_teacher" in job.signals:
-        columns["avg_logprob_teacher"] = logprobs
-    if "fused" in job.signals:
-        columns["fused"] = fused(found.mer, found.loop_teacher, logprobs)
-    if "untexted" in job.signals:
-        columns["untexted"] = np.array([_untexted(job, pair) for pair in block])
-    ids = [pair.id for pair in block]
-    texts = {f"utt2{name}": _table(ids, column) for name, column in columns.items()}
-
-    valid = ~blank[len(block) :] if job.choices.drop_blank else np.ones(len(block), bool)
-    counts = Counter(
-        pairs=len(block),
-        blank_teacher=int(blank[: len(block)].sum()),
-        blank_aux=int(blank[len(block) :].sum()),
-        loop_teacher=int(found.loop_teacher.sum()),
-        loop_aux=int(found.loop_aux.sum()),
-        ngram=int((found.loop_teacher == 0).sum()),
-    )
-    for metric in METRICS:
-        rounded = np.round(getattr(found, metric), DECIMALS)
-        counts.update({f"{metric} {alpha}": int((valid & (rounded <= alpha)).sum()) for alpha in ALPHAS})
-    return ids[-1], texts, counts
-
-
-def _blank(texts: Sequence[str], lines: Lines) -> np.ndarray:
-    """Which texts hold nothing but timestamp tokens and white space, (texts,) bool."""
-    blank = lines.lengths == 0  # a text of punctuation alone has no units either, but is not blank
-    for index in np.flatnonzero(blank).tolist():
-        blank[index] = not timestamps.strip(texts[index])
-    return blank
-
-
-def _table(ids: Sequence[str], column: np.ndarray) -> str:
-    if column.dtype.kind == "i":
-        form = "%s %d\n"
-    else:
-        form = f"%s %.{DECIMALS}f\n"
-        if not (known := np.isfinite(column)).all():
-            ids, column = list(compress(ids, known)), column[known]
-    return form * len(ids) % tuple(chain.from_iterable(zip(ids, column.tolist(), strict=True)))
-
-
-@cache
-def _audio(data: str, options: AudioOptions):
-    from k2d.audio.utterances import open_utterances
-
-    return open_utterances(DataDir(data), **options.reading)
-
-
-def _untexted(job: Job, pair: TextPair) -> float:
-    from k2d.errors import BadAudio
-
-    try:
-        audio = _audio(job.data, job.audio)[pair.id]
-    except (BadAudio, KeyError):
-        return math.nan  # no line: selection then says that the chunk lacks this score
-    return speech.untexted_speech(audio, pair.teacher, job.vad)
-
-
-def pairs(teacher, validator, facts: dict[str, Cursor], unpaired) -> Iterator[TextPair]:
-    """The ids both files have; those only one has go to `unpaired(side, id, line)`.
-
-    facts: tables of the data directory, "utt2dur" and "utt2avg_logprob" as far as it has them.
-    """
-    durations, logprobs = facts.get("utt2dur"), facts.get("utt2avg_logprob")
-    for key, label, transcript, line in joined(teacher, validator):
-        if label is None or transcript is None:
-            unpaired("validator" if label is None else "teacher", key, line)
-            continue
-        if len(label) + len(transcript) > LONGEST:
-            raise DataError(
-                f"{teacher}:{line}: {key!r} has {len(label)} characters and {len(transcript)} in {validator}; "
-                f"at most {LONGEST} together can be compared. A chunk of 30 s holds some hundred"
-            )
-        if not facts:
-            yield TextPair(key, label, transcript)
-            continue
-        found = [math.nan if table is None else table.number(key) for table in (durations, logprobs)]
-        yield TextPair(key, label, transcript, *(math.nan if number is None else number for number in found))
-
-
-def _seconds(key: str) -> float:
-    """Duration from the times in a chunk's id, else NaN: for a chunk that utt2dur does not tell."""
-    named = read_chunk_id(key)
-    return named.seconds if named else math.nan
 
 
 def parser() -> argparse.ArgumentParser:
@@ -192,15 +62,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--reference", choices=("validator", "teacher", "symmetric"), help="whose length divides (validator)"
     )
-    boolean = {"type": true_or_false, "metavar": "true|false"}
-    p.add_argument("--fold_script", help="Traditional and Simplified are one (true)", **boolean)
-    p.add_argument("--fold_usage", help="妳 and 你, 甚麼 and 什麼 (k2d/text/variants.tsv) are one (false)", **boolean)
-    p.add_argument("--tones", help="tone marks are phonemes (false)", **boolean)
-    p.add_argument("--g2p", help="read words the lexicon lacks by rules (true; paper false)", **boolean)
+    p.add_argument("--fold_script", help="Traditional and Simplified are one (true)", **BOOLEAN)
+    p.add_argument("--fold_usage", help="妳 and 你, 甚麼 and 什麼 (k2d/text/variants.tsv) are one (false)", **BOOLEAN)
+    p.add_argument("--tones", help="tone marks are phonemes (false)", **BOOLEAN)
+    p.add_argument("--g2p", help="read words the lexicon lacks by rules (true; paper false)", **BOOLEAN)
     p.add_argument(
         "--empty", choices=("agree", "one", "zero", "paper"), help="distance to an empty reference (agree; paper paper)"
     )
-    p.add_argument("--drop_blank", help="a blank validator text is invalid (false; paper true)", **boolean)
+    p.add_argument("--drop_blank", help="a blank validator text is invalid (false; paper true)", **BOOLEAN)
     p.add_argument("--signals", default="text", help="further signals: text, all, none, or names with commas")
     p.add_argument("--captions", action="append", default=[], help="file of caption phrases, one a line")
     p.add_argument("--data", help="chunk data directory: durations, and audio for the signal 'untexted'")

@@ -17,7 +17,7 @@ from k2d.audio.options import AudioOptions
 from k2d.errors import BadAudio, DataError, UsageError
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import check_name, model_identity
-from k2d.work import identity, machine
+from k2d.work import identity
 from k2d.work.skipped import SkipOptions, in_numbers, passing, sources_of, write_skipped
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -80,7 +80,6 @@ def run(args: argparse.Namespace) -> int:
 
 def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
     import numpy as np
-    from tqdm import tqdm
 
     from k2d.audio.utterances import open_utterances
     from k2d.constants import SAMPLE_RATE, WINDOW
@@ -113,19 +112,17 @@ def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
         mel, _ = log_mels([speech], loaded.dims.n_mels, loaded.trim_padding)
         return encoder(mel.to(args.device))[0].float().cpu().numpy().astype("<f2"), seconds
 
-    jobs = args.nj or (machine.threads() if args.device == "cpu" else 1)
     start = time.monotonic()
 
     def compute(part: list[str]):
-        for uid, (rows, seconds) in zip(part, one_thread_each(encoded, part, jobs)):
+        for uid, (rows, seconds) in zip(part, one_thread_each(encoded, part, args.nj, args.device)):
             if isinstance(rows, BadAudio):
                 yield uid, rows, {}
             else:
                 yield uid, {ENCODER_OUT: rows}, {"frames": len(rows), "seconds": seconds}
 
     shards = [ids[first : first + SHARD] for first in range(0, len(ids), SHARD)]
-    with tqdm(total=len(ids), desc="encode", unit="utt", mininterval=2) as bar:
-        stored = in_shards(args.output_dir, [ENCODER_OUT], shards, compute, bar)
+    stored = in_shards(args.output_dir, [ENCODER_OUT], shards, compute, "encode")
     write_skipped(args.output_dir, stored.skipped, len(ids), args.max_skipped)
     frames = {uid: facts["frames"] for uid, facts in stored.numbers.items()}
     write_numbers(args.output_dir / "utt2num_frames", frames)

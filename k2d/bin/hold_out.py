@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from k2d.datadir import DataDir, SubsetWriter
-from k2d.label.hold_out import hold_out_for_epochs, hold_out_recordings
+from k2d.label.hold_out import VALIDATOR_TEXT, hold_out_for_epochs, hold_out_recordings
 from k2d.label.scores import find_scores
 from k2d.options import CommandParser, command
 from k2d.tables import Cursor
@@ -23,7 +23,6 @@ from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 8)
-VALIDATOR = "text.validator"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,7 +58,7 @@ def work(args: argparse.Namespace) -> dict:
             part.keep(key)
             part.write("text", key, timestamps.strip(labels.get(key) or ""))
             if said is not None:
-                part.write(VALIDATOR, key, timestamps.strip(said.get(key) or ""))
+                part.write(VALIDATOR_TEXT, key, timestamps.strip(said.get(key) or ""))
             seconds += durations.get(key, 0.0)
     what = "those with the smallest distance, to choose the epoch by" if args.kept else "held-out recordings"
     print(f"hold_out: {len(ids)} chunks, {seconds / 3600:.2f} h, {what}: {args.output_dir}")

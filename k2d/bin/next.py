@@ -3,8 +3,8 @@
     k2d next --exp exp --models "teacher student_full student_comp" --test_sets "test_in test_out"
 
 Names the best student with its error rates beside its teacher's, a command to copy that uses it, and the pages that
-exist; and, without references, how to make a test set. The best student has the lowest mean rate over the test sets
-that all students were scored on; intervals and significance are in the report. k2d.sh ends with it.
+exist; and, without references, how to make a test set. The best student is that of the report: of those scored on most
+test sets the one with the lowest mean rate; intervals and significance are in the report. k2d.sh ends with it.
 """
 
 import argparse
@@ -16,7 +16,8 @@ from pathlib import Path
 from k2d.bin.audit import COUNT
 from k2d.errors import DataError
 from k2d.options import CommandParser, command
-from k2d.score.experiment import read_result, score_dir
+from k2d.score.aims import best_student
+from k2d.score.experiment import Experiment, Model, mean_known, read_results
 from k2d.tables import read_table
 from k2d.work.models import ModelRecord, read_record
 
@@ -45,19 +46,20 @@ def run(args: argparse.Namespace) -> int:
 
 def _lines(args: argparse.Namespace):
     """(what, where or how) of everything that is there."""
-    records = _records(args.exp, args.models.split())
-    students = [record for record in records if record.role == "student" and _made(args.exp, record)]
+    records, sets = _records(args.exp, args.models.split()), args.test_sets.split()
+    results = read_results(args.exp, records, sets)
+    students = tuple(Model(r, None) for r in records if r.role == "student" and _made(args.exp, r))
     best = None
     if students:
-        rates = {r.name: _rates(args.exp, r.name, args.test_sets.split()) for r in records}
-        best = _best(students, rates)
-        known = _shown(rates[best.name])
+        experiment = Experiment(args.exp, students, tuple(sets), results)
+        best = _best(experiment).record
+        known, of_teacher = _shown(experiment, best.name), _shown(experiment, best.teacher)
         yield "best student" if len(students) > 1 and known else "student", best.name + (f": {known}" if known else "")
-        if best.teacher and _shown(rates.get(best.teacher, {})):
-            yield "its teacher", f"{best.teacher}: {_shown(rates[best.teacher])}"
+        if of_teacher:
+            yield "its teacher", f"{best.teacher}: {of_teacher}"
         where = (args.exp / best.name).absolute()
         yield "use it", shlex.join([_k2d(), "transcribe", _recording(args), "--model", str(where)])
-    if not args.test_sets.split() and (held_out := next(iter(sorted(args.data.glob("*_held_out/text"))), None)):
+    if not sets and (held_out := next(iter(sorted(args.data.glob("*_held_out/text"))), None)):
         yield "a test set", _audit(args, held_out.parent)
         if (args.data / "audited/text").is_file():
             yield "error rates", "the command of your run again, with --test_sets audited"
@@ -103,20 +105,22 @@ def _made(exp: Path, record: ModelRecord) -> bool:
     return (exp / record.name / "average/config.json").is_file() or Path(record.path).exists()
 
 
-def _rates(exp: Path, model: str, test_sets: Sequence[str]) -> dict[str, float]:
-    """Mixed error rate, a fraction, by test set, as far as it was scored."""
-    paths = {test_set: score_dir(exp, model, test_set) / "result.json" for test_set in test_sets}
-    found = {test_set: read_result(path)["mer"]["rate"] for test_set, path in paths.items() if path.is_file()}
-    return {test_set: rate for test_set, rate in found.items() if rate is not None}
+def _best(experiment: Experiment) -> Model:
+    """The student that the report calls the best; of several seeds the one with the lowest rates."""
+    found = best_student(experiment)
+    if found is None:
+        return experiment.models[0]
+    group, test_sets = found
+
+    def mean_rate(model: Model) -> float:
+        return mean_known(experiment.rate(model.name, test_set) for test_set in test_sets)
+
+    return min((m for m in group.members if mean_rate(m) is not None), key=mean_rate)
 
 
-def _best(students: Sequence[ModelRecord], rates: dict[str, dict[str, float]]) -> ModelRecord:
-    common = set.intersection(*(set(rates[student.name]) for student in students))
-    return min(students, key=lambda student: sum(rates[student.name][name] for name in common))
-
-
-def _shown(rates: dict[str, float]) -> str:
-    return ", ".join(f"{100 * rate:.1f} % errors on {test_set}" for test_set, rate in rates.items())
+def _shown(experiment: Experiment, name: str | None) -> str:
+    rates = {test_set: experiment.rate(name, test_set) for test_set in experiment.test_sets}
+    return ", ".join(f"{100 * rate:.1f} % errors on {test_set}" for test_set, rate in rates.items() if rate is not None)
 
 
 def _recording(args: argparse.Namespace) -> str:

@@ -103,11 +103,21 @@ def plan_of(args: argparse.Namespace) -> Plan:
     if test_hours is None:
         test_hours = min(HELD_OUT * train_hours, MOST_HELD_OUT)
     return Plan(
-        train_hours, args.dev_hours, test_hours, args.teacher, args.validator, args.selection.split(), config,
-        args.ngpu, args.batch_size or default_batch(args.ngpu > 0), args.joined, args.ready_labels,
-        {name: rate.value for name, rate in rates.items()} | speeds_of(args),
-        {name: rate.source for name, rate in rates.items()}, args.nj or max(4 * args.ngpu, 1),
-    )  # fmt: skip
+        train_hours,
+        args.dev_hours,
+        test_hours,
+        teacher=args.teacher,
+        validator=args.validator,
+        selections=args.selection.split(),
+        config=config,
+        ngpu=args.ngpu,
+        batch=args.batch_size or default_batch(args.ngpu > 0),
+        joined=args.joined,
+        ready_labels=args.ready_labels,
+        speeds={name: rate.value for name, rate in rates.items()} | speeds_of(args),
+        sources={name: rate.source for name, rate in rates.items()},
+        jobs=args.nj or max(4 * args.ngpu, 1),
+    )
 
 
 def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:

@@ -57,10 +57,10 @@ from k2d.tables import atomic, read_table
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import HEADS, PACKAGED, PUBLISHED, model_identity
 from k2d.work import identity
-from k2d.work.folders import json_or_none, write_json
+from k2d.work.folders import write_json
 from k2d.work.models import ModelRecord, read_record
 from k2d.work.provenance import code_revision
-from k2d.work.step import RECORD, SOMETHING_TO_DO, Step, add_step_arguments, run_step
+from k2d.work.step import SOMETHING_TO_DO, Step, add_step_arguments, run_step
 
 if TYPE_CHECKING:
     import torch
@@ -126,7 +126,7 @@ RELEASE = ("output_dir", "release", "gates", "reviewed_by", "push_to_hub", "yes"
 
 def as_published(args: argparse.Namespace) -> argparse.Namespace:
     """What a published folder was made with, for a command line that names no student."""
-    made = json_or_none(args.output_dir / RECORD) or {}
+    made = identity.record_in(args.output_dir)
     if made.get("step") != "publish":
         raise UsageError(f"{args.output_dir}: no student was published there; give --record and --data")
     said = {name: value for name, value in made["arguments"].items() if name not in RELEASE}

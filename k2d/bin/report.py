@@ -161,15 +161,14 @@ def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str
     from k2d.score import agreement
     from k2d.score.aligned import ALIGNED
     from k2d.score.curves import training_logs
-    from k2d.score.experiment import score_dir
+    from k2d.score.scored import COUNTS, RESULT, score_dir
 
     tables = ("wav.scp", "segments", "text", "utt2dur")
     scores = [score_dir(args.exp, r.name, test_set) for r in records for test_set in args.test_sets.split()]
     selected = ("text.trusted", "report.json", "dropped.tsv")
-    counts = ("result.json", "utt2errors", "utt2units", "utt2recording")
     files = {
         "models": [args.exp / r.name / MODEL for r in records],
-        "scores": [folder / name for folder in scores for name in (*counts, ALIGNED)],
+        "scores": [folder / name for folder in scores for name in (RESULT, *COUNTS, ALIGNED)],
         "held_out": [] if args.held_out is None else [
             *(args.held_out / witness for witness in agreement.WITNESSES),
             *(agreement.hypothesis_file(args.exp, r.name) for r in records),
@@ -201,7 +200,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
     from k2d.label.scores import find_scores, read_choices
     from k2d.score import agreement, label_tables, report, teacher_tables
     from k2d.score.hours import hours_table
-    from k2d.score.retention import retention_table
+    from k2d.score.selections import retention_table
 
     paper_sets = pairs(args.paper, "paper")
     if args.held_out is not None:
@@ -221,7 +220,7 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         made.append(speed)
     if labelled and (hours := hours_table(labelled.path)):
         made.append(hours)
-    if kept := retention_table(experiment):
+    if kept := retention_table(experiment.selections):
         made.append(kept)
     if args.reference:
         folders = pairs(args.scores, "scores")
@@ -229,7 +228,8 @@ def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir |
         quality = label_quality(labelled, args.reference, by_segment)
         made += teacher_tables.tables(quality, labelled.text, Path(args.reference))
         if not args.audit:  # chunks of an audit are left out of every selection: neither kept nor dropped
-            made += [label_tables.label_table(experiment, quality), label_tables.kept_kinds_table(experiment, quality)]
+            made.append(label_tables.label_table(experiment.selections, quality))
+            made.append(label_tables.kept_kinds_table(experiment.selections, quality))
         found, spotted = {}, {}
         for name, folder in folders.items():
             scores = find_scores(labelled, {name: folder})

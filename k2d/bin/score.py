@@ -20,7 +20,9 @@ from k2d.datadir import read_segments
 from k2d.errors import UsageError
 from k2d.options import CommandParser, command
 from k2d.score import significance
-from k2d.tables import atomic, read_table, write_numbers, write_table
+from k2d.score.scored import RESULT, TextCounts, write_counts
+from k2d.score.tables import interval
+from k2d.tables import atomic, read_table, write_numbers
 from k2d.work import identity
 from k2d.work.folders import write_json
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -108,23 +110,22 @@ def work(args: argparse.Namespace) -> dict:
             scored.errors, other.errors, scored.units, recordings, samples=args.bootstrap, seed=args.seed
         )
         result["comparison"] = {"with": args.compare, **(comparison.__dict__ if comparison else {})}
-    write_table(args.output_dir / "utt2recording", dict(zip(ids, recordings, strict=True)))
     write_numbers(args.output_dir / "utt2mer", {u.id: u.rate for u in scored.utterances})
-    write_numbers(args.output_dir / "utt2errors", dict(zip(ids, scored.errors, strict=True)))
-    write_numbers(args.output_dir / "utt2units", dict(zip(ids, scored.units, strict=True)))
+    by_text = (dict(zip(ids, values, strict=True)) for values in (scored.errors, scored.units, recordings))
+    write_counts(args.output_dir, TextCounts(*by_text))
     with atomic(args.output_dir / "align.txt") as out:
         out.write(corpus_text(scored))
     write_aligned(args.output_dir / ALIGNED, scored, references, hypotheses)
-    write_json(args.output_dir / "result.json", result)
+    write_json(args.output_dir / RESULT, result)
 
-    total, interval, missing = scored.total, result["confidence_interval"], result["missing"]
+    total, ends, missing = scored.total, result["confidence_interval"], result["missing"]
     if missing:
         print(
             f"score: {len(missing)} of {len(ids)} references have no hypothesis and count as deleted: "
             f"{', '.join(missing[:10])}{' …' if len(missing) > 10 else ''}",
             file=sys.stderr,
         )
-    around = "" if interval["low"] is None else f" [{percent(interval['low'])}, {percent(interval['high'])}]"
+    around = interval(ends["low"], ends["high"], percent)
     languages = scored.by_language
     repetitions, empty = result["repetitions"]["windows"], len(result["empty"])
     print(

@@ -34,10 +34,10 @@ from pathlib import Path
 
 from k2d.datadir import DataDir
 from k2d.errors import DataError, UsageError
-from k2d.label.distance import METRICS, Choices
+from k2d.label.distance import METRICS, MOST_ALPHA, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import (
-    MOST_ALPHA,
+    ALPHA,
     Rule,
     SelectionRule,
     check_alpha,
@@ -50,11 +50,11 @@ from k2d.label.rule import (
 )
 from k2d.label.scores import Scores, find_scores, possible_names, read_choices, tagged
 from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, first_hours, select, source_directories
-from k2d.label.share import ALPHA, KeptByAlpha, kept_by_alpha
+from k2d.label.share import KeptByAlpha, kept_by_alpha
 from k2d.options import CommandParser, command
 from k2d.tables import atomic, read_table
 from k2d.work import identity
-from k2d.work.folders import json_or_none, write_json
+from k2d.work.folders import write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 7)
@@ -156,88 +156,121 @@ def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str
     return read_rule(rule.text, known)
 
 
+@dataclass(frozen=True)
+class Source:
+    """What is selected from. choices: how each validator's distances were made; combine: how several are joined.
+    as_it_is: the rule was written for these score names (--rule). recordings: those that are taken, with their seconds;
+    None: all.
+    """
+
+    data: DataDir
+    scores: Scores
+    choices: Sequence[Choices]
+    combine: str
+    as_it_is: bool
+    recordings: Mapping[str, float] | None
+
+    def rule(self, selection: SelectionRule) -> Rule:
+        if self.as_it_is:
+            return read_rule(selection.text, self.scores.names | {ALPHA})
+        return rule_for(selection.text, self.scores, self.choices, self.combine)
+
+    def trusted(self, selection: SelectionRule) -> TrustedSegments | None:
+        """Of a selection of segments; phonemes are read as for the scores of the chunks."""
+        if selection.segment_alpha is None:
+            return None
+        alpha = math.inf if selection.segment_alpha == ALPHA else float(selection.segment_alpha)
+        return TrustedSegments(alpha, self.choices[0], self.combine)
+
+    def kept_by_alpha(self, selection: SelectionRule, held_out: Container[str]) -> KeptByAlpha:
+        by_segment = self.trusted(selection) if selection.segment_alpha == ALPHA else None
+        return kept_by_alpha(self.data, self.scores, self.rule(selection), by_segment, held_out, self.recordings)
+
+
 def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
     """recording -> source directory: from `source_data`, else from what the chunks say they were made of."""
     if source_data is not None:
         return source_directories(Path(source_data) / "wav.scp")
-    made_of = (json_or_none(data.path / "step.json") or {}).get("arguments", {}).get("data")
-    for folder in filter(None, (made_of, data.path if data.has_segments else None)):
-        if (Path(folder) / "wav.scp").is_file():
-            return source_directories(Path(folder) / "wav.scp")
+    for folder in filter(None, (identity.input_of(data.path, "data"), data.path if data.has_segments else None)):
+        if (folder / "wav.scp").is_file():
+            return source_directories(folder / "wav.scp")
     return {}
 
 
 def run(args: argparse.Namespace) -> int:
     """Select and report."""
     check(args)
-    data, folders = DataDir(args.data), tagged(args.scores)
-    scores = find_scores(data, folders)
-    choices = [read_choices(folder) for folder in folders.values()]
-    what = wanted(args)
-    taken = None if args.hours is None else first_hours(DataDir(args.recordings), args.hours)
+    data, folders, what = DataDir(args.data), tagged(args.scores), wanted(args)
+    source = Source(
+        data,
+        find_scores(data, folders),
+        [read_choices(folder) for folder in folders.values()],
+        args.combine,
+        as_it_is=args.selection is None,
+        recordings=None if args.hours is None else first_hours(DataDir(args.recordings), args.hours),
+    )
+    step = Step(
+        "select",
+        args.output_dir,
+        inputs=_inputs(args, folders),
+        options=_options(args, what, source),
+        arguments=args,
+    )
+    return run_step(step, args, lambda: write_selection(args, what, source, step.out))
 
-    def trusted_within(selection: SelectionRule) -> TrustedSegments | None:
-        if selection.segment_alpha is None:
-            return None  # phonemes are read as for the scores of the chunks
-        alpha = math.inf if selection.segment_alpha == ALPHA else float(selection.segment_alpha)
-        return TrustedSegments(alpha, choices[0], args.combine)
 
-    def rule_of(selection: SelectionRule) -> Rule:
-        if args.selection is None:
-            return read_rule(selection.text, scores.names | {ALPHA})
-        return rule_for(selection.text, scores, choices, args.combine)
-
-    def of_every_alpha(selection: SelectionRule, held_out: Container[str]) -> KeptByAlpha:
-        by_segment = trusted_within(selection) if selection.segment_alpha == ALPHA else None
-        return kept_by_alpha(data, scores, rule_of(selection), by_segment, held_out, taken)
-
+def _inputs(args: argparse.Namespace, folders: Mapping[str, Path]) -> dict[str, identity.Identity]:
     inputs = {"data": identity.of_data(args.data)}
     inputs |= {f"scores {tag}": identity.of_tables(folder) for tag, folder in folders.items()}
     if args.source_data is not None:
         inputs["sources"] = identity.of_tables(args.source_data, "wav.scp")
     for place, folder in enumerate(args.leave_out):
         inputs[f"leave_out{place or ''}"] = identity.of_tables(folder, "text")
-    if taken is not None:
+    if args.recordings is not None:
         inputs["recordings"] = identity.of_tables(args.recordings, "segments", "utt2dur")
+    return inputs
+
+
+def _options(args: argparse.Namespace, what: Wanted, source: Source) -> dict:
     chosen = what.selection if what.alpha is None else what.at(what.alpha)
-    options: dict = {"rule": rule_of(chosen).text}
+    options: dict = {"rule": source.rule(chosen).text}
     if args.hours is not None:
         options["hours"] = args.hours
     if what.keep is not None:
         options["keep"] = what.keep
-    if (segments := trusted_within(chosen)) is not None:
+    if (segments := source.trusted(chosen)) is not None:
         alpha = ALPHA if segments.alpha == math.inf else segments.alpha
         options["segments"] = {"alpha": alpha, "choices": asdict(segments.choices), "combine": args.combine}
-    step = Step("select", args.output_dir, inputs=inputs, options=options, arguments=args)
+    return options
 
-    def work() -> dict:
-        held_out = frozenset(key for folder in args.leave_out for key in read_table(folder / "text"))
-        alpha = what.alpha
-        if what.keep is not None:
-            alpha = of_every_alpha(what.selection, held_out).alpha_for(what.keep)
-            if alpha is None:
-                raise DataError(
-                    f"--keep {what.keep:g}: no alpha up to {MOST_ALPHA:g} keeps so much; the other conditions of "
-                    f"{what.selection.text!r} drop more, ask for less"
-                )
-            print(f"select: alpha {alpha:g} keeps {what.keep:.0%} of the speech", file=sys.stderr)
-        chosen = what.selection if alpha is None else what.at(alpha)
-        rule = rule_of(chosen)
-        result = select(
-            data, scores, rule, step.out, sources_of(data, args.source_data), trusted_within(chosen),
-            args.allow_missing, held_out, taken,
-        )  # fmt: skip
-        report = _write_reports(step.out, rule.text, result, alpha, what.keep, taken)
-        _say(rule, result, report)
-        (step.out / TOO_FEW).unlink(missing_ok=True)
-        if result.kept < LEAST_CHUNKS:
-            said = too_few(result, alpha, of_every_alpha(what.selection, held_out) if alpha is not None else None)
-            with atomic(step.out / TOO_FEW) as handle:
-                handle.write(f"{said}\n")
-            print(f"select: {said}", file=sys.stderr)
-        return {"kept": report["kept"], "dropped": report["dropped"]}
 
-    return run_step(step, args, work)
+def write_selection(args: argparse.Namespace, what: Wanted, source: Source, out: Path) -> dict:
+    """The data directory with its reports; facts for the record. DataError where no α keeps what is wanted."""
+    held_out = frozenset(key for folder in args.leave_out for key in read_table(folder / "text"))
+    alpha = what.alpha
+    if what.keep is not None:
+        alpha = source.kept_by_alpha(what.selection, held_out).alpha_for(what.keep)
+        if alpha is None:
+            raise DataError(
+                f"--keep {what.keep:g}: no alpha up to {MOST_ALPHA:g} keeps so much; the other conditions of "
+                f"{what.selection.text!r} drop more, ask for less"
+            )
+        print(f"select: alpha {alpha:g} keeps {what.keep:.0%} of the speech", file=sys.stderr)
+    chosen = what.selection if alpha is None else what.at(alpha)
+    rule = source.rule(chosen)
+    result = select(
+        source.data, source.scores, rule, out, sources_of(source.data, args.source_data), source.trusted(chosen),
+        args.allow_missing, held_out, source.recordings,
+    )  # fmt: skip
+    report = _write_reports(out, rule.text, result, alpha, what.keep, source.recordings)
+    _say(rule, result, report)
+    (out / TOO_FEW).unlink(missing_ok=True)
+    if result.kept < LEAST_CHUNKS:
+        said = too_few(result, alpha, source.kept_by_alpha(what.selection, held_out) if alpha is not None else None)
+        with atomic(out / TOO_FEW) as handle:
+            handle.write(f"{said}\n")
+        print(f"select: {said}", file=sys.stderr)
+    return {"kept": report["kept"], "dropped": report["dropped"]}
 
 
 def too_few(result: SelectionCounts, alpha: float | None, kept: KeptByAlpha | None) -> str:

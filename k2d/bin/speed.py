@@ -22,7 +22,7 @@ from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UsageError
-from k2d.options import CommandParser, add_options, command, options_of, true_or_false
+from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
 from k2d.transcribers import kind_of
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
@@ -52,8 +52,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--max_seconds", type=float, default=60.0, help="seconds of audio to decode (default %(default)s)")
     p.add_argument("--rounds", type=int, default=3, help="rounds of measurement (default %(default)s)")
-    boolean = {"type": true_or_false, "metavar": "true|false"}
-    p.add_argument("--timestamps", **boolean, default=True, help="decode with timestamps")
+    p.add_argument("--timestamps", **BOOLEAN, default=True, help="decode with timestamps")
     # One batch at a time; and what is stored takes no time to encode.
     add_options(p, EngineConfig, "engine", without=("workers", "encoder_cache"))
     add_options(p, DecodingOptions, "decoding", without=_OF_RETRIES)

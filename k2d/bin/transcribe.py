@@ -24,7 +24,7 @@ from k2d.audio.inputs import AudioFile
 from k2d.audio.options import AudioOptions
 from k2d.audio.sources import AudioSource
 from k2d.errors import BadAudio, UsageError
-from k2d.options import CommandParser, add_options, command, options_of, true_or_false
+from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
 from k2d.transcribers import kind_of, open_transcriber
@@ -57,21 +57,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", "-o", type=Path, help="output folder (default: the current one)")
     p.add_argument(
         "--word_timestamps",
-        type=true_or_false,
-        nargs="?",
-        const=True,
+        **BOOLEAN,
         default=False,
-        metavar="true|false",
         help="word timestamps in the JSON, from cross-attention; segments begin and end where their words do "
         "(--engine torch)",
     )
     p.add_argument(
         "--highlight_words",
-        type=true_or_false,
-        nargs="?",
-        const=True,
+        **BOOLEAN,
         default=False,
-        metavar="true|false",
         help="with --word_timestamps: in srt and vtt each word is underlined while it is said",
     )
     add_options(p, EngineConfig, "engine", without=("workers",))

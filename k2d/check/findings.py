@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
 from k2d.text.columns import width
 
@@ -44,24 +45,11 @@ class Finding:
     names: tuple[tuple[str, str], ...] = ()
 
 
-def fails(what: object, found: str, todo: str, names: Iterable[tuple[str, str]] = ()) -> Finding:
-    return Finding(Grade.FAILS, str(what), found, todo, tuple(names))
+def _finding(grade: Grade, what: object, found: str, todo: str = "", names: Iterable[tuple[str, str]] = ()) -> Finding:
+    return Finding(grade, str(what), found, todo, tuple(names))
 
 
-def left_out(what: object, found: str, todo: str, names: Iterable[tuple[str, str]] = ()) -> Finding:
-    return Finding(Grade.LEFT_OUT, str(what), found, todo, tuple(names))
-
-
-def warning(what: object, found: str, todo: str, names: Iterable[tuple[str, str]] = ()) -> Finding:
-    return Finding(Grade.WARNING, str(what), found, todo, tuple(names))
-
-
-def note(what: object, found: str, todo: str = "", names: Iterable[tuple[str, str]] = ()) -> Finding:
-    return Finding(Grade.NOTE, str(what), found, todo, tuple(names))
-
-
-def fine(what: object, found: str) -> Finding:
-    return Finding(Grade.FINE, str(what), found)
+fails, left_out, warning, note, fine = (partial(_finding, grade) for grade in Grade)
 
 
 def some(names: Sequence[str]) -> str:

@@ -17,10 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
-from k2d.audio.read import pcm16
-from k2d.constants import SAMPLE_RATE, chunk_id, file_name
+from k2d.audio.read import write_flac
+from k2d.constants import chunk_id, file_name
 from k2d.corpus.clips import Clip, File, ParquetCell, read_clips, safe_id
 from k2d.datadir import DataDirWriter, Segment
 from k2d.errors import BadAudio, DataError
@@ -239,6 +237,6 @@ def _audio(entries: list[Entry], out: Path) -> tuple[dict[str, str], list[BadAud
                 continue
             target = out / "audio" / f"{file_name(clip.id)}.flac"
             with atomic(target, "wb") as handle:
-                soundfile.write(handle, pcm16(audio), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+                write_flac(handle, audio)
             sources[clip.recording] = str(target)
     return sources, bad

@@ -18,7 +18,7 @@ import soundfile
 from tqdm import tqdm
 
 from k2d.audio.inputs import SOUND, VIDEO, walk
-from k2d.audio.read import pcm16, read_audio, recording_duration
+from k2d.audio.read import read_audio, recording_duration, write_flac
 from k2d.constants import SAMPLE_RATE
 from k2d.corpus.clips import File, safe_id
 from k2d.corpus.joined import Reject
@@ -203,7 +203,7 @@ def _convert_one(job: tuple[str, str, str]) -> list:
     except BadAudio as error:
         return [0.0, error.reason, str(error)]
     with atomic(target, "wb") as handle:
-        soundfile.write(handle, pcm16(audio), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+        write_flac(handle, audio)
         handle.flush()
         os.utime(handle.fileno(), ns=(times[0], times[0]))
     return [len(audio) / SAMPLE_RATE, "", ""]

@@ -13,8 +13,7 @@ from pathlib import Path
 import yaml
 
 from k2d.errors import DataError
-from k2d.work.folders import json_or_none
-from k2d.work.identity import RECORD
+from k2d.work.identity import record_in
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def _decoding(speed: Path) -> tuple[float, str] | None:
 
 def _distances(summary: Path) -> tuple[float, str] | None:
     """Pairs a second of one core."""
-    made = json_or_none(summary.with_name(RECORD)) or {}
+    made = record_in(summary.parent)
     found = json.loads(summary.read_text())
     pairs, seconds = found["counts"]["pairs"], found["seconds"] or made.get("seconds")
     if not seconds:

@@ -25,7 +25,7 @@ from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.features import context_samples, utterance_log_mel
 
 LEFT_OUT = "left_out"  # marks the row of an example that cannot be made
-_STORED = ("encoder_out", "teacher_encoder_out", "topk_ids", "topk_log_probs")
+_STORED = ("encoder_out", "topk_ids", "topk_log_probs")
 _EMPTY = 20  # batches in a row of which nothing can be used; then it is the disk, not the recordings
 
 
@@ -61,8 +61,8 @@ class MakeExample:
             cut = runs_on or None
         if cut is not None:
             speech = None if speech is None else speech[: round(cut * SAMPLE_RATE)]
-            for name in {"encoder_out", "teacher_encoder_out"} & set(data):
-                data[name] = data[name][: encoder_frames(cut)]
+            if "encoder_out" in data:
+                data["encoder_out"] = data["encoder_out"][: encoder_frames(cut)]
         if self.train and (conf.speed or conf.tempo or conf.pitch):
             tokens, speech = self._distort(uid, tokens, speech)
         learnt = self._learnt(uid, text, tokens, flags) if flags else None

@@ -80,9 +80,9 @@ class DistillModel(AbsESPnetModel):
     def forward(self, text: Tensor, loss_start: Tensor, **batch: Tensor):
         """text: (batch, length) ids padded with -1; loss_start: (batch,) first position to be predicted.
 
-        Either `mel` (batch, n_mels, frames) or `encoder_out` (batch, frames, width); `teacher_encoder_out`
-        where the teacher has another version; `topk_ids`, `topk_log_probs` (batch, length, k) replace the
-        teacher. `trusted` (batch, length): tokens that the loss counts, all where it is absent.
+        Either `mel` (batch, n_mels, frames) or `encoder_out` (batch, frames, width), which the teacher reads, too;
+        `topk_ids`, `topk_log_probs` (batch, length, k) replace the teacher. `trusted` (batch, length): tokens that the
+        loss counts, all where it is absent.
         """
         kind = text.device.type
         precision = (
@@ -146,9 +146,8 @@ class DistillModel(AbsESPnetModel):
             )
         if self._teacher and needs & {LOGITS, MODEL}:
             teacher = self._teacher_on(inputs.device)
-            stored = batch.get("teacher_encoder_out", batch.get("encoder_out"))
-            if stored is not None:
-                encoder_out = stored
+            if "encoder_out" in batch:
+                encoder_out = batch["encoder_out"]
             elif self.shared_encoder and clean is not None:
                 encoder_out = clean
             else:

@@ -12,6 +12,8 @@ import re
 import socket
 from collections.abc import Mapping
 
+from k2d.errors import UsageError
+
 STEP = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_STEP_NUM_NODES", "SLURM_STEP_NODELIST")
 PORTS = (12_000, 20_000)  # first, and how many: below those that systems hand out by themselves
 
@@ -46,7 +48,7 @@ def address(environment: Mapping[str, str]) -> str:
         socket.getaddrinfo(host, None)
     except OSError:
         if "SLURM_LAUNCH_NODE_IPADDR" not in environment:
-            raise RuntimeError(
+            raise UsageError(
                 f"{host}, the first node of the job, has no address here; give --dist_master_addr"
             ) from None
         return environment["SLURM_LAUNCH_NODE_IPADDR"]

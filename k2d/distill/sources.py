@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,12 +117,13 @@ class Stored:
 def in_shards(
     folder: Path,
     names: Iterable[str],
-    shards: Iterable[list[str]],
+    shards: Sequence[list[str]],
     compute: Callable[[list[str]], Iterator[tuple[str, dict[str, np.ndarray] | UserError, dict[str, float]]]],
-    bar: tqdm,
+    what: str,
 ) -> Stored:
     """Write arrays of utterances to `<folder>/<name>.<shard>.ark`; a shard that is there already is not made again.
 
+    what: the work, in a word, for the progress bar.
     compute: ids of a shard → for each, in order, (id, {name: array (rows, width)}, numbers to keep), with an error in
     place of the arrays for an utterance that is to be left out. Whoever owns the folder sees to it that all its shards
     are of the same options.
@@ -132,36 +133,46 @@ def in_shards(
     numbers: dict[str, dict[str, float]] = {}
     fresh: set[str] = set()
     skipped: dict[str, str] = {}
-    for shard, ids in enumerate(shards):
-        paths = {name: folder / f"{name}.{shard}.ark" for name in names}
-        record_file = folder / f".shard.{shard}.json"  # written last, and kept: of lost archives only they are made
-        record = json_or_none(record_file)
-        whole = record is not None and record["sizes"] == {name: _size(path) for name, path in paths.items()}
-        if not whole or passing(record.get("skipped", {})):
-            record = {"offsets": {}, "sizes": {}, "numbers": {}, "skipped": {}}
-            with ExitStack() as stack:
-                writers = {name: stack.enter_context(ArchiveWriter(path)) for name, path in paths.items()}
-                for uid, arrays, facts in compute(ids):
-                    bar.update()
-                    if isinstance(arrays, UserError):
-                        record["skipped"][uid] = why(arrays)
-                        continue
-                    for name in names:
-                        writers[name].write(uid, arrays[name])
-                    record["numbers"][uid] = facts
-            record["offsets"] = {name: writer.offsets for name, writer in writers.items()}
-            record["sizes"] = {name: _size(path) for name, path in paths.items()}
-            with atomic(record_file) as handle:
-                json.dump(record, handle, ensure_ascii=False)
-            fresh.update(record["numbers"])
-        else:
-            bar.initial += len(ids)  # what was there says nothing of the speed
-            bar.update(len(ids))
-        numbers.update(record["numbers"])
-        skipped.update(record.get("skipped", {}))
-        for name in names:
-            tables[name].update({uid: f"{paths[name]}:{at}" for uid, at in record["offsets"][name].items()})
+    with tqdm(total=sum(map(len, shards)), desc=what, unit="utt", mininterval=2) as bar:
+        for shard, ids in enumerate(shards):
+            paths = {name: folder / f"{name}.{shard}.ark" for name in names}
+            record_file = folder / f".shard.{shard}.json"  # written last, and kept: of lost archives only they are made
+            record = json_or_none(record_file)
+            whole = record is not None and record["sizes"] == {name: _size(path) for name, path in paths.items()}
+            if whole and not passing(record.get("skipped", {})):
+                bar.initial += len(ids)  # what was there says nothing of the speed
+                bar.update(len(ids))
+            else:
+                record = _write_shard(paths, compute(ids), bar)
+                with atomic(record_file) as handle:
+                    json.dump(record, handle, ensure_ascii=False)
+                fresh.update(record["numbers"])
+            numbers.update(record["numbers"])
+            skipped.update(record.get("skipped", {}))
+            for name in names:
+                tables[name].update({uid: f"{paths[name]}:{at}" for uid, at in record["offsets"][name].items()})
     return Stored(tables, numbers, fresh, skipped)
+
+
+def _write_shard(paths: Mapping[str, Path], computed: Iterable[tuple], bar: tqdm) -> dict:
+    """Write the archives of one shard, by name; what its record says of them."""
+    numbers, skipped = {}, {}
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(ArchiveWriter(path)) for name, path in paths.items()}
+        for uid, arrays, facts in computed:
+            bar.update()
+            if isinstance(arrays, UserError):
+                skipped[uid] = why(arrays)
+                continue
+            for name, writer in writers.items():
+                writer.write(uid, arrays[name])
+            numbers[uid] = facts
+    return {
+        "offsets": {name: writer.offsets for name, writer in writers.items()},
+        "sizes": {name: _size(path) for name, path in paths.items()},
+        "numbers": numbers,
+        "skipped": skipped,
+    }
 
 
 def _size(path: Path) -> int:

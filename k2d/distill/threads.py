@@ -10,9 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from k2d.work import machine
 
-def one_thread_each(function: Callable, items: Sequence, jobs: int) -> Iterator:
-    """`function` of each item, in order, `jobs` at a time. No gradient is kept.
+
+def one_thread_each(function: Callable, items: Sequence, jobs: int, device: str) -> Iterator:
+    """`function` of each item, in order, `jobs` at a time (0: as many as there are cores, one on a GPU). No gradient is
+    kept.
 
     The threads share the model. A sum over several threads is rounded otherwise than over one; several utterances with
     a thread each are also faster than one after the other with all.
@@ -22,5 +25,6 @@ def one_thread_each(function: Callable, items: Sequence, jobs: int) -> Iterator:
         with torch.inference_mode():
             return function(item)
 
+    jobs = jobs or (machine.threads() if device == "cpu" else 1)
     with ThreadPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         yield from pool.map(alone, items)

@@ -29,11 +29,11 @@ from k2d.errors import DataError
 from k2d.explore.explorer import metrics_of
 from k2d.explore.sample import Reservoir, Sampled
 from k2d.explore.sounds import located
+from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores, find_scores, tagged
-from k2d.label.select import Chunk, read_chunks
-from k2d.tables import blocks
 from k2d.text import timestamps
 from k2d.work.folders import json_or_none, write_json
+from k2d.work.identity import input_of
 
 RECORD, DRAWN = "audit.json", "drawn"
 USABLE, UNUSABLE = "usable", "unusable"
@@ -177,7 +177,7 @@ def _choose(data: DataDir, scores: Scores | None, count: int, seed: int, already
     metrics = metrics_of(scores)[:1] if scores else []
     columns = Columns(scores, metrics) if metrics else None
     pool = Reservoir(max(2000, _POOL * count), seed)
-    for block in blocks(read_chunks(data, frozenset(already)), 1000, 500_000, lambda chunk: len(chunk.text)):
+    for block in in_blocks(read_chunks(data, frozenset(already))):
         found = columns.of([chunk.id for chunk in block])[metrics[0]] if columns else [math.nan] * len(block)
         for chunk, distance in zip(block, found, strict=True):
             if (place := pool.place("")) is not None:
@@ -243,11 +243,10 @@ def _cut_from(data: DataDir, chunks: Collection[Chunk]) -> DataDir | None:
     """The recordings that all chunks were cut from, as the records of the steps tell, where they are still there."""
     folder = data.path
     for _ in range(3):  # held-out chunks, of chunks, of recordings
-        found = (json_or_none(folder / "step.json") or {}).get("inputs", {})
-        path = found.get("data", {}).get("path") if isinstance(found, dict) else None
-        if not path or not (Path(path) / "wav.scp").is_file():
+        folder = input_of(folder, "data")
+        if folder is None or not (folder / "wav.scp").is_file():
             return None
-        folder, whole = Path(path), DataDir(path)
+        whole = DataDir(folder)
         names = {named.recording for chunk in chunks if (named := read_chunk_id(chunk.id))}
         if names and not whole.has_segments and names <= whole.wav.keys():
             sources = [located(whole.wav[name], whole.path) for name in names]

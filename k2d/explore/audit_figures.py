@@ -11,6 +11,7 @@ from pathlib import Path
 
 from k2d.errors import DataError
 from k2d.explore.audit import Audit
+from k2d.label.hold_out import VALIDATOR_TEXT
 from k2d.label.scores import Scores
 from k2d.score.corpus import score_utterance
 from k2d.score.rates import Counts
@@ -20,7 +21,6 @@ from k2d.text import timestamps
 from k2d.work.models import MODEL
 
 LABEL = "label"
-VALIDATOR = "text.validator"  # beside held-out chunks
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def find_systems(audit: Audit, scores: Scores | None, exp: Path | None, given: M
     ids = sorted(audit.order)
     systems = [System(LABEL, dict(audit.drawn.text))]
     paths = dict(scores.texts) if scores else {}
-    beside = Path(audit.source) / VALIDATOR
+    beside = Path(audit.source) / VALIDATOR_TEXT
     if not paths and beside.is_file():
         paths["validator"] = beside
     models = exp.glob(f"*/{MODEL}") if exp else ()

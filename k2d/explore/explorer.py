@@ -21,9 +21,9 @@ from k2d.explore.label_quality import BAD, label_quality
 from k2d.explore.page import as_json, render
 from k2d.explore.sample import Reservoir, Sampled, difference, join, stratum
 from k2d.explore.sounds import Sounds, open_located, sounds
+from k2d.label.chunk_directory import in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores
-from k2d.label.select import read_chunks
-from k2d.tables import Cursor, blocks
+from k2d.tables import Cursor
 from k2d.text import timestamps
 
 STEP = 0.01  # of the slider
@@ -71,7 +71,7 @@ def gather(data: DataDir, scores: Scores, page: Page) -> tuple[str, dict | None,
     counts = _Counts(metrics)
     values: dict[str, list[float]] = {name: [] for name in others}
     drawn = Reservoir(page.per_stratum, page.seed)
-    for block in blocks(read_chunks(data), 1000, 500_000, lambda chunk: len(chunk.text)):
+    for block in in_blocks(read_chunks(data)):
         found = columns.of([chunk.id for chunk in block])
         table = [found[name].tolist() for name in asked]
         rows = [

@@ -18,16 +18,15 @@ from k2d.datadir import DataDir
 from k2d.explore.detection import Audit
 from k2d.explore.kinds import kind_of
 from k2d.explore.references import References, read_references, spoken_units
+from k2d.label.chunk_directory import read_chunks
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import errors_of_parts
-from k2d.label.select import read_chunks
 from k2d.score.alignment import HIT, align
 from k2d.score.rates import Counts, count
 from k2d.text import timestamps
-from k2d.text.units import is_chinese, is_english
+from k2d.text.units import language_of
 
-# What units of each language are called, how they are known, and those of the other one.
-LANGUAGES = (("English words", is_english, is_chinese), ("Chinese characters", is_chinese, is_english))
+UNITS = {"en": "English words", "zh": "Chinese characters"}
 BAD = 0.4  # a label with a true MER above this is a bad one (the paper's Table 5)
 
 
@@ -36,7 +35,7 @@ class LabelQuality:
     """Counts of each chunk's label against the reference, in order of id, and of its segments if asked.
 
     recordings: of each chunk. kinds: of each chunk whose label is bad (explore/kinds.py). fates: what became of the
-    units of each of LANGUAGES, over all chunks: how many were said, written, missing, and swapped for the other one's.
+    UNITS of each language, over all chunks: how many were said, written, missing, and swapped for the other one's.
     """
 
     references: References
@@ -81,20 +80,21 @@ def label_quality(data: DataDir, reference: str | Path, by_segment: bool = False
     chunks = list(read_chunks(data))
     references = read_references(reference, chunks)
     counts, segments, recordings, kinds = {}, {}, {}, {}
-    fates = {name: Counter() for name, _, _ in LANGUAGES}
+    fates = {name: Counter() for name in UNITS.values()}
     for chunk in chunks:
         spoken = references.spoken.get(chunk.id)
         if spoken is None:
             continue
         pairs = align(spoken, spoken_units(chunk.text))
         counts[chunk.id], recordings[chunk.id] = count(pairs), chunk.recording
-        for name, own, other in LANGUAGES:
-            for pair in pairs:
-                if pair.ref is not None and own(pair.ref):
-                    fates[name]["said"] += 1
-                    fates[name]["written"] += pair.op == HIT
-                    fates[name]["missing"] += pair.hyp is None
-                    fates[name]["swapped"] += pair.hyp is not None and other(pair.hyp)
+        for pair in pairs:
+            said, written = (unit and language_of(unit) for unit in (pair.ref, pair.hyp))
+            if said in UNITS:
+                fate = fates[UNITS[said]]
+                fate["said"] += 1
+                fate["written"] += pair.op == HIT
+                fate["missing"] += pair.hyp is None
+                fate["swapped"] += written in UNITS and written != said
         if counts[chunk.id].text_rate > BAD:
             kinds[chunk.id] = kind_of(chunk.text, pairs)
         if by_segment:

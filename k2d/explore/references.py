@@ -15,7 +15,7 @@ from pathlib import Path
 
 from k2d.datadir import Segment, read_segments
 from k2d.errors import DataError
-from k2d.label.select import Chunk
+from k2d.label.chunk_directory import Chunk
 from k2d.tables import read_table
 from k2d.text import timestamps
 from k2d.text.units import units

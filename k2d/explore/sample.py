@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from k2d.label.select import Chunk
+from k2d.label.chunk_directory import Chunk
 from k2d.text.units import is_chinese, units
 
 

@@ -1,18 +1,22 @@
-"""A data directory of pseudo-labelled chunks out of finished transcripts.
+"""A data directory of pseudo-labelled chunks: written out of finished transcripts, and read.
 
 In: transcripts of recordings in order of id. Out: the directory of the data contract: wav.scp, text with
-timestamps, text.prev, utt2spk, spk2utt, utt2dur and the decoding facts (`utt2avg_logprob` …).
+timestamps, text.prev, utt2spk, spk2utt, utt2dur and the decoding facts (`utt2avg_logprob` …); and from any such
+directory its chunks, streaming.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from k2d.constants import SAMPLE_RATE
+from k2d.constants import SAMPLE_RATE, read_chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment
+from k2d.errors import DataError
 from k2d.label.chunks import PackedChunk, pack
+from k2d.tables import Cursor, blocks, fields, number, scan
 from k2d.text.transcript import Transcript
 
 
@@ -66,3 +70,46 @@ def write_chunk_directory(
             totals.segment_seconds += sum(min(s.end, chunk.end) - s.start for s in chunk.segments)
             before = chunk
     return totals
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One pseudo-labelled chunk. `seconds` is NaN where nothing tells; times are of the recording."""
+
+    id: str
+    text: str
+    recording: str
+    start: float
+    end: float
+    seconds: float
+
+
+def read_chunks(
+    data: DataDir, leave_out: Container[str] = (), recordings: Container[str] | None = None
+) -> Iterator[Chunk]:
+    """The chunks of a data directory in order of id, streaming, without those of the ids `leave_out`; recordings: those
+    of these alone. DataError where it has no `text`.
+    """
+    durations = Cursor(data.path / "utt2dur") if (data.path / "utt2dur").is_file() else None
+    segments = Cursor(data.path / "segments") if data.has_segments else None
+    for line, key, text in scan(data.path / "text"):
+        if key in leave_out:
+            continue
+        named = read_chunk_id(key)
+        recording = named.recording if named else key
+        start, end = (named.start / 100, named.end / 100) if named else (0.0, math.nan)
+        if segments is not None:
+            row = fields(segments.get(key) or "")
+            if len(row) != 3:
+                raise DataError(f"{data.path / 'text'}:{line}: {key!r} has no line in segments")
+            if not named:
+                recording, start, end = row[0], number(row[1]), number(row[2])
+        seconds = durations.number(key) if durations is not None else None
+        if recordings is not None and recording not in recordings:
+            continue
+        yield Chunk(key, text, recording, start, end, seconds if seconds is not None else end - start)
+
+
+def in_blocks(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    """So many chunks at a time that arrays of them stay small."""
+    return blocks(chunks, 1000, 500_000, lambda chunk: len(chunk.text))

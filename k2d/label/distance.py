@@ -23,7 +23,8 @@ from k2d.text.batch import BatchPhonemizer, Lines
 
 ALPHAS = tuple(i / 10 for i in range(1, 11))
 METRICS = ("mer", "per", "comp")
-DOUBT, LOOPS = 3, 10.0  # of δ_fused
+MOST_ALPHA = 10.0  # the largest α that can be asked for: δ_fused of a loop, which only it keeps
+DOUBT = 3  # weight of d in δ_fused
 DECIMALS = 6  # of a distance in its file: enough that no fraction of units falls on the wrong side of an α
 
 
@@ -113,7 +114,7 @@ def composite(per: np.ndarray, loop_teacher: np.ndarray, loop_aux: np.ndarray) -
 
 def fused(mer: np.ndarray, loop_teacher: np.ndarray, logprob: np.ndarray) -> np.ndarray:
     """δ_fused, (pairs,), NaN where logprob is, the teacher's mean log-probability a token."""
-    return np.where((loop_teacher == 1) & np.isfinite(logprob), LOOPS, np.minimum(mer, 1) - DOUBT * logprob)
+    return np.where((loop_teacher == 1) & np.isfinite(logprob), MOST_ALPHA, np.minimum(mer, 1) - DOUBT * logprob)
 
 
 def distances(teacher: Sequence[str], validator: Sequence[str], choices: Choices = PAPER) -> Distances:

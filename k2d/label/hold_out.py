@@ -22,11 +22,12 @@ import numpy as np
 from k2d.corpus.clips import has_words
 from k2d.datadir import DataDir
 from k2d.errors import DataError
+from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores
-from k2d.label.select import BLOCK, Chunk, read_chunks
-from k2d.tables import Cursor, blocks
+from k2d.tables import Cursor
 from k2d.text import timestamps
 
+VALIDATOR_TEXT = "text.validator"  # beside the labels of held-out chunks
 LEAST = 4  # chunks, of which some can be held out
 SHARE_OF_RECORDINGS = 0.05  # of the hours
 SHARE_OF_DEV = 0.02
@@ -115,7 +116,7 @@ def _witnessed(chunks: Iterable[Chunk], scores: Scores) -> Iterator[tuple[float,
         raise DataError(f"no utt2{DISTANCE} among the scores; run k2d distance, or give a labelled --dev_set")
     facts = [name for name in _NO_WITNESS if name in scores.names]
     columns = Columns(scores, [DISTANCE, *facts])
-    for block in blocks(chunks, BLOCK, 500_000, lambda chunk: len(chunk.text)):
+    for block in in_blocks(chunks):
         found = columns.of([chunk.id for chunk in block])
         sound = np.isfinite(found[DISTANCE])
         for name in facts:

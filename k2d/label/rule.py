@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from k2d.errors import RuleError
+from k2d.label.distance import MOST_ALPHA
 
 _COMPARE = {
     ast.Lt: np.less,
@@ -36,7 +37,7 @@ _FUNCTIONS = {
 }
 _ALLOWED = "numbers, score names, + - * /, comparisons, and, or, not, min, max, mean, abs"
 _DEEPEST = 50
-MOST_ALPHA = 10.0
+ALPHA = "alpha"  # in a selection: a number given later
 KEEP = "keep"  # behind an @: a share of the speech in place of α
 _OWN, _SHARED = Path("conf/selections"), Path(__file__).resolve().parents[2] / "conf/selections"
 
@@ -107,12 +108,12 @@ class SelectionRule:
 
     @property
     def uses_alpha(self) -> bool:
-        return self.segment_alpha == "alpha" or _ALPHA.search(self.text) is not None
+        return self.segment_alpha == ALPHA or _ALPHA.search(self.text) is not None
 
     def at(self, alpha: float) -> "SelectionRule":
         """With α put in."""
         value = f"{alpha:g}"
-        segments = value if self.segment_alpha == "alpha" else self.segment_alpha
+        segments = value if self.segment_alpha == ALPHA else self.segment_alpha
         return SelectionRule(self.name, _ALPHA.sub(value, self.text), segments)
 
 
@@ -145,7 +146,7 @@ def read_selection(name: str) -> SelectionRule:
             segment_alpha = value.strip()
         else:
             words.append(line.strip())
-    if segment_alpha not in (None, "alpha"):
+    if segment_alpha not in (None, ALPHA):
         try:
             check_alpha(float(segment_alpha))
         except ValueError:
@@ -156,11 +157,6 @@ def read_selection(name: str) -> SelectionRule:
     except RuleError as error:
         raise RuleError(f"{path}: {error}") from None
     return selection
-
-
-def uses_alpha(name: str) -> bool:
-    """Whether another α makes another selection of it. Raises RuleError for an unknown one."""
-    return read_selection(name).uses_alpha
 
 
 def split_alpha(selection: str) -> tuple[str, float | None]:

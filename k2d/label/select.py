@@ -8,67 +8,29 @@ names and the ids by speaker stay in memory.
 """
 
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
+from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.distance import Choices
 from k2d.label.retention import Retention
 from k2d.label.rule import Rule
 from k2d.label.scores import SUMMARIES, Columns, Scores
 from k2d.label.segments import seconds_of_segments, segment_distances
-from k2d.tables import Cursor, atomic, blocks, fields, number, read_table, scan
+from k2d.tables import Cursor, atomic, read_table
 from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
 
-BLOCK = 1000
 MISSING = 0.01  # share of chunks that may lack a score
 LEAST_CHUNKS = 2  # that a student can be trained on, one of which may be held out to choose its epoch
 _DROPPED = ("id", "recording", "start", "end", "reason", "teacher", "validator")
-@dataclass(frozen=True)
-class Chunk:
-    """One pseudo-labelled chunk. `seconds` is NaN where nothing tells; times are of the recording."""
-
-    id: str
-    text: str
-    recording: str
-    start: float
-    end: float
-    seconds: float
-
-
-def read_chunks(
-    data: DataDir, leave_out: Container[str] = (), recordings: Container[str] | None = None
-) -> Iterator[Chunk]:
-    """The chunks of a data directory in order of id, streaming, without those of the ids `leave_out`; recordings: those
-    of these alone. DataError where it has no `text`.
-    """
-    durations = Cursor(data.path / "utt2dur") if (data.path / "utt2dur").is_file() else None
-    segments = Cursor(data.path / "segments") if data.has_segments else None
-    for line, key, text in scan(data.path / "text"):
-        if key in leave_out:
-            continue
-        named = read_chunk_id(key)
-        recording = named.recording if named else key
-        start, end = (named.start / 100, named.end / 100) if named else (0.0, math.nan)
-        if segments is not None:
-            row = fields(segments.get(key) or "")
-            if len(row) != 3:
-                raise DataError(f"{data.path / 'text'}:{line}: {key!r} has no line in segments")
-            if not named:
-                recording, start, end = row[0], number(row[1]), number(row[2])
-        seconds = durations.number(key) if durations is not None else None
-        if recordings is not None and recording not in recordings:
-            continue
-        yield Chunk(key, text, recording, start, end, seconds if seconds is not None else end - start)
 
 
 @dataclass
@@ -166,7 +128,7 @@ def select(
         dropped.write("\t".join(_DROPPED) + "\n")
         columns = Columns(scores, sorted(rule.names))
         validators = [Cursor(path) for path in scores.texts.values()]
-        for block in blocks(read_chunks(data, leave_out, recordings), BLOCK, 500_000, lambda chunk: len(chunk.text)):
+        for block in in_blocks(read_chunks(data, leave_out, recordings)):
             reasons = _reasons(rule, columns.of([chunk.id for chunk in block]), len(block), failing)
             lines = Lines([chunk.text for chunk in block])
             english = list(map(len, lines.english()))

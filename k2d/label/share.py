@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from k2d.datadir import DataDir
-from k2d.label.rule import MOST_ALPHA, Rule
+from k2d.label.chunk_directory import in_blocks, read_chunks
+from k2d.label.distance import MOST_ALPHA
+from k2d.label.rule import ALPHA, Rule
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import seconds_of_segments
-from k2d.label.select import BLOCK, TrustedSegments, read_chunks
-from k2d.tables import Cursor, blocks
+from k2d.label.select import TrustedSegments
+from k2d.tables import Cursor
 
-ALPHA = "alpha"
 _PER_UNIT = 10_000  # bins of α: scores have four decimals
 _HALVINGS = 40
 _UNKNOWN = 1e-6  # seconds of a chunk of which nothing tells its length: they count where none has one
@@ -62,7 +63,7 @@ def kept_by_alpha(
     kept = KeptByAlpha(np.zeros(int(MOST_ALPHA * _PER_UNIT) + 1))
     columns = Columns(scores, sorted(rule.names - {ALPHA}))
     validators = [Cursor(path) for path in scores.texts.values()] if segments else []
-    for block in blocks(read_chunks(data, leave_out, recordings), BLOCK, 500_000, lambda chunk: len(chunk.text)):
+    for block in in_blocks(read_chunks(data, leave_out, recordings)):
         alphas = smallest_alphas(rule, columns.of([chunk.id for chunk in block]), len(block))
         seconds = np.array([chunk.seconds if chunk.seconds > 0 else _UNKNOWN for chunk in block])
         if segments:

@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING
 import yaml
 
 from k2d.datadir import DataDir
-from k2d.score.experiment import read_result, segment_hours
 from k2d.score.monolingual import NAMES, Retained
-from k2d.score.tables import Table, percent
+from k2d.score.scored import RESULT
+from k2d.score.selections import read_report, segment_hours
+from k2d.score.tables import Table, interval, percent
 from k2d.tables import read_table
 from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED
-from k2d.text.units import is_chinese, is_english, units
+from k2d.text.units import language_of, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
 from k2d.whisper.identity import PACKAGED, PUBLISHED
-from k2d.work.folders import json_or_none
-from k2d.work.step import RECORD
+from k2d.work.folders import read_result
+from k2d.work.identity import input_of, record_in
 
 if TYPE_CHECKING:
     from k2d.publish.parity import Parity
@@ -88,28 +89,26 @@ def training_data(folder: Path) -> dict[str, float | int | None]:
     """Of a selection directory: hours, chunks, and, where segments were selected, trusted_hours of these."""
     data = DataDir(folder)
     found = {"hours": sum(data.utt2dur.values()) / 3600 if data.utt2dur else None, "chunks": len(data.segments)}
-    if (folder / TRUSTED).exists() and (hours := segment_hours(folder)):
+    if (folder / TRUSTED).exists() and (hours := segment_hours(read_report(folder))):
         found["trusted_hours"] = hours[0]
     return found
 
 
 def labels_made(folder: Path) -> dict[str, str | bool]:
     """Of a selection directory, as far as records say: the `rule`, and whether labels were ready (`ready_labels`)."""
-    selected = json_or_none(folder / RECORD) or {}
-    chunks = selected.get("arguments", {}).get("data")
-    labelled = (json_or_none(Path(chunks) / RECORD) or {}) if chunks else {}
-    model = str(labelled.get("arguments", {}).get("model", ""))
-    rule = selected.get("options", {}).get("rule")
+    chunks = input_of(folder, "data")
+    model = str(record_in(chunks).get("arguments", {}).get("model", "")) if chunks else ""
+    rule = record_in(folder).get("options", {}).get("rule")
     return {"ready_labels": kind_of(model) == "text", **({"rule": rule} if rule else {})}
 
 
 def result_files(student: Path, teacher: Path | None) -> dict[str, tuple[Path, Path | None]]:
     """test set -> result.json of the student and, where there is one, of the teacher; folders in exp/."""
     found = {}
-    for path in sorted(student.glob("decode_*/score/result.json")):
-        decoded = path.parents[1].name
-        rival = teacher / decoded / "score/result.json" if teacher else None
-        found[decoded.removeprefix("decode_")] = (path, rival if rival and rival.exists() else None)
+    for path in sorted(student.glob(f"decode_*/score/{RESULT}")):
+        rival = teacher / path.relative_to(student) if teacher else None
+        test_set = path.parents[1].name.removeprefix("decode_")
+        found[test_set] = (path, rival if rival and rival.exists() else None)
     return found
 
 
@@ -136,9 +135,10 @@ def _results_table(results: Mapping[str, tuple[dict, dict | None]]) -> Table:
 
 
 def _retained_table(kept: Sequence[Retained]) -> Table:
+    signed = "{:+.2f}".format
     rows = [
         [each.test_set, NAMES[each.language], str(each.utterances), str(each.units)]
-        + [percent(each.student), percent(each.teacher), f"{each.rise:+.2f}{_around(each)}"]
+        + [percent(each.student), percent(each.teacher), f"{each.rise:+.2f}{interval(each.low, each.high, signed)}"]
         for each in kept
     ]
     return Table(
@@ -150,10 +150,6 @@ def _retained_table(kept: Sequence[Retained]) -> Table:
     )
 
 
-def _around(kept: Retained) -> str:
-    return "" if kept.low is None else f" [{kept.low:+.2f}, {kept.high:+.2f}]"
-
-
 def spoken(language: str, labels: Path | None) -> list[str]:
     """Codes of the languages that a student transcribes, that of decoding first: of Chinese and English those that have
     one unit of twenty of its labels, where it learnt the one, the other, or whatever was detected ("auto")."""
@@ -161,7 +157,7 @@ def spoken(language: str, labels: Path | None) -> list[str]:
         return [] if language == "auto" else [language]
     found = Counter[str]()
     for text in read_table(labels).values():
-        found.update("zh" if is_chinese(u) else "en" if is_english(u) else "" for u in units(timestamps.strip(text)))
+        found.update(map(language_of, units(timestamps.strip(text))))
     often = [code for code in ("zh", "en") if 20 * found[code] >= found["zh"] + found["en"] > 0]
     return [code for code in sorted(("zh", "en"), key=language.__ne__) if code in often or code == language]
 

@@ -12,21 +12,23 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
+from k2d.constants import ENCODER_FRAMES_PER_SECOND, HOP_LENGTH, MEL_FRAMES_PER_SECOND, SAMPLE_RATE
+from k2d.errors import CheckpointError
 from k2d.publish.tokenizer_json import byte_level_json, tokenizer_json
 from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
 from k2d.whisper.decoding import DecodingOptions
+from k2d.whisper.features import N_FFT
 from k2d.whisper.formats.names import openai_to_hf_name
 from k2d.whisper.heads import heads_of
 from k2d.whisper.logit_rules import blank_tokens, suppressed_tokens
 from k2d.whisper.model import ModelDimensions, Whisper
 
-MAX_INITIAL_TIMESTAMP = 50  # tokens of 0.02 s: a transcript begins within the first second
-
 
 def model_config(dims: ModelDimensions, tokenizer: Tokenizer, dtype: torch.dtype) -> dict:
+    """config.json. CheckpointError for a model that the form cannot hold."""
     if dims.n_audio_state != dims.n_text_state:
-        raise ValueError(
+        raise CheckpointError(
             f"the encoder is {dims.n_audio_state} wide and the decoder {dims.n_text_state}; Hugging Face's "
             "Whisper has one width"
         )
@@ -71,7 +73,7 @@ def generation_config(model: Whisper, tokenizer: Tokenizer, language: str = "zh"
         "decoder_start_token_id": tokenizer.sot,
         "prev_sot_token_id": tokenizer.sot_prev,
         "no_timestamps_token_id": tokenizer.no_timestamps,
-        "max_initial_timestamp_index": MAX_INITIAL_TIMESTAMP,
+        "max_initial_timestamp_index": options.last_initial_timestamp(model.dims.n_audio_ctx),
         "max_length": model.dims.n_text_ctx,
         "return_timestamps": False,
         "is_multilingual": tokenizer.multilingual,
@@ -91,17 +93,17 @@ def generation_config(model: Whisper, tokenizer: Tokenizer, language: str = "zh"
 
 def preprocessor_config(dims: ModelDimensions) -> dict:
     """Whisper's log-mel: 16 kHz, 25 ms windows every 10 ms, 30 s at a time."""
-    seconds = dims.n_audio_ctx // 50
+    seconds = dims.n_audio_ctx // ENCODER_FRAMES_PER_SECOND
     return {
         "feature_extractor_type": "WhisperFeatureExtractor",
         "processor_class": "WhisperProcessor",
         "feature_size": dims.n_mels,
-        "sampling_rate": 16000,
-        "n_fft": 400,
-        "hop_length": 160,
+        "sampling_rate": SAMPLE_RATE,
+        "n_fft": N_FFT,
+        "hop_length": HOP_LENGTH,
         "chunk_length": seconds,
-        "n_samples": 16000 * seconds,
-        "nb_max_frames": 100 * seconds,
+        "n_samples": SAMPLE_RATE * seconds,
+        "nb_max_frames": MEL_FRAMES_PER_SECOND * seconds,
         "padding_side": "right",
         "padding_value": 0.0,
         "return_attention_mask": False,

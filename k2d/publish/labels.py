@@ -20,15 +20,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
-from k2d.audio.read import pcm16
+from k2d.audio.read import write_flac
 from k2d.audio.utterances import Utterances
 from k2d.constants import SAMPLE_RATE, file_name
 from k2d.datadir import DataDir, DataDirWriter
 from k2d.errors import BadAudio, DataError, UsageError
-from k2d.tables import atomic, read_numbers
+from k2d.tables import atomic, read_numbers, read_table
 from k2d.text import timestamps
 
 FORMS = ("kaldi", "lhotse", "nemo", "parquet")
@@ -88,7 +85,7 @@ def _utterances(data: DataDir, audio: Utterances, out: Path | None, bad: list[Ba
         for name in data.utterance_tables()
         if name.startswith("utt2") and name not in ("utt2spk", "utt2dur") and _numbers(data.path / name)
     }
-    previous = data._optional("text.prev") or {}
+    previous = read_table(data.path / "text.prev") if (data.path / "text.prev").is_file() else {}
     speakers = data.utt2spk or {}
     for number, (name, text) in enumerate(data.text.items()):
         try:
@@ -96,7 +93,9 @@ def _utterances(data: DataDir, audio: Utterances, out: Path | None, bad: list[Ba
         except BadAudio as error:
             bad.append(error)
             continue
-        flac = _flac(samples)
+        buffer = io.BytesIO()
+        write_flac(buffer, samples)
+        flac = buffer.getvalue()
         place = None
         if out is not None:
             place = f"audio/{number // IN_FOLDER:05d}/{file_name(name)}.flac"
@@ -112,12 +111,6 @@ def _numbers(path: Path) -> bool:
     except DataError:
         return False
     return True
-
-
-def _flac(audio: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, pcm16(audio), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()
 
 
 class _Kaldi(DataDirWriter):

@@ -229,7 +229,7 @@ def check_ctranslate2(folder: Path, precision: str, original: Sequence[Sample], 
             [sample.prompt],
             beam_size=1,
             max_length=student.dims.n_text_ctx,
-            max_initial_timestamp_index=round(options.max_initial_timestamp / TIMESTAMP_STEP),
+            max_initial_timestamp_index=options.last_initial_timestamp(student.dims.n_audio_ctx),
             suppress_tokens=suppressed_tokens(student.tokenizer, options),
         )
         tokens.append(result[0].sequences_ids[0][:most])

@@ -12,6 +12,7 @@ import re
 
 from sentencepiece import SentencePieceProcessor
 
+from k2d.errors import CheckpointError
 from k2d.text.tokenizer import _CJK, SentencePieceTokenizer, Tokenizer, WhisperTokenizer, _printable_bytes
 
 Merge = tuple[str, str]
@@ -144,7 +145,7 @@ def _sentencepiece(tokenizer: SentencePieceTokenizer) -> tuple[dict, dict, None,
     scores = [processor.get_score(i) for i in range(processor.get_piece_size())]
     if all(score == int(score) for score in scores):
         # sentencepiece's BPE numbers its merges; log probabilities are never all whole.
-        raise ValueError("the vocabulary is a BPE model of sentencepiece; only unigram models are exported")
+        raise CheckpointError("the vocabulary is a BPE model of sentencepiece; only unigram models are exported")
     model = {
         "type": "Unigram",
         "unk_id": 0,

@@ -9,15 +9,17 @@ from itertools import pairwise
 from pathlib import Path
 
 from k2d.errors import DataError
+from k2d.label.hold_out import VALIDATOR_TEXT
 from k2d.score.corpus import score
 from k2d.score.experiment import Experiment
-from k2d.score.tables import ABSENT, Table, millions, percent, times
+from k2d.score.report import COSTS, costs
+from k2d.score.tables import ABSENT, Table, interval, percent
 from k2d.tables import read_table
 from k2d.text import loops, timestamps
-from k2d.text.units import is_chinese, is_english, units
+from k2d.text.units import language_of, units
 
 HELD_OUT = "held_out"
-WITNESSES = ("text", "text.validator")  # of the held-out chunks: labels of the teacher, transcripts of the validator
+WITNESSES = ("text", VALIDATOR_TEXT)  # of the held-out chunks: labels of the teacher, transcripts of the validator
 NO_ERROR_RATE = (
     "No error rate is known: nobody has transcribed any of these recordings. How far a model is from the teacher's "
     "labels and from the validator's transcripts shows that it has learnt, not that it is right; for that, make a test "
@@ -31,7 +33,7 @@ def hypothesis_file(root: Path, model: str) -> Path:
 
 def switches(text: str) -> int:
     """Changes between Chinese and English from one unit to the next; numbers and other scripts are passed over."""
-    languages = ["zh" if is_chinese(unit) else "en" for unit in units(text) if is_chinese(unit) or is_english(unit)]
+    languages = [each for each in map(language_of, units(text)) if each != "other"]
     return sum(a != b for a, b in pairwise(languages))
 
 
@@ -41,21 +43,17 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
     if "text" not in texts:
         raise DataError(f"{held_out}/text: not there; run stage 4 again")
     rows = []
-    for name, witness in (("labels", "text"), ("validator's transcripts", "text.validator")):
+    for name, witness in (("labels", "text"), ("validator's transcripts", VALIDATOR_TEXT)):
         if witness in texts:
-            rows.append([name, *[ABSENT] * 4, *[ABSENT] * 4, *_counts(texts[witness])])
+            rows.append([name, *[ABSENT] * (len(COSTS) + 4), *_counts(texts[witness])])
     for model in experiment.models:
         path = hypothesis_file(experiment.root, model.name)
         hypotheses = read_table(path) if path.is_file() else None
         results = [score(texts[w], hypotheses).as_dict() if hypotheses and w in texts else None for w in WITNESSES]
-        kept, speed = experiment.selection_of(model), experiment.speed_of(model)
         rows.append(
             [
                 model.name,
-                millions(model.parameters),
-                times(experiment.parameter_ratio(model)),
-                times(speed and speed[0]),
-                ABSENT if kept is None or kept.share is None else f"{percent(kept.share, 1)} %",
+                *costs(experiment, model),
                 _difference(results[0]),
                 *(percent(results[0]["languages"][name]["rate"]) if results[0] else ABSENT for name in ("zh", "en")),
                 _difference(results[1]),
@@ -69,7 +67,7 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
         "script, in brackets the 95 % bootstrap interval; loops: transcripts in which a character 6-gram occurs more "
         "than 5 times; switches between Chinese and English; empty: no text. Speed of generation is relative "
         "to the teacher; data is the share of labelled hours kept.",
-        ["model", "parameters", "of teacher", "speed", "data", "from the labels", "zh", "en", "from the validator",
+        ["model", *COSTS, "from the labels", "zh", "en", "from the validator",
          "loops", "switches", "empty"],
         rows,
     )  # fmt: skip
@@ -78,9 +76,8 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
 def _difference(result: dict | None) -> str:
     if result is None:
         return ABSENT
-    interval = result["confidence_interval"]
-    around = "" if interval["low"] is None else f" [{percent(interval['low'])}, {percent(interval['high'])}]"
-    return percent(result["mer"]["rate"]) + around
+    ends = result["confidence_interval"]
+    return percent(result["mer"]["rate"]) + interval(ends["low"], ends["high"])
 
 
 def _counts(texts: dict[str, str]) -> list[str]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from k2d.score.experiment import Experiment, Group, score_dir
+from k2d.score.experiment import Experiment, Group
+from k2d.score.scored import score_dir
 from k2d.score.significance import Comparison
 from k2d.score.tables import percent, times
 
@@ -72,8 +73,8 @@ def best_student(experiment: Experiment) -> tuple[Group, list[str]] | None:
     """The students, of those scored on most sets, whose mean rate is lowest, and these sets."""
     found = []
     for group in experiment.groups:
-        rates = {s: experiment.rates(group, s) for s in experiment.test_sets}
-        known = {s: each.mean for s, each in rates.items() if each is not None}
+        rates = {s: experiment.mean_rate(group, s) for s in experiment.test_sets}
+        known = {s: rate for s, rate in rates.items() if rate is not None}
         if group.record.role == "student" and known:
             found.append((-len(known), sum(known.values()) / len(known), group.name, group, list(known)))
     return min(found)[-2:] if found else None

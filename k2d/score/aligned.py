@@ -47,6 +47,11 @@ class Aligned:
         return found
 
 
+def errors_in(steps: str) -> int:
+    """How many steps are no hit."""
+    return sum(step != _SIGNS[HIT] for step in steps.split())
+
+
 def steps_of(pairs: Sequence[Pair]) -> str:
     return " ".join(_SIGNS[p.op] + (p.hyp if p.op in (SUBSTITUTION, INSERTION) else "") for p in pairs)
 

@@ -10,10 +10,7 @@ from typing import NamedTuple
 
 import jiwer
 
-from k2d.text.units import is_chinese, is_english
-
 HIT, SUBSTITUTION, DELETION, INSERTION = "=", "S", "D", "I"
-LANGUAGES = ("zh", "en", "other")
 _OPS = {"equal": HIT, "substitute": SUBSTITUTION, "delete": DELETION, "insert": INSERTION}
 # jiwer splits strings. No unit holds a blank, so joined by blanks they come back one by one.
 _SPLIT = jiwer.ReduceToListOfListOfWords(" ")
@@ -25,12 +22,6 @@ class Pair(NamedTuple):
     op: str
     ref: str | None
     hyp: str | None
-
-
-def language(unit: str) -> str:
-    """`zh` for a Chinese character, `en` for a word with a Latin letter, `other` for the rest (numbers,
-    words of other scripts)."""
-    return "zh" if is_chinese(unit) else "en" if is_english(unit) else "other"
 
 
 def align(ref: Sequence[str], hyp: Sequence[str]) -> list[Pair]:

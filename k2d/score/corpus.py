@@ -15,7 +15,7 @@ from k2d.constants import WINDOW
 from k2d.datadir import Segment
 from k2d.errors import DataError
 from k2d.score import significance
-from k2d.score.alignment import DELETION, INSERTION, LANGUAGES, Pair, align
+from k2d.score.alignment import DELETION, INSERTION, Pair, align
 from k2d.score.rates import (
     SWITCH_DISTANCES,
     Counts,
@@ -26,7 +26,7 @@ from k2d.score.rates import (
     switch_pairs,
 )
 from k2d.text import loops, timestamps
-from k2d.text.units import units
+from k2d.text.units import LANGUAGES, units
 
 LONG_RUN = 10  # units: a sentence, no longer a misheard phrase
 

@@ -13,9 +13,10 @@ from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import Utterances
 from k2d.errors import BadAudio
 from k2d.explore.sounds import Sounds, of_data, sounds
-from k2d.score.aligned import ALIGNED, Aligned, read_aligned
+from k2d.score.aligned import ALIGNED, Aligned, errors_in, read_aligned
 from k2d.score.error_kinds import KINDS, kinds_of
-from k2d.score.experiment import Experiment, score_dir
+from k2d.score.experiment import Experiment
+from k2d.score.scored import score_dir
 
 LONGEST_SOUND = 120.0  # seconds: a whole lecture would take the room of a hundred utterances
 
@@ -32,7 +33,7 @@ class Shown:
 
     @property
     def errors(self) -> int:
-        return sum(sum(step != "=" for step in text.steps.split()) for text in self.texts.values())
+        return sum(errors_in(text.steps) for text in self.texts.values())
 
 
 def read_texts(experiment: Experiment) -> tuple[list[Shown], list[str]]:

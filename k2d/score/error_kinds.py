@@ -14,8 +14,9 @@ switch       an error beside a change of language
 from collections.abc import Iterator, Sequence
 
 from k2d.score.aligned import Aligned
-from k2d.score.alignment import DELETION, HIT, INSERTION, SUBSTITUTION, Pair, language
+from k2d.score.alignment import DELETION, HIT, INSERTION, SUBSTITUTION, Pair
 from k2d.score.rates import longest_run, switch_pairs
+from k2d.text.units import language_of
 
 KINDS = ("english", "translated", "omitted", "hallucinated", "loop", "switch")
 RUN = 3  # units: a phrase, no longer a misheard word
@@ -32,7 +33,7 @@ def kinds_of(text: Aligned) -> list[str]:
     others = [run for run in runs if not _translated(run)]  # a longer word for the same is no hallucination
     nothing = all(p.hyp is None for p in pairs)
     found = {
-        "english": any(p.op == SUBSTITUTION and language(p.ref) == "en" for p in errors),
+        "english": any(p.op == SUBSTITUTION and language_of(p.ref) == "en" for p in errors),
         "translated": len(others) < len(runs),
         "omitted": nothing or any(longest_run(run, DELETION) >= RUN for run in others),
         "hallucinated": any(longest_run(run, INSERTION) >= RUN for run in others),
@@ -55,8 +56,8 @@ def _runs(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
 
 
 def _translated(run: Sequence[Pair]) -> bool:
-    ref = [language(p.ref) for p in run if p.ref is not None]
-    hyp = [language(p.hyp) for p in run if p.hyp is not None]
+    ref = [language_of(p.ref) for p in run if p.ref is not None]
+    hyp = [language_of(p.hyp) for p in run if p.hyp is not None]
     if "en" in ref and "en" not in hyp:
         return hyp.count("zh") >= _FEWEST_CHARACTERS
     return "en" in hyp and "en" not in ref and "zh" not in hyp and ref.count("zh") >= _FEWEST_CHARACTERS

@@ -2,14 +2,13 @@
 here that a stage did not write, but the parameters counted and the paired tests made.
 
     exp/<model>/model.json                                              what the model is (k2d/work/models.py)
-    exp/<model>/decode_<set>/score/{result.json,utt2errors,utt2units,utt2recording}   what it makes of a test set
+    exp/<model>/decode_<set>/score/…                                    what it makes of a test set (scored.py)
 
 Students that differ by nothing but their seed are a group: one row of the tables, whose rate is the mean over them.
 """
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +17,12 @@ from statistics import mean, stdev
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.score import significance
+from k2d.score.scored import RESULT, TextCounts, read_counts, score_dir
+from k2d.score.selections import Selection, read_selection
 from k2d.score.significance import Comparison
-from k2d.tables import read_numbers, read_table
-from k2d.text import timestamps
-from k2d.text.trusted import TRUSTED
-from k2d.text.trusted import read as read_trusted
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import model_identity
+from k2d.work.folders import read_result
 from k2d.work.models import ModelRecord, read_record
 
 FULL = "full"  # the selection that keeps everything
@@ -83,27 +81,6 @@ class Rates:
     def deviation(self) -> float | None:
         """Standard deviation over seeds; None of one."""
         return stdev(self.rates) if len(self.rates) > 1 else None
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Chunks kept of those that were labelled, and their hours; of segments, where these were selected.
-
-    dropped: chunks that were not kept; None where it does not say, and then all others. trusted: chunk -> a flag for
-    each segment of its label, where segments were selected.
-    """
-
-    name: str
-    ids: tuple[str, ...]
-    hours: float | None
-    share_of_chunks: float | None
-    share_of_hours: float | None
-    trusted: Mapping[str, Sequence[bool]] | None = None
-    dropped: tuple[str, ...] | None = None
-
-    @property
-    def share(self) -> float | None:
-        return self.share_of_chunks if self.share_of_hours is None else self.share_of_hours
 
 
 @dataclass(frozen=True)
@@ -198,6 +175,10 @@ class Experiment:
         """result.json of the group's models, of those that were scored."""
         return [found for m in group.members if (found := self.results.get((m.name, test_set)))]
 
+    def mean_rate(self, group: Group, test_set: str) -> float | None:
+        """Mixed error rate over the seeds, a fraction; None where nothing has been scored, or nothing was said."""
+        return mean_known(result["mer"]["rate"] for result in self.results_of(group, test_set))
+
     def rates(self, group: Group, test_set: str) -> Rates | None:
         """None where nothing has been scored, or the set has no reference unit."""
         results = self.results_of(group, test_set)
@@ -207,8 +188,8 @@ class Experiment:
         if len(rates) == 1:
             interval = results[0]["confidence_interval"]
             return Rates(rates, interval["low"], interval["high"])
-        counts = self._counts(group, test_set)
-        low, high = significance.confidence_interval(counts.errors, counts.units, counts.recordings) or (None, None)
+        errors, counts = self._counts(group, test_set)
+        low, high = significance.confidence_interval(errors, *counts.in_order()[1:]) or (None, None)
         return Rates(rates, low, high)
 
     def compare(self, first: Group, second: Group, test_set: str, *, seed: int = 0) -> Comparison | None:
@@ -216,41 +197,31 @@ class Experiment:
         where one of them has not been scored. DataError if they were scored on different references."""
         if not (self.results_of(first, test_set) and self.results_of(second, test_set)):
             return None
-        a, b = (self._counts(group, test_set) for group in (first, second))
-        if a.units_of != b.units_of:
+        (errors, counts), (others, other) = (self._counts(group, test_set) for group in (first, second))
+        if counts.units != other.units:
             raise DataError(_other_references(self.root, first.members[0], second.members[0], test_set))
-        return significance.compare(a.errors, b.errors, a.units, a.recordings, seed=seed)
+        return significance.compare(errors, others, *counts.in_order()[1:], seed=seed)
 
-    def _counts(self, group: Group, test_set: str) -> "_Counts":
+    def _counts(self, group: Group, test_set: str) -> tuple[list, TextCounts]:
+        """(errors in order of id, of a student by seed; the first model's counts, whose units are those of all)."""
         scored = [m for m in group.members if (m.name, test_set) in self.results]
-        found = [_read_counts(score_dir(self.root, m.name, test_set)) for m in scored]
+        found = [read_counts(score_dir(self.root, m.name, test_set)) for m in scored]
         for model, other in zip(scored, found, strict=True):
-            if other.units_of != found[0].units_of:
+            if other.units != found[0].units:
                 raise DataError(_other_references(self.root, scored[0], model, test_set))
-        errors = [each.errors for each in found]
-        return replace(found[0], errors=errors if group.record.role == "student" else errors[0])
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """What scoring wrote of a set: errors of one model, or by seed; units by text; the rest in order of id."""
-
-    errors: list
-    units_of: Mapping[str, float]
-    units: list[float]
-    recordings: list[str]
-
-
-def _read_counts(folder: Path) -> _Counts:
-    errors, units, recordings = (read_numbers(folder / "utt2errors"), read_numbers(folder / "utt2units"),
-                                 read_table(folder / "utt2recording"))  # fmt: skip
-    ids = sorted(units)
-    return _Counts([errors[i] for i in ids], units, [units[i] for i in ids], [recordings[i] for i in ids])
+        errors = [counts.in_order()[0] for counts in found]
+        return errors if group.record.role == "student" else errors[0], found[0]
 
 
 def _other_references(root: Path, first: Model, second: Model, test_set: str) -> str:
     folders = [score_dir(root, model.name, test_set) for model in (first, second)]
     return f"{folders[0]} and {folders[1]} were scored against different references; score both again"
+
+
+def mean_known(values: Iterable[float | None]) -> float | None:
+    """Over the seeds that have one; None where none has."""
+    known = [value for value in values if value is not None]
+    return mean(known) if known else None
 
 
 def _group_name(members: Sequence[Model]) -> str:
@@ -259,16 +230,10 @@ def _group_name(members: Sequence[Model]) -> str:
     return record.name.removesuffix(f"_seed{record.seed}") if len(members) > 1 else record.name
 
 
-def score_dir(root: Path, model: str, test_set: str) -> Path:
-    return root / model / f"decode_{test_set}" / "score"
-
-
-def read_result(path: Path) -> dict:
-    """What a stage has measured. Raises DataError for what is no JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error}); run the stage that writes it again") from error
+def read_results(root: Path, records: Sequence[ModelRecord], test_sets: Sequence[str]) -> dict[tuple[str, str], dict]:
+    """(model, set) -> result.json, of those that were scored."""
+    files = {(r.name, s): score_dir(root, r.name, s) / RESULT for r in records for s in test_sets}
+    return {which: read_result(path) for which, path in files.items() if path.exists()}
 
 
 def read_records(root: Path, names: Sequence[str]) -> list[ModelRecord]:
@@ -291,63 +256,6 @@ def read_speed(path: Path, records: Sequence[ModelRecord]) -> dict:
     return {**measured, "models": current}
 
 
-def read_selection(name: str, folder: Path, labelled: DataDir | None) -> Selection:
-    """The share of the labelled chunks that a selection kept, by chunks and by hours."""
-    kept = DataDir(folder)
-    ids = tuple(sorted(kept.segments))
-    hours = sum(kept.utt2dur[i] for i in ids) / 3600 if kept.utt2dur else None
-    share_of_chunks = share_of_hours = None
-    if labelled is not None:
-        share_of_chunks = len(ids) / len(labelled.segments) if labelled.segments else None
-        if hours is not None and labelled.utt2dur:
-            everything = sum(labelled.utt2dur.values()) / 3600
-            share_of_hours = hours / everything if everything else None
-    if (part := _share_of_recordings(folder)) is not None:
-        share_of_chunks, share_of_hours = None, part
-    if (folder / TRUSTED).exists():
-        return _read_segments(Selection(name, ids, None, share_of_chunks, None, dropped=_dropped(folder)), folder, kept)
-    return Selection(name, ids, hours, share_of_chunks, share_of_hours, dropped=_dropped(folder))
-
-
-def _dropped(folder: Path) -> tuple[str, ...] | None:
-    """Ids of dropped.tsv, which has a header."""
-    path = folder / "dropped.tsv"
-    if not path.is_file():
-        return None
-    with open(path, encoding="utf-8") as lines:
-        return tuple(line.partition("\t")[0] for line in lines)[1:]
-
-
-def _read_segments(selection: Selection, folder: Path, kept: DataDir) -> Selection:
-    """The selection with hours and share of the segments that may be learnt from."""
-    flags = read_table(folder / TRUSTED)
-    trusted = {
-        i: read_trusted(i, flags.get(i, ""), len(timestamps.parse(kept.text[i]))) for i in selection.ids
-    }
-    hours, of = segment_hours(folder) or (None, None)
-    share = hours / of if of else None
-    return replace(selection, hours=hours, share_of_chunks=None, share_of_hours=share, trusted=trusted)
-
-
-def _share_of_recordings(folder: Path) -> float | None:
-    """Share of the labelled hours that a selection from some recordings kept of these; None where it was from all."""
-    try:
-        report = read_result(folder / "report.json")
-        kept, dropped = report["kept"]["hours"], report["dropped"]["hours"]
-        return kept / (kept + dropped) if "recordings_hours" in report and kept else None
-    except (OSError, KeyError):
-        return None
-
-
-def segment_hours(folder: Path) -> tuple[float, float] | None:
-    """Hours of a selection's segments that may be learnt from, and of all; None where it does not say."""
-    try:
-        segments = read_result(folder / "report.json")["segments"]
-        return segments["trusted_hours"], segments["hours"]
-    except (OSError, KeyError):
-        return None
-
-
 def read_experiment(
     root: Path,
     records: Sequence[ModelRecord],
@@ -359,12 +267,7 @@ def read_experiment(
     """Collect what has been measured; what has not is simply absent. labelled: the chunks before selection."""
     from k2d.whisper.formats import open_checkpoint  # and torch with it
 
-    results = {}
-    for record in records:
-        for test_set in test_sets:
-            path = score_dir(root, record.name, test_set) / "result.json"
-            if path.exists():
-                results[record.name, test_set] = read_result(path)
+    results = read_results(root, records, test_sets)
     measured = read_speed(speed, records) if speed is not None and speed.exists() else None
     models = []
     for record in records:

@@ -9,17 +9,18 @@ from k2d.explore.label_quality import BAD, LabelQuality
 from k2d.explore.references import EDGE
 from k2d.explore.spotting import SIGNALS, WORSE, Interval, Spotting
 from k2d.score import paper
-from k2d.score.experiment import Experiment, Selection
+from k2d.score.experiment import Experiment
 from k2d.score.rates import Counts
-from k2d.score.tables import ABSENT, Table, percent
+from k2d.score.selections import Selection
+from k2d.score.tables import ABSENT, Table, interval, percent
 
 _READS = "This analysis reads references of labelled chunks: the corpus's, or an audit's."
 
 
-def label_table(experiment: Experiment, quality: LabelQuality) -> Table:
+def label_table(selections: Mapping[str, Selection], quality: LabelQuality) -> Table:
     """True error rates of the labels that each selection kept and of those that it dropped."""
     rows = []
-    for selection in experiment.selections.values():
+    for selection in selections.values():
         kept, dropped = _kept_and_dropped(selection, quality)
         counts, rest = quality.of(kept), quality.of(dropped)
         bad_kept = str(sum(quality.chunks[c].text_rate > BAD for c in kept))
@@ -62,10 +63,10 @@ def _kept_and_dropped(selection: Selection, quality: LabelQuality) -> tuple[set[
     return kept, everything - kept if selection.dropped is None else everything & set(selection.dropped)
 
 
-def kept_kinds_table(experiment: Experiment, quality: LabelQuality) -> Table:
+def kept_kinds_table(selections: Mapping[str, Selection], quality: LabelQuality) -> Table:
     """What is still wrong with the labels that a selection kept, by kind."""
     rows = []
-    for selection in experiment.selections.values():
+    for selection in selections.values():
         kept, dropped = _kept_and_dropped(selection, quality)
         there, left = (Counter(quality.kinds[c] for c in ids if c in quality.kinds) for ids in (kept | dropped, kept))
         rows.append([selection.name, *(f"{left[kind]} of {there[kind]}" for kind in KINDS)])
@@ -168,11 +169,10 @@ def _by_validator(found: Mapping[str, Sequence[Spotting]]) -> Iterator[tuple[str
                 yield ABSENT, each
 
 
-def _with_interval(interval: Interval) -> str:
-    if interval.value is None:
+def _with_interval(found: Interval) -> str:
+    if found.value is None:
         return ABSENT
-    around = "" if interval.low is None else f" [{interval.low:.2f}, {interval.high:.2f}]"
-    return f"{interval.value:.2f}{around}"
+    return f"{found.value:.2f}{interval(found.low, found.high, '{:.2f}'.format)}"
 
 
 def recall_table(found: Mapping[str, dict]) -> Table:

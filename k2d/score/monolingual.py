@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.score.scored import read_counts
 from k2d.score.significance import compare
-from k2d.tables import read_numbers, read_table
-from k2d.text.units import is_chinese, is_english, units
-from k2d.work.folders import json_or_none
-from k2d.work.step import RECORD
+from k2d.tables import read_table
+from k2d.text.units import language_of, units
+from k2d.work.identity import input_of
 
 NAMES = {"zh": "Mandarin", "en": "English"}
 
@@ -42,10 +42,10 @@ class Retained:
         return round(100 * (self.student - self.teacher), 6)  # 10 % and 9 % are one point apart
 
 
-def language_of(reference: str) -> str | None:
+def single_language(reference: str) -> str | None:
     """ "zh" or "en" for a text in that language alone, else None. Digits are of either."""
-    kinds = {"zh" if is_chinese(u) else "en" if is_english(u) else "" for u in units(reference)} - {""}
-    return kinds.pop() if len(kinds) == 1 else None
+    found = set(map(language_of, units(reference))) - {"other"}
+    return found.pop() if len(found) == 1 else None
 
 
 def retained(files: Mapping[str, tuple[Path, Path | None]]) -> list[Retained]:
@@ -53,20 +53,17 @@ def retained(files: Mapping[str, tuple[Path, Path | None]]) -> list[Retained]:
     so are those whose references are gone."""
     found = []
     for test_set, (student, teacher) in files.items():
-        record = json_or_none(student.parent / RECORD) or {}
-        path = Path(record.get("inputs", {}).get("ref", {}).get("path", ""))
-        if teacher is None or not path.is_file():
+        path = input_of(student.parent, "ref")
+        if teacher is None or path is None or not path.is_file():
             continue
-        errors = [read_numbers(result.parent / "utt2errors") for result in (student, teacher)]
-        counts = read_numbers(student.parent / "utt2units")
-        recordings = read_table(student.parent / "utt2recording")
-        spoken = {name: language_of(text) for name, text in read_table(path).items()}
-        for language in NAMES:
-            ids = [i for i in counts if spoken.get(i) == language and i in errors[1]]
-            if total := sum(counts[i] for i in ids):
-                wrong = [[each[i] for i in ids] for each in errors]
-                told = compare(*wrong, [counts[i] for i in ids], [recordings[i] for i in ids])
+        ours, theirs = (read_counts(result.parent) for result in (student, teacher))
+        spoken = {name: single_language(text) for name, text in read_table(path).items()}
+        for code in NAMES:
+            ids = [i for i in ours.units if spoken.get(i) == code and i in theirs.errors]
+            if total := sum(ours.units[i] for i in ids):
+                wrong = [[each.errors[i] for i in ids] for each in (ours, theirs)]
+                told = compare(*wrong, [ours.units[i] for i in ids], [ours.recordings[i] for i in ids])
                 rates = [sum(each) / total for each in wrong]
                 ends = (100 * told.low, 100 * told.high) if told else ()
-                found.append(Retained(test_set, language, len(ids), int(total), *rates, *ends))
+                found.append(Retained(test_set, code, len(ids), int(total), *rates, *ends))
     return found

@@ -5,15 +5,15 @@ table, the command last. Tables and bars are made here and need no script; the s
 What is measured and how it is tested is told by tables and aims (`report`, `aims`): this takes them as they are.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean
 
 from k2d.explore.page import as_json, render
 from k2d.explore.sounds import Sounds
 from k2d.score.aims import Aim
+from k2d.score.aligned import errors_in
 from k2d.score.curves import Curves, shown_statistics
-from k2d.score.experiment import Experiment, Group, Rates
+from k2d.score.experiment import Experiment, Group, Rates, mean_known
 from k2d.score.rates import SWITCH_DISTANCES
 from k2d.score.tables import ABSENT, Table
 
@@ -127,16 +127,11 @@ def language_bars(experiment: Experiment) -> list[Bars]:
         for language, title in names.items():
             bars = []
             for group in experiment.groups:
-                rate = _mean(r["languages"][language]["rate"] for r in experiment.results_of(group, test_set))
+                rate = mean_known(r["languages"][language]["rate"] for r in experiment.results_of(group, test_set))
                 if rate is not None:
                     bars.append(Bar(group.name, group.record.role, 100 * rate))
             made.append(Bars(f"{test_set}, {title}", bars))
     return [bars for bars in made if bars.bars]
-
-
-def _mean(rates: Iterable[float | None]) -> float | None:
-    known = [rate for rate in rates if rate is not None]
-    return mean(known) if known else None
 
 
 def kept_bars(experiment: Experiment) -> Bars | None:
@@ -153,7 +148,7 @@ def _switch_lines(experiment: Experiment) -> dict[str, list[list[float | None] |
         lines = []
         for group in experiment.groups:
             parts = [r["switch_distance"] for r in experiment.results_of(group, test_set) if "switch_distance" in r]
-            means = [_mean(part[name]["rate"] for part in parts) for name in SWITCH_DISTANCES]
+            means = [mean_known(part[name]["rate"] for part in parts) for name in SWITCH_DISTANCES]
             lines.append([_percent(rate) for rate in means] if parts else None)
         if any(lines):
             found[test_set] = lines
@@ -246,7 +241,7 @@ def _worst(texts: dict, models: Sequence[str], count: int = 20) -> list[tuple[st
     """For readers without scripts: (id, reference, [(model, text)]) of the utterances with most errors."""
 
     def errors(row: list) -> int:
-        return sum(sum(step != "=" for step in steps.split()) for steps, _, _ in row[4].values())
+        return sum(errors_in(steps) for steps, _, _ in row[4].values())
 
     rows = sorted(texts["utterances"], key=lambda row: (-errors(row), row[1]))[:count]
     return [(row[1], row[2], [(models[n], written) for n, (_, written, _) in row[4].items()]) for row in rows]

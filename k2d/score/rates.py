@@ -18,7 +18,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from k2d.score.alignment import DELETION, HIT, INSERTION, LANGUAGES, SUBSTITUTION, Pair, language
+from k2d.score.alignment import DELETION, HIT, INSERTION, SUBSTITUTION, Pair
+from k2d.text.units import LANGUAGES, language_of
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def count(pairs: Iterable[Pair]) -> Counts:
 def count_by_language(pairs: Iterable[Pair]) -> dict[str, Counts]:
     parts: dict[str, list[Pair]] = {name: [] for name in LANGUAGES}
     for pair in pairs:
-        parts[language(pair.hyp if pair.ref is None else pair.ref)].append(pair)
+        parts[language_of(pair.hyp if pair.ref is None else pair.ref)].append(pair)
     return {name: count(part) for name, part in parts.items()}
 
 
@@ -94,7 +95,7 @@ def _at_switches(pairs: Sequence[Pair]) -> set[int]:
     for position, pair in enumerate(pairs):
         if pair.ref is None:
             continue
-        unit_language = language(pair.ref)
+        unit_language = language_of(pair.ref)
         if unit_language == "other":
             continue
         if last is not None and unit_language != last_language:

@@ -1,13 +1,13 @@
 """What was measured of the models in, tables of RESULTS.md out; of labels see `label_tables` and `teacher_tables`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, stdev
 
 from k2d.score import paper
 from k2d.score.curves import Training
-from k2d.score.experiment import Experiment, Group
+from k2d.score.experiment import Experiment, Group, Model, mean_known
 from k2d.score.rates import SWITCH_DISTANCES
-from k2d.score.tables import ABSENT, Table, millions, percent, times
+from k2d.score.tables import ABSENT, Table, interval, millions, percent, times
 
 
 def main_tables(experiment: Experiment, paper_sets: Mapping[str, str]) -> list[Table]:
@@ -26,21 +26,9 @@ def _main_table(experiment: Experiment, paper_sets: Mapping[str, str], tag: str 
     facts = [*varying, *(["seeds"] if seeds else [])]
     rows = []
     for group in groups:
-        model = group.model
-        kept = experiment.selection_of(model)
-        share = ABSENT if kept is None or kept.share is None else f"{percent(kept.share, 1)} %"
-        speed = experiment.speed_of(model)
-        rows.append(
-            [
-                group.name,
-                *(_fact(group, fact) for fact in facts),
-                millions(model.parameters),
-                times(experiment.parameter_ratio(model)),
-                times(speed and speed[0]),
-                share,
-                *(_rate_with_interval(experiment, group, test_set) for test_set in experiment.test_sets),
-            ]
-        )
+        told = [_fact(group, fact) for fact in facts]
+        rates = [_rate_with_interval(experiment, group, test_set) for test_set in experiment.test_sets]
+        rows.append([group.name, *told, *costs(experiment, group.model), *rates])
     for row, name in _paper_rows(experiment, paper.MAIN).items() if paper_sets else ():
         parameters, speed, share, rates = paper.MAIN[row]
         columns = [_paper_rate(rates, paper_sets.get(s)) for s in experiment.test_sets]
@@ -53,10 +41,19 @@ def _main_table(experiment: Experiment, paper_sets: Mapping[str, str], tag: str 
         + (" and seeds; of several seeds mean ± standard deviation" if seeds else "")
         + f". {_size_of_sets(experiment)}{_chance_of_training(groups)}Parameters and speed of generation are relative "
         "to the teacher; data is the share of labelled hours kept.",
-        ["model", *({"alpha": "α"}.get(fact, fact) for fact in facts), "parameters", "of teacher", "speed", "data",
-         *experiment.test_sets],
+        ["model", *({"alpha": "α"}.get(fact, fact) for fact in facts), *COSTS, *experiment.test_sets],
         rows,
     )  # fmt: skip
+
+
+COSTS = ("parameters", "of teacher", "speed", "data")
+
+
+def costs(experiment: Experiment, model: Model) -> list[str]:
+    """Cells below COSTS: the parameters and their ratio to the teacher's, times its speed, share of hours learnt."""
+    kept, speed = experiment.selection_of(model), experiment.speed_of(model)
+    share = ABSENT if kept is None or kept.share is None else f"{percent(kept.share, 1)} %"
+    return [millions(model.parameters), times(experiment.parameter_ratio(model)), times(speed and speed[0]), share]
 
 
 def _size_of_sets(experiment: Experiment) -> str:
@@ -145,14 +142,7 @@ def _rate_with_interval(experiment: Experiment, group: Group, test_set: str) -> 
     if rates is None:
         return ABSENT
     spread = "" if rates.deviation is None else f" ± {percent(rates.deviation)}"
-    around = "" if rates.low is None else f" [{percent(rates.low)}, {percent(rates.high)}]"
-    return percent(rates.mean) + spread + around
-
-
-def _mean(results: Sequence[dict], value: Callable[[dict], float | None]) -> float | None:
-    """Of the seeds that have it; None of none."""
-    found = [v for v in map(value, results) if v is not None]
-    return mean(found) if found else None
+    return percent(rates.mean) + spread + interval(rates.low, rates.high)
 
 
 def _paper_rate(rates: tuple[float, ...], column: str | None) -> str:
@@ -166,7 +156,7 @@ def language_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Tab
         row = [group.name]
         for test_set in experiment.test_sets:
             results = experiment.results_of(group, test_set)
-            row += [percent(_mean(results, lambda r, n=name: r["languages"][n]["rate"])) for name in ("zh", "en")]
+            row += [percent(mean_known(r["languages"][name]["rate"] for r in results)) for name in ("zh", "en")]
         rows.append(row)
     if "COOLTEST" in paper_sets.values():
         for key, name in _paper_rows(experiment, paper.LANGUAGES).items():
@@ -190,7 +180,7 @@ def switch_table(experiment: Experiment) -> Table:
     rows = []
     for group in experiment.groups:
         results = [experiment.results_of(group, s) for s in experiment.test_sets]
-        rows.append([group.name, *(percent(_mean(r, lambda each: each["switch_points"]["rate"])) for r in results)])
+        rows.append([group.name, *(percent(mean_known(each["switch_points"]["rate"] for each in r)) for r in results)])
     return Table(
         "At switch points",
         "Error rate in percent of the units on both sides of a change of language in the reference, with the "
@@ -207,7 +197,7 @@ def switch_distance_tables(experiment: Experiment) -> Iterator[Table]:
         for group in experiment.groups:
             results = [r["switch_distance"] for r in experiment.results_of(group, test_set) if "switch_distance" in r]
             if results:
-                rates = [_mean(results, lambda parts, name=name: parts[name]["rate"]) for name in SWITCH_DISTANCES]
+                rates = [mean_known(parts[name]["rate"] for parts in results) for name in SWITCH_DISTANCES]
                 rows.append([group.name, *map(percent, rates)])
         if rows:
             yield Table(
@@ -235,7 +225,7 @@ def error_table(experiment: Experiment, paper_sets: Mapping[str, str]) -> Table:
                 lambda r: len(r["long_runs"]["insertions"]),
                 lambda r: len(r["long_runs"]["deletions"]),
             ]
-            means = (_mean(results, each) for each in counts)
+            means = (mean_known(map(each, results)) for each in counts)
             rows.append([test_set, group.name, *(ABSENT if m is None else f"{round(m, 1):g}" for m in means)])
         if paper_sets.get(test_set) == "COOLTEST":
             for key, name in _paper_rows(experiment, paper.REPETITIONS).items():

@@ -1,6 +1,6 @@
 """One table, written as Markdown for RESULTS.md, as text for a terminal; the report's page shows its cells."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from k2d.text import markdown
@@ -35,6 +35,11 @@ class Table:
 def percent(fraction: float | None, digits: int = 2) -> str:
     """0.0712 -> "7.12"; the table's note says that it is percent."""
     return ABSENT if fraction is None else f"{100 * fraction:.{digits}f}"
+
+
+def interval(low: float | None, high: float | None, shown: Callable[[float], str] = percent) -> str:
+    """What stands behind a value: " [6.10, 8.15]"; nothing where there is no interval."""
+    return "" if low is None else f" [{shown(low)}, {shown(high)}]"
 
 
 def times(ratio: float | None) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from k2d.errors import DataError
+
 TRUSTED = "text.trusted"
 
 
@@ -11,10 +13,10 @@ def written(flags: Iterable[bool]) -> str:
 
 
 def read(uid: str, value: str, segments: int) -> list[bool]:
-    """The flags of a line's value; ValueError unless there is one for every segment."""
+    """The flags of a line's value; DataError unless there is one for every segment."""
     flags = value.split()
     if len(flags) != segments or not set(flags) <= {"0", "1"}:
-        raise ValueError(
+        raise DataError(
             f"{TRUSTED}: {uid} has {value!r}, expected 0 or 1 for each of the {segments} segments of its label; "
             "make the selection again with k2d select"
         )

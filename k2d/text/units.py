@@ -8,6 +8,7 @@ import re
 
 from k2d.text.normalise import CJK, is_cjk, normalise
 
+LANGUAGES = ("zh", "en", "other")  # of units
 _UNIT = re.compile(f"[{CJK}]|[^ {CJK}]+")
 
 
@@ -19,6 +20,12 @@ def units(text: str, fold_script: bool = True, fold_usage: bool = False) -> list
 def split(normalised: str) -> list[str]:
     """Units of a text that is normalised already."""
     return _UNIT.findall(normalised)
+
+
+def language_of(unit: str) -> str:
+    """`zh` for a Chinese character, `en` for a word with a Latin letter, `other` for the rest (numbers, words of other
+    scripts)."""
+    return "zh" if is_chinese(unit) else "en" if is_english(unit) else "other"
 
 
 def is_chinese(unit: str) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from k2d.constants import WINDOW
 from k2d.options import number_or_none, option
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class DecodingOptions:
     hotwords: str = option("", "names and terms to expect, as a prompt for every window")
     suppress_non_speech: bool = True
     suppress_blank: bool = True
-    max_initial_timestamp: float | None = 1.0  # seconds
+    max_initial_timestamp: float = 1.0  # seconds
     max_new_tokens: int | None = option(None, "most tokens per window (default: half the context, 224)", int)
     mix_languages: tuple[str, ...] = option(
         (), "such as zh,en: replace --language's embedding by the mean of these languages'", _languages
@@ -105,6 +106,10 @@ class DecodingOptions:
             raise ValueError(f"length_penalty {self.length_penalty} is not between 0 and 1")
         if self.patience <= 0:
             raise ValueError(f"patience {self.patience} is not positive")
+
+    def last_initial_timestamp(self, n_audio_ctx: int) -> int:
+        """Of the timestamp tokens, the number of the last that a window may begin with."""
+        return round(self.max_initial_timestamp / (WINDOW / n_audio_ctx))
 
 
 @dataclass

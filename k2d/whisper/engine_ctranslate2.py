@@ -20,7 +20,7 @@ from torch import Tensor
 
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted
-from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio
+from k2d.whisper.decoding import Hypothesis, compression_ratio
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.logit_rules import suppressed_tokens
 from k2d.whisper.processor import EXACT, Parts
@@ -81,16 +81,11 @@ class CTranslate2Engine(TorchEngine):
             max_length=self.dims.n_text_ctx,
             return_scores=True,
             return_no_speech_prob=True,
-            max_initial_timestamp_index=self._last_initial(options),
+            max_initial_timestamp_index=options.last_initial_timestamp(self.dims.n_audio_ctx),
             suppress_blank=options.suppress_blank,
             suppress_tokens=suppressed_tokens(self.tokenizer, options),
         )
         return [self._hypothesis_of(result) for result in results]
-
-    def _last_initial(self, options: DecodingOptions) -> int:
-        if options.max_initial_timestamp is None:
-            return self.tokenizer.vocab_size - 1 - self.tokenizer.timestamp_begin
-        return round(options.max_initial_timestamp / (30 / self.dims.n_audio_ctx))
 
     def _hypothesis_of(self, result) -> Hypothesis:
         tokens = list(result.sequences_ids[0])

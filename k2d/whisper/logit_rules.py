@@ -74,10 +74,7 @@ class LogitRules:
         self.blank = None
         if options.suppress_blank:
             self.blank = torch.tensor(blank_tokens(tokenizer), device=device)
-        self.last_initial = None
-        if options.max_initial_timestamp is not None:
-            steps = round(options.max_initial_timestamp / (30 / n_audio_ctx))
-            self.last_initial = self.timestamp_begin + steps
+        self.last_initial = self.timestamp_begin + options.last_initial_timestamp(n_audio_ctx)
         n_timestamps = tokenizer.vocab_size - tokenizer.timestamp_begin
         self.timestamp_ids = torch.arange(n_timestamps, device=device)[None] + self.timestamp_begin
 
@@ -91,8 +88,7 @@ class LogitRules:
         if first:
             # The text starts with a timestamp, and not a late one.
             logits[:, : self.timestamp_begin] = -INFINITY
-            if self.last_initial is not None:
-                logits[:, self.last_initial + 1 :] = -INFINITY
+            logits[:, self.last_initial + 1 :] = -INFINITY
             return logits
 
         begin = self.timestamp_begin

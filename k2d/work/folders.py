@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from k2d.errors import DataError
 from k2d.tables import atomic
 
 
@@ -14,6 +15,14 @@ def json_or_none(path: str | Path) -> dict | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def read_result(path: Path) -> dict:
+    """What a stage has measured. Raises DataError for what is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error}); run the stage that writes it again") from error
 
 
 def write_json(path: str | Path, value: object) -> None:

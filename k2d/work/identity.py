@@ -46,9 +46,21 @@ def owner_of(path: Path) -> Path | None:
     return None
 
 
-def key_in(folder: Path, record: str = RECORD) -> str | None:
-    """The key of the work in a step's directory, of finished work or of such as has BEGUN, or None."""
-    return (json_or_none(folder / record) or {}).get("key")
+def record_in(folder: str | Path, record: str = RECORD) -> dict:
+    """What a step's directory says of how it was made, of finished work or of such as has BEGUN; {} where it does not.
+    """
+    return json_or_none(Path(folder) / record) or {}
+
+
+def key_in(folder: str | Path, record: str = RECORD) -> str | None:
+    """The key of the work in a step's directory, or None."""
+    return record_in(folder, record).get("key")
+
+
+def input_of(folder: str | Path, name: str) -> Path | None:
+    """Where an input of the finished work in a step's directory lay, as that was called; None where it does not say."""
+    path = record_in(folder).get("inputs", {}).get(name, {}).get("path")
+    return Path(path) if path else None
 
 
 def makers_of(path: Path) -> tuple[tuple[Path, str | None], ...]:

@@ -30,8 +30,8 @@ from k2d.audio.stamps import within_reach
 from k2d.errors import DataError, Locked, UsageError
 from k2d.tables import atomic
 from k2d.work import machine, provenance
-from k2d.work.folders import json_or_none, write_json
-from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in
+from k2d.work.folders import write_json
+from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in, record_in
 from k2d.work.lock import BESIDE, DirectoryLock, beside
 
 WORK = "work"
@@ -93,11 +93,11 @@ class Step:
 
     def _back(self) -> list[str]:
         """Sources that were out of reach when the directory was made, and perhaps are no more."""
-        return [source for source in (json_or_none(self.out / RECORD) or {}).get("again", ()) if within_reach(source)]
+        return [source for source in record_in(self.out).get("again", ()) if within_reach(source)]
 
     def missing(self) -> list[str]:
         """Outputs that the record lists and the directory lacks, or holds with another size."""
-        record = json_or_none(self.out / RECORD) or {}
+        record = record_in(self.out)
         return [
             name
             for name, size in record.get("outputs", {}).items()
@@ -106,7 +106,7 @@ class Step:
 
     def changed(self) -> list[str]:
         """Paths of the inputs that are not any more what the directory's finished work was made of."""
-        made_of = (json_or_none(self.out / RECORD) or {}).get("inputs", {})
+        made_of = record_in(self.out).get("inputs", {})
         return sorted({i.path for name, i in self.inputs.items() if made_of.get(name, {}).get("digest") != i.digest})
 
     def outputs(self) -> dict[str, int]:
@@ -325,7 +325,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def _wanted_in(folder: Path) -> str | None:
     """The key of a directory's finished work as it will be when nothing is out of reach."""
-    return (json_or_none(folder / RECORD) or {}).get("wanted") or key_in(folder)
+    return record_in(folder).get("wanted") or key_in(folder)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:

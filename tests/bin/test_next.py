@@ -21,7 +21,7 @@ def exp(tmp_path, monkeypatch):
         made = rates is not None
         folder = tmp_path / "exp" / name
         (folder / "average").mkdir(parents=True)
-        write_record(folder, ModelRecord(name, role, f"exp/{name}/average", teacher="teacher"))
+        write_record(folder, ModelRecord(name, role, f"exp/{name}/average", name, teacher="teacher"))
         if made:
             (folder / "average/config.json").write_text("{}")
             for test_set, rate in zip(("test_in", "test_out"), rates):
@@ -59,6 +59,18 @@ def test_the_best_student_and_a_command_that_uses_it(exp, capsys):
     assert shlex.split(shown["use it"])[2] == str(recording)
     assert shown["report"] == (exp / "report/index.html").as_uri() and shown["card"].endswith("publish/README.md")
     assert shown["labels"].endswith("explorer.html")
+
+
+def test_the_best_student_is_of_those_scored_on_most_sets_as_in_the_report(exp, capsys):
+    for number in (0, 1):
+        folder = exp / f"student_new_seed{number}"
+        record = ModelRecord(folder.name, "student", f"exp/{folder.name}", "new", teacher="teacher", seed=number)
+        write_record(folder, record)
+        score = folder / "decode_test_in/score"
+        score.mkdir(parents=True)
+        (score / "result.json").write_text(json.dumps({"mer": {"rate": 0.02 - 0.01 * number}}))
+    assert said(capsys)["best student"].startswith("student_comp: ")
+    assert said(capsys, "--test_sets", "test_in")["best student"].startswith("student_new_seed1: ")
 
 
 def test_a_student_that_nothing_was_measured_of(exp, capsys):

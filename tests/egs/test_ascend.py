@@ -11,7 +11,8 @@ import pytest
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir, read_segments
 from k2d.score.corpus import score
-from k2d.tables import read_table, write_numbers, write_table
+from k2d.score.scored import RESULT, TextCounts, write_counts
+from k2d.tables import read_table, write_table
 from k2d.text.units import units
 
 RATE = 16000
@@ -148,8 +149,8 @@ def test_error_rates_by_language_and_topic_are_added_to_the_results_once(tmp_pat
     data.mkdir(parents=True)
     write_table(data / "utt2language", {"a": "zh", "b": "mixed", "c": "zh"})
     write_table(data / "utt2topic", {"a": "sports", "b": "sports", "c": "education"})
-    write_numbers(decoded / "utt2errors", {"a": 1, "b": 2, "c": 0})
-    write_numbers(decoded / "utt2units", {"a": 4, "b": 4, "c": 6})
+    write_counts(decoded, TextCounts({"a": 1, "b": 2, "c": 0}, {"a": 4, "b": 4, "c": 6}, dict.fromkeys("abc", "talk")))
+    (decoded / RESULT).write_text("{}")
     results = tmp_path / "RESULTS.md"
     results.write_text("# Results\n\nThe tables of every recipe.\n")
     command = [sys.executable, str(corpora.ROOT / "egs/ascend/k2d1/local/score_groups.py")]

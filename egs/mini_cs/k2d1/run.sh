@@ -25,13 +25,10 @@ engine=ctranslate2
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
-        --lecture_hours=*) lecture_hours=${1#*=} && shift ;;
+        --lecture_hours=* | --test_scale=* | --stop=* | --ngpu=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
         --lecture_hours) lecture_hours=${2:?--lecture_hours needs a number} && shift 2 ;;
-        --test_scale=*) test_scale=${1#*=} && shift ;;
         --test_scale) test_scale=${2:?--test_scale needs a number} && shift 2 ;;
-        --stop=*) stop=${1#*=} && shift ;;
         --stop) stop=${2:?--stop needs patience, updates or epochs} && shift 2 ;;
-        --ngpu=*) set -- --ngpu "${1#*=}" "${@:2}" ;;
         --ngpu)
             [ "${2:?--ngpu needs a number}" = 0 ] || engine=torch
             options+=("$1" "$2") && shift 2

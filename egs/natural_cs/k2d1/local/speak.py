@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the natural_cs corpus: names of sets in, Kaldi data directories with FLAC recordings out.
 
-    python local/speak.py --voices downloads/voices --output_dir data --hours 0.7
+    python local/speak.py --voices downloads/voices --output_dir data --lecture_hours 0.7
 
 Everything but words and voices is that of egs/mini_cs: how recordings are planned, what a microphone adds, the tables.
 The same seed gives the same bytes on machines of one kind, with any number of jobs. A run that was killed goes on with
@@ -25,18 +25,18 @@ def main():
     parser.add_argument("--output_dir", type=Path, default=Path("data"))
     parser.add_argument("--sets", default=",".join(SETS), help=f"of {','.join(SETS)}")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--hours", type=float, default=2.0, help="hours of lectures")
+    parser.add_argument("--lecture_hours", type=float, default=2.0, help="hours of lectures")
     parser.add_argument("--scale", type=float, default=1.0, help="shorter dev and test recordings, to try things out")
     parser.add_argument("--nj", type=int, default=2)
     options = parser.parse_args()
     names = [name for name in options.sets.split(",") if name]
     if not names or not set(names) <= set(SETS):
         parser.error(f"--sets: expected some of {', '.join(SETS)}, got {options.sets!r}")
-    if options.nj < 1 or options.seed < 0 or min(options.hours, options.scale) <= 0:
-        parser.error("--nj must be at least 1, --seed at least 0, --hours and --scale above 0")
+    if options.nj < 1 or options.seed < 0 or min(options.lecture_hours, options.scale) <= 0:
+        parser.error("--nj must be at least 1, --seed at least 0, --lecture_hours and --scale above 0")
     world = natural(options.voices)
     for name in names:
-        hours = options.hours if name == "lectures" else 0.0
+        hours = options.lecture_hours if name == "lectures" else 0.0
         decide = {"seed": options.seed, "hours": hours, "scale": options.scale}
         make_set(name, options.output_dir, plan_set(name, **decide, world=world), decide, options.nj, world)
 
