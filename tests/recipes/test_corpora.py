@@ -138,7 +138,7 @@ def test_ntuml2021_from_another_initial_student(whole_run, tmp_path):
 
 def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
     (tmp_path / "recordings").mkdir()
-    options = ("--labels", "subtitles", "--test_sets", "cool_test_long")
+    options = ("--labels", "subtitles", "--validator_opts", "--temperatures 0", "--test_sets", "cool_test_long")
     clone, results = whole_run("cool", *options, last=8, twice=True, **corpora.cool(tmp_path / "recordings"))
     assert row_of(results, "teacher (paper)")[-1] == "13.96"
     for row in ("teacher (paper) | 13.23 | 20.64", "teacher (paper) | 110 |"):
