@@ -265,8 +265,6 @@ def read_experiment(
     labelled: DataDir | None = None,
 ) -> Experiment:
     """Collect what has been measured; what has not is simply absent. labelled: the chunks before selection."""
-    from k2d.whisper.formats import open_checkpoint  # and torch with it
-
     results = read_results(root, records, test_sets)
     measured = read_speed(speed, records) if speed is not None and speed.exists() else None
     models = []
@@ -275,6 +273,8 @@ def read_experiment(
         known = measured["models"].get(record.name) if measured else None
         parameters = known["parameters"] if known else None
         if parameters is None and kind_of(record.path) == "whisper":
+            from k2d.whisper.formats import open_checkpoint  # and torch with it, which takes seconds
+
             parameters = open_checkpoint(record.path).parameters
         models.append(Model(record, parameters))
     experiment = Experiment(root, tuple(models), tuple(test_sets), results, measured)

@@ -44,14 +44,15 @@ _HASH_BITS = 20  # of pairs of characters that may start a phrase
 _COUNT_BITS = 18  # of n-grams; a block of some hundred texts fills a fraction of the counters
 
 
+@cache
 def _kinds() -> np.ndarray:
+    """What each code point is. Not at import, which a tenth of a second more would slow for every command."""
     kinds = np.zeros(_POINTS, np.uint8)
     kinds[0x2E80:0x40000] = [_CJK if is_cjk(chr(point)) else _OTHER for point in range(0x2E80, 0x40000)]
     kinds[_SPACE], kinds[_LINE], kinds[ord("'")], kinds[ord("-")] = _GAP, _END, _JOINER, _JOINER
     return kinds
 
 
-_KIND = _kinds()
 _TARGET = np.full(_POINTS, _UNSEEN, np.uint32)
 _TARGET[_LINE] = _LINE
 _VARIANT = np.arange(_POINTS, dtype=np.uint32)  # what is one and the same beyond OpenCC's characters
@@ -119,7 +120,7 @@ def _normalised(texts: Sequence[str], fold_script: bool, fold_usage: bool = Fals
     points = _fold_points(points)
     points = points[points != _REMOVED]
     marked = points == _SLOW
-    kind = _KIND[np.where(marked, 0, points)]
+    kind = _kinds()[np.where(marked, 0, points)]
     gap = kind == _GAP
     once = ~(gap & _shifted(gap, 1, False))
     points, kind, marked = points[once], kind[once], marked[once]
@@ -170,7 +171,7 @@ def simplified(block: str) -> str:
     where = np.flatnonzero(again)
     if not len(where):
         return folded
-    borders = np.concatenate([[-1], np.flatnonzero(_KIND[points] != _CJK), [len(points)]])
+    borders = np.concatenate([[-1], np.flatnonzero(_kinds()[points] != _CJK), [len(points)]])
     runs = np.unique(np.searchsorted(borders, where))
     starts, ends = (borders[runs - 1] + 1).tolist(), borders[runs].tolist()
     settled = to_simplified("\n".join([block[start:end] for start, end in zip(starts, ends, strict=True)]))
@@ -199,7 +200,7 @@ def _script_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     import opencc as package
 
     alone = np.arange(_POINTS, dtype=np.uint32)
-    ideographs = np.flatnonzero(_KIND == _CJK)
+    ideographs = np.flatnonzero(_kinds() == _CJK)
     folded = opencc()("\n".join(map(chr, ideographs.tolist()))).split("\n")
     alone[ideographs] = [ord(after) if len(after) == 1 else _LINE for after in folded]
     flags = np.zeros(_POINTS, np.uint8)
@@ -234,7 +235,7 @@ class Lines:
         block = _normalised(texts, fold_script, fold_usage) if texts else ""
         self.normalised = block.split("\n") if texts else []
         self._points = points = _points(block)
-        kind = _KIND[points]
+        kind = _kinds()[points]
         self._line = np.cumsum(kind == _END, dtype=np.uint32)
         in_word = (kind == _OTHER) | (kind == _JOINER)
         after_word = _shifted(in_word, 1, False)

@@ -24,6 +24,7 @@ done
 OPTIONS = (
     *("--train_set", "lectures", "--dev_set", "dev", "--test_sets", "test", "--language", "zh"),
     *("--teacher", "models/teacher", "--validator", "models/validator"),
+    *("--teacher_opts", "--temperatures 0", "--validator_opts", "--temperatures 0"),
 )
 CHUNKS = "data/lectures_teacher"
 

@@ -1,5 +1,5 @@
-"""The corpus recipes on small corpora of exactly the published form: three to the tables, one of these to the exports.
-What comes after stage 1 is k2d.sh alone, and Common Voice's options are ASCEND's.
+"""The corpus recipes on small corpora of exactly the published form: COOL to the exports, ASCEND to the tables.
+What comes after stage 1 is k2d.sh alone, and Common Voice's and NTUML2021's options are ASCEND's.
 
 Only db.sh differs from real use, and on the command line what makes it small: mini models and two updates.
 """
@@ -112,33 +112,25 @@ def whole_run(tmp_path):
     return run
 
 
-def test_ascend(whole_run, tmp_path):
+def test_ascend_from_another_initial_student(whole_run, tmp_path):
     """Quick, since others try the mini models and the exports: the sentences of the corpus are the labels."""
-    checkpoint.save(tmp_path / "random/teacher", *random_model())
-    sentences = "text:data/train/reference/text"
+    for name, seed in (("teacher", 0), ("student", 1)):
+        checkpoint.save(tmp_path / "random" / name, *random_model(seed))
+    sentences, start = "text:data/train/reference/text", str(tmp_path / "random/student")
     models = ("--teacher", str(tmp_path / "random/teacher"), "--labels", sentences, "--validator", sentences)
-    options = (*models, "--test_sets", "test", "--side_by_side", "2")
-    _, results = whole_run("ascend", *options, ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
+    options = (*models, "--student_init", start, "--test_sets", "test", "--side_by_side", "2")
+    clone, results = whole_run("ascend", *options, ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
     assert row_of(results, "student_full (paper)")[-1] == "22.07"
     assert float(row_of(results, "student_full_teacher")[-1].split()[0]) >= 0
     assert "## Label quality" in results, "references of the training set are there for the analysis"
     assert row_of(results.partition("## By topic")[2], "model") == ["model", "education", "sports"]
-
-
-def test_ntuml2021_from_another_initial_student(whole_run, tmp_path):
-    corpus = corpora.ntuml2021(tmp_path / "ML2021_ASR_ST")
-    options = ("--teacher_opts", "--temperatures 0", "--validator_opts", "--temperatures 0",
-               "--test_sets", "test_long", "--student_init", str(MODELS / "validator"))  # fmt: skip
-    clone, results = whole_run("ntuml2021", *options, twice=True, NTUML2021=corpus)
-    assert row_of(results, "teacher (paper)")[-1] == "7.35"
     made = json.loads((clone.recipe / "exp/student_full_teacher/init/parameters.json").read_text())
-    assert made["init"] == str(MODELS / "validator")
-    assert row_of(results, "student_full_teacher")[1] == row_of(results, "validator_validator")[1], "its size"
+    assert made["init"] == start
 
 
 def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
     (tmp_path / "recordings").mkdir()
-    options = ("--labels", "subtitles", "--test_sets", "cool_test_long")
+    options = ("--labels", "subtitles", "--validator_opts", "--temperatures 0", "--test_sets", "cool_test_long")
     clone, results = whole_run("cool", *options, last=8, twice=True, **corpora.cool(tmp_path / "recordings"))
     assert row_of(results, "teacher (paper)")[-1] == "13.96"
     for row in ("teacher (paper) | 13.23 | 20.64", "teacher (paper) | 110 |"):
@@ -148,10 +140,13 @@ def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
 
 
 @needs_venv
-def test_commonvoice_zh_tw_is_ready_for_the_teacher(tmp_path):
-    release = corpora.common_voice(tmp_path / "cv")
+@pytest.mark.parametrize(
+    ("corpus", "published"), [("commonvoice_zh_tw", corpora.common_voice), ("ntuml2021", corpora.ntuml2021)]
+)
+def test_a_corpus_is_ready_for_the_teacher(tmp_path, corpus, published):
+    release = published(tmp_path / "published")
     (tmp_path / "clone").mkdir()
-    result = Clone(tmp_path / "clone", "commonvoice_zh_tw", COMMONVOICE_ZH_TW=release).run(*SMALL, "--stop_stage", "1")
+    result = Clone(tmp_path / "clone", corpus, **{corpus.upper(): release}).run(*SMALL, "--stop_stage", "1")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     for name in ("train", "dev", "test", "test_long"):
         assert re.search(rf"ok +data/{name} +\d+ recording", result.stdout)
@@ -199,6 +194,8 @@ def test_a_dry_run_shows_every_stage_and_runs_none(tmp_path, corpus):
     for selection in ("full", "ngram", "mer", "per", "comp"):
         assert f"exp/student_{selection}/train" in result.stdout
     assert "h of recordings, teacher large-v2" in result.stdout and "\nin all " in result.stdout
+    column = {"cool": "COOLTEST", "ntuml2021": "NTUML2021", "commonvoice_zh_tw": "CV16", "ascend": "ASCEND"}[corpus]
+    assert f"test_long:{column}" in result.stdout, "of the paper's table"
     if corpus == "cool":
         assert "60,000.0 h of recordings" in result.stdout
         assert "data/cv_test_long" in result.stdout and "data/ascend_test" in result.stdout

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ def test_two_preparations_at_a_time_are_refused(recipe):
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     while not (recipe.folder / "started").exists():
         assert first.poll() is None
+        time.sleep(0.05)
     second = recipe()
     (recipe.folder / "go").touch()
     assert second.returncode != 0 and "another process prepares it" in second.stderr

@@ -95,17 +95,17 @@ def test_only_the_jobs_of_a_lost_node_run_again(lost_node):
         assert (f"job {number} was lost (NODE_FAIL): submitted again, 1 of 3" in output) == (number in lost)
 
 
-def test_two_hundred_elements_are_one_array_with_throttling_and_failed_ones_are_named(slow_calls):
-    folder, process = slow_calls["two_hundred"]
+def test_fifty_elements_are_one_array_with_throttling_and_failed_ones_are_named(slow_calls):
+    folder, process = slow_calls["fifty"]
     status, output = ended(process)
     assert status == 1
-    array = re.search(r"200 jobs submitted as (\d+), at most 16 at a time", output)[1]
-    hosts = [(folder / f"log/x.{number}.log").read_text().splitlines()[1] for number in range(1, 201)]
-    assert [host.partition("Slurm job ")[2].split()[0] for host in hosts] == [f"{array}_{n}" for n in range(1, 201)]
-    assert "job 7 failed with status 3" in output and "job 150 failed with status 3" in output
-    assert "    at 150" in output
-    assert "2 of 200 jobs failed: 7 150" in output
-    assert re.search(r"\d+ of 200 jobs ended, .*\d+ pending \(.*JobArrayTaskLimit", output)
+    array = re.search(r"50 jobs submitted as (\d+), at most 16 at a time", output)[1]
+    hosts = [(folder / f"log/x.{number}.log").read_text().splitlines()[1] for number in range(1, 51)]
+    assert [host.partition("Slurm job ")[2].split()[0] for host in hosts] == [f"{array}_{n}" for n in range(1, 51)]
+    assert "job 7 failed with status 3" in output and "job 40 failed with status 3" in output
+    assert "    at 40" in output
+    assert "2 of 50 jobs failed: 7 40" in output
+    assert re.search(r"\d+ of 50 jobs ended, .*\d+ pending \(.*JobArrayTaskLimit", output)
     running = most = 0
     for line in (folder / "trace").read_text().split():
         running += 1 if line == "+" else -1
