@@ -36,10 +36,10 @@ figure=../../../docs/ladder.svg
 miniature=false
 # For the estimate, two cores: seconds of an update and of what surrounds a training; times real time of making speech, of
 # labels, of the validator, of encoding and caching, of a student's decoding.
-seconds_an_update=0.3
+seconds_an_update=0.6
 seconds_a_training=45
-updates=1200              # until dev stops improving, on average
-speeds="120 60 100 30 150"
+updates=800               # until dev stops improving, on average
+speeds="120 43 60 30 150"
 
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh
