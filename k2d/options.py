@@ -55,6 +55,7 @@ def terminal_width() -> int:
     return max(20, min(shutil.get_terminal_size().columns, WIDEST + 1) - 1)
 
 
+_COMMAND = re.compile(r"\s+(k2d|ffmpeg) [^#]*$")  # an example to copy; a comment behind it would not survive
 _ENTRY = re.compile(r"\s*\S+( \S+)* {2,}(?=\S)")  # the left column of a list
 
 
@@ -75,14 +76,20 @@ def _paragraph(text: str, width: int) -> str:
             wrapped.append((line, entry.end()))
         else:
             wrapped.append((line, column + 4))
-    return "\n".join(_fill(line, width, min(column, width // 2)) for line, column in wrapped)
+    return "\n".join(
+        _command(line, width) if _COMMAND.match(line) else _fill(line, width, min(column, width // 2))
+        for line, column in wrapped
+    )
 
 
 def _command(line: str, width: int) -> str:
-    """A command of several lines, each but the last with the shell's sign that it goes on."""
+    """A command of several lines, each but the last ending in a backslash; what is quoted stays whole."""
+    if len(line) <= width:
+        return line
     indent = " " * (len(line) - len(line.lstrip()) + 4)
-    parts = textwrap.wrap(line, width - 2, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return " \\\n".join(parts)
+    whole = re.sub(r"'[^']*'|\"[^\"]*\"", lambda quoted: quoted[0].replace(" ", "\0"), line)
+    parts = textwrap.wrap(whole, width - 2, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return " \\\n".join(parts).replace("\0", " ")
 
 
 def _fill(line: str, width: int, hanging: int) -> str:

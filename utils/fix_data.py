@@ -175,10 +175,11 @@ def fix(directory: Path) -> str:
     utterances = set(recording_of)
     for name in by_utterance:
         table = take(name, set(recording_of))
+        lines += len(table.keys() - recording_of.keys())
         if name != "utt2dur":
             utterances &= table.keys()
     for name in by_recording:
-        take(name, set(wav))
+        lines += len(take(name, set(wav)).keys() - wav.keys())
     if not utterances:
         raise DataError(f"{directory}: no utterance has an entry in every table; nothing was changed")
     recordings = {recording_of[u] for u in utterances}

@@ -1,6 +1,6 @@
 """Find the heads of a student's attention that tell when a word is said.
 
-    k2d align_heads --model exp/student_comp/average --data data/lectures_comp --output_dir exp/student_comp/heads
+    k2d align_heads --model exp/student_comp/average --data data/lectures_comp --output_dir exp/student_comp/heads \\
         [--encoder_out DIR]
 
 The teacher's labels say when segments begin and end. Each head of each layer of the decoder aligns the same texts with

@@ -1,7 +1,6 @@
 """Transcribe utterances, or whole recordings (--long_form), with one model.
 
-    k2d decode --model exp/student_comp/average --data data/test_in --output_dir
-    exp/student_comp/decode_test_in
+    k2d decode --model exp/student_comp/average --data data/test_in --output_dir exp/student_comp/decode_test_in
 
 Short form takes the utterances of the data directory in batches of similar length; one longer than 30 s is transcribed
 like a recording. Writes text (with timestamps unless --timestamps false), utt2avg_logprob, utt2no_speech,

@@ -1,7 +1,7 @@
 """Write RESULTS.md and the report page from all results.
 
     k2d report --exp exp --output_dir exp/report --results RESULTS.md \\
-        --models "teacher validator student_full student_comp student_comp@0.2" \\
+        --models "teacher validator student_full student_comp" \\
         --test_sets "test_in test_in_long test_out" --train_data data/lectures_teacher \\
         --reference data/lectures/reference --scores "validator:exp/lectures_teacher/base"
 

@@ -3,8 +3,7 @@
     k2d select --data CHUNKS --scores SCORES --output_dir DIR --selection comp --alpha 0.4
     k2d select --data CHUNKS --scores SCORES --output_dir DIR --selection comp@0.2
     k2d select --data CHUNKS --scores SCORES --output_dir DIR --selection comp --keep 0.75
-    k2d select --data CHUNKS --scores SCORES --output_dir DIR \\
-        --rule 'comp <= 0.4 and loop_teacher == 0 and en_share_teacher <= 0.9'
+    k2d select --data CHUNKS --scores SCORES --output_dir DIR --rule 'comp <= 0.4 and dur >= 2'
     k2d select --data CHUNKS --scores base=ONE --scores small=OTHER --output_dir DIR \\
         --rule 'min(comp_base, comp_small) <= 0.4'
 

@@ -1,6 +1,6 @@
 """Train a student with ESPnet's trainer.
 
-    k2d train --tables DIR --student INIT --teacher T --config conf/train_student.yaml [--config MORE.yaml]
+    k2d train --tables DIR --student INIT --teacher T --config conf/train_student.yaml [--config MORE.yaml] \\
         --output_dir DIR [--updates auto] [option …]
 
 Takes ESPnet's options in addition to --student, --teacher, --model_conf and --batch_conf; `--help` lists all. Later

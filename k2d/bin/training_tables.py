@@ -1,6 +1,6 @@
 """Write the tables for one training: labels and the location of their audio.
 
-    k2d training_tables --data SELECTION --valid_data DIR --output_dir DIR [--encoder_out DIR …]
+    k2d training_tables --data SELECTION --valid_data DIR --output_dir DIR [--encoder_out DIR …] \\
         [--valid_encoder_out DIR] [--teacher_topk DIR] [--leave_out DIR]
 
 Writes text, text.prev, text.trusted, frames_shape (ESPnet's shape file) and wav.scp with segments, or encoder_out.scp;

@@ -79,8 +79,8 @@ def hold_out_for_epochs(data: DataDir, scores: Scores, kept: Sequence[Path]) -> 
     """Ids of the chunks of the development set, in order of id.
 
     kept: data directories of the selections that are compared. At most a quarter of the chunks that all of them keep,
-    2 % of their hours, an hour; at least ten chunks where the quarter has so many. Raises DataError where no chunk is
-    in all of them, or none says anything.
+    2 % of their hours, an hour; at least ten chunks where the quarter has so many. Raises DataError where fewer than
+    two chunks are in all of them, or none says anything.
     """
     count, total = 0, 0.0
     for chunk in _in_all(read_chunks(data), kept):
@@ -89,9 +89,10 @@ def hold_out_for_epochs(data: DataDir, scores: Scores, kept: Sequence[Path]) -> 
     most = min(max(count // MOST_PART, 1), MOST_CHUNKS)
     best = heapq.nsmallest(most, _witnessed(_in_all(read_chunks(data), kept), scores))
     if count < 2 or not best:
+        why = "training needs them" if count < 2 else "in each of them a transcript loops or is empty"
         raise DataError(
-            f"{data.path}: of the {count} chunks that {', '.join(path.name for path in kept)} have in common none can "
-            "be held out to choose the epoch by; give a labelled --dev_set, or selections that keep more"
+            f"{data.path}: {', '.join(path.name for path in kept)} have {count} chunks in common, of which none can be "
+            f"held out to choose the epoch by: {why}; keep more (--keep 0.75), or give a labelled --dev_set"
         )
     wanted = min(SHARE_OF_DEV * total, MOST_SECONDS)
     ids, seconds = [], 0.0

@@ -5,7 +5,7 @@ in its segments, which begin and end where their words do.
 
 The attention is that of the model's alignment heads (heads.py): those that a checkpoint states, or that `k2d
 align_heads` has chosen for a student; by default all of the upper half of the decoder. Words are those of Latin script
-between blanks, and single characters of unspaced scripts, so that code-switched speech has both; punctuation belongs to
+between blanks, and single tokens of unspaced scripts, so that code-switched speech has both; punctuation belongs to
 the word it stands at. openai-whisper's own `add_word_timestamps` finds the times. What it leaves open is settled here:
 every word has a length, none begins before the one before it has ended, and none reaches into the window that
 follows.

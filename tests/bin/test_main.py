@@ -3,6 +3,7 @@
 import errno
 import importlib
 import os
+import shlex
 import subprocess
 import sys
 
@@ -94,6 +95,15 @@ def test_help_fits_the_terminal_and_tells_of_every_option(command, capsys, monke
     assert isinstance(parser, CommandParser)
     for action in parser._actions:
         assert action.help, f"{command}: {action.dest} has no help"
+
+
+def test_examples_can_be_copied_from_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    call("help", "select")
+    example = capsys.readouterr().out.split("\n\n")[2].replace("\\\n", "")
+    assert [shlex.split(line)[-1] for line in example.splitlines()] == [
+        "0.4", "comp@0.2", "0.75", "comp <= 0.4 and dur >= 2", "min(comp_base, comp_small) <= 0.4",
+    ]  # fmt: skip
 
 
 def test_help_tells_defaults(capsys, monkeypatch):

@@ -162,7 +162,7 @@ stage_4_select() {
             --scores "${exp}/$(tag_of "${each}")" --alpha "${alpha%% *}" ${audited[0]:+--audit "${audited[0]}"} \
             "${audio_opts[@]}"
     done
-    # Hold out chunks for tests and, from those that all selections keep, for choosing the epoch.
+    # Chunks held out for tests are in no selection.
     ! "${holds_out}" || step cpu hold_out "${held_out}" --data "${chunks}" --scores "${scores_of_first}"
     for name in "${selected[@]}"; do
         step cpu select "${chunks}_${name}" --data "${chunks}" --scores "${exp}/$(tag_of "${validator_of[${name}]}")" \
@@ -170,14 +170,15 @@ stage_4_select() {
             ${hours_of[${name}]:+--hours "${hours_of[${name}]}" --recordings "data/${train_set}"} "${select_words[@]}"
     done
     skip_small_selections
-    [ -n "${dev_set}" ] || [ ${#students[@]} -eq 0 ] ||
-        step cpu hold_out "${dev_data}" --data "${chunks}" --scores "${scores_of_first}" "${kept_by_all[@]}"
 }
 
 # 0.8 · CE(label) + 1.0 · KL(teacher ‖ student), the encoder frozen. 120,000 updates of 256 chunks: 42 h on four H100
 # for each student; mini_cs: 2 min each. Dev cross-entropy must fall below the untrained student's in the first epoch.
 stage_5_train() {
     some_students
+    # Of what all selections keep, some chunks are held out for choosing the epoch.
+    [ -n "${dev_set}" ] ||
+        step cpu hold_out "${dev_data}" --data "${chunks}" --scores "${scores_of_first}" "${kept_by_all[@]}"
     stored=() versions=()
     if "${store_encoder_out}"; then
         # The encoder is the teacher's and stays as it is, so its output is computed once for all students and

@@ -95,6 +95,7 @@ function card(c) {
     el("span", { class: "tag state " + (kept ? "kept" : "drop") }, kept ? "✓ kept" : "✕ dropped"));
   for (const m of D.metrics) if (c.scores[m] !== undefined) head.append(el("span", { class: "tag" + (m === state.metric ? " on" : "") }, `${pretty(m)} ${c.scores[m].toFixed(2)}`));
   if (c.stratum === "loop") head.append(el("span", { class: "tag drop" }, "teacher loops"));
+  if (Object.entries(c.scores).some(([name, value]) => name.startsWith("loop_aux") && value)) head.append(el("span", { class: "tag" }, "validator loops"));
   if (c.true_error !== undefined) head.append(el("span", { class: "tag" }, `true error ${c.true_error.toFixed(2)}`));
   head.append(soundTag(c.id));
   const box = el("article", { class: "item" + (c.id === state.chunk ? " here" : ""), "data-chunk": c.id }, head), tags = Object.keys(c.diff);
