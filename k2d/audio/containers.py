@@ -17,6 +17,8 @@ from contextlib import suppress
 
 import numpy as np
 
+from k2d.audio.cut import ends_inside
+from k2d.audio.joined import length_of_tag
 from k2d.errors import BadAudio
 
 GRID = 5  # seconds; blocks end at multiples of it, and parts are read from one
@@ -134,7 +136,9 @@ class ContainerReader:
                 return seconds + (late if late > _JITTER else 0.0)
             if "asf" in names and not self._container.streams.video and self._container.duration:
                 return self._container.duration / self._av.time_base
-        if "matroska" in names and not self._container.streams.video and self._container.duration:
+        told = "matroska" in names and self._container.duration
+        # A film may be longer than its sound.
+        if told and (not self._container.streams.video or ends_inside(self._file, names)):
             return self._container.duration / self._av.time_base - max(0.0, self._origin)  # which it counts from 0
         return None
 
@@ -161,7 +165,7 @@ class ContainerReader:
         self._file.seek(0)
         head = self._file.read(4096)
         if head[:3] == b"ID3":  # a tag, with a picture perhaps, lies before the first frame
-            self._file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0))))
+            self._file.seek(length_of_tag(head))
             head = self._file.read(4096)
         self._file.seek(position)
         found = re.search(rb"(?:Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f](....)|VBRI.{10}(....)", head, re.DOTALL)
@@ -335,7 +339,7 @@ class ContainerReader:
             raise BadAudio(self.source, "truncated", "nothing in it can be decoded; copy it again")
         if self._promised is not None and self._promised > line.time + _GRACE and not self.cut:
             self.lost += self._promised - max(line.time, start if start < np.inf else 0.0)
-        elif "ogg" in self._container.format.name and not self._has_last_page():
+        elif ("ogg" in self._container.format.name and not self._has_last_page()) or ends_inside(self._file, set(self._container.format.name.split(","))):
             self.cut = True
 
     def _primed(self, recent, renewed: bool):

@@ -1,7 +1,7 @@
 """Where recordings begin that follow each other in one file, as radio and `cat` make them.
 
-In: an open file and its first bytes. Out: (start, length) of each recording in it. Libraries read the first one of
-WAV, AIFF, FLAC, mp4 and AMR files, and say nothing of the others.
+In: an open file and its first bytes. Out: (start, length) of each recording in it. Of the formats here libraries read
+the first one, and say nothing of the others.
 """
 
 import io
@@ -13,8 +13,26 @@ from functools import lru_cache
 from k2d.audio.sizes import chunks
 
 Stretches = list[tuple[int, int]]
-_AMR = re.compile(rb"#!AMR(?:-WB)?\n")
-_FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+# What stands at the beginning of a recording, and so long that it stands nowhere else.
+_MARKS = tuple(
+    re.compile(mark, re.DOTALL)
+    for mark in (
+        rb"#!AMR(?:-WB)?\n",
+        rb"fLaC[\x00\x80]\x00\x00\x22",
+        rb"FLV\x01[\x00-\x05]\x00\x00\x00\x09\x00\x00\x00\x00",
+        rb"TTA1[\x01\x02]\x00[\x01-\x40]\x00[\x08\x10\x18\x20]\x00",
+        rb"wvpk.{4}[\x02-\x10]\x04.{6}\x00{4}(?!\x00{4}).{5}[%b]"  # block 0, not without samples, first of its channels
+        % b"".join(b"\\x%02x" % flags for flags in range(256) if flags & 8),
+        rb"MAC .\x0f\x00\x00\x34\x00\x00\x00\x18\x00\x00\x00",
+        rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c",  # ASF: WMA, WMV
+        rb"\xb7\xd8\x00\x20\x37\x49\xda\x11\xa6\x4e\x00\x07\xe9\x5e\xad\x8d",  # WTV
+        rb"\.RMF\x00\x00\x00\x12\x00[\x00\x01]",  # RealMedia
+        rb"Creative Voice File\x1a",
+        rb"caff\x00\x01\x00\x00desc\x00{7}\x20",
+        rb"\.snd\x00\x00.{6}\x00\x00\x00[\x01-\x1b]\x00",
+    )
+)
+_TAG = b"ID3"
 _TFDT = re.compile(rb"tfdt(?:\x00...(....)|\x01...(........))", re.DOTALL)
 
 
@@ -23,7 +41,10 @@ def recordings_of(file, head: bytes) -> Stretches:
 
     A file on disk is searched once, however many of its parts are read.
     """
-    if not head.startswith((b"fLaC", b"RIFF", b"FORM", b"#!AMR")) and head[4:8] != b"ftyp":
+    if head.startswith(_TAG):
+        file.seek(length_of_tag(head))
+        head = file.read(64)
+    if not head.startswith((b"RIFF", b"FORM")) and head[4:8] != b"ftyp" and not _mark_of(head):
         return [(0, file.seek(0, io.SEEK_END))]
     if not isinstance(file, io.BufferedReader):
         return _search(file, head)
@@ -44,20 +65,30 @@ def _search(file, head: bytes) -> Stretches:
     elif head[4:8] == b"ftyp":
         starts = _mp4(file, size)
     else:
-        starts = _marked(file, _FLAC if head.startswith(b"fLaC") else _AMR)
-    return _stretches(list(starts), size)
+        starts = _marked(file, _mark_of(head), head[:4])
+    # A tag before the first one belongs to it.
+    return _stretches([0, *list(starts)[1:]], size)
+
+
+def length_of_tag(head: bytes) -> int:
+    """Bytes of the ID3 tag that begins so, with its own head (id3.org, 3.1)."""
+    return 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
+
+
+def _mark_of(head: bytes) -> re.Pattern | None:
+    return next((mark for mark in _MARKS if mark.match(head)), None)
 
 
 def _stretches(starts: list[int], size: int) -> Stretches:
     return [(start, stop - start) for start, stop in zip(starts, [*starts[1:], size])]
 
 
-def _marked(file, mark: re.Pattern) -> Iterator[int]:
-    """Every place of a mark that stands nowhere but at the beginning."""
+def _marked(file, mark: re.Pattern, begin: bytes) -> Iterator[int]:
+    """Every place of a mark, all of which begin so."""
     at = 0
-    while (at := _find(file, mark.pattern[:4], at)) is not None:
+    while (at := _find(file, begin, at)) is not None:
         file.seek(at)
-        if mark.match(file.read(16)):
+        if mark.match(file.read(64)):
             yield at
         at += 4
 

@@ -11,6 +11,8 @@ that has run on a few hours, with the same models on the same kind of machine: i
 """
 
 import argparse
+import sys
+from collections import Counter
 from math import ceil
 from pathlib import Path
 
@@ -83,7 +85,11 @@ def speeds_of(args: argparse.Namespace) -> dict[str, float]:
 def hours(args: argparse.Namespace) -> float:
     """Of the unlabelled recordings. Raises DataError where there are none."""
     if args.recordings is not None:
-        return hours_of(args.recordings.expanduser())
+        found, left_out = hours_of(args.recordings.expanduser())
+        for reason, count in Counter(reject.reason for reject in left_out).most_common():
+            first = next(reject.message for reject in left_out if reject.reason == reason)
+            print(f"k2d plan: not counted: {count} × {reason}, such as {first}", file=sys.stderr)
+        return found
     if args.data is not None:
         data = DataDir(args.data)
         if not data.utt2dur:

@@ -99,15 +99,18 @@ def prepare_folder(
     return Prepared(account, kept, ready, tuple(unusable))
 
 
-def hours_of(folder: Path, nj: int = 1) -> float:
-    """Of the recordings of a folder that can be used, as their headers say. DataError where there is none."""
-    found, _, _ = recordings_in(folder, "a folder of recordings")
-    seconds, rejects = check(found, None, whole=False, nj=nj)
-    for reject in same_content([r for r in found if r.id in seconds]):
-        del seconds[reject.id]
+def hours_of(folder: Path, nj: int = 1) -> tuple[float, list[Reject]]:
+    """(hours of the recordings of a folder that can be used, as their headers say; what is left out). DataError where
+    there is none.
+    """
+    found, passed, _ = recordings_in(folder, "a folder of recordings")
+    seconds, bad = check(found, None, whole=False, nj=nj)
     if not seconds:
-        raise DataError(f"{folder}: none of {len(found)} recordings can be used: {rejects[0].message}")
-    return sum(seconds.values()) / 3600
+        raise DataError(f"{folder}: none of {len(found)} recordings can be used: {bad[0].message}")
+    twice = same_content([r for r in found if r.id in seconds])
+    for reject in twice:
+        del seconds[reject.id]
+    return sum(seconds.values()) / 3600, passed + bad + twice
 
 
 def without_subtitles(recordings: list[Recording]) -> list[Reject]:

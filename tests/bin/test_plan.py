@@ -1,8 +1,11 @@
 """k2d plan: what a corpus takes, and what every figure rests on."""
 
+import errno
 import json
+import os
 import re
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -121,3 +124,21 @@ def test_training_is_as_long_as_the_hours_are_when_asked(plan):
     assert "120,000 updates of 256 chunks" in plan("--train_hours", 100)
     assert "2,100 updates of 256 chunks" in plan("--train_hours", 100, "--updates", "auto")
     assert "500 updates of 256 chunks" in plan("--train_hours", 100, "--updates", 500)
+
+
+def test_what_a_folder_holds_and_is_not_counted_is_named(tmp_path, capsys, monkeypatch):
+    soundfile.write(tmp_path / "talk.wav", np.sin(np.arange(48000) / 9), 16000)
+    (tmp_path / "broken.mp3").write_bytes(b"no sound")
+    (tmp_path / "locked").mkdir()
+    list_folder = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("locked"):  # root may read everything
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert main(["--recordings", str(tmp_path)]) == 0
+    said = capsys.readouterr().err
+    assert f"not counted: 1 × unreadable folder, such as {tmp_path}/locked: Permission denied" in said
+    assert "1 × not audio, such as" in said and "broken.mp3" in said

@@ -1,0 +1,78 @@
+"""Whether a film lacks its tail, where no length in its header tells: streams that were recorded live, and fragments.
+
+In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM) or a tag (FLV).
+"""
+
+import io
+
+_SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+
+
+def ends_inside(file, formats: set[str]) -> bool:
+    """formats: ffmpeg's names. False for others, and where the file is not understood."""
+    position = file.tell()
+    size = file.seek(0, io.SEEK_END)
+    try:
+        if "mov" in formats:
+            return _mp4(file, size)
+        if "matroska" in formats:
+            return _matroska(file, size)
+        return "flv" in formats and _flv(file, size)
+    finally:
+        file.seek(position)
+
+
+def _at(file, place: int, count: int) -> bytes:
+    file.seek(place)
+    return file.read(count)
+
+
+def _mp4(file, size: int) -> bool:
+    """Only of fragments: else a table tells where the sound lies (ISO/IEC 14496-12, 4.2)."""
+    at, fragments = 0, False
+    while at + 8 <= size:
+        head = _at(file, at, 16)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        length = {0: size - at, 1: int.from_bytes(head[8:], "big")}.get(length, length)
+        if length < 8:
+            return False
+        fragments = fragments or kind == b"moof"
+        at += length
+    return fragments and at > size
+
+
+def _matroska(file, size: int) -> bool:
+    """Sizes of elements (RFC 8794); a segment or cluster that was written live has none, and is looked into."""
+    at = 0
+    while at < size:
+        head = _at(file, at, 12)
+        name = head[: _width(head, 4)]
+        width = _width(head[len(name) :], 8)
+        if not name or not width or len(head) < len(name) + width:
+            return False
+        length = int.from_bytes(head[len(name) : len(name) + width], "big") - (1 << 7 * width)
+        at += len(name) + width
+        unknown = length == (1 << 7 * width) - 1
+        if name in (_SEGMENT, _CLUSTER) and not unknown and at + length > size:
+            return True
+        if name == _SEGMENT or (name == _CLUSTER and unknown):
+            continue
+        at += length
+    return at > size
+
+
+def _width(head: bytes, most: int) -> int:
+    """Bytes of a number that says by its first set bit how many it has; 0 for none."""
+    width = 9 - head[0].bit_length() if head else 0
+    return width if width <= most else 0
+
+
+def _flv(file, size: int) -> bool:
+    """Tags, each followed by its length (Adobe Flash Video File Format Specification 10.1, E.3)."""
+    at = 13
+    while at + 11 <= size:
+        head = _at(file, at, 11)
+        if head[0] & 31 not in (8, 9, 18):  # sound, pictures, notes
+            return False
+        at += 11 + int.from_bytes(head[1:4], "big") + 4
+    return at > size
