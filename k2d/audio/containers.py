@@ -339,8 +339,11 @@ class ContainerReader:
             raise BadAudio(self.source, "truncated", "nothing in it can be decoded; copy it again")
         if self._promised is not None and self._promised > line.time + _GRACE and not self.cut:
             self.lost += self._promised - max(line.time, start if start < np.inf else 0.0)
-        elif ("ogg" in self._container.format.name and not self._has_last_page()) or ends_inside(self._file, set(self._container.format.name.split(","))):
+        elif self._lacks_tail(set(self._container.format.name.split(","))):
             self.cut = True
+
+    def _lacks_tail(self, formats: set[str]) -> bool:
+        return ("ogg" in formats and not self._has_last_page()) or ends_inside(self._file, formats)
 
     def _primed(self, recent, renewed: bool):
         """A decoder that has seen the last packets, and none before."""
