@@ -337,9 +337,10 @@ class ContainerReader:
         self._time = line.time
         if not line.rate and self._broken:
             raise BadAudio(self.source, "truncated", "nothing in it can be decoded; copy it again")
+        formats = set(self._container.format.name.split(","))
         if self._promised is not None and self._promised > line.time + _GRACE and not self.cut:
             self.lost += self._promised - max(line.time, start if start < np.inf else 0.0)
-        elif ("ogg" in self._container.format.name and not self._has_last_page()) or ends_inside(self._file, set(self._container.format.name.split(","))):
+        elif ("ogg" in formats and not self._has_last_page()) or ends_inside(self._file, formats):
             self.cut = True
 
     def _primed(self, recent, renewed: bool):
