@@ -83,7 +83,7 @@ def _paragraph(text: str, width: int) -> str:
 
 
 def _command(line: str, width: int) -> str:
-    """A command of several lines, each but the last with the shell's sign that it goes on; what is quoted stays whole."""
+    """A command of several lines, all but the last with the shell's sign that it goes on; quoted words stay whole."""
     if len(line) <= width:
         return line
     indent = " " * (len(line) - len(line.lstrip()) + 4)

@@ -78,8 +78,8 @@ def hold_out_for_epochs(data: DataDir, scores: Scores, kept: Sequence[Path]) -> 
     """Ids of the chunks of the development set, in order of id.
 
     kept: data directories of the selections that are compared. At most a quarter of the chunks that all of them keep,
-    2 % of their hours, an hour; at least ten chunks where the quarter has so many. Raises DataError where fewer than two
-    chunks are in all of them, or none says anything.
+    2 % of their hours, an hour; at least ten chunks where the quarter has so many. Raises DataError where fewer than
+    two chunks are in all of them, or none says anything.
     """
     count, total = 0, 0.0
     for chunk in _in_all(read_chunks(data), kept):
