@@ -56,15 +56,15 @@ def metrics_of(scores: Scores) -> list[str]:
     return sorted(names, key=lambda name: ("comp", "per", "mer").index(name.split("_")[0]))
 
 
-def _loop_score(scores: Scores) -> str | None:
-    return next((name for name in ("loop_teacher", "loop_teacher_max") if name in scores.names), None)
+def _loop_score(scores: Scores, whose: str = "teacher") -> str | None:
+    return next((name for name in (f"loop_{whose}", f"loop_{whose}_max") if name in scores.names), None)
 
 
 def gather(data: DataDir, scores: Scores, page: Page) -> tuple[str, dict | None, Sounds]:
     """(the page, the analysis of detection or None, the page's sounds). The analysis is made from `page.reference`."""
     metrics, loop = metrics_of(scores), _loop_score(scores)
     others = [name for name in _OTHERS if name in scores.names]
-    asked = metrics + others + ([loop] if loop else [])
+    asked = metrics + others + [name for name in (loop, _loop_score(scores, "aux")) if name]
     columns = Columns(scores, asked)
     validators = {tag: Cursor(path) for tag, path in scores.texts.items()}
     quality = label_quality(data, page.reference) if page.reference else None

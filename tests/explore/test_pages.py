@@ -74,6 +74,7 @@ def pages(tmp_path_factory):
             write_numbers(f"data/{name}/utt2dur", dict.fromkeys(chunks[:count], 60.0))
         for name in ("mer", "comp"):
             write_numbers(f"scores/utt2{name}", {c: round(i / 60, 2) for i, c in enumerate(chunks)})
+        write_numbers("scores/utt2loop_aux", {c: int(i == 5) for i, c in enumerate(chunks)})
         write_table("scores/text", dict.fromkeys(chunks, SAID.replace("model", "mode")))
         argv = ["--data", "data/all", "--scores", "validator=scores", "--output_dir", "exp/explorer"]
         assert explore([*argv, "--audio_mb", "0.1"]) == 0
@@ -236,6 +237,7 @@ def test_show_more_ends_and_samples_tell_whether_they_have_sound(explorer_of):
     tags = Counter(t for t in explorer_of.texts("#chunks .tag") if "sound" in t)
     assert tags["♪ sound"] == explorer_of.js("D.with_sound.length") > 0
     assert tags["no sound"] == total - tags["♪ sound"] > 0
+    assert explorer_of.texts("#chunks .tag").count("validator loops") == 1
     assert f"{tags['no sound']} have no sound, to keep the page small" in explorer_of.text("#sample-note")
     explorer_of.choose("#filter", "audio")
     assert explorer_of.js("document.querySelectorAll('#chunks .tag.mute').length") == 0
