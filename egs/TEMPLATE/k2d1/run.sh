@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
 done
 cd "$(dirname "$0")"
 
-./k2d.sh \
+exec ./k2d.sh \
     --train_set recordings \
     --teacher large-v2 --validator base \
     --selection "full comp" --alpha 0.4 \

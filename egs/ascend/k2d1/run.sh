@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
 
-./k2d.sh \
+exec ./k2d.sh \
     --train_set train \
     --dev_set dev \
     --test_sets "test test_long" \

@@ -51,7 +51,7 @@ if [ -z "${test_sets}" ] || [ -z "${dev_set}" ]; then
     exit 1
 fi
 
-./k2d.sh \
+exec ./k2d.sh \
     --train_set train --dev_set "${dev_set}" --test_sets "${test_sets% }" --paper "${paper% }" \
     --teacher large-v2 --validator base \
     --selection "full ngram mer per comp" --alpha 0.4 \

@@ -49,7 +49,7 @@ fi
 
 # alpha: the validator makes more errors on these lectures than Whisper base on real ones, so 0.4 would keep only a
 # fifth of the chunks. 0.8 keeps about the share that 0.4 keeps in the paper (comp: 74 %).
-./k2d.sh \
+exec ./k2d.sh \
     --train_set lectures \
     --dev_set dev \
     --test_sets "${tests}" \
