@@ -164,9 +164,10 @@ link_validator() {
     esac
 }
 
-# students main|ablations: folders of the students of a report, by what their records say.
+# students main|ablations: folders of the students of a report, by what their records say, that have been scored.
 students() {
-    python - "$1" "${middle}" "patience ${stops}" "${ablations}" "$(cat exp/ladder/share)" <<'PYTHON'
+    python - "$1" "${middle}" "patience ${stops}" "${ablations}" "$(cat exp/ladder/share)" \
+        "decode_${test_sets%% *}/score" <<'PYTHON'
 import sys
 from pathlib import Path
 from k2d.work.models import MODEL, read_record
@@ -174,6 +175,8 @@ from k2d.work.models import MODEL, read_record
 report, middle, tags, ablations = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(), sys.argv[4].split()
 chosen = dict(each.split("@") for each in sys.argv[5].split())  # shares, by selection
 for path in sorted(Path("exp").glob(f"student_*/{MODEL}")):
+    if not (path.parent / sys.argv[6]).exists():
+        continue
     record = read_record(path.parent)
     usual = record.validator in (None, "validator")
     if record.keep is not None and f"keep{record.keep:g}" != chosen.get(record.selection, chosen["comp"]):
