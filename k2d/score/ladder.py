@@ -35,24 +35,24 @@ def _axes(panels: int, width: float = 4.2):
 
 def draw_ladder(experiment: Experiment) -> str | None:
     """MER against hours of recordings, a panel a test set: a line with its 95 % band for each selection (and tag, where
-    there are several), levels for what learnt from no lecture. None where students have fewer than two numbers of
-    hours."""
+    there are several), a point for one of a single number of hours, levels for what learnt from no lecture. None where
+    no selection has two numbers of hours."""
     lines: dict[tuple[str, str | None], list[Group]] = {}
     for group in experiment.groups:
         if group.record.role == "student" and group.record.hours is not None:
             lines.setdefault((group.record.selection or group.name, group.record.tag), []).append(group)
-    ladders = {key: groups for key, groups in lines.items() if len({g.record.hours for g in groups}) > 1}
+    tags = {tag for (_, tag), groups in lines.items() if len({g.record.hours for g in groups}) > 1}
+    ladders = {key: groups for key, groups in lines.items() if key[1] in tags}
     sets = [s for s in experiment.test_sets if any(experiment.results_of(g, s) for gs in ladders.values() for g in gs)]
     if not sets:
         return None
     figure, axes = _axes(len(sets), width=3.6)
-    several_tags = len({tag for _, tag in ladders}) > 1
     for axis, test_set in zip(axes, sets, strict=True):
         for (selection, tag), groups in ladders.items():
             points = sorted((g.record.hours, r) for g in groups if (r := experiment.rates(g, test_set)) is not None)
             if not points:
                 continue
-            label = f"{selection}, {tag}" if several_tags and tag else selection
+            label = f"{selection}, {tag}" if len(tags) > 1 and tag else selection
             hours = [h for h, _ in points]
             (line,) = axis.plot(hours, [100 * r.mean for _, r in points], marker="o", markersize=4, label=label)
             banded = [(h, r) for h, r in points if r.low is not None]

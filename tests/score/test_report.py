@@ -401,6 +401,8 @@ def test_every_way_of_training_has_its_table_and_hours_a_figure(folder, monkeypa
         for hours in (1.5, 6.0):
             names.append(f"student_{tag}_comp_{hours:g}h")
             more(names[-1], replace(RECORDS["student_comp"], tag=tag, hours=hours))
+    names.append("student_epochs_mer_6h")
+    more(names[-1], replace(RECORDS["student_comp"], selection="mer", tag="epochs", hours=6.0))
     (folder / "notes.md").write_text("## Choices\n\nα was chosen on dev.\n")
     options = ["--models", " ".join(names), "--notes", "notes.md", "--figure", "docs/ladder.svg"]
     assert report(folder, monkeypatch, *options) == 0
@@ -411,12 +413,14 @@ def test_every_way_of_training_has_its_table_and_hours_a_figure(folder, monkeypa
         assert header[:2] == ["model", "hours"]
         assert [row[:2] for row in found] == [
             ["teacher", "–"], [f"student_{tag}_comp_1.5h", "1.5"], [f"student_{tag}_comp_6h", "6"],
+            *([["student_epochs_mer_6h", "6"]] if tag == "epochs" else []),
         ]  # fmt: skip
     assert [row[:2] for row in rows(text, "Error rates")[2:]] == [
         ["teacher", "–"], ["student_full", "all"], ["student_comp", "all"],
     ]  # fmt: skip
     figure = (folder / "docs/ladder.svg").read_text()
     assert figure.startswith("<svg") and "hours of recordings" in figure and "comp, epochs" in figure
+    assert "mer, epochs" in figure, "a point, of one number of hours"
 
 
 def test_how_long_a_student_was_trained_is_told_from_its_log(folder, monkeypatch):
