@@ -45,7 +45,8 @@ def lose_a_node_of_an_array(cluster, folder: Path) -> tuple[Path, str, list[int]
     script = 'echo "$SLURMD_NODENAME" >> ran.JOB; until [ -e go ]; do sleep 0.1; done'
     process = call(cluster, folder, "JOB=1:4", "--num_threads", 8, "JOB.log", "bash", "-c", script)
     ran = [folder / f"ran.{number}" for number in range(1, 5)]
-    wait_for(lambda: all(path.exists() for path in ran), 120, "no jobs", cluster.logs)
+    # The shell makes a file before it writes to it.
+    wait_for(lambda: all(path.exists() and path.read_text() for path in ran), 120, "no jobs", cluster.logs)
     lost = [number for number, path in enumerate(ran, 1) if path.read_text().strip() == "n6"]
     cluster.kill_node("n6")
     (folder / "go").touch()
