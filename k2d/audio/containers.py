@@ -95,7 +95,7 @@ class ContainerReader:
         codec = self._stream.codec_context
         self.rate, self.channels = codec.sample_rate or 0, codec.channels or 0
         self._promised = self._promise()
-        begins_late = self._pages_lost and "ogg" in self._container.format.name and self._origin > _JITTER
+        begins_late = self._pages_lost and "ogg" in self._formats and self._origin > _JITTER
         self.late = self._origin if begins_late else 0.0
         self.seconds = self._promised if self._indexed() else None
 
@@ -114,17 +114,18 @@ class ContainerReader:
             raise BadAudio(self.source, "not audio", f"{why}; correct or remove it")
         default = self._av.stream.Disposition.default
         self._stream = next((track for track in known if track.disposition & default), known[0])
+        self._formats = set(self._container.format.name.split(","))  # ffmpeg's names of it
         self._clock_jumps = bool(self._container.format.flags & self._av.format.Flags.ts_discont.value)
         begin = self._container.start_time
         self._origin = 0.0 if begin is None else begin / self._av.time_base
         length = self._container.duration
-        self._clock = not set(self._container.format.name.split(",")) & _NO_CLOCK
+        self._clock = not self._formats & _NO_CLOCK
         self._longest_hole = _CLOCK_JUMP if self._clock_jumps and not self._pages_lost else _LONGEST_HOLE
         self._end = np.inf if length is None or self._clock_jumps else length / self._av.time_base + 1.0
 
     def _promise(self) -> float | None:
         """Seconds of the track as the header promises them; None where that is an estimate or about the film."""
-        stream, names = self._stream, set(self._container.format.name.split(","))
+        stream, names = self._stream, self._formats
         if "mp3" in names:
             return self._counted_mp3()
         if names & _PROMISING:
@@ -176,7 +177,7 @@ class ContainerReader:
 
     def _indexed(self) -> bool:
         """Whether the header lists every packet and the file holds the last one (mp4 and its like)."""
-        if "mov" not in self._container.format.name or self._promised is None:
+        if "mov" not in self._formats or self._promised is None:
             return False
         entries = self._stream.index_entries
         if not len(entries):
@@ -324,7 +325,7 @@ class ContainerReader:
                 hole = line.gap(stamp, exact=self._broken and not held)
                 if hole:
                     if line.time + hole / line.rate > start:
-                        if self._broken or "ogg" in self._container.format.name:  # whose pages have checksums
+                        if self._broken or "ogg" in self._formats:  # whose pages have checksums
                             self.lost += hole / line.rate
                         elif line.position:
                             self.holes += hole / line.rate
@@ -339,11 +340,11 @@ class ContainerReader:
             raise BadAudio(self.source, "truncated", "nothing in it can be decoded; copy it again")
         if self._promised is not None and self._promised > line.time + _GRACE and not self.cut:
             self.lost += self._promised - max(line.time, start if start < np.inf else 0.0)
-        elif self._lacks_tail(set(self._container.format.name.split(","))):
+        elif self._lacks_tail():
             self.cut = True
 
-    def _lacks_tail(self, formats: set[str]) -> bool:
-        return ("ogg" in formats and not self._has_last_page()) or ends_inside(self._file, formats)
+    def _lacks_tail(self) -> bool:
+        return ("ogg" in self._formats and not self._has_last_page()) or ends_inside(self._file, self._formats)
 
     def _primed(self, recent, renewed: bool):
         """A decoder that has seen the last packets, and none before."""

@@ -5,6 +5,8 @@ In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska,
 
 import io
 
+from k2d.audio.sizes import boxes, bytes_at
+
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 
 
@@ -22,30 +24,20 @@ def ends_inside(file, formats: set[str]) -> bool:
         file.seek(position)
 
 
-def _at(file, place: int, count: int) -> bytes:
-    file.seek(place)
-    return file.read(count)
-
-
 def _mp4(file, size: int) -> bool:
-    """Only of fragments: else a table tells where the sound lies (ISO/IEC 14496-12, 4.2)."""
-    at, fragments = 0, False
-    while at + 8 <= size:
-        head = _at(file, at, 16)
-        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
-        length = {0: size - at, 1: int.from_bytes(head[8:], "big")}.get(length, length)
-        if length < 8:
-            return False
+    """Only of fragments: else a table tells where the sound lies."""
+    end, fragments = 0, False
+    for kind, begin, length in boxes(file, size):
         fragments = fragments or kind == b"moof"
-        at += length
-    return fragments and at > size
+        end = begin + length
+    return fragments and end > size
 
 
 def _matroska(file, size: int) -> bool:
     """Sizes of elements (RFC 8794); a segment or cluster that was written live has none, and is looked into."""
     at = 0
     while at < size:
-        head = _at(file, at, 12)
+        head = bytes_at(file, at, 12)
         name = head[: _width(head, 4)]
         width = _width(head[len(name) :], 8)
         if not name or not width or len(head) < len(name) + width:
@@ -71,7 +63,7 @@ def _flv(file, size: int) -> bool:
     """Tags, each followed by its length (Adobe Flash Video File Format Specification 10.1, E.3)."""
     at = 13
     while at + 11 <= size:
-        head = _at(file, at, 11)
+        head = bytes_at(file, at, 11)
         if head[0] & 31 not in (8, 9, 18):  # sound, pictures, notes
             return False
         at += 11 + int.from_bytes(head[1:4], "big") + 4

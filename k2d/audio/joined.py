@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from k2d.audio.sizes import chunks
+from k2d.audio.sizes import boxes, chunks
 
 Stretches = list[tuple[int, int]]
 # What stands at the beginning of a recording, and so long that it stands nowhere else.
@@ -106,16 +106,10 @@ def _chunked(file, order: str) -> Iterator[int]:
 
 
 def _mp4(file, size: int) -> Iterator[int]:
-    """Every box `ftyp` (ISO/IEC 14496-12) but those that a broadcast repeats between fragments of one clock."""
+    """Every box `ftyp` but those that a broadcast repeats between fragments of one clock."""
     yield 0
-    at, begins = 0, None
-    while at + 8 <= size:
-        file.seek(at)
-        head = file.read(16)
-        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
-        length = {0: size - at, 1: int.from_bytes(head[8:], "big")}.get(length, length)
-        if length < 8:
-            return
+    begins = None
+    for kind, at, length in boxes(file, size):
         if kind == b"ftyp":
             begins = at
         elif kind in (b"moof", b"mdat") and begins:
@@ -124,7 +118,6 @@ def _mp4(file, size: int) -> Iterator[int]:
             if clock is None or not int.from_bytes(clock[1] or clock[2], "big"):
                 yield begins
             begins = None
-        at += length
 
 
 def ogg_chains(file) -> tuple[Stretches, bool]:

@@ -92,12 +92,27 @@ def mended(file, head: bytes) -> Pieces | None:
 def chunks(file, at: int, size: int, order: str = "little", width: int = 4) -> Iterator[tuple[bytes, int, int]]:
     """(name, begin, length) of the chunks from a place on, as far as they can be ones. width: bytes of their sizes."""
     while at + 4 + width <= size:
-        head = _bytes(file, at, 4 + width)
+        head = bytes_at(file, at, 4 + width)
         if not _NAME.fullmatch(head[:4]):
             return
         length = int.from_bytes(head[4:], order)
         yield head[:4], at + 4 + width, length
         at += 4 + width + length + (length % 2 if width == 4 else 0)
+
+
+def boxes(file, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, begin with its own head, length with it) of the boxes of an mp4 file (ISO/IEC 14496-12, 4.2), as far as
+    they can be ones; the last may be longer than the file.
+    """
+    at = 0
+    while at + 8 <= size:
+        head = bytes_at(file, at, 16)
+        length = int.from_bytes(head[:4], "big")
+        length = {0: size - at, 1: int.from_bytes(head[8:], "big")}.get(length, length)
+        if length < 8:
+            return
+        yield head[4:8], at, length
+        at += length
 
 
 def _wav(file, size: int) -> Pieces | None:
@@ -106,10 +121,10 @@ def _wav(file, size: int) -> Pieces | None:
         if name in (b"RIFF", b"RF64", b"BW64"):  # another recording (joined.py)
             return None
         if name == b"fmt ":
-            rate, second, block = struct.unpack("<IIH", _bytes(file, start + 4, 10))
+            rate, second, block = struct.unpack("<IIH", bytes_at(file, start + 4, 10))
             second = second or rate * block
         elif name == b"ds64":
-            known = int.from_bytes(_bytes(file, start + 8, 8), "little")
+            known = int.from_bytes(bytes_at(file, start + 8, 8), "little")
         elif name == b"data":
             length = known if length == 0xFFFFFFFF and known else length
             sound.append((start, min(length, size - start)))
@@ -119,9 +134,9 @@ def _wav(file, size: int) -> Pieces | None:
                 break
     if len(sound) < 2 and not goes_on:
         return None
-    form = _bytes(file, 12, sound[0][0] - 16)  # the chunks before
+    form = bytes_at(file, 12, sound[0][0] - 16)  # the chunks before
     if promised < 2**32:
-        head = b"RIFF" + _bytes(file, 4, 8) + form + struct.pack("<I", promised)
+        head = b"RIFF" + bytes_at(file, 4, 8) + form + struct.pack("<I", promised)
     else:  # EBU Tech 3306
         sizes = struct.pack("<4sIQQQI", b"ds64", 28, size, promised, 0, 0)
         head = b"RF64\xff\xff\xff\xffWAVE" + sizes + form.replace(b"ds64", b"JUNK") + b"\xff" * 4
@@ -132,9 +147,9 @@ def _aiff(file, size: int) -> Pieces | None:
     frame, second, frames_at = 0, 0, 0
     for name, start, length in chunks(file, 12, size, "big"):
         if name == b"COMM":
-            frame, second, frames_at = *_form_of_aiff(_bytes(file, start, min(length, 22))), start + 2
+            frame, second, frames_at = *_form_of_aiff(bytes_at(file, start, min(length, 22))), start + 2
         elif name == b"SSND" and frame and _goes_on(file, start + length, size, second, "big"):
-            head = bytearray(_bytes(file, 0, start))
+            head = bytearray(bytes_at(file, 0, start))
             head[frames_at : frames_at + 4] = ((size - start - 8) // frame).to_bytes(4, "big")
             head[start - 4 : start] = (size - start).to_bytes(4, "big")
             return Pieces(file, [bytes(head), (start, size - start)])
@@ -142,10 +157,10 @@ def _aiff(file, size: int) -> Pieces | None:
 
 
 def _au(file, size: int) -> Pieces | None:
-    begin, length, encoding, rate, channels = struct.unpack(">5I", _bytes(file, 4, 20))
+    begin, length, encoding, rate, channels = struct.unpack(">5I", bytes_at(file, 4, 20))
     width = {3: 2, 4: 3, 5: 4, 6: 4, 7: 8}.get(encoding, 1)
     if _goes_on(file, begin + length, size, rate * channels * width):
-        return Pieces(file, [_bytes(file, 0, 8), b"\xff" * 4, (12, size - 12)])  # unknown: to the end
+        return Pieces(file, [bytes_at(file, 0, 8), b"\xff" * 4, (12, size - 12)])  # unknown: to the end
     return None
 
 
@@ -153,10 +168,10 @@ def _caf(file, size: int) -> Pieces | None:
     second = 0.0
     for name, start, length in chunks(file, 8, size, "big", 8):
         if name == b"desc":
-            rate, _, packet, frames = struct.unpack(">d8sII", _bytes(file, start, 24))
+            rate, _, packet, frames = struct.unpack(">d8sII", bytes_at(file, start, 24))
             second = rate * packet / frames if frames else 0.0  # 0 of packets that differ, of which a table tells
         elif name == b"data" and _goes_on(file, start + length, size, second, "big", 8):
-            return Pieces(file, [_bytes(file, 0, start - 8), b"\xff" * 8, (start, size - start)])  # -1: to the end
+            return Pieces(file, [bytes_at(file, 0, start - 8), b"\xff" * 8, (start, size - start)])  # -1: to the end
     return None
 
 
@@ -175,10 +190,10 @@ def _goes_on(file, end: int, size: int, second: float, order: str = "little", wi
     if not second or size - end < _MORE * second:
         return False
     places = (end, end + end % 2)
-    if _bytes(file, end, 12).startswith(_TAGS) or any(_is_chunk(file, at, size, order, width) for at in places):
+    if bytes_at(file, end, 12).startswith(_TAGS) or any(_is_chunk(file, at, size, order, width) for at in places):
         return False
     step = (size - end) // _LOOKS + 1
-    return any(_bytes(file, max(end, at - 2**16), 2**16).strip(b"\0") for at in range(size, end, -step))
+    return any(bytes_at(file, max(end, at - 2**16), 2**16).strip(b"\0") for at in range(size, end, -step))
 
 
 def _is_chunk(file, at: int, size: int, order: str, width: int) -> bool:
@@ -191,6 +206,6 @@ def _is_chunk(file, at: int, size: int, order: str, width: int) -> bool:
     return found != at and abs(size - found) <= _END
 
 
-def _bytes(file, at: int, count: int) -> bytes:
+def bytes_at(file, at: int, count: int) -> bytes:
     file.seek(at)
     return file.read(count)
