@@ -181,6 +181,17 @@ class Experiment:
 
     def rates(self, group: Group, test_set: str) -> Rates | None:
         """None where nothing has been scored, or the set has no reference unit."""
+        key = group.members[0].name, test_set
+        if key not in self._rates:
+            self._rates[key] = self._with_interval(group, test_set)
+        return self._rates[key]
+
+    @cached_property
+    def _rates(self) -> dict[tuple[str, str], Rates | None]:
+        """Those that were asked for: tables, page, figure and aims show the same, and a bootstrap takes seconds."""
+        return {}
+
+    def _with_interval(self, group: Group, test_set: str) -> Rates | None:
         results = self.results_of(group, test_set)
         rates = tuple(r["mer"]["rate"] for r in results)
         if not rates or None in rates:

@@ -55,11 +55,11 @@ def read_selection(name: str, folder: Path, labelled: DataDir | None) -> Selecti
         hours, of = segment_hours(report) or (None, None)
         return Selection(name, ids, hours, hours / of if of else None, trusted, _dropped(folder))
     hours = sum(kept.utt2dur[i] for i in ids) / 3600 if kept.utt2dur else None
-    share = None
+    share, all_hours = None, sum((labelled.utt2dur or {}).values()) / 3600 if labelled is not None else 0.0
     if "recordings_hours" in report and report["kept"]["hours"]:  # from some recordings alone
         share = report["kept"]["hours"] / (report["kept"]["hours"] + report["dropped"]["hours"])
-    elif labelled is not None and hours is not None and sum((labelled.utt2dur or {}).values()):
-        share = hours / (sum(labelled.utt2dur.values()) / 3600)
+    elif hours is not None and all_hours:
+        share = hours / all_hours
     elif labelled is not None and labelled.segments:
         share = len(ids) / len(labelled.segments)
     return Selection(name, ids, hours, share, dropped=_dropped(folder))
@@ -77,8 +77,11 @@ def _dropped(folder: Path) -> tuple[str, ...] | None:
 def retention_table(selections: Mapping[str, Selection]) -> Table | None:
     """Hours, code-switching and English before and after, by the data directory of each selection; None where no
     report says."""
-    reports = {selection.name: read_report(Path(folder)) for folder, selection in selections.items()}
-    rows = [[name, *_row(report)] for name, report in reports.items() if "whole" in report]
+    rows = [
+        [selection.name, *_row(report)]
+        for folder, selection in selections.items()
+        if "whole" in (report := read_report(Path(folder)))
+    ]
     if not rows:
         return None
     return Table(
