@@ -167,15 +167,17 @@ link_validator() {
 # students main|ablations: folders of the students of a report, by what their records say, that have been scored.
 students() {
     python - "$1" "${middle}" "patience ${stops}" "${ablations}" "$(cat exp/ladder/share)" \
-        "decode_${test_sets%% *}/score" <<'PYTHON'
+        "${test_sets%% *}" <<'PYTHON'
 import sys
 from pathlib import Path
+from k2d.score.scored import RESULT, score_dir
 from k2d.work.models import MODEL, read_record
 
 report, middle, tags, ablations = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(), sys.argv[4].split()
 chosen = dict(each.split("@") for each in sys.argv[5].split())  # shares, by selection
+test_set = sys.argv[6]
 for path in sorted(Path("exp").glob(f"student_*/{MODEL}")):
-    if not (path.parent / sys.argv[6]).exists():
+    if not (score_dir(Path("exp"), path.parent.name, test_set) / RESULT).exists():
         continue
     record = read_record(path.parent)
     usual = record.validator in (None, "validator")
