@@ -56,12 +56,14 @@ def real():
     return checkpoint.load(REAL)
 
 
-def random_model(seed: int = 0):
-    """A model with random weights, large enough in scale that its choices are clear, and its tokenizer."""
+def random_model(seed: int = 0, **dims: int):
+    """A model with random weights, large enough in scale that its choices are clear, and its tokenizer. dims: of
+    ModelDimensions, where they are not DIMS'.
+    """
     torch.set_num_threads(1)
     tokenizer = train_sentencepiece(["今天 weather 不错", "我们用 model 来训练"] * 5, 320)
     torch.manual_seed(seed)
-    model = Whisper(dataclasses.replace(DIMS, n_vocab=tokenizer.vocab_size)).eval()
+    model = Whisper(dataclasses.replace(DIMS, n_vocab=tokenizer.vocab_size, **dims)).eval()
     with torch.no_grad():
         model.decoder.positional_embedding.normal_()
         for parameter in model.decoder.blocks.parameters():

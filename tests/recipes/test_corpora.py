@@ -114,8 +114,8 @@ def whole_run(tmp_path):
 
 def test_ascend_from_another_initial_student(whole_run, tmp_path):
     """Quick, since others try the mini models and the exports: the sentences of the corpus are the labels."""
-    for name, seed in (("teacher", 0), ("student", 1)):
-        checkpoint.save(tmp_path / "random" / name, *random_model(seed))
+    checkpoint.save(tmp_path / "random/teacher", *random_model())
+    checkpoint.save(tmp_path / "random/student", *random_model(1, n_text_layer=1))
     sentences, start = "text:data/train/reference/text", str(tmp_path / "random/student")
     models = ("--teacher", str(tmp_path / "random/teacher"), "--labels", sentences, "--validator", sentences)
     options = (*models, "--student_init", start, "--test_sets", "test", "--side_by_side", "2")
@@ -126,6 +126,7 @@ def test_ascend_from_another_initial_student(whole_run, tmp_path):
     assert row_of(results.partition("## By topic")[2], "model") == ["model", "education", "sports"]
     made = json.loads((clone.recipe / "exp/student_full_teacher/init/parameters.json").read_text())
     assert made["init"] == start
+    assert row_of(results, "student_full_teacher")[2] != "×1.00", "a size of its own"
 
 
 def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
