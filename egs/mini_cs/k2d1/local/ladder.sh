@@ -29,8 +29,9 @@ more_selections="ngram mer per segment"   # on the middle one
 shares="0.75 0.5"         # of the speech, that selections may keep
 stops="updates epochs"
 ablations="kl ce no_timestamps prompts"   # files of conf/ablations, each on comp
-validators="untrained sampled"    # in place of the validator: folders of models, and untrained (the student before
-                                  # training) and sampled (the teacher's own second decoding, at temperature 0.4)
+validators="untrained sampled oracle"   # in place of the validator: folders of models, and untrained (the student before
+                                  # training), sampled (the teacher's own second decoding, at temperature 0.4) and oracle
+                                  # (the lectures' true texts: more than any validator can know, a bound to the filter)
 test_sets="test_in test_in_long test_out test_mono"
 figure=../../../docs/ladder.svg
 miniature=false
@@ -144,6 +145,7 @@ part_5_ablations() {
         case ${each} in
             untrained) path=exp/ladder/untrained ;;
             sampled) path=exp/ladder/sampled decoded=(--validator_opts "--condition_on_previous false --temperatures 0.4") ;;
+            oracle) path=text:exp/ladder/oracle/oracle ;;
         esac
         "${dry_run}" || link_validator "${each}"
         train patience stop_patience -- --hours "${middle}" --selection "$(at_share comp)" --stage 3 \
@@ -161,6 +163,11 @@ link_validator() {
             ln -sfn "../../${first}" exp/ladder/untrained
             ;;
         sampled) ln -sfn ../../../pretrain1/models/teacher exp/ladder/sampled ;;
+        oracle)
+            mkdir -p exp/ladder/oracle
+            ln -sfn ../../../data/lectures/reference/text exp/ladder/oracle/oracle
+            ln -sfn ../../../data/lectures/reference/segments exp/ladder/oracle/segments
+            ;;
     esac
 }
 
