@@ -145,7 +145,7 @@ part_5_ablations() {
         case ${each} in
             untrained) path=exp/ladder/untrained ;;
             sampled) path=exp/ladder/sampled decoded=(--validator_opts "--condition_on_previous false --temperatures 0.4") ;;
-            oracle) path=text:exp/ladder/oracle/oracle ;;
+            oracle) path=text:exp/ladder/oracle/oracle decoded=(--validator_opts "") ;;
         esac
         "${dry_run}" || link_validator "${each}"
         train patience stop_patience -- --hours "${middle}" --selection "$(at_share comp)" --stage 3 \
