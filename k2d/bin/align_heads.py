@@ -16,14 +16,12 @@ the upper half, as openai-whisper does.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, UsageError
+from k2d.errors import UsageError
 from k2d.options import CommandParser, add_options, command, options_of
-from k2d.tables import read_table
 from k2d.text.trusted import TRUSTED
 from k2d.whisper.identity import HEADS, check_name, model_identity
 from k2d.work import identity
@@ -31,7 +29,6 @@ from k2d.work.folders import write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("train", 7)
-FEWEST = 100  # tokens on either side, below which chance chooses
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,6 +53,7 @@ def check(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
+    audio = options_of(AudioOptions, args)
     inputs = {"model": model_identity(args.model)}
     if args.encoder_out:
         inputs["data"] = identity.of_tables(args.data, "text", TRUSTED)
@@ -66,108 +64,21 @@ def run(args: argparse.Namespace) -> int:
         "align_heads",
         args.output_dir,
         inputs=inputs,
-        options={"chunks": args.chunks, "language": args.language, **options_of(AudioOptions, args).reading},
+        options={"chunks": args.chunks, "language": args.language, **audio.reading},
         arguments=args,
     )
-    return run_step(step, args, lambda: work(args))
 
+    def work() -> dict:
+        from k2d.distill.student_heads import choose_heads, examples_of
+        from k2d.whisper import checkpoint
 
-def work(args: argparse.Namespace) -> dict:
-    from tqdm import tqdm
+        student = checkpoint.load(args.model, device=args.device)
+        examples = examples_of(student, DataDir(args.data), args.chunks, args.encoder_out, audio)
+        facts, more = choose_heads(student, examples, args.language, args.data)
+        write_json(args.output_dir / HEADS.name, {"model": inputs["model"].digest, **facts, **more})
+        return facts
 
-    from k2d.whisper import checkpoint
-    from k2d.whisper.head_choice import Alignments, Choice, choose
-    from k2d.whisper.heads import last_layer, upper_half
-
-    student = checkpoint.load(args.model, device=args.device)
-    dims, languages = student.dims, student.tokenizer.languages
-    alignments = Alignments(
-        student.model,
-        student.tokenizer,
-        args.language if args.language in languages else languages[0],
-        {"last layer": last_layer(dims), "upper half": upper_half(dims)},
-    )
-    for example in tqdm(examples_of(args, student), desc="align_heads", unit="chunk", mininterval=2):
-        alignments.add(example)
-    labels = alignments.labels
-    timed = [sum(labels[n].timed for n in part) for part in (alignments.choosing, alignments.held_out)]
-    if min(timed) < FEWEST:
-        print(
-            f"align_heads: {args.data}: only {sum(timed)} tokens of {len(labels)} chunks lie in segments with times, "
-            "too few to choose by; all heads of the upper half of the layers are taken"
-        )
-        choice = Choice(upper_half(dims), "upper half", {}, [])
-    else:
-        choice = choose(alignments)
-        print(table(choice, timed[1]))
-    facts = {
-        "chunks": len(labels),
-        "tokens": sum(timed),
-        "chosen": choice.chosen,
-        "heads": [list(head) for head in choice.heads],
-        "errors": choice.errors,
-    }
-    record = {
-        "model": model_identity(args.model).digest,
-        **facts,
-        "path": [{"head": list(head), "choosing": round(error, 1)} for head, error in choice.path],
-        "by_head": [
-            {"head": list(head), "choosing": round(a, 1), "held_out": round(b, 1)}
-            for head, (a, b) in sorted(choice.by_head.items())
-        ],
-    }
-    write_json(args.output_dir / HEADS.name, record)
-    return facts
-
-
-def examples_of(args: argparse.Namespace, student):
-    """Evenly spaced chunks whose labels have times; what cannot be read is passed over."""
-    import numpy as np
-    import torch
-
-    from k2d.audio.utterances import open_utterances
-    from k2d.distill.sources import ENCODER_OUT, ArchiveReader, encoder_frames
-    from k2d.text import timestamps, trusted
-    from k2d.whisper.head_choice import Example, encoded, read_label
-
-    labels = read_table(args.data / "text")
-    flags = read_table(args.data / TRUSTED) if (args.data / TRUSTED).is_file() else {}
-    stored = ArchiveReader(args.encoder_out / f"{ENCODER_OUT}.scp") if args.encoder_out else None
-    most = student.dims.n_text_ctx - len(student.tokenizer.sot_sequence(timestamps=False)) - 1
-    known = {}
-    for uid, text in labels.items():
-        if stored is not None and uid not in stored:
-            continue
-        told = trusted.read(uid, flags[uid], len(timestamps.parse(text))) if uid in flags else None
-        label = read_label(text, student.tokenizer, told)
-        if label.timed and len(label.tokens) <= most:
-            known[uid] = label
-    audio = open_utterances(DataDir(args.data), **options_of(AudioOptions, args).reading)
-    for uid in list(known)[:: max(1, len(known) // args.chunks)][: args.chunks]:
-        try:
-            if stored is not None:
-                rows = torch.from_numpy(np.array(stored[uid]))[None]
-            else:
-                rows = encoded(student.model, audio[uid], student.trim_padding)
-            yield Example(known[uid], rows, min(encoder_frames(audio.duration(uid)), rows.shape[1]))
-        except BadAudio as error:
-            print(f"align_heads: {uid} is left out: {error}", file=sys.stderr)
-
-
-def table(choice, tokens: int) -> str:
-    """Sets of heads with their errors, for people."""
-    lines = ["heads                 mean ms  median ms"]
-    for name, error in choice.errors.items():
-        mark = " ←" if name == choice.chosen else ""
-        lines.append(f"{name:20} {error['mean']:8.0f} {error['median']:10.0f}{mark}")
-    single = sorted(choice.by_head.items(), key=lambda item: item[1][1])
-    best = ", ".join(f"{layer}.{head} {errors[1]:.0f}" for (layer, head), errors in single[:6])
-    heads = ", ".join(f"{layer}.{head}" for layer, head in choice.heads)
-    lines.append(f"single heads (layer.head, mean ms): {best} … {single[-1][1][1]:.0f}")
-    lines.append(f"align_heads: {tokens} tokens held out; words are timed by {heads}")
-    if choice.chosen != "chosen":
-        lines.append(f"align_heads: no choice clearly beat {choice.chosen}, which is taken")
-    return "\n".join(lines)
+    return run_step(step, args, work)
 
 
 main = command(parser, run)

@@ -9,16 +9,15 @@ depend on the number of cores. After an interruption, complete archives are kept
 """
 
 import argparse
-import time
-import zlib
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.errors import BadAudio, DataError, UsageError
+from k2d.datadir import DataDir
+from k2d.errors import UsageError
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import check_name, model_identity
 from k2d.work import identity
-from k2d.work.skipped import SkipOptions, in_numbers, passing, sources_of, write_skipped
+from k2d.work.skipped import SkipOptions
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("train", 2)
@@ -62,78 +61,28 @@ def signal_to_noise(args: argparse.Namespace) -> tuple[float, float] | None:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    snr = signal_to_noise(args)
+    snr, audio = signal_to_noise(args), options_of(AudioOptions, args)
     step = Step(
         "encode",
         args.output_dir,
         inputs={"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")},
         options={
-            **options_of(AudioOptions, args).reading,
+            **audio.reading,
             "noise_snr": snr,
             "seed": args.seed if snr else None,
             "shard": SHARD,
         },
         arguments=args,
     )
-    return run_step(step, args, lambda: encode(args, snr))
 
+    def work() -> dict:
+        from k2d.distill.encoder_out import Noise, encode
 
-def encode(args: argparse.Namespace, snr: tuple[float, float] | None) -> dict:
-    import numpy as np
+        noise = Noise(snr, args.seed) if snr else None
+        data = DataDir(args.data)
+        return encode(args.model, data, args.output_dir, SHARD, noise, args.device, args.nj, audio, args.max_skipped)
 
-    from k2d.audio.utterances import open_utterances
-    from k2d.constants import SAMPLE_RATE, WINDOW
-    from k2d.datadir import DataDir
-    from k2d.distill.batches import add_noise, log_mels
-    from k2d.distill.sources import ENCODER_OUT, SLACK, in_shards
-    from k2d.distill.threads import one_thread_each
-    from k2d.tables import write_numbers, write_table
-    from k2d.whisper import checkpoint
-
-    data = DataDir(args.data)
-    ids = list(data.segments)
-    if not ids:
-        raise DataError(f"{args.data}: no utterance to encode")
-    loaded = checkpoint.load(args.model, device=args.device)
-    encoder, utterances = loaded.model.encoder, open_utterances(data, **options_of(AudioOptions, args).reading)
-
-    def encoded(uid: str):
-        """The encoder's output (frames, width), padding included, and seconds of audio; or what is wrong with it."""
-        try:
-            speech = utterances[uid]
-        except BadAudio as error:
-            return error, 0.0
-        seconds = len(speech) / SAMPLE_RATE
-        if seconds > WINDOW + SLACK:
-            return BadAudio(uid, "too long", f"{seconds:.1f} s, the encoder takes {WINDOW:.0f} s; cut it in two"), 0.0
-        if snr:
-            rng = np.random.RandomState(zlib.crc32(f"{args.seed} {uid}".encode()))
-            speech = add_noise(speech, rng.uniform(*snr), rng)
-        mel, _ = log_mels([speech], loaded.dims.n_mels, loaded.trim_padding)
-        return encoder(mel.to(args.device))[0].float().cpu().numpy().astype("<f2"), seconds
-
-    start = time.monotonic()
-
-    def compute(part: list[str]):
-        for uid, (rows, seconds) in zip(part, one_thread_each(encoded, part, args.nj, args.device)):
-            if isinstance(rows, BadAudio):
-                yield uid, rows, {}
-            else:
-                yield uid, {ENCODER_OUT: rows}, {"frames": len(rows), "seconds": seconds}
-
-    shards = [ids[first : first + SHARD] for first in range(0, len(ids), SHARD)]
-    stored = in_shards(args.output_dir, [ENCODER_OUT], shards, compute, "encode")
-    write_skipped(args.output_dir, stored.skipped, len(ids), args.max_skipped)
-    frames = {uid: facts["frames"] for uid, facts in stored.numbers.items()}
-    write_numbers(args.output_dir / "utt2num_frames", frames)
-    write_table(args.output_dir / f"{ENCODER_OUT}.scp", stored.tables[ENCODER_OUT])
-    elapsed, seconds = time.monotonic() - start, sum(stored.numbers[uid]["seconds"] for uid in stored.fresh)
-    print(
-        f"encode: {len(frames)} utterances, {len(stored.fresh)} of them now: {seconds / 3600:.2f} h in "
-        f"{elapsed:.0f} s, {seconds / elapsed:.1f} times real time; {in_numbers(stored.skipped)}"
-    )
-    again = sources_of(passing(stored.skipped), data)
-    return {"utterances": len(frames), "skipped": len(stored.skipped), "again": again}
+    return run_step(step, args, work)
 
 
 main = command(parser, run)

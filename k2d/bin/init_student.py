@@ -14,7 +14,6 @@ from k2d.errors import UsageError
 from k2d.options import CommandParser, command
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import check_name, model_identity
-from k2d.work.folders import write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("train", 1)
@@ -53,7 +52,8 @@ def layers_of(args: argparse.Namespace) -> dict[str, str]:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    inputs = {"teacher": model_identity(args.teacher)} if kind_of(args.teacher) == "whisper" else {}
+    teacher = args.teacher if kind_of(args.teacher) == "whisper" else None
+    inputs = {"teacher": model_identity(teacher)} if teacher else {}
     if args.init:
         inputs["init"] = model_identity(args.init)
     layers = {} if args.init else layers_of(args)
@@ -64,45 +64,14 @@ def run(args: argparse.Namespace) -> int:
         options={**layers, "mix_languages": args.mix_languages},
         arguments=args,
     )
-    return run_step(step, args, lambda: build(args))
 
+    def work() -> dict:
+        from k2d.distill.student import make_student
 
-def build(args: argparse.Namespace) -> dict:
-    from k2d.distill.student import build_student, check_student, choose_layers
-    from k2d.whisper import checkpoint
-    from k2d.whisper.engine import mix_languages
-    from k2d.whisper.model import count_parameters
+        languages = args.mix_languages.split(",") if args.mix_languages else ()
+        return make_student(teacher, args.output_dir, args.init, layers, args.same_encoder, languages)
 
-    # Others have no layers to take over, only labels.
-    teacher = checkpoint.load(args.teacher) if kind_of(args.teacher) == "whisper" else None
-    if args.init:
-        start = checkpoint.load(args.init)
-        if teacher:
-            check_student(start, teacher, args.same_encoder)
-        student, report = start.model, {"init": args.init}
-    else:
-        start = teacher
-        layers = layers_of(args)
-        student = build_student(teacher.model, **layers)
-        counts = {"decoder_layers": teacher.dims.n_text_layer, "encoder_layers": teacher.dims.n_audio_layer}
-        report = {name: choose_layers(choice, counts[name]) for name, choice in layers.items()}
-    if args.mix_languages:
-        languages = args.mix_languages.split(",")
-        mix_languages(student, start.tokenizer, languages, into=languages[0])
-    checkpoint.save(args.output_dir, student, start.tokenizer, {"trim_padding": start.trim_padding})
-    made = f"{args.init} as it is" if args.init else f"decoder layers {report['decoder_layers']}"
-    sizes = {"student": count_parameters(student)}
-    said = f"{sizes['student'] / 1e6:.2f} M parameters"
-    if teacher:
-        sizes = {"teacher": count_parameters(teacher.model), **sizes}
-        sizes["ratio"] = round(sizes["student"] / sizes["teacher"], 4)
-        said = (
-            f"{sizes['student'] / 1e6:.2f} M of the teacher's {sizes['teacher'] / 1e6:.2f} M parameters "
-            f"({sizes['ratio']:.2f})"
-        )
-    write_json(args.output_dir / "parameters.json", {**sizes, **report})
-    print(f"init_student: {said}; {made}, encoder layers {student.dims.n_audio_layer}")
-    return sizes
+    return run_step(step, args, work)
 
 
 main = command(parser, run)

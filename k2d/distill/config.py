@@ -13,8 +13,10 @@ from pathlib import Path
 import yaml
 
 from k2d.errors import UsageError
+from k2d.options import option
 
 TEMPERATURE = 2.0  # of the paper's code
+STORED = {"float16": "<f2", "float32": "<f4"}  # types of a cached teacher's log-probabilities, as numpy names them
 
 
 @dataclasses.dataclass
@@ -48,6 +50,24 @@ class BatchConfig:
                 "use one or the other"
             )
         return dataclasses.replace(self, noise=0.0, pitch=())
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheOptions:
+    """What is stored of a teacher, and how it is computed."""
+
+    k: int = option(32, "tokens to store per position")
+    store: str = option("float16", "type of the stored log-probabilities", choices=tuple(STORED))
+    shard_rows: int = option(1 << 17, "tokens per archive, approximately")
+    batch_size: int = option(8, "utterances per batch")
+    nj: int = option(0, "batches at a time; 0: one per core, or one on a GPU")
+    device: str = option("cpu", "cpu, cuda, cuda:1 …")
+    dtype: str = option("float32", "type to compute in", choices=("float32", "bfloat16", "float16"))
+
+    def __post_init__(self):
+        for name in ("k", "shard_rows", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name} {getattr(self, name)}: expected a number from 1 on")
 
 
 def in_language(config: dict, language: str | None) -> dict:

@@ -7,10 +7,15 @@ its student.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from k2d.errors import CheckpointError, UsageError
+from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
-from k2d.whisper.model import Whisper, same_weights
+from k2d.whisper.engine import mix_languages
+from k2d.whisper.model import Whisper, count_parameters, same_weights
+from k2d.work.folders import write_json
 
 
 def choose_layers(choice: str, count: int) -> list[int]:
@@ -85,3 +90,44 @@ def check_student(student: Checkpoint, teacher: Checkpoint, same_encoder: bool =
         raise CheckpointError(
             f"{who} on stored encoder output: its encoder is not the teacher's; use --store_encoder_out false"
         )
+
+
+def make_student(
+    teacher: str | None,
+    output: Path,
+    init: str | None,
+    layers: Mapping[str, str],
+    same_encoder: bool = False,
+    languages: Sequence[str] = (),
+) -> dict:
+    """Write a student: the model `init` as it is, or the teacher's `layers` (build_student). teacher: None where it has
+    no layers to take over, only labels. languages: codes, the first of which gets the mean of their embeddings. Returns
+    numbers of parameters; raises CheckpointError for an `init` that cannot be the teacher's student.
+    """
+    source = checkpoint.load(teacher) if teacher else None
+    if init:
+        start = checkpoint.load(init)
+        if source:
+            check_student(start, source, same_encoder)
+        student, report = start.model, {"init": init}
+    else:
+        start = source
+        student = build_student(source.model, **layers)
+        counts = {"decoder_layers": source.dims.n_text_layer, "encoder_layers": source.dims.n_audio_layer}
+        report = {name: choose_layers(choice, counts[name]) for name, choice in layers.items()}
+    if languages:
+        mix_languages(student, start.tokenizer, languages, into=languages[0])
+    checkpoint.save(output, student, start.tokenizer, {"trim_padding": start.trim_padding})
+    made = f"{init} as it is" if init else f"decoder layers {report['decoder_layers']}"
+    sizes = {"student": count_parameters(student)}
+    said = f"{sizes['student'] / 1e6:.2f} M parameters"
+    if source:
+        sizes = {"teacher": count_parameters(source.model), **sizes}
+        sizes["ratio"] = round(sizes["student"] / sizes["teacher"], 4)
+        said = (
+            f"{sizes['student'] / 1e6:.2f} M of the teacher's {sizes['teacher'] / 1e6:.2f} M parameters "
+            f"({sizes['ratio']:.2f})"
+        )
+    write_json(output / "parameters.json", {**sizes, **report})
+    print(f"init_student: {said}; {made}, encoder layers {student.dims.n_audio_layer}")
+    return sizes

@@ -7,18 +7,28 @@ other tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
+from k2d.audio.options import AudioOptions
+from k2d.audio.utterances import open_utterances
+from k2d.datadir import DataDir
 from k2d.distill.batches import MakeExample, log_mels, pad
+from k2d.distill.config import STORED, BatchConfig, CacheOptions
 from k2d.distill.forward import decode, encode
-from k2d.distill.sources import ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS
-from k2d.errors import BadAudio, Unusable, UserError
+from k2d.distill.sources import ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS, ArchiveReader, in_shards
+from k2d.distill.threads import one_thread_each
+from k2d.errors import BadAudio, DataError, Unusable, UsageError, UserError
+from k2d.tables import read_table, write_table
 from k2d.whisper.checkpoint import Checkpoint
+from k2d.work.skipped import read_skipped, write_skipped
 
 
 class TopK:
@@ -71,3 +81,92 @@ class TopK:
         speech = [example["speech"] for example in examples]
         mel, _ = log_mels(speech, self.teacher.dims.n_mels, self.make.config.trim_padding)
         return encode(self.teacher.model, mel.to(weight.device))
+
+
+def store(
+    teacher: Checkpoint,
+    data: DataDir,
+    output: Path,
+    config: BatchConfig,
+    temperature: float,
+    options: CacheOptions,
+    sound: Callable[[str], dict],
+    skipped: Mapping[str, str],
+    max_skipped: int | None,
+) -> dict:
+    """The TopK of all labels of `data` into `output`; facts for the record. config, temperature: of training. sound: id
+    → audio or encoder output, named as in training; skipped: id → why there is none. Raises DataError where there are
+    no labels, UsageError where the vocabulary has fewer than k tokens.
+    """
+    make = MakeExample(teacher.tokenizer, config, train=True, fixed=True)
+    if not data.text:
+        raise DataError(f"{data.path}/text: no labels; the teacher has nothing to be forced along")
+    if options.k > teacher.tokenizer.vocab_size:
+        raise UsageError(f"--k {options.k}: the vocabulary has {teacher.tokenizer.vocab_size} tokens")
+    previous = read_table(data.path / "text.prev") if (data.path / "text.prev").exists() else {}
+    topk = TopK(teacher, make, options.k, temperature, STORED[options.store])
+
+    def label(uid: str) -> dict:
+        return {"text": data.text[uid], "text_prev": previous.get(uid, "")}
+
+    def fields(uid: str) -> dict:
+        return {**sound(uid), **label(uid)}
+
+    skipped, lengths = {uid: skipped[uid] for uid in skipped.keys() & data.text.keys()}, {}
+    for uid in tqdm(data.text, desc="tokenise", unit="utt", mininterval=2):
+        try:
+            if uid not in skipped:
+                lengths[uid] = len(make(uid, label(uid))["text"])
+        except Unusable as error:
+            skipped[uid] = str(error)
+    order = sorted(lengths, key=lambda uid: (lengths[uid], uid))  # batches of one length waste no padding
+    start = time.monotonic()
+
+    def compute(uids: list[str]):
+        parts = [uids[first : first + options.batch_size] for first in range(0, len(uids), options.batch_size)]
+        found = one_thread_each(lambda ids: topk.of(ids, fields), parts, options.nj, options.device)
+        for part, of_part in zip(parts, found):
+            for uid, (arrays, facts) in zip(part, of_part):
+                yield uid, arrays, facts
+
+    shards = list(_shards(order, lengths, options.shard_rows))
+    stored = in_shards(output, [TOPK_IDS, TOPK_LOG_PROBS], shards, compute, "cache_teacher")
+    skipped |= stored.skipped
+    write_skipped(output, skipped, len(data.text), max_skipped)
+    for name, table in stored.tables.items():
+        write_table(output / f"{name}.scp", table)
+    numbers = stored.numbers
+    tokens, now = sum(n["tokens"] for n in numbers.values()), sum(numbers[uid]["tokens"] for uid in stored.fresh)
+    mean = sum(n["tail"] for n in numbers.values()) / max(tokens, 1)
+    largest = max(n["largest"] for n in numbers.values())
+    print(
+        f"cache_teacher: {len(numbers)} utterances, {len(skipped)} skipped; {tokens} tokens, {now} of them now in "
+        f"{time.monotonic() - start:.0f} s; the top {options.k} leave {mean:.5f} of the probability on average, "
+        f"{largest:.4f} at most, so the gradient in a token's logits is off by at most "
+        f"{2 * temperature * mean:.5f} on average (L1)"
+    )
+    return {"tokens": tokens, "left_out": mean, "skipped": len(skipped)}
+
+
+def _shards(order: list[str], lengths: dict[str, int], rows: int) -> Iterator[list[str]]:
+    """Neighbours of `order` with about `rows` tokens together."""
+    shard, size = [], 0
+    for uid in order:
+        shard.append(uid)
+        size += lengths[uid]
+        if size >= rows:
+            yield shard
+            shard, size = [], 0
+    if shard:
+        yield shard
+
+
+def sound_of(data: DataDir, encoder_out: Path | None, audio: AudioOptions) -> tuple[Callable, dict[str, str]]:
+    """For `store`: id → stored encoder output, or else the audio; and which of them were left out, with why."""
+    if encoder_out is None:
+        utterances = open_utterances(data, **audio.reading)
+        return lambda uid: {"speech": utterances[uid]}, {}
+    reader, skipped = ArchiveReader(encoder_out / f"{ENCODER_OUT}.scp"), read_skipped(encoder_out)
+    if missing := sorted(set(data.text) - set(reader) - set(skipped)):
+        raise DataError(f"{encoder_out}: {missing[0]} is not stored; encode {data.path} first")
+    return lambda uid: {ENCODER_OUT: reader[uid]}, skipped

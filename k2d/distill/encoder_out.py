@@ -1,0 +1,91 @@
+"""The output of a frozen encoder, stored once for all utterances of a data directory.
+
+In: a model, utterances of at most 30 s, maybe noise. Out: encoder_out.scp with its archives, (frames, width) float16,
+utt2num_frames, and skipped.txt.
+"""
+
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from k2d.audio.options import AudioOptions
+from k2d.audio.utterances import open_utterances
+from k2d.constants import SAMPLE_RATE, WINDOW
+from k2d.datadir import DataDir
+from k2d.distill.batches import add_noise, log_mels
+from k2d.distill.sources import ENCODER_OUT, SLACK, in_shards
+from k2d.distill.threads import one_thread_each
+from k2d.errors import BadAudio, DataError
+from k2d.tables import write_numbers, write_table
+from k2d.whisper import checkpoint
+from k2d.work.skipped import in_numbers, passing, sources_of, write_skipped
+
+
+@dataclass(frozen=True)
+class Noise:
+    """snr: lowest and highest signal-to-noise ratio in dB; each utterance draws its own, by `seed` and its id."""
+
+    snr: tuple[float, float]
+    seed: int
+
+
+def encode(
+    model: str,
+    data: DataDir,
+    output: Path,
+    shard: int,
+    noise: Noise | None,
+    device: str,
+    nj: int,
+    audio: AudioOptions,
+    max_skipped: int | None,
+) -> dict:
+    """Encode all utterances, `nj` at a time, `shard` of them an archive; facts for the record. Raises DataError where
+    there are none, and TooManySkipped.
+    """
+    ids = list(data.segments)
+    if not ids:
+        raise DataError(f"{data.path}: no utterance to encode")
+    loaded = checkpoint.load(model, device=device)
+    encoder, utterances = loaded.model.encoder, open_utterances(data, **audio.reading)
+
+    def encoded(uid: str):
+        """The encoder's output (frames, width), padding included, and seconds of audio; or what is wrong with it."""
+        try:
+            speech = utterances[uid]
+        except BadAudio as error:
+            return error, 0.0
+        seconds = len(speech) / SAMPLE_RATE
+        if seconds > WINDOW + SLACK:
+            return BadAudio(uid, "too long", f"{seconds:.1f} s, the encoder takes {WINDOW:.0f} s; cut it in two"), 0.0
+        if noise:
+            rng = np.random.RandomState(zlib.crc32(f"{noise.seed} {uid}".encode()))
+            speech = add_noise(speech, rng.uniform(*noise.snr), rng)
+        mel, _ = log_mels([speech], loaded.dims.n_mels, loaded.trim_padding)
+        return encoder(mel.to(device))[0].float().cpu().numpy().astype("<f2"), seconds
+
+    start = time.monotonic()
+
+    def compute(part: list[str]):
+        for uid, (rows, seconds) in zip(part, one_thread_each(encoded, part, nj, device)):
+            if isinstance(rows, BadAudio):
+                yield uid, rows, {}
+            else:
+                yield uid, {ENCODER_OUT: rows}, {"frames": len(rows), "seconds": seconds}
+
+    shards = [ids[first : first + shard] for first in range(0, len(ids), shard)]
+    stored = in_shards(output, [ENCODER_OUT], shards, compute, "encode")
+    write_skipped(output, stored.skipped, len(ids), max_skipped)
+    frames = {uid: facts["frames"] for uid, facts in stored.numbers.items()}
+    write_numbers(output / "utt2num_frames", frames)
+    write_table(output / f"{ENCODER_OUT}.scp", stored.tables[ENCODER_OUT])
+    elapsed, seconds = time.monotonic() - start, sum(stored.numbers[uid]["seconds"] for uid in stored.fresh)
+    print(
+        f"encode: {len(frames)} utterances, {len(stored.fresh)} of them now: {seconds / 3600:.2f} h in "
+        f"{elapsed:.0f} s, {seconds / elapsed:.1f} times real time; {in_numbers(stored.skipped)}"
+    )
+    again = sources_of(passing(stored.skipped), data)
+    return {"utterances": len(frames), "skipped": len(stored.skipped), "again": again}

@@ -1,0 +1,116 @@
+"""The heads of a student's attention that tell when a word is said, chosen by its labels.
+
+In: a student and the labelled chunks that it learnt. Out: its alignment heads, with the errors of every choice
+(k2d/whisper/head_choice.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from k2d.audio.options import AudioOptions
+from k2d.audio.utterances import open_utterances
+from k2d.datadir import DataDir
+from k2d.distill.sources import ENCODER_OUT, ArchiveReader, encoder_frames
+from k2d.errors import BadAudio
+from k2d.tables import read_table
+from k2d.text import timestamps, trusted
+from k2d.text.trusted import TRUSTED
+from k2d.whisper.checkpoint import Checkpoint
+from k2d.whisper.head_choice import Alignments, Choice, Example, choose, encoded, read_label
+from k2d.whisper.heads import last_layer, upper_half
+
+FEWEST = 100  # tokens on either side, below which chance chooses
+
+
+def examples_of(
+    student: Checkpoint, data: DataDir, count: int, encoder_out: Path | None, audio: AudioOptions
+) -> Iterator[Example]:
+    """Evenly spaced chunks whose labels have times; what cannot be read is passed over."""
+    labels = read_table(data.path / "text")
+    flags = read_table(data.path / TRUSTED) if (data.path / TRUSTED).is_file() else {}
+    stored = ArchiveReader(encoder_out / f"{ENCODER_OUT}.scp") if encoder_out else None
+    most = student.dims.n_text_ctx - len(student.tokenizer.sot_sequence(timestamps=False)) - 1
+    known = {}
+    for uid, text in labels.items():
+        if stored is not None and uid not in stored:
+            continue
+        told = trusted.read(uid, flags[uid], len(timestamps.parse(text))) if uid in flags else None
+        label = read_label(text, student.tokenizer, told)
+        if label.timed and len(label.tokens) <= most:
+            known[uid] = label
+    utterances = open_utterances(data, **audio.reading)
+    for uid in list(known)[:: max(1, len(known) // count)][:count]:
+        try:
+            if stored is not None:
+                rows = torch.from_numpy(np.array(stored[uid]))[None]
+            else:
+                rows = encoded(student.model, utterances[uid], student.trim_padding)
+            yield Example(known[uid], rows, min(encoder_frames(utterances.duration(uid)), rows.shape[1]))
+        except BadAudio as error:
+            print(f"align_heads: {uid} is left out: {error}", file=sys.stderr)
+
+
+def choose_heads(
+    student: Checkpoint, examples: Iterable[Example], language: str, labels: Path
+) -> tuple[dict, dict]:
+    """What alignment_heads.json says: facts of the choice, and the errors on the way to it. Prints them for people.
+    labels: where the examples are from.
+    """
+    dims, languages = student.dims, student.tokenizer.languages
+    alignments = Alignments(
+        student.model,
+        student.tokenizer,
+        language if language in languages else languages[0],
+        {"last layer": last_layer(dims), "upper half": upper_half(dims)},
+    )
+    for example in tqdm(examples, desc="align_heads", unit="chunk", mininterval=2):
+        alignments.add(example)
+    seen = alignments.labels
+    timed = [sum(seen[n].timed for n in part) for part in (alignments.choosing, alignments.held_out)]
+    if min(timed) < FEWEST:
+        print(
+            f"align_heads: {labels}: only {sum(timed)} tokens of {len(seen)} chunks lie in segments with times, "
+            "too few to choose by; all heads of the upper half of the layers are taken"
+        )
+        choice = Choice(upper_half(dims), "upper half", {}, [])
+    else:
+        choice = choose(alignments)
+        print(table(choice, timed[1]))
+    facts = {
+        "chunks": len(seen),
+        "tokens": sum(timed),
+        "chosen": choice.chosen,
+        "heads": [list(head) for head in choice.heads],
+        "errors": choice.errors,
+    }
+    more = {
+        "path": [{"head": list(head), "choosing": round(error, 1)} for head, error in choice.path],
+        "by_head": [
+            {"head": list(head), "choosing": round(a, 1), "held_out": round(b, 1)}
+            for head, (a, b) in sorted(choice.by_head.items())
+        ],
+    }
+    return facts, more
+
+
+def table(choice: Choice, tokens: int) -> str:
+    """Sets of heads with their errors, for people."""
+    lines = ["heads                 mean ms  median ms"]
+    for name, error in choice.errors.items():
+        mark = " ←" if name == choice.chosen else ""
+        lines.append(f"{name:20} {error['mean']:8.0f} {error['median']:10.0f}{mark}")
+    single = sorted(choice.by_head.items(), key=lambda item: item[1][1])
+    best = ", ".join(f"{layer}.{head} {errors[1]:.0f}" for (layer, head), errors in single[:6])
+    heads = ", ".join(f"{layer}.{head}" for layer, head in choice.heads)
+    lines.append(f"single heads (layer.head, mean ms): {best} … {single[-1][1][1]:.0f}")
+    lines.append(f"align_heads: {tokens} tokens held out; words are timed by {heads}")
+    if choice.chosen != "chosen":
+        lines.append(f"align_heads: no choice clearly beat {choice.chosen}, which is taken")
+    return "\n".join(lines)
