@@ -19,36 +19,20 @@ have up to 850,000 characters. If a log-probability or duration is missing or Na
 """
 
 import argparse
-import os
-import secrets
-import shutil
-import sys
-from collections import Counter
 from dataclasses import asdict
-from functools import partial
-from itertools import dropwhile
 from pathlib import Path
 
-from tqdm import tqdm
-
 from k2d.audio.options import AudioOptions
-from k2d.errors import DataError, UsageError
+from k2d.errors import UsageError
 from k2d.label import signals, speech
-from k2d.label.distance import ALPHAS, METRICS, Choices, batch_phonemizer, with_options
-from k2d.label.pairs import Job, pairs, score
-from k2d.label.scores import DECODING_FACTS
+from k2d.label.distance import Choices, with_options
+from k2d.label.measure import FACTS, OF_CHUNKS, measure
+from k2d.label.pairs import Job
 from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
-from k2d.tables import Cursor, atomic, blocks
 from k2d.work import identity
-from k2d.work.folders import write_json
-from k2d.work.growing import GrowingTables
-from k2d.work.jobs import ordered_map
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 3)
-_OF_CHUNKS = ("utt2dur", "utt2avg_logprob")  # tables of --data
-_FACTS = tuple(f"utt2{name}" for name in DECODING_FACTS)
-BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000  # arrays of this size stay in the processor's cache
 
 
 def parser() -> argparse.ArgumentParser:
@@ -109,113 +93,19 @@ def run(args: argparse.Namespace) -> int:
     """Score all pairs."""
     choices, asked = check(args)
     inputs = {"teacher": identity.of_file(args.teacher), "validator": identity.of_file(args.validator)}
-    inputs["decoding"] = identity.of_tables(Path(args.validator).parent, *_FACTS)
+    inputs["decoding"] = identity.of_tables(Path(args.validator).parent, *FACTS)
     options = {"choices": asdict(choices), "signals": asked}
     for number, path in enumerate(args.captions, 1):
         inputs[f"captions {number}"] = identity.of_file(path)
     if "untexted" in asked:
-        inputs["data"] = identity.of_data(args.data, *_OF_CHUNKS, "segments")
+        inputs["data"] = identity.of_data(args.data, *OF_CHUNKS, "segments")
         options |= {"vad": args.vad, **options_of(AudioOptions, args).reading}
     elif args.data:
-        inputs["data"] = identity.of_tables(args.data, *_OF_CHUNKS)
+        inputs["data"] = identity.of_tables(args.data, *OF_CHUNKS)
     step = Step("distance", args.output_dir, inputs=inputs, options=options, arguments=args)
     job = Job(choices, asked, signals.read_captions(args.captions), args.data, args.vad, options_of(AudioOptions, args))
-    return run_step(step, args, lambda: measure(args, job, step.out))
-
-
-def measure(args: argparse.Namespace, job: Job, output: Path) -> None:
-    """Score all pairs into `output`, on from where a killed run stopped."""
-    tables = [Path(args.data) / name for name in _OF_CHUNKS] if args.data else []
-    facts = {path.name: Cursor(path) for path in tables if path.is_file()}
-    batch_phonemizer(job.choices.tones, job.choices.fallback)  # before the processes part, so that they share it
-    tables = GrowingTables(output)
-    alone: Counter = Counter()
-    try:
-        with atomic(output / "unpaired.txt") as unpaired_file:
-
-            def unpaired(side: str, key: str, line: int) -> None:
-                alone[f"only_{side}"] += 1
-                unpaired_file.write(
-                    f"{key} only in {args.teacher if side == 'teacher' else args.validator}:{line}\n"
-                )
-
-            todo = pairs(args.teacher, args.validator, facts, unpaired)
-            items = blocks(
-                dropwhile(lambda pair: pair.id <= tables.last, todo) if tables.last else todo,
-                BLOCK_PAIRS,
-                BLOCK_CHARACTERS,
-                lambda pair: len(pair.teacher) + len(pair.validator),
-            )
-            tqdm.monitor_interval = 0  # no thread of its own beside processes that are about to part
-            with tqdm(
-                desc="distance", unit=" pairs", unit_scale=True, disable=None, initial=tables.counts["pairs"]
-            ) as bar:
-                for last, texts, found in ordered_map(partial(score, job), items, args.nj):
-                    tables.add(last, texts, found)
-                    bar.update(found["pairs"])
-            counts = tables.counts + alone
-            _check_pairs(args, counts)
-    except DataError:
-        tables.discard()
-        raise
-    _link_decoding(Path(args.validator), output)
-    summary = _summary(counts, job.choices, tables.seconds)
-    write_json(output / "summary.json", summary)
-    tables.finish()
-    kept = ", ".join(f"{metric} {summary['kept'][metric]['0.4']:.1%}" for metric in METRICS)
-    print(
-        f"distance: {counts['pairs']} pairs in {summary['seconds']:.1f} s, kept at 0.4: {kept}; "
-        f"loops {counts['loop_teacher']} teacher, {counts['loop_aux']} validator; "
-        f"blank {counts['blank_teacher']} and {counts['blank_aux']}; "
-        f"unpaired {counts['only_teacher']} and {counts['only_validator']}",
-        file=sys.stderr,
-    )
-
-
-def _link_decoding(validator: Path, output: Path) -> None:
-    """The validator's text, and what its decoding says of each chunk, beside the scores: links, or copies."""
-    for source, name in [(validator, "text"), *((validator.parent / name, name) for name in _FACTS)]:
-        if not source.is_file():
-            continue
-        temporary = output / f".{secrets.token_hex(8)}.tmp"
-        try:
-            os.link(source.resolve(), temporary)
-        except OSError:  # another file system
-            shutil.copyfile(source, temporary)
-        os.replace(temporary, output / name)
-
-
-def _check_pairs(args: argparse.Namespace, counts: Counter) -> None:
-    unpaired = counts["only_teacher"] + counts["only_validator"]
-    if not counts["pairs"]:
-        raise DataError(
-            f"{args.teacher} and {args.validator} have no id in common; are they of one data set?"
-        )
-    if args.max_unpaired is not None and unpaired > args.max_unpaired:
-        raise DataError(
-            f"{counts['only_teacher']} ids are only in {args.teacher} and {counts['only_validator']} only in "
-            f"{args.validator}; --max_unpaired allows {args.max_unpaired}"
-        )
-
-
-def _summary(counts: Counter, choices: Choices, seconds: float) -> dict:
-    total = max(counts["pairs"], 1)
-    kept = {m: {str(a): round(counts[f"{m} {a}"] / total, 6) for a in ALPHAS} for m in METRICS}
-    names = (
-        "pairs",
-        "only_teacher",
-        "only_validator",
-        "blank_teacher",
-        "blank_aux",
-        "loop_teacher",
-        "loop_aux",
-    )
-    return {
-        "counts": {name: counts[name] for name in names},
-        "kept": kept | {"ngram": round(counts["ngram"] / total, 6)},
-        "choices": asdict(choices),
-        "seconds": round(seconds, 2),
-    }
+    files = (args.teacher, args.validator)
+    return run_step(step, args, lambda: measure(*files, job, step.out, args.nj, args.max_unpaired))
 
 
 main = command(parser, run)

@@ -26,18 +26,14 @@ with file and line.
 
 import argparse
 import math
-import sys
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from k2d.datadir import DataDir
-from k2d.errors import DataError, UsageError
-from k2d.label.distance import METRICS, MOST_ALPHA, Choices
-from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
+from k2d.errors import UsageError
 from k2d.label.rule import (
     ALPHA,
-    Rule,
     SelectionRule,
     check_alpha,
     check_share,
@@ -47,17 +43,15 @@ from k2d.label.rule import (
     split_alpha,
     split_keep,
 )
-from k2d.label.scores import Scores, find_scores, possible_names, read_choices, tagged
-from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, first_hours, select, source_directories
-from k2d.label.share import KeptByAlpha, kept_by_alpha
+from k2d.label.scores import find_scores, possible_names, read_choices, tagged
+from k2d.label.select import first_hours
+from k2d.label.selection import Source, Wanted, write_selection
 from k2d.options import CommandParser, command
-from k2d.tables import atomic, read_table
+from k2d.tables import read_table
 from k2d.work import identity
-from k2d.work.folders import write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 7)
-TOO_FEW = "too_few.txt"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,18 +98,6 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError(f"--output_dir {args.output_dir} is the directory to select from; choose another")
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A selection, and what α is to be: a number, or the one that keeps a share of the speech (keep)."""
-
-    selection: SelectionRule
-    alpha: float | None = None
-    keep: float | None = None
-
-    def at(self, alpha: float) -> SelectionRule:
-        return self.selection.at(alpha)
-
-
 def wanted(args: argparse.Namespace) -> Wanted:
     """What is to be selected. Raises UsageError and RuleError for options that do not fit."""
     keep = args.keep if args.keep is None else check_share(args.keep)
@@ -139,63 +121,6 @@ def wanted(args: argparse.Namespace) -> Wanted:
     return Wanted(selection, keep=keep) if keep is not None else Wanted(selection, alpha)
 
 
-def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str) -> Rule:
-    """The rule of a selection for these scores.
-
-    Where the distances were computed with `drop_blank` (the paper), a blank validator text is invalid. With several
-    validators a distance is `combine` of theirs, and a text loops or is blank where one of them says so.
-    """
-    rule = read_rule(text)
-    known = scores.names | {ALPHA}  # alpha is still a name where a share of the speech is to be kept
-    if rule.names & set(METRICS) and any(each.drop_blank for each in choices):
-        rule = read_rule(f"{text} and blank_aux == 0")
-    if len(choices) > 1:
-        joined = {name: f"{name}_{combine if name in METRICS else 'max'}" for name in rule.names - known}
-        rule = rule.renamed({name: other for name, other in joined.items() if other in scores.names})
-    return read_rule(rule.text, known)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is selected from. choices: how each validator's distances were made; combine: how several are joined.
-    as_it_is: the rule was written for these score names (--rule). recordings: those that are taken, with their seconds;
-    None: all.
-    """
-
-    data: DataDir
-    scores: Scores
-    choices: Sequence[Choices]
-    combine: str
-    as_it_is: bool
-    recordings: Mapping[str, float] | None
-
-    def rule(self, selection: SelectionRule) -> Rule:
-        if self.as_it_is:
-            return read_rule(selection.text, self.scores.names | {ALPHA})
-        return rule_for(selection.text, self.scores, self.choices, self.combine)
-
-    def trusted(self, selection: SelectionRule) -> TrustedSegments | None:
-        """Of a selection of segments; phonemes are read as for the scores of the chunks."""
-        if selection.segment_alpha is None:
-            return None
-        alpha = math.inf if selection.segment_alpha == ALPHA else float(selection.segment_alpha)
-        return TrustedSegments(alpha, self.choices[0], self.combine)
-
-    def kept_by_alpha(self, selection: SelectionRule, held_out: Container[str]) -> KeptByAlpha:
-        by_segment = self.trusted(selection) if selection.segment_alpha == ALPHA else None
-        return kept_by_alpha(self.data, self.scores, self.rule(selection), by_segment, held_out, self.recordings)
-
-
-def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
-    """recording -> source directory: from `source_data`, else from what the chunks say they were made of."""
-    if source_data is not None:
-        return source_directories(Path(source_data) / "wav.scp")
-    for folder in filter(None, (identity.input_of(data.path, "data"), data.path if data.has_segments else None)):
-        if (folder / "wav.scp").is_file():
-            return source_directories(folder / "wav.scp")
-    return {}
-
-
 def run(args: argparse.Namespace) -> int:
     """Select and report."""
     check(args)
@@ -207,6 +132,7 @@ def run(args: argparse.Namespace) -> int:
         args.combine,
         as_it_is=args.selection is None,
         recordings=None if args.hours is None else first_hours(DataDir(args.recordings), args.hours),
+        held_out=frozenset(key for folder in args.leave_out for key in read_table(folder / "text")),
     )
     step = Step(
         "select",
@@ -215,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
         options=_options(args, what, source),
         arguments=args,
     )
-    return run_step(step, args, lambda: write_selection(args, what, source, step.out))
+    return run_step(step, args, lambda: write_selection(what, source, step.out, args.source_data, args.allow_missing))
 
 
 def _inputs(args: argparse.Namespace, folders: Mapping[str, Path]) -> dict[str, identity.Identity]:
@@ -241,106 +167,6 @@ def _options(args: argparse.Namespace, what: Wanted, source: Source) -> dict:
         alpha = ALPHA if segments.alpha == math.inf else segments.alpha
         options["segments"] = {"alpha": alpha, "choices": asdict(segments.choices), "combine": args.combine}
     return options
-
-
-def write_selection(args: argparse.Namespace, what: Wanted, source: Source, out: Path) -> dict:
-    """The data directory with its reports; facts for the record. DataError where no α keeps what is wanted."""
-    held_out = frozenset(key for folder in args.leave_out for key in read_table(folder / "text"))
-    alpha = what.alpha
-    if what.keep is not None:
-        alpha = source.kept_by_alpha(what.selection, held_out).alpha_for(what.keep)
-        if alpha is None:
-            raise DataError(
-                f"--keep {what.keep:g}: no alpha up to {MOST_ALPHA:g} keeps so much; the other conditions of "
-                f"{what.selection.text!r} drop more, ask for less"
-            )
-        print(f"select: alpha {alpha:g} keeps {what.keep:.0%} of the speech", file=sys.stderr)
-    chosen = what.selection if alpha is None else what.at(alpha)
-    rule = source.rule(chosen)
-    result = select(
-        source.data, source.scores, rule, out, sources_of(source.data, args.source_data), source.trusted(chosen),
-        args.allow_missing, held_out, source.recordings,
-    )  # fmt: skip
-    report = _write_reports(out, rule.text, result, alpha, what.keep, source.recordings)
-    _say(rule, result, report)
-    (out / TOO_FEW).unlink(missing_ok=True)
-    if result.kept < LEAST_CHUNKS:
-        said = too_few(result, alpha, source.kept_by_alpha(what.selection, held_out) if alpha is not None else None)
-        with atomic(out / TOO_FEW) as handle:
-            handle.write(f"{said}\n")
-        print(f"select: {said}", file=sys.stderr)
-    return {"kept": report["kept"], "dropped": report["dropped"]}
-
-
-def too_few(result: SelectionCounts, alpha: float | None, kept: KeptByAlpha | None) -> str:
-    """Why no student can be trained on what is left, and which α would keep more."""
-    left = f"{result.kept or 'none'} of {result.kept + result.dropped} chunks kept"
-    if kept is None:
-        return f"{left}: too few to train on; report.md says which condition drops how much"
-    found = ((name, kept.alpha_for(share)) for name, share in (("half", 0.5), ("three quarters", 0.75)))
-    advice = [f"alpha {wider:g} would keep {name}" for name, wider in found if wider is not None and wider > alpha]
-    if not advice:
-        return f"{left} at alpha {alpha:g}: too few to train on, and no alpha keeps half of the speech; see report.md"
-    said = " and ".join(advice)
-    return f"{left} at alpha {alpha:g}: too few to train on; {said} of the speech (--keep 0.75 finds it by itself)"
-
-
-def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:
-    total = result.kept_seconds + result.dropped_seconds
-    share = result.kept_seconds / total if total else result.kept / max(result.kept + result.dropped, 1)
-    english = [report["whole"][when]["english_share"] for when in ("before", "after")]
-    print(
-        f"select: kept {result.kept} of {result.kept + result.dropped} chunks, "
-        f"{result.kept_seconds / 3600:.2f} of {total / 3600:.2f} h ({share:.1%}) by {rule.text!r}; "
-        f"English units {english[0]:.1%} before, {english[1]:.1%} after",
-        file=sys.stderr,
-    )
-    if segments := result.segments:
-        print(
-            f"select: trusted {segments.trusted} of their {segments.segments} segments, "
-            f"{segments.trusted_seconds / 3600:.2f} of {segments.seconds / 3600:.2f} h of speech "
-            f"({segments.share:.1%}), by δ_PER <= {segments.alpha:g}",
-            file=sys.stderr,
-        )
-    for path, (count, first) in result.lacking.items():
-        print(f"select: {path} has no number for {count} chunks, {first} the first; dropped", file=sys.stderr)
-
-
-def _write_reports(
-    output: Path,
-    rule: str,
-    result: SelectionCounts,
-    alpha: float | None,
-    keep: float | None,
-    taken: Mapping[str, float] | None,
-) -> dict:
-    retention = result.retention
-    report = {
-        "rule": rule,
-        **({"alpha": alpha} if alpha is not None else {}),
-        **({"keep": keep} if keep is not None else {}),
-        **({"recordings_hours": round(sum(taken.values()) / 3600, 4)} if taken is not None else {}),
-        "kept": {"chunks": result.kept, "hours": round(result.kept_seconds / 3600, 4)},
-        "dropped": {"chunks": result.dropped, "hours": round(result.dropped_seconds / 3600, 4)},
-        "reasons": {
-            name: {"chunks": count, "hours": round(seconds / 3600, 4), "fail_at_all": failing}
-            for name, (count, seconds, failing) in result.reasons.items()
-        },
-        **({"segments": result.segments.facts()} if result.segments else {}),
-        "bins": {"durations": DURATION_BINS, "rates": RATE_BINS},  # lower edges; the last is open
-        "whole": retention.whole.facts(),
-        "sources": {name: part.facts() for name, part in sorted(retention.sources.items())},
-        "recordings": {name: part.facts() for name, part in sorted(retention.recordings.items())},
-        "far_above_the_rest": {
-            "sources": outliers(retention.sources),
-            "recordings": outliers(retention.recordings),
-        },
-    }
-    write_json(output / "report.json", report)
-    reasons = [(name, count, seconds / 3600, failing) for name, (count, seconds, failing) in result.reasons.items()]
-    with atomic(output / "report.md") as handle:
-        handle.write(markdown(retention, rule, reasons))
-    return report
 
 
 main = command(parser, run)

@@ -1,7 +1,7 @@
 """Pairs of texts in, lines of the utt2 files out: distances, loops, blanks and signals of each pair, block by block.
 
 In: two sorted text files, tables of the chunks beside them. Out: blocks of the pairs that both have; of a block the
-lines of each file, and counts. Blocks are scored by processes of their own (bin/distance.py).
+lines of each file, and counts. Blocks are scored by processes of their own (measure.py).
 """
 
 import math

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from k2d.bin import distance
+from k2d.label import measure
 from k2d.tables import read_numbers, read_table
 from k2d.work import growing
 
@@ -95,7 +96,7 @@ def test_blank_validators_are_not_kept_under_the_paper(tmp_path):
 
 
 def test_processes_change_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(distance, "BLOCK_PAIRS", 3)
+    monkeypatch.setattr(measure, "BLOCK_PAIRS", 3)
     teacher = "".join(f"u{i:03d} 第{i}句 machine learning\n" for i in range(40))
     validator = "".join(f"u{i:03d} 第{i % 7}句 machine\n" for i in range(40))
     assert run(tmp_path, teacher, validator) == 0
@@ -141,12 +142,12 @@ def test_unknown_options_are_sentences(tmp_path, capsys):
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_tables(tmp_path, monkeypatch):
-    monkeypatch.setattr(distance, "BLOCK_PAIRS", 3)
+    monkeypatch.setattr(measure, "BLOCK_PAIRS", 3)
     monkeypatch.setattr(growing, "SECONDS", 0.0)
     teacher = "".join(f"u{i:03d} 第{i}句 machine learning\n" for i in range(40))
     validator = "".join(f"u{i:03d} 第{i % 7}句 machine\n" for i in range(1, 41))
     assert run(tmp_path, teacher, validator) == 0
-    out, score, scored = tmp_path / "out", distance.score, []
+    out, score, scored = tmp_path / "out", measure.score, []
     whole = tables(out)
     counts = json.loads((out / "summary.json").read_text())["counts"]
 
@@ -159,7 +160,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_tables(tmp_path, monkeypatc
     again = tmp_path / "again"
     argv = ["--teacher", str(tmp_path / "teacher"), "--validator", str(tmp_path / "validator")]
     argv += ["--output_dir", str(again)]
-    monkeypatch.setattr(distance, "score", killed_in_the_eighth_block)
+    monkeypatch.setattr(measure, "score", killed_in_the_eighth_block)
     assert distance.main(argv) == 130
     assert not list(again.glob("utt2*")) and not (again / "unpaired.txt").exists()
     with (again / ".growing/utt2mer").open("a") as torn:
@@ -173,7 +174,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_tables(tmp_path, monkeypatc
 
 def test_what_other_options_began_is_kept_apart_and_comes_back(tmp_path, monkeypatch):
     monkeypatch.setattr(growing, "SECONDS", 0.0)
-    score, scored = distance.score, []
+    score, scored = measure.score, []
 
     def stopped(job, block):
         scored.append(block[0].id)
@@ -181,8 +182,8 @@ def test_what_other_options_began_is_kept_apart_and_comes_back(tmp_path, monkeyp
             raise KeyboardInterrupt
         return score(job, block)
 
-    monkeypatch.setattr(distance, "BLOCK_PAIRS", 1)
-    monkeypatch.setattr(distance, "score", stopped)
+    monkeypatch.setattr(measure, "BLOCK_PAIRS", 1)
+    monkeypatch.setattr(measure, "score", stopped)
     texts = ("a 你好\nb 你\n", "a 你\nb 你\n")
     assert run(tmp_path, *texts) == 130
     assert run(tmp_path, *texts, "--reference", "teacher") == 0
