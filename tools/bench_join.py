@@ -25,9 +25,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from k2d.audio import sources
-from k2d.bin import decode, label
+from k2d.bin import decode
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir
+from k2d.label import labelling
 from k2d.label.archive import CHUNKS_IN_SHARD, ShardWriter
 from k2d.label.chunk_directory import chunks_of
 from k2d.tables import TableWriters
@@ -38,7 +39,7 @@ from k2d.work.session import Session, WorkOptions
 
 CHUNK, A_RECORDING, TOKENS = 27.0, 167, 150  # seconds; chunks; tokens of a chunk
 STEPS = ("label", "decode", "start")
-LAYOUT = label.Layout()
+LAYOUT = labelling.Layout()
 WORDS = "我們 今天 講 gradient descent 的 方法 然後 看 一個 example 這個 model 的 output 是 什麼".split()
 
 
@@ -131,7 +132,7 @@ def run_step(step: str, folder: Path, jobs: int) -> dict:
         for job in session.options.jobs:
             session.run_job(job, load=None, work=None)  # all are complete
     if step == "label":
-        label.write_chunks(session, "key", DataDir(folder / "recordings"), LAYOUT)
+        labelling.write_chunks(session, "key", DataDir(folder / "recordings"), LAYOUT)
     elif step == "decode":
         decode.write_results(session, DataDir(folder / "chunks"), True, "utterances")
     return {"seconds": time.process_time() - began, "gigabytes": _memory("VmHWM") - before}

@@ -13,52 +13,21 @@ third of eight parts, including the audio of its chunks; when all are done, the 
 """
 
 import argparse
-import heapq
-import json
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 from k2d.audio import sources
 from k2d.audio.options import AudioOptions
-from k2d.constants import WINDOW, file_name
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, UsageError
-from k2d.label.account import Account, in_words, write_account
-from k2d.label.archive import ShardWriter
-from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
-from k2d.label.chunks import PackedChunk
-from k2d.options import CommandParser, add_options, command, option, options_of
-from k2d.tables import atomic
-from k2d.text import subtitles
-from k2d.text.transcript import Transcript
-from k2d.transcribers import Transcriber, open_transcriber
+from k2d.label.labelling import Layout, label
+from k2d.options import CommandParser, add_options, command, options_of
+from k2d.transcribers import open_transcriber
 from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, work_key
 from k2d.work import identity
-from k2d.work.session import Session, WorkOptions, bad_record
-from k2d.work.skipped import in_numbers, why
+from k2d.work.session import Session, WorkOptions
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 1)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How transcripts become chunks."""
-
-    max_chunk: float = option(WINDOW, "seconds")
-    continued: bool = option(
-        False, "a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>"
-    )
-    no_copy: bool = option(False, "write segments that point into the recordings instead of copies of the audio")
-    subtitles: str = option("", "txt, srt, vtt, tsv, json, several with commas, or all: files under subtitles/")
-
-    def __post_init__(self):
-        if not 0 < self.max_chunk <= WINDOW:
-            raise UsageError(f"--max_chunk {self.max_chunk}: expected more than 0 and at most {WINDOW:.0f} s")
-        subtitles.formats(self.subtitles)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,101 +66,13 @@ def run(args: argparse.Namespace) -> int:
         arguments=args,
     )
 
-    def label() -> dict[str, object] | None:
+    def work_on() -> dict | None:
         source = sources.recordings(data, **audio.reading)
         workers = transcriber.workers_of(work.num_jobs)
         session = Session("label", step.out, work_key(model, decides), source, list(data.wav), work, workers)
-        for job in work.jobs:
-            make_transcripts(session, job, transcriber)
-        if work.job is None:
-            return write_chunks(session, step.key, data, layout)
-        if not layout.no_copy:
-            for _ in place_chunks(session, step.key, layout, work.job, {}):
-                pass
-        print(f"label: job {work.job} of {work.num_jobs} is complete")
-        return None
+        return label(session, transcriber, data, layout, step.key)
 
-    return run_step(step, args, label, shared=work.job is not None)
-
-
-def make_transcripts(session: Session, job: int, transcriber: Transcriber) -> None:
-    """Transcribe the recordings of one job into the session's results, all that are not there yet."""
-
-    def transcribe(transcriber, seconds, journal, progress):
-        for batch in transcriber.transcribe(seconds, session.source, True, journal, progress):
-            yield [one.record() if isinstance(one, Transcript) else bad_record(one) for one in batch]
-
-    session.run_job(job, lambda: transcriber.load(session.workers), transcribe)
-
-
-# Below here, a session is where transcripts come from, whoever wrote them: `results` of a job or all, `bad_inputs`.
-
-
-def place_chunks(
-    session: Session, key: str, layout: Layout, job: int | None, lost: dict[str, BadAudio]
-) -> Iterator[tuple[PackedChunk, str, int]]:
-    """(chunk, place of its audio, samples) of one job or all, in order; audio that is not yet copied is.
-
-    lost: where recordings are added that cannot be read any more.
-    """
-    folder, num_jobs = session.out / "audio", session.options.num_jobs
-    if num_jobs > 1:
-        if job is None:  # a job writes its own chunks, so that joining copies nothing
-            jobs = (place_chunks(session, key, layout, one, lost) for one in session.options.jobs)
-            return heapq.merge(*jobs, key=lambda placed: (placed[0].recording, placed[0].start))
-        folder /= f"job{job}of{num_jobs}"
-    transcripts = map(Transcript.from_record, session.results(job))
-    chunks = chunks_of(transcripts, layout.max_chunk, layout.continued)
-    return ShardWriter(folder, key, lost=lost).write(chunks, session.source.blocks)
-
-
-def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> dict[str, object]:
-    """Write the chunk directory out of all jobs' transcripts; returns facts for the record."""
-    out, formats = session.out, subtitles.formats(layout.subtitles)
-    skipped = session.bad_inputs()
-    session.report_skipped(skipped)  # before hours of copying: are there too many?
-    remove_other_copies(session)
-    lost: dict[str, BadAudio] = {}
-    recordings, audio_seconds = 0, 0.0
-    account = Account()
-    with atomic(out / "transcripts.jsonl") as handle:
-        for record in session.results():
-            handle.write(json.dumps(record, ensure_ascii=False) + "\n")
-            recordings += 1
-            audio_seconds += record["duration"]
-            account.add(Transcript.from_record(record))
-            for form in formats:
-                subtitles.write(out / "subtitles" / file_name(record["id"]), form, Transcript.from_record(record))
-    if layout.no_copy:
-        transcripts = map(Transcript.from_record, session.results())
-        placed = in_place(chunks_of(transcripts, layout.max_chunk, layout.continued), data)
-    else:
-        placed = place_chunks(session, key, layout, None, lost)
-    counts = write_chunk_directory(out, placed, data, copied=not layout.no_copy)
-    if lost:
-        skipped |= {name: f"{why(error)} (decoded, but not read again for its chunks)" for name, error in lost.items()}
-        session.report_skipped(skipped)
-    again = session.out_of_reach(skipped, data)
-    rows = account.rows(counts)
-    write_account(out, rows)
-    print(
-        f"label: {recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
-        f"({counts.chunk_seconds / 3600:.2f} h), {in_numbers(skipped)}; {session.write_speed(audio_seconds)}"
-    )
-    print(f"label: {in_words(rows)}")
-    return {"recordings": recordings, "chunks": counts.chunks, "skipped": len(skipped), "again": again}
-
-
-def remove_other_copies(session: Session) -> None:
-    """Remove audio that a killed run with another --num_jobs has copied."""
-    audio, num_jobs = session.out / "audio", session.options.num_jobs
-    mine = {f"job{job}of{num_jobs}" for job in session.options.jobs} if num_jobs > 1 else set()
-    for folder in audio.glob("job*of*"):
-        if folder.name not in mine:
-            shutil.rmtree(folder)
-    if mine:
-        for file in [*audio.glob("chunks.*"), *audio.glob("key")]:
-            file.unlink()
+    return run_step(step, args, work_on, shared=work.job is not None)
 
 
 main = command(parser, run)
