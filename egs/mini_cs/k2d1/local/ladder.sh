@@ -188,10 +188,9 @@ for path in sorted(Path("exp").glob(f"student_*/{MODEL}")):
         continue
     record = read_record(path.parent)
     usual = record.validator in (None, "validator")
-    if record.keep is not None and f"keep{record.keep:g}" != chosen.get(record.selection, chosen["comp"]):
-        continue  # tried in part 2
-    base = record.tag == "patience" and record.selection in ("full", "comp")
-    if report == "main":
+    base = record.tag == "patience" and record.selection in ("full", "comp", "fused")
+    if report == "main":  # other shares were tried in part 2
+        usual &= record.keep is None or f"keep{record.keep:g}" == chosen.get(record.selection, chosen["comp"])
         wanted = usual and record.tag in tags
     else:
         wanted = record.hours == middle and (base or record.tag in ablations)
