@@ -21,7 +21,6 @@ only what has changed; findings.tsv lists every id that a row is about.
 
 import argparse
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
@@ -33,7 +32,7 @@ from k2d.check.room import Room, look_at_room
 from k2d.check.sets import look_at_sets
 from k2d.check.tables import DEV, TRAIN
 from k2d.errors import CheckpointError, UsageError
-from k2d.options import CommandParser, add_options, command
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.transcribers import kind_of
 from k2d.transcribers.options import check_whisper
 from k2d.whisper.identity import check_path
@@ -86,23 +85,19 @@ def check(args: argparse.Namespace) -> None:
 
 
 def models_of(args: argparse.Namespace) -> Models:
-    return Models(
-        args.teacher, tuple(args.validator), args.labels, args.student_init, args.encoder_out > 0, args.decoder_layers,
-        args.language,
-    )  # fmt: skip
+    return options_of(Models, args, validators=tuple(args.validator), same_encoder=args.encoder_out > 0)
 
 
 def run(args: argparse.Namespace) -> int:
     check(args)
     remembered, models = Memory(args.output_dir and args.output_dir / "known.jsonl"), models_of(args)
-    policy = Policy(args.allow_pipes, args.damaged, args.max_skipped)
-    found, sets = look_at_sets(args.train_data, args.dev_data, args.test_data, policy, remembered)
+    tests, policy = args.test_data, options_of(Policy, args)
+    found, sets = look_at_sets(args.train_data, args.dev_data, tests, policy, remembered)
     train, dev = (next((one for one in sets if one.part == part), None) for part in (TRAIN, DEV))
     rows, known = look(models, train, remembered)
     found += rows + long_labels(dev, models, known)
     if args.config:
-        room = Room(**{field.name: getattr(args, field.name) for field in fields(Room)})
-        found += look_at_room(room, sets, models, known)
+        found += look_at_room(options_of(Room, args), sets, models, known)
     remembered.save()
     return report(found, args.output_dir)
 

@@ -26,7 +26,7 @@ login', or set HF_TOKEN.
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     results = result_files(args.record, teacher_folder)
     if args.teacher_licence is None and args.teacher in (*PUBLISHED, *PACKAGED):
         args.teacher_licence = "MIT"
-    options = PublishOptions(**{field.name: getattr(args, field.name) for field in fields(PublishOptions)})
+    options = options_of(PublishOptions, args)
     step = Step(
         "publish",
         args.output_dir,

@@ -115,23 +115,16 @@ def run(args: argparse.Namespace) -> int:
     if args.audit:
         args.reference = audited_texts(args.audit)
     args.speed = args.speed or args.exp / "speed/speed.json"
-    options = ReportOptions(
-        args.exp,
-        read_records(args.exp, args.models.split()),
-        args.test_sets.split(),
-        held_out=args.held_out,
-        train_data=args.train_data,
-        reference=args.reference,
+    options = options_of(
+        ReportOptions,
+        args,
+        records=read_records(args.exp, args.models.split()),
+        test_sets=args.test_sets.split(),
         audited=bool(args.audit),
         scores=pairs(args.scores, "scores"),
-        speed=args.speed,
-        test_data=args.test_data,
-        audio_mb=args.audio_mb,
         audio=options_of(AudioOptions, args),
         explorers=pairs(args.explorers, "explorers"),
         paper_sets=pairs(args.paper, "paper"),
-        notes=args.notes,
-        title=args.title,
     )
     names = ("models", "test_sets", "held_out", "train_data", "reference", "scores", "paper", "title", "test_data",
              "audio_mb", "explorers")  # fmt: skip

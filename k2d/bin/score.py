@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from k2d.errors import UsageError
-from k2d.options import CommandParser, command
+from k2d.options import CommandParser, command, options_of
 from k2d.score import significance
 from k2d.score.tables import interval
 from k2d.work import identity
@@ -65,19 +65,9 @@ def run(args: argparse.Namespace) -> int:
     step = Step("score", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work() -> dict:
-        from k2d.score.scoring import score_files
+        from k2d.score.scoring import ScoreOptions, score_files
 
-        scored = score_files(
-            args.output_dir,
-            args.ref,
-            args.hyp,
-            data=args.data,
-            segments_from=args.segments_from,
-            fold_usage=args.fold_usage,
-            compare=args.compare,
-            samples=args.bootstrap,
-            seed=args.seed,
-        )
+        scored = score_files(args.output_dir, options_of(ScoreOptions, args))
         score, result = scored.score, scored.result
         texts, missing = len(score.utterances), result["missing"]
         if missing:

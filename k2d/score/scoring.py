@@ -20,6 +20,21 @@ from k2d.work.folders import write_json
 
 
 @dataclass(frozen=True)
+class ScoreOptions:
+    """ref, hyp: the files. data: directory whose segments tell the recording of each text; segments_from: that by whose
+    segments references are joined first; compare: directory of another system's `text`. bootstrap: draws."""
+
+    ref: str
+    hyp: str
+    data: str | None
+    segments_from: str | None
+    fold_usage: bool
+    compare: str | None
+    bootstrap: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Scored:
     """result: as in result.json. other: the system compared with; comparison: None where no test can be made."""
 
@@ -29,35 +44,22 @@ class Scored:
     comparison: Comparison | None = None
 
 
-def score_files(
-    folder: Path,
-    ref: str,
-    hyp: str,
-    *,
-    data: str | None,
-    segments_from: str | None,
-    fold_usage: bool,
-    compare: str | None,
-    samples: int,
-    seed: int,
-) -> Scored:
-    """Score hyp against ref and write the files. data: directory whose segments tell the recording of each text;
-    segments_from: that by whose segments references are joined first; compare: directory of another system's `text`.
-    """
-    references, hypotheses = read_table(ref), read_table(hyp)
-    if segments_from:
-        references = join_by_recording(references, DataDir(segments_from).segments)
-    scored = score(references, hypotheses, fold_usage=fold_usage, progress=sys.stderr.isatty())
+def score_files(folder: Path, options: ScoreOptions) -> Scored:
+    """Score and write the files into the folder."""
+    references, hypotheses = read_table(options.ref), read_table(options.hyp)
+    if options.segments_from:
+        references = join_by_recording(references, DataDir(options.segments_from).segments)
+    scored = score(references, hypotheses, fold_usage=options.fold_usage, progress=sys.stderr.isatty())
     ids = [u.id for u in scored.utterances]
-    recordings = recordings_of(ids, data)
-    result = scored.as_dict(recordings, samples=samples, seed=seed)
+    recordings = recordings_of(ids, options.data)
+    result = scored.as_dict(recordings, samples=options.bootstrap, seed=options.seed)
     other = comparison = None
-    if compare:
-        other = score(references, read_table(Path(compare) / "text"), fold_usage=fold_usage)
+    if options.compare:
+        other = score(references, read_table(Path(options.compare) / "text"), fold_usage=options.fold_usage)
         comparison = significance.compare(
-            scored.errors, other.errors, scored.units, recordings, samples=samples, seed=seed
+            scored.errors, other.errors, scored.units, recordings, samples=options.bootstrap, seed=options.seed
         )
-        result["comparison"] = {"with": compare, **(comparison.__dict__ if comparison else {})}
+        result["comparison"] = {"with": options.compare, **(comparison.__dict__ if comparison else {})}
     write_numbers(folder / "utt2mer", {u.id: u.rate for u in scored.utterances})
     by_text = (dict(zip(ids, values, strict=True)) for values in (scored.errors, scored.units, recordings))
     write_counts(folder, TextCounts(*by_text))
