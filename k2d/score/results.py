@@ -18,9 +18,9 @@ from k2d.explore.spotting import spot
 from k2d.label.account import SUMMARY
 from k2d.label.scores import find_scores, read_choices
 from k2d.score import agreement, label_tables, report, teacher_tables
-from k2d.score.aims import Aim, aims_of, best_student, headline
+from k2d.score.aims import Aim, aims_of
 from k2d.score.aligned import ALIGNED
-from k2d.score.curves import training_curves, training_logs, trainings
+from k2d.score.curves import training_logs, trainings
 from k2d.score.error_browser import browse
 from k2d.score.experiment import Experiment, read_experiment
 from k2d.score.hours import hours_table
@@ -116,20 +116,9 @@ def write_results(folder: Path, options: ReportOptions) -> tuple[Experiment, lis
     with atomic(folder / "table.txt") as out:
         out.write(tables[0].text())
     texts, clips = browse(experiment, options.test_data, options.audio_mb, options.audio)
-    best = best_student(experiment)
+    links = _links(options.explorers, folder)
     page = report_page(
-        experiment,
-        tables,
-        aims,
-        main=main,
-        title=options.title,
-        headline=headline(experiment),
-        best=best and best[0].model.name,
-        facts=facts,
-        curves=training_curves(experiment),
-        texts=texts,
-        clips=clips,
-        explorers=_links(options.explorers, folder),
+        experiment, tables, aims, main=main, title=options.title, facts=facts, texts=texts, clips=clips, explorers=links
     )
     with atomic(folder / "index.html") as out:
         out.write(page)
