@@ -195,8 +195,9 @@ def add_options(
 
 
 def options_of[Options](kind: type[Options], args: argparse.Namespace, **changed) -> Options:
-    """The dataclass out of what was given, with some fields `changed`. UsageError for values that do not fit."""
-    names = [field.name for field in dataclasses.fields(kind) if field.metadata and hasattr(args, field.name)]
+    """The dataclass out of what was given under its fields' names, with some fields `changed`. UsageError for values
+    that do not fit."""
+    names = [field.name for field in dataclasses.fields(kind) if hasattr(args, field.name)]
     try:
         return kind(**{**{name: getattr(args, name) for name in names}, **changed})
     except ValueError as error:

@@ -25,7 +25,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from k2d.audio import sources
-from k2d.bin import decode
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir
 from k2d.label import labelling
@@ -33,6 +32,7 @@ from k2d.label.archive import CHUNKS_IN_SHARD, ShardWriter
 from k2d.label.chunk_directory import chunks_of
 from k2d.tables import TableWriters
 from k2d.text import markdown
+from k2d.transcribers.hypotheses import write_results
 from k2d.whisper.long_form import Transcript
 from k2d.work.journal import job_folder, share_of
 from k2d.work.session import Session, WorkOptions
@@ -134,7 +134,7 @@ def run_step(step: str, folder: Path, jobs: int) -> dict:
     if step == "label":
         labelling.write_chunks(session, "key", DataDir(folder / "recordings"), LAYOUT)
     elif step == "decode":
-        decode.write_results(session, DataDir(folder / "chunks"), True, "utterances")
+        write_results(session, DataDir(folder / "chunks"), True, "utterances")
     return {"seconds": time.process_time() - began, "gigabytes": _memory("VmHWM") - before}
 
 

@@ -19,16 +19,14 @@ import sys
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.datadir import DataDir
-from k2d.errors import DataError, UsageError
+from k2d.errors import UsageError
+from k2d.explore.audit import COUNT, open_audit, saved_answers
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score.tables import interval, percent
-from k2d.tables import atomic
 from k2d.work.folders import size_in_words
 from k2d.work.lock import DirectoryLock
 
 LISTED = ("labels", 6)
-COUNT = 60
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,101 +72,42 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, given: dict[str, Path]) -> int:
-    from k2d.explore.audit import saved_answers
     from k2d.explore.audit_figures import Figures, find_systems
+    from k2d.explore.audit_page import write_audit_page
+    from k2d.explore.audit_server import serve
 
-    audit, scores = _open(args)
+    out, title, audio = args.output_dir, args.title or args.output_dir.name, options_of(AudioOptions, args)
+    audit, scores = open_audit(out, args.data, args.scores, args.count, args.seed, args.recordings)
     figures = Figures(audit, find_systems(audit, scores, args.exp, given))
+    if args.page:
+        size, clips = write_audit_page(args.page, audit, figures, title, audio, args.audio_mb)
+        print(f"audit: {args.page} ({size_in_words(size)}); open it, answer, save the answers, and read them with")
+        print(f"  k2d audit --output_dir {out} --read audit-answers.json")
+        if clips.says():
+            print(f"audit: {clips.says()}", file=sys.stderr)
+        return 0
     if args.read:
         audit.take(saved_answers(args.read, audit))
-    elif args.page:
-        _write_page(args, audit, figures)
-        return 0
     else:
-        _serve(args, audit, figures)
-    _say(args, audit, figures)
+        serve(args.port, audit, figures, title, audio)
+    _say(out, audit, figures)
     return 0
 
 
-def _open(args: argparse.Namespace):
-    """The audit of --output_dir, drawn now where it is not there or is to be larger; and the scores, if any."""
-    from k2d.explore.audit import RECORD, Audit, draw
-    from k2d.label.scores import find_scores, tagged
-
-    out = args.output_dir
-    there = (out / RECORD).is_file()
-    if not there and args.data is None:
-        raise UsageError(f"{out}: nothing was drawn there yet; give --data, a data directory of labelled chunks")
-    if not there and (out / "wav.scp").exists():
-        raise DataError(f"{out}: is a data directory that no audit made; give another --output_dir")
-    audit = Audit(out) if there else None
-    if audit and args.data and args.data.resolve() != Path(audit.source).resolve():
-        raise UsageError(f"--data {args.data}: {out} was drawn from {audit.source}; give another --output_dir")
-    folders = args.scores or (audit.scores if audit else [])
-    if audit is None or (args.count or 0) > len(audit.order):
-        data = DataDir(args.data or audit.source)
-        recordings = DataDir(args.recordings) if args.recordings else None
-        audit = draw(out, data, folders, args.count or COUNT, audit.seed if audit else args.seed, recordings)
-        found = len({audit.recording(key) for key in audit.order})
-        print(f"audit: {len(audit.order)} chunks of {found} recordings drawn into {out}", file=sys.stderr)
-    else:
-        audit.save()  # what was killed between an answer and its set is mended
-    # A set outlives the scores that it was drawn by.
-    known = {tag: folder for tag, folder in tagged(folders).items() if args.scores or folder.is_dir()}
-    return audit, find_scores(audit.drawn, known) if known else None
-
-
-def _serve(args: argparse.Namespace, audit, figures) -> None:
-    from k2d.explore.audit_page import audit_page
-    from k2d.explore.audit_server import AuditServer
-    from k2d.explore.sounds import open_located
-
-    utterances = open_located(audit.drawn, options_of(AudioOptions, args))
-    title = args.title or args.output_dir.name
-    try:
-        server = AuditServer(args.port, audit, figures, utterances, lambda: audit_page(audit, figures, title))
-    except OSError as error:
-        raise UsageError(f"--port {args.port}: {error.strerror}; give another, or none for one that is free") from None
-    with server:
-        print(f"audit: open {server.address}", flush=True)
-        print("audit: every answer is saved at once; stop with Ctrl-C", file=sys.stderr)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print(file=sys.stderr)
-        with server.answering:  # an answer that is being saved is saved
-            server.server_close()
-
-
-def _write_page(args: argparse.Namespace, audit, figures) -> None:
-    from k2d.explore.audit_page import audit_page
-    from k2d.explore.sounds import open_located, sounds
-
-    utterances = open_located(audit.drawn, options_of(AudioOptions, args))
-    clips = sounds([(key, utterances, key) for key in audit.order], args.audio_mb)
-    text = audit_page(audit, figures, args.title or args.output_dir.name, clips)
-    with atomic(args.page) as handle:
-        handle.write(text)
-    print(f"audit: {args.page} ({size_in_words(len(text))}); open it, answer, save the answers, and read them with")
-    print(f"  k2d audit --output_dir {args.output_dir} --read audit-answers.json")
-    if clips.says():
-        print(f"audit: {clips.says()}", file=sys.stderr)
-
-
-def _say(args: argparse.Namespace, audit, figures) -> None:
+def _say(out: Path, audit, figures) -> None:
     """What there is now, and what to do with it."""
     now = figures.now()
     unusable = len(audit.answers) - now["utterances"]
     left = len(audit.order) - len(audit.answers)
-    print(f"audit: {now['utterances']} chunks in {args.output_dir}, {unusable} not usable, {left} left")
+    print(f"audit: {now['utterances']} chunks in {out}, {unusable} not usable, {left} left")
     for row in now["systems"]:
         if row["rate"] is not None:
             around = interval(row["low"], row["high"], lambda rate: percent(rate, 1))
             print(f"  {row['name']}: {percent(row['rate'], 1)} %{around} errors")
     if left:
-        print(f"  continue: k2d audit --output_dir {args.output_dir}")
+        print(f"  continue: k2d audit --output_dir {out}")
     if now["utterances"]:
-        print(f"  use it: the command of your run again, with --test_sets {args.output_dir.name}   (docs/auditing.md)")
+        print(f"  use it: the command of your run again, with --test_sets {out.name}   (docs/auditing.md)")
 
 
 main = command(parser, run)

@@ -24,21 +24,18 @@ import sys
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.check.findings import Finding, Grade, counted, table
+from k2d.check.findings import Finding, Grade, counted, table, write_findings
 from k2d.check.memory import Memory
-from k2d.check.models import Known, Models, long_labels, look
-from k2d.check.recordings import Check, Policy
-from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size, time
-from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set, commands, dev_in_tests, open_set, shared_recordings
-from k2d.distill.config import read_config
+from k2d.check.models import Models, long_labels, look
+from k2d.check.recordings import Policy
+from k2d.check.room import Room, look_at_room
+from k2d.check.sets import look_at_sets
+from k2d.check.tables import DEV, TRAIN
 from k2d.errors import CheckpointError, UsageError
-from k2d.options import CommandParser, add_options, command
-from k2d.plan import LONGEST_RECORDING, Plan
-from k2d.tables import atomic
+from k2d.options import CommandParser, add_options, command, options_of
 from k2d.transcribers import kind_of
 from k2d.transcribers.options import check_whisper
-from k2d.whisper.engine import default_batch
-from k2d.whisper.identity import PUBLISHED, check_path
+from k2d.whisper.identity import check_path
 from k2d.work.skipped import SkipOptions
 
 LISTED = ("labels", 0)
@@ -88,102 +85,29 @@ def check(args: argparse.Namespace) -> None:
 
 
 def models_of(args: argparse.Namespace) -> Models:
-    return Models(
-        args.teacher, tuple(args.validator), args.labels, args.student_init, args.encoder_out > 0, args.decoder_layers,
-        args.language,
-    )  # fmt: skip
+    return options_of(Models, args, validators=tuple(args.validator), same_encoder=args.encoder_out > 0)
 
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    remembered = Memory(args.output_dir and args.output_dir / "known.jsonl")
-    found, sets = look_at_sets(args, remembered)
-    train = next((one for one in sets if one.part == TRAIN), None)
-    rows, known = look(models_of(args), train, remembered)
-    found += rows + long_labels(next((one for one in sets if one.part == DEV), None), models_of(args), known)
+    remembered, models = Memory(args.output_dir and args.output_dir / "known.jsonl"), models_of(args)
+    tests, policy = args.test_data, options_of(Policy, args)
+    found, sets = look_at_sets(args.train_data, args.dev_data, tests, policy, remembered)
+    train, dev = (next((one for one in sets if one.part == part), None) for part in (TRAIN, DEV))
+    rows, known = look(models, train, remembered)
+    found += rows + long_labels(dev, models, known)
     if args.config:
-        found += look_at_space(args, sets, known)
+        found += look_at_room(options_of(Room, args), sets, models, known)
     remembered.save()
     return report(found, args.output_dir)
 
 
-def look_at_sets(args: argparse.Namespace, remembered: Memory) -> tuple[list[Finding], list[Set]]:
-    parts = [(args.train_data, TRAIN), (args.dev_data, DEV)]
-    parts += [(path, TEST_LONG if path.rstrip("/").endswith("_long") else TEST) for path in args.test_data]
-    looks = Check(Policy(args.allow_pipes, args.damaged, args.max_skipped), remembered)
-    found: list[Finding] = []
-    sets: list[Set] = []
-    for path, part in parts:
-        if not path:
-            continue
-        one, rows = open_set(path, part, args.allow_pipes)
-        found += rows
-        if one is None:
-            continue
-        sets.append(one)
-        found += looks.look(one)
-        if args.allow_pipes:
-            found += commands(one)
-    return found + shared_recordings(sets) + dev_in_tests(sets), sets
-
-
-def look_at_space(args: argparse.Namespace, sets: list[Set], known: dict[str, Known]) -> list[Finding]:
-    hours = {part: sum(hours_of(one) for one in sets if one.part in parts)
-             for part, parts in (("train", (TRAIN,)), ("dev", (DEV,)), ("test", (TEST, TEST_LONG)))}  # fmt: skip
-    teacher = known.get(args.teacher or "")
-    plan = Plan(
-        hours["train"],
-        hours["dev"],
-        hours["test"],
-        teacher=_size_name(args.teacher, known),
-        validator=_size_name(args.validator[0] if args.validator else None, known),
-        selections=args.students,
-        config=read_config(args.config),
-        ngpu=args.ngpu,
-        batch=args.batch_size or default_batch(args.ngpu > 0),
-        ready_labels=(args.labels or args.teacher or "").startswith("text:"),
-        jobs=1,
-        longest=longest_of([one for one in sets if one.part in (TRAIN, TEST_LONG)]),
-    )
-    width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
-    found = disk(gigabytes(plan, Outputs(args.no_copy, args.encoder_out, width, args.stop_stage)))
-    if args.elsewhere:
-        return found
-    return found + memory(plan, args.stop_stage) + time(plan, args.stop_stage) + gpus(args.ngpu)
-
-
-def _size_name(name: str | None, known: dict[str, Known]) -> str:
-    """A published name of about the size of a model."""
-    if name in PUBLISHED:
-        return name
-    model = known.get(name or "")
-    return nearest_size(model.parameters) if model and model.dims else "tiny"
-
-
-def hours_of(one: Set) -> float:
-    seconds = one.data.utt2dur or {}
-    return sum(seconds.values()) / 3600
-
-
-def longest_of(sets: list[Set]) -> float:
-    """Hours of the longest recording that is decoded whole, as far as the sets tell."""
-    known = [one.data.utt2dur for one in sets if one.data.utt2dur and not one.data.has_segments]
-    return max(max(seconds.values()) for seconds in known) / 3600 if known else LONGEST_RECORDING
-
-
 def report(found: list[Finding], output_dir: Path | None) -> int:
     """Print the table, write the files; the exit status."""
-    text = table(found)
-    print(text)
+    print(table(found))
     where = ""
     if output_dir is not None:
-        with atomic(output_dir / "table.txt") as handle:
-            handle.write(text + "\n")
-        with atomic(output_dir / "findings.tsv") as handle:
-            for finding in sorted(found, key=lambda f: f.grade):
-                for name, reason in finding.names:
-                    words = (finding.grade.word, finding.what, name, reason)
-                    handle.write("\t".join(" ".join(word.split()) for word in words) + "\n")
+        write_findings(found, output_dir)
         where = f"; {output_dir / 'findings.tsv'} names all" if any(finding.names for finding in found) else ""
     counts = {grade: sum(finding.grade is grade for finding in found) for grade in Grade}
     if counts[Grade.FAILS]:

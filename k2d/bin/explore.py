@@ -21,9 +21,8 @@ from k2d.errors import UsageError
 from k2d.explore.references import audited_texts
 from k2d.label.scores import find_scores, tagged
 from k2d.options import CommandParser, add_options, command, options_of
-from k2d.tables import atomic
 from k2d.work import identity
-from k2d.work.folders import size_in_words, write_json
+from k2d.work.folders import size_in_words
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("labels", 5)
@@ -76,32 +75,18 @@ def run(args: argparse.Namespace) -> int:
         options={name: getattr(args, name) for name in names},
         arguments=args,
     )
-    return run_step(step, args, lambda: _write_page(args, DataDir(args.data), scores))
 
+    def work() -> None:
+        from k2d.explore.explorer import Page, write_page
 
-def _page(args: argparse.Namespace):
-    from k2d.explore.explorer import Page
+        data, page = DataDir(args.data), options_of(Page, args, audio=options_of(AudioOptions, args))
+        size, analysis, clips = write_page(args.output_dir, data, find_scores(data, scores), page)
+        found = "" if analysis is None else f", {analysis['bad']} of {analysis['chunks']} judged labels bad"
+        print(f"explore: {args.output_dir / 'explorer.html'} ({size_in_words(size)}){found}", file=sys.stderr)
+        if clips.unreadable:
+            print(f"explore: {clips.unreadable} of the sampled chunks have no sound: {clips.reason}", file=sys.stderr)
 
-    names = ("alpha", "audio_mb", "per_stratum", "seed", "reference", "bad_above", "title")
-    return Page(**{name: getattr(args, name) for name in names}, audio=options_of(AudioOptions, args))
-
-
-def _write_page(args: argparse.Namespace, data: DataDir, folders: dict[str, str]) -> None:
-    from k2d.explore import detection
-    from k2d.explore.explorer import gather
-
-    output, scores = args.output_dir, find_scores(data, folders)
-    text, analysis, clips = gather(data, scores, _page(args))
-    with atomic(output / "explorer.html") as handle:
-        handle.write(text)
-    if analysis is not None:
-        write_json(output / "detection.json", analysis)
-        with atomic(output / "detection.md") as handle:
-            handle.write("# Are bad labels found?\n\n" + detection.markdown(analysis))
-    found = "" if analysis is None else f", {analysis['bad']} of {analysis['chunks']} judged labels bad"
-    print(f"explore: {output / 'explorer.html'} ({size_in_words(len(text))}){found}", file=sys.stderr)
-    if clips.unreadable:
-        print(f"explore: {clips.unreadable} of the sampled chunks have no sound: {clips.reason}", file=sys.stderr)
+    return run_step(step, args, work)
 
 
 main = command(parser, run)

@@ -13,12 +13,9 @@ k2d/label/hold_out.py has the rules. A step: writes a data directory, without ti
 import argparse
 from pathlib import Path
 
-from k2d.datadir import DataDir, SubsetWriter
-from k2d.label.hold_out import VALIDATOR_TEXT, hold_out_for_epochs, hold_out_recordings
-from k2d.label.scores import find_scores
+from k2d.datadir import DataDir
+from k2d.label.hold_out import write_held_out
 from k2d.options import CommandParser, command
-from k2d.tables import Cursor
-from k2d.text import timestamps
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -40,29 +37,14 @@ def run(args: argparse.Namespace) -> int:
     inputs |= {f"kept {path.name}": identity.of_tables(path, "text") for path in args.kept}
     options = {"what": "dev" if args.kept else "recordings"}
     step = Step("hold_out", args.output_dir, inputs=inputs, options=options, arguments=args)
-    return run_step(step, args, lambda: work(args))
 
+    def work() -> dict:
+        chunks, seconds = write_held_out(args.output_dir, DataDir(args.data), args.scores, args.kept)
+        what = "those with the smallest distance, to choose the epoch by" if args.kept else "held-out recordings"
+        print(f"hold_out: {chunks} chunks, {seconds / 3600:.2f} h, {what}: {args.output_dir}")
+        return {"chunks": chunks, "seconds": round(seconds, 2)}
 
-def work(args: argparse.Namespace) -> dict:
-    data = DataDir(args.data)
-    if args.kept:
-        ids = hold_out_for_epochs(data, find_scores(data, {"validator": args.scores}), args.kept)
-    else:
-        ids = hold_out_recordings(data)
-    labels = Cursor(data.path / "text")
-    said = Cursor(args.scores / "text") if (args.scores / "text").is_file() else None
-    seconds, durations = 0.0, data.utt2dur or {}
-    texts = [name for name in data.utterance_tables() if name.startswith("text")]
-    with SubsetWriter(data, args.output_dir, without=texts) as part:
-        for key in ids:
-            part.keep(key)
-            part.write("text", key, timestamps.strip(labels.get(key) or ""))
-            if said is not None:
-                part.write(VALIDATOR_TEXT, key, timestamps.strip(said.get(key) or ""))
-            seconds += durations.get(key, 0.0)
-    what = "those with the smallest distance, to choose the epoch by" if args.kept else "held-out recordings"
-    print(f"hold_out: {len(ids)} chunks, {seconds / 3600:.2f} h, {what}: {args.output_dir}")
-    return {"chunks": len(ids), "seconds": round(seconds, 2)}
+    return run_step(step, args, work)
 
 
 main = command(parser, run)

@@ -26,56 +26,23 @@ login', or set HF_TOKEN.
 from __future__ import annotations
 
 import argparse
-import sys
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from k2d.audio.options import AudioOptions
-from k2d.audio.utterances import open_utterances
-from k2d.constants import N_SAMPLES
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, DataError, UsageError, UserError
+from k2d.errors import UsageError
 from k2d.options import CommandParser, add_options, command, options_of
-from k2d.publish.card import (
-    LICENCES,
-    Facts,
-    base_model,
-    card,
-    labels_made,
-    read_results,
-    result_files,
-    spoken,
-    training_data,
-)
-from k2d.publish.gates import NotReleased, read_gates, verdicts
-from k2d.publish.upload import CARD, HUGGINGFACE, check_id, described, planned, upload
-from k2d.score.monolingual import retained
-from k2d.tables import atomic, read_table
-from k2d.transcribers import kind_of
-from k2d.whisper.identity import HEADS, PACKAGED, PUBLISHED, model_identity
+from k2d.publish.card import LICENCES, result_files
+from k2d.publish.folder import CARD_FILE, PublishOptions, Results, inputs_of, publish
+from k2d.publish.gates import judge, read_gates, require
+from k2d.publish.upload import check_id, described, planned, upload
+from k2d.whisper.identity import PACKAGED, PUBLISHED
 from k2d.work import identity
-from k2d.work.folders import write_json
-from k2d.work.models import ModelRecord, read_record
-from k2d.work.provenance import code_revision
+from k2d.work.models import read_record
 from k2d.work.step import SOMETHING_TO_DO, Step, add_step_arguments, run_step
 
-if TYPE_CHECKING:
-    import torch
-
 LISTED = ("publish", 1)
-PRIVATE = "private"
-LISTED_LABELS = "labels.tsv"
-CARD_FILE = Path(HUGGINGFACE) / CARD
-ON_CARD = ("teacher_licence", "data_licence", "base_model", "datasets")
-
-Results = Mapping[str, tuple[Path, Path | None]]
-
-
-class NotTheStudent(UserError):
-    """An export that does not compute what the student computes."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -146,28 +113,29 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"{args.record}: its record names no teacher; give --teacher")
         args.teacher = read_record(teacher_folder).path
     results = result_files(args.record, teacher_folder)
-    inputs = {
-        "model": model_identity(record.path),
-        "data": identity.of_data(args.data, "segments"),
-        "results": identity.Identity(
-            str(args.record),
-            identity.digest_of({s: [p and identity.file_digest(p) for p in files] for s, files in results.items()}),
-        ),
-    }
-    if kind_of(args.teacher) == "whisper":
-        inputs["teacher"] = model_identity(args.teacher)
-    if (heads := args.record / HEADS).is_file():
-        inputs["heads"] = identity.of_file(heads)
-    if record.data:
-        inputs["train_data"] = identity.of_tables(record.data, "text", "utt2dur", "text.trusted")
     if args.teacher_licence is None and args.teacher in (*PUBLISHED, *PACKAGED):
         args.teacher_licence = "MIT"
-    names = ("name", "dtype", "ct2_dtype", "utterances", "language", "licence", *ON_CARD)
-    options = {name: getattr(args, name) for name in names} | {
-        "record": [record.name, record.selection, record.alpha, args.teacher]
-    }
-    step = Step("publish", args.output_dir, inputs=inputs, options=options, arguments=args)
-    status = run_step(step, args, lambda: work(args, record, results))
+    options = options_of(PublishOptions, args)
+    step = Step(
+        "publish",
+        args.output_dir,
+        inputs=inputs_of(args.record, record, args.teacher, args.data, results),
+        options={**asdict(options), "record": [record.name, record.selection, record.alpha, args.teacher]},
+        arguments=args,
+    )
+
+    def work() -> None:
+        data, audio = DataDir(args.data), options_of(AudioOptions, args)
+        facts = publish(args.output_dir, record, args.teacher, options, data, audio, results)
+        checks, utterances = len(facts.parities), facts.parities[0].utterances
+        said = f"{checks} checks on {utterances} utterances passed, {facts.parameters:,} parameters"
+        if facts.teacher_parameters:
+            said += f", {facts.parameters / facts.teacher_parameters:.3f} of the teacher's"
+        if facts.labels_checked is not None:
+            said += f", {sum(facts.findings.values())} private-looking texts in {facts.labels_checked} labels"
+        print(f"publish: {args.output_dir}: {said}; the card is {args.output_dir / CARD_FILE}")
+
+    status = run_step(step, args, work)
     if args.begin:  # gates and the Hub are asked anew, whatever is done
         return SOMETHING_TO_DO if args.release or args.push_to_hub else status
     if status == SOMETHING_TO_DO:  # somebody is only looking
@@ -178,29 +146,16 @@ def run(args: argparse.Namespace) -> int:
 
 def release(args: argparse.Namespace, results: Results) -> None:
     """Ask the gates; send the folder to the Hub, or show what would go. Raises NotReleased, NotUploaded."""
-    listed = args.output_dir / PRIVATE / LISTED_LABELS
     licences = {
         "model": None if args.licence == "other" else args.licence,
         "teacher": args.teacher_licence,
         "recordings": args.data_licence,
     }
-    found = verdicts(
-        read_gates(args.gates),
-        retained(results),
-        read_results(results),
-        len(listed.read_text(encoding="utf-8").splitlines()) - 1 if listed.is_file() else None,
-        args.reviewed_by,
-        licences,
-    )
-    write_json(args.output_dir / "gates.json", [asdict(each) for each in found])
+    found = judge(args.output_dir, read_gates(args.gates), results, args.reviewed_by, licences)
     for each in found:
         print(f"publish: {each}")
-    failed = [each for each in found if not each.passed]
-    if args.release and failed:
-        said = "; ".join(f"{each.gate}: {each.said}" for each in failed)
-        raise NotReleased(
-            f"{args.output_dir} is not released, {len(failed)} of {len(found)} gates are not passed: {said}"
-        )
+    if args.release:
+        require(args.output_dir, found)
     if args.push_to_hub:
         plan = planned(args.output_dir)
         print(described(plan, args.push_to_hub, args.release))
@@ -208,130 +163,6 @@ def release(args: argparse.Namespace, results: Results) -> None:
             print(f"publish: uploaded: {upload(plan, args.push_to_hub, args.release)}")
         else:
             print("publish: nothing was uploaded; --yes uploads it")
-
-
-def parity_mels(args: argparse.Namespace, n_mels: int) -> dict[str, torch.Tensor]:
-    """Features of evenly spaced utterances, (n_mels, 3000) each; what cannot be read is passed over."""
-    from k2d.whisper.features import utterance_log_mel
-
-    data = DataDir(args.data)
-    audio = open_utterances(data, **options_of(AudioOptions, args).reading)
-    ids = list(data.segments)
-    step = max(1, len(ids) // args.utterances)
-    mels: dict[str, torch.Tensor] = {}
-    for utterance in ids[::step] + ids:
-        if len(mels) == args.utterances:
-            break
-        try:
-            mels[utterance] = utterance_log_mel(audio[utterance], n_mels, N_SAMPLES)
-        except BadAudio as error:
-            print(f"publish: {utterance} is left out of the parity check: {error}", file=sys.stderr)
-    if not mels:
-        raise DataError(f"{data.path}: no utterance can be read; the parity check needs at least one")
-    return mels
-
-
-def of_teacher(teacher: str, student: torch.nn.Module) -> dict:
-    """Facts of the card about the teacher, as far as it is a Whisper model."""
-    import torch
-
-    from k2d.whisper import checkpoint
-    from k2d.whisper.model import count_parameters
-
-    if kind_of(teacher) != "whisper":
-        return {}
-    loaded = checkpoint.load(teacher)
-    ours, theirs = student.encoder.state_dict(), loaded.model.encoder.state_dict()
-    unchanged = ours.keys() == theirs.keys() and all(
-        ours[n].shape == theirs[n].shape and torch.allclose(ours[n], theirs[n], atol=1e-3) for n in ours
-    )
-    return {
-        "teacher_parameters": count_parameters(loaded.model),
-        "teacher_decoder_layers": loaded.dims.n_text_layer,
-        "encoder_unchanged": unchanged,
-    }
-
-
-def search_labels(labels: Path, folder: Path) -> tuple[int, dict[str, int]]:
-    """Number of labels searched, findings by kind; the findings themselves go to `folder`/labels.tsv."""
-    from tqdm import tqdm
-
-    from k2d.publish import privacy
-
-    texts = read_table(labels)
-    found = privacy.find(tqdm(texts.items(), desc="labels", unit="label", leave=False))
-    with atomic(folder / LISTED_LABELS) as out:
-        out.write("id\tkind\ttext\n")
-        out.writelines(f"{f.id}\t{f.kind}\t{f.text}\n" for f in found)
-    folder.chmod(0o700)
-    (folder / ".gitignore").write_text("*\n")
-    return len(texts), dict(Counter(f.kind for f in found))
-
-
-def work(args: argparse.Namespace, record: ModelRecord, results: Results) -> None:
-    import torch
-
-    from k2d.publish import parity
-    from k2d.publish.export import export_all
-    from k2d.whisper import checkpoint
-    from k2d.whisper.model import count_parameters
-
-    # A card of an attempt before must not lie beside exports that fail now.
-    (args.output_dir / CARD_FILE).unlink(missing_ok=True)
-    student = checkpoint.load(record.path)
-    language = args.language if student.tokenizer.multilingual else "en"
-    trained_on = training_data(Path(record.data)) if record.data else {}
-    searched, findings = None, {}
-    if record.data:
-        searched, findings = search_labels(Path(record.data) / "text", args.output_dir / PRIVATE)
-    with torch.no_grad():
-        original = parity.samples(student, parity_mels(args, student.dims.n_mels), args.language)
-        parities = export_all(
-            student, original, args.output_dir, args.dtype, args.ct2_dtype or args.dtype, args.language
-        )
-    write_json(args.output_dir / "parity.json", [p.as_dict() for p in parities])
-    for p in parities:
-        print(f"publish: {p}", file=sys.stderr if not p.ok else sys.stdout)
-    if failed := [p for p in parities if not p.ok]:
-        raise NotTheStudent(
-            f"{len(failed)} of {len(parities)} checks FAILED; do not publish what is in {args.output_dir}"
-        )
-    facts = Facts(
-        name=args.name or record.name,
-        teacher=Path(args.teacher).name if Path(args.teacher).exists() else args.teacher,
-        languages=spoken(language, Path(record.data) / "text" if record.data else None),
-        language=None if language == "auto" else language,
-        parameters=count_parameters(student.model),
-        encoder_layers=student.dims.n_audio_layer,
-        decoder_layers=student.dims.n_text_layer,
-        trim_padding=student.trim_padding,
-        whisper_vocabulary=student.tokenizer.published,
-        licence=args.licence,
-        **of_teacher(args.teacher, student.model),
-        **trained_on,
-        **(labels_made(Path(record.data)) if record.data else {}),
-        selection=record.selection,
-        alpha=record.alpha,
-        results=read_results(results),
-        retained=retained(results),
-        base_model=args.base_model or base_model(args.teacher),
-        datasets=args.datasets,
-        teacher_licence=args.teacher_licence,
-        data_licence=args.data_licence,
-        validator=record.validator,
-        parities=parities,
-        labels_checked=searched,
-        findings=findings,
-        revision=code_revision(),
-    )
-    with atomic(args.output_dir / CARD_FILE) as out:
-        out.write(card(facts))
-    said = f"{len(parities)} checks on {len(original)} utterances passed, {facts.parameters:,} parameters"
-    if facts.teacher_parameters:
-        said += f", {facts.parameters / facts.teacher_parameters:.3f} of the teacher's"
-    if searched is not None:
-        said += f", {sum(findings.values())} private-looking texts in {searched} labels"
-    print(f"publish: {args.output_dir}: {said}; the card is {args.output_dir / CARD_FILE}")
 
 
 main = command(parser, run)

@@ -29,38 +29,19 @@ A step: writes RESULTS.md, index.html and table.txt (the first table for a termi
 --results a copy of RESULTS.md, and --figure of ladder.svg, whenever they differ.
 """
 
-from __future__ import annotations
-
 import argparse
-import os
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from k2d.audio.options import AudioOptions
 from k2d.errors import UsageError
 from k2d.explore.references import audited_texts
-from k2d.label.account import SUMMARY
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score import paper
 from k2d.tables import atomic
-from k2d.transcribers import kind_of
-from k2d.whisper.identity import model_identity
-from k2d.work import identity, provenance
-from k2d.work.models import MODEL, ModelRecord
 from k2d.work.step import Step, add_step_arguments, run_step
 
-if TYPE_CHECKING:
-    from k2d.datadir import DataDir
-    from k2d.score.curves import Training
-    from k2d.score.experiment import Experiment
-    from k2d.score.tables import Table
-
 LISTED = ("results", 3)
-RESULTS = "RESULTS.md"
-FIGURE = "ladder.svg"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -125,23 +106,50 @@ def check(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from k2d.score.agreement import NO_ERROR_RATE
+    from k2d.score.aims import VERDICTS
     from k2d.score.experiment import read_records
+    from k2d.score.results import FIGURE, RESULTS, ReportOptions, inputs_of, write_results
 
     check(args)
     if args.audit:
         args.reference = audited_texts(args.audit)
-    records = read_records(args.exp, args.models.split())
     args.speed = args.speed or args.exp / "speed/speed.json"
+    options = options_of(
+        ReportOptions,
+        args,
+        records=read_records(args.exp, args.models.split()),
+        test_sets=args.test_sets.split(),
+        audited=bool(args.audit),
+        scores=pairs(args.scores, "scores"),
+        audio=options_of(AudioOptions, args),
+        explorers=pairs(args.explorers, "explorers"),
+        paper_sets=pairs(args.paper, "paper"),
+    )
     names = ("models", "test_sets", "held_out", "train_data", "reference", "scores", "paper", "title", "test_data",
              "audio_mb", "explorers")  # fmt: skip
     step = Step(
         "report",
         args.output_dir,
-        inputs=inputs(args, records),
+        inputs=inputs_of(options),
         options={name: getattr(args, name) for name in names},
         arguments=args,
     )
-    status = run_step(step, args, lambda: write(args, records))
+
+    def work() -> dict:
+        experiment, aims = write_results(args.output_dir, options)
+        if args.held_out is not None:
+            print(f"report: {NO_ERROR_RATE}")
+        measured, expected = len(experiment.results), len(experiment.models) * len(experiment.test_sets)
+        verdicts = Counter(aim.verdict for aim in aims)
+        became = ", ".join(f"{verdicts[name]} {name}" for name in VERDICTS)
+        print(
+            f"report: {measured} of {expected} results of {len(experiment.models)} models, aims "
+            f"{became}: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}"
+        )
+        return {"results": measured, "expected": expected}
+
+    status = run_step(step, args, work)
     if status == 0:
         for made, copy in ((RESULTS, args.results), (FIGURE, args.figure)):
             if copy and (args.output_dir / made).exists():
@@ -155,172 +163,6 @@ def copy_text(made: Path, copy: Path) -> None:
     if not copy.exists() or copy.read_text(encoding="utf-8") != text:
         with atomic(copy) as out:
             out.write(text)
-
-
-def inputs(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict[str, identity.Identity]:
-    from k2d.score import agreement
-    from k2d.score.aligned import ALIGNED
-    from k2d.score.curves import training_logs
-    from k2d.score.scored import COUNTS, RESULT, score_dir
-
-    tables = ("wav.scp", "segments", "text", "utt2dur")
-    scores = [score_dir(args.exp, r.name, test_set) for r in records for test_set in args.test_sets.split()]
-    selected = ("text.trusted", "report.json", "dropped.tsv")
-    files = {
-        "models": [args.exp / r.name / MODEL for r in records],
-        "scores": [folder / name for folder in scores for name in (RESULT, *COUNTS, ALIGNED)],
-        "held_out": [] if args.held_out is None else [
-            *(args.held_out / witness for witness in agreement.WITNESSES),
-            *(agreement.hypothesis_file(args.exp, r.name) for r in records),
-        ],
-        "test_data": [args.test_data / s / name for s in args.test_sets.split() for name in ("wav.scp", "segments")],
-        "speed": [args.speed],
-        "logs": [log for r in records for log in training_logs(args.exp / r.name)],
-        "selections": [Path(r.data) / n for r in records if r.data for n in (*tables, *selected)],
-        "notes": [args.notes] if args.notes else [],
-        "train_data": [args.train_data / name for name in (*tables, SUMMARY)] if args.train_data else [],
-        "reference": [args.reference, *(args.reference / n for n in ("segments", "text"))] if args.reference else [],
-        "distances": [f for d in pairs(args.scores, "scores").values() for f in score_files(Path(d))],
-        "facts of labels": score_files(args.train_data) if args.scores and args.train_data else [],
-    }
-    found = {}
-    for name, paths in files.items():
-        digests = {str(path): identity.file_digest(path) for path in paths if path.is_file()}
-        found[name] = identity.Identity(str(args.exp), identity.digest_of(digests))
-    weights = {r.name: model_identity(r.path).digest for r in records if kind_of(r.path) == "whisper"}
-    found["weights"] = identity.Identity(str(args.exp), identity.digest_of(weights))
-    return found
-
-
-def tables(experiment: Experiment, args: argparse.Namespace, labelled: DataDir | None) -> list[Table]:
-    from k2d.explore.detection import analyse
-    from k2d.explore.explorer import metrics_of
-    from k2d.explore.label_quality import label_quality
-    from k2d.explore.spotting import spot
-    from k2d.label.scores import find_scores, read_choices
-    from k2d.score import agreement, label_tables, report, teacher_tables
-    from k2d.score.hours import hours_table
-    from k2d.score.selections import retention_table
-
-    paper_sets = pairs(args.paper, "paper")
-    if args.held_out is not None:
-        made = [agreement.agreement_table(experiment, args.held_out)]
-    else:
-        made = [
-            *report.main_tables(experiment, paper_sets),
-            *filter(None, (report.seeds_table(experiment), report.training_table(experiment, trainings(experiment)))),
-            report.language_table(experiment, paper_sets),
-            report.switch_table(experiment),
-            *report.switch_distance_tables(experiment),
-            report.error_table(experiment, paper_sets),
-        ]
-        if not paper_sets:
-            made.insert(len(experiment.tags) or 1, report.paper_table(experiment))
-    if speed := report.speed_table(experiment):
-        made.append(speed)
-    if labelled and (hours := hours_table(labelled.path)):
-        made.append(hours)
-    if kept := retention_table(experiment.selections):
-        made.append(kept)
-    if args.reference:
-        folders = pairs(args.scores, "scores")
-        by_segment = bool(folders) or any(s.trusted is not None for s in experiment.selections.values())
-        quality = label_quality(labelled, args.reference, by_segment)
-        made += teacher_tables.tables(quality, labelled.text, Path(args.reference))
-        if not args.audit:  # chunks of an audit are left out of every selection: neither kept nor dropped
-            made.append(label_tables.label_table(experiment.selections, quality))
-            made.append(label_tables.kept_kinds_table(experiment.selections, quality))
-        found, spotted = {}, {}
-        for name, folder in folders.items():
-            scores = find_scores(labelled, {name: folder})
-            # As on the explorer's page, without its intervals.
-            found[name] = analyse(quality.audit(scores, metrics_of(scores)), resamples=0)
-            choices, alpha = read_choices(Path(folder)), label_tables.alpha_of(experiment)
-            spotted[name] = spot(quality, scores, alpha, choices, labelled.text)
-        if found:
-            made += [label_tables.detection_table(found, show_paper=bool(paper_sets)), label_tables.recall_table(found)]
-            made += [label_tables.spotting_table(spotted), label_tables.kinds_table(spotted, quality)]
-    return made
-
-
-def explorers(args: argparse.Namespace) -> list[tuple[str, str]]:
-    """(name, link from the page) of the explorers that are there."""
-    pages = {name: Path(folder) / "explorer.html" for name, folder in pairs(args.explorers, "explorers").items()}
-    links = {name: os.path.relpath(page, args.output_dir) for name, page in pages.items() if page.is_file()}
-    return [(name, quote(link)) for name, link in links.items()]
-
-
-def score_files(folder: Path) -> list[Path]:
-    return [*sorted(folder.glob("utt2*")), folder / "text", folder / "summary.json"]
-
-
-def trainings(experiment: Experiment) -> dict[str, Training]:
-    from k2d.score.curves import read_training
-
-    found = {model.name: read_training(experiment.root / model.name) for model in experiment.models}
-    return {name: training for name, training in found.items() if training}
-
-
-def write(args: argparse.Namespace, records: Sequence[ModelRecord]) -> dict:
-    from k2d.datadir import DataDir
-    from k2d.score.aims import VERDICTS, aims_of, best_student, headline
-    from k2d.score.curves import training_curves
-    from k2d.score.error_browser import browse
-    from k2d.score.experiment import read_experiment
-    from k2d.score.ladder import draw_ladder
-    from k2d.score.page import report_page
-
-    labelled = DataDir(args.train_data) if args.train_data else None
-    experiment = read_experiment(args.exp, records, args.test_sets.split(), speed=args.speed, labelled=labelled)
-    made = tables(experiment, args, labelled)
-    aims = list(aims_of(experiment))
-    facts = provenance.facts()
-    statements = [str(aim) for aim in aims]
-    with atomic(args.output_dir / RESULTS) as out:
-        out.write(f"# {args.title}\n\nWritten by the scoring stage; a change by hand is lost at its next run.\n\n")
-        out.write("\n".join(f"- {name}: {value}" for name, value in facts.items()) + "\n\n")
-        if args.notes:
-            out.write(args.notes.read_text(encoding="utf-8").strip() + "\n\n")
-        parts = [table.markdown() for table in made]
-        if statements:
-            parts.insert(len(experiment.tags) or 1, "## Aims\n\n" + "\n".join(statements) + "\n")
-        out.write("\n".join(parts))
-    with atomic(args.output_dir / "table.txt") as out:
-        out.write(made[0].text())
-    texts, clips = browse(experiment, args.test_data, args.audio_mb, options_of(AudioOptions, args))
-    best = best_student(experiment)
-    page = report_page(
-        experiment,
-        made,
-        aims,
-        main=len(experiment.tags) or 1,
-        title=args.title,
-        headline=headline(experiment),
-        best=best and best[0].model.name,
-        facts=facts,
-        curves=training_curves(experiment),
-        texts=texts,
-        clips=clips,
-        explorers=explorers(args),
-    )
-    with atomic(args.output_dir / "index.html") as out:
-        out.write(page)
-    if figure := draw_ladder(experiment):
-        with atomic(args.output_dir / FIGURE) as out:
-            out.write(figure)
-
-    if args.held_out is not None:
-        from k2d.score.agreement import NO_ERROR_RATE
-
-        print(f"report: {NO_ERROR_RATE}")
-    measured, expected = len(experiment.results), len(experiment.models) * len(experiment.test_sets)
-    verdicts = Counter(aim.verdict for aim in aims)
-    became = ", ".join(f"{verdicts[name]} {name}" for name in VERDICTS)
-    print(
-        f"report: {measured} of {expected} results of {len(experiment.models)} models, aims "
-        f"{became}: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}"
-    )
-    return {"results": measured, "expected": expected}
 
 
 main = command(parser, run)

@@ -12,19 +12,13 @@ directory with another system's `text` of the same set, adds a paired bootstrap 
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from k2d.constants import read_chunk_id
-from k2d.datadir import read_segments
 from k2d.errors import UsageError
-from k2d.options import CommandParser, command
+from k2d.options import CommandParser, command, options_of
 from k2d.score import significance
-from k2d.score.scored import RESULT, TextCounts, write_counts
 from k2d.score.tables import interval
-from k2d.tables import atomic, read_table, write_numbers
 from k2d.work import identity
-from k2d.work.folders import write_json
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("results", 1)
@@ -67,80 +61,39 @@ def run(args: argparse.Namespace) -> int:
         inputs["recordings"] = identity.of_tables(args.data, "segments")
     if args.compare:
         inputs["compare"] = identity.of_file(Path(args.compare) / "text")
-    step = Step(
-        "score",
-        args.output_dir,
-        inputs=inputs,
-        options={"bootstrap": args.bootstrap, "seed": args.seed, "fold_usage": args.fold_usage},
-        arguments=args,
-    )
-    return run_step(step, args, lambda: work(args))
+    options = {"bootstrap": args.bootstrap, "seed": args.seed, "fold_usage": args.fold_usage}
+    step = Step("score", args.output_dir, inputs=inputs, options=options, arguments=args)
 
+    def work() -> dict:
+        from k2d.score.scoring import ScoreOptions, score_files
 
-def recordings_of(ids: Sequence[str], data: str | None) -> list[str]:
-    """The recording of each text, from the segments of a data directory, or from its id where each chunk is a file of
-    its own; without --data each text is one of its own."""
-    if data is None:
-        return list(ids)
-    path = Path(data) / "segments"
-    if not path.is_file():
-        return [named.recording if (named := read_chunk_id(i)) else i for i in ids]
-    segments = read_segments(path)
-    # References that --segments_from joined are recordings already.
-    return [segments[i].recording if i in segments else i for i in ids]
-
-
-def work(args: argparse.Namespace) -> dict:
-    from k2d.datadir import DataDir
-    from k2d.score.align_text import corpus_text
-    from k2d.score.aligned import ALIGNED, write_aligned
-    from k2d.score.corpus import join_by_recording, score
-
-    references, hypotheses = read_table(args.ref), read_table(args.hyp)
-    if args.segments_from:
-        references = join_by_recording(references, DataDir(args.segments_from).segments)
-    scored = score(references, hypotheses, fold_usage=args.fold_usage, progress=sys.stderr.isatty())
-    ids = [u.id for u in scored.utterances]
-    recordings = recordings_of(ids, args.data)
-    result = scored.as_dict(recordings, samples=args.bootstrap, seed=args.seed)
-    other = comparison = None
-    if args.compare:
-        other = score(references, read_table(Path(args.compare) / "text"), fold_usage=args.fold_usage)
-        comparison = significance.compare(
-            scored.errors, other.errors, scored.units, recordings, samples=args.bootstrap, seed=args.seed
-        )
-        result["comparison"] = {"with": args.compare, **(comparison.__dict__ if comparison else {})}
-    write_numbers(args.output_dir / "utt2mer", {u.id: u.rate for u in scored.utterances})
-    by_text = (dict(zip(ids, values, strict=True)) for values in (scored.errors, scored.units, recordings))
-    write_counts(args.output_dir, TextCounts(*by_text))
-    with atomic(args.output_dir / "align.txt") as out:
-        out.write(corpus_text(scored))
-    write_aligned(args.output_dir / ALIGNED, scored, references, hypotheses)
-    write_json(args.output_dir / RESULT, result)
-
-    total, ends, missing = scored.total, result["confidence_interval"], result["missing"]
-    if missing:
+        scored = score_files(args.output_dir, options_of(ScoreOptions, args))
+        score, result = scored.score, scored.result
+        texts, missing = len(score.utterances), result["missing"]
+        if missing:
+            print(
+                f"score: {len(missing)} of {texts} references have no hypothesis and count as deleted: "
+                f"{', '.join(missing[:10])}{' …' if len(missing) > 10 else ''}",
+                file=sys.stderr,
+            )
+        total, languages, ends = score.total, score.by_language, result["confidence_interval"]
+        around = interval(ends["low"], ends["high"], percent)
+        repetitions, empty = result["repetitions"]["windows"], len(result["empty"])
         print(
-            f"score: {len(missing)} of {len(ids)} references have no hypothesis and count as deleted: "
-            f"{', '.join(missing[:10])}{' …' if len(missing) > 10 else ''}",
-            file=sys.stderr,
+            f"score: {args.hyp}: MER {percent(total.rate)}{around}, {texts} texts, {total.units} units, "
+            f"S {total.substitutions} I {total.insertions} D {total.deletions}; "
+            f"zh CER {percent(languages['zh'].rate)}, en WER {percent(languages['en'].rate)}, "
+            f"switch points {percent(score.at_switch_points.rate)}; "
+            f"{repetitions} repetitions, {empty} empty, {len(missing)} missing"
         )
-    around = interval(ends["low"], ends["high"], percent)
-    languages = scored.by_language
-    repetitions, empty = result["repetitions"]["windows"], len(result["empty"])
-    print(
-        f"score: {args.hyp}: MER {percent(total.rate)}{around}, {len(ids)} texts, {total.units} units, "
-        f"S {total.substitutions} I {total.insertions} D {total.deletions}; "
-        f"zh CER {percent(languages['zh'].rate)}, en WER {percent(languages['en'].rate)}, "
-        f"switch points {percent(scored.at_switch_points.rate)}; "
-        f"{repetitions} repetitions, {empty} empty, {len(missing)} missing"
-    )
-    if other is not None:
-        verdict = "fewer than two recordings, no test can be made"
-        if comparison:
-            verdict = comparison.in_points
-        print(f"score: against {args.compare} ({percent(other.total.rate)}): {verdict}")
-    return {"mer": result["mer"]["rate"]}
+        if scored.other is not None:
+            verdict = "fewer than two recordings, no test can be made"
+            if scored.comparison:
+                verdict = scored.comparison.in_points
+            print(f"score: against {args.compare} ({percent(scored.other.total.rate)}): {verdict}")
+        return {"mer": result["mer"]["rate"]}
+
+    return run_step(step, args, work)
 
 
 def percent(value: float | None) -> str:

@@ -12,25 +12,19 @@ for a second of audio), the ratio to the first model, parameters and content of 
 import argparse
 import dataclasses
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from k2d.audio.options import AudioOptions
-from k2d.audio.utterances import open_utterances
-from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, DataError, UsageError
+from k2d.errors import UsageError
 from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
 from k2d.transcribers import kind_of
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
 from k2d.whisper.identity import model_identity
-from k2d.work import identity, machine
+from k2d.work import identity
 from k2d.work.folders import write_json
 from k2d.work.models import read_record
-from k2d.work.provenance import code_revision
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("results", 2)
@@ -72,12 +66,12 @@ def check(args: argparse.Namespace) -> None:
     options_of(DecodingOptions, args)
 
 
-def checkpoints(args: argparse.Namespace) -> dict[str, str]:
+def checkpoints(words: list[str], exp: Path) -> dict[str, str]:
     """name -> checkpoint; models that are no Whisper checkpoints are left out, with a line that says so."""
     models = {}
-    for word in args.models:
+    for word in words:
         name, equals, path = word.partition("=")
-        path = path if equals else read_record(args.exp / name).path
+        path = path if equals else read_record(exp / name).path
         if kind_of(path) == "whisper":
             models[name] = path
         else:
@@ -87,98 +81,42 @@ def checkpoints(args: argparse.Namespace) -> dict[str, str]:
     return models
 
 
-def read_utterances(data: DataDir, most: float, options: AudioOptions) -> dict[str, np.ndarray]:
-    """The first readable utterances, up to `most` seconds, the first of them cut to these."""
-    source, audio, seconds = open_utterances(data, **options.reading), {}, 0.0
-    for utterance in data.segments:
-        try:
-            samples = source[utterance]
-        except BadAudio as error:
-            print(f"speed: {utterance} is left out: {error}", file=sys.stderr)
-            continue
-        seconds += len(samples) / SAMPLE_RATE
-        if audio and seconds > most:
-            break
-        audio[utterance] = samples[: round(most * SAMPLE_RATE)]  # a set of whole recordings may begin with an hour
-    if not audio:
-        raise DataError(f"{data.path}: no utterance can be read, nothing to measure with")
-    return audio
-
-
 def run(args: argparse.Namespace) -> int:
     check(args)
-    models = checkpoints(args)
-    options = options_of(DecodingOptions, args, timestamps=args.timestamps, temperatures=(0.0,))
-    config = options_of(EngineConfig, args).resolved()
+    models = checkpoints(args.models, args.exp)
+    decoding = options_of(DecodingOptions, args, timestamps=args.timestamps, temperatures=(0.0,))
+    config, audio = options_of(EngineConfig, args).resolved(), options_of(AudioOptions, args)
+    made_of = {name: model_identity(path) for name, path in models.items()}
     step = Step(
         "speed",
         args.output_dir,
         inputs={
             "data": identity.of_data(args.data, "segments"),
-            **{f"model {name}": model_identity(path) for name, path in models.items()},
+            **{f"model {name}": model for name, model in made_of.items()},
         },
         options={
-            "decoding": dataclasses.asdict(options),
+            "decoding": dataclasses.asdict(decoding),
             "engine": dataclasses.asdict(dataclasses.replace(config, cache_dir=None)),
             "max_seconds": args.max_seconds,
             "rounds": args.rounds,
-            **options_of(AudioOptions, args).reading,
+            **audio.reading,
         },
         arguments=args,
     )
-    return run_step(step, args, lambda: work(args, models, config, options, step.inputs))
 
+    def work() -> None:
+        from k2d.score.speed import measured
 
-def work(
-    args: argparse.Namespace,
-    models: Mapping[str, str],
-    config: EngineConfig,
-    options: DecodingOptions,
-    inputs: Mapping[str, identity.Identity],
-) -> None:
-    import torch
-    from tqdm import tqdm
+        digests, data = {name: model.digest for name, model in made_of.items()}, DataDir(args.data)
+        record = measured(models, digests, data, config, decoding, audio, args.max_seconds, args.rounds)
+        write_json(args.output_dir / "speed.json", record)
+        said = "; ".join(
+            f"{name} ×{t['speed']:.2f} (real-time factor {t['real_time_factor']:.4f})"
+            for name, t in record["models"].items()
+        )
+        print(f"speed: {record['audio_seconds']:.0f} s of audio, {args.rounds} rounds: {said}")
 
-    from k2d.score import speed
-    from k2d.whisper.engine import load_engine
-    from k2d.whisper.model import count_parameters
-
-    audio = read_utterances(DataDir(args.data), args.max_seconds, options_of(AudioOptions, args))
-    engines = {name: load_engine(path, config, options) for name, path in models.items()}
-    windows = speed.cut(audio)
-    seconds = sum(len(samples) for samples in windows.values()) / SAMPLE_RATE
-    batches = {name: speed.batches(e, windows, options, config.batch_size) for name, e in engines.items()}
-    total = args.rounds * sum(map(len, batches.values()))
-    with tqdm(total=total, desc="speed", unit="batch", leave=False) as bar:
-        timings = speed.measure(engines, batches, seconds, options, rounds=args.rounds, progress=bar.update)
-    record = {
-        "data": str(args.data),
-        "utterances": len(audio),
-        "audio_seconds": round(seconds, 3),
-        "rounds": args.rounds,
-        "engine": config.engine,
-        "device": config.device,
-        "dtype": config.dtype,
-        "threads": torch.get_num_threads(),
-        "batch_size": config.batch_size,
-        "beam_size": args.beam_size,
-        "machine": machine.describe(),
-        "revision": code_revision(),
-        "models": {
-            name: {
-                "checkpoint": models[name],
-                "model": inputs[f"model {name}"].digest,
-                "parameters": count_parameters(engines[name].model),
-                **dataclasses.asdict(timing),
-            }
-            for name, timing in timings.items()
-        },
-    }
-    write_json(args.output_dir / "speed.json", record)
-    said = "; ".join(
-        f"{name} ×{t.speed:.2f} (real-time factor {t.real_time_factor:.4f})" for name, t in timings.items()
-    )
-    print(f"speed: {record['audio_seconds']:.0f} s of audio, {args.rounds} rounds: {said}")
+    return run_step(step, args, work)
 
 
 main = command(parser, run)

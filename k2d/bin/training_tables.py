@@ -13,7 +13,6 @@ set, missing files and audio above 30 s whose label has no timestamp to cut at a
 """
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             inputs[name] = identity.of_step(getattr(args, name))
     audio = options_of(AudioOptions, args)
     step = Step("training_tables", args.output_dir, inputs=inputs, options=audio.reading, arguments=args)
-    wanted = Wanted(**{field.name: getattr(args, field.name) for field in fields(Wanted)})
+    wanted = options_of(Wanted, args)
     return run_step(step, args, lambda: write(wanted, args.output_dir, audio, args.max_skipped))
 
 

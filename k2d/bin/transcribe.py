@@ -13,28 +13,20 @@ long it took and what was skipped; the exit status is 1 if a file was skipped th
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
-from tqdm import tqdm
-
-from k2d.audio import inputs, sources
-from k2d.audio.inputs import AudioFile
+from k2d.audio import inputs
 from k2d.audio.options import AudioOptions
-from k2d.audio.sources import AudioSource
-from k2d.errors import BadAudio, UsageError
+from k2d.errors import UsageError
 from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
 from k2d.text import subtitles
-from k2d.text.transcript import Transcript
 from k2d.transcribers import kind_of, open_transcriber
+from k2d.transcribers.files import transcribe_files
 from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
-from k2d.work.session import AUDIO_BAR, whole_seconds
 
 LISTED = ("use", 1)
-_NO_SOUND = ("not audio", "empty", "missing", "out of reach")  # of a file in a folder that does not look like sound
 
 
 def parser() -> argparse.ArgumentParser:
@@ -103,68 +95,12 @@ def run(args: argparse.Namespace) -> int:
         began = time.monotonic()
         transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
         loading = time.monotonic() - began
-        source = sources.files({str(n): file.path for n, file in enumerate(files)}, args.damaged)
-        result = _transcribe(transcriber, files, source, forms, args)
-    seconds, skipped, foreign = result
+        words = args.word_timestamps, args.highlight_words
+        made = transcribe_files(transcriber, files, args.damaged, forms, args.output_dir or Path(), *words)
+    skipped, foreign = made.skipped, made.foreign
     took = time.monotonic() - began - loading
-    _say(_summary(len(files) - len(skipped) - len(foreign), seconds, took, loading, [*nowhere, *skipped], foreign))
+    _say(_summary(len(files) - len(skipped) - len(foreign), made.seconds, took, loading, [*nowhere, *skipped], foreign))
     return 1 if nowhere or skipped or len(foreign) == len(files) else 0
-
-
-def _transcribe(
-    transcriber, files: list[AudioFile], source: AudioSource, forms: list[str], args: argparse.Namespace
-) -> tuple[float, list[str], list[str]]:
-    """Print or write all transcripts; (seconds of audio, files left out, files of a folder that are no audio)."""
-    by_name, folder = {str(n): file for n, file in enumerate(files)}, args.output_dir or Path()
-    total = round(sum(source.seconds(name) for name in by_name))
-    skipped, foreign = [], []
-    with tqdm(total=total, desc="transcribe", disable=None, **AUDIO_BAR) as bar:
-        seconds, progress = 0.0, whole_seconds(bar)
-        for name, result in _in_order(
-            by_name, chain.from_iterable(transcriber.transcribe(by_name, source, True, progress=progress))
-        ):
-            file = by_name[name]
-            if isinstance(result, BadAudio):
-                message = str(result).replace(file.path, file.shown, 1)
-                if result.reason in _NO_SOUND and not file.looks_like_audio:
-                    foreign.append(file.shown)
-                else:
-                    skipped.append(file.shown)
-                    bar.write(f"transcribe: left out {message}", file=sys.stderr)
-                continue
-            seconds += result.duration
-            if args.word_timestamps:
-                transcriber.add_words(result, source)
-            result.recording = file.output.name
-            for form in forms:
-                written = subtitles.write(folder / file.output, form, result, args.highlight_words)
-                bar.write(f"{written}", file=sys.stderr)
-            if not forms:
-                _print(file.shown, result, bar)
-    return seconds, skipped, foreign
-
-
-def _in_order(
-    names: Iterable[str], results: Iterable[Transcript | BadAudio]
-) -> Iterator[tuple[str, Transcript | BadAudio]]:
-    """Results, which come as they end, in the order of names; each as soon as those before it are there."""
-    waiting: dict[str, Transcript | BadAudio] = {}
-    order = iter(names)
-    wanted = next(order, None)
-    for result in results:
-        waiting[result.recording] = result
-        while wanted in waiting:
-            yield wanted, waiting.pop(wanted)
-            wanted = next(order, None)
-
-
-def _print(file: str, transcript: Transcript, bar: tqdm) -> None:
-    language = f" ({transcript.language})" if transcript.language else ""
-    bar.write(f"# {file}{language}", file=sys.stdout)
-    for s in transcript.segments:
-        end = transcript.duration if s.end is None else s.end
-        times = f"{subtitles.time_code(s.start, '.')} {subtitles.time_code(end, '.')}"
-        bar.write(f"{times}  {s.text.strip()}", file=sys.stdout)
 
 
 def _summary(done: int, seconds: float, took: float, loading: float, skipped: list[str], foreign: list[str]) -> str:

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
+from pathlib import Path
 
+from k2d.tables import atomic
 from k2d.text.columns import width
 
 COLUMNS = 118  # display columns of a line; a Chinese character takes two
@@ -83,6 +85,17 @@ def table(findings: Iterable[Finding], columns: int = COLUMNS) -> str:
             lines.append("  ".join(part + " " * (size - width(part)) for part, size in zip(parts, widths)).rstrip())
     rule = "-" * max(width(line) for line in lines)
     return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def write_findings(findings: Sequence[Finding], folder: Path) -> None:
+    """table.txt, and findings.tsv with every id that a row speaks of: grade, what, id, reason."""
+    with atomic(folder / "table.txt") as handle:
+        handle.write(table(findings) + "\n")
+    with atomic(folder / "findings.tsv") as handle:
+        for finding in sorted(findings, key=lambda f: f.grade):
+            for name, reason in finding.names:
+                words = (finding.grade.word, finding.what, name, reason)
+                handle.write("\t".join(" ".join(word.split()) for word in words) + "\n")
 
 
 def wrap(text: str, size: int) -> list[str]:

@@ -18,6 +18,7 @@ import json
 import math
 import os
 import random
+import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ from pathlib import Path
 
 from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment
-from k2d.errors import DataError
+from k2d.errors import DataError, UsageError
 from k2d.explore.explorer import metrics_of
 from k2d.explore.sample import Reservoir, Sampled
 from k2d.explore.sounds import located
@@ -37,6 +38,7 @@ from k2d.work.identity import input_of
 
 RECORD, DRAWN = "audit.json", "drawn"
 USABLE, UNUSABLE = "usable", "unusable"
+COUNT = 60  # chunks to draw where nobody says how many
 LONGEST = 10_000  # characters of an answer
 _POOL = 20  # candidates for each chunk that is drawn
 
@@ -115,6 +117,34 @@ class Audit:
         _write_record(self.folder, facts, self.answers)
         if self.used or (self.folder / "wav.scp").is_file():
             _write_set(self.drawn, self.used, self.folder)
+
+
+def open_audit(
+    out: Path, data: Path | None, folders: Sequence[str], count: int | None, seed: int, recordings: Path | None
+) -> tuple[Audit, Scores | None]:
+    """The audit of a folder, drawn now where it is not there or has less than `count` chunks; and the scores, if any.
+
+    The rest as in `draw`. UsageError where data is lacking or another, DataError for a folder of somebody else.
+    """
+    there = (out / RECORD).is_file()
+    if not there and data is None:
+        raise UsageError(f"{out}: nothing was drawn there yet; give --data, a data directory of labelled chunks")
+    if not there and (out / "wav.scp").exists():
+        raise DataError(f"{out}: is a data directory that no audit made; give another --output_dir")
+    audit = Audit(out) if there else None
+    if audit and data and data.resolve() != Path(audit.source).resolve():
+        raise UsageError(f"--data {data}: {out} was drawn from {audit.source}; give another --output_dir")
+    by = folders or (audit.scores if audit else [])
+    if audit is None or (count or 0) > len(audit.order):
+        whole = DataDir(recordings) if recordings else None
+        audit = draw(out, DataDir(data or audit.source), by, count or COUNT, audit.seed if audit else seed, whole)
+        found = len({audit.recording(key) for key in audit.order})
+        print(f"audit: {len(audit.order)} chunks of {found} recordings drawn into {out}", file=sys.stderr)
+    else:
+        audit.save()  # what was killed between an answer and its set is mended
+    # A set outlives the scores that it was drawn by.
+    known = {tag: folder for tag, folder in tagged(by).items() if folders or folder.is_dir()}
+    return audit, find_scores(audit.drawn, known) if known else None
 
 
 def saved_answers(path: Path, audit: Audit) -> dict[str, Answer]:

@@ -10,12 +10,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 
+from k2d.audio.options import AudioOptions
 from k2d.explore.audit import Audit
 from k2d.explore.audit_figures import Figures, System
 from k2d.explore.page import as_json, render
-from k2d.explore.sounds import Sounds
+from k2d.explore.sounds import Sounds, open_located, sounds
 from k2d.score.significance import widening
+from k2d.tables import atomic
 from k2d.text.normalise import CJK, to_simplified
 from k2d.text.units import units
 
@@ -46,6 +49,18 @@ def audit_page(audit: Audit, figures: Figures, title: str, clips: Sounds | None 
         "audit.html.j2", title=title, data=payload, sounds=as_json(clips.uris if clips else {}), served=clips is None,
         folder=str(audit.folder),
     )  # fmt: skip
+
+
+def write_audit_page(
+    path: Path, audit: Audit, figures: Figures, title: str, audio: AudioOptions, megabytes: float
+) -> tuple[int, Sounds]:
+    """The page as a file with its sounds; returns its characters, and the sounds."""
+    utterances = open_located(audit.drawn, audio)
+    clips = sounds([(key, utterances, key) for key in audit.order], megabytes)
+    text = audit_page(audit, figures, title, clips)
+    with atomic(path) as handle:
+        handle.write(text)
+    return len(text), clips
 
 
 @cache

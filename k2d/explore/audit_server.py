@@ -18,11 +18,13 @@ from collections.abc import Callable
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import Utterances
-from k2d.errors import DataError, UserError
+from k2d.errors import DataError, UsageError, UserError
 from k2d.explore.audit import Audit, read_answer
 from k2d.explore.audit_figures import Figures
-from k2d.explore.sounds import sound
+from k2d.explore.audit_page import audit_page
+from k2d.explore.sounds import open_located, sound
 from k2d.explore.spectrogram import spectrogram
 
 MOST_BYTES = 100_000  # of a request
@@ -64,6 +66,24 @@ class AuditServer(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/{self.token}/"
+
+
+def serve(port: int, audit: Audit, figures: Figures, title: str, audio: AudioOptions) -> None:
+    """Until Ctrl-C. UsageError for a port that cannot be had."""
+    utterances = open_located(audit.drawn, audio)
+    try:
+        server = AuditServer(port, audit, figures, utterances, lambda: audit_page(audit, figures, title))
+    except OSError as error:
+        raise UsageError(f"--port {port}: {error.strerror}; give another, or none for one that is free") from None
+    with server:
+        print(f"audit: open {server.address}", flush=True)
+        print("audit: every answer is saved at once; stop with Ctrl-C", file=sys.stderr)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+        with server.answering:  # an answer that is being saved is saved
+            server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -23,8 +24,9 @@ from k2d.explore.sample import Reservoir, Sampled, difference, join, stratum
 from k2d.explore.sounds import Sounds, open_located, sounds
 from k2d.label.chunk_directory import in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores
-from k2d.tables import Cursor
+from k2d.tables import Cursor, atomic
 from k2d.text import timestamps
+from k2d.work.folders import write_json
 
 STEP = 0.01  # of the slider
 _BINS = 152  # up to 1.50, and one for all beyond
@@ -148,6 +150,19 @@ class _Counts:
             "loops": self.loops,
             "unscored": self.unscored,
         }
+
+
+def write_page(folder: Path, data: DataDir, scores: Scores, page: Page) -> tuple[int, dict | None, Sounds]:
+    """explorer.html, with references detection.json and detection.md; returns its characters, the analysis, the sounds.
+    """
+    text, analysis, clips = gather(data, scores, page)
+    with atomic(folder / "explorer.html") as handle:
+        handle.write(text)
+    if analysis is not None:
+        write_json(folder / "detection.json", analysis)
+        with atomic(folder / "detection.md") as handle:
+            handle.write("# Are bad labels found?\n\n" + detection.markdown(analysis))
+    return len(text), analysis, clips
 
 
 def _histogram(values: list[float], bins: int = 32) -> dict:

@@ -1,6 +1,6 @@
 """Chunks that are kept from training where nobody has transcribed anything.
 
-In: labelled chunks, their scores, the selections to be compared. Out: ids of two kinds.
+In: labelled chunks, their scores, the selections to be compared. Out: data directories, of chunks of two kinds.
 
     held-out recordings   a share of the recordings, whole as far as they are short enough: what student, teacher and
                           validator make of them is compared in place of error rates, of which nobody knows any
@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from k2d.corpus.clips import has_words
-from k2d.datadir import DataDir
+from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
 from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
-from k2d.label.scores import Columns, Scores
+from k2d.label.scores import Columns, Scores, find_scores
 from k2d.tables import Cursor
 from k2d.text import timestamps
 
@@ -41,6 +41,27 @@ _NO_WITNESS = ("loop_teacher", "loop_aux", "blank_aux")  # δ_comp is 0 where on
 
 def _order(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def write_held_out(out: Path, data: DataDir, scores: Path, kept: Sequence[Path]) -> tuple[int, float]:
+    """A data directory of what is held out: of all recordings, or for epochs of what all selections `kept`; returns
+    (chunks, seconds). scores: directory of scores, with the validator's text."""
+    if kept:
+        ids = hold_out_for_epochs(data, find_scores(data, {"validator": scores}), kept)
+    else:
+        ids = hold_out_recordings(data)
+    labels = Cursor(data.path / "text")
+    said = Cursor(scores / "text") if (scores / "text").is_file() else None
+    seconds, durations = 0.0, data.utt2dur or {}
+    texts = [name for name in data.utterance_tables() if name.startswith("text")]
+    with SubsetWriter(data, out, without=texts) as part:
+        for key in ids:
+            part.keep(key)
+            part.write("text", key, timestamps.strip(labels.get(key) or ""))
+            if said is not None:
+                part.write(VALIDATOR_TEXT, key, timestamps.strip(said.get(key) or ""))
+            seconds += durations.get(key, 0.0)
+    return len(ids), seconds
 
 
 def hold_out_recordings(data: DataDir, share: float = SHARE_OF_RECORDINGS) -> list[str]:

@@ -16,8 +16,11 @@ from pathlib import Path
 import yaml
 
 from k2d.errors import DataError, UserError
-from k2d.score.monolingual import NAMES, Retained
+from k2d.publish.card import read_results
+from k2d.publish.privacy import listed_in
+from k2d.score.monolingual import NAMES, Retained, retained
 from k2d.score.significance import share_difference
+from k2d.work.folders import write_json
 
 _OWN, _SHARED = Path("conf/gates.yaml"), Path(__file__).resolve().parents[2] / "conf/gates.yaml"
 
@@ -77,6 +80,26 @@ def _read(path: Path) -> dict[str, object]:
             wanted = "true, false" if switch else "a number, or null"
             raise DataError(f"{path}: {name}: {value!r}; expected {wanted}")
     return found
+
+
+def judge(
+    folder: Path,
+    gates: Gates,
+    results: Mapping[str, tuple[Path, Path | None]],
+    reviewed_by: str | None,
+    licences: Mapping[str, str | None],
+) -> list[Verdict]:
+    """`verdicts` on a published folder, also written to its gates.json. results: as `card.result_files`."""
+    found = verdicts(gates, retained(results), read_results(results), listed_in(folder), reviewed_by, licences)
+    write_json(folder / "gates.json", [dataclasses.asdict(each) for each in found])
+    return found
+
+
+def require(folder: Path, found: Sequence[Verdict]) -> None:
+    """Raises NotReleased unless all gates are passed."""
+    if failed := [each for each in found if not each.passed]:
+        said = "; ".join(f"{each.gate}: {each.said}" for each in failed)
+        raise NotReleased(f"{folder} is not released, {len(failed)} of {len(found)} gates are not passed: {said}")
 
 
 def verdicts(

@@ -8,6 +8,7 @@ the original's own transcripts, and the original's transcripts. Where an outside
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +17,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from k2d.constants import TIMESTAMP_STEP
+from k2d.audio.options import AudioOptions
+from k2d.audio.utterances import open_utterances
+from k2d.constants import N_SAMPLES, TIMESTAMP_STEP
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, DataError
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, Engine, initial_tokens
 from k2d.whisper.engine_torch import TorchEngine
+from k2d.whisper.features import utterance_log_mel
 from k2d.whisper.logit_rules import suppressed_tokens
 
 # Largest difference of a logit, as a share of the largest logit. float32 differs by the order of
@@ -85,6 +91,25 @@ def decoding_options(model: Checkpoint, language: str) -> DecodingOptions:
     """Greedy, in the language asked for or, where the vocabulary lacks it, in its first."""
     known = model.tokenizer.languages
     return DecodingOptions(language=language if language in known else known[0], temperatures=(0.0,))
+
+
+def some_mels(data: DataDir, most: int, n_mels: int, options: AudioOptions) -> dict[str, Tensor]:
+    """Features of evenly spaced utterances, (n_mels, 3000) each; what cannot be read is passed over. Raises DataError
+    where nothing can."""
+    audio = open_utterances(data, **options.reading)
+    ids = list(data.segments)
+    step = max(1, len(ids) // most)
+    mels: dict[str, Tensor] = {}
+    for utterance in ids[::step] + ids:
+        if len(mels) == most:
+            break
+        try:
+            mels[utterance] = utterance_log_mel(audio[utterance], n_mels, N_SAMPLES)
+        except BadAudio as error:
+            print(f"publish: {utterance} is left out of the parity check: {error}", file=sys.stderr)
+    if not mels:
+        raise DataError(f"{data.path}: no utterance can be read; the parity check needs at least one")
+    return mels
 
 
 @torch.inference_mode()

@@ -11,11 +11,18 @@ time grows with the length of the text and no faster.
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
+from tqdm import tqdm
+
+from k2d.tables import atomic, read_table
 from k2d.text import timestamps
+
+LISTED = Path("private/labels.tsv")  # in a published folder; nothing in private/ leaves the house
 
 # Numbers are often spoken and written as words: 零九一二, "zero nine one two", "oh nine double one", "oh nine twelve",
 # 零九十二三十四.
@@ -208,3 +215,21 @@ def find_in(text: str) -> Iterator[tuple[str, str]]:
 def find(labels: Iterable[tuple[str, str]]) -> list[Finding]:
     """labels: pairs of id and text."""
     return [Finding(i, kind, text) for i, label in labels for kind, text in find_in(label)]
+
+
+def search(labels: Path, folder: Path) -> tuple[int, dict[str, int]]:
+    """Number of labels in a table, findings by kind; the findings themselves go to `folder`/LISTED."""
+    texts, listed = read_table(labels), folder / LISTED
+    found = find(tqdm(texts.items(), desc="labels", unit="label", leave=False))
+    with atomic(listed) as out:
+        out.write("id\tkind\ttext\n")
+        out.writelines(f"{f.id}\t{f.kind}\t{f.text}\n" for f in found)
+    listed.parent.chmod(0o700)
+    (listed.parent / ".gitignore").write_text("*\n")
+    return len(texts), dict(Counter(f.kind for f in found))
+
+
+def listed_in(folder: Path) -> int | None:
+    """Findings in a published folder; None where nobody searched."""
+    listed = folder / LISTED
+    return len(listed.read_text(encoding="utf-8").splitlines()) - 1 if listed.is_file() else None

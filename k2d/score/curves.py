@@ -70,6 +70,12 @@ def _accumulated(config: Path) -> int:
     return int(found[1]) if found else 1
 
 
+def trainings(experiment: Experiment) -> dict[str, Training]:
+    """model -> how long it was trained, for every model that has a training log."""
+    found = {model.name: read_training(experiment.root / model.name) for model in experiment.models}
+    return {name: training for name, training in found.items() if training}
+
+
 def training_curves(experiment: Experiment) -> dict[str, Curves]:
     """model -> curves, for every model that has a training log."""
     found = {}

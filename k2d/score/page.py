@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from k2d.explore.page import as_json, render
 from k2d.explore.sounds import Sounds
-from k2d.score.aims import Aim
+from k2d.score.aims import Aim, best_student, headline
 from k2d.score.aligned import errors_in
-from k2d.score.curves import Curves, shown_statistics
+from k2d.score.curves import Curves, shown_statistics, training_curves
 from k2d.score.experiment import Experiment, Group, Rates, mean_known
 from k2d.score.rates import SWITCH_DISTANCES
 from k2d.score.tables import ABSENT, Table
@@ -53,35 +53,32 @@ def report_page(
     *,
     main: int,
     title: str,
-    headline: str,
-    best: str | None,
     facts: Mapping[str, str],
-    curves: dict[str, Curves],
     texts: dict,
     clips: Sounds,
     explorers: Sequence[tuple[str, str]],
 ) -> str:
-    """tables: the first `main` of them are the main ones. best: the model whose errors are shown first. curves: of each
-    model's training. texts, clips: of error_browser.browse. explorers: (name, link). facts: how it was
-    made (provenance.facts).
+    """tables: the first `main` of them are the main ones. texts, clips: of error_browser.browse; the errors of the best
+    student are shown first. explorers: (name, link). facts: how it was made (provenance.facts).
     """
+    best = best_student(experiment)
     data = {
         "models": [m.name for m in experiment.models],
         "groups": [g.name for g in experiment.groups],
         "roles": [m.record.role for m in experiment.models],
         "sets": list(experiment.test_sets),
-        "best": None if best is None else [m.name for m in experiment.models].index(best),
+        "best": best and experiment.models.index(best[0].model),
         "switch": _switch_lines(experiment),
         "switch_distances": SWITCH_DISTANCES,
         "scatters": scatters(experiment),
-        "training": _training(curves),
+        "training": _training(training_curves(experiment)),
         "with_sound": list(clips.uris),
     }
     return render(
         "report.html.j2",
         title=title,
         data=data,
-        headline=headline,
+        headline=headline(experiment),
         facts=facts,
         main=tables[:main],
         tables=tables[main:],

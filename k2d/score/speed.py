@@ -8,16 +8,27 @@ medians over the rounds are reported. Log-mel features are computed beforehand a
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
+import torch
+from tqdm import tqdm
 
+from k2d.audio.options import AudioOptions
+from k2d.audio.utterances import open_utterances
 from k2d.constants import N_SAMPLES, SAMPLE_RATE
+from k2d.datadir import DataDir
+from k2d.errors import BadAudio, DataError
 from k2d.whisper.decoding import DecodingOptions, Engine
+from k2d.whisper.engine import EngineConfig, load_engine
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import context_samples, utterance_log_mel
+from k2d.whisper.model import count_parameters
 from k2d.whisper.short_form import plan_batches
+from k2d.work import machine
+from k2d.work.provenance import code_revision
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,68 @@ class Timing:
     real_time_factor: float
     speed: float
     decoder_speed: float | None
+
+
+def measured(
+    models: Mapping[str, str],
+    digests: Mapping[str, str],
+    data: DataDir,
+    config: EngineConfig,
+    decoding: DecodingOptions,
+    reading: AudioOptions,
+    max_seconds: float,
+    rounds: int,
+) -> dict:
+    """The content of speed.json: the conditions, and the `Timing` of each model. models: name -> checkpoint; digests:
+    name -> its content. The first max_seconds of the data are decoded."""
+    audio = read_utterances(data, max_seconds, reading)
+    engines = {name: load_engine(path, config, decoding) for name, path in models.items()}
+    windows = cut(audio)
+    seconds = sum(len(samples) for samples in windows.values()) / SAMPLE_RATE
+    work = {name: batches(engine, windows, decoding, config.batch_size) for name, engine in engines.items()}
+    with tqdm(total=rounds * sum(map(len, work.values())), desc="speed", unit="batch", leave=False) as bar:
+        timings = measure(engines, work, seconds, decoding, rounds=rounds, progress=bar.update)
+    return {
+        "data": str(data.path),
+        "utterances": len(audio),
+        "audio_seconds": round(seconds, 3),
+        "rounds": rounds,
+        "engine": config.engine,
+        "device": config.device,
+        "dtype": config.dtype,
+        "threads": torch.get_num_threads(),
+        "batch_size": config.batch_size,
+        "beam_size": decoding.beam_size,
+        "machine": machine.describe(),
+        "revision": code_revision(),
+        "models": {
+            name: {
+                "checkpoint": models[name],
+                "model": digests[name],
+                "parameters": count_parameters(engines[name].model),
+                **asdict(timing),
+            }
+            for name, timing in timings.items()
+        },
+    }
+
+
+def read_utterances(data: DataDir, most: float, options: AudioOptions) -> dict[str, np.ndarray]:
+    """The first readable utterances, up to `most` seconds, the first of them cut to these."""
+    source, audio, seconds = open_utterances(data, **options.reading), {}, 0.0
+    for utterance in data.segments:
+        try:
+            samples = source[utterance]
+        except BadAudio as error:
+            print(f"speed: {utterance} is left out: {error}", file=sys.stderr)
+            continue
+        seconds += len(samples) / SAMPLE_RATE
+        if audio and seconds > most:
+            break
+        audio[utterance] = samples[: round(most * SAMPLE_RATE)]  # a set of whole recordings may begin with an hour
+    if not audio:
+        raise DataError(f"{data.path}: no utterance can be read, nothing to measure with")
+    return audio
 
 
 def cut(audio: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

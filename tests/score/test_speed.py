@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 from k2d.audio.options import AudioOptions
-from k2d.bin.speed import main, read_utterances
+from k2d.bin.speed import main
 from k2d.datadir import DataDir
 from k2d.score import speed
 from k2d.score.experiment import read_speed
@@ -67,7 +67,7 @@ def test_a_measurement_holds_for_the_weights_it_was_made_with(folder, monkeypatc
 
 
 def test_no_more_is_decoded_than_asked_for_even_of_the_first(folder, capsys):
-    audio = read_utterances(DataDir(folder / "data"), 0.5, AudioOptions())
+    audio = speed.read_utterances(DataDir(folder / "data"), 0.5, AudioOptions())
     assert {name: len(samples) for name, samples in audio.items()} == {"a": 8000}
 
 

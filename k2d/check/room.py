@@ -1,0 +1,77 @@
+"""What a run's sets and models will need of this machine: disk, memory, time, GPUs.
+
+In: sets, models, and the options that decide it (`Room`). Out: findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from k2d.check.findings import Finding
+from k2d.check.models import Known, Models
+from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size, time
+from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set
+from k2d.distill.config import read_config
+from k2d.plan import LONGEST_RECORDING, Plan
+from k2d.whisper.engine import default_batch
+from k2d.whisper.identity import PUBLISHED
+
+
+@dataclass(frozen=True)
+class Room:
+    """config: training YAML; stop_stage: the last that is counted; students: their names; batch_size: 0 for the default
+    of the device; the rest as `Outputs`. elsewhere: memory and GPUs are another machine's."""
+
+    config: Sequence[str]
+    stop_stage: int
+    students: Sequence[str]
+    no_copy: bool
+    encoder_out: int
+    batch_size: int
+    ngpu: int
+    elsewhere: bool
+
+
+def look_at_room(room: Room, sets: Sequence[Set], models: Models, known: Mapping[str, Known]) -> list[Finding]:
+    train, dev, test = (
+        sum(_hours(one) for one in sets if one.part in parts) for parts in ((TRAIN,), (DEV,), (TEST, TEST_LONG))
+    )
+    plan = Plan(
+        train,
+        dev,
+        test,
+        teacher=_size_name(models.teacher, known),
+        validator=_size_name(next(iter(models.validators), None), known),
+        selections=room.students,
+        config=read_config(room.config),
+        ngpu=room.ngpu,
+        batch=room.batch_size or default_batch(room.ngpu > 0),
+        ready_labels=(models.labels or models.teacher or "").startswith("text:"),
+        jobs=1,
+        longest=_longest([one for one in sets if one.part in (TRAIN, TEST_LONG)]),
+    )
+    teacher = known.get(models.teacher or "")
+    width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
+    found = disk(gigabytes(plan, Outputs(room.no_copy, room.encoder_out, width, room.stop_stage)))
+    if room.elsewhere:
+        return found
+    return found + memory(plan, room.stop_stage) + time(plan, room.stop_stage) + gpus(room.ngpu)
+
+
+def _size_name(name: str | None, known: Mapping[str, Known]) -> str:
+    """A published name of about the size of a model."""
+    if name in PUBLISHED:
+        return name
+    model = known.get(name or "")
+    return nearest_size(model.parameters) if model and model.dims else "tiny"
+
+
+def _hours(one: Set) -> float:
+    return sum((one.data.utt2dur or {}).values()) / 3600
+
+
+def _longest(sets: Sequence[Set]) -> float:
+    """Hours of the longest recording that is decoded whole, as far as the sets tell."""
+    known = [one.data.utt2dur for one in sets if one.data.utt2dur and not one.data.has_segments]
+    return max(max(seconds.values()) for seconds in known) / 3600 if known else LONGEST_RECORDING

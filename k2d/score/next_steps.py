@@ -1,0 +1,114 @@
+"""What a run has made in, what to do with it out: lines that people can copy.
+
+In: exp/ and data/ of a recipe. Out: the best student and a command that uses it, pages, and, without references, a
+command that makes a test set.
+"""
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from k2d.explore.audit import COUNT
+from k2d.score.aims import best_student
+from k2d.score.experiment import Experiment, Model, mean_known, read_results
+from k2d.tables import read_table
+from k2d.work.models import ModelRecord, read_record
+
+FEWEST = 20  # chunks, below which an error rate says next to nothing
+
+
+def next_steps(exp: Path, data: Path, models: Sequence[str], sets: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(what, where or how) of everything that is there. models: names of folders in exp, all where there are none;
+    data: folder of the data directories."""
+    records = _records(exp, models)
+    results = read_results(exp, records, sets)
+    students = tuple(Model(r, None) for r in records if r.role == "student" and _made(exp, r))
+    best = None
+    if students:
+        experiment = Experiment(exp, students, tuple(sets), results)
+        best = _best(experiment).record
+        known, of_teacher = _shown(experiment, best.name), _shown(experiment, best.teacher)
+        yield "best student" if len(students) > 1 and known else "student", best.name + (f": {known}" if known else "")
+        if of_teacher:
+            yield "its teacher", f"{best.teacher}: {of_teacher}"
+        where = (exp / best.name).absolute()
+        yield "use it", shlex.join([_k2d(), "transcribe", _recording(data, sets), "--model", str(where)])
+    if not sets and (held_out := next(iter(sorted(data.glob("*_held_out/text"))), None)):
+        yield "a test set", _audit(exp, data, held_out.parent)
+        if (data / "audited/text").is_file():
+            yield "error rates", "the command of your run again, with --test_sets audited"
+    pages = {
+        "report": [exp / "report/index.html"],
+        "labels": sorted(exp.glob("*/explorer*/*.html")),
+        "card": [exp / best.name / "publish" / name for name in ("huggingface/README.md", "README.md")]
+        if best
+        else [],
+    }
+    for name, paths in pages.items():
+        for path in [path for path in paths if path.is_file()][: 1 if name == "card" else None]:
+            yield name, path.absolute().as_uri() if path.suffix == ".html" else str(path.absolute())
+
+
+def _audit(exp: Path, data: Path, held_out: Path) -> str:
+    """A command that makes a test set by ear: of what was held out, or where that is little, of all chunks; those that
+    are drawn are then held out, and the students trained again without them."""
+    all_chunks = held_out.with_name(held_out.name.removesuffix("_held_out"))
+    scores = sorted(path.parent for path in (exp / all_chunks.name).glob("*/utt2comp"))
+    few = len(read_table(held_out / "text")) < FEWEST and (all_chunks / "text").is_file()
+    chunks = all_chunks if few else held_out
+    # Half at most: the students learn from the others.
+    most = max(1, len(read_table(all_chunks / "text")) // 2) if few else COUNT
+    if (data / "audited/audit.json").is_file():  # drawn before, perhaps from the others
+        words = []
+    else:
+        words = ["--data", str(chunks), *(["--scores", str(scores[0])] if scores else [])]
+        words += ["--count", str(most)] if most < COUNT else []
+    command = shlex.join([_k2d(), "audit", *words, "--output_dir", str(data / "audited")])
+    return f"cd {shlex.quote(str(Path.cwd()))} && {command}"
+
+
+def _records(exp: Path, names: Sequence[str]) -> list[ModelRecord]:
+    found = []
+    for folder in [exp / name for name in names] or sorted(path.parent for path in exp.glob("*/model.json")):
+        if (folder / "model.json").is_file():
+            found.append(read_record(folder))
+    return found
+
+
+def _made(exp: Path, record: ModelRecord) -> bool:
+    return (exp / record.name / "average/config.json").is_file() or Path(record.path).exists()
+
+
+def _best(experiment: Experiment) -> Model:
+    """The student that the report calls the best; of several seeds the one with the lowest rates."""
+    found = best_student(experiment)
+    if found is None:
+        return experiment.models[0]
+    group, test_sets = found
+
+    def mean_rate(model: Model) -> float:
+        return mean_known(experiment.rate(model.name, test_set) for test_set in test_sets)
+
+    return min((m for m in group.members if mean_rate(m) is not None), key=mean_rate)
+
+
+def _shown(experiment: Experiment, name: str | None) -> str:
+    rates = {test_set: experiment.rate(name, test_set) for test_set in experiment.test_sets}
+    return ", ".join(f"{100 * rate:.1f} % errors on {test_set}" for test_set, rate in rates.items() if rate is not None)
+
+
+def _recording(data: Path, sets: Sequence[str]) -> str:
+    """A file of a test set, or of any set, so that the command can be tried at once."""
+    tables = [data / test_set / "wav.scp" for test_set in sets]
+    for table in tables or sorted(data.glob("*/wav.scp")):
+        for source in read_table(table).values() if table.is_file() else ():
+            if Path(source).is_file():
+                return str(Path(source).absolute())
+    return "RECORDING"
+
+
+def _k2d() -> str:
+    """The command as it can be typed anywhere: with its folder, which a recipe's path.sh alone puts on the path."""
+    beside = Path(sys.executable).with_name("k2d")
+    return str(beside) if beside.is_file() else "k2d"

@@ -1,0 +1,83 @@
+"""Two Kaldi text files of a test set in, what scoring leaves in a folder out: see `scored`, and
+utt2mer, align.txt (every error), aligned.jsonl (every text aligned, for the report's page).
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from k2d.constants import read_chunk_id
+from k2d.datadir import DataDir, read_segments
+from k2d.score import significance
+from k2d.score.align_text import corpus_text
+from k2d.score.aligned import ALIGNED, write_aligned
+from k2d.score.corpus import Score, join_by_recording, score
+from k2d.score.scored import RESULT, TextCounts, write_counts
+from k2d.score.significance import Comparison
+from k2d.tables import atomic, read_table, write_numbers
+from k2d.work.folders import write_json
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """ref, hyp: the files. data: directory whose segments tell the recording of each text; segments_from: that by whose
+    segments references are joined first; compare: directory of another system's `text`. bootstrap: draws."""
+
+    ref: str
+    hyp: str
+    data: str | None
+    segments_from: str | None
+    fold_usage: bool
+    compare: str | None
+    bootstrap: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """result: as in result.json. other: the system compared with; comparison: None where no test can be made."""
+
+    score: Score
+    result: dict
+    other: Score | None = None
+    comparison: Comparison | None = None
+
+
+def score_files(folder: Path, options: ScoreOptions) -> Scored:
+    """Score and write the files into the folder."""
+    references, hypotheses = read_table(options.ref), read_table(options.hyp)
+    if options.segments_from:
+        references = join_by_recording(references, DataDir(options.segments_from).segments)
+    scored = score(references, hypotheses, fold_usage=options.fold_usage, progress=sys.stderr.isatty())
+    ids = [u.id for u in scored.utterances]
+    recordings = recordings_of(ids, options.data)
+    result = scored.as_dict(recordings, samples=options.bootstrap, seed=options.seed)
+    other = comparison = None
+    if options.compare:
+        other = score(references, read_table(Path(options.compare) / "text"), fold_usage=options.fold_usage)
+        comparison = significance.compare(
+            scored.errors, other.errors, scored.units, recordings, samples=options.bootstrap, seed=options.seed
+        )
+        result["comparison"] = {"with": options.compare, **(comparison.__dict__ if comparison else {})}
+    write_numbers(folder / "utt2mer", {u.id: u.rate for u in scored.utterances})
+    by_text = (dict(zip(ids, values, strict=True)) for values in (scored.errors, scored.units, recordings))
+    write_counts(folder, TextCounts(*by_text))
+    with atomic(folder / "align.txt") as out:
+        out.write(corpus_text(scored))
+    write_aligned(folder / ALIGNED, scored, references, hypotheses)
+    write_json(folder / RESULT, result)
+    return Scored(scored, result, other, comparison)
+
+
+def recordings_of(ids: Sequence[str], data: str | None) -> list[str]:
+    """The recording of each text, from the segments of a data directory, or from its id where each chunk is a file of
+    its own; without a directory each text is one of its own."""
+    if data is None:
+        return list(ids)
+    path = Path(data) / "segments"
+    if not path.is_file():
+        return [named.recording if (named := read_chunk_id(i)) else i for i in ids]
+    segments = read_segments(path)
+    # References that were joined are recordings already.
+    return [segments[i].recording if i in segments else i for i in ids]

@@ -1,0 +1,94 @@
+"""Audio and video files in, their transcripts out: printed as they come, or written in the formats of subtitles.
+
+In: a transcriber that is loaded, files, where they go. Out: what became of the files, in their order.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from tqdm import tqdm
+
+from k2d.audio import sources
+from k2d.audio.inputs import AudioFile
+from k2d.errors import BadAudio
+from k2d.text import subtitles
+from k2d.text.transcript import Transcript
+from k2d.transcribers.base import Transcriber
+from k2d.work.session import AUDIO_BAR, whole_seconds
+
+_NO_SOUND = ("not audio", "empty", "missing", "out of reach")  # of a file in a folder that does not look like sound
+
+
+@dataclass
+class Outcome:
+    """Seconds of audio, files that were left out, files of a folder that are no audio."""
+
+    seconds: float = 0.0
+    skipped: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+
+def transcribe_files(
+    transcriber: Transcriber,
+    files: Sequence[AudioFile],
+    damaged: str,
+    forms: Sequence[str],
+    folder: Path,
+    word_timestamps: bool = False,
+    highlight_words: bool = False,
+) -> Outcome:
+    """Write each transcript in these forms into the folder, or print it where there are none. damaged: as AudioOptions.
+    What is left out is named as it comes."""
+    by_name = {str(n): file for n, file in enumerate(files)}
+    source = sources.files({name: file.path for name, file in by_name.items()}, damaged)
+    total, outcome = round(sum(source.seconds(name) for name in by_name)), Outcome()
+    with tqdm(total=total, desc="transcribe", disable=None, **AUDIO_BAR) as bar:
+        results = chain.from_iterable(transcriber.transcribe(by_name, source, True, progress=whole_seconds(bar)))
+        for name, result in _in_order(by_name, results):
+            file = by_name[name]
+            if isinstance(result, BadAudio):
+                message = str(result).replace(file.path, file.shown, 1)
+                if result.reason in _NO_SOUND and not file.looks_like_audio:
+                    outcome.foreign.append(file.shown)
+                else:
+                    outcome.skipped.append(file.shown)
+                    bar.write(f"transcribe: left out {message}", file=sys.stderr)
+                continue
+            outcome.seconds += result.duration
+            if word_timestamps:
+                transcriber.add_words(result, source)
+            result.recording = file.output.name
+            for form in forms:
+                written = subtitles.write(folder / file.output, form, result, highlight_words)
+                bar.write(f"{written}", file=sys.stderr)
+            if not forms:
+                _print(file.shown, result, bar)
+    return outcome
+
+
+def _in_order(
+    names: Iterable[str], results: Iterable[Transcript | BadAudio]
+) -> Iterator[tuple[str, Transcript | BadAudio]]:
+    """Results, which come as they end, in the order of names; each as soon as those before it are there."""
+    waiting: dict[str, Transcript | BadAudio] = {}
+    order = iter(names)
+    wanted = next(order, None)
+    for result in results:
+        waiting[result.recording] = result
+        while wanted in waiting:
+            yield wanted, waiting.pop(wanted)
+            wanted = next(order, None)
+
+
+def _print(file: str, transcript: Transcript, bar: tqdm) -> None:
+    language = f" ({transcript.language})" if transcript.language else ""
+    bar.write(f"# {file}{language}", file=sys.stdout)
+    for s in transcript.segments:
+        end = transcript.duration if s.end is None else s.end
+        times = f"{subtitles.time_code(s.start, '.')} {subtitles.time_code(end, '.')}"
+        bar.write(f"{times}  {s.text.strip()}", file=sys.stdout)
