@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from k2d.audio.sizes import boxes, chunks
+from k2d.audio.sizes import AIFF, RIFF, Form, boxes, chunks
 
 Stretches = list[tuple[int, int]]
 # What stands at the beginning of a recording, and so long that it stands nowhere else.
@@ -61,7 +61,7 @@ def _search_once(path: str, head: bytes, size: int, time_ns: int) -> Stretches:
 def _search(file, head: bytes) -> Stretches:
     size = file.seek(0, io.SEEK_END)
     if head.startswith((b"RIFF", b"FORM")):
-        starts = _chunked(file, "little" if head.startswith(b"RIFF") else "big")
+        starts = _chunked(file, RIFF if head.startswith(b"RIFF") else AIFF)
     elif head[4:8] == b"ftyp":
         starts = _mp4(file, size)
     else:
@@ -93,14 +93,14 @@ def _marked(file, mark: re.Pattern, begin: bytes) -> Iterator[int]:
         at += 4
 
 
-def _chunked(file, order: str) -> Iterator[int]:
-    """WAV and AIFF: one begins where a chunk of the one before would. order: of the bytes of their sizes."""
+def _chunked(file, form: Form) -> Iterator[int]:
+    """WAV and AIFF: one begins where a chunk of the one before would."""
     at, size = 0, file.seek(0, io.SEEK_END)
     while at is not None:
         yield at
         file.seek(at)
         head = file.read(12)
-        inside = chunks(file, at + 12, size, order)
+        inside = chunks(file, at + 12, size, form)
         same = (begin - 8 for name, begin, _ in inside if name == head[:4] and file.read(4) == head[8:])
         at = next(same, None)
 

@@ -34,6 +34,7 @@ def make_or_skip(name: str, folder: Path) -> str:
     return make(kind, folder)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")  # of numpy, which people would read
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.file)
 def test_every_kind_is_read_as_recorded_or_named(tmp_path, kind):
     source = make_or_skip(kind.file, tmp_path)
@@ -93,6 +94,21 @@ def test_what_cancels_is_heard_and_a_quiet_channel_does_no_harm(tmp_path):
     for name, level in (("opposite.wav", 1.0), ("near_silent.wav", 0.5)):
         audio = read_audio(make_or_skip(name, tmp_path))
         assert np.abs(audio - level * ALL).max() < 1e-3
+
+
+def test_an_offset_is_no_sound_and_hides_none(tmp_path):
+    """Of one channel, through codecs and resampling; of channels with offsets of their own."""
+    offset = np.full(6 * SAMPLE_RATE, 0.3, np.float32)
+    both = {"a.mp3": offset, "a.wav": np.stack([offset, offset / 3], axis=1)}
+    for name, audio in both.items():
+        soundfile.write(tmp_path / name, audio, SAMPLE_RATE)
+        with pytest.raises(BadAudio, match="silence"):
+            read_audio(tmp_path / name)
+    assert not is_silent(np.append(offset[:2000], 0.0)) and is_silent(offset[:2000])
+    quiet = voice(6, 1) * 0.003
+    soundfile.write(tmp_path / "quiet.wav", np.stack([offset, quiet], axis=1), SAMPLE_RATE, subtype="FLOAT")
+    heard = read_audio(tmp_path / "quiet.wav")
+    assert np.abs(heard - (offset + quiet) / 2).max() < 1e-6
 
 
 def test_a_longer_recording_than_memory_is_made_for_is_named(tmp_path, monkeypatch):
@@ -271,7 +287,8 @@ def test_what_is_no_sound_is_not_read_behind_it(tmp_path, caplog):
     make_or_skip("plain.wav", tmp_path)
     sound, note = (tmp_path / "plain.wav").read_bytes(), np.random.default_rng(0).bytes(200_000)
     chunk = len(note).to_bytes(4, "little") + note
-    for behind in (b"LIST" + chunk, b"XyZ " + chunk, b"ID3\4\0" + note, bytes(200_000), b"LIST" + chunk + note):
+    known, endless = b"LIST" + chunk, b"LIST\xff\xff\xff\x7f" + note
+    for behind in (known, b"XyZ " + chunk, b"ID3\4\0" + note, bytes(200_000), known + note, endless):
         (tmp_path / "a.wav").write_bytes(sound + behind)
         assert len(read_audio(tmp_path / "a.wav")) == len(ALL)
     make_or_skip("chunks.wav", tmp_path)
