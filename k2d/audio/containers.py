@@ -17,6 +17,8 @@ from contextlib import suppress
 import numpy as np
 
 from k2d.audio.cut import counted_mp3, ends_inside
+from k2d.audio.joined import is_sound_page
+from k2d.audio.sizes import Pieces
 from k2d.errors import BadAudio
 
 GRID = 5  # seconds; blocks end at multiples of it, and parts are read from one
@@ -100,9 +102,9 @@ class ContainerReader:
         self.seconds = self._promised if self._indexed() else None
 
     def _open(self, more: dict | None = None) -> None:
-        self._file.seek(0)
+        whole = Pieces(self._file, [(0, self._file.seek(0, io.SEEK_END))], owned=False)
         options = {"format_whitelist": self._form or _FORMATS, **(more or {})}
-        self._container = self._av.open(self._file, mode="r", format=self._form, options=options, buffer_size=2**18)
+        self._container = self._av.open(whole, mode="r", format=self._form, options=options, buffer_size=2**18)
         tracks = self._container.streams.audio
         if not tracks and more is None and self._container.streams:
             self._container.close()  # sound that begins late in a film without a header is found by looking further
@@ -150,7 +152,7 @@ class ContainerReader:
         size = self._file.seek(0, io.SEEK_END)
         self._file.seek(position)
         known = float((last.timestamp - entries[0].timestamp) * self._stream.time_base)
-        return last.pos + last.size <= size and known > self._promised - 1.0
+        return last.pos + last.size <= size and abs(known - self._promised) < 1.0
 
     # -- packets and frames ---------------------------------------------------------------------------------
 
@@ -329,14 +331,14 @@ class ContainerReader:
         return decoder
 
     def _has_last_page(self) -> bool:
-        """Whether the last page of an Ogg file says that it is the last (RFC 3533); nothing else tells a cut."""
+        """Whether the last page of an Ogg file is whole and says that it is the last; nothing else tells a cut."""
         position = self._file.tell()
         size = self._file.seek(0, io.SEEK_END)
         self._file.seek(max(0, size - 2**17))  # a page has at most 65,307 bytes
         tail = self._file.read()
         self._file.seek(position)
         page = tail.rfind(b"OggS\0")
-        return page >= 0 and len(tail) >= page + 27 and bool(tail[page + 5] & 4)
+        return page >= 0 and len(tail) >= page + 27 and bool(tail[page + 5] & 4) and is_sound_page(tail[page:])
 
     def close(self) -> None:
         self._container.close()

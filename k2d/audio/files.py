@@ -347,6 +347,7 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
             file = open(path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise out_of_reach(source, error) from None
+    reader = None
     try:
         reader = _decoder(source, file, piped=path is None)
         if not reader.rate:
@@ -354,7 +355,7 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
         check_form(source, reader.rate, reader.channels)
         return reader
     except BaseException:
-        file.close()
+        (reader or file).close()
         raise
 
 

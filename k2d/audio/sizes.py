@@ -93,7 +93,9 @@ class Pieces(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
-        self._position = max(0, base + offset)
+        if base + offset < 0:
+            return -1  # an error to ffmpeg's libraries; an exception they would print
+        self._position = base + offset
         return self._position
 
     def tell(self) -> int:
@@ -142,7 +144,7 @@ def chunks(file, at: int, size: int, form: Form) -> Iterator[tuple[bytes, int, i
         length = max(0, int.from_bytes(head[-form.width :], form.order) - (form.head if form.counts else 0))
         yield head[:4], at, length
         at += length
-        if at % form.align and bytes_at(file, at, 4) not in _KNOWN:
+        if at % form.align and at < size and bytes_at(file, at, 4) not in _KNOWN:
             at += -at % form.align
 
 

@@ -222,6 +222,33 @@ def test_a_long_stretch_of_lost_pages_is_silence_and_told(tmp_path, caplog):
     assert 18 < float(said.split(" s are missing")[0].split()[-1]) < 22
 
 
+@pytest.mark.parametrize(("name", "place"), [("a.opus", 0.1), ("a.opus", 0.5), ("a.ogg", 0.5), ("a.ogg", 0.99)])
+def test_one_wrong_byte_of_an_ogg_file_costs_a_page_and_is_told(tmp_path, name, place, caplog):
+    """Libraries drop the page, without a word, as its checksum is wrong: a second or two."""
+    encode(tmp_path / name, Track(voice(20, 1, RATE), "libopus"))
+    if name == "a.ogg":
+        soundfile.write(tmp_path / name, voice(20, 1), SAMPLE_RATE)
+    assert len(read_audio(tmp_path / name, damaged="skip")) == pytest.approx(20 * SAMPLE_RATE, abs=1600)
+    assert not caplog.records
+    content = bytearray((tmp_path / name).read_bytes())
+    content[int(len(content) * place)] ^= 1
+    (tmp_path / name).write_bytes(content)
+    heard = read_audio(tmp_path / name)
+    assert len(caplog.records) == 1
+    assert len(heard) / SAMPLE_RATE == pytest.approx(recording_duration(tmp_path / name), abs=0.1)
+
+
+def test_a_broken_header_brings_no_notes_of_a_library(tmp_path, capfd):
+    """ffmpeg's libraries seek to where it says, before the file's beginning, too."""
+    soundfile.write(tmp_path / "a.w64", ONE, SAMPLE_RATE, subtype="PCM_16")
+    content = bytearray((tmp_path / "a.w64").read_bytes())
+    content[54:62] = b"\xff" * 8
+    (tmp_path / "a.w64").write_bytes(content)
+    with pytest.raises(BadAudio):
+        read_audio(tmp_path / "a.w64")
+    assert capfd.readouterr().err == ""
+
+
 def test_pauses_in_which_a_phone_sends_nothing_are_silence_and_no_damage(tmp_path, caplog):
     """AMR by hand: frames of noise at 5.9 kbit/s, and between them comfort noise and frames without data."""
     draw = np.random.default_rng(0)
