@@ -240,6 +240,22 @@ def _stale(mark: bytes, **form: str):
     return write
 
 
+def _before(mark: bytes, *parts: bytes):
+    """edit(data): with bytes before a mark."""
+    return lambda data: data.replace(mark, b"".join(parts) + mark, 1)
+
+
+def _tenfold(mark: bytes, offset: int, form: str):
+    """edit(data): ten times the number that stands so many bytes behind the begin of a mark."""
+
+    def edit(data: bytes) -> bytes:
+        at = data.find(mark) + offset
+        end = at + struct.calcsize(form)
+        return data[:at] + struct.pack(form, 10 * struct.unpack(form, data[at:end])[0]) + data[end:]
+
+    return edit
+
+
 def _in_two_chunks(data: bytes) -> bytes:
     """A WAV of ALL whose sound lies in two chunks, a note between them."""
     begin, middle = data.find(b"data"), 2 * len(ONE)
@@ -306,6 +322,7 @@ def _other(source: str):
     return make
 
 
+W64 = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # stands behind the four letters of its chunks
 HOLE = np.concatenate([ONE, silence(4), TWO])
 LATE = np.concatenate([silence(3), ALL])
 PAUSES = np.concatenate([silence(3), ONE, silence(4), TWO, silence(3)])
@@ -405,11 +422,32 @@ KINDS: Sequence[Kind] = (
     Kind("stale.aifc", "mu-law", "its header tells a quarter", _stale(b"SSND", format="AIFF", subtype="ULAW")),
     Kind("stale.caf", "PCM", "its header tells a quarter", _stale(b"data")),
     Kind("stale.au", "PCM", "its header tells a quarter", _stale(b".snd")),
+    Kind("padding.wav", "PCM", "a chunk before its sound lacks the padding byte",
+         changed(wav(ALL), _before(b"data", b"LIST", struct.pack("<I", 5), b"INFO "))),
+    Kind("padding.aiff", "PCM", "a chunk before its sound lacks the padding byte",
+         changed(wav(ALL), _before(b"COMM", b"NAME", struct.pack(">I", 5), b"Noise"))),
+    Kind("claims.wav", "PCM", "a chunk before its sound claims 2 GB",
+         changed(wav(ALL), _before(b"data", b"LIST", struct.pack("<I", 2**31 - 1), b"INFOISFT"))),
+    Kind("claims.aiff", "PCM", "a chunk before its sound claims 2 GB",
+         changed(wav(ALL), _before(b"SSND", b"NAME", struct.pack(">I", 2**31 - 1), b"Noise "))),
+    Kind("claims.w64", "PCM", "a chunk before its sound claims 2 GB",
+         changed(wav(ALL, subtype="PCM_16"), _before(b"data" + W64, b"junk" + W64, struct.pack("<QQ", 2**31, 0)))),
+    Kind("claims.caf", "PCM", "a chunk before its sound claims 2 GB",
+         changed(wav(ALL), _before(b"data", b"free", struct.pack(">QQ", 2**31, 0)))),
+    Kind("counts.mp3", "MP3", "its header counts ten times the frames",
+         changed(enc(LONG, "libmp3lame"), _tenfold(b"Info", 8, ">I"))),
+    Kind("counts.wav", "IMA ADPCM", "its header counts ten times the samples",
+         changed(wav(ALL, subtype="IMA_ADPCM", format="WAV"), _tenfold(b"fact", 8, "<I"))),
+    Kind("counts.mkv", "AAC", "its header tells ten times the length",
+         changed(enc(LONG, "aac"), _tenfold(b"\x44\x89\x88", 3, ">d"))),
     Kind("rate.wav", "PCM", "rate of 1 Hz", wav(ALL, 1), "rate"),
     Kind("integers.wav", "float", "integers in floats", wav(ALL * 32768, subtype="FLOAT"), "too loud"),
     Kind("loud.wav", "float", "34 dB beyond full scale", wav(ALL * 50, subtype="FLOAT"), "too loud"),
+    Kind("huge.wav", "float", "samples of 1e30", wav(stereo(ALL) * 1e30, subtype="FLOAT"), "too loud"),
     Kind("nan.wav", "float", "not a number", wav(np.append(ALL, np.float32(np.nan)), subtype="FLOAT"), "NaN"),
     Kind("silent.wav", "PCM", "silence", wav(silence(20)), "silence"),
+    Kind("offset.wav", "PCM", "silence with an offset", wav(np.stack([silence(20) + 0.3, silence(20)], 1), 44100),
+         "silence"),
     Kind("short.wav", "PCM", "0.05 s", wav(ALL[:800]), "too short"),
     Kind("middle.opus", "Opus", "begins in the middle of its stream",
          changed(enc(LONG, "libopus", page_duration="500000"), _middle), ALL[-168000:], warning=True),

@@ -4,9 +4,9 @@
     tools/venv/bin/python tools/odd_recordings.py --label exp/teacher --recordings 500 --folder /tmp/odd
 
 The first makes every kind (tools/odd_kinds.py), reads it and writes the page's table. The second makes a corpus of so
-many recordings, in which every kind stands once, labels it with `k2d label`, labels the plain ones alone, and prints
-whether both give the same text, what stands in skipped.txt, and the peak memory. Both end with status 1 if anything is
-not as expected.
+many recordings, in which every kind stands once, labels it with `k2d label`, labels a sample of them each alone, and
+prints whether both give the same text, whether skipped.txt gives the true reasons, and the peak memory. Both end with
+status 1 if anything is not as expected.
 
 Kinds that need ffmpeg's programs or a shared library are left out, loudly, where those are not installed.
 """
@@ -19,7 +19,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,42 +152,52 @@ def _row(kind: Kind, outcome: Outcome, folder: str) -> Sequence[str]:
     return kind.container, kind.codec, kind.oddity, str(outcome), seconds, said
 
 
-def label_corpus(model: str, count: int, folder: Path, batch_size: int) -> int:
-    """Label a corpus with every kind in it, and its plain recordings alone; returns what is not as expected."""
+def label_corpus(model: str, count: int, folder: Path, batch_size: int, alone: int) -> int:
+    """Label a corpus with every kind in it, and some of its recordings alone; returns what is not as expected."""
     odd = [kind for kind in KINDS if can_make(kind) and kind.oddity != "none"]
     plain = {f"plain{n:04d}": folder / "audio" / f"plain{n:04d}.wav" for n in range(count - len(odd))}
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(plain.values()):
         soundfile.write(path, voice(4 + number % 5, number), SAMPLE_RATE)
-    odd_sources = {kind.file.replace(".", "-"): make(kind, folder / "odd") for kind in odd}
-    runs = {"all": {**plain, **odd_sources}, "plain": plain}
-    for name, sources in runs.items():
-        (folder / name).mkdir(exist_ok=True)
-        lines = "".join(f"{key} {source}\n" for key, source in sorted(sources.items()))
-        (folder / name / "wav.scp").write_text(lines)
-        command = [sys.executable, "-m", "k2d.bin.main", "label", "--model", model, "--data", folder / name]
-        options = ["--output_dir", folder / f"{name}_labels", "--batch_size", batch_size, "--temperatures", "0"]
-        options += ["--max_new_tokens", "24", *(["--language", "en"] if english_only(model) else [])]
-        done = subprocess.run([*map(str, command), *map(str, options)], cwd=Path(__file__).resolve().parents[1])
-        if done.returncode:
-            print(f"odd_recordings.py: k2d label ended with status {done.returncode}", file=sys.stderr)
-            return 1
-    texts = {name: _transcripts(folder / f"{name}_labels", scores=batch_size == 1) for name in runs}
+    sources = plain | {_key(kind): make(kind, folder / "odd") for kind in odd}
+    together = _label(model, sources, folder / "all", batch_size)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     skipped = dict(
         line.split(" ", 1) for line in (folder / "all_labels/skipped.txt").read_text(encoding="utf-8").splitlines()
     )
-    wrong = [key for key in plain if texts["all"].get(key) != texts["plain"].get(key)]
-    for kind, key in zip(odd, odd_sources):
+    wrong = [key for key in plain if key not in together]
+    for kind in odd:
         reason = kind.heard if isinstance(kind.heard, str) else ""
-        named = skipped.get(key, "").partition(":")[0]
-        if named != reason or (key in texts["all"]) == bool(reason):
-            wrong.append(key)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+        named = skipped.get(_key(kind), "").partition(":")[0]
+        if named != reason or (_key(kind) in together) == bool(reason):
+            wrong.append(_key(kind))
+    sample = sorted(together)[:: max(1, len(together) // max(1, alone))][:alone]
+    for key in sample:
+        if _label(model, {key: sources[key]}, folder / "alone" / key, batch_size) != {key: together[key]}:
+            wrong.append(f"{key}, alone")
     print(
-        f"odd_recordings.py: {count} recordings, {len(odd)} odd: {len(texts['all'])} labelled, {len(skipped)} skipped; "
-        f"peak memory {peak:.2f} GB; not as expected: {' '.join(wrong) or 'none'}"
+        f"odd_recordings.py: {count} recordings, {len(odd)} odd: {len(together)} labelled, {len(skipped)} skipped, "
+        f"{len(sample)} labelled alone; peak memory {peak:.2f} GB; not as expected: {', '.join(wrong) or 'none'}"
     )
     return len(wrong) + (peak > 3)
+
+
+def _key(kind: Kind) -> str:
+    return kind.file.replace(".", "-")
+
+
+def _label(model: str, sources: Mapping[str, object], data: Path, batch_size: int) -> dict[str, list]:
+    """Label recordings by the command; returns their segments."""
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "wav.scp").write_text("".join(f"{key} {source}\n" for key, source in sorted(sources.items())))
+    labels = data.with_name(f"{data.name}_labels")
+    command = [sys.executable, "-m", "k2d.bin.main", "label", "--model", model, "--data", data, "--output_dir", labels]
+    command += ["--batch_size", batch_size, "--temperatures", "0", "--max_new_tokens", "24"]
+    command += ["--language", "en"] if english_only(model) else []
+    done = subprocess.run(list(map(str, command)), cwd=Path(__file__).resolve().parents[1])
+    if done.returncode:
+        sys.exit(f"odd_recordings.py: k2d label ended with status {done.returncode}")
+    return _transcripts(labels, scores=batch_size == 1)
 
 
 def _transcripts(labels: Path, scores: bool) -> dict[str, list]:
@@ -207,6 +217,7 @@ def main() -> int:
     parser.add_argument("--recordings", type=int, default=500, help="in that corpus (default %(default)s)")
     # Who is decoded beside whom moves the last bits, by which a random model decides.
     parser.add_argument("--batch_size", type=int, default=1, help="0: k2d label's default (default %(default)s)")
+    parser.add_argument("--alone", type=int, default=20, help="labelled each alone, too (default %(default)s)")
     parser.add_argument("--folder", type=Path, help="where the corpus is made (default: a temporary one)")
     args = parser.parse_args()
     if not (args.docs or args.label):
@@ -214,7 +225,7 @@ def main() -> int:
     wrong = write_docs(args.docs) if args.docs else 0
     if args.label:
         with tempfile.TemporaryDirectory() as folder:
-            wrong += label_corpus(args.label, args.recordings, args.folder or Path(folder), args.batch_size)
+            wrong += label_corpus(args.label, args.recordings, args.folder or Path(folder), args.batch_size, args.alone)
     return 1 if wrong else 0
 
 

@@ -10,15 +10,15 @@ sampling rate changes, `Irregular` says that only the whole can be read.
 
 import errno
 import io
-import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
 
-from k2d.audio.cut import ends_inside
-from k2d.audio.joined import length_of_tag
+from k2d.audio.cut import counted_mp3, ends_inside
+from k2d.audio.joined import is_sound_page
+from k2d.audio.sizes import Pieces
 from k2d.errors import BadAudio
 
 GRID = 5  # seconds; blocks end at multiples of it, and parts are read from one
@@ -55,8 +55,10 @@ HEADERLESS = {".g722": "g722", ".722": "g722", ".g729": "g729", ".tco": "g723_1"
 # Stamps made by counting.
 _NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "gsm", "loas", "mlp", "mp3", "truehd"}
 _NO_CLOCK |= set(HEADERLESS.values())
-# Whose header tells the length, so that less than that is damage.
-_PROMISING = {"aiff", "ape", "asf", "au", "avi", "caf", "flac", "mov", "tak", "tta", "w64", "wav", "wv"}
+# Whose header tells the length, so that less than that is damage,
+_PROMISING = {"ape", "flac", "mov", "tak", "tta", "wv"}
+# or is damage only where the file also lacks bytes, or some could not be decoded: the header may be wrong.
+_ESTIMATING = {"asf", "avi", "matroska", "mp3"}
 
 
 _FAILING = frozenset(
@@ -82,14 +84,14 @@ class ContainerReader:
     missing by an unknown time.
     """
 
-    def __init__(self, source: str, file, pages_lost: bool = False, form: str | None = None):
+    def __init__(self, source: str, file, pages_lost: bool = False, form: str | None = None, lacking: float = 0.0):
         """pages_lost: of an Ogg file pages are missing, so a long hole is no jump of its clock. form: ffmpeg's name of
-        a format that has no header.
+        a format that has no header. lacking: by how much the sound should be longer than it is.
         """
         import av  # here, because most corpora never need it
 
         self.source, self._errors = source, (av.error.FFmpegError, OSError, ValueError)
-        self._file, self._pages_lost, self._form = file, pages_lost, form
+        self._file, self._pages_lost, self._form, self._lacking = file, pages_lost, form, lacking
         self._av, self.lost, self.holes, self.cut = av, 0.0, 0.0, False
         self._open()
         codec = self._stream.codec_context
@@ -100,9 +102,9 @@ class ContainerReader:
         self.seconds = self._promised if self._indexed() else None
 
     def _open(self, more: dict | None = None) -> None:
-        self._file.seek(0)
+        whole = Pieces(self._file, [(0, self._file.seek(0, io.SEEK_END))], owned=False)
         options = {"format_whitelist": self._form or _FORMATS, **(more or {})}
-        self._container = self._av.open(self._file, mode="r", format=self._form, options=options, buffer_size=2**18)
+        self._container = self._av.open(whole, mode="r", format=self._form, options=options, buffer_size=2**18)
         tracks = self._container.streams.audio
         if not tracks and more is None and self._container.streams:
             self._container.close()  # sound that begins late in a film without a header is found by looking further
@@ -127,53 +129,16 @@ class ContainerReader:
         """Seconds of the track as the header promises them; None where that is an estimate or about the film."""
         stream, names = self._stream, self._formats
         if "mp3" in names:
-            return self._counted_mp3()
-        if names & _PROMISING:
-            if stream.duration is not None:
-                late = 0.0
-                if stream.start_time is not None:
-                    late = max(0.0, float(stream.start_time * stream.time_base) - self._origin)
-                seconds = float(stream.duration * stream.time_base) * (self._caf_cut() if "caf" in names else 1.0)
-                return seconds + (late if late > _JITTER else 0.0)
-            if "asf" in names and not self._container.streams.video and self._container.duration:
-                return self._container.duration / self._av.time_base
-        told = "matroska" in names and self._container.duration
-        # A film may be longer than its sound.
-        if told and (not self._container.streams.video or ends_inside(self._file, names)):
+            counted = counted_mp3(self._file)
+            return counted[0] * (1152 if self.rate >= 32000 else 576) / self.rate if counted and self.rate else None
+        if names & (_PROMISING | _ESTIMATING) and stream.duration is not None and "matroska" not in names:
+            late = 0.0
+            if stream.start_time is not None:
+                late = max(0.0, float(stream.start_time * stream.time_base) - self._origin)
+            return float(stream.duration * stream.time_base) + (late if late > _JITTER else 0.0)
+        if names & _ESTIMATING and self._container.duration:
             return self._container.duration / self._av.time_base - max(0.0, self._origin)  # which it counts from 0
         return None
-
-    def _caf_cut(self) -> float:
-        """By how much the sound of a CAF file should be longer than it is: ffmpeg's libraries count what is there."""
-        file, position = self._file, self._file.tell()
-        size, at = file.seek(0, io.SEEK_END), 8
-        promised = held = 1
-        while at + 12 <= size:
-            file.seek(at)
-            head = file.read(12)
-            length = int.from_bytes(head[4:], "big", signed=True)
-            if head[:4] == b"data" and 0 < size - at - 12 < length:
-                promised, held = length, size - at - 12
-            if length < 0:  # to the end of the file
-                break
-            at += 12 + length
-        file.seek(position)
-        return promised / held
-
-    def _counted_mp3(self) -> float | None:
-        """Seconds by the number of frames that a Xing, Info or VBRI header tells."""
-        position = self._file.tell()
-        self._file.seek(0)
-        head = self._file.read(4096)
-        if head[:3] == b"ID3":  # a tag, with a picture perhaps, lies before the first frame
-            self._file.seek(length_of_tag(head))
-            head = self._file.read(4096)
-        self._file.seek(position)
-        found = re.search(rb"(?:Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f](....)|VBRI.{10}(....)", head, re.DOTALL)
-        if not found or not self.rate:
-            return None
-        frames = int.from_bytes(found[1] or found[2], "big")
-        return frames * (1152 if self.rate >= 32000 else 576) / self.rate
 
     def _indexed(self) -> bool:
         """Whether the header lists every packet and the file holds the last one (mp4 and its like)."""
@@ -187,7 +152,7 @@ class ContainerReader:
         size = self._file.seek(0, io.SEEK_END)
         self._file.seek(position)
         known = float((last.timestamp - entries[0].timestamp) * self._stream.time_base)
-        return last.pos + last.size <= size and known > self._promised - 1.0
+        return last.pos + last.size <= size and abs(known - self._promised) < 1.0
 
     # -- packets and frames ---------------------------------------------------------------------------------
 
@@ -204,7 +169,7 @@ class ContainerReader:
                 if drive_fails(error):
                     raise
                 failures += 1
-                self._broken = True
+                self._broken = self._failed = True
                 if failures > _ERRORS:
                     self.cut = True
                     return
@@ -258,7 +223,8 @@ class ContainerReader:
         rule: _Rule | None = None
         seen: list[tuple] = []  # of the first second: (packet's seconds, its frames' samples)
         skipping, failures = False, 0
-        self._broken, self.cut, channels = False, False, 0
+        self._broken = self._failed = self.cut = False
+        channels = 0
         self.lost = self.holes = 0.0
         owed = 0
         for packet in self._packets():
@@ -305,7 +271,7 @@ class ContainerReader:
             except self._errors:
                 frames = []
                 failures += 1
-                self._broken = True
+                self._broken = self._failed = True
                 lost = held / line.rate if held else (packet.duration or 0) * tick
                 if line.time >= start - _JITTER:
                     self.lost += lost
@@ -338,9 +304,13 @@ class ContainerReader:
         self._time = line.time
         if not line.rate and self._broken:
             raise BadAudio(self.source, "truncated", "nothing in it can be decoded; copy it again")
-        if self._promised is not None and self._promised > line.time + _GRACE and not self.cut:
-            self.lost += self._promised - max(line.time, start if start < np.inf else 0.0)
-        elif self._lacks_tail():
+        promised = line.time * (1.0 + self._lacking) if self._lacking else self._promised
+        cut, film = self._lacks_tail(), bool(self._container.streams.video)  # which may be longer than its sound
+        if self._formats & _ESTIMATING and not cut and (film or not self._failed):
+            promised = None
+        if promised is not None and promised > line.time + _GRACE and not self.cut:
+            self.lost += promised - max(line.time, start if start < np.inf else 0.0)
+        elif cut and "mp3" not in self._formats:
             self.cut = True
 
     def _lacks_tail(self) -> bool:
@@ -361,14 +331,14 @@ class ContainerReader:
         return decoder
 
     def _has_last_page(self) -> bool:
-        """Whether the last page of an Ogg file says that it is the last (RFC 3533); nothing else tells a cut."""
+        """Whether the last page of an Ogg file is whole and says that it is the last; nothing else tells a cut."""
         position = self._file.tell()
         size = self._file.seek(0, io.SEEK_END)
         self._file.seek(max(0, size - 2**17))  # a page has at most 65,307 bytes
         tail = self._file.read()
         self._file.seek(position)
         page = tail.rfind(b"OggS\0")
-        return page >= 0 and len(tail) >= page + 27 and bool(tail[page + 5] & 4)
+        return page >= 0 and len(tail) >= page + 27 and bool(tail[page + 5] & 4) and is_sound_page(tail[page:])
 
     def close(self) -> None:
         self._container.close()

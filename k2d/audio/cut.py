@@ -1,11 +1,14 @@
-"""Whether a film lacks its tail, where no length in its header tells: streams that were recorded live, and fragments.
+"""Whether a file lacks its tail, where no length in its header tells, or one that may be wrong.
 
-In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM) or a tag (FLV).
+In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM), a tag (FLV), a chunk (AVI) or
+an object (WMA, WMV), or before its last frame (mp3).
 """
 
 import io
+import re
 
-from k2d.audio.sizes import boxes, bytes_at
+from k2d.audio.joined import length_of_tag
+from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks
 
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 
@@ -19,6 +22,13 @@ def ends_inside(file, formats: set[str]) -> bool:
             return _mp4(file, size)
         if "matroska" in formats:
             return _matroska(file, size)
+        if "avi" in formats:
+            return _avi(file, size)
+        if "asf" in formats:
+            return _asf(file, size)
+        if "mp3" in formats:
+            counted = counted_mp3(file)
+            return counted is not None and counted[1]
         return "flv" in formats and _flv(file, size)
     finally:
         file.seek(position)
@@ -68,3 +78,39 @@ def _flv(file, size: int) -> bool:
             return False
         at += 11 + int.from_bytes(head[1:4], "big") + 4
     return at > size
+
+
+def _avi(file, size: int) -> bool:
+    """Lists named RIFF behind each other; one of size 0 was never finished, and tells nothing."""
+    ends = [begin + length for name, begin, length in chunks(file, 0, size, RIFF) if name == b"RIFF" and length]
+    return bool(ends) and ends[-1] > size
+
+
+def _asf(file, size: int) -> bool:
+    """Objects, whose sizes count their heads of 24 bytes (Advanced Systems Format Specification, 2.1)."""
+    at = 0
+    while at + 24 <= size:
+        length = int.from_bytes(bytes_at(file, at + 16, 8), "little")
+        if length < 24:  # recorded live
+            return False
+        at += length
+    return at > size
+
+
+def counted_mp3(file) -> tuple[int, bool] | None:
+    """(frames, whether the file lacks some of their bytes) as a Xing, Info or VBRI header counts them; None if it does
+    not count both: either may be wrong.
+    """
+    position, size, tag = file.tell(), file.seek(0, io.SEEK_END), 0
+    head = bytes_at(file, 0, 4096)
+    if head[:3] == b"ID3":  # a tag, with a picture perhaps, lies before the first frame
+        tag = length_of_tag(head)
+        head = bytes_at(file, tag, 4096)
+    file.seek(position)
+    if found := re.search(rb"(?:Xing|Info)...[\x03\x07\x0b\x0f](....)(....)", head, re.DOTALL):
+        frames, length = found.groups()
+    elif found := re.search(rb"VBRI.{6}(....)(....)", head, re.DOTALL):
+        length, frames = found.groups()
+    else:
+        return None
+    return int.from_bytes(frames, "big"), tag + int.from_bytes(length, "big") > size

@@ -33,7 +33,6 @@ from k2d.errors import BadAudio, DataError, disk_is_full
 
 _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not tell its length
 _ARK = re.compile(r"^(.+):(\d+)$", re.DOTALL)
-_CHUNK = re.compile(r"^\s*(?:data|SSND|data size)\s*: (\d+)(?: \(should be (\d+)\))?", re.MULTILINE | re.IGNORECASE)
 _EXACT = re.compile(r"^(PCM_|FLOAT|DOUBLE|ULAW|ALAW)")
 # And mp3, whose frames begin with eleven set bits; of VOC libsndfile makes noise where its blocks are of the new kind.
 _BY_PACKETS = (b"OggS", b"ID3", b"\xff", b"Creative Voice File")
@@ -127,7 +126,8 @@ class _SoundFileReader:
 
     holes, late, cut = 0.0, 0.0, False
 
-    def __init__(self, source: str, file, piped: bool, mp3: bool = False):
+    def __init__(self, source: str, file, lacking: float = 0.0, mp3: bool = False):
+        """lacking: by how much its sound should be longer than it is."""
         self._source, self._file, self._mp3 = source, file, mp3
         # By a descriptor of its own where it can be: libsndfile then reads without going through Python.
         self._own = open(file.name, "rb", buffering=0) if isinstance(file, io.BufferedReader) else None  # noqa: SIM115
@@ -144,18 +144,8 @@ class _SoundFileReader:
         self.exact = known and (self.format == "OGG" or _EXACT.match(self._sound.subtype) is not None)
         # The header of a FLAC does not know whether the file holds everything, and nothing else.
         self.seconds = self.frames / self.rate if self.exact and self.format != "FLAC" else None
-        # Programs that write to a pipe cannot know the length they put into the header.
-        self._missing = 0.0 if piped else self._beyond_the_end()
+        self._missing = lacking * self.frames / self.rate if known else 0.0
         self.lost = self._missing
-
-    def _beyond_the_end(self) -> float:
-        """Seconds that the header promises beyond the end of the file."""
-        length = re.search(r"^Length : (\d+)", self._sound.extra_info, re.MULTILINE)
-        for promised, held in _CHUNK.findall(self._sound.extra_info):
-            promised, held = int(promised), int(held) if held else length and int(length[1])
-            if held is not None and 0 < held < promised < 0x7FFFF000:
-                return self.frames / self.rate * (promised - held) / held
-        return 0.0
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
         position = round(start * self.rate)
@@ -357,6 +347,7 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
             file = open(path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise out_of_reach(source, error) from None
+    reader = None
     try:
         reader = _decoder(source, file, piped=path is None)
         if not reader.rate:
@@ -364,7 +355,7 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
         check_form(source, reader.rate, reader.channels)
         return reader
     except BaseException:
-        file.close()
+        (reader or file).close()
         raise
 
 
@@ -397,17 +388,20 @@ def _decoder(source: str, file, piped: bool) -> Reader:
             by_packets = len(_IN_PCM.findall(file.read(2**15))) > 1
     if len(chains) > 1:
         return _ChainReader(source, file, chains)
-    file = mended(file, head) or file
+    better, lacking = mended(file, head)
+    file = better or file
+    if piped:  # programs that write to a pipe cannot know the length they put into the header
+        lacking = 0.0
     counted = None  # libsndfile's reader, where it opens the file and is not sure of its length
     if not by_packets:
         try:
-            counted = _SoundFileReader(source, file, piped)
+            counted = _SoundFileReader(source, file, lacking)
             if counted.exact:
                 return counted
         except soundfile.LibsndfileError:
             pass
     try:
-        reader = ContainerReader(source, file, pages_lost=not whole)
+        reader = ContainerReader(source, file, pages_lost=not whole, lacking=lacking)
         if counted is not None:
             counted.release()
         return reader
@@ -431,7 +425,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         return counted
     if by_packets:
         try:
-            return _SoundFileReader(source, file, piped, mp3=not head.startswith(b"OggS"))
+            return _SoundFileReader(source, file, mp3=not head.startswith(b"OggS"))
         except soundfile.LibsndfileError:
             pass
     raise why

@@ -7,10 +7,11 @@ the first one, and say nothing of the others.
 import io
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 
-from k2d.audio.sizes import boxes, chunks
+from k2d.audio.sizes import AIFF, RIFF, Form, boxes, bytes_at, chunks
 
 Stretches = list[tuple[int, int]]
 # What stands at the beginning of a recording, and so long that it stands nowhere else.
@@ -33,6 +34,7 @@ _MARKS = tuple(
     )
 )
 _TAG = b"ID3"
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits of a byte
 _TFDT = re.compile(rb"tfdt(?:\x00...(....)|\x01...(........))", re.DOTALL)
 
 
@@ -61,7 +63,7 @@ def _search_once(path: str, head: bytes, size: int, time_ns: int) -> Stretches:
 def _search(file, head: bytes) -> Stretches:
     size = file.seek(0, io.SEEK_END)
     if head.startswith((b"RIFF", b"FORM")):
-        starts = _chunked(file, "little" if head.startswith(b"RIFF") else "big")
+        starts = _chunked(file, RIFF if head.startswith(b"RIFF") else AIFF)
     elif head[4:8] == b"ftyp":
         starts = _mp4(file, size)
     else:
@@ -93,14 +95,14 @@ def _marked(file, mark: re.Pattern, begin: bytes) -> Iterator[int]:
         at += 4
 
 
-def _chunked(file, order: str) -> Iterator[int]:
-    """WAV and AIFF: one begins where a chunk of the one before would. order: of the bytes of their sizes."""
+def _chunked(file, form: Form) -> Iterator[int]:
+    """WAV and AIFF: one begins where a chunk of the one before would."""
     at, size = 0, file.seek(0, io.SEEK_END)
     while at is not None:
         yield at
         file.seek(at)
         head = file.read(12)
-        inside = chunks(file, at + 12, size, order)
+        inside = chunks(file, at + 12, size, form)
         same = (begin - 8 for name, begin, _ in inside if name == head[:4] and file.read(4) == head[8:])
         at = next(same, None)
 
@@ -121,7 +123,7 @@ def _mp4(file, size: int) -> Iterator[int]:
 
 
 def ogg_chains(file) -> tuple[Stretches, bool]:
-    """(start and length of every chain of an Ogg file, whether it is one stream of which no page is missing).
+    """(start and length of every chain, whether it is one stream of which no page is missing or damaged).
 
     A chain begins where pages that begin streams follow others (RFC 3533).
     """
@@ -141,12 +143,27 @@ def ogg_chains(file) -> tuple[Stretches, bool]:
         if begins and (flags is None or not flags & 2):
             starts.append(at)
         flags, serial = head[5], serial or head[14:18]
+        length = 27 + head[26] + sum(head[27 : 27 + head[26]])
         if head[14:18] != serial or int.from_bytes(head[18:22], "little") != number:
             whole = False
+        elif whole:
+            whole = is_sound_page(bytes_at(file, at, length))
         number += 1
-        at += 27 + head[26] + sum(head[27 : 27 + head[26]])
+        at += length
     file.seek(0)
     return _stretches(starts, size), whole and at == size and bool(flags and flags & 4)
+
+
+def is_sound_page(data: bytes) -> bool:
+    """Whether the page that begins so has its checksum (RFC 3533, 6): libraries leave out one that has not, and say
+    nothing.
+
+    It is zlib's, but for the order of bits and what it begins and ends with.
+    """
+    page = data[: 27 + data[26] + sum(data[27 : 27 + data[26]])]
+    bare = page[:22] + bytes(4) + page[26:]
+    found = zlib.crc32(bare.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return found.to_bytes(4, "big").translate(_REVERSED) == page[22:26]
 
 
 def _find(file, what: bytes, at: int) -> int | None:

@@ -26,6 +26,7 @@ from k2d.errors import BadAudio, disk_is_full
 LONGEST_RECORDING = 8 * 3600.0  # seconds; its samples are 1.8 GB, in memory or on disk
 LOUDEST = 4.0  # full scale is 1, and decoders of mp3 and AAC go a little beyond it
 
+_EDGE = round(SHORTEST * SAMPLE_RATE)  # samples at both ends that hold no word
 _ONE_STEP = 2.0**-14  # a signal that stays within one 16-bit step up and down is digital silence
 _MARGIN = 0.05  # seconds decoded on both sides of a part, so that the resampler sees no edge there
 _OPPOSITE = 0.5  # of the power of unrelated channels; a mean with less has lost what the channels say
@@ -111,8 +112,41 @@ def write_flac(file, audio: np.ndarray) -> None:
     soundfile.write(file, pcm16(audio), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
 
 
+def extent(audio: np.ndarray) -> float:
+    """From the least sample to the greatest."""
+    return float(audio.max(initial=-np.inf)) - float(audio.min(initial=np.inf))
+
+
+class _Silence:
+    """Whether all audio that passes by is silence, whatever its offset, but for the ends, where codecs and resampling
+    make a step of an offset.
+    """
+
+    def __init__(self):
+        self._range = np.inf, -np.inf
+        self._held, self._begin = np.empty(0, np.float32), _EDGE
+
+    def sees(self, piece: np.ndarray) -> None:
+        if not self._is_still():
+            return
+        self._held = np.concatenate([self._held, piece])
+        if len(self._held) > self._begin + _EDGE:
+            inner = self._held[self._begin : -_EDGE]
+            self._range = min(self._range[0], float(inner.min())), max(self._range[1], float(inner.max()))
+            self._held, self._begin = self._held[-_EDGE:], 0
+
+    def _is_still(self) -> bool:
+        return self._range[1] - self._range[0] <= _ONE_STEP
+
+    def __bool__(self) -> bool:
+        return self._is_still() and (not self._begin or extent(self._held) <= _ONE_STEP)
+
+
 def is_silent(audio: np.ndarray) -> bool:
-    return bool(np.ptp(audio) <= _ONE_STEP)
+    """Whether audio, but for its ends, is constant."""
+    silence = _Silence()
+    silence.sees(audio)
+    return bool(silence)
 
 
 def mix(block: np.ndarray) -> np.ndarray:
@@ -120,16 +154,19 @@ def mix(block: np.ndarray) -> np.ndarray:
     if block.shape[1] == 1:
         return block[:, 0]
     channels = np.ascontiguousarray(block.T)
-    mean = channels.mean(axis=0, dtype=np.float32)
-    powers = np.array([_power(channel) for channel in channels])
-    if _power(mean) < _OPPOSITE * powers.sum() / len(powers) ** 2:
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no sound is named when all of it is read
+        mean = channels.mean(axis=0, dtype=np.float32)
+        powers = np.array([_power(channel) for channel in channels])
+        cancels = _power(mean) < _OPPOSITE * powers.sum() / len(powers) ** 2
+    if cancels:
         return channels[(powers > 0.7 * powers.max()).argmax()]  # the first of those: no change from block to block
     return mean
 
 
 def _power(channel: np.ndarray) -> float:
     """Mean square, without an offset."""
-    return float(np.dot(channel, channel)) / len(channel) - float(channel.mean()) ** 2
+    centred = channel - channel.mean()
+    return float(np.dot(centred, centred)) / len(channel)
 
 
 def _at_16_khz(source: str, reader: Reader, begin: float) -> Iterator[np.ndarray]:
@@ -272,16 +309,17 @@ def audio_blocks(source, allow_pipes: bool = False, damaged: str = "warn") -> It
     source = str(source)
     if damaged not in DAMAGED:
         raise ValueError(f"damaged={damaged!r}; expected one of {DAMAGED}")
-    count, low, high = 0, np.inf, -np.inf
+    count, low, high, silence = 0, np.inf, -np.inf, _Silence()
     pieces = _pieces(source, 0.0, None, allow_pipes, damaged)
     following = _guarded(lambda source: next(pieces, None))
     while (piece := following(source)) is not None:
         if len(piece):
             count, low, high = count + len(piece), np.minimum(low, piece.min()), np.maximum(high, piece.max())
+            silence.sees(piece)
             yield piece
     _check_range(source, count, float(low), float(high))
-    if high - low <= _ONE_STEP:
-        raise BadAudio(source, "silence", "every sample is zero; check the microphone or the channel")
+    if silence:
+        raise BadAudio(source, "silence", "every sample is the same; check the microphone or the channel")
 
 
 def _check_range(source: str, count: int, low: float, high: float) -> None:

@@ -1,11 +1,12 @@
 """Where the sound lies in files whose header says how much of it there is, whatever the header says.
 
-In: an open WAV (also RF64, BW64), AIFF, CAF or AU. Out: the same file with a right header, where its own is wrong: the
-sound is longer than said, as after a power failure of a recorder that writes the header once a minute or past 4 GB, or
-lies in several chunks.
+In: an open WAV (also RIFX, RF64, BW64), W64, AIFF, CAF or AU. Out: the same file with a right header, where its own is
+wrong, and by how much its sound should be longer than it is. A header is wrong where the sound is longer than said, as
+after a power failure of a recorder that writes the header once a minute or past 4 GB, lies in several chunks, or
+behind a chunk whose size is wrong or whose padding is missing.
 
 What lies behind the sound belongs to it unless it is a chunk. Libraries read as much as the header says, and say
-nothing of the rest.
+nothing of the rest; they find no sound where a size on the way to it is wrong.
 """
 
 from __future__ import annotations
@@ -14,15 +15,57 @@ import io
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 _NAME = re.compile(rb"[A-Za-z0-9_(][\x20-\x7e]{3}", re.DOTALL)
 # Behind the sound, without the header of a chunk.
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 _SAMPLES = (b"none", b"sowt", b"twos", b"fl32", b"fl64", b"in24", b"in32")  # of AIFF-C
-_KNOWN = (b"data", b"LIST", b"RIFF", b"RF64", b"FORM", b"fact", b"bext", b"iXML", b"cue ", b"JUNK", b"PAD ")
+_TOPS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")  # begin a recording
+_KNOWN = (*_TOPS, *b"data|fmt |LIST|fact|bext|iXML|cue |JUNK|PAD |id3 |SSND|COMM|NAME|ANNO|desc|kuki|pakt".split(b"|"))
 _MORE = 1.0  # seconds behind the sound that count as sound
 _LOOKS = 64  # places at which it is looked whether there is anything but zeros
 _END = 8  # bytes by which a file may end before or behind its last chunk
+_FAR = 2**20  # bytes among which the sound is sought where chunks do not lead to it
+
+
+class Form(NamedTuple):
+    """How a format writes chunks: bytes before the first one, order of bytes, bytes that follow a name of four, bytes
+    of a size, at multiples of how many bytes chunks begin, and whether a size counts its chunk's head. needed: chunks
+    without which the sound cannot be read, the first one says what it is; sound: the name of its chunk.
+    """
+
+    top: int
+    needed: tuple[bytes, ...]
+    sound: bytes
+    order: str = "little"
+    more: bytes = b""
+    width: int = 4
+    align: int = 2
+    counts: bool = False
+
+    @property
+    def head(self) -> int:
+        """Bytes of a chunk's head."""
+        return 4 + len(self.more) + self.width
+
+    @property
+    def endless(self) -> int:
+        """A size from which on it says that nothing is known: what programs write into a pipe."""
+        return 0x7FFFF000 if self.width == 4 else 2**62
+
+
+RIFF = Form(12, (b"fmt ",), b"data")
+AIFF = Form(12, (b"COMM",), b"SSND", "big")
+_CAF = Form(8, (b"desc", b"kuki", b"pakt"), b"data", "big", width=8, align=1)
+_W64 = Form(40, (b"fmt ",), b"data", more=bytes.fromhex("f3acd3118cd100c04f8edb8a"), width=8, align=8, counts=True)
+_FORMS = (
+    (rb"(?:RIFF|RF64|BW64)....WAVE", RIFF),
+    (rb"RIFX....WAVE", RIFF._replace(order="big")),
+    (rb"FORM....AIF[FC]", AIFF),
+    (rb"caff", _CAF),
+    (rb"riff\x2e\x91\xcf\x11", _W64),
+)
 
 
 class Pieces(io.RawIOBase):
@@ -50,7 +93,9 @@ class Pieces(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
-        self._position = max(0, base + offset)
+        if base + offset < 0:
+            return -1  # an error to ffmpeg's libraries; an exception they would print
+        self._position = base + offset
         return self._position
 
     def tell(self) -> int:
@@ -72,32 +117,35 @@ class Pieces(io.RawIOBase):
         return 0
 
 
-def mended(file, head: bytes) -> Pieces | None:
-    """The file with a right header; None where its own is right, or nothing is known of its format."""
+def mended(file, head: bytes) -> tuple[Pieces | None, float]:
+    """(the file with a right header, by how much its sound should be longer than it is: 0.5 where a third is missing).
+
+    None, 0.0 where its own header is right, or nothing is known of its format.
+    """
     size = file.seek(0, io.SEEK_END)
     try:
-        if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
-            return _wav(file, size)
-        if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-            return _aiff(file, size)
-        if head[:4] == b"caff":
-            return _caf(file, size)
         if head[:4] == b".snd":
             return _au(file, size)
+        for begin, form in _FORMS:
+            if re.match(begin, head, re.DOTALL):
+                return _chunked(file, size, form)
     except struct.error:  # cut inside of its header
         pass
-    return None
+    return None, 0.0
 
 
-def chunks(file, at: int, size: int, order: str = "little", width: int = 4) -> Iterator[tuple[bytes, int, int]]:
-    """(name, begin, length) of the chunks from a place on, as far as they can be ones. width: bytes of their sizes."""
-    while at + 4 + width <= size:
-        head = bytes_at(file, at, 4 + width)
+def chunks(file, at: int, size: int, form: Form) -> Iterator[tuple[bytes, int, int]]:
+    """(name, begin, length) of the chunks from a place on, as far as they can be ones. Padding may be missing."""
+    while at + form.head <= size:
+        head = bytes_at(file, at, form.head)
         if not _NAME.fullmatch(head[:4]):
             return
-        length = int.from_bytes(head[4:], order)
-        yield head[:4], at + 4 + width, length
-        at += 4 + width + length + (length % 2 if width == 4 else 0)
+        at += form.head
+        length = max(0, int.from_bytes(head[-form.width :], form.order) - (form.head if form.counts else 0))
+        yield head[:4], at, length
+        at += length
+        if at % form.align and at < size and bytes_at(file, at, 4) not in _KNOWN:
+            at += -at % form.align
 
 
 def boxes(file, size: int) -> Iterator[tuple[bytes, int, int]]:
@@ -115,64 +163,87 @@ def boxes(file, size: int) -> Iterator[tuple[bytes, int, int]]:
         at += length
 
 
-def _wav(file, size: int) -> Pieces | None:
-    second, known, sound, promised, goes_on = 0, 0, [], 0, False
-    for name, start, length in chunks(file, 12, size):
-        if name in (b"RIFF", b"RF64", b"BW64"):  # another recording (joined.py)
-            return None
-        if name == b"fmt ":
-            rate, second, block = struct.unpack("<IIH", bytes_at(file, start + 4, 10))
-            second = second or rate * block
+def _chunked(file, size: int, form: Form) -> tuple[Pieces | None, float]:
+    found, second, known, sound, promised, goes_on = {}, 0.0, 0, [], 0, False
+    walked, regular = _walk(file, size, form)
+    for name, start, length in walked:
+        if name in _TOPS:  # another recording (joined.py)
+            return None, 0.0
+        if name in form.needed:
+            found[name] = bytes_at(file, start, min(length, _FAR))
+            second = _second(name, found[name], form) or second
         elif name == b"ds64":
             known = int.from_bytes(bytes_at(file, start + 8, 8), "little")
-        elif name == b"data":
+        elif name == form.sound:
             length = known if length == 0xFFFFFFFF and known else length
-            sound.append((start, min(length, size - start)))
-            promised += length
-            if goes_on := length and _goes_on(file, start + length, size, second):
-                sound[-1], promised = (start, size - start), promised - length + size - start
+            held = min(length, size - start)
+            sound.append((start, held))
+            promised += held if length >= form.endless and not known else length
+            if goes_on := bool(length) and _goes_on(file, start + length, size, second, form):
+                sound[-1] = start, size - start
                 break
-    if len(sound) < 2 and not goes_on:
-        return None
-    form = bytes_at(file, 12, sound[0][0] - 16)  # the chunks before
-    if promised < 2**32:
-        head = b"RIFF" + bytes_at(file, 4, 8) + form + struct.pack("<I", promised)
-    else:  # EBU Tech 3306
-        sizes = struct.pack("<4sIQQQI", b"ds64", 28, size, promised, 0, 0)
-        head = b"RF64\xff\xff\xff\xffWAVE" + sizes + form.replace(b"ds64", b"JUNK") + b"\xff" * 4
-    return Pieces(file, [head, *sound])
+    held = sum(length for _, length in sound)
+    lacking = promised / held - 1 if 0 < held < promised else 0.0
+    if not sound or (len(sound) < 2 and not goes_on and regular):
+        return None, lacking
+    return Pieces(file, [_header(file, found, held, form), *sound]), lacking
 
 
-def _aiff(file, size: int) -> Pieces | None:
-    frame, second, frames_at = 0, 0, 0
-    for name, start, length in chunks(file, 12, size, "big"):
-        if name == b"COMM":
-            frame, second, frames_at = *_form_of_aiff(bytes_at(file, start, min(length, 22))), start + 2
-        elif name == b"SSND" and frame and _goes_on(file, start + length, size, second, "big"):
-            head = bytearray(bytes_at(file, 0, start))
-            head[frames_at : frames_at + 4] = ((size - start - 8) // frame).to_bytes(4, "big")
-            head[start - 4 : start] = (size - start).to_bytes(4, "big")
-            return Pieces(file, [bytes(head), (start, size - start)])
-    return None
+def _walk(file, size: int, form: Form) -> tuple[list[tuple[bytes, int, int]], bool]:
+    """(chunks, those of sound last; whether libraries find them as well). Those that matter are sought where a size on
+    the way to them is wrong.
+    """
+    found = list(chunks(file, form.top, size, form))
+    missing = {form.needed[0], form.sound} - {name for name, _, _ in found}
+    for name in missing:
+        for match in re.finditer(re.escape(name + form.more), bytes_at(file, 0, _FAR)):
+            start = match.start() + form.head
+            _, _, length = next(chunks(file, match.start(), size, form), (name, start, size))
+            if start + length <= size and _is_chunk(file, start + length, size, form):
+                found.append((name, start, length))
+                break
+    regular = not missing and not any((start - form.head) % form.align for _, start, _ in found)
+    return sorted(found, key=lambda chunk: chunk[0] == form.sound), regular
 
 
-def _au(file, size: int) -> Pieces | None:
+def _header(file, found: dict[bytes, bytes], held: int, form: Form) -> bytes:
+    """What stands before the sound, and says that it has so many bytes."""
+    top, found = bytearray(bytes_at(file, 0, form.top)), dict(found)
+    if top[:4] in (b"RIFF", b"RF64", b"BW64"):
+        top[:4] = b"RIFF"
+        if held >= 2**32:  # EBU Tech 3306
+            top[:8] = b"RF64\xff\xff\xff\xff"
+            found = {b"ds64": struct.pack("<QQQI", held, held, 0, 0)} | found
+    if common := found.get(b"COMM"):
+        frames = (held - 8) // (_form_of_aiff(common)[0] or held)
+        if frames:
+            found[b"COMM"] = common[:2] + frames.to_bytes(4, "big") + common[6:]
+    head, own = bytes(top), form.head if form.counts else 0
+    for name, content in found.items():
+        head += name + form.more + (own + len(content)).to_bytes(form.width, form.order)
+        head += content + bytes(-len(content) % form.align)
+    length = min(own + held, 256**form.width - 1)
+    return head + form.sound + form.more + length.to_bytes(form.width, form.order)
+
+
+def _second(name: bytes, content: bytes, form: Form) -> float:
+    """Bytes of a second of sound; 0 where that is not said, or they differ."""
+    if name == b"fmt ":
+        rate, second, block = struct.unpack_from("<IIH" if form.order == "little" else ">IIH", content, 4)
+        return second or rate * block
+    if name == b"desc":
+        rate, _, packet, frames = struct.unpack_from(">d8sII", content)
+        return rate * packet / frames if frames else 0.0
+    return _form_of_aiff(content)[1] if name == b"COMM" else 0.0
+
+
+def _au(file, size: int) -> tuple[Pieces | None, float]:
     begin, length, encoding, rate, channels = struct.unpack(">5I", bytes_at(file, 4, 20))
     width = {3: 2, 4: 3, 5: 4, 6: 4, 7: 8}.get(encoding, 1)
-    if _goes_on(file, begin + length, size, rate * channels * width):
-        return Pieces(file, [bytes_at(file, 0, 8), b"\xff" * 4, (12, size - 12)])  # unknown: to the end
-    return None
-
-
-def _caf(file, size: int) -> Pieces | None:
-    second = 0.0
-    for name, start, length in chunks(file, 8, size, "big", 8):
-        if name == b"desc":
-            rate, _, packet, frames = struct.unpack(">d8sII", bytes_at(file, start, 24))
-            second = rate * packet / frames if frames else 0.0  # 0 of packets that differ, of which a table tells
-        elif name == b"data" and _goes_on(file, start + length, size, second, "big", 8):
-            return Pieces(file, [bytes_at(file, 0, start - 8), b"\xff" * 8, (start, size - start)])  # -1: to the end
-    return None
+    if _goes_on(file, begin + length, size, rate * channels * width, AIFF):
+        return Pieces(file, [bytes_at(file, 0, 8), b"\xff" * 4, (12, size - 12)]), 0.0  # unknown: to the end
+    known = begin < size and length < AIFF.endless
+    return None, max(0.0, length / (size - begin) - 1) if known else 0.0
 
 
 def _form_of_aiff(common: bytes) -> tuple[int, int]:
@@ -185,25 +256,25 @@ def _form_of_aiff(common: bytes) -> tuple[int, int]:
     return channels * width, int(channels * width * rate)
 
 
-def _goes_on(file, end: int, size: int, second: float, order: str = "little", width: int = 4) -> bool:
+def _goes_on(file, end: int, size: int, second: float, form: Form) -> bool:
     """Whether what lies behind `end` is sound of so many bytes a second: one at least, no chunk, not all zeros."""
     if not second or size - end < _MORE * second:
         return False
-    places = (end, end + end % 2)
-    if bytes_at(file, end, 12).startswith(_TAGS) or any(_is_chunk(file, at, size, order, width) for at in places):
+    places = (end, end + -end % form.align)
+    if bytes_at(file, end, 12).startswith(_TAGS) or any(_is_chunk(file, at, size, form) for at in places):
         return False
     step = (size - end) // _LOOKS + 1
     return any(bytes_at(file, max(end, at - 2**16), 2**16).strip(b"\0") for at in range(size, end, -step))
 
 
-def _is_chunk(file, at: int, size: int, order: str, width: int) -> bool:
-    """Whether chunks begin here that end where the file does, or some that are known."""
+def _is_chunk(file, at: int, size: int, form: Form) -> bool:
+    """Whether the file ends here, or chunks begin that are known, or that end where the file does."""
     found = at
-    for name, begin, length in chunks(file, at, size, order, width):
-        if name in _KNOWN and begin + length <= size + _END:
+    for name, begin, length in chunks(file, at, size, form):
+        if name in _KNOWN:
             return True
         found = begin + length
-    return found != at and abs(size - found) <= _END
+    return abs(size - found) <= _END
 
 
 def bytes_at(file, at: int, count: int) -> bytes:

@@ -50,7 +50,7 @@ class Utterances:
         segment, source = self._locate(utterance)
         audio = read_audio(source, segment.start, segment.end, self.allow_pipes, self.damaged)
         if is_silent(audio):
-            raise BadAudio(source, "silence", f"every sample of utterance {utterance} is zero; remove it")
+            raise BadAudio(source, "silence", f"every sample of utterance {utterance} is the same; remove it")
         return audio
 
     def duration(self, utterance: str) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from k2d.tables import atomic
 
 SECONDS = 60.0  # between two writes
-FORMAT = 3  # changes with what facts mean: those of another format are forgotten
+FORMAT = 4  # changes with what facts mean: those of another format are forgotten
 
 
 class Memory:

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from k2d.audio import sources
-from k2d.audio.read import check_length, header
+from k2d.audio.read import check_length, extent, header
 from k2d.audio.stamps import FileStamps
 from k2d.check.findings import Finding, counted, fails, fine, left_out, note, some, warning
 from k2d.check.memory import Memory
@@ -254,7 +254,7 @@ def _hear(opened: sources.AudioSource, name: str, source: str, warnings: _Warnin
     try:
         for audio in opened.blocks(name):
             samples += len(audio)
-            peak = max(peak, float(np.abs(audio).max()))
+            peak = max(peak, extent(audio) / 2)  # whatever its offset
             full += int((np.abs(audio) >= _FULL).sum())
     except BadAudio as error:
         return {"reason": error.reason, "why": _advice(error)}

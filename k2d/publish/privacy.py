@@ -12,7 +12,7 @@ time grows with the length of the text and no faster.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -55,6 +55,10 @@ _SPOKEN = re.compile(
     r"(?P<radio>[洞么拐勾](?=\d)|(?<=\d)[洞么拐勾])",
     re.IGNORECASE | re.ASCII,
 )
+# Between digits: signs that are spoken, and what people say while they think of the next ones.
+_BETWEEN = re.compile(
+    r"(?<=\d)[\s,、]{0,3}(?:(?:dash|hyphen|uh|um|er)(?![a-z])|[槓杠嗯呃])[\s,、]{0,3}(?=\d)", re.IGNORECASE | re.ASCII
+)
 
 
 def _spoken_digits(match: re.Match) -> str:
@@ -90,8 +94,14 @@ def _listed(first: str, count: str) -> str:
 
 
 # Also letter by letter: g m a i l. An "o" that stands alone is a 0 in the plain form.
-_HOST, _NEXT = r"(?:[\w-](?: [\w-]){2,30}\b|[\w-]{1,63})", r"(?:[a-z](?: [a-z0]){1,5}\b|[a-z][\w-]{0,62})"
-_TOP = r"(?:com|c [o0] m|edu|e d u|org|[o0] r g|net|n e t|gov|io|tw|t w|cn|hk|jp|uk)\b"
+_HOST = r"(?:[\w-](?: [\w-]){2,30}\b|(?:g|hot|fox) mail\b|[\w-]{1,63})"
+_NEXT = r"(?:[a-z](?: [a-z0]){1,5}\b|[a-z][\w-]{0,62})"
+_TOP = r"(?:com|c [o0] m|edu|e d u|org|[o0] r g|net|n e t|gov|io|ai|app|dev|info|tw|t w|cn|hk|jp|uk|sg|kr)\b"
+# Behind "at", with a written dot, only who gives out addresses: lecturers say "look at arxiv.org".
+_MAIL = (
+    r"(?:(?:(?:g|hot|fox|proton)mail|yahoo|outlook|icloud|qq|163|126)\s{0,3}\.\s{0,3}[a-z]{2,4}|"
+    r"(?:[\w-]{1,63}\.){1,4}(?:edu(?:\.[a-z]{2})?|ac\.[a-z]{2}))\b"
+)
 _BRACKETED_DOT = r"\s{0,3}[\[({<]\s?dot\s?[\])}>]\s{0,3}"
 _SPOKEN_DOT = r"(?: (?:dot|point) |\s?[點点]\s?)"
 
@@ -103,6 +113,7 @@ PATTERNS = {
         rf"\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:(?:\s{{0,3}}[.。]\s{{0,3}}|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
         r"|\s{0,3}(?:[\[({<]\s?at\s?[\])}>]|[\[({<]?\s?(?:小老鼠|艾特)\s?[\])}>]?)\s{0,3}"
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
+        rf"| at {_MAIL}"
         rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)",
         re.IGNORECASE | re.ASCII,
     ),
@@ -136,6 +147,7 @@ class Finding:
     id: str
     kind: str
     text: str
+_BLANK = "\u115f\u1160\u3164\u2800"  # invisible, and in name a letter or a sign
 
 
 class _Plain(dict):
@@ -144,7 +156,7 @@ class _Plain(dict):
     def __missing__(self, point: int) -> str:
         c = unicodedata.normalize("NFKC", chr(point))
         c = c if len(c) == 1 else chr(point)
-        if unicodedata.category(c) in ("Cf", "Mn", "Me", "Cc") and not c.isspace():
+        if c in _BLANK or (unicodedata.category(c) in ("Cf", "Mn", "Me", "Cc") and not c.isspace()):
             c = ""
         self[point] = c = _CHINESE.get(c) or (str(unicodedata.decimal(c)) if c.isdecimal() else c)
         return c
@@ -158,12 +170,20 @@ def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
     kept = [(c, place) for place, original in enumerate(text) if (c := _PLAIN[ord(original)])]
     written = "".join([c for c, _ in kept])
     places = [(place, place + 1) for _, place in kept]
+    written, places = _rewritten(written, places, _SPOKEN, _spoken_digits)
+    return _rewritten(written, places, _BETWEEN, lambda match: "-")
+
+
+def _rewritten(
+    written: str, places: list[tuple[int, int]], pattern: re.Pattern, new: Callable[[re.Match], str]
+) -> tuple[str, list[tuple[int, int]]]:
+    """A text, and where its characters come from, with something new in place of every match."""
     pieces, spans, last = [], [], 0
-    for match in _SPOKEN.finditer(written):
-        digits = _spoken_digits(match)
-        pieces += (written[last : match.start()], digits)
+    for match in pattern.finditer(written):
+        text = new(match)
+        pieces += (written[last : match.start()], text)
         spans += places[last : match.start()]
-        spans += [(places[match.start()][0], places[match.end() - 1][1])] * len(digits)
+        spans += [(places[match.start()][0], places[match.end() - 1][1])] * len(text)
         last = match.end()
     return "".join([*pieces, written[last:]]), spans + places[last:]
 

@@ -34,6 +34,7 @@ def make_or_skip(name: str, folder: Path) -> str:
     return make(kind, folder)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")  # of numpy, which people would read
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.file)
 def test_every_kind_is_read_as_recorded_or_named(tmp_path, kind):
     source = make_or_skip(kind.file, tmp_path)
@@ -93,6 +94,21 @@ def test_what_cancels_is_heard_and_a_quiet_channel_does_no_harm(tmp_path):
     for name, level in (("opposite.wav", 1.0), ("near_silent.wav", 0.5)):
         audio = read_audio(make_or_skip(name, tmp_path))
         assert np.abs(audio - level * ALL).max() < 1e-3
+
+
+def test_an_offset_is_no_sound_and_hides_none(tmp_path):
+    """Of one channel, through codecs and resampling; of channels with offsets of their own."""
+    offset = np.full(6 * SAMPLE_RATE, 0.3, np.float32)
+    both = {"a.mp3": offset, "a.wav": np.stack([offset, offset / 3], axis=1)}
+    for name, audio in both.items():
+        soundfile.write(tmp_path / name, audio, SAMPLE_RATE)
+        with pytest.raises(BadAudio, match="silence"):
+            read_audio(tmp_path / name)
+    assert not is_silent(np.append(offset[:2000], 0.0)) and is_silent(offset[:2000])
+    quiet = voice(6, 1) * 0.003
+    soundfile.write(tmp_path / "quiet.wav", np.stack([offset, quiet], axis=1), SAMPLE_RATE, subtype="FLOAT")
+    heard = read_audio(tmp_path / "quiet.wav")
+    assert np.abs(heard - (offset + quiet) / 2).max() < 1e-6
 
 
 def test_a_longer_recording_than_memory_is_made_for_is_named(tmp_path, monkeypatch):
@@ -206,6 +222,34 @@ def test_a_long_stretch_of_lost_pages_is_silence_and_told(tmp_path, caplog):
     assert 18 < float(said.split(" s are missing")[0].split()[-1]) < 22
 
 
+@pytest.mark.parametrize(("name", "place"), [("a.opus", 0.1), ("a.opus", 0.5), ("a.ogg", 0.5), ("a.ogg", 0.99)])
+def test_one_wrong_byte_of_an_ogg_file_costs_a_page_and_is_told(tmp_path, name, place, caplog):
+    """Libraries drop the page, without a word, as its checksum is wrong: a second or two."""
+    encode(tmp_path / name, Track(voice(20, 1, RATE), "libopus"))
+    if name == "a.ogg":
+        soundfile.write(tmp_path / name, voice(20, 1), SAMPLE_RATE)
+    assert len(read_audio(tmp_path / name, damaged="skip")) == pytest.approx(20 * SAMPLE_RATE, abs=1600)
+    assert not caplog.records
+    content = bytearray((tmp_path / name).read_bytes())
+    content[int(len(content) * place)] ^= 1
+    (tmp_path / name).write_bytes(content)
+    heard = read_audio(tmp_path / name)
+    assert len(caplog.records) == 1
+    assert len(heard) / SAMPLE_RATE == pytest.approx(recording_duration(tmp_path / name), abs=0.1)
+
+
+def test_a_broken_header_brings_no_notes_of_a_library(tmp_path, capfd):
+    """ffmpeg's libraries seek to where it says, before the file's beginning, too."""
+    soundfile.write(tmp_path / "a.w64", ONE, SAMPLE_RATE, subtype="PCM_16")
+    content = bytearray((tmp_path / "a.w64").read_bytes())
+    content[54:62] = b"\xff" * 8
+    (tmp_path / "a.w64").write_bytes(content)
+    assert len(read_audio(tmp_path / "a.w64")) == len(ONE)  # libsndfile's work
+    with open(tmp_path / "a.w64", "rb") as file, pytest.raises(EOFError):
+        containers.ContainerReader("a.w64", file)
+    assert capfd.readouterr().err == ""
+
+
 def test_pauses_in_which_a_phone_sends_nothing_are_silence_and_no_damage(tmp_path, caplog):
     """AMR by hand: frames of noise at 5.9 kbit/s, and between them comfort noise and frames without data."""
     draw = np.random.default_rng(0)
@@ -271,7 +315,8 @@ def test_what_is_no_sound_is_not_read_behind_it(tmp_path, caplog):
     make_or_skip("plain.wav", tmp_path)
     sound, note = (tmp_path / "plain.wav").read_bytes(), np.random.default_rng(0).bytes(200_000)
     chunk = len(note).to_bytes(4, "little") + note
-    for behind in (b"LIST" + chunk, b"XyZ " + chunk, b"ID3\4\0" + note, bytes(200_000), b"LIST" + chunk + note):
+    known, endless = b"LIST" + chunk, b"LIST\xff\xff\xff\x7f" + note
+    for behind in (known, b"XyZ " + chunk, b"ID3\4\0" + note, bytes(200_000), known + note, endless):
         (tmp_path / "a.wav").write_bytes(sound + behind)
         assert len(read_audio(tmp_path / "a.wav")) == len(ALL)
     make_or_skip("chunks.wav", tmp_path)

@@ -82,6 +82,16 @@ from k2d.publish.privacy import Finding, find, find_in
         # as soldiers say digits, and with a circle as a zero
         ("打 洞九么兩三四五六拐八 謝謝", ("telephone number", "洞九么兩三四五六拐八")),
         ("打 ○九一二三四五六七八 謝謝", ("telephone number", "○九一二三四五六七八")),
+        # signs that are spoken, and what people say while they think
+        ("call zero nine one two dash three four five dash six seven eight",
+         ("telephone number", "zero nine one two dash three four five dash six seven eight")),
+        ("打 零九一二槓三四五槓六七八", ("telephone number", "零九一二槓三四五槓六七八")),
+        ("打 零九一二，嗯，三四五 uh 六七八", ("telephone number", "零九一二，嗯，三四五 uh 六七八")),
+        # "at" that is spoken before a dot that is written
+        ("寫給 john at gmail.com 就好", ("e-mail", "john at gmail.com")),
+        ("寫給 john at csie.ntu.edu.tw 就好", ("e-mail", "john at csie.ntu.edu.tw")),
+        ("john at g mail dot com", ("e-mail", "john at g mail dot com")),
+        ("打 0912\u3164345\u115f678", ("telephone number", "0912\u3164345\u115f678")),
     ],
 )
 def test_private_looking_text_is_found_once(text, expected):
@@ -96,6 +106,8 @@ def test_private_looking_text_is_found_once(text, expected):
         "第一二三章",
         "the model has 1550 million parameters at most",
         "look at the dot product",
+        "look at arxiv.org, it is at github.com",
+        "1 dash 2 dash 3 dash 4 dash 5 dash 6 dash 7 dash 8",
         "look (at) this. It works, one by one",
         "one two three four five six seven eight nine ten",
         "nine, eight, seven, six, five, four, three, two, one, zero",
@@ -139,7 +151,7 @@ def test_findings_name_the_label():
 @pytest.mark.parametrize(
     "piece",
     ["a", "1", "1 ", "o", "one ", "zero,", "double ", "forty ", "a@", "a@a.", "a at a dot ", "[at]", "點", "(", "+",
-     "<|"],
+     "1 dash ", "a at a.", "<|"],
 )
 def test_the_time_grows_with_the_length(piece):
     """Eight times the text takes some eight times the time; where it grew by the square, 64 times."""
