@@ -44,13 +44,13 @@ ask() {
         flock "${turn}"
         printf '%s\0' "$#" "$@" >&"${questions}"
         read -r status message <&"${answers}"
-    } {turn}>data/.k2d/begin.lock
+    } {turn}>exp/.k2d/begin.lock
     exec {turn}>&-
     [ -z "${message}" ] || printf '%s\n' "${message}"
     return "${status:-1}"
 }
 answer_questions() {
-    mkdir -p data/.k2d
+    { mkdir -p exp/.k2d && : >>exp/.k2d/begin.lock; } || die "exp/ cannot be written; the line above says why"
     coproc BEGIN { exec k2d begin --run "$0, process $$"; }
     disown "${BEGIN_PID}" # no job to wait for: it ends when nobody can ask any more
     exec {questions}>&"${BEGIN[1]}" {answers}<&"${BEGIN[0]}"
