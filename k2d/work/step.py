@@ -112,6 +112,17 @@ class Step:
         made_of = record_in(self.out).get("inputs", {})
         return sorted({i.path for name, i in self.inputs.items() if made_of.get(name, {}).get("digest") != i.digest})
 
+    def difference(self) -> str:
+        """What the directory was made with or from, other than this step would, as far as its record says."""
+        if not (record := record_in(self.out)):
+            return "with other options or from other data"
+        said = []
+        if found := _unlike(record.get("options"), self.options):
+            said.append(f"with other options ({', '.join(found)})")
+        if found := self.changed():
+            said.append(f"from another version of {', '.join(found)}")
+        return " and ".join(said) or "from other data"
+
     def outputs(self) -> dict[str, int]:
         """Files of the directory with their sizes, without hidden ones, logs and work/."""
         return {path: size for path, size in sorted(_files(self.out)) if path != RECORD}
@@ -223,7 +234,7 @@ class Step:
 
     def _set_aside(self, key: str, parked: Path) -> None:
         """Move the directory to <parent>/.k2d/<name>/<key>, all but work/."""
-        place, why = self.aside / key, self._difference()
+        place, why = self.aside / key, self.difference()
         number = 1
         while place.exists():
             number += 1
@@ -234,17 +245,6 @@ class Step:
         _move(self._real, place)
         self._restore_work(parked)
         print(f"{self.command}: {self.out} was made {why}: moved to {place}", file=sys.stderr)
-
-    def _difference(self) -> str:
-        """What the directory was made with or from, other than this step would, as far as its record says."""
-        if not (record := record_in(self.out)):
-            return "with other options or from other data"
-        said = []
-        if found := _unlike(record.get("options"), self.options):
-            said.append(f"with other options ({', '.join(found)})")
-        if found := self.changed():
-            said.append(f"from another version of {', '.join(found)}")
-        return " and ".join(said) or "from other data"
 
     def _bring_back(self, parked: Path) -> None:
         """Move this key's work back from where it was set aside, if it was."""
@@ -316,13 +316,13 @@ class Step:
 def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], shared: bool = False) -> int:
     """Own the step's directory and do its work unless it is done; returns the exit status.
 
-    With `args.begin` only see what there is to do: status 0 for nothing, 3 for something. Inside `only_looking()` the
-    inputs that have changed are printed, and nothing is touched; the status is 3, since nobody may go on with what is
-    there. shared: `work` is one of several jobs and does not finish the step.
+    With `args.begin` only see what there is to do: status 0 for nothing, 3 for something. Inside `only_looking()` it is
+    printed what the present options and inputs would make otherwise, and nothing is touched; the status is 3, since
+    nobody may go on with what is there. shared: `work` is one of several jobs and does not finish the step.
     """
     if _looking.get():
-        if (step.out / RECORD).is_file() and (changed := step.changed()):
-            print(f"{step.out}: was made from another version of {', '.join(changed)} than the present one")
+        if (step.out / RECORD).is_file() and _wanted_in(step.out) != step.key:
+            print(f"{step.out}: was made {step.difference()} than the present {'one' if step.changed() else 'ones'}")
         return SOMETHING_TO_DO
     try:
         step.enter(shared=shared)
