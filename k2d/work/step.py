@@ -29,6 +29,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from k2d.audio.stamps import within_reach
+from k2d.datadir import COPIES
 from k2d.errors import DataError, Locked, UsageError
 from k2d.tables import atomic
 from k2d.work import machine, provenance
@@ -124,7 +125,7 @@ class Step:
         return " and ".join(said) or "from other data"
 
     def outputs(self) -> dict[str, int]:
-        """Files of the directory with their sizes, without hidden ones, logs and work/."""
+        """Files of the directory with their sizes, without hidden ones, copies of editors, logs and work/."""
         return {path: size for path, size in sorted(_files(self.out)) if path != RECORD}
 
     # ------------------------------------------------------------------------------------- entering and leaving
@@ -385,7 +386,7 @@ def _wanted_in(folder: Path) -> str | None:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:
-    """(path in the folder, size) of what counts as output; folders that are steps of their own do not."""
+    """(path in the folder, size) of what counts as output: no copies of editors, no folders that are steps."""
     for here, folders, files in os.walk(folder):
         inside = Path(here).relative_to(folder)
         if here != str(folder) and (RECORD in files or BEGUN in files):
@@ -394,7 +395,8 @@ def _files(folder: Path) -> Iterator[tuple[str, int]]:
         skip = _NOT_OUTPUT if here == str(folder) else ()
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in skip)
         for name in sorted(files):
-            if not name.startswith(".") and os.path.isfile(os.path.join(here, name)):
+            passed_over = name.startswith((".", "#")) or name.endswith(COPIES)
+            if not passed_over and os.path.isfile(os.path.join(here, name)):
                 yield str(inside / name), os.stat(os.path.join(here, name)).st_size
 
 

@@ -111,11 +111,11 @@ def test_a_record_is_believed_only_while_its_outputs_are_there(capsys):
     assert clean.main(["exp"]) == 0 and "exp/made: changed by hand" in capsys.readouterr().out
 
 
-def test_hidden_files_and_logs_are_no_outputs():
-    make()
-    for name in (".result.swp", "log/make.log"):
-        Path("exp/made", name).parent.mkdir(exist_ok=True)
+def test_hidden_files_copies_of_editors_and_logs_are_no_outputs():
+    for name in (".result.swp", "log/make.log", "result~", "#result#"):
+        Path("exp/made", name).parent.mkdir(parents=True, exist_ok=True)
         Path("exp/made", name).write_text("x")
+    make()
     assert make(begin=True) == NOTHING_TO_DO
     assert json.loads(Path("exp/made/step.json").read_text())["outputs"] == {"result": len("1 input\n")}
 
