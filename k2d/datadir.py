@@ -40,7 +40,7 @@ from k2d.tables import (
 
 _TABLES = ("text", "utt2", "spk2", "reco2", "segments")  # how names of tables begin, apart from wav.scp
 _USUAL = ("text", "segments", "utt2spk", "utt2dur", "spk2utt", "reco2dur")  # tables, if the name is one of these
-_COPIES = ("~", ".bak", ".old", ".orig", ".save", ".swp", ".tmp")  # what editors and people leave beside a table
+COPIES = ("~", ".bak", ".old", ".orig", ".save", ".swp", ".tmp")  # what editors and people leave beside a table
 
 
 def tables_in(folder: Path, *beginnings: str) -> list[str]:
@@ -48,7 +48,7 @@ def tables_in(folder: Path, *beginnings: str) -> list[str]:
     return sorted(
         p.name
         for p in folder.iterdir()
-        if f"{p.name}.".startswith(beginnings) and not p.name.endswith(_COPIES) and p.is_file()
+        if f"{p.name}.".startswith(beginnings) and not p.name.endswith(COPIES) and p.is_file()
     )
 
 

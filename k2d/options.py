@@ -19,7 +19,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from k2d.errors import UsageError, guarded
 
@@ -137,13 +137,19 @@ class CommandParser(argparse.ArgumentParser):
         return " ".join([*words, "[options]"])
 
     def error(self, message: str):
-        unknown = message.removeprefix("unrecognized arguments: ")
-        if unknown != message:
-            names = [word.partition("=")[0] for word in unknown.split() if word.startswith("--")]
-            near = [nearest(underscored(name), self._option_string_actions) for name in names]
-            if hints := [name for name in near if name]:
-                message += f" (did you mean {', '.join(dict.fromkeys(hints))}?)"
+        message = with_neighbours(message, self._option_string_actions)
         self.exit(2, f"{self.format_usage()}{self.prog} --help tells all options\n{self.prog}: error: {message}\n")
+
+
+def with_neighbours(message: str, known: Iterable[str]) -> str:
+    """argparse's message; of unrecognized options with those that are most likely meant."""
+    unknown = message.removeprefix("unrecognized arguments: ")
+    if unknown == message:
+        return message
+    names = [word.partition("=")[0] for word in unknown.split() if word.startswith("--")]
+    hints = filter(None, (nearest(underscored(name), known) for name in names))
+    said = ", ".join(dict.fromkeys(hints))
+    return f"{message} (did you mean {said}?)" if said else message
 
 
 def command(

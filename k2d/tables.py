@@ -29,7 +29,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TextIO
 
-from k2d.errors import DataError
+from k2d.errors import DataError, disk_is_full
 
 _ID_END = re.compile(r"[ \t]")
 _FIELD = re.compile(r"[^ \t]+")
@@ -115,8 +115,10 @@ def atomic(path, mode: str = "w"):
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if disk_is_full(error) and error.filename is None:
+            error.filename = str(path)  # on which of the disks
         raise
 
 

@@ -35,7 +35,7 @@ mode=parse
 parsed=() # the commands of all stages, as `k2d parse` reads them
 
 # ask COMMAND…: the exit status of `k2d COMMAND… --begin`: 0 if its output is done, 3 if it is to be made, else an error.
-# ask look COMMAND…: print which inputs of its output have changed since it was made.
+# ask look COMMAND…: print which inputs and options of its output have changed since it was made.
 # ask hold DIR: hold what is done until this run ends, so that no other one puts other work into its place meanwhile.
 # One process answers for all steps, and asks them one at a time.
 ask() {
@@ -44,13 +44,13 @@ ask() {
         flock "${turn}"
         printf '%s\0' "$#" "$@" >&"${questions}"
         read -r status message <&"${answers}"
-    } {turn}>data/.k2d/begin.lock
+    } {turn}>exp/.k2d/begin.lock
     exec {turn}>&-
     [ -z "${message}" ] || printf '%s\n' "${message}"
     return "${status:-1}"
 }
 answer_questions() {
-    mkdir -p data/.k2d
+    { mkdir -p exp/.k2d && : >>exp/.k2d/begin.lock; } || die "exp/ cannot be written; the line above says why"
     coproc BEGIN { exec k2d begin --run "$0, process $$"; }
     disown "${BEGIN_PID}" # no job to wait for: it ends when nobody can ask any more
     exec {questions}>&"${BEGIN[1]}" {answers}<&"${BEGIN[0]}"
@@ -211,7 +211,7 @@ run_stages() {
     else
         answer_questions
     fi
-    # What earlier stages made is taken as it is; that something they read has changed since is said, not silently passed.
+    # What earlier stages made is taken as it is; that what they read, or their options, have changed since is said.
     if [ "${mode}" = run ] && [ "${stage}" -gt 2 ]; then
         mode=look
         for number in $(seq 2 "$((stage - 1))"); do

@@ -5,8 +5,8 @@
 Like `--begin`, but without starting Python for each command; used by k2d.sh. Reads commands as `k2d parse` does, and
 answers each with a line: the exit status of `k2d COMMAND … --begin` (0: no work, 3: work to do, else: it cannot begin),
 and the message. Errors go to stderr. The command "hold DIR" locks a finished directory for reading until this process
-ends, so that no run with other options replaces what this run still needs. "look COMMAND…" only says which inputs have
-changed since the command's directory was made.
+ends, so that no run with other options replaces what this run still needs. "look COMMAND…" only says which inputs and
+options have changed since the command's directory was made.
 """
 
 import contextlib

@@ -22,7 +22,7 @@ from k2d.options import CommandParser, command
 from k2d.work.folders import size_in_words, size_of_folder
 from k2d.work.identity import RECORD, record_in
 from k2d.work.lock import BESIDE, DirectoryLock, beside
-from k2d.work.step import WORK
+from k2d.work.step import CHANGED, WORK
 
 LISTED = ("runs", 3)
 FREED = ".freed-"  # of what is being removed: a kill in between must leave nothing that comes back with its options
@@ -71,6 +71,8 @@ def _kept(place: Path, of: Path) -> Iterator[Aside]:
         what = "finished, of other options" if record else "unfinished, of other options"
         if key.name.startswith(FREED):
             what = "partly removed"
+        elif key.name.startswith(CHANGED):
+            what = "changed by hand"
         yield Aside(key, of, what, size_of_folder(key), record.get("command", ""))
 
 

@@ -7,6 +7,7 @@ a course has one lecturer.
 """
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -69,6 +70,9 @@ def prepare_folder(
 
     Raises DataError where the folder holds no recording.
     """
+    plain = Path(os.path.abspath(folder))
+    if ".." in folder.parts and plain.is_dir() and plain.samefile(folder):
+        folder = plain  # however it was spelt, wav.scp says the same, or all labels would be made again
     found, rejects, other = recordings_in(folder, what)
     if labelled_only:
         rejects = rejects + without_subtitles(found)

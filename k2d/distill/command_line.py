@@ -19,6 +19,7 @@ from pathlib import Path
 from k2d.distill.config import BatchConfig, DistillConfig, check_terms, from_dict
 from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS
 from k2d.errors import UsageError
+from k2d.options import with_neighbours
 from k2d.tables import atomic
 from k2d.work.folders import json_or_none
 from k2d.work.identity import digest_of, file_digest
@@ -38,9 +39,10 @@ def parse(
         raise UsageError(f"{where}: unknown {', '.join(unknown)}; k2d train --help lists all options")
 
     def error(message: str):
-        raise UsageError(message)
+        raise UsageError(with_neighbours(message, parser._option_string_actions))
 
     parser.error = error
+    parser.allow_abbrev = False  # a step's key has the names as they are written
     parser.set_defaults(**config)
     args = parser.parse_args(words)
     args.config = where

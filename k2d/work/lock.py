@@ -6,6 +6,7 @@ moved. It belongs to the process: the system drops it when the process ends, how
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -16,10 +17,12 @@ import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from k2d.errors import Locked
 
 BESIDE = ".k2d"  # the folder beside directories that holds their locks and what is set aside
+MOST_NAMED = 16  # of those who share a lock
 
 
 _HELD: weakref.WeakSet[DirectoryLock] = weakref.WeakSet()
@@ -34,6 +37,16 @@ def _let_go_in_child() -> None:
 os.register_at_fork(after_in_child=_let_go_in_child)
 
 
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
+
+
 def beside(folder: Path) -> Path:
     """Where locks and other work of a directory lie: `<parent>/.k2d/<name>`, of a link those of what it points to."""
     real = Path(os.path.realpath(folder))
@@ -43,17 +56,27 @@ def beside(folder: Path) -> Path:
 class DirectoryLock:
     """Holds `folder`: exclusively (its owner) or shared (its readers, or the jobs that fill it together).
 
-    Raises Locked, saying who holds it and since when.
+    Raises Locked, saying who holds it and since when. Where nothing may be written, a reader takes the lock that is
+    there, and does without one where there is none.
     """
 
     def __init__(self, folder: Path, shared: bool = False):
         self.folder, self.shared = Path(folder), shared
         self.path = beside(folder).with_name(f"{beside(folder).name}.lock")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # "a+": a holder's name is not lost when somebody else only looks.
-        self._handle = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - held until release()
-        self._take(shared)
+        self._handle = self._open()
+        if self._handle is not None:
+            self._take(shared)
         _HELD.add(self)
+
+    def _open(self) -> TextIO | None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # "a+": a holder's name is not lost when somebody else only looks.
+            return open(self.path, "a+", encoding="utf-8")  # held until release()
+        except OSError as error:
+            if not self.shared or error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+            return open(self.path, encoding="utf-8") if os.access(self.path, os.R_OK) else None
 
     def _take(self, shared: bool) -> None:
         try:
@@ -71,25 +94,35 @@ class DirectoryLock:
         self.shared = True
 
     def _sign(self) -> None:
+        """A line for each holder: those who share it may end in any order."""
         words = [Path(sys.argv[0]).name, *sys.argv[1:]]
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = {"command": shlex.join(words), "process": os.getpid(), "host": socket.gethostname(), "since": since}
         with suppress(OSError):  # a full disk must keep nobody from making room
+            others = [each for each in self._holders() if self.shared and each["process"] != os.getpid()][-MOST_NAMED:]
             os.ftruncate(self._handle.fileno(), 0)
-            os.write(self._handle.fileno(), json.dumps(holder).encode())
+            os.write(self._handle.fileno(), "".join(f"{json.dumps(each)}\n" for each in (*others, holder)).encode())
+
+    def _holders(self) -> list[dict]:
+        """Who has signed, without the processes of this machine that have ended."""
+        self._handle.seek(0)
+        signed = []
+        for line in self._handle:
+            with suppress(ValueError):  # one that was cut
+                signed.append(json.loads(line))
+        return [each for each in signed if each["host"] != socket.gethostname() or _runs(each["process"])]
 
     def _holder(self) -> str:
-        try:
-            self._handle.seek(0)
-            holder = json.loads(self._handle.read())
-            command = holder["command"]
-            command = command if len(command) <= 120 else command[:117] + "..."
-            return f"'{command}' (process {holder['process']} on {holder['host']}, since {holder['since']})"
-        except (ValueError, KeyError, OSError):
+        holders = self._holders()
+        if not holders:
             return "another process"
+        last = holders[-1]
+        command = last["command"] if len(last["command"]) <= 120 else last["command"][:117] + "..."
+        return f"'{command}' (process {last['process']} on {last['host']}, since {last['since']})"
 
     def release(self) -> None:
-        self._handle.close()
+        if self._handle is not None:
+            self._handle.close()
 
     def __enter__(self) -> DirectoryLock:
         return self

@@ -16,9 +16,11 @@ nothing half.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +29,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from k2d.audio.stamps import within_reach
+from k2d.datadir import COPIES
 from k2d.errors import DataError, Locked, UsageError
 from k2d.tables import atomic
 from k2d.work import machine, provenance
@@ -35,6 +38,7 @@ from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in, record
 from k2d.work.lock import BESIDE, DirectoryLock, beside
 
 WORK = "work"
+CHANGED = "changed."  # of copies of outputs that were changed by hand
 _NOT_OUTPUT = ("log", WORK)
 NOTHING_TO_DO, SOMETHING_TO_DO = 0, 3
 PATIENCE = 30.0  # seconds that a job waits for another one to put the directory in place
@@ -109,8 +113,19 @@ class Step:
         made_of = record_in(self.out).get("inputs", {})
         return sorted({i.path for name, i in self.inputs.items() if made_of.get(name, {}).get("digest") != i.digest})
 
+    def difference(self) -> str:
+        """What the directory was made with or from, other than this step would, as far as its record says."""
+        if not (record := record_in(self.out)):
+            return "with other options or from other data"
+        said = []
+        if found := _unlike(record.get("options"), self.options):
+            said.append(f"with other options ({', '.join(found)})")
+        if found := self.changed():
+            said.append(f"from another version of {', '.join(found)}")
+        return " and ".join(said) or "from other data"
+
     def outputs(self) -> dict[str, int]:
-        """Files of the directory with their sizes, without hidden ones, logs and work/."""
+        """Files of the directory with their sizes, without hidden ones, copies of editors, logs and work/."""
         return {path: size for path, size in sorted(_files(self.out)) if path != RECORD}
 
     # ------------------------------------------------------------------------------------- entering and leaving
@@ -181,7 +196,7 @@ class Step:
         parked = self.aside.with_name(f"{self.aside.name}.{WORK}")
         if parked.exists() and not (self.out / WORK).exists():  # killed while it was moved
             self._make()
-            os.rename(parked, self.out / WORK)
+            _move(parked, self.out / WORK)
         there = _wanted_in(self.out) or key_in(self.out, BEGUN)
         if there is None and (strange := next(_files(self.out), None)):
             raise UsageError(
@@ -189,6 +204,7 @@ class Step:
                 "or move them away: they would be mixed with what is made here"
             )
         if there != self.key:
+            self._look_where_the_link_is()
             if there is not None:
                 self._set_aside(there, parked)
             self._bring_back(parked)
@@ -200,7 +216,7 @@ class Step:
         if (missing := self.missing()) and _wanted_in(self.out) == self.key:
             print(
                 f"{self.command}: {self.out}: {len(missing)} of the files that step.json lists are gone or changed "
-                f"({missing[0]}); made again",
+                f"({missing[0]}); made again{self._keep_changed(missing)}",
                 file=sys.stderr,
             )
         self._make()
@@ -208,19 +224,28 @@ class Step:
             json.dump({"key": self.key, "command": self.command}, handle)
         (self.out / RECORD).unlink(missing_ok=True)
 
+    def _keep_changed(self, missing: Sequence[str]) -> str:
+        """Copy outputs that somebody has changed to where other work lies; says so."""
+        kept = self.aside / f"{CHANGED}{time.time_ns()}"
+        there = [name for name in missing if (self.out / name).is_file()]
+        for name in there:
+            (kept / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(self.out / name, kept / name)
+        return f"; what was changed is kept in {kept}" if there else ""
+
     def _set_aside(self, key: str, parked: Path) -> None:
         """Move the directory to <parent>/.k2d/<name>/<key>, all but work/."""
-        place = self.aside / key
+        place, why = self.aside / key, self.difference()
         number = 1
         while place.exists():
             number += 1
             place = self.aside / f"{key}.{number}"
         place.parent.mkdir(parents=True, exist_ok=True)
         if (self.out / WORK).exists():
-            os.rename(self.out / WORK, parked)
-        os.rename(self._real, place)
+            _move(self.out / WORK, parked)
+        _move(self._real, place)
         self._restore_work(parked)
-        print(f"{self.command}: {self.out} was made with other options: moved to {place}", file=sys.stderr)
+        print(f"{self.command}: {self.out} was made {why}: moved to {place}", file=sys.stderr)
 
     def _bring_back(self, parked: Path) -> None:
         """Move this key's work back from where it was set aside, if it was."""
@@ -228,20 +253,30 @@ class Step:
         if not place.exists():
             return
         if (self.out / WORK).exists():
-            os.rename(self.out / WORK, parked)
+            _move(self.out / WORK, parked)
         if self.out.exists():
             try:
                 os.rmdir(self._real)
             except OSError:  # a log that a back end has opened before we came, and hidden files
-                os.rename(self._real, self.aside / f"log.{time.time_ns()}")
-        os.rename(place, self._real)
+                _move(self._real, self.aside / f"log.{time.time_ns()}")
+        _move(place, self._real)
         self._restore_work(parked)
         print(f"{self.command}: {self.out} was moved back from {place}", file=sys.stderr)
+
+    def _look_where_the_link_is(self) -> None:
+        """UsageError where this key's work was set aside before the directory went to another disk."""
+        left = Path(os.path.abspath(self.out)).parent / BESIDE / self.out.name / self.key
+        if left.exists() and not (self.aside / self.key).exists():
+            raise UsageError(
+                f"{self.out}: what these options have made lies in {left}, from before it became a link; bring it to "
+                f"where the link leads, mkdir -p {self.aside} && mv {left} {self.aside}/, and run again; "
+                "or remove it, and it is made again"
+            )
 
     def _restore_work(self, parked: Path) -> None:
         if parked.exists():
             self._make()
-            os.rename(parked, self.out / WORK)
+            _move(parked, self.out / WORK)
 
     def finish(self, again: Sequence[str] = (), **facts: object) -> None:
         """Write the record, and with it: done. `facts` stand in it for who reads it.
@@ -282,13 +317,13 @@ class Step:
 def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], shared: bool = False) -> int:
     """Own the step's directory and do its work unless it is done; returns the exit status.
 
-    With `args.begin` only see what there is to do: status 0 for nothing, 3 for something. Inside `only_looking()` the
-    inputs that have changed are printed, and nothing is touched; the status is 3, since nobody may go on with what is
-    there. shared: `work` is one of several jobs and does not finish the step.
+    With `args.begin` only see what there is to do: status 0 for nothing, 3 for something. Inside `only_looking()` it is
+    printed what the present options and inputs would make otherwise, and nothing is touched; the status is 3, since
+    nobody may go on with what is there. shared: `work` is one of several jobs and does not finish the step.
     """
     if _looking.get():
-        if (step.out / RECORD).is_file() and (changed := step.changed()):
-            print(f"{step.out}: was made from another version of {', '.join(changed)} than the present one")
+        if (step.out / RECORD).is_file() and _wanted_in(step.out) != step.key:
+            print(f"{step.out}: was made {step.difference()} than the present {'one' if step.changed() else 'ones'}")
         return SOMETHING_TO_DO
     try:
         step.enter(shared=shared)
@@ -323,13 +358,35 @@ def remove_leftovers(folder: Path) -> None:
                 os.unlink(os.path.join(here, name))
 
 
+def _move(source: Path, place: Path) -> None:
+    """One rename. UsageError where the two are not on one disk, so that no rename can do it."""
+    try:
+        os.rename(source, place)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EBUSY):
+            raise
+        raise UsageError(
+            f"{source} cannot be moved to {place}, which is on another disk; let both be on one: the directory may be "
+            "a link to a folder on a larger disk, but no mount point"
+        ) from None
+
+
+def _unlike(old: object, new: object, name: str = "") -> list[str]:
+    """Names of the options in which two records differ; those of a list of [option, value …] too."""
+    if isinstance(old, list) and isinstance(new, list) and all(isinstance(one, list) and one for one in (*old, *new)):
+        old, new = ({one[0]: one[1:] for one in words} for words in (old, new))
+    if isinstance(old, dict) and isinstance(new, dict):
+        return sorted({found for key in {*old, *new} for found in _unlike(old.get(key), new.get(key), key)})
+    return [] if old == new else [name]
+
+
 def _wanted_in(folder: Path) -> str | None:
     """The key of a directory's finished work as it will be when nothing is out of reach."""
     return record_in(folder).get("wanted") or key_in(folder)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:
-    """(path in the folder, size) of what counts as output; folders that are steps of their own do not."""
+    """(path in the folder, size) of what counts as output: no copies of editors, no folders that are steps."""
     for here, folders, files in os.walk(folder):
         inside = Path(here).relative_to(folder)
         if here != str(folder) and (RECORD in files or BEGUN in files):
@@ -338,7 +395,8 @@ def _files(folder: Path) -> Iterator[tuple[str, int]]:
         skip = _NOT_OUTPUT if here == str(folder) else ()
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in skip)
         for name in sorted(files):
-            if not name.startswith(".") and os.path.isfile(os.path.join(here, name)):
+            passed_over = name.startswith((".", "#")) or name.endswith(COPIES)
+            if not passed_over and os.path.isfile(os.path.join(here, name)):
                 yield str(inside / name), os.stat(os.path.join(here, name)).st_size
 
 

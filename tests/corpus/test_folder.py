@@ -107,6 +107,15 @@ def test_what_may_not_be_read_is_named_and_the_rest_is_taken(capsys, as_nobody):
         assert "b.srt: cannot be read (Permission denied)" in said
 
 
+def test_however_a_folder_is_spelt_its_recordings_have_the_same_paths(tmp_path, monkeypatch):
+    write(tmp_path / "lectures/a.wav")
+    (tmp_path / "recipe").mkdir()
+    monkeypatch.chdir(tmp_path / "recipe")
+    for spelt in ("../lectures", tmp_path / "lectures/", tmp_path / "recipe/../lectures"):
+        assert prepare(Path(spelt), Path("data/x")) == 0
+        assert DataDir("data/x").wav == {"a": str(tmp_path / "lectures/a.wav")}
+
+
 def test_of_two_copies_the_one_with_a_transcript_is_taken(tmp_path):
     folder, out = tmp_path / "in", tmp_path / "data/x"
     write(folder / "a.wav")

@@ -297,7 +297,8 @@ def test_words_are_parsed_before_anything_runs_and_mostly_without_espnet(world, 
     again = run_python(code, *words, "--max_epoch", "9", cache=tmp_path / "cache")
     assert again.returncode == 0, again.stderr
     for wrong, message in (
-        (["--max_epoc", "many"], "max_epoc"),
+        (["--max_epoch", "many"], "max_epoch"),
+        (["--max_epoc", "9"], "did you mean --max_epoch"),
         (["--optim", "adamwww"], "optim"),
         (["--iterator_type", "chunkk"], "iterator_type"),
         (["--batch_bins", "3M"], "batch_bins"),

@@ -80,7 +80,7 @@ def stages(clone: Clone, *options: str, last: int, twice: bool) -> str:
     if twice:
         again = clone.run(*SMALL, *options, "--stage", "2", "--stop_stage", str(last))
         assert again.returncode == 0, again.stderr[-2000:]
-        assert "made with other options" not in again.stderr
+        assert ": moved to " not in again.stderr
         assert "\nError rates\nmodel " in again.stdout
         steps = sum(1 for _ in clone.recipe.glob("*/**/step.json"))
         assert again.stdout.count("is done; nothing to do") == steps, "every step, and none but these"

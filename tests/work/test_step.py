@@ -4,9 +4,11 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -69,6 +71,15 @@ def test_work_of_other_options_is_moved_aside_whole_and_comes_back():
     assert make(2, begin=True) == NOTHING_TO_DO
 
 
+def test_why_work_is_moved_aside_is_said(capsys):
+    make(1)
+    make(2)
+    assert "exp/made was made with other options (number): moved to " in capsys.readouterr().err
+    Path("in.txt").write_text("output\n")
+    make(2)
+    assert "exp/made was made from another version of in.txt: moved to " in capsys.readouterr().err
+
+
 def test_half_done_work_comes_back_too_and_items_stay_where_they_are():
     def half():
         Path("exp/made/work/items").mkdir(parents=True)
@@ -92,16 +103,19 @@ def test_a_record_is_believed_only_while_its_outputs_are_there(capsys):
     assert make(begin=True) == SOMETHING_TO_DO
     assert "result" in capsys.readouterr().err
     make()
-    Path("exp/made/result").write_text("cut")
+    Path("exp/made/result").write_text("corrected by hand")
     assert make() == 0
     assert result() == "1 input\n"
+    (kept,) = Path("exp/.k2d/made").glob("changed.*/result")
+    assert kept.read_text() == "corrected by hand", "it is no run's to delete"
+    assert clean.main(["exp"]) == 0 and "exp/made: changed by hand" in capsys.readouterr().out
 
 
-def test_hidden_files_and_logs_are_no_outputs():
-    make()
-    for name in (".result.swp", "log/make.log"):
-        Path("exp/made", name).parent.mkdir(exist_ok=True)
+def test_hidden_files_copies_of_editors_and_logs_are_no_outputs():
+    for name in (".result.swp", "log/make.log", "result~", "#result#"):
+        Path("exp/made", name).parent.mkdir(parents=True, exist_ok=True)
         Path("exp/made", name).write_text("x")
+    make()
     assert make(begin=True) == NOTHING_TO_DO
     assert json.loads(Path("exp/made/step.json").read_text())["outputs"] == {"result": len("1 input\n")}
 
@@ -121,6 +135,39 @@ def test_a_second_owner_is_told_who_holds_it_and_since_when():
             make()
         with pytest.raises(Locked):
             make(2)
+
+
+def test_of_those_who_share_it_one_that_still_runs_is_named():
+    with DirectoryLock(Path("exp/made"), shared=True):
+        if (child := os.fork()) == 0:
+            DirectoryLock(Path("exp/made"), shared=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        with pytest.raises(Locked, match=rf"\(process {os.getpid()} "):
+            DirectoryLock(Path("exp/made"))
+
+
+def test_what_may_only_be_read_is_read(monkeypatch, as_nobody):
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        monkeypatch.chdir(place)
+        Path(place).chmod(0o755)
+        Path("in.txt").write_text("input\n")
+        for name in ("made", "locked"):
+            make(1, out=f"theirs/{name}")
+        Path("theirs/.k2d/made.lock").unlink()
+        Path("theirs/.k2d").chmod(0o555)
+        Path("mine").mkdir()
+        lock = DirectoryLock(Path("theirs/locked"))
+        with as_nobody(Path("mine")):
+            assert make(1, out="theirs/made", work=lambda: pytest.fail("made again")) == 0
+            made = identity.of_step("theirs/made")
+            with Step("read", "mine/reader", inputs={"made": made}, options={}) as reader:
+                assert not reader.done
+            with pytest.raises(PermissionError):
+                make(2, out="theirs/made")
+            with pytest.raises(Locked):
+                make(1, out="theirs/locked")
+        lock.release()
 
 
 def test_an_input_that_is_read_is_not_moved_aside():
@@ -166,8 +213,10 @@ def test_audio_in_another_steps_directory_is_held_too():
 def test_looking_says_what_has_changed_and_touches_nothing(capsys):
     make(1)
     with only_looking():
-        assert make(1) == make(2) == SOMETHING_TO_DO, "so that nobody goes on with it"
+        assert make(1) == SOMETHING_TO_DO, "so that nobody goes on with it"
         assert capsys.readouterr().out == ""
+        assert make(2) == SOMETHING_TO_DO
+        assert capsys.readouterr().out == "exp/made: was made with other options (number) than the present ones\n"
         Path("in.txt").write_text("other\n")
         assert make(1) == SOMETHING_TO_DO
     assert capsys.readouterr().out == "exp/made: was made from another version of in.txt than the present one\n"
@@ -269,6 +318,31 @@ def test_a_directory_that_is_a_link_to_a_larger_disk_stays_one(capsys):
     assert clean.main(["exp", "--free"]) == 0
     assert "exp/made: finished, of other options  (" in capsys.readouterr().out
     assert make(1, begin=True) == NOTHING_TO_DO and make(2, begin=True) == SOMETHING_TO_DO
+
+
+def test_what_lay_aside_before_its_directory_became_a_link_is_not_made_again():
+    make(1)
+    make(2)
+    Path("disk").mkdir()
+    os.rename("exp/made", "disk/made")
+    Path("exp/made").symlink_to("../disk/made")
+    with pytest.raises(UsageError, match=r"mkdir -p .* && mv ") as refused:
+        make(1, work=lambda: pytest.fail("made again"))
+    assert result() == "2 input\n"
+    os.system(re.search("mkdir -p .* && mv [^,]*", str(refused.value))[0])
+    assert make(1, work=lambda: pytest.fail("made again")) == 0
+    assert result() == "1 input\n"
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="needs another disk than the temporary files'")
+def test_what_cannot_be_moved_by_a_rename_stays_where_it_is():
+    make(1)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        os.rename("exp/.k2d", "locks")
+        Path("exp/.k2d").symlink_to(other)
+        with pytest.raises(UsageError, match="on another disk"):
+            make(2)
+        assert result() == "1 input\n" and make(1, begin=True) == NOTHING_TO_DO
 
 
 def test_what_was_being_freed_when_it_was_killed_never_comes_back(monkeypatch, capsys):

@@ -40,7 +40,7 @@ def make_set(
 ) -> None:
     """options: what decides the plans, for the key of the step."""
     folder = output_dir / name
-    # wav.scp holds absolute paths: a folder that was moved has its tables written again, its recordings stay.
+    # wav.scp holds absolute paths, so a set whose folder was moved is made again.
     options = {"set": name, **options, "folder": os.path.abspath(folder)}
     with Step("synthesize", folder, inputs={}, options=options) as step:
         if step.done:
