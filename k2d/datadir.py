@@ -37,6 +37,7 @@ from k2d.tables import (
     scan,
     write_table,
 )
+from k2d.wording import counted
 
 _TABLES = ("text", "utt2", "spk2", "reco2", "segments")  # how names of tables begin, apart from wav.scp
 _USUAL = ("text", "segments", "utt2spk", "utt2dur", "spk2utt", "reco2dur")  # tables, if the name is one of these
@@ -238,7 +239,7 @@ class DataDir:
             found = check(self.path / name, parser_of(self.path / name))
             problems.extend(found.problems[:10])
             if len(found.problems) > 10:
-                problems.append(f"{self.path / name}: and {len(found.problems) - 10} more lines")
+                problems.append(f"{self.path / name}: and {counted(len(found.problems) - 10, 'more line')}")
             return found
 
         def report(name: str, ids: Iterable[str], fault: str, there: Iterable[str] = ()):
@@ -295,7 +296,7 @@ class DataDir:
         wanted = set(ids)
         unknown = sorted(wanted - self.segments.keys())
         if unknown:
-            raise DataError(f"{self.path}: no utterance {unknown[0]!r}; {len(unknown)} ids are unknown")
+            raise DataError(f"{self.path}: no utterance {unknown[0]!r}; {counted(len(unknown), 'id')} unknown")
         with SubsetWriter(self, out) as part:
             for utterance in sorted(wanted):
                 part.keep(utterance)

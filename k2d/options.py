@@ -25,6 +25,7 @@ from k2d.errors import UsageError, guarded
 
 PROGRAM = "k2d "  # before the name of a command
 WIDEST = 100  # columns: longer lines of text are hard to read, however wide the terminal is
+_DIRECTORIES = ("dir", "data", "out", "exp", "topk")  # last words of options that take one
 
 
 class _Help(argparse.HelpFormatter):
@@ -34,7 +35,11 @@ class _Help(argparse.HelpFormatter):
         super().__init__(prog, max_help_position=26, width=terminal_width())
 
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
-        return action.dest.rpartition("_")[2].upper()  # --output_dir DIR
+        """What stands for the value: N for a number of things, DIR for a directory, else the name's last word."""
+        word = action.dest.rpartition("_")[2]
+        if action.type is int or action.dest.startswith("max_"):
+            return "N"
+        return "DIR" if word in _DIRECTORIES else word.upper()
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n\n".join(_paragraph(part, width) for part in re.split(r"\n\s*\n", text.strip()))
@@ -44,10 +49,17 @@ class _Help(argparse.HelpFormatter):
         said = "default" in words or not action.option_strings
         if said or (isinstance(default, bool) and not default) or default in (None, "", (), [], argparse.SUPPRESS):
             return words
-        shown = str(default).lower() if default is True else default
+        shown = as_written(default)
         if isinstance(default, (list, tuple)):
-            shown = " ".join(map(str, default))
+            shown = " ".join(map(as_written, default))
         return f"{words} (default {str(shown).replace('%', '%%')})"
+
+
+def as_written(value: object) -> str:
+    """A default as one would type it: 30 for 30.0, true for True."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def terminal_width() -> int:
@@ -55,7 +67,7 @@ def terminal_width() -> int:
     return max(20, min(shutil.get_terminal_size().columns, WIDEST + 1) - 1)
 
 
-_COMMAND = re.compile(r"\s+(k2d|ffmpeg) [^#]*$")  # an example to copy; a comment behind it would not survive
+_COMMAND = re.compile(r"\s+(k2d|ffmpeg)( [^\s#]\S*)*$")  # an example to copy; a comment behind it would not survive
 _ENTRY = re.compile(r"\s*\S+( \S+)* {2,}(?=\S)")  # the left column of a list
 
 
@@ -83,11 +95,14 @@ def _paragraph(text: str, width: int) -> str:
 
 
 def _command(line: str, width: int) -> str:
-    """A command of several lines, each but the last ending in a backslash; what is quoted stays whole."""
+    """A command of several lines, each but the last ending in a backslash; what is quoted stays whole, and an option
+    with its value.
+    """
     if len(line) <= width:
         return line
     indent = " " * (len(line) - len(line.lstrip()) + 4)
     whole = re.sub(r"'[^']*'|\"[^\"]*\"", lambda quoted: quoted[0].replace(" ", "\0"), line)
+    whole = re.sub(r"(?<!\S)(--?\w+) (?=[^-\s]\S{,30}(\s|$))", "\\1\0", whole)
     parts = textwrap.wrap(whole, width - 2, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return " \\\n".join(parts).replace("\0", " ")
 
@@ -138,7 +153,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str):
         message = with_neighbours(message, self._option_string_actions)
-        self.exit(2, f"{self.format_usage()}{self.prog} --help tells all options\n{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.format_usage()}{self.prog} --help lists all options\n{self.prog}: error: {message}\n")
 
 
 def with_neighbours(message: str, known: Iterable[str]) -> str:

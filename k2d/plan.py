@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from k2d.constants import N_AUDIO_CTX
 from k2d.distill.length import CHUNK, batch_of
+from k2d.wording import counted
 from k2d.work.folders import size_in_words
 
 ADVANCE = 26.0  # seconds by which long-form decoding goes on from window to window, on average
@@ -219,14 +220,14 @@ class _Run:
     def decoded(self, decoding: _Decoding) -> str:
         """The basis of a rate."""
         value = f"{self.rate(decoding):,.0f} times real time on {self.where}"
-        window = f"{self.plan.batch} windows at a time, of {TOKENS} tokens in {decoding.advance:.0f} s"
+        window = f"{counted(self.plan.batch, 'window')} at a time, of {TOKENS} tokens in {decoding.advance:.0f} s"
         window += f", each decoded {decoding.again} times" if decoding.again != 1 else ""
         return self.basis(decoding.name, value, f"{self.device.known}, {window}")
 
     @property
     def holds(self) -> str:
         """The basis of the memory of a job that decodes recordings."""
-        return f"{_DECODER}, {self.plan.batch} recordings of {self.plan.longest:.1g} h computed"
+        return f"{_DECODER}, {counted(self.plan.batch, 'recording')} of {self.plan.longest:.1g} h computed"
 
 
 _AUDIO = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f} times real time"
@@ -303,7 +304,7 @@ def _select(run: _Run) -> Cost:
         4,
         core_hours=hours,
         gigabytes=run.students * run.chunks * 0.8e-6,
-        summary=f"{run.students} selections",
+        summary=counted(run.students, "selection"),
         memory=RUNTIME + 2 * run.tables,
         joining_hours=hours,
         rests_on=(f"selection: assumed, {SELECTS:,.0f} chunks a second", "disk: assumed, 0.8 kB a chunk",
@@ -321,15 +322,17 @@ def _train(run: _Run) -> Cost:
     processes = max(plan.ngpu, 1) if plan.ngpu < 8 else 8
     scaled = "" if relative == 1 else f", times {relative:,.2f} for the model and the {run.device.name}: assumed"
     published = f"published, 120k updates of 256 chunks in 42 h on four H100 with large-v2{scaled}"
+    students = counted(run.students, "student") + " one after the other" * (run.students > 1)
+    held = counted(processes, "process", "processes")
     return Cost(
         5,
         device_hours=run.students * steps * batch / learns / 3600,
         gigabytes=run.students * kept * run.student_weights,
-        summary=f"{run.students} students one after the other, {steps:,.0f} updates of {batch:,.0f} chunks each",
+        summary=f"{students}, {steps:,.0f} updates of {batch:,.0f} chunks each",
         memory=processes * (RUNTIME + run.teacher_weights + run.student_weights + run.tables),
         rests_on=(run.basis("training", f"{learns:,.2f} chunks a second of {run.where}", published),
-                  f"disk: computed, {kept} models of {space(run.student_weights)} a student",
-                  f"memory: computed, both models for each of {processes} processes, and {_TABLES}"),
+                  f"disk: computed, {counted(kept, 'model')} of {space(run.student_weights)} a student",
+                  f"memory: computed, both models for each of {held}, and {_TABLES}"),
     )  # fmt: skip
 
 
@@ -349,7 +352,7 @@ def _decode(run: _Run) -> Cost:
         6,
         device_hours=testing,
         gigabytes=models * plan.test_hours * 1e-4,
-        summary=f"{models} models on {plan.test_hours:,.1f} h, short-form and long-form",
+        summary=f"{counted(models, 'model')} on {plan.test_hours:,.1f} h, short-form and long-form",
         memory=RUNTIME + run.teacher_weights + run.held,
         rests_on=(*tested, "disk: assumed, 0.1 MB an hour", run.holds),
     )
@@ -370,7 +373,7 @@ def _publish(run: _Run) -> Cost:
         8,
         device_hours=run.students * 0.05,
         gigabytes=run.students * run.student_weights * 1.5,
-        summary=f"{run.students} exports with parity check",
+        summary=f"{counted(run.students, 'export')} with parity check",
         memory=RUNTIME + 2 * (run.student_weights + run.teacher_weights),
         rests_on=("publishing: assumed, three minutes a student",
                   "disk and memory: computed, one and a half and two copies of the models"),

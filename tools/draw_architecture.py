@@ -25,7 +25,7 @@ LAYERS = (
     ("whisper",),
     ("work",),
     ("audio", "text", "datadir"),
-    ("archives", "tables", "options", "constants", "errors"),
+    ("archives", "tables", "options", "constants", "wording", "errors"),
 )
 LEVEL = {part: number for number, layer in enumerate(LAYERS) for part in layer}
 # ESPnet takes five seconds to import: one package, and the transcriber that is an ESPnet model.

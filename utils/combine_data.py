@@ -13,6 +13,7 @@ from pathlib import Path
 
 from k2d.datadir import DataDir
 from k2d.errors import DataError, guarded
+from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.folders import json_or_none
 from k2d.work.step import Step
@@ -58,7 +59,8 @@ def combine(args: argparse.Namespace) -> int:
         count = len(DataDir(args.out).segments)
     skipped = args.out / "skipped.txt"
     lost = len(skipped.read_text(encoding="utf-8").splitlines()) if skipped.is_file() else 0
-    print(f"combine_data.py: {count} utterances of {len(parts)} parts in {args.out}, {lost} skipped")
+    made = f"{counted(count, 'utterance')} of {counted(len(parts), 'part')}"
+    print(f"combine_data.py: {made} in {args.out}, {lost} skipped")
     return 0
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from k2d.datadir import DataDir, invert, parse_segment, parser_of
 from k2d.errors import DataError, guarded
 from k2d.tables import atomic, decode_line, fault_of_id, fields, fits_no_id, wide_encoding, write_table
+from k2d.wording import counted
 
 Table = dict[str, str]
 
@@ -195,8 +196,8 @@ def fix(directory: Path) -> str:
     if problems:
         raise DataError("\n".join(problems))
     return (
-        f"{directory}: {len(utterances)} of {before} utterances, {len(recordings)} of {len(wav)} recordings "
-        f"kept; {lines} lines dropped"
+        f"{directory}: kept {len(utterances)} of {counted(before, 'utterance')}, {len(recordings)} of "
+        f"{counted(len(wav), 'recording')}; dropped {counted(lines, 'line')}"
     )
 
 

@@ -13,6 +13,7 @@ import sys
 from k2d.audio.durations import make_durations
 from k2d.datadir import DataDir
 from k2d.errors import guarded
+from k2d.wording import counted
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,7 +33,8 @@ def measure(args: argparse.Namespace) -> int:
         bad = make_durations(data, args.nj, args.allow_pipes)
         for recording, why in bad.items():
             print(f"get_utt2dur.py: {path}: {recording}: {why}", file=sys.stderr)
-        print(f"get_utt2dur.py: {path}: {len(data.wav) - len(bad)} of {len(data.wav)} recordings have a duration")
+        measured = f"{len(data.wav) - len(bad)} of {counted(len(data.wav), 'recording')}"
+        print(f"get_utt2dur.py: {path}: durations of {measured}")
         status = max(status, int(len(bad) == len(data.wav)))
     return status
 

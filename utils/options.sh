@@ -2,9 +2,9 @@
 # k2d.sh's options, looked at before anything begins, and made into those of the stages' commands.
 #
 # In:  k2d.sh's options, parsed. Out: an end with a message, if no stage could use them; stage and stop_stage as numbers;
-#      <name>_words, audio_opts, work_opts, model_opts, encoder_opts, config_opts, init_opts; what cmd.sh sets.
+#      <name>_words, audio_opts, work_opts, engine_opts, model_opts, encoder_opts, config_opts, init_opts; what cmd.sh sets.
 
-[ $# -eq 0 ] || die "unexpected argument '$1': every value stands behind its option, as in --recordings FOLDER; --help lists all"
+[ $# -eq 0 ] || die "unexpected argument '$1': a value follows its option, as in --recordings FOLDER; --help lists all"
 for option in train_set teacher validator selection alpha seed; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
 done
@@ -21,7 +21,7 @@ expect() {
 set -f # an option's blanks separate words; its * and ? are no file names
 expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
 expect '[0-9]+|auto' 'a whole number, or auto' ngpu
-expect '[1-9][0-9]*' 'a whole number from 1 on' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
+expect '[1-9][0-9]*' 'a whole number, at least 1' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
 expect '[0-9]+' 'a whole number' noisy_versions batch_size seed data_seed max_skipped
 expect '0?\.[0-9]+|1(\.0*)?' 'a share, above 0 and at most 1' keep
 expect '[1-9][0-9]*|auto' 'how many updates, or auto' updates
@@ -29,13 +29,13 @@ expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha hours max_chunk init_weight
 expect 'warn|skip' 'warn or skip' damaged
 expect '[^@/,=[:space:]]+(@[^@/,=[:space:]]+)?' 'a name from conf/selections, or NAME@ALPHA such as comp@0.3' selection
 [[ ${selection} != *.rule* ]] ||
-    die "--selection ${selection}: expected names; copy the file into conf/selections, and leave .rule away"
+    die "--selection ${selection}: expected names; copy the file into conf/selections, and give its name without .rule"
 expect '[^/:,=[:space:]]+' 'a plain name, without / : , =' train_set dev_set test_sets student_tag
 for option in test_sets validator selection seed; do
     twice=$(tr -s '[:space:]' '\n' <<<"${!option}" | sort | uniq -d | head -n 1)
     [ -z "${twice}" ] || die "--${option}: ${twice} is given twice; give it once"
 done
-[ ! -f "${recordings}" ] || die "--recordings ${recordings}: a file; give the folder that it lies in"
+[ ! -f "${recordings}" ] || die "--recordings ${recordings}: a file; give its folder"
 [ -z "${recordings}" ] || [ -d "${recordings}" ] ||
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"
 [ -n "${recordings}" ] || [ -e local/data.sh ] || [ -e "data/${train_set}/wav.scp" ] || "${dry_run}" ||
@@ -55,7 +55,7 @@ stage_number() {
 }
 stage=$(stage_number stage)
 stop_stage=$(stage_number stop_stage)
-[ "${stage}" -le "${stop_stage}" ] || die "--stage ${stage} comes behind --stop_stage ${stop_stage}: nothing would be done"
+[ "${stage}" -le "${stop_stage}" ] || die "--stage ${stage} comes after --stop_stage ${stop_stage}: nothing would be done"
 
 # The words of an option that is passed on, split as a shell splits them: quotes hold words together.
 for option in local_data teacher validator distance select train test timing publish; do
@@ -80,8 +80,9 @@ audio_opts=(--damaged "${damaged}") # of every command that reads recordings
 export K2D_DAMAGED=${damaged} # for local/data.sh: its copies hide what was damaged
 ! "${allow_pipes}" || audio_opts+=(--allow_pipes)
 work_opts=("${audio_opts[@]}" ${max_skipped:+--max_skipped "${max_skipped}"})
-model_opts=(--engine "${engine}" --dtype "${dtype}" --language "${language}" --seed "${data_seed}" --device "${device}"
+engine_opts=(--engine "${engine}" --dtype "${dtype}" --language "${language}" --device "${device}"
     --batch_size "${batch_size}")
+model_opts=("${engine_opts[@]}" --seed "${data_seed}")
 encoder_opts=(--model "${teacher}" --device "${device}" --nj "${nj_encode}" "${work_opts[@]}")
 config_opts=(--config "${K2D_ROOT}/conf/train_student.yaml")
 for each in ${train_config}; do

@@ -264,11 +264,10 @@ def run(call: Call) -> dict[int, int]:
         sys.exit(f"run.py: --num_nodes {call.options.num_nodes}, but this is one machine; --cmd_backend slurm has more")
     free = visible_gpus() if call.options.gpu else []
     if call.options.gpu and free and len(free) < call.options.gpu:
-        sys.exit(f"run.py: --gpu {call.options.gpu}, but {len(free)} GPUs are seen here; ask for fewer")
+        sys.exit(f"run.py: --gpu {call.options.gpu}, but GPUs seen here: {len(free)}; ask for fewer")
     if free:
         limit = min(limit, len(free) // call.options.gpu)
-    alone = len(numbers) == 1
-    show = alone and os.environ.get("RUN_QUIETLY") != "true"
+    alone, show = len(numbers) == 1, is_shown(call)
     waiting, running, failed = list(reversed(numbers)), [], {}
     reported, told = time.monotonic(), ""
     if not alone:
@@ -315,11 +314,14 @@ def run(call: Call) -> dict[int, int]:
     return failed
 
 
-def name_failures(call: Call, failed: dict[int, int | str]) -> None:
-    """Say which jobs failed with which status, and how their logs end."""
+def name_failures(call: Call, failed: dict[int, int | str], shown: bool = False) -> None:
+    """Say which jobs failed with which status, and how their logs end, unless that has been `shown`."""
     for number, status in sorted(failed.items()):
         path = call.log_of(number)
         what = f"job {number}" if call.name else "the command"
+        if shown and status != 127 and path.exists():  # 127: it could not be started, which the log alone tells
+            report(f"{what} failed with status {status}, log {path}")
+            continue
         report(f"{what} failed with status {status}; the end of {path}:")
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ["(no log)"]
         for line in lines[-TAIL:]:
@@ -329,8 +331,15 @@ def name_failures(call: Call, failed: dict[int, int | str]) -> None:
         report(f"{len(failed)} of {len(call.numbers)} jobs failed: {names}")
 
 
-def run_all(call: Call, run: Callable[[Call], dict[int, int | str]]) -> int:
-    """Run a call with a back end's `run`, which ends its jobs when Interrupted; returns the exit status."""
+def is_shown(call: Call) -> bool:
+    """Whether the output of a call goes to the terminal as it comes: that of one job, unless it is to be quiet."""
+    return len(call.numbers) == 1 and os.environ.get("RUN_QUIETLY") != "true"
+
+
+def run_all(call: Call, run: Callable[[Call], dict[int, int | str]], shows: bool = False) -> int:
+    """Run a call with a back end's `run`, which ends its jobs when Interrupted; returns the exit status. shows:
+    whether the back end shows the output of one job.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
@@ -341,9 +350,9 @@ def run_all(call: Call, run: Callable[[Call], dict[int, int | str]]) -> int:
         signal.signal(interrupted.number, signal.SIG_DFL)
         os.kill(os.getpid(), interrupted.number)
         return 128 + interrupted.number
-    name_failures(call, failed)
+    name_failures(call, failed, shows and is_shown(call))
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(run_all(parse(sys.argv[1:], option_parser()), run))
+    sys.exit(run_all(parse(sys.argv[1:], option_parser()), run, shows=True))

@@ -370,7 +370,7 @@ class Queue:
     def progress(self, states: dict[int, tuple[str, str]]) -> str:
         """ "12 of 200 jobs ended, 64 running, 124 pending (JobArrayTaskLimit); job 13: label: 40%|####    |" """
         total = len(self.call.numbers)
-        parts = [f"{total - len(self.jobs)} of {total} jobs ended"]
+        parts = [f"{total - len(self.jobs)} of {total} job{'s' * (total != 1)} ended"]
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
         mine = {n: state for n, state in states.items() if n in self.jobs and state[0] in LIVE}

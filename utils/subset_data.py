@@ -19,6 +19,7 @@ from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.errors import DataError, guarded
 from k2d.tables import fields
+from k2d.wording import counted
 
 
 def read_ids(path: str) -> list[str]:
@@ -43,7 +44,7 @@ def choose(data: DataDir, args: argparse.Namespace) -> list[str]:
     random.Random(args.seed).shuffle(utterances)
     if args.number is not None:
         if args.number > len(utterances):
-            raise DataError(f"{data.path}: has {len(utterances)} utterances, fewer than {args.number}")
+            raise DataError(f"{data.path}: has {counted(len(utterances), 'utterance')}, fewer than {args.number}")
         return utterances[: args.number]
     audio, chosen, left = open_utterances(data, args.allow_pipes), [], args.hours * 3600
     for utterance in utterances:
@@ -72,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
 def subset(args: argparse.Namespace) -> int:
     data = DataDir(args.data)
     taken = data.subset(choose(data, args), args.out)
-    print(f"subset_data.py: {len(taken.segments)} of {len(data.segments)} utterances in {args.out}")
+    print(f"subset_data.py: {len(taken.segments)} of {counted(len(data.segments), 'utterance')} in {args.out}")
     return 0
 
 

@@ -11,6 +11,7 @@ import sys
 from k2d.audio.read import header
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError
+from k2d.wording import counted
 
 
 def audio_problems(data: DataDir, allow_pipes: bool) -> list[str]:
@@ -59,8 +60,8 @@ def main(argv: list[str] | None = None) -> int:
             bad += 1
         else:
             print(
-                f"validate_data.py: {path} is in order: {len(data.wav)} recordings, "
-                f"{len(data.segments)} utterances"
+                f"validate_data.py: {path} is in order: {counted(len(data.wav), 'recording')}, "
+                f"{counted(len(data.segments), 'utterance')}"
             )
     return 1 if bad else 0
 

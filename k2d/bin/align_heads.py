@@ -1,18 +1,16 @@
 """Find the heads of a student's attention that tell when a word is said.
 
-    k2d align_heads --model exp/student_comp/average --data data/lectures_comp --output_dir exp/student_comp/heads \\
-        [--encoder_out DIR]
+    k2d align_heads --model exp/student_comp/average --data data/lectures_comp --output_dir exp/student_comp/heads
 
-The teacher's labels say when segments begin and end. Each head of each layer of the decoder aligns the same texts with
-their audio, and is scored by how far off it finds the tokens from where they would be if all tokens of a segment were
-equally long; then heads are put together, one more as long as the error falls. Half of the chunks choose; of the other
-half are the errors that are printed, beside those of what one would guess: all heads of the last layer, or of the upper
-half of the layers. If they do not beat the better guess clearly (by twice the standard error), it is taken in their
-place, so nobody's word times become worse.
+The labels say when segments begin and end. Each head of the decoder aligns the labels with their audio; its error is
+the distance of its token times from those that the tokens would have if all tokens of a segment were equally long.
+Heads are then added one by one as long as the error falls. One half of the chunks chooses the heads; the printed errors
+are from the other half, beside those of two guesses: all heads of the last layer, and of the upper half of the layers.
+If the choice does not clearly beat the better guess (by twice the standard error), that guess is taken.
 
-A step: writes alignment_heads.json, in the folder `heads` of a student, where every command that loads the student
-finds it; `k2d publish` writes the heads into all forms. Where labels have no times, or too few, it says so and takes
-the upper half, as openai-whisper does.
+A step: writes alignment_heads.json. In the student's folder `heads`, every command that loads the student finds it, and
+`k2d publish` writes the heads into all formats. If too few labels have times, the heads of the upper half are taken, as
+in openai-whisper.
 """
 
 import argparse
@@ -36,9 +34,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", required=True, help="the student's checkpoint, any that k2d reads")
     p.add_argument("--data", required=True, type=Path, help="chunks with labels that have timestamps")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--encoder_out", type=Path, help="output of the same encoder (k2d encode), read instead of audio")
-    p.add_argument("--chunks", type=int, default=24, help="how many to look at, evenly spaced (default %(default)s)")
-    p.add_argument("--language", default="zh", help="that the student decodes in")
+    p.add_argument("--encoder_out", type=Path, help="output of k2d encode with the same encoder, read instead of audio")
+    p.add_argument("--chunks", type=int, default=24, help="chunks to use, evenly spaced")
+    p.add_argument("--language", default="zh", help="language that the student decodes in")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
     add_options(p, AudioOptions, "recordings")
     add_step_arguments(p)

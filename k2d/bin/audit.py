@@ -2,16 +2,16 @@
 
     k2d audit --data CHUNKS --scores SCORES --output_dir data/audited
     k2d audit --output_dir data/audited                       # resumes
-    k2d audit --output_dir data/audited --page audit.html     # one file, for another machine or person
+    k2d audit --output_dir data/audited --page audit.html     # a single file
     k2d audit --output_dir data/audited --read audit-answers.json
 
 Draws chunks evenly over their distances and over recordings, and serves a page on this machine (127.0.0.1, under a
-random path) on which you play chunks, correct the text, and mark what is not usable, with the keyboard only. Every
-answer is saved at once, and --output_dir is a Kaldi data directory of all answers so far: a test set (--test_sets), a
-set to choose the epoch by (--dev_set), and the reference of k2d explore --audit. The page shows the error rates, with
-intervals, of the labels, the validator, and the models in --exp that have decoded these chunks. Stop with Ctrl-C.
-Details: docs/auditing.md. Without --scores chunks are drawn at random, evenly over recordings. A larger --count draws
-more into the same directory.
+random path). There you play chunks, correct their text and mark those that are not usable, with the keyboard alone.
+Every answer is saved at once; stop with Ctrl-C. --output_dir is a Kaldi data directory of all answers so far: a test
+set (--test_sets), a development set (--dev_set), and the reference of k2d explore --audit. The page shows the error
+rates, with intervals, of the labels, the validator, and the models in --exp that have decoded these chunks.
+
+Without --scores, chunks are drawn at random, evenly over recordings. Details: docs/auditing.md.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from k2d.errors import UsageError
 from k2d.explore.audit import COUNT, open_audit, saved_answers
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score.tables import interval, percent
+from k2d.wording import counted
 from k2d.work.folders import size_in_words
 from k2d.work.lock import DirectoryLock
 
@@ -34,16 +35,20 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=Path, help="data directory of labelled chunks")
     p.add_argument("--scores", action="append", default=[], help="DIR or TAG=DIR of k2d distance; may be given again")
     p.add_argument("--output_dir", required=True, type=Path, help="data directory to make")
-    p.add_argument("--count", type=int, help=f"chunks to draw ({COUNT}); more than before draws some on top")
-    p.add_argument("--seed", type=int, default=0, help="of the draw")
-    p.add_argument("--recordings", type=Path, help="data directory of the recordings, if it cannot be found")
-    p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of models, whose transcripts are compared")
-    p.add_argument("--hyp", action="append", default=[], help="NAME=FILE of another system; may be given again")
-    p.add_argument("--port", type=int, default=0, help="of the page; 0: a free one")
-    p.add_argument("--page", type=Path, help="write the page with its audio to this file instead of serving it")
+    p.add_argument(
+        "--count", type=int, help=f"chunks to draw (default {COUNT}); a larger number than before adds chunks"
+    )
+    p.add_argument("--seed", type=int, default=0, help="seed of the draw")
+    p.add_argument("--recordings", type=Path, metavar="DIR", help="data directory of the recordings, if not found")
+    p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of the models to compare")
+    p.add_argument("--hyp", action="append", default=[], metavar="NAME=FILE", help="another system; may be given again")
+    p.add_argument("--port", type=int, default=0, help="port of the page; 0: any free one")
+    p.add_argument(
+        "--page", type=Path, metavar="FILE", help="write the page with its audio to this file instead of serving it"
+    )
     p.add_argument("--audio_mb", type=float, default=200.0, help="audio and spectrograms in that file, megabytes")
-    p.add_argument("--read", type=Path, help="import the answers saved by that page")
-    p.add_argument("--title", help="of the page; the output directory's name")
+    p.add_argument("--read", type=Path, metavar="FILE", help="import the answers saved by that page")
+    p.add_argument("--title", help="title of the page (default: the output directory's name)")
     add_options(p, AudioOptions, "recordings")
     return p
 
@@ -99,7 +104,7 @@ def _say(out: Path, audit, figures) -> None:
     now = figures.now()
     unusable = len(audit.answers) - now["utterances"]
     left = len(audit.order) - len(audit.answers)
-    print(f"audit: {now['utterances']} chunks in {out}, {unusable} not usable, {left} left")
+    print(f"audit: {counted(now['utterances'], 'chunk')} in {out}, {unusable} not usable, {left} left")
     for row in now["systems"]:
         if row["rate"] is not None:
             around = interval(row["low"], row["high"], lambda rate: percent(rate, 1))

@@ -1,10 +1,10 @@
 """Average the best epochs of a training into one model.
 
-    k2d average --exp DIR --init CHECKPOINT --output_dir DIR
+    k2d average --exp exp/student_comp/train --init exp/student_comp/init --output_dir exp/student_comp/average
 
-Averages the weights of the n best epochs by `valid <criterion>` and writes a checkpoint of the Whisper family.
---init_weight W includes the initial model in the average, with the weight W, against forgetting (Wortsman et al., 2022,
-"Robust fine-tuning of zero-shot models").
+Averages the weights of the --nbest epochs with the best `valid <criterion>` and writes a checkpoint of the Whisper
+family. --init_weight W includes the initial model in the average, with the weight W, against forgetting (Wortsman et
+al., 2022, "Robust fine-tuning of zero-shot models").
 """
 
 import argparse
@@ -21,8 +21,8 @@ LISTED = ("train", 6)
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("average", __doc__)
-    p.add_argument("--exp", required=True, type=Path, help="output_dir of k2d train")
-    p.add_argument("--init", required=True, help="the checkpoint that training started from")
+    p.add_argument("--exp", required=True, type=Path, help="output of k2d train")
+    p.add_argument("--init", required=True, metavar="MODEL", help="the checkpoint that training started from")
     p.add_argument("--output_dir", required=True, type=Path, help="checkpoint to write")
     p.add_argument("--nbest", type=int, default=3, help="epochs to average")
     p.add_argument(
@@ -44,7 +44,7 @@ def check(args: argparse.Namespace) -> None:
     if not 0 <= args.init_weight < 1:
         raise UsageError(f"--init_weight {args.init_weight}: expected a number from 0 (not at all) to below 1")
     if args.nbest < 1:
-        raise UsageError(f"--nbest {args.nbest}: expected a number of epochs from 1 on")
+        raise UsageError(f"--nbest {args.nbest}: expected at least 1 epoch")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,13 +1,14 @@
 """Store the teacher's top-k tokens along every label, so training needs no teacher.
 
-    k2d cache_teacher --teacher T --data DIR --config YAML … --output_dir DIR [--encoder_out DIR] [--k 32]
+    k2d cache_teacher --teacher exp/teacher --data data/lectures_teacher --config conf/train_student.yaml \\
+        --output_dir exp/lectures_teacher/teacher_topk
 
 With teacher forcing on each label, the k most probable tokens and their log-probabilities at the training temperature
 are stored (topk_ids.scp, topk_log_probs.scp); the loss treats the remaining probability as one class. Labels are
 tokenised and cut as in training (batch_conf of the training YAML), with the same choices for an utterance in every
 epoch; the teacher's audio gets no noise.
 
-The rows lie in archives of about --shard_rows tokens. An interrupted run resumes at the first incomplete archive. The
+The tables are in archives of about --shard_rows tokens. An interrupted run resumes at the first incomplete archive. The
 last line says how much probability the cache leaves out, which bounds the error of the gradient in the student's
 logits; training logs the bound of the divergence itself as `kl_gap`.
 """
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--data", required=True, type=Path, help="chunks with labels (text, text.prev)")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--encoder_out", type=Path, help="output_dir of k2d encode by the same encoder")
+    p.add_argument("--encoder_out", type=Path, help="output of k2d encode with the same encoder, read instead of audio")
     p.add_argument("--config", action="append", required=True, help="training YAML; later ones override earlier ones")
     p.add_argument("--language", help="language of the labels, unless the YAML has one (default: zh)")
     add_options(p, CacheOptions, "what is stored, and how it is computed")

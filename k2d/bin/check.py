@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.check.findings import Finding, Grade, counted, table, write_findings
+from k2d.check.findings import Finding, Grade, table, write_findings
 from k2d.check.memory import Memory
 from k2d.check.models import Models, long_labels, look
 from k2d.check.recordings import Policy
@@ -36,6 +36,7 @@ from k2d.options import CommandParser, add_options, command, options_of
 from k2d.transcribers import kind_of
 from k2d.transcribers.options import check_whisper
 from k2d.whisper.identity import check_path
+from k2d.wording import counted
 from k2d.work.skipped import SkipOptions
 
 LISTED = ("labels", 0)
@@ -51,14 +52,20 @@ def parser() -> argparse.ArgumentParser:
     add_options(p, SkipOptions, "what cannot be used")
     models = p.add_argument_group("models, in any form that k2d label and decode take")
     models.add_argument("--teacher", help="model that writes the labels")
-    models.add_argument("--validator", nargs="+", action="extend", default=[], help="may be given again")
+    models.add_argument(
+        "--validator",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="models that transcribe the chunks; may be given again",
+    )
     models.add_argument("--labels", help="text:FILE or text:FOLDER instead of the teacher's labels")
-    models.add_argument("--student_init", help="initial model of the student")
+    models.add_argument("--student_init", metavar="MODEL", help="initial model of the student")
     models.add_argument("--decoder_layers", help="decoder layers of the teacher that the student gets")
     models.add_argument("--language", help="language of decoding")
     room = p.add_argument_group("disk, memory, GPUs")
     room.add_argument("--config", action="append", default=[], help="training YAML; later ones override earlier ones")
-    room.add_argument("--stop_stage", type=int, default=8, help="last stage to count (default %(default)s)")
+    room.add_argument("--stop_stage", type=int, default=8, help="last stage to count")
     room.add_argument("--students", nargs="*", default=["student"], help="names of the students, for their disk space")
     room.add_argument("--no_copy", action="store_true", help="chunks point into the recordings")
     room.add_argument("--encoder_out", type=int, default=0, help="stored versions of the encoder's output")

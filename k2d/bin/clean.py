@@ -1,8 +1,8 @@
 """List, and with --free remove, results of other options that were moved aside.
 
-    k2d clean                     list it, with sizes, for data/ and exp/
-    k2d clean exp --free          remove what was set aside under exp/
-    k2d clean --free --work       also the items of finished steps, from which a changed corpus would be made faster
+    k2d clean                     list them, with sizes, for data/ and exp/
+    k2d clean exp --free          remove those under exp/
+    k2d clean --free --work       also intermediate results of finished steps, which a changed corpus would reuse
 
 A run never deletes finished results of other options: it moves them to `.k2d/<name>/<key>` beside the directory, and
 back when these options are used again. Only this command removes them.
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from k2d.errors import Locked, UsageError
 from k2d.options import CommandParser, command
+from k2d.wording import counted
 from k2d.work.folders import size_in_words, size_of_folder
 from k2d.work.identity import RECORD, record_in
 from k2d.work.lock import BESIDE, DirectoryLock, beside
@@ -94,9 +95,9 @@ def run(args: argparse.Namespace) -> int:
                 print(f"clean: kept: {error}", file=sys.stderr)
     if not args.free:
         total = size_in_words(sum(aside.size for aside in listed))
-        print(f"clean: {total} in {len(listed)} places were moved aside; --free removes them")
+        print(f"clean: {total} in {counted(len(listed), 'place')}, moved aside; --free removes this")
     else:
-        print(f"clean: {size_in_words(freed)} in {len(listed) - kept} places removed")
+        print(f"clean: removed {size_in_words(freed)} in {counted(len(listed) - kept, 'place')}")
     return 1 if kept else 0
 
 

@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         "--timestamps",
         **BOOLEAN,
         default=True,
-        help="decode with timestamps, keep them in text (default true); long form needs them anyway",
+        help="decode with timestamps and keep them in text; --long_form always does (default true)",
     )
     add_options(p, EngineConfig, "engine")
     add_options(p, DecodingOptions, "decoding (Whisper's defaults)", temperatures=None)

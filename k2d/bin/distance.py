@@ -1,21 +1,23 @@
 """Measure how far the validator's text of each chunk is from the teacher's.
 
-    k2d distance --teacher TEXT --validator TEXT --output_dir DIR [--paper]
+    k2d distance --teacher data/lectures_teacher/text --validator exp/lectures_teacher/decode_base/text \\
+        --output_dir exp/lectures_teacher/base
 
-Reads two Kaldi text files sorted by id, timestamp tokens allowed in either, and writes into DIR
+Reads two Kaldi text files sorted by id, with or without timestamp tokens, and writes into --output_dir
 
     utt2mer utt2per utt2comp           δ_MER, δ_PER, δ_comp (six decimals)
-    utt2loop_teacher utt2loop_aux      1 where the text loops
-    utt2blank_aux                      1 where the validator's text is blank
+    utt2loop_teacher utt2loop_aux      1 if the text loops
+    utt2blank_aux                      1 if the validator's text is blank
     utt2…                              further signals (k2d/label/signals.py; --signals)
-    text, utt2avg_logprob …            the validator's text and the facts of its decoding beside it, linked
-    unpaired.txt                       ids that only one side has, with the side
+    text, utt2avg_logprob …            the validator's text and the facts of its decoding, linked
+    unpaired.txt                       ids in only one of the texts, and in which
     summary.json                       counts, kept share by α, seconds, the choices of the distance
 
 An interrupted run resumes with the same command and gives the same tables. Invalid UTF-8, duplicate ids and unsorted
-files are errors, reported with file and line; an id that only one side has gets no distance and a line in unpaired.txt.
-Empty texts follow --empty; emoji and control characters separate words; right-to-left words count as words; a pair may
-have up to 850,000 characters. If a log-probability or duration is missing or NaN, the tables that need it have no line.
+files are errors, reported with file and line; an id in only one of the texts gets no distance and a line in
+unpaired.txt. Empty texts follow --empty; emoji and control characters separate words; right-to-left words count as
+words; a pair may have up to 850,000 characters. If a log-probability or duration is missing or NaN, the tables that
+need it have no line.
 """
 
 import argparse
@@ -40,26 +42,30 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--teacher", required=True, help="Kaldi text file of pseudo-labels Ŷ")
     p.add_argument("--validator", required=True, help="Kaldi text file of validator transcripts V̂")
     p.add_argument("--output_dir", required=True, help="directory to write")
-    p.add_argument("--paper", action="store_true", help="every choice as in the paper and its code")
-    p.add_argument("--n", type=int, help="n-gram of the loop flag (6)")
-    p.add_argument("--c", type=int, help="a loop is an n-gram that occurs more than c times (5)")
+    p.add_argument("--paper", action="store_true", help="make every choice as in the paper and its code")
+    p.add_argument("--n", type=int, help="length of the n-grams that tell a loop (default 6)")
+    p.add_argument("--c", type=int, help="a text loops if an n-gram occurs more than c times (default 5)")
     p.add_argument(
-        "--reference", choices=("validator", "teacher", "symmetric"), help="whose length divides (validator)"
+        "--reference", choices=("validator", "teacher", "symmetric"), help="whose length divides (default validator)"
     )
-    p.add_argument("--fold_script", help="Traditional and Simplified are one (true)", **BOOLEAN)
-    p.add_argument("--fold_usage", help="妳 and 你, 甚麼 and 什麼 (k2d/text/variants.tsv) are one (false)", **BOOLEAN)
-    p.add_argument("--tones", help="tone marks are phonemes (false)", **BOOLEAN)
-    p.add_argument("--g2p", help="read words the lexicon lacks by rules (true; paper false)", **BOOLEAN)
+    p.add_argument("--fold_script", help="Traditional and Simplified count as equal (default true)", **BOOLEAN)
+    p.add_argument("--fold_usage", help="so do 妳 and 你, 甚麼 and 什麼 (k2d/text/variants.tsv)", **BOOLEAN)
+    p.add_argument("--tones", help="tones count as phonemes", **BOOLEAN)
+    p.add_argument("--g2p", help="pronounce unknown words by rules (default true; --paper: false)", **BOOLEAN)
     p.add_argument(
-        "--empty", choices=("agree", "one", "zero", "paper"), help="distance to an empty reference (agree; paper paper)"
+        "--empty",
+        choices=("agree", "one", "zero", "paper"),
+        help="distance to an empty reference (default agree; --paper: paper)",
     )
-    p.add_argument("--drop_blank", help="a blank validator text is invalid (false; paper true)", **BOOLEAN)
+    p.add_argument("--drop_blank", help="a blank validator text is invalid (--paper: true)", **BOOLEAN)
     p.add_argument("--signals", default="text", help="further signals: text, all, none, or names with commas")
-    p.add_argument("--captions", action="append", default=[], help="file of caption phrases, one a line")
+    p.add_argument(
+        "--captions", action="append", default=[], help="file of captions of silence, one per line; may be given again"
+    )
     p.add_argument("--data", help="chunk data directory: durations, and audio for the signal 'untexted'")
     p.add_argument("--vad", choices=speech.DETECTORS, default="auto", help="voice activity for 'untexted'")
     add_options(p, AudioOptions, "recordings")
-    p.add_argument("--max_unpaired", type=int, help="fail when more ids than this lack a partner")
+    p.add_argument("--max_unpaired", type=int, help="fail if more ids than this are in only one of the two texts")
     p.add_argument("--nj", type=int, default=1, help="processes")
     add_step_arguments(p)
     return p

@@ -1,6 +1,6 @@
 """Store the encoder's output of every utterance, for a frozen encoder.
 
-    k2d encode --model M --data DIR --output_dir DIR
+    k2d encode --model exp/teacher --data data/lectures_teacher --output_dir exp/encoder_out0
 
 With --noise_snr LOW,HIGH the audio gets noise first (one draw an utterance, from --seed): a second version, so the
 student learns from worse audio than the labels were made from. Writes encoder_out.scp with its archives, and

@@ -21,6 +21,7 @@ from k2d.errors import UsageError
 from k2d.explore.references import audited_texts
 from k2d.label.scores import find_scores, tagged
 from k2d.options import CommandParser, add_options, command, options_of
+from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.folders import size_in_words
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -37,8 +38,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--per_stratum", type=int, default=20, help="chunks to sample from each tenth of the distance")
     p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in a page, megabytes")
     p.add_argument("--reference", help="text file of chunk ids, or directory with segments and text")
-    p.add_argument("--bad_above", type=float, default=0.4, help="true MER above which a label is bad")
-    p.add_argument("--audit", help="data directory made from these chunks by k2d audit")
+    p.add_argument("--bad_above", type=float, default=0.4, metavar="MER", help="true MER above which a label is bad")
+    p.add_argument("--audit", metavar="DIR", help="data directory made from these chunks by k2d audit")
     p.add_argument("--title", help="title of the page (default: the data directory's name)")
     add_options(p, AudioOptions, "recordings")
     p.add_argument("--seed", type=int, default=0, help="seed of the sample")
@@ -81,10 +82,11 @@ def run(args: argparse.Namespace) -> int:
 
         data, page = DataDir(args.data), options_of(Page, args, audio=options_of(AudioOptions, args))
         size, analysis, clips = write_page(args.output_dir, data, find_scores(data, scores), page)
-        found = "" if analysis is None else f", {analysis['bad']} of {analysis['chunks']} judged labels bad"
+        found = "" if analysis is None else f", {analysis['bad']} of {counted(analysis['chunks'], 'judged label')} bad"
         print(f"explore: {args.output_dir / 'explorer.html'} ({size_in_words(size)}){found}", file=sys.stderr)
         if clips.unreadable:
-            print(f"explore: {clips.unreadable} of the sampled chunks have no sound: {clips.reason}", file=sys.stderr)
+            silent = counted(clips.unreadable, "sampled chunk")
+            print(f"explore: no sound for {silent}: {clips.reason}", file=sys.stderr)
 
     return run_step(step, args, work)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from k2d.datadir import DataDir
 from k2d.label.hold_out import write_held_out
 from k2d.options import CommandParser, command
+from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -25,8 +26,12 @@ LISTED = ("labels", 8)
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("hold_out", __doc__)
     p.add_argument("--data", required=True, help="data directory of pseudo-labelled chunks")
-    p.add_argument("--scores", required=True, type=Path, help="directory of scores, with the validator's text")
-    p.add_argument("--kept", action="append", type=Path, default=[], help="a selection; may be given again")
+    p.add_argument(
+        "--scores", required=True, type=Path, metavar="DIR", help="directory of scores, with the validator's text"
+    )
+    p.add_argument(
+        "--kept", action="append", type=Path, default=[], metavar="DIR", help="a selection; may be given again"
+    )
     p.add_argument("--output_dir", required=True, type=Path, help="data directory to write")
     add_step_arguments(p)
     return p
@@ -41,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     def work() -> dict:
         chunks, seconds = write_held_out(args.output_dir, DataDir(args.data), args.scores, args.kept)
         what = "those with the smallest distance, to choose the epoch by" if args.kept else "held-out recordings"
-        print(f"hold_out: {chunks} chunks, {seconds / 3600:.2f} h, {what}: {args.output_dir}")
+        print(f"hold_out: {counted(chunks, 'chunk')}, {seconds / 3600:.2f} h, {what}: {args.output_dir}")
         return {"chunks": chunks, "seconds": round(seconds, 2)}
 
     return run_step(step, args, work)

@@ -16,6 +16,7 @@ from pathlib import Path
 from k2d.corpus.manifests import files_of, import_entries
 from k2d.errors import DataError
 from k2d.options import CommandParser, command
+from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         count, bad = import_entries(args.labels, args.output_dir)
         for error in bad[:10]:
             print(f"import_labels: left out: {error}", file=sys.stderr)
-        print(f"import_labels: {args.output_dir}: {count} utterances, {len(bad)} left out")
+        print(f"import_labels: {args.output_dir}: {counted(count, 'utterance')}, {len(bad)} left out")
         return {"utterances": count, "left_out": len(bad)}
 
     return run_step(step, args, work)

@@ -1,6 +1,6 @@
 """Build a student: the teacher's encoder and some of its decoder layers.
 
-    k2d init_student --teacher T --output_dir D
+    k2d init_student --teacher exp/teacher --output_dir exp/student_comp/init
 
 Default as in the paper: the teacher's whole encoder and its decoder's first and last layer. With `--init MODEL` the
 student starts as that model instead (any form k2d reads); with a teacher of the Whisper family it must share its
@@ -23,10 +23,10 @@ def parser() -> argparse.ArgumentParser:
     p = CommandParser("init_student", __doc__)
     p.add_argument("--teacher", required=True, help="model to take layers of: folder, file, published name or Hub id")
     p.add_argument("--output_dir", required=True, type=Path, help="checkpoint to write")
-    p.add_argument("--init", help="start from this model, as it is, instead of the teacher's layers")
+    p.add_argument("--init", metavar="MODEL", help="start from this model, as it is, instead of the teacher's layers")
     p.add_argument("--same_encoder", action="store_true", help="refuse --init with another encoder than the teacher's")
     p.add_argument("--decoder_layers", help="all, spaced:N, or a list: first,last (the default) or 0,3,7")
-    p.add_argument("--encoder_layers", help="the same choices (default all)")
+    p.add_argument("--encoder_layers", help="as --decoder_layers (default all)")
     p.add_argument("--mix_languages", help="codes such as zh,en: the first token's embedding becomes their mean")
     add_step_arguments(p)
     return p

@@ -2,8 +2,8 @@
 
     k2d label --model exp/teacher --data data/lectures --output_dir data/lectures_teacher
 
-Reads wav.scp (segments are not looked at: every recording is transcribed from its start to its end, as openai-whisper's
-`transcribe` does). Writes a data directory of chunks: wav.scp (FLAC in archives), text with timestamps, text.prev,
+Reads wav.scp (not segments: every recording is transcribed from its start to its end, as by openai-whisper's
+`transcribe`). Writes a data directory of chunks: wav.scp (FLAC in archives), text with timestamps, text.prev,
 utt2spk, spk2utt, utt2dur, utt2avg_logprob, utt2no_speech, utt2compression, utt2temperature, utt2confidence (if the
 engine provides it); transcripts.jsonl with everything; summary.tsv, how the hours of the recordings were used;
 skipped.txt, speed.json, step.json.

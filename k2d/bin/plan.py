@@ -26,6 +26,7 @@ from k2d.options import CommandParser, command
 from k2d.plan import CHUNK, Cost, Plan, duration, estimate, space
 from k2d.score.tables import Table
 from k2d.whisper.engine import default_batch
+from k2d.wording import counted
 
 LISTED = ("runs", 1)
 CONFIG = Path(__file__).resolve().parents[2] / "conf/train_student.yaml"
@@ -41,7 +42,7 @@ HELD_OUT, MOST_HELD_OUT = 0.05, 1.0
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("plan", __doc__)
     p.add_argument("--train_hours", type=float, help="hours of unlabelled recordings")
-    p.add_argument("--recordings", type=Path, help="folder of recordings, instead of --train_hours")
+    p.add_argument("--recordings", type=Path, metavar="FOLDER", help="folder of recordings, instead of --train_hours")
     p.add_argument("--data", type=Path, help="data directory of recordings, instead of --train_hours")
     p.add_argument("--dev_hours", type=float, default=0.0, help="hours of the set that chooses the epoch")
     p.add_argument("--test_hours", type=float, help="hours of test sets, each counted once (default: held out, 5 %%)")
@@ -56,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--batch_size", type=int, help="windows per batch (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--joined", action="store_true", help="stage 1 copies the recordings")
     p.add_argument("--ready_labels", action="store_true", help="existing transcripts instead of stage 2's decoding")
-    p.add_argument("--trial", type=Path, help="a recipe that has run on a few hours")
+    p.add_argument("--trial", type=Path, metavar="RECIPE", help="a recipe that has run on a few hours")
     p.add_argument("--speeds", default="", help="measured speeds in times real time: teacher:310 validator:2400")
     p.add_argument("--explain", action="store_true", help="explain where every figure comes from")
     return p
@@ -135,7 +136,7 @@ def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
             6: f"{decodings} × ({joined})" if nj > 1 else f"{decodings}", 7: f"{decodings} + 1",
             8: f"{students}"}  # fmt: skip
     each = ceil(gpus / nodes)
-    jobs[5] = f"{students} × {nodes} node{'s' * (nodes > 1)}" + (f" of {each} GPU{'s' * (each > 1)}" if gpus else "")
+    jobs[5] = f"{students} × {counted(nodes, 'node')}" + (f" of {counted(each, 'GPU')}" if gpus else "")
     rows, total = [], 0.0
     for cost in costs:
         spread = nj if cost.stage in (2, 3) else 1  # jobs over which the work of cores is spread
@@ -147,7 +148,7 @@ def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
              f"{ceil(cost.memory):,} GB", ", ".join(kinds)]
         )  # fmt: skip
     rows.append(["in all", "", duration(total), space(sum(cost.gigabytes for cost in costs)), "", ""])
-    machines = f"{gpus} GPU{'s' * (gpus > 1)} at a time" if gpus else "no GPU, two cores at a time"
+    machines = f"{counted(gpus, 'GPU')} at a time" if gpus else "no GPU, two cores at a time"
     title = f"{plan.train_hours:,.1f} h of recordings, teacher {plan.teacher}, validator {plan.validator}, {machines}"
     return Table(title, "", ["stage", "jobs", "time", "disk", "memory of a job", "rests on figures"], rows)
 

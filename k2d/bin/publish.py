@@ -38,6 +38,7 @@ from k2d.publish.folder import CARD_FILE, PublishOptions, Results, inputs_of, pu
 from k2d.publish.gates import judge, read_gates, require
 from k2d.publish.upload import check_id, described, planned, upload
 from k2d.whisper.identity import PACKAGED, PUBLISHED
+from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.models import read_record
 from k2d.work.step import SOMETHING_TO_DO, Step, add_step_arguments, run_step
@@ -47,14 +48,14 @@ LISTED = ("publish", 1)
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("publish", __doc__)
-    p.add_argument("--record", type=Path, help="the student's folder in exp/, with its model.json")
+    p.add_argument("--record", type=Path, metavar="DIR", help="the student's folder in exp/, with its model.json")
     p.add_argument("--teacher", help="its teacher's checkpoint (default: from the teacher's record)")
-    p.add_argument("--data", type=Path, help="data directory of the parity check")
+    p.add_argument("--data", type=Path, help="data directory with audio for the parity check")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--name", help="title of the model card (default: the name of --record)")
     p.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="type of exported weights")
     p.add_argument("--ct2_dtype", choices=["float16", "float32", "int8"], help="for CTranslate2 (default: --dtype)")
-    p.add_argument("--utterances", type=int, default=4, help="utterances in the parity check (default %(default)s)")
+    p.add_argument("--utterances", type=int, default=4, help="utterances in the parity check")
     p.add_argument("--language", default="zh", help="language it transcribes, as on the card (auto: detected)")
     card = p.add_argument_group("on the card")
     card.add_argument("--licence", choices=list(LICENCES), default="other", help="licence of the student")
@@ -64,8 +65,13 @@ def parser() -> argparse.ArgumentParser:
     card.add_argument("--datasets", nargs="+", default=[], help="Hugging Face ids of the training corpora")
     out = p.add_argument_group("release")
     out.add_argument("--release", action="store_true", help="make it public; refused unless all gates pass")
-    out.add_argument("--gates", type=Path, help="YAML over the repository's gates (default: conf/gates.yaml here)")
-    out.add_argument("--reviewed_by", help="who has read private/labels.tsv")
+    out.add_argument(
+        "--gates",
+        type=Path,
+        metavar="FILE",
+        help="YAML that overrides the repository's gates (default: the recipe's conf/gates.yaml)",
+    )
+    out.add_argument("--reviewed_by", metavar="NAME", help="who has read private/labels.tsv")
     out.add_argument("--push_to_hub", metavar="OWNER/NAME", help="show what would be uploaded there")
     out.add_argument("--yes", action="store_true", help="with --push_to_hub: upload it")
     out.add_argument("--dry_run", action="store_true", help="with --push_to_hub: only show, even with --yes")
@@ -128,11 +134,13 @@ def run(args: argparse.Namespace) -> int:
         data, audio = DataDir(args.data), options_of(AudioOptions, args)
         facts = publish(args.output_dir, record, args.teacher, options, data, audio, results)
         checks, utterances = len(facts.parities), facts.parities[0].utterances
-        said = f"{checks} checks on {utterances} utterances passed, {facts.parameters:,} parameters"
+        said = f"{counted(checks, 'check')} on {counted(utterances, 'utterance')} passed"
+        said += f", {facts.parameters:,} parameters"
         if facts.teacher_parameters:
             said += f", {facts.parameters / facts.teacher_parameters:.3f} of the teacher's"
         if facts.labels_checked is not None:
-            said += f", {sum(facts.findings.values())} private-looking texts in {facts.labels_checked} labels"
+            private = counted(sum(facts.findings.values()), "private-looking text")
+            said += f", {private} in {counted(facts.labels_checked, 'label')}"
         print(f"publish: {args.output_dir}: {said}; the card is {args.output_dir / CARD_FILE}")
 
     status = run_step(step, args, work)

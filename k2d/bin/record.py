@@ -1,6 +1,6 @@
 """Write model.json, which describes a model for tables and cards.
 
-    k2d record --output_dir exp/student_comp --role student --path exp/student_comp/average --selection comp …
+    k2d record --output_dir exp/student_comp --role student --path exp/student_comp/average --selection comp
 """
 
 import argparse

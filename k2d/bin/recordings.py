@@ -22,9 +22,9 @@ LISTED = ("labels", -1)
 
 def parser() -> argparse.ArgumentParser:
     p = CommandParser("recordings", __doc__)
-    p.add_argument("--recordings", required=True, type=Path, help="folder of audio and video files")
+    p.add_argument("--recordings", required=True, type=Path, metavar="FOLDER", help="folder of audio and video files")
     p.add_argument("--output_dir", required=True, type=Path, help="the data directory, such as data/lectures")
-    p.add_argument("--nj", type=int, default=1, help="processes (default %(default)s)")
+    p.add_argument("--nj", type=int, default=1, help="processes")
     return p
 
 

@@ -7,7 +7,7 @@
 
 --models       names of folders in EXP, each with a model.json (k2d record), which says role, selection, alpha, teacher,
                validator, seed and the directory of the labels learnt. What a model makes of a set is in
-               EXP/NAME/decode_<set>/score (k2d score). What is not there is shown as not measured.
+               EXP/NAME/decode_<set>/score (k2d score). Missing results are shown as not measured.
 --train_data   the labelled chunks before selection, of which each student's labels are a share.
 --reference    what was truly said in the training recordings (segments and text): adds an analysis of the labels, which
                says that it reads them. --scores VALIDATOR:DIR adds how well each distance (utt2mer utt2per utt2comp)
@@ -18,8 +18,8 @@
 --test_data    where the test sets' data directories lie, for the sounds of the error browser (data); --audio_mb how
                much of them goes into the page.
 --explorers    NAME:DIR, several separated by blanks: explorers of k2d explore, which the page links to.
---paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours. Without it they
-               stand in a table of their own. A student stands beside the paper's of its selection at the paper's α.
+--paper        SET:COLUMN, COLUMN one of COOLTEST NTUML2021 CV16 ASCEND: the paper's rows beside ours; without it, in
+               a table of their own. A student is compared with the paper's of the same selection at the paper's α.
 
 Students that differ only in their seed share a row, mean ± standard deviation, with intervals and tests over recordings
 and seeds (k2d/score/significance.py); every tag has a table of error rates. Students of several --hours give
@@ -39,6 +39,7 @@ from k2d.explore.references import audited_texts
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score import paper
 from k2d.tables import atomic
+from k2d.wording import counted
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("results", 3)
@@ -48,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
     p = CommandParser("report", __doc__)
     p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of the experiment")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--results", type=Path, help="file for a copy of RESULTS.md")
-    p.add_argument("--figure", type=Path, help="file for a copy of ladder.svg")
+    p.add_argument("--results", type=Path, metavar="FILE", help="file for a copy of RESULTS.md")
+    p.add_argument("--figure", type=Path, metavar="FILE", help="file for a copy of ladder.svg")
     p.add_argument("--models", required=True, help="names of folders in EXP, separated by blanks")
     p.add_argument("--test_sets", default="", help="names of test sets, separated by blanks")
     p.add_argument("--held_out", type=Path, help="without test sets: held-out chunks to compare models on")
@@ -57,15 +58,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--reference", type=Path, help="reference transcripts of the training recordings, for an analysis of the labels"
     )
-    p.add_argument("--audit", type=Path, help="data directory made by k2d audit, instead of --reference")
+    p.add_argument("--audit", type=Path, metavar="DIR", help="data directory made by k2d audit, instead of --reference")
     p.add_argument("--scores", default="", help="VALIDATOR:DIR, several separated by blanks")
-    p.add_argument("--speed", type=Path, help="speed.json of k2d speed (default: that of EXP/speed)")
+    p.add_argument("--speed", type=Path, metavar="FILE", help="speed.json of k2d speed (default: that of EXP/speed)")
     p.add_argument("--test_data", type=Path, default=Path("data"), help="folder of the test sets")
     p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in the page, megabytes")
     p.add_argument("--explorers", default="", help="NAME:DIR of the explorers to link, several separated by blanks")
     add_options(p, AudioOptions, "recordings")
     p.add_argument("--paper", default="", help="SET:COLUMN, several separated by blanks")
-    p.add_argument("--notes", type=Path, help="Markdown file to put before the tables")
+    p.add_argument("--notes", type=Path, metavar="FILE", help="Markdown file to put before the tables")
     p.add_argument("--title", default="Results", help="title of the page")
     add_step_arguments(p)
     return p
@@ -143,10 +144,9 @@ def run(args: argparse.Namespace) -> int:
         measured, expected = len(experiment.results), len(experiment.models) * len(experiment.test_sets)
         verdicts = Counter(aim.verdict for aim in aims)
         became = ", ".join(f"{verdicts[name]} {name}" for name in VERDICTS)
-        print(
-            f"report: {measured} of {expected} results of {len(experiment.models)} models, aims "
-            f"{became}: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}"
-        )
+        models = counted(len(experiment.models), "model")
+        said = f"{measured} of {counted(expected, 'result')} of {models}, aims {became}" if expected else models
+        print(f"report: {said}: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}")
         return {"results": measured, "expected": expected}
 
     status = run_step(step, args, work)

@@ -3,11 +3,11 @@
     k2d score --ref data/test_in/text --hyp exp/teacher/decode_test_in/text \\
         --output_dir exp/teacher/decode_test_in/score
 
-Reads two Kaldi text files (one text an utterance, or one a recording). A step: writes into --output_dir result.json
+Reads two Kaldi text files, with one text per utterance or per recording. A step: writes into --output_dir result.json
 (all rates, counts and named ids; rates are fractions), utt2mer, utt2errors, utt2units, utt2recording, align.txt (every
-error, worst utterance first), and aligned.jsonl (every text aligned, for the report's page). --data, the test set's
-directory, tells by its segments which texts are of one recording: intervals draw them together. --compare DIR, a
-directory with another system's `text` of the same set, adds a paired bootstrap test of the difference in MER.
+error, worst utterance first), and aligned.jsonl (every text aligned, for the report's page). With --data, the test
+set's directory, the bootstrap resamples utterances of one recording together. --compare DIR, a directory with another
+system's `text` of the same set, adds a paired bootstrap test of the difference in MER.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from k2d.errors import UsageError
 from k2d.options import CommandParser, command, options_of
 from k2d.score import significance
 from k2d.score.tables import interval
+from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -29,19 +30,22 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--ref", required=True, help="reference text file")
     p.add_argument("--hyp", required=True, help="hypothesis text file; timestamp tokens are removed")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--data", help="data directory of the references; its segments give the recording of each utterance")
+    p.add_argument(
+        "--data", help="data directory of the references; its segments say of which recording each utterance is"
+    )
     p.add_argument(
         "--segments_from",
-        help="data directory whose segments tell where each reference utterance lies: references are "
-        "joined to one text a recording before scoring long-form hypotheses",
+        metavar="DIR",
+        help="data directory whose segments give the place of each reference utterance; the references of a recording "
+        "are joined before long-form hypotheses are scored",
     )
     p.add_argument(
         "--fold_usage",
         action="store_true",
-        help="regional variants are not errors (妳 and 你, 甚麼 and 什麼 … of k2d/text/variants.tsv)",
+        help="do not count regional variants as errors (妳 and 你, 甚麼 and 什麼 … of k2d/text/variants.tsv)",
     )
-    p.add_argument("--compare", help="directory with another system's `text`: paired bootstrap test")
-    p.add_argument("--bootstrap", type=int, default=significance.SAMPLES, help="resamples (default %(default)s)")
+    p.add_argument("--compare", metavar="DIR", help="directory with another system's `text`: paired bootstrap test")
+    p.add_argument("--bootstrap", type=int, default=significance.SAMPLES, help="bootstrap samples")
     p.add_argument("--seed", type=int, default=0, help="seed of the bootstrap draws")
     add_step_arguments(p)
     return p
@@ -72,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         texts, missing = len(score.utterances), result["missing"]
         if missing:
             print(
-                f"score: {len(missing)} of {texts} references have no hypothesis and count as deleted: "
+                f"score: no hypothesis for {len(missing)} of {counted(texts, 'reference')}, counted as deleted: "
                 f"{', '.join(missing[:10])}{' …' if len(missing) > 10 else ''}",
                 file=sys.stderr,
             )
@@ -80,11 +84,11 @@ def run(args: argparse.Namespace) -> int:
         around = interval(ends["low"], ends["high"], percent)
         repetitions, empty = result["repetitions"]["windows"], len(result["empty"])
         print(
-            f"score: {args.hyp}: MER {percent(total.rate)}{around}, {texts} texts, {total.units} units, "
-            f"S {total.substitutions} I {total.insertions} D {total.deletions}; "
+            f"score: {args.hyp}: MER {percent(total.rate)}{around}, {counted(texts, 'text')}, "
+            f"{counted(total.units, 'unit')}, S {total.substitutions} I {total.insertions} D {total.deletions}; "
             f"zh CER {percent(languages['zh'].rate)}, en WER {percent(languages['en'].rate)}, "
             f"switch points {percent(score.at_switch_points.rate)}; "
-            f"{repetitions} repetitions, {empty} empty, {len(missing)} missing"
+            f"{counted(repetitions, 'repetition')}, {empty} empty, {len(missing)} missing"
         )
         if scored.other is not None:
             verdict = "fewer than two recordings, no test can be made"

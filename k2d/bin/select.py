@@ -7,12 +7,13 @@
     k2d select --data CHUNKS --scores base=ONE --scores small=OTHER --output_dir DIR \\
         --rule 'min(comp_base, comp_small) <= 0.4'
 
-A selection is a file of conf/selections, the recipe's or the repository's, or a path: full, ngram, mer, per and comp
-are the rows of the paper's table; with segment a student learns, of chunks whose teacher does not loop, only from
-segments whose own δ_PER, in one alignment of the whole chunk, is at most α. --segment_alpha adds the latter to any
-rule. Score names are those of the files `utt2<name>` in SCORES and in CHUNKS (or `utt2<name>.scp`, `.ark`: vectors of
-one number); with several directories of scores they end in the tag (comp_base), and comp_min, comp_mean and comp_max
-are over all of them. Facts of the validator's decoding end in _aux.
+A selection is a file in conf/selections, the recipe's or the repository's, or a path. full, ngram, mer, per and comp
+are the rows of the paper's table. With segment, the student learns only from the segments whose own δ_PER is at most α,
+in chunks whose label does not loop; --segment_alpha does the same for any rule.
+
+Score names are those of the files `utt2<name>` in SCORES and in CHUNKS (or `utt2<name>.scp`, `.ark`: vectors of one
+number); those from the validator's decoder end in _aux. With several directories of scores, names end in the tag
+(comp_base), and comp_min, comp_mean and comp_max are over all of them.
 
 Writes the data directory of the kept chunks, dropped.tsv (id, recording, times, reason, both texts), report.json (what
 was kept: hours, English, code-switching, durations, speaking rate, in all, by recording and by source directory),
@@ -70,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "--combine",
         choices=("min", "mean", "max"),
         default="mean",
-        help="how to combine the distances of several validators (loops: of any)",
+        help="how to combine the distances of several validators; a loop of any counts",
     )
     p.add_argument(
         "--leave_out", type=Path, action="append", default=[],
@@ -78,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument("--allow_missing", action="store_true", help="accept that more than 1 %% of the chunks lack a score")
     p.add_argument("--source_data", help="data directory of the recordings, for source directories in the report")
-    p.add_argument("--hours", type=float, help="select from only this many hours of recordings (nested subsets)")
+    p.add_argument("--hours", type=float, help="select from only so many hours of recordings (nested subsets)")
     p.add_argument("--recordings", help="data directory of the recordings, for their durations (--hours)")
     add_step_arguments(p)
     return p

@@ -22,14 +22,18 @@ from k2d.transcribers import kind_of
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
 from k2d.whisper.identity import model_identity
+from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.folders import write_json
 from k2d.work.models import read_record
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("results", 2)
-# Nothing is retried while time is taken.
-_OF_RETRIES = ("temperatures", "compression_ratio_threshold", "logprob_threshold", "best_of")
+# Each window is decoded once, at temperature 0 and without a prompt.
+_WITHOUT = (
+    "temperatures", "best_of", "seed", "compression_ratio_threshold", "logprob_threshold", "no_speech_threshold",
+    "condition_on_previous", "initial_prompt", "carry_initial_prompt", "hotwords",
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,15 +45,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME[=CHECKPOINT]",
         help="folders in --exp, or names with a checkpoint; the others are compared with the first",
     )
-    p.add_argument("--exp", type=Path, default=Path("exp"), help="where folders of models are (default %(default)s)")
+    p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of the models")
     p.add_argument("--data", required=True, type=Path, help="data directory whose first utterances are decoded")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
-    p.add_argument("--max_seconds", type=float, default=60.0, help="seconds of audio to decode (default %(default)s)")
-    p.add_argument("--rounds", type=int, default=3, help="rounds of measurement (default %(default)s)")
+    p.add_argument("--max_seconds", type=float, default=60.0, help="seconds of audio to decode")
+    p.add_argument("--rounds", type=int, default=3, help="rounds of measurement")
     p.add_argument("--timestamps", **BOOLEAN, default=True, help="decode with timestamps")
     # One batch at a time; and what is stored takes no time to encode.
     add_options(p, EngineConfig, "engine", without=("workers", "encoder_cache"))
-    add_options(p, DecodingOptions, "decoding", without=_OF_RETRIES)
+    add_options(p, DecodingOptions, "decoding", without=_WITHOUT)
     add_options(p, AudioOptions, "recordings")
     add_step_arguments(p)
     return p
@@ -114,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
             f"{name} ×{t['speed']:.2f} (real-time factor {t['real_time_factor']:.4f})"
             for name, t in record["models"].items()
         )
-        print(f"speed: {record['audio_seconds']:.0f} s of audio, {args.rounds} rounds: {said}")
+        print(f"speed: {record['audio_seconds']:.0f} s of audio, {counted(args.rounds, 'round')}: {said}")
 
     return run_step(step, args, work)
 

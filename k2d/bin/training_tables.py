@@ -1,12 +1,11 @@
 """Write the tables for one training: labels and the location of their audio.
 
-    k2d training_tables --data SELECTION --valid_data DIR --output_dir DIR [--encoder_out DIR …] \\
-        [--valid_encoder_out DIR] [--teacher_topk DIR] [--leave_out DIR]
+    k2d training_tables --data data/lectures_teacher_comp --valid_data data/dev --output_dir exp/student_comp/data
 
 Writes text, text.prev, text.trusted, frames_shape (ESPnet's shape file) and wav.scp with segments, or encoder_out.scp;
 with --teacher_topk topk_ids.scp and topk_log_probs.scp; and the same of the validation set in `valid/`. `k2d train
 --tables` takes all of it. Several --encoder_out are versions of the same audio (clean, with noise, …): each utterance
-appears once a version, as <id>, <id>+1, <id>+2 …, always with the label and the teacher of <id>.
+appears once per version, as <id>, <id>+1, <id>+2 …, always with the label and the teacher of <id>.
 
 What training cannot use is left out and listed in skipped.txt. The validation set is read completely; in the training
 set, missing files and audio above 30 s whose label has no timestamp to cut at are left out.
@@ -30,8 +29,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--valid_data", type=Path, help="labelled set that chooses the epoch")
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--leave_out", type=Path, help="data directory of chunks to exclude from --data")
-    p.add_argument("--encoder_out", type=Path, nargs="*", default=[], help="outputs of k2d encode")
-    p.add_argument("--valid_encoder_out", type=Path, help="the same of --valid_data")
+    p.add_argument(
+        "--encoder_out", type=Path, nargs="*", default=[], help="outputs of k2d encode, versions of the same audio"
+    )
+    p.add_argument("--valid_encoder_out", type=Path, help="output of k2d encode for --valid_data")
     p.add_argument("--teacher_topk", type=Path, help="output of k2d cache_teacher")
     add_options(p, AudioOptions, "recordings")
     add_options(p, SkipOptions, "what cannot be used")

@@ -25,6 +25,7 @@ from k2d.transcribers.files import transcribe_files
 from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
+from k2d.wording import counted
 
 LISTED = ("use", 1)
 
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         for why in nowhere.values():
             _say(why)
         if not files:
-            raise UsageError("nothing to transcribe; name files, folders or patterns that are there")
+            raise UsageError("nothing to transcribe; give files, folders or patterns that exist")
         began = time.monotonic()
         transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
         loading = time.monotonic() - began
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _summary(done: int, seconds: float, took: float, loading: float, skipped: list[str], foreign: list[str]) -> str:
     speed = f", {seconds / took:.1f} times real time" if took > 0 and seconds else ""
-    words = f"{done} {'file' if done == 1 else 'files'}, {seconds:.1f} s of audio in {took:.1f} s{speed}"
+    words = f"{counted(done, 'file')}, {seconds:.1f} s of audio in {took:.1f} s{speed}"
     words += f" (and {loading:.1f} s to load the model)"
     if skipped:
         words += f"; left out {len(skipped)}: {_few(skipped)}"

@@ -65,11 +65,6 @@ def _short(name: str, most: int = 60) -> str:
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
 
 
-def counted(number: int, noun: str) -> str:
-    """ "1 utterance", "2,000 utterances" """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def table(findings: Iterable[Finding], columns: int = COLUMNS) -> str:
     """Grade, what, found, what to do: aligned, wrapped, the gravest first."""
     rows = [("", "what", "found", "what to do")]

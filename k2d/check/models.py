@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from k2d.audio import sources
-from k2d.check.findings import Finding, counted, fails, fine, left_out, note, some, warning
+from k2d.check.findings import Finding, fails, fine, left_out, note, some, warning
 from k2d.check.memory import Memory
 from k2d.check.recordings import HEADERS, sample
 from k2d.check.tables import Set
@@ -21,6 +21,7 @@ from k2d.plan import size_of
 from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.text import ReadyTranscripts
 from k2d.whisper.identity import check_language, comes_later, downloads, english_only
+from k2d.wording import counted
 from k2d.work.folders import size_in_words
 
 if TYPE_CHECKING:
@@ -249,8 +250,8 @@ def coverage(what: str, name: str, train: Set) -> list[Finding]:
         return []
     first = next(iter(lacking.values()))
     advice = str(first).partition(f"{first.reason}; ")[2]
-    looked = f" of {len(names):,} looked at" if len(names) < len(train.data.wav) else f" of {len(names):,}"
-    message = f"{len(lacking):,}{looked} recordings: {first.reason} ({some(list(lacking))})"
+    of = counted(len(names), "recording") + " looked at" * (len(names) < len(train.data.wav))
+    message = f"{len(lacking):,} of {of}: {first.reason} ({some(list(lacking))})"
     named = ((recording, str(error)) for recording, error in lacking.items())
     if len(lacking) == len(names):
         return [fails(what, f"{message}; nothing is left", advice, named)]

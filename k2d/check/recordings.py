@@ -19,11 +19,12 @@ from tqdm import tqdm
 from k2d.audio import sources
 from k2d.audio.read import check_length, extent, header
 from k2d.audio.stamps import FileStamps
-from k2d.check.findings import Finding, counted, fails, fine, left_out, note, some, warning
+from k2d.check.findings import Finding, fails, fine, left_out, note, some, warning
 from k2d.check.memory import Memory
 from k2d.check.tables import DEV, TEST, TRAIN, Set
 from k2d.constants import SAMPLE_RATE, WINDOW
 from k2d.errors import BadAudio
+from k2d.wording import counted
 from k2d.work import machine
 from k2d.work.jobs import prefetch
 
@@ -185,7 +186,7 @@ class Check:
         past = self.policy.max_skipped is not None and one.part != DEV and len(bad) > self.policy.max_skipped
         for reason in sorted({reason for reason, _ in bad.values()}):
             names = [name for name in bad if bad[name][0] == reason]
-            of = f"{looked:,} {noun}s looked at" if looked < total else counted(total, noun)
+            of = counted(looked, noun) + " looked at" * (looked < total)
             message = f"{len(names):,} of {of} cannot be used, {reason}: {some(names)}"
             todo = bad[names[0]][1]
             if all_of_them:
@@ -302,4 +303,4 @@ def _forms(forms: Counter) -> str:
     most = f"{rate:,} Hz {words}"
     rest = len(forms) - 1
     total = sum(forms.values())
-    return most if not rest else f"{count:,} of {total:,} {most}, the rest in {counted(rest, 'other form')}"
+    return most if not rest else f"{count:,} of {total:,} {most}, the rest in {counted(rest, 'other format')}"

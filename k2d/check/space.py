@@ -13,6 +13,7 @@ from pathlib import Path
 from k2d.check.findings import Finding, fails, fine, warning
 from k2d.constants import N_AUDIO_CTX
 from k2d.plan import CHUNK, FLAC, SIZES, Plan, duration, estimate, space
+from k2d.wording import counted
 from k2d.work import machine
 from k2d.work.folders import size_in_words, size_of_folder
 
@@ -69,7 +70,7 @@ def _room(folders: Sequence[str], wanted: float, here: Path) -> Finding:
         return fine(what, message)
     todo = "make room, or let data/ and exp/ be links to a larger disk"
     if free >= SURELY * missing:
-        return warning(what, message, f"{todo}; a full disk stops a stage, and loses nothing")
+        return warning(what, message, f"{todo}; a full disk stops a stage, but nothing is lost")
     return fails(what, message, todo)
 
 
@@ -110,7 +111,7 @@ def gpus(wanted: int) -> list[Finding]:
     if len(cards) >= wanted:
         return [fine("GPUs", f"{len(cards)}: {', '.join(sorted(set(cards)))}")]
     return [
-        fails("GPUs", f"--ngpu {wanted}, but torch can use {len(cards) or 'none'} here",
+        fails("GPUs", f"--ngpu {wanted}, but torch can use {counted(len(cards), 'GPU') if cards else 'no GPU'} here",
               "--ngpu 0 computes on the CPU, --cmd_backend slurm on a cluster")
     ]  # fmt: skip
 

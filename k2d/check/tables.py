@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from k2d.audio.durations import make_durations
-from k2d.check.findings import Finding, counted, fails, note, some, warning
+from k2d.check.findings import Finding, fails, note, some, warning
 from k2d.datadir import DataDir
 from k2d.errors import DataError
+from k2d.wording import counted
 from k2d.work import machine
 
 TRAIN, DEV, TEST, TEST_LONG = "train", "dev", "test", "test_long"
@@ -114,7 +115,8 @@ def _problems(folder: Path, problems: Sequence[str], part: str) -> list[Finding]
             found.append(fails(what, message, todo or mend))
     if len(found) > _SHOWN_PROBLEMS:
         rest = len(found) - _SHOWN_PROBLEMS
-        found[_SHOWN_PROBLEMS:] = [fails(folder, f"{rest} more problems", f"utils/validate_data.py {folder} lists all")]
+        todo = f"utils/validate_data.py {folder} lists all"
+        found[_SHOWN_PROBLEMS:] = [fails(folder, counted(rest, "more problem"), todo)]
     return found
 
 

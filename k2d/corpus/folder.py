@@ -22,6 +22,7 @@ from k2d.corpus.subtitles import SUFFIXES, Cue, read_all
 from k2d.errors import DataError
 from k2d.tables import atomic
 from k2d.text.encodings import read_text
+from k2d.wording import counted
 
 LABELS_FOLDER = "labels"
 _OF_JSON = ("segments", "transcription", "chunks")  # what Whisper programs call the list of their segments
@@ -99,7 +100,7 @@ def prepare_folder(
     if other:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in other.most_common(_MOST_OTHER))
         more = " …" if len(other) > _MOST_OTHER else ""
-        account.notes.append(f"{out.name}: passed over {sum(other.values())} files of other kinds: {kinds}{more}")
+        account.notes.append(f"{out.name}: passed over {counted(sum(other.values()), 'other file')}: {kinds}{more}")
     return Prepared(account, kept, ready, tuple(unusable))
 
 
@@ -110,7 +111,7 @@ def hours_of(folder: Path, nj: int = 1) -> tuple[float, list[Reject]]:
     found, passed, _ = recordings_in(folder, "a folder of recordings")
     seconds, bad = check(found, None, whole=False, nj=nj)
     if not seconds:
-        raise DataError(f"{folder}: none of {len(found)} recordings can be used: {bad[0].message}")
+        raise DataError(f"{folder}: none of {counted(len(found), 'recording')} can be used: {bad[0].message}")
     twice = same_content([r for r in found if r.id in seconds])
     for reject in twice:
         del seconds[reject.id]
@@ -193,7 +194,7 @@ def offer(prepared: Prepared, place: str) -> str:
         count, of = sum(kinds.values()), len(prepared.recordings)
         what = ", ".join(f"{number} {suffix}" for suffix, number in kinds.most_common())
         said = (
-            f"{count} of {of} recordings have a transcript beside them ({what}). They are not read, unless you ask for "
+            f"transcripts beside {count} of {counted(of, 'recording')} ({what}). They are not read unless you ask for "
             f"them in place of the teacher's: --labels text:{place}; then recordings without one are left out"
         )
         if kinds[".txt"]:
@@ -201,5 +202,5 @@ def offer(prepared: Prepared, place: str) -> str:
         said += "."
     if prepared.unusable:
         first = prepared.unusable[0].message
-        said += f"\n{len(prepared.unusable)} transcripts beside recordings cannot be used: {first}"
+        said += f"\nunusable: {counted(len(prepared.unusable), 'transcript')} beside recordings, the first: {first}"
     return said.strip()

@@ -88,8 +88,8 @@ def find_recordings(folder: Path) -> Tree:
         for stem, paths in by_stem.items():
             paths.sort(key=lambda p: (p.suffix.lower() in VIDEO, p.name))
             for other in paths[1:]:
-                message = f"{other}: the same lecture as {paths[0].name}, which is taken"
-                tree.rejects.append(Reject(str(other), "second form", message))
+                message = f"{other}: another format of {paths[0].name}, which is used"
+                tree.rejects.append(Reject(str(other), "other format", message))
             name = safe_id(stem if source == "." else f"{source}/{stem}")
             if name in taken:  # two names that differ in characters no id may have
                 name = f"{name}-{hashlib.sha256(str(paths[0]).encode()).hexdigest()[:6]}"
@@ -122,7 +122,7 @@ def same_content(recordings: Sequence[Recording]) -> list[Reject]:
             continue
         original = first.setdefault(digest, recording)
         if original is not recording:
-            message = f"{recording.path}: the same file as {original.path}, which is taken"
+            message = f"{recording.path}: the same file as {original.path}, which is used"
             rejects.append(Reject(recording.id, "duplicate", message))
     return rejects
 

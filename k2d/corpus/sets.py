@@ -18,6 +18,7 @@ from k2d.datadir import DataDirWriter, Segment, segment_value
 from k2d.tables import TableWriters, atomic
 from k2d.text import markdown
 from k2d.text.units import is_english, units
+from k2d.wording import counted
 
 
 @dataclass
@@ -154,7 +155,7 @@ def _account(
         rejects,
     )
     if tags:
-        account.notes.append(f"{name}: {tags} annotators' tags such as [UNK] were taken out of the references")
+        account.notes.append(f"{name}: removed from the references: {counted(tags, 'annotator tag')} such as [UNK]")
     return account
 
 

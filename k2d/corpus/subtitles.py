@@ -20,6 +20,7 @@ from k2d.errors import DataError
 from k2d.text.encodings import read_text
 from k2d.text.normalise import is_cjk
 from k2d.text.transcript import TimedText
+from k2d.wording import counted
 
 SUFFIXES = (".srt", ".vtt")
 LATE = 2.0  # seconds after the recording's end; more of it in many cues are those of another recording
@@ -179,7 +180,7 @@ def usable_cues(cues: list[Cue], seconds: float) -> tuple[list[Cue], str]:
         return [], "no cue lies inside the recording"
     beyond = [c for c in cues if c.end > seconds + LATE]
     if len(beyond) > 0.1 * len(cues):
-        return [], f"{len(beyond)} of {len(cues)} cues end after {seconds:.0f} s, where the recording does"
+        return [], f"{len(beyond)} of {counted(len(cues), 'cue')} end after {seconds:.0f} s, where the recording ends"
     return inside, ""
 
 

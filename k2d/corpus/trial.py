@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from k2d.errors import DataError
+from k2d.wording import counted
 from k2d.work.identity import record_in
 
 
@@ -56,7 +57,7 @@ def _distances(summary: Path) -> tuple[float, str] | None:
     if not seconds:
         return None
     cores = made.get("arguments", {}).get("nj", 1)
-    return pairs / seconds / cores, f"{pairs:,} pairs in {seconds:,.0f} s on {cores} cores, {summary}"
+    return pairs / seconds / cores, f"{pairs:,} pairs in {seconds:,.0f} s on {counted(cores, 'core')}, {summary}"
 
 
 def _seconds(log: Path) -> float:
@@ -77,4 +78,4 @@ def _training(log: Path) -> tuple[float, str] | None:
     chunks = epochs * config["num_iters_per_epoch"] * config["batch_size"]
     if not chunks:
         return None
-    return chunks / seconds / devices, f"{chunks:,} chunks in {seconds:,.0f} s on {devices} devices, {log}"
+    return chunks / seconds / devices, f"{chunks:,} chunks in {seconds:,.0f} s on {counted(devices, 'device')}, {log}"

@@ -67,7 +67,7 @@ class CacheOptions:
     def __post_init__(self):
         for name in ("k", "shard_rows", "batch_size"):
             if getattr(self, name) < 1:
-                raise UsageError(f"--{name} {getattr(self, name)}: expected a number from 1 on")
+                raise UsageError(f"--{name} {getattr(self, name)}: expected at least 1")
 
 
 def in_language(config: dict, language: str | None) -> dict:

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from k2d.errors import UsageError
+from k2d.wording import counted
 
 PAPER_UPDATES, PAPER_CHUNKS = 120_000, 8_000_000
 MOST_PASSES = 40
@@ -55,8 +56,8 @@ class Length:
     def __str__(self) -> str:
         warm_up = "" if self.warm_up is None else f", the first {self.warm_up:,} to warm up"
         return (
-            f"{self.updates:,} updates of {self.batch:,} chunks{warm_up}: {self.passes:,.1f} passes over "
-            f"{self.chunks:,} chunks"
+            f"{counted(self.updates, 'update')} of {counted(self.batch, 'chunk')}{warm_up}: "
+            f"{self.passes:,.1f} passes over {counted(self.chunks, 'chunk')}"
         )
 
 

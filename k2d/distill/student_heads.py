@@ -25,6 +25,7 @@ from k2d.text.trusted import TRUSTED
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.head_choice import Alignments, Choice, Example, choose, encoded, read_label
 from k2d.whisper.heads import last_layer, upper_half
+from k2d.wording import counted
 
 FEWEST = 100  # tokens on either side, below which chance chooses
 
@@ -76,7 +77,8 @@ def choose_heads(
     timed = [sum(seen[n].timed for n in part) for part in (alignments.choosing, alignments.held_out)]
     if min(timed) < FEWEST:
         print(
-            f"align_heads: {labels}: only {sum(timed)} tokens of {len(seen)} chunks lie in segments with times, "
+            f"align_heads: {labels}: only {sum(timed)} of the tokens of {counted(len(seen), 'chunk')} lie in segments "
+            "with times, "
             "too few to choose by; all heads of the upper half of the layers are taken"
         )
         choice = Choice(upper_half(dims), "upper half", {}, [])
@@ -110,7 +112,7 @@ def table(choice: Choice, tokens: int) -> str:
     best = ", ".join(f"{layer}.{head} {errors[1]:.0f}" for (layer, head), errors in single[:6])
     heads = ", ".join(f"{layer}.{head}" for layer, head in choice.heads)
     lines.append(f"single heads (layer.head, mean ms): {best} … {single[-1][1][1]:.0f}")
-    lines.append(f"align_heads: {tokens} tokens held out; words are timed by {heads}")
+    lines.append(f"align_heads: {counted(tokens, 'token')} held out; words are timed by {heads}")
     if choice.chosen != "chosen":
         lines.append(f"align_heads: no choice clearly beat {choice.chosen}, which is taken")
     return "\n".join(lines)

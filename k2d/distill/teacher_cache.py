@@ -28,6 +28,7 @@ from k2d.distill.threads import one_thread_each
 from k2d.errors import BadAudio, DataError, Unusable, UsageError, UserError
 from k2d.tables import read_table, write_table
 from k2d.whisper.checkpoint import Checkpoint
+from k2d.wording import counted
 from k2d.work.skipped import read_skipped, write_skipped
 
 
@@ -140,7 +141,8 @@ def store(
     mean = sum(n["tail"] for n in numbers.values()) / max(tokens, 1)
     largest = max(n["largest"] for n in numbers.values())
     print(
-        f"cache_teacher: {len(numbers)} utterances, {len(skipped)} skipped; {tokens} tokens, {now} of them now in "
+        f"cache_teacher: {counted(len(numbers), 'utterance')}, {len(skipped)} skipped; "
+        f"{counted(tokens, 'token')}, {now:,} of them now in "
         f"{time.monotonic() - start:.0f} s; the top {options.k} leave {mean:.5f} of the probability on average, "
         f"{largest:.4f} at most, so the gradient in a token's logits is off by at most "
         f"{2 * temperature * mean:.5f} on average (L1)"

@@ -20,6 +20,7 @@ from k2d.distill.sources import COPY_MARK, ENCODER_OUT, SLACK, TOPK_IDS, TOPK_LO
 from k2d.errors import BadAudio, DataError
 from k2d.tables import read_numbers, read_table, write_table
 from k2d.text.trusted import TRUSTED
+from k2d.wording import counted
 from k2d.work.jobs import prefetch
 from k2d.work.skipped import read_skipped, why, write_skipped
 
@@ -76,7 +77,7 @@ def write(wanted: Wanted, output: Path, audio: AudioOptions, max_skipped: float)
         _write_valid(wanted, output / "valid", audio)
     kept = len(text) - len(skipped)
     print(
-        f"training_tables: {kept} utterances in {len(of_encoder)} version(s) → {output}, "
+        f"training_tables: {counted(kept, 'utterance')} in {counted(len(of_encoder), 'version')} → {output}, "
         f"{len(skipped)} skipped"
     )
     return {"utterances": kept, "skipped": len(skipped)}
@@ -100,7 +101,7 @@ def _write_valid(wanted: Wanted, folder: Path, audio: AudioOptions) -> None:
     text = {uid: value for uid, value in text.items() if uid not in skipped}
     write_table(folder / "text", text)
     _write_audio(folder, data, {uid: (uid, 0) for uid in text}, stored, audio)
-    print(f"training_tables: {len(text)} utterances to validate with, {len(skipped)} skipped")
+    print(f"training_tables: {counted(len(text), 'utterance')} to validate with, {len(skipped)} skipped")
 
 
 def _write_audio(

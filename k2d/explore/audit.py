@@ -33,6 +33,7 @@ from k2d.explore.sounds import located
 from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores, find_scores, tagged
 from k2d.text import timestamps
+from k2d.wording import counted
 from k2d.work.folders import json_or_none, write_json
 from k2d.work.identity import input_of
 
@@ -139,7 +140,8 @@ def open_audit(
         whole = DataDir(recordings) if recordings else None
         audit = draw(out, DataDir(data or audit.source), by, count or COUNT, audit.seed if audit else seed, whole)
         found = len({audit.recording(key) for key in audit.order})
-        print(f"audit: {len(audit.order)} chunks of {found} recordings drawn into {out}", file=sys.stderr)
+        drawn = f"{counted(len(audit.order), 'chunk')} of {counted(found, 'recording')}"
+        print(f"audit: {drawn} drawn into {out}", file=sys.stderr)
     else:
         audit.save()  # what was killed between an answer and its set is mended
     # A set outlives the scores that it was drawn by.

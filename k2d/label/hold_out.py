@@ -26,6 +26,7 @@ from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores, find_scores
 from k2d.tables import Cursor
 from k2d.text import timestamps
+from k2d.wording import counted
 
 VALIDATOR_TEXT = "text.validator"  # beside the labels of held-out chunks
 LEAST = 4  # chunks, of which some can be held out
@@ -77,8 +78,8 @@ def hold_out_recordings(data: DataDir, share: float = SHARE_OF_RECORDINGS) -> li
         chunks += 1
     if chunks < LEAST:
         raise DataError(
-            f"{data.path}: {chunks} chunks, too few to hold some out for tests (at least {LEAST}); give more "
-            "recordings, or labelled --test_sets"
+            f"{data.path}: {counted(chunks, 'chunk')}, too few to hold some out for tests (at least {LEAST}); give "
+            "more recordings, or labelled --test_sets"
         )
     still = min(share * sum(seconds.values()), MOST_SECONDS)
     wanted: dict[str, float] = {}
@@ -111,9 +112,10 @@ def hold_out_for_epochs(data: DataDir, scores: Scores, kept: Sequence[Path]) -> 
     best = heapq.nsmallest(most, _witnessed(_in_all(read_chunks(data), kept), scores))
     if count < 2 or not best:
         why = "training needs them" if count < 2 else "in each of them a transcript loops or is empty"
+        names = "all of " * (len(kept) > 1) + ", ".join(path.name for path in kept)
         raise DataError(
-            f"{data.path}: {', '.join(path.name for path in kept)} have {count} chunks in common, of which none can be "
-            f"held out to choose the epoch by: {why}; keep more (--keep 0.75), or give a labelled --dev_set"
+            f"{data.path}: of {counted(count, 'chunk')} in {names}, none can be held out to choose the epoch by: "
+            f"{why}; keep more (--keep 0.75), or give a labelled --dev_set"
         )
     wanted = min(SHARE_OF_DEV * total, MOST_SECONDS)
     ids, seconds = [], 0.0

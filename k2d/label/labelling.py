@@ -22,6 +22,7 @@ from k2d.tables import atomic
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
 from k2d.transcribers import Transcriber
+from k2d.wording import counted
 from k2d.work.session import Session, bad_record
 from k2d.work.skipped import in_numbers, why
 
@@ -30,12 +31,12 @@ from k2d.work.skipped import in_numbers, why
 class Layout:
     """How transcripts become chunks."""
 
-    max_chunk: float = option(WINDOW, "seconds")
+    max_chunk: float = option(WINDOW, "longest chunk, in seconds")
     continued: bool = option(
         False, "a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>"
     )
     no_copy: bool = option(False, "write segments that point into the recordings instead of copies of the audio")
-    subtitles: str = option("", "txt, srt, vtt, tsv, json, several with commas, or all: files under subtitles/")
+    subtitles: str = option("", "also write subtitles/: txt, srt, vtt, tsv, json, several separated by commas, or all")
 
     def __post_init__(self):
         if not 0 < self.max_chunk <= WINDOW:
@@ -118,7 +119,8 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> d
     rows = account.rows(counts)
     write_account(out, rows)
     print(
-        f"label: {recordings} recordings ({audio_seconds / 3600:.2f} h) -> {counts.chunks} chunks "
+        f"label: {counted(recordings, 'recording')} ({audio_seconds / 3600:.2f} h) -> "
+        f"{counted(counts.chunks, 'chunk')} "
         f"({counts.chunk_seconds / 3600:.2f} h), {in_numbers(skipped)}; {session.write_speed(audio_seconds)}"
     )
     print(f"label: {in_words(rows)}")

@@ -21,6 +21,7 @@ from k2d.label.distance import ALPHAS, METRICS, Choices, batch_phonemizer
 from k2d.label.pairs import Job, pairs, score
 from k2d.label.scores import DECODING_FACTS
 from k2d.tables import Cursor, atomic, blocks
+from k2d.wording import counted
 from k2d.work.folders import write_json
 from k2d.work.growing import GrowingTables
 from k2d.work.jobs import ordered_map
@@ -75,7 +76,7 @@ def measure(
     tables.finish()
     kept = ", ".join(f"{metric} {summary['kept'][metric]['0.4']:.1%}" for metric in METRICS)
     print(
-        f"distance: {counts['pairs']} pairs in {summary['seconds']:.1f} s, kept at 0.4: {kept}; "
+        f"distance: {counted(counts['pairs'], 'pair')} in {summary['seconds']:.1f} s, kept at 0.4: {kept}; "
         f"loops {counts['loop_teacher']} teacher, {counts['loop_aux']} validator; "
         f"blank {counts['blank_teacher']} and {counts['blank_aux']}; "
         f"unpaired {counts['only_teacher']} and {counts['only_validator']}",
@@ -102,7 +103,7 @@ def _check_pairs(teacher: str, validator: str, counts: Counter, max_unpaired: in
         raise DataError(f"{teacher} and {validator} have no id in common; are they of one data set?")
     if max_unpaired is not None and unpaired > max_unpaired:
         raise DataError(
-            f"{counts['only_teacher']} ids are only in {teacher} and {counts['only_validator']} only in "
+            f"{counted(counts['only_teacher'], 'id')} only in {teacher} and {counts['only_validator']} only in "
             f"{validator}; --max_unpaired allows {max_unpaired}"
         )
 

@@ -27,6 +27,7 @@ from k2d.label.segments import seconds_of_segments, segment_distances
 from k2d.tables import Cursor, atomic, read_table
 from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
+from k2d.wording import counted
 
 MISSING = 0.01  # share of chunks that may lack a score
 LEAST_CHUNKS = 2  # that a student can be trained on, one of which may be held out to choose its epoch
@@ -170,8 +171,8 @@ def select(
         for path, (count, example) in columns.lacking.items():
             if count > MISSING * chunks and not allow_missing:
                 raise DataError(
-                    f"{path}: no number for {count} of {chunks} chunks, {example} the first; make the scores again, "
-                    "or go on without these chunks with --allow_missing"
+                    f"{path}: no number for {count} of {counted(chunks, 'chunk')}, {example} the first; make the "
+                    "scores again, or go on without these chunks with --allow_missing"
                 )
     reasons = {name: (first[name], seconds_of[name], failing[name]) for name in sorted(failing | first)}
     return SelectionCounts(

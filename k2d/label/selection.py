@@ -18,6 +18,7 @@ from k2d.label.scores import Scores
 from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, select, source_directories
 from k2d.label.share import KeptByAlpha, kept_by_alpha
 from k2d.tables import atomic
+from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.folders import write_json
 
@@ -124,7 +125,7 @@ def write_selection(what: Wanted, source: Source, out: Path, source_data: str | 
 
 def too_few(result: SelectionCounts, alpha: float | None, kept: KeptByAlpha | None) -> str:
     """Why no student can be trained on what is left, and which α would keep more."""
-    left = f"{result.kept or 'none'} of {result.kept + result.dropped} chunks kept"
+    left = f"{result.kept or 'none'} of {counted(result.kept + result.dropped, 'chunk')} kept"
     if kept is None:
         return f"{left}: too few to train on; report.md says which condition drops how much"
     found = ((name, kept.alpha_for(share)) for name, share in (("half", 0.5), ("three quarters", 0.75)))
@@ -140,20 +141,20 @@ def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:
     share = result.kept_seconds / total if total else result.kept / max(result.kept + result.dropped, 1)
     english = [report["whole"][when]["english_share"] for when in ("before", "after")]
     print(
-        f"select: kept {result.kept} of {result.kept + result.dropped} chunks, "
+        f"select: kept {result.kept} of {counted(result.kept + result.dropped, 'chunk')}, "
         f"{result.kept_seconds / 3600:.2f} of {total / 3600:.2f} h ({share:.1%}) by {rule.text!r}; "
         f"English units {english[0]:.1%} before, {english[1]:.1%} after",
         file=sys.stderr,
     )
     if segments := result.segments:
         print(
-            f"select: trusted {segments.trusted} of their {segments.segments} segments, "
+            f"select: trusted {segments.trusted} of their {counted(segments.segments, 'segment')}, "
             f"{segments.trusted_seconds / 3600:.2f} of {segments.seconds / 3600:.2f} h of speech "
             f"({segments.share:.1%}), by δ_PER <= {segments.alpha:g}",
             file=sys.stderr,
         )
     for path, (count, first) in result.lacking.items():
-        print(f"select: {path} has no number for {count} chunks, {first} the first; dropped", file=sys.stderr)
+        print(f"select: {path} has no number for {counted(count, 'chunk')} ({first} …); dropped", file=sys.stderr)
 
 
 def _write_reports(

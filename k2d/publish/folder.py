@@ -24,6 +24,7 @@ from k2d.score.monolingual import retained
 from k2d.tables import atomic
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import HEADS, model_identity
+from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.folders import write_json
 from k2d.work.identity import Identity
@@ -111,7 +112,8 @@ def publish(
     for p in parities:
         print(f"publish: {p}", file=sys.stderr if not p.ok else sys.stdout)
     if failed := [p for p in parities if not p.ok]:
-        raise NotTheStudent(f"{len(failed)} of {len(parities)} checks FAILED; do not publish what is in {folder}")
+        of = counted(len(parities), "check")
+        raise NotTheStudent(f"{len(failed)} of {of} FAILED; do not publish what is in {folder}")
     facts = Facts(
         name=options.name or record.name,
         teacher=Path(teacher).name if Path(teacher).exists() else teacher,

@@ -20,6 +20,7 @@ from k2d.publish.card import read_results
 from k2d.publish.privacy import listed_in
 from k2d.score.monolingual import NAMES, Retained, retained
 from k2d.score.significance import share_difference
+from k2d.wording import counted
 from k2d.work.folders import write_json
 
 _OWN, _SHARED = Path("conf/gates.yaml"), Path(__file__).resolve().parents[2] / "conf/gates.yaml"
@@ -99,7 +100,8 @@ def require(folder: Path, found: Sequence[Verdict]) -> None:
     """Raises NotReleased unless all gates are passed."""
     if failed := [each for each in found if not each.passed]:
         said = "; ".join(f"{each.gate}: {each.said}" for each in failed)
-        raise NotReleased(f"{folder} is not released, {len(failed)} of {len(found)} gates are not passed: {said}")
+        of = counted(len(found), "gate")
+        raise NotReleased(f"{folder} is not released; not passed: {len(failed)} of {of}: {said}")
 
 
 def verdicts(
@@ -191,9 +193,10 @@ def _privacy(findings: int | None, reviewed_by: str | None) -> Verdict:
     if not findings:
         return Verdict("privacy", True, "no label looks private")
     if reviewed_by:
-        return Verdict("privacy", True, f"{findings} findings, looked at by {reviewed_by}")
+        return Verdict("privacy", True, f"{counted(findings, 'finding')}, reviewed by {reviewed_by}")
     return Verdict(
         "privacy",
         False,
-        f"{findings} findings in private/labels.tsv; read them, take out what is private, and say --reviewed_by NAME",
+        f"private/labels.tsv has {counted(findings, 'finding')}; read it, remove what is private, and give "
+        "--reviewed_by NAME",
     )

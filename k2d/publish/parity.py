@@ -29,6 +29,7 @@ from k2d.whisper.decoding import DecodingOptions, Engine, initial_tokens
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.features import utterance_log_mel
 from k2d.whisper.logit_rules import suppressed_tokens
+from k2d.wording import counted
 
 # Largest difference of a logit, as a share of the largest logit. float32 differs by the order of
 # summation only; float16 by half a unit in the eleventh bit of every weight; int8 by the eighth.
@@ -76,7 +77,7 @@ class Parity:
         if self.logits is not None:
             said.append(f"logits within {self.logits:.2g} (allowed {self.tolerance:.2g})")
         if self.equal_transcripts is not None:
-            said.append(f"{self.equal_transcripts} of {self.utterances} transcripts equal")
+            said.append(f"{self.equal_transcripts} of {counted(self.utterances, 'transcript')} equal")
             if self.ties:
                 said.append(f"{self.ties} parted at a numerical tie")
             if self.parted:
@@ -209,7 +210,9 @@ def check_transformers(
     if importlib.util.find_spec("transformers") is None:
         return None
     from transformers import AutoProcessor, WhisperForConditionalGeneration
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     theirs = AutoProcessor.from_pretrained(folder).tokenizer
 

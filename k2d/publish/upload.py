@@ -17,6 +17,7 @@ from k2d.errors import UserError, first_line
 from k2d.publish.card import PLACEHOLDER
 from k2d.publish.forms import CTRANSLATE2, GGML, HUGGINGFACE, OPENAI
 from k2d.whisper.hub import REPOSITORY, of_network
+from k2d.wording import counted
 from k2d.work.folders import size_in_words
 
 CARD = "README.md"
@@ -63,7 +64,7 @@ def described(plan: list[Upload], repo: str, public: bool) -> str:
     lines = [f"{size_in_words(each.size):>9}  {each.path}" for each in plan]
     kind = "public" if public else "private (--release makes it public)"
     total = size_in_words(sum(each.size for each in plan))
-    return "\n".join([*lines, f"{total:>9}  in {len(plan)} files to {repo}, {kind}"])
+    return "\n".join([*lines, f"{total:>9}  in {counted(len(plan), 'file')} to {repo}, {kind}"])
 
 
 def upload(plan: list[Upload], repo: str, public: bool) -> str:

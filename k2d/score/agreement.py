@@ -17,6 +17,7 @@ from k2d.score.tables import ABSENT, Table, interval, percent
 from k2d.tables import read_table
 from k2d.text import loops, timestamps
 from k2d.text.units import language_of, units
+from k2d.wording import counted
 
 HELD_OUT = "held_out"
 WITNESSES = ("text", VALIDATOR_TEXT)  # of the held-out chunks: labels of the teacher, transcripts of the validator
@@ -62,10 +63,10 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
         )
     return Table(
         "Agreement on held-out recordings",
-        f"{NO_ERROR_RATE} {len(texts['text']):,} chunks of recordings that no student has learnt from. Differences in "
-        "percent of the labels' (of the validator's) units, a unit being one Chinese character or one word of another "
-        "script, in brackets the 95 % bootstrap interval; loops: transcripts in which a character 6-gram occurs more "
-        "than 5 times; switches between Chinese and English; empty: no text. Speed of generation is relative "
+        f"{NO_ERROR_RATE} {counted(len(texts['text']), 'chunk')} of recordings that no student has learnt from. "
+        "Differences are in percent of the labels' (the validator's) units, Chinese characters and words of other "
+        "scripts, with 95 % bootstrap intervals in brackets. Loops: transcripts in which a character 6-gram occurs "
+        "more than 5 times; switches: between Chinese and English; empty: no text. Speed of generation is relative "
         "to the teacher; data is the share of labelled hours kept.",
         ["model", *COSTS, "from the labels", "zh", "en", "from the validator",
          "loops", "switches", "empty"],

@@ -7,6 +7,7 @@ from k2d.score.experiment import Experiment, Group
 from k2d.score.scored import score_dir
 from k2d.score.significance import Comparison
 from k2d.score.tables import percent, times
+from k2d.wording import counted
 
 MOST_PARAMETERS = 0.5  # of the teacher's
 SIGNIFICANT = 0.05
@@ -39,7 +40,7 @@ class Aim:
 def difference(comparison: Comparison) -> str:
     """ "11.44 % against 13.96 %, difference -2.52 points [-3.10, -1.94], p = 0.0010 …"."""
     texts, recordings = comparison.utterances, comparison.recordings
-    over = f"{texts} texts" + (f" of {recordings} recordings" if recordings < texts else "")
+    over = f"{counted(texts, 'text')}" + (f" of {counted(recordings, 'recording')}" if recordings < texts else "")
     if max(comparison.seeds) > 1:
         over += ", " + " against ".join(_seeds(n) for n in comparison.seeds)
     elif not comparison.counts_training:
@@ -59,7 +60,7 @@ def headline(experiment: Experiment) -> str:
     teacher = experiment.teacher_of(students.model)
     rival = experiment.group_of(teacher) if teacher else None
     told = [_beside(experiment, students, rival, test_set) for test_set in test_sets[:3]]
-    rest = f" (and {len(test_sets) - 3} more sets, below)" if len(test_sets) > 3 else ""
+    rest = f" (and {counted(len(test_sets) - 3, 'more set')}, below)" if len(test_sets) > 3 else ""
     costs = []
     if ratio := experiment.parameter_ratio(students.model):
         costs.append(f"{times(ratio)} the parameters")
@@ -93,7 +94,7 @@ def _beside(experiment: Experiment, students: Group, teacher: Group | None, test
 
 
 def _seeds(count: int) -> str:
-    return "a model without seeds" if count == 0 else "1 seed" if count == 1 else f"{count} seeds"
+    return "a model without seeds" if count == 0 else counted(count, "seed")
 
 
 def aims_of(experiment: Experiment) -> Iterator[Aim]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from k2d.score.alignment import HIT, Pair
 from k2d.score.corpus import Score, Utterance
 from k2d.text.columns import width
+from k2d.wording import counted
 
 COLUMNS = 110  # display columns of a line; a Chinese character takes two
 GAP = "*"
@@ -55,7 +56,7 @@ def corpus_text(score: Score) -> str:
     wrong.sort(key=lambda u: (-u.rate, -u.counts.errors, u.id.encode()))
     total = score.total
     head = (
-        f"{len(score.utterances)} texts, {len(score.utterances) - len(wrong)} without error (not shown). "
+        f"{counted(len(score.utterances), 'text')}, {len(score.utterances) - len(wrong)} without error (not shown). "
         f"S substitution, I insertion, D deletion.\n"
         f"Total: units {total.units}, hits {total.hits}, S {total.substitutions}, I {total.insertions}, "
         f"D {total.deletions}"

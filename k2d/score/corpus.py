@@ -27,6 +27,7 @@ from k2d.score.rates import (
 )
 from k2d.text import loops, timestamps
 from k2d.text.units import LANGUAGES, units
+from k2d.wording import counted
 
 LONG_RUN = 10  # units: a sentence, no longer a misheard phrase
 
@@ -186,7 +187,7 @@ def score(
     extra = sorted(set(hypotheses) - set(references))
     if extra:
         raise ScoringError(
-            f"{len(extra)} of {len(hypotheses)} hypotheses have no reference, such as "
+            f"no reference for {len(extra)} of {counted(len(hypotheses), 'hypothesis', 'hypotheses')}, such as "
             f"{', '.join(extra[:3])}; expected the ids of the reference text. Is it another test set's, or "
             "long-form output against utterances (then give --segments_from the data directory of the "
             "utterances)?"

@@ -17,6 +17,7 @@ from k2d.score.aligned import ALIGNED, Aligned, errors_in, read_aligned
 from k2d.score.error_kinds import KINDS, kinds_of
 from k2d.score.experiment import Experiment
 from k2d.score.scored import score_dir
+from k2d.wording import counted
 
 LONGEST_SOUND = 120.0  # seconds: a whole lecture would take the room of a hundred utterances
 
@@ -61,7 +62,7 @@ def browse(experiment: Experiment, data: Path, megabytes: float, audio: AudioOpt
     opened = {n: of_data(data / name, audio) for n, name in enumerate(experiment.test_sets)}
     clips = sounds(_worth_hearing(utterances, opened), megabytes)
     if clips.unreadable:
-        print(f"report: {clips.unreadable} utterances have no sound: {clips.reason}", file=sys.stderr)
+        print(f"report: no sound for {counted(clips.unreadable, 'utterance')}: {clips.reason}", file=sys.stderr)
     silent = [experiment.test_sets[n] for n, source in opened.items() if source is None]
     words = [clips.says()] if clips.says() else []
     if silent and utterances:

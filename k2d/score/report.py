@@ -8,6 +8,7 @@ from k2d.score.curves import Training
 from k2d.score.experiment import Experiment, Group, Model, mean_known
 from k2d.score.rates import SWITCH_DISTANCES
 from k2d.score.tables import ABSENT, Table, interval, millions, percent, times
+from k2d.wording import counted
 
 
 def main_tables(experiment: Experiment, paper_sets: Mapping[str, str]) -> list[Table]:
@@ -61,7 +62,8 @@ def _size_of_sets(experiment: Experiment) -> str:
     found = {}
     for (_, test_set), result in experiment.results.items():
         texts, recordings = result["utterances"], result["recordings"]
-        found[test_set] = f"{test_set} {texts} texts" + (f" of {recordings} recordings" if recordings < texts else "")
+        found[test_set] = f"{test_set} {counted(texts, 'text')}"
+        found[test_set] += f" of {counted(recordings, 'recording')}" if recordings < texts else ""
     return "; ".join(found[s] for s in experiment.test_sets if s in found) + ". " if found else ""
 
 
@@ -263,8 +265,8 @@ def speed_table(experiment: Experiment) -> Table | None:
         rows.append(cells)
     return Table(
         "Speed of generation",
-        f"Medians of {measured['rounds']} rounds in one process, the models taking turns on the same "
-        f"{measured['utterances']} utterances ({measured['audio_seconds']:.0f} s), {measured['engine']} "
+        f"Medians of {counted(measured['rounds'], 'round')} in one process, the models taking turns on the same "
+        f"{counted(measured['utterances'], 'utterance')} ({measured['audio_seconds']:.0f} s), {measured['engine']} "
         f"engine, {measured['dtype']}, {measured['device']}, {measured['threads']} threads, batch "
         f"{measured['batch_size']}, beam {measured['beam_size']}. Speed is the teacher's time for "
         "everything divided by the model's, decoder speed the same for one token of the decoder alone.",

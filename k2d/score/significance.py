@@ -167,7 +167,7 @@ def _places(texts: int, recordings: Sequence[Hashable] | None) -> tuple[np.ndarr
     if recordings is None:
         return np.arange(texts), texts
     if len(recordings) != texts:
-        raise ValueError(f"{len(recordings)} recordings of {texts} texts; expected one each")
+        raise ValueError(f"recordings: {len(recordings)}, texts: {texts}; expected a recording for each text")
     numbers: dict[Hashable, int] = {}
     places = np.array([numbers.setdefault(r, len(numbers)) for r in recordings], dtype=np.int64)
     return places, len(numbers)

@@ -11,6 +11,7 @@ from k2d.explore.label_quality import BAD, LabelQuality
 from k2d.score.tables import Table, percent
 from k2d.text import timestamps
 from k2d.text.normalise import normalise
+from k2d.wording import counted
 
 EXAMPLES, LONGEST = 2, 160  # of each kind; characters shown of a label
 INSIDE = 0.8  # of a segment's time, for it to count as text of a stretch without speech
@@ -31,9 +32,9 @@ def errors_table(quality: LabelQuality) -> Table:
     rates = [percent(part / max(1, counts.units)) for part in parts]
     return Table(
         "What the teacher does to code-switched speech",
-        f"All {len(quality.chunks)} labels with a reference. MER and its parts in percent of {counts.units} units "
-        f"(characters, English words). Labels with a true error rate above {100 * BAD:g} % are bad, and of the kind "
-        "that most of their errors are of.",
+        f"Labels with a reference: {len(quality.chunks):,}. MER and its parts in percent of "
+        f"{counted(counts.units, 'unit')} (characters, English words). Labels with a true error rate above "
+        f"{100 * BAD:g} % are bad, and of the kind that most of their errors are of.",
         ["MER", "substitutions", "insertions", "deletions", *KINDS],
         [[percent(counts.rate), *rates, *share]],
     )

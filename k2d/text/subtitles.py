@@ -108,7 +108,7 @@ def formats(names: str) -> list[str]:
         if name not in (*WRITERS, ALL):
             near = nearest(name, [*WRITERS, ALL])
             hint = f"; did you mean {near}?" if near else ""
-            raise UsageError(f"no format {name!r}; there are {', '.join(WRITERS)} and {ALL}{hint}")
+            raise UsageError(f"no format {name!r}; choose from {', '.join(WRITERS)} and {ALL}{hint}")
     return list(WRITERS) if ALL in asked else list(dict.fromkeys(asked))
 
 

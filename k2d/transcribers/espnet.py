@@ -18,6 +18,7 @@ from k2d.errors import CheckpointError, UsageError
 from k2d.text.transcript import TimedText
 from k2d.transcribers.recogniser import Recogniser, to_rate
 from k2d.whisper.files import check_file, inside
+from k2d.wording import counted
 from k2d.work.identity import Identity, digest_of, file_digest
 
 WEIGHTS = ("valid.acc.ave*", "valid.cer*.ave*", "valid.*.ave*", "train.*.ave*", "valid.acc.best", "*.best", "latest")
@@ -93,8 +94,8 @@ class ESPnetRecogniser(Recogniser):
         lacking = sorted(set(self.recogniser.asr_model.state_dict()) - set(read_state(self.weights)))
         if lacking:
             raise CheckpointError(
-                f"{self.weights}: lacks {len(lacking)} weights of the model that {self.config_file} describes "
-                f"({lacking[0]} …); expected those of this experiment"
+                f"{self.weights}: lacks {counted(len(lacking), 'weight')} of the model that {self.config_file} "
+                f"describes ({lacking[0]} …); expected those of this experiment"
             )
 
     def recognise(self, audio: np.ndarray) -> list[TimedText]:

@@ -68,6 +68,7 @@ def transcribe_files(
                 bar.write(f"{written}", file=sys.stderr)
             if not forms:
                 _print(file.shown, result, bar)
+        bar.update(bar.total - bar.n)
     return outcome
 
 

@@ -19,6 +19,7 @@ from k2d.text.transcript import TimedText
 from k2d.transcribers.recogniser import Recogniser, to_rate
 from k2d.whisper import hub
 from k2d.whisper.files import read_json, read_json_value, weight_files
+from k2d.wording import counted
 from k2d.work.identity import Identity, digest_of, file_digest
 
 PAUSE = 0.5  # seconds without a token: a segment of CTC ends
@@ -106,7 +107,8 @@ class HuggingFaceRecogniser(Recogniser):
         except Exception as error:
             raise CheckpointError(f"{self.folder}: its weights cannot be loaded ({error}); copy them again") from None
         if lacking := sorted(report["missing_keys"]):
-            raise CheckpointError(f"{self.folder}: lacks {len(lacking)} weights ({lacking[0]} …); copy it again")
+            said = f"lacks {counted(len(lacking), 'weight')} ({lacking[0]} …); copy it again"
+            raise CheckpointError(f"{self.folder}: {said}")
         try:
             self.processor = AutoProcessor.from_pretrained(self.folder, **here)
             self.features, self.tokenizer = self.processor.feature_extractor, self.processor.tokenizer

@@ -17,6 +17,7 @@ from k2d.text import timestamps
 from k2d.text.transcript import Transcript, mean_fact, worst_fact
 from k2d.transcribers.base import Transcriber
 from k2d.whisper.decoding import compression_ratio, mean_confidence, one_line
+from k2d.wording import counted
 from k2d.work.session import Session, bad_record
 from k2d.work.skipped import in_numbers
 
@@ -28,7 +29,7 @@ def decode(session: Session, transcriber: Transcriber, data: DataDir, long_form:
     for job in work.jobs:
         make_results(session, job, transcriber, long_form)
     if work.job is None:
-        return write_results(session, data, with_times, "recordings" if long_form else "utterances")
+        return write_results(session, data, with_times, "recording" if long_form else "utterance")
     print(f"decode: job {work.job} of {work.num_jobs} is complete")
     return None
 
@@ -44,16 +45,16 @@ def make_results(session: Session, job: int, transcriber: Transcriber, long_form
 
 
 def write_results(session: Session, data: DataDir, with_times: bool, what: str) -> dict[str, object]:
-    """Write the tables out of all jobs' results; returns facts for the record. what: they are, in a word."""
+    """Write the tables out of all jobs' results; returns facts for the record. what: one of them is, in a word."""
     skipped = session.bad_inputs()
     session.report_skipped(skipped)
     audio_seconds = _write_tables(session.out, session.results(), with_times)
     decoded = len(session.names) - len(skipped)
     print(
-        f"decode: {decoded} {what} ({audio_seconds / 3600:.2f} h), {in_numbers(skipped)}; "
+        f"decode: {counted(decoded, what)} ({audio_seconds / 3600:.2f} h), {in_numbers(skipped)}; "
         f"{session.write_speed(audio_seconds)}"
     )
-    return {what: decoded, "skipped": len(skipped), "again": session.out_of_reach(skipped, data)}
+    return {f"{what}s": decoded, "skipped": len(skipped), "again": session.out_of_reach(skipped, data)}
 
 
 def _record_of(result, transcriber: Transcriber) -> dict:

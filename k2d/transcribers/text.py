@@ -52,8 +52,8 @@ class ReadyTranscripts(Transcriber):
         if not path.exists():
             kinds = ", ".join(SUFFIXES)
             raise DataError(
-                f"{path}: no such file or folder; expected a Kaldi text file, {kinds} files, or a manifest (.jsonl, "
-                ".parquet)"
+                f"{path}: no such file or folder; expected a Kaldi text file, a folder with {kinds}, or a manifest "
+                "(.jsonl, .parquet)"
             )
         if is_manifest(path):
             self._place = TranscriptManifest(path, wav)

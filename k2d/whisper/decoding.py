@@ -65,7 +65,7 @@ class DecodingOptions:
     language: str | None = option("zh", "code such as zh or en; auto: detect it in the first window", _language)
     task: str = option("transcribe", "transcribe, or translate to English", choices=("transcribe", "translate"))
     timestamps: bool = True
-    beam_size: int = option(1, "1 is greedy")
+    beam_size: int = option(1, "beam size; 1 is greedy")
     patience: float = option(1.0, "beam search of a window ends after patience × beam_size finished hypotheses")
     best_of: int = option(1, "number of samples at temperatures above 0")
     length_penalty: float | None = option(
@@ -73,13 +73,14 @@ class DecodingOptions:
     )
     temperatures: tuple[float, ...] = option(
         FALLBACK_TEMPERATURES,
-        "tried in turn until a window passes the thresholds (default: long form 0,0.2,0.4,0.6,0.8,1; short form 0)",
+        "temperatures to try in turn until a window passes the thresholds (default: long form 0,0.2,0.4,0.6,0.8,1; "
+        "short form 0)",
         _temperatures,
     )
     compression_ratio_threshold: float | None = option(2.4, "fail windows above this compression ratio", number_or_none)
     logprob_threshold: float | None = option(-1.0, "fail windows below this mean log-probability", number_or_none)
     no_speech_threshold: float | None = option(
-        0.6, "a window above this and below --logprob_threshold is silence", number_or_none
+        0.6, "a window above this no-speech probability and below --logprob_threshold is silence", number_or_none
     )
     condition_on_previous: bool = option(True, "prompt each window with the previous text")
     initial_prompt: str = option("", "prompt for the first window of a recording, such as names and terms")
@@ -88,12 +89,15 @@ class DecodingOptions:
     suppress_non_speech: bool = True
     suppress_blank: bool = True
     max_initial_timestamp: float = 1.0  # seconds
-    max_new_tokens: int | None = option(None, "most tokens per window (default: half the context, 224)", int)
+    max_new_tokens: int | None = option(
+        None, "largest number of tokens per window (default: half the context, 224)", int
+    )
     mix_languages: tuple[str, ...] = option(
-        (), "such as zh,en: replace --language's embedding by the mean of these languages'", _languages
+        (), "codes such as zh,en: replace the embedding of --language by the mean of theirs", _languages
     )
     token_confidence: bool = option(
-        False, "write utt2confidence from token probabilities; no cost with torch, a second pass with ctranslate2"
+        False,
+        "also give the confidence of each text, from token probabilities; with ctranslate2 this takes a second pass",
     )
     seed: int = option(0, "seed of sampling at temperatures above 0")
 

@@ -17,6 +17,7 @@ import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from k2d.errors import CheckpointError
+from k2d.wording import counted
 
 SINGLE = ("model.safetensors", "pytorch_model.bin", "model.bin")
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.safetensors|\.bin)")
@@ -139,7 +140,7 @@ def _all_shards(folder: Path, first: Path) -> list[Path]:
         raise CheckpointError(f"{folder}: {first.name} is one of several files, and their index is missing; get it")
     stem, _, total, suffix = match.groups()
     names = [f"{stem}-{n:05d}-of-{total}{suffix}" for n in range(1, min(int(total), 10000) + 1)]
-    return [check_file(folder / name, f"one of {int(total)} files of weights") for name in names]
+    return [check_file(folder / name, f"one of {counted(int(total), 'file')} of weights") for name in names]
 
 
 def check_whole(path: Path, remedy: str) -> Path:

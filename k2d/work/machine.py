@@ -11,6 +11,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from k2d.wording import counted
+
 
 def processor() -> str:
     """The processor's model name as the system tells it."""
@@ -52,9 +54,8 @@ def describe() -> str:
         except PackageNotFoundError:
             continue
     with_gpu = f"{len(cards)} × {cards[0]}" if cards else "no GPU"
-    return (
-        f"{processor()}, {cores()} cores, {with_gpu}; {', '.join([f'Python {platform.python_version()}', *packages])}"
-    )
+    versions = ", ".join([f"Python {platform.python_version()}", *packages])
+    return f"{processor()}, {counted(cores(), 'core')}, {with_gpu}; {versions}"
 
 
 def command() -> str:

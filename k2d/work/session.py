@@ -116,6 +116,7 @@ class Session:
                         if not part.complete
                     ]
                 )
+                bar.update(bar.total - bar.n)  # what was skipped, or counts for less than it lasts, is done too
         finally:
             for part in parts:
                 part.close()

@@ -11,6 +11,7 @@ from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, TooManySkipped, UserError
 from k2d.options import option
 from k2d.tables import atomic
+from k2d.wording import counted
 
 SKIPPED = "skipped.txt"
 
@@ -34,11 +35,13 @@ def write_skipped(out: Path, skipped: Mapping[str, str], total: int, most: int |
         handle.writelines(f"{name} {' '.join(message.splitlines())}\n" for name, message in sorted(skipped.items()))
     if total and len(skipped) == total:
         first = min(skipped)
-        raise TooManySkipped(f"none of {total} inputs could be used; {path} says why, of {first}: {skipped[first]}")
+        raise TooManySkipped(
+            f"none of {counted(total, 'input')} could be used; {path} says why, of {first}: {skipped[first]}"
+        )
     if most is not None and len(skipped) > most:
         raise TooManySkipped(
-            f"{len(skipped)} inputs could not be used, more than --max_skipped {most}; {path} says why. Correct them, "
-            "or allow more"
+            f"{counted(len(skipped), 'input')} could not be used, more than --max_skipped {most}; {path} says why. "
+            "Correct them, or allow more"
         )
 
 

@@ -32,6 +32,7 @@ from k2d.audio.stamps import within_reach
 from k2d.datadir import COPIES
 from k2d.errors import DataError, Locked, UsageError
 from k2d.tables import atomic
+from k2d.wording import counted
 from k2d.work import machine, provenance
 from k2d.work.folders import write_json
 from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in, record_in
@@ -212,10 +213,11 @@ class Step:
         if self.done:
             return
         if back := self._back():
-            print(f"{self.command}: {len(back)} of what was out of reach is tried again ({back[0]})", file=sys.stderr)
+            again = f"trying again {counted(len(back), 'input')} that could not be reached ({back[0]})"
+            print(f"{self.command}: {again}", file=sys.stderr)
         if (missing := self.missing()) and _wanted_in(self.out) == self.key:
             print(
-                f"{self.command}: {self.out}: {len(missing)} of the files that step.json lists are gone or changed "
+                f"{self.command}: {self.out}: gone or changed: {counted(len(missing), 'file')} listed in step.json "
                 f"({missing[0]}); made again{self._keep_changed(missing)}",
                 file=sys.stderr,
             )

@@ -106,11 +106,21 @@ def test_examples_can_be_copied_from_a_narrow_terminal(capsys, monkeypatch):
     ]  # fmt: skip
 
 
+def test_an_option_stays_with_its_value_and_a_list_is_no_command(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    call("help", "decode")
+    assert "\\\n        --output_dir exp/student_comp/decode_test_in\n" in capsys.readouterr().out
+    call("help", "clean")
+    assert "\\" not in capsys.readouterr().out
+
+
 def test_help_tells_defaults(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     call("help", "label")
     shown = " ".join(capsys.readouterr().out.split())
     assert "1 is greedy (default 1)" in shown and "(default true)" in shown and "(default zh)" in shown
+    assert "in seconds (default 30)" in shown and "(default -1)" in shown, "as a person writes them"
+    assert "--max_chunk N " in shown and "--data DIR " in shown
     assert "(default none)" not in shown.lower() and "(default false)" not in shown
 
 

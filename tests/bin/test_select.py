@@ -154,7 +154,7 @@ def test_missing_scores_stop_the_selection_unless_they_may(corpus, tmp_path, cap
     assert f"utt2comp: no number for 2 of 6 chunks, {IDS[0]} the first" in said and "--allow_missing" in said
     assert not (tmp_path / "out/wav.scp").exists()
     assert run(corpus, tmp_path / "out", "--rule", "comp <= 0.4", "--allow_missing") == 0
-    assert f"no number for 2 chunks, {IDS[0]} the first; dropped" in capsys.readouterr().err
+    assert f"no number for 2 chunks ({IDS[0]} …); dropped" in capsys.readouterr().err
     dropped = rows(tmp_path / "out")
     assert dropped[IDS[0]]["reason"] == dropped[IDS[1]]["reason"] == "no number in comp"
 

@@ -36,13 +36,13 @@ def test_every_kind_is_found_named_and_listed(tmp_path, capsys):
     assert set(data.wav) == {"intro", "end", "課程_一_第一講_介紹", "課程_一_week_2_talk_one",
                              "課程_一_week_2_talk_two", "課程_一_week_2_talk_three"}  # fmt: skip
     assert {Path(path).suffix for path in data.wav.values()} == {".wav", ".flac", ".mp3", ".m4a", ".ogg"}
-    assert "| 6 | 6 |" in said and "1 duplicate, 1 second form, 1 truncated" in said
-    assert "passed over 1 files of other kinds: 1 .pdf" in said
-    assert "1 of 6 recordings have a transcript beside them (1 .srt)" in said
+    assert "| 6 | 6 |" in said and "1 duplicate, 1 other format, 1 truncated" in said
+    assert "passed over 1 other file: 1 .pdf" in said
+    assert "transcripts beside 1 of 6 recordings (1 .srt)" in said
     assert f"--labels text:{out}/labels" in said
     rejects = (tmp_path / "data/mine_rejects.txt").read_text()
     assert "copy of intro.wav: the same file as" in rejects
-    assert "broken.mp4: truncated" in rejects and "talk three.mkv: the same lecture as talk three.wav" in rejects
+    assert "broken.mp4: truncated" in rejects and "talk three.mkv: another format of talk three.wav" in rejects
     listed = [line.split("\t") for line in (out / "recordings.tsv").read_text().splitlines()[1:]]
     assert {row[0]: row[2] for row in listed} == dict(data.wav)
     assert [row[3] for row in listed if row[3]] == [str(folder / "課程 一/第一講 介紹.srt")]
@@ -60,8 +60,8 @@ def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys
     (folder / "e.srt").write_bytes("1\n00:00:00,000 --> 00:00:01,000\n國立\n".encode("big5"))
     assert prepare(folder, out) == 0
     said = capsys.readouterr().out
-    assert "3 of 5 recordings have a transcript beside them (1 .json, 1 .txt, 1 .vtt)" in said
-    assert "1 transcripts beside recordings cannot be used" in said and "e.srt:3: not UTF-8" in said
+    assert "transcripts beside 3 of 5 recordings (1 .json, 1 .txt, 1 .vtt)" in said
+    assert "unusable: 1 transcript beside recordings" in said and "e.srt:3: not UTF-8" in said
     assert sorted(path.name for path in (out / "labels").iterdir()) == ["a.json", "b_b.txt", "d.vtt"]
     ready = open_transcriber(f"text:{out / 'labels'}", DataDir(out))
     texts = {name: ready.segments(name, 1.5, timed=True)[0].text.strip() for name in ("a", "b_b", "d")}

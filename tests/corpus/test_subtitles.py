@@ -190,7 +190,7 @@ def test_cues_come_in_order_without_overlap_and_lose_no_words(tmp_path_factory, 
 def test_cues_of_another_recording_are_not_usable():
     cues = [Cue(10.0 * n, 10.0 * n + 5, "x") for n in range(10)]
     assert usable_cues(cues, 96.0) == (cues, "")
-    assert usable_cues(cues, 40.0)[1] == "6 of 10 cues end after 40 s, where the recording does"
+    assert usable_cues(cues, 40.0)[1] == "6 of 10 cues end after 40 s, where the recording ends"
     assert usable_cues([Cue(0.0, 31.0, "long"), Cue(31.0, 33.0, "x")], 40.0) == ([Cue(31.0, 33.0, "x")], "")
 
 

@@ -111,7 +111,7 @@ def test_a_lost_archive_is_made_again_alone(command, capsys):
     said = capsys.readouterr()
     tokens, fresh = (int(said.out.split(mark)[0].split()[-1]) for mark in (" tokens,", " of them now"))
     assert 0 < fresh < tokens / 2
-    assert "1 of the files that step.json lists are gone" in said.err
+    assert "gone or changed: 1 file listed in step.json" in said.err
     assert contents("out") == whole
 
 

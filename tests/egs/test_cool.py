@@ -106,7 +106,7 @@ def test_a_lecture_in_two_forms_is_taken_once(tmp_path):
     result = corpora.prepare("cool", corpus, tmp_path / "data")
     assert result.returncode == 0, result.stderr
     assert list(DataDir(tmp_path / "data/train").wav.values()) == [str(corpus / "week1.flac")]
-    assert "1 second form" in result.stdout
+    assert "1 other format" in result.stdout
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path):

@@ -168,7 +168,7 @@ def test_a_page_made_in_another_folder_finds_its_sounds_and_says_when_it_cannot(
     (corpus / "tone.wav").rename(corpus / "gone.wav")
     capsys.readouterr()
     assert main([*options, "--output_dir", "silent"]) == 0
-    assert "4 of the sampled chunks have no sound: tone.wav: missing" in capsys.readouterr().err
+    assert "no sound for 4 sampled chunks: tone.wav: missing" in capsys.readouterr().err
     silent = payload(Path("silent/explorer.html"))
     assert silent["with_sound"] == []
     assert silent["sound_note"].startswith("The audio of 4 cannot be read (tone.wav: missing")

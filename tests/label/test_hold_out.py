@@ -82,7 +82,7 @@ def test_a_label_that_nothing_could_contradict_is_no_witness(tmp_path):
 def test_selections_without_a_common_chunk_are_an_error(tmp_path):
     data, ids = corpus(tmp_path / "all", {"r": 10})
     one, two = data.subset(ids[:5], tmp_path / "one"), data.subset(ids[5:], tmp_path / "two")
-    with pytest.raises(DataError, match="one, two have 0 chunks in common, of which none"):
+    with pytest.raises(DataError, match="of 0 chunks in all of one, two, none can be held out"):
         hold_out_for_epochs(data, find_scores(data, {"v": data.path / "scores"}), [one.path, two.path])
 
 

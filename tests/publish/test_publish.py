@@ -142,13 +142,13 @@ def test_a_release_is_refused_by_gates_and_what_would_go_is_shown(folder, monkey
     assert "private/" not in shown and "step.json" not in shown
     assert main([*again, "--release", "--yes"]) == 1
     refused = capsys.readouterr().err
-    assert "is not released, 5 of 5 gates are not passed: monolingual zh: no test set has utterances" in refused
-    assert "1 findings in private/labels.tsv; read them" in refused
+    assert "is not released; not passed: 5 of 5 gates: monolingual zh: no test set has utterances" in refused
+    assert "private/labels.tsv has 1 finding; read it" in refused
     assert "licences: state --licence, --teacher_licence, --data_licence" in refused
     found = json.loads(Path("exp/student_comp/publish/gates.json").read_text())
     assert [verdict["passed"] for verdict in found] == [None] * 3 + [False] * 2
     assert main([*again[:2], "--reviewed_by", "Ann"]) == 0
-    assert "gate privacy: passed: 1 findings, looked at by Ann" in capsys.readouterr().out
+    assert "gate privacy: passed: 1 finding, reviewed by Ann" in capsys.readouterr().out
     assert main(["--output_dir", "data", "--push_to_hub", "me/student"]) == 1
     assert "no student was published there" in capsys.readouterr().err
 

@@ -77,7 +77,7 @@ def test_silence_transcribed_as_nothing_is_right():
 
 
 def test_extra_hypotheses_are_an_error():
-    with pytest.raises(ScoringError, match="1 of 1 hypotheses have no reference, such as zz"):
+    with pytest.raises(ScoringError, match="no reference for 1 of 1 hypothesis, such as zz"):
         score(REFERENCES, {"zz": "好"})
     with pytest.raises(ScoringError, match="empty"):
         score({}, {})

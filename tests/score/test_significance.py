@@ -97,7 +97,7 @@ def test_too_little_to_test():
     assert compare([0, 0], [1, 1], [0, 0]) is None
     assert confidence_interval([[1, 2], [2, 1]], [5, 5], ["one", "one"]) is None, "one recording"
     assert compare([1, 2, 3], [3, 2, 1], [9, 9, 9], ["a", "a", "a"]) is None
-    with pytest.raises(ValueError, match="1 recordings of 2 texts"):
+    with pytest.raises(ValueError, match="recordings: 1, texts: 2"):
         confidence_interval([1, 2], [5, 5], ["a"])
     with pytest.raises(ValueError, match="2, 3 error counts"):
         compare([1, 2], [1, 2, 3], [1, 2])

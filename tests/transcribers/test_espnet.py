@@ -85,7 +85,7 @@ def test_what_is_missing_is_named(copy, tones):
     state = torch.load(weights, weights_only=True)
     state.pop(next(iter(state)))
     torch.save(state, weights)
-    with pytest.raises(CheckpointError, match="lacks 1 weights of the model"):
+    with pytest.raises(CheckpointError, match="lacks 1 weight of the model"):
         list(open_transcriber(f"espnet:{copy}").transcribe(["low"], sources.files(tones), False))
     weights.unlink()
     with pytest.raises(CheckpointError, match="no weights there"):

@@ -161,7 +161,7 @@ def test_stored_encoder_output_gives_what_the_audio_gives(student):
 def test_labels_without_times_leave_the_heads_as_they_are(student, capsys):
     write_table(student / "data/text", {f"c{n}": "今天 weather" for n in range(4)})
     assert align_heads.main(["--model", "exp/student/average", "--data", "data", "--output_dir", "heads"]) == 0
-    assert "only 0 tokens of 0 chunks lie in segments with times" in capsys.readouterr().out
+    assert "only 0 of the tokens of 0 chunks lie in segments with times" in capsys.readouterr().out
     record = json.loads((student / "heads/alignment_heads.json").read_text())
     assert (record["chosen"], record["heads"]) == ("upper half", [[1, 0], [1, 1]])
 

@@ -80,7 +80,7 @@ def test_a_fine_tuned_model_with_added_tokens_means_what_it_does_in_transformers
     facts = inspect_model(folder)
     assert facts.vocabulary == "Whisper's with added tokens, multilingual, 51869 tokens"
     assert facts.findings == (
-        "3 added tokens: 哋 K2D <|speaker|>", "35 rows of the embedding have no token and are left out"
+        "3 added tokens: 哋 K2D <|speaker|>", "left out: 35 rows of the embedding without a token"
     )  # fmt: skip
 
 

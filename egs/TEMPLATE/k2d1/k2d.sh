@@ -233,7 +233,7 @@ stage_6_decode() {
     all_together
     # Decoding times above depend on the load of the machine; this measures all models in turns, in one process.
     step alone speed exp/speed --models "${models[@]}" --data "$(data_of "${tested%% *}")" --beam_size "${beam_size}" \
-        "${model_opts[@]}" "${audio_opts[@]}" "${timing_words[@]}"
+        "${engine_opts[@]}" "${audio_opts[@]}" "${timing_words[@]}"
 }
 
 decode_set() {

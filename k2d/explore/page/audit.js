@@ -105,7 +105,6 @@ function shown() {
   $("unusable").classList.toggle("on", !!now && now.verdict === UNUSABLE);
   rates();
 }
-const counted = (n, what) => number(n) + " " + what + (n === 1 ? "" : "s");
 function rates() {
   const known = figures.systems.filter(s => s.rate !== null), all = D.rows.length;
   const most = Math.max(0.05, ...known.map(s => s.high === null ? s.rate : s.high));

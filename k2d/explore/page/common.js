@@ -3,6 +3,7 @@
 const $ = id => document.getElementById(id);
 const D = JSON.parse($("data").textContent);
 const number = n => n.toLocaleString("en");
+const counted = (n, what) => number(n) + " " + what + (n === 1 ? "" : "s");
 const percent = (x, digits = 1) => (100 * x).toFixed(digits) + " %";
 const clock = s => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 function time(seconds) {

@@ -42,7 +42,7 @@ function drawHistogram() {
   }
   chart($("hist"), {
     label: "distribution of the distance", x: at, xlabel: pretty(state.metric), height: 280, cross: () => state.alpha, xrange: [0, 1.5], at: "about",
-    click: x => setAlpha(Math.round(x * 20) / 20), show: v => number(v) + " chunks", xs: v => v.toFixed(v * 10 % 1 ? 2 : 1),
+    click: x => setAlpha(Math.round(x * 20) / 20), show: v => counted(v, "chunk"), xs: v => v.toFixed(v * 10 % 1 ? 2 : 1),
     lines: [{ name: "dropped", shown: "all", y: all, bars: true, colour: "dropped" }, { name: "kept", y: kept, bars: true, colour: "c0" }],
   });
 }
@@ -63,7 +63,7 @@ function drawOthers() {
   $("small").replaceChildren(...names.map(name => el("div", {}, el("h3", {}, SIGNALS[name] || name), el("p", {}, `median ${show(D.others[name].median)}`), el("div", { class: "chart", "data-name": name }))));
   for (const box of $("small").querySelectorAll(".chart")) {
     const h = D.others[box.dataset.name], width = (h.high - h.low) / h.counts.length;
-    chart(box, { label: SIGNALS[box.dataset.name] || box.dataset.name, height: 130, legend: false, x: h.counts.map((_, i) => h.low + (i + .5) * width), xs: show, at: "about", show: v => number(v) + " chunks", lines: [{ name: "", y: h.counts, bars: true, colour: "c0" }] });
+    chart(box, { label: SIGNALS[box.dataset.name] || box.dataset.name, height: 130, legend: false, x: h.counts.map((_, i) => h.low + (i + .5) * width), xs: show, at: "about", show: v => counted(v, "chunk"), lines: [{ name: "", y: h.counts, bars: true, colour: "c0" }] });
   }
 }
 function drawAnalysis() {
@@ -71,7 +71,7 @@ function drawAnalysis() {
   if (!A) return;
   $("analysis").hidden = false;
   const show = t => t[0] === null ? "–" : t[0].toFixed(2), range = t => t[1] === null ? "" : `${t[1].toFixed(2)}–${t[2].toFixed(2)}`;
-  $("analysis-note").textContent = `${number(A.chunks)} chunks with a reference or a corrected label; ${number(A.bad)} labels are bad (true MER above ${A.bad_above}), ${percent(A.bad_share)} of what they stand for. A distance above α calls a label bad. Ranges are 95 % intervals over recordings. References are used for this picture only, never for the selection.`;
+  $("analysis-note").textContent = `${counted(A.chunks, "chunk")} with a reference or a corrected label; bad (true MER above ${A.bad_above}): ${counted(A.bad, "label")}, ${percent(A.bad_share)} of what they stand for. A distance above α calls a label bad. Ranges are 95 % intervals over recordings. References are used for this picture only, never for the selection.`;
   const metrics = Object.entries(A.metrics);
   // All curves over the x of all; where a curve has no point of its own it is drawn through.
   const xs = [...new Set(metrics.flatMap(([, row]) => row.roc.map(([x]) => x)))].sort((a, b) => a - b);
@@ -114,7 +114,7 @@ function drawChunks() {
   const found = D.sample.filter(filters[state.filter] || filters.all)
     .filter(c => !find || [c.id, c.teacher, ...Object.values(c.validators)].some(t => t.toLowerCase().includes(find))).sort(orders[state.sort] || orders.near);
   const linked = state.chunk && D.sample.find(c => c.id === state.chunk);
-  $("linked").replaceChildren(...(linked ? [card(linked)] : state.chunk ? [el("p", { class: "empty" }, `${state.chunk} is not among the ${number(D.sample.length)} sampled chunks.`)] : []));
+  $("linked").replaceChildren(...(linked ? [card(linked)] : state.chunk ? [el("p", { class: "empty" }, `${state.chunk} is not among the ${counted(D.sample.length, "sampled chunk")}.`)] : []));
   if (found.length) showMore(found.filter(c => c !== linked), $("chunks"), $("more"), card, 12, 24);
   else { $("chunks").replaceChildren(el("p", { class: "empty" }, "No sampled chunk matches.")); $("more").hidden = true; }
   $("sample-note").textContent = `${number(found.length)} of ${number(D.sample.length)} sampled chunks, drawn evenly over the distances; ${withSound.size ? number(withSound.size) : "none"} with sound. ${D.sound_note}`;
@@ -128,7 +128,7 @@ function draw() {
 let waiting = false;
 function later() { if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; draw(); }); } }
 function setAlpha(a) { state.alpha = Math.max(0, Math.min(1.5, Math.round(a * 100) / 100)); later(); }
-$("intro").textContent = `${number(D.counts.total)} chunks${hasHours ? ", " + time(D.counts.total_seconds) + " of speech" : ""}, ${number(D.counts.loops)} with a looping label. What would each threshold keep?`;
+$("intro").textContent = `${counted(D.counts.total, "chunk")}${hasHours ? ", " + time(D.counts.total_seconds) + " of speech" : ""}, ${number(D.counts.loops)} with a looping label. What would each threshold keep?`;
 D.metrics.forEach(m => { const b = el("button", { type: "button", "data-metric": m }, pretty(m)); b.addEventListener("click", () => { state.metric = m; later(); }); $("metrics").append(b); });
 $("slider").addEventListener("input", e => setAlpha(+e.target.value));
 $("noloop").addEventListener("change", e => { state.noloop = e.target.checked; later(); });

@@ -120,10 +120,10 @@ function card(row) {
   const total = row.ref.length, head = el("div", { class: "head" });
   const here = el("a", { class: "id", href: "#" + new URLSearchParams({ set: D.sets[row.set], utterance: row.id }), title: "Link to this utterance" }, row.id);
   here.addEventListener("click", e => { e.preventDefault(); view.utterance = row.id; drawList(); });
-  head.append(here, el("span", { class: "when" }, `${total} units`));
+  head.append(here, el("span", { class: "when" }, counted(total, "unit")));
   const own = row.texts[view.of];
   if (own) {
-    head.append(el("span", { class: "tag on" }, `${D.models[view.of]} ${row.errors[view.of]} errors` + (total ? `, ${percent(row.errors[view.of] / total)}` : "")));
+    head.append(el("span", { class: "tag on" }, `${D.models[view.of]} ${counted(row.errors[view.of], "error")}` + (total ? `, ${percent(row.errors[view.of] / total)}` : "")));
     if (view.against !== view.of && row.texts[view.against]) {
       const change = row.errors[view.of] - row.errors[view.against];
       head.append(el("span", { class: "tag " + (change < 0 ? "good" : change > 0 ? "bad" : "") }, change ? `${change < 0 ? "▼" : "▲"} ${Math.abs(change)} ${change < 0 ? "fewer" : "more"} than ${D.models[view.against]}` : `as many as ${D.models[view.against]}`));
@@ -157,7 +157,7 @@ function drawList() {
   const here = kept.slice(view.page * SIZE, view.page * SIZE + SIZE);
   $("list").replaceChildren(...(here.length ? here.filter(r => r !== linked).map(card) : [el("p", { class: "empty" }, rows.length ? "No utterance matches." : "Nothing has been scored yet.")]));
   const sound = inSet.filter(r => hasSound(r.name)).length;
-  $("found").textContent = `${number(kept.length)} of ${number(inSet.length)} utterances of ${D.sets[view.set] ?? "–"}; ${sound ? number(sound) : "none"} with sound.`;
+  $("found").textContent = `${number(kept.length)} of ${counted(inSet.length, "utterance")} of ${D.sets[view.set] ?? "–"}; ${sound ? number(sound) : "none"} with sound.`;
   $("place").textContent = kept.length ? `${number(view.page * SIZE + 1)} to ${number(Math.min(kept.length, view.page * SIZE + SIZE))} of ${number(kept.length)}` : "";
   $("back").disabled = view.page === 0; $("forth").disabled = view.page >= pages - 1;
 }

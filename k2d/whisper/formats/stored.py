@@ -67,7 +67,7 @@ def dimensions(values: dict, source: Path) -> ModelDimensions:
         raise CheckpointError(f"{source}: expected the dimensions {', '.join(sorted(wanted))}; found {found}")
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
-            raise CheckpointError(f"{source}: {name} is {value!r}; expected a whole number from 1 on")
+            raise CheckpointError(f"{source}: {name} is {value!r}; expected a whole number, at least 1")
     dims = ModelDimensions(**values)
     for side in ("audio", "text"):
         width, heads = getattr(dims, f"n_{side}_state"), getattr(dims, f"n_{side}_head")

@@ -34,6 +34,7 @@ from k2d.text.tokenizer import (
 )
 from k2d.whisper.files import check_file, read_json, read_json_value
 from k2d.whisper.formats.stored import Stored
+from k2d.wording import counted
 
 EMBEDDING = "decoder.token_embedding.weight"
 PADDING = 128  # rows that an embedding may have beyond its tokens
@@ -96,9 +97,9 @@ def tokenizer_of(stored: Stored) -> tuple[Tokenizer, list[int] | None, list[str]
     tokenizer = WhisperTokenizer(layout)
     findings = []
     if added := [*layout.words, *layout.control]:
-        findings.append(f"{len(added)} added tokens: {' '.join(added[:5])}{' …' if len(added) > 5 else ''}")
+        findings.append(f"{counted(len(added), 'added token')}: {' '.join(added[:5])}{' …' if len(added) > 5 else ''}")
     if unused := n_vocab - len(rows):
-        findings.append(f"{unused} rows of the embedding have no token and are left out")
+        findings.append(f"left out: {counted(unused, 'row')} of the embedding without a token")
     return tokenizer, (None if rows == list(range(n_vocab)) else rows), findings
 
 

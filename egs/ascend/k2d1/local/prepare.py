@@ -23,6 +23,7 @@ from k2d.corpus.command import parser, run, sets_of, write_set
 from k2d.corpus.release import NotTheCorpus, check_counts, corpus_folder, not_found
 from k2d.corpus.sets import Account
 from k2d.errors import DataError
+from k2d.wording import counted
 
 CORPUS = "ASCEND"
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
@@ -133,7 +134,7 @@ def clips_of(rows, split: str, prefix: str) -> list[Clip]:
     found.sort(key=lambda entry: entry[:4])
     ids = {entry[-1].id for entry in found}
     if len(ids) < len(found):
-        raise DataError(f"{CORPUS}: {split} has {len(found) - len(ids)} ids twice; are two copies mixed?")
+        raise DataError(f"{CORPUS}: {split} has {counted(len(found) - len(ids), 'id')} twice; are two copies mixed?")
     return [entry[-1] for entry in found]
 
 

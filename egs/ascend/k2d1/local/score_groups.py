@@ -15,6 +15,7 @@ from k2d.errors import guarded
 from k2d.score.scored import RESULT, read_counts, score_dir
 from k2d.score.tables import Table, percent
 from k2d.tables import atomic, read_table
+from k2d.wording import counted
 
 FACTS = {"language": "By language label", "topic": "By topic"}
 
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         text = text.partition(f"\n## {heading}\n")[0]
     with atomic(args.output) as out:
         out.write(text.rstrip("\n") + "\n\n" + "\n".join(tables))
-    print(f"score_groups: {len(models)} models by {' and '.join(FACTS)}: {args.output}")
+    print(f"score_groups: {counted(len(models), 'model')} by {' and '.join(FACTS)}: {args.output}")
     return 0
 
 

@@ -29,6 +29,7 @@ from recording import MINI, Plan, World, make_recording, plan_set, read_facts
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment, segment_value
 from k2d.tables import TableWriters, atomic
+from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.step import Step
 
@@ -156,7 +157,7 @@ def summary(name: str, facts: list[dict], made: set[str], took: float) -> str:
     made_seconds = sum(recording["seconds"] for recording in facts if recording["recording"] in made)
     speed = f", made at {made_seconds / took:.0f} times real time" if made else ""
     return (
-        f"synthesize: {name}: {len(facts)} recordings ({len(made)} new), {len(texts)} utterances "
+        f"synthesize: {name}: {counted(len(facts), 'recording')} ({len(made)} new), {counted(len(texts), 'utterance')} "
         f"({len(set(texts))} distinct), {seconds / 3600:.2f} h, {100 * english:.1f} % English units{speed}"
     )
 

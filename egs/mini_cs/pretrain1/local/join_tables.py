@@ -9,6 +9,7 @@ from pathlib import Path
 
 from k2d.distill.sources import ENCODER_OUT
 from k2d.tables import read_table, write_table
+from k2d.wording import counted
 
 
 def main():
@@ -26,7 +27,7 @@ def main():
     write_table(args.output_dir / "text", text)
     write_table(args.output_dir / "frames_shape", shape)
     write_table(args.output_dir / f"{ENCODER_OUT}.scp", stored)
-    print(f"join_tables: {len(text)} windows → {args.output_dir}")
+    print(f"join_tables: {counted(len(text), 'window')} → {args.output_dir}")
 
 
 if __name__ == "__main__":

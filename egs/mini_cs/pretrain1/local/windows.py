@@ -16,6 +16,7 @@ from k2d.constants import TIMESTAMP_STEP, WINDOW, chunk_id
 from k2d.datadir import DataDir, DataDirWriter
 from k2d.distill.sources import encoder_frames
 from k2d.text import timestamps
+from k2d.wording import counted
 
 
 def lead_in(before, start, rng, early):
@@ -99,7 +100,7 @@ def main():
         tables.table("wav.scp", {r: data.wav[r] for r in set(speakers.values())})
         for name, table in (("segments", segments), ("utt2spk", speakers), ("frames_shape", frames), ("text", text)):
             tables.table(name, table)
-    print(f"windows: {len(text)} windows of {hours:.2f} h of recordings → {args.output_dir}")
+    print(f"windows: {counted(len(text), 'window')} of {hours:.2f} h of recordings → {args.output_dir}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from k2d.corpus.clips import Clip, safe_id
 from k2d.corpus.command import parser, run, sets_of, write_set
 from k2d.corpus.release import check_counts, corpus_folder
 from k2d.corpus.sets import Account
+from k2d.wording import counted
 
 CORPUS = "NTUML2021"
 STATED = {"train": 17779, "dev": 2997, "test": 14916}
@@ -60,7 +61,7 @@ def clips_of(folder: Path, split: str, prefix: str) -> tuple[list[Clip], str]:
         recording = f"{prefix}{split}-{safe_id(lecture)}" + (f"-part{part + 1}" if part else "")
         clip = Clip(f"{recording}-{number:0{width}d}", recording, recording, row["transcription"] or "", audio)
         clips.append(clip)
-    return clips, f"{split}: {how}, {len({c.recording for c in clips})} recordings"
+    return clips, f"{split}: {how}, {counted(len({c.recording for c in clips}), 'recording')}"
 
 
 def prepare(args) -> Iterator[Account]:
