@@ -13,7 +13,7 @@ from k2d.corpus.trial import read_trial
 def test_stage_one_gives_the_same_bytes(recipes):
     run = recipes.data_slurm.result()
     assert re.search(r"^# host .*, Slurm job \d+ on n\d$", run.log("data/log/prepare.log"), re.MULTILINE)
-    assert re.search(r"ok +data/test_in_long +\d+ recordings", run.log("output"))
+    assert re.search(r"ok +data/test_in_long +\d+ recording", run.log("output"))
     made = run.data()
     assert made == recipes.data.result().data()
     for name in ("data/test_in_long/wav.scp", "data/dev/text"):
