@@ -303,7 +303,7 @@ def test_nothing_usable_is_an_error(small_model, tmp_path, capsys):
     data = write_data_dir(tmp_path / "none", {"x": "/nowhere.wav"})
     arguments = ["--model", str(small_model), "--data", str(data), "--output_dir", str(tmp_path / "o")]
     assert label.main(arguments) == 1
-    assert "none of 1 inputs could be used" in capsys.readouterr().err
+    assert "none of 1 input could be used" in capsys.readouterr().err
 
 
 def test_other_options_never_mix_with_old_results(run):
