@@ -48,7 +48,6 @@ from k2d.label.scores import find_scores, possible_names, read_choices, tagged
 from k2d.label.select import first_hours
 from k2d.label.selection import Source, Wanted, write_selection
 from k2d.options import CommandParser, command
-from k2d.tables import read_table
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -133,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
         args.combine,
         as_it_is=args.selection is None,
         recordings=None if args.hours is None else first_hours(DataDir(args.recordings), args.hours),
-        held_out=frozenset(key for folder in args.leave_out for key in read_table(folder / "text")),
+        leave_out=args.leave_out,
     )
     step = Step(
         "select",

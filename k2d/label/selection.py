@@ -5,8 +5,9 @@
 
 import math
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from k2d.datadir import DataDir
@@ -17,7 +18,7 @@ from k2d.label.rule import ALPHA, Rule, SelectionRule, read_rule
 from k2d.label.scores import Scores
 from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, select, source_directories
 from k2d.label.share import KeptByAlpha, kept_by_alpha
-from k2d.tables import atomic
+from k2d.tables import atomic, read_table
 from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.folders import write_json
@@ -57,7 +58,7 @@ def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str
 class Source:
     """What is selected from. choices: how each validator's distances were made; combine: how several are joined.
     as_it_is: the rule was written for these score names (--rule). recordings: those that are taken, with their seconds;
-    None: all. held_out: ids of chunks that are in no selection.
+    None: all. leave_out: directories of chunks that are in no selection.
     """
 
     data: DataDir
@@ -66,7 +67,12 @@ class Source:
     combine: str
     as_it_is: bool
     recordings: Mapping[str, float] | None
-    held_out: Container[str] = ()
+    leave_out: Sequence[Path] = ()
+
+    @cached_property
+    def held_out(self) -> frozenset[str]:
+        """Ids of the chunks to leave out; read by the work, not by who asks whether it is done."""
+        return frozenset(key for folder in self.leave_out for key in read_table(folder / "text"))
 
     def rule(self, selection: SelectionRule) -> Rule:
         if self.as_it_is:
