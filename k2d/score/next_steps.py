@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from k2d.explore.audit import COUNT
+from k2d.explore.audit import COUNT, RECORD
 from k2d.score.aims import best_student
 from k2d.score.experiment import Experiment, Model, mean_known, read_results
 from k2d.tables import read_table
-from k2d.work.models import ModelRecord, read_record
+from k2d.work.models import MODEL, ModelRecord, read_record
 
 FEWEST = 20  # chunks, below which an error rate says next to nothing
 
@@ -59,7 +59,7 @@ def _audit(exp: Path, data: Path, held_out: Path) -> str:
     chunks = all_chunks if few else held_out
     # Half at most: the students learn from the others.
     most = max(1, len(read_table(all_chunks / "text")) // 2) if few else COUNT
-    if (data / "audited/audit.json").is_file():  # drawn before, perhaps from the others
+    if (data / "audited" / RECORD).is_file():  # drawn before, perhaps from the others
         words = []
     else:
         words = ["--data", str(chunks), *(["--scores", str(scores[0])] if scores else [])]
@@ -70,8 +70,8 @@ def _audit(exp: Path, data: Path, held_out: Path) -> str:
 
 def _records(exp: Path, names: Sequence[str]) -> list[ModelRecord]:
     found = []
-    for folder in [exp / name for name in names] or sorted(path.parent for path in exp.glob("*/model.json")):
-        if (folder / "model.json").is_file():
+    for folder in [exp / name for name in names] or sorted(path.parent for path in exp.glob(f"*/{MODEL}")):
+        if (folder / MODEL).is_file():
             found.append(read_record(folder))
     return found
 
