@@ -17,18 +17,21 @@ number); those from the validator's decoder end in _aux. With several directorie
 
 Writes the data directory of the kept chunks, dropped.tsv (id, recording, times, reason, both texts), report.json (what
 was kept: hours, English, code-switching, durations, speaking rate, in all, by recording and by source directory),
-report.md (the same to read); where segments are chosen also text.trusted, 1 for each segment of the label that training
-learns from, else 0. --keep 0.75 (or comp@keep0.75) chooses α so that three quarters of the speech are kept; where
-nothing is kept, too_few.txt says which α would keep half and three quarters. `k2d explore` shows what every α keeps. A
-chunk without a score that the rule needs, or with NaN, is dropped for that reason; if this affects more than 1 %, or a
-table is truncated, the command fails (--allow_missing). Unsorted, duplicate or unreadable lines are errors, reported
-with file and line.
+report.md (the same to read); where segments are chosen also text.trusted, 1 for each segment of the label that
+training learns from, else 0; with a weight also utt2weight. With weighted, or --weight for any rule, a chunk counts in
+the loss as much as its label is trusted, at most 1, and is dropped where that is 0.
+
+--keep 0.75 (or comp@keep0.75) chooses α so that three quarters of the speech are kept; where nothing is kept,
+too_few.txt says which α would keep half and three quarters. `k2d explore` shows what every α keeps. A chunk without a
+score that the rule needs, or with NaN, is dropped for that reason; if this affects more than 1 %, or a table is
+truncated, the command fails (--allow_missing). Unsorted, duplicate or unreadable lines are errors, reported with file
+and line.
 """
 
 import argparse
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from k2d.datadir import DataDir
@@ -66,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--alpha", type=float, default=0.4, help="value of alpha in the rule")
     p.add_argument("--keep", type=float, metavar="SHARE", help="choose alpha so that this share of the speech is kept")
     p.add_argument("--segment_alpha", type=float, help="trust only segments with at most this δ_PER")
+    p.add_argument("--weight", help="an expression: how much each kept chunk counts in the loss, at most 1")
     p.add_argument(
         "--combine",
         choices=("min", "mean", "max"),
@@ -113,7 +117,9 @@ def wanted(args: argparse.Namespace) -> Wanted:
         keep = own if own is not None else keep if alpha is None else None
     alpha = check_alpha(args.alpha if alpha is None else alpha)
     if args.segment_alpha is not None:
-        selection = SelectionRule(selection.name, selection.text, f"{check_alpha(args.segment_alpha):g}")
+        selection = replace(selection, segment_alpha=f"{check_alpha(args.segment_alpha):g}")
+    if args.weight is not None:
+        selection = selection.weighted(args.weight)
     if not selection.uses_alpha:
         if args.keep is not None:
             raise UsageError(f"--keep {args.keep:g}: {selection.text!r} has no alpha to choose; leave it out")
@@ -163,6 +169,8 @@ def _options(args: argparse.Namespace, what: Wanted, source: Source) -> dict:
         options["hours"] = args.hours
     if what.keep is not None:
         options["keep"] = what.keep
+    if (weight := source.weight(chosen)) is not None:
+        options["weight"] = weight.text
     if (segments := source.trusted(chosen)) is not None:
         alpha = ALPHA if segments.alpha == math.inf else segments.alpha
         options["segments"] = {"alpha": alpha, "choices": asdict(segments.choices), "combine": args.combine}

@@ -32,7 +32,8 @@ _EMPTY = 20  # batches in a row of which nothing can be used; then it is the dis
 class MakeExample:
     """ESPnet preprocessor: (utterance id, {"speech" | "encoder_out", "text", "text_prev", …}) → arrays.
 
-    `text_trusted`, a line of text.trusted, becomes `trusted`: whether the loss counts each token.
+    `text_trusted`, a line of text.trusted, becomes `trusted`: whether the loss counts each token. `weight`, (1,), how
+    much it counts them, goes through.
     """
 
     def __init__(self, tokenizer: Tokenizer, config: BatchConfig, train: bool, fixed: bool = False):
@@ -280,6 +281,8 @@ class Collate:
             batch["trusted"] = torch.zeros(text.shape, dtype=torch.bool)
             for i, row in enumerate(rows):
                 batch["trusted"][i, : len(row["text"])] = torch.from_numpy(row.get("trusted", np.array(1)))
+        if any("weight" in row for row in rows):
+            batch["weight"] = torch.tensor([float(row.get("weight", np.ones(1))[0]) for row in rows])
         if "speech" in rows[0]:
             mel, frames = log_mels([row["speech"] for row in rows], self.n_mels, self.trim_padding)
             batch["mel"], batch["frames"] = mel, frames

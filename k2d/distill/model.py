@@ -1,8 +1,8 @@
 """The model that ESPnet's trainer sees: a student, its losses, and a teacher that no checkpoint ever holds.
 
 In: batches of k2d.distill.batches. Out: (loss, statistics, weight), each statistic a curve. Losses are means
-over the batch's scored tokens and the weight is their number, so that processes which share a batch add up
-to the gradient of the whole.
+over the batch's scored tokens and the weight is their number, or the sum of their weights, so that processes which
+share a batch add up to the gradient of the whole.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class DistillModel(AbsESPnetModel):
 
         Either `mel` (batch, n_mels, frames) or `encoder_out` (batch, frames, width), which the teacher reads, too;
         `topk_ids`, `topk_log_probs` (batch, length, k) replace the teacher. `trusted` (batch, length): tokens that the
-        loss counts, all where it is absent.
+        loss counts, all where it is absent. `weight` (batch,): how much it counts them, 1 where it is absent.
         """
         kind = text.device.type
         precision = (
@@ -109,9 +109,10 @@ class DistillModel(AbsESPnetModel):
         student = Outputs(encoder_out, hidden, self.student.decoder.token_embedding.weight, states)
         with torch.no_grad():
             teacher = self._teacher_outputs(inputs, scored, batch, clean)
-        facts = {**batch, "text": text, "loss_start": loss_start, "targets": targets[scored]}
+        weights = batch["weight"][:, None].expand_as(targets)[scored] if "weight" in batch else None
+        facts = {**batch, "text": text, "loss_start": loss_start, "targets": targets[scored], "weights": weights}
         loss, stats = self.losses(student, teacher, facts)
-        return loss, stats, scored.sum()
+        return loss, stats, scored.sum() if weights is None else weights.sum()
 
     def _encoder_out(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """(batch, frames, width) of the student's encoder, or stored; and the same where nothing was augmented."""

@@ -1,8 +1,8 @@
 """The tables of one training: what is learnt, and where its audio, encoder output and teacher lie.
 
 In: a selection, a set to validate with, stored encoder output and a stored teacher, as far as there are any. Out:
-text, text.prev, text.trusted, frames_shape, wav.scp with segments or encoder_out.scp, topk_*.scp, and skipped.txt,
-which names what cannot be used.
+text, text.prev, text.trusted, utt2weight, frames_shape, wav.scp with segments or encoder_out.scp, topk_*.scp, and
+skipped.txt, which names what cannot be used.
 """
 
 import sys
@@ -19,7 +19,7 @@ from k2d.constants import SAMPLE_RATE, WINDOW
 from k2d.distill.sources import COPY_MARK, ENCODER_OUT, SLACK, TOPK_IDS, TOPK_LOG_PROBS, encoder_frames
 from k2d.errors import BadAudio, DataError
 from k2d.tables import read_numbers, read_table, write_table
-from k2d.text.trusted import TRUSTED
+from k2d.text.trusted import TRUSTED, WEIGHT
 from k2d.wording import counted
 from k2d.work.jobs import prefetch
 from k2d.work.skipped import read_skipped, why, write_skipped
@@ -69,6 +69,9 @@ def write(wanted: Wanted, output: Path, audio: AudioOptions, max_skipped: float)
         if (wanted.data / name).exists():
             values = text if name == "text" else read_table(wanted.data / name)
             write_table(output / name, {copy: values.get(uid, "") for copy, (uid, _) in ids.items()})
+    if (wanted.data / WEIGHT).exists():
+        weights = _weights(wanted.data / WEIGHT, text)
+        write_table(output / WEIGHT, {copy: f"{weights[uid]:.4f}" for copy, (uid, _) in ids.items()})
     _write_audio(output, wanted.data, ids, wanted.encoder_out, audio)
     for name, source in topk.items():
         lines = {copy: _value(source, uid, wanted.teacher_topk) for copy, (uid, _) in ids.items()}
@@ -81,6 +84,16 @@ def write(wanted: Wanted, output: Path, audio: AudioOptions, max_skipped: float)
         f"{len(skipped)} skipped"
     )
     return {"utterances": kept, "skipped": len(skipped)}
+
+
+def _weights(path: Path, ids: Iterable[str]) -> Mapping[str, float]:
+    """Of every chunk how much it counts in the loss."""
+    weights = read_numbers(path)
+    for uid in ids:
+        if not 0 < weights.get(uid, 0) <= 1:
+            found = f"weight {weights[uid]:g}" if uid in weights else "no weight"
+            raise DataError(f"{path}: {uid} has {found}, expected above 0 and at most 1; run k2d select again")
+    return weights
 
 
 def _write_valid(wanted: Wanted, folder: Path, audio: AudioOptions) -> None:

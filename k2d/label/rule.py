@@ -58,6 +58,11 @@ class Clause:
             kept &= ~np.isnan(scores[name])
         return kept
 
+    def value(self, scores: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+        """(count,) float, the number that the expression stands for; NaN where a score is missing."""
+        with np.errstate(all="ignore"):
+            return np.broadcast_to(_number(_evaluate(self.node, scores)), count)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -94,27 +99,49 @@ def read_rule(text: str, known: frozenset[str] | set[str] | None = None) -> Rule
     return Rule(text.strip(), tuple(clauses))
 
 
+def joined(*texts: str) -> str:
+    """The rule that keeps what all of these keep; empty ones keep everything."""
+    said = list(filter(None, texts))
+    if len(said) == 1:
+        return said[0]
+    return " and ".join(f"({text})" if _is_or(text) else text for text in said)
+
+
+def _is_or(text: str) -> bool:
+    """Whether an `and` behind the rule would join its last part alone."""
+    tree = ast.parse(text, mode="eval").body
+    return isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.Or)
+
+
 @dataclass(frozen=True)
 class SelectionRule:
     """A file of `conf/selections`, or a rule from the command line.
 
     text: the rule, in which `alpha` stands for a number given later. segment_alpha: a number, or `alpha`, within
-    which segments are trusted; None where whole chunks are chosen.
+    which segments are trusted; None where whole chunks are chosen. weight: an expression whose value, at most 1, is
+    how much a kept chunk counts in the loss; None where all count alike.
     """
 
     name: str
     text: str
     segment_alpha: str | None = None
+    weight: str | None = None
 
     @property
     def uses_alpha(self) -> bool:
-        return self.segment_alpha == ALPHA or _ALPHA.search(self.text) is not None
+        return self.segment_alpha == ALPHA or any(_ALPHA.search(text) for text in (self.text, self.weight or ""))
 
     def at(self, alpha: float) -> "SelectionRule":
         """With α put in."""
         value = f"{alpha:g}"
         segments = value if self.segment_alpha == ALPHA else self.segment_alpha
-        return SelectionRule(self.name, _ALPHA.sub(value, self.text), segments)
+        weight = None if self.weight is None else _ALPHA.sub(value, self.weight)
+        return SelectionRule(self.name, _ALPHA.sub(value, self.text), segments, weight)
+
+    def weighted(self, weight: str) -> "SelectionRule":
+        """With this weight, and without the chunks that it gives none."""
+        read_rule(weight)
+        return SelectionRule(self.name, joined(self.text, f"({weight}) > 0"), self.segment_alpha, weight)
 
 
 _ALPHA = re.compile(r"\balpha\b")
@@ -134,7 +161,7 @@ def read_selection(name: str) -> SelectionRule:
     path = next((path for path in places if path.is_file()), None)
     if path is None:
         raise RuleError(f"selection {name!r}: expected a file, or one of {', '.join(known_selections())}")
-    words, segment_alpha = [], None
+    words, keys = [], {}
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()  # some editors begin UTF-8 with a mark
     except UnicodeDecodeError as error:
@@ -142,10 +169,11 @@ def read_selection(name: str) -> SelectionRule:
     for line in lines:
         line = line.partition("#")[0]  # or the rest of the rule, behind it in one line, would be a comment, too
         key, colon, value = line.partition(":")
-        if colon and key.strip() == "segment_alpha":
-            segment_alpha = value.strip()
+        if colon and key.strip() in ("segment_alpha", "weight"):
+            keys[key.strip()] = value.strip()
         else:
             words.append(line.strip())
+    segment_alpha = keys.get("segment_alpha")
     if segment_alpha not in (None, ALPHA):
         try:
             check_alpha(float(segment_alpha))
@@ -153,6 +181,8 @@ def read_selection(name: str) -> SelectionRule:
             raise RuleError(f"{path}: segment_alpha {segment_alpha!r}, expected alpha or a number") from None
     selection = SelectionRule(path.stem, " ".join(filter(None, words)), segment_alpha)
     try:
+        if "weight" in keys:
+            selection = selection.weighted(keys["weight"])
         read_rule(selection.text)
     except RuleError as error:
         raise RuleError(f"{path}: {error}") from None

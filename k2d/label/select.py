@@ -21,7 +21,7 @@ from k2d.errors import DataError
 from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.distance import Choices
 from k2d.label.retention import Retention
-from k2d.label.rule import Rule
+from k2d.label.rule import Clause, Rule
 from k2d.label.scores import SUMMARIES, Columns, Scores
 from k2d.label.segments import seconds_of_segments, segment_distances
 from k2d.tables import Cursor, atomic, read_table
@@ -30,6 +30,7 @@ from k2d.text.batch import Lines
 from k2d.wording import counted
 
 MISSING = 0.01  # share of chunks that may lack a score
+LEAST_WEIGHT = 0.0001  # that utt2weight can say
 LEAST_CHUNKS = 2  # that a student can be trained on, one of which may be held out to choose its epoch
 _DROPPED = ("id", "recording", "start", "end", "reason", "teacher", "validator")
 
@@ -48,6 +49,7 @@ class SelectionCounts:
     retention: Retention
     segments: "TrustedSegments | None" = None
     lacking: Mapping[Path, tuple[int, str]] = field(default_factory=dict)
+    weight: float | None = None  # of what is kept, the mean over its seconds; None where all chunks count alike
 
 
 @dataclass
@@ -106,6 +108,7 @@ def select(
     output: Path,
     sources: Mapping[str, str] | None = None,
     segments: TrustedSegments | None = None,
+    weight: Clause | None = None,
     allow_missing: bool = False,
     leave_out: Container[str] = (),
     recordings: Container[str] | None = None,
@@ -113,7 +116,8 @@ def select(
     """Write the chunks that `rule` keeps to `output`, and dropped.tsv.
 
     sources: recording -> source directory, for the retention counts; one source where it does not say.
-    segments: also write text.trusted, and drop chunks without any segment to trust. leave_out: ids that are passed
+    segments: also write text.trusted, and drop chunks without any segment to trust. weight: also write utt2weight, its
+    value for each chunk, at most 1; the rule keeps none for which it is not above 0. leave_out: ids that are passed
     over, neither kept nor dropped. recordings: select from their chunks alone. Raises DataError where a score that the
     rule asks for lacks more than one chunk in a hundred, unless allow_missing.
     """
@@ -124,13 +128,16 @@ def select(
     retention = Retention()
     totals = Counter()
     with ExitStack() as stack:
-        writer = stack.enter_context(SubsetWriter(data, output, [trusted.TRUSTED] if segments else []))
+        tables = [trusted.TRUSTED] * bool(segments) + [trusted.WEIGHT] * (weight is not None)
+        writer = stack.enter_context(SubsetWriter(data, output, tables))
         dropped = stack.enter_context(atomic(output / "dropped.tsv"))
         dropped.write("\t".join(_DROPPED) + "\n")
-        columns = Columns(scores, sorted(rule.names))
+        columns = Columns(scores, sorted(rule.names | (weight.names if weight else frozenset())))
         validators = [Cursor(path) for path in scores.texts.values()]
         for block in in_blocks(read_chunks(data, leave_out, recordings)):
-            reasons = _reasons(rule, columns.of([chunk.id for chunk in block]), len(block), failing)
+            found = columns.of([chunk.id for chunk in block])
+            reasons = _reasons(rule, found, len(block), failing)
+            weights = np.minimum(weight.value(found, len(block)), 1) if weight else None
             lines = Lines([chunk.text for chunk in block])
             english = list(map(len, lines.english()))
             chinese = list(map(len, lines.chinese()))
@@ -159,6 +166,9 @@ def select(
                     totals["kept"] += 1
                     if segments:
                         writer.write(trusted.TRUSTED, chunk.id, trusted.written(confirmed[place]))
+                    if weights is not None:
+                        writer.write(trusted.WEIGHT, chunk.id, f"{max(weights[place], LEAST_WEIGHT):.4f}")
+                        totals["weighted"] += length * weights[place]
                 else:
                     first[reason] += 1
                     seconds_of[reason] += length
@@ -184,6 +194,7 @@ def select(
         retention,
         segments,
         columns.lacking,
+        (totals["weighted"] / totals["seconds"] if totals["seconds"] else 0.0) if weight else None,
     )
 
 

@@ -14,7 +14,7 @@ from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.label.distance import METRICS, MOST_ALPHA, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
-from k2d.label.rule import ALPHA, Rule, SelectionRule, read_rule
+from k2d.label.rule import ALPHA, Clause, Rule, SelectionRule, joined, read_rule
 from k2d.label.scores import Scores
 from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, select, source_directories
 from k2d.label.share import KeptByAlpha, kept_by_alpha
@@ -44,13 +44,18 @@ def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str
     Where the distances were computed with `drop_blank` (the paper), a blank validator text is invalid. With several
     validators a distance is `combine` of theirs, and a text loops or is blank where one of them says so.
     """
+    if read_rule(text).names & set(METRICS) and any(each.drop_blank for each in choices):
+        text = joined(text, "blank_aux == 0")
+    return expression_for(text, scores, len(choices), combine)
+
+
+def expression_for(text: str, scores: Scores, validators: int, combine: str) -> Rule:
+    """An expression with the names that scores of so many validators have."""
     rule = read_rule(text)
     known = scores.names | {ALPHA}  # alpha is still a name where a share of the speech is to be kept
-    if rule.names & set(METRICS) and any(each.drop_blank for each in choices):
-        rule = read_rule(f"{text} and blank_aux == 0")
-    if len(choices) > 1:
-        joined = {name: f"{name}_{combine if name in METRICS else 'max'}" for name in rule.names - known}
-        rule = rule.renamed({name: other for name, other in joined.items() if other in scores.names})
+    if validators > 1:
+        names = {name: f"{name}_{combine if name in METRICS else 'max'}" for name in rule.names - known}
+        rule = rule.renamed({name: other for name, other in names.items() if other in scores.names})
     return read_rule(rule.text, known)
 
 
@@ -78,6 +83,13 @@ class Source:
         if self.as_it_is:
             return read_rule(selection.text, self.scores.names | {ALPHA})
         return rule_for(selection.text, self.scores, self.choices, self.combine)
+
+    def weight(self, selection: SelectionRule) -> Clause | None:
+        """How much each kept chunk counts in the loss, None where all count alike."""
+        if selection.weight is None:
+            return None
+        validators = 1 if self.as_it_is else len(self.choices)
+        return expression_for(f"({selection.weight}) + 0", self.scores, validators, self.combine).clauses[0]
 
     def trusted(self, selection: SelectionRule) -> TrustedSegments | None:
         """Of a selection of segments; phonemes are read as for the scores of the chunks."""
@@ -116,7 +128,7 @@ def write_selection(what: Wanted, source: Source, out: Path, source_data: str | 
     rule = source.rule(chosen)
     result = select(
         source.data, source.scores, rule, out, sources_of(source.data, source_data), source.trusted(chosen),
-        allow_missing, source.held_out, source.recordings,
+        source.weight(chosen), allow_missing, source.held_out, source.recordings,
     )  # fmt: skip
     report = _write_reports(out, rule.text, result, alpha, what.keep, source.recordings)
     _say(rule, result, report)
@@ -159,6 +171,8 @@ def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:
             f"({segments.share:.1%}), by δ_PER <= {segments.alpha:g}",
             file=sys.stderr,
         )
+    if result.weight is not None:
+        print(f"select: a kept chunk counts {result.weight:.2f} on average, by its seconds", file=sys.stderr)
     for path, (count, first) in result.lacking.items():
         print(f"select: {path} has no number for {counted(count, 'chunk')} ({first} …); dropped", file=sys.stderr)
 
@@ -184,6 +198,7 @@ def _write_reports(
             for name, (count, seconds, failing) in result.reasons.items()
         },
         **({"segments": result.segments.facts()} if result.segments else {}),
+        **({"mean_weight": round(result.weight, 4)} if result.weight is not None else {}),
         "bins": {"durations": DURATION_BINS, "rates": RATE_BINS},  # lower edges; the last is open
         "whole": retention.whole.facts(),
         "sources": {name: part.facts() for name, part in sorted(retention.sources.items())},

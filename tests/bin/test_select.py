@@ -82,6 +82,30 @@ def test_segments_are_chosen_one_by_one(corpus, tmp_path):  # noqa: F811
     assert not (out / "text.trusted").exists()
 
 
+def test_a_chunk_counts_as_much_as_its_label_is_trusted(corpus, tmp_path):  # noqa: F811
+    mer = read_numbers(corpus[1] / "utt2mer")
+    out, again = tmp_path / "out", tmp_path / "again"
+    # At most 1, and a chunk of weight 0 is dropped, for that reason.
+    assert run(corpus, out, "--rule", "loop_teacher == 0 or mer < 99", "--weight", "1.2 - 2 * mer") == 0
+    want = {key: f"{min(1, 1.2 - 2 * value):.4f}" for key, value in mer.items() if value < 0.6}
+    assert read_table(out / "utt2weight") == want and set(read_table(out / "text")) == set(want) and len(want) > 1
+    assert DataDir(out).validate() == []
+    gone = set(mer) - set(want)
+    assert gone and {rows(out)[key]["reason"] for key in gone} == {"1.2 - 2 * mer > 0"}
+    lasting = read_numbers(out / "utt2dur")
+    mean = sum(lasting[key] * float(value) for key, value in want.items()) / sum(lasting.values())
+    assert json.loads((out / "report.json").read_text())["mean_weight"] == pytest.approx(mean, abs=1e-3)
+    # A file says the same, and α may stand in it.
+    (tmp_path / "mine.rule").write_text("loop_teacher == 0 or mer < 99\nweight: alpha - 2 * mer\n")
+    assert run(corpus, again, "--selection", f"{tmp_path}/mine.rule", "--alpha", "1.2") == 0
+    assert read_table(again / "utt2weight") == want
+    # The share that is to be kept is of what has a weight.
+    assert run(corpus, again, "--selection", f"{tmp_path}/mine.rule", "--keep", "0.5") == 0
+    assert 0 < len(read_table(again / "utt2weight")) < len(mer)
+    assert run(corpus, again, "--selection", "full") == 0
+    assert not (again / "utt2weight").exists()
+
+
 def test_segments_need_the_validators_text(corpus, tmp_path, capsys):  # noqa: F811
     (corpus[1] / "text").unlink()
     assert run(corpus, tmp_path / "out", "--selection", "segment") == 1

@@ -54,6 +54,29 @@ def test_online_loss_and_gradients_equal_the_definition(seed, chunk, temperature
         torch.testing.assert_close(a.double(), b, atol=1e-5, rtol=1e-4)
 
 
+def test_weights_are_those_of_the_mean_over_tokens():
+    hidden, embedding, targets, teacher_hidden, teacher_embedding = problem()
+    weights = torch.rand(len(targets), generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.1
+    log_p = F.log_softmax(teacher_hidden @ teacher_embedding.T / 2.0, dim=-1)
+    alone = [
+        reference(*(hidden[i : i + 1], embedding, targets[i : i + 1], log_p[i : i + 1]), 2.0, 0.8, 1.0, 0.1)
+        for i in range(len(targets))
+    ]
+    want, ce, kl = (sum(w * each[k] for w, each in zip(weights, alone, strict=True)) / weights.sum() for k in range(3))
+    want_grads = torch.autograd.grad(want, (hidden, embedding))
+    single = [t.detach().float().requires_grad_() for t in (hidden, embedding)]
+    teacher = OnlineTeacher(teacher_hidden.float(), teacher_embedding.float())
+    top, ids = log_p.float().topk(embedding.shape[0], dim=-1)
+    for source in (teacher, CachedTeacher(ids, top)):
+        # Weights ten times as large say the same.
+        got = distillation_loss(*single, targets, source, weights=weights.float() * 10, smoothing=0.1, chunk=5)
+        assert got["loss"].item() == pytest.approx(want.item(), rel=1e-5)
+        assert got["ce"].item() == pytest.approx(ce.item(), rel=1e-5)
+        assert got["kl"].item() == pytest.approx(kl.item(), rel=1e-5)
+        for a, b in zip(torch.autograd.grad(got["loss"], single), want_grads, strict=True):
+            torch.testing.assert_close(a.double(), b, atol=1e-5, rtol=1e-4)
+
+
 def test_temperature_scales_by_its_square():
     hidden, embedding, targets, teacher_hidden, teacher_embedding = problem(dtype=torch.float32)
     teacher = OnlineTeacher(teacher_hidden, teacher_embedding)

@@ -307,6 +307,28 @@ def test_a_segment_that_is_not_trusted_is_read_but_not_learnt(teacher, tokenizer
     mask[:, :begin] = False
     assert int(weight) == int(mask.sum())
     torch.testing.assert_close(loss.squeeze(), ce[mask].mean(), atol=1e-4, rtol=1e-4)
+    # Weights are a batch's, and a row without one counts as 1.
+    weighed = collate([("a", row | {"weight": np.array([0.25], "f")}), ("b", made("", timestamps=1.0))])[1]
+    loss, _, weight = model(**weighed)
+    want = mask * torch.tensor([[0.25], [1.0]])
+    torch.testing.assert_close(loss.squeeze(), (ce * want).sum() / want.sum(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(weight.squeeze(), want.sum())
+
+
+@pytest.mark.parametrize("losses", [{"ce": 1.0, "hidden": 1.0}, {"ce": 1.0, "ctc": 1.0}])
+def test_every_term_weighs_its_rows(teacher, tokenizer, losses):
+    """A row of weight 0.5 beside one of 1.5 is the mean of the losses by themselves, weighted by their tokens."""
+    make = MakeExample(tokenizer, BatchConfig(timestamps=0.0), train=False)
+    rows = [make(uid, {"speech": tone(200, 1.2), "text": text}) for uid, text in (("a", "我们用 model"), ("b", "今天"))]
+    weights = (0.5, 1.5)
+    torch.manual_seed(0)
+    model = build(teacher, tokenizer, losses=losses).eval()
+    collate = Collate(80, True)
+    alone = [model(**collate([("u", row)])[1]) for row in rows]
+    together = [("u", row | {"weight": np.array([w], "f")}) for row, w in zip(rows, weights, strict=True)]
+    loss, _, total = model(**collate(together)[1])
+    want = sum(w * one[0] * one[2] for w, one in zip(weights, alone, strict=True)) / total
+    torch.testing.assert_close(loss, want, atol=2e-4, rtol=2e-4)
 
 
 def test_long_label_is_cut_with_its_audio_at_a_timestamp(tokenizer):

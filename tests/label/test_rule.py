@@ -111,6 +111,8 @@ def test_every_selection_that_comes_along_asks_for_scores_that_exist(name, tmp_p
         ("comp <= alpha\nmer <= alpha\n", "allowed are"),
         ("segment_alpha: half\n1 == 1\n", "'half', expected alpha or a number"),
         ("segment_alpha: 40\n1 == 1\n", "40"),
+        ("weight: 1 +\n", "invalid syntax"),
+        ("weight: print(1)\nmer < 1\n", "'print' is not a function"),
         ("comp <= alpha # \xe9\n", "not UTF-8"),
     ],
 )

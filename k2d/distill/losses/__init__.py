@@ -66,6 +66,13 @@ def options_of(name: str, options: dict, **defaults) -> dict:
     return defaults | given
 
 
+def mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Of values (tokens,), weighted; 0 where there are no tokens."""
+    if weights is None:
+        return values.mean() if len(values) else values.sum()
+    return (values * weights).sum() / weights.sum().clamp_min(1e-8)
+
+
 class Losses(nn.Module):
     """The sum of the terms that a YAML asks for. Cross-entropy is always computed, as a curve to choose epochs by."""
 
@@ -98,7 +105,9 @@ class Losses(nn.Module):
         return {layer for function in self.functions for layer in getattr(function, f"{of}_layers", ())}
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]):
-        """batch: as `DistillModel.forward` takes it, and `targets`, (tokens,) ids that the student should predict."""
+        """batch: as `DistillModel.forward` takes it, and `targets`, (tokens,) ids that the student should predict, with
+        their `weights`, (tokens,), or None where all count alike: a term is the `mean` over tokens.
+        """
         total, statistics = 0.0, {}
         for function in self.functions:
             loss, stats = function(student, teacher, batch)

@@ -28,7 +28,7 @@ NEEDS = {"kl": LOGITS}
 # the cache between its passes, while the matrix products keep the size of a whole chunk.
 CPU_ROWS = 16
 
-# (rows, student's logits / T) → sum of KL(teacher ‖ student), bound on what a truncated teacher leaves out of
+# (rows, student's logits / T) → KL(teacher ‖ student) of each row, bound on what a truncated teacher leaves out of
 # it, and p, q: what the gradient T · (q − p) of T² · KL is made of.
 Divergence = Callable[[slice, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
 
@@ -36,10 +36,12 @@ Divergence = Callable[[slice, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
 class _FusedLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx, hidden, embedding, targets, teacher, beta, gamma, temperature, smoothing, chunk, dtype, wanted
+        ctx, hidden, embedding, targets, weights, teacher, beta, gamma, temperature, smoothing, chunk, dtype, wanted
     ):
         n, vocabulary = hidden.shape[0], embedding.shape[0]
-        mean = max(n, 1)  # of no tokens the loss is 0, with gradients of 0
+        # Of the mean; of no tokens the loss is 0, with gradients of 0.
+        weights = hidden.new_ones((n,), dtype=torch.float32) if weights is None else weights.float()
+        shares = (weights / weights.sum().clamp_min(1e-8))[:, None]
         need_hidden, need_embedding = (wanted and need for need in ctx.needs_input_grad[:2])
         grad_hidden = torch.empty_like(hidden, dtype=torch.float32) if need_hidden else None
         grad_embedding = torch.zeros_like(embedding, dtype=torch.float32) if need_embedding else None
@@ -54,23 +56,25 @@ class _FusedLoss(torch.autograd.Function):
             for first in range(0, size, step):
                 rows = slice(first, min(first + step, size))
                 z, y = logits[rows], targets[start + first : start + rows.stop, None]
-                correct += (z.argmax(-1, keepdim=True) == y).sum()
+                share = shares[start + first : start + rows.stop]
+                exact = share.double()
+                correct += ((z.argmax(-1, keepdim=True) == y) * exact).sum()
                 scaled = z / temperature if gamma else None
                 log_q1 = F.log_softmax(z, dim=-1)
-                ce -= (1 - smoothing) * log_q1.gather(1, y).sum(dtype=torch.float64)
+                ce -= (1 - smoothing) * (log_q1.gather(1, y) * exact).sum()
                 if smoothing:
-                    ce -= smoothing / vocabulary * log_q1.sum(dtype=torch.float64)
+                    ce -= smoothing / vocabulary * (log_q1.sum(-1, keepdim=True, dtype=torch.float64) * exact).sum()
                 if wanted:  # ∂CE/∂z = softmax(z) − smoothed one-hot
-                    torch.exp(log_q1, out=z).mul_(beta / mean)
+                    torch.exp(log_q1, out=z).mul_(beta * share)
                     if smoothing:
-                        z -= beta * smoothing / vocabulary / mean
-                    z.scatter_add_(1, y, torch.full_like(y, -beta * (1 - smoothing) / mean, dtype=z.dtype))
+                        z -= beta * smoothing / vocabulary * share
+                    z.scatter_add_(1, y, -beta * (1 - smoothing) * share)
                 if gamma:
                     part_kl, part_gap, p, q = divergence(rows, scaled)
-                    kl += part_kl
-                    gap += part_gap
+                    kl += (part_kl * exact[:, 0]).sum()
+                    gap += (part_gap * exact[:, 0]).sum()
                     if wanted:
-                        z.add_(q, alpha=gamma * temperature / mean).sub_(p, alpha=gamma * temperature / mean)
+                        z.addcmul_(q.sub_(p), gamma * temperature * share)
             if need_hidden or need_embedding:
                 grad = logits.to(dtype)
             if need_hidden:
@@ -84,16 +88,16 @@ class _FusedLoss(torch.autograd.Function):
             grad_hidden.to(hidden.dtype) if need_hidden else None,
             grad_embedding.to(embedding.dtype) if need_embedding else None,
         )
-        ce, kl, gap = ce / mean, kl * temperature**2 / mean, gap * temperature**2 / mean
+        kl, gap = kl * temperature**2, gap * temperature**2
         loss = (beta * ce + gamma * kl).float()
-        outputs = [value.float() for value in (ce, kl, gap, correct / mean)]
+        outputs = [value.float() for value in (ce, kl, gap, correct)]
         ctx.mark_non_differentiable(*outputs)
         return loss, *outputs
 
     @staticmethod
     def backward(ctx, grad_loss, *_):
         grads = (None if grad is None else grad * grad_loss for grad in ctx.saved_tensors)
-        return *grads, *[None] * 9
+        return *grads, *[None] * 10
 
 
 class OnlineTeacher:
@@ -112,8 +116,8 @@ class OnlineTeacher:
         log_p = F.log_softmax(logits[rows], dim=-1)
         log_q = F.log_softmax(scaled, dim=-1)
         p = log_p.exp()
-        kl = (p * log_p.sub_(log_q)).sum(dtype=torch.float64)
-        return kl, kl.new_zeros(()), p, log_q.exp_()
+        kl = (p * log_p.sub_(log_q)).sum(-1, dtype=torch.float64)
+        return kl, torch.zeros_like(kl), p, log_q.exp_()
 
 
 class CachedTeacher:
@@ -143,9 +147,9 @@ class CachedTeacher:
         log_qk = log_q.gather(1, ids)
         tail_q = (1 - log_qk.exp().sum(-1, keepdim=True)).clamp_min(1e-8)
         odds = tail_p.log() - tail_q.log()
-        kl = (p * (log_p - log_qk)).sum(dtype=torch.float64) + (tail_p * odds).sum(dtype=torch.float64)
+        kl = (p * (log_p - log_qk)).sum(-1, dtype=torch.float64) + (tail_p * odds)[:, 0].double()
         largest = torch.minimum(log_p.amin(-1, keepdim=True), tail_p.log())
-        gap = (tail_p * (largest - log_q.amin(-1, keepdim=True) - odds)).clamp_min(0).sum(dtype=torch.float64)
+        gap = (tail_p * (largest - log_q.amin(-1, keepdim=True) - odds)).clamp_min(0)[:, 0].double()
         # q_j − p_j for stored tokens; for the others q_j − tail_p · q_j / tail_q.
         q = log_q.exp_()
         target = q * (tail_p / tail_q)
@@ -159,15 +163,16 @@ def distillation_loss(
     targets: Tensor,
     teacher: OnlineTeacher | CachedTeacher | None = None,
     *,
+    weights: Tensor | None = None,
     beta: float = 0.8,
     gamma: float = 1.0,
     temperature: float = 2.0,
     smoothing: float = 0.0,
     chunk: int = 512,
 ) -> dict[str, Tensor]:
-    """Mean over tokens of β · CE + γ · T² · KL; K²D's weights (Sec. 3) are the defaults.
+    """Mean over tokens of β · CE + γ · T² · KL; K²D's β, γ and T (Sec. 3) are the defaults.
 
-    hidden: (tokens, width), embedding: (vocabulary, width), targets: (tokens,) int64.
+    hidden: (tokens, width), embedding: (vocabulary, width), targets: (tokens,) int64. weights: (tokens,) of the mean.
     Returns scalars `loss` (differentiable), `ce`, `kl` (with T²), `acc` (token accuracy) and `kl_gap`: an
     upper bound on what `kl` lacks of the full divergence, 0 for an online teacher. Under autocast the
     products with the embeddings are in its type, the softmax in float32, sums in float64.
@@ -181,6 +186,7 @@ def distillation_loss(
             hidden,
             embedding,
             targets,
+            weights,
             teacher,
             beta,
             gamma,
@@ -212,6 +218,7 @@ def build(options: dict[str, dict], student, teacher, n_text: int):
             student.embedding,
             batch["targets"],
             source,
+            weights=batch.get("weights"),
             beta=ce["weight"],
             gamma=kl["weight"],
             **conf,

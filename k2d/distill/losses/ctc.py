@@ -27,15 +27,18 @@ class CTCLoss(nn.Module):
         position = torch.arange(text.shape[1], device=text.device)
         spoken = (text >= 0) & (text < self.n_text) & (position >= batch["loss_start"][:, None])
         labels = [row[keep] for row, keep in zip(text, spoken, strict=True)]
-        loss = F.ctc_loss(
+        each = F.ctc_loss(
             log_probs,
             torch.cat(labels),
             frames.clamp_max(log_probs.shape[0]),
             torch.tensor([len(label) for label in labels], device=text.device),
             blank=self.n_text,
-            reduction="sum",
+            reduction="none",
             zero_infinity=True,
-        ) * (1 / len(batch["targets"]) if len(batch["targets"]) else 0.0)
+        )
+        weights = batch.get("weights")
+        tokens = len(batch["targets"]) if weights is None else weights.sum()
+        loss = (each * batch.get("weight", 1.0)).sum() * (1 / tokens if tokens else 0.0)
         return self.weight * loss, {"ctc": loss}
 
 

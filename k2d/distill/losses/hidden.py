@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from k2d.distill.losses import MODEL, Outputs, options_of
+from k2d.distill.losses import MODEL, Outputs, mean, options_of
 from k2d.errors import UsageError
 
 NAMES = ("hidden",)
@@ -56,22 +56,20 @@ class HiddenLoss(nn.Module):
 
     def forward(self, student: Outputs, teacher: Outputs, batch: dict[str, Tensor]):
         """The term of the loss, weighted."""
-        distance = self.distance(student.layers, teacher.layers)
+        distance = self.distance(student.layers, teacher.layers, batch.get("weights"))
         return self.weight * distance, {"hidden": distance}
 
-    def distance(self, student: dict[int, Tensor], teacher: dict[int, Tensor]) -> Tensor:
+    def distance(
+        self, student: dict[int, Tensor], teacher: dict[int, Tensor], weights: Tensor | None = None
+    ) -> Tensor:
         """Pairs whose student layer did not run (layer drop) are left out."""
         total = next(iter(teacher.values())).new_zeros((), dtype=torch.float32)
         for index, (ours, theirs) in enumerate(self.pairs):
             if ours not in student:
                 continue
             a, b = student[ours].float(), teacher[theirs].float()
-            if not len(a):  # nothing is learnt of this batch
-                distance = a.sum()
-            elif self.kind == "cosine":
-                distance = 1 - F.cosine_similarity(a, b, dim=-1).mean()
-            else:
-                distance = F.mse_loss(a, b)
+            apart = 1 - F.cosine_similarity(a, b, dim=-1) if self.kind == "cosine" else (a - b).square().mean(-1)
+            distance = mean(apart, weights)
             if self.log_variance is not None:
                 s = self.log_variance[index]
                 distance = 0.5 * (torch.exp(-s) * distance + s)
