@@ -5,7 +5,7 @@
 #   2 share      how much comp and fused keep, by MER on dev, one rung, once   -> exp/ladder/share
 #   3 rungs      students of 1.5, 6 and 18 h, three seeds each                 -> exp/student_patience_*
 #   4 stops      the middle rung again, by the same updates and same epochs    -> exp/student_{updates,epochs}_*
-#   5 ablations  the middle rung: losses, timestamps, prompts, validators      -> exp/student_*
+#   5 ablations  the middle rung: weights, losses, timestamps, validators      -> exp/student_*
 #   6 report     tables, aims, figure                                         -> LADDER.md, ABLATIONS.md, docs/ladder.svg
 #
 # ./local/ladder.sh --dry_run true prints what would run, and about how many hours it takes. Every part calls run.sh, which
@@ -28,6 +28,7 @@ selections="full comp fused"              # on every rung
 more_selections="ngram mer per segment"   # on the middle one
 shares="0.75 0.5"         # of the speech, that selections may keep
 stops="updates epochs"
+weighted="weighted@keep0.95"   # selections that weigh labels in place of dropping them, on the middle rung
 ablations="kl ce no_timestamps prompts"   # files of conf/ablations, each on comp
 validators="untrained sampled oracle"   # in place of the validator: folders of models, and untrained (the student before
                                   # training), sampled (the teacher's own second decoding, at temperature 0.4) and oracle
@@ -58,7 +59,7 @@ for option in part stop_part; do
 done
 if "${miniature}"; then
     rungs="0.02 0.05" middle=0.05 seeds="0 1" test_scale=1 shares="0.9 0.5" selections="full comp" more_selections=
-    stops=updates ablations=ce validators=sampled updates=2 figure=exp/ladder/ladder.svg test_sets="test_in test_out"
+    stops=updates weighted=weighted ablations=ce validators=sampled updates=2 figure=exp/ladder/ladder.svg test_sets="test_in test_out"
     more+=(--local_data_opts "--lecture_hours 0.05 --sets lectures,dev,test_in,test_out --scale 0.1"
         --train_opts "--max_epoch 2 --num_iters_per_epoch 1 --use_tensorboard false --use_matplotlib false"
         --side_by_side 2 --train_threads 1)
@@ -137,6 +138,7 @@ part_4_stops() {
 }
 
 part_5_ablations() {
+    [ -z "${weighted}" ] || train patience stop_patience -- --hours "${middle}" --selection "${weighted}"
     for each in ${ablations}; do
         train "${each}" stop_patience "ablations/${each}" -- --hours "${middle}" --selection "$(at_share comp)"
     done
@@ -188,9 +190,10 @@ for path in sorted(Path("exp").glob(f"student_*/{MODEL}")):
         continue
     record = read_record(path.parent)
     usual = record.validator in (None, "validator")
-    base = record.tag == "patience" and record.selection in ("full", "comp", "fused")
+    base = record.tag == "patience" and record.selection in ("full", "comp", "fused", "weighted")
     if report == "main":  # other shares were tried in part 2
         usual &= record.keep is None or f"keep{record.keep:g}" == chosen.get(record.selection, chosen["comp"])
+        usual &= record.selection != "weighted"
         wanted = usual and record.tag in tags
     else:
         wanted = record.hours == middle and (base or record.tag in ablations)
@@ -215,7 +218,7 @@ part_6_report() {
         --max_seconds "$("${miniature}" && echo 5 || echo 60)" --engine ctranslate2 --batch_size 16 --language zh
     { cat conf/notes_ladder.md && cat exp/ladder/shares.md; } >exp/ladder/notes.md
     report exp/ladder/report "Does a filter win, and from how many hours on?" LADDER.md "${known[@]}" "${main[@]}"
-    [ -z "${ablations}${validators}" ] ||
+    [ -z "${weighted}${ablations}${validators}" ] ||
         report exp/ladder/report_ablations "Ablations on the rung of ${middle} h" ABLATIONS.md "${known[@]}" "${ablated[@]}"
 }
 # report DIR TITLE RESULTS MODEL…
@@ -253,7 +256,7 @@ students_of() {
         2) echo $(($(count ${shares}) * (every > 2 ? 2 : 1))) ;;
         3) echo $((seeds_ * (rungs_ * every + middle_))) ;;
         4) echo $((seeds_ * $(count ${stops}) * every)) ;;
-        5) echo $((seeds_ * ($(count ${ablations}) + $(count ${validators})))) ;;
+        5) echo $((seeds_ * ($(count ${weighted}) + $(count ${ablations}) + $(count ${validators})))) ;;
         *) echo 0 ;;
     esac
 }
