@@ -2,8 +2,8 @@
 
 Options of its own: --student, --teacher (checkpoints in any form), --model_conf (DistillConfig) and
 --batch_conf (BatchConfig); all others are ESPnet's. Data names: `speech` (audio) or `encoder_out`, `text`
-(labels with timestamp tokens), and optionally `text_prev`, `text_trusted`, and `topk_ids` with `topk_log_probs`, which
-take the teacher's place.
+(labels with timestamp tokens), and optionally `text_prev`, `text_trusted`, `weight`, and `topk_ids` with
+`topk_log_probs`, which take the teacher's place.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class DistillTask(AbsTask):
 
     @classmethod
     def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
-        return ("speech", "encoder_out", "text_prev", "text_trusted", "topk_ids", "topk_log_probs")
+        return ("speech", "encoder_out", "text_prev", "text_trusted", "weight", "topk_ids", "topk_log_probs")
 
 
 def parse(words: Sequence[str], config: dict, where: str) -> argparse.Namespace:

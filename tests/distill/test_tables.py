@@ -67,6 +67,16 @@ def test_versions_share_label_and_have_their_own_audio(world):
     assert not (folder / "wav.scp").exists()
 
 
+@pytest.mark.parametrize(("weight", "found"), [(None, "no weight"), ("0", "weight 0"), ("1.5", "weight 1.5")])
+def test_a_weight_that_cannot_be_one_is_named(world, capsys, weight, found):
+    shutil.copytree(world.data, "data")
+    weights = dict.fromkeys(read_table("data/text"), "0.5") | {"utt03": weight}
+    write_table(Path("data/utt2weight"), {uid: each for uid, each in weights.items() if each is not None})
+    assert training_tables.main(f"--data data --valid_data {world.few} --output_dir made".split()) == 1
+    said = f"data/utt2weight: utt03 has {found}, expected above 0 and at most 1; run k2d select again"
+    assert said in capsys.readouterr().err
+
+
 def test_a_set_that_was_not_encoded_is_named(world, capsys):
     assert encode.main(["--model", str(world.teacher), "--data", str(world.few), "--output_dir", "few"]) == 0
     words = ["--data", str(world.data), "--output_dir", "tables", "--encoder_out", "few"]

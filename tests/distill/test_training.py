@@ -409,14 +409,20 @@ def test_tables_of_a_cached_teacher_are_all_that_training_needs(world, tmp_path,
         assert encode.main(f"--model {world.teacher} --data {data} --output_dir {name} {noise}".split()) == 0
     common = ["--teacher", str(world.teacher), "--data", str(world.data), "--output_dir", "topk"]
     assert cache_teacher.main([*common, "--encoder_out", "clean", "--config", yaml, "--k", "5"]) == 0
-    tables = f"--data {world.data} --valid_data {world.few} --encoder_out clean noisy --valid_encoder_out dev"
+    shutil.copytree(world.data, "selected")
+    weights = {uid: f"{0.1 + 0.05 * place:.4f}" for place, uid in enumerate(read_table("selected/text"))}
+    write_table(Path("selected/utt2weight"), weights)
+    tables = f"--data selected --valid_data {world.few} --encoder_out clean noisy --valid_encoder_out dev"
     assert training_tables.main([*tables.split(), "--teacher_topk", "topk", "--output_dir", "tables"]) == 0
     run = ["--config", yaml, "--tables", "tables", "--student", str(world.student), "--output_dir", "run"]
     assert train([*run, "--num_threads", "1"], tmp_path / "log") == 0, (tmp_path / "log.0").read_text()[-2000:]
+    of_tables = read_table("tables/utt2weight")
+    assert of_tables == weights | {f"{uid}+1": weight for uid, weight in weights.items()}
     found = curves(tmp_path / "run")[1]
     assert found["train"]["kl_gap"] > 0 and found["train"]["kl"] > 0
     assert "kl" not in found["valid"] and found["valid"]["ce"] > 0
     inputs = json.loads((tmp_path / "run/step.json").read_text())["inputs"]
+    assert "train weight" in inputs and "valid weight" not in inputs
     made_by = {os.path.relpath(given["path"]) for name, given in inputs.items() if " of step " in name}
     assert made_by == {"clean", "noisy", "dev", "topk"}
     # With labels alone it is another training, by cross-entropy.
