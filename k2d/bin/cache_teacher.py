@@ -13,8 +13,6 @@ last line says how much probability the cache leaves out, which bounds the error
 logits; training logs the bound of the divergence itself as `kl_gap`.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

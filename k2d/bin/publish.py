@@ -23,8 +23,6 @@ the other formats beside it, nothing of private/. The repository is private unti
 login', or set HF_TOKEN.
 """
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import asdict
 from pathlib import Path

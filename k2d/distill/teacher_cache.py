@@ -5,8 +5,6 @@ In: a teacher, utterances with their labels, and their audio or the encoder's st
 other tokens.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

@@ -6,8 +6,6 @@ an epoch is seeded by its number, so the interrupted one is run again with the s
 choices and the same losses. Asked to stop by a signal (interruption.py), it saves within the epoch.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 from collections.abc import Iterator

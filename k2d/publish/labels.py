@@ -11,8 +11,6 @@ In: a data directory. Out: one folder, with its audio as 16 kHz FLAC beside the 
 Scores (utt2mer, utt2comp, …) go along under their names. Audio that cannot be read is left out and named.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterator, Sequence

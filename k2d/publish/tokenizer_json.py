@@ -5,8 +5,6 @@ A sentencepiece vocabulary has two forms. `tokenizer_json` gives it as it is, a 
 pipeline takes byte-level BPE alone: for it `byte_level_json` spells the pieces in GPT-2's alphabet of bytes.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 

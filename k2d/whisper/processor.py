@@ -5,8 +5,6 @@ share, so that they compute alike whatever processor each runs on; `tools/instal
 `python -m k2d.whisper.processor`. Imports torch only to measure.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys
