@@ -68,13 +68,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         inputs["data"] = identity.of_data(args.data, "wav.scp", "segments", "text", "text.prev")
     decides = {name: getattr(options, name) for name in ("k", "store", "shard_rows", "dtype")} | audio.reading
-    step = Step(
-        "cache_teacher",
-        args.output_dir,
-        inputs=inputs,
-        options={**decides, "batch_conf": vars(config), "temperature": temperature},
-        arguments=args,
-    )
+    decides |= {"batch_conf": vars(config), "temperature": temperature}
+    step = Step("cache_teacher", args.output_dir, inputs=inputs, options=decides, arguments=args)
 
     def work() -> dict:
         import torch
