@@ -74,13 +74,12 @@ def run(args: argparse.Namespace) -> int:
     def work() -> dict:
         import torch
 
-        from k2d.distill.teacher_cache import sound_of, store
+        from k2d.distill.teacher_cache import TopK, sound_of, store
         from k2d.whisper import checkpoint
 
         teacher = checkpoint.load(args.teacher, device=options.device, dtype=getattr(torch, options.dtype))
-        data = DataDir(args.data)
-        sound = sound_of(data, args.encoder_out, audio)
-        return store(teacher, data, args.output_dir, config, temperature, options, *sound, args.max_skipped)
+        topk, data = TopK(teacher, config, temperature, options), DataDir(args.data)
+        return store(topk, data, args.output_dir, *sound_of(data, args.encoder_out, audio), args.max_skipped)
 
     return run_step(step, args, work)
 
