@@ -3,8 +3,6 @@
 In: an archive and perhaps an offset. Out: audio as (rate, samples), matrices, vectors and numpy's arrays as arrays.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import struct

@@ -29,9 +29,10 @@ ENCODES = 500.0  # times real time: one core writing FLAC
 PAPER_SECONDS_A_CHUNK = 42 * 3600 * 4 / (120_000 * 256)  # one H100, large-v2 with two decoder layers
 # One core: seconds a chunk of the joins of stages 2 and 3; bytes a chunk of the tables that the latter, a job of stage
 # 3 and a process of training read; gigabytes a job, of each of which the join of stage 2 holds an archive's chunks.
-JOINED = "tools/bench_join.py --chunks 200000 --jobs 64"
+JOINED = "on results of 200,000 chunks by 64 jobs"
 JOIN_LABELS, JOIN_DECODED, TABLE_BYTES, JOIN_JOB = 285e-6, 152e-6, 566.0, 9e-3
-DISTANCES = 5000.0  # pairs a second of one core, at least: tools/bench_distance.py
+DISTANCES = 1000.0  # pairs a second of one core
+MEASURED_DISTANCES = "k2d distance --signals none, 8,000 pairs of 110 units"
 SELECTS = 50_000.0  # chunks a second
 RUNTIME = 2.5  # GB: Python with torch and ESPnet
 RECORDING = 0.23  # GB an hour of a recording that lies in memory while it is decoded, float32
@@ -234,11 +235,11 @@ _AUDIO = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f}
 _FLAC = f"disk: assumed, {FLAC * 1000:.0f} MB an hour, FLAC at 55 % of its raw size"
 _RUNTIME = f"memory: assumed, {RUNTIME} GB for Python and its libraries"
 _DECODER = f"memory: {RUNTIME} GB assumed, model computed as float32"
-_TABLES = f"tables of {TABLE_BYTES:.0f} bytes a chunk measured, {JOINED}"
+_TABLES = f"tables of {TABLE_BYTES:.0f} bytes a chunk measured {JOINED}"
 
 
 def _joining(seconds: float) -> str:
-    return f"joining, {seconds * 1e6:.0f} µs a chunk: measured, {JOINED}"
+    return f"joining, {seconds * 1e6:.0f} µs a chunk: measured {JOINED}"
 
 
 def estimate(plan: Plan) -> list[Cost]:
@@ -293,7 +294,7 @@ def _validate(run: _Run) -> Cost:
         memory=RUNTIME + run.validator_weights + run.tables,
         joining_hours=joined + distances / 8,
         rests_on=(run.decoded(run.checking), _AUDIO, _joining(JOIN_DECODED),
-                  run.basis("distance", pairs, "measured, tools/bench_distance.py"),
+                  run.basis("distance", pairs, f"measured, {MEASURED_DISTANCES}"),
                   "disk: assumed, 1 kB a chunk", f"{_DECODER}, {_TABLES}"),
     )  # fmt: skip
 

@@ -3,11 +3,11 @@
     tools/venv/bin/python tools/bench_label.py --audio speech/*.flac --recordings 16 --seconds 60 --threads 2
     tools/venv/bin/python tools/bench_label.py --audio speech/*.flac --short 64 --threads 2
 
-Recordings are made by stringing the given audio files together in another order each, with pauses; without
---audio, sentences are synthesised (espeakng-loader). With --short each is one file, an utterance. Every program
-transcribes the same arrays with the same options, after a warm-up; loading the model is not counted. Ours run as in a
-recipe, in --processes jobs (`--nj`) of --workers threads; the others as they are used, in one process with all threads,
-unless --peer_processes gives them as many. torch computes as this processor was measured (`--dtype auto`).
+Recordings are made by stringing the given audio files together in another order each, with pauses. With --short each
+is one file, an utterance. Every program transcribes the same arrays with the same options, after a warm-up; loading the
+model is not counted. Ours run as in a recipe, in --processes jobs (`--nj`) of --workers threads; the others as they are
+used, in one process with all threads, unless --peer_processes gives them as many. torch computes as this processor was
+measured (`--dtype auto`).
 
 Units (Chinese characters and words of other scripts, as mixed error rates count them) are compared with those of
 openai-whisper with the same beam, which has no reference text but is what "nothing lost" means here; where that is not
@@ -52,23 +52,13 @@ from k2d.work.journal import share_of
 
 OURS = ("torch", "torch-float32", "torch-bfloat16", "ctranslate2")
 PROGRAMS = ("openai", *OURS, "faster", "faster-batched")
-ESPEAK = Path(__file__).resolve().parents[1] / "egs/mini_cs/k2d1/local/espeak.py"
-SENTENCES = [
-    "The lecture begins with a short summary of what we said last week.",
-    "A transcript that was written by a machine is called a pseudo label.",
-    "Two models that disagree about a sentence are probably both unsure of it.",
-    "We will therefore throw away everything on which they differ too much.",
-    "What is left is smaller, but it is cleaner, and the student learns faster.",
-    "Please read the second chapter before the next meeting on Thursday.",
-    "Questions can be asked at any time, even after the recording has stopped.",
-]
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", default=TINY_EN)
     p.add_argument("--language", default="en")
-    p.add_argument("--audio", nargs="*", default=[], help="speech to string together")
+    p.add_argument("--audio", nargs="+", required=True, help="speech to string together")
     p.add_argument("--recordings", type=int, default=8)
     p.add_argument("--seconds", type=float, default=75.0, help="length of each recording, at least")
     p.add_argument("--short", type=int, default=0, help="utterances, in place of recordings: so many of the files")
@@ -87,15 +77,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 # -------------------------------------------------------------------------------------------------- audio
-
-
-def synthesise() -> list[np.ndarray]:
-    spec = importlib.util.spec_from_file_location("espeak", ESPEAK)
-    espeak = importlib.util.module_from_spec(spec)
-    sys.modules["espeak"] = espeak
-    spec.loader.exec_module(espeak)
-    engine, voice = espeak.Synthesizer(), espeak.Voice("bench", "m3", rate=150)
-    return [engine.speak(espeak.markup([("en", s)]), voice) for s in SENTENCES]
 
 
 def make_recordings(clips: list[np.ndarray], count: int, seconds: float) -> dict[str, np.ndarray]:
@@ -270,7 +251,7 @@ def main(argv: list[str] | None = None) -> int:
         p.error(f"--programs: unknown {' '.join(sorted(unknown))}; known are {','.join(PROGRAMS)}")
     args.threads = args.threads or len(os.sched_getaffinity(0))
     args.workers = args.workers or (2 if args.device == "cpu" else 1)
-    clips = [read_audio(path) for path in args.audio] or synthesise()
+    clips = [read_audio(path) for path in args.audio]
     if args.short:
         recordings = {f"u{n:03d}": clips[n % len(clips)] for n in range(args.short)}
     else:

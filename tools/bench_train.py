@@ -99,7 +99,7 @@ def measure(args: argparse.Namespace) -> dict:
     if args.way == "a":
         student.encoder.requires_grad_(False)
         teacher.requires_grad_(False)
-        step = PlainStep(student, teacher, args.device, mixed)
+        step = plain_step(student, teacher, args.device, mixed)
         parameters = list(student.decoder.parameters())
     else:
         config = DistillConfig(autocast="bfloat16" if mixed else None, teacher_dtype=args.dtype)
@@ -157,27 +157,25 @@ def random_batch(args: argparse.Namespace, dims) -> dict:
     return {name: tensor.to(args.device) for name, tensor in batch.items()}
 
 
-class PlainStep:
-    """What a training loop around two Whisper models does."""
+def plain_step(student, teacher, device: str, mixed: bool):
+    """What a training loop around two Whisper models does: batch to loss."""
+    import torch
+    import torch.nn.functional as F
 
-    def __init__(self, student, teacher, device: str, mixed: bool):
-        self.student, self.teacher, self.device, self.mixed = student, teacher, device, mixed
-
-    def __call__(self, batch):
-        import torch
-        import torch.nn.functional as F
-
+    def step(batch):
         inputs, targets = batch["text"][:, :-1], batch["text"][:, 1:]
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
-            logits = self.student(batch["mel"], inputs)
+        with torch.autocast(device, torch.bfloat16, enabled=mixed):
+            logits = student(batch["mel"], inputs)
             with torch.no_grad():
-                told = self.teacher(batch["mel"], inputs)
+                told = teacher(batch["mel"], inputs)
         logits, told = logits.float().flatten(0, 1), told.float().flatten(0, 1)
         ce = F.cross_entropy(logits, targets.flatten())
         log_q = F.log_softmax(logits / TEMPERATURE, dim=-1)
         log_p = F.log_softmax(told / TEMPERATURE, dim=-1)
         kl = F.kl_div(log_q, log_p, log_target=True, reduction="batchmean") * TEMPERATURE**2
         return BETA * ce + kl
+
+    return step
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ what reading the audio gives. What cannot be read has no entry.
 Entries that came with the data stay. All are made again when the file behind the recording changes.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor

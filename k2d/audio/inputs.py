@@ -3,8 +3,6 @@
 In: words of a command line. Out: the files behind them in order, each with the name its outputs get; what is left out.
 """
 
-from __future__ import annotations
-
 import glob
 import os
 import shutil

@@ -9,8 +9,6 @@ What lies behind the sound belongs to it unless it is a chunk. Libraries read as
 nothing of the rest; they find no sound where a size on the way to it is wrong.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import struct

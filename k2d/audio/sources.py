@@ -3,8 +3,6 @@
 In: a data directory. Out: 16 kHz audio by id, a cheap stamp of its file, a digest of its samples.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 

@@ -6,8 +6,6 @@ Up to eight hours are kept, those that were asked for last: their parts may come
 of which one reads while the others wait.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 import threading

@@ -58,13 +58,8 @@ def run(args: argparse.Namespace) -> int:
         inputs["encoder_out"] = identity.of_step(args.encoder_out)
     else:
         inputs["data"] = identity.of_data(args.data, "wav.scp", "segments", "text", TRUSTED)
-    step = Step(
-        "align_heads",
-        args.output_dir,
-        inputs=inputs,
-        options={"chunks": args.chunks, "language": args.language, **audio.reading},
-        arguments=args,
-    )
+    options = {"chunks": args.chunks, "language": args.language, **audio.reading}
+    step = Step("align_heads", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work() -> dict:
         from k2d.distill.student_heads import choose_heads, examples_of

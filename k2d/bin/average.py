@@ -57,13 +57,8 @@ def run(args: argparse.Namespace) -> int:
             "or it has changed since; give the model that training started from"
         )
     options = {name: getattr(args, name) for name in ("nbest", "criterion", "mode", "init_weight", "half")}
-    step = Step(
-        "average",
-        args.output_dir,
-        inputs={"exp": trained, "init": init},
-        options=options,
-        arguments=args,
-    )
+    inputs = {"exp": trained, "init": init}
+    step = Step("average", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work() -> dict:
         from k2d.distill.average import average

@@ -13,8 +13,6 @@ last line says how much probability the cache leaves out, which bounds the error
 logits; training logs the bound of the divergence itself as `kl_gap`.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -70,24 +68,18 @@ def run(args: argparse.Namespace) -> int:
     else:
         inputs["data"] = identity.of_data(args.data, "wav.scp", "segments", "text", "text.prev")
     decides = {name: getattr(options, name) for name in ("k", "store", "shard_rows", "dtype")} | audio.reading
-    step = Step(
-        "cache_teacher",
-        args.output_dir,
-        inputs=inputs,
-        options={**decides, "batch_conf": vars(config), "temperature": temperature},
-        arguments=args,
-    )
+    decides |= {"batch_conf": vars(config), "temperature": temperature}
+    step = Step("cache_teacher", args.output_dir, inputs=inputs, options=decides, arguments=args)
 
     def work() -> dict:
         import torch
 
-        from k2d.distill.teacher_cache import sound_of, store
+        from k2d.distill.teacher_cache import TopK, sound_of, store
         from k2d.whisper import checkpoint
 
         teacher = checkpoint.load(args.teacher, device=options.device, dtype=getattr(torch, options.dtype))
-        data = DataDir(args.data)
-        sound = sound_of(data, args.encoder_out, audio)
-        return store(teacher, data, args.output_dir, config, temperature, options, *sound, args.max_skipped)
+        topk, data = TopK(teacher, config, temperature, options), DataDir(args.data)
+        return store(topk, data, args.output_dir, *sound_of(data, args.encoder_out, audio), args.max_skipped)
 
     return run_step(step, args, work)
 

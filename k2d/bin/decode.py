@@ -64,13 +64,9 @@ def run(args: argparse.Namespace) -> int:
     transcriber = open_transcriber(args.model, data, **accepted_options(args))
     model = transcriber.identity
     decides = {**transcriber.decides, "form": "long form" if args.long_form else "short form", **audio.reading}
-    step = Step(
-        "decode",
-        args.output_dir,
-        inputs={"model": model, "data": identity.of_data(args.data, "wav.scp", "segments")},
-        options={**decides, "timestamps": args.timestamps},
-        arguments=args,
-    )
+    inputs = {"model": model, "data": identity.of_data(args.data, "wav.scp", "segments")}
+    options = {**decides, "timestamps": args.timestamps}
+    step = Step("decode", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work_on() -> dict | None:
         if args.long_form:

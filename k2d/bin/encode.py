@@ -62,18 +62,9 @@ def signal_to_noise(args: argparse.Namespace) -> tuple[float, float] | None:
 def run(args: argparse.Namespace) -> int:
     check(args)
     snr, audio = signal_to_noise(args), options_of(AudioOptions, args)
-    step = Step(
-        "encode",
-        args.output_dir,
-        inputs={"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")},
-        options={
-            **audio.reading,
-            "noise_snr": snr,
-            "seed": args.seed if snr else None,
-            "shard": SHARD,
-        },
-        arguments=args,
-    )
+    inputs = {"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")}
+    options = {**audio.reading, "noise_snr": snr, "seed": args.seed if snr else None, "shard": SHARD}
+    step = Step("encode", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work() -> dict:
         from k2d.distill.encoder_out import Noise, encode

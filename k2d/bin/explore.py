@@ -69,13 +69,8 @@ def run(args: argparse.Namespace) -> int:
         of_folder = identity.of_tables(args.reference, "segments", "text") if folder else None
         inputs["reference"] = of_folder or identity.of_file(args.reference)
     names = ("alpha", "per_stratum", "audio_mb", "bad_above", "title", "seed")
-    step = Step(
-        "explore",
-        args.output_dir,
-        inputs=inputs,
-        options={name: getattr(args, name) for name in names},
-        arguments=args,
-    )
+    options = {name: getattr(args, name) for name in names}
+    step = Step("explore", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work() -> None:
         from k2d.explore.explorer import Page, write_page

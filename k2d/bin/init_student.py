@@ -57,13 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if args.init:
         inputs["init"] = model_identity(args.init)
     layers = {} if args.init else layers_of(args)
-    step = Step(
-        "init_student",
-        args.output_dir,
-        inputs=inputs,
-        options={**layers, "mix_languages": args.mix_languages},
-        arguments=args,
-    )
+    options = {**layers, "mix_languages": args.mix_languages}
+    step = Step("init_student", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work() -> dict:
         from k2d.distill.student import make_student

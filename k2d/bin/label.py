@@ -58,13 +58,9 @@ def run(args: argparse.Namespace) -> int:
     transcriber = open_transcriber(args.model, data, **accepted(args.model, args, parser().get_default))
     model = transcriber.identity
     decides = {**transcriber.decides, "form": "long form", **audio.reading}
-    step = Step(
-        "label",
-        args.output_dir,
-        inputs={"model": model, "data": identity.of_data(args.data, "wav.scp", "utt2spk")},
-        options={**decides, "layout": vars(layout)},
-        arguments=args,
-    )
+    inputs = {"model": model, "data": identity.of_data(args.data, "wav.scp", "utt2spk")}
+    options = {**decides, "layout": vars(layout)}
+    step = Step("label", args.output_dir, inputs=inputs, options=options, arguments=args)
 
     def work_on() -> dict | None:
         source = sources.recordings(data, **audio.reading)

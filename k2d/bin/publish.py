@@ -23,8 +23,6 @@ the other formats beside it, nothing of private/. The repository is private unti
 login', or set HF_TOKEN.
 """
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import asdict
 from pathlib import Path
@@ -122,13 +120,9 @@ def run(args: argparse.Namespace) -> int:
     if args.teacher_licence is None and args.teacher in (*PUBLISHED, *PACKAGED):
         args.teacher_licence = "MIT"
     options = options_of(PublishOptions, args)
-    step = Step(
-        "publish",
-        args.output_dir,
-        inputs=inputs_of(args.record, record, args.teacher, args.data, results),
-        options={**asdict(options), "record": [record.name, record.selection, record.alpha, args.teacher]},
-        arguments=args,
-    )
+    inputs = inputs_of(args.record, record, args.teacher, args.data, results)
+    decides = {**asdict(options), "record": [record.name, record.selection, record.alpha, args.teacher]}
+    step = Step("publish", args.output_dir, inputs=inputs, options=decides, arguments=args)
 
     def work() -> None:
         data, audio = DataDir(args.data), options_of(AudioOptions, args)

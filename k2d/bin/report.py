@@ -129,13 +129,8 @@ def run(args: argparse.Namespace) -> int:
     )
     names = ("models", "test_sets", "held_out", "train_data", "reference", "scores", "paper", "title", "test_data",
              "audio_mb", "explorers")  # fmt: skip
-    step = Step(
-        "report",
-        args.output_dir,
-        inputs=inputs_of(options),
-        options={name: getattr(args, name) for name in names},
-        arguments=args,
-    )
+    decides = {name: getattr(args, name) for name in names}
+    step = Step("report", args.output_dir, inputs=inputs_of(options), options=decides, arguments=args)
 
     def work() -> dict:
         experiment, aims = write_results(args.output_dir, options)

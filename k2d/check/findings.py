@@ -3,8 +3,6 @@
 In: findings. Out: lines of text, the gravest first, each at most COLUMNS wide.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum

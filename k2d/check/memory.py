@@ -4,8 +4,6 @@ In: keys that change when a recording or a model does; facts as JSON holds them.
 which then reads nothing twice. A killed check keeps what it had learnt up to a minute before.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path

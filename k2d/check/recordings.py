@@ -4,8 +4,6 @@ In: sets. Out: findings. Reading is remembered under the stamp of the file (size
 second check reads only what has changed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import sys
@@ -250,7 +248,7 @@ def _header(source: str, allow_pipes: bool) -> dict:
     return {"rate": found.rate, "channels": found.channels, "seconds": found.seconds}
 
 
-def _hear(opened: sources.AudioSource, name: str, source: str, warnings: _Warnings) -> dict:
+def _hear(opened: sources.AudioSource, name: str, source: str, warnings: "_Warnings") -> dict:
     samples, full, peak = 0, 0, 0.0
     try:
         for audio in opened.blocks(name):
@@ -285,7 +283,7 @@ class _Warnings(logging.Handler):
     def of(self, source: str) -> str | None:
         return self._said.get(source)
 
-    def __enter__(self) -> _Warnings:
+    def __enter__(self) -> "_Warnings":
         self._log = logging.getLogger("k2d.audio")
         self._passed_on, self._log.propagate = self._log.propagate, False
         self._log.addHandler(self)

@@ -3,8 +3,6 @@
 In: sets, models, and the options that decide it (`Room`). Out: findings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 In: paths of data directories. Out: findings, and the sets that can be read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from k2d.check.findings import Finding

@@ -3,8 +3,6 @@
 In: hours of speech and the plan's numbers. Out: findings.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 In: a set, which is a data directory and what it is for. Out: findings.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -9,7 +9,7 @@ import tempfile
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,54 +22,50 @@ _TAG = re.compile(r"\[[^\[\]]*\]|［[^［］]*］|<[^<>]*>|＜[^＜＞]*＞")
 _SPACE = re.compile(r"\s+")
 
 
+class _Place:
+    """Where audio lies: the first field of each is a file."""
+
+    def stamp(self) -> str:
+        """Changes when the file does: its path, size and time, and what of it is meant."""
+        path, *inside = astuple(self)
+        try:
+            status = os.stat(path)
+            return " ".join(map(str, (path, status.st_size, status.st_mtime_ns, *inside)))
+        except OSError:
+            return " ".join(map(str, (path, "missing", *inside)))
+
+
 @dataclass(frozen=True)
-class ParquetCell:
+class ParquetCell(_Place):
     """The audio struct {bytes, path} of one row."""
 
     file: str
     row_group: int
     row: int  # within its row group
 
-    def stamp(self) -> str:
-        return f"{_file_stamp(self.file)} {self.row_group} {self.row}"
-
     def __str__(self) -> str:
         return f"{self.file} (row group {self.row_group}, row {self.row})"
 
 
 @dataclass(frozen=True)
-class ZipMember:
+class ZipMember(_Place):
     """A file inside a zip file."""
 
     file: str
     member: str
-
-    def stamp(self) -> str:
-        return f"{_file_stamp(self.file)} {self.member}"
 
     def __str__(self) -> str:
         return f"{self.file}:{self.member}"
 
 
 @dataclass(frozen=True)
-class File:
+class File(_Place):
     """A file by itself."""
 
     path: str
 
-    def stamp(self) -> str:
-        return _file_stamp(self.path)
-
     def __str__(self) -> str:
         return self.path
-
-
-def _file_stamp(path: str) -> str:
-    try:
-        status = os.stat(path)
-        return f"{path} {status.st_size} {status.st_mtime_ns}"
-    except OSError:
-        return f"{path} missing"
 
 
 @dataclass(frozen=True)

@@ -104,12 +104,12 @@ def prepare_folder(
     return Prepared(account, kept, ready, tuple(unusable))
 
 
-def hours_of(folder: Path, nj: int = 1) -> tuple[float, list[Reject]]:
+def hours_of(folder: Path) -> tuple[float, list[Reject]]:
     """(hours of the recordings of a folder that can be used, as their headers say; what is left out). DataError where
     there is none.
     """
     found, passed, _ = recordings_in(folder, "a folder of recordings")
-    seconds, bad = check(found, None, whole=False, nj=nj)
+    seconds, bad = check(found, None, whole=False, nj=1)
     if not seconds:
         raise DataError(f"{folder}: none of {counted(len(found), 'recording')} can be used: {bad[0].message}")
     twice = same_content([r for r in found if r.id in seconds])

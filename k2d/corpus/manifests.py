@@ -7,8 +7,6 @@ Lhotse     a MonoCut a line, with its recording and supervisions; or a supervisi
 parquet    columns text (or sentence, transcription, transcript), audio, id
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import itertools

@@ -5,8 +5,6 @@ a UsageError that says what is wrong. The parser is rebuilt from a description, 
 $XDG_CACHE_HOME/k2d/options; another ESPnet, or other code of ours, has another one.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import json

@@ -4,8 +4,6 @@ In: files such as conf/train_student.yaml and a recipe's own, which says only wh
 and its parts `batch_conf` and `model_conf` as dataclasses. Imports no torch.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -42,7 +40,7 @@ class BatchConfig:
         if bad := [steps for steps in self.pitch if not -12 <= steps <= 12]:
             raise UsageError(f"batch_conf: pitch {bad[0]} is outside -12 to 12 semitones")
 
-    def of_cached_teacher(self) -> BatchConfig:
+    def of_cached_teacher(self) -> "BatchConfig":
         """As the teacher of a cache gets its batches: clean audio. Raises UsageError where it cannot be cached."""
         if self.speed or self.tempo:
             raise UsageError(

@@ -3,8 +3,6 @@
 In: a model of the Whisper family, features, token ids. Out: encoder output and states of decoder layers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 
 import torch

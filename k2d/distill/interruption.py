@@ -10,8 +10,6 @@ every rank. A resumed epoch reads its first batches once more without training o
 of loader workers cannot be stored.
 """
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os

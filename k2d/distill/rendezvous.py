@@ -4,8 +4,6 @@ In: ESPnet's options and the environment of an srun step. Out: the options that 
 told: --dist_launcher, --dist_master_addr, --dist_master_port. The same command serves one node and many.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import re

@@ -3,8 +3,6 @@
 In: paths. Out: a file that is complete, or the older one, or none.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

@@ -7,14 +7,13 @@
               array, so that float16 and int32 stay what they are.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import kaldiio
 import numpy as np
@@ -42,24 +41,11 @@ def encoder_frames(seconds: float) -> int:
     return min(round(seconds * ENCODER_FRAMES_PER_SECOND), N_AUDIO_CTX)
 
 
-class ArchiveWriter:
-    """Arrays of one Kaldi archive, which appears whole when the block ends. `offsets`: where each entry begins."""
-
-    def __init__(self, path: Path):
-        self._file = atomic(path, "wb")
-        self.offsets: dict[str, int] = {}
-
-    def write(self, uid: str, rows: np.ndarray) -> None:
-        """rows: (rows, width), of any type of numbers."""
-        self.offsets[uid] = self._stream.tell() + len(f"{uid} ".encode())
-        kaldiio.save_ark(self._stream, {uid: rows}, write_function="numpy")
-
-    def __enter__(self) -> ArchiveWriter:
-        self._stream = self._file.__enter__()
-        return self
-
-    def __exit__(self, *error) -> None:
-        self._file.__exit__(*error)
+def write_rows(archive: BinaryIO, uid: str, rows: np.ndarray) -> int:
+    """Append rows, (rows, width) of any type of numbers, to a Kaldi archive; returns where the entry begins."""
+    offset = archive.tell() + len(f"{uid} ".encode())
+    kaldiio.save_ark(archive, {uid: rows}, write_function="numpy")
+    return offset
 
 
 class ArchiveReader(Mapping):
@@ -157,18 +143,19 @@ def in_shards(
 def _write_shard(paths: Mapping[str, Path], computed: Iterable[tuple], bar: tqdm) -> dict:
     """Write the archives of one shard, by name; what its record says of them."""
     numbers, skipped = {}, {}
+    offsets: dict[str, dict[str, int]] = {name: {} for name in paths}
     with ExitStack() as stack:
-        writers = {name: stack.enter_context(ArchiveWriter(path)) for name, path in paths.items()}
+        streams = {name: stack.enter_context(atomic(path, "wb")) for name, path in paths.items()}
         for uid, arrays, facts in computed:
             bar.update()
             if isinstance(arrays, UserError):
                 skipped[uid] = why(arrays)
                 continue
-            for name, writer in writers.items():
-                writer.write(uid, arrays[name])
+            for name, stream in streams.items():
+                offsets[name][uid] = write_rows(stream, uid, arrays[name])
             numbers[uid] = facts
     return {
-        "offsets": {name: writer.offsets for name, writer in writers.items()},
+        "offsets": offsets,
         "sizes": {name: _size(path) for name, path in paths.items()},
         "numbers": numbers,
         "skipped": skipped,

@@ -4,8 +4,6 @@ In: a teacher of the Whisper family. Out: a smaller model of the same family, or
 its student.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ In: a student and the labelled chunks that it learnt. Out: its alignment heads, 
 (k2d/whisper/head_choice.py).
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -6,8 +6,6 @@ Options of its own: --student, --teacher (checkpoints in any form), --model_conf
 `topk_log_probs`, which take the teacher's place.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import logging

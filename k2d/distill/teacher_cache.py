@@ -5,8 +5,6 @@ In: a teacher, utterances with their labels, and their audio or the encoder's st
 other tokens.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,19 +24,19 @@ from k2d.distill.forward import decode, encode
 from k2d.distill.sources import ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS, ArchiveReader, in_shards
 from k2d.distill.threads import one_thread_each
 from k2d.errors import BadAudio, DataError, Unusable, UsageError, UserError
-from k2d.tables import read_table, write_table
+from k2d.tables import blocks, read_table, write_table
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.wording import counted
 from k2d.work.skipped import read_skipped, write_skipped
 
 
 class TopK:
-    """make: labels and audio to examples, the same for an utterance in every epoch. stored: type in which
-    log-probabilities are kept, as numpy names it.
-    """
+    """config, temperature: of training."""
 
-    def __init__(self, teacher: Checkpoint, make: MakeExample, k: int, temperature: float, stored: str):
-        self.teacher, self.make, self.k, self.temperature, self.stored = teacher, make, k, temperature, stored
+    def __init__(self, teacher: Checkpoint, config: BatchConfig, temperature: float, options: CacheOptions):
+        self.teacher, self.temperature, self.options = teacher, temperature, options
+        # Labels and audio to examples, the same for an utterance in every epoch.
+        self.make = MakeExample(teacher.tokenizer, config, train=True, fixed=True)
 
     def of(
         self, uids: Sequence[str], fields: Callable[[str], dict]
@@ -56,7 +54,7 @@ class TopK:
             left = (1 - log_probs.exp().sum(-1)).clamp_min(0)
             arrays = {
                 TOPK_IDS: ids.cpu().numpy().astype("<i4"),
-                TOPK_LOG_PROBS: log_probs.cpu().numpy().astype(self.stored),
+                TOPK_LOG_PROBS: log_probs.cpu().numpy().astype(STORED[self.options.store]),
             }
             found[uid] = arrays, {"tokens": len(ids), "tail": float(left.sum()), "largest": float(left.max())}
         return [found[uid] for uid in uids]
@@ -71,7 +69,7 @@ class TopK:
         ).to(weight.device)
         hidden, _ = decode(self.teacher.model, text.clamp_min(0), self._encoder_out(examples), text >= 0)
         for states in hidden.split([len(example["text"]) - 1 for example in examples]):
-            top = F.log_softmax((states @ weight.T).float() / self.temperature, dim=-1).topk(self.k, dim=-1)
+            top = F.log_softmax((states @ weight.T).float() / self.temperature, dim=-1).topk(self.options.k, dim=-1)
             yield top.indices, top.values
 
     def _encoder_out(self, examples: Sequence[dict]) -> Tensor:
@@ -85,27 +83,22 @@ class TopK:
 
 
 def store(
-    teacher: Checkpoint,
+    topk: TopK,
     data: DataDir,
     output: Path,
-    config: BatchConfig,
-    temperature: float,
-    options: CacheOptions,
     sound: Callable[[str], dict],
     skipped: Mapping[str, str],
     max_skipped: int | None,
 ) -> dict:
-    """The TopK of all labels of `data` into `output`; facts for the record. config, temperature: of training. sound: id
-    → audio or encoder output, named as in training; skipped: id → why there is none. Raises DataError where there are
-    no labels, UsageError where the vocabulary has fewer than k tokens.
+    """The TopK of all labels of `data` into `output`; facts for the record. sound, skipped: of `sound_of`. Raises
+    DataError where there are no labels, UsageError where the vocabulary has fewer than k tokens.
     """
-    make = MakeExample(teacher.tokenizer, config, train=True, fixed=True)
+    options, vocabulary = topk.options, topk.teacher.tokenizer.vocab_size
     if not data.text:
         raise DataError(f"{data.path}/text: no labels; the teacher has nothing to be forced along")
-    if options.k > teacher.tokenizer.vocab_size:
-        raise UsageError(f"--k {options.k}: the vocabulary has {teacher.tokenizer.vocab_size} tokens")
+    if options.k > vocabulary:
+        raise UsageError(f"--k {options.k}: the vocabulary has {vocabulary} tokens")
     previous = read_table(data.path / "text.prev") if (data.path / "text.prev").exists() else {}
-    topk = TopK(teacher, make, options.k, temperature, STORED[options.store])
 
     def label(uid: str) -> dict:
         return {"text": data.text[uid], "text_prev": previous.get(uid, "")}
@@ -117,7 +110,7 @@ def store(
     for uid in tqdm(data.text, desc="tokenise", unit="utt", mininterval=2):
         try:
             if uid not in skipped:
-                lengths[uid] = len(make(uid, label(uid))["text"])
+                lengths[uid] = len(topk.make(uid, label(uid))["text"])
         except Unusable as error:
             skipped[uid] = str(error)
     order = sorted(lengths, key=lambda uid: (lengths[uid], uid))  # batches of one length waste no padding
@@ -130,7 +123,7 @@ def store(
             for uid, (arrays, facts) in zip(part, of_part):
                 yield uid, arrays, facts
 
-    shards = list(_shards(order, lengths, options.shard_rows))
+    shards = list(blocks(order, len(order), options.shard_rows, lengths.get))  # about so many tokens each
     stored = in_shards(output, [TOPK_IDS, TOPK_LOG_PROBS], shards, compute, "cache_teacher")
     skipped |= stored.skipped
     write_skipped(output, skipped, len(data.text), max_skipped)
@@ -145,22 +138,9 @@ def store(
         f"{counted(tokens, 'token')}, {now:,} of them now in "
         f"{time.monotonic() - start:.0f} s; the top {options.k} leave {mean:.5f} of the probability on average, "
         f"{largest:.4f} at most, so the gradient in a token's logits is off by at most "
-        f"{2 * temperature * mean:.5f} on average (L1)"
+        f"{2 * topk.temperature * mean:.5f} on average (L1)"
     )
     return {"tokens": tokens, "left_out": mean, "skipped": len(skipped)}
-
-
-def _shards(order: list[str], lengths: dict[str, int], rows: int) -> Iterator[list[str]]:
-    """Neighbours of `order` with about `rows` tokens together."""
-    shard, size = [], 0
-    for uid in order:
-        shard.append(uid)
-        size += lengths[uid]
-        if size >= rows:
-            yield shard
-            shard, size = [], 0
-    if shard:
-        yield shard
 
 
 def sound_of(data: DataDir, encoder_out: Path | None, audio: AudioOptions) -> tuple[Callable, dict[str, str]]:

@@ -3,8 +3,6 @@
 In: a function and its items. Out: its results, in order, several at a time, each computed by one thread of torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 

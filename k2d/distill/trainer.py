@@ -6,11 +6,10 @@ an epoch is seeded by its number, so the interrupted one is run again with the s
 choices and the same losses. Asked to stop by a signal (interruption.py), it saves within the epoch.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -223,13 +222,5 @@ class RankSeeds(AbsIterFactory):
             np.random.seed(seed % 2**32)
             torch.manual_seed(seed)
             if isinstance(iterator, DataLoader):
-                iterator.worker_init_fn = _WorkerSeed(seed)
+                iterator.worker_init_fn = partial(worker_init_fn, base_seed=seed % 2**31)
         return iterator
-
-
-class _WorkerSeed:
-    def __init__(self, seed: int):
-        self.seed = seed
-
-    def __call__(self, worker: int) -> None:
-        worker_init_fn(worker, self.seed % 2**31)

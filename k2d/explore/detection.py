@@ -5,6 +5,7 @@ numbers of the paper's Table 5 for your own data. A label is bad when its true M
 the paper); a distance above α says that it is.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -93,9 +94,9 @@ def analyse(audit: Audit, alphas: Sequence[float] = ALPHAS, seed: int = 0, resam
             return np.array(precisions + recalls + means + [auc(b, w, s)])
 
         value = curve(np.arange(count)) if count else np.full(2 * len(alphas) + 3, np.nan)
-        spread = np.array([curve(rows) for rows in drawn])
-        with np.errstate(all="ignore"):
-            low, high = (_quantile(spread, q, len(value)) for q in (0.025, 0.975))
+        spread = np.array([curve(rows) for rows in drawn] or [np.full(len(value), np.nan)])
+        with warnings.catch_warnings(action="ignore"):  # of what no draw can tell
+            low, high = np.nanquantile(spread, (0.025, 0.975), axis=0)
         triples = [[_number(x) for x in triple] for triple in zip(value, low, high, strict=True)]
         n = len(alphas)
         out["metrics"][name] = {
@@ -106,16 +107,6 @@ def analyse(audit: Audit, alphas: Sequence[float] = ALPHAS, seed: int = 0, resam
             "auc": triples[2 * n + 2],
             "roc": roc(bad, weight, score) if count else [],
         }
-    return out
-
-
-def _quantile(spread: np.ndarray, q: float, width: int) -> np.ndarray:
-    out = np.full(width, np.nan)
-    for column in range(width if len(spread) else 0):
-        values = spread[:, column]
-        values = values[np.isfinite(values)]
-        if len(values):
-            out[column] = np.quantile(values, q)
     return out
 
 

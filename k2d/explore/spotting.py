@@ -105,9 +105,6 @@ def spot(
     alpha: float,
     choices: Choices | None = None,
     labels: Mapping[str, str] | None = None,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
 ) -> list[Spotting]:
     """Every signal of SIGNALS among the scores of one validator, in their order, and the distances of single segments
     where the quality is by segment.
@@ -127,13 +124,13 @@ def spot(
     if quality.segments and labels is not None and len(scores.texts) == 1:
         (text,) = scores.texts.values()
         segments, distances = _segments(quality, ids, recordings, labels, Cursor(text), choices or Choices())
-        found.append(_spot(SEGMENT, distances, alpha, segments, draws, seed))
+        found.append(_spot(SEGMENT, distances, alpha, segments))
     present = [signal for signal in SIGNALS if signal.name in scores.names]
     columns = Columns(scores, [signal.name for signal in present]).of(ids)
     for signal in present:
         sign = 1.0 if signal.high else -1.0
         limit = alpha if signal.limit is None else signal.limit
-        found.append(_spot(signal.name, columns[signal.name], limit, chunks, draws, seed, sign))
+        found.append(_spot(signal.name, columns[signal.name], limit, chunks, sign))
     first = ("mer", "per", "comp", SEGMENT)  # beside the distances of chunks
     return sorted(found, key=lambda each: first.index(each.signal) if each.signal in first else len(first))
 
@@ -149,9 +146,7 @@ def _segments(quality: LabelQuality, ids, recordings, labels, validator: Cursor,
     return _Labels(together[0], where.astype(np.int64)), together[1]
 
 
-def _spot(
-    name: str, score: np.ndarray, limit: float, labels: _Labels, draws: int, seed: int, sign: float = 1.0
-) -> Spotting:
+def _spot(name: str, score: np.ndarray, limit: float, labels: _Labels, sign: float = 1.0) -> Spotting:
     known = np.isfinite(score)
     score, error, recording = sign * score[known], labels.error[known], labels.recording[known]
     said = score > sign * limit  # nothing is above NaN
@@ -169,7 +164,7 @@ def _spot(
         nothing = Interval(None)
         return Spotting(name, 0, limit if has_limit else None, {BAD: nothing, WORSE: nothing}, nothing, nothing)
     value = measure(np.ones((1, len(score))))[0]
-    spread = _drawn(measure, recording, draws, seed)
+    spread = _drawn(measure, recording)
     first, worse, precision, recall = (_interval(v, column) for v, column in zip(value, spread.T, strict=True))
     kinds = None
     if has_limit and labels.kind:
@@ -188,17 +183,17 @@ def _spot(
     )
 
 
-def _drawn(measure, recording: np.ndarray, draws: int, seed: int) -> np.ndarray:
+def _drawn(measure, recording: np.ndarray) -> np.ndarray:
     """What is measured on draws of the recordings, (draws, columns); none where there is one recording alone."""
     names, place = np.unique(recording, return_inverse=True)
-    if len(names) < 2 or not draws:
+    if len(names) < 2:
         return np.full((1, 4), np.nan)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     even = np.full(len(names), 1 / len(names))
     block = max(1, _BLOCK // len(place))
     parts = [
-        measure(generator.multinomial(len(names), even, min(block, draws - start))[:, place].astype(float))
-        for start in range(0, draws, block)
+        measure(generator.multinomial(len(names), even, min(block, DRAWS - start))[:, place].astype(float))
+        for start in range(0, DRAWS, block)
     ]
     return np.concatenate(parts)
 

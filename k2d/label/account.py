@@ -4,8 +4,6 @@ In: finished transcripts, and the totals of their chunks. Out: rows of a table, 
 same in a sentence. Nothing is decoded for it: every number follows from what the transcripts hold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

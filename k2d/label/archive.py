@@ -5,8 +5,6 @@ lies ("file.ark:offset"). Millions of chunks
 become thousands of files.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path

@@ -5,8 +5,6 @@ timestamps, text.prev, utt2spk, spk2utt, utt2dur and the decoding facts (`utt2av
 directory its chunks, streaming.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 In: a recording's segments, in seconds. Out: chunks with their text, timestamps relative to the chunk's start.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

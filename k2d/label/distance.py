@@ -13,13 +13,13 @@ the mean negative log-probability of its tokens in nats; the factor lets distanc
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cpdist
 
-from k2d.text.batch import BatchPhonemizer, Lines
+from k2d.text.batch import Lines
+from k2d.text.phonemes import phonemizer
 
 ALPHAS = tuple(i / 10 for i in range(1, 11))
 METRICS = ("mer", "per", "comp")
@@ -82,11 +82,6 @@ class Distances:
         return {name: getattr(self, name) for name in ("mer", "per", "comp", "loop_teacher", "loop_aux")}
 
 
-@cache
-def batch_phonemizer(tones: bool, fallback: bool) -> BatchPhonemizer:
-    return BatchPhonemizer(tones, fallback)
-
-
 def edits(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
     """Edit distances of strings of one code point a unit, (pairs,) int64."""
     # The hint is where the search for a distance begins; it decides the time and not the answer.
@@ -133,7 +128,7 @@ def of_lines(lines: Lines, choices: Choices) -> Distances:
     mer = rate(edits(units[:pairs], units[pairs:]), lines.lengths, choices.empty)
     loop = lines.loops(choices.n, choices.c)
     folded = lines if choices.fold_script else Lines(lines.normalised)
-    sounds = folded.phonemes(batch_phonemizer(choices.tones, choices.fallback))
+    sounds = folded.phonemes(phonemizer(choices.tones, choices.fallback))
     lengths = np.fromiter(map(len, sounds), np.int64, 2 * pairs)
     changed = edits(sounds[:pairs], sounds[pairs:])
 

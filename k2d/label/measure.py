@@ -17,10 +17,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from k2d.errors import DataError
-from k2d.label.distance import ALPHAS, METRICS, Choices, batch_phonemizer
+from k2d.label.distance import ALPHAS, METRICS, Choices
 from k2d.label.pairs import Job, pairs, score
 from k2d.label.scores import DECODING_FACTS
 from k2d.tables import Cursor, atomic, blocks
+from k2d.text.phonemes import phonemizer
 from k2d.wording import counted
 from k2d.work.folders import write_json
 from k2d.work.growing import GrowingTables
@@ -28,7 +29,7 @@ from k2d.work.jobs import ordered_map
 
 OF_CHUNKS = ("utt2dur", "utt2avg_logprob")  # tables of the chunks that signals need
 FACTS = tuple(f"utt2{name}" for name in DECODING_FACTS)  # beside the validator's text
-BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000  # arrays of this size stay in the processor's cache
+BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000
 
 
 def measure(
@@ -41,7 +42,7 @@ def measure(
     """
     tables = [Path(job.data) / name for name in OF_CHUNKS] if job.data else []
     facts = {path.name: Cursor(path) for path in tables if path.is_file()}
-    batch_phonemizer(job.choices.tones, job.choices.fallback)  # before the processes part, so that they share it
+    phonemizer(job.choices.tones, job.choices.fallback)  # before the processes part, so that they share it
     tables = GrowingTables(output)
     alone: Counter = Counter()
     try:

@@ -4,6 +4,7 @@ In: chunks, each with its length, units and whether it was kept. Out: counts bef
 recording and by source directory, and a report in Markdown.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -35,8 +36,8 @@ class Stats:
         self.switched += switched
         if seconds > 0:
             self.seconds += seconds
-            self.durations[_bin(DURATION_BINS, seconds)] += 1
-            self.rates[_bin(RATE_BINS, units / seconds)] += 1
+            self.durations[bisect_right(DURATION_BINS, seconds) - 1] += 1
+            self.rates[bisect_right(RATE_BINS, units / seconds) - 1] += 1
 
     def facts(self) -> dict[str, float | list[int]]:
         """Hours, share of English units, share of code-switched chunks, units a second, and the chunks in
@@ -52,13 +53,6 @@ class Stats:
             "durations": self.durations,
             "rates": self.rates,
         }
-
-
-def _bin(edges: tuple[int, ...], value: float) -> int:
-    place = 0
-    while place + 1 < len(edges) and value >= edges[place + 1]:
-        place += 1
-    return place
 
 
 @dataclass
@@ -138,13 +132,7 @@ def markdown(
         if key.endswith("share"):
             rows.append([title, f"{old:.2%}", f"{new:.2%}", f"{100 * (new - old):+.2f} points"])
         else:
-            kept = (
-                f"{new / old:.1%}"
-                if old and key != "units_per_second"
-                else ""
-                if not old
-                else f"× {new / old:.2f}"
-            )
+            kept = (f"× {new / old:.2f}" if key == "units_per_second" else f"{new / old:.1%}") if old else ""
             rows.append([title, _plain(old), _plain(new), kept])
     lines += table(["", "before", "after", "kept"], rows)
     lines += ["", "## Reasons", "", "A chunk counts under the first clause it fails.", ""]

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from k2d.label.distance import Choices, batch_phonemizer
+from k2d.label.distance import Choices
 from k2d.text import timestamps
 from k2d.text.batch import Lines
+from k2d.text.phonemes import phonemizer
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def segment_distances(teacher: Sequence[str], validator: Sequence[str], choices:
     """
     segments = [[text for _, _, text in timestamps.parse(label)] for label in teacher]
     flat = [text for texts in segments for text in texts]
-    sounds = Lines([*flat, *validator]).phonemes(batch_phonemizer(choices.tones, choices.fallback))
+    sounds = Lines([*flat, *validator]).phonemes(phonemizer(choices.tones, choices.fallback))
     found, place = [], 0
     for texts, transcript in zip(segments, sounds[len(flat) :], strict=True):
         found.append(errors_of_parts(sounds[place : place + len(texts)], transcript).rate)

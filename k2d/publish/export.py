@@ -1,7 +1,5 @@
 """A checkpoint in, every form that other programs read out, each loaded again and checked."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import json

@@ -6,8 +6,6 @@ interval nobody can tell, and the verdict says how much more would. What cannot 
 passed.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -14,8 +14,6 @@ whisper.cpp knows the other tokens by the size of the vocabulary, as openai-whis
 them where there are none. Matrices are always float16: whisper.cpp loads others, and aborts in its first convolution.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from pathlib import Path

@@ -4,8 +4,6 @@ and WhisperProcessor, and by our own loader.
 Beside the published files a model with its own vocabulary keeps its `tokenizer.model`, from which we read it.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -11,12 +11,10 @@ In: a data directory. Out: one folder, with its audio as 16 kHz FLAC beside the 
 Scores (utt2mer, utt2comp, …) go along under their names. Audio that cannot be read is left out and named.
 """
 
-from __future__ import annotations
-
 import io
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +60,9 @@ class Labelled:
         ]
 
 
+Write = Callable[[Labelled], object]
+
+
 def export(data: DataDir, audio: Utterances, forms: Sequence[str], out: Path) -> tuple[int, float, list[BadAudio]]:
     """Write the forms into `out`. Returns (utterances, seconds, what was left out). Raises DataError without labels."""
     if not data.text:
@@ -69,10 +70,10 @@ def export(data: DataDir, audio: Utterances, forms: Sequence[str], out: Path) ->
     bad: list[BadAudio] = []
     count, seconds = 0, 0.0
     with ExitStack() as stack:
-        writers = [stack.enter_context(_WRITERS[form](out, len(data.text))) for form in forms]
+        writers = [stack.enter_context(_WRITERS[form](out)) for form in forms]
         for each in _utterances(data, audio, out if set(forms) - {"parquet"} else None, bad):
-            for writer in writers:
-                writer.write(each)
+            for write in writers:
+                write(each)
             count, seconds = count + 1, seconds + each.seconds
         if not count:
             raise DataError(f"{data.path}: no utterance can be read: {bad[0] if bad else 'there are none with a text'}")
@@ -113,112 +114,107 @@ def _numbers(path: Path) -> bool:
     return True
 
 
-class _Kaldi(DataDirWriter):
-    def __init__(self, out: Path, count: int):
-        super().__init__(out / "kaldi")
-        self.out = out
-
-    def write(self, each: Labelled | str, *line: str) -> None:
-        if isinstance(each, str):  # a line of a table
-            super().write(each, *line)
-            return
-        super().write("wav.scp", each.id, str(self.out / each.place))
-        super().write("text", each.id, each.plain)
-        super().write("text.timed", each.id, each.text)
-        super().write("utt2spk", each.id, each.speaker)
-        super().write("utt2dur", each.id, f"{each.seconds:.4f}")
-        if each.previous is not None:
-            super().write("text.prev", each.id, each.previous)
-        for name, value in each.scores.items():
-            super().write(f"utt2{name}", each.id, f"{value:g}")
+# A form: the output folder to a context in which a function takes one utterance after the other.
 
 
-class _JsonLines:
-    """A file of JSON objects; `row` makes one of an utterance."""
+@contextmanager
+def _kaldi(out: Path) -> Iterator[Write]:
+    with DataDirWriter(out / "kaldi") as writer:
 
-    name: str
+        def write(each: Labelled) -> None:
+            writer.write("wav.scp", each.id, str(out / each.place))
+            writer.write("text", each.id, each.plain)
+            writer.write("text.timed", each.id, each.text)
+            writer.write("utt2spk", each.id, each.speaker)
+            writer.write("utt2dur", each.id, f"{each.seconds:.4f}")
+            if each.previous is not None:
+                writer.write("text.prev", each.id, each.previous)
+            for name, value in each.scores.items():
+                writer.write(f"utt2{name}", each.id, f"{value:g}")
 
-    def __init__(self, out: Path, count: int):
-        self.out = out
-        self._file = atomic(out / self.name)
-
-    def __enter__(self):
-        self._stream = self._file.__enter__()
-        return self
-
-    def __exit__(self, *error) -> None:
-        self._file.__exit__(*error)
-
-    def write(self, each: Labelled) -> None:
-        self._stream.write(json.dumps(self.row(each), ensure_ascii=False) + "\n")
+        yield write
 
 
-class _NeMo(_JsonLines):
-    name = "nemo.jsonl"
-
-    def row(self, each: Labelled) -> dict:
-        said = {"audio_filepath": each.place, "duration": round(each.seconds, 4), "text": each.plain, "id": each.id}
-        more = {"speaker": each.speaker, "segments": each.segments, **_previous(each), **each.scores}
-        return said | more
+@contextmanager
+def _lhotse(out: Path) -> Iterator[Write]:
+    with atomic(out / "cuts.jsonl") as stream:
+        yield lambda each: stream.write(json.dumps(_cut(each, out), ensure_ascii=False) + "\n")
 
 
-class _Lhotse(_JsonLines):
-    name = "cuts.jsonl"
+@contextmanager
+def _nemo(out: Path) -> Iterator[Write]:
+    with atomic(out / "nemo.jsonl") as stream:
+        yield lambda each: stream.write(json.dumps(_entry(each), ensure_ascii=False) + "\n")
 
-    def row(self, each: Labelled) -> dict:
-        of = {"recording_id": each.id, "channel": 0, "speaker": each.speaker}
-        said = [
-            {
-                "id": f"{each.id}-{n}",
-                "start": s["start"],
-                "duration": round(s["end"] - s["start"], 4),
-                "text": s["text"],
-            }
-            for n, s in enumerate(each.segments)
-        ]
-        recording = {
-            "id": each.id,
-            "sources": [{"type": "file", "channels": [0], "source": str(self.out / each.place)}],
-            "sampling_rate": SAMPLE_RATE,
-            "num_samples": each.samples,
-            "duration": each.seconds,
-            "channel_ids": [0],
-        }
-        custom = _previous(each) | each.scores
-        return {
-            "id": each.id,
-            "start": 0,
-            "duration": each.seconds,
-            "channel": 0,
-            "supervisions": [s | of for s in said if s["duration"] > 0],
-            "recording": recording,
-            **({"custom": custom} if custom else {}),
-            "type": "MonoCut",
-        }
+
+def _entry(each: Labelled) -> dict:
+    said = {"audio_filepath": each.place, "duration": round(each.seconds, 4), "text": each.plain, "id": each.id}
+    return said | {"speaker": each.speaker, "segments": each.segments, **_previous(each), **each.scores}
+
+
+def _cut(each: Labelled, out: Path) -> dict:
+    of = {"recording_id": each.id, "channel": 0, "speaker": each.speaker}
+    said = [
+        {"id": f"{each.id}-{n}", "start": s["start"], "duration": round(s["end"] - s["start"], 4), "text": s["text"]}
+        for n, s in enumerate(each.segments)
+    ]
+    recording = {
+        "id": each.id,
+        "sources": [{"type": "file", "channels": [0], "source": str(out / each.place)}],
+        "sampling_rate": SAMPLE_RATE,
+        "num_samples": each.samples,
+        "duration": each.seconds,
+        "channel_ids": [0],
+    }
+    custom = _previous(each) | each.scores
+    return {
+        "id": each.id,
+        "start": 0,
+        "duration": each.seconds,
+        "channel": 0,
+        "supervisions": [s | of for s in said if s["duration"] > 0],
+        "recording": recording,
+        **({"custom": custom} if custom else {}),
+        "type": "MonoCut",
+    }
 
 
 def _previous(each: Labelled) -> dict[str, str]:
     return {} if each.previous is None else {"previous_text": each.previous}
 
 
-class _Parquet:
+@contextmanager
+def _parquet(out: Path) -> Iterator[Write]:
     """Shards of IN_FOLDER rows, in memory one at a time."""
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise UsageError("parquet is written with pyarrow, which is not installed: pip install pyarrow") from None
+    text, real = pyarrow.string(), pyarrow.float64()
+    kinds = {
+        "id": text,
+        "audio": pyarrow.struct({"bytes": pyarrow.binary(), "path": text}),
+        "text": text,
+        "segments": pyarrow.list_(pyarrow.struct({"start": real, "end": real, "text": text})),
+        "duration": real,
+        "speaker": text,
+        "previous_text": text,
+        "scores": pyarrow.list_(pyarrow.struct({"name": text, "value": real})),
+    }
+    schema = pyarrow.schema(kinds, metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})})
+    rows: list[dict] = []
+    written: list[Path] = []
 
-    def __init__(self, out: Path, count: int):
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise UsageError("parquet is written with pyarrow, which is not installed: pip install pyarrow") from None
-        self.folder = out / "parquet"
-        self._rows: list[dict] = []
-        self._written: list[Path] = []
+    def flush() -> None:
+        path = out / f"parquet/.{len(written):05d}.parquet"
+        with atomic(path, "wb") as handle:
+            parquet.write_table(pyarrow.Table.from_pylist(rows, schema), handle, row_group_size=100)
+        written.append(path)
+        rows.clear()
 
-    def __enter__(self):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return self
-
-    def write(self, each: Labelled) -> None:
-        self._rows.append(
+    def write(each: Labelled) -> None:
+        rows.append(
             {
                 "id": each.id,
                 "audio": {"bytes": each.flac, "path": f"{file_name(each.id)}.flac"},
@@ -230,39 +226,14 @@ class _Parquet:
                 "scores": [{"name": name, "value": value} for name, value in each.scores.items()],
             }
         )
-        if len(self._rows) == IN_FOLDER:
-            self._flush()
+        if len(rows) == IN_FOLDER:
+            flush()
 
-    def _flush(self) -> None:
-        import pyarrow
-        import pyarrow.parquet as parquet
-
-        text, number = pyarrow.string(), pyarrow.float64()
-        kinds = {
-            "id": text,
-            "audio": pyarrow.struct({"bytes": pyarrow.binary(), "path": text}),
-            "text": text,
-            "segments": pyarrow.list_(pyarrow.struct({"start": number, "end": number, "text": text})),
-            "duration": number,
-            "speaker": text,
-            "previous_text": text,
-            "scores": pyarrow.list_(pyarrow.struct({"name": text, "value": number})),
-        }
-        info = {"info": {"features": _FEATURES}}
-        schema = pyarrow.schema(kinds, metadata={"huggingface": json.dumps(info)})
-        path = self.folder / f".{len(self._written):05d}.parquet"
-        with atomic(path, "wb") as handle:
-            parquet.write_table(pyarrow.Table.from_pylist(self._rows, schema), handle, row_group_size=100)
-        self._written.append(path)
-        self._rows = []
-
-    def __exit__(self, kind, *_) -> None:
-        if kind is None:
-            if self._rows:
-                self._flush()
-            # Named at the end, when it is known how many there are.
-            for number, path in enumerate(self._written):
-                path.rename(self.folder / f"train-{number:05d}-of-{len(self._written):05d}.parquet")
+    yield write
+    if rows:
+        flush()
+    for number, path in enumerate(written):  # named at the end, when it is known how many there are
+        path.rename(out / f"parquet/train-{number:05d}-of-{len(written):05d}.parquet")
 
 
 def _value(kind: str) -> dict[str, str]:
@@ -280,4 +251,4 @@ _FEATURES = {
     "previous_text": _value("string"),
     "scores": [{"name": _value("string"), "value": _value("float64")}],
 }
-_WRITERS = {"kaldi": _Kaldi, "lhotse": _Lhotse, "nemo": _NeMo, "parquet": _Parquet}
+_WRITERS = {"kaldi": _kaldi, "lhotse": _lhotse, "nemo": _nemo, "parquet": _parquet}

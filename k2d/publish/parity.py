@@ -5,8 +5,6 @@ the original's own transcripts, and the original's transcripts. Where an outside
 (openai-whisper, transformers, CTranslate2), that program is asked too.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence

@@ -5,8 +5,6 @@ A sentencepiece vocabulary has two forms. `tokenizer_json` gives it as it is, a 
 pipeline takes byte-level BPE alone: for it `byte_level_json` spells the pieces in GPT-2's alphabet of bytes.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 
@@ -21,16 +19,26 @@ Merge = tuple[str, str]
 def tokenizer_json(tokenizer: Tokenizer) -> dict:
     """The whole vocabulary: merges of the text tokens and all special and timestamp tokens."""
     if isinstance(tokenizer, WhisperTokenizer):
-        model, normalizer, pre_tokenizer, decoder = _byte_level(tokenizer)
-    elif isinstance(tokenizer, SentencePieceTokenizer):
-        model, normalizer, pre_tokenizer, decoder = _sentencepiece(tokenizer)
-    else:
-        raise TypeError(f"{type(tokenizer).__name__} has no tokenizer.json form")
+        vocabulary = {token: i for i, token in enumerate(tokenizer.text_tokens()[: tokenizer.n_merged])}
+        model = _bpe(vocabulary, [list(merge) for merge in byte_level_merges(vocabulary)])
+        return _file(added_tokens(tokenizer, True), model, _BYTE_LEVEL, pre_tokenizer=_BYTE_LEVEL)
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        model, normalizer, decoder = _sentencepiece(tokenizer)
+        return _file(added_tokens(tokenizer, False), model, decoder, normalizer=normalizer)
+    raise TypeError(f"{type(tokenizer).__name__} has no tokenizer.json form")
+
+
+_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+
+
+def _file(
+    added: list[dict], model: dict, decoder: dict, normalizer: dict | None = None, pre_tokenizer: dict | None = None
+) -> dict:
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": added_tokens(tokenizer, isinstance(tokenizer, WhisperTokenizer)),
+        "added_tokens": added,
         "normalizer": normalizer,
         "pre_tokenizer": pre_tokenizer,
         "post_processor": None,
@@ -81,18 +89,8 @@ def byte_level_json(tokenizer: SentencePieceTokenizer) -> dict:
         cuts = [(piece[:n], piece[n:]) for n in range(1, len(piece))]
         known = [cut for cut in cuts if cut[0] in scores and cut[1] in scores]
         merges += [list(max(known, key=lambda cut: scores[cut[0]] + scores[cut[1]]))] if known else []
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [*characters, *added_tokens(tokenizer, whisper_reader=True)],
-        "normalizer": None,
-        "pre_tokenizer": byte_level,
-        "post_processor": None,
-        "decoder": byte_level,
-        "model": _bpe(vocabulary, merges),
-    }
+    added = [*characters, *added_tokens(tokenizer, whisper_reader=True)]
+    return _file(added, _bpe(vocabulary, merges), _BYTE_LEVEL, pre_tokenizer=_BYTE_LEVEL)
 
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -111,13 +109,6 @@ def _bpe(vocabulary: dict[str, int], merges: list[list[str]]) -> dict:
         "vocab": vocabulary,
         "merges": merges,
     }
-
-
-def _byte_level(tokenizer: WhisperTokenizer) -> tuple[dict, None, dict, dict]:
-    vocabulary = {token: i for i, token in enumerate(tokenizer.text_tokens()[: tokenizer.n_merged])}
-    model = _bpe(vocabulary, [list(merge) for merge in byte_level_merges(vocabulary)])
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    return model, None, byte_level, byte_level
 
 
 def byte_level_merges(vocabulary: dict[str, int]) -> list[Merge]:
@@ -140,7 +131,8 @@ def byte_level_merges(vocabulary: dict[str, int]) -> list[Merge]:
     return merges
 
 
-def _sentencepiece(tokenizer: SentencePieceTokenizer) -> tuple[dict, dict, None, dict]:
+def _sentencepiece(tokenizer: SentencePieceTokenizer) -> tuple[dict, dict, dict]:
+    """(model, normalizer, decoder)."""
     processor = SentencePieceProcessor(model_proto=tokenizer.model_proto)
     scores = [processor.get_score(i) for i in range(processor.get_piece_size())]
     if all(score == int(score) for score in scores):
@@ -166,12 +158,7 @@ def _sentencepiece(tokenizer: SentencePieceTokenizer) -> tuple[dict, dict, None,
         {"type": "ByteFallback"},
         {"type": "Fuse"},
     ]
-    return (
-        model,
-        {"type": "Sequence", "normalizers": spacing},
-        None,
-        {"type": "Sequence", "decoders": decoder},
-    )
+    return model, {"type": "Sequence", "normalizers": spacing}, {"type": "Sequence", "decoders": decoder}
 
 
 def _regex(characters: str) -> str:

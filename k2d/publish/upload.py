@@ -6,8 +6,6 @@ private, and records of how the folder was made, are on no list. HF_TOKEN or `hf
 HF_ENDPOINT names another server.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

@@ -96,18 +96,11 @@ class Score:
         return [u.counts.units for u in self.utterances]
 
     def as_dict(
-        self,
-        recordings: Sequence[str] | None = None,
-        *,
-        samples: int = significance.SAMPLES,
-        level: float = 0.95,
-        seed: int = 0,
+        self, recordings: Sequence[str] | None = None, *, samples: int = significance.SAMPLES, seed: int = 0
     ) -> dict:
         """The content of `result.json`. Rates are fractions, not percent. recordings: of each utterance, which the
         interval draws together."""
-        interval = significance.confidence_interval(
-            self.errors, self.units, recordings, level=level, samples=samples, seed=seed
-        )
+        interval = significance.confidence_interval(self.errors, self.units, recordings, samples=samples, seed=seed)
         return {
             "utterances": len(self.utterances),
             "recordings": len(self.utterances if recordings is None else set(recordings)),
@@ -115,7 +108,7 @@ class Score:
             "confidence_interval": {
                 "low": interval and round(interval[0], 6),
                 "high": interval and round(interval[1], 6),
-                "level": level,
+                "level": 0.95,
                 "samples": samples,
                 "seed": seed,
             },

@@ -44,7 +44,7 @@ class Training:
     best_updates: float | None
 
 
-def read_training(model: Path, criterion: str = "ce") -> Training | None:
+def read_training(model: Path) -> Training | None:
     """Of a folder in exp/, from its log and its configuration; None where it has no log of an epoch."""
     for path in training_logs(model):
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -52,7 +52,7 @@ def read_training(model: Path, criterion: str = "ce") -> Training | None:
         if batches := curves.get(("train", "total_count")):
             a_pass = _BATCHES.findall(text)
             accumulated = _accumulated(model / "train/config.yaml")
-            valid = curves.get(("valid", criterion), {})
+            valid = curves.get(("valid", "ce"), {})
             best = min(valid, key=valid.get, default=None)
             last = max(batches.values())
             return Training(

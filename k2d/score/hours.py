@@ -1,7 +1,5 @@
 """The table of where the hours of the training recordings went, as labelling has written it down."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from k2d.label.account import MEANING, read_account

@@ -5,8 +5,6 @@ language, over the utterances whose reference holds that language and no other. 
 such utterances too, and they are what forgetting shows in. They are few, so the rise has its interval.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

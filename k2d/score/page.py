@@ -234,11 +234,11 @@ def _training(curves: dict[str, Curves]) -> dict[str, dict[str, dict[str, list[l
     }
 
 
-def _worst(texts: dict, models: Sequence[str], count: int = 20) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """For readers without scripts: (id, reference, [(model, text)]) of the utterances with most errors."""
+def _worst(texts: dict, models: Sequence[str]) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """For readers without scripts: (id, reference, [(model, text)]) of the 20 utterances with most errors."""
 
     def errors(row: list) -> int:
         return sum(errors_in(steps) for steps, _, _ in row[4].values())
 
-    rows = sorted(texts["utterances"], key=lambda row: (-errors(row), row[1]))[:count]
+    rows = sorted(texts["utterances"], key=lambda row: (-errors(row), row[1]))[:20]
     return [(row[1], row[2], [(models[n], written) for n, (_, written, _) in row[4].items()]) for row in rows]

@@ -105,10 +105,9 @@ def none_seen(units: float) -> float:
     return 1.0 - 0.025 ** (1.0 / units)
 
 
-def _ends(draws: np.ndarray, level: float, everything: float, recordings: int) -> tuple[float, float]:
-    """Quantiles of draws; where all are 0, what may have gone unseen in `everything`, the reference units."""
-    tail = (1.0 - level) / 2.0
-    low, high = (float(x) for x in np.quantile(draws, [tail, 1.0 - tail]))
+def _ends(draws: np.ndarray, everything: float, recordings: int) -> tuple[float, float]:
+    """The 95 % interval of draws; where all are 0, what may have gone unseen in `everything`, the reference units."""
+    low, high = (float(x) for x in np.quantile(draws, [0.025, 0.975]))
     if low == high == 0:
         high = min(1.0, widening(recordings) * none_seen(everything))
         low = -high
@@ -178,11 +177,10 @@ def confidence_interval(
     units: Sequence[int],
     recordings: Sequence[Hashable] | None = None,
     *,
-    level: float = 0.95,
     samples: int = SAMPLES,
     seed: int = 0,
 ) -> tuple[float, float] | None:
-    """Interval of the corpus rate; None with fewer than two recordings or no unit.
+    """95 % interval of the corpus rate; None with fewer than two recordings or no unit.
 
     errors : (texts,) counts, or (seeds, texts) of a model trained from several seeds
     units : (texts,) reference units
@@ -194,7 +192,7 @@ def confidence_interval(
         return None
     system = _System(errors, places, count)
     observed, draws = _distribution([system], np.bincount(places, u, count), samples, seed)
-    low, high = _ends(draws, level, u.sum(), count)
+    low, high = _ends(draws, u.sum(), count)
     highest = observed + (float(draws.max()) - observed) / widening(count)  # as drawn, before it was widened
     return max(0.0, low), min(high, max(1.0, highest))
 
@@ -205,7 +203,6 @@ def compare(
     units: Sequence[int],
     recordings: Sequence[Hashable] | None = None,
     *,
-    level: float = 0.95,
     samples: int = SAMPLES,
     seed: int = 0,
 ) -> Comparison | None:
@@ -227,7 +224,7 @@ def compare(
         return None
     a, b = (_System(x, places, count) for x in (first, second))
     delta, draws = _distribution([a, b], np.bincount(places, u, count), samples, seed)
-    low, high = _ends(draws, level, u.sum(), count)
+    low, high = _ends(draws, u.sum(), count)
     beyond = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
     p_value = min(1.0, 2.0 * (beyond + 1) / (len(draws) + 1))
     rates = [s.errors.sum() / s.seeds / u.sum() for s in (a, b)]

@@ -5,8 +5,6 @@ else the machine does meanwhile hits all of them. Every round decodes everything
 medians over the rounds are reported. Log-mel features are computed beforehand and not counted.
 """
 
-from __future__ import annotations
-
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence

@@ -9,7 +9,7 @@ its cost, because every phrase is converted once.
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from k2d.text import pronunciation
 from k2d.text.normalise import CJK, fold_character, is_cjk, normalise, variants
@@ -37,11 +37,6 @@ def phonemes(text: str, tones: bool = False, fallback: bool = True) -> list[str]
     return [_NAME.get(c, c) for c in phonemizer(tones, fallback).encode(normalise(text))]
 
 
-def coded(bopomofo: str) -> str:
-    """Bopomofo symbols as the codes that `Phonemizer.encode` writes; other characters as they are."""
-    return bopomofo.translate(_CODE_OF_SYMBOL)
-
-
 @cache
 def phonemizer(tones: bool = False, fallback: bool = True) -> "Phonemizer":
     return Phonemizer(tones, fallback)
@@ -53,20 +48,14 @@ class Phonemizer:
     def __init__(self, tones: bool = False, fallback: bool = True):
         self.fallback = fallback
         self._readings, self._phrases, self._lengths = _mandarin(tones)
-        self._memory: dict[str, str] = {}
+        self._codes = lru_cache(_MEMORY)(self._codes_of)
 
     def encode(self, normalised: str) -> str:
         """One code point a phoneme, of a text that is normalised and Simplified."""
-        memory = self._memory
-        if len(memory) > _MEMORY:
-            memory.clear()
-        codes = []
-        for run in _RUN.findall(normalised):
-            code = memory.get(run)
-            if code is None:
-                memory[run] = code = coded("".join(self.characters(run))) if is_cjk(run) else self.word(run)
-            codes.append(code)
-        return "".join(codes)
+        return "".join(map(self._codes, _RUN.findall(normalised)))
+
+    def _codes_of(self, run: str) -> str:
+        return "".join(self.characters(run)).translate(_CODE_OF_SYMBOL) if is_cjk(run) else self.word(run)
 
     def characters(self, run: str) -> list[str]:
         """Bopomofo of each character of a run of Chinese characters, in its context.
@@ -85,17 +74,10 @@ class Phonemizer:
                     place += length
                     break
             else:
-                readings.append(self.character(run[place]))
+                alone = run[place]
+                readings.append(self._readings.get(alone) or (alone if self.fallback else ""))
                 place += 1
         return readings
-
-    def character(self, character: str) -> str:
-        """Bopomofo of a Chinese character that stands alone."""
-        return self._readings.get(character) or (character if self.fallback else "")
-
-    def phrases(self) -> dict[str, tuple[str, ...]]:
-        """Every phrase of two characters or more -> bopomofo of each of its characters."""
-        return self._phrases
 
     def word(self, word: str) -> str:
         """Phones of a word, one code point each."""

@@ -4,8 +4,6 @@ In: a Transcript. Out: a file's text, or the file. Where words have times, SubRi
 said: its own cue, underlined in its segment, as `whisper --highlight_words` writes it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Iterator

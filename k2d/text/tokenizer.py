@@ -12,8 +12,6 @@ so that one decoder, one set of timestamp rules and CTranslate2 serve both. What
 its place in it: words behind the text tokens, languages behind the languages, control tokens behind those.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -162,7 +160,7 @@ class Layout:
     control: tuple[str, ...] = ()
 
     @classmethod
-    def published(cls, n_vocab: int) -> Layout:
+    def published(cls, n_vocab: int) -> "Layout":
         """That of a published size. Raises ValueError for any other number."""
         if n_vocab not in SIZES:
             raise ValueError(

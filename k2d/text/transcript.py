@@ -3,8 +3,6 @@
 In: what a recogniser, or a file of subtitles, says. Out: a `Transcript`, and the same as a JSON object.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -48,7 +46,7 @@ class Transcript:
     windows: dict[str, float] | None = None
 
     @classmethod
-    def from_record(cls, record: dict) -> Transcript:
+    def from_record(cls, record: dict) -> "Transcript":
         """The transcript of a stored result (`record()`)."""
         segments = [TimedText(**s) for s in record["segments"]]
         return cls(record["id"], record["duration"], record["language"], segments, record.get("windows"))

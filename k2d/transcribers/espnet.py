@@ -4,8 +4,6 @@ In: the folder of an experiment (config.yaml and *.pth), or of an unpacked publi
 on the Hugging Face Hub. Out: text of utterances, with the log-probability of the decoder.
 """
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 In: a transcriber that is loaded, files, where they go. Out: what became of the files, in their order.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ where a pause is, so its segments have times, and a confidence; of a sequence-to
 log-probability.
 """
 
-from __future__ import annotations
-
 import math
 from itertools import groupby
 from pathlib import Path

@@ -5,8 +5,6 @@ utt2compression, utt2temperature and utt2confidence as far as they are known, re
 skipped.txt.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 In: a model's name and a parsed command line. Out: what `open_transcriber` takes.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 

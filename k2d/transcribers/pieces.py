@@ -4,8 +4,6 @@ In: audio of any length, 16 kHz, a few seconds at a time, and again from any pla
 lies between them is silence.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np

@@ -4,8 +4,6 @@ In: recordings or utterances. Out: their transcripts, one after the other; a lon
 become its segments.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -58,7 +56,7 @@ class Recogniser(Transcriber):
     def decides(self) -> dict[str, object]:
         return {"dtype": self.dtype, "language": self.language, "beam_size": self.beam_size}
 
-    def load(self, workers: int = 1) -> Recogniser:
+    def load(self, workers: int = 1) -> "Recogniser":
         if not self._loaded:
             self.device = chosen_device(self.device)
             set_threads(self.num_threads)
@@ -110,7 +108,7 @@ class Recogniser(Transcriber):
                     journal.note_opened(name, found, "")
             yield [found]
 
-    def _segments(self, heard: _Heard, progress: Callable[[float], None]) -> Iterator[TimedText]:
+    def _segments(self, heard: "_Heard", progress: Callable[[float], None]) -> Iterator[TimedText]:
         self.load()
         done = 0
         for start, audio in heard.pieces():

@@ -9,8 +9,6 @@ recording of its name, or to the one whose audio file has its stem (lecture1.m4a
 Whoever asks for a chunk of a recording with times gets the segments whose middle lies in it.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -8,8 +8,6 @@ The results are openai-whisper's; the median and the warping are computed for al
 every window and without a compiler, which take longer than a student's decoder.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

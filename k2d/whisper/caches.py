@@ -9,8 +9,6 @@ On a CPU, reading the caches is most of what attention costs, and the layout dec
     bfloat16 on a CPU           positions before the head size, for torch's fused attention
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

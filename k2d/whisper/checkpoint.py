@@ -11,8 +11,6 @@ the vocabulary is not Whisper's own, `tokenizer.model` (sentencepiece) or, where
 that was trained on top of a frozen encoder is kept small.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from pathlib import Path

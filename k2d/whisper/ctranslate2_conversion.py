@@ -5,8 +5,6 @@ folder's name holds the digest of the weights, so a model that changed is conver
 that convert the same model at once end with the same folder.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -4,8 +4,6 @@ In: log-mels. Out: encoder outputs, on a CPU to the bit what the encoder gives. 
 and deleted at any time.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import logging

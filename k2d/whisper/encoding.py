@@ -4,8 +4,6 @@ In: log-mel features. Out: encoder outputs, float32. Only what is multiplied is 
 stream, layer norms and softmax are float32.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -4,8 +4,6 @@ In: an `EngineConfig`, whose fields are command-line options, and a model's name
 the configuration that belongs to the key of stored work.
 """
 
-from __future__ import annotations
-
 import ctypes
 import dataclasses
 import logging
@@ -104,7 +102,7 @@ class EngineConfig:
     def _dtype_without_device(self) -> str:
         return "float16" if self.dtype == "auto" and self.program == "torch" else self.dtype
 
-    def resolved(self) -> EngineConfig:
+    def resolved(self) -> "EngineConfig":
         """With engine, device, type and batch of this machine in the place of "auto" and 0; asks torch for a GPU
         where the device is "auto".
         """

@@ -8,8 +8,6 @@ What CTranslate2 does not offer in Whisper's way (sampling from a seed of one's 
 penalty, a limit on new tokens) and what needs no speed (language detection) is left to the torch decoder.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -6,8 +6,6 @@ float32, whether it keeps the decoder's weights in float16 or not, but for parts
 (`processor`).
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 
@@ -47,7 +45,7 @@ class TorchEngine:
         self.stopwatch = Stopwatch()
         self._rules: dict[DecodingOptions, LogitRules] = {}
 
-    def for_worker(self) -> TorchEngine:
+    def for_worker(self) -> "TorchEngine":
         """The same engine with a stopwatch of its own, for one of several threads."""
         worker = copy.copy(self)
         worker.stopwatch = Stopwatch()

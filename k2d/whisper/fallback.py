@@ -4,8 +4,6 @@ In: log-mels with their prompts. Out: hypotheses in the same order. Windows with
 that does not fit into memory is halved and tried again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 

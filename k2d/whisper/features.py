@@ -4,8 +4,6 @@ In: 16 kHz audio. Out: (n_mels, frames) tensors as openai-whisper computes them,
 recording is computed in blocks, since a spectrogram of three hours at once would need several gigabytes.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Iterable, Iterator

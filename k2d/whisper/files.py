@@ -9,8 +9,6 @@ path, no "..". Symbolic links are followed wherever they lead, since the cache o
 only the owner of the folder can make one.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import zipfile

@@ -12,8 +12,6 @@ Heads that are better by chance make word times worse, so what one would guess i
 clearly better on the chunks held out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 

@@ -5,8 +5,6 @@ config.json and in ours; in an OpenAI `.pt` they stand as openai-whisper's `set_
 its `load_model` knows by name for OpenAI's own models alone. `k2d align_heads` finds a student's.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 from collections.abc import Iterable

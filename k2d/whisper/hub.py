@@ -7,8 +7,6 @@ opens gated models. Fetched are the files that a kind of transcriber reads, safe
 pickled but ESPnet's weights. Imports no torch.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from fnmatch import fnmatch

@@ -4,8 +4,6 @@ In: a path, a packaged model, a name that openai-whisper downloads, or an id of 
 folder behind it; an `Identity` of all that decides what the model writes: weights, configuration and tokenizer.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -7,8 +7,6 @@ Why not `whisper.model.TextDecoder` with its hooks: that one concatenates every 
 recomputes nothing smartly, so that a small model spends its time in Python and in copies.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ In: logits (rows, n_vocab) and the last tokens of each row. Out: the same logits
 tensor operations over the batch, and on a GPU without a copy to the host.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -52,10 +50,10 @@ class RowState:
     last_timestamp: Tensor
 
     @classmethod
-    def fresh(cls, rows: int, device) -> RowState:
+    def fresh(cls, rows: int, device) -> "RowState":
         return cls(*(torch.full((rows,), -1, dtype=torch.int64, device=device) for _ in range(3)))
 
-    def select(self, index: Tensor) -> RowState:
+    def select(self, index: Tensor) -> "RowState":
         return RowState(self.last[index], self.before_last[index], self.last_timestamp[index])
 
     def append(self, tokens: Tensor, timestamp_begin: int) -> None:

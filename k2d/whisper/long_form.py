@@ -8,8 +8,6 @@ made *across* recordings: B of them advance by one window in every round, and wh
 its place. Nothing is cut where there is no pause, and the result of a recording is the same in any batch.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 

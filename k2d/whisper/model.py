@@ -5,8 +5,6 @@ Two things differ from `whisper.model`: the encoder accepts contexts shorter tha
 may be any size.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ share, so that they compute alike whatever processor each runs on; `tools/instal
 `python -m k2d.whisper.processor`. Imports torch only to measure.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys
@@ -160,12 +158,12 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
     }
 
 
-def _race(works: dict[str, Callable[[], object]], repeats: int = 5) -> dict[str, float]:
-    """The shortest time of each, in turns; of one that is hopeless, its first. The thread's own time, which others that
-    share the processor do not lengthen.
+def _race(works: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """The shortest of six times of each, in turns; of one that is hopeless, its first. The thread's own time, which
+    others that share the processor do not lengthen.
     """
     times = {}
-    for number in range(repeats + 1):
+    for number in range(6):
         for kind, work in works.items():
             if number and times[kind] > HOPELESS * times["float32"]:
                 continue

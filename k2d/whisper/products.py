@@ -8,8 +8,6 @@ bits in every type; what is rounded are the factors:
     bfloat16   both, and the result
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from functools import cache

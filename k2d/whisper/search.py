@@ -6,8 +6,6 @@ MaximumLikelihoodRanker do; the difference is that windows which end leave the b
 use any more (`Hopeless`) ends where it stands.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ utterances of the job and never from what an earlier run has finished, so a repe
 batches to the same bits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 

@@ -3,8 +3,6 @@
 In: hidden states (rows, n_state). Out: logits (rows, n_vocab); values and ids of the k largest.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -11,8 +11,6 @@ every word has a length, none begins before the one before it has ended, and non
 follows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import groupby

@@ -4,8 +4,6 @@ In: files, tables, data directories, models, finished steps. Out: an `Identity`,
 Hashes of large files are remembered (in $XDG_CACHE_HOME/k2d/hashes) under the file's device, inode, size and times.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

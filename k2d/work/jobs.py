@@ -6,8 +6,6 @@ On a CPU two workers with half the threads each are faster than one with all: CT
 kernels leave Python's lock alone, and none of them splits a small matrix over cores without loss.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -13,8 +13,6 @@ and perhaps a torn last one, which the next run cuts off.
 many jobs the work is split decides nothing: each job finds the windows of its recordings in all journals of the key.
 """
 
-from __future__ import annotations
-
 import heapq
 import json
 import os

@@ -3,8 +3,6 @@
     exp/student_comp/model.json   {"name": "student_comp", "role": "student", "path": "exp/student_comp/average", …}
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path

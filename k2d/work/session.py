@@ -4,8 +4,6 @@ In: ids with durations and what to do with them. Out: results on disk, each exac
 between.
 """
 
-from __future__ import annotations
-
 import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator

@@ -13,8 +13,6 @@ Nothing is deleted here but the temporaries of killed runs. Every move is one re
 nothing half.
 """
 
-from __future__ import annotations
-
 import argparse
 import errno
 import json
@@ -308,7 +306,7 @@ class Step:
     def release(self) -> None:
         self._held.close()
 
-    def __enter__(self) -> Step:
+    def __enter__(self) -> "Step":
         self.enter()
         return self
 

@@ -15,9 +15,9 @@ from k2d.bin import cache_teacher, encode, training_tables
 from k2d.datadir import DataDir
 from k2d.distill.batches import MakeExample, log_mels
 from k2d.distill.config import BatchConfig
-from k2d.distill.sources import ArchiveReader, ArchiveWriter
+from k2d.distill.sources import ArchiveReader, write_rows
 from k2d.errors import DataError
-from k2d.tables import read_table, write_table
+from k2d.tables import atomic, read_table, write_table
 from k2d.whisper import checkpoint
 
 CONF = {"trim_padding": True, "timestamps": 0.5, "prompt": 0.5}
@@ -53,16 +53,16 @@ def contents(folder) -> dict:
 
 
 def dying_after(monkeypatch, writes: int) -> None:
-    write, count = ArchiveWriter.write, 0
+    count = 0
 
-    def dying(self, uid, rows):
+    def dying(archive, uid, rows):
         nonlocal count
         count += 1
         if count > writes:
             raise Killed
-        write(self, uid, rows)
+        return write_rows(archive, uid, rows)
 
-    monkeypatch.setattr(ArchiveWriter, "write", dying)
+    monkeypatch.setattr("k2d.distill.sources.write_rows", dying)
 
 
 def test_rows_are_the_teachers_most_probable_tokens(world, command):
@@ -217,11 +217,9 @@ def test_noise_is_of_its_seed(world):
 
 
 def archive(path: str, **arrays: np.ndarray) -> dict[str, str]:
-    """An archive as ArchiveWriter writes it; the lines of its table."""
-    with ArchiveWriter(Path(path)) as writer:
-        for uid, array in arrays.items():
-            writer.write(uid, array)
-    return {uid: f"{path}:{at}" for uid, at in writer.offsets.items()}
+    """An archive as k2d writes it; the lines of its table."""
+    with atomic(path, "wb") as stream:
+        return {uid: f"{path}:{write_rows(stream, uid, array)}" for uid, array in arrays.items()}
 
 
 A, B = np.arange(6, dtype="<f2").reshape(3, 2), np.arange(8, dtype="<i4").reshape(2, 4)

@@ -5,8 +5,6 @@ tensors are still on the disk, or the facts of `inspect_model`. Nothing is unpic
 the file is accounted for, and what does not fit is named with its file, before anything is computed.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from functools import partial

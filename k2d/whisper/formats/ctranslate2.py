@@ -5,8 +5,6 @@ each its name, uint8 rank, uint32 sizes, uint8 type, uint32 bytes, data; then al
 the final NUL, and their bytes. Only what is asked for is read from the disk.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import struct

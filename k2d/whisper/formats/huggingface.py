@@ -1,7 +1,5 @@
 """A Hugging Face folder: config.json, and model.safetensors or pytorch_model.bin, each in one file or in shards."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -1,7 +1,5 @@
 """Names of tensors in Hugging Face's Whisper, and those of openai-whisper, which are ours."""
 
-from __future__ import annotations
-
 import re
 
 _HF_PARTS = [

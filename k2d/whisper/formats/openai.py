@@ -1,7 +1,5 @@
 """An OpenAI `.pt`: {"dims": {...}, "model_state_dict": {...}}, of any torch since 0.1.10."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Our folder: model.safetensors and config.json with "dims"; with "frozen", the rest lies in another checkpoint."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The weights in a file, of whatever model: tensors by name, mapped from the disk, and whether they are numbers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import safetensors

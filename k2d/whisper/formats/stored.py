@@ -4,8 +4,6 @@ In: what the reader of a form found. Out: the same, checked: dimensions that mak
 such a Whisper in their shapes, and numbers in them. What does not fit is named with its file.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -39,7 +37,7 @@ class StoredTensor:
     load: Callable[[], Tensor]
 
     @classmethod
-    def of(cls, tensor: Tensor, file: Path) -> StoredTensor:
+    def of(cls, tensor: Tensor, file: Path) -> "StoredTensor":
         return cls(tuple(tensor.shape), file, lambda: tensor)
 
 

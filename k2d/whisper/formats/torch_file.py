@@ -5,8 +5,6 @@ true reason for what is cut, damaged, of a form that cannot be read without runn
 torch's own advice, to load such a file with weights_only=False, is not passed on: it would run what is in it.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 import zipfile

@@ -14,8 +14,6 @@ published model; and an English-only one with a token added, which has the size 
 its languages: it has never learnt them, so that their rows are still as they were drawn, all in one direction.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
