@@ -29,7 +29,7 @@ ENCODES = 500.0  # times real time: one core writing FLAC
 PAPER_SECONDS_A_CHUNK = 42 * 3600 * 4 / (120_000 * 256)  # one H100, large-v2 with two decoder layers
 # One core: seconds a chunk of the joins of stages 2 and 3; bytes a chunk of the tables that the latter, a job of stage
 # 3 and a process of training read; gigabytes a job, of each of which the join of stage 2 holds an archive's chunks.
-JOINED = "on results of 200,000 chunks by 64 jobs"
+JOINED = "tools/bench_join.py --chunks 200000 --jobs 64"
 JOIN_LABELS, JOIN_DECODED, TABLE_BYTES, JOIN_JOB = 285e-6, 152e-6, 566.0, 9e-3
 DISTANCES = 1000.0  # pairs a second of one core
 MEASURED_DISTANCES = "k2d distance --signals none, 8,000 pairs of 110 units"
@@ -235,11 +235,11 @@ _AUDIO = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f}
 _FLAC = f"disk: assumed, {FLAC * 1000:.0f} MB an hour, FLAC at 55 % of its raw size"
 _RUNTIME = f"memory: assumed, {RUNTIME} GB for Python and its libraries"
 _DECODER = f"memory: {RUNTIME} GB assumed, model computed as float32"
-_TABLES = f"tables of {TABLE_BYTES:.0f} bytes a chunk measured {JOINED}"
+_TABLES = f"tables of {TABLE_BYTES:.0f} bytes a chunk measured, {JOINED}"
 
 
 def _joining(seconds: float) -> str:
-    return f"joining, {seconds * 1e6:.0f} µs a chunk: measured {JOINED}"
+    return f"joining, {seconds * 1e6:.0f} µs a chunk: measured, {JOINED}"
 
 
 def estimate(plan: Plan) -> list[Cost]:
