@@ -375,6 +375,8 @@ KINDS: Sequence[Kind] = (
     Kind("phone.awb", "AMR-WB", "no frames in pauses", lambda p: _amr_wb(p, PAUSES), PAUSES, needs="vo-amrwbenc"),
     Kind("phone.3gp", "AMR-WB", "no frames in pauses", _in_3gp, PAUSES, needs="vo-amrwbenc"),
     Kind("float.w64", "float", "extended header", _program("-c:a", "pcm_f32le"), needs="ffmpeg"),
+    Kind("off.w64", "PCM", "data size 0: written into a pipe",
+         changed(wav(ALL, subtype="PCM_16"), patch(b"data" + W64, bytes(8)))),
     Kind("integers64.wav", "PCM", "64 bits", _program("-c:a", "pcm_s64le"), needs="ffmpeg"),
     Kind("samples.mov", "PCM", "96 kHz, packets of several sizes",
          _program("-ar", 96000, "-c:a", "pcm_s24le"), needs="ffmpeg"),

@@ -88,7 +88,9 @@ def _without_tokens(points: np.ndarray) -> np.ndarray:
     marks = np.flatnonzero((points == 60) | (points == 124) | (points == 62) | (points == _LINE))  # < | >
     kinds = points[marks]
     found = np.flatnonzero((kinds[:-3] == 60) & (kinds[1:-2] == 124) & (kinds[2:-1] == 124) & (kinds[3:] == 62))
-    found = found[(marks[found + 1] == marks[found] + 1) & (marks[found + 3] == marks[found + 2] + 1)]
+    found = found[
+        (marks[found + 1] == marks[found] + 1) & (marks[found + 3] == marks[found + 2] + 1)
+    ]
     first, length = marks[found], marks[found + 3] - marks[found]
     keep = np.ones(len(points), bool)
     keep[np.repeat(first + 1 - (np.cumsum(length) - length), length) + np.arange(length.sum())] = False

@@ -48,8 +48,8 @@ class Tokenizer:
         self.eot = n_text
         self.sot = n_text + 1
         after = self.sot + 1 + len(languages) + len(control)
-        (self.translate, self.transcribe, self.sot_lm, self.sot_prev, self.no_speech, self.no_timestamps) = range(
-            after, after + 6
+        (self.translate, self.transcribe, self.sot_lm, self.sot_prev, self.no_speech, self.no_timestamps) = (
+            range(after, after + 6)
         )
         self.timestamp_begin = after + 6
         self.vocab_size = self.timestamp_begin + N_TIMESTAMPS
@@ -108,7 +108,9 @@ class Tokenizer:
             raise ValueError(f"language {language!r} is not in this vocabulary; it has: {known}")
         return self.sot + 1 + self.languages.index(language)
 
-    def sot_sequence(self, language: str | None = "zh", task: str = "transcribe", timestamps: bool = True) -> list[int]:
+    def sot_sequence(
+        self, language: str | None = "zh", task: str = "transcribe", timestamps: bool = True
+    ) -> list[int]:
         """The ids every decoded sequence starts with. English-only models know neither language nor task."""
         ids = [self.sot]
         if self.multilingual:

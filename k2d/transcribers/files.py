@@ -57,7 +57,7 @@ def transcribe_files(
                     outcome.foreign.append(file.shown)
                 else:
                     outcome.skipped.append(file.shown)
-                    bar.write(f"transcribe: left out {message}", file=sys.stderr)
+                    bar.write(_legible(f"transcribe: left out {message}"), file=sys.stderr)
                 continue
             outcome.seconds += result.duration
             if word_timestamps:
@@ -65,7 +65,7 @@ def transcribe_files(
             result.recording = _legible(file.output.name)
             for form in forms:
                 written = subtitles.write(folder / file.output, form, result, highlight_words)
-                bar.write(f"{written}", file=sys.stderr)
+                bar.write(_legible(f"{written}"), file=sys.stderr)
             if not forms:
                 _print(file.shown, result, bar)
         bar.update(bar.total - bar.n)
