@@ -428,7 +428,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
             return ContainerReader(source, file, form=HEADERLESS[ending])
     if counted is not None and counted.frames:
         return counted
-    if by_packets:
+    if by_packets and not head.startswith(b"riff"):  # which to libsndfile would be noise
         try:
             return _SoundFileReader(source, file, mp3=not head.startswith(b"OggS"))
         except soundfile.LibsndfileError:
