@@ -322,6 +322,7 @@ def _other(source: str):
     return make
 
 
+_EIGHT = "pan=7.1|" + "|".join(f"c{channel}=c0" for channel in range(8))
 W64 = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # stands behind the four letters of its chunks
 HOLE = np.concatenate([ONE, silence(4), TWO])
 LATE = np.concatenate([silence(3), ALL])
@@ -373,6 +374,13 @@ KINDS: Sequence[Kind] = (
     Kind("ima4.caf", "IMA ADPCM", "as QuickTime has it", enc(LONG, "adpcm_ima_qt", rate=8000)),
     Kind("phone.awb", "AMR-WB", "no frames in pauses", lambda p: _amr_wb(p, PAUSES), PAUSES, needs="vo-amrwbenc"),
     Kind("phone.3gp", "AMR-WB", "no frames in pauses", _in_3gp, PAUSES, needs="vo-amrwbenc"),
+    Kind("float.w64", "float", "extended header", _program("-c:a", "pcm_f32le"), needs="ffmpeg"),
+    Kind("off.w64", "PCM", "data size 0: written into a pipe",
+         changed(wav(ALL, subtype="PCM_16"), patch(b"data" + W64, bytes(8)))),
+    Kind("integers64.wav", "PCM", "64 bits", _program("-c:a", "pcm_s64le"), needs="ffmpeg"),
+    Kind("samples.mov", "PCM", "96 kHz, packets of several sizes",
+         _program("-ar", 96000, "-c:a", "pcm_s24le"), needs="ffmpeg"),
+    Kind("film.swf", "MP3", "Flash", _program("-ar", 44100, "-c:a", "libmp3lame"), needs="ffmpeg"),
     Kind("raw.g722", "G.722", "no header", enc(LONG, "g722", rate=16000)),
     Kind("new.voc", "PCM", "blocks of the new kind", enc(LONG, "pcm_s16le")),
     # known first bytes, a codec libsndfile lacks
@@ -407,6 +415,8 @@ KINDS: Sequence[Kind] = (
     # which track, which channel
     Kind("tracks.mkv", "AAC", "the second track is the default",
          tracks(Track(LONG[::-1].copy(), "aac", default=False), Track(LONG, "aac"))),
+    *(Kind(f"eight.{ending}", name, "eight channels", _program("-af", _EIGHT, "-c:a", codec), needs="ffmpeg")
+      for ending, name, codec in (("opus", "Opus", "libopus"), ("wv", "WavPack", "wavpack"), ("m4a", "AAC", "aac"))),
     Kind("opposite.wav", "PCM", "stereo in opposite phase", wav(np.stack([ALL, -ALL], 1))),
     Kind("opposite.m4a", "AAC", "stereo in opposite phase", enc(np.stack([LONG, -LONG], 1), "aac")),
     Kind("near_silent.wav", "PCM", "a near-silent channel", wav(np.stack([ALL, ALL[::-1] * 1e-4], 1))),

@@ -103,8 +103,8 @@ step() {
                 "${decode_cmd[@]}" "${job_needs[@]}" "${log}.log" k2d "${command[@]}"
             else
                 # Every job keeps what it has finished, so a killed one goes on from there.
-                "${decode_cmd[@]}" JOB="1:${nj}" "${job_needs[@]}" "${log}.JOB.log" \
-                    k2d "${command[@]}" "${many[@]}" --job JOB
+                "${decode_cmd[@]}" K2D_JOB="1:${nj}" "${job_needs[@]}" "${log}.K2D_JOB.log" \
+                    k2d "${command[@]}" "${many[@]}" --job K2D_JOB
                 "${cpu_cmd[@]}" "${log}.log" k2d "${command[@]}" "${many[@]}"
             fi
             ;;

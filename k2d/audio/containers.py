@@ -31,6 +31,7 @@ _FORGETTING = frozenset(
     "aac aac_latm ac3 adpcm_ima_wav adpcm_ms alac ape dts eac3 flac mp1 mp2 mp3 opus tak tta vorbis wavpack wmapro "
     "wmav2".split()
 )
+_LOSSY = frozenset("aac aac_latm ac3 dts eac3 mp1 mp2 mp3 opus vorbis wmapro wmav1 wmav2".split())
 # Frame types from which on no speech was sent (3GPP TS 26.101 and 26.201): in pauses phones send comfort noise at most,
 # which ffmpeg's libraries do not decode.
 _PAUSES = {"amr_nb": 8, "amr_wb": 9}
@@ -42,13 +43,18 @@ _JITTER = 0.1  # seconds by which time stamps may differ from what the samples s
 _CLOCK_JUMP = 10.0  # seconds; a longer hole of a format whose clock may jump (MPEG, Ogg) is such a jump
 _LONGEST_HOLE = 3600.0  # seconds; a longer one is a broken time stamp
 _GRACE = 0.5  # seconds less than the header promises are still whole: encoders pad, containers round
+# What PyAV does not give as an array: planes of so many channels or more, and these integers.
+_PLANES, _INTEGERS_OF_64 = 8, ("s64", "s64p")
+_LOUD = 4.0  # of full scale: lossy codecs stay below, unless a packet is damaged
+_BURST = 2.0  # times the loudest frame before: what a damaged packet makes
+_BURSTS = 10  # such frames in a row are no damage: the recording is so loud
 _ERRORS = 100  # broken packets in a row, after which nothing sound is expected
 
 # Formats of sound and film only: with others, such as playlists, ffmpeg opens further addresses.
 _FORMATS = (
     "aa,aac,ac3,act,adx,aea,aiff,amr,amrnb,amrwb,ape,asf,au,avi,avr,caf,codec2,dhav,dsf,dss,dts,dtshd,dv,eac3,flac,flv,"
     "gsm,gxf,hcom,iff,ilbc,ircam,ivr,kux,live_flv,loas,lvf,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,"
-    "mpegts,mxf,nistsphere,nsv,nut,ogg,oma,osq,pva,pvf,qcp,qoa,rm,rso,shn,sox,spdif,tak,truehd,tta,ty,vivo,voc,vqf,w64,"
+    "mpegts,mxf,nistsphere,nsv,nut,ogg,oma,osq,pva,pvf,qcp,qoa,rm,rso,shn,sox,spdif,swf,tak,truehd,tta,ty,vivo,voc,vqf,w64,"
     "wav,wsd,wtv,wv,wve,xwma"
 )
 HEADERLESS = {".g722": "g722", ".722": "g722", ".g729": "g729", ".tco": "g723_1", ".g723": "g723_1"}  # of one rate each
@@ -84,15 +90,19 @@ class ContainerReader:
     missing by an unknown time.
     """
 
-    def __init__(self, source: str, file, pages_lost: bool = False, form: str | None = None, lacking: float = 0.0):
+    def __init__(self, source: str, file, pages_lost: bool = False, form: str | None = None, lacking: float = 0.0,
+                 damaged: bool = False):  # fmt: skip
         """pages_lost: of an Ogg file pages are missing, so a long hole is no jump of its clock. form: ffmpeg's name of
-        a format that has no header. lacking: by how much the sound should be longer than it is.
+        a format that has no header. lacking: by how much the sound should be longer than it is. damaged: pages of an
+        Ogg file are there, and wrong, so that sound which begins late is a hole.
         """
         import av  # here, because most corpora never need it
 
         self.source, self._errors = source, (av.error.FFmpegError, OSError, ValueError)
         self._file, self._pages_lost, self._form, self._lacking = file, pages_lost, form, lacking
         self._av, self.lost, self.holes, self.cut = av, 0.0, 0.0, False
+        self._damaged = damaged
+        self._packed: tuple = None, None  # what makes floats, the channels in turn, of frames of which form
         self._open()
         codec = self._stream.codec_context
         self.rate, self.channels = codec.sample_rate or 0, codec.channels or 0
@@ -119,7 +129,8 @@ class ContainerReader:
         self._formats = set(self._container.format.name.split(","))  # ffmpeg's names of it
         self._clock_jumps = bool(self._container.format.flags & self._av.format.Flags.ts_discont.value)
         begin = self._container.start_time
-        self._origin = 0.0 if begin is None else begin / self._av.time_base
+        damaged = self._damaged and "ogg" in self._formats
+        self._origin = 0.0 if begin is None or damaged else begin / self._av.time_base
         length = self._container.duration
         self._clock = not self._formats & _NO_CLOCK
         self._longest_hole = _CLOCK_JUMP if self._clock_jumps and not self._pages_lost else _LONGEST_HOLE
@@ -223,6 +234,7 @@ class ContainerReader:
         rule: _Rule | None = None
         seen: list[tuple] = []  # of the first second: (packet's seconds, its frames' samples)
         skipping, failures = False, 0
+        loudest, bursts = 0.0, 0
         self._broken = self._failed = self.cut = False
         channels = 0
         self.lost = self.holes = 0.0
@@ -235,7 +247,7 @@ class ContainerReader:
             stamp = None if packet.pts is None else packet.pts * tick - self._origin
             last = not packet.size
             if rule is None and line.rate and line.time >= _LEARN and seen:
-                rule, seen = _Rule.learn(seen, line.rate, tick, self._container.format.name), []
+                rule, seen = _Rule.learn(seen, line.rate, tick, self._container.format.name, codec), []
                 if start and not rule:
                     raise Irregular
                 if renewed and start < np.inf:
@@ -282,7 +294,7 @@ class ContainerReader:
                 seen.append((packet, [frame.samples for frame in frames]))
             owed = held if held and not frames else 0  # what could not be decoded keeps its time, but for the end
             for frame in frames:
-                audio = _samples(frame)
+                audio = self._samples(frame)
                 if line.rate and frame.sample_rate != line.rate and start:
                     raise Irregular
                 line.set_rate(frame.sample_rate, self.source)
@@ -297,6 +309,15 @@ class ContainerReader:
                             self.holes += hole / line.rate
                     yield from line.silence(hole, channels, start)
                 self._broken = False
+                if codec in _LOSSY:
+                    peak = float(np.abs(audio).max(initial=0.0))
+                    bursts = bursts + 1 if not peak <= max(_LOUD, _BURST * loudest) else 0
+                    if 0 < bursts <= _BURSTS and loudest:
+                        audio, self._failed = np.zeros_like(audio), True
+                        if line.time >= start - _JITTER:
+                            self.lost += len(audio) / line.rate
+                    else:
+                        loudest = max(loudest, peak)
                 before = line.before(start)
                 line.position += len(audio)
                 if before < len(audio):
@@ -312,6 +333,22 @@ class ContainerReader:
             self.lost += promised - max(line.time, start if start < np.inf else 0.0)
         elif cut and "mp3" not in self._formats:
             self.cut = True
+
+    def _samples(self, frame) -> np.ndarray:
+        """(frames, channels) float32 in [-1, 1] of a decoded frame."""
+        channels = frame.layout.nb_channels
+        if frame.format.name in _INTEGERS_OF_64 or (frame.format.is_planar and channels >= _PLANES):
+            form = frame.format.name, frame.layout.name, frame.sample_rate
+            if form != self._packed[0]:
+                self._packed = form, self._av.AudioResampler("flt", frame.layout, frame.sample_rate)
+            frame = self._packed[1].resample(frame)[0]
+        audio = frame.to_ndarray()
+        audio = audio.T if frame.format.is_planar else audio.reshape(-1, channels)
+        if audio.dtype == np.uint8:
+            return (audio.astype(np.float32) - 128) / 128
+        if audio.dtype.kind == "i":
+            return audio.astype(np.float32) / -float(np.iinfo(audio.dtype).min)
+        return audio.astype(np.float32, copy=False)
 
     def _lacks_tail(self) -> bool:
         return ("ogg" in self._formats and not self._has_last_page()) or ends_inside(self._file, self._formats)
@@ -346,13 +383,16 @@ class ContainerReader:
 
 
 class _Rule:
-    """How many samples a packet holds: always as many (`constant`), or as its duration says."""
+    """How many samples a packet holds: always as many (`constant`), as its duration says, or, where each sample has so
+    many bytes (`width`), as its size says.
+    """
 
-    def __init__(self, constant: int | None, rate: int, tick: float, bits: tuple[int, ...]):
+    def __init__(self, constant: int | None, rate: int, tick: float, bits: tuple[int, ...], width: int):
         self._constant, self._rate, self._tick, self._bits, self._mark = constant, rate, tick, bits, None
+        self._width = width
 
     @classmethod
-    def learn(cls, seen: list[tuple], rate: int, tick: float, format_name: str) -> "_Rule | None":
+    def learn(cls, seen: list[tuple], rate: int, tick: float, format_name: str, codec: str) -> "_Rule | None":
         """From (packet, samples of its frames) of the first second; None if there is no rule. The first two may be
         trimmed."""
         settled = [(packet, sum(frames)) for packet, frames in seen[2:] if not _trimmed(packet)]
@@ -363,7 +403,9 @@ class _Rule:
         constant = settled[0][1] if len({samples for _, samples in settled}) == 1 else None
         if constant is None and tick * rate > 1.001:
             return None
-        rule = cls(constant, rate, tick, _RATE_BITS.get(format_name, ()))
+        width = settled[0][0].size // settled[0][1]
+        plain = codec.startswith("pcm_") and all(packet.size == width * samples for packet, samples in settled)
+        rule = cls(constant, rate, tick, _RATE_BITS.get(format_name, ()), width if plain else 0)
         return rule if all(rule.samples(packet) == samples for packet, samples in settled) else None
 
     def samples(self, packet) -> int | None:
@@ -373,6 +415,8 @@ class _Rule:
             self._mark = self._mark or mark
             if mark != self._mark:
                 return None
+        if self._width:
+            return packet.size // self._width
         said = (packet.duration or 0) * self._tick * self._rate
         if self._constant is None:
             return round(said) or None
@@ -429,17 +473,6 @@ class _TimeLine:
             count -= some
             if before < some and channels:
                 yield self.rate, np.zeros((some - before, channels), np.float32)
-
-
-def _samples(frame) -> np.ndarray:
-    """(frames, channels) float32 in [-1, 1] of a decoded frame."""
-    audio, channels = frame.to_ndarray(), frame.layout.nb_channels
-    audio = audio.T if frame.format.is_planar else audio.reshape(-1, channels)
-    if audio.dtype == np.uint8:
-        return (audio.astype(np.float32) - 128) / 128
-    if audio.dtype.kind == "i":
-        return audio.astype(np.float32) / -float(np.iinfo(audio.dtype).min)
-    return audio.astype(np.float32, copy=False)
 
 
 def check_form(source: str, rate: int, channels: int) -> None:

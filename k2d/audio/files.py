@@ -38,6 +38,10 @@ _EXACT = re.compile(r"^(PCM_|FLOAT|DOUBLE|ULAW|ALAW)")
 _BY_PACKETS = (b"OggS", b"ID3", b"\xff", b"Creative Voice File")
 # What begins a packet of AC-3 and the like (IEC 61937) or of DTS: such a WAV says PCM, and as PCM it is noise.
 _IN_PCM = re.compile(rb"\x72\xf8\x1f\x4e|\xfe\x7f\x01\x80|\x7f\xfe\x80\x01|\xff\x1f\x00\xe8|\x1f\xff\xe8\x00")
+# W64 whose samples an extended header says to be something else than integers: libsndfile takes them for integers.
+_NOT_INTEGERS = re.compile(
+    rb"fmt \xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a.{8}\xfe\xff.{22}(?!\x01\x00)", re.DOTALL
+)
 _NO_HEADER = (".raw", ".pcm", ".sln", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721")
 _PLAYLISTS = (b"#EXTM3U", b"[playlist]", b"<?wpl", b"<playlist", b"<smil")
 _PIPE_BYTES, _PIPE_WAIT = 2**34, 600.0  # bytes a command may write, seconds it may be silent
@@ -377,15 +381,16 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         file.seek(0)
         if not file.read(2**20).strip(b"\0"):
             raise BadAudio(source, "not audio", "it begins with zeros, and nothing else was written; copy it again")
-    by_packets, whole = head.startswith(_BY_PACKETS), True
+    by_packets, whole, damaged = head.startswith(_BY_PACKETS), True, False
     if head.startswith(b"OggS"):
-        chains, whole = ogg_chains(file)
+        chains, whole, damaged = ogg_chains(file)
         by_packets = not (whole and b"\x01vorbis" in head)  # of Vorbis libsndfile counts every sample
     else:
         chains = [] if isinstance(file, Pieces) else recordings_of(file, head)
-        if head.startswith(b"RIFF"):
+        if head.startswith((b"RIFF", b"riff")):
             file.seek(0)
-            by_packets = len(_IN_PCM.findall(file.read(2**15))) > 1
+            begin = file.read(2**15)
+            by_packets = len(_IN_PCM.findall(begin)) > 1 or _NOT_INTEGERS.search(begin) is not None
     if len(chains) > 1:
         return _ChainReader(source, file, chains)
     better, lacking = mended(file, head)
@@ -401,7 +406,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         except soundfile.LibsndfileError:
             pass
     try:
-        reader = ContainerReader(source, file, pages_lost=not whole, lacking=lacking)
+        reader = ContainerReader(source, file, pages_lost=not whole, lacking=lacking, damaged=damaged)
         if counted is not None:
             counted.release()
         return reader
@@ -423,7 +428,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
             return ContainerReader(source, file, form=HEADERLESS[ending])
     if counted is not None and counted.frames:
         return counted
-    if by_packets:
+    if by_packets and not head.startswith(b"riff"):  # which to libsndfile would be noise
         try:
             return _SoundFileReader(source, file, mp3=not head.startswith(b"OggS"))
         except soundfile.LibsndfileError:

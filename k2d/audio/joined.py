@@ -122,19 +122,20 @@ def _mp4(file, size: int) -> Iterator[int]:
             begins = None
 
 
-def ogg_chains(file) -> tuple[Stretches, bool]:
-    """(start and length of every chain, whether it is one stream of which no page is missing or damaged).
+def ogg_chains(file) -> tuple[Stretches, bool, bool]:
+    """(start and length of every chain, whether it is one stream of which no page is missing or damaged, whether the
+    first one that is not so is there, but damaged).
 
     A chain begins where pages that begin streams follow others (RFC 3533).
     """
-    starts, whole, at, number = [], True, 0, 0
+    starts, whole, damaged, at, number = [], True, False, 0, 0
     size = file.seek(0, io.SEEK_END)
     flags = serial = None
     while at < size:
         file.seek(at)
         head = file.read(27 + 255)
         if len(head) < 27 or head[:4] != b"OggS":
-            whole = False
+            whole, damaged = False, damaged or whole
             at = _find(file, b"OggS", at + 1)
             if at is None:
                 break
@@ -148,10 +149,11 @@ def ogg_chains(file) -> tuple[Stretches, bool]:
             whole = False
         elif whole:
             whole = is_sound_page(bytes_at(file, at, length))
+            damaged = not whole
         number += 1
         at += length
     file.seek(0)
-    return _stretches(starts, size), whole and at == size and bool(flags and flags & 4)
+    return _stretches(starts, size), whole and at == size and bool(flags and flags & 4), damaged
 
 
 def is_sound_page(data: bytes) -> bool:

@@ -177,7 +177,8 @@ def _chunked(file, size: int, form: Form) -> tuple[Pieces | None, float]:
             held = min(length, size - start)
             sound.append((start, held))
             promised += held if length >= form.endless and not known else length
-            if goes_on := bool(length) and _goes_on(file, start + length, size, second, form):
+            unknown = form.counts and not length  # less than the chunk's own head: W64 written into a pipe
+            if goes_on := unknown or (bool(length) and _goes_on(file, start + length, size, second, form)):
                 sound[-1] = start, size - start
                 break
     held = sum(length for _, length in sound)
@@ -212,6 +213,8 @@ def _header(file, found: dict[bytes, bytes], held: int, form: Form) -> bytes:
         if held >= 2**32:  # EBU Tech 3306
             top[:8] = b"RF64\xff\xff\xff\xff"
             found = {b"ds64": struct.pack("<QQQI", held, held, 0, 0)} | found
+    if form.counts:  # W64: ffmpeg's libraries open none whose size is 0
+        top[16:24] = struct.pack("<Q", form.top + held)
     if common := found.get(b"COMM"):
         frames = (held - 8) // (_form_of_aiff(common)[0] or held)
         if frames:

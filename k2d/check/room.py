@@ -5,6 +5,7 @@ In: sets, models, and the options that decide it (`Room`). Out: findings.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from k2d.check.findings import Finding
 from k2d.check.models import Known, Models
@@ -14,6 +15,9 @@ from k2d.distill.config import read_config
 from k2d.plan import LONGEST_RECORDING, Plan
 from k2d.whisper.engine import default_batch
 from k2d.whisper.identity import PUBLISHED
+from k2d.work.identity import record_in
+
+TRAIN_STAGE, PUBLISH = 5, 8  # the numbers of their stages
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,20 @@ def look_at_room(room: Room, sets: Sequence[Set], models: Models, known: Mapping
     )
     teacher = known.get(models.teacher or "")
     width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
-    found = disk(gigabytes(plan, Outputs(room.no_copy, room.encoder_out, width, room.stop_stage)))
+    need = gigabytes(plan, Outputs(room.no_copy, room.encoder_out, width, room.stop_stage))
+    found = disk(need, complete=is_complete(room.students, room.stop_stage))
     if room.elsewhere:
         return found
     return found + memory(plan, room.stop_stage) + time(plan, room.stop_stage) + gpus(room.ngpu)
+
+
+def is_complete(students: Sequence[str], stop_stage: int, here: Path = Path()) -> bool:
+    """Whether all students are there, as far as the stages make them: trained, and published by the last one. Who
+    trains no student has to label, of which the options alone do not say where it goes.
+    """
+    last = "publish" if stop_stage >= PUBLISH else "average"
+    records = [record_in(here / "exp" / student / last) for student in students]
+    return stop_stage >= TRAIN_STAGE and bool(records) and all("finished" in record for record in records)
 
 
 def _size_name(name: str | None, known: Mapping[str, Known]) -> str:

@@ -46,15 +46,18 @@ def gigabytes(plan: Plan, outputs: Outputs) -> dict[str, float]:
     return need
 
 
-def disk(need: Mapping[str, float], here: Path = Path()) -> list[Finding]:
-    """Free space where `data` and `exp` lie, against what they need; what lies there already is counted as made."""
+def disk(need: Mapping[str, float], here: Path = Path(), complete: bool = False) -> list[Finding]:
+    """Free space where `data` and `exp` lie, against what they need; what lies there already is counted as made.
+
+    complete: what the stages would write is there, whatever the estimate says.
+    """
     places: dict[int, list[str]] = {}
     for folder in need:
         places.setdefault(os.stat(_there(here / folder)).st_dev, []).append(folder)
-    return [_room(folders, sum(need[folder] for folder in folders), here) for folders in places.values()]
+    return [_room(folders, sum(need[folder] for folder in folders), here, complete) for folders in places.values()]
 
 
-def _room(folders: Sequence[str], wanted: float, here: Path) -> Finding:
+def _room(folders: Sequence[str], wanted: float, here: Path, complete: bool) -> Finding:
     status = os.statvfs(_there(here / folders[0]))
     free, what = status.f_bavail * status.f_frsize / 1e9, f"disk of {' and '.join(f'{name}/' for name in folders)}"
     message = f"{size_in_words(free * 1e9)} free, {space(wanted)} needed by the estimate"
@@ -66,6 +69,8 @@ def _room(folders: Sequence[str], wanted: float, here: Path) -> Finding:
         message += f", of which {space(made)} may be there already"
     if free >= ENOUGH * missing:
         return fine(what, message)
+    if complete:
+        return warning(what, message, "all is made already; make room only if other options are to make it again")
     todo = "make room, or let data/ and exp/ be links to a larger disk"
     if free >= SURELY * missing:
         return warning(what, message, f"{todo}; a full disk stops a stage, but nothing is lost")

@@ -25,7 +25,7 @@ from k2d.wording import counted
 SUFFIXES = (".srt", ".vtt")
 LATE = 2.0  # seconds after the recording's end; more of it in many cues are those of another recording
 _TIME = r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
-_CUE = re.compile(rf"^[\s\u200b\u200e\u200f]*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:\s.*)?$")
+_CUE = re.compile(rf"^[\s\u200b\u200e\u200f]*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:[\s\u200b\u200e\u200f].*)?$")
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
 _LINE_END = re.compile(r"\r*\n|\r")

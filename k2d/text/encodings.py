@@ -21,6 +21,8 @@ def read_text(path: Path) -> str:
         return raw.decode(wide_encoding(raw) or "utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
+        if error.reason == "unexpected end of data":
+            raise DataError(f"{path}:{line}: ends inside a character: the file is cut short; copy it again") from None
         raise DataError(
             f"{path}:{line}: not UTF-8; convert the file, for instance with 'iconv -f big5 -t utf-8'"
         ) from None

@@ -5,7 +5,9 @@ said: its own cue, underlined in its segment, as `whisper --highlight_words` wri
 """
 
 import dataclasses
+import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +99,7 @@ def as_json(transcript: Transcript) -> str:
 HIGHLIGHTED = {"srt": srt, "vtt": vtt}
 WRITERS = {"txt": txt, "srt": srt, "vtt": vtt, "tsv": tsv, "json": as_json}
 ALL = "all"
+LONGEST_NAME = 255  # bytes of a file's name
 
 
 def formats(names: str) -> list[str]:
@@ -111,8 +114,15 @@ def formats(names: str) -> list[str]:
 
 
 def write(stem: Path, form: str, transcript: Transcript, highlight: bool = False) -> Path:
-    """Write <stem>.<form>; returns the path. highlight: word by word, in the forms that can."""
-    path = stem.parent / f"{stem.name}.{form}"
+    """Write <stem>.<form>; returns the path. highlight: word by word, in the forms that can.
+
+    A name that is too long with its form is cut, and ends with a digest.
+    """
+    name = os.fsencode(stem.name)
+    if len(name) + 1 + len(form) > LONGEST_NAME:
+        digest = hashlib.sha256(name).hexdigest()[:16]
+        name = name[: LONGEST_NAME - 30].decode(errors="ignore").encode() + f"%{digest}".encode()
+    path = stem.parent / f"{os.fsdecode(name)}.{form}"
     more = {"highlight": True} if highlight and form in HIGHLIGHTED else {}
     with atomic(path) as handle:
         handle.write(WRITERS[form](transcript, **more))

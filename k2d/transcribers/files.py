@@ -55,19 +55,24 @@ def transcribe_files(
                     outcome.foreign.append(file.shown)
                 else:
                     outcome.skipped.append(file.shown)
-                    bar.write(f"transcribe: left out {message}", file=sys.stderr)
+                    bar.write(_legible(f"transcribe: left out {message}"), file=sys.stderr)
                 continue
             outcome.seconds += result.duration
             if word_timestamps:
                 transcriber.add_words(result, source)
-            result.recording = file.output.name
+            result.recording = _legible(file.output.name)
             for form in forms:
                 written = subtitles.write(folder / file.output, form, result, highlight_words)
-                bar.write(f"{written}", file=sys.stderr)
+                bar.write(_legible(f"{written}"), file=sys.stderr)
             if not forms:
                 _print(file.shown, result, bar)
         bar.update(bar.total - bar.n)
     return outcome
+
+
+def _legible(name: str) -> str:
+    """A file's name without the bytes that are not UTF-8: those can neither be written nor printed."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _in_order(
@@ -86,7 +91,7 @@ def _in_order(
 
 def _print(file: str, transcript: Transcript, bar: tqdm) -> None:
     language = f" ({transcript.language})" if transcript.language else ""
-    bar.write(f"# {file}{language}", file=sys.stdout)
+    bar.write(f"# {_legible(file)}{language}", file=sys.stdout)
     for s in transcript.segments:
         end = transcript.duration if s.end is None else s.end
         times = f"{subtitles.time_code(s.start, '.')} {subtitles.time_code(end, '.')}"

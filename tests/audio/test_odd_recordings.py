@@ -1,19 +1,21 @@
 """Recordings as people have them are read whole, at the film's times, or named; a part is the same in the whole."""
 
+import contextlib
 import errno
 import io
 import os
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from odd_kinds import ALL, KINDS, LONG_ONE, ONE, RATE, Track, can_make, encode, make, voice
-from odd_recordings import fault, read
+from odd_kinds import ALL, KINDS, LONG, LONG_ONE, ONE, RATE, Track, can_make, encode, make, voice
+from odd_recordings import fault, likeness, read
 
 from k2d.audio import containers, files, sources
 from k2d.audio import read as read_module
@@ -338,3 +340,61 @@ def test_a_wav_past_4_gb_is_read_to_its_end(tmp_path):
         file.write(sound.tobytes())
     assert recording_duration(path) == seconds
     assert np.abs(read_audio(path, seconds - 5, seconds) - ONE).max() < 0.02
+
+
+def pages_of(data: bytes) -> list[int]:
+    """Where the pages of an Ogg file begin, and where the last one ends."""
+    places = [0]
+    while places[-1] < len(data):
+        head = data[places[-1] :]
+        places.append(places[-1] + 27 + head[26] + sum(head[27 : 27 + head[26]]))
+    return places
+
+
+def test_a_damaged_first_page_is_a_hole_and_no_late_begin(tmp_path, caplog):
+    path = tmp_path / "x.ogg"
+    encode(path, Track(LONG, "libopus"), page_duration="1000000")
+    data = bytearray(path.read_bytes())
+    first = pages_of(data)[2]
+    data[first + 300] ^= 16
+    path.write_bytes(data)
+    audio = read_audio(path)
+    assert "1.0" in caplog.text and "s are missing" in caplog.text
+    assert abs(len(audio) - len(ALL)) < 1600 and abs(recording_duration(path) - len(audio) / SAMPLE_RATE) < 0.1
+    assert not audio[1600:12800].any() and likeness(audio[2 * SAMPLE_RATE :], ALL[2 * SAMPLE_RATE :]) > 0.8
+
+
+def loudest(path: Path) -> float:
+    """Of what ffmpeg's libraries decode."""
+    peak = 0.0
+    with av.open(str(path)) as container:
+        for packet in container.demux(audio=0):
+            with contextlib.suppress(av.error.FFmpegError):
+                peak = max([peak, *(float(np.abs(frame.to_ndarray()).max()) for frame in packet.decode())])
+    return peak
+
+
+def test_a_damaged_packet_that_is_decoded_as_a_bang_is_lost_and_its_recording_is_not(tmp_path):
+    """AAC has no checksum: a wrong bit of a gain makes a frame of a thousand times full scale."""
+    path = tmp_path / "x.aac"
+    encode(path, Track(LONG_ONE, "aac"), form="adts")
+    data = path.read_bytes()
+    for seed in range(400):
+        bent, rng = bytearray(data), np.random.default_rng(seed)
+        for at in rng.integers(len(data) // 5, len(data), 4):
+            bent[at] ^= 1 << rng.integers(8)
+        path.write_bytes(bent)
+        if loudest(path) > 100:
+            break
+    else:
+        pytest.fail("no damage made a bang")
+    audio = read_audio(path)
+    assert abs(len(audio) - len(ONE)) < 8000 and np.abs(audio).max() <= 4
+
+
+def test_what_is_too_loud_all_along_is_named_so_whatever_its_codec(tmp_path):
+    path = tmp_path / "x.ogg"
+    soundfile.write(path, ALL * 40, SAMPLE_RATE)
+    with pytest.raises(BadAudio) as error:
+        read_audio(path)
+    assert error.value.reason == "too loud"

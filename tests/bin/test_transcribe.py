@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -310,3 +311,13 @@ def test_damaged_files_are_left_out_where_that_is_asked_for(run, noise_recording
     cut.write_bytes(Path(noise_recordings["b"]).read_bytes()[:-9000])
     assert "1 file, " in run(cut).err
     assert f"{cut}: truncated; damaged or cut short" in run(cut, "--damaged", "skip", expected=1).err
+
+
+def test_names_that_are_no_text_or_as_long_as_can_be_end_no_job(run, noise_recordings, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in (b"bad\xff.wav", b"x" * 251 + b".wav", "長".encode() * 83 + b".wav"):
+        shutil.copy(noise_recordings["b"], os.path.join(os.fsencode(folder), name))
+    run(folder, "--output_format", "json,srt", "--output_dir", out)
+    assert len(list(out.glob("*.json"))) == len(list(out.glob("*.srt"))) == 3
+    assert "bad\ufffd.wav" in run(folder).out

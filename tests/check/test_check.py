@@ -13,7 +13,7 @@ import soundfile
 from decoding_material import random_model
 
 from k2d.bin import check as command
-from k2d.check import recordings, space
+from k2d.check import recordings, room, space
 from k2d.check.findings import Grade
 from k2d.check.memory import Memory
 from k2d.check.models import Models, long_labels, look
@@ -403,6 +403,23 @@ def test_what_is_made_already_needs_no_more_room(tmp_path):
     free = status.f_bavail * status.f_frsize / 1e9
     (row,) = space.disk({"exp": free + 0.5}, tmp_path)
     assert row.grade is Grade.WARNING and "1.0 GB may be there already" in row.found
+
+
+def test_a_full_disk_does_not_stop_a_recipe_that_is_finished(tmp_path):
+    status = os.statvfs(tmp_path)
+    need = {"exp": 10 * status.f_bavail * status.f_frsize / 1e9}
+    for number, (step, stop_stage, complete) in enumerate(
+        [("train", 5, False), ("average", 5, True), ("average", 8, False), ("publish", 8, True)]
+    ):
+        here = tmp_path / str(number)
+        for student in ("student_comp", "student_full"):
+            assert not room.is_complete(["student_comp", "student_full"], stop_stage, here)
+            folder = here / "exp" / student / step
+            folder.mkdir(parents=True)
+            (folder / "step.json").write_text('{"finished": "2026-01-01 00:00:00"}')
+        assert room.is_complete(["student_comp", "student_full"], stop_stage, here) is complete
+        (row,) = space.disk(need, here, complete)
+        assert row.grade is (Grade.WARNING if complete else Grade.FAILS)
 
 
 def test_gpus_that_are_not_there():

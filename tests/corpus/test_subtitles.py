@@ -224,3 +224,16 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
     (tmp_path / "x.srt").symlink_to("nowhere.srt")
     with pytest.raises(DataError, match="cannot be read"):
         read_cues(tmp_path / "x.srt")
+
+
+def test_marks_of_direction_around_the_times_do_not_hide_a_cue(tmp_path):
+    path = tmp_path / "x.srt"
+    path.write_text("1\n\u200e00:00:01,000 --> 00:00:04,000\u200e\nhello\n", encoding="utf-8")
+    assert read_cues(path) == [Cue(1.0, 4.0, "hello")]
+
+
+def test_a_file_that_ends_inside_a_character_is_cut_not_of_another_encoding(tmp_path):
+    path = tmp_path / "x.srt"
+    path.write_bytes("1\n00:00:01,000 --> 00:00:04,000\n機器學習".encode()[:-1])
+    with pytest.raises(DataError, match="cut short"):
+        read_cues(path)
