@@ -80,7 +80,7 @@ def duration(seconds: int) -> str:
 
 def last_line(log: Path) -> str:
     """What a job that has ended said last."""
-    return shortened(next(iter(newest_lines(log)), "").rpartition("INFO: ")[2], 400)
+    return shortened(training_progress(log) or next(iter(newest_lines(log)), "").rpartition("INFO: ")[2], 400)
 
 
 def status_of(log: Path) -> int | None:

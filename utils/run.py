@@ -204,12 +204,13 @@ def show_output(job: Job) -> None:
         while chunk := os.read(job.process.stdout.fileno(), 65536):
             *lines, line = (line + chunk).split(b"\n")
             whole = b"".join(seen(each) + b"\n" for each in lines)
+            is_bar = b"\r" in line  # a line of text comes when it is whole
             line = line[line.rstrip(b"\r").rfind(b"\r") + 1 :]
             with contextlib.suppress(OSError):  # on a full disk it is shown all the same
                 log.write(whole)
-            if time.monotonic() - reported > PROGRESS_SECONDS and not terminal:
+            if is_bar and seen(line) and time.monotonic() - reported > PROGRESS_SECONDS and not terminal:
                 reported = time.monotonic()
-                whole += seen(line) + b"\n" if seen(line) else b""
+                whole += seen(line) + b"\n"
             sys.stderr.buffer.write(chunk if terminal else whole)
             sys.stderr.buffer.flush()
         if line:
@@ -252,7 +253,16 @@ def _interrupt(number: int, _frame) -> None:
 
 
 def report(text: str) -> None:
-    print(f"{Path(sys.argv[0]).name}: {text}", file=sys.stderr, flush=True)
+    say(f"{Path(sys.argv[0]).name}: {text}")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def place_of(log: Path) -> Path:
+    """What a job works on, the folder of its log's folder: exp/student/train of exp/student/train/log/train.log."""
+    return log.parent.parent if log.parent.name == "log" else log
 
 
 def run(call: Call) -> dict[int, int]:
@@ -294,7 +304,7 @@ def run(call: Call) -> dict[int, int]:
                 if status:
                     failed[job.number] = status
             if ended and alone and not show and not failed:
-                report(f"{ended[0].log}: {last_line(ended[0].log)}")
+                say(f"{place_of(ended[0].log)}: {last_line(ended[0].log)}")
             elif ended and not alone:
                 done = len(numbers) - len(waiting) - len(running)
                 report(f"{done} of {len(numbers)} jobs ended" + (f", {len(failed)} failed" if failed else ""))
@@ -307,7 +317,7 @@ def run(call: Call) -> dict[int, int]:
                         told = states[0][1]
                         job, state = states[0]
                         more = f" (and {len(running) - 1} more running)" if len(running) > 1 else ""
-                        report(f"{job.log if alone else f'job {job.number}'}: {state}{more}")
+                        say(f"{place_of(job.log) if alone else f'job {job.number}'}: {state}{more}")
     except Interrupted:
         stop(running)
         raise

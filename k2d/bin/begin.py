@@ -26,7 +26,7 @@ from k2d.work.identity import of_step
 from k2d.work.lock import DirectoryLock
 from k2d.work.step import only_looking
 
-LISTED = ("runs", 2.5)
+LISTED = ("recipes", 1)
 
 
 def parser() -> CommandParser:

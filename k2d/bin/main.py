@@ -25,6 +25,7 @@ GROUPS = {
     "results": "Evaluate",
     "publish": "Publish",
     "runs": "Plan and manage runs",
+    "recipes": "Called by recipes",
     "other": "Other",
 }
 MORE = "k2d help COMMAND, or k2d COMMAND --help, shows the options of a command; k2d --version the version."

@@ -23,7 +23,7 @@ from k2d.check.space import gpus
 from k2d.errors import UserError
 from k2d.options import CommandParser
 
-LISTED = ("runs", 2)
+LISTED = ("recipes", 2)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -154,6 +154,8 @@ def release(args: argparse.Namespace, results: Results) -> None:
         "recordings": args.data_licence,
     }
     found = judge(args.output_dir, read_gates(args.gates), results, args.reviewed_by, licences)
+    if not args.release:
+        print("publish: complete; before it is made public (--release), these gates must be passed:")
     for each in found:
         print(f"publish: {each}")
     if args.release:

@@ -10,7 +10,7 @@ from k2d.options import CommandParser, command
 from k2d.work.folders import json_or_none
 from k2d.work.models import ROLES, ModelRecord, write_record
 
-LISTED = ("results", 9)
+LISTED = ("recipes", 3)
 
 
 def parser() -> argparse.ArgumentParser:

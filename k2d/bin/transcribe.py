@@ -111,7 +111,7 @@ def _summary(done: int, seconds: float, took: float, loading: float, skipped: li
     if skipped:
         words += f"; left out {len(skipped)}: {_few(skipped)}"
     if foreign:
-        words += f"; no audio, passed over: {_few(foreign)}"
+        words += f"; no audio, ignored: {_few(foreign)}"
     return words
 
 

@@ -100,7 +100,7 @@ def prepare_folder(
     if other:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in other.most_common(_MOST_OTHER))
         more = " …" if len(other) > _MOST_OTHER else ""
-        account.notes.append(f"{out.name}: passed over {counted(sum(other.values()), 'other file')}: {kinds}{more}")
+        account.notes.append(f"{out.name}: ignored {counted(sum(other.values()), 'other file')}: {kinds}{more}")
     return Prepared(account, kept, ready, tuple(unusable))
 
 

@@ -41,7 +41,7 @@ def average(
     config = {**start.config, "trim_padding": trim_padding_of(exp, start.trim_padding)}
     checkpoint.save(output, model, start.tokenizer, config)
     share = f", and {weight:g} of {init}" if weight else ""
-    print(f"average: epochs {', '.join(map(str, epochs))} of {exp}{share} → {output}")
+    print(f"average: epoch{'s' * (len(epochs) > 1)} {', '.join(map(str, epochs))} of {exp}{share} → {output}")
     return {"epochs": epochs}
 
 

@@ -82,7 +82,7 @@ def choose_heads(
         choice = Choice(upper_half(dims), "upper half", {}, [])
     else:
         choice = choose(alignments)
-        print(table(choice, timed[1]))
+        print(f"align_heads: {described(choice, timed[1])}")
     facts = {
         "chunks": len(seen),
         "tokens": sum(timed),
@@ -100,17 +100,10 @@ def choose_heads(
     return facts, more
 
 
-def table(choice: Choice, tokens: int) -> str:
-    """Sets of heads with their errors, for people."""
-    lines = ["heads                 mean ms  median ms"]
-    for name, error in choice.errors.items():
-        mark = " ←" if name == choice.chosen else ""
-        lines.append(f"{name:20} {error['mean']:8.0f} {error['median']:10.0f}{mark}")
-    single = sorted(choice.by_head.items(), key=lambda item: item[1][1])
-    best = ", ".join(f"{layer}.{head} {errors[1]:.0f}" for (layer, head), errors in single[:6])
+def described(choice: Choice, tokens: int) -> str:
+    """The choice in a line; its record holds the errors of every set of heads and of every head."""
     heads = ", ".join(f"{layer}.{head}" for layer, head in choice.heads)
-    lines.append(f"single heads (layer.head, mean ms): {best} … {single[-1][1][1]:.0f}")
-    lines.append(f"align_heads: {counted(tokens, 'token')} held out; words are timed by {heads}")
-    if choice.chosen != "chosen":
-        lines.append(f"align_heads: no choice clearly beat {choice.chosen}, which is taken")
-    return "\n".join(lines)
+    kept = "" if choice.chosen == "chosen" else f"; no choice clearly beat {choice.chosen}, which is taken"
+    error = choice.errors[choice.chosen]["median"]
+    of = counted(tokens, "held-out token")
+    return f"words are timed by heads {heads}: {error:.0f} ms off, the median of {of}{kept}"

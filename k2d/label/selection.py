@@ -131,7 +131,7 @@ def write_selection(what: Wanted, source: Source, out: Path, source_data: str | 
         source.weight(chosen), allow_missing, source.held_out, source.recordings,
     )  # fmt: skip
     report = _write_reports(out, rule.text, result, alpha, what.keep, source.recordings)
-    _say(rule, result, report)
+    _say(what.selection.name, rule, result, report)
     (out / TOO_FEW).unlink(missing_ok=True)
     if result.kept < LEAST_CHUNKS:
         said = too_few(result, alpha, source.kept_by_alpha(what.selection) if alpha is not None else None)
@@ -154,13 +154,13 @@ def too_few(result: SelectionCounts, alpha: float | None, kept: KeptByAlpha | No
     return f"{left} at alpha {alpha:g}: too few to train on; {said} of the speech (--keep 0.75 finds it by itself)"
 
 
-def _say(rule: Rule, result: SelectionCounts, report: dict) -> None:
+def _say(name: str, rule: Rule, result: SelectionCounts, report: dict) -> None:
     total = result.kept_seconds + result.dropped_seconds
     share = result.kept_seconds / total if total else result.kept / max(result.kept + result.dropped, 1)
     english = [report["whole"][when]["english_share"] for when in ("before", "after")]
     print(
         f"select: kept {result.kept} of {counted(result.kept + result.dropped, 'chunk')}, "
-        f"{result.kept_seconds / 3600:.2f} of {total / 3600:.2f} h ({share:.1%}) by {rule.text!r}; "
+        f"{result.kept_seconds / 3600:.2f} of {total / 3600:.2f} h ({share:.1%}), by {name}: {rule.text}; "
         f"English units {english[0]:.1%} before, {english[1]:.1%} after",
         file=sys.stderr,
     )

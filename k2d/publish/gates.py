@@ -48,7 +48,7 @@ class Verdict:
     said: str
 
     def __str__(self) -> str:
-        word = {True: "passed", False: "FAILED", None: "cannot tell"}[self.passed]
+        word = {True: "passed", False: "not passed", None: "cannot tell"}[self.passed]
         return f"gate {self.gate}: {word}: {self.said}"
 
 

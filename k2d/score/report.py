@@ -267,13 +267,19 @@ def speed_table(experiment: Experiment) -> Table | None:
         "Speed of generation",
         f"Medians of {counted(measured['rounds'], 'round')} in one process, the models taking turns on the same "
         f"{counted(measured['utterances'], 'utterance')} ({measured['audio_seconds']:.0f} s), {measured['engine']} "
-        f"engine, {measured['dtype']}, {measured['device']}, {measured['threads']} threads, batch "
+        f"engine, {_precision(measured)}, {measured['device']}, {counted(measured['threads'], 'thread')}, batch "
         f"{measured['batch_size']}, beam {measured['beam_size']}. Speed is the teacher's time for "
         "everything divided by the model's, decoder speed the same for one token of the decoder alone.",
         ["model", "encoder s", "decoder s", "tokens", "decoder ms/token", "real-time factor", "speed",
          "decoder speed"],
         rows,
     )  # fmt: skip
+
+
+def _precision(measured: dict) -> str:
+    """On a CPU float16 is only what weights are rounded to."""
+    dtype = measured["dtype"]
+    return "float16 weights" if dtype == "float16" and measured["device"] == "cpu" else dtype
 
 
 def paper_table(experiment: Experiment) -> Table:

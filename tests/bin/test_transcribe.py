@@ -64,7 +64,7 @@ def test_a_folder_is_searched_and_what_is_no_audio_is_named(run, tree, tmp_path)
     assert f"left out {tree}/week 2/cut.mp4: truncated; " in printed.err
     last = printed.err.splitlines()[-1]
     assert "3 files, 18.5 s of audio" in last and f"left out 1: {tree}/week 2/cut.mp4" in last
-    assert last.endswith(f"no audio, passed over: {tree}/week 2/notes.txt")
+    assert last.endswith(f"no audio, ignored: {tree}/week 2/notes.txt")
     assert ".hidden" not in printed.err and "wav.scp" not in printed.err
     (tree / "week 2/cut.mp4").unlink()
     run(tree, "--output_format", "txt", "--output_dir", out)  # a text file beside recordings is no mistake

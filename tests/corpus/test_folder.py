@@ -37,7 +37,7 @@ def test_every_kind_is_found_named_and_listed(tmp_path, capsys):
                              "課程_一_week_2_talk_two", "課程_一_week_2_talk_three"}  # fmt: skip
     assert {Path(path).suffix for path in data.wav.values()} == {".wav", ".flac", ".mp3", ".m4a", ".ogg"}
     assert "| 6 | 6 |" in said and "1 duplicate, 1 other format, 1 truncated" in said
-    assert "passed over 1 other file: 1 .pdf" in said
+    assert "ignored 1 other file: 1 .pdf" in said
     assert "transcripts beside 1 of 6 recordings (1 .srt)" in said
     assert f"--labels text:{out}/labels" in said
     rejects = (tmp_path / "data/mine_rejects.txt").read_text()

@@ -66,7 +66,7 @@ def test_a_command_run_quietly_shows_its_last_line_and_logs_all(tmp_path):
     log = tmp_path / "x.log"
     result = run(log, "bash", "-c", "echo much; echo the sum", env=environment)
     assert result.returncode == 0
-    assert result.stderr == f"run.py: {log}: the sum\n"
+    assert result.stderr == f"{log}: the sum\n"
     assert "\nmuch\nthe sum\n# end " in log.read_text()
     result = run(log, "bash", "-c", "echo why; exit 3", env=environment)
     assert result.returncode == 1
@@ -77,6 +77,18 @@ def test_a_command_that_does_not_exist_is_a_failed_job(tmp_path):
     result = run(tmp_path / "x.log", "no-such-command-here")
     assert result.returncode == 1
     assert "cannot start 'no-such-command-here'" in result.stderr
+
+
+def test_a_line_that_is_slow_to_end_is_shown_once(tmp_path):
+    script = "printf slow; sleep 1; printf ' line'; sleep 1; echo; printf '1/2\\r'; sleep 1; printf '2/2\\r'; sleep 1"
+    program = f"""import sys, run
+run.PROGRESS_SECONDS = 0.5
+call = run.parse({[str(tmp_path / "x.log"), "bash", "-c", script]!r}, run.option_parser())
+sys.exit(run.run_all(call, run.run, shows=True))
+"""
+    shown = subprocess.run([sys.executable, "-c", program], cwd=RUN.parent, capture_output=True, text=True).stderr
+    assert shown.count("slow") == 1 and "slow line\n" in shown
+    assert "1/2\n" in shown, "a progress bar is shown now and then"
 
 
 @pytest.mark.parametrize(("room", "status"), [(0, 1), (300, 0)])

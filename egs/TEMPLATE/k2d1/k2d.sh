@@ -46,7 +46,7 @@ teacher_opts=             # More options of k2d label.
 validator_opts=           # More options of k2d decode for the validator.
 language=zh               # Language code for all models and for training; auto: each model detects it.
 engine=auto               # Decoding engine: torch, ctranslate2, or auto (ctranslate2 for int8, else torch).
-dtype=auto                # Precision of decoding: float32, bfloat16; auto: what is measured to be faster on the CPU.
+dtype=auto                # Precision of decoding: float32, bfloat16; auto: whichever is faster on this CPU.
 max_chunk=30              # Longest chunk in seconds; Whisper's window is 30.
 
 # Selection
@@ -95,7 +95,7 @@ speeds=                   # Measured speeds in times real time: "teacher:310 val
 nj=auto                   # Jobs for labelling and decoding; auto: one per GPU, or one.
 nj_encode=2               # Utterances that the frozen encoder processes at a time on a CPU.
 side_by_side=1            # Students, decodings and exports to run at a time; on one machine they share its cores.
-ngpu=0                    # GPUs to use; 0 computes on the CPU; auto: all of this machine (local only).
+ngpu=0                    # GPUs to use; 0 computes on the CPU; auto: all GPUs of this machine (local only).
 num_nodes=1               # Nodes for training, each with --ngpu GPUs.
 job_threads=              # Cores per job; empty: as in cmd.sh.
 train_threads=            # Cores for training on a CPU (affects rounding); empty: as in cmd.sh.
