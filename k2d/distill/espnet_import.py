@@ -5,7 +5,8 @@
 
 Inside, two modules that ESPnet's trainer imports for one name each are not loaded: adapters, which bring transformers
 and are loaded if one is built after all, and the aligner of a speech synthesiser, of which no model here is an
-instance. And typeguard compiles no function a second time to check its arguments, as under `python -O`.
+instance. And typeguard compiles no function a second time to check its arguments, as under `python -O`. That an
+attention which no model here has is not installed remains unsaid.
 """
 
 import contextlib
@@ -29,6 +30,21 @@ def _unchecked(target=None, **_options):
     return target if target is not None else _unchecked
 
 
+class _WithoutFlash:
+    """A stream without ESPnet's line on Flash Attention."""
+
+    def __init__(self, stream):
+        self._stream, self._dropped = stream, False
+
+    def write(self, text: str) -> int:
+        drop = "Flash Attention" in text or (self._dropped and text == "\n")
+        self._dropped = drop and text != "\n"
+        return len(text) if drop else self._stream.write(text)
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+
 @contextlib.contextmanager
 def light() -> Iterator[None]:
     """What is imported inside binds the substitutes; who imports those modules later gets the real ones."""
@@ -41,7 +57,8 @@ def light() -> Iterator[None]:
     typeguard.typechecked = _unchecked
     sys.modules.update(stand_ins)
     try:
-        yield
+        with contextlib.redirect_stderr(_WithoutFlash(sys.stderr)):
+            yield
     finally:
         typeguard.typechecked = checked
         for name in stand_ins:

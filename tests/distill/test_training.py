@@ -323,6 +323,11 @@ def look_at_imports() -> None:
 
 
 @pytest.mark.skipif(CONTEXT.get_start_method() != "forkserver", reason="a GPU has processes of another kind")
+def test_help_says_nothing_of_what_no_model_here_has():
+    said = subprocess.run([sys.executable, "-m", "k2d.bin.main", "help", "train"], capture_output=True, text=True)
+    assert said.returncode == 0 and said.stdout.startswith("Train a student") and not said.stderr
+
+
 def test_espnet_comes_without_what_no_training_uses():
     process = CONTEXT.Process(target=look_at_imports)
     process.start()
