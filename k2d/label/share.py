@@ -21,7 +21,7 @@ from k2d.label.select import TrustedSegments
 from k2d.tables import Cursor
 
 _PER_UNIT = 10_000  # bins of α: scores have four decimals
-_HALVINGS = 40
+_LAST = int(MOST_ALPHA * _PER_UNIT)
 _UNKNOWN = 1e-6  # seconds of a chunk of which nothing tells its length: they count where none has one
 
 
@@ -60,7 +60,7 @@ def kept_by_alpha(
     recordings: Container[str] | None = None,
 ) -> KeptByAlpha:
     """Read the scores once. rule: with `alpha` in it or not. segments: what is kept are segments within α."""
-    kept = KeptByAlpha(np.zeros(int(MOST_ALPHA * _PER_UNIT) + 1))
+    kept = KeptByAlpha(np.zeros(_LAST + 1))
     columns = Columns(scores, sorted(rule.names - {ALPHA}))
     validators = [Cursor(path) for path in scores.texts.values()] if segments else []
     for block in in_blocks(read_chunks(data, leave_out, recordings)):
@@ -77,18 +77,19 @@ def kept_by_alpha(
 
 
 def smallest_alphas(rule: Rule, scores: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-    """(count,) the smallest α from 0 to MOST_ALPHA at which the rule keeps a chunk, by bisection; else infinite."""
+    """(count,) the smallest α from 0 to MOST_ALPHA, in steps of 0.0001, at which the rule keeps a chunk, by bisection;
+    else infinite."""
 
-    def keeps(alphas: np.ndarray) -> np.ndarray:
+    def keeps(places: np.ndarray) -> np.ndarray:
         kept = np.ones(count, bool)
         for clause in rule.clauses:
-            kept &= clause.keeps({**scores, ALPHA: alphas}, count)
+            kept &= clause.keeps({**scores, ALPHA: places / _PER_UNIT}, count)
         return kept
 
-    low, high = np.zeros(count), np.full(count, MOST_ALPHA)
-    never, always = ~keeps(high), keeps(low)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
+    low, high = np.full(count, -1), np.full(count, _LAST)
+    never = ~keeps(high)
+    for _ in range(_LAST.bit_length()):
+        middle = (low + high + 1) // 2
         enough = keeps(middle)
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return np.where(never, np.inf, np.where(always, 0.0, high))
+    return np.where(never, np.inf, high / _PER_UNIT)

@@ -352,6 +352,18 @@ def test_a_share_of_the_speech_stands_for_alpha(corpus, tmp_path, capsys):  # no
     assert "nothing to do" in capsys.readouterr().out
 
 
+def test_a_share_is_kept_where_the_last_chunk_has_to_be_below_alpha(corpus, tmp_path):  # noqa: F811
+    total = speech(corpus[0])
+    for keep in (0.1, 0.3, 0.5):  # of the first nothing but chunks of distance 0
+        out = tmp_path / f"{keep}"
+        assert run(corpus, out, "--rule", "loop_teacher == 0", "--weight", "1 - mer / alpha", "--keep", str(keep)) == 0
+        assert speech(out) >= keep * total - 0.01
+        alpha = json.loads((out / "report.json").read_text())["alpha"]
+        below = tmp_path / f"{keep}below"
+        assert run(corpus, below, "--rule", f"loop_teacher == 0 and mer < {alpha - 0.0001:g}") == 0
+        assert speech(below) < speech(out)
+
+
 def test_a_share_of_the_segments_stands_for_alpha(corpus, tmp_path):  # noqa: F811
     out = tmp_path / "out"
     assert run(corpus, out, "--selection", "segment@keep0.25") == 0
