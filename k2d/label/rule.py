@@ -86,6 +86,8 @@ def read_rule(text: str, known: frozenset[str] | set[str] | None = None) -> Rule
     """Read a rule over the score names `known` (None: any). RuleError for anything that is not allowed in one."""
     if len(text) > 10_000:
         raise RuleError(f"a rule of {len(text)} characters: expected at most 10000")
+    if "#" in text:  # the rest would be lost, and with it any condition that is added behind it
+        raise RuleError(f"rule {text!r}: a # begins a comment, which a rule cannot have; leave it out")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -140,7 +142,8 @@ class SelectionRule:
 
     def weighted(self, weight: str) -> "SelectionRule":
         """With this weight, and without the chunks that it gives none."""
-        read_rule(weight)
+        for text in filter(None, (self.text, weight)):
+            read_rule(text)
         return SelectionRule(self.name, joined(self.text, f"({weight}) > 0"), self.segment_alpha, weight)
 
 

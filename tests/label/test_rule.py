@@ -71,6 +71,7 @@ def test_clauses_of_the_outermost_and_are_kept_apart():
         ("min(comp, key=mer) < 1", "with these arguments"),
         ("(comp := 1) < 2", "not part of a rule"),
         ("-" * 100 + "comp < 1", "levels deep"),
+        ("comp <= 0.4 # or so", "# begins a comment"),
         ("1+" * 6000 + "1 < 2", "at most 10000"),
     ],
 )
@@ -112,6 +113,7 @@ def test_every_selection_that_comes_along_asks_for_scores_that_exist(name, tmp_p
         ("segment_alpha: half\n1 == 1\n", "'half', expected alpha or a number"),
         ("segment_alpha: 40\n1 == 1\n", "40"),
         ("weight: 1 +\n", "invalid syntax"),
+        ("comp <=\nweight: 1 - mer\n", "invalid syntax"),
         ("weight: print(1)\nmer < 1\n", "'print' is not a function"),
         ("comp <= alpha # \xe9\n", "not UTF-8"),
     ],
