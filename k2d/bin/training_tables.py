@@ -42,8 +42,9 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     from k2d.distill.training_tables import AUDIO, LABELS, Wanted, write
+    from k2d.text.trusted import WEIGHT
 
-    inputs = {"data": identity.of_data(args.data, *AUDIO, *LABELS, "utt2dur")}
+    inputs = {"data": identity.of_data(args.data, *AUDIO, *LABELS, WEIGHT, "utt2dur")}
     if args.valid_data:
         inputs["valid_data"] = identity.of_data(args.valid_data, *AUDIO, "text", "utt2dur")
     if args.leave_out:

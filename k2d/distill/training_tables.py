@@ -71,7 +71,7 @@ def write(wanted: Wanted, output: Path, audio: AudioOptions, max_skipped: float)
             write_table(output / name, {copy: values.get(uid, "") for copy, (uid, _) in ids.items()})
     if (wanted.data / WEIGHT).exists():
         weights = _weights(wanted.data / WEIGHT, text)
-        write_table(output / WEIGHT, {copy: f"{weights[uid]:.4f}" for copy, (uid, _) in ids.items()})
+        write_table(output / WEIGHT, {copy: weights[uid] for copy, (uid, _) in ids.items()})
     _write_audio(output, wanted.data, ids, wanted.encoder_out, audio)
     for name, source in topk.items():
         lines = {copy: _value(source, uid, wanted.teacher_topk) for copy, (uid, _) in ids.items()}
@@ -86,14 +86,14 @@ def write(wanted: Wanted, output: Path, audio: AudioOptions, max_skipped: float)
     return {"utterances": kept, "skipped": len(skipped)}
 
 
-def _weights(path: Path, ids: Iterable[str]) -> Mapping[str, float]:
-    """Of every chunk how much it counts in the loss."""
+def _weights(path: Path, ids: Iterable[str]) -> Mapping[str, str]:
+    """Of every chunk how much it counts in the loss, as it is written."""
     weights = read_numbers(path)
     for uid in ids:
         if not 0 < weights.get(uid, 0) <= 1:
             found = f"weight {weights[uid]:g}" if uid in weights else "no weight"
             raise DataError(f"{path}: {uid} has {found}, expected above 0 and at most 1; run k2d select again")
-    return weights
+    return read_table(path)
 
 
 def _write_valid(wanted: Wanted, folder: Path, audio: AudioOptions) -> None:

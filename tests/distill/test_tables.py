@@ -77,6 +77,15 @@ def test_a_weight_that_cannot_be_one_is_named(world, capsys, weight, found):
     assert said in capsys.readouterr().err
 
 
+def test_weights_may_be_written_by_hand(world):
+    """However small, and whenever they change."""
+    shutil.copytree(world.data, "data")
+    for weight in ("0.5", "0.00001", "0.00002"):
+        write_table(Path("data/utt2weight"), dict.fromkeys(read_table("data/text"), weight))
+        assert training_tables.main(f"--data data --valid_data {world.few} --output_dir made".split()) == 0
+        assert set(read_table("made/utt2weight").values()) == {weight}
+
+
 def test_a_set_that_was_not_encoded_is_named(world, capsys):
     assert encode.main(["--model", str(world.teacher), "--data", str(world.few), "--output_dir", "few"]) == 0
     words = ["--data", str(world.data), "--output_dir", "tables", "--encoder_out", "few"]
