@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import yaml
 
 from k2d.datadir import DataDir
@@ -18,9 +19,9 @@ from k2d.score.monolingual import NAMES, Retained
 from k2d.score.scored import RESULT
 from k2d.score.selections import read_report, segment_hours
 from k2d.score.tables import Table, interval, percent
-from k2d.tables import read_table
+from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
-from k2d.text.trusted import TRUSTED
+from k2d.text.trusted import TRUSTED, WEIGHT
 from k2d.text.units import language_of, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
@@ -66,6 +67,7 @@ class Facts:
     hours: float | None = None
     chunks: int | None = None
     trusted_hours: float | None = None
+    mean_weight: float | None = None
     selection: str | None = None
     alpha: float | None = None
     results: Mapping[str, tuple[dict, dict | None]] = field(default_factory=dict)
@@ -86,11 +88,15 @@ class Facts:
 
 
 def training_data(folder: Path) -> dict[str, float | int | None]:
-    """Of a selection directory: hours, chunks, and, where segments were selected, trusted_hours of these."""
+    """Of a selection directory: hours, chunks; where segments were selected, trusted_hours of these; where labels are
+    weighted, mean_weight of an hour."""
     data = DataDir(folder)
-    found = {"hours": sum(data.utt2dur.values()) / 3600 if data.utt2dur else None, "chunks": len(data.segments)}
+    lasting = data.utt2dur or {}
+    found = {"hours": sum(lasting.values()) / 3600 if lasting else None, "chunks": len(data.segments)}
     if (folder / TRUSTED).exists() and (hours := segment_hours(read_report(folder))):
         found["trusted_hours"] = hours[0]
+    if (folder / WEIGHT).exists() and (weights := read_numbers(folder / WEIGHT)):
+        found["mean_weight"] = np.average([*weights.values()], weights=[lasting.get(uid, 1.0) for uid in weights])
     return found
 
 

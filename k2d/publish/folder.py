@@ -22,6 +22,7 @@ from k2d.publish.forms import HUGGINGFACE
 from k2d.publish.upload import CARD
 from k2d.score.monolingual import retained
 from k2d.tables import atomic
+from k2d.text.trusted import TRUSTED, WEIGHT
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import HEADS, model_identity
 from k2d.wording import counted
@@ -74,7 +75,7 @@ def inputs_of(student: Path, record: ModelRecord, teacher: str, data: Path, resu
     if (heads := student / HEADS).is_file():
         inputs["heads"] = identity.of_file(heads)
     if record.data:
-        inputs["train_data"] = identity.of_tables(record.data, "text", "utt2dur", "text.trusted")
+        inputs["train_data"] = identity.of_tables(record.data, "text", "utt2dur", TRUSTED, WEIGHT)
     return inputs
 
 

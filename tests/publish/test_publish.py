@@ -158,6 +158,7 @@ def test_an_export_stands_on_its_own(folder, monkeypatch):
     monkeypatch.chdir(folder)
     shutil.copytree("labels", "trusted")
     write_table(folder / "trusted/text.trusted", {"c-0000000-0001800": "1", "c-0001800-0003600": "0"})
+    write_table(folder / "trusted/utt2weight", {"c-0000000-0001800": "0.5", "c-0001800-0003600": "0.25"})
     report = {"segments": {"trusted_hours": 0.0063, "hours": 0.01}}
     (folder / "trusted/report.json").write_text(json.dumps(report))
     write_record(folder / "exp/student_comp", replace(RECORD, data="trusted"))
@@ -176,6 +177,7 @@ def test_an_export_stands_on_its_own(folder, monkeypatch):
             assert torch.equal(export.model.state_dict()[key], tensor), key
     card = (folder / "elsewhere/huggingface/README.md").read_text()
     assert "restricted to the segments that the validator confirms, 0.01 hours" in card
+    assert "in the loss a label counts as much as it is trusted, 0.38 on average." in card
 
 
 def test_a_student_that_computes_no_numbers_is_not_published(folder, monkeypatch, capsys, vocabulary):
