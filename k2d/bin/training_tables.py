@@ -2,10 +2,10 @@
 
     k2d training_tables --data data/lectures_teacher_comp --valid_data data/dev --output_dir exp/student_comp/data
 
-Writes text, text.prev, text.trusted, frames_shape (ESPnet's shape file) and wav.scp with segments, or encoder_out.scp;
-with --teacher_topk topk_ids.scp and topk_log_probs.scp; and the same of the validation set in `valid/`. `k2d train
---tables` takes all of it. Several --encoder_out are versions of the same audio (clean, with noise, …): each utterance
-appears once per version, as <id>, <id>+1, <id>+2 …, always with the label and the teacher of <id>.
+Writes text, text.prev, text.trusted, utt2weight, frames_shape (ESPnet's shape file) and wav.scp with segments, or
+encoder_out.scp; with --teacher_topk topk_ids.scp and topk_log_probs.scp; and the same of the validation set in
+`valid/`. `k2d train --tables` takes all of it. Several --encoder_out are versions of the same audio (clean, with noise,
+…): each utterance appears once per version, as <id>, <id>+1, <id>+2 …, always with the label and the teacher of <id>.
 
 What training cannot use is left out and listed in skipped.txt. The validation set is read completely; in the training
 set, missing files and audio above 30 s whose label has no timestamp to cut at are left out.
