@@ -34,8 +34,6 @@ precedence.
 each. --multiprocessing_distributed is for GPUs: on a CPU it starts nothing.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -4,8 +4,6 @@ In: audio (or stored encoder output) and a label with timestamp tokens. Out: pad
 `DistillModel.forward`. Random choices follow numpy's state, which the task seeds for every epoch.
 """
 
-from __future__ import annotations
-
 import itertools
 import logging
 import re

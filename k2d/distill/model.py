@@ -5,8 +5,6 @@ over the batch's scored tokens and the weight is their number, or the sum of the
 share a batch add up to the gradient of the whole.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import logging

@@ -4,8 +4,6 @@ In: a directory. Out: a lock beside it, `<parent>/.k2d/<name>.lock`, which stays
 moved. It belongs to the process: the system drops it when the process ends, however that happens.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import json
@@ -25,7 +23,7 @@ BESIDE = ".k2d"  # the folder beside directories that holds their locks and what
 MOST_NAMED = 16  # of those who share a lock
 
 
-_HELD: weakref.WeakSet[DirectoryLock] = weakref.WeakSet()
+_HELD: weakref.WeakSet["DirectoryLock"] = weakref.WeakSet()
 
 
 def _let_go_in_child() -> None:
@@ -124,7 +122,7 @@ class DirectoryLock:
         if self._handle is not None:
             self._handle.close()
 
-    def __enter__(self) -> DirectoryLock:
+    def __enter__(self) -> "DirectoryLock":
         return self
 
     def __exit__(self, *error) -> None:

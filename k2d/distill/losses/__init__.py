@@ -11,8 +11,6 @@ What `build` returns may be an nn.Module with parameters of its own, which are t
 layers of the decoder names them, for they are kept only then: `student_layers`, `teacher_layers`.
 """
 
-from __future__ import annotations
-
 import importlib
 import logging
 import pkgutil

@@ -9,8 +9,6 @@ respect to hidden states and embedding is formed beside the loss (the trick of f
 backward only scales it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -3,8 +3,6 @@
 In: encoder output and labels. Out: the loss, per scored token, of a linear layer of its own over text tokens and blank.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -3,8 +3,6 @@
 In: states after a layer, {layer: (tokens, width)}, of student and teacher. Out: one loss.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
