@@ -23,14 +23,14 @@ install:
 # What make demo will do, and about how long each part takes on two cores that have nothing else to do.
 define DEMO_PLAN
 make demo: from recordings to a published student, with a small synthetic Mandarin-English corpus.
-It needs no input and no GPU, and takes 7 to 12 minutes on two idle cores after the installation. On slow ones:
+It needs no input and no GPU, and takes 6 to 11 minutes on two idle cores after the installation. On slow ones:
 
   install     1 min     8 GB of packages into tools/venv, once; seconds if installed
   1 data      0.5 min   espeak-ng synthesises an hour of lectures, a dev set and three test sets
   2 label     1.5 min   the teacher transcribes the lectures
   3 validate  1 min     a smaller model transcribes the same chunks; distances between the two
   4 select    0.5 min   select trusted labels, and make a page to inspect them
-  5 train     5 min     two students: on all labels, and on the trusted ones
+  5 train     3.5 min   two students: on all labels, and on the trusted ones
   6 decode    2.5 min   decode the test sets with teacher, validator and students
   7 score     0.5 min   error rates, RESULTS.md, a report page
   8 publish   1 min     exports for other programs, verified
