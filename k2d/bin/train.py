@@ -48,7 +48,7 @@ from k2d.distill.length import Length, check_updates, with_length
 from k2d.errors import UsageError, guarded
 from k2d.options import underscored
 from k2d.tables import read_table, scan
-from k2d.text.trusted import WEIGHT
+from k2d.text.trusted import TRUSTED, WEIGHT
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
@@ -147,7 +147,7 @@ def table_words(tables: Path) -> list[str]:
         there = [("text", "text", "text")]
         for file, name, kind in (
             ("text.prev", "text_prev", "text"),
-            ("text.trusted", "text_trusted", "text"),
+            (TRUSTED, "text_trusted", "text"),
             (WEIGHT, "weight", "text_float"),
             ("topk_ids.scp", "topk_ids", "rows"),
             ("topk_log_probs.scp", "topk_log_probs", "rows"),

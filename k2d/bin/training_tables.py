@@ -16,6 +16,7 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.options import CommandParser, add_options, command, options_of
+from k2d.text.trusted import WEIGHT
 from k2d.work import identity
 from k2d.work.skipped import SkipOptions
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -42,7 +43,6 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     from k2d.distill.training_tables import AUDIO, LABELS, Wanted, write
-    from k2d.text.trusted import WEIGHT
 
     inputs = {"data": identity.of_data(args.data, *AUDIO, *LABELS, WEIGHT, "utt2dur")}
     if args.valid_data:
