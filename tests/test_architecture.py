@@ -13,6 +13,11 @@ def test_imports_go_down():
     assert draw_architecture.faults() == []
 
 
+def test_the_picture_is_up_to_date():
+    picture = (ROOT / "docs/architecture.svg").read_text(encoding="utf-8")
+    assert draw_architecture.description() in picture, "draw it again with tools/draw_architecture.py"
+
+
 def test_an_import_that_goes_up_is_found(monkeypatch):
     up = [("k2d/work/step.py", 7, "k2d.label.select", True), ("k2d/score/rates.py", 3, "espnet2.tasks.asr", False)]
     monkeypatch.setattr(draw_architecture, "imports", lambda: iter(up))
