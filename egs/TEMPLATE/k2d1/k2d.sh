@@ -134,7 +134,7 @@ stage_1_data() {
 }
 
 # The teacher works best on whole recordings, with timestamps and the previous text as prompt; the student learns from
-# chunks of at most 30 s, packed from the teacher's segments. 60,000 h, four H100: 34 h, 4 TB; 8 M chunks.
+# chunks of at most 30 s, packed from the teacher's segments. 60,000 h on four H100: three days, 4 TB; 8 M chunks.
 stage_2_label() {
     step jobs label "${chunks}" --data "data/${train_set}" --model "${labels:-${teacher}}" --max_chunk "${max_chunk}" \
         "${model_opts[@]}" "${teacher_words[@]}"
@@ -142,7 +142,7 @@ stage_2_label() {
 }
 
 # A small model makes other errors than the teacher on the same chunk: where the two differ much, the label is doubtful.
-# No reference is read. 60,000 h: 4 h on four H100, and 8 days of one core for the distances.
+# No reference is read. 60,000 h: 18 h on four H100, distances included.
 stage_3_validate() {
     for each in ${validator}; do
         transcripts="${exp}/decode_$(tag_of "${each}")"
