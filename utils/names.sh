@@ -64,6 +64,7 @@ for each in ${validator}; do
                 for number in ${seed}; do
                     student="student_${student_tag:+${student_tag}_}${labels_of}"
                     is "${teacher}" "${_default_teacher}" || student+="_$(tag_of "${teacher}")"
+                    is "${labels}" "${_default_labels}" || student+="_$(tag_of "${labels:-${teacher}}")"
                     [ "${number}" = "${_default_seed}" ] || student+="_seed${number}"
                     students+=("${student}")
                     trained_on[${student}]=${labels_of}

@@ -290,6 +290,7 @@ def test_a_selection_of_ones_own_is_a_file(recipe):
     assert shown.returncode == 0, shown.stderr
     for name in ("mine", "mine@0.1", "fixed"):
         assert f"--output_dir data/lectures_my_labels_{name} " in shown.stdout
+        assert f"--output_dir exp/student_{name}_my_labels/train " in shown.stdout, "not where the teacher's labels go"
     refused = recipe("--selection", "full@0.3", stop_stage="8")
     assert "full@0.3" in refused.stderr and "has no alpha" in refused.stderr
 

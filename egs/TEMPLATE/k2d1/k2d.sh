@@ -104,7 +104,10 @@ cmd_backend=local         # Where commands run: local or slurm (cmd.sh).
 
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh
-defaults() { _default_teacher=${teacher} _default_validator=${validator%% *} _default_alpha=${alpha%% *} _default_seed=${seed%% *}; }
+defaults() {
+    _default_teacher=${teacher} _default_labels=${labels} _default_validator=${validator%% *}
+    _default_alpha=${alpha%% *} _default_seed=${seed%% *}
+}
 defaults
 # shellcheck source=utils/parse_options.sh
 source "${K2D_ROOT}/utils/parse_options.sh"
