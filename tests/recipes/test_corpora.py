@@ -1,7 +1,7 @@
-"""The corpus recipes on small corpora of exactly the published form: COOL to the exports, ASCEND to the tables.
+"""The corpus recipes on small corpora of exactly the published form: ASCEND to the exports, COOL to the selection.
 What comes after stage 1 is k2d.sh alone, and Common Voice's and NTUML2021's options are ASCEND's.
 
-Only db.sh differs from real use, and on the command line what makes it small: mini models and two updates.
+Only db.sh differs from real use, and on the command line what makes it small: other models and two updates.
 """
 
 import json
@@ -23,9 +23,9 @@ from decoding_material import random_model  # noqa: E402
 from k2d.whisper import checkpoint  # noqa: E402
 
 MODELS = ROOT / "egs/mini_cs/pretrain1/models"
+MINI = ("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator"))
 SMALL = [
     *("--ngpu", "0", "--batch_size", "4", "--nbest", "1", "--selection", "full"),
-    *("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator")),
     *("--test_opts", "--temperatures 0"),
     *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
     "--train_opts",
@@ -71,22 +71,10 @@ class Clone:
         )
 
 
-def stages(clone: Clone, *options: str, last: int, twice: bool) -> str:
-    """Run stages 1 to `last`, maybe once more; RESULTS.md. The second run must find all of it done."""
-    first = clone.run(*SMALL, *options, "--stage", "1", "--stop_stage", str(last))
-    assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
-    assert "\nError rates\nmodel " in first.stdout, "on the terminal"
-    assert "\nstudent_full (paper) " in first.stdout
-    if twice:
-        again = clone.run(*SMALL, *options, "--stage", "2", "--stop_stage", str(last))
-        assert again.returncode == 0, again.stderr[-2000:]
-        assert ": moved to " not in again.stderr
-        assert "\nError rates\nmodel " in again.stdout
-        steps = sum(1 for _ in clone.recipe.glob("*/**/step.json"))
-        assert again.stdout.count("is done; nothing to do") == steps, "every step, and none but these"
-    assert any(clone.recipe.glob("exp/student_full_teacher*/publish/huggingface/README.md")) == (last == 8)
-    assert (clone.recipe / "data/preparation.md").exists()
-    return (clone.recipe / "RESULTS.md").read_text()
+def succeed(clone: Clone, *options: str) -> subprocess.CompletedProcess:
+    result = clone.run(*SMALL, *options)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result
 
 
 def row_of(results: str, start: str) -> list[str]:
@@ -94,49 +82,45 @@ def row_of(results: str, start: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-@pytest.fixture
-def whole_run(tmp_path):
-    """Run the stages of a recipe on a small corpus of its published form: (clone, RESULTS.md)."""
-    if not (ROOT / "tools/venv/bin/python").exists():
-        pytest.skip("tools/venv is missing: recipes run in it")
-    if not (MODELS / "validator").exists():
-        pytest.skip("egs/mini_cs/pretrain1/models is missing: its run.sh makes them")
-
-    def run(
-        corpus: str, *options: str, last: int = 7, twice: bool = False, **database: object
-    ) -> tuple[Clone, str]:
-        (tmp_path / "clone").mkdir()
-        clone = Clone(tmp_path / "clone", corpus, **database)
-        return clone, stages(clone, *options, last=last, twice=twice)
-
-    return run
-
-
-def test_ascend_from_another_initial_student(whole_run, tmp_path):
-    """Quick, since others try the mini models and the exports: the sentences of the corpus are the labels."""
+@needs_venv
+def test_ascend_from_another_initial_student_to_its_exports(tmp_path):
+    """Random models, which are quick, and the sentences of the corpus as labels."""
     checkpoint.save(tmp_path / "random/teacher", *random_model())
     checkpoint.save(tmp_path / "random/student", *random_model(1, n_text_layer=1))
     sentences, start = "text:data/train/reference/text", str(tmp_path / "random/student")
     models = ("--teacher", str(tmp_path / "random/teacher"), "--labels", sentences, "--validator", sentences)
-    options = (*models, "--student_init", start, "--test_sets", "test", "--side_by_side", "2")
-    clone, results = whole_run("ascend", *options, ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
-    assert row_of(results, "student_full (paper)")[-1] == "22.07"
-    assert float(row_of(results, "student_full_teacher_text")[-1].split()[0]) >= 0
+    options = (*models, "--student_init", start, "--side_by_side", "2")
+    (tmp_path / "clone").mkdir()
+    clone = Clone(tmp_path / "clone", "ascend", ASCEND=corpora.ascend_parquet(tmp_path / "ASCEND"))
+    first = succeed(clone, *options)
+    assert "\nError rates\nmodel " in first.stdout, "on the terminal"
+    assert "\nstudent_full (paper) " in first.stdout
+    assert (clone.recipe / "exp/student_full_teacher_text/publish/huggingface/README.md").exists()
+    assert (clone.recipe / "data/preparation.md").exists()
+    results = (clone.recipe / "RESULTS.md").read_text()
+    assert row_of(results, "student_full (paper)")[-2] == "22.07"
+    assert all(float(rate.split()[0]) >= 0 for rate in row_of(results, "student_full_teacher_text")[-2:])
     assert "## Label quality" in results, "references of the training set are there for the analysis"
     assert row_of(results.partition("## By topic")[2], "model") == ["model", "education", "sports"]
     made = json.loads((clone.recipe / "exp/student_full_teacher_text/init/parameters.json").read_text())
     assert made["init"] == start
     assert row_of(results, "student_full_teacher_text")[2] != "×1.00", "a size of its own"
 
+    again = succeed(clone, *options, "--stage", "2")
+    assert ": moved to " not in again.stderr
+    assert "\nError rates\nmodel " in again.stdout
+    steps = sum(1 for _ in clone.recipe.glob("*/**/step.json"))
+    assert again.stdout.count("is done; nothing to do") == steps, "every step, and none but these"
 
-def test_cool_with_subtitles_in_place_of_the_teacher(whole_run, tmp_path):
+
+@needs_venv
+@pytest.mark.skipif(not (MODELS / "validator").exists(), reason="egs/mini_cs/pretrain1/models is missing")
+def test_cool_with_subtitles_in_place_of_the_teacher(tmp_path):
     (tmp_path / "recordings").mkdir()
-    options = ("--labels", "subtitles", "--validator_opts", "--temperatures 0", "--test_sets", "cool_test_long")
-    clone, results = whole_run("cool", *options, last=8, twice=True, **corpora.cool(tmp_path / "recordings"))
-    assert row_of(results, "teacher (paper)")[-1] == "13.96"
-    for row in ("teacher (paper) | 13.23 | 20.64", "teacher (paper) | 110 |"):
-        assert row in results, "Tables 3 and 4"
-    assert (clone.recipe / "data/train_subtitles/text").exists()
+    (tmp_path / "clone").mkdir()
+    clone = Clone(tmp_path / "clone", "cool", **corpora.cool(tmp_path / "recordings"))
+    succeed(clone, *MINI, "--labels", "subtitles", "--validator_opts", "--temperatures 0", "--stop_stage", "4")
+    assert (clone.recipe / "data/train_subtitles_full/text").stat().st_size
     assert not (clone.recipe / "data/train_teacher").exists(), "the teacher labelled nothing"
 
 
