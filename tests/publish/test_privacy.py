@@ -158,15 +158,13 @@ def test_the_time_grows_with_the_length(piece):
 
     def seconds(length: int) -> float:
         text = (piece * length)[:length]
-        times = []
-        for _ in range(3):
-            start = time.process_time()
-            list(find_in(f"<|0.00|>{' ' * length}好{text}"))
-            times.append(time.process_time() - start)
-        return min(times)
+        start = time.process_time()
+        list(find_in(f"<|0.00|>{' ' * length}好{text}"))
+        return time.process_time() - start
 
     seconds(100)  # tables
-    assert seconds(64_000) < 30 * seconds(8_000)
+    short = min(seconds(8_000) for _ in range(3))
+    assert any(seconds(64_000) < 30 * short for _ in range(3)), "not even once of three times"
 
 
 def test_positions_in_the_plain_form_lead_back_to_the_label():
