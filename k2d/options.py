@@ -15,16 +15,13 @@ what was given.
 import argparse
 import dataclasses
 import difflib
-import os
 import re
 import shutil
 import sys
-import tempfile
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
-from k2d.errors import UsageError, disk_is_full, guarded
+from k2d.errors import UsageError, guarded
 
 PROGRAM = "k2d "  # before the name of a command
 WIDEST = 100  # columns: longer lines of text are hard to read, however wide the terminal is
@@ -178,39 +175,10 @@ def command(
     def main(argv: Sequence[str] | None = None) -> int:
         words = parser()
         args = words.parse_args(argv)
-
-        def work() -> int:
-            try:
-                return run(args)
-            except OSError as error:
-                if why := _why_not_written(getattr(args, "output_dir", None)):
-                    raise UsageError(f"--output_dir {args.output_dir}: {why}; name another place") from error
-                raise
-
-        return guarded(words.prog.removeprefix(PROGRAM), work)
+        name, output = words.prog.removeprefix(PROGRAM), getattr(args, "output_dir", None)
+        return guarded(name, lambda: run(args), output)
 
     return main
-
-
-def _why_not_written(folder: str | Path | None) -> str:
-    """What keeps a folder from being made or written into, whatever rights there are; "" if nothing does."""
-    if folder is None:
-        return ""
-    path = Path(folder).absolute()
-    if long := next((part for part in path.parts if len(os.fsencode(part)) > 255), ""):
-        return f"a name of {len(os.fsencode(long))} bytes is longer than 255"
-    there = next(place for place in (path, *path.parents) if os.path.lexists(place))
-    if there.is_symlink() and not there.exists():
-        return f"{there} is a link to {os.readlink(there)}, which is not there"
-    if not there.is_dir():
-        return f"{there} is not a folder"
-    try:
-        with tempfile.TemporaryDirectory(dir=there):
-            return ""
-    except PermissionError:  # which has a message of its own
-        return ""
-    except OSError as error:
-        return "" if disk_is_full(error) else f"{there} takes no new folders ({error.strerror})"
 
 
 def underscored(word: str) -> str:

@@ -357,7 +357,7 @@ class ContainerReader:
         self._time = line.time
         if not line.rate and self._broken:
             what = f"none of its packets can be decoded as {codec}"
-            raise BadAudio(self.source, "unreadable", f"{what}; copy it again, or convert it to FLAC by another program")
+            raise BadAudio(self.source, "unreadable", f"{what}; copy it again, or convert it by another program")
         promised = line.time * (1.0 + self._lacking) if self._lacking else self._promised
         cut, film = self._lacks_tail(), bool(self._container.streams.video)  # which may be longer than its sound
         if self._formats & _ESTIMATING and not cut and (film or not self._failed):

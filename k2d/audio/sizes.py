@@ -187,7 +187,8 @@ def _chunked(file, size: int, form: Form) -> tuple[Pieces | None, float]:
             unknown = length == 0xFFFFFFFF if large else length >= form.endless or (form.counts and not length)
             promised += held if unknown else length
             # Written into a pipe; of RF64 and W64 libraries then read nothing.
-            if goes_on := (unknown and (large or form.counts)) or (bool(length) and _goes_on(file, start + length, size, second, form)):
+            nothing_said = unknown and (large or form.counts)
+            if goes_on := nothing_said or (bool(length) and _goes_on(file, start + length, size, second, form)):
                 sound[-1] = start, size - start
                 break
     held = sum(length for _, length in sound)
