@@ -456,6 +456,10 @@ KINDS: Sequence[Kind] = (
          changed(wav(ALL), _before(b"data", b"free", struct.pack(">QQ", 2**31, 0)))),
     Kind("counts.mp3", "MP3", "its header counts ten times the frames",
          changed(enc(LONG, "libmp3lame"), _tenfold(b"Info", 8, ">I"))),
+    # As if cut: many cuts lie where a frame ends, so that nothing tells the two apart.
+    Kind("both.mp3", "MP3", "its header counts ten times the frames and bytes",
+         changed(changed(enc(LONG, "libmp3lame"), _tenfold(b"Info", 8, ">I")), _tenfold(b"Info", 12, ">I")),
+         warning=True),
     Kind("counts.wav", "IMA ADPCM", "its header counts ten times the samples",
          changed(wav(ALL, subtype="IMA_ADPCM", format="WAV"), _tenfold(b"fact", 8, "<I"))),
     Kind("counts.mkv", "AAC", "its header tells ten times the length",
