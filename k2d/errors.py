@@ -5,8 +5,11 @@ error as one sentence, with exit status 1; anything else is a fault of the progr
 """
 
 import errno
+import os
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -88,8 +91,29 @@ def _of_the_disk(error: BaseException | None) -> OSError | None:
     return error
 
 
-def guarded(command: str, work: Callable[[], int]) -> int:
-    """Run a command; what a user can mend is said in one sentence, with exit status 1."""
+def _why_not_written(folder: str | Path | None) -> str:
+    """What keeps a folder from being made or written into, whatever rights there are; "" if nothing does."""
+    if folder is None:
+        return ""
+    path = Path(folder).absolute()
+    if long := next((part for part in path.parts if len(os.fsencode(part)) > 255), ""):
+        return f"a name of {len(os.fsencode(long))} bytes is longer than 255"
+    there = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    if there.is_symlink() and not there.exists():
+        return f"{there} is a link to {os.readlink(there)}, which is not there"
+    if not there.is_dir():
+        return f"{there} is not a folder"
+    try:
+        with tempfile.TemporaryDirectory(dir=there):
+            return ""
+    except PermissionError:  # which has a message of its own
+        return ""
+    except OSError as error:
+        return "" if disk_is_full(error) else f"{there} takes no new folders ({error.strerror})"
+
+
+def guarded(command: str, work: Callable[[], int], output: str | Path | None = None) -> int:
+    """Run a command; what a user can mend is said in one sentence, with exit status 1. output: the folder it writes."""
     try:
         return work()
     except UserError as error:
@@ -105,6 +129,9 @@ def guarded(command: str, work: Callable[[], int]) -> int:
             said = f"the disk is full ({error.filename or 'while writing'}); make room"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             said = f"{error.filename}: {error.strerror}; give the right to read and write it, or name another place"
+        elif why := _why_not_written(output):
+            print(f"{command}: {output}: {why}; name another place", file=sys.stderr)
+            return 1
         else:
             raise
         print(f"{command}: {said} and run the same command again: what is finished is kept", file=sys.stderr)

@@ -175,7 +175,8 @@ def command(
     def main(argv: Sequence[str] | None = None) -> int:
         words = parser()
         args = words.parse_args(argv)
-        return guarded(words.prog.removeprefix(PROGRAM), lambda: run(args))
+        name, output = words.prog.removeprefix(PROGRAM), getattr(args, "output_dir", None)
+        return guarded(name, lambda: run(args), output)
 
     return main
 

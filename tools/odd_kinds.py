@@ -323,6 +323,7 @@ def _other(source: str):
 
 
 _EIGHT = "pan=7.1|" + "|".join(f"c{channel}=c0" for channel in range(8))
+ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")  # begins the object that holds the sound
 W64 = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # stands behind the four letters of its chunks
 HOLE = np.concatenate([ONE, silence(4), TWO])
 LATE = np.concatenate([silence(3), ALL])
@@ -377,6 +378,15 @@ KINDS: Sequence[Kind] = (
     Kind("float.w64", "float", "extended header", _program("-c:a", "pcm_f32le"), needs="ffmpeg"),
     Kind("off.w64", "PCM", "data size 0: written into a pipe",
          changed(wav(ALL, subtype="PCM_16"), patch(b"data" + W64, bytes(8)))),
+    Kind("pipe.w64", "float", "written into a pipe",
+         changed(_program("-c:a", "pcm_f32le"), patch(b"data" + W64, b"\xff" * 7 + b"\x7f")), needs="ffmpeg"),
+    Kind("pipe.rf64.wav", "PCM", "RF64, written into a pipe",
+         changed(changed(wav(ALL, format="RF64"), patch(b"ds64\x1c\0\0\0", bytes(24))), patch(b"data", b"\xff" * 4))),
+    Kind("pipe.avi", "MP3", "written into a pipe", changed(enc(LONG, "libmp3lame"), patch(4, b"\xff" * 4))),
+    Kind("pipe.wma", "WMA 2", "written into a pipe",
+         changed(enc(LONG, "wmav2", bit_rate=96000), patch(ASF_DATA, struct.pack("<Q", 50)))),
+    Kind("joined.w64", "PCM", "joined with cat", joined(*(wav(part, subtype="PCM_16") for part in (ONE, TWO)))),
+    Kind("joined.rf64.wav", "PCM", "RF64, joined with cat", joined(*(wav(part, format="RF64") for part in (ONE, TWO)))),
     Kind("integers64.wav", "PCM", "64 bits", _program("-c:a", "pcm_s64le"), needs="ffmpeg"),
     Kind("samples.mov", "PCM", "96 kHz, packets of several sizes",
          _program("-ar", 96000, "-c:a", "pcm_s24le"), needs="ffmpeg"),
@@ -446,6 +456,10 @@ KINDS: Sequence[Kind] = (
          changed(wav(ALL), _before(b"data", b"free", struct.pack(">QQ", 2**31, 0)))),
     Kind("counts.mp3", "MP3", "its header counts ten times the frames",
          changed(enc(LONG, "libmp3lame"), _tenfold(b"Info", 8, ">I"))),
+    # As if cut: many cuts lie where a frame ends, so that nothing tells the two apart.
+    Kind("both.mp3", "MP3", "its header counts ten times the frames and bytes",
+         changed(changed(enc(LONG, "libmp3lame"), _tenfold(b"Info", 8, ">I")), _tenfold(b"Info", 12, ">I")),
+         warning=True),
     Kind("counts.wav", "IMA ADPCM", "its header counts ten times the samples",
          changed(wav(ALL, subtype="IMA_ADPCM", format="WAV"), _tenfold(b"fact", 8, "<I"))),
     Kind("counts.mkv", "AAC", "its header tells ten times the length",
@@ -455,6 +469,7 @@ KINDS: Sequence[Kind] = (
     Kind("loud.wav", "float", "34 dB beyond full scale", wav(ALL * 50, subtype="FLOAT"), "too loud"),
     Kind("huge.wav", "float", "samples of 1e30", wav(stereo(ALL) * 1e30, subtype="FLOAT"), "too loud"),
     Kind("nan.wav", "float", "not a number", wav(np.append(ALL, np.float32(np.nan)), subtype="FLOAT"), "NaN"),
+    Kind("instrument.xi", "DPCM", "FastTracker", wav(ALL, subtype="DPCM_16"), "rate"),
     Kind("silent.wav", "PCM", "silence", wav(silence(20)), "silence"),
     Kind("offset.wav", "PCM", "silence with an offset", wav(np.stack([silence(20) + 0.3, silence(20)], 1), 44100),
          "silence"),

@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("parts", type=Path, nargs="+")
-    return guarded("combine_data.py", lambda: combine(parser.parse_args(argv)))
+    args = parser.parse_args(argv)
+    return guarded("combine_data.py", lambda: combine(args), args.out)
 
 
 def combine(args: argparse.Namespace) -> int:

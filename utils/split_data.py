@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", nargs="?", help="default: DATA/split<nj>")
     parser.add_argument("--nj", type=int, required=True, help="parts wanted")
     parser.add_argument("--allow_pipes", action="store_true", help="run commands of wav.scp for durations")
-    return guarded("split_data.py", lambda: split(parser.parse_args(argv)))
+    args = parser.parse_args(argv)
+    return guarded("split_data.py", lambda: split(args), args.out or args.data)
 
 
 def split(args: argparse.Namespace) -> int:

@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     how.add_argument("--hours", type=float, help="hours to take at random")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--allow_pipes", action="store_true", help="run commands of wav.scp for durations")
-    return guarded("subset_data.py", lambda: subset(parser.parse_args(argv)))
+    args = parser.parse_args(argv)
+    return guarded("subset_data.py", lambda: subset(args), args.out)
 
 
 def subset(args: argparse.Namespace) -> int:

@@ -46,8 +46,8 @@ _GRACE = 0.5  # seconds less than the header promises are still whole: encoders 
 # What PyAV does not give as an array: planes of so many channels or more, and these integers.
 _PLANES, _INTEGERS_OF_64 = 8, ("s64", "s64p")
 _LOUD = 4.0  # of full scale: lossy codecs stay below, unless a packet is damaged
-_BURST = 2.0  # times the loudest frame before: what a damaged packet makes
-_BURSTS = 10  # such frames in a row are no damage: the recording is so loud
+_BURST = 2.0  # times the frames around it: what a damaged packet makes
+_BURSTS = 10  # more such frames in a row are no damage: the recording is so loud
 _ERRORS = 100  # broken packets in a row, after which nothing sound is expected
 
 # Formats of sound and film only: with others, such as playlists, ffmpeg opens further addresses.
@@ -66,6 +66,8 @@ _PROMISING = {"ape", "flac", "mov", "tak", "tta", "wv"}
 # or is damage only where the file also lacks bytes, or some could not be decoded: the header may be wrong.
 _ESTIMATING = {"asf", "avi", "matroska", "mp3"}
 
+
+_Piece = tuple[int, np.ndarray, int]  # rate, (frames, channels), how many of the frames lie before what is wanted
 
 _FAILING = frozenset(
     getattr(errno, name) for name in "EIO ESTALE ENXIO ENODEV ENOTCONN ETIMEDOUT EHOSTDOWN EREMOTEIO".split()
@@ -100,7 +102,7 @@ class ContainerReader:
 
         self.source, self._errors = source, (av.error.FFmpegError, OSError, ValueError)
         self._file, self._pages_lost, self._form, self._lacking = file, pages_lost, form, lacking
-        self._av, self.lost, self.holes, self.cut = av, 0.0, 0.0, False
+        self._av, self.lost, self.holes, self._silenced, self.cut = av, 0.0, 0.0, 0.0, False
         self._damaged = damaged
         self._packed: tuple = None, None  # what makes floats, the channels in turn, of frames of which form
         self._open()
@@ -224,6 +226,45 @@ class ContainerReader:
 
     def _pieces(self, start: float) -> Iterator[tuple[int, np.ndarray]]:
         """(rate, (frames, channels)) from `start` on; holes are silence, in pieces of at most GRID seconds."""
+        pieces = self._decoded(start)
+        if self._stream.codec_context.codec.canonical_name in _LOSSY:
+            pieces = self._without_bursts(pieces)
+        for rate, audio, before in pieces:
+            if before < len(audio):
+                yield rate, audio[before:]
+
+    def _without_bursts(self, pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+        """Pieces as they are, but for what damaged packets are decoded as: a few, much louder than both next to them.
+
+        Nothing else decides, so that a part is silenced as it is in the whole.
+        """
+        held, highest, beside, long = [], 0.0, 0.0, False  # pieces of what may be a burst; peaks of them, and before
+        for piece in pieces:
+            peak = float(np.abs(piece[1]).max(initial=0.0))
+            if peak <= _LOUD:
+                yield from self._judged(held, highest, max(beside, peak))
+                held, highest, beside, long = [], 0.0, peak, False
+                yield piece
+                continue
+            held.append(piece)
+            highest = max(peak, highest)
+            if long := long or len(held) > _BURSTS:
+                yield from held
+                held = []
+        yield from self._judged(held, highest, beside)
+
+    def _judged(self, held: list[_Piece], highest: float, beside: float) -> Iterator[_Piece]:
+        """What may be a burst: as it is, or silence, where what lies beside it is less than half as loud."""
+        for rate, audio, before in held:
+            if not highest <= _BURST * beside:
+                self._failed = True
+                silenced = max(0, len(audio) - before) / rate
+                self.lost, self._silenced = self.lost + silenced, self._silenced + silenced
+                audio = np.zeros_like(audio)
+            yield rate, audio, before
+
+    def _decoded(self, start: float) -> Iterator[_Piece]:
+        """All that is decoded to read from `start` on, and the silence of holes."""
         line = _TimeLine(self)
         decoder, tick = self._stream.codec_context, float(self._stream.time_base)
         codec = decoder.codec.canonical_name
@@ -234,11 +275,10 @@ class ContainerReader:
         rule: _Rule | None = None
         seen: list[tuple] = []  # of the first second: (packet's seconds, its frames' samples)
         skipping, failures = False, 0
-        loudest, bursts = 0.0, 0
         self._broken = self._failed = self.cut = False
         channels = 0
-        self.lost = self.holes = 0.0
-        owed = 0
+        self.lost = self.holes = self._silenced = sound = 0.0
+        owed, unread = 0, 0.0  # of the packets before: frames that are due as silence, seconds not decoded
         for packet in self._packets():
             if packet.size:
                 yield from line.silence(owed, channels, start)
@@ -287,6 +327,7 @@ class ContainerReader:
                 lost = held / line.rate if held else (packet.duration or 0) * tick
                 if line.time >= start - _JITTER:
                     self.lost += lost
+                unread = lost if held else unread + lost
                 if failures > _ERRORS:
                     self.cut = True
                     break
@@ -294,7 +335,7 @@ class ContainerReader:
                 seen.append((packet, [frame.samples for frame in frames]))
             owed = held if held and not frames else 0  # what could not be decoded keeps its time, but for the end
             for frame in frames:
-                audio = self._samples(frame)
+                audio, unread = self._samples(frame), 0.0
                 if line.rate and frame.sample_rate != line.rate and start:
                     raise Irregular
                 line.set_rate(frame.sample_rate, self.source)
@@ -309,30 +350,26 @@ class ContainerReader:
                             self.holes += hole / line.rate
                     yield from line.silence(hole, channels, start)
                 self._broken = False
-                if codec in _LOSSY:
-                    peak = float(np.abs(audio).max(initial=0.0))
-                    bursts = bursts + 1 if not peak <= max(_LOUD, _BURST * loudest) else 0
-                    if 0 < bursts <= _BURSTS and loudest:
-                        audio, self._failed = np.zeros_like(audio), True
-                        if line.time >= start - _JITTER:
-                            self.lost += len(audio) / line.rate
-                    else:
-                        loudest = max(loudest, peak)
                 before = line.before(start)
                 line.position += len(audio)
-                if before < len(audio):
-                    yield line.rate, audio[before:]
+                sound += max(0, len(audio) - before) / line.rate
+                yield line.rate, audio, before
         self._time = line.time
         if not line.rate and self._broken:
-            raise BadAudio(self.source, "truncated", "nothing in it can be decoded; copy it again")
+            what = f"none of its packets can be decoded as {codec}"
+            raise BadAudio(self.source, "unreadable", f"{what}; copy it again, or convert it by another program")
         promised = line.time * (1.0 + self._lacking) if self._lacking else self._promised
         cut, film = self._lacks_tail(), bool(self._container.streams.video)  # which may be longer than its sound
         if self._formats & _ESTIMATING and not cut and (film or not self._failed):
             promised = None
-        if promised is not None and promised > line.time + _GRACE and not self.cut:
-            self.lost += promised - max(line.time, start if start < np.inf else 0.0)
+        reached = line.time + unread
+        if promised is not None and promised > reached + _GRACE and not self.cut:
+            self.lost += promised - max(reached, start if start < np.inf else 0.0)
         elif cut and "mp3" not in self._formats:
             self.cut = True
+        if start < np.inf:  # of damage, more packets may be made than there were
+            silent = max(reached, promised or 0.0) - start - sound
+            self.lost = min(self.lost, max(0.0, silent) + self._silenced)
 
     def _samples(self, frame) -> np.ndarray:
         """(frames, channels) float32 in [-1, 1] of a decoded frame."""
@@ -465,14 +502,14 @@ class _TimeLine:
         """How many of the next frames lie before `start`."""
         return len(range(self.position, round((start - self._base) * self.rate))) if start < np.inf else 2**62
 
-    def silence(self, count: int, channels: int, start: float) -> Iterator[tuple[int, np.ndarray]]:
+    def silence(self, count: int, channels: int, start: float) -> Iterator[_Piece]:
         while count:
             some = min(count, GRID * self.rate)
             before = self.before(start)
             self.position += some
             count -= some
             if before < some and channels:
-                yield self.rate, np.zeros((some - before, channels), np.float32)
+                yield self.rate, np.zeros((some, channels), np.float32), before
 
 
 def check_form(source: str, rate: int, channels: int) -> None:

@@ -10,6 +10,7 @@ import re
 from k2d.audio.joined import length_of_tag
 from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks
 
+_ASF_DATA = bytes.fromhex("3626b275 8e66 cf11 a6d9 00aa0062ce6c")  # whose own head has 50 bytes
 _SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 
 
@@ -81,8 +82,9 @@ def _flv(file, size: int) -> bool:
 
 
 def _avi(file, size: int) -> bool:
-    """Lists named RIFF behind each other; one of size 0 was never finished, and tells nothing."""
-    ends = [begin + length for name, begin, length in chunks(file, 0, size, RIFF) if name == b"RIFF" and length]
+    """Lists named RIFF behind each other; one of size 0 was never finished, one of 2**32 - 1 written into a pipe."""
+    lists = [(begin, length) for name, begin, length in chunks(file, 0, size, RIFF) if name == b"RIFF"]
+    ends = [begin + length for begin, length in lists if 0 < length < RIFF.endless]
     return bool(ends) and ends[-1] > size
 
 
@@ -90,8 +92,9 @@ def _asf(file, size: int) -> bool:
     """Objects, whose sizes count their heads of 24 bytes (Advanced Systems Format Specification, 2.1)."""
     at = 0
     while at + 24 <= size:
-        length = int.from_bytes(bytes_at(file, at + 16, 8), "little")
-        if length < 24:  # recorded live
+        head = bytes_at(file, at, 24)
+        length = int.from_bytes(head[16:], "little")
+        if length < 24 or (head.startswith(_ASF_DATA) and length <= 50):  # recorded live, or written into a pipe
             return False
         at += length
     return at > size

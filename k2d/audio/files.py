@@ -401,6 +401,9 @@ def _decoder(source: str, file, piped: bool) -> Reader:
     if not by_packets:
         try:
             counted = _SoundFileReader(source, file, lacking)
+            if counted.format == "XI":
+                what = "an instrument of FastTracker does not tell its sampling rate"
+                raise BadAudio(source, "rate", f"{what}; export the sample as WAV")
             if counted.exact:
                 return counted
         except soundfile.LibsndfileError:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 
-from k2d.audio.sizes import AIFF, RIFF, Form, boxes, bytes_at, chunks
+from k2d.audio.sizes import Form, boxes, bytes_at, chunks, form_of
 
 Stretches = list[tuple[int, int]]
 # What stands at the beginning of a recording, and so long that it stands nowhere else.
@@ -46,7 +46,7 @@ def recordings_of(file, head: bytes) -> Stretches:
     if head.startswith(_TAG):
         file.seek(length_of_tag(head))
         head = file.read(64)
-    if not head.startswith((b"RIFF", b"FORM")) and head[4:8] != b"ftyp" and not _mark_of(head):
+    if not form_of(head) and head[4:8] != b"ftyp" and not _mark_of(head):
         return [(0, file.seek(0, io.SEEK_END))]
     if not isinstance(file, io.BufferedReader):
         return _search(file, head)
@@ -62,12 +62,12 @@ def _search_once(path: str, head: bytes, size: int, time_ns: int) -> Stretches:
 
 def _search(file, head: bytes) -> Stretches:
     size = file.seek(0, io.SEEK_END)
-    if head.startswith((b"RIFF", b"FORM")):
-        starts = _chunked(file, RIFF if head.startswith(b"RIFF") else AIFF)
-    elif head[4:8] == b"ftyp":
-        starts = _mp4(file, size)
+    if mark := _mark_of(head):
+        starts = _marked(file, mark, head[:4])
+    elif form := form_of(head):
+        starts = _chunked(file, size, form)
     else:
-        starts = _marked(file, _mark_of(head), head[:4])
+        starts = _mp4(file, size)
     # A tag before the first one belongs to it.
     return _stretches([0, *list(starts)[1:]], size)
 
@@ -95,16 +95,16 @@ def _marked(file, mark: re.Pattern, begin: bytes) -> Iterator[int]:
         at += 4
 
 
-def _chunked(file, form: Form) -> Iterator[int]:
-    """WAV and AIFF: one begins where a chunk of the one before would."""
-    at, size = 0, file.seek(0, io.SEEK_END)
+def _chunked(file, size: int, form: Form) -> Iterator[int]:
+    """WAV, W64 and AIFF: one begins where a chunk of the one before would."""
+    at = 0
     while at is not None:
         yield at
-        file.seek(at)
-        head = file.read(12)
-        inside = chunks(file, at + 12, size, form)
-        same = (begin - 8 for name, begin, _ in inside if name == head[:4] and file.read(4) == head[8:])
-        at = next(same, None)
+        top, more = bytes_at(file, at, form.top), form.top - form.head
+        inside = chunks(file, at + form.top, size, form)
+        same = (b for name, b, _ in inside if name == top[:4] and bytes_at(file, b, more) == top[form.head :])
+        begin = next(same, None)
+        at = None if begin is None else begin - form.head
 
 
 def _mp4(file, size: int) -> Iterator[int]:

@@ -19,7 +19,8 @@ _NAME = re.compile(rb"[A-Za-z0-9_(][\x20-\x7e]{3}", re.DOTALL)
 # Behind the sound, without the header of a chunk.
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 _SAMPLES = (b"none", b"sowt", b"twos", b"fl32", b"fl64", b"in24", b"in32")  # of AIFF-C
-_TOPS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")  # begin a recording
+_LARGE = (b"RF64", b"BW64")  # whose sizes of 32 bits may stand in a chunk ds64 (EBU Tech 3306)
+_TOPS = (b"RIFF", b"RIFX", *_LARGE, b"FORM", b"riff")  # begin a recording
 _KNOWN = (*_TOPS, *b"data|fmt |LIST|fact|bext|iXML|cue |JUNK|PAD |id3 |SSND|COMM|NAME|ANNO|desc|kuki|pakt".split(b"|"))
 _MORE = 1.0  # seconds behind the sound that count as sound
 _LOOKS = 64  # places at which it is looked whether there is anything but zeros
@@ -124,22 +125,31 @@ def mended(file, head: bytes) -> tuple[Pieces | None, float]:
     try:
         if head[:4] == b".snd":
             return _au(file, size)
-        for begin, form in _FORMS:
-            if re.match(begin, head, re.DOTALL):
-                return _chunked(file, size, form)
+        if form := form_of(head):
+            return _chunked(file, size, form)
     except struct.error:  # cut inside of its header
         pass
     return None, 0.0
 
 
+def form_of(head: bytes) -> Form | None:
+    """How a file that begins so writes its chunks; None where it has none."""
+    return next((form for begin, form in _FORMS if re.match(begin, head, re.DOTALL)), None)
+
+
 def chunks(file, at: int, size: int, form: Form) -> Iterator[tuple[bytes, int, int]]:
     """(name, begin, length) of the chunks from a place on, as far as they can be ones. Padding may be missing."""
+    large = 0
     while at + form.head <= size:
         head = bytes_at(file, at, form.head)
         if not _NAME.fullmatch(head[:4]):
             return
         at += form.head
         length = max(0, int.from_bytes(head[-form.width :], form.order) - (form.head if form.counts else 0))
+        if head[:4] == b"ds64":
+            large = int.from_bytes(bytes_at(file, at + 8, 8), "little")
+        elif length == 0xFFFFFFFF and 0 < large < 2**62:
+            length = large
         yield head[:4], at, length
         at += length
         if at % form.align and at < size and bytes_at(file, at, 4) not in _KNOWN:
@@ -162,7 +172,8 @@ def boxes(file, size: int) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _chunked(file, size: int, form: Form) -> tuple[Pieces | None, float]:
-    found, second, known, sound, promised, goes_on = {}, 0.0, 0, [], 0, False
+    found, second, sound, promised, goes_on = {}, 0.0, [], 0, False
+    large = bytes_at(file, 0, 4) in _LARGE
     walked, regular = _walk(file, size, form)
     for name, start, length in walked:
         if name in _TOPS:  # another recording (joined.py)
@@ -170,15 +181,14 @@ def _chunked(file, size: int, form: Form) -> tuple[Pieces | None, float]:
         if name in form.needed:
             found[name] = bytes_at(file, start, min(length, _FAR))
             second = _second(name, found[name], form) or second
-        elif name == b"ds64":
-            known = int.from_bytes(bytes_at(file, start + 8, 8), "little")
         elif name == form.sound:
-            length = known if length == 0xFFFFFFFF and known else length
             held = min(length, size - start)
             sound.append((start, held))
-            promised += held if length >= form.endless and not known else length
-            unknown = form.counts and not length  # less than the chunk's own head: W64 written into a pipe
-            if goes_on := unknown or (bool(length) and _goes_on(file, start + length, size, second, form)):
+            unknown = length == 0xFFFFFFFF if large else length >= form.endless or (form.counts and not length)
+            promised += held if unknown else length
+            # Written into a pipe; of RF64 and W64 libraries then read nothing.
+            nothing_said = unknown and (large or form.counts)
+            if goes_on := nothing_said or (bool(length) and _goes_on(file, start + length, size, second, form)):
                 sound[-1] = start, size - start
                 break
     held = sum(length for _, length in sound)
@@ -208,7 +218,7 @@ def _walk(file, size: int, form: Form) -> tuple[list[tuple[bytes, int, int]], bo
 def _header(file, found: dict[bytes, bytes], held: int, form: Form) -> bytes:
     """What stands before the sound, and says that it has so many bytes."""
     top, found = bytearray(bytes_at(file, 0, form.top)), dict(found)
-    if top[:4] in (b"RIFF", b"RF64", b"BW64"):
+    if top[:4] in (b"RIFF", *_LARGE):
         top[:4] = b"RIFF"
         if held >= 2**32:  # EBU Tech 3306
             top[:8] = b"RF64\xff\xff\xff\xff"

@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     with Held() as held:
         for words in commands_in(sys.stdin.buffer):
             if words[0] == "hold":
-                status, said = guarded("begin", partial(held.hold, words[1])) or 0, ""
+                status, said = guarded("begin", partial(held.hold, words[1]), words[1]) or 0, ""
             elif words[0] == "look":
                 with only_looking(), contextlib.redirect_stderr(io.StringIO()):  # the stage itself says what is wrong
                     status, said = ask(words[1:])

@@ -39,6 +39,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from k2d.audio.stamps import FileStamps
@@ -266,4 +267,5 @@ def main(argv: list[str] | None = None) -> int:
         from k2d.distill import interruption
 
         interruption.listen()
-    return guarded("train", lambda: run(words))
+    output = next((place for option, place in pairwise(words) if option == "--output_dir"), None)
+    return guarded("train", lambda: run(words), output)

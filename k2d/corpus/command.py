@@ -68,4 +68,4 @@ def run(
             print(f"{corpus}: {args.output_dir}/{args.prefix}rejects.txt has all {len(left_out)} that were left out")
         return 0
 
-    return guarded(corpus, work)
+    return guarded(corpus, work, args.output_dir)

@@ -28,6 +28,7 @@ _TIME = r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
 _CUE = re.compile(rf"^[\s\u200b\u200e\u200f]*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:[\s\u200b\u200e\u200f].*)?$")
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
+_BEGUN = re.compile(r"\d\d?(?::[\d:.,]*\s*(?:-{1,2}|-->\s*[\d:.,]*)?)?")  # times that are cut
 _LINE_END = re.compile(r"\r*\n|\r")
 _WORD_TIME = re.compile(r"<\d+:\d\d[:.\d]*>")
 # The tags there are; "a < b and c > d" and "x<y, y>z" are text.
@@ -65,7 +66,7 @@ def read_cues(path) -> list[Cue]:
     """
     path = Path(path)
     text = read_text(path)
-    lines = _LINE_END.split(text)
+    lines = _without_begun(_LINE_END.split(text))
     for number, line in enumerate(lines, 1):
         if _NEARLY.match(line) and not _CUE.match(line):
             what = f"{line.strip()!r} is not as '00:00:01,000 --> 00:00:04,000'"
@@ -87,6 +88,18 @@ def read_cues(path) -> list[Cue]:
             shown.append((Cue(start, end, " ".join(words)), words))
     shown.sort(key=lambda pair: (pair[0].start, pair[0].end))
     return in_order(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None))
+
+
+def _without_begun(lines: list[str]) -> list[str]:
+    """Lines without a last cue of which a cut leaves the number, or a part of it and of the times: no words."""
+    end = next((n for n in range(len(lines), 0, -1) if lines[n - 1].strip()), 0)
+    begin = next((n for n in range(end, 0, -1) if not lines[n - 1].strip()), 0)
+    block = [line.strip() for line in lines[begin:end]]
+    numbers = [lines[n - 1].strip() for n in range(1, begin) if _CUE.match(lines[n])]
+    following = str(int(numbers[-1]) + 1) if numbers and numbers[-1].isdecimal() else ""
+    times = block[1:] if block and following.startswith(block[0]) else block if numbers and not following else [""] * 2
+    begun = len(times) == 0 or (len(times) == 1 and _BEGUN.fullmatch(times[0]))
+    return lines[:begin] if begin and begun else lines
 
 
 def _numbered(lines: list[str], last: bool) -> list[str]:

@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -390,6 +391,76 @@ def test_a_damaged_packet_that_is_decoded_as_a_bang_is_lost_and_its_recording_is
         pytest.fail("no damage made a bang")
     audio = read_audio(path)
     assert abs(len(audio) - len(ONE)) < 8000 and np.abs(audio).max() <= 4
+
+
+def bangs(reader: containers.ContainerReader, *peaks: float, before: int = 0) -> list[bool]:
+    """Which of frames of 1,000 samples with such peaks are silenced, where so many samples lie before a part."""
+    pieces = ((1000, np.full((1000, 1), peak, np.float32), max(0, before - 1000 * n)) for n, peak in enumerate(peaks))
+    return [not audio.any() for _, audio, _ in reader._without_bursts(pieces)]
+
+
+def test_a_bang_is_told_by_what_lies_beside_it_and_by_nothing_before(tmp_path):
+    """So that a part, which begins later, is silenced where the whole is."""
+    encode(tmp_path / "x.aac", Track(LONG_ONE, "aac"), form="adts")
+    with open(tmp_path / "x.aac", "rb") as file:
+        reader = containers.ContainerReader("x.aac", file)
+        assert bangs(reader, 1, 900, 1, 1) == [False, True, False, False]
+        assert bangs(reader, 900, 900, 1) == [True, True, False]
+        assert bangs(reader, 1, np.nan) == [False, True]
+        assert reader.lost == 4
+        assert bangs(reader, 1, *[50] * 11, 1) == [False] * 13  # so loud is no packet alone
+        assert bangs(reader, 1, 3, 5, 3) == [False] * 4
+        assert bangs(reader, 900, 900, 1, before=1500) == [True, True, False]
+        assert reader.lost == 4.5
+
+
+@pytest.mark.parametrize("place", [0.02, 0.27, 0.5])
+def test_a_bang_is_silenced_in_a_part_as_in_the_whole(tmp_path, monkeypatch, place):
+    path = tmp_path / "x.aac"
+    encode(path, Track(LONG, "aac"), form="adts")
+    samples = containers.ContainerReader._samples
+
+    def decoded(self, frame):
+        """As of a damaged packet: its sound is known, so the frame is told by it, wherever reading begins."""
+        audio = samples(self, frame)
+        return audio * 1e6 if np.abs(audio).max(initial=0) == peak else audio
+
+    with av.open(str(path)) as container:
+        frames = [float(np.abs(frame.to_ndarray()).max()) for frame in container.decode(audio=0)]
+    peak = np.float32(frames[round(place * len(frames))])
+    monkeypatch.setattr(containers.ContainerReader, "_samples", decoded)
+    whole, first = read_audio(path), place * 20
+    assert np.abs(whole).max() < 4
+    for start in (max(0.0, first - 1), first, max(0.0, first - 0.01)):
+        part = read_audio(path, start, start + 1.5)
+        assert np.abs(part - whole[round(start * SAMPLE_RATE) :][: len(part)]).max() < 1e-5
+
+
+def test_a_heavily_damaged_flac_keeps_its_length_and_lacks_no_more_than_it_had(tmp_path, caplog):
+    """Damage looks like the beginning of frames, which are none."""
+    path, draw = tmp_path / "x.flac", np.random.default_rng(1)
+    encode(path, Track(LONG, "flac"))
+    data = bytearray(path.read_bytes())
+    for place in draw.integers(len(data) // 20, len(data) - 20000, 3000):
+        data[place] ^= 1 << draw.integers(8)
+    path.write_bytes(data)
+    assert len(read_audio(path)) == pytest.approx(len(ALL), abs=1600)
+    assert 5 < float(caplog.messages[0].split(" s are missing")[0].split()[-1]) < 20
+
+
+def test_what_no_decoder_can_read_is_not_called_cut(tmp_path):
+    """As 5.1 channels of TrueHD by some programs."""
+    draw = np.random.default_rng(0)
+    with av.open(str(tmp_path / "x.mka"), "w") as container:
+        stream = container.add_stream("ac3", rate=RATE, layout="stereo")
+        for number in range(200):
+            packet = av.Packet(draw.bytes(600))
+            packet.stream, packet.pts, packet.dts, packet.duration = stream, number * 1536, number * 1536, 1536
+            packet.time_base = stream.time_base = Fraction(1, RATE)
+            container.mux(packet)
+    with pytest.raises(BadAudio, match="none of its packets can be decoded as ac3") as error:
+        read_audio(tmp_path / "x.mka")
+    assert error.value.reason == "unreadable"
 
 
 def test_what_is_too_loud_all_along_is_named_so_whatever_its_codec(tmp_path):

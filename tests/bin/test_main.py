@@ -14,6 +14,8 @@ from k2d.bin import main as console
 from k2d.bin import parse
 from k2d.errors import guarded
 from k2d.options import CommandParser
+from k2d.options import command as command_of
+from k2d.tables import atomic
 
 COMMANDS = sorted(console.commands())
 
@@ -161,3 +163,36 @@ def test_what_the_system_refuses_is_a_sentence_whatever_is_raised_over_it(number
     assert sentence in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="a fault"):
         guarded("train", fault)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "dangling", "dangling/below", "/proc/x", "x" * 300])
+def test_where_nothing_can_be_written_is_said(place, tmp_path, monkeypatch, capsys):
+    """Also where being root does not help."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere/at/all")
+
+    def parser() -> CommandParser:
+        words = CommandParser("write", "Write.")
+        words.add_argument("--output_dir")
+        return words
+
+    def write(args) -> int:
+        with atomic(f"{args.output_dir}/a/b"):
+            return 0
+
+    assert command_of(parser, write)(["--output_dir", place]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"write: {place}: ") and said.endswith("; name another place\n")
+    assert command_of(parser, write)(["--output_dir", "new"]) == 0
+
+
+def test_a_stage_says_where_nothing_can_be_written(tmp_path, monkeypatch, capsys):
+    """Recordings, and what holds a stage, whose command lines are not `k2d.options.command`'s."""
+    (tmp_path / "file").touch()
+    (tmp_path / "talks").mkdir()
+    (tmp_path / "talks/a.wav").touch()
+    place = str(tmp_path / "file/x")
+    recordings = importlib.import_module("k2d.bin.recordings")
+    assert recordings.main(["--recordings", str(tmp_path / "talks"), "--output_dir", place]) == 1
+    assert "is not a folder; name another place" in capsys.readouterr().err

@@ -237,3 +237,13 @@ def test_a_file_that_ends_inside_a_character_is_cut_not_of_another_encoding(tmp_
     path.write_bytes("1\n00:00:01,000 --> 00:00:04,000\n機器學習".encode()[:-1])
     with pytest.raises(DataError, match="cut short"):
         read_cues(path)
+
+
+@pytest.mark.parametrize("head", ["", "WEBVTT\n\n"])
+def test_wherever_a_file_is_cut_no_number_and_no_time_becomes_a_word(tmp_path, head):
+    cues = [f"{n}\n00:01:{n:02d},000 --> 00:01:{n:02d},900\nword by word\n" for n in range(9, 12)]
+    whole, said = head + "\n".join(cues), " ".join(["word by word"] * 3)
+    for length in range(len(head) + len(cues[0]), len(whole)):
+        path = tmp_path / "a.srt"
+        path.write_text(whole[:length])
+        assert said.startswith(" ".join(cue.text for cue in read_cues(path))), whole[:length][-40:]
