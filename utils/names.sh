@@ -2,8 +2,8 @@
 # Names of selections, students and directories: whatever tells two results apart is in a name where it is not the
 # default, so that they can lie side by side.
 #
-# In:  k2d.sh's options. Out: exp, chunks, selected, students, models (the rows of the tables) and what is known of each:
-#      selection_of, alpha_of, validator_of, hours_of, trained_on, seed_of, path_of.
+# In:  k2d.sh's options. Out: labelled, exp, chunks, selected, students, models (the rows of the tables), and what is known
+#      of each: selection_of, alpha_of, validator_of, hours_of, trained_on, seed_of, path_of.
 
 # tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:a/subtitles" subtitles; with _
 # for what separates words in options.
@@ -31,8 +31,13 @@ rule_of() {
 # uses_alpha SELECTION: whether its rule speaks of α, so that several α give several selections.
 uses_alpha() { [ -n "$(rule_of "$1")" ] && sed 's/#.*//' "$(rule_of "$1")" | grep -qw alpha; }
 
-exp="exp/${train_set}_$(tag_of "${labels:-${teacher}}")"
-chunks="data/${train_set}_$(tag_of "${labels:-${teacher}}")"
+# The labels as stage 2 writes them, and those that are selected from: the same, or revised by other models.
+labelled="${train_set}_$(tag_of "${labels:-${teacher}}")" revised=
+for each in ${revise}; do
+    revised+="${revised:++}$(tag_of "${each}")"
+done
+revised=${revised:+_by_${revised}}
+exp="exp/${labelled}${revised}" chunks="data/${labelled}${revised}"
 selected=() students=()
 declare -A selection_of alpha_of validator_of hours_of trained_on seed_of path_of
 for each in ${validator}; do
@@ -65,6 +70,7 @@ for each in ${validator}; do
                     student="student_${student_tag:+${student_tag}_}${labels_of}"
                     is "${teacher}" "${_default_teacher}" || student+="_$(tag_of "${teacher}")"
                     is "${labels}" "${_default_labels}" || student+="_$(tag_of "${labels:-${teacher}}")"
+                    student+=${revised}
                     [ "${number}" = "${_default_seed}" ] || student+="_seed${number}"
                     students+=("${student}")
                     trained_on[${student}]=${labels_of}

@@ -42,6 +42,7 @@ max_skipped=              # Unusable recordings that a stage may skip before it 
 teacher=large-v2          # Model that writes the pseudo-labels for the student.
 validator=base            # Smaller model(s); a label on which they disagree with the teacher is doubtful.
 labels=                   # Existing labels instead of the teacher's: text:FILE, or text:FOLDER of subtitles.
+revise=                   # Models whose transcripts may replace labels: students of an earlier run, validator, teacher.
 teacher_opts=             # More options of k2d label.
 validator_opts=           # More options of k2d decode for the validator.
 language=zh               # Language code for all models and for training; auto: each model detects it.
@@ -139,21 +140,28 @@ stage_1_data() {
 # The teacher works best on whole recordings, with timestamps and the previous text as prompt; the student learns from
 # chunks of at most 30 s, packed from the teacher's segments. 60,000 h on four H100: three days, 4 TB; 8 M chunks.
 stage_2_label() {
-    step jobs label "${chunks}" --data "data/${train_set}" --model "${labels:-${teacher}}" --max_chunk "${max_chunk}" \
-        "${model_opts[@]}" "${teacher_words[@]}"
-    run_here validate_data.py "${chunks}"
+    step jobs label "data/${labelled}" --data "data/${train_set}" --model "${labels:-${teacher}}" \
+        --max_chunk "${max_chunk}" "${model_opts[@]}" "${teacher_words[@]}"
+    run_here validate_data.py "data/${labelled}"
 }
 
 # A small model makes other errors than the teacher on the same chunk: where the two differ much, the label is doubtful.
-# No reference is read. 60,000 h: 18 h on four H100, distances included.
+# No reference is read. 60,000 h: 18 h on four H100, distances included. With --revise, a chunk's label first becomes the
+# transcript that the others contradict least.
 stage_3_validate() {
-    for each in ${validator}; do
-        transcripts="${exp}/decode_$(tag_of "${each}")"
-        scores="${exp}/$(tag_of "${each}")"
-        step jobs decode "${transcripts}" --data "${chunks}" --model "${each}" --timestamps true \
+    local decoded="exp/${labelled}/decode" revisers=()
+    for each in ${revise} ${validator}; do
+        step jobs decode "${decoded}_$(tag_of "${each}")" --data "data/${labelled}" --model "${each}" --timestamps true \
             "${model_opts[@]}" "${validator_words[@]}"
-        step cpu distance "${scores}" --teacher "${chunks}/text" --validator "${transcripts}/text" --data "${chunks}" \
-            --nj "${cpu_threads}" "${audio_opts[@]}" "${distance_words[@]}"
+    done
+    for each in ${revise}; do
+        revisers+=("${decoded}_$(tag_of "${each}")")
+    done
+    [ -z "${revise}" ] || step cpu revise "${chunks}" --data "data/${labelled}" --transcripts "${revisers[@]}"
+    for each in ${validator}; do
+        step cpu distance "${exp}/$(tag_of "${each}")" --teacher "${chunks}/text" --validator \
+            "${decoded}_$(tag_of "${each}")/text" --data "${chunks}" --nj "${cpu_threads}" "${audio_opts[@]}" \
+            "${distance_words[@]}"
     done
 }
 
@@ -186,15 +194,16 @@ stage_5_train() {
     if "${store_encoder_out}"; then
         # The encoder is the teacher's and stays as it is, so its output is computed once for all students and
         # epochs. Noisy versions give the student worse audio than the labels were made from.
+        local encoded="exp/${labelled}/encoder_out"
         for version in $(seq 0 "${noisy_versions}"); do
             noise=()
             [ "${version}" -eq 0 ] || noise=(--noise_snr "${noise_snr}" --seed "$((data_seed + version))")
-            step alone encode "${exp}/encoder_out${version}" --data "${chunks}" "${encoder_opts[@]}" "${noise[@]}"
-            versions+=("${exp}/encoder_out${version}")
+            step alone encode "${encoded}${version}" --data "data/${labelled}" "${encoder_opts[@]}" "${noise[@]}"
+            versions+=("${encoded}${version}")
         done
         # Chunks that are held out are among those already.
-        [ -z "${dev_set}" ] || step alone encode "${exp}/encoder_out_${dev_set}" --data "${dev_data}" "${encoder_opts[@]}"
-        stored=(--encoder_out "${versions[@]}" --valid_encoder_out "${exp}/encoder_out${dev_set:+_}${dev_set:-0}")
+        [ -z "${dev_set}" ] || step alone encode "${encoded}_${dev_set}" --data "${dev_data}" "${encoder_opts[@]}"
+        stored=(--encoder_out "${versions[@]}" --valid_encoder_out "${encoded}${dev_set:+_}${dev_set:-0}")
     fi
     if "${cache_teacher}"; then
         step alone cache_teacher "${exp}/teacher_topk" --teacher "${teacher}" --data "${chunks}" --k "${topk}" \

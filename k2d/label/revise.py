@@ -1,0 +1,139 @@
+"""Revised labels: of all that several models wrote of a chunk, the transcript that the others contradict least.
+
+In: chunks with the teacher's labels, and transcripts of the same chunks (k2d decode), each with the mean
+log-probability of its tokens. Out: the data directory with the transcripts that were chosen.
+
+The choice is the one of least expected error (minimum Bayes risk; Goel and Byrne, 2000), where a transcript is the
+truth with a probability in proportion to the geometric mean of its tokens':
+
+    ŷ = argmin_y  Σ_z  p(z) edits(y, z),    p(z) = exp(mean log-probability of z)
+
+Edits are of units, as in δ_MER. Ties go to the label, then to the order in which the transcripts are given.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from k2d.datadir import DataDir, SubsetWriter
+from k2d.errors import DataError
+from k2d.label.chunk_directory import Chunk, read_chunks
+from k2d.label.distance import edits
+from k2d.tables import Cursor, atomic, blocks
+from k2d.text import timestamps
+from k2d.text.batch import LONGEST, Lines
+
+SOURCES = "sources.tsv"  # id, where its label is from
+OWN = "label"  # the source of a label that was not replaced
+LOGPROB = "utt2avg_logprob"
+FACTS = (LOGPROB, "utt2compression", "utt2no_speech", "utt2temperature")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A transcript of a chunk. source: which directory it is from, 0 for the label. facts: values of the FACTS."""
+
+    source: int
+    text: str
+    logprob: float
+    facts: Mapping[str, str]
+
+
+class _Transcripts:
+    """A directory with `text` and its scores, read in step with the chunks."""
+
+    def __init__(self, source: int, folder: Path):
+        if not (folder / "text").is_file():
+            raise DataError(f"{folder}: no text there; expected transcripts of the chunks, as k2d decode writes them")
+        self.path, self._source = folder, source
+        self._text = Cursor(folder / "text")
+        self._facts = {name: Cursor(folder / name) for name in FACTS if (folder / name).is_file()}
+
+    def get(self, key: str) -> Candidate | None:
+        text = self._text.get(key)
+        facts = {name: value for name, cursor in self._facts.items() if (value := cursor.get(key)) is not None}
+        if text is None:
+            return None
+        return Candidate(self._source, text, float(facts.get(LOGPROB, "nan")), facts)
+
+
+def write_revised(out: Path, data: DataDir, transcripts: Sequence[Path]) -> Counter:
+    """Write the data directory with the transcripts that were chosen, and SOURCES; returns how many labels are from
+    which directory, by its name, and under "" how many chunks were left out because the chosen transcript is empty:
+    nobody speaks there.
+
+    Raises DataError for a transcript without timestamps beside a label that has them, and where nothing is left.
+    """
+    names = [OWN, *(path.name for path in transcripts)]
+    known = [name for name in FACTS if all((path / name).is_file() for path in (data.path, *transcripts))]
+    counts: Counter = Counter()
+    recording = before = ""
+    with SubsetWriter(data, out, without=("text", "text.prev", *FACTS)) as part, atomic(out / SOURCES) as sources:
+        for chunk, chosen in _choices(data, transcripts):
+            if not timestamps.strip(chosen.text):
+                counts[""] += 1
+                continue
+            counts[names[chosen.source]] += 1
+            part.keep(chunk.id)
+            part.write("text", chunk.id, chosen.text)
+            part.write("text.prev", chunk.id, before if chunk.recording == recording else "")
+            for name in chosen.facts.keys() & known:
+                part.write(name, chunk.id, chosen.facts[name])
+            sources.write(f"{chunk.id}\t{names[chosen.source]}\n")
+            recording, before = chunk.recording, chosen.text
+        if not recording:
+            raise DataError(f"{data.path}: no label is left: all transcripts that were chosen are empty")
+    return counts
+
+
+def _choices(data: DataDir, transcripts: Sequence[Path]) -> Iterator[tuple[Chunk, Candidate]]:
+    folders = [_Transcripts(number, folder) for number, folder in enumerate((data.path, *transcripts))]
+
+    def rows() -> Iterator[tuple[Chunk, list[Candidate]]]:
+        for chunk in read_chunks(data):
+            found = [candidate for folder in folders if (candidate := folder.get(chunk.id)) is not None]
+            timed = bool(timestamps.parse(chunk.text))
+            for candidate in found if timed else ():
+                if timestamps.strip(candidate.text) and not timestamps.parse(candidate.text):
+                    raise DataError(
+                        f"{folders[candidate.source].path / 'text'}: {chunk.id!r} has no timestamps, as its label has; "
+                        "make the transcripts with k2d decode --timestamps true"
+                    )
+            yield chunk, found
+
+    def characters(row: tuple[Chunk, list[Candidate]]) -> int:
+        return sum(len(candidate.text) for candidate in row[1])
+
+    for block in blocks(rows(), 1000, LONGEST // 2, characters):
+        for (chunk, found), best in zip(block, least_risk([found for _, found in block]), strict=True):
+            yield chunk, found[best]
+
+
+def least_risk(rows: Sequence[Sequence[Candidate]]) -> list[int]:
+    """Which of the candidates of each chunk has the least expected number of errors. One whose probability nobody knows
+    weighs as much as the others of its chunk do on average."""
+    lines = Lines([candidate.text for row in rows for candidate in row])
+    first = np.cumsum([0, *map(len, rows)])
+    pairs = [
+        (start + a, start + b)
+        for start, row in zip(first, rows, strict=False)
+        for a, b in combinations(range(len(row)), 2)
+    ]
+    counted = dict(
+        zip(pairs, edits([lines.units[a] for a, _ in pairs], [lines.units[b] for _, b in pairs]), strict=True)
+    )
+    best = []
+    for start, row in zip(first, rows, strict=False):
+        p = np.exp([candidate.logprob for candidate in row])
+        p = np.where(np.isnan(p), np.nanmean(p) if np.isfinite(p).any() else 1.0, p)
+        risks = np.zeros(len(row))
+        for a, b in combinations(range(len(row)), 2):
+            errors = counted[start + a, start + b]
+            risks[a] += p[b] * errors
+            risks[b] += p[a] * errors
+        best.append(int(risks.argmin()))
+    return best
