@@ -120,7 +120,8 @@ class Step:
         if found := _unlike(record.get("options"), self.options):
             said.append(f"with other options ({', '.join(found)})")
         if found := self.changed():
-            said.append(f"from another version of {', '.join(found)}")
+            whole = [path for path in found if not any(path.startswith(f"{folder}/") for folder in found)]
+            said.append(f"from another version of {', '.join(whole)}")
         return " and ".join(said) or "from other data"
 
     def outputs(self) -> dict[str, int]:
