@@ -85,7 +85,7 @@ def test_a_folder_without_audio_and_an_output_that_is_no_folder(run, tree, tmp_p
     printed = run(tmp_path / "texts", expected=1)
     assert f"transcribe: nothing was transcribed; not audio, ignored: {tmp_path}/texts/notes.txt" in printed.err
     printed = run(tree / "talk.wav", "--output_dir", tree / "week 2/notes.txt", expected=1)
-    assert f"{tree}/week 2/notes.txt: File exists; name another place" in printed.err
+    assert f"{tree}/week 2/notes.txt is not a folder; name another place" in printed.err
 
 
 def test_a_folder_that_may_not_be_read_is_named_and_the_rest_is_found(noise_recordings, as_nobody):
