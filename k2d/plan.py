@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from k2d.constants import N_AUDIO_CTX
 from k2d.distill.length import CHUNK, batch_of
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 from k2d.work.folders import size_in_words
 
 ADVANCE = 26.0  # seconds by which long-form decoding goes on from window to window, on average
@@ -256,7 +256,7 @@ def _data(run: _Run) -> Cost:
         1,
         core_hours=copied / DECODES + copied / ENCODES,
         gigabytes=copied * FLAC,
-        summary=f"{copied:,.1f} h copied as FLAC{stays}",
+        summary=f"{audio_length(copied * 3600)} copied as FLAC{stays}",
         rests_on=(_AUDIO, _FLAC, _RUNTIME),
     )
 
@@ -271,7 +271,9 @@ def _label(run: _Run) -> Cost:
         device_hours=0.0 if plan.ready_labels else plan.train_hours / run.rate(run.labelling),
         core_hours=reading + writing,
         gigabytes=plan.train_hours * FLAC + run.chunks * 3e-6,
-        summary="labels from subtitles" if plan.ready_labels else f"{plan.teacher} on {plan.train_hours:,.1f} h",
+        summary="labels from subtitles"
+        if plan.ready_labels
+        else f"{plan.teacher} on {audio_length(plan.train_hours * 3600)}",
         memory=max(RUNTIME + run.teacher_weights + run.held, RUNTIME + plan.jobs * JOIN_JOB),
         joining_hours=joined,
         rests_on=(*(() if plan.ready_labels else (run.decoded(run.labelling),)), _AUDIO, _joining(JOIN_LABELS), _FLAC,
@@ -353,7 +355,7 @@ def _decode(run: _Run) -> Cost:
         6,
         device_hours=testing,
         gigabytes=models * plan.test_hours * 1e-4,
-        summary=f"{counted(models, 'model')} on {plan.test_hours:,.1f} h, short-form and long-form",
+        summary=f"{counted(models, 'model')} on {audio_length(plan.test_hours * 3600)}, short-form and long-form",
         memory=RUNTIME + run.teacher_weights + run.held,
         rests_on=(*tested, "disk: assumed, 0.1 MB an hour", run.holds),
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -55,7 +56,8 @@ def script(tmp_path):
         (["--resume"], "4|two words|true|a|1|"),
         (["--resume", "--nj", "9"], "9|two words|true|a|1|"),
         (["--train_set=a=b"], "4|a=b|false|a|1|"),
-        (["--train_set", "--nj"], "4|--nj|false|a|1|"),
+        (["--train_set=--nj"], "4|--nj|false|a|1|"),
+        (["--train_set", "--colour"], "4|--colour|false|a|1|"),
         (["--nj", "8", "rest", "--nj", "9"], "8|two words|false|a|1|rest|--nj|9|"),
         (["--nj", "8", "--", "--nj", "9"], "8|two words|false|a|1|--nj|9|"),
     ],
@@ -70,6 +72,8 @@ def test_options_become_variables(script, arguments, output):
     [
         (["--nk", "8"], "unknown option --nk"),
         (["--nj"], "--nj needs a value"),
+        (["--train_set", "--nj", "8"], "--train_set needs a value, and --nj follows it"),
+        (["--train_set", "--nj=8"], "--train_set needs a value, and --nj follows it"),
         (["--resume", "yes"], "--resume is true or false, not 'yes'"),
         (["--PATH", "x"], "unknown option --PATH"),
         (["--fixed", "x"], "unknown option --fixed"),
@@ -82,6 +86,24 @@ def test_what_is_no_option_is_an_error(script, arguments, message):
     assert result.returncode == 2
     assert message in result.stderr
     assert result.stdout == ""
+
+
+def test_the_value_of_an_option_that_is_passed_on_may_be_an_option(tmp_path):
+    script = tmp_path / "script.sh"
+    script.write_text(f"nj=4\nmore_opts=\nsource '{ROOT}/utils/parse_options.sh'\necho $nj $more_opts\n")
+    result = subprocess.run(["bash", script, "--more_opts", "--nj=8"], capture_output=True, text=True)
+    assert result.stdout == "4 --nj=8\n", result.stderr
+
+
+def test_options_that_a_recipe_reads_itself_say_that_they_lack_a_value():
+    tried = 0
+    for run_sh in ROOT.glob("egs/*/k2d1/run.sh"):
+        own = re.findall(r"^ +(--\w+(?: \| --\w+)*)\)", run_sh.read_text(), re.MULTILINE)
+        for option in {each for case in own for each in case.split(" | ")} - {"--dry_run", "--help"}:
+            result = subprocess.run([run_sh, option], capture_output=True, text=True)
+            assert (result.returncode, result.stderr) == (2, f"run.sh: option {option} needs a value\n"), run_sh
+            tried += 1
+    assert tried > 12
 
 
 def test_help_prints_the_comment_and_the_options_in_their_groups(script):
@@ -132,6 +154,7 @@ def test_an_exported_namesake_does_not_hide_an_option(script):
 
 @pytest.mark.parametrize(("visible", "device"), [("", "cpu"), ("0,1", "cuda")])
 def test_auto_is_all_gpus_that_the_environment_leaves(tmp_path, visible, device):
+    (tmp_path / "a.wav").write_bytes(b"not empty")
     words = ["--recordings", tmp_path, "--train_hours", "1", "--stop_stage", "2", "--dry_run"]
     shown = subprocess.run(
         [ROOT / "egs/TEMPLATE/k2d1/run.sh", *words], capture_output=True, text=True,

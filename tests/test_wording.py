@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 
 ROOT = Path(__file__).resolve().parents[1]
 # What messages count.
@@ -20,6 +20,11 @@ NOUNS = (
 def test_a_noun_follows_its_number():
     assert [counted(n, "chunk") for n in (0, 1, 2, 12345)] == ["0 chunks", "1 chunk", "2 chunks", "12,345 chunks"]
     assert counted(1, "pass", "passes") == "1 pass" and counted(2, "pass", "passes") == "2 passes"
+
+
+def test_a_length_of_audio_has_digits_that_say_something():
+    lengths = {0: "0.0 s", 36.04: "36.0 s", 83: "1.4 min", 360: "0.10 h", 5400: "1.50 h", 216_000_000: "60,000.0 h"}
+    assert {seconds: audio_length(seconds) for seconds in lengths} == lengths
 
 
 @pytest.mark.parametrize("folder", ["k2d", "egs"])

@@ -19,6 +19,11 @@ def end_of(path: Path, size: int) -> str:
         return handle.read().decode(errors="replace")
 
 
+def beginning_of(path: Path, size: int = 4000) -> str:
+    with open(path, "rb") as handle:
+        return handle.read(size).decode(errors="replace")
+
+
 def newest_lines(log: Path) -> list[str]:
     """The last lines of a log, newest first, as a terminal shows them."""
     text = end_of(log, 4000)
@@ -35,26 +40,42 @@ def shortened(line: str, width: int) -> str:
 
 def progress(log: Path) -> str:
     """What a job has said last, of a training its newest state; or nothing."""
-    newest = training_progress(log) or next(iter(newest_lines(log)), "").rpartition("INFO: ")[2]
-    return shortened(newest, 120)
+    return shortened(newest_state(log), 120)
 
 
-# ESPnet's lines of training, and its time stamps.
+def newest_state(log: Path) -> str:
+    """Of a training its state; of other jobs the last line, where ESPnet writes among them the last of k2d's own."""
+    trained, lines = training_progress(log), newest_lines(log)
+    if not trained and any(map(LOGGED.match, lines)):
+        begins = beginning_of(log)
+        command = COMMAND.match(begins)
+        ours = f"{command[1]}: " if command else "k2d"
+        lines = [line for line in [*lines, *reversed(begins.splitlines())] if line.startswith(ours)]
+    return trained or next(iter(lines), "")
+
+
+# The first line of a log, one of ESPnet's logging, and those of the latter that tell of training.
+COMMAND = re.compile(r"# \S*\bk2d (\w+)")
 STAMP = r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"
+LOGGED = re.compile(rf"\[.*\] {STAMP}")
 TRAINED = re.compile(rf"{STAMP}.*INFO: (?P<epoch>\d+)epoch:train:\d+-(?P<batch>\d+)batch: (?P<values>.*)")
 BEGUN = re.compile(rf"{STAMP}.*INFO: (?P<epoch>\d+)/(?P<of>\d+)epoch started(.*to finish: (?P<left>.*))?")
+RESULTS = re.compile(rf"{STAMP}.*INFO: (?P<epoch>\d+)epoch results: .*\[valid\] (?P<values>.*)")
 VALUES = ("loss", "ce", "kl", "ctc", "acc")  # those that tell how training goes
 
 
 def training_progress(log: Path) -> str:
     """ "epoch 3 of 4, batch 50: loss=0.870, ce=0.314, acc=0.925; 1 min 20 s left", of a training's log; "epoch 1 of 4"
-    before its first values; or nothing."""
+    before its first values; "epoch 1 of 4, dev: ce=0.107, acc=0.917" where no other has begun; or nothing."""
     lines = list(reversed(end_of(log, 100_000).splitlines()))
     trained = next(filter(None, map(TRAINED.search, lines)), None)
+    newest = next((found for line in lines if (found := RESULTS.search(line) or BEGUN.search(line))), None)
+    if newest and newest.re is RESULTS:
+        of = next((f" of {b['of']}" for b in map(BEGUN.search, lines) if b and b["epoch"] == newest["epoch"]), "")
+        return f"epoch {newest['epoch']}{of}, dev: {', '.join(told(newest['values']))}"
     if trained is None:
-        begun = next(filter(None, map(BEGUN.search, lines)), None)
-        return f"epoch {begun['epoch']} of {begun['of']}" if begun else ""
-    values = [v for v in trained["values"].split(", ") if v.partition("=")[0] in VALUES]
+        return f"epoch {newest['epoch']} of {newest['of']}" if newest else ""
+    values = told(trained["values"])
     begun = next((b for b in map(BEGUN.search, lines) if b and b["epoch"] == trained["epoch"]), None)
     of, left = (f" of {begun['of']}" if begun else ""), ""
     if begun and begun["left"]:
@@ -64,6 +85,10 @@ def training_progress(log: Path) -> str:
         seconds = max(0, round(sum(float(number) * units[unit] for number, unit in amounts) - since))
         left = f"; {duration(seconds)} left"
     return f"epoch {trained['epoch']}{of}, batch {trained['batch']}: {', '.join(values)}{left}"
+
+
+def told(values: str) -> list[str]:
+    return [value for value in values.split(", ") if value.partition("=")[0] in VALUES]
 
 
 def _seconds(stamp: str) -> float:
@@ -80,7 +105,7 @@ def duration(seconds: int) -> str:
 
 def last_line(log: Path) -> str:
     """What a job that has ended said last."""
-    return shortened(training_progress(log) or next(iter(newest_lines(log)), "").rpartition("INFO: ")[2], 400)
+    return shortened(newest_state(log), 400)
 
 
 def status_of(log: Path) -> int | None:

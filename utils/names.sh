@@ -192,6 +192,24 @@ skip_small_selections() {
     [ ${#students[@]} -eq 0 ] || path_of[untrained]="exp/${students[0]}/init"
 }
 
+# say_equal_selections: those that keep the same labels, and so would train equal students.
+say_equal_selections() {
+    local number other one two table
+    [ "${mode}" = run ] || return 0
+    for number in "${!selected[@]}"; do
+        for other in "${selected[@]:number + 1}"; do
+            one="${chunks}_${selected[number]}" two="${chunks}_${other}"
+            [ -f "${one}/text" ] || continue
+            for table in text segments text.trusted utt2weight; do
+                [ -f "${one}/${table}" ] || [ -f "${two}/${table}" ] || continue
+                cmp -s "${one}/${table}" "${two}/${table}" || continue 2
+            done
+            log "${selected[number]} and ${other} keep the same $(wc -l <"${one}/text") chunks, so students of the" \
+                "same seed are equal: change --alpha, --keep or --hours, or leave one out of --selection"
+        done
+    done
+}
+
 # some_students: go on with those that there are; without any there is nothing to train, decode or publish.
 some_students() {
     skip_small_selections

@@ -33,6 +33,13 @@ _options_switch() {
     _options_known "$name" && [[ ${!name} =~ ^(true|false)$ ]]
 }
 
+# True for --name or --name=value of a known option: no value of an option, unless that is itself options (*_opts).
+_options_follows() {
+    local name=${2#--}
+    name=${name%%=*}
+    [[ $2 == --?* && $1 != *[-_]opts ]] && _options_known "${name//-/_}"
+}
+
 # Names of all options. Locals here begin with _, or they would be taken for options.
 _options_list() {
     local _name
@@ -155,6 +162,7 @@ while [ $# -gt 0 ]; do
                 shift
             else
                 [ $# -ge 2 ] || _options_fail "option $1 needs a value"
+                ! _options_follows "$1" "$2" || _options_fail "option $1 needs a value, and ${2%%=*} follows it"
                 _option_value=$2
                 shift 2
             fi
@@ -173,5 +181,5 @@ while [ $# -gt 0 ]; do
     printf -v "$_option_name" '%s' "$_option_value"
 done
 unset _option_name _option_value
-unset -f _options_fail _options_known _options_switch _options_list _options_near _options_shown _options_table \
+unset -f _options_fail _options_known _options_switch _options_follows _options_list _options_near _options_shown _options_table \
     _options_help

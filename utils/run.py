@@ -304,7 +304,8 @@ def run(call: Call) -> dict[int, int]:
                 if status:
                     failed[job.number] = status
             if ended and alone and not show and not failed:
-                say(f"{place_of(ended[0].log)}: {last_line(ended[0].log)}")
+                if (state := last_line(ended[0].log)) != told:  # else it has been said
+                    say(f"{place_of(ended[0].log)}: {state}")
             elif ended and not alone:
                 done = len(numbers) - len(waiting) - len(running)
                 report(f"{done} of {len(numbers)} jobs ended" + (f", {len(failed)} failed" if failed else ""))

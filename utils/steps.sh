@@ -171,6 +171,25 @@ all_together() {
     ! "${one_failed}" || die "not all of this stage could be made; what was made is kept"
 }
 
+# say_recordings: whose recordings a run goes on with that reads no folder, or comes after the stage that would.
+say_recordings() {
+    local list="data/${train_set}/recordings.tsv"
+    [ -f "${list}" ] && [ ! -x local/data.sh ] || return 0
+    [ -z "${recordings}" ] || [ "${stage}" -gt 1 ] || return 0
+    # The third column has the files; the longest beginning that all share is the folder, or one in it.
+    awk -F '\t' -v "given=${recordings%/}" -v "data=data/${train_set}" -v "why=$(
+        [ -z "${recordings}" ] && echo 'no --recordings' || echo "--stage ${stage} does not read --recordings"
+    )" 'NR == 1 { next }
+        { folder = $3; sub("/[^/]*$", "", folder) }
+        NR == 2 { shared = folder "/" }
+        { while (index(folder "/", shared) != 1) sub("[^/]*/$", "", shared) }
+        END {
+            if (given != "" && index(shared, given "/") == 1) exit
+            sub("/$", "", shared)
+            printf "%s: goes on with %s, %d recording%s from %s\n", why, data, NR - 1, NR == 2 ? "" : "s", shared
+        }' "${list}" | while IFS= read -r said; do log "${said}"; done
+}
+
 # show_plan: what the stages take, before the commands of a dry run.
 show_plan() {
     local -a options=(--teacher "$(tag_of "${teacher}")" --validator "$(tag_of "${validator%% *}")"
@@ -211,6 +230,7 @@ run_stages() {
     else
         answer_questions
     fi
+    say_recordings
     # What earlier stages made is taken as it is; that what they read, or their options, have changed since is said.
     if [ "${mode}" = run ] && [ "${stage}" -gt 2 ]; then
         mode=look

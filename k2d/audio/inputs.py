@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +41,19 @@ class AudioFile:
     @property
     def looks_like_audio(self) -> bool:
         """Whether it is worth a message that it turns out to be no audio; of other files in a folder it is not."""
-        return self.given or Path(self.path).suffix.lower() in SOUND + VIDEO
+        return self.given or _has_sound(self.path)
+
+
+def _has_sound(path: str) -> bool:
+    return Path(path).suffix.lower() in SOUND + VIDEO
 
 
 def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFile], dict[str, str]]:
     """(files, words that stand for none and folders that cannot be read -> why). A folder is searched to its depth,
     links followed, hidden files left out; the outputs of its files lie in a tree like its own. "-" is standard input,
-    copied into `stdin_folder`. A file that is named twice is taken once. Outputs of files with one stem keep the files'
-    endings: talk.mp3.srt, talk.wav.srt.
+    copied into `stdin_folder`. A file that is named twice is taken once. Outputs of recordings with one stem keep the
+    files' endings: talk.mp3.srt, talk.wav.srt; a transcript beside a recording, perhaps of an earlier run, does not
+    count.
     """
     found: list[tuple[str, str, Path, bool]] = []  # path, shown, folder of outputs, given
     nowhere = {}
@@ -63,13 +69,16 @@ def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFi
         elif matches := sorted(glob.glob(word, recursive=True)):
             found += [(match, match, Path(), False) for match in matches if os.path.isfile(match)]
         else:
-            nowhere[word] = f"{word}: no such file or folder"
+            what = "no file has such a name" if glob.has_magic(word) else "no such file or folder"
+            nowhere[word] = f"{word}: {what}"
     once = {os.path.realpath(entry[0]): entry for entry in reversed(found)}
     kept = [entry for entry in found if once.get(os.path.realpath(entry[0])) is entry]
-    stems = [folder / Path(path).stem for path, _, folder, _ in kept]
+    stems = Counter(folder / Path(path).stem for path, _, folder, given in kept if given or _has_sound(path))
     files, taken = [], set()
-    for (path, shown, folder, given), stem in zip(kept, stems):
-        output = stem if stems.count(stem) == 1 else folder / Path(path).name
+    for path, shown, folder, given in kept:
+        stem = folder / Path(path).stem
+        alone = stems[stem] == (given or _has_sound(path))
+        output = stem if alone else folder / Path(path).name
         number = 1
         while output in taken:  # files of one name in two folders that were named themselves
             number += 1

@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.check.findings import Finding, Grade, table, write_findings
+from k2d.check.findings import Finding, Grade, table, terminal_columns, write_findings
 from k2d.check.memory import Memory
 from k2d.check.models import Models, long_labels, look
 from k2d.check.recordings import Policy
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
 def report(found: list[Finding], output_dir: Path | None) -> int:
     """Print the table, write the files; the exit status."""
-    print(table(found))
+    print(table(found, terminal_columns()))
     where = ""
     if output_dir is not None:
         write_findings(found, output_dir)

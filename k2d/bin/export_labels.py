@@ -17,7 +17,7 @@ from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.publish.labels import FORMS, export
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         for error in bad[:10]:
             print(f"export_labels: left out: {error}", file=sys.stderr)
         print(
-            f"export_labels: {args.output_dir}: {counted(count, 'utterance')}, {seconds / 3600:.2f} h, "
+            f"export_labels: {args.output_dir}: {counted(count, 'utterance')}, {audio_length(seconds)}, "
             f"{len(bad)} left out; {', '.join(forms)}"
         )
         return {"utterances": count, "seconds": round(seconds, 2), "left_out": len(bad)}

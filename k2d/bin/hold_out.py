@@ -16,7 +16,7 @@ from pathlib import Path
 from k2d.datadir import DataDir
 from k2d.label.hold_out import write_held_out
 from k2d.options import CommandParser, command
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     def work() -> dict:
         chunks, seconds = write_held_out(args.output_dir, DataDir(args.data), args.scores, args.kept)
         what = "those with the smallest distance, to choose the epoch by" if args.kept else "held-out recordings"
-        print(f"hold_out: {counted(chunks, 'chunk')}, {seconds / 3600:.2f} h, {what}: {args.output_dir}")
+        print(f"hold_out: {counted(chunks, 'chunk')}, {audio_length(seconds)}, {what}: {args.output_dir}")
         return {"chunks": chunks, "seconds": round(seconds, 2)}
 
     return run_step(step, args, work)

@@ -26,7 +26,7 @@ from k2d.options import CommandParser, command
 from k2d.plan import CHUNK, Cost, Plan, duration, estimate, space
 from k2d.score.tables import Table
 from k2d.whisper.engine import default_batch
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 
 LISTED = ("runs", 1)
 CONFIG = Path(__file__).resolve().parents[2] / "conf/train_student.yaml"
@@ -149,7 +149,8 @@ def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
         )  # fmt: skip
     rows.append(["in all", "", duration(total), space(sum(cost.gigabytes for cost in costs)), "", ""])
     machines = f"{counted(gpus, 'GPU')} at a time" if gpus else "no GPU, two cores at a time"
-    title = f"{plan.train_hours:,.1f} h of recordings, teacher {plan.teacher}, validator {plan.validator}, {machines}"
+    speech = audio_length(plan.train_hours * 3600)
+    title = f"{speech} of recordings, teacher {plan.teacher}, validator {plan.validator}, {machines}"
     return Table(title, "", ["stage", "jobs", "time", "disk", "memory of a job", "rests on figures"], rows)
 
 

@@ -158,7 +158,7 @@ def release(args: argparse.Namespace, results: Results) -> None:
         print(f"publish: {each}")
     if not args.release:
         passed = sum(each.passed is True for each in found)
-        print(f"publish: complete; {passed} of {counted(len(found), 'gate')} passed, which only --release asks for")
+        print(f"publish: complete; {passed} of {counted(len(found), 'gate')} passed; only --release needs them all")
     if args.release:
         require(args.output_dir, found)
     if args.push_to_hub:

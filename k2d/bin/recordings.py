@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from k2d.corpus.command import run as report_and_fail
-from k2d.corpus.folder import LABELS_FOLDER, offer, prepare_folder
+from k2d.corpus.folder import LABELS_FOLDER, check_folder, offer, prepare_folder
 from k2d.options import CommandParser
 
 LISTED = ("labels", -1)
@@ -26,6 +26,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", required=True, type=Path, help="the data directory, such as data/lectures")
     p.add_argument("--nj", type=int, default=1, help="processes")
     return p
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raises DataError for a folder that no run could begin with."""
+    check_folder(args.recordings.expanduser())
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -38,7 +38,7 @@ from k2d.errors import UsageError
 from k2d.explore.references import audited_texts
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score import paper
-from k2d.tables import atomic
+from k2d.tables import atomic, read_table
 from k2d.wording import counted
 from k2d.work.step import Step, add_step_arguments, run_step
 
@@ -107,7 +107,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from k2d.score.agreement import NO_ERROR_RATE
+    from k2d.score.agreement import said_first
     from k2d.score.aims import VERDICTS
     from k2d.score.experiment import read_records
     from k2d.score.results import FIGURE, RESULTS, ReportOptions, inputs_of, write_results
@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     def work() -> dict:
         experiment, aims = write_results(args.output_dir, options)
         if args.held_out is not None:
-            print(f"report: {NO_ERROR_RATE}")
+            print(f"report: {said_first(len(read_table(args.held_out / 'text')))}")
         measured, expected = len(experiment.results), len(experiment.models) * len(experiment.test_sets)
         verdicts = Counter(aim.verdict for aim in aims)
         became = ", ".join(f"{verdicts[name]} {name}" for name in VERDICTS)

@@ -93,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
             _say(why)
         if not files:
             raise UsageError("nothing to transcribe; give files, folders or patterns that exist")
+        if forms:
+            (args.output_dir or Path()).mkdir(parents=True, exist_ok=True)  # before any work, if it cannot be made
         began = time.monotonic()
         transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
         loading = time.monotonic() - began
@@ -108,10 +110,12 @@ def _summary(done: int, seconds: float, took: float, loading: float, skipped: li
     speed = f", {seconds / took:.1f} times real time" if took > 0 and seconds else ""
     words = f"{counted(done, 'file')}, {seconds:.1f} s of audio in {took:.1f} s{speed}"
     words += f" (and {loading:.1f} s to load the model)"
+    if not done:
+        words = "nothing was transcribed"
     if skipped:
         words += f"; left out {len(skipped)}: {_few(skipped)}"
     if foreign:
-        words += f"; no audio, ignored: {_few(foreign)}"
+        words += f"; not audio, ignored: {_few(foreign)}"
     return words
 
 

@@ -3,6 +3,8 @@
 In: findings. Out: lines of text, the gravest first, each at most COLUMNS wide.
 """
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,7 +14,7 @@ from pathlib import Path
 from k2d.tables import atomic
 from k2d.text.columns import width
 
-COLUMNS = 118  # display columns of a line; a Chinese character takes two
+COLUMNS = 118  # display columns of a line at most; a Chinese character takes two
 SHOWN = 4  # ids in a sentence; a file lists the others
 
 
@@ -61,6 +63,11 @@ def some(names: Sequence[str]) -> str:
 
 def _short(name: str, most: int = 60) -> str:
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
+
+
+def terminal_columns() -> int:
+    """Columns of the terminal that a table is shown in, COLUMNS at most, which are those of a file."""
+    return min(COLUMNS, shutil.get_terminal_size((COLUMNS, 0)).columns) if sys.stdout.isatty() else COLUMNS
 
 
 def table(findings: Iterable[Finding], columns: int = COLUMNS) -> str:

@@ -134,7 +134,7 @@ def _of_whisper(name: str) -> dict:
     facts = inspect_model(name)
     size = f"{facts.parameters / 1e6:,.0f} M parameters, {facts.form}, {size_in_words(facts.bytes)}"
     return {
-        "summary": f"{size}; {facts.vocabulary}",
+        "summary": f"{size}; vocabulary: {facts.vocabulary}",
         "dims": asdict(facts.dims),
         "parameters": facts.parameters,
         "languages": list(facts.languages),

@@ -22,7 +22,7 @@ from k2d.check.memory import Memory
 from k2d.check.tables import DEV, TEST, TRAIN, Set
 from k2d.constants import SAMPLE_RATE, WINDOW
 from k2d.errors import BadAudio
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 from k2d.work import machine
 from k2d.work.jobs import prefetch
 
@@ -55,7 +55,7 @@ class Check:
         """Headers; of labelled sets also every utterance."""
         summary = [counted(len(one.data.wav), "recording"), counted(len(one.data.segments), "utterance")]
         if one.part == TRAIN:
-            summary.append(f"{sum((one.data.utt2dur or {}).values()) / 3600:,.2f} h")
+            summary.append(audio_length(sum((one.data.utt2dur or {}).values())))
         found = self._headers(one, summary)
         if one.part != TRAIN:
             found += self._listen(one, summary)
@@ -152,7 +152,7 @@ class Check:
                      "nothing: they are decoded window by window, as recordings are", seconds)
             )  # fmt: skip
         if measured:
-            summary.append(f"read whole: {sum(fact['seconds'] for fact in measured.values()) / 3600:.2f} h")
+            summary.append(f"read whole: {audio_length(sum(fact['seconds'] for fact in measured.values()))}")
         return found + self._sound(one, measured)
 
     def _sound(self, one: Set, measured: dict[str, dict]) -> list[Finding]:

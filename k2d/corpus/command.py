@@ -58,8 +58,9 @@ def run(
         table = report(corpus, accounts, args.output_dir, args.prefix)  # first: rejects.txt explains a failure
         for account in accounts:
             if not account.utterances:
+                such_as = f", such as {account.rejects[0].message}" if account.rejects else ""
                 raise DataError(
-                    f"{args.output_dir}/{account.name}: nothing is left (left out: {account.reasons()}); "
+                    f"{args.output_dir}/{account.name}: nothing is left (left out: {account.reasons()}){such_as}; "
                     f"{args.output_dir}/{args.prefix}rejects.txt says why"
                 )
         print(f"{corpus}: {args.output_dir}\n{table}")

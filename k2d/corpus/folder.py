@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.audio.inputs import SOUND, VIDEO, walk
 from k2d.corpus.joined import Reject
 from k2d.corpus.recordings import Recording, by_source, check, find_recordings, same_content
 from k2d.corpus.release import not_found
@@ -102,6 +103,26 @@ def prepare_folder(
         more = " …" if len(other) > _MOST_OTHER else ""
         account.notes.append(f"{out.name}: ignored {counted(sum(other.values()), 'other file')}: {kinds}{more}")
     return Prepared(account, kept, ready, tuple(unusable))
+
+
+def check_folder(folder: Path) -> None:
+    """Raises DataError for a folder without a recording that is worth opening: before a run, since it opens none."""
+    for here, files, _ in walk(folder):
+        for name in files:
+            if Path(name).suffix.lower() in SOUND + VIDEO and _size(here / name):
+                return
+    found, _, _ = recordings_in(folder, "a folder of recordings")
+    raise DataError(
+        f"{folder}: all recordings there are empty, such as {found[0].path}; downloads that failed leave files of "
+        "0 bytes: download or copy them again"
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def hours_of(folder: Path) -> tuple[float, list[Reject]]:

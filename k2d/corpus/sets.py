@@ -16,7 +16,7 @@ from k2d.corpus.clips import has_words, reference
 from k2d.corpus.joined import Joined, Placed, Reject, speaker_facts
 from k2d.datadir import DataDirWriter, Segment, segment_value
 from k2d.tables import TableWriters, atomic
-from k2d.text import markdown
+from k2d.text import columns, markdown
 from k2d.text.units import is_english, units
 from k2d.wording import counted
 
@@ -160,7 +160,7 @@ def _account(
 
 
 def report(corpus: str, accounts: Sequence[Account], out: Path, prefix: str = "") -> str:
-    """Write `out`/<prefix>preparation.md and `out`/<prefix>rejects.txt; returns the table."""
+    """Write `out`/<prefix>preparation.md and `out`/<prefix>rejects.txt; returns the table for a terminal."""
     header = ("set", "hours", "utterances", "recordings", "speakers", "English units", "left out")
     rows = []
     for a in accounts:
@@ -168,9 +168,10 @@ def report(corpus: str, accounts: Sequence[Account], out: Path, prefix: str = ""
         counts = (f"{count:,}" for count in (a.utterances, a.recordings, a.speakers))
         rows.append([a.name, f"{a.hours:.2f}", *counts, english, a.reasons()])
     table = "\n".join(markdown.table(header, rows, left=(0, 6)))
+    shown = "\n".join(columns.aligned(header, rows, left=(0, 6)))
     notes = "".join(f"\n{note}" for a in accounts for note in a.notes)
     with atomic(out / f"{prefix}preparation.md") as handle:
         handle.write(f"# {corpus}\n\n{table}\n{notes}\n")
     with atomic(out / f"{prefix}rejects.txt") as handle:
         handle.writelines(f"{a.name} {r.message}\n" for a in accounts for r in a.rejects)
-    return table + notes
+    return shown + notes

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from k2d.errors import DataError
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 from k2d.work.identity import record_in
 
 
@@ -45,7 +45,7 @@ def _decoding(speed: Path) -> tuple[float, str] | None:
     record = json.loads(speed.read_text())
     if not record.get("times_real_time"):
         return None
-    source = f"{record['audio_seconds'] / 3600:.2f} h in {record['seconds']:,.0f} s, {speed}"
+    source = f"{audio_length(record['audio_seconds'])} in {record['seconds']:,.0f} s, {speed}"
     return record["times_real_time"], source
 
 

@@ -21,7 +21,7 @@ from k2d.distill.threads import one_thread_each
 from k2d.errors import BadAudio, DataError
 from k2d.tables import write_numbers, write_table
 from k2d.whisper import checkpoint
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 from k2d.work.skipped import in_numbers, passing, sources_of, write_skipped
 
 
@@ -85,7 +85,7 @@ def encode(
     write_table(output / f"{ENCODER_OUT}.scp", stored.tables[ENCODER_OUT])
     elapsed, seconds = time.monotonic() - start, sum(stored.numbers[uid]["seconds"] for uid in stored.fresh)
     print(
-        f"encode: {counted(len(frames), 'utterance')}, {len(stored.fresh):,} of them now: {seconds / 3600:.2f} h in "
+        f"encode: {counted(len(frames), 'utterance')}, {len(stored.fresh):,} of them now: {audio_length(seconds)} in "
         f"{elapsed:.0f} s, {seconds / elapsed:.1f} times real time; {in_numbers(stored.skipped)}"
     )
     again = sources_of(passing(stored.skipped), data)

@@ -12,6 +12,7 @@ from k2d.errors import DataError
 from k2d.label.chunk_directory import ChunkTotals
 from k2d.tables import atomic
 from k2d.text.transcript import Transcript
+from k2d.wording import audio_length
 
 SUMMARY = "summary.tsv"
 RECORDINGS, CHUNKS, PAUSES, NO_SPEECH, DROPPED, FAILED = (
@@ -71,7 +72,7 @@ def in_words(rows: Sequence[Row]) -> str:
     """One line: of 0.09 h, 44.4 % became chunks; 30.0 % pauses …"""
     first, *others = rows
     shown = [f"{row.share:.1%} {MEANING[row.name]}" for row in others if row.name == CHUNKS or row.seconds > 0.005]
-    return f"of {first.seconds / 3600:.2f} h, " + "; ".join(shown)
+    return f"of {audio_length(first.seconds)}, " + "; ".join(shown)
 
 
 def write_account(folder: Path, rows: Sequence[Row]) -> None:

@@ -22,7 +22,7 @@ from k2d.tables import atomic
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
 from k2d.transcribers import Transcriber
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 from k2d.work.session import Session, bad_record
 from k2d.work.skipped import in_numbers, why
 
@@ -119,9 +119,9 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> d
     rows = account.rows(counts)
     write_account(out, rows)
     print(
-        f"label: {counted(recordings, 'recording')} ({audio_seconds / 3600:.2f} h) -> "
+        f"label: {counted(recordings, 'recording')} ({audio_length(audio_seconds)}) -> "
         f"{counted(counts.chunks, 'chunk')} "
-        f"({counts.chunk_seconds / 3600:.2f} h), {in_numbers(skipped)}; {session.write_speed(audio_seconds)}"
+        f"({audio_length(counts.chunk_seconds)}), {in_numbers(skipped)}; {session.write_speed(audio_seconds)}"
     )
     print(f"label: {in_words(rows)}")
     return {"recordings": recordings, "chunks": counts.chunks, "skipped": len(skipped), "again": again}

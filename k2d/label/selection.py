@@ -19,7 +19,7 @@ from k2d.label.scores import Scores
 from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, select, source_directories
 from k2d.label.share import KeptByAlpha, kept_by_alpha
 from k2d.tables import atomic, read_table
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 from k2d.work import identity
 from k2d.work.folders import write_json
 
@@ -160,14 +160,14 @@ def _say(name: str, rule: Rule, result: SelectionCounts, report: dict) -> None:
     english = [report["whole"][when]["english_share"] for when in ("before", "after")]
     print(
         f"select: kept {result.kept} of {counted(result.kept + result.dropped, 'chunk')}, "
-        f"{result.kept_seconds / 3600:.2f} of {total / 3600:.2f} h ({share:.1%}), by {name}: {rule.text}; "
+        f"{audio_length(result.kept_seconds)} of {audio_length(total)} ({share:.1%}), by {name}: {rule.text}; "
         f"English units {english[0]:.1%} before, {english[1]:.1%} after",
         file=sys.stderr,
     )
     if segments := result.segments:
         print(
             f"select: trusted {segments.trusted} of their {counted(segments.segments, 'segment')}, "
-            f"{segments.trusted_seconds / 3600:.2f} of {segments.seconds / 3600:.2f} h of speech "
+            f"{audio_length(segments.trusted_seconds)} of {audio_length(segments.seconds)} of speech "
             f"({segments.share:.1%}), by δ_PER <= {segments.alpha:g}",
             file=sys.stderr,
         )

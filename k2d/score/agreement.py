@@ -20,6 +20,7 @@ from k2d.text.units import language_of, units
 from k2d.wording import counted
 
 HELD_OUT = "held_out"
+FEWEST = 20  # chunks, below which a difference or an error rate says next to nothing
 WITNESSES = ("text", VALIDATOR_TEXT)  # of the held-out chunks: labels of the teacher, transcripts of the validator
 NO_ERROR_RATE = (
     "No error rate is known: nobody has transcribed any of these recordings. How far a model is from the teacher's "
@@ -63,7 +64,8 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
         )
     return Table(
         "Agreement on held-out recordings",
-        f"{NO_ERROR_RATE} {counted(len(texts['text']), 'chunk')} of recordings that no student has learnt from. "
+        f"{said_first(len(texts['text']))} {counted(len(texts['text']), 'chunk')} of recordings that no student has "
+        "learnt from. "
         "Differences are in percent of the labels' (the validator's) units, Chinese characters and words of other "
         "scripts, with 95 % bootstrap intervals in brackets. Loops: transcripts in which a character 6-gram occurs "
         "more than 5 times; switches: between Chinese and English; empty: no text. Speed of generation is relative "
@@ -71,7 +73,18 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
         ["model", *COSTS, "from the labels", "zh", "en", "from the validator",
          "loops", "switches", "empty"],
         rows,
+        unit="differences in % of the units, with 95 % intervals",
     )  # fmt: skip
+
+
+def said_first(chunks: int) -> str:
+    """What to know before reading the table, of so many held-out chunks."""
+    if chunks >= FEWEST:
+        return NO_ERROR_RATE
+    return (
+        f"{NO_ERROR_RATE} Only {counted(chunks, 'chunk')} {'is' if chunks == 1 else 'are'} held out, too few to "
+        f"compare models by; the differences mean something from about {FEWEST} on, which takes more recordings."
+    )
 
 
 def _difference(result: dict | None) -> str:

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from k2d.explore.audit import COUNT, RECORD
+from k2d.score.agreement import FEWEST
 from k2d.score.aims import best_student
 from k2d.score.experiment import Experiment, Model, mean_known, read_results
 from k2d.tables import read_table
 from k2d.work.models import MODEL, ModelRecord, read_record
-
-FEWEST = 20  # chunks, below which an error rate says next to nothing
 
 
 def next_steps(exp: Path, data: Path, models: Sequence[str], sets: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -44,6 +44,7 @@ def _main_table(experiment: Experiment, paper_sets: Mapping[str, str], tag: str 
         "to the teacher; data is the share of labelled hours kept.",
         ["model", *({"alpha": "α"}.get(fact, fact) for fact in facts), *COSTS, *experiment.test_sets],
         rows,
+        unit="MER in %, with 95 % intervals",
     )  # fmt: skip
 
 

@@ -3,33 +3,30 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from k2d.text import markdown
+from k2d.text import columns, markdown
 
 ABSENT = "–"
 
 
 @dataclass(frozen=True)
 class Table:
-    """`note` stands above the rows and says what the numbers are and how they were made."""
+    """`note` stands above the rows and says what the numbers are and how they were made; `unit` says so in a few words
+    for a terminal, where there is no room for the note."""
 
     title: str
     note: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    unit: str = ""
 
     def markdown(self) -> str:
         note = [self.note, ""] if self.note else []
         return "\n".join([f"## {self.title}", "", *note, *markdown.table(self.header, self.rows)]) + "\n"
 
     def text(self) -> str:
-        """For a terminal: title and aligned columns, without the note."""
-        rows = [list(self.header), *map(list, self.rows)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        rows.insert(1, ["-" * width for width in widths])
-        lines = [
-            "  ".join([cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]).rstrip() for cells in rows
-        ]
-        return "\n".join([self.title, *lines]) + "\n"
+        """For a terminal: title, unit and aligned columns, without the note."""
+        title = f"{self.title} ({self.unit})" if self.unit else self.title
+        return "\n".join([title, *columns.aligned(self.header, self.rows)]) + "\n"
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:

@@ -15,7 +15,7 @@ from k2d.text import timestamps
 from k2d.text.transcript import Transcript, mean_fact, worst_fact
 from k2d.transcribers.base import Transcriber
 from k2d.whisper.decoding import compression_ratio, mean_confidence, one_line
-from k2d.wording import counted
+from k2d.wording import audio_length, counted
 from k2d.work.session import Session, bad_record
 from k2d.work.skipped import in_numbers
 
@@ -49,7 +49,7 @@ def write_results(session: Session, data: DataDir, with_times: bool, what: str) 
     audio_seconds = _write_tables(session.out, session.results(), with_times)
     decoded = len(session.names) - len(skipped)
     print(
-        f"decode: {counted(decoded, what)} ({audio_seconds / 3600:.2f} h), {in_numbers(skipped)}; "
+        f"decode: {counted(decoded, what)} ({audio_length(audio_seconds)}), {in_numbers(skipped)}; "
         f"{session.write_speed(audio_seconds)}"
     )
     return {f"{what}s": decoded, "skipped": len(skipped), "again": session.out_of_reach(skipped, data)}

@@ -120,7 +120,9 @@ class Step:
         if found := _unlike(record.get("options"), self.options):
             said.append(f"with other options ({', '.join(found)})")
         if found := self.changed():
-            said.append(f"from another version of {', '.join(found)}")
+            said.append(f"from another version of {_outermost(found)}")
+        if gone := {made["path"] for name, made in record.get("inputs", {}).items() if name not in self.inputs}:
+            said.append(f"from {_outermost(sorted(gone))} as well")
         return " and ".join(said) or "from other data"
 
     def outputs(self) -> dict[str, int]:
@@ -369,6 +371,11 @@ def _move(source: Path, place: Path) -> None:
             f"{source} cannot be moved to {place}, which is on another disk; let both be on one: the directory may be "
             "a link to a folder on a larger disk, but no mount point"
         ) from None
+
+
+def _outermost(paths: Sequence[str]) -> str:
+    """Paths without those below others of them."""
+    return ", ".join(path for path in paths if not any(path.startswith(f"{folder}/") for folder in paths))
 
 
 def _unlike(old: object, new: object, name: str = "") -> list[str]:

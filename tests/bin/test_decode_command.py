@@ -60,7 +60,7 @@ def test_every_utterance_is_decoded(run, capsys):
     assert speed["times_real_time"] == pytest.approx(93 / speed["seconds"], rel=0.02)
     # The one of 40 s does not fit a window: it is decoded as recordings are, to its end.
     assert max(end for _, end, _ in timestamps.parse(text["f-6"])) > 30
-    assert capsys.readouterr().out.startswith("decode: 7 utterances (0.03 h), 0 skipped; ")
+    assert capsys.readouterr().out.startswith("decode: 7 utterances (1.6 min), 0 skipped; ")
     run("short")
     assert "nothing to do" in capsys.readouterr().out
 

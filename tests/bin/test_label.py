@@ -91,8 +91,8 @@ def test_a_chunk_directory_keeps_the_data_contract(run, noise_recordings, capsys
     lines = [json.loads(line) for line in (out / "transcripts.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == sorted(noise_recordings)
     message = capsys.readouterr().out
-    assert message.startswith("label: 6 recordings (0.06 h) -> ") and "times real time (encoder " in message
-    assert "\nlabel: of 0.06 h, " in message and "% became chunks" in message
+    assert message.startswith("label: 6 recordings (3.9 min) -> ") and "times real time (encoder " in message
+    assert "\nlabel: of 3.9 min, " in message and "% became chunks" in message
     rows = {row.name: row.seconds for row in account.read_account(out)}
     assert rows["recordings"] == pytest.approx(sum(line["duration"] for line in lines), abs=0.01)
     assert rows["chunks"] == pytest.approx(sum(chunks.utt2dur.values()), abs=0.01)

@@ -110,7 +110,7 @@ def test_the_hours_of_a_folder_are_counted(plan, tmp_path, capsys):
     for name, samples in (("a b/one.wav", 36000), ("a b/two.wav", 36016), ("again.wav", 36000)):
         soundfile.write(tmp_path / name, [0.1] * samples, 16000)
     text = plan("--recordings", tmp_path, "--speeds", "teacher:0.001")
-    assert "0.0 h of recordings, teacher large-v2" in text
+    assert "4.5 s of recordings, teacher large-v2" in text
     assert row(text, 2)[2] == "1.3 h", "4.5 s, the third is the first once more"
     assert not list(tmp_path.glob("*.json")), "nothing is written"
     assert main(["--recordings", str(tmp_path / "none")]) == 1

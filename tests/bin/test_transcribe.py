@@ -64,10 +64,28 @@ def test_a_folder_is_searched_and_what_is_no_audio_is_named(run, tree, tmp_path)
     assert f"left out {tree}/week 2/cut.mp4: truncated; " in printed.err
     last = printed.err.splitlines()[-1]
     assert "3 files, 18.5 s of audio" in last and f"left out 1: {tree}/week 2/cut.mp4" in last
-    assert last.endswith(f"no audio, ignored: {tree}/week 2/notes.txt")
+    assert last.endswith(f"not audio, ignored: {tree}/week 2/notes.txt")
     assert ".hidden" not in printed.err and "wav.scp" not in printed.err
     (tree / "week 2/cut.mp4").unlink()
     run(tree, "--output_format", "txt", "--output_dir", out)  # a text file beside recordings is no mistake
+
+
+def test_outputs_beside_the_recordings_keep_their_names_in_the_next_run(run, tree):
+    (tree / "week 2/cut.mp4").unlink()
+    run(tree, "--output_format", "txt", "--output_dir", tree)
+    made = sorted(path.name for path in tree.rglob("*.txt"))
+    assert made == ["notes.txt", "talk.txt", "talk.txt", "會議 1.txt"]
+    run(tree, "--output_format", "txt", "--output_dir", tree)
+    assert sorted(path.name for path in tree.rglob("*.txt")) == made
+
+
+def test_a_folder_without_audio_and_an_output_that_is_no_folder(run, tree, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/notes.txt").write_text("buy milk")
+    printed = run(tmp_path / "texts", expected=1)
+    assert f"transcribe: nothing was transcribed; not audio, ignored: {tmp_path}/texts/notes.txt" in printed.err
+    printed = run(tree / "talk.wav", "--output_dir", tree / "week 2/notes.txt", expected=1)
+    assert f"{tree}/week 2/notes.txt is not a folder; name another place" in printed.err
 
 
 def test_a_folder_that_may_not_be_read_is_named_and_the_rest_is_found(noise_recordings, as_nobody):
@@ -90,7 +108,8 @@ def test_a_folder_that_may_not_be_read_is_named_and_the_rest_is_found(noise_reco
 def test_patterns_and_files_that_are_not_there(run, tree):
     printed = run(f"{tree}/*.wav", tree / "talk.wav", "/nowhere.wav", f"{tree}/*.ogg", expected=1)
     assert "1 file, 3.0 s" in printed.err, "named twice, transcribed once"
-    assert "/nowhere.wav: no such file or folder" in printed.err and f"{tree}/*.ogg: no such file" in printed.err
+    assert "/nowhere.wav: no such file or folder" in printed.err
+    assert f"{tree}/*.ogg: no file has such a name" in printed.err
     printed = run("/nowhere.wav", expected=1)
     assert "nothing to transcribe" in printed.err
 

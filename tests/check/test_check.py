@@ -74,7 +74,7 @@ def test_a_set_in_order_is_one_row_that_says_what_is_in_it(corpus):
     corpus("test", a=2, b=3)
     (row,) = look_at("test", "test")
     assert row.grade is Grade.FINE
-    assert row.found == "2 recordings, 2 utterances, 16,000 Hz mono, read whole: 0.00 h"
+    assert row.found == "2 recordings, 2 utterances, 16,000 Hz mono, read whole: 5.0 s"
 
 
 def test_paths_that_lead_nowhere_are_left_out_and_fail_where_nothing_else_is(corpus):
@@ -225,7 +225,7 @@ def test_recordings_too_long_for_memory_and_too_short_for_a_word(corpus):
 
 def test_durations_are_made_and_follow_a_corpus_that_changes(corpus):
     folder = corpus("lectures", a=2, b=3)
-    assert "0.00 h" in the_row(look_at("lectures", "train"), Grade.FINE).found
+    assert " 5.0 s" in the_row(look_at("lectures", "train"), Grade.FINE).found
     assert read_numbers(folder / "utt2dur") == {"a": 2.0, "b": 3.0}
     corpus("lectures", b=3, c=1)
     assert grades(look_at("lectures", "train")) == {Grade.FINE}

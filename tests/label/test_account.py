@@ -31,7 +31,7 @@ def test_everything_is_accounted_for(tmp_path):
         {"recordings": 100, "chunks": 26, "pauses": 40.95, "no_speech": 30, "dropped": 3.05, "failed": 13}
     )
     assert sum(row.share for row in rows if row.name not in ("recordings", "failed")) == pytest.approx(1)
-    assert account.in_words(rows).startswith("of 0.03 h, 26.0% became chunks; 41.0% pauses")
+    assert account.in_words(rows).startswith("of 1.7 min, 26.0% became chunks; 41.0% pauses")
     account.write_account(tmp_path, rows)
     again = account.read_account(tmp_path)
     assert [(r.name, r.share) for r in again] == [(r.name, pytest.approx(r.share, abs=1e-4)) for r in rows]
@@ -40,7 +40,7 @@ def test_everything_is_accounted_for(tmp_path):
 def test_what_other_programs_transcribed_tells_of_no_windows(tmp_path):
     rows = account_of(Transcript("a", 10.0, None, [segment(0, 4)]))
     assert [row.name for row in rows] == ["recordings", "chunks", "pauses", "dropped"]
-    assert account.in_words(rows) == "of 0.00 h, 40.0% became chunks; 60.0% " + account.MEANING["pauses"]
+    assert account.in_words(rows) == "of 10.0 s, 40.0% became chunks; 60.0% " + account.MEANING["pauses"]
     assert account.read_account(tmp_path) == []
     (tmp_path / account.SUMMARY).write_text("what\tseconds\nchunks\tmany\n")
     with pytest.raises(DataError, match="no table of k2d label"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def test_a_folder_becomes_a_student_and_a_report(run):
     folder = run.recipe
     result = run("--selection", "full strict")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    assert "| recordings |" in result.stdout and "1 duplicate, 1 other format, 1 truncated" in result.stdout
+    assert "\nrecordings   0." in result.stdout and "1 duplicate, 1 other format, 1 truncated" in result.stdout
     assert "--labels text:data/recordings/labels" in result.stdout
 
     # A selection that keeps nothing has no student, and says what would keep more; the rest goes on.
@@ -83,7 +84,8 @@ def test_a_folder_becomes_a_student_and_a_report(run):
     assert "No error rate is known" in report and "| student_full_big |" in report and "student_strict" not in report
     assert "- command: `./run.sh --recordings 'my lectures' --engine torch --ngpu 0 " in report
     assert "## Error rates" not in report and "No error rate is known" in result.stdout
-    assert "Agreement on held-out recordings\nmodel" in result.stdout, "on the terminal"
+    assert "Agreement on held-out recordings (differences in %" in result.stdout, "on the terminal"
+    assert "held out, too few to compare models by" in result.stdout
 
 
 def test_once_more_does_nothing_and_nothing_left_to_train_is_said(run):
@@ -91,6 +93,20 @@ def test_once_more_does_nothing_and_nothing_left_to_train_is_said(run):
     assert again.returncode != 0
     assert "no student of strict_small" in again.stdout
     assert "no selection keeps enough to train a student on" in again.stderr
-    kept = run("--selection", "strict", "--keep", "0.75", "--stage", "4", "--stop_stage", "4")
+    assert "goes on with" not in again.stdout, "the same folder"
+    kept = run("--selection", "strict", "--keep", "0.75", "--stage", "4", "--stop_stage", "4", "--recordings", "")
     assert kept.returncode == 0, kept.stderr
+    assert re.search("no --recordings: goes on with data/recordings, [0-9] recordings from .*/my lectures", kept.stdout)
     assert len(read_table(run.recipe / "data/recordings_big_strict@keep0.75_small/text")) == 4, "of five"
+    assert "keep the same" not in kept.stdout
+    equal = run("--selection", "full strict", "--alpha", "9", "--stage", "4", "--stop_stage", "4")
+    assert "full and strict@9_small keep the same 5 chunks, so students of the same seed are equal" in equal.stdout
+
+
+def test_a_folder_without_recordings_is_refused_before_anything_runs(run, tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    for message in ("audio or video files in it or below, found notes.txt", "all recordings there are empty"):
+        result = run("--recordings", str(tmp_path), "--dry_run")
+        assert result.returncode == 1 and message in result.stderr and "nothing was run" in result.stderr
+        assert "Stage" not in result.stdout
+        (tmp_path / "failed.mp4").touch()

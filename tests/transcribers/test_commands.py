@@ -46,7 +46,7 @@ def test_label_with_espnet_and_decode_with_ctc(espnet_model, ctc_model, data, tm
     assert all(seconds <= 30 for seconds in chunks.utt2dur.values())
     assert tables(out) == {"utt2spk", "utt2dur", "utt2avg_logprob", "utt2compression"}
     assert list(read_table(out / "skipped.txt")) == ["broken"]
-    assert "2 recordings (0.01 h) -> 3 chunks" in capsys.readouterr().out
+    assert "2 recordings (39.0 s) -> 3 chunks" in capsys.readouterr().out
     record = json.loads((out / "step.json").read_text())
     assert record["options"]["beam_size"] == 2 and record["inputs"]["model"]["path"] == str(espnet_model)
 

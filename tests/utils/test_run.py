@@ -171,6 +171,9 @@ def test_how_far_a_training_is(tmp_path):
     log = tmp_path / "train.log"
     line = "[host] 2026-11-28 10:{} (trainer:1) INFO: {}\n"
     values = "iter_time=0.03, ce=0.853, acc=0.824, kl=0.848, loss=1.531, backward_time=0.5, " + "x" * 300
+    head = "# k2d train --tables x\n# start now\ntrain: 8 updates of 32 chunks\n"
+    log.write_text(head + line.format("28:01,000", "[train] dataset:") + "  preprocess: <MakeRow object at 0x7f84>)\n")
+    assert progress(log) == "train: 8 updates of 32 chunks", "nothing of what ESPnet is made of"
     log.write_text(line.format("28:03,313", "1/4epoch started") + "x.py:7: UserWarning: no CUDA\n  with autocast(\n")
     assert progress(log) == "epoch 1 of 4", "whatever libraries warn of behind it"
     with log.open("a") as handle:
@@ -182,6 +185,10 @@ def test_how_far_a_training_is(tmp_path):
         handle.write(line.format("29:20,000", f"2epoch:train:1-25batch: {values}"))
     assert progress(log).startswith("epoch 2 of 4, batch 25: ce=")
     assert progress(log).endswith("; 2 min 33 s left")
+    results = f"2epoch results: [train] {values}, [valid] ce=0.107, acc=0.917, time=0.93 seconds, total_count=4"
+    with log.open("a") as handle:
+        handle.write(line.format("30:00,000", results) + line.format("30:01,000", "There are no improvements"))
+    assert progress(log) == last_line(log) == "epoch 2 of 4, dev: ce=0.107, acc=0.917"
     assert duration(7500) == "2 h 5 min" and duration(59) == "59 s"
 
 

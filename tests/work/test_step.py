@@ -80,6 +80,20 @@ def test_why_work_is_moved_aside_is_said(capsys):
     assert "exp/made was made from another version of in.txt: moved to " in capsys.readouterr().err
 
 
+def test_of_a_folder_that_has_changed_its_files_are_not_said(capsys):
+    def of_folder() -> int:
+        inputs = {path: identity.Identity(path, Path("in.txt").read_text()) for path in ("data", "data/text", "datum")}
+        made = Step("make", "exp/made", inputs=inputs, options={})
+        return run_step(made, argparse.Namespace(begin=False), lambda: None)
+
+    of_folder()
+    Path("in.txt").write_text("output\n")
+    of_folder()
+    assert "exp/made was made from another version of data, datum: moved to " in capsys.readouterr().err
+    run_step(Step("make", "exp/made", inputs={}, options={}), argparse.Namespace(begin=False), lambda: None)
+    assert "exp/made was made from data, datum as well: moved to " in capsys.readouterr().err
+
+
 def test_half_done_work_comes_back_too_and_items_stay_where_they_are():
     def half():
         Path("exp/made/work/items").mkdir(parents=True)
@@ -420,10 +434,10 @@ def test_a_child_that_outlives_its_parent_holds_no_lock():
     reader, writer = os.pipe()
     if (parent := os.fork()) == 0:
         lock = DirectoryLock(Path("exp/made"))  # noqa: F841 - held until the process ends
-        if (child := os.fork()) == 0:
+        if os.fork() == 0:
+            os.write(writer, str(os.getpid()).encode())  # here, when it has let go of what its parent held
             time.sleep(30)
             os._exit(0)
-        os.write(writer, str(child).encode())
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(parent, 0)
     child = int(os.read(reader, 20))

@@ -17,7 +17,8 @@ while [ $# -gt 0 ]; do
             set -- "${1%%=*}" "${1#*=}" "${@:2}"
             ;;
         --recordings | --teacher | --validator | --student_init | --train_config | --trial)
-            value=${2:?"$1 needs a value"}
+            [ $# -gt 1 ] || { echo "run.sh: option $1 needs a value" >&2 && exit 2; }
+            value=$2
             if [ -e "${value}" ] && [[ $1 == --recordings || ${value} == */* ]]; then
                 value=$(realpath "${value}")
             fi

@@ -16,7 +16,10 @@ dry_run=false
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
-        --labels) labels=${2:?--labels needs a value} && shift 2 ;;
+        --labels)
+            [ $# -gt 1 ] || { echo "run.sh: option $1 needs a value" >&2 && exit 2; }
+            labels=$2 && shift 2
+            ;;
         --labels=*) labels=${1#*=} && shift ;;
         --dry_run) dry_run=true && options+=("$1") && shift ;;
         *) options+=("$1") && shift ;;

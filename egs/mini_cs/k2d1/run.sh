@@ -25,12 +25,15 @@ engine=ctranslate2
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
+        --lecture_hours | --test_scale | --stop | --ngpu)
+            [ $# -gt 1 ] || { echo "run.sh: option $1 needs a value" >&2 && exit 2; }
+            ;;&
         --lecture_hours=* | --test_scale=* | --stop=* | --ngpu=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
-        --lecture_hours) lecture_hours=${2:?--lecture_hours needs a number} && shift 2 ;;
-        --test_scale) test_scale=${2:?--test_scale needs a number} && shift 2 ;;
-        --stop) stop=${2:?--stop needs patience, updates or epochs} && shift 2 ;;
+        --lecture_hours) lecture_hours=$2 && shift 2 ;;
+        --test_scale) test_scale=$2 && shift 2 ;;
+        --stop) stop=$2 && shift 2 ;;
         --ngpu)
-            [ "${2:?--ngpu needs a number}" = 0 ] || engine=torch
+            [ "$2" = 0 ] || engine=torch
             options+=("$1" "$2") && shift 2
             ;;
         *) options+=("$1") && shift ;;

@@ -18,12 +18,15 @@ fetch=true
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
+        --lecture_hours | --teacher | --validator | --ngpu)
+            [ $# -gt 1 ] || { echo "run.sh: option $1 needs a value" >&2 && exit 2; }
+            ;;&
         --lecture_hours=* | --teacher=* | --validator=* | --ngpu=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
-        --lecture_hours) lecture_hours=${2:?--lecture_hours needs a number} && shift 2 ;;
-        --teacher) teacher=${2:?--teacher needs a model} && shift 2 ;;
-        --validator) validator=${2:?--validator needs a model} && shift 2 ;;
+        --lecture_hours) lecture_hours=$2 && shift 2 ;;
+        --teacher) teacher=$2 && shift 2 ;;
+        --validator) validator=$2 && shift 2 ;;
         --ngpu)
-            [ "${2:?--ngpu needs a number}" = 0 ] || engine=torch
+            [ "$2" = 0 ] || engine=torch
             options+=("$1" "$2") && shift 2
             ;;
         --help | -h) fetch=false && options+=("$1") && shift ;;
