@@ -102,7 +102,9 @@ def _watch_audio(clock: Clock) -> None:
 
     def blocks(digest, source):
         blocks = digest_of(digest, source)
-        return iter(clock.timed("audio: reading", lambda: next(blocks, None)), None)
+        following = clock.timed("audio: reading", lambda: next(blocks, None))
+        while (block := following()) is not None:
+            yield block
 
     long_form.AudioDigest.of = blocks
     clock.watch("audio: features", features.RecordingFeatures, "__init__", "window")
