@@ -296,19 +296,18 @@ def test_a_selection_of_ones_own_is_a_file(recipe):
 
 
 def test_revised_labels_and_their_students_have_the_models_in_their_names(recipe):
-    for model in ("exp/student_full", "validator"):
-        (recipe.folder / model).mkdir(parents=True)
-    shown = recipe("--dry_run", "--revise", "exp/student_full validator", "--selection", "full",
-                   "--store_encoder_out", "true", stop_stage="8")  # fmt: skip
+    (recipe.folder / "exp/student_full").mkdir(parents=True)
+    options = ("--revise", "exp/student_full base", "--selection", "full", "--store_encoder_out", "true")
+    shown = recipe("--dry_run", *options, stop_stage="8")
     assert shown.returncode == 0, shown.stderr
-    by, decoded = "_by_student_full+validator", "exp/lectures_teacher/decode_"
-    assert f"k2d revise --output_dir data/lectures_teacher{by} --data data/lectures_teacher " in shown.stdout
-    assert f" --transcripts {decoded}student_full {decoded}validator" in shown.stdout
-    assert f"k2d distance --output_dir exp/lectures_teacher{by}/validator " in shown.stdout
-    assert f" --validator {decoded}validator/text " in shown.stdout, "what was decoded once serves both"
-    assert f"k2d select --output_dir data/lectures_teacher{by}_full --data data/lectures_teacher{by} " in shown.stdout
+    by, decoded = "_by_student_full+base", "exp/lectures_large-v2/decode_"
+    assert f"k2d revise --output_dir data/lectures_large-v2{by} --data data/lectures_large-v2 " in shown.stdout
+    assert f" --transcripts {decoded}student_full {decoded}base" in shown.stdout
+    assert f"k2d distance --output_dir exp/lectures_large-v2{by}/base " in shown.stdout
+    assert f" --validator {decoded}base/text " in shown.stdout, "what was decoded once serves both"
+    assert f"--output_dir data/lectures_large-v2{by}_full --data data/lectures_large-v2{by} " in shown.stdout
     assert f"--output_dir exp/student_full{by}/train " in shown.stdout
-    assert "k2d encode --output_dir exp/lectures_teacher/encoder_out0 " in shown.stdout, "the audio is the same"
+    assert "k2d encode --output_dir exp/lectures_large-v2/encoder_out0 " in shown.stdout, "the audio is the same"
 
 
 def test_help_says_every_option(recipe):
