@@ -153,7 +153,10 @@ def _text(plain: str | None, segments: list[dict] | None) -> str:
         raise TypeError(f"its text is a {type(plain).__name__}")
     if not segments:
         return as_whisper_writes("" if plain is None else str(plain)).strip()
-    timed = [(max(0.0, seconds_of(s["start"])), seconds_of(s["end"]), _text(s["text"], None)) for s in segments]
+    timed = [
+        (max(0.0, seconds_of(s["start"])), seconds_of(s["end"]), as_whisper_writes(_text(s["text"], None)))
+        for s in segments
+    ]
     if backwards := next((one for one in timed if one[1] < one[0]), None):
         raise ValueError(f"{backwards[2][:40]!r} is said from {backwards[0]} to {backwards[1]} s")
     return timestamps.format(timed)

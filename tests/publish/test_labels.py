@@ -15,11 +15,10 @@ from k2d.corpus.manifests import import_entries, read_entries
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.tables import write_numbers, write_table
-from k2d.text import timestamps
 from k2d.transcribers import open_transcriber
 
 TEXTS = {
-    "lec-0000000-0000300": "<|0.00|>大家好<|1.50|><|1.50|>this is important<|3.00|>",
+    "lec-0000000-0000300": "<|0.00|>大家好<|1.50|><|1.50|> this is important<|3.00|>",
     "lec-0004000-0004200": "<|0.00|>謝謝<|2.00|>",
 }
 
@@ -46,16 +45,12 @@ def exported(tmp_path_factory) -> Path:
 FORMS = ["cuts.jsonl", "nemo.jsonl", "parquet"]
 
 
-def said(text: str) -> list:
-    return [(start, end, words.strip()) for start, end, words in timestamps.parse(text)]
-
-
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_comes_back_as_a_data_directory(exported, form, tmp_path):
     assert import_labels.main(["--labels", str(exported / form), "--output_dir", str(tmp_path / "back")]) == 0
     back = DataDir(tmp_path / "back")
     assert back.validate() == []
-    assert {name: said(text) for name, text in back.text.items()} == {n: said(text) for n, text in TEXTS.items()}
+    assert back.text == TEXTS, "to a letter, with the space that Whisper writes before a Latin word"
     assert set(back.utt2spk.values()) == {"lec"}
     audio, rate = soundfile.read(back.wav["lec-0000000-0000300"])
     assert (len(audio), rate) == (3 * 16000, 16000)

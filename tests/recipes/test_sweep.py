@@ -109,3 +109,12 @@ def test_a_sweep_is_one_table_and_other_options_redo_only_what_they_decide(recip
     back = recipe("--stage", "5", "--stop_stage", "6")
     assert back.stderr.count("was moved back from") == 4, "the average, its heads, its transcripts, and their speed"
     assert records(folder) == made
+
+    # Labels that a student and the validator have revised lie beside the teacher's.
+    models = (f"exp/{STUDENTS[0]}", "models/validator")
+    recipe(*one, "--revise", " ".join(models), "--stage", "3", "--stop_stage", "4")
+    assert made.items() <= records(folder).items()
+    revised = folder / f"data/lectures_teacher_by_{STUDENTS[0]}+validator"
+    sources = {line.split("\t")[1] for line in (revised / "sources.tsv").read_text().splitlines()}
+    assert sources <= {"label", f"decode_{STUDENTS[0]}", "decode_validator"}
+    assert (folder / f"data/{revised.name}_comp@9/text").is_file()
