@@ -38,7 +38,7 @@ class References:
 def read_references(path: str | Path, chunks: Sequence[Chunk]) -> References:
     """Raises DataError for references of other recordings, and for references or chunks without times."""
     path = Path(path)
-    if path.is_dir() and (path / "text").is_file() and read_table(path / "text").keys() & {c.id for c in chunks}:
+    if path.is_dir() and _is_of_chunks(path / "text", {chunk.id for chunk in chunks}):
         path /= "text"
     if not path.is_dir():
         said = read_table(path)
@@ -64,6 +64,12 @@ def read_references(path: str | Path, chunks: Sequence[Chunk]) -> References:
         spoken |= held
         left_out += outside
     return References(spoken, left_out, sum(map(len, timed.values())))
+
+
+def _is_of_chunks(text: Path, ids: set[str]) -> bool:
+    """Whether a text file is of chunks, not of utterances, of which some may be called and cut like a chunk."""
+    said = read_table(text).keys() if text.is_file() else set()
+    return 2 * len(said & ids) > len(said)
 
 
 def audited_texts(folder: str | Path) -> Path:

@@ -67,6 +67,16 @@ def test_units_belong_to_the_chunk_in_which_they_are_said(corpus):
     assert rates == [0, 7 / 2, 4 / 4]  # a recording without any reference is not judged
 
 
+def test_a_reference_utterance_that_is_called_like_a_chunk_hides_no_other(corpus):
+    """mini_cs names its true utterances as chunks are named; where both are cut alike, the ids are the same."""
+    chunk = "rec-0000000-0001000"
+    write_table("reference/text", {chunk if key == "s1" else key: text for key, text in TEXTS.items()})
+    named = [Segment(chunk if s.id == "s1" else s.id, "rec", s.start, s.end) for s in SAID.values()]
+    write_segments("reference/segments", sorted(named, key=lambda segment: segment.id))
+    quality = label_quality(DataDir("chunks"), "reference")
+    assert [counts.text_rate for counts in quality.chunks.values()] == [0, 7 / 2, 4 / 4]
+
+
 def test_a_unit_a_little_outside_belongs_to_the_nearest_chunk(corpus):
     write_table("reference/text", {"s": "早"})
     for middle, held in ((30.4, 1), (30.6, 0)):
