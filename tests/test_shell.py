@@ -74,6 +74,7 @@ def test_options_become_variables(script, arguments, output):
         (["--nj"], "--nj needs a value"),
         (["--train_set", "--nj", "8"], "--train_set needs a value, and --nj follows it"),
         (["--train_set", "--nj=8"], "--train_set needs a value, and --nj follows it"),
+        (["--train_set", "--", "rest"], "--train_set needs a value, and -- follows it"),
         (["--resume", "yes"], "--resume is true or false, not 'yes'"),
         (["--PATH", "x"], "unknown option --PATH"),
         (["--fixed", "x"], "unknown option --fixed"),

@@ -2,8 +2,8 @@
 # Names of selections, students and directories: whatever tells two results apart is in a name where it is not the
 # default, so that they can lie side by side.
 #
-# In:  k2d.sh's options. Out: labelled, exp, chunks, selected, students, models (the rows of the tables), and what is known
-#      of each: selection_of, alpha_of, validator_of, hours_of, trained_on, seed_of, path_of.
+# In:  k2d.sh's options. Out: transcribers, labelled, exp, chunks, selected, students, models (the rows of the tables), and
+#      what is known of each: selection_of, alpha_of, validator_of, hours_of, trained_on, seed_of, path_of.
 
 # tag_of MODEL: its name in directory names: large-v2, the last part of a path, of "text:a/subtitles" subtitles; with _
 # for what separates words in options.
@@ -15,11 +15,13 @@ tag_of() {
 # is MODEL OTHER: whether directory names would not tell them apart; where they are two, the steps' keys do.
 is() { [ "$(tag_of "$1")" = "$(tag_of "$2")" ]; }
 declare -A named_as=()
-for each in ${validator}; do
+transcribers=() # of the chunks, each once
+for each in ${revise} ${validator}; do
     name=$(tag_of "${each}")
-    [ -z "${named_as[${name}]:-}" ] || [ "${named_as[${name}]}" = "${each}" ] ||
-        die "--validator: ${named_as[${name}]} and ${each} would share the name ${name} and its directories; rename one (a link will do)"
-    named_as[${name}]=${each}
+    [ -n "${named_as[${name}]:-}" ] || transcribers+=("${each}")
+    : "${named_as[${name}]:=${each}}"
+    [ "${named_as[${name}]}" = "${each}" ] ||
+        die "--validator${revise:+, --revise}: ${named_as[${name}]} and ${each} would share the name ${name} and its directories; rename one (a link will do)"
 done
 # rule_of SELECTION: the file of a selection, the recipe's own or the shared one.
 rule_of() {
@@ -114,6 +116,9 @@ done
 check_opts+=("${work_opts[@]}" --teacher "${teacher}")
 for each in ${validator}; do
     check_opts+=(--validator "${each}")
+done
+for each in ${revise}; do
+    check_opts+=(--revise "${each}")
 done
 check_opts+=(${labels:+--labels "${labels}"} ${student_init:+--student_init "${student_init}"} --language "${language}"
     --decoder_layers "${decoder_layers}" "${config_opts[@]}" --students "${students[@]}" --batch_size "${batch_size}"

@@ -31,7 +31,7 @@ expect '[^@/,=[:space:]]+(@[^@/,=[:space:]]+)?' 'a name from conf/selections, or
 [[ ${selection} != *.rule* ]] ||
     die "--selection ${selection}: expected names; copy the file into conf/selections, and give its name without .rule"
 expect '[^/:,=[:space:]]+' 'a plain name, without / : , =' train_set dev_set test_sets student_tag
-for option in test_sets validator selection seed; do
+for option in test_sets validator revise selection seed; do
     twice=$(tr -s '[:space:]' '\n' <<<"${!option}" | sort | uniq -d | head -n 1)
     [ -z "${twice}" ] || die "--${option}: ${twice} is given twice; give it once"
 done

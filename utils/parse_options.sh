@@ -33,10 +33,12 @@ _options_switch() {
     _options_known "$name" && [[ ${!name} =~ ^(true|false)$ ]]
 }
 
-# True for --name or --name=value of a known option: no value of an option, unless that is itself options (*_opts).
+# True for a lone -- and for --name or --name=value of a known option: no value of an option, unless that is itself
+# options (*_opts).
 _options_follows() {
     local name=${2#--}
     name=${name%%=*}
+    [[ $2 != -- ]] || return 0
     [[ $2 == --?* && $1 != *[-_]opts ]] && _options_known "${name//-/_}"
 }
 

@@ -59,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="models that transcribe the chunks; may be given again",
     )
+    models.add_argument(
+        "--revise", nargs="+", action="extend", default=[], help="models that revise the labels; may be given again"
+    )
     models.add_argument("--labels", help="text:FILE or text:FOLDER instead of the teacher's labels")
     models.add_argument("--student_init", metavar="MODEL", help="initial model of the student")
     models.add_argument("--decoder_layers", help="decoder layers of the teacher that the student gets")
@@ -92,7 +95,8 @@ def check(args: argparse.Namespace) -> None:
 
 
 def models_of(args: argparse.Namespace) -> Models:
-    return options_of(Models, args, validators=tuple(args.validator), same_encoder=args.encoder_out > 0)
+    names = {"validators": tuple(args.validator), "revisers": tuple(args.revise)}
+    return options_of(Models, args, **names, same_encoder=args.encoder_out > 0)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,12 +4,13 @@
 
 For every chunk, the label and the transcripts are compared with each other, and the one with the least expected number
 of errors becomes the label: the one that the others contradict least, each weighed by the mean probability of its
-tokens (k2d/label/revise.py). No chunk is dropped but those for which an empty transcript is chosen. The transcripts are
-made by `k2d decode --timestamps true`; good ones are those of a student that was trained on the labels, of the
-teacher's second decoding, and of the validator. No reference is read.
+tokens (k2d/label/revise.py). A chunk is dropped only if an empty transcript is chosen. The transcripts are made by
+`k2d decode --timestamps true`; good ones are those of a student that was trained on the labels, of the teacher's second
+decoding, and of the validator. No reference is read.
 
-A step: writes a data directory, and sources.tsv, which says from where each label is. `text.prev` is made of the
-revised labels. Scores of the decoder (utt2avg_logprob …) are those of the transcript that was chosen.
+A step: writes a data directory, and sources.tsv, which says where each label is from. `text.prev` is made of the
+revised labels. Scores of the decoder (utt2avg_logprob …) are those of the chosen transcript; a table of them that one
+of the directories lacks is left out.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from k2d.datadir import DataDir
 from k2d.errors import UsageError
-from k2d.label.revise import write_revised
+from k2d.label.revise import OWN, write_revised
 from k2d.options import CommandParser, command
 from k2d.wording import counted
 from k2d.work import identity
@@ -41,6 +42,8 @@ def check(args: argparse.Namespace) -> None:
     names = [path.name for path in args.transcripts]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"--transcripts: two directories are called {twice}; give each once, under a name of its own")
+    if taken := next((path for path in args.transcripts if path.name in ("", "..", "data", OWN)), None):
+        raise UsageError(f"--transcripts {taken}: labels from there need another name; rename the directory")
     if args.output_dir.absolute() == Path(args.data).absolute():
         raise UsageError(f"--output_dir {args.output_dir} is the directory to revise; choose another")
 

@@ -33,13 +33,14 @@ _NO_WORDS = 5  # tokens of a label that are none: start, language, task, no time
 
 @dataclass(frozen=True)
 class Models:
-    """Names, as k2d.sh takes them. labels: transcripts in place of the teacher's; student_init: the student starts from
-    it, on stored encoder output if same_encoder; decoder_layers: of the teacher, which the student is made of;
-    language: of decoding.
+    """Names, as k2d.sh takes them. revisers: their transcripts may replace labels; labels: transcripts in place of the
+    teacher's; student_init: the student starts from it, on stored encoder output if same_encoder; decoder_layers: of
+    the teacher, which the student is made of; language: of decoding.
     """
 
     teacher: str | None = None
     validators: tuple[str, ...] = ()
+    revisers: tuple[str, ...] = ()
     labels: str | None = None
     student_init: str | None = None
     same_encoder: bool = False
@@ -49,6 +50,7 @@ class Models:
     def roles(self) -> list[tuple[str, str]]:
         """(role, name) of all that are given."""
         given = [("teacher", self.teacher), *(("validator", name) for name in self.validators)]
+        given += [("revise", name) for name in self.revisers if name not in (self.teacher, *self.validators)]
         given += [("labels", self.labels), ("student_init", self.student_init)]
         return [(role, name) for role, name in given if name]
 

@@ -4,13 +4,14 @@ In: chunks with the teacher's labels, and transcripts of the same chunks (k2d de
 log-probability of its tokens. Out: the data directory with the transcripts that were chosen.
 
 The choice is the one of least expected error (minimum Bayes risk; Goel and Byrne, 2000), where a transcript is the
-truth with a probability in proportion to the geometric mean of its tokens':
+truth with a probability proportional to the geometric mean of its tokens' probabilities:
 
     ŷ = argmin_y  Σ_z  p(z) edits(y, z),    p(z) = exp(mean log-probability of z)
 
 Edits are of units, as in δ_MER. Ties go to the label, then to the order in which the transcripts are given.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
 from k2d.label.chunk_directory import Chunk, read_chunks
 from k2d.label.distance import edits
+from k2d.label.scores import DECODING_FACTS
 from k2d.tables import Cursor, atomic, blocks
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
@@ -30,43 +32,46 @@ from k2d.text.batch import LONGEST, Lines
 SOURCES = "sources.tsv"  # id, where its label is from
 OWN = "label"  # the source of a label that was not replaced
 LOGPROB = "utt2avg_logprob"
-FACTS = (LOGPROB, "utt2compression", "utt2no_speech", "utt2temperature")
+FACTS = tuple(f"utt2{name}" for name in DECODING_FACTS)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A transcript of a chunk. source: which directory it is from, 0 for the label. facts: values of the FACTS."""
+    """A transcript of a chunk. source: the number of its directory, 0 for the label. facts: its values of the FACTS, as
+    far as they are known."""
 
     source: int
     text: str
     logprob: float
-    facts: Mapping[str, str]
+    facts: Mapping[str, float]
 
 
 class _Transcripts:
-    """A directory with `text` and its scores, read in step with the chunks."""
+    """A directory with `text` and FACTS, read in step with the chunks. found: how many of these it has."""
 
     def __init__(self, source: int, folder: Path):
         if not (folder / "text").is_file():
             raise DataError(f"{folder}: no text there; expected transcripts of the chunks, as k2d decode writes them")
-        self.path, self._source = folder, source
+        self.path, self._source, self.found = folder, source, 0
         self._text = Cursor(folder / "text")
         self._facts = {name: Cursor(folder / name) for name in FACTS if (folder / name).is_file()}
 
     def get(self, key: str) -> Candidate | None:
         text = self._text.get(key)
-        facts = {name: value for name, cursor in self._facts.items() if (value := cursor.get(key)) is not None}
+        facts = {name: value for name, cursor in self._facts.items() if (value := cursor.number(key)) is not None}
         if text is None:
             return None
-        return Candidate(self._source, text, float(facts.get(LOGPROB, "nan")), facts)
+        self.found += 1
+        return Candidate(self._source, text, facts.get(LOGPROB, math.nan), facts)
 
 
 def write_revised(out: Path, data: DataDir, transcripts: Sequence[Path]) -> Counter:
-    """Write the data directory with the transcripts that were chosen, and SOURCES; returns how many labels are from
-    which directory, by its name, and under "" how many chunks were left out because the chosen transcript is empty:
-    nobody speaks there.
+    """Write the data directory with the transcripts that were chosen, and SOURCES. Returns the number of labels from
+    each directory, by its name, and under "" the number of chunks left out because the chosen transcript is empty.
+    FACTS that one of the directories lacks are not written.
 
-    Raises DataError for a transcript without timestamps beside a label that has them, and where nothing is left.
+    Raises DataError for a transcript without timestamps, unless the label has none either, for a directory without any
+    of the chunks, and where no label is left.
     """
     names = [OWN, *(path.name for path in transcripts)]
     known = [name for name in FACTS if all((path / name).is_file() for path in (data.path, *transcripts))]
@@ -82,11 +87,11 @@ def write_revised(out: Path, data: DataDir, transcripts: Sequence[Path]) -> Coun
             part.write("text", chunk.id, chosen.text)
             part.write("text.prev", chunk.id, before if chunk.recording == recording else "")
             for name in chosen.facts.keys() & known:
-                part.write(name, chunk.id, chosen.facts[name])
+                part.write_number(name, chunk.id, chosen.facts[name])
             sources.write(f"{chunk.id}\t{names[chosen.source]}\n")
             recording, before = chunk.recording, chosen.text
         if not recording:
-            raise DataError(f"{data.path}: no label is left: all transcripts that were chosen are empty")
+            raise DataError(f"{data.path}: no label is left: every chosen transcript is empty")
     return counts
 
 
@@ -96,14 +101,15 @@ def _choices(data: DataDir, transcripts: Sequence[Path]) -> Iterator[tuple[Chunk
     def rows() -> Iterator[tuple[Chunk, list[Candidate]]]:
         for chunk in read_chunks(data):
             found = [candidate for folder in folders if (candidate := folder.get(chunk.id)) is not None]
-            timed = bool(timestamps.parse(chunk.text))
-            for candidate in found if timed else ():
-                if timestamps.strip(candidate.text) and not timestamps.parse(candidate.text):
-                    raise DataError(
-                        f"{folders[candidate.source].path / 'text'}: {chunk.id!r} has no timestamps, as its label has; "
-                        "make the transcripts with k2d decode --timestamps true"
-                    )
+            untimed = next((candidate for candidate in found if _untimed(candidate.text)), None)
+            if untimed and not _untimed(chunk.text):
+                raise DataError(
+                    f"{folders[untimed.source].path / 'text'}: {chunk.id!r} has no timestamps; make the transcripts "
+                    "with k2d decode --timestamps true"
+                )
             yield chunk, found
+        if foreign := next((folder.path for folder in folders if not folder.found), None):
+            raise DataError(f"{foreign / 'text'}: has none of the chunks of {data.path}; give transcripts of these")
 
     def characters(row: tuple[Chunk, list[Candidate]]) -> int:
         return sum(len(candidate.text) for candidate in row[1])
@@ -113,9 +119,14 @@ def _choices(data: DataDir, transcripts: Sequence[Path]) -> Iterator[tuple[Chunk
             yield chunk, found[best]
 
 
+def _untimed(text: str) -> bool:
+    """Whether there are words, and no timestamps."""
+    return bool(timestamps.strip(text)) and not timestamps.TIME.search(text)
+
+
 def least_risk(rows: Sequence[Sequence[Candidate]]) -> list[int]:
-    """Which of the candidates of each chunk has the least expected number of errors. One whose probability nobody knows
-    weighs as much as the others of its chunk do on average."""
+    """Which of the candidates of each chunk has the least expected number of errors. One of unknown probability weighs
+    as much as the others of its chunk do on average."""
     lines = Lines([candidate.text for row in rows for candidate in row])
     first = np.cumsum([0, *map(len, rows)])
     pairs = [

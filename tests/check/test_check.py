@@ -284,7 +284,10 @@ def test_teacher_and_validator_of_one_content(small_model, tmp_path):
     row = the_row(look_at_models(Models(str(small_model), (str(tmp_path / "copy"),))), Grade.WARNING)
     assert row.what.startswith("validator ") and "is the teacher, by content" in row.found and "another" in row.todo
     checkpoint.save(tmp_path / "other", *random_model(1))
-    assert grades(look_at_models(Models(str(small_model), (str(tmp_path / "other"),)))) == {Grade.FINE}
+    models = Models(str(small_model), (str(tmp_path / "other"),), revisers=(str(small_model), str(tmp_path / "none")))
+    rows = look_at_models(models)
+    assert [row.what.split()[0] for row in rows if row.grade is Grade.FINE] == ["teacher", "validator"]
+    assert the_row(rows, Grade.FAILS).what.startswith("revise "), "the teacher may revise its labels"
 
 
 def test_an_english_model_for_chinese_and_a_language_without_a_token(small_model):

@@ -43,13 +43,15 @@ AGAIN = {**LABELS, B: "今天講 gradient descent 方法", C: "", D: "這個 rep
 @pytest.fixture
 def material(tmp_path):
     """(chunks, directories of transcripts)"""
-    chunks = write(tmp_path / "chunks", LABELS, dict.fromkeys(CHUNKS, -0.5), utt2temperature=dict.fromkeys(CHUNKS, 0.0))
+    chunks = write(tmp_path / "chunks", LABELS, dict.fromkeys(CHUNKS, -0.5), utt2confidence=dict.fromkeys(CHUNKS, 0.9))
     write_table(chunks / "wav.scp", {key: f"audio/{key}.flac" for key in CHUNKS})
     write_table(chunks / "utt2spk", {key: key[:4] for key in CHUNKS})
     write_table(chunks / "text.prev", dict.fromkeys(CHUNKS, "before"))
     write_numbers(chunks / "utt2dur", dict.fromkeys(CHUNKS, 4.0))
-    student = write(tmp_path / "decode_student", STUDENT, dict.fromkeys(CHUNKS, -0.25))
-    again = write(tmp_path / "decode_again", AGAIN, dict.fromkeys(CHUNKS, -0.75))
+    write_numbers(chunks / "utt2temperature", dict.fromkeys(CHUNKS, 0.0))
+    sure = {"utt2confidence": dict.fromkeys(CHUNKS, 0.8)}
+    student = write(tmp_path / "decode_student", STUDENT, dict.fromkeys(CHUNKS, -0.25), **sure)
+    again = write(tmp_path / "decode_again", AGAIN, dict.fromkeys(CHUNKS, -0.75), **sure)
     return chunks, [student, again]
 
 
@@ -64,6 +66,8 @@ def test_a_label_that_the_others_contradict_is_replaced(material, tmp_path):
     assert sources == {A: "label", B: "decode_student", D: "decode_student", E: "label", F: "label"}
     facts = read_numbers(new.path / LOGPROB)
     assert facts == {A: -0.5, B: -0.25, D: -0.25, E: -0.5, F: -0.5}, "of the transcript that was chosen"
+    assert read_numbers(new.path / "utt2confidence") == {A: 0.9, B: 0.8, D: 0.8, E: 0.9, F: 0.9}
+    assert not (new.path / "utt2temperature").exists(), "the others do not tell it"
     previous = read_table(new.path / "text.prev")
     assert previous == {A: "", B: new.text[A], D: "", E: new.text[D], F: new.text[E]}
 
@@ -81,7 +85,7 @@ def test_of_two_the_more_probable_is_chosen_and_of_three_what_two_say():
     assert best(("今天很好", -0.5)) == 0
 
 
-def test_by_hand(material):
+def test_by_hand():
     """p(z) edits(y, z), summed over the others: 1·e⁻¹ + 2·e⁻² for the first, and so on."""
     rows = [
         [Candidate(0, "一二三四", -3.0, {}), Candidate(1, "一二三五", -1.0, {}), Candidate(2, "一二六七", -2.0, {})]
@@ -101,9 +105,29 @@ def test_a_model_without_a_transcript_of_a_chunk_has_no_say(material, tmp_path):
 def test_transcripts_without_timestamps_are_refused(material, tmp_path):
     chunks, transcripts = material
     write_table(transcripts[1] / "text", AGAIN)
-    with pytest.raises(DataError, match=rf"decode_again/text: '{A}' has no timestamps.*--timestamps true"):
+    for label in (timed(LABELS[A]), ""):
+        write_table(chunks / "text", {A: label})
+        with pytest.raises(DataError, match=rf"decode_again/text: '{A}' has no timestamps.*--timestamps true"):
+            write_revised(tmp_path / "out", DataDir(chunks), transcripts)
+        assert not (tmp_path / "out/text").exists()
+
+
+def test_labels_without_timestamps_may_have_transcripts_without(material, tmp_path):
+    chunks, transcripts = material
+    for folder, texts in zip((chunks, *transcripts), (LABELS, STUDENT, AGAIN), strict=True):
+        write_table(folder / "text", texts)
+    write_revised(tmp_path / "out", DataDir(chunks), transcripts)
+    assert DataDir(tmp_path / "out").text[B] == STUDENT[B]
+
+
+def test_transcripts_of_other_chunks_and_scores_that_are_no_numbers_are_refused(material, tmp_path):
+    chunks, transcripts = material
+    (transcripts[0] / LOGPROB).write_text(f"{A} nan\n")
+    with pytest.raises(DataError, match=rf"decode_student/{LOGPROB}:1: '{A}' has 'nan'"):
         write_revised(tmp_path / "out", DataDir(chunks), transcripts)
-    assert not (tmp_path / "out/text").exists()
+    write_table(transcripts[1] / "text", {"other-0000000-0000400": timed("你好")})
+    with pytest.raises(DataError, match="decode_again/text: has none of the chunks"):
+        write_revised(tmp_path / "out", DataDir(chunks), transcripts[1:])
 
 
 def test_nothing_left_is_an_error(material, tmp_path):
@@ -123,3 +147,6 @@ def test_the_command_says_where_labels_are_from(material, tmp_path, capsys):
     assert "nothing to do" in capsys.readouterr().out
     assert main([*command[:3], str(transcripts[0]), *command[3:]]) != 0
     assert "two directories are called decode_student" in capsys.readouterr().err
+    for name in ("data", "label", ".."):
+        assert main([*command[:3], str(tmp_path / name), *command[-2:]]) != 0, "a name of the step's own"
+        assert f"--transcripts {tmp_path / name}: " in capsys.readouterr().err

@@ -128,6 +128,9 @@ def test_a_set_to_score_needs_references(recipe):
         (["--train_set", "../lectures"], "--train_set ../lectures: expected a plain name"),
         (["--selection", "comp@"], "--selection comp@: expected a name from conf"),
         (["--validator", "base base.pt"], "base and base.pt would share the name base"),
+        (["--revise", "models/base"], "--validator, --revise: models/base and base would share the name base"),
+        (["--revise", "base base"], "--revise: base is given twice"),
+        (["--revise", "data/models/none"], "--revise data/models/none: no such file or folder"),
         (["--selection", "full ./mine.rule"], "--selection ./mine.rule: expected a name from conf/selections"),
         (["--selection", "mine.rule"], "copy the file into conf/selections, and give its name without .rule"),
         (["--student_tag", "lr=0.1,long"], "--student_tag lr=0.1,long: expected a plain name"),
@@ -305,6 +308,8 @@ def test_revised_labels_and_their_students_have_the_models_in_their_names(recipe
     assert f" --transcripts {decoded}student_full {decoded}base" in shown.stdout
     assert f"k2d distance --output_dir exp/lectures_large-v2{by}/base " in shown.stdout
     assert f" --validator {decoded}base/text " in shown.stdout, "what was decoded once serves both"
+    assert shown.stdout.count(f"k2d decode --output_dir {decoded}base ") == 1
+    assert "--validator base --revise exp/student_full --revise base " in shown.stdout, "looked at in stage 1"
     assert f"--output_dir data/lectures_large-v2{by}_full --data data/lectures_large-v2{by} " in shown.stdout
     assert f"--output_dir exp/student_full{by}/train " in shown.stdout
     assert "k2d encode --output_dir exp/lectures_large-v2/encoder_out0 " in shown.stdout, "the audio is the same"

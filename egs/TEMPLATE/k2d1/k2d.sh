@@ -44,7 +44,7 @@ validator=base            # Smaller model(s); a label on which they disagree wit
 labels=                   # Existing labels instead of the teacher's: text:FILE, or text:FOLDER of subtitles.
 revise=                   # Models whose transcripts may replace labels: students of an earlier run, validator, teacher.
 teacher_opts=             # More options of k2d label.
-validator_opts=           # More options of k2d decode for the validator.
+validator_opts=           # More options of k2d decode for the validator and --revise.
 language=zh               # Language code for all models and for training; auto: each model detects it.
 engine=auto               # Decoding engine: torch, ctranslate2, or auto (ctranslate2 for int8, else torch).
 dtype=auto                # Precision of decoding: float32, bfloat16; auto: whichever is faster on this CPU.
@@ -150,7 +150,7 @@ stage_2_label() {
 # transcript that the others contradict least.
 stage_3_validate() {
     local decoded="exp/${labelled}/decode" revisers=()
-    for each in ${revise} ${validator}; do
+    for each in "${transcribers[@]}"; do
         step jobs decode "${decoded}_$(tag_of "${each}")" --data "data/${labelled}" --model "${each}" --timestamps true \
             "${model_opts[@]}" "${validator_words[@]}"
     done
