@@ -181,7 +181,7 @@ class ContainerReader:
             except self._errors as error:
                 if drive_fails(error):
                     raise
-                failures += 1
+                failures, broken = failures + 1, broken + 1
                 self._broken = self._failed = True
                 if failures > _ERRORS:
                     self.cut = True
@@ -274,7 +274,7 @@ class ContainerReader:
         recent: deque = deque(maxlen=_PRIMING)
         rule: _Rule | None = None
         seen: list[tuple] = []  # of the first second: (packet's seconds, its frames' samples)
-        skipping, failures = False, 0
+        skipping, failures, broken = False, 0, 0  # failures in a row, and packets that failed
         self._broken = self._failed = self.cut = False
         channels = 0
         self.lost = self.holes = self._silenced = sound = 0.0
@@ -322,7 +322,7 @@ class ContainerReader:
                 failures = 0
             except self._errors:
                 frames = []
-                failures += 1
+                failures, broken = failures + 1, broken + 1
                 self._broken = self._failed = True
                 lost = held / line.rate if held else (packet.duration or 0) * tick
                 if line.time >= start - _JITTER:
@@ -356,6 +356,8 @@ class ContainerReader:
                 yield line.rate, audio, before
         self._time = line.time
         if not line.rate and self._broken:
+            if broken == 1:  # the only one there is
+                raise BadAudio(self.source, "truncated", "nothing in it can be decoded; copy it again")
             what = f"none of its packets can be decoded as {codec}"
             raise BadAudio(self.source, "unreadable", f"{what}; copy it again, or convert it by another program")
         promised = line.time * (1.0 + self._lacking) if self._lacking else self._promised

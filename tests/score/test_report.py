@@ -300,7 +300,7 @@ def test_without_a_set_of_the_papers_its_rows_stand_apart(folder, monkeypatch):
 def test_the_main_table_is_written_for_the_terminal(folder, monkeypatch):
     assert report(folder, monkeypatch, "--paper", "test_in:COOLTEST") == 0
     title, *lines = (folder / "exp/report/table.txt").read_text().splitlines()
-    assert title == "Error rates" and lines[0].split()[:2] == ["model", "parameters"]
+    assert title == "Error rates (MER in %, with 95 % intervals)" and lines[0].split()[:2] == ["model", "parameters"]
     starts = [line.split("  ")[0] for line in lines[2:]]
     assert starts == ["teacher", "student_full", "student_comp", *(f"{name} (paper)" for name in (
         "teacher", "student_full", "student_comp"))]  # fmt: skip
