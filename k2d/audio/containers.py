@@ -181,7 +181,7 @@ class ContainerReader:
             except self._errors as error:
                 if drive_fails(error):
                     raise
-                failures, broken = failures + 1, broken + 1
+                failures += 1
                 self._broken = self._failed = True
                 if failures > _ERRORS:
                     self.cut = True
