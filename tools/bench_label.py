@@ -54,18 +54,23 @@ OURS = ("torch", "torch-float32", "torch-bfloat16", "ctranslate2")
 PROGRAMS = ("openai", *OURS, "faster", "faster-batched")
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_speech(p: argparse.ArgumentParser, seconds: float) -> None:
+    """Options of who transcribes which recordings, for tools/bench_parts.py too."""
     p.add_argument("--model", default=TINY_EN)
     p.add_argument("--language", default="en")
     p.add_argument("--audio", nargs="+", required=True, help="speech to string together")
     p.add_argument("--recordings", type=int, default=8)
-    p.add_argument("--seconds", type=float, default=75.0, help="length of each recording, at least")
+    p.add_argument("--seconds", type=float, default=seconds, help="length of each recording, at least")
+    p.add_argument("--batch_size", type=int, default=8)
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_speech(p, seconds=75.0)
     p.add_argument("--short", type=int, default=0, help="utterances, in place of recordings: so many of the files")
     p.add_argument("--openai_recordings", type=int, default=0, help="those that openai-whisper hears (0: all)")
     p.add_argument("--programs", default="openai,torch,ctranslate2,faster,faster-batched", help=",".join(PROGRAMS))
     p.add_argument("--beams", default="1,5", help="beam sizes to compare (default %(default)s)")
-    p.add_argument("--batch_size", type=int, default=8)
     p.add_argument("--workers", type=int, default=0, help="batches at once, of our engines (0: 2, on a GPU 1)")
     p.add_argument("--processes", type=int, default=1, help="jobs at once, of our engines, each with so many workers")
     p.add_argument("--peer_processes", type=int, default=1, help="the same for the other programs")

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import soundfile
 import torch
-from bench_label import hindrance, make_recordings
+from bench_label import add_speech, hindrance, make_recordings
 
 from k2d.audio.read import read_audio
 from k2d.audio.sources import files
@@ -31,7 +31,7 @@ from k2d.text import markdown
 from k2d.whisper import caches, engine_torch, features, incremental, long_form, search
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, load_engine
-from k2d.whisper.identity import TINY_EN, resolve
+from k2d.whisper.identity import resolve
 from k2d.work import machine
 
 PROGRAMS = ("torch", "ctranslate2", "faster")
@@ -68,14 +68,9 @@ class Clock:
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=TINY_EN)
-    p.add_argument("--language", default="en")
-    p.add_argument("--audio", nargs="+", required=True, help="speech to string together")
-    p.add_argument("--recordings", type=int, default=8)
-    p.add_argument("--seconds", type=float, default=45.0, help="length of each recording, at least")
+    add_speech(p, seconds=45.0)
     p.add_argument("--programs", default=",".join(PROGRAMS))
     p.add_argument("--beam_size", type=int, default=1)
-    p.add_argument("--batch_size", type=int, default=8)
     return p
 
 

@@ -71,20 +71,24 @@ def training_progress(log: Path) -> str:
     trained = next(filter(None, map(TRAINED.search, lines)), None)
     newest = next((found for line in lines if (found := RESULTS.search(line) or BEGUN.search(line))), None)
     if newest and newest.re is RESULTS:
-        of = next((f" of {b['of']}" for b in map(BEGUN.search, lines) if b and b["epoch"] == newest["epoch"]), "")
-        return f"epoch {newest['epoch']}{of}, dev: {', '.join(told(newest['values']))}"
+        return f"{begun_of(lines, newest['epoch'])[1]}, dev: {', '.join(told(newest['values']))}"
     if trained is None:
         return f"epoch {newest['epoch']} of {newest['of']}" if newest else ""
     values = told(trained["values"])
-    begun = next((b for b in map(BEGUN.search, lines) if b and b["epoch"] == trained["epoch"]), None)
-    of, left = (f" of {begun['of']}" if begun else ""), ""
+    (begun, epoch), left = begun_of(lines, trained["epoch"]), ""
     if begun and begun["left"]:
         since = _seconds(trained["time"]) - _seconds(begun["time"])
         units = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
         amounts = re.findall(r"([\d.]+) (second|minute|hour|day)", begun["left"])
         seconds = max(0, round(sum(float(number) * units[unit] for number, unit in amounts) - since))
         left = f"; {duration(seconds)} left"
-    return f"epoch {trained['epoch']}{of}, batch {trained['batch']}: {', '.join(values)}{left}"
+    return f"{epoch}, batch {trained['batch']}: {', '.join(values)}{left}"
+
+
+def begun_of(lines: list[str], epoch: str) -> tuple[re.Match | None, str]:
+    """The line that an epoch began with, if it is there, and the epoch in words: "epoch 3 of 4"."""
+    begun = next((b for b in map(BEGUN.search, lines) if b and b["epoch"] == epoch), None)
+    return begun, f"epoch {epoch}" + (f" of {begun['of']}" if begun else "")
 
 
 def told(values: str) -> list[str]:

@@ -149,17 +149,19 @@ def _of_supervision(row: dict) -> Entry:
 
 
 def _text(plain: str | None, segments: list[dict] | None) -> str:
-    if not isinstance(plain, str | int | float | None):
-        raise TypeError(f"its text is a {type(plain).__name__}")
+    whole = _said(plain).strip()
     if not segments:
-        return as_whisper_writes("" if plain is None else str(plain)).strip()
-    timed = [
-        (max(0.0, seconds_of(s["start"])), seconds_of(s["end"]), as_whisper_writes(_text(s["text"], None)))
-        for s in segments
-    ]
+        return whole
+    timed = [(max(0.0, seconds_of(s["start"])), seconds_of(s["end"]), _said(s["text"])) for s in segments]
     if backwards := next((one for one in timed if one[1] < one[0]), None):
-        raise ValueError(f"{backwards[2][:40]!r} is said from {backwards[0]} to {backwards[1]} s")
+        raise ValueError(f"{backwards[2].strip()[:40]!r} is said from {backwards[0]} to {backwards[1]} s")
     return timestamps.format(timed)
+
+
+def _said(text: object) -> str:
+    if not isinstance(text, str | int | float | None):
+        raise TypeError(f"its text is a {type(text).__name__}")
+    return as_whisper_writes("" if text is None else str(text))
 
 
 def _place(path: str, folder: Path) -> str:

@@ -15,7 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 
 import numpy as np
@@ -127,23 +127,15 @@ def _untimed(text: str) -> bool:
 def least_risk(rows: Sequence[Sequence[Candidate]]) -> list[int]:
     """Which of the candidates of each chunk has the least expected number of errors. One of unknown probability weighs
     as much as the others of its chunk do on average."""
-    lines = Lines([candidate.text for row in rows for candidate in row])
-    first = np.cumsum([0, *map(len, rows)])
-    pairs = [
-        (start + a, start + b)
-        for start, row in zip(first, rows, strict=False)
-        for a, b in combinations(range(len(row)), 2)
-    ]
-    counted = dict(
-        zip(pairs, edits([lines.units[a] for a, _ in pairs], [lines.units[b] for _, b in pairs]), strict=True)
-    )
+    units = iter(Lines([candidate.text for row in rows for candidate in row]).units)
+    pairs = [pair for row in rows for pair in combinations(list(islice(units, len(row))), 2)]
+    counts = iter(edits([one for one, _ in pairs], [other for _, other in pairs]))
     best = []
-    for start, row in zip(first, rows, strict=False):
+    for row in rows:
         p = np.exp([candidate.logprob for candidate in row])
         p = np.where(np.isnan(p), np.nanmean(p) if np.isfinite(p).any() else 1.0, p)
         risks = np.zeros(len(row))
-        for a, b in combinations(range(len(row)), 2):
-            errors = counted[start + a, start + b]
+        for (a, b), errors in zip(combinations(range(len(row)), 2), counts, strict=False):
             risks[a] += p[b] * errors
             risks[b] += p[a] * errors
         best.append(int(risks.argmin()))
