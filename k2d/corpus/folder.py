@@ -19,7 +19,7 @@ from k2d.corpus.joined import Reject
 from k2d.corpus.recordings import Recording, by_source, check, find_recordings, same_content
 from k2d.corpus.release import not_found
 from k2d.corpus.sets import Account, english_share, write_recordings
-from k2d.corpus.subtitles import SUFFIXES, Cue, read_all
+from k2d.corpus.subtitles import SUFFIXES, Cue, cues_of_text, read_all, usable_cues
 from k2d.errors import DataError
 from k2d.tables import atomic
 from k2d.text.encodings import read_text
@@ -94,7 +94,7 @@ def prepare_folder(
         files = {name: (str(r.path.absolute()), seconds[name]) for name, r in kept.items()}
         write_recordings(out, files, by_source(found, kept))
         _link(out / labels, ready)
-        _list(out / "recordings.tsv", kept, seconds, ready)
+        _list(out / "recordings.tsv", kept, seconds, ready, unusable)
     english = english_share([cue.text for own in cues.values() for cue in own]) if labelled_only else None
     account = Account(out.name, len(kept), len(kept), sum(seconds.values()) / 3600,
                       len({r.source for r in kept.values()}), english, rejects)  # fmt: skip
@@ -168,10 +168,12 @@ def ready_labels(
                 cues |= read
                 failed += why
                 usable = not why
+            elif path.suffix.lower() == ".txt":
+                why = _fault_of_text(path, seconds[recording.id])
+                failed += [Reject(recording.id, "unusable transcript", why)] if why else []
+                usable = not why
             else:
                 usable = _is_transcript(path)
-                if not usable and path.suffix.lower() == ".txt":
-                    failed.append(Reject(recording.id, "unusable transcript", f"{path}: empty, or not UTF-8 text"))
             if usable:
                 ready[recording.id] = path
                 break
@@ -180,13 +182,20 @@ def ready_labels(
     return ready, cues, unusable
 
 
-def _is_transcript(path: Path) -> bool:
-    """Whether a .json lists segments, as that of a downloader beside a video does not, and a .txt says anything."""
+def _fault_of_text(path: Path, seconds: float) -> str:
+    """Why a .txt cannot be used; "" where it can."""
     try:
-        text = read_text(path)
-        if path.suffix.lower() == ".txt":
-            return bool(text.strip())
-        record = json.loads(text)
+        cues = cues_of_text(path)
+    except DataError as error:
+        return str(error)
+    why = usable_cues(cues, seconds)[1] if cues else ""
+    return why and f"{path}: {why}"
+
+
+def _is_transcript(path: Path) -> bool:
+    """Whether a .json lists segments, as that of a downloader beside a video does not."""
+    try:
+        record = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):
         return False
     segments = next((record[k] for k in _OF_JSON if record.get(k)), []) if isinstance(record, dict) else record
@@ -200,11 +209,18 @@ def _link(folder: Path, labels: Mapping[str, Path]) -> None:
         (folder / f"{name}{path.suffix.lower()}").symlink_to(path.absolute())
 
 
-def _list(path: Path, kept: Mapping[str, Recording], seconds: Mapping[str, float], labels: Mapping[str, Path]) -> None:
+def _list(
+    path: Path,
+    kept: Mapping[str, Recording],
+    seconds: Mapping[str, float],
+    labels: Mapping[str, Path],
+    unusable: list[Reject],
+) -> None:
+    why = {reject.id: reject.message for reject in reversed(unusable)}
     with atomic(path) as handle:
-        handle.write("id\tseconds\tfile\ttranscript\n")
+        handle.write("id\tseconds\tfile\ttranscript\tunusable transcript\n")
         for name, r in sorted(kept.items()):
-            handle.write(f"{name}\t{seconds[name]:.2f}\t{r.path}\t{labels.get(name, '')}\n")
+            handle.write(f"{name}\t{seconds[name]:.2f}\t{r.path}\t{labels.get(name, '')}\t{why.get(name, '')}\n")
 
 
 def offer(prepared: Prepared, place: str) -> str:
@@ -222,6 +238,7 @@ def offer(prepared: Prepared, place: str) -> str:
             said += ", and so are those of more than 30 s whose .txt tells no times"
         said += "."
     if prepared.unusable:
-        first = prepared.unusable[0].message
+        first, listed = prepared.unusable[0].message, Path(place).with_name("recordings.tsv")
         said += f"\nunusable: {counted(len(prepared.unusable), 'transcript')} beside recordings, the first: {first}"
+        said += f"; {listed} has them all" if len(prepared.unusable) > 1 else ""
     return said.strip()

@@ -1,7 +1,8 @@
-"""SubRip and WebVTT files in, cues out.
+"""SubRip and WebVTT files in, and what Whisper prints, cues out.
 
 Read are: both decimal marks and none, hours left out, byte-order marks, line ends of all systems, cues without a blank
-line between them, cue settings, NOTE and STYLE blocks, mark-up (`<i>`, `<v Name>`, `{\\an8}`) and HTML entities.
+line between them, text behind the times (`[00:01.000 --> 00:02.500] text`), cue settings, NOTE and STYLE blocks,
+mark-up (`<i>`, `<v Name>`, `{\\an8}`) and HTML entities.
 
 Rolling captions, as YouTube makes them by itself, show a line when it is spoken, above the next one, and for 10 ms
 alone in between. Each line comes out once, with the times at which it is new.
@@ -26,6 +27,8 @@ SUFFIXES = (".srt", ".vtt")
 LATE = 2.0  # seconds after the recording's end; more of it in many cues are those of another recording
 _TIME = r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
 _CUE = re.compile(rf"^[\s\u200b\u200e\u200f]*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:[\s\u200b\u200e\u200f].*)?$")
+_PRINTED = re.compile(r"\s*\[\s*(-?\d[\d:.,]*\s*-->\s*-?\d[\d:.,]*)\s*\](.*)")  # as Whisper writes to a terminal
+_BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?::\d\d){1,2}(?!\d)|\d+\.\d+s?\s*-+>)")
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
 _BEGUN = re.compile(r"\d\d?(?::[\d:.,]*\s*(?:-{1,2}|-->\s*[\d:.,]*)?)?")  # times that are cut
@@ -66,7 +69,10 @@ def read_cues(path) -> list[Cue]:
     """
     path = Path(path)
     text = read_text(path)
-    lines = _without_begun(_LINE_END.split(text))
+    lines, printed = _without_begun(_LINE_END.split(text)), {}
+    for number, line in enumerate(lines):
+        if match := _PRINTED.fullmatch(line):
+            lines[number], printed[number] = match.groups()
     for number, line in enumerate(lines, 1):
         if _NEARLY.match(line) and not _CUE.match(line):
             what = f"{line.strip()!r} is not as '00:00:01,000 --> 00:00:04,000'"
@@ -81,13 +87,29 @@ def read_cues(path) -> list[Cue]:
         if end < start:
             raise DataError(f"{path}:{number + 1}: the cue ends at {end:.3f} s, before it starts; correct the times")
         numbered = number > 0 and lines[number - 1].strip().isdigit()
-        payload = lines[number + 1 : following]
+        payload = [*([printed[number]] if number in printed else []), *lines[number + 1 : following]]
         last = following == len(lines)
         words = _words(_numbered(payload, last) if numbered and subrip else _payload(payload, numbered, last))
         if words and end > start:
             shown.append((Cue(start, end, " ".join(words)), words))
     shown.sort(key=lambda pair: (pair[0].start, pair[0].end))
     return in_order(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None))
+
+
+def cues_of_text(path: Path) -> list[Cue]:
+    """Cues of a text file that has them, none of a plain text.
+
+    Raises DataError for other bytes, an empty file, and one whose lines begin with times: they would become words.
+    """
+    text = read_text(path)
+    lines = [line for line in _LINE_END.split(text) if line.strip()]
+    if not lines:
+        raise DataError(f"{path}: empty; write what is said, or remove it")
+    if any(_CUE.match(line) or _PRINTED.fullmatch(line) for line in lines):
+        return read_cues(path)
+    if len(lines) > 1 and 2 * sum(_BEGINS_TIMED.match(line) is not None for line in lines) >= len(lines):
+        raise DataError(f"{path}: its lines begin with times, which are not words; give it as .srt, .vtt or .json")
+    return []
 
 
 def _without_begun(lines: list[str]) -> list[str]:
@@ -203,10 +225,11 @@ def read_all(subtitles: Mapping[str, Path], seconds: Mapping[str, float]) -> tup
     for recording, path in subtitles.items():
         try:
             cues, why = usable_cues(read_cues(path), seconds[recording])
+            why = why and f"{path}: {why}"
         except DataError as error:
             cues, why = [], str(error)
         if why:
-            rejects.append(Reject(recording, "unusable subtitles", f"{path}: {why}"))
+            rejects.append(Reject(recording, "unusable subtitles", why))
         else:
             found[recording] = cues
     return found, rejects

@@ -20,7 +20,7 @@ from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.clips import safe_id
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
 from k2d.corpus.recordings import LABELS
-from k2d.corpus.subtitles import in_order, read_cues, usable_cues
+from k2d.corpus.subtitles import Cue, cues_of_text, in_order, read_cues, usable_cues
 from k2d.datadir import DataDir, Segment, read_segments
 from k2d.errors import BadAudio, DataError
 from k2d.tables import read_table
@@ -150,6 +150,10 @@ def _of_text(text: str) -> list[TimedText]:
     return [TimedText(start, end, as_whisper_writes(said)) for start, end, said in timestamps.parse(text)]
 
 
+def _of_cues(cues: list[Cue]) -> list[TimedText]:
+    return [TimedText(c.start, c.end, as_whisper_writes(c.text)) for c in cues]
+
+
 def _hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
@@ -255,7 +259,7 @@ class TranscriptFolder:
             return segments_of_json(files[0])
         if files[0].suffix.lower() == ".txt":
             return text_of_file(files[0])
-        return [TimedText(c.start, c.end, as_whisper_writes(c.text)) for c in read_cues(files[0])]
+        return _of_cues(read_cues(files[0]))
 
     def missing(self, name: str) -> str:
         stem = _stem(self.wav, name)
@@ -269,7 +273,11 @@ def _stem(wav: dict[str, str], name: str) -> str:
 
 
 def text_of_file(path: Path) -> Found:
-    """A plain text as one segment without an end, or as its timestamp tokens say. Raises DataError for other bytes."""
+    """A plain text as one segment without an end, or as its timestamp tokens or cues say. Raises DataError for what is
+    neither.
+    """
+    if cues := cues_of_text(path):
+        return _of_cues(cues)
     return _of_text(" ".join(read_text(path).split()))
 
 

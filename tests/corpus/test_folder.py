@@ -12,6 +12,7 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "egs"))
 import corpora
 
+from k2d.audio.inputs import SOUND, VIDEO
 from k2d.bin import recordings
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio
@@ -52,26 +53,32 @@ def test_every_kind_is_found_named_and_listed(tmp_path, capsys):
 
 def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys):
     folder, out = tmp_path / "in", tmp_path / "data/x"
-    for name in ("a", "b b", "c", "d", "e"):
-        write(folder / f"{name}.wav", level=0.1 + 0.05 * "abcde".index(name[0]))
+    for name in ("a", "b b", "c", "d", "e", "f", "g"):
+        write(folder / f"{name}.wav", level=0.1 + 0.05 * "abcdefg".index(name[0]))
     (folder / "a.json").write_text(json.dumps({"segments": [{"start": 0.0, "end": 1.0, "text": "好 one"}]}))
     (folder / "b b.txt").write_text("好 two\n")
     (folder / "c.info.json").write_text(json.dumps({"title": "of a downloader"}))
     (folder / "d.json").write_text(json.dumps({"formats": []}))
     (folder / "d.zh-TW.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\n好 four\n")
     (folder / "e.srt").write_bytes("1\n00:00:00,000 --> 00:00:01,000\n國立\n".encode("big5"))
+    (folder / "f.txt").write_text("0:00\n好\n0:01\nsix\n")
+    (folder / "g.txt").write_text("[00:00.000 --> 00:01.000]  好 seven\n")
     assert prepare(folder, out) == 0
     said = capsys.readouterr().out
-    assert "transcripts beside 3 of 5 recordings (1 .json, 1 .txt, 1 .vtt)" in said
-    assert "unusable: 1 transcript beside recordings" in said and "e.srt:3: not UTF-8" in said
-    assert sorted(path.name for path in (out / "labels").iterdir()) == ["a.json", "b_b.txt", "d.vtt"]
+    assert "transcripts beside 4 of 7 recordings (2 .txt, 1 .json, 1 .vtt)" in said
+    assert "unusable: 2 transcripts beside recordings" in said and f"{out / 'recordings.tsv'} has them all" in said
+    listed = [line.split("\t") for line in (out / "recordings.tsv").read_text().splitlines()[1:]]
+    unusable = {row[0]: row[4] for row in listed if row[4]}
+    assert unusable.keys() == {"e", "f"} and "begin with times" in unusable["f"]
+    assert unusable["e"].startswith(f"{folder / 'e.srt'}:3: not UTF-8")
+    assert sorted(path.name for path in (out / "labels").iterdir()) == ["a.json", "b_b.txt", "d.vtt", "g.txt"]
     ready = open_transcriber(f"text:{out / 'labels'}", DataDir(out))
-    texts = {name: ready.segments(name, 1.5, timed=True)[0].text.strip() for name in ("a", "b_b", "d")}
-    assert texts == {"a": "好 one", "b_b": "好 two", "d": "好 four"}
+    texts = {name: ready.segments(name, 1.5, timed=True)[0].text.strip() for name in ("a", "b_b", "d", "g")}
+    assert texts == {"a": "好 one", "b_b": "好 two", "d": "好 four", "g": "好 seven"}
     # Labels that have gone are no longer linked.
     (folder / "a.json").unlink()
     assert prepare(folder, out) == 0
-    assert sorted(path.name for path in (out / "labels").iterdir()) == ["b_b.txt", "d.vtt"]
+    assert sorted(path.name for path in (out / "labels").iterdir()) == ["b_b.txt", "d.vtt", "g.txt"]
 
 
 def test_names_that_no_table_can_hold_and_links_in_circles(tmp_path, capsys):
@@ -153,3 +160,8 @@ def test_a_text_without_times_cannot_label_a_long_recording(tmp_path):
     ready = open_transcriber(f"text:{tmp_path / 'data/x/labels'}", DataDir(tmp_path / "data/x"))
     with pytest.raises(BadAudio, match="cannot be cut into chunks"):
         ready.segments("long", 31.0, timed=True)
+
+
+def test_the_docs_list_every_ending_that_is_taken_from_a_folder():
+    page = (Path(__file__).parents[2] / "docs/recordings.md").read_text(encoding="utf-8")
+    assert [ending for ending in SOUND + VIDEO if f"`{ending}`" not in page] == []

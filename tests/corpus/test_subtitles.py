@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.corpus.subtitles import Cue, read_cues, usable_cues
+from k2d.corpus.subtitles import Cue, cues_of_text, read_cues, usable_cues
 from k2d.errors import DataError
 
 WORDS = st.text(string.ascii_letters + "深度學習模型 ", min_size=1, max_size=12).filter(lambda s: s.strip())
@@ -32,6 +32,8 @@ def cues_of(tmp_path, text: str, encoding: str = "utf-8") -> list[Cue]:
         "1\r00:00:01,000 --> 00:00:02,500\r你好<br>model\r",
         "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\n \n你好<00:00:01.500><c> model</c>\n",  # an empty upper line
         "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\n\n你好<00:00:01.500><c.colorCCCCCC> model</c>\n",
+        "Detected language: Chinese\n[00:01.000 --> 00:02.500]  你好 model\n",  # Whisper's words to a terminal
+        "[00:00:01.000 --> 00:00:02.500]   你好\nmodel\n\n[00:00:03.000 --> 00:00:04.000]\n",
     ],
 )
 def test_forms_of_one_cue(tmp_path, text):
@@ -160,6 +162,28 @@ def test_people_who_repeat_themselves_keep_their_words(tmp_path):
     lines = ["好", "好 我們開始", "我們開始 第一章", "謝謝", "然後", "看這裡", "這裡", "再看", "一次", "結束"]
     text = "\n\n".join(f"{code(2000 * n)} --> {code(2000 * n + 1500)}\n{line}" for n, line in enumerate(lines))
     assert [cue.text for cue in cues_of(tmp_path, text)] == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("大家好\n10:30 we begin\nhello\n", []),
+        ("10:30 we begin", []),
+        ("1\n00:00:01,000 --> 00:00:02,000\n你好\n", [Cue(1.0, 2.0, "你好")]),
+        ("[00:01.000 --> 00:02.000]  你好\n", [Cue(1.0, 2.0, "你好")]),
+        ("\n \n", "x.txt: empty"),
+        ("0:00\n你好\n0:07\nhello\n", "begin with times"),  # as copied from a page of YouTube
+        ("00:00:01 Lee: 你好\n00:00:07 Lee: hello\n", "begin with times"),
+        ("[0.00s -> 2.50s] 你好\n[2.50s -> 4.00s] hello\n", "begin with times"),
+    ],
+)
+def test_times_in_a_text_file_become_no_words(tmp_path, text, said):
+    (tmp_path / "x.txt").write_text(text, encoding="utf-8")
+    if isinstance(said, list):
+        assert cues_of_text(tmp_path / "x.txt") == said
+    else:
+        with pytest.raises(DataError, match=said):
+            cues_of_text(tmp_path / "x.txt")
 
 
 @pytest.mark.parametrize(
