@@ -86,7 +86,7 @@ class Irregular(Exception):
 class ContainerReader:
     """Anything ffmpeg's libraries read; a film gives its default audio track.
 
-    rate (Hz), channels: as the header says. seconds: only where the header is known to be right, else None.
+    rate (Hz), channels, tracks: as the header says. seconds: only where the header is known to be right, else None.
     late: seconds into an Ogg stream at which the file begins. Known when the blocks have been read: lost, seconds that
     could not be decoded; holes, seconds of silence where the time line has none of its sound; cut, whether the end is
     missing by an unknown time.
@@ -128,6 +128,7 @@ class ContainerReader:
             raise BadAudio(self.source, "not audio", f"{why}; correct or remove it")
         default = self._av.stream.Disposition.default
         self._stream = next((track for track in known if track.disposition & default), known[0])
+        self.tracks = len(known)
         self._formats = set(self._container.format.name.split(","))  # ffmpeg's names of it
         self._clock_jumps = bool(self._container.format.flags & self._av.format.Flags.ts_discont.value)
         begin = self._container.start_time

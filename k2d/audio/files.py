@@ -30,6 +30,7 @@ from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError, disk_is_full
+from k2d.tables import unpacked_by
 
 _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not tell its length
 _ARK = re.compile(r"^(.+):(\d+)$", re.DOTALL)
@@ -43,17 +44,27 @@ _NOT_INTEGERS = re.compile(
     rb"fmt \xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a.{8}\xfe\xff.{22}(?!\x01\x00)", re.DOTALL
 )
 _NO_HEADER = (".raw", ".pcm", ".sln", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721")
-_PLAYLISTS = (b"#EXTM3U", b"[playlist]", b"<?wpl", b"<playlist", b"<smil")
+# What lies under the names of recordings and is something else, by its first bytes, in small letters.
+_OTHERS = {
+    (b"#extm3u", b"[playlist]", b"<?wpl", b"<playlist", b"<smil"): (
+        "a playlist names other files and holds no sound; name those"
+    ),
+    (b"<!doctype html", b"<html"): "this is a web page; download the recording again",
+    (b"version https://git-lfs",): "this is a pointer of Git LFS; fetch the recording with 'git lfs pull'",
+}
+# What the later parts of a live recording begin with: a cluster of Matroska, a segment of mp4.
+_LATER_PART = re.compile(rb"\x1f\x43\xb6\x75|.{4}(?:styp|sidx|moof)", re.DOTALL)
 _PIPE_BYTES, _PIPE_WAIT = 2**34, 600.0  # bytes a command may write, seconds it may be silent
 
 
 class Reader(Protocol):
     """An open recording: rate (Hz) and channels; seconds, or None where only reading tells; lost: seconds known to be
     missing; holes: seconds of silence in the time line; late: seconds into its stream at which it begins; cut: whether
-    the end is missing by an unknown time."""
+    the end is missing by an unknown time; tracks: of sound, of which one is read."""
 
     rate: int
     channels: int
+    tracks: int
     seconds: float | None
     lost: float
     holes: float
@@ -75,7 +86,7 @@ class _ArkReader:
     A matrix is (channels, samples) in the range of 16-bit integers, at 16 kHz, as Kaldi holds a wave.
     """
 
-    lost, holes, late, cut = 0.0, 0.0, 0.0, False
+    lost, holes, late, cut, tracks = 0.0, 0.0, 0.0, False, 1
 
     def __init__(self, source: str, path: str, offset: int):
         try:
@@ -128,7 +139,7 @@ _ONE_AT_A_TIME = threading.Lock()
 class _SoundFileReader:
     """What libsndfile opens. `exact`: whether its number of frames can be relied on, and seeking to one."""
 
-    holes, late, cut = 0.0, 0.0, False
+    holes, late, cut, tracks = 0.0, 0.0, False, 1
 
     def __init__(self, source: str, file, lacking: float = 0.0, mp3: bool = False):
         """lacking: by how much its sound should be longer than it is."""
@@ -222,7 +233,7 @@ class _ChainReader:
         self._open = lambda chain: _decoder(source, Pieces(file, [chain], owned=False), False)
         self._chains = chains
         first = self._open(chains[0])
-        self.rate, self.channels = first.rate, first.channels
+        self.rate, self.channels, self.tracks = first.rate, first.channels, first.tracks
         self.lost, self.holes, self.cut = 0.0, 0.0, False
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
@@ -365,8 +376,14 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
 
 def _unknown(source: str, head: bytes) -> BadAudio:
     """Why no library knows what a file holds."""
-    if head.lstrip(b"\xef\xbb\xbf \r\n").lower().startswith(tuple(word.lower() for word in _PLAYLISTS)):
-        return BadAudio(source, "not audio", "a playlist names other files and holds no sound; name those")
+    begin = head.lstrip(b"\xef\xbb\xbf \r\n").lower()
+    if told := next((told for words, told in _OTHERS.items() if begin.startswith(words)), None):
+        return BadAudio(source, "not audio", told)
+    if program := unpacked_by(head):
+        return BadAudio(source, "not audio", f"the file is compressed; unpack it with {program}")
+    if _LATER_PART.match(head):
+        what = "this is a later part of a live recording, and only the first part tells the codec"
+        return BadAudio(source, "not audio", f"{what}; join all parts in order with cat")
     if source.lower().endswith(_NO_HEADER):
         what = "such files have no header that tells rate and codec"
         return BadAudio(source, "not audio", f"{what}; convert it, as in: sox -r 8000 -e mu-law -c 1 x.ul x.wav")

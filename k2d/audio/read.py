@@ -38,11 +38,12 @@ _wholes = Wholes()
 
 @dataclass(frozen=True)
 class Header:
-    """What a recording says of itself: sampling rate (Hz), channels, seconds (None: only reading tells)."""
+    """What a recording says of itself: sampling rate (Hz), channels, seconds (None: only reading tells), tracks."""
 
     rate: int
     channels: int
     seconds: float | None
+    tracks: int = 1
 
 
 def _guarded(work):
@@ -70,7 +71,7 @@ def header(source, allow_pipes: bool = False) -> Header:
     """Rate, channels and seconds of a source, from its header where that can be trusted. Raises BadAudio."""
     reader = open_source(source, allow_pipes)
     try:
-        return Header(reader.rate, reader.channels, reader.seconds)
+        return Header(reader.rate, reader.channels, reader.seconds, reader.tracks)
     finally:
         reader.close()
 
@@ -319,7 +320,16 @@ def audio_blocks(source, allow_pipes: bool = False, damaged: str = "warn") -> It
             yield piece
     _check_range(source, count, float(low), float(high))
     if silence:
-        raise BadAudio(source, "silence", "every sample is the same; check the microphone or the channel")
+        raise _silent(source)
+
+
+def _silent(source: str) -> BadAudio:
+    """Programs that record a screen often give the microphone a track of its own, behind the computer's silent one."""
+    tracks = 1 if source.rstrip().endswith("|") else header(source).tracks
+    if tracks > 1:
+        what = f"every sample is the same in the track that is read, one of {tracks}"
+        return BadAudio(source, "silence", f"{what}; extract another, as in 'ffmpeg -i FILE -map 0:a:1 FILE.wav'")
+    return BadAudio(source, "silence", "every sample is the same; check the microphone or the channel")
 
 
 def _check_range(source: str, count: int, low: float, high: float) -> None:

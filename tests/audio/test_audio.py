@@ -215,6 +215,23 @@ def test_bad_recordings_say_what_is_wrong(tmp_path, name):
     assert (again.reason, str(again)) == (error.value.reason, str(error.value))
 
 
+@pytest.mark.parametrize(
+    ("begin", "told"),
+    [
+        (b"\n<!DOCTYPE html><html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\x1f\x8b\x08", "gunzip"),
+        (b"\x1fC\xb6u\x01\xff\xff\xff", "later part"),  # a cluster of a browser's recorder
+        (b"\0\0\0\x18stypmsdh", "later part"),
+        (b"\0\0\0\x68moof\0\0\0\x10mfhd", "later part"),
+    ],
+)
+def test_what_lies_under_a_recordings_name_is_told(tmp_path, begin, told):
+    (tmp_path / "a.webm").write_bytes(begin + bytes(range(1, 200)) * 9)
+    with pytest.raises(BadAudio, match=told):
+        read_audio(tmp_path / "a.webm")
+
+
 def test_a_header_without_length_is_not_taken_for_truncated(tmp_path):
     """Programs that write wav into a pipe leave the largest number in place of the length."""
     soundfile.write(tmp_path / "a.wav", tone(), SAMPLE_RATE)

@@ -57,6 +57,17 @@ def test_a_part_is_the_same_samples_as_in_the_whole(tmp_path, kind):
             assert np.abs(part - here).max() < 1e-5, (start, end)
 
 
+def test_a_silent_track_beside_others_is_told(tmp_path):
+    """Programs that record a screen write the microphone behind the computer's own sound."""
+    still, spoken = (Track(level * LONG_ONE[:RATE], "flac", default=level == 0) for level in (0.0, 1.0))
+    encode(tmp_path / "two.mka", still, spoken)
+    with pytest.raises(BadAudio, match=r"silence; .* one of 2; extract another, as in 'ffmpeg .* -map 0:a:1"):
+        read_audio(tmp_path / "two.mka")
+    encode(tmp_path / "one.mka", still)
+    with pytest.raises(BadAudio, match="silence; every sample is the same; check the microphone"):
+        read_audio(tmp_path / "one.mka")
+
+
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame", "libopus", "ac3"])
 def test_parts_late_in_a_recording_are_counted_to(tmp_path, codec):
     """Beyond the first section, where decoders that draw noise begin anew."""
