@@ -237,6 +237,16 @@ def offer(prepared: Prepared, place: str) -> str:
         if kinds[".txt"]:
             said += ", and so are those of more than 30 s whose .txt tells no times"
         said += "."
+    several = [
+        (path, other)
+        for name, path in sorted(prepared.labels.items())
+        for other in prepared.recordings[name].beside
+        if other != path and other.suffix == path.suffix
+    ]
+    if several:
+        taken, other = several[0]
+        said += f"\nof several transcripts beside a recording one is taken, such as {taken} in place of {other.name}; "
+        said += "if that is the wrong language, move it away"
     if prepared.unusable:
         first, listed = prepared.unusable[0].message, Path(place).with_name("recordings.tsv")
         said += f"\nunusable: {counted(len(prepared.unusable), 'transcript')} beside recordings, the first: {first}"

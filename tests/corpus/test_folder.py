@@ -81,6 +81,17 @@ def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys
     assert sorted(path.name for path in (out / "labels").iterdir()) == ["b_b.txt", "d.vtt", "g.txt"]
 
 
+def test_which_of_several_languages_is_taken_is_told(tmp_path, capsys):
+    write(tmp_path / "in/a.wav")
+    for language in ("en", "zh"):
+        (tmp_path / f"in/a.{language}.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\n國立\n")
+    assert prepare(tmp_path / "in", tmp_path / "data/x") == 0
+    assert f"such as {tmp_path}/in/a.en.srt in place of a.zh.srt; if" in capsys.readouterr().out
+    (tmp_path / "in/a.en.srt").unlink()
+    assert prepare(tmp_path / "in", tmp_path / "data/x") == 0
+    assert "in place of a." not in capsys.readouterr().out
+
+
 def test_names_that_no_table_can_hold_and_links_in_circles(tmp_path, capsys):
     folder, out = tmp_path / "in", tmp_path / "data/x"
     write(folder / "sub/全形　空白 a.caf")
