@@ -10,7 +10,8 @@ decoding, and of the validator. No reference is read.
 
 A step: writes a data directory, and sources.tsv, which says where each label is from. `text.prev` is made of the
 revised labels. Scores of the decoder (utt2avg_logprob …) are those of the chosen transcript; a table of them that one
-of the directories lacks is left out.
+of the directories lacks is left out, and so are the trusted segments and weights of a selection, which are of the old
+labels.
 """
 
 import argparse

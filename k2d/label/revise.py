@@ -28,11 +28,13 @@ from k2d.label.scores import DECODING_FACTS
 from k2d.tables import Cursor, atomic, blocks
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
+from k2d.text.trusted import TRUSTED, WEIGHT
 
 SOURCES = "sources.tsv"  # id, where its label is from
 OWN = "label"  # the source of a label that was not replaced
 LOGPROB = "utt2avg_logprob"
 FACTS = tuple(f"utt2{name}" for name in DECODING_FACTS)
+OF_LABELS = ("text", "text.prev", TRUSTED, WEIGHT, *FACTS)  # tables that are about the old labels
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class _Transcripts:
 def write_revised(out: Path, data: DataDir, transcripts: Sequence[Path]) -> Counter:
     """Write the data directory with the transcripts that were chosen, and SOURCES. Returns the number of labels from
     each directory, by its name, and under "" the number of chunks left out because the chosen transcript is empty.
-    FACTS that one of the directories lacks are not written.
+    FACTS that one of the directories lacks are not written, nor is how far a selection trusted the labels.
 
     Raises DataError for a transcript without timestamps, unless the label has none either, for a directory without any
     of the chunks, and where no label is left.
@@ -77,7 +79,7 @@ def write_revised(out: Path, data: DataDir, transcripts: Sequence[Path]) -> Coun
     known = [name for name in FACTS if all((path / name).is_file() for path in (data.path, *transcripts))]
     counts: Counter = Counter()
     recording = before = ""
-    with SubsetWriter(data, out, without=("text", "text.prev", *FACTS)) as part, atomic(out / SOURCES) as sources:
+    with SubsetWriter(data, out, without=OF_LABELS) as part, atomic(out / SOURCES) as sources:
         for chunk, chosen in _choices(data, transcripts):
             if not timestamps.strip(chosen.text):
                 counts[""] += 1

@@ -57,9 +57,13 @@ def material(tmp_path):
 
 def test_a_label_that_the_others_contradict_is_replaced(material, tmp_path):
     chunks, transcripts = material
+    write_table(chunks / "text.trusted", dict.fromkeys(CHUNKS, "1"))
+    write_numbers(chunks / "utt2weight", dict.fromkeys(CHUNKS, 0.5))
     counts = write_revised(tmp_path / "out", DataDir(chunks), transcripts)
     new = DataDir(tmp_path / "out")
     assert new.validate() == []
+    left = {path.name for path in new.path.iterdir()}
+    assert not {"text.trusted", "utt2weight"} & left, "a selection's, of old labels"
     assert new.text == {key: timed(STUDENT[key] if key in (B, D) else LABELS[key]) for key in (A, B, D, E, F)}
     assert counts == {"label": 3, "decode_student": 2, "": 1}
     sources = dict(line.split("\t") for line in (tmp_path / "out/sources.tsv").read_text().splitlines())
