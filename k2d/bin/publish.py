@@ -167,7 +167,8 @@ def release(args: argparse.Namespace, results: Results) -> None:
         if args.yes and not args.dry_run:
             print(f"publish: uploaded: {upload(plan, args.push_to_hub, args.release)}")
         else:
-            print("publish: nothing was uploaded; --yes uploads it")
+            how = "without --dry_run, it is" if args.yes else "--yes uploads it"
+            print(f"publish: nothing was uploaded; {how}")
 
 
 main = command(parser, run)

@@ -62,7 +62,10 @@ def described(plan: list[Upload], repo: str, public: bool) -> str:
     lines = [f"{size_in_words(each.size):>9}  {each.path}" for each in plan]
     kind = "public" if public else "private (--release makes it public)"
     total = size_in_words(sum(each.size for each in plan))
-    return "\n".join([*lines, f"{total:>9}  in {counted(len(plan), 'file')} to {repo}, {kind}"])
+    lines.append(f"{total:>9}  in {counted(len(plan), 'file')} to {repo}, {kind}")
+    if PLACEHOLDER in plan[0].file.read_text(encoding="utf-8"):
+        lines.append(f"The uploaded card says {repo} where {plan[0].file} says {PLACEHOLDER}.")
+    return "\n".join(lines)
 
 
 def upload(plan: list[Upload], repo: str, public: bool) -> str:

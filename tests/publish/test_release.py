@@ -132,6 +132,7 @@ def test_what_goes_is_shown_and_arrives(published, server):
     assert sorted(each.path for each in plan) == sorted(GOES)
     shown = described(plan, "me/student", public=False)
     assert "12 B  ctranslate2/model.bin" in shown and "in 6 files to me/student, private" in shown
+    assert f"card says me/student where {published}/huggingface/README.md says OWNER/NAME" in shown
     assert server.private == {}, "looking sends nothing"
     assert upload(plan, "me/student", public=False).endswith("/commit/1")
     assert sorted(server.files) == sorted(GOES) and server.private == {"me/student": True}
