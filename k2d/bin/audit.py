@@ -36,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--scores", action="append", default=[], help="DIR or TAG=DIR of k2d distance; may be given again")
     p.add_argument("--output_dir", required=True, type=Path, help="data directory to make")
     p.add_argument(
-        "--count", type=int, help=f"chunks to draw (default {COUNT}); a larger number than before adds chunks"
+        "--count",
+        type=int,
+        help=f"chunks to draw (default {COUNT}; at most half of training data); a larger number adds chunks",
     )
     p.add_argument("--seed", type=int, default=0, help="seed of the draw")
     p.add_argument("--recordings", type=Path, metavar="DIR", help="data directory of the recordings, if not found")

@@ -32,10 +32,11 @@ from k2d.explore.sample import Reservoir, Sampled
 from k2d.explore.sounds import located
 from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores, find_scores, tagged
+from k2d.tables import scan
 from k2d.text import timestamps
 from k2d.wording import counted
 from k2d.work.folders import json_or_none, write_json
-from k2d.work.identity import input_of
+from k2d.work.identity import input_of, record_in
 
 RECORD, DRAWN = "audit.json", "drawn"
 USABLE, UNUSABLE = "usable", "unusable"
@@ -138,7 +139,15 @@ def open_audit(
     by = folders or (audit.scores if audit else [])
     if audit is None or (count or 0) > len(audit.order):
         whole = DataDir(recordings) if recordings else None
-        audit = draw(out, DataDir(data or audit.source), by, count or COUNT, audit.seed if audit else seed, whole)
+        source = DataDir(data or audit.source)
+        chunks = _labelled(source)
+        learnt = record_in(source.path).get("step") != "hold_out"
+        if count is None:  # half at most: students learn from the others
+            count = min(COUNT, max(1, chunks // 2)) if learnt else COUNT
+        audit = draw(out, source, by, count, audit.seed if audit else seed, whole)
+        if learnt and (left := chunks - len(audit.order)) < chunks // 2:
+            of_all = f"{left} of {counted(chunks, 'chunk')} in {source.path}"
+            print(f"audit: drawn chunks are not trained on, which leaves {of_all} for training", file=sys.stderr)
         found = len({audit.recording(key) for key in audit.order})
         drawn = f"{counted(len(audit.order), 'chunk')} of {counted(found, 'recording')}"
         print(f"audit: {drawn} drawn into {out}", file=sys.stderr)
@@ -147,6 +156,16 @@ def open_audit(
     # A set outlives the scores that it was drawn by.
     known = {tag: folder for tag, folder in tagged(by).items() if folders or folder.is_dir()}
     return audit, find_scores(audit.drawn, known) if known else None
+
+
+def _labelled(data: DataDir) -> int:
+    """How many chunks there are. DataError for a directory without labels."""
+    if not (data.path / "text").is_file():
+        raise DataError(
+            f"{data.path}: has no text: recordings without labels; give chunks with labels, as stage 2 makes them "
+            f"({data.path}_<teacher>)"
+        )
+    return sum(1 for _ in scan(data.path / "text"))
 
 
 def saved_answers(path: Path, audit: Audit) -> dict[str, Answer]:

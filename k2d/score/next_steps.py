@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from k2d.explore.audit import COUNT, RECORD
+from k2d.explore.audit import RECORD
 from k2d.score.agreement import FEWEST
 from k2d.score.aims import best_student
 from k2d.score.experiment import Experiment, Model, mean_known, read_results
@@ -56,13 +56,10 @@ def _audit(exp: Path, data: Path, held_out: Path) -> str:
     scores = sorted(path.parent for path in (exp / all_chunks.name).glob("*/utt2comp"))
     few = len(read_table(held_out / "text")) < FEWEST and (all_chunks / "text").is_file()
     chunks = all_chunks if few else held_out
-    # Half at most: the students learn from the others.
-    most = max(1, len(read_table(all_chunks / "text")) // 2) if few else COUNT
     if (data / "audited" / RECORD).is_file():  # drawn before, perhaps from the others
         words = []
     else:
         words = ["--data", str(chunks), *(["--scores", str(scores[0])] if scores else [])]
-        words += ["--count", str(most)] if most < COUNT else []
     command = shlex.join([_k2d(), "audit", *words, "--output_dir", str(data / "audited")])
     return f"cd {shlex.quote(str(Path.cwd()))} && {command}"
 

@@ -104,7 +104,6 @@ def test_without_a_test_set_it_says_how_to_make_one(exp, capsys):
     whole.parent.mkdir()
     write_table(whole, {f"u{i:02}": "今天" for i in range(50)})
     assert str(proposed().data) == "data/lectures_teacher", "one chunk that was held out tells nothing"
-    assert proposed().count == 25, "some are left to learn from"
     write_table(exp.parent / "data/lectures_teacher_held_out/text", {f"u{i:02}": "今天" for i in range(20)})
     assert str(proposed().data) == "data/lectures_teacher_held_out" and proposed().count is None
     (exp.parent / "data/audited").mkdir()

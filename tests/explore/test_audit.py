@@ -6,6 +6,7 @@ import os
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from k2d.bin import audit as command
 from k2d.bin.explore import main as explore
 from k2d.bin.score import main as score
 from k2d.datadir import DataDir
-from k2d.explore.audit import UNUSABLE, USABLE, Answer, Audit
+from k2d.explore.audit import UNUSABLE, USABLE, Answer, Audit, open_audit
 from k2d.explore.audit_figures import Figures, find_systems
 from k2d.explore.audit_page import audit_page
 from k2d.explore.audit_server import AuditServer
@@ -86,6 +87,17 @@ def test_chunks_are_drawn_evenly_over_distances_and_recordings_and_more_come_on_
     assert more.order[:9] == first.order and len(set(more.order)) == 20
     assert more.answers == {first.order[0]: Answer(USABLE, "好")}
     assert drawn("--audio_mb", "0", count=1000).order[:20] == more.order and len(Audit("data/heard").order) == len(IDS)
+
+
+def test_some_chunks_are_left_to_train_on(corpus, capsys):
+    half, _ = open_audit(Path("data/half"), Path("chunks"), [], None, 0, None)
+    assert len(half.order) == len(IDS) // 2 and "for training" not in capsys.readouterr().err
+    open_audit(Path("data/most"), Path("chunks"), [], 70, 0, None)
+    assert f"which leaves 2 of {len(IDS)} chunks in chunks for training" in capsys.readouterr().err
+    write_table("recordings/wav.scp", {"talk": "tone.wav"})
+    assert command.main(["--data", "recordings", "--output_dir", "data/none"]) == 1
+    said = capsys.readouterr().err
+    assert "recordings: has no text" in said and "(recordings_<teacher>)" in said
 
 
 def test_a_set_points_into_the_recordings_that_its_chunks_were_cut_from(corpus):
