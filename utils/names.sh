@@ -132,7 +132,7 @@ else
 fi
 
 # What is kept from training where no set is labelled.
-held_out="${chunks}_held_out"
+held_out="data/${labelled}_held_out" # the same of revised labels, so that rounds can be compared
 dev_data="${chunks}_dev"
 tested=${test_sets:-held_out}
 scores_of_first="${exp}/$(tag_of "${validator%% *}")"

@@ -38,7 +38,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    inputs = {"data": identity.of_data(args.data), "scores": identity.of_tables(args.scores)}
+    # Whole recordings are held out whatever the scores are.
+    scores = identity.of_tables(args.scores, *([] if args.kept else ["text"]))
+    inputs = {"data": identity.of_data(args.data), "scores": scores}
     inputs |= {f"kept {path.name}": identity.of_tables(path, "text") for path in args.kept}
     options = {"what": "dev" if args.kept else "recordings"}
     step = Step("hold_out", args.output_dir, inputs=inputs, options=options, arguments=args)

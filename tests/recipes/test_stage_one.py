@@ -301,6 +301,7 @@ def test_a_selection_of_ones_own_is_a_file(recipe):
 def test_revised_labels_and_their_students_have_the_models_in_their_names(recipe):
     (recipe.folder / "exp/student_full").mkdir(parents=True)
     options = ("--revise", "exp/student_full base", "--selection", "full", "--store_encoder_out", "true")
+    options += ("--test_sets", "")
     shown = recipe("--dry_run", *options, stop_stage="8")
     assert shown.returncode == 0, shown.stderr
     by, decoded = "_by_student_full+base", "exp/lectures_large-v2/decode_"
@@ -313,6 +314,9 @@ def test_revised_labels_and_their_students_have_the_models_in_their_names(recipe
     assert f"--output_dir data/lectures_large-v2{by}_full --data data/lectures_large-v2{by} " in shown.stdout
     assert f"--output_dir exp/student_full{by}/train " in shown.stdout
     assert "k2d encode --output_dir exp/lectures_large-v2/encoder_out0 " in shown.stdout, "the audio is the same"
+    held_out = "data/lectures_large-v2_held_out"
+    assert f"k2d hold_out --output_dir {held_out} --data data/lectures_large-v2 " in shown.stdout, "of both rounds"
+    assert f"--leave_out {held_out}" in shown.stdout and f"--held_out {held_out}\n" in shown.stdout
 
 
 def test_help_says_every_option(recipe):

@@ -174,7 +174,7 @@ stage_4_select() {
             "${audio_opts[@]}"
     done
     # Chunks held out for tests are in no selection.
-    ! "${holds_out}" || step cpu hold_out "${held_out}" --data "${chunks}" --scores "${scores_of_first}"
+    ! "${holds_out}" || step cpu hold_out "${held_out}" --data "data/${labelled}" --scores "${scores_of_first}"
     for name in "${selected[@]}"; do
         step cpu select "${chunks}_${name}" --data "${chunks}" --scores "${exp}/$(tag_of "${validator_of[${name}]}")" \
             --selection "${selection_of[${name}]}${alpha_of[${name}]:+@${alpha_of[${name}]}}" "${not_to_select[@]}" \
