@@ -104,11 +104,15 @@ CPU = Device("two cores", 121e9, None, "computed from 121 GFLOP/s on matrices an
 
 def size_of(model: str) -> Size:
     """By a published name; a folder or a file of one's own counts as tiny, which mini models are."""
+    return published_size(model) or SIZES["tiny"]
+
+
+def published_size(model: str) -> Size | None:
     name = model.rsplit("/", 1)[-1].removesuffix(".pt").removesuffix(".en")
     for known, size in SIZES.items():
         if name == known or name.startswith(f"{known}-"):
             return size
-    return SIZES["tiny"]
+    return None
 
 
 def seconds_a_window(size: Size, device: Device, batch: int, decoder_layers: int | None = None) -> float:
@@ -138,7 +142,8 @@ class Plan:
     joined: training speech is joined anew from clips (a copy), else it stays where it is. speeds, as measured, in
     place of assumptions: times real time of "teacher" and "validator", "distance" in pairs a second of a core,
     "training" in chunks a second of a device; sources: where each was measured.
-    batch: windows decoded side by side. jobs: of a stage that decodes. longest: hours of a recording.
+    batch: windows decoded side by side. jobs: of a stage that decodes. longest: hours of a recording. revise: further
+    models that transcribe the chunks; one without a published name is a student of the teacher.
     """
 
     train_hours: float
@@ -156,6 +161,7 @@ class Plan:
     sources: Mapping[str, str] | None = None
     jobs: int = 64
     longest: float = LONGEST_RECORDING
+    revise: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -198,14 +204,16 @@ class _Run:
         self.teacher, self.validator = size_of(plan.teacher), size_of(plan.validator)
         self.students = len(plan.selections)
         self.chunks = plan.train_hours * 3600 / CHUNK
-        self.teacher_weights, self.validator_weights = (
-            size.parameters * 4e-3 for size in (self.teacher, self.validator)  # GB, float32
-        )
+        self.teacher_weights = self.teacher.parameters * 4e-3  # GB, float32
         self.student_weights = self.teacher_weights * STUDENT
         self.tables = self.chunks * TABLE_BYTES / 1e9
         self.held = plan.batch * plan.longest * RECORDING
         self.labelling = _Decoding("teacher", self.teacher, ADVANCE, DECODED_AGAIN)
-        self.checking = _Decoding("validator", self.validator, CHUNK)
+        self.checking = [_Decoding("validator", self.validator, CHUNK)]
+        for name in plan.revise:
+            size = published_size(name)
+            self.checking.append(_Decoding(name, size or self.teacher, CHUNK, layers=None if size else 2))
+        self.checking_weights = max(each.size.parameters * 4e-3 for each in self.checking)
 
     def rate(self, decoding: _Decoding) -> float:
         """Times real time."""
@@ -283,21 +291,21 @@ def _label(run: _Run) -> Cost:
 
 def _validate(run: _Run) -> Cost:
     plan = run.plan
-    joined = run.chunks * JOIN_DECODED / 3600
+    joined = len(run.checking) * run.chunks * JOIN_DECODED / 3600
     pairs_a_second = run.speeds.get("distance", DISTANCES)
     distances = run.chunks / pairs_a_second / 3600
     pairs = f"{pairs_a_second:,.0f} pairs a second of a core"
     return Cost(
         3,
-        device_hours=plan.train_hours / run.rate(run.checking),
-        core_hours=plan.train_hours / DECODES + distances + joined,
-        gigabytes=run.chunks * 1e-6,
-        summary=f"{plan.validator} on {run.chunks:,.0f} chunks, distances",
-        memory=RUNTIME + run.validator_weights + run.tables,
+        device_hours=sum(plan.train_hours / run.rate(each) for each in run.checking),
+        core_hours=len(run.checking) * plan.train_hours / DECODES + distances + joined,
+        gigabytes=len(run.checking) * run.chunks * 1e-6,
+        summary=f"{', '.join([plan.validator, *plan.revise])} on {run.chunks:,.0f} chunks, distances",
+        memory=RUNTIME + run.checking_weights + run.tables,
         joining_hours=joined + distances / 8,
-        rests_on=(run.decoded(run.checking), _AUDIO, _joining(JOIN_DECODED),
+        rests_on=(*map(run.decoded, run.checking), _AUDIO, _joining(JOIN_DECODED),
                   run.basis("distance", pairs, f"measured, {MEASURED_DISTANCES}"),
-                  "disk: assumed, 1 kB a chunk", f"{_DECODER}, {_TABLES}"),
+                  "disk: assumed, 1 kB a chunk and model", f"{_DECODER}, {_TABLES}"),
     )  # fmt: skip
 
 

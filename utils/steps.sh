@@ -195,6 +195,11 @@ show_plan() {
     local -a options=(--teacher "$(tag_of "${teacher}")" --validator "$(tag_of "${validator%% *}")"
         --selection "${selected[*]}" "${config_opts[@]}" --ngpu "${ngpu}" --nj "${nj}" --batch_size "${batch_size}"
         --speeds "${speeds}" --dev_hours "${dev_hours}" ${updates:+--updates "${updates}"} ${trial:+--trial "${trial}"})
+    local others=()
+    for each in "${transcribers[@]}"; do
+        is "${each}" "${validator%% *}" || others+=("$(tag_of "${each}")")
+    done
+    [ ${#others[@]} -eq 0 ] || options+=(--revise "${others[*]}")
     [ -z "${test_sets}" ] || options+=(--test_hours "${test_hours}")
     [ "${joined}" = false ] || [ -n "${recordings}" ] || options+=(--joined)
     [[ ${labels:-${teacher}} != text:* ]] || options+=(--ready_labels)

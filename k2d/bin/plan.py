@@ -48,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--test_hours", type=float, help="hours of test sets, each counted once (default: held out, 5 %%)")
     p.add_argument("--teacher", default="large-v2", help="name or path of the teacher, for its size")
     p.add_argument("--validator", default="base", help="name or path of the validator, for its size")
+    p.add_argument(
+        "--revise", default="", help="further models that transcribe the chunks; other than published names: students"
+    )
     p.add_argument("--selection", default="full comp", help="selections, separated by blanks: one student each")
     p.add_argument("--config", action="append", help="training YAML; later ones override earlier ones")
     p.add_argument("--updates", help="number of updates, or auto")
@@ -115,6 +118,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         test_hours,
         teacher=args.teacher,
         validator=args.validator,
+        revise=args.revise.split(),
         selections=args.selection.split(),
         config=config,
         ngpu=args.ngpu,

@@ -120,6 +120,16 @@ def test_the_hours_of_a_folder_are_counted(plan, tmp_path, capsys):
     assert "expected MODEL:NUMBER" in capsys.readouterr().err
 
 
+def test_what_further_models_transcribe_is_counted(plan):
+    hours = ("--train_hours", 6000, "--ngpu", 1)
+    one, more = (basis(plan(*hours, *words), 3) for words in ((), ("--revise", "student_full large-v2")))
+    assert not any(what.startswith(("student_full", "large-v2")) for what in one)
+    found = (re.match(r"(.*), ([\d,]+) times real", what) for what in more)
+    speeds = {match[1]: float(match[2].replace(",", "")) for match in found if match}
+    assert speeds["student_full"] > 2 * speeds["large-v2"], "two layers of the teacher's decoder"
+    assert row(plan(*hours, "--revise", "large-v2"), 3)[2] != row(plan(*hours), 3)[2]
+
+
 def test_training_is_as_long_as_the_hours_are_when_asked(plan):
     assert "120,000 updates of 256 chunks" in plan("--train_hours", 100)
     assert "2,100 updates of 256 chunks" in plan("--train_hours", 100, "--updates", "auto")
