@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.check.findings import Finding, Grade, table, terminal_columns, write_findings
+from k2d.check.findings import COLUMNS, Finding, Grade, table, write_findings
 from k2d.check.memory import Memory
 from k2d.check.models import Models, long_labels, look
 from k2d.check.recordings import Policy
@@ -33,6 +33,7 @@ from k2d.check.sets import look_at_sets
 from k2d.check.tables import DEV, TRAIN
 from k2d.errors import CheckpointError, UsageError
 from k2d.options import CommandParser, add_options, command, options_of
+from k2d.text.columns import of_terminal
 from k2d.transcribers import kind_of
 from k2d.transcribers.options import check_whisper
 from k2d.whisper.identity import check_path
@@ -115,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
 def report(found: list[Finding], output_dir: Path | None) -> int:
     """Print the table, write the files; the exit status."""
-    print(table(found, terminal_columns()))
+    print(table(found, of_terminal(COLUMNS)))
     where = ""
     if output_dir is not None:
         write_findings(found, output_dir)

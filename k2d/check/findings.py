@@ -1,10 +1,8 @@
 """What a check has found, and the table in which people read it.
 
-In: findings. Out: lines of text, the gravest first, each at most COLUMNS wide.
+In: findings. Out: lines of text, the gravest first, each at most as wide as the terminal, or COLUMNS.
 """
 
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -63,11 +61,6 @@ def some(names: Sequence[str]) -> str:
 
 def _short(name: str, most: int = 60) -> str:
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
-
-
-def terminal_columns() -> int:
-    """Columns of the terminal that a table is shown in, COLUMNS at most, which are those of a file."""
-    return min(COLUMNS, shutil.get_terminal_size((COLUMNS, 0)).columns) if sys.stdout.isatty() else COLUMNS
 
 
 def table(findings: Iterable[Finding], columns: int = COLUMNS) -> str:

@@ -123,7 +123,7 @@ def write_selection(what: Wanted, source: Source, out: Path, source_data: str | 
                 f"--keep {what.keep:g}: no alpha up to {MOST_ALPHA:g} keeps so much; the other conditions of "
                 f"{what.selection.text!r} drop more, ask for less"
             )
-        print(f"select: alpha {alpha:g} keeps {what.keep:.0%} of the speech", file=sys.stderr)
+        print(f"select: alpha {alpha:g} is the least that keeps {what.keep:.0%} of the speech", file=sys.stderr)
     chosen = what.selection if alpha is None else what.at(alpha)
     rule = source.rule(chosen)
     result = select(

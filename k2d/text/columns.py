@@ -1,5 +1,8 @@
 """How many columns of a terminal a text takes, and tables aligned by that."""
 
+import math
+import shutil
+import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
@@ -10,16 +13,31 @@ def width(text: str) -> int:
     return len(text) - combining + sum(unicodedata.east_asian_width(c) in "WF" for c in text)
 
 
-def aligned(header: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
+def of_terminal(most: float = math.inf) -> float:
+    """Columns of the terminal that is written to, `most` at most, which are those of a file."""
+    return min(most, shutil.get_terminal_size((10_000, 0)).columns) if sys.stdout.isatty() else most
+
+
+def aligned(
+    header: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,), most: float = math.inf
+) -> list[str]:
     """Lines of a table for a terminal. left: which columns, from 0, are aligned to the left; the others, of numbers, to
-    the right.
+    the right. most: columns of the terminal; what does not fit stands below, behind the first column once more.
     """
     cells = [list(header), *map(list, rows)]
     widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
+    parts, used = [[0]], widths[0]
+    for column, size in enumerate(widths[1:], 1):
+        if used + 2 + size > most and len(parts[-1]) > 1:
+            parts.append([0])
+            used = widths[0]
+        parts[-1].append(column)
+        used += 2 + size
     cells.insert(1, ["-" * size for size in widths])
 
     def padded(column: int, cell: str) -> str:
         blanks = " " * (widths[column] - width(cell))
         return cell + blanks if column in left else blanks + cell
 
-    return ["  ".join(padded(column, cell) for column, cell in enumerate(line)).rstrip() for line in cells]
+    lines = [["  ".join(padded(column, line[column]) for column in part).rstrip() for line in cells] for part in parts]
+    return lines[0] + [line for part in lines[1:] for line in ("", *part)]
