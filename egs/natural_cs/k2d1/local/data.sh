@@ -8,5 +8,4 @@ set -euo pipefail
 source ./path.sh
 python -c 'import onnxruntime' 2>/dev/null || "${K2D_ROOT}/tools/install.sh" --extra natural
 python local/fetch.py voices
-[ "${K2D_TEACHER:-}" != downloads/whisper-base ] || python local/fetch.py teacher
 exec python local/speak.py --voices downloads/voices "$@"
