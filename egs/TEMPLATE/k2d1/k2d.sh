@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # From unlabelled recordings to a published student, in eight stages.
 #
-#   1 data      local/data.sh, or a folder    the corpus        -> data/<set>
-#   2 label     teacher, long-form, timed     data/<train_set>  -> data/<train_set>_<teacher>
-#   3 validate  validator, distances          the chunks        -> exp/<train_set>_<teacher>/<validator>
-#   4 select    keep where both agree         the scores        -> data/<train_set>_<teacher>_<selection>
-#   5 train     build, train, average, heads  the selection     -> exp/student_<selection>
-#   6 decode    all models                    the test sets     -> exp/<model>/decode_<set>
-#   7 score     error rates, tables           the transcripts   -> RESULTS.md, exp/report
-#   8 publish   exports, parity, card         the student       -> exp/student_<selection>/publish
+#   1 data      local/data.sh, or a folder   -> data/<set>
+#   2 label     teacher, long-form, timed    -> data/<train>_<teacher>
+#   3 validate  validator, distances         -> exp/<train>_<teacher>/<validator>
+#   4 select    keep where both agree        -> data/<train>_<teacher>_<selection>
+#   5 train     build, train, average, heads -> exp/student_<selection>
+#   6 decode    all models, on the test sets -> exp/<model>/decode_<set>
+#   7 score     error rates, tables          -> RESULTS.md, exp/report
+#   8 publish   exports, parity, card        -> exp/student_<selection>/publish
 #
 # --stage and --stop_stage take a number or a name. A second run skips what is done and resumes what was interrupted. If
 # options change, the old output is moved to .k2d/ beside it and comes back with the old options (k2d clean lists it).
