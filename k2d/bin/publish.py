@@ -167,8 +167,8 @@ def release(args: argparse.Namespace, results: Results) -> None:
         if args.yes and not args.dry_run:
             print(f"publish: uploaded: {upload(plan, args.push_to_hub, args.release)}")
         else:
-            how = "without --dry_run, it is" if args.yes else "--yes uploads it"
-            print(f"publish: nothing was uploaded; {how}")
+            why = "this is a dry run" if args.dry_run else "--yes uploads it"
+            print(f"publish: nothing was uploaded; {why}")
 
 
 main = command(parser, run)
