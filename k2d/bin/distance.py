@@ -11,7 +11,7 @@ Reads two Kaldi text files sorted by id, with or without timestamp tokens, and w
     utt2…                              further signals (k2d/label/signals.py; --signals)
     text, utt2avg_logprob …            the validator's text and the facts of its decoding, linked
     unpaired.txt                       ids in only one of the texts, and in which
-    summary.json                       counts, kept share by α, seconds, the choices of the distance
+    summary.json                       counts, kept share by α, the choices of the distance
 
 An interrupted run resumes with the same command and gives the same tables. Invalid UTF-8, duplicate ids and unsorted
 files are errors, reported with file and line; an id in only one of the texts gets no distance and a line in

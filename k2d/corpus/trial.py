@@ -53,11 +53,11 @@ def _distances(summary: Path) -> tuple[float, str] | None:
     """Pairs a second of one core."""
     made = record_in(summary.parent)
     found = json.loads(summary.read_text())
-    pairs, seconds = found["counts"]["pairs"], found["seconds"] or made.get("seconds")
+    pairs, seconds = found["counts"]["pairs"], made.get("seconds")
     if not seconds:
         return None
     cores = made.get("arguments", {}).get("nj", 1)
-    return pairs / seconds / cores, f"{pairs:,} pairs in {seconds:,.0f} s on {counted(cores, 'core')}, {summary}"
+    return pairs / seconds / cores, f"{pairs:,} pairs in {seconds:,.1f} s on {counted(cores, 'core')}, {summary}"
 
 
 def _seconds(log: Path) -> float:

@@ -34,8 +34,9 @@ BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000
 
 def measure(
     teacher: str, validator: str, job: Job, output: Path, nj: int = 1, max_unpaired: int | None = None
-) -> None:
-    """Score all pairs of two text files into `output`, on from where a killed run stopped, by `nj` processes.
+) -> dict[str, float]:
+    """Score all pairs of two text files into `output`, on from where a killed run stopped, by `nj` processes; returns
+    the seconds that all runs took.
 
     Raises DataError for files that are no sorted text files or have no id in common, and where more than max_unpaired
     ids have no partner.
@@ -72,17 +73,18 @@ def measure(
         tables.discard()
         raise
     _link_decoding(Path(validator), output)
-    summary = _summary(counts, job.choices, tables.seconds)
+    summary, seconds = _summary(counts, job.choices), tables.seconds
     write_json(output / "summary.json", summary)
     tables.finish()
     kept = ", ".join(f"{metric} {summary['kept'][metric]['0.4']:.1%}" for metric in METRICS)
     print(
-        f"distance: {counted(counts['pairs'], 'pair')} in {summary['seconds']:.1f} s, kept at 0.4: {kept}; "
+        f"distance: {counted(counts['pairs'], 'pair')} in {seconds:.1f} s, kept at 0.4: {kept}; "
         f"loops {counts['loop_teacher']} teacher, {counts['loop_aux']} validator; "
         f"blank {counts['blank_teacher']} and {counts['blank_aux']}; "
         f"unpaired {counts['only_teacher']} and {counts['only_validator']}",
         file=sys.stderr,
     )
+    return {"seconds": round(seconds, 2)}
 
 
 def _link_decoding(validator: Path, output: Path) -> None:
@@ -109,7 +111,7 @@ def _check_pairs(teacher: str, validator: str, counts: Counter, max_unpaired: in
         )
 
 
-def _summary(counts: Counter, choices: Choices, seconds: float) -> dict:
+def _summary(counts: Counter, choices: Choices) -> dict:
     total = max(counts["pairs"], 1)
     kept = {m: {str(a): round(counts[f"{m} {a}"] / total, 6) for a in ALPHAS} for m in METRICS}
     names = ("pairs", "only_teacher", "only_validator", "blank_teacher", "blank_aux", "loop_teacher", "loop_aux")
@@ -117,5 +119,4 @@ def _summary(counts: Counter, choices: Choices, seconds: float) -> dict:
         "counts": {name: counts[name] for name in names},
         "kept": kept | {"ngram": round(counts["ngram"] / total, 6)},
         "choices": asdict(choices),
-        "seconds": round(seconds, 2),
     }

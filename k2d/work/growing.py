@@ -32,7 +32,7 @@ class GrowingTables:
             found = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
             whole = all((self.folder / name).exists() for name in found["sizes"])
             state = found if whole else state
-        self.last, self.seconds = state["last"], state["seconds"]
+        self.last, self._seconds = state["last"], state["seconds"]
         self.counts = Counter(state["counts"])
         self._files: dict = {}
         if not self.last:
@@ -58,15 +58,19 @@ class GrowingTables:
         if time.monotonic() - self._saved >= SECONDS:
             self._save()
 
+    @property
+    def seconds(self) -> float:
+        """What it has taken until now, in all runs; of one that was killed, until its last state."""
+        return self._seconds + time.monotonic() - self._saved
+
     def _save(self) -> None:
         self._flush()
-        now = time.monotonic()
-        self.seconds, self._saved = self.seconds + now - self._saved, now
+        self._seconds, self._saved = self.seconds, time.monotonic()
         state = {
             "last": self.last,
             "sizes": {name: file.tell() for name, file in self._files.items()},
             "counts": self.counts,
-            "seconds": self.seconds,
+            "seconds": self._seconds,
         }
         with atomic(self.folder / "state.json") as handle:
             json.dump(state, handle)

@@ -42,8 +42,8 @@ def trial(tmp_path):
     for folder, times in ((label, 100.0), (exp / "decode_v", 1000.0)):
         speed = {"audio_seconds": 36000.0, "seconds": 36000.0 / times, "times_real_time": times}
         (folder / "speed.json").write_text(json.dumps(speed))
-    (exp / "v/summary.json").write_text(json.dumps({"counts": {"pairs": 1000}, "seconds": 0.5}))
-    (exp / "v/step.json").write_text(json.dumps({"step": "distance", "arguments": {"nj": 2}}))
+    (exp / "v/summary.json").write_text(json.dumps({"counts": {"pairs": 1000}}))
+    (exp / "v/step.json").write_text(json.dumps({"step": "distance", "arguments": {"nj": 2}, "seconds": 0.5}))
     config = "batch_type: unsorted\nbatch_size: 4\nnum_iters_per_epoch: 10\nngpu: 1\ndist_world_size: 2\n"
     (train / "config.yaml").write_text(config)
     log = "1epoch results: x\n# end 2026-11-01 10:00:00, 5.0 s\n2epoch results: x\n# end 2026-11-01 11:00:00, 5.0 s\n"
