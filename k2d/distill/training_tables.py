@@ -18,7 +18,7 @@ from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE, WINDOW
 from k2d.distill.sources import COPY_MARK, ENCODER_OUT, SLACK, TOPK_IDS, TOPK_LOG_PROBS, encoder_frames
 from k2d.errors import BadAudio, DataError
-from k2d.tables import read_numbers, read_table, write_table
+from k2d.tables import number_parser, read_numbers, read_parsed, read_table, write_table
 from k2d.text.trusted import TRUSTED, WEIGHT
 from k2d.wording import counted
 from k2d.work.jobs import prefetch
@@ -88,12 +88,17 @@ def write(wanted: Wanted, output: Path, audio: AudioOptions, max_skipped: float)
 
 def _weights(path: Path, ids: Iterable[str]) -> Mapping[str, str]:
     """Of every chunk how much it counts in the loss, as it is written."""
-    weights = read_numbers(path)
-    for uid in ids:
-        if not 0 < weights.get(uid, 0) <= 1:
-            found = f"weight {weights[uid]:g}" if uid in weights else "no weight"
-            raise DataError(f"{path}: {uid} has {found}, expected above 0 and at most 1; run k2d select again")
-    return read_table(path)
+    number = number_parser(path)
+
+    def checked(uid: str, weight: str) -> str:
+        if not 0 < number(uid, weight) <= 1:
+            raise ValueError(f"has weight {weight}, expected above 0 and at most 1; run k2d select again")
+        return weight
+
+    weights = read_parsed(path, checked)
+    if missing := next((uid for uid in ids if uid not in weights), None):
+        raise DataError(f"{path}: {missing!r} has no weight; run k2d select again")
+    return weights
 
 
 def _write_valid(wanted: Wanted, folder: Path, audio: AudioOptions) -> None:
