@@ -104,6 +104,6 @@ def seconds_of(value: object) -> float:
 
 
 def as_whisper_writes(text: str) -> str:
-    """One line, with a space before it unless its script has none: a student learns Whisper's form."""
+    """One line, with a space before it unless its script has none or it is empty: a student learns Whisper's form."""
     text = " ".join(_HALF.sub("", text).split())
-    return text if timestamps.unspaced(text[:1]) else f" {text}"
+    return text if not text or timestamps.unspaced(text[0]) else f" {text}"
