@@ -39,7 +39,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from k2d.audio.stamps import FileStamps
@@ -267,5 +266,7 @@ def main(argv: list[str] | None = None) -> int:
         from k2d.distill import interruption
 
         interruption.listen()
-    output = next((place for option, place in pairwise(words) if option == "--output_dir"), None)
-    return guarded("train", lambda: run(words), output)
+    output = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    output.add_argument("--output_dir", nargs="?")
+    given, _ = output.parse_known_args([underscored(word) for word in words])
+    return guarded("train", lambda: run(words), given.output_dir)

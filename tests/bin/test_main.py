@@ -196,3 +196,8 @@ def test_a_stage_says_where_nothing_can_be_written(tmp_path, monkeypatch, capsys
     recordings = importlib.import_module("k2d.bin.recordings")
     assert recordings.main(["--recordings", str(tmp_path / "talks"), "--output_dir", place]) == 1
     assert "is not a folder; name another place" in capsys.readouterr().err
+    train = importlib.import_module("k2d.bin.train")
+    (tmp_path / "student.pt").touch()
+    for words in (["--output_dir", place], [f"--output_dir={place}"], [f"--output-dir={place}"]):
+        assert train.main([*words, "--student", str(tmp_path / "student.pt")]) == 1
+        assert "is not a folder; name another place" in capsys.readouterr().err
