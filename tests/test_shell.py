@@ -99,12 +99,23 @@ def test_the_value_of_an_option_that_is_passed_on_may_be_an_option(tmp_path):
 def test_options_that_a_recipe_reads_itself_say_that_they_lack_a_value():
     tried = 0
     for run_sh in ROOT.glob("egs/*/k2d1/run.sh"):
-        own = re.findall(r"^ +(--\w+(?: \| --\w+)*)\)", run_sh.read_text(), re.MULTILINE)
-        for option in {each for case in own for each in case.split(" | ")} - {"--dry_run", "--help"}:
+        own = re.findall(r"^(?:own_options|places=\()([\w ]+)", run_sh.read_text(), re.MULTILINE)
+        for option in (f"--{name}" for name in " ".join(own).split()):
             result = subprocess.run([run_sh, option], capture_output=True, text=True)
             assert (result.returncode, result.stderr) == (2, f"run.sh: option {option} needs a value\n"), run_sh
             tried += 1
     assert tried > 12
+
+
+@pytest.mark.parametrize("words", [["--lecture_hours", "5", "--stop="], ["--lecture-hours=5", "--stop", ""]])
+def test_options_that_a_recipe_reads_itself_are_taken_out_of_the_others(tmp_path, words):
+    script = tmp_path / "run.sh"
+    script.write_text(
+        f"set -euo pipefail\nsource '{ROOT}/utils/own_options.sh'\nlecture_hours=2 stop=patience other=1\n"
+        'own_options lecture_hours stop -- "$@"\nprintf "%s;" "$lecture_hours" "$stop" "$other" "${options[@]}"\n'
+    )
+    said = subprocess.run(["bash", script, "--other", "3", *words, "--x", "two words"], capture_output=True, text=True)
+    assert said.stdout == "5;;1;--other;3;--x;two words;", said.stderr
 
 
 def test_help_prints_the_comment_and_the_options_in_their_groups(script):

@@ -10,22 +10,19 @@ set -euo pipefail
 export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
 
 # Paths are relative to the directory where the command is run.
-options=()
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --recordings=* | --teacher=* | --validator=* | --student_init=* | --train_config=* | --trial=*)
-            set -- "${1%%=*}" "${1#*=}" "${@:2}"
-            ;;
-        --recordings | --teacher | --validator | --student_init | --train_config | --trial)
-            [ $# -gt 1 ] || { echo "run.sh: option $1 needs a value" >&2 && exit 2; }
-            value=$2
-            if [ -e "${value}" ] && [[ $1 == --recordings || ${value} == */* ]]; then
-                value=$(realpath "${value}")
-            fi
-            options+=("$1" "${value}") && shift 2
-            ;;
-        *) options+=("$1") && shift ;;
-    esac
+# shellcheck source=utils/own_options.sh
+source "$(dirname "$0")/../../../utils/own_options.sh"
+places=(recordings teacher validator student_init train_config trial)
+unset "${places[@]}"
+own_options "${places[@]}" -- "$@"
+for name in "${places[@]}"; do
+    if [ -n "${!name+given}" ]; then
+        value=${!name}
+        if [ -e "${value}" ] && [[ ${name} == recordings || ${value} == */* ]]; then
+            value=$(realpath "${value}")
+        fi
+        options+=("--${name}" "${value}")
+    fi
 done
 cd "$(dirname "$0")"
 

@@ -12,19 +12,11 @@ export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for
 source ./db.sh
 
 labels=teacher
+# shellcheck source=utils/own_options.sh
+source ../../../utils/own_options.sh
+own_options labels -- "$@"
 dry_run=false
-options=()
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --labels)
-            [ $# -gt 1 ] || { echo "run.sh: option $1 needs a value" >&2 && exit 2; }
-            labels=$2 && shift 2
-            ;;
-        --labels=*) labels=${1#*=} && shift ;;
-        --dry_run) dry_run=true && options+=("$1") && shift ;;
-        *) options+=("$1") && shift ;;
-    esac
-done
+[[ " ${options[*]-} " != *" --dry"[-_]"run"?(=true)" "* ]] || dry_run=true
 case "${labels}" in
     teacher) ;;
     subtitles) options=(--local_data_opts "--subtitles true" --labels text:data/train/subtitles "${options[@]}") ;;

@@ -22,23 +22,14 @@ again="--condition_on_previous false --temperatures 0,0.4,0.8 --best_of 1"
 train_threads=$(($(nproc) / 2 > 0 ? $(nproc) / 2 : 1))
 # CTranslate2 is faster for such small models on a CPU; on a GPU it needs an older CUDA than torch's.
 engine=ctranslate2
-options=()
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --lecture_hours | --test_scale | --stop | --ngpu)
-            [ $# -gt 1 ] || { echo "run.sh: option $1 needs a value" >&2 && exit 2; }
-            ;;&
-        --lecture_hours=* | --test_scale=* | --stop=* | --ngpu=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
-        --lecture_hours) lecture_hours=$2 && shift 2 ;;
-        --test_scale) test_scale=$2 && shift 2 ;;
-        --stop) stop=$2 && shift 2 ;;
-        --ngpu)
-            [ "$2" = 0 ] || engine=torch
-            options+=("$1" "$2") && shift 2
-            ;;
-        *) options+=("$1") && shift ;;
-    esac
-done
+ngpu=
+# shellcheck source=utils/own_options.sh
+source ../../../utils/own_options.sh
+own_options lecture_hours test_scale stop ngpu -- "$@"
+if [ -n "${ngpu}" ]; then
+    [ "${ngpu}" = 0 ] || engine=torch
+    options+=(--ngpu "${ngpu}")
+fi
 
 config=conf/train_student.yaml nbest=2
 if [ -n "${stop}" ]; then

@@ -15,26 +15,18 @@ validator=
 # On a CPU the faster one; CTranslate2 wants an older CUDA than torch brings.
 engine=ctranslate2
 help=false
-options=()
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --lecture_hours | --teacher | --validator | --ngpu)
-            [ $# -gt 1 ] || { echo "run.sh: option $1 needs a value" >&2 && exit 2; }
-            ;;&
-        --lecture_hours=* | --teacher=* | --validator=* | --ngpu=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
-        --lecture_hours) lecture_hours=$2 && shift 2 ;;
-        --teacher) teacher=$2 && shift 2 ;;
-        --validator) validator=$2 && shift 2 ;;
-        --ngpu)
-            [ "$2" = 0 ] || engine=torch
-            options+=("$1" "$2") && shift 2
-            ;;
-        --help | -h) help=true && options+=("$1") && shift ;;
-        *) options+=("$1") && shift ;;
-    esac
-done
+ngpu=
+# shellcheck source=utils/own_options.sh
+source ../../../utils/own_options.sh
+own_options lecture_hours teacher validator ngpu -- "$@"
+[[ " ${options[*]-} " != *" -"@(h|-help)" "* ]] || help=true
+if [ -n "${ngpu}" ]; then
+    [ "${ngpu}" = 0 ] || engine=torch
+    options+=(--ngpu "${ngpu}")
+fi
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh
+
 # Labels are decoded as openai-whisper decodes by default: with the text before, again at higher temperatures where a
 # window fails. The validator is the teacher itself, which hears every chunk once more (README: The validator).
 recipe() {

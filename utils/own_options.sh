@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# Options that a run.sh reads itself; k2d.sh reads all others.
+#
+#   source ../../../utils/own_options.sh
+#   lecture_hours=2 stop=                      # defaults
+#   own_options lecture_hours stop -- "$@"     # --lecture_hours 5, --lecture-hours=5
+#
+# Out: the variables changed, and `options`, an array of all other words in their order.
+
+own_options() {
+    local _own=' ' _name
+    while [ "$1" != -- ]; do
+        _own+="$1 " && shift
+    done
+    shift
+    options=()
+    while [ $# -gt 0 ]; do
+        _name=${1%%=*} && _name=${_name#--} && _name=${_name//-/_}
+        if [[ $1 != --* || ${_own} != *" ${_name} "* ]]; then
+            options+=("$1") && shift
+        elif [[ $1 == *=* ]]; then
+            printf -v "${_name}" %s "${1#*=}" && shift
+        elif [ $# -gt 1 ]; then
+            printf -v "${_name}" %s "$2" && shift 2
+        else
+            echo "run.sh: option $1 needs a value" >&2
+            exit 2
+        fi
+    done
+}
