@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -14,6 +15,10 @@ settings.load_profile("k2d")
 
 # As in k2d/bin/main.py, and more rarely still: otherwise a fifth of the time of importing all tests goes into it.
 gc.set_threshold(100_000)
+
+# pytest rewrites the assertions of every test file, which takes half of collecting the tests. Files that one worker has
+# rewritten are read by those behind it, and by the next run.
+sys.dont_write_bytecode = False
 
 # What this processor was found to be quick at changes bytes; tests of that name a file of their own.
 os.environ["K2D_PROCESSOR"] = os.devnull + "/none"

@@ -5,7 +5,8 @@
 
 Inside, two modules that ESPnet's trainer imports for one name each are not loaded: adapters, which bring transformers
 and are loaded if one is built after all, and the aligner of a speech synthesiser, of which no model here is an
-instance. And typeguard compiles no function a second time to check its arguments, as under `python -O`. That an
+instance. typeguard compiles no function a second time to check its arguments, as under `python -O`. Functions that are
+to be left alone by torch's compiler stay as they are, since nothing here is compiled: marking one imports it. That an
 attention which no model here has is not installed remains unsaid.
 """
 
@@ -26,8 +27,9 @@ NOT_LOADED = {
 }
 
 
-def _unchecked(target=None, **_options):
-    return target if target is not None else _unchecked
+def _unchanged(target=None, *_arguments, **_options):
+    """A decorator that leaves a function as it is, with options or without."""
+    return target if target is not None else _unchanged
 
 
 class _WithoutFlash:
@@ -48,18 +50,19 @@ class _WithoutFlash:
 @contextlib.contextmanager
 def light() -> Iterator[None]:
     """What is imported inside binds the substitutes; who imports those modules later gets the real ones."""
+    import torch
     import typeguard
 
     stand_ins = {name: ModuleType(name) for name in NOT_LOADED if name not in sys.modules}
     for name, module in stand_ins.items():
         vars(module).update(NOT_LOADED[name])
-    checked = typeguard.typechecked
-    typeguard.typechecked = _unchecked
+    checked, disable = typeguard.typechecked, torch.compiler.disable
+    typeguard.typechecked = torch.compiler.disable = _unchanged
     sys.modules.update(stand_ins)
     try:
         with contextlib.redirect_stderr(_WithoutFlash(sys.stderr)):
             yield
     finally:
-        typeguard.typechecked = checked
+        typeguard.typechecked, torch.compiler.disable = checked, disable
         for name in stand_ins:
             del sys.modules[name]

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import pytest
 import torch
 import whisper
 
@@ -11,11 +10,11 @@ from k2d.whisper.formats.names import openai_to_hf_name
 from k2d.whisper.identity import TINY_EN
 from k2d.whisper.model import ModelDimensions
 
-transformers = pytest.importorskip("transformers")
-
 
 def hf_config(dims: ModelDimensions):
-    return transformers.WhisperConfig(
+    from transformers import WhisperConfig  # takes half a second, and every worker collects all tests
+
+    return WhisperConfig(
         vocab_size=dims.n_vocab,
         num_mel_bins=dims.n_mels,
         d_model=dims.n_text_state,
@@ -44,7 +43,9 @@ def inputs(dims: ModelDimensions, batch: int, length: int):
 def test_random_weights_read_from_a_hugging_face_folder(tmp_path):
     dims = ModelDimensions(80, 100, 64, 4, 2, 51865, 448, 64, 4, 3)
     torch.manual_seed(0)
-    theirs = transformers.WhisperForConditionalGeneration(hf_config(dims)).eval()
+    from transformers import WhisperForConditionalGeneration
+
+    theirs = WhisperForConditionalGeneration(hf_config(dims)).eval()
     for parameter in theirs.parameters():  # biases and norms start as constants, which would hide a mix-up
         parameter.add_(0.05 * torch.randn_like(parameter))
     theirs.save_pretrained(tmp_path / "whole")
@@ -61,7 +62,9 @@ def test_random_weights_read_from_a_hugging_face_folder(tmp_path):
 @torch.no_grad()
 def test_real_tiny_en():
     ours = checkpoint.load(TINY_EN).model
-    theirs = transformers.WhisperForConditionalGeneration(hf_config(ours.dims)).eval()
+    from transformers import WhisperForConditionalGeneration
+
+    theirs = WhisperForConditionalGeneration(hf_config(ours.dims)).eval()
     state = {openai_to_hf_name(name): tensor for name, tensor in ours.state_dict().items()}
     report = theirs.load_state_dict(state, strict=False)
     assert report.missing_keys == ["proj_out.weight"] and not report.unexpected_keys  # tied to the embedding
