@@ -1,12 +1,35 @@
 """The layers of the house: imports go down, ESPnet stays where it belongs, and light commands stay light."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from chunk_material import corpus  # noqa: F401 - a fixture
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 import draw_architecture  # noqa: E402
+
+# Commands that compute without torch, which takes two seconds to import, in an order in which each finds its input.
+WITHOUT_TORCH = """
+recordings --recordings audio --output_dir recordings
+distance --teacher data/text --validator decode_base/text --data data --output_dir scores
+explore --data data --scores scores --output_dir explorer --audio_mb 0
+hold_out --data data --scores scores --output_dir held_out
+revise --data data --transcripts timed --output_dir revised
+select --data data --scores scores --selection comp@9 --output_dir selected
+training_tables --data selected --valid_data data --output_dir tables
+record --output_dir exp/student --role student --path text:decode_base/text
+score --ref data/text --hyp decode_base/text --output_dir exp/student/decode_test/score
+report --exp exp --models student --test_sets test --train_data data --output_dir exp/report
+next --models student --test_sets test
+export_labels --data selected --output_dir labels
+import_labels --labels labels/nemo.jsonl --output_dir imported
+plan --train_hours 10
+clean
+"""
 
 
 def test_imports_go_down():
@@ -37,3 +60,20 @@ for name in commands():
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
+
+
+def test_commands_that_compute_without_torch_do_not_import_it(corpus):  # noqa: F811
+    code = """
+import importlib, os, sys
+for line in sys.argv[1].splitlines():
+    name, *words = line.split()
+    assert importlib.import_module(f"k2d.bin.{name}").main(words) == 0, line
+    heavy = {"torch", "espnet2", "transformers"} & set(sys.modules)
+    assert not heavy, f"{name} imports {heavy}"
+"""
+    folder = corpus[0].parent
+    shutil.copytree(folder / "data", folder / "timed")
+    words = [sys.executable, "-c", code, WITHOUT_TORCH.strip()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(words, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr

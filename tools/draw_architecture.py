@@ -36,10 +36,12 @@ def imports() -> Iterator[tuple[str, int, str, bool]]:
     for path in sorted((ROOT / "k2d").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
             top = node in tree.body
             if isinstance(node, ast.Import):
                 yield from ((str(path.relative_to(ROOT)), node.lineno, alias.name, top) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            elif node.module and not node.level:
                 module = node.module
                 if module == "k2d":
                     yield from (

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import soundfile
@@ -18,7 +19,7 @@ from k2d.datadir import DataDir, Segment, write_segments
 from k2d.errors import DataError
 from k2d.explore.label_quality import label_quality
 from k2d.explore.sounds import located
-from k2d.explore.spectrogram import HEIGHT, WIDTH, spectrogram
+from k2d.explore.spectrogram import HEIGHT, LEVELS, PALETTE, WIDTH, spectrogram
 from k2d.tables import read_table, write_numbers, write_table
 from k2d.work.models import ModelRecord, write_record
 
@@ -163,6 +164,11 @@ def test_a_spectrogram_shows_a_tone_that_rises():
     assert rows.shape[0] == HEIGHT and WIDTH - 2 <= rows.shape[1] <= WIDTH
     loudest = rows.sum(axis=2).argmax(axis=0)  # row of each frame, counted from above
     assert loudest[20] > loudest[200] > loudest[380]
+
+
+def test_its_colours_are_matplotlibs():
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 1, LEVELS))[:, :3]
+    assert (255 * colours).astype(np.uint8).tobytes() == PALETTE
 
 
 def test_silence_has_a_picture_too():
