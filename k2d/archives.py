@@ -22,7 +22,7 @@ class Truncated(DataError):
     """An archive that ends inside an entry."""
 
 
-class _Whole(io.BufferedReader):
+class _WholeReads(io.BufferedReader):
     """A file that gives all it is asked for, or says that it is too short."""
 
     def read(self, size: int | None = -1) -> bytes:
@@ -32,7 +32,7 @@ class _Whole(io.BufferedReader):
         return data
 
 
-def _read(file: _Whole) -> np.ndarray | tuple[int, np.ndarray]:
+def _read(file: _WholeReads) -> np.ndarray | tuple[int, np.ndarray]:
     from kaldiio.matio import read_kaldi
 
     flag = file.peek(5)[:5]
@@ -55,14 +55,14 @@ def read_entry(path: str | Path, offset: int, *keys: str) -> np.ndarray | tuple[
     Samples are (frames,) or (frames, channels), integers as they were stored or float32 in [-1, 1]. Raises
     Truncated where the archive ends too early, DataError for what is none of these, pickles among them.
     """
-    with _Whole(io.FileIO(path)) as file:
+    with _WholeReads(io.FileIO(path)) as file:
         if keys and not any(_stands_before(file, f"{key} ".encode(), offset) for key in keys):
             raise DataError(f"{path}: at {offset} no entry of {keys[0]!r} begins; table and archive do not match")
         file.seek(offset)
         return _read(file)
 
 
-def _stands_before(file: _Whole, key: bytes, offset: int) -> bool:
+def _stands_before(file: _WholeReads, key: bytes, offset: int) -> bool:
     if not len(key) <= offset < os.fstat(file.fileno()).st_size:
         return False
     file.seek(offset - len(key))
@@ -73,7 +73,7 @@ def read_vectors(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
     """(id, vector or matrix) of every entry of an archive, in order. DataError for anything else."""
     from kaldiio.matio import read_token
 
-    with _Whole(io.FileIO(path)) as file:
+    with _WholeReads(io.FileIO(path)) as file:
         while file.peek(1):
             key, found = read_token(file), _read(file)
             if not isinstance(found, np.ndarray):

@@ -61,7 +61,7 @@ _VOCABULARY = 51_865
 
 
 @dataclass(frozen=True)
-class Step:
+class DecoderStep:
     """Seconds of one step of a decoder on a GPU: fixed, for a layer, for a window, and for a window in a layer of
     large-v2's width, which is the time of reading its keys and values.
     """
@@ -84,7 +84,7 @@ class Device:
 
     name: str
     operations: float
-    step: Step | None
+    step: DecoderStep | None
     known: str
 
 
@@ -94,7 +94,7 @@ class Device:
 H100 = Device(
     "H100",
     305e12,
-    Step(fixed=0.37e-3, layer=0.11e-3, window=5.8e-6, window_and_layer=4.3e-6),
+    DecoderStep(fixed=0.37e-3, layer=0.11e-3, window=5.8e-6, window_and_layer=4.3e-6),
     "measured, tools/bench_decoder.py --size large-v2 --batch_sizes 1,8,16,32,64",
 )
 # Two cores of the machine that mini_cs was made on.

@@ -1,9 +1,11 @@
 """The layers of the house: imports go down, ESPnet stays where it belongs, and light commands stay light."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from chunk_material import corpus  # noqa: F401 - a fixture
@@ -77,3 +79,10 @@ for line in sys.argv[1].splitlines():
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(words, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_no_two_classes_have_one_name():
+    found = Counter()
+    for path in (ROOT / "k2d").rglob("*.py"):
+        found.update(re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    assert [name for name, times in found.items() if times > 1] == []

@@ -113,6 +113,8 @@ def options_of_recipes() -> frozenset[str]:
     for script in [*ROOT.glob("egs/*/*/run.sh"), *ROOT.glob("egs/*/*/local/*.sh"), ROOT / "tools/install.sh"]:
         cases = r"^ *(?:-[\w=*| -]+\| )*--(\w+)(?:=\*)?\)"
         found |= set(re.findall(cases, script.read_text(encoding="utf-8"), flags=re.MULTILINE))
+        own = re.findall(r"^own_options ([\w ]+) --", script.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        found |= set(" ".join(own).split())
     ladder = (ROOT / "egs/mini_cs/k2d1/local/ladder.sh").read_text(encoding="utf-8")
     found |= set(re.findall(r"^(\w+)=", ladder, flags=re.MULTILINE))
     for script in ROOT.glob("egs/*/*/local/*.py"):

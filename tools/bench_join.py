@@ -39,7 +39,7 @@ from k2d.work.session import Session, WorkOptions
 
 CHUNK, A_RECORDING, TOKENS = 27.0, 167, 150  # seconds; chunks; tokens of a chunk
 STEPS = ("label", "decode", "start")
-LAYOUT = labelling.Layout()
+LAYOUT = labelling.ChunkLayout()
 WORDS = "我們 今天 講 gradient descent 的 方法 然後 看 一個 example 這個 model 的 output 是 什麼".split()
 
 

@@ -17,7 +17,7 @@ import argparse
 from k2d.audio import sources
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
-from k2d.label.labelling import Layout, label
+from k2d.label.labelling import ChunkLayout, label
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.transcribers import open_transcriber
 from k2d.transcribers.options import accepted
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", required=True, help="teacher: checkpoint, name, text:FILE, espnet:DIR, transformers:DIR")
     p.add_argument("--data", required=True, help="data directory of recordings")
     p.add_argument("--output_dir", required=True, help="chunk data directory to write")
-    add_options(p, Layout, "chunks")
+    add_options(p, ChunkLayout, "chunks")
     add_options(p, EngineConfig, "engine")
     add_options(p, DecodingOptions, "decoding (Whisper's defaults)")
     add_options(p, AudioOptions, "recordings")
@@ -46,13 +46,13 @@ def parser() -> argparse.ArgumentParser:
 
 def check(args: argparse.Namespace) -> None:
     """UsageError for options that do not fit each other or the model."""
-    for kind in (Layout, AudioOptions, WorkOptions):
+    for kind in (ChunkLayout, AudioOptions, WorkOptions):
         options_of(kind, args)
     accepted(args.model, args, parser().get_default)
 
 
 def run(args: argparse.Namespace) -> int:
-    layout, work, data = options_of(Layout, args), options_of(WorkOptions, args), DataDir(args.data)
+    layout, work, data = options_of(ChunkLayout, args), options_of(WorkOptions, args), DataDir(args.data)
     audio = options_of(AudioOptions, args)
     _ = data.wav, data.utt2spk  # read now, so that what is wrong with them costs no decoding
     transcriber = open_transcriber(args.model, data, **accepted(args.model, args, parser().get_default))

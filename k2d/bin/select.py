@@ -49,7 +49,7 @@ from k2d.label.rule import (
 )
 from k2d.label.scores import find_scores, possible_names, read_choices, tagged
 from k2d.label.select import first_hours
-from k2d.label.selection import Source, Wanted, write_selection
+from k2d.label.selection import Source, WantedSelection, write_selection
 from k2d.options import CommandParser, command
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -102,7 +102,7 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError(f"--output_dir {args.output_dir} is the directory to select from; choose another")
 
 
-def wanted(args: argparse.Namespace) -> Wanted:
+def wanted(args: argparse.Namespace) -> WantedSelection:
     """What is to be selected. Raises UsageError and RuleError for options that do not fit."""
     keep = args.keep if args.keep is None else check_share(args.keep)
     if args.rule is not None:
@@ -123,8 +123,8 @@ def wanted(args: argparse.Namespace) -> Wanted:
     if not selection.uses_alpha:
         if args.keep is not None:
             raise UsageError(f"--keep {args.keep:g}: {selection.text!r} has no alpha to choose; leave it out")
-        return Wanted(selection)
-    return Wanted(selection, keep=keep) if keep is not None else Wanted(selection, alpha)
+        return WantedSelection(selection)
+    return WantedSelection(selection, keep=keep) if keep is not None else WantedSelection(selection, alpha)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -162,7 +162,7 @@ def _inputs(args: argparse.Namespace, folders: Mapping[str, Path]) -> dict[str, 
     return inputs
 
 
-def _options(args: argparse.Namespace, what: Wanted, source: Source) -> dict:
+def _options(args: argparse.Namespace, what: WantedSelection, source: Source) -> dict:
     chosen = what.selection if what.alpha is None else what.at(what.alpha)
     options: dict = {"rule": source.rule(chosen).text}
     if args.hours is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from k2d.check.findings import Finding
 from k2d.check.models import Known, Models
-from k2d.check.space import Outputs, disk, gigabytes, gpus, memory, nearest_size, time
+from k2d.check.space import KeptOutputs, disk, gigabytes, gpus, memory, nearest_size, time
 from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set
 from k2d.distill.config import read_config
 from k2d.plan import LONGEST_RECORDING, Plan
@@ -23,7 +23,7 @@ TRAIN_STAGE, PUBLISH = 5, 8  # the numbers of their stages
 @dataclass(frozen=True)
 class Room:
     """config: training YAML; stop_stage: the last that is counted; students: their names; batch_size: 0 for the default
-    of the device; the rest as `Outputs`. elsewhere: memory and GPUs are another machine's."""
+    of the device; the rest as `KeptOutputs`. elsewhere: memory and GPUs are another machine's."""
 
     config: Sequence[str]
     stop_stage: int
@@ -55,7 +55,7 @@ def look_at_room(room: Room, sets: Sequence[Set], models: Models, known: Mapping
     )
     teacher = known.get(models.teacher or "")
     width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
-    need = gigabytes(plan, Outputs(room.no_copy, room.encoder_out, width, room.stop_stage))
+    need = gigabytes(plan, KeptOutputs(room.no_copy, room.encoder_out, width, room.stop_stage))
     found = disk(need, complete=is_complete(room.students, room.stop_stage))
     if room.elsewhere:
         return found

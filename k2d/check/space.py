@@ -22,7 +22,7 @@ LONG = 6.0  # hours, from which labelling on a CPU is warned of
 
 
 @dataclass(frozen=True)
-class Outputs:
+class KeptOutputs:
     """What of a plan's outputs depends on a recipe's options. no_copy: labels point into the recordings; stored:
     versions of the encoder's output that are kept, `width` numbers a frame; stages: up to this one.
     """
@@ -33,7 +33,7 @@ class Outputs:
     stages: int = 8
 
 
-def gigabytes(plan: Plan, outputs: Outputs) -> dict[str, float]:
+def gigabytes(plan: Plan, outputs: KeptOutputs) -> dict[str, float]:
     """folder -> GB that the stages still to come write into it: "data" and "exp"."""
     need = {"data": 0.0, "exp": 0.0}
     for cost in estimate(plan):

@@ -85,7 +85,7 @@ class ArchiveReader(Mapping):
 
 
 @dataclass(frozen=True)
-class Stored:
+class ArchivedRows:
     """What lies in the archives of a folder.
 
     tables  : name -> id -> "path.ark:offset"
@@ -106,7 +106,7 @@ def in_shards(
     shards: Sequence[list[str]],
     compute: Callable[[list[str]], Iterator[tuple[str, dict[str, np.ndarray] | UserError, dict[str, float]]]],
     what: str,
-) -> Stored:
+) -> ArchivedRows:
     """Write arrays of utterances to `<folder>/<name>.<shard>.ark`; a shard that is there already is not made again.
 
     what: the work, in a word, for the progress bar.
@@ -137,7 +137,7 @@ def in_shards(
             skipped.update(record.get("skipped", {}))
             for name in names:
                 tables[name].update({uid: f"{paths[name]}:{at}" for uid, at in record["offsets"][name].items()})
-    return Stored(tables, numbers, fresh, skipped)
+    return ArchivedRows(tables, numbers, fresh, skipped)
 
 
 def _write_shard(paths: Mapping[str, Path], computed: Iterable[tuple], bar: tqdm) -> dict:

@@ -18,7 +18,7 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Audit:
+class AuditedChunks:
     """Arrays of shape (chunks,): bad (bool), weight, and one array of each score."""
 
     bad: np.ndarray
@@ -65,7 +65,7 @@ def precision_recall(
     return (float(found / said) if said else float("nan"), float(found / there) if there else float("nan"))
 
 
-def analyse(audit: Audit, alphas: Sequence[float] = ALPHAS, seed: int = 0, resamples: int = RESAMPLES) -> dict:
+def analyse(audit: AuditedChunks, alphas: Sequence[float] = ALPHAS, seed: int = 0, resamples: int = RESAMPLES) -> dict:
     """All of it, each number as [value, low, high]: 95 % intervals by resampling the chunks.
 
     Means are over the alphas: of recall over all, of precision over those at which a chunk is dropped. A number

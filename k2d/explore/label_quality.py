@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from k2d.datadir import DataDir
-from k2d.explore.detection import Audit
+from k2d.explore.detection import AuditedChunks
 from k2d.explore.kinds import kind_of
 from k2d.explore.references import References, read_references, spoken_units
 from k2d.label.chunk_directory import read_chunks
@@ -62,13 +62,13 @@ class LabelQuality:
                 sums[not flag] += counts
         return sums[0], sums[1]
 
-    def audit(self, scores: Scores, metrics: Sequence[str], bad_above: float = BAD) -> Audit:
+    def audit(self, scores: Scores, metrics: Sequence[str], bad_above: float = BAD) -> AuditedChunks:
         """Which labels are bad, beside their distances; chunks that lack a distance are left out."""
         ids = list(self.chunks)
         columns = Columns(scores, metrics).of(ids)
         known = np.all([np.isfinite(columns[name]) for name in metrics], axis=0)
         bad = np.array([counts.text_rate > bad_above for counts in self.chunks.values()])
-        return Audit(bad[known], np.ones(known.sum()), {name: columns[name][known] for name in metrics})
+        return AuditedChunks(bad[known], np.ones(known.sum()), {name: columns[name][known] for name in metrics})
 
 
 def label_quality(data: DataDir, reference: str | Path, by_segment: bool = False) -> LabelQuality:

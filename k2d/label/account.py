@@ -38,7 +38,7 @@ class Row:
 
 
 @dataclass
-class Account:
+class AudioAccount:
     """Sums over recordings, in seconds. no_speech and failed are None where no transcript tells of its windows."""
 
     recordings: float = 0.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from k2d.constants import WINDOW, file_name
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, UsageError
-from k2d.label.account import Account, in_words, write_account
+from k2d.label.account import AudioAccount, in_words, write_account
 from k2d.label.archive import ShardWriter
 from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
 from k2d.label.chunks import PackedChunk
@@ -28,7 +28,7 @@ from k2d.work.skipped import in_numbers, why
 
 
 @dataclass(frozen=True)
-class Layout:
+class ChunkLayout:
     """How transcripts become chunks."""
 
     max_chunk: float = option(WINDOW, "longest chunk, in seconds")
@@ -44,7 +44,7 @@ class Layout:
         subtitles.formats(self.subtitles)
 
 
-def label(session: Session, transcriber: Transcriber, data: DataDir, layout: Layout, key: str) -> dict | None:
+def label(session: Session, transcriber: Transcriber, data: DataDir, layout: ChunkLayout, key: str) -> dict | None:
     """Transcribe and write the chunk directory; facts for the record, None of one job of several. key: of the step."""
     work = session.options
     for job in work.jobs:
@@ -72,7 +72,7 @@ def make_transcripts(session: Session, job: int, transcriber: Transcriber) -> No
 
 
 def place_chunks(
-    session: Session, key: str, layout: Layout, job: int | None, lost: dict[str, BadAudio]
+    session: Session, key: str, layout: ChunkLayout, job: int | None, lost: dict[str, BadAudio]
 ) -> Iterator[tuple[PackedChunk, str, int]]:
     """(chunk, place of its audio, samples) of one job or all, in order; audio that is not yet copied is.
 
@@ -89,7 +89,7 @@ def place_chunks(
     return ShardWriter(folder, key, lost=lost).write(chunks, session.source.blocks)
 
 
-def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> dict[str, object]:
+def write_chunks(session: Session, key: str, data: DataDir, layout: ChunkLayout) -> dict[str, object]:
     """Write the chunk directory out of all jobs' transcripts; returns facts for the record."""
     out, formats = session.out, subtitles.formats(layout.subtitles)
     skipped = session.bad_inputs()
@@ -97,7 +97,7 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: Layout) -> d
     remove_other_copies(session)
     lost: dict[str, BadAudio] = {}
     recordings, audio_seconds = 0, 0.0
-    account = Account()
+    account = AudioAccount()
     with atomic(out / "transcripts.jsonl") as handle:
         for record in session.results():
             handle.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -1,6 +1,6 @@
 """A selection, chunks and their scores in; the data directory of what is kept out, with its reports.
 
-`Wanted` is what is asked for, `Source` what is selected from. The work itself is in k2d/label/select.py.
+`WantedSelection` is what is asked for, `Source` what is selected from. The work itself is in k2d/label/select.py.
 """
 
 import math
@@ -27,7 +27,7 @@ TOO_FEW = "too_few.txt"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedSelection:
     """A selection, and what α is to be: a number, or the one that keeps a share of the speech (keep)."""
 
     selection: SelectionRule
@@ -113,7 +113,9 @@ def sources_of(data: DataDir, source_data: str | None) -> dict[str, str]:
     return {}
 
 
-def write_selection(what: Wanted, source: Source, out: Path, source_data: str | None, allow_missing: bool) -> dict:
+def write_selection(
+    what: WantedSelection, source: Source, out: Path, source_data: str | None, allow_missing: bool
+) -> dict:
     """The data directory with its reports; facts for the record. DataError where no α keeps what is wanted."""
     alpha = what.alpha
     if what.keep is not None:

@@ -143,7 +143,7 @@ _DECIMALS = re.compile(r"\d\s{0,3}(?:point|點|点)\s{0,3}\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Finding:
+class PersonalData:
     id: str
     kind: str
     text: str
@@ -232,9 +232,9 @@ def find_in(text: str) -> Iterator[tuple[str, str]]:
         searched = "".join([*pieces, searched[last:]])
 
 
-def find(labels: Iterable[tuple[str, str]]) -> list[Finding]:
+def find(labels: Iterable[tuple[str, str]]) -> list[PersonalData]:
     """labels: pairs of id and text."""
-    return [Finding(i, kind, text) for i, label in labels for kind, text in find_in(label)]
+    return [PersonalData(i, kind, text) for i, label in labels for kind, text in find_in(label)]
 
 
 def search(labels: Path, folder: Path) -> tuple[int, dict[str, int]]:

@@ -34,7 +34,7 @@ def training_logs(model: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingLog:
     """How long a model was trained. passes: over its labels, None where the log does not tell the batches of one.
     best: the lowest cross-entropy on the development set, reached at update best_updates."""
 
@@ -44,7 +44,7 @@ class Training:
     best_updates: float | None
 
 
-def read_training(model: Path) -> Training | None:
+def read_training(model: Path) -> TrainingLog | None:
     """Of a folder in exp/, from its log and its configuration; None where it has no log of an epoch."""
     for path in training_logs(model):
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -55,7 +55,7 @@ def read_training(model: Path) -> Training | None:
             valid = curves.get(("valid", "ce"), {})
             best = min(valid, key=valid.get, default=None)
             last = max(batches.values())
-            return Training(
+            return TrainingLog(
                 updates=last / accumulated,
                 passes=last / int(a_pass[-1]) if a_pass else None,
                 best=None if best is None else valid[best],
@@ -70,7 +70,7 @@ def _accumulated(config: Path) -> int:
     return int(found[1]) if found else 1
 
 
-def trainings(experiment: Experiment) -> dict[str, Training]:
+def trainings(experiment: Experiment) -> dict[str, TrainingLog]:
     """model -> how long it was trained, for every model that has a training log."""
     found = {model.name: read_training(experiment.root / model.name) for model in experiment.models}
     return {name: training for name, training in found.items() if training}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, stdev
 
 from k2d.score import paper
-from k2d.score.curves import Training
+from k2d.score.curves import TrainingLog
 from k2d.score.experiment import Experiment, Group, Model, mean_known
 from k2d.score.rates import SWITCH_DISTANCES
 from k2d.score.tables import ABSENT, Table, interval, millions, percent, times
@@ -102,7 +102,7 @@ def seeds_table(experiment: Experiment) -> Table | None:
     return Table("Single seeds", note, ["model", "seed", *experiment.test_sets], rows)
 
 
-def training_table(experiment: Experiment, trainings: Mapping[str, Training]) -> Table | None:
+def training_table(experiment: Experiment, trainings: Mapping[str, TrainingLog]) -> Table | None:
     """How long each student was trained, by name of the model: where it is measured the same for all."""
     rows = []
     for group in experiment.groups:

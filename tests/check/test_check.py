@@ -380,12 +380,12 @@ def plan(hours: float, teacher: str = "large-v2") -> Plan:
 
 
 def test_what_later_stages_write_is_counted_where_it_goes():
-    need = space.gigabytes(plan(100), space.Outputs())
+    need = space.gigabytes(plan(100), space.KeptOutputs())
     assert 6 < need["data"] < 8 and need["exp"] > 20
-    assert space.gigabytes(plan(100), space.Outputs(no_copy=True))["data"] < 1
-    labels = space.gigabytes(plan(100), space.Outputs(stored=2, width=384, stages=4))
+    assert space.gigabytes(plan(100), space.KeptOutputs(no_copy=True))["data"] < 1
+    labels = space.gigabytes(plan(100), space.KeptOutputs(stored=2, width=384, stages=4))
     assert labels["data"] == need["data"] and labels["exp"] < need["exp"] / 10, "no student, no room for one"
-    stored = space.gigabytes(plan(100), space.Outputs(stored=2, width=384))
+    stored = space.gigabytes(plan(100), space.KeptOutputs(stored=2, width=384))
     assert stored["exp"] - need["exp"] == pytest.approx(2 * 100 * 3600 / 27 * 1500 * 384 * 2 / 1e9)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.explore.detection import Audit, analyse, auc, markdown, precision_recall, roc
+from k2d.explore.detection import AuditedChunks, analyse, auc, markdown, precision_recall, roc
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(1, 4)), min_size=1, max_size=25)
 
@@ -49,7 +49,7 @@ def test_precision_and_recall_by_hand():
 def test_intervals_hold_the_value_and_a_seed_repeats_them():
     draw = np.random.default_rng(0)
     bad = draw.random(150) < 0.4
-    audit = Audit(bad, np.ones(150), {"mer": draw.random(150) + 0.5 * bad, "noise": draw.random(150)})
+    audit = AuditedChunks(bad, np.ones(150), {"mer": draw.random(150) + 0.5 * bad, "noise": draw.random(150)})
     result = analyse(audit, seed=3)
     assert result == analyse(audit, seed=3)
     value, low, high = result["metrics"]["mer"]["auc"]
@@ -61,6 +61,6 @@ def test_intervals_hold_the_value_and_a_seed_repeats_them():
 
 
 def test_an_audit_without_bad_labels_has_no_numbers_to_give():
-    result = analyse(Audit(np.zeros(3, bool), np.ones(3), {"mer": np.array([0.1, 0.2, 0.9])}))
+    result = analyse(AuditedChunks(np.zeros(3, bool), np.ones(3), {"mer": np.array([0.1, 0.2, 0.9])}))
     assert result["metrics"]["mer"]["auc"] == [None, None, None]
     assert "–" in markdown(result)

@@ -10,7 +10,7 @@ from k2d.text.transcript import Transcript
 
 
 def account_of(*transcripts):
-    totals, found = ChunkTotals(), account.Account()
+    totals, found = ChunkTotals(), account.AudioAccount()
     for chunk in chunks_of(transcripts, 30.0, False):
         totals.chunk_seconds += chunk.end - chunk.start
         totals.segment_seconds += sum(min(s.end, chunk.end) - s.start for s in chunk.segments)

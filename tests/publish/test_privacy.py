@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from k2d.publish.privacy import Finding, find, find_in
+from k2d.publish.privacy import PersonalData, find, find_in
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_ordinary_lectures_are_left_alone(text):
 
 
 def test_findings_name_the_label():
-    assert find([("a", "好"), ("b", "0912345678")]) == [Finding("b", "telephone number", "0912345678")]
+    assert find([("a", "好"), ("b", "0912345678")]) == [PersonalData("b", "telephone number", "0912345678")]
 
 
 @pytest.mark.parametrize(
