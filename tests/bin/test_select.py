@@ -307,7 +307,8 @@ def test_references_and_audits_measure_the_distance(corpus, tmp_path):  # noqa: 
     assert found["chunks"] == 6 and found["bad"] == 2
     assert found["metrics"]["comp"]["recall"][3][0] == 1.0
 
-    drawn = ["--data", str(data), "--output_dir", str(tmp_path / "heard"), "--page", str(tmp_path / "heard.html")]
+    drawn = ["--data", str(data), "--output_dir", str(tmp_path / "heard"), "--page", str(tmp_path / "heard.html"),
+             "--count", "6"]  # fmt: skip
     assert audit.main(drawn) == 0
     assert explore.main([*argv, "--audit", str(tmp_path / "heard")]) == 1, "nothing is answered"
     by_ear = Audit(tmp_path / "heard")

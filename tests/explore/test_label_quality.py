@@ -109,7 +109,8 @@ def explore(*more: str) -> int:
 
 
 def audit(*more: str) -> int:
-    return audit_main(["--data", "chunks", "--scores", "validator=scores", "--page", "out/audit.html", *more])
+    argv = ["--data", "chunks", "--scores", "validator=scores", "--page", "out/audit.html", "--count", "100"]
+    return audit_main([*argv, *more])
 
 
 def payload(path, name: str = "data") -> dict:
