@@ -91,7 +91,7 @@ class Run:
         return self.start(stage, stop_stage, *options).finish()
 
     def start(self, stage: int, stop_stage: int, *options: str) -> "Run":
-        with open(self.recipe / "output", "w") as output:
+        with open(self.recipe / "output", "a") as output:
             self.process = subprocess.Popen(
                 ["./k2d.sh", *OPTIONS, "--stage", str(stage), "--stop_stage", str(stop_stage), *options],
                 cwd=self.recipe,
@@ -153,9 +153,10 @@ class Run:
 
 def lose_a_node_and_requeue_the_training(run: Run, cluster: Cluster, node: str) -> list[str]:
     """Stages 2 to 7, in which a node dies while it decodes, and the training is put back into the queue; returns
-    the jobs of stage 2 that were lost.
+    the jobs of stage 2 that were lost. From stage 6 on each decoding is one job: split ones are tried before.
     """
-    run.start(2, 7, "--cmd_backend", "slurm", "--side_by_side", "2")
+    there = ("--cmd_backend", "slurm", "--side_by_side", "2")
+    run.start(2, 5, *there)
 
     logs = {job: f"data/test_in_long_teacher/log/label.{job}.log" for job in "12"}
 
@@ -173,5 +174,6 @@ def lose_a_node_and_requeue_the_training(run: Run, cluster: Cluster, node: str) 
     wait_for(lambda: ":train:1-1batch" in run.log(log), 900, "training does not start", cluster.logs)
     cluster.call("scontrol", "requeue", re.search(r"Slurm job (\d+) on", run.log(log))[1])
     run.finish()
+    run.go(6, 7, *there, "--nj", "1")
     cluster.start_node(node)
     return lost

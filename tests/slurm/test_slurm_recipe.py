@@ -30,7 +30,7 @@ def test_the_planner_measures_a_run(recipes):
 
 def test_a_lost_node_and_a_preempted_training_change_nothing(recipes):
     lost, run, local = recipes.lost.result(), recipes.lossy, recipes.local.result()
-    assert run.log("output").count("2 jobs submitted as") == 5, "of stages 2 and 3, and three models' of stage 6"
+    assert run.log("output").count("2 jobs submitted as") == 2, "of stages 2 and 3"
     assert re.search(r"^# host .*, Slurm job \d+_2 on n\d$", run.log("data/test_in_long_teacher/log/label.2.log"), re.M)
     assert run.labels() == local.labels()
     assert lost
@@ -50,7 +50,7 @@ def test_a_lost_node_and_a_preempted_training_change_nothing(recipes):
 def test_the_last_stages_run_there_too(recipes):
     assert recipes.lost.result()
     run = recipes.lossy
-    decoded = [f"exp/{model}/decode_dev/log/decode.1.log" for model in ("teacher", "validator", "student_segment")]
+    decoded = [f"exp/{model}/decode_dev/log/decode.log" for model in ("teacher", "validator", "student_segment")]
     for log in (*decoded, "exp/speed/log/speed.log", "exp/teacher/decode_dev/score/log/score.log"):
         assert re.search(r"^# host .*, Slurm job \S+ on n\d$", run.log(log), re.MULTILINE), log
     assert "| student_segment |" in run.log("RESULTS.md")
