@@ -62,9 +62,9 @@ def as_written(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def terminal_width() -> int:
-    """Columns for text: those of the terminal, 80 where there is none, at most WIDEST."""
-    return max(20, min(shutil.get_terminal_size().columns, WIDEST + 1) - 1)
+def terminal_width(most: float = WIDEST, unknown: float = 79) -> float:
+    """Columns of a line: those of the terminal without the last, `most` at most; `unknown` where there is none."""
+    return max(20, min(shutil.get_terminal_size((unknown + 1, 0)).columns - 1, most))
 
 
 _COMMAND = re.compile(r"\s+(k2d|ffmpeg)( [^\s#]\S*)*$")  # an example to copy; a comment behind it would not survive

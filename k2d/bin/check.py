@@ -32,8 +32,7 @@ from k2d.check.room import Room, look_at_room
 from k2d.check.sets import look_at_sets
 from k2d.check.tables import DEV, TRAIN
 from k2d.errors import CheckpointError, UsageError
-from k2d.options import CommandParser, add_options, command, options_of
-from k2d.text.columns import of_terminal
+from k2d.options import CommandParser, add_options, command, options_of, terminal_width
 from k2d.transcribers import kind_of
 from k2d.transcribers.options import check_whisper
 from k2d.whisper.identity import check_path
@@ -116,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
 def report(found: list[Finding], output_dir: Path | None) -> int:
     """Print the table, write the files; the exit status."""
-    print(table(found, of_terminal(COLUMNS)))
+    print(table(found, terminal_width(COLUMNS, COLUMNS)))
     where = ""
     if output_dir is not None:
         write_findings(found, output_dir)

@@ -26,7 +26,7 @@ class Table:
     def text(self) -> str:
         """For a terminal, as wide as it is: title, unit and aligned columns, without the note."""
         title = f"{self.title} ({self.unit})" if self.unit else self.title
-        return "\n".join([title, *columns.aligned(self.header, self.rows, most=columns.of_terminal())]) + "\n"
+        return "\n".join([title, *columns.aligned(self.header, self.rows)]) + "\n"
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:

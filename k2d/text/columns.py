@@ -1,10 +1,10 @@
 """How many columns of a terminal a text takes, and tables aligned by that."""
 
 import math
-import shutil
-import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
+
+from k2d.options import terminal_width
 
 
 def width(text: str) -> int:
@@ -13,17 +13,14 @@ def width(text: str) -> int:
     return len(text) - combining + sum(unicodedata.east_asian_width(c) in "WF" for c in text)
 
 
-def of_terminal(most: float = math.inf) -> float:
-    """Columns of the terminal that is written to, `most` at most, which are those of a file."""
-    return min(most, shutil.get_terminal_size((10_000, 0)).columns) if sys.stdout.isatty() else most
-
-
 def aligned(
-    header: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,), most: float = math.inf
+    header: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,), most: float | None = None
 ) -> list[str]:
     """Lines of a table for a terminal. left: which columns, from 0, are aligned to the left; the others, of numbers, to
-    the right. most: columns of the terminal; what does not fit stands below, behind the first column once more.
+    the right. most: columns, by default the terminal's; what does not fit stands below, behind the first column once
+    more.
     """
+    most = terminal_width(math.inf, math.inf) if most is None else most
     cells = [list(header), *map(list, rows)]
     widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
     parts, used = [[0]], widths[0]
