@@ -188,7 +188,9 @@ def _fault_of_text(path: Path, seconds: float) -> str:
         cues = cues_of_text(path)
     except DataError as error:
         return str(error)
-    why = usable_cues(cues, seconds)[1] if cues else ""
+    if cues is None:
+        return "" if read_text(path).strip() else f"{path}: empty; write what is said, or remove it"
+    why = usable_cues(cues, seconds)[1]
     return why and f"{path}: {why}"
 
 

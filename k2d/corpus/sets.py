@@ -168,7 +168,7 @@ def report(corpus: str, accounts: Sequence[Account], out: Path, prefix: str = ""
         counts = (f"{count:,}" for count in (a.utterances, a.recordings, a.speakers))
         rows.append([a.name, f"{a.hours:.2f}", *counts, english, a.reasons()])
     table = "\n".join(markdown.table(header, rows, left=(0, 6)))
-    shown = "\n".join(columns.aligned(header, rows, left=(0, 6), most=columns.of_terminal()))
+    shown = "\n".join(columns.aligned(header, rows, left=(0, 6)))
     notes = "".join(f"\n{note}" for a in accounts for note in a.notes)
     with atomic(out / f"{prefix}preparation.md") as handle:
         handle.write(f"# {corpus}\n\n{table}\n{notes}\n")

@@ -28,7 +28,7 @@ LATE = 2.0  # seconds after the recording's end; more of it in many cues are tho
 _TIME = r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
 _CUE = re.compile(rf"^[\s\u200b\u200e\u200f]*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:[\s\u200b\u200e\u200f].*)?$")
 _PRINTED = re.compile(r"\s*\[\s*(-?\d[\d:.,]*\s*-->\s*-?\d[\d:.,]*)\s*\](.*)")  # as Whisper writes to a terminal
-_BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?::\d\d){1,2}(?!\d)|\d+\.\d+s?\s*-+>)")
+_BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?:[:：]\d\d){1,2}(?!\d)|\d+\.\d+(?:s?\s*-+>|\t))")
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
 _BEGUN = re.compile(r"\d\d?(?::[\d:.,]*\s*(?:-{1,2}|-->\s*[\d:.,]*)?)?")  # times that are cut
@@ -96,20 +96,18 @@ def read_cues(path) -> list[Cue]:
     return in_order(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None))
 
 
-def cues_of_text(path: Path) -> list[Cue]:
-    """Cues of a text file that has them, none of a plain text.
+def cues_of_text(path: Path) -> list[Cue] | None:
+    """Cues of a text file that has times of them; None of a plain text.
 
-    Raises DataError for other bytes, an empty file, and one whose lines begin with times: they would become words.
+    Raises DataError for other bytes, and for lines that begin with times: they would become words.
     """
     text = read_text(path)
     lines = [line for line in _LINE_END.split(text) if line.strip()]
-    if not lines:
-        raise DataError(f"{path}: empty; write what is said, or remove it")
     if any(_CUE.match(line) or _PRINTED.fullmatch(line) for line in lines):
         return read_cues(path)
     if len(lines) > 1 and 2 * sum(_BEGINS_TIMED.match(line) is not None for line in lines) >= len(lines):
         raise DataError(f"{path}: its lines begin with times, which are not words; give it as .srt, .vtt or .json")
-    return []
+    return None
 
 
 def _without_begun(lines: list[str]) -> list[str]:

@@ -276,7 +276,7 @@ def text_of_file(path: Path) -> Found:
     """A plain text as one segment without an end, or as its timestamp tokens or cues say. Raises DataError for what is
     neither.
     """
-    if cues := cues_of_text(path):
+    if (cues := cues_of_text(path)) is not None:
         return _of_cues(cues)
     return _of_text(" ".join(read_text(path).split()))
 
