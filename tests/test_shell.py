@@ -101,8 +101,9 @@ def test_options_that_a_recipe_reads_itself_say_that_they_lack_a_value():
     for run_sh in ROOT.glob("egs/*/k2d1/run.sh"):
         own = re.findall(r"^(?:own_options|places=\()([\w ]+)", run_sh.read_text(), re.MULTILINE)
         for option in (f"--{name}" for name in " ".join(own).split()):
-            result = subprocess.run([run_sh, option], capture_output=True, text=True)
-            assert (result.returncode, result.stderr) == (2, f"run.sh: option {option} needs a value\n"), run_sh
+            for words in ([option], [option, "--dry_run"]):
+                result = subprocess.run([run_sh, *words], capture_output=True, text=True)
+                assert (result.returncode, result.stderr) == (2, f"run.sh: option {option} needs a value\n"), run_sh
             tried += 1
     assert tried > 12
 
@@ -116,6 +117,27 @@ def test_options_that_a_recipe_reads_itself_are_taken_out_of_the_others(tmp_path
     )
     said = subprocess.run(["bash", script, "--other", "3", *words, "--x", "two words"], capture_output=True, text=True)
     assert said.stdout == "5;;1;--other;3;--x;two words;", said.stderr
+
+
+def test_what_is_switched_on_among_the_other_options(tmp_path):
+    script = tmp_path / "run.sh"
+    script.write_text(
+        f"source '{ROOT}/utils/own_options.sh'\nown_options stop -- \"$@\"\n"
+        "for name in help dry_run; do ! is_on $name || echo $name; done\n"
+    )
+
+    def on(words: str) -> list[str]:
+        return subprocess.run(["bash", script, *words.split()], capture_output=True, text=True).stdout.split()
+
+    assert all(on(words) == ["help"] for words in ("-h", "--seed 1-2 --help"))
+    assert all(on(words) == ["dry_run"] for words in ("--dry_run", "--dry-run true --seed 1", "--dry-run=true"))
+    assert not any(map(on, ("", "--dry_run false", "--dry-run=false", "--seed dry_run", "--stop=--help")))
+
+
+def test_every_recipe_has_help():
+    for run_sh in ROOT.glob("egs/*/k2d1/run.sh"):
+        result = subprocess.run([run_sh, "--help"], capture_output=True, text=True)
+        assert (result.returncode, result.stderr) == (0, "") and "--train_set" in result.stdout, run_sh
 
 
 def test_help_prints_the_comment_and_the_options_in_their_groups(script):

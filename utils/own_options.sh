@@ -4,6 +4,7 @@
 #   source ../../../utils/own_options.sh
 #   lecture_hours=2 stop=                      # defaults
 #   own_options lecture_hours stop -- "$@"     # --lecture_hours 5, --lecture-hours=5
+#   if is_on dry_run; then                     # --dry_run, --dry-run=true
 #
 # Out: the variables changed, and `options`, an array of all other words in their order.
 
@@ -20,11 +21,18 @@ own_options() {
             options+=("$1") && shift
         elif [[ $1 == *=* ]]; then
             printf -v "${_name}" %s "${1#*=}" && shift
-        elif [ $# -gt 1 ]; then
+        elif [ $# -gt 1 ] && [[ $2 != --* ]]; then
             printf -v "${_name}" %s "$2" && shift 2
         else
             echo "run.sh: option $1 needs a value" >&2
             exit 2
         fi
     done
+}
+
+# is_on NAME: whether `options` have --NAME, alone or with true, or its first letter, as in -h.
+is_on() {
+    local _words=" ${options[*]-} "
+    _words=${_words//-/_}
+    [[ ${_words} == *" _"@("_$1"?(=true)|"${1:0:1}")" "* && ${_words} != *" __$1 false "* ]]
 }

@@ -16,7 +16,9 @@ labels=teacher
 source ../../../utils/own_options.sh
 own_options labels -- "$@"
 dry_run=false
-[[ " ${options[*]-} " != *" --dry"[-_]"run"?(=true)" "* ]] || dry_run=true
+if is_on dry_run || is_on help; then
+    dry_run=true
+fi
 case "${labels}" in
     teacher) ;;
     subtitles) options=(--local_data_opts "--subtitles true" --labels text:data/train/subtitles "${options[@]}") ;;
@@ -33,7 +35,7 @@ while read -r variable set column; do
         test_sets+="${set}_test ${set}_test_long "
         paper+="${set}_test:${column} ${set}_test_long:${column} "
     fi
-    [ -n "${!variable}" ] || echo "run.sh: db.sh has no ${variable}: ${column} ${missing}" >&2
+    [ -n "${!variable}" ] || is_on help || echo "run.sh: db.sh has no ${variable}: ${column} ${missing}" >&2
 done <<<"COOL_TEST cool COOLTEST
 NTUML2021 ntuml2021 NTUML2021
 COMMONVOICE_ZH_TW cv CV16

@@ -14,12 +14,10 @@ teacher=downloads/whisper-base
 validator=
 # On a CPU the faster one; CTranslate2 wants an older CUDA than torch brings.
 engine=ctranslate2
-help=false
 ngpu=
 # shellcheck source=utils/own_options.sh
 source ../../../utils/own_options.sh
 own_options lecture_hours teacher validator ngpu -- "$@"
-[[ " ${options[*]-} " != *" -"@(h|-help)" "* ]] || help=true
 if [ -n "${ngpu}" ]; then
     [ "${ngpu}" = 0 ] || engine=torch
     options+=(--ngpu "${ngpu}")
@@ -48,7 +46,7 @@ recipe() {
         --stop_stage 4 \
         -- "${options[@]}" "$@"
 }
-if ! "${help}" && [ "${teacher}" = downloads/whisper-base ]; then
+if ! is_on help && [ "${teacher}" = downloads/whisper-base ]; then
     recipe --help >/dev/null # fails for an option that is not known
     python local/fetch.py teacher
 fi
@@ -56,7 +54,7 @@ recipe
 
 # What stage 4 has left, measured against what was said.
 labels=lectures_$(basename "${teacher#*:}" .pt)
-if ! "${help}" && compgen -G "exp/${labels}/*/utt2comp" >/dev/null && [[ " ${options[*]-} " != *" --dry_run "* ]]; then
+if ! is_on help && ! is_on dry_run && compgen -G "exp/${labels}/*/utt2comp" >/dev/null; then
     python local/labels.py --labels "data/${labels}" --exp "exp/${labels}" --reference data/lectures/reference \
         --results RESULTS.md
 fi
