@@ -62,9 +62,13 @@ def as_written(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def terminal_width(most: float = WIDEST, unknown: float = 79) -> float:
-    """Columns of a line: those of the terminal without the last, `most` at most; `unknown` where there is none."""
-    return max(20, min(shutil.get_terminal_size((unknown + 1, 0)).columns - 1, most))
+def terminal_width(most: float = WIDEST, elsewhere: float | None = None) -> float:
+    """Columns of a line: those of the terminal without the last, `most` at most. elsewhere: in files and pipes,
+    whatever the environment says of columns; by default the same.
+    """
+    if elsewhere is not None and not sys.stdout.isatty():
+        return elsewhere
+    return max(20, min(shutil.get_terminal_size().columns - 1, most))
 
 
 _COMMAND = re.compile(r"\s+(k2d|ffmpeg)( [^\s#]\S*)*$")  # an example to copy; a comment behind it would not survive

@@ -1,5 +1,7 @@
 """Tables in a terminal."""
 
+from types import SimpleNamespace
+
 from k2d.text.columns import aligned, width
 
 HEADER = ("model", "parameters", "errors", "loops")
@@ -15,3 +17,11 @@ def test_what_does_not_fit_stands_below_behind_the_first_column():
         words = " ".join(lines)
         assert all(cell in words for row in ROWS for cell in row)
     assert aligned(HEADER, ROWS, most=48) == aligned(HEADER, ROWS)
+
+
+def test_a_table_in_a_file_is_whole_whatever_the_environment_says_of_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    rows = [["a", "b" * 30, "c" * 30]]
+    assert len(aligned(["", "one", "two"], rows)) == 3
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: True))
+    assert len(aligned(["", "one", "two"], rows)) > 3
