@@ -38,7 +38,7 @@ OF_LABELS = ("text", "text.prev", TRUSTED, WEIGHT, *FACTS)  # tables that are ab
 
 
 @dataclass(frozen=True)
-class Alternative:
+class LabelCandidate:
     """A transcript of a chunk. source: the number of its directory, 0 for the label. facts: its values of the FACTS, as
     far as they are known."""
 
@@ -58,13 +58,13 @@ class _Transcripts:
         self._text = Cursor(folder / "text")
         self._facts = {name: Cursor(folder / name) for name in FACTS if (folder / name).is_file()}
 
-    def get(self, key: str) -> Alternative | None:
+    def get(self, key: str) -> LabelCandidate | None:
         text = self._text.get(key)
         facts = {name: value for name, cursor in self._facts.items() if (value := cursor.number(key)) is not None}
         if text is None:
             return None
         self.found += 1
-        return Alternative(self._source, text, facts.get(LOGPROB, math.nan), facts)
+        return LabelCandidate(self._source, text, facts.get(LOGPROB, math.nan), facts)
 
 
 def write_revised(out: Path, data: DataDir, transcripts: Sequence[Path]) -> Counter:
@@ -97,10 +97,10 @@ def write_revised(out: Path, data: DataDir, transcripts: Sequence[Path]) -> Coun
     return counts
 
 
-def _choices(data: DataDir, transcripts: Sequence[Path]) -> Iterator[tuple[Chunk, Alternative]]:
+def _choices(data: DataDir, transcripts: Sequence[Path]) -> Iterator[tuple[Chunk, LabelCandidate]]:
     folders = [_Transcripts(number, folder) for number, folder in enumerate((data.path, *transcripts))]
 
-    def rows() -> Iterator[tuple[Chunk, list[Alternative]]]:
+    def rows() -> Iterator[tuple[Chunk, list[LabelCandidate]]]:
         for chunk in read_chunks(data):
             found = [candidate for folder in folders if (candidate := folder.get(chunk.id)) is not None]
             untimed = next((candidate for candidate in found if _untimed(candidate.text)), None)
@@ -113,7 +113,7 @@ def _choices(data: DataDir, transcripts: Sequence[Path]) -> Iterator[tuple[Chunk
         if foreign := next((folder.path for folder in folders if not folder.found), None):
             raise DataError(f"{foreign / 'text'}: has none of the chunks of {data.path}; give transcripts of these")
 
-    def characters(row: tuple[Chunk, list[Alternative]]) -> int:
+    def characters(row: tuple[Chunk, list[LabelCandidate]]) -> int:
         return sum(len(candidate.text) for candidate in row[1])
 
     for block in blocks(rows(), 1000, LONGEST // 2, characters):
@@ -126,7 +126,7 @@ def _untimed(text: str) -> bool:
     return bool(timestamps.strip(text)) and not timestamps.TIME.search(text)
 
 
-def least_risk(rows: Sequence[Sequence[Alternative]]) -> list[int]:
+def least_risk(rows: Sequence[Sequence[LabelCandidate]]) -> list[int]:
     """Which of the candidates of each chunk has the least expected number of errors. One of unknown probability weighs
     as much as the others of its chunk do on average."""
     units = iter(Lines([candidate.text for row in rows for candidate in row]).units)

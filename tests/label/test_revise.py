@@ -7,7 +7,7 @@ import pytest
 from k2d.bin.revise import main
 from k2d.datadir import DataDir
 from k2d.errors import DataError
-from k2d.label.revise import Alternative, least_risk, write_revised
+from k2d.label.revise import LabelCandidate, least_risk, write_revised
 from k2d.tables import read_numbers, read_table, write_numbers, write_table
 
 LOGPROB = "utt2avg_logprob"
@@ -78,7 +78,7 @@ def test_a_label_that_the_others_contradict_is_replaced(material, tmp_path):
 
 def test_of_two_the_more_probable_is_chosen_and_of_three_what_two_say():
     def best(*rows: tuple[str, float]) -> int:
-        return least_risk([[Alternative(n, text, logprob, {}) for n, (text, logprob) in enumerate(rows)]])[0]
+        return least_risk([[LabelCandidate(n, text, logprob, {}) for n, (text, logprob) in enumerate(rows)]])[0]
 
     assert best(("今天很好", -1.0), ("今天不好", -0.5)) == 1
     assert best(("今天很好", -0.5), ("今天不好", -1.0)) == 0
@@ -93,9 +93,9 @@ def test_by_hand():
     """p(z) edits(y, z), summed over the others: 1·e⁻¹ + 2·e⁻² for the first, and so on."""
     rows = [
         [
-            Alternative(0, "一二三四", -3.0, {}),
-            Alternative(1, "一二三五", -1.0, {}),
-            Alternative(2, "一二六七", -2.0, {}),
+            LabelCandidate(0, "一二三四", -3.0, {}),
+            LabelCandidate(1, "一二三五", -1.0, {}),
+            LabelCandidate(2, "一二六七", -2.0, {}),
         ]
     ]
     risks = [math.exp(-1) + 2 * math.exp(-2), math.exp(-3) + 2 * math.exp(-2), 2 * math.exp(-3) + 2 * math.exp(-1)]
