@@ -132,7 +132,7 @@ else
 fi
 
 # What is kept from training where no set is labelled.
-held_out="data/${labelled}_held_out" # the same of revised labels, so that rounds can be compared
+held_out="data/${labelled}_held_out" # the same for revised labels, so that rounds can be compared
 dev_data="${chunks}_dev"
 tested=${test_sets:-held_out}
 scores_of_first="${exp}/$(tag_of "${validator%% *}")"
@@ -147,7 +147,7 @@ for set in ${test_sets} ${dev_set}; do
     # Labels of these chunks are then measured, too; the set may also be another corpus's.
     of=$(python3 -c 'import json, os, sys; print(os.path.realpath(json.load(open(sys.argv[1]))["data"]))' \
         "data/${set}/audit.json") || die "data/${set}/audit.json: not what k2d audit writes; let it draw again"
-    for each in "${chunks}" "${held_out}"; do
+    for each in "data/${labelled}" "${chunks}" "${held_out}"; do
         [ ! -f "data/${set}/text" ] || [ "$(realpath -m "${each}")" != "${of}" ] || audited+=("data/${set}")
     done
     drawn+=(--leave_out "data/${set}/drawn")

@@ -253,19 +253,21 @@ def test_without_labelled_sets_chunks_are_held_out(recipe):
     assert held_out not in only_dev and f"--valid_data {dev}" in only_dev
 
 
-def test_what_was_drawn_to_be_heard_is_not_learnt_from(recipe):
+@pytest.mark.parametrize(("source", "more"), [("_held_out", ()), ("", ("--revise", "base"))])
+def test_what_was_drawn_to_be_heard_is_not_learnt_from(recipe, source, more):
     audited = recipe.folder / "data/heard/audit.json"
     audited.parent.mkdir(parents=True)
-    audited.write_text('{\n "data": "data/lectures_large-v2_held_out",\n "seed": 0\n}\n')
+    audited.write_text(f'{{\n "data": "data/lectures_large-v2{source}",\n "seed": 0\n}}\n')
     (audited.parent / "text").write_text("a b\n")
-    shown = recipe("--dry_run", "--test_sets", "heard test", stop_stage="8")
+    shown = recipe("--dry_run", "--test_sets", "heard test", *more, stop_stage="8")
     assert shown.returncode == 0, shown.stderr
     selecting = [line for line in shown.stdout.splitlines() if "k2d select " in line]
     out = "--leave_out data/lectures_large-v2_held_out --leave_out data/heard/drawn"
     assert selecting and all(out in line for line in selecting)
     assert "k2d hold_out --output_dir data/lectures_large-v2_held_out " in shown.stdout
     for command in ("explore", "report"):
-        assert all("--audit data/heard" in line for line in shown.stdout.splitlines() if f"k2d {command} " in line)
+        lines = [line for line in shown.stdout.splitlines() if f"k2d {command} " in line]
+        assert lines and all("--audit data/heard" in line for line in lines)
 
 
 def test_a_dry_run_begins_with_what_it_takes(recipe):
