@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    # Whole recordings are held out whatever the scores are.
+    # Which recordings are held out does not depend on the scores: of these the validator's text counts.
     scores = identity.of_tables(args.scores, *([] if args.kept else ["text"]))
     inputs = {"data": identity.of_data(args.data), "scores": scores}
     inputs |= {f"kept {path.name}": identity.of_tables(path, "text") for path in args.kept}

@@ -49,6 +49,18 @@ def test_of_one_long_recording_a_part_is_held_out(tmp_path):
     assert hold_out_recordings(data) == ids[:5]
 
 
+def test_other_scores_hold_out_the_same_recordings(tmp_path, capsys):
+    """As of revised labels, so that students of both can be compared."""
+    data, ids = corpus(tmp_path / "data", {f"r{n}": 5 for n in range(8)})
+    words = f"--data {data.path} --scores {data.path}/scores --output_dir {tmp_path}/held_out".split()
+    assert hold_out.main(words) == 0
+    write_numbers(data.path / "scores/utt2comp", dict.fromkeys(ids, 0.5))
+    assert hold_out.main(words) == 0 and "nothing to do" in capsys.readouterr().out
+    write_table(data.path / "scores/text", dict.fromkeys(ids, "明天"))
+    assert hold_out.main(words) == 0
+    assert set(read_table(tmp_path / "held_out/text.validator").values()) == {"明天"}
+
+
 def test_never_more_than_an_hour_is_held_out(tmp_path):
     data, _ = corpus(tmp_path, {f"r{n:04d}": 3 for n in range(2000)})
     assert len(hold_out_recordings(data)) == pytest.approx(180, abs=3)
