@@ -30,8 +30,8 @@ CORPORA = "tests/recipes/test_corpora.py::test_"
 FIRST = (
     "tests/slurm/", "tests/recipes/test_sweep.py", f"{CORPORA}ascend", "tests/recipes/test_own_folder.py",
     f"{CORPORA}a_dry_run", f"{CORPORA}a_damaged", CORPORA,
-    "tests/recipes/", "tests/distill/test_training.py", "tests/transcribers/", "tests/whisper/", "tests/bin/",
-    "tests/egs/", "tests/publish/", "tests/distill/", "tests/explore/", "tests/audio/",
+    "tests/recipes/", "tests/distill/test_training.py", "tests/audio/test_odd_recordings.py", "tests/transcribers/",
+    "tests/whisper/", "tests/bin/", "tests/egs/", "tests/publish/", "tests/distill/", "tests/explore/", "tests/audio/",
 )  # fmt: skip
 TOGETHER = ("tests/slurm/", "tests/transcribers/")
 
@@ -42,6 +42,7 @@ def place(nodeid: str) -> int:
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place(item.nodeid))
+
 
 @pytest.fixture
 def as_nobody():
