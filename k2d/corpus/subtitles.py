@@ -68,7 +68,11 @@ def read_cues(path) -> list[Cue]:
     are none, a file with no cue at all, and one that cannot be read.
     """
     path = Path(path)
-    text = read_text(path)
+    return _cues_in(path, read_text(path))
+
+
+def _cues_in(path: Path, text: str) -> list[Cue]:
+    """`read_cues` of a file that has been read."""
     lines, printed = _without_begun(_LINE_END.split(text)), {}
     for number, line in enumerate(lines):
         if match := _PRINTED.fullmatch(line):
@@ -104,7 +108,7 @@ def cues_of_text(path: Path) -> list[Cue] | None:
     text = read_text(path)
     lines = [line for line in _LINE_END.split(text) if line.strip()]
     if any(_CUE.match(line) or _PRINTED.fullmatch(line) for line in lines):
-        return read_cues(path)
+        return _cues_in(path, text)
     if len(lines) > 1 and 2 * sum(_BEGINS_TIMED.match(line) is not None for line in lines) >= len(lines):
         raise DataError(f"{path}: its lines begin with times, which are not words; give it as .srt, .vtt or .json")
     return None
