@@ -7,6 +7,7 @@
 #   if is_on dry_run; then                     # --dry_run, --dry-run=true
 #
 # Out: the variables changed, and `options`, an array of all other words in their order.
+# shellcheck disable=SC2034,SC2154 # engine and ngpu are a run.sh's
 
 own_options() {
     local _own=' ' _name
@@ -28,6 +29,16 @@ own_options() {
             exit 2
         fi
     done
+}
+
+# engine_of_small_models: CTranslate2 is faster for them on a CPU; on a GPU it needs an older CUDA than torch's. In:
+# ngpu, which own_options has read, empty if it was not given. Out: engine, and --ngpu among `options` again.
+engine_of_small_models() {
+    engine=ctranslate2
+    if [ -n "${ngpu}" ]; then
+        [ "${ngpu}" = 0 ] || engine=torch
+        options+=(--ngpu "${ngpu}")
+    fi
 }
 
 # is_on NAME: whether `options` have --NAME, alone or with true, or its first letter, as in -h.

@@ -20,16 +20,11 @@ stop=
 again="--condition_on_previous false --temperatures 0,0.4,0.8 --best_of 1"
 # Train two students at a time, each on half of the cores.
 train_threads=$(($(nproc) / 2 > 0 ? $(nproc) / 2 : 1))
-# CTranslate2 is faster for such small models on a CPU; on a GPU it needs an older CUDA than torch's.
-engine=ctranslate2
 ngpu=
 # shellcheck source=utils/own_options.sh
 source ../../../utils/own_options.sh
 own_options lecture_hours test_scale stop ngpu -- "$@"
-if [ -n "${ngpu}" ]; then
-    [ "${ngpu}" = 0 ] || engine=torch
-    options+=(--ngpu "${ngpu}")
-fi
+engine_of_small_models
 
 config=conf/train_student.yaml nbest=2
 if [ -n "${stop}" ]; then

@@ -12,16 +12,11 @@ export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for
 lecture_hours=2
 teacher=downloads/whisper-base
 validator=
-# On a CPU the faster one; CTranslate2 wants an older CUDA than torch brings.
-engine=ctranslate2
 ngpu=
 # shellcheck source=utils/own_options.sh
 source ../../../utils/own_options.sh
 own_options lecture_hours teacher validator ngpu -- "$@"
-if [ -n "${ngpu}" ]; then
-    [ "${ngpu}" = 0 ] || engine=torch
-    options+=(--ngpu "${ngpu}")
-fi
+engine_of_small_models
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh
 
