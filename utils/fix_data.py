@@ -20,6 +20,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from k2d.audio.stamps import is_command
 from k2d.datadir import DataDir, invert, parse_segment, parser_of
 from k2d.errors import DataError, guarded
 from k2d.tables import atomic, decode_line, fault_of_id, fields, fits_no_id, wide_encoding, write_table
@@ -93,7 +94,7 @@ def _fits(path: Path, key: str, value: str, known: set[str] | None) -> bool:
     if known is not None and mended(key) not in known:
         return False
     if path.name == "wav.scp":
-        return bool(value) and (value.rstrip().endswith("|") or Path(value.rpartition(":")[0] or value).exists())
+        return bool(value) and (is_command(value) or Path(value.rpartition(":")[0] or value).exists())
     try:
         if path.name == "utt2spk":
             return len(value.split()) == 1

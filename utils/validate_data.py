@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from k2d.audio.read import header
+from k2d.audio.stamps import is_command
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError
 from k2d.wording import counted
@@ -18,7 +19,7 @@ def audio_problems(data: DataDir, allow_pipes: bool) -> list[str]:
     """Recordings that do not open, and segments that end beyond them."""
     problems, seconds = [], {}
     for recording, source in data.wav.items():
-        if source.rstrip().endswith("|") and not allow_pipes:
+        if is_command(source) and not allow_pipes:
             continue
         try:
             seconds[recording] = header(source, allow_pipes).seconds

@@ -28,6 +28,7 @@ from k2d import archives
 from k2d.audio.containers import GRID, HEADERLESS, ContainerReader, Irregular, check_form, drive_fails
 from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended
+from k2d.audio.stamps import is_command
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError, disk_is_full
 from k2d.tables import unpacked_by
@@ -339,7 +340,7 @@ def in_archive(source: str) -> bool:
 
 def open_source(source: str, allow_pipes: bool) -> Reader:
     """Open a source with the library that reads it; BadAudio says why none does."""
-    if source.rstrip().endswith("|"):
+    if is_command(source):
         if not allow_pipes:
             raise BadAudio(source, "command", "commands run only with --allow_pipes; read it, then allow it")
         path, file = None, _run_command(source)

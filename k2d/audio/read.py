@@ -18,7 +18,7 @@ import soundfile
 from k2d.audio.containers import GRID, Irregular, check_form, drive_fails
 from k2d.audio.files import Reader, in_archive, open_source, out_of_reach
 from k2d.audio.options import DAMAGED
-from k2d.audio.stamps import FileStamps
+from k2d.audio.stamps import FileStamps, is_command
 from k2d.audio.whole import Wholes
 from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.errors import BadAudio, disk_is_full
@@ -244,7 +244,7 @@ def _part(source: str, start: float, end: float | None, allow_pipes: bool, damag
     begin, stop = _edges(start, end)
     try:
         expected = 0 if stop is None else round((stop - begin + GRID) * SAMPLE_RATE)
-        if source.rstrip().endswith("|") or in_archive(source):
+        if is_command(source) or in_archive(source):
             raise Irregular
         audio = joined(_pieces(source, start, end, allow_pipes, damaged), expected)
     except Irregular:
@@ -325,7 +325,7 @@ def audio_blocks(source, allow_pipes: bool = False, damaged: str = "warn") -> It
 
 def _silent(source: str) -> BadAudio:
     """Programs that record a screen often give the microphone a track of its own, behind the computer's silent one."""
-    tracks = 1 if source.rstrip().endswith("|") else header(source).tracks
+    tracks = 1 if is_command(source) else header(source).tracks
     if tracks > 1:
         what = f"every sample is the same in the track that is read, one of {tracks}"
         return BadAudio(source, "silence", f"{what}; extract another, as in 'ffmpeg -i FILE -map 0:a:1 FILE.wav'")

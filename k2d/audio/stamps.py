@@ -6,9 +6,14 @@ import re
 _OFFSET = re.compile(r"^(.*):(\d+)$")
 
 
+def is_command(source: str) -> bool:
+    """Whether a source of wav.scp is a command, "… |"."""
+    return source.rstrip().endswith("|")
+
+
 def within_reach(source: str) -> bool:
     """Whether it is worth trying to read a source of wav.scp: its file is there, and may be read."""
-    if source.rstrip().endswith("|"):
+    if is_command(source):
         return True
     match = None if os.path.exists(source) else _OFFSET.match(source)
     return os.access(match[1] if match else source, os.R_OK)
@@ -24,7 +29,7 @@ class FileStamps:
         self._known: dict[str, str] = {}
 
     def __call__(self, source: str) -> str:
-        if source.rstrip().endswith("|"):
+        if is_command(source):
             return source
         offset = ""
         match = _OFFSET.match(source)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from k2d.audio import sources
 from k2d.audio.read import check_length, extent, header
-from k2d.audio.stamps import FileStamps
+from k2d.audio.stamps import FileStamps, is_command
 from k2d.check.findings import Finding, fails, fine, left_out, note, some, warning
 from k2d.check.memory import Memory
 from k2d.check.tables import DEV, TEST, TRAIN, Set
@@ -64,8 +64,8 @@ class Check:
     def _headers(self, one: Set, summary: list[str]) -> list[Finding]:
         """Whether every file is there, and what headers say: of all, or of a sample of a large set."""
         wav = one.data.wav
-        run = [name for name, source in wav.items() if _is_command(source)]
-        files = [name for name, source in wav.items() if not _is_command(source)]
+        run = [name for name, source in wav.items() if is_command(source)]
+        files = [name for name, source in wav.items() if not is_command(source)]
         bad = {name: _told(why) for name, why in one.unmeasured.items()}
         bad |= {name: _fault(wav[name]) for name in files if self._stamp(wav[name]).startswith("missing")}
         names = sample([name for name in files if name not in bad], HEADERS)
@@ -219,10 +219,6 @@ def sample(names: list[str], most: int) -> list[str]:
     if len(names) <= most:
         return list(names)
     return sorted(sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:most])
-
-
-def _is_command(source: str) -> bool:
-    return source.rstrip().endswith("|")
 
 
 def _told(why: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from k2d.audio.durations import make_durations
+from k2d.audio.stamps import is_command
 from k2d.check.findings import Finding, fails, note, some, warning
 from k2d.datadir import DataDir
 from k2d.errors import DataError
@@ -155,7 +156,7 @@ def _texts(one: Set, names: Sequence[str]) -> list[Finding]:
 
 def commands(one: Set) -> list[Finding]:
     """Commands among the sources, which are allowed to run."""
-    piped = [name for name, source in one.data.wav.items() if source.rstrip().endswith("|")]
+    piped = [name for name, source in one.data.wav.items() if is_command(source)]
     if not piped:
         return []
     return [note(f"{one.path}/wav.scp", f"{counted(len(piped), 'command')} in place of files, run by every stage that "

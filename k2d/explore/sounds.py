@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 from k2d.audio.options import DEFAULT, AudioOptions
+from k2d.audio.stamps import is_command
 from k2d.audio.utterances import Utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
@@ -47,7 +48,7 @@ class Sounds:
 def located(source: str, folder: Path) -> str:
     """A source of wav.scp where it lies: as it is written, or from the data directory `folder` or a folder above it,
     or in `folder` itself where that was moved. Commands, and what is found nowhere, come back as they are."""
-    if source.rstrip().endswith("|") or os.path.exists(source):
+    if is_command(source) or os.path.exists(source):
         return source
     path, colon, offset = source.rpartition(":")
     path, rest = (path, colon + offset) if path and offset.isdigit() else (source, "")

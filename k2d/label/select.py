@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from k2d.audio.stamps import is_command
 from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
 from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
@@ -243,6 +244,5 @@ def source_directories(wav: str | Path) -> dict[str, str]:
     """recording -> directory of its audio, from a wav.scp of whole recordings; commands are "command"."""
     found = {}
     for recording, source in read_table(wav).items():
-        path = source.strip()
-        found[recording] = "command" if path.endswith("|") else str(Path(path).parent)
+        found[recording] = "command" if is_command(source) else str(Path(source.strip()).parent)
     return found

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+from k2d.audio.stamps import is_command
 from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.clips import safe_id
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
@@ -269,7 +270,7 @@ class TranscriptFolder:
 def _stem(wav: dict[str, str], name: str) -> str:
     """Of the recording's audio file; the id where it is a command or lies in an archive."""
     source = wav.get(name, "")
-    return name if not source or source.endswith("|") or _OFFSET.search(source) else Path(source).stem
+    return name if not source or is_command(source) or _OFFSET.search(source) else Path(source).stem
 
 
 def text_of_file(path: Path) -> Found:

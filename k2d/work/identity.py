@@ -13,7 +13,7 @@ from functools import wraps
 from itertools import chain
 from pathlib import Path
 
-from k2d.audio.stamps import FileStamps
+from k2d.audio.stamps import FileStamps, is_command
 from k2d.datadir import tables_in
 from k2d.errors import DataError
 from k2d.tables import atomic, scan
@@ -149,7 +149,7 @@ def of_data(folder, *names: str) -> Identity:
     for _, recording, source in scan(folder / "wav.scp"):
         place = os.path.dirname(source)
         if place not in makers:
-            makers[place] = makers_of(Path(place)) if place and not source.rstrip().endswith("|") else ()
+            makers[place] = makers_of(Path(place)) if place and not is_command(source) else ()
         stamps.update(f"{recording} {of(source)}\n".encode())
     of_audio = tuple(dict.fromkeys(chain.from_iterable(makers.values())))
     return Identity(str(folder), digest_of([_tables(folder, names), stamps.hexdigest()]), of_audio)
