@@ -20,7 +20,8 @@ class Browser:
         self.seconds = seconds
 
     def __enter__(self):
-        self._profile = tempfile.TemporaryDirectory()
+        # The browser's own children may still write into it when it has ended, and then some of it stays.
+        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         ours, theirs = os.pipe(), os.pipe()  # to the browser, from it
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage",
                    "--hide-scrollbars", "--disable-background-networking",
