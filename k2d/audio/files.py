@@ -25,10 +25,13 @@ import numpy as np
 import soundfile
 
 from k2d import archives
-from k2d.audio.containers import GRID, HEADERLESS, ContainerReader, Irregular, check_form, drive_fails
+from k2d.audio.containers import ContainerReader
+from k2d.audio.decoding_pass import Irregular, drive_fails
+from k2d.audio.formats import HEADERLESS
 from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended
 from k2d.audio.stamps import is_command
+from k2d.audio.time_line import GRID, check_form
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError, disk_is_full
 from k2d.tables import unpacked_by

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from k2d.audio.containers import GRID, Irregular, check_form, drive_fails
+from k2d.audio.decoding_pass import Irregular, drive_fails
 from k2d.audio.files import Reader, in_archive, open_source, out_of_reach
 from k2d.audio.options import DAMAGED
 from k2d.audio.stamps import FileStamps, is_command
+from k2d.audio.time_line import GRID, check_form
 from k2d.audio.whole import Wholes
 from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.errors import BadAudio, disk_is_full

@@ -1,0 +1,272 @@
+"""One pass over a recording's packets: counted up to the wanted part, decoded from there, holes and damage as silence.
+
+A part is the same samples as in the whole, because both count: packets before it are counted from the file's
+beginning, without being decoded, by what the first second shows a packet to hold (k2d/audio/packet_rule.py). Where that
+is no rule, or the sampling rate changes, `Irregular` says that only the whole can be read.
+"""
+
+import errno
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+
+import numpy as np
+
+from k2d.audio.bursts import without_bursts
+from k2d.audio.formats import ESTIMATING, FORGETTING, LOSSY, NOISY, PAUSES
+from k2d.audio.packet_rule import PacketRule
+from k2d.audio.time_line import GRID, JITTER, Piece, TimeLine
+from k2d.errors import BadAudio
+
+_PRIMING = 64  # packets decoded before a part: mp3, AAC and Opus frames need those before
+_SECTION = 6 * GRID  # seconds; decoders that draw noise are new in each section, in the whole as in a part
+_LEARN = 1.0  # seconds after which it is known how many samples a packet holds
+_GRACE = 0.5  # seconds less than the header promises are still whole: encoders pad, containers round
+_ERRORS = 100  # broken packets in a row, after which nothing sound is expected
+# What PyAV does not give as an array: planes of so many channels or more, and these integers.
+_PLANES, _INTEGERS_OF_64 = 8, ("s64", "s64p")
+
+_FAILING = frozenset(
+    getattr(errno, name) for name in "EIO ESTALE ENXIO ENODEV ENOTCONN ETIMEDOUT EHOSTDOWN EREMOTEIO".split()
+)
+
+
+def drive_fails(error: BaseException) -> bool:
+    """Whether the system could not read, so that nothing is known of the file: a disk or network drive fails."""
+    return isinstance(error, OSError) and error.errno in _FAILING
+
+
+class Irregular(Exception):
+    """What lies before a part cannot be counted; the whole can be read."""
+
+
+class DecodingPass:
+    """From `start` seconds on; np.inf counts, and decodes no more than counting needs.
+
+    Known when the pieces have been read: time, seconds of the recording; lost, seconds that could not be decoded;
+    holes, seconds of silence where the time line has none of its sound; cut, whether the end is missing by an unknown
+    time.
+    """
+
+    def __init__(self, track, start: float):
+        """track: a ContainerReader that has just been opened."""
+        self._track, self._start, self._line = track, start, TimeLine(track.clock)
+        self._decoder, self._tick = track.stream.codec_context, float(track.stream.time_base)
+        self._codec = self._decoder.codec.canonical_name
+        self._renews = self._decoder.name in NOISY
+        self._section = 0  # of _SECTION seconds: the one which the decoder was made for
+        self._recent: deque = deque(maxlen=_PRIMING)  # packets
+        self._rule: PacketRule | None = None
+        self._seen: list[tuple] = []  # (packet, samples of its frames) of the first second
+        self._skips, self._wanted = False, start  # whether packets are counted only, up to where
+        self._channels = 0
+        self._owed = 0  # frames that are due as silence for the packet before, which could not be decoded
+        self._unread = 0.0  # seconds of the last packets, which could not be decoded
+        self._failures, self._broken_packets = 0, 0  # failures in a row, and packets that failed
+        self._broken = self._failed = self.cut = False  # a packet since the last sound one; any
+        self.lost = self.holes = self._silenced = self._sound = 0.0  # seconds
+        self._packed: tuple = None, None  # what makes floats, the channels in turn, of frames of which form
+
+    @property
+    def time(self) -> float:
+        return self._line.time
+
+    def pieces(self) -> Iterator[tuple[int, np.ndarray]]:
+        """(rate, (frames, channels) float32) from `start` on; holes are silence, in pieces of at most GRID seconds."""
+        pieces = self._decoded()
+        if self._codec in LOSSY:
+            pieces = without_bursts(pieces, self._silence_burst)
+        for rate, audio, before in pieces:
+            if before < len(audio):
+                yield rate, audio[before:]
+
+    def _silence_burst(self, seconds: float) -> None:
+        self._failed = True
+        self.lost, self._silenced = self.lost + seconds, self._silenced + seconds
+
+    def _decoded(self) -> Iterator[Piece]:
+        """All that is decoded to read from `start` on, and the silence of holes."""
+        if not self._codec.startswith("pcm_") and self._codec not in FORGETTING and 0 < self._start < np.inf:
+            raise Irregular
+        for packet in self._packets():
+            last = not packet.size
+            if not last:  # what could not be decoded keeps its time, but for the end
+                yield from self._silence(self._owed)
+                self._owed = 0
+            if self._rule is None and self._line.rate and self._line.time >= _LEARN and self._seen:
+                self._learn()
+            held = self._rule.samples(packet) if self._rule and not last else None
+            gap = self._line.gap(self._stamp(packet)) if self._skips or (self._renews and held) else 0
+            if self._skips and not last:
+                if held is None:
+                    raise Irregular
+                yield from self._silence(gap)
+                if self._lies_before(held):
+                    self._line.position += held
+                    self._recent.append(packet)
+                    continue
+                self._skips = False
+                self._begin_section(self._line.time)
+            elif held and self._renews and self._section_of(self._line.time + gap / self._line.rate) != self._section:
+                self._begin_section(self._line.time + gap / self._line.rate)
+            if self._is_pause(packet):
+                self._line.set_rate(self._line.rate or self._track.rate, self._track.source)
+                self._channels = self._channels or 1
+                yield from self._silence(held or round(self._duration(packet) * self._line.rate))
+                continue
+            if held:
+                self._recent.append(packet)
+            frames = self._decode(packet, held)
+            if self.cut:
+                break
+            if self._rule is None and not last:
+                self._seen.append((packet, [frame.samples for frame in frames]))
+            self._owed = held if held and not frames else 0
+            for frame in frames:
+                yield from self._placed(frame, exact=not held)
+        self._conclude()
+
+    # -- packets ---------------------------------------------------------------------------------------------
+
+    def _packets(self) -> Iterator:
+        """Packets in order, the empty one that flushes last. Broken stretches are stepped over."""
+        failures = 0
+        while True:
+            try:
+                for packet in self._track.container.demux(self._track.stream):
+                    failures = 0
+                    yield packet
+                return
+            except self._track.errors as error:
+                if drive_fails(error):
+                    raise
+                failures += 1
+                self._broken = self._failed = True
+                if failures > _ERRORS:
+                    self.cut = True
+                    return
+
+    def _stamp(self, packet_or_frame) -> float | None:
+        """Seconds since the file's beginning."""
+        pts = packet_or_frame.pts
+        return None if pts is None else pts * self._tick - self._track.origin
+
+    def _duration(self, packet) -> float:
+        return (packet.duration or 0) * self._tick
+
+    def _is_pause(self, packet) -> bool:
+        return self._codec in PAUSES and bool(packet.size) and bytes(packet)[0] >> 3 & 15 >= PAUSES[self._codec]
+
+    def _learn(self) -> None:
+        """The rule, once the first second is decoded; with it, packets before the part need not be decoded."""
+        name = self._track.container.format.name
+        self._rule = PacketRule.learn(self._seen, self._line.rate, self._tick, name, self._codec)
+        self._seen = []
+        if self._start and not self._rule:
+            raise Irregular
+        if self._renews and self._start < np.inf:
+            self._wanted = max(0.0, self._start - JITTER) // _SECTION * _SECTION
+        self._skips = bool(self._rule and self._line.time < self._wanted)
+
+    def _lies_before(self, held: int) -> bool:
+        """Whether a packet of so many samples lies before what is to be decoded."""
+        return (self._line.time if self._renews else self._line.time + held / self._line.rate) < self._wanted
+
+    # -- the decoder -----------------------------------------------------------------------------------------
+
+    def _section_of(self, time: float) -> float:
+        return time // _SECTION
+
+    def _begin_section(self, time: float) -> None:
+        """With a decoder that has seen the last packets, and none before."""
+        self._section = self._section_of(time)
+        decoder = self._track.stream.codec_context
+        if self._renews:
+            new = self._track.av.CodecContext.create(decoder.codec, "r")
+            new.extradata, new.pkt_timebase = decoder.extradata, self._track.stream.time_base
+            decoder = new
+        else:
+            decoder.flush_buffers()
+        for packet in self._recent:
+            with suppress(*self._track.errors):
+                decoder.decode(packet)
+        self._decoder = decoder
+
+    def _decode(self, packet, held: int | None) -> list:
+        """A packet's frames; none of a broken one, which is counted."""
+        try:
+            frames = self._decoder.decode(packet if packet.size else None)
+            self._failures = 0
+            return frames
+        except self._track.errors:
+            self._failures, self._broken_packets = self._failures + 1, self._broken_packets + 1
+            self._broken = self._failed = True
+            lost = held / self._line.rate if held else self._duration(packet)
+            if self._line.time >= self._start - JITTER:
+                self.lost += lost
+            self._unread = lost if held else self._unread + lost
+            self.cut = self._failures > _ERRORS
+            return []
+
+    def _samples(self, frame) -> np.ndarray:
+        """(frames, channels) float32 in [-1, 1] of a decoded frame."""
+        channels = frame.layout.nb_channels
+        if frame.format.name in _INTEGERS_OF_64 or (frame.format.is_planar and channels >= _PLANES):
+            form = frame.format.name, frame.layout.name, frame.sample_rate
+            if form != self._packed[0]:
+                self._packed = form, self._track.av.AudioResampler("flt", frame.layout, frame.sample_rate)
+            frame = self._packed[1].resample(frame)[0]
+        audio = frame.to_ndarray()
+        audio = audio.T if frame.format.is_planar else audio.reshape(-1, channels)
+        if audio.dtype == np.uint8:
+            return (audio.astype(np.float32) - 128) / 128
+        if audio.dtype.kind == "i":
+            return audio.astype(np.float32) / -float(np.iinfo(audio.dtype).min)
+        return audio.astype(np.float32, copy=False)
+
+    # -- the time line ---------------------------------------------------------------------------------------
+
+    def _silence(self, count: int) -> Iterator[Piece]:
+        return self._line.silence(count, self._channels, self._start)
+
+    def _placed(self, frame, exact: bool) -> Iterator[Piece]:
+        """A frame, and before it the silence of a hole. exact: after a broken packet, small holes are holes too."""
+        line, start = self._line, self._start
+        audio, self._unread = self._samples(frame), 0.0
+        if line.rate and frame.sample_rate != line.rate and start:
+            raise Irregular
+        line.set_rate(frame.sample_rate, self._track.source)
+        self._channels = audio.shape[1]
+        if hole := line.gap(self._stamp(frame), exact=self._broken and exact):
+            if line.time + hole / line.rate > start:
+                if self._broken or "ogg" in self._track.formats:  # whose pages have checksums
+                    self.lost += hole / line.rate
+                elif line.position:
+                    self.holes += hole / line.rate
+            yield from self._silence(hole)
+        self._broken = False
+        before = line.before(start)
+        line.position += len(audio)
+        self._sound += max(0, len(audio) - before) / line.rate
+        yield line.rate, audio, before
+
+    def _conclude(self) -> None:
+        """What is missing at the end, by what the header promises and by how the file ends."""
+        track, start = self._track, self._start
+        if not self._line.rate and self._broken:
+            if self._broken_packets == 1:  # the only one there is
+                raise BadAudio(track.source, "truncated", "nothing in it can be decoded; copy it again")
+            what = f"none of its packets can be decoded as {self._codec}"
+            raise BadAudio(track.source, "unreadable", f"{what}; copy it again, or convert it by another program")
+        promised = self.time * (1.0 + track.lacking) if track.lacking else track.promised
+        cut, film = track.lacks_tail(), bool(track.container.streams.video)  # which may be longer than its sound
+        if track.formats & ESTIMATING and not cut and (film or not self._failed):
+            promised = None
+        reached = self.time + self._unread
+        if promised is not None and promised > reached + _GRACE and not self.cut:
+            self.lost += promised - max(reached, start if start < np.inf else 0.0)
+        elif cut and "mp3" not in track.formats:
+            self.cut = True
+        if start < np.inf:  # of damage, more packets may be made than there were
+            silent = max(reached, promised or 0.0) - start - self._sound
+            self.lost = min(self.lost, max(0.0, silent) + self._silenced)
