@@ -148,7 +148,9 @@ for set in ${test_sets} ${dev_set}; do
     of=$(python3 -c 'import json, os, sys; print(os.path.realpath(json.load(open(sys.argv[1]))["data"]))' \
         "data/${set}/audit.json") || die "data/${set}/audit.json: not what k2d audit writes; let it draw again"
     for each in "data/${labelled}" "${chunks}" "${held_out}"; do
-        [ ! -f "data/${set}/text" ] || [ "$(realpath -m "${each}")" != "${of}" ] || audited+=("data/${set}")
+        [ -f "data/${set}/text" ] && [ "$(realpath -m "${each}")" = "${of}" ] || continue
+        audited+=("data/${set}")
+        break
     done
     drawn+=(--leave_out "data/${set}/drawn")
     [ "${set}" = "${dev_set}" ] || holds_out=true
