@@ -77,12 +77,9 @@ def parser() -> argparse.ArgumentParser:
 def ours(program: str, args, clock: Clock) -> Callable[[dict[str, str]], None]:
     options = DecodingOptions(language=args.language, beam_size=args.beam_size)
     engine = load_engine(args.model, EngineConfig(engine=program, device="cpu", num_threads=1), options)
-    _watch_audio(clock)
-    clock.watch("encoder: the rest", engine, "_encode")
-    _watch_encoder(clock, engine.model.encoder)
-    _watch_decoder(clock, engine)
-    if program == "ctranslate2":
-        clock.watch("decoder: CTranslate2", engine, "_generate_batch")
+    _watch_reading(clock)
+    watch_features(clock)
+    watch_model(clock, program, engine)
 
     def run(paths: dict[str, str]) -> None:
         for _ in long_form.transcribe_all(engine, paths, files(paths), options, args.batch_size):
@@ -91,7 +88,19 @@ def ours(program: str, args, clock: Clock) -> Callable[[dict[str, str]], None]:
     return run
 
 
-def _watch_audio(clock: Clock) -> None:
+def watch_model(clock: Clock, program: str, engine) -> None:
+    clock.watch("encoder: the rest", engine, "_encode")
+    _watch_encoder(clock, engine.model.encoder)
+    _watch_decoder(clock, engine)
+    if program == "ctranslate2":
+        clock.watch("decoder: CTranslate2", engine, "_generate_batch")
+
+
+def watch_features(clock: Clock) -> None:
+    clock.watch("audio: features", features.RecordingFeatures, "__init__", "window")
+
+
+def _watch_reading(clock: Clock) -> None:
     long_form.prefetch = lambda items, prepare, readers: map(prepare, items)
     digest_of = long_form.AudioDigest.of
 
@@ -102,7 +111,6 @@ def _watch_audio(clock: Clock) -> None:
             yield block
 
     long_form.AudioDigest.of = blocks
-    clock.watch("audio: features", features.RecordingFeatures, "__init__", "window")
 
 
 def _watch_encoder(clock: Clock, encoder) -> None:
