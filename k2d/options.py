@@ -42,17 +42,26 @@ class _Help(argparse.HelpFormatter):
         return "DIR" if word in _DIRECTORIES else word.upper()
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return "\n\n".join(_paragraph(part, width) for part in re.split(r"\n\s*\n", text.strip()))
+        width -= len(indent)
+        filled = "\n\n".join(_paragraph(part, width) for part in re.split(r"\n\s*\n", text.strip()))
+        return textwrap.indent(filled, indent)
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        words, default = action.help or "", action.default
-        said = "default" in words or not action.option_strings
-        if said or (isinstance(default, bool) and not default) or default in (None, "", (), [], argparse.SUPPRESS):
-            return words
+        return with_default(action.help or "", action.default if action.option_strings else None).replace("%", "%%")
+
+
+def with_default(words: str, default: object) -> str:
+    """An option's sentence with its default, unless it tells it or there is nothing to tell."""
+    nothing = default is False or default in (None, "", (), [], argparse.SUPPRESS)
+    if "default" in words or nothing:
+        return words
+    if isinstance(default, dict):
+        shown = ", ".join(f"{name}: {as_written(value)}" for name, value in default.items())
+    elif isinstance(default, (list, tuple)):
+        shown = " ".join(map(as_written, default))
+    else:
         shown = as_written(default)
-        if isinstance(default, (list, tuple)):
-            shown = " ".join(map(as_written, default))
-        return f"{words} (default {str(shown).replace('%', '%%')})"
+    return f"{words} (default {shown})"
 
 
 def as_written(value: object) -> str:
@@ -71,7 +80,8 @@ def terminal_width(most: float = WIDEST, elsewhere: float | None = None) -> floa
     return max(20, min(shutil.get_terminal_size().columns - 1, most))
 
 
-_COMMAND = re.compile(r"\s+(k2d|ffmpeg)( [^\s#]\S*)*$")  # an example to copy; a comment behind it would not survive
+# An example to copy; a comment behind it would not survive.
+_COMMAND = re.compile(r"\s+(k2d|ffmpeg|srun|torchrun)( [^\s#]\S*)*$")
 _ENTRY = re.compile(r"\s*\S+( \S+)* {2,}(?=\S)")  # the left column of a list
 
 
@@ -122,8 +132,10 @@ class CommandParser(argparse.ArgumentParser):
     neighbour; the usage line holds what must be given.
     """
 
-    def __init__(self, command: str, description: str):
-        super().__init__(prog=f"{PROGRAM}{command}", description=description, formatter_class=_Help)
+    def __init__(self, command: str, description: str, parents: Sequence[argparse.ArgumentParser] = ()):
+        super().__init__(
+            prog=f"{PROGRAM}{command}", description=description, formatter_class=_Help, parents=list(parents)
+        )
 
     def parse_known_args(self, args=None, namespace=None):
         words = sys.argv[1:] if args is None else args

@@ -1,10 +1,11 @@
 """Train a student with ESPnet's trainer.
 
-    k2d train --tables DIR --student INIT --teacher T --config conf/train_student.yaml [--config MORE.yaml] \\
-        --output_dir DIR [--updates auto] [option …]
+    k2d train --tables exp/student/data --student exp/student/init --teacher large-v2 --updates auto \\
+        --config conf/train_student.yaml --output_dir exp/student/train
 
-Takes ESPnet's options in addition to --student, --teacher, --model_conf and --batch_conf; `--help` lists all. Later
---config files override earlier ones. --tables is the output of `k2d training_tables`, instead of ESPnet's
+Takes all options of ESPnet's trainer, of which this page has the most common: `k2d train --help all` lists them. In a
+recipe, give them in --train_opts, as in --train_opts "--max_epoch 3", or as YAML in --train_config. Later --config
+files override earlier ones. --tables is the output of `k2d training_tables`, instead of ESPnet's
 --train_data_path_and_name_and_type and so on. Without --teacher, and without its top k in the tables, the student
 learns from the labels only. --updates N sets the number of updates and scales epochs and warm-up; --updates auto
 chooses it by the number of chunks, unless a later --config sets the number of epochs (the rule is in
@@ -19,10 +20,10 @@ Several processes, each with its share of every batch:
 
     # one machine, its GPUs; ESPnet starts the processes
     k2d train … --ngpu 4 --multiprocessing_distributed true
-    # one machine or several, torchrun starts them; on a CPU with --ngpu 0 (the backend is then gloo)
+    # one machine or several, torchrun starts them; --ngpu 0: on CPUs
     torchrun --no-python --nproc_per_node 4 k2d train … --ngpu 1
     torchrun --no-python --nproc_per_node 2 k2d train … --ngpu 0
-    # Slurm, one node or many, one task a node; ESPnet starts a process for each of its GPUs
+    # Slurm, one task a node; ESPnet starts a process for each GPU
     srun --nodes 2 --ntasks-per-node 1 k2d train … --ngpu 4 --multiprocessing_distributed true
     # Slurm, CPUs, one process a task
     srun --ntasks 2 k2d train … --ngpu 0
@@ -35,6 +36,7 @@ each. --multiprocessing_distributed is for GPUs: on a CPU it starts nothing.
 """
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -43,10 +45,10 @@ from pathlib import Path
 
 from k2d.audio.stamps import FileStamps
 from k2d.distill import command_line
-from k2d.distill.config import in_language, read_config
+from k2d.distill.config import BatchConfig, DistillConfig, in_language, read_config
 from k2d.distill.length import Length, check_updates, with_length
 from k2d.errors import UsageError, guarded
-from k2d.options import underscored
+from k2d.options import PROGRAM, CommandParser, underscored, with_default
 from k2d.tables import read_table, scan
 from k2d.text.trusted import TRUSTED, WEIGHT
 from k2d.whisper.files import check_whole
@@ -68,28 +70,67 @@ READ = ("student", "teacher", "init_param", *(f"{phase}_{what}" for phase in ("t
         for what in ("data_path_and_name_and_type", "shape_file")))  # fmt: skip
 
 
+# The groups of the help, and what is most often changed of ESPnet's own.
+GIVEN, ESPNET = "what a recipe gives", "ESPnet's options that are changed most often"
+COMMON = {
+    "--max_epoch N": "epochs to train for",
+    "--patience N": "stop after so many epochs without improvement",
+    "--batch_size N": "chunks per batch, of all GPUs together",
+    "--accum_grad N": "batches per update",
+    "--optim_conf lr=RATE": "learning rate; with a warm-up, scheduler_conf of the YAML sets it",
+}
+
+
 def own_parser() -> argparse.ArgumentParser:
     """The options that ESPnet does not know."""
     p = argparse.ArgumentParser(prog="k2d train", add_help=False, allow_abbrev=False)
-    p.add_argument("--config", action="append", default=[])
-    p.add_argument("--tables", type=Path)
-    p.add_argument("--updates", help="auto, or how many")
-    p.add_argument("--language", help="language of the labels, unless the YAML has one (default: zh)")
-    add_step_arguments(p)
+    group = p.add_argument_group(GIVEN)
+    group.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        help="training YAML, such as conf/train_student.yaml; may be given again",
+    )
+    group.add_argument("--tables", type=Path, metavar="DIR", help="output of k2d training_tables")
+    group.add_argument("--updates", metavar="N", help="number of updates, or auto: by the number of chunks")
+    group.add_argument("--language", help="language of the labels, unless the YAML has one (default zh)")
+    add_step_arguments(group)
     return p
 
 
 def reader() -> argparse.ArgumentParser:
     """Those of ESPnet's options that say what is read, where it goes and how."""
     p = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("student", "teacher", "output_dir"):
-        p.add_argument(f"--{name}")
-    for name in ("ngpu", "num_threads", "dist_rank"):
-        p.add_argument(f"--{name}", type=int)
+    group = p.add_argument_group(GIVEN)
+    group.add_argument("--student", metavar="MODEL", help="checkpoint to train, made by k2d init_student")
+    group.add_argument("--teacher", metavar="MODEL", help="checkpoint to learn from, or none")
+    group.add_argument("--output_dir", help="directory to write")
+    group.add_argument("--ngpu", type=int, help="GPUs to use; 0 trains on the CPU (default 0)")
+    group.add_argument("--seed", type=int, help="seed of training (default 0)")
+    group.add_argument("--num_threads", type=int, help="CPU threads; 0: OMP_NUM_THREADS or all cores (default 0)")
+    p.add_argument("--dist_rank", type=int, help=argparse.SUPPRESS)
     for phase in ("train", "valid"):
-        p.add_argument(f"--{phase}_data_path_and_name_and_type", action="append")
-        p.add_argument(f"--{phase}_shape_file", action="append")
-    p.add_argument("--init_param", nargs="*")
+        p.add_argument(f"--{phase}_data_path_and_name_and_type", action="append", help=argparse.SUPPRESS)
+        p.add_argument(f"--{phase}_shape_file", action="append", help=argparse.SUPPRESS)
+    p.add_argument("--init_param", nargs="*", help=argparse.SUPPRESS)
+    return p
+
+
+def parser() -> CommandParser:
+    """For the help alone: the options that matter. ESPnet's own parser knows all of them, and reads them."""
+    p = CommandParser("train", __doc__, parents=[reader(), own_parser()])
+    for name, kind, example in (
+        ("model_conf", DistillConfig, "losses.kl=0.5"),
+        ("batch_conf", BatchConfig, "timestamps=1"),
+    ):
+        fields = {
+            field.name: with_default(field.metadata["help"], getattr(kind(), field.name))
+            for field in dataclasses.fields(kind)
+        }
+        listed = "\n".join(f"{field:<24}{words}" for field, words in fields.items())
+        p.add_argument_group(f"{name} in the YAML, or --{name} {example}", listed)
+    listed = "\n".join(f"{option:<24}{words}" for option, words in COMMON.items())
+    p.add_argument_group(ESPNET, listed)
     return p
 
 
@@ -256,11 +297,14 @@ def run(words: list[str]) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
-    if "--help" in words or "-h" in words:
+    if {"--help", "-h"} & set(words):
+        if "all" not in words:
+            parser().parse_args(["--help"])
         from k2d.distill.task import DistillTask
 
-        print(__doc__)
-        DistillTask.get_parser().print_help()
+        every = DistillTask.get_parser()
+        every.prog = f"{PROGRAM}train"
+        every.print_help()
         return 0
     if "--begin" not in words:
         from k2d.distill import interruption

@@ -21,17 +21,17 @@ STORED = {"float16": "<f2", "float32": "<f4"}  # types of a cached teacher's log
 class BatchConfig:
     """`batch_conf` of the training YAML."""
 
-    language: str = "zh"
-    timestamps: float = 0.5  # p_t: probability of training with timestamp tokens
-    prompt: float = 0.2  # p_p: probability of the previous text as prompt
-    max_prompt: int = 224  # tokens of it
-    max_tokens: int = 448
-    trim_padding: bool = False  # pad to the batch's longest, rounded up, instead of 30 s
-    speed: tuple[float, ...] = ()  # factors to choose from, such as [0.9, 1.0, 1.1] (training only)
-    tempo: tuple[float, ...] = ()  # the same without a change of pitch
-    pitch: tuple[float, ...] = ()  # semitones to choose from, such as [-2, 0, 2] (training only)
-    noise: float = 0.0  # probability of added noise (training only)
-    noise_snr: tuple[float, float] = (5.0, 20.0)  # dB
+    language: str = option("zh", "language of the labels")
+    timestamps: float = option(0.5, "probability of training with timestamp tokens")  # p_t
+    prompt: float = option(0.2, "probability of the previous text as prompt")  # p_p
+    max_prompt: int = option(224, "most tokens of that prompt")
+    max_tokens: int = option(448, "most tokens of prompt and label; a longer label loses its last segments")
+    trim_padding: bool = option(False, "pad to the batch's longest chunk, rounded up, instead of 30 s")
+    speed: tuple[float, ...] = option((), "factors to draw from in training, such as [0.9,1.0,1.1]; changes the pitch")
+    tempo: tuple[float, ...] = option((), "the same without a change of pitch")
+    pitch: tuple[float, ...] = option((), "semitones to draw from in training, such as [-2,0,2]")
+    noise: float = option(0.0, "probability of added noise in training")
+    noise_snr: tuple[float, float] = option((5.0, 20.0), "lowest and highest signal-to-noise ratio of the noise, in dB")
 
     def __post_init__(self):
         for name in ("speed", "tempo"):
@@ -80,16 +80,24 @@ def in_language(config: dict, language: str | None) -> dict:
 class DistillConfig:
     """`model_conf` of the training YAML."""
 
-    # Terms of the loss by name, each with its weight, or {weight: …, option: …}; k2d/distill/losses.
-    losses: dict = dataclasses.field(default_factory=lambda: {"ce": 0.8, "kl": 1.0})
-    freeze_encoder: bool = True
-    freeze_positions: bool = True  # the decoder's positional embedding
-    layer_drop: float = 0.0  # probability of skipping an inner decoder layer for a batch (LayerDrop)
-    ends_only: float = 0.0  # probability of running only the first and the last decoder layer for a batch
-    gradient_checkpointing: bool = False
-    autocast: str | None = None  # bfloat16: mixed precision on a CPU too, where --use_amp does nothing
-    teacher_dtype: str = "float32"  # type of the teacher's weights; bfloat16 halves its memory
-    specaug: dict | None = None  # espnet2's SpecAug options, applied to the student's features
+    # Each term with its weight, or {weight: …, option: …}; k2d/distill/losses.
+    losses: dict = dataclasses.field(
+        default_factory=lambda: {"ce": 0.8, "kl": 1.0},
+        metadata={
+            "help": "terms of the loss and their weights: ce (labels), kl (the teacher's probabilities), hidden (its "
+            "layers), ctc; losses.kl=0 leaves one out"
+        },
+    )
+    freeze_encoder: bool = option(True, "do not train the encoder")
+    freeze_positions: bool = option(True, "do not train the decoder's positional embedding")
+    layer_drop: float = option(0.0, "probability of skipping an inner decoder layer for a batch (LayerDrop)")
+    ends_only: float = option(0.0, "probability of running only the first and the last decoder layer for a batch")
+    gradient_checkpointing: bool = option(False, "less memory, but slower")
+    autocast: str | None = option(None, "bfloat16: mixed precision on a CPU too, where --use_amp does nothing")
+    teacher_dtype: str = option("float32", "type of the teacher's weights; bfloat16 halves its memory")
+    specaug: dict | None = dataclasses.field(
+        default=None, metadata={"help": "options of ESPnet's SpecAug, for the student's features"}
+    )
 
     def __post_init__(self):
         self.terms()

@@ -21,8 +21,7 @@ COMMANDS = sorted(console.commands())
 
 
 def parser_of(command: str) -> CommandParser:
-    module = importlib.import_module(f"k2d.bin.{command}")
-    return module.parser() if hasattr(module, "parser") else module.own_parser()
+    return importlib.import_module(f"k2d.bin.{command}").parser()
 
 
 def call(*words) -> int:
@@ -84,7 +83,7 @@ def test_version_and_unknown_commands(capsys):
     assert call("main") == 2, "the console itself is no command"
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_the_terminal_and_tells_of_every_option(command, capsys, monkeypatch):
     for columns in (60, 100):
         monkeypatch.setenv("COLUMNS", str(columns))

@@ -1,7 +1,9 @@
 """Whole runs of ESPnet's trainer: interrupted and resumed, over two processes, refused for bad input."""
 
+import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -324,8 +326,26 @@ def look_at_imports() -> None:
 
 @pytest.mark.skipif(CONTEXT.get_start_method() != "forkserver", reason="a GPU has processes of another kind")
 def test_help_says_nothing_of_what_no_model_here_has():
-    said = subprocess.run([sys.executable, "-m", "k2d.bin.main", "help", "train"], capture_output=True, text=True)
-    assert said.returncode == 0 and said.stdout.startswith("Train a student") and not said.stderr
+    words = [sys.executable, "-m", "k2d.bin.main", "train", "--help", "all"]
+    said = subprocess.run(words, capture_output=True, text=True)
+    assert said.returncode == 0 and said.stdout.startswith("usage: k2d train") and not said.stderr
+    assert "--sharded_ddp" in said.stdout, "every option of ESPnet's"
+
+
+def test_the_short_help_has_all_that_k2d_adds_and_nothing_that_there_is_not(monkeypatch):
+    from k2d.bin import train
+    from k2d.distill.config import BatchConfig, DistillConfig
+    from k2d.distill.losses import terms
+    from k2d.distill.task import DistillTask
+
+    monkeypatch.setenv("COLUMNS", "100")
+    shown, known = train.parser().format_help(), DistillTask.get_parser()._option_string_actions
+    options = [*train.COMMON, *(action.option_strings[0] for action in train.reader()._actions)]
+    assert all(option.split()[0] in known for option in options)
+    for field in (*dataclasses.fields(BatchConfig), *dataclasses.fields(DistillConfig)):
+        assert f"\n  {field.name} " in shown
+    losses = shown.partition("\n  losses ")[2].partition("\n  freeze_encoder ")[0]
+    assert set(terms()) <= set(re.findall(r"\w+", losses)), "every loss has its word"
 
 
 def test_espnet_comes_without_what_no_training_uses():
