@@ -196,6 +196,14 @@ def test_nothing_is_fetched_for_options_that_cannot_be(folder):
     assert not (folder / "downloads").exists()
 
 
+def test_a_dry_run_fetches_nothing(folder):
+    shown = subprocess.run(["./run.sh", "--dry_run"], cwd=folder, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "\n4 select " in shown.stdout and "k2d label " in shown.stdout
+    assert "\n5 train " not in shown.stdout, "what is not run takes no time"
+    assert not any((folder / made).exists() for made in ("downloads", "data", "exp"))
+
+
 @pytest.mark.skipif(
     not all((RECIPE / "downloads" / name).is_file() for name in NEEDED),
     reason="NOT TRIED: the whole of natural_cs needs 240 MB of models; local/fetch.py of the recipe gets them",

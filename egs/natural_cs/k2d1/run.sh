@@ -41,9 +41,14 @@ recipe() {
         --stop_stage 4 \
         -- "${options[@]}" "$@"
 }
-if ! is_on help && [ "${teacher}" = downloads/whisper-base ]; then
-    recipe --help >/dev/null # fails for an option that is not known
-    python local/fetch.py teacher
+if [ "${teacher}" = downloads/whisper-base ] && ! is_on help; then
+    if ! is_on dry_run; then
+        recipe --help >/dev/null # fails for an option that is not known
+        python local/fetch.py teacher
+    elif [ ! -e "${teacher}" ]; then
+        echo "# A run first fetches Whisper base (145 MB) into ${teacher}; below it is called base."
+        teacher=base
+    fi
 fi
 recipe
 
