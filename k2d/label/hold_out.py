@@ -13,6 +13,7 @@ and the same corpus gives the same sets on any machine. Students of several sele
 
 import hashlib
 import heapq
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -101,21 +102,23 @@ def hold_out_for_epochs(data: DataDir, scores: Scores, kept: Sequence[Path]) -> 
     """Ids of the chunks of the development set, in order of id.
 
     kept: data directories of the selections that are compared. At most a quarter of the chunks that all of them keep,
-    2 % of their hours, an hour; at least ten chunks where the quarter has so many. Raises DataError where fewer than
-    two chunks are in all of them, or none says anything.
+    2 % of their hours, an hour; at least ten chunks where the quarter has so many. Where they share fewer than two
+    chunks, or none that says anything, the same of all chunks. Raises DataError where there is none in these either.
     """
-    count, total = 0, 0.0
-    for chunk in _in_all(read_chunks(data), kept):
-        count += 1
-        total += max(chunk.seconds, 0.0)
-    most = min(max(count // MOST_PART, 1), MOST_CHUNKS)
-    best = heapq.nsmallest(most, _witnessed(_in_all(read_chunks(data), kept), scores))
-    if count < 2 or not best:
-        why = "training needs them" if count < 2 else "in each of them a transcript loops or is empty"
+    count, total, best = _best_agreed(data, scores, kept)
+    if not best:
         names = "all of " * (len(kept) > 1) + ", ".join(path.name for path in kept)
-        raise DataError(
-            f"{data.path}: of {counted(count, 'chunk')} in {names}, none can be held out to choose the epoch by: "
-            f"{why}; keep more (--keep 0.75), or give a labelled --dev_set"
+        found = counted(count, "chunk")
+        count, total, best = _best_agreed(data, scores, ())
+        if not best:
+            why = "training needs them" if count < 2 else "in each of them a transcript loops or is empty"
+            raise DataError(
+                f"{data.path}: of {counted(count, 'chunk')}, none can be held out to choose the epoch by: {why}; give "
+                "more recordings, or a labelled --dev_set"
+            )
+        print(
+            f"hold_out: of {found} in {names}, none can choose the epoch, so others do; --keep 0.75 keeps more",
+            file=sys.stderr,
         )
     wanted = min(SHARE_OF_DEV * total, MOST_SECONDS)
     ids, seconds = [], 0.0
@@ -125,6 +128,19 @@ def hold_out_for_epochs(data: DataDir, scores: Scores, kept: Sequence[Path]) -> 
         ids.append(key)
         seconds += length
     return sorted(ids)
+
+
+def _best_agreed(
+    data: DataDir, scores: Scores, kept: Sequence[Path]
+) -> tuple[int, float, list[tuple[float, str, str, float]]]:
+    """Of the chunks that all of `kept` have: how many there are, their seconds, and those with the smallest distance;
+    none of a single one."""
+    count, total = 0, 0.0
+    for chunk in _in_all(read_chunks(data), kept):
+        count += 1
+        total += max(chunk.seconds, 0.0)
+    most = min(max(count // MOST_PART, 1), MOST_CHUNKS) if count > 1 else 0
+    return count, total, heapq.nsmallest(most, _witnessed(_in_all(read_chunks(data), kept), scores))
 
 
 def _in_all(chunks: Iterable[Chunk], kept: Sequence[Path]) -> Iterator[Chunk]:

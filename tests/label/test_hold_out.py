@@ -91,10 +91,14 @@ def test_a_label_that_nothing_could_contradict_is_no_witness(tmp_path):
     assert dev == ids[4:14], "ten at least"
 
 
-def test_selections_without_a_common_chunk_are_an_error(tmp_path):
+def test_selections_without_a_common_chunk_have_an_epoch_chosen_by_all_chunks(tmp_path, capsys):
     data, ids = corpus(tmp_path / "all", {"r": 10})
     one, two = data.subset(ids[:5], tmp_path / "one"), data.subset(ids[5:], tmp_path / "two")
-    with pytest.raises(DataError, match="of 0 chunks in all of one, two, none can be held out"):
+    scores = find_scores(data, {"v": data.path / "scores"})
+    assert hold_out_for_epochs(data, scores, [one.path, two.path]) == ids[:2], "the nearest of a quarter of ten"
+    assert "of 0 chunks in all of one, two, none can choose the epoch, so others do" in capsys.readouterr().err
+    write_numbers(data.path / "scores/utt2loop_aux", dict.fromkeys(ids, 1.0))
+    with pytest.raises(DataError, match=r"of 10 chunks, none can be held out .* loops or is empty"):
         hold_out_for_epochs(data, find_scores(data, {"v": data.path / "scores"}), [one.path, two.path])
 
 
