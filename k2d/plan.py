@@ -142,15 +142,16 @@ class Plan:
     joined: training speech is joined anew from clips (a copy), else it stays where it is. speeds, as measured, in
     place of assumptions: times real time of "teacher" and "validator", "distance" in pairs a second of a core,
     "training" in chunks a second of a device; sources: where each was measured.
-    batch: windows decoded side by side. jobs: of a stage that decodes. longest: hours of a recording. revise: further
-    models that transcribe the chunks; one without a published name is a student of the teacher.
+    batch: windows decoded side by side. jobs: of a stage that decodes. longest: hours of a recording. validators: the
+    speed measured as "validator" is the first one's. revise: further models that transcribe the chunks; one without a
+    published name is a student of the teacher. seeds: students of each selection.
     """
 
     train_hours: float
     dev_hours: float
     test_hours: float
     teacher: str
-    validator: str
+    validators: Sequence[str]
     selections: Sequence[str]
     config: Mapping
     ngpu: int
@@ -162,6 +163,16 @@ class Plan:
     jobs: int = 64
     longest: float = LONGEST_RECORDING
     revise: Sequence[str] = ()
+    seeds: int = 1
+
+    @property
+    def students(self) -> int:
+        return len(self.selections) * self.seeds
+
+    @property
+    def models(self) -> int:
+        """Those that decode the test sets."""
+        return 1 + len(self.validators) + self.students
 
 
 @dataclass(frozen=True)
@@ -201,15 +212,17 @@ class _Run:
         self.device = H100 if plan.ngpu else CPU
         self.where = f"one {self.device.name}" if plan.ngpu else self.device.name
         self.speeds, self.sources = plan.speeds or {}, plan.sources or {}
-        self.teacher, self.validator = size_of(plan.teacher), size_of(plan.validator)
-        self.students = len(plan.selections)
+        self.teacher, self.students = size_of(plan.teacher), plan.students
         self.chunks = plan.train_hours * 3600 / CHUNK
         self.teacher_weights = self.teacher.parameters * 4e-3  # GB, float32
         self.student_weights = self.teacher_weights * STUDENT
         self.tables = self.chunks * TABLE_BYTES / 1e9
         self.held = plan.batch * plan.longest * RECORDING
         self.labelling = _Decoding("teacher", self.teacher, ADVANCE, DECODED_AGAIN)
-        self.checking = [_Decoding("validator", self.validator, CHUNK)]
+        names = ["validator", *plan.validators[1:]]
+        self.checking = [
+            _Decoding(name, size_of(model), CHUNK) for name, model in zip(names, plan.validators, strict=True)
+        ]
         for name in plan.revise:
             size = published_size(name)
             self.checking.append(_Decoding(name, size or self.teacher, CHUNK, layers=None if size else 2))
@@ -300,7 +313,7 @@ def _validate(run: _Run) -> Cost:
         device_hours=sum(plan.train_hours / run.rate(each) for each in run.checking),
         core_hours=len(run.checking) * plan.train_hours / DECODES + distances + joined,
         gigabytes=len(run.checking) * run.chunks * 1e-6,
-        summary=f"{', '.join([plan.validator, *plan.revise])} on {run.chunks:,.0f} chunks, distances",
+        summary=f"{', '.join([*plan.validators, *plan.revise])} on {run.chunks:,.0f} chunks, distances",
         memory=RUNTIME + run.checking_weights + run.tables,
         joining_hours=joined + distances / 8,
         rests_on=(*map(run.decoded, run.checking), _AUDIO, _joining(JOIN_DECODED),
@@ -310,12 +323,13 @@ def _validate(run: _Run) -> Cost:
 
 
 def _select(run: _Run) -> Cost:
-    hours = run.students * run.chunks / SELECTS / 3600
+    selections = len(run.plan.selections)
+    hours = selections * run.chunks / SELECTS / 3600
     return Cost(
         4,
         core_hours=hours,
-        gigabytes=run.students * run.chunks * 0.8e-6,
-        summary=counted(run.students, "selection"),
+        gigabytes=selections * run.chunks * 0.8e-6,
+        summary=counted(selections, "selection"),
         memory=RUNTIME + 2 * run.tables,
         joining_hours=hours,
         rests_on=(f"selection: assumed, {SELECTS:,.0f} chunks a second", "disk: assumed, 0.8 kB a chunk",
@@ -348,11 +362,11 @@ def _train(run: _Run) -> Cost:
 
 
 def _decode(run: _Run) -> Cost:
-    plan, models = run.plan, run.students + 2
+    plan, models = run.plan, run.plan.models
     testing, tested = 0.0, []
     for name, size, layers, times in (
         ("teacher", run.teacher, None, 1),
-        ("validator", run.validator, None, 1),
+        *((each.name, each.size, None, 1) for each in run.checking[: len(plan.validators)]),
         ("student", run.teacher, 2, run.students),
     ):
         short = _Decoding(name, size, UTTERANCE, layers=layers)
@@ -372,7 +386,7 @@ def _decode(run: _Run) -> Cost:
 def _score(run: _Run) -> Cost:
     return Cost(
         7,
-        core_hours=(run.students + 2) * run.plan.test_hours * 0.01,
+        core_hours=run.plan.models * run.plan.test_hours * 0.01,
         gigabytes=0.01,
         summary="alignments, bootstrap, tables",
         rests_on=("scoring: assumed, 36 s an hour of test audio and model", "disk: assumed", _RUNTIME),

@@ -9,7 +9,7 @@ CONFIG = {"max_epoch": 120, "num_iters_per_epoch": 4000, "batch_size": 64, "accu
 
 def costs(**changes):
     plan = dict(
-        train_hours=60000.0, dev_hours=5.0, test_hours=20.0, teacher="large-v2", validator="base",
+        train_hours=60000.0, dev_hours=5.0, test_hours=20.0, teacher="large-v2", validators=["base"],
         selections=["comp"], config=CONFIG, ngpu=4, joined=False,
     )  # fmt: skip
     return {cost.stage: cost for cost in estimate(Plan(**{**plan, **changes}))}

@@ -192,13 +192,17 @@ say_recordings() {
 
 # show_plan: what the stages take, before the commands of a dry run.
 show_plan() {
-    local -a options=(--teacher "$(tag_of "${teacher}")" --validator "$(tag_of "${validator%% *}")"
-        --selection "${selected[*]}" "${config_opts[@]}" --ngpu "${ngpu}" --nj "${nj}" --batch_size "${batch_size}"
+    local -a options=(--teacher "$(tag_of "${teacher}")" --selection "${selected[*]}"
+        --seed "${seed}" --stage "${stage}" --stop_stage "${stop_stage}" "${config_opts[@]}" --ngpu "${ngpu}" --nj "${nj}" --batch_size "${batch_size}"
         --speeds "${speeds}" --dev_hours "${dev_hours}" ${updates:+--updates "${updates}"} ${trial:+--trial "${trial}"})
-    local others=()
-    for each in "${transcribers[@]}"; do
-        is "${each}" "${validator%% *}" || others+=("$(tag_of "${each}")")
+    local validators=() others=()
+    for each in ${validator}; do
+        validators+=("$(tag_of "${each}")")
     done
+    for each in "${transcribers[@]}"; do
+        [[ " ${validators[*]} " == *" $(tag_of "${each}") "* ]] || others+=("$(tag_of "${each}")")
+    done
+    options+=(--validator "${validators[*]}")
     [ ${#others[@]} -eq 0 ] || options+=(--revise "${others[*]}")
     [ -z "${test_sets}" ] || options+=(--test_hours "${test_hours}")
     [ "${joined}" = false ] || [ -n "${recordings}" ] || options+=(--joined)

@@ -30,6 +30,7 @@ from k2d.wording import audio_length, counted
 
 LISTED = ("runs", 1)
 CONFIG = Path(__file__).resolve().parents[2] / "conf/train_student.yaml"
+TRAIN = 5
 NAMES = ("data", "label", "validate", "select", "train", "decode", "score", "publish")
 KINDS = ("measured", "published", "computed", "assumed")
 LEGEND = """\
@@ -47,17 +48,20 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--dev_hours", type=float, default=0.0, help="hours of the set that chooses the epoch")
     p.add_argument("--test_hours", type=float, help="hours of test sets, each counted once (default: held out, 5 %%)")
     p.add_argument("--teacher", default="large-v2", help="name or path of the teacher, for its size")
-    p.add_argument("--validator", default="base", help="name or path of the validator, for its size")
+    p.add_argument("--validator", default="base", help="validators, separated by blanks, for their sizes")
     p.add_argument(
         "--revise", default="", help="further models that transcribe the chunks; other than published names: students"
     )
     p.add_argument("--selection", default="full comp", help="selections, separated by blanks: one student each")
+    p.add_argument("--seed", default="0", help="seeds, separated by blanks: one student of each selection each")
     p.add_argument("--config", action="append", help="training YAML; later ones override earlier ones")
     p.add_argument("--updates", help="number of updates, or auto")
     p.add_argument("--ngpu", type=int, default=0, help="GPUs to use; 0: CPU jobs of two cores (default)")
     p.add_argument("--gpus_per_node", type=int, default=4, help="GPUs per node of the cluster")
     p.add_argument("--nj", type=int, help="jobs of stages 2, 3 and 6 (default: four per GPU)")
     p.add_argument("--batch_size", type=int, help="windows per batch (default: 32 on a GPU, 8 on a CPU)")
+    p.add_argument("--stage", type=int, choices=range(1, 9), default=1, metavar="N", help="first stage to count")
+    p.add_argument("--stop_stage", type=int, choices=range(1, 9), default=8, metavar="N", help="last stage to count")
     p.add_argument("--joined", action="store_true", help="stage 1 copies the recordings")
     p.add_argument("--ready_labels", action="store_true", help="existing transcripts instead of stage 2's decoding")
     p.add_argument("--trial", type=Path, metavar="RECIPE", help="a recipe that has run on a few hours")
@@ -117,9 +121,10 @@ def plan_of(args: argparse.Namespace) -> Plan:
         args.dev_hours,
         test_hours,
         teacher=args.teacher,
-        validator=args.validator,
+        validators=args.validator.split(),
         revise=args.revise.split(),
         selections=args.selection.split(),
+        seeds=len(args.seed.split()),
         config=config,
         ngpu=args.ngpu,
         batch=args.batch_size or default_batch(args.ngpu > 0),
@@ -133,10 +138,10 @@ def plan_of(args: argparse.Namespace) -> Plan:
 
 def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
     """One row a stage, and their sum."""
-    gpus, nj, students, decodings = plan.ngpu, plan.jobs, len(plan.selections), len(plan.selections) + 2
+    gpus, nj, students, decodings = plan.ngpu, plan.jobs, plan.students, plan.models
     nodes = max(1, ceil(gpus / gpus_per_node))
     joined = f"{nj} + 1" if nj > 1 else "1"
-    jobs = {1: "1", 2: joined, 3: f"{nj} + 2" if nj > 1 else "2", 4: f"{students}",
+    jobs = {1: "1", 2: joined, 3: f"{nj} + 2" if nj > 1 else "2", 4: f"{len(plan.selections)}",
             6: f"{decodings} × ({joined})" if nj > 1 else f"{decodings}", 7: f"{decodings} + 1",
             8: f"{students}"}  # fmt: skip
     each = ceil(gpus / nodes)
@@ -154,14 +159,14 @@ def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
     rows.append(["in all", "", duration(total), space(sum(cost.gigabytes for cost in costs)), "", ""])
     machines = f"{counted(gpus, 'GPU')} at a time" if gpus else "no GPU, two cores at a time"
     speech = audio_length(plan.train_hours * 3600)
-    title = f"{speech} of recordings, teacher {plan.teacher}, validator {plan.validator}, {machines}"
+    title = f"{speech} of recordings, teacher {plan.teacher}, validator {' '.join(plan.validators)}, {machines}"
     return Table(title, "", ["stage", "jobs", "time", "disk", "memory of a job", "rests on figures"], rows)
 
 
 def run(args: argparse.Namespace) -> int:
     check(args)
     plan = plan_of(args)
-    costs = estimate(plan)
+    costs = [cost for cost in estimate(plan) if args.stage <= cost.stage <= args.stop_stage]
     print(table_of(plan, costs, args.gpus_per_node).text(), end="")
     arrays = f" {plan.jobs} + 1 jobs: an array, then one." if plan.jobs > 1 else ""
     print(f"Waiting in a queue is not counted.{arrays}")
@@ -172,7 +177,8 @@ def run(args: argparse.Namespace) -> int:
         for cost in costs:
             print(f"\nStage {cost.stage}, {cost.summary}\n" + "\n".join(f"  {basis}" for basis in cost.rests_on))
     else:
-        print(f"{costs[4].summary[:1].upper()}{costs[4].summary[1:]}; --explain says where each figure comes from.")
+        training = "".join(f"{cost.summary[:1].upper()}{cost.summary[1:]}; " for cost in costs if cost.stage == TRAIN)
+        print(f"{training}--explain says where each figure comes from.")
     return 0
 
 

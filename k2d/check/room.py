@@ -44,7 +44,7 @@ def look_at_room(room: Room, sets: Sequence[Set], models: Models, known: Mapping
         dev,
         test,
         teacher=_size_name(models.teacher, known),
-        validator=_size_name(next(iter(models.validators), None), known),
+        validators=[_size_name(name, known) for name in models.validators or [None]],
         selections=room.students,
         config=read_config(room.config),
         ngpu=room.ngpu,

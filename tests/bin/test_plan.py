@@ -130,6 +130,24 @@ def test_what_further_models_transcribe_is_counted(plan):
     assert row(plan(*hours, "--revise", "large-v2"), 3)[2] != row(plan(*hours), 3)[2]
 
 
+def test_only_the_stages_that_are_run_are_counted(plan):
+    hours = ("--train_hours", 100, "--ngpu", 1)
+    whole, labels = plan(*hours), plan(*hours, "--stop_stage", 4)
+    assert "\n5 train" not in labels and "updates" not in labels and row(labels, 4) == row(whole, 4)
+    sums = [text.partition("\nin all ")[2].split() for text in (whole, labels)]
+    assert sums[0][1] == "days" and sums[1][1] == "min", sums
+
+
+def test_every_validator_and_every_seed_decodes_the_tests(plan):
+    sizes = ("--train_hours", 100, "--test_hours", 200, "--selection", "full comp")
+    one = plan(*sizes)
+    two = plan(*sizes, "--validator", "base medium")
+    assert (row(one, 6)[1], row(two, 6)[1]) == ("4", "5") and row(one, 6)[2] != row(two, 6)[2]
+    assert "medium" in " ".join(basis(two, 3)) and "medium" in " ".join(basis(two, 6))
+    seeds = plan(*sizes, "--seed", "0 1 2")
+    assert row(seeds, 5)[1] == "6 × 1 node" and row(seeds, 4)[1] == "2" and row(seeds, 8)[1] == "6"
+
+
 def test_training_is_as_long_as_the_hours_are_when_asked(plan):
     assert "120,000 updates of 256 chunks" in plan("--train_hours", 100)
     assert "2,100 updates of 256 chunks" in plan("--train_hours", 100, "--updates", "auto")
