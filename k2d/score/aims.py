@@ -13,6 +13,7 @@ MOST_PARAMETERS = 0.5  # of the teacher's
 SIGNIFICANT = 0.05
 
 
+UNKNOWN = "No error rate is known: nobody has transcribed a test set; k2d audit makes one in half an hour."
 REACHED, MISSED, NOT_TOLD, NOT_MEASURED = VERDICTS = ("reached", "missed", "inconclusive", "not measured")
 
 
@@ -55,7 +56,7 @@ def headline(experiment: Experiment) -> str:
     if best is None:
         if experiment.test_sets:
             return "No error rate is known: nothing has been scored yet."
-        return "No error rate is known: nobody has transcribed a test set; k2d audit makes one in half an hour."
+        return UNKNOWN
     students, test_sets = best
     teacher = experiment.teacher_of(students.model)
     rival = experiment.group_of(teacher) if teacher else None
@@ -99,8 +100,11 @@ def _seeds(count: int) -> str:
 
 def aims_of(experiment: Experiment) -> Iterator[Aim]:
     """For each selection that students were trained on: below their teacher and below the students of all labels of
-    the same teacher, hours and tag on every set, at most half of the teacher's parameters, faster than the teacher."""
+    the same teacher, hours and tag on every set, at most half of the teacher's parameters, faster than the teacher.
+    Without test sets: of all students that no error rate is known."""
     for students in experiment.groups:
+        if students.record.role == "student" and not experiment.test_sets:
+            yield Aim(f"{students.name} below its teacher", NOT_MEASURED, f"{UNKNOWN} Then give --test_sets.")
         if not students.of_selected_labels:
             continue
         teacher, of_all_labels = experiment.teacher_of(students.model), experiment.group_of_all_labels(students)
