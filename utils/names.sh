@@ -41,6 +41,7 @@ done
 revised=${revised:+_by_${revised}}
 exp="exp/${labelled}${revised}" chunks="data/${labelled}${revised}"
 selected=() students=()
+earlier=() # students of the labels before they were revised: in the tables beside those that are trained now
 declare -A selection_of alpha_of validator_of hours_of trained_on seed_of path_of
 for each in ${validator}; do
     for word in ${selection}; do
@@ -72,8 +73,13 @@ for each in ${validator}; do
                     student="student_${student_tag:+${student_tag}_}${labels_of}"
                     is "${teacher}" "${_default_teacher}" || student+="_$(tag_of "${teacher}")"
                     is "${labels}" "${_default_labels}" || student+="_$(tag_of "${labels:-${teacher}}")"
-                    student+=${revised}
-                    [ "${number}" = "${_default_seed}" ] || student+="_seed${number}"
+                    of_seed=
+                    [ "${number}" = "${_default_seed}" ] || of_seed="_seed${number}"
+                    if [ -n "${revised}" ] && [ -f "exp/${student}${of_seed}/model.json" ]; then
+                        earlier+=("${student}${of_seed}")
+                        path_of[${student}${of_seed}]="exp/${student}${of_seed}/average"
+                    fi
+                    student+=${revised}${of_seed}
                     students+=("${student}")
                     trained_on[${student}]=${labels_of}
                     seed_of[${student}]=${number}
@@ -106,7 +112,7 @@ if "${decode_untrained}"; then
     models+=(untrained) # the same for all selections
     path_of[untrained]="exp/${students[0]}/init"
 fi
-models+=("${students[@]}")
+models+=("${earlier[@]}" "${students[@]}")
 
 # What stages 2 to 8 need, for stage 1 to look at.
 check_opts=(--train_data "data/${train_set}" ${dev_set:+--dev_data "data/${dev_set}"})
@@ -240,6 +246,7 @@ record_models() {
         run_here k2d record --output_dir "exp/${student}" --role student --path "${path_of[${student}]}" \
             --teacher "${teacher_name}" --validator "${validator_name[${validator_of[${name}]}]}" \
             --selection "${selection_of[${name}]}" "${at[@]}" ${hours_of[${name}]:+--hours "${hours_of[${name}]}"} \
-            --seed "${seed_of[${student}]}" --data "${chunks}_${name}" ${student_tag:+--tag "${student_tag}"}
+            --seed "${seed_of[${student}]}" --data "${chunks}_${name}" ${student_tag:+--tag "${student_tag}"} \
+            ${revised:+--revised_by "${revised#_by_}"}
     done
 }

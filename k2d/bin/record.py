@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, help="seed of its training")
     p.add_argument("--data", help="directory of its labels")
     p.add_argument("--tag", help="suffix for how it was trained")
+    p.add_argument("--revised_by", metavar="MODELS", help="models whose transcripts replaced labels (k2d revise)")
     p.add_argument("--hours", type=float, help="hours of recordings that the labels were selected from, if not all")
     return p
 

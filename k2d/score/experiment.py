@@ -122,7 +122,7 @@ class Experiment:
         return next(group for group in self.groups if model in group.members)
 
     def group_of_all_labels(self, group: Group) -> Group | None:
-        """The students of the same teacher, recordings and tag that learnt all labels."""
+        """The students of the same teacher, recordings and tag that learnt all labels, revised by the same models."""
 
         def trained(record: ModelRecord) -> ModelRecord:
             return replace(record, name="", path="", seed=None, alpha=None, keep=None, validator=None, data=None)

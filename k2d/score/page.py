@@ -212,6 +212,7 @@ def _line(group: Group, along: str) -> str:
     """What the points of a line have in common, of all that may differ but what the line is drawn along."""
     record = group.record
     words = [record.selection, record.validator if group.of_selected_labels else None, record.tag]
+    words.append("revised" if record.revised_by else None)
     words.append(record.threshold if along != "alpha" else None)
     words.append(f"{record.hours:g} h" if along != "hours" and record.hours is not None else None)
     return ", ".join(word for word in words if word)

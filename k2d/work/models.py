@@ -19,7 +19,7 @@ class ModelRecord:
     """One model. `path`: its checkpoint, as the recipe's folder sees it. teacher, validator: names of models. Of a
     student: selection, alpha (and the share of the speech that it was chosen to keep, if it was), validator, seed, data
     (the directory of the labels it learnt), hours (of recordings that these were selected from, where not all), tag (a
-    word for how it was trained).
+    word for how it was trained), revised_by (models whose transcripts replaced labels).
     """
 
     name: str
@@ -34,6 +34,7 @@ class ModelRecord:
     tag: str | None = None
     hours: float | None = None
     keep: float | None = None
+    revised_by: str | None = None
 
     @property
     def threshold(self) -> str | None:

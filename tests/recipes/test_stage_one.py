@@ -276,6 +276,8 @@ def test_a_dry_run_begins_with_what_it_takes(recipe):
     assert "100.0 h of recordings, teacher large-v2" in plan and "2,100 updates of 256 chunks" in plan
     assert all(f"\n{number} {name} " in plan for number, name in ((1, "data"), (5, "train"), (8, "publish")))
     assert stages == 8
+    more = recipe("--dry_run", "--train_hours", "100", "--validator", "base small", "--seed", "0 1", stop_stage="8")
+    assert "validator base small" in more.stdout and "6 students one after the other" in more.stdout
     assert "With --train_hours" in recipe("--dry_run", stop_stage="8").stdout
 
 
@@ -319,6 +321,14 @@ def test_revised_labels_and_their_students_have_the_models_in_their_names(recipe
     held_out = "data/lectures_large-v2_held_out"
     assert f"k2d hold_out --output_dir {held_out} --data data/lectures_large-v2 " in shown.stdout, "of both rounds"
     assert f"--leave_out {held_out}" in shown.stdout and f"--held_out {held_out}\n" in shown.stdout
+    assert "--revised_by student_full+base" in shown.stdout
+    assert "--models teacher validator student_full_by" in shown.stdout.replace("'", "")
+    # Students of the first round, where there are any, are in the tables of the second.
+    (recipe.folder / "exp/student_full/model.json").write_text("{}")
+    shown = recipe("--dry_run", *options, stop_stage="8").stdout.replace("'", "")
+    assert f" --models teacher validator student_full student_full{by} --test_sets " in shown
+    assert "k2d decode --output_dir exp/student_full/decode_held_out " in shown
+    assert not any(f"k2d {made} --output_dir exp/student_full/" in shown for made in ("train", "average", "publish"))
 
 
 def test_help_says_every_option(recipe):

@@ -437,6 +437,16 @@ def test_how_long_a_student_was_trained_is_told_from_its_log(folder, monkeypatch
     assert found[-1] == ["student_comp", "1", "20", "5.0", "1.100", "20"]
 
 
+def test_students_of_revised_labels_are_compared_with_all_revised_labels(folder, monkeypatch, more):
+    for name in ("student_full", "student_comp"):
+        more(f"{name}_by_x", replace(RECORDS[name], revised_by="x"))
+    names = [*RECORDS, "student_full_by_x", "student_comp_by_x"]
+    assert report(folder, monkeypatch, "--models", " ".join(names)) == 0
+    text = (folder / "RESULTS.md").read_text()
+    assert "- student_comp_by_x below student_full_by_x on test_in: " in text
+    assert "- student_comp below student_full on test_in: " in text
+
+
 def test_a_student_without_its_rival_says_so(folder, monkeypatch):
     assert report(folder, monkeypatch, "--models", "student_comp") == 0
     text = (folder / "RESULTS.md").read_text()
