@@ -61,15 +61,18 @@ def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFi
         if word == STDIN:
             found.append((_standard_input(stdin_folder), "standard input", Path(), True))
         elif os.path.isdir(word):
+            before = len(found), len(nowhere)
             for here, names, why in walk(Path(word)):
                 found += [(str(here / name), str(here / name), here.relative_to(word), False) for name in names]
                 nowhere |= {str(here): why} if why else {}
+            if before == (len(found), len(nowhere)):
+                nowhere[word] = f"{word}: no files in this folder"
         elif os.path.exists(word):
             found.append((word, word, Path(), True))
         elif matches := sorted(glob.glob(word, recursive=True)):
             found += [(match, match, Path(), False) for match in matches if os.path.isfile(match)]
         else:
-            what = "no file has such a name" if glob.has_magic(word) else "no such file or folder"
+            what = "matches no file" if glob.has_magic(word) else "no such file or folder"
             nowhere[word] = f"{word}: {what}"
     once = {os.path.realpath(entry[0]): entry for entry in reversed(found)}
     kept = [entry for entry in found if once.get(os.path.realpath(entry[0])) is entry]

@@ -31,7 +31,7 @@ GROUPS = {
 MORE = "k2d help COMMAND, or k2d COMMAND --help, shows the options of a command; k2d --version the version."
 EXIT_CODES = (
     "exit status: 0 success; 1 an error that you can fix, named in one sentence (k2d transcribe: also if a file was "
-    "skipped); 2 invalid options; 3 with --begin: there is work to do; 130 stopped by Ctrl-C."
+    "skipped); 2 an option that is missing or unknown; 3 with --begin: there is work to do; 130 stopped by Ctrl-C."
 )
 
 

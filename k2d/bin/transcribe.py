@@ -6,8 +6,9 @@
 
 Takes files, folders with all that is below them, patterns in quotes ('*.mp3'), and - for standard input. Prints each
 segment with its times; with --output_format or --output_dir it writes files instead, named after the audio, those of a
-folder into a tree like its own. Files that are damaged or not audio are reported and skipped. The last line says how
-long it took and what was skipped; the exit status is 1 if a file was skipped that you named or that should be audio.
+folder into a tree like its own. Files that are not audio are reported and skipped; of a damaged file the intact part is
+transcribed. The last line says how long it took and what was skipped; the exit status is 1 if a file was skipped that
+you named or that should be audio.
 """
 
 import argparse

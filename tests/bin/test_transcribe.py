@@ -105,13 +105,14 @@ def test_a_folder_that_may_not_be_read_is_named_and_the_rest_is_found(noise_reco
     ]
 
 
-def test_patterns_and_files_that_are_not_there(run, tree):
+def test_patterns_and_files_that_are_not_there(run, tree, tmp_path):
     printed = run(f"{tree}/*.wav", tree / "talk.wav", "/nowhere.wav", f"{tree}/*.ogg", expected=1)
     assert "1 file, 3.0 s" in printed.err, "named twice, transcribed once"
     assert "/nowhere.wav: no such file or folder" in printed.err
-    assert f"{tree}/*.ogg: no file has such a name" in printed.err
-    printed = run("/nowhere.wav", expected=1)
-    assert "nothing to transcribe" in printed.err
+    assert f"{tree}/*.ogg: matches no file" in printed.err
+    (tmp_path / "empty/below").mkdir(parents=True)
+    printed = run("/nowhere.wav", tmp_path / "empty", expected=1)
+    assert "nothing to transcribe" in printed.err and "/empty: no files in this folder\n" in printed.err
 
 
 def test_a_file_that_was_named_and_is_no_audio_is_an_error(run, tree):
