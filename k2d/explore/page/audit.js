@@ -58,7 +58,7 @@ async function show(i, playing = true) {
   writeLink({ chunk: row.id });
   shown();
   $("text").focus({ preventScroll: true });
-  $("sound").replaceChildren(el("div", { class: "empty" }, "…"));
+  $("sound").replaceChildren(el("div", { class: "empty" }, "the sound is being loaded …"));
   const found = await soundFor(at);
   if (D.rows[at] !== row) return;
   if (Array.isArray(found)) {

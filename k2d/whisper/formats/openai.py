@@ -20,7 +20,7 @@ def open_openai(path: Path) -> Stored:
         magic = stream.read(4)
     if magic in _GGML:
         raise CheckpointError(
-            f"{path}: a model of whisper.cpp (GGML), whose weights are quantised in its own way; give the OpenAI .pt "
+            f"{path}: a model of whisper.cpp (GGML), which only whisper.cpp reads; give the OpenAI .pt "
             "or the Hugging Face folder that it was made from"
         )
     if path.suffix in _OF_A_FOLDER:
