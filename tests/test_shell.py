@@ -306,27 +306,44 @@ def wheel(folder, name, version):
         archive.writestr(f"{info}/RECORD", "")
 
 
+def cpu_torch(uv, build, **environment) -> subprocess.CompletedProcess:
+    """What tools/install.sh tells uv to take torch for CPUs."""
+    function = (ROOT / "tools/install.sh").read_text().partition("cpu_torch() {")[2].partition("\n}\n")[0]
+    script = f"""
+    log() {{ echo "$*"; }}
+    cpu_torch() {{{function}
+    }}
+    tools="{ROOT}/tools"; build=$1; cpu_torch "{uv}" "{sys.executable}"
+    """
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script, "install", build], capture_output=True, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_the_installer_takes_torch_for_cpus_from_pytorch_where_the_index_does_not_have_it(tmp_path):
+    uv = tmp_path / "uv"
+    uv.write_text('#!/bin/sh\ncase "$*" in *"--torch-backend cpu torch==2."*) ;; *) exit 1 ;; esac\n')
+    uv.chmod(0o755)
+    done = cpu_torch(uv, "cpu")
+    words = done.stdout.split()
+    assert (done.returncode, words[0], done.stderr) == (0, "--torch-backend=cpu", "")
+    assert [word.partition("==")[0] for word in words[1:]] == ["torch", "torchaudio"]
+    assert all(word.endswith("+cpu") for word in words[1:]), "also in the place of the usual one"
+
+
 @pytest.mark.parametrize("packages", [["torch", "torchaudio"], ["torch"]])
 def test_the_installer_takes_torch_for_cpus_where_the_index_has_it(tmp_path, packages):
     pins = dict(line.split("==") for line in (ROOT / "tools/constraints.txt").read_text().splitlines() if "==" in line)
     for name in packages:
         wheel(tmp_path, name, f"{pins[name]}+cpu")
-    function = (ROOT / "tools/install.sh").read_text().partition("cpu_torch() {")[2].partition("\n}\n")[0]
     uv = shutil.which("uv") or (ROOT / "tools/venv").resolve().parent / "venv-bootstrap/bin/uv"
-    script = f"""
-    die() {{ echo "$*" >&2; exit 1; }}
-    cpu_torch() {{{function}
-    }}
-    tools="{ROOT}/tools"; build=$1; cpu_torch "{uv}" "{sys.executable}"
-    """
     for build in ("cpu", "cuda"):
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script, "install", build], capture_output=True, text=True,
-            env={**os.environ, "UV_FIND_LINKS": str(tmp_path), "UV_NO_INDEX": "1"},
-        )  # fmt: skip
+        done = cpu_torch(uv, build, UV_FIND_LINKS=str(tmp_path), UV_NO_INDEX="1")
         if build == "cuda":
             assert (done.returncode, done.stdout) == (0, "")
         elif len(packages) == 2:
             assert done.stdout.split() == [f"{name}=={pins[name]}+cpu" for name in packages], done.stderr
         else:
-            assert done.returncode == 1 and "has no torch for CPUs alone" in done.stderr
+            assert (done.returncode, done.stdout) == (0, ""), "it goes on with the usual one"
+            assert "no torch for CPUs alone" in done.stderr and "UV_INDEX" in done.stderr

@@ -2,8 +2,8 @@
 # Make tools/venv with everything the recipes need, at the versions of tools/constraints.txt.
 #
 #   tools/install.sh           install, or do nothing when up to date
-#   tools/install.sh --cpu     with torch for CPUs alone, a third of the disk (chosen by itself where no GPU is seen
-#                              and the package index has it; --gpu takes the one with CUDA)
+#   tools/install.sh --cpu     with torch for CPUs alone, a third of the disk, if it can be had (chosen by itself where
+#                              no GPU is seen; --gpu takes the one with CUDA)
 #   tools/install.sh --extra NAME   an extra of setup.py that is not among these, such as docs or natural, besides
 #   tools/install.sh --check   say what is installed, whether a GPU is seen, and import what each stage needs
 #
@@ -99,7 +99,8 @@ installed_build() {
     compgen -G "$venv/lib/python3*/site-packages/torch-*+cpu.dist-info" >/dev/null && echo cpu || echo cuda
 }
 
-# Prints the requirements of torch for CPUs alone, or nothing where it is not wanted or the index does not have it.
+# Prints what uv has to be told to take torch for CPUs alone, or nothing where it is not wanted or cannot be had: from
+# the package index in use, which may be a mirror that has it, or from PyTorch's own, since PyPI does not.
 cpu_torch() {
     local uv=$1 python=$2 package
     local -a wanted=()
@@ -112,15 +113,18 @@ cpu_torch() {
     done
     if "$uv" pip install --quiet --dry-run --no-deps --python "$python" "${wanted[@]}" >/dev/null 2>&1; then
         printf '%s\n' "${wanted[@]}"
-    elif [ "$build" = cpu ]; then
-        die "the package index in use has no torch for CPUs alone (${wanted[*]}): name one that has, such as" \
-            "UV_INDEX=https://download.pytorch.org/whl/cpu, or run without --cpu; torch then brings 4 GB of CUDA" \
-            "libraries, which a CPU does not use."
+    elif "$uv" pip install --quiet --dry-run --no-deps --python "$python" --torch-backend cpu "${wanted[@]}" \
+        >/dev/null 2>&1; then
+        printf '%s\n' --torch-backend=cpu "${wanted[@]}"
+    else
+        log "no torch for CPUs alone: the package index in use does not have it, and https://download.pytorch.org cannot" \
+            "be reached. The usual torch is installed; it brings 4 GB of CUDA libraries, which a CPU does not use." \
+            "A mirror that has ${wanted[*]} can be named in UV_INDEX." >&2
     fi
 }
 
 check_disk() {
-    local free_kb need_gb=$needed_gb
+    local free_kb need_gb=$1
     if compgen -G "$venv/lib/python3*/site-packages/torch" >/dev/null; then
         need_gb=1 # an update replaces packages one by one
     fi
@@ -139,8 +143,7 @@ install() {
         log "tools/venv is up to date"
         return
     fi
-    [ "$build" != cpu ] || needed_gb=$needed_gb_cpu
-    check_disk
+    check_disk "$([ "$build" = cpu ] && echo "$needed_gb_cpu" || echo "$needed_gb")"
     rm -f "$stamp"
 
     if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' 2>/dev/null; then
@@ -161,10 +164,10 @@ install() {
         "$uv" venv --quiet --clear --python "$python" "$venv"
     fi
     torch=$(cpu_torch "$uv" "$venv/bin/python")
-    [ -z "$torch" ] || needed_gb=$needed_gb_cpu
     if [ -n "$torch" ]; then
-        log "packages, with torch for CPUs alone (about $needed_gb GB when none of them is cached)"
+        log "packages, with torch for CPUs alone (about $needed_gb_cpu GB when none of them is cached)"
     else
+        check_disk "$needed_gb"
         log "packages (about $needed_gb GB when none of them is cached; 4 of these are CUDA, which comes with torch)"
     fi
     # Source packages are built with the pinned setuptools, since openai-whisper's build needs pkg_resources.
