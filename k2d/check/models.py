@@ -234,12 +234,12 @@ def outline(model: Known) -> Checkpoint:
 
 
 def coverage(what: str, name: str, train: Set) -> list[Finding]:
-    """Recordings of which ready transcripts have none, or none that can be cut into chunks; of a sample if there are
-    many.
+    """Recordings of which ready transcripts have none, or none that can be cut into chunks, for each reason; of a
+    sample if there are many.
     """
     transcripts = ReadyTranscripts(name.partition(":")[2], train.data)
     source = sources.recordings(train.data)
-    names, lacking = sample(list(train.data.wav), HEADERS), {}
+    names, lacking = sample(list(train.data.wav), HEADERS), {}  # reason -> recording -> the whole story
     for recording in names:
         seconds = source.seconds(recording)
         if not seconds:
@@ -247,14 +247,16 @@ def coverage(what: str, name: str, train: Set) -> list[Finding]:
         try:
             transcripts.segments(recording, seconds, timed=True)
         except BadAudio as error:
-            lacking[recording] = error
-    if not lacking:
-        return []
-    first = next(iter(lacking.values()))
-    advice = str(first).partition(f"{first.reason}; ")[2]
+            lacking.setdefault(error.reason, {})[recording] = str(error)
     of = counted(len(names), "recording") + " looked at" * (len(names) < len(train.data.wav))
-    message = f"{len(lacking):,} of {of}: {first.reason} ({some(list(lacking))})"
-    named = ((recording, str(error)) for recording, error in lacking.items())
-    if len(lacking) == len(names):
-        return [fails(what, f"{message}; nothing is left", advice, named)]
-    return [left_out(what, message, advice, named)]
+    nothing_left = sum(map(len, lacking.values())) == len(names)
+    grade, end = (fails, "; nothing is left") if nothing_left else (left_out, "")
+    return [
+        grade(
+            what,
+            f"{len(stories):,} of {of}: {reason} ({some(list(stories))}){end}",
+            next(iter(stories.values())).partition(f"{reason}; ")[2],
+            stories.items(),
+        )
+        for reason, stories in lacking.items()
+    ]

@@ -24,8 +24,11 @@ class SkipOptions:
 
 
 def why(error: UserError) -> str:
-    """What skipped.txt says of an error: of a recording the reason first, in a word."""
-    return f"{error.reason}: {error}" if isinstance(error, BadAudio) else str(error)
+    """What skipped.txt says of an error behind the id: of a recording the reason first, in a word."""
+    if not isinstance(error, BadAudio):
+        return str(error)
+    known = f"{error.source}: {error.reason}; " if error.source == getattr(error, "recording", None) else ""
+    return f"{error.reason}: {str(error).removeprefix(known)}"
 
 
 def write_skipped(out: Path, skipped: Mapping[str, str], total: int, most: int | None = None) -> None:

@@ -76,7 +76,7 @@ def test_ready_transcripts_label_and_validate(data, tmp_path):
     assert chunks.text["talk-0000200-0003100"].startswith("<|0.00|>低音<|1.00|><|4.00|> high<|5.00|>")
     assert tables(out) == {"utt2spk", "utt2dur", "utt2compression"}, "of scores that were never told there are none"
     skipped = read_table(out / "skipped.txt")
-    assert set(skipped) == {"low", "broken"} and skipped["low"].startswith("no transcript: low: no transcript; ")
+    assert set(skipped) == {"low", "broken"} and skipped["low"].startswith("no transcript: expected ")
     assert (out / "subtitles/talk.srt").read_text().startswith("1\n00:00:02,000 --> 00:00:03,000\n低音\n")
 
     assert decode.main(words(f"text:{out / 'text'}", out, heard)) == 0
