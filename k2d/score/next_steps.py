@@ -14,6 +14,8 @@ from k2d.score.agreement import FEWEST
 from k2d.score.aims import best_student
 from k2d.score.experiment import Experiment, Model, mean_known, read_results
 from k2d.tables import read_table
+from k2d.work import identity
+from k2d.work.folders import json_or_none
 from k2d.work.models import MODEL, ModelRecord, read_record
 
 
@@ -36,7 +38,8 @@ def next_steps(exp: Path, data: Path, models: Sequence[str], sets: Sequence[str]
     if not sets and (held_out := next(iter(sorted(data.glob("*_held_out/text"))), None)):
         yield "a test set", _audit(exp, data, held_out.parent)
         if (data / "audited/text").is_file():
-            yield "error rates", "the command of your run again, with --test_sets audited"
+            instead = " in place of --dev_set audited" if best and _chose_epoch(exp / best.name, "audited") else ""
+            yield "error rates", f"the command of your run again, with --test_sets audited{instead}"
     pages = {
         "report": [exp / "report/index.html"],
         "labels": sorted(exp.glob("*/explorer*/*.html")),
@@ -47,6 +50,12 @@ def next_steps(exp: Path, data: Path, models: Sequence[str], sets: Sequence[str]
     for name, paths in pages.items():
         for path in [path for path in paths if path.is_file()][: 1 if name == "card" else None]:
             yield name, path.absolute().as_uri() if path.suffix == ".html" else str(path.absolute())
+
+
+def _chose_epoch(student: Path, name: str) -> bool:
+    """Whether a set of this name was the student's development set."""
+    made = json_or_none(student / "data" / identity.RECORD) or {}
+    return Path(made.get("arguments", {}).get("valid_data") or "").name == name
 
 
 def _audit(exp: Path, data: Path, held_out: Path) -> str:

@@ -46,7 +46,7 @@ def segment_hours(report: Mapping) -> tuple[float, float] | None:
 
 
 def read_selection(name: str, folder: Path, labelled: DataDir | None) -> Selection:
-    """labelled: the chunks that it selected from, whose lengths tell its share."""
+    """labelled: the chunks that it selected from, whose lengths tell its share where its report does not."""
     kept, report = DataDir(folder), read_report(folder)
     ids = tuple(sorted(kept.segments))
     if (folder / TRUSTED).exists():
@@ -56,8 +56,9 @@ def read_selection(name: str, folder: Path, labelled: DataDir | None) -> Selecti
         return Selection(name, ids, hours, hours / of if of else None, trusted, _dropped(folder))
     hours = sum(kept.utt2dur[i] for i in ids) / 3600 if kept.utt2dur else None
     share, all_hours = None, sum((labelled.utt2dur or {}).values()) / 3600 if labelled is not None else 0.0
-    if "recordings_hours" in report and report["kept"]["hours"]:  # from some recordings alone
-        share = report["kept"]["hours"] / (report["kept"]["hours"] + report["dropped"]["hours"])
+    considered = sum(report.get(what, {}).get("hours") or 0.0 for what in ("kept", "dropped"))
+    if considered:  # not those that are held out, or of other recordings
+        share = report["kept"]["hours"] / considered
     elif hours is not None and all_hours:
         share = hours / all_hours
     elif labelled is not None and labelled.segments:

@@ -110,4 +110,8 @@ def test_without_a_test_set_it_says_how_to_make_one(exp, capsys):
     (exp.parent / "data/audited/audit.json").write_text("{}")
     (exp.parent / "data/audited/text").write_text("a 好\n")
     assert said(capsys, "--test_sets", "")["error rates"].endswith("--test_sets audited")
+    for student in ("student_full", "student_comp"):
+        (exp / student / "data").mkdir(parents=True)
+        (exp / student / "data/step.json").write_text('{"arguments": {"valid_data": "data/audited"}}')
+    assert said(capsys, "--test_sets", "")["error rates"].endswith("--test_sets audited in place of --dev_set audited")
     assert proposed().data is None, "goes on with what was drawn"
