@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", required=True, type=Path, help="directory to write")
     p.add_argument("--encoder_out", type=Path, help="output of k2d encode with the same encoder, read instead of audio")
     p.add_argument("--config", action="append", required=True, help="training YAML; later ones override earlier ones")
-    p.add_argument("--language", help="language of the labels, unless the YAML has one (default: zh)")
+    p.add_argument("--language", help="language of the labels, unless the YAML has one (default zh)")
     add_options(p, CacheOptions, "what is stored, and how it is computed")
     add_options(p, AudioOptions, "recordings")
     add_options(p, SkipOptions, "what cannot be used")
