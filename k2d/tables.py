@@ -6,8 +6,8 @@ dictionaries; a table of seven million texts need not be held.
 What every reader and writer takes a table for (docs/tables.md says the same to users):
 
 table    lines in C order of their ids, each id once; UTF-8 without a byte order mark
-line     an id, one space or tab, a value; "\\n" ends it, and "\\r" stands nowhere. Other control characters, and the
-         line ends that only Unicode knows (U+2028, U+0085), are part of a value
+line     an id, one space or tab, a value; "\\n" ends it, and other control characters of ASCII ("\\r", NUL) stand
+         nowhere. The line ends that only Unicode knows (U+2028, U+0085) are part of a value
 id       one character or more, of recordings, utterances and speakers alike: no white space of any kind (no-break and
          ideographic spaces too), nothing invisible (control, zero-width and bidirectional characters)
 value    anything else; spaces and tabs around it do not count, and it may be empty
@@ -33,6 +33,7 @@ from k2d.errors import DataError, disk_is_full
 
 _ID_END = re.compile(r"[ \t]")
 _FIELD = re.compile(r"[^ \t]+")
+_CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 POSITIVE = frozenset({"utt2dur", "reco2dur"})  # tables whose numbers are seconds
 NOT_NEGATIVE = frozenset(
@@ -63,6 +64,11 @@ def fault_of_id(key: str) -> str | None:
             name = unicodedata.name(character, "a control character")
             return f"holds U+{ord(character):04X}, {name}: an id has no white space and nothing invisible"
     return None
+
+
+def without_control(value: str) -> str:
+    """A value with a space for each control character."""
+    return value if value.isprintable() else _CONTROL.sub(" ", value).strip(" \t")
 
 
 def number(text: str) -> float:
@@ -175,6 +181,8 @@ def _fault_of_line(text: str, key: str) -> str | None:
         return f"Windows line end, or a carriage return within the line; {REPAIR}"
     if fault := fault_of_id(key):
         return f"id {key!r} {fault}; {REPAIR}"
+    if not text.isprintable() and (control := _CONTROL.search(text)):
+        return f"the value of {key!r} holds U+{ord(control[0]):04X}, a control character; {REPAIR}"
     return None
 
 
@@ -221,12 +229,13 @@ def write_table(path, table: Mapping[str, str]) -> None:
 
 
 def _line(path, key: str, value) -> str:
-    """One line of a table."""
+    """One line of a table. Control characters, which a model may write, become spaces."""
     value = str(value).strip(" \t")
     if fault := fault_of_id(key):
         raise DataError(f"{path}: id {key!r} {fault}; choose another id")
     if "\n" in value or "\r" in value:
         raise DataError(f"{path}: the value of {key!r} holds a line break; a table has one line an id")
+    value = without_control(value)
     return f"{key} {value}\n" if value else f"{key}\n"
 
 

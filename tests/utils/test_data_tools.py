@@ -142,21 +142,22 @@ def test_fix_mends_ids_in_every_table_alike(data):
     wav = read_table(data / "wav.scp")
     lines = {
         "wav.scp": f"\ufeffa\u00a01 {wav['a']}\n\u200eb {wav['b']}\nc\u3000{wav['c']}\nd {wav['d']}\n",
-        "text": "a\u00a01 one\nb\u3000第二 句\nc 第三\u2028句\n\u200bd\u3000\n",
+        "text": "a\u00a01 one\nb\u3000第二 句\x7f\nc 第\0三\u2028句\n\u200bd\u3000\n",
         "utt2spk": "a\u00a01 John Smith\nb\u2003b\nc c\nd d\n",
         "utt2dur": "a\u00a01 1.0\nb nan\nc 3\nd -1\n",
     }
     for name, text in lines.items():
         (data / name).write_text(text, encoding="utf-8")
     found = tool("validate", data).stderr
-    for what in ("wav.scp:1: a byte order mark", "text:1: id 'a\\xa01'", "utt2dur:2: 'b' has 'nan'", "utt2dur:4: 'd'"):
+    for what in ("wav.scp:1: a byte order mark", "text:1: id 'a\\xa01'", "text:3: the value of 'c' holds U+0000",
+                 "utt2dur:2: 'b' has 'nan'", "utt2dur:4: 'd'"):  # fmt: skip
         assert what in found
     result = tool("fix", data)
     assert result.returncode == 0, result.stderr
     assert "4 of 4 utterances" in result.stdout and "utt2dur:2: dropped" in result.stderr
     assert tool("validate", data).returncode == 0
     assert read_table(data / "wav.scp") == {"a_1": wav["a"], "b": wav["b"], "c": wav["c"], "d": wav["d"]}
-    assert read_table(data / "text") == {"a_1": "one", "b": "第二 句", "c": "第三\u2028句", "d": ""}
+    assert read_table(data / "text") == {"a_1": "one", "b": "第二 句", "c": "第 三\u2028句", "d": ""}
     assert read_table(data / "utt2spk") == {"a_1": "John_Smith", "b": "b", "c": "c", "d": "d"}
     assert read_table(data / "utt2dur") == {"a_1": "1.0", "c": "3"}
     assert (data / ".backup/text").read_text(encoding="utf-8") == lines["text"]
