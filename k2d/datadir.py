@@ -35,6 +35,7 @@ from k2d.tables import (
     read_parsed,
     read_table,
     scan,
+    shown,
     write_table,
 )
 from k2d.wording import counted
@@ -139,6 +140,13 @@ def _begins_with_number(path: Path) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _what_else(path: Path) -> str:
+    """What stands in a file's place."""
+    if path.is_dir():
+        return "a folder"
+    return "not a regular file" if path.exists() else "a link that leads nowhere"
 
 
 def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
@@ -249,10 +257,10 @@ class DataDir:
                 fault += f" ({len(other)} in that Unicode form, é as one character or as two: {REPAIR})"
             if ids:
                 more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
-                problems.append(f"{self.path / name}: {fault}: {' '.join(ids[:10])}{more}")
+                problems.append(f"{self.path / name}: {fault}: {' '.join(map(shown, ids[:10]))}{more}")
 
         problems += [
-            f"{path}: {'a folder' if path.is_dir() else 'a link that leads nowhere'}, expected a file; correct it"
+            f"{path}: {_what_else(path)}, expected a file; correct it"
             for path in sorted(self.path.iterdir())
             if path.name.startswith(_TABLES) and not path.is_file() and (path.is_symlink() or path.name in _USUAL)
         ]

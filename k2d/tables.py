@@ -33,6 +33,7 @@ from k2d.errors import DataError, disk_is_full
 
 _ID_END = re.compile(r"[ \t]")
 _FIELD = re.compile(r"[^ \t]+")
+_LONGEST_SHOWN = 100  # characters of an id in a message
 _CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 POSITIVE = frozenset({"utt2dur", "reco2dur"})  # tables whose numbers are seconds
@@ -71,6 +72,11 @@ def without_control(value: str) -> str:
     return value if value.isprintable() else _CONTROL.sub(" ", value).strip(" \t")
 
 
+def shown(key: str) -> str:
+    """An id as a message quotes it: a line without a blank may be all of a book."""
+    return key if len(key) <= _LONGEST_SHOWN else f"{key[:_LONGEST_SHOWN]}…"
+
+
 def number(text: str) -> float:
     """A number of a table. ValueError where the text is none, or not finite."""
     if not _NUMBER.fullmatch(text) or not isfinite(value := float(text)):
@@ -105,12 +111,14 @@ def atomic(path, mode: str = "w"):
     """Open `path` for writing so that it appears whole or not at all.
 
     The text goes to a temporary name beside it (`.*.tmp`), is flushed to disk and renamed when the block ends
-    without an error; on an error nothing of it is left and an older file stays as it was.
+    without an error; on an error nothing of it is left and an older file stays as it was. DataError where a folder is.
     Makes the folder if needed. `mode` is "w" (UTF-8, "\\n" line ends) or "wb".
     """
     if mode not in ("w", "wb"):
         raise ValueError(f"atomic() writes new files: mode 'w' or 'wb', not {mode!r}")
     path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path}: a folder is where a file is to be written; move or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Random, since two containers share process numbers; short, since a name of 255 bytes leaves no room for more.
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
@@ -166,9 +174,10 @@ def examine(path) -> Iterator[tuple[int, str, str, str | None]]:
             # Python orders strings by code point, which is the byte order of UTF-8: C order.
             if not fault and key <= previous:
                 if key == previous or _holds(path, key, place):
-                    fault = f"id {key!r} appears twice; keep one line for each id"
+                    fault = f"id {shown(key)!r} appears twice; keep one line for each id"
                 else:
-                    fault = f"id {key!r} follows {previous!r}, out of C order; sort with 'LC_ALL=C sort -k1,1' or {FIX}"
+                    fault = f"id {shown(key)!r} follows {shown(previous)!r}, out of C order; "
+                    fault += f"sort with 'LC_ALL=C sort -k1,1' or {FIX}"
             yield place, key, value, fault
             if not fault:
                 previous = key
@@ -180,9 +189,9 @@ def _fault_of_line(text: str, key: str) -> str | None:
     if "\r" in text:
         return f"Windows line end, or a carriage return within the line; {REPAIR}"
     if fault := fault_of_id(key):
-        return f"id {key!r} {fault}; {REPAIR}"
+        return f"id {shown(key)!r} {fault}; {REPAIR}"
     if not text.isprintable() and (control := _CONTROL.search(text)):
-        return f"the value of {key!r} holds U+{ord(control[0]):04X}, a control character; {REPAIR}"
+        return f"the value of {shown(key)!r} holds U+{ord(control[0]):04X}, a control character; {REPAIR}"
     return None
 
 
@@ -232,9 +241,9 @@ def _line(path, key: str, value) -> str:
     """One line of a table. Control characters, which a model may write, become spaces."""
     value = str(value).strip(" \t")
     if fault := fault_of_id(key):
-        raise DataError(f"{path}: id {key!r} {fault}; choose another id")
+        raise DataError(f"{path}: id {shown(key)!r} {fault}; choose another id")
     if "\n" in value or "\r" in value:
-        raise DataError(f"{path}: the value of {key!r} holds a line break; a table has one line an id")
+        raise DataError(f"{path}: the value of {shown(key)!r} holds a line break; a table has one line an id")
     value = without_control(value)
     return f"{key} {value}\n" if value else f"{key}\n"
 
@@ -246,7 +255,7 @@ def read_parsed[Value](path, parse: Callable[[str, str], Value]) -> dict[str, Va
         try:
             found[key] = parse(key, value)
         except ValueError as error:
-            raise DataError(f"{path}:{line}: {key!r} {error}") from None
+            raise DataError(f"{path}:{line}: {shown(key)!r} {error}") from None
     return found
 
 
@@ -274,7 +283,7 @@ def check(path, parse: Callable[[str, str], object] = lambda key, value: value) 
             try:
                 values[key] = parse(key, value)
             except ValueError as error:
-                fault = f"{key!r} {error}"
+                fault = f"{shown(key)!r} {error}"
         if fault:
             problems.append(f"{path}:{line}: {fault}")
     return Checked(ids, values, problems, well_formed)

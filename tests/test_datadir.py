@@ -194,6 +194,21 @@ def test_numbers_that_are_none_name_the_line(tmp_path):
         read_numbers(tmp_path / "utt2mer")
 
 
+def test_a_message_quotes_no_more_than_the_beginning_of_an_id(tmp_path):
+    """A line without a blank may be a whole book."""
+    (tmp_path / "wav.scp").write_text("a a.wav\n")
+    (tmp_path / "text").write_text(f"{'好' * 10_000}\na x\n", encoding="utf-8")
+    problems = DataDir(tmp_path).validate()
+    assert any("'好好" in problem for problem in problems) and max(map(len, problems)) < 500
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_before_the_work(tmp_path):
+    (tmp_path / "text").mkdir()
+    with pytest.raises(DataError, match="text: a folder is where a file is to be written; move or remove it"):
+        write_table(tmp_path / "text", {"a": "x"})
+    assert list(tmp_path.iterdir()) == [tmp_path / "text"]
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "text"
     path.write_text("old")
