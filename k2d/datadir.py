@@ -190,6 +190,8 @@ class DataDir:
         if not (self.path / "wav.scp").is_file():
             packed = next(self.path.glob("wav.scp.*"), None) if self.path.is_dir() else None
             there = f", but {packed.name}, which is to be unpacked or renamed" if packed else ""
+            if os.path.lexists(self.path / "wav.scp"):
+                there = f", but {_what_else(self.path / 'wav.scp')} of its name"
             raise DataError(f"{self.path}: no wav.scp there{there}; expected a Kaldi data directory")
 
     def __repr__(self) -> str:
@@ -236,6 +238,14 @@ class DataDir:
         """Names of the files keyed by recording, apart from wav.scp: reco2*."""
         return tables_in(self.path, "reco2")
 
+    def obstacles(self) -> list[str]:
+        """Folders, links that lead nowhere and the like in the places of tables, as sentences: nothing reads those."""
+        return [
+            f"{path}: {_what_else(path)}, expected a file; correct it"
+            for path in sorted(self.path.iterdir())
+            if path.name.startswith(_TABLES) and not path.is_file() and (path.is_symlink() or path.name in _USUAL)
+        ]
+
     def validate(self) -> list[str]:
         """Every problem found, as sentences that name file and id; an empty list when all is well.
 
@@ -259,11 +269,7 @@ class DataDir:
                 more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
                 problems.append(f"{self.path / name}: {fault}: {' '.join(map(shown, ids[:10]))}{more}")
 
-        problems += [
-            f"{path}: {_what_else(path)}, expected a file; correct it"
-            for path in sorted(self.path.iterdir())
-            if path.name.startswith(_TABLES) and not path.is_file() and (path.is_symlink() or path.name in _USUAL)
-        ]
+        problems += self.obstacles()
         wav = read("wav.scp")
         if not wav.ids and wav.well_formed:
             problems.append(f"{self.path / 'wav.scp'}: empty; expected at least one recording")

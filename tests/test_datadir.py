@@ -1,6 +1,7 @@
 """k2d.datadir: tables round-trip, broken ones say where, directories split and combine without loss."""
 
 import gzip
+import os
 import re
 from fnmatch import fnmatch
 from pathlib import Path
@@ -441,6 +442,19 @@ def test_copies_of_tables_are_none_and_links_that_lead_nowhere_are_named(tmp_pat
     assert DataDir(tmp_path).validate() == [
         f"{tmp_path / 'utt2spk'}: a link that leads nowhere, expected a file; correct it"
     ]
+
+
+def test_what_stands_in_the_place_of_a_table_is_named(tmp_path):
+    (tmp_path / "wav.scp").symlink_to("wav.scp")
+    with pytest.raises(DataError, match=r"no wav\.scp there, but a link that leads nowhere of its name"):
+        DataDir(tmp_path)
+    (tmp_path / "wav.scp").unlink()
+    write_table(tmp_path / "wav.scp", {"a": "a.wav"})
+    (tmp_path / "segments").mkdir()
+    os.mkfifo(tmp_path / "text")
+    problems = [f"{tmp_path / 'segments'}: a folder, expected a file; correct it",
+                f"{tmp_path / 'text'}: not a regular file, expected a file; correct it"]  # fmt: skip
+    assert DataDir(tmp_path).validate() == problems
 
 
 def test_a_packed_wav_scp_is_seen(tmp_path):

@@ -154,6 +154,8 @@ def back_up(directory: Path, names: list[str]) -> Path:
 
 def fix(directory: Path) -> str:
     data = DataDir(directory)
+    if obstacles := data.obstacles():
+        raise DataError("\n".join(obstacles))
     by_utterance, by_recording = data.utterance_tables(), data.recording_tables()
     tables: dict[str, Table] = {}
     lines = 0

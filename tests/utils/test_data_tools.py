@@ -137,6 +137,15 @@ def test_the_lines_of_before_the_first_repair_stay(data):
     assert not (data / ".backup.3").exists()  # the third found what the second did
 
 
+def test_fix_changes_nothing_where_a_folder_stands_in_the_place_of_a_table(data):
+    (data / "text").write_text("b two\na one\nc three\n")
+    (data / "spk2utt").unlink()
+    (data / "spk2utt").mkdir()
+    result = tool("fix", data)
+    assert result.returncode == 1 and "spk2utt: a folder, expected a file" in result.stderr
+    assert (data / "text").read_text().startswith("b two") and not (data / ".backup").exists()
+
+
 def test_fix_mends_ids_in_every_table_alike(data):
     """White space in an id becomes _, what is invisible goes, and other white space that parts id and value a space."""
     wav = read_table(data / "wav.scp")
