@@ -134,10 +134,10 @@ def parse_source(key: str, value: str) -> str:
 
 
 def _begins_with_number(path: Path) -> bool:
-    _, _, value, _ = next(examine(path), (0, "", "", None))
     try:
+        _, _, value, _ = next(examine(path), (0, "", "", None))
         float(value)  # nan and the like, too: they are to be named
-    except ValueError:
+    except ValueError:  # or DataError, where it cannot be read
         return False
     return True
 

@@ -84,6 +84,11 @@ def disk_is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def may_not(error: BaseException) -> bool:
+    """Whether the system refuses: the right is missing, or the disk may only be read."""
+    return isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def _of_the_disk(error: BaseException | None) -> OSError | None:
     """The system's error that led to this one: torch raises one of its own where it cannot write a file whole."""
     while error is not None and not isinstance(error, OSError):
@@ -127,7 +132,7 @@ def guarded(command: str, work: Callable[[], int], output: str | Path | None = N
             raise
         if disk_is_full(error):
             said = f"the disk is full ({error.filename or 'while writing'}); make room"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        elif may_not(error):
             said = f"{error.filename}: {error.strerror}; give the right to read and write it, or name another place"
         elif why := _why_not_written(output):
             print(f"{command}: {output}: {why}; name another place", file=sys.stderr)

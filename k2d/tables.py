@@ -29,7 +29,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TextIO
 
-from k2d.errors import DataError, disk_is_full
+from k2d.errors import DataError
 
 _ID_END = re.compile(r"[ \t]")
 _FIELD = re.compile(r"[^ \t]+")
@@ -131,8 +131,8 @@ def atomic(path, mode: str = "w"):
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if disk_is_full(error) and error.filename is None:
-            error.filename = str(path)  # on which of the disks
+        if isinstance(error, OSError) and error.filename in (str(temporary), None):
+            error.filename = str(path)  # what was to be written, and on which of the disks
         raise
 
 
@@ -162,6 +162,8 @@ def examine(path) -> Iterator[tuple[int, str, str, str | None]]:
         lines = path.open("rb")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: missing; expected a Kaldi table (id, space, value)") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; give the right to read it, or look at the disk") from None
     with lines:
         for place, raw in enumerate(lines, 1):
             try:
@@ -275,17 +277,21 @@ class Checked:
 def check(path, parse: Callable[[str, str], object] = lambda key, value: value) -> Checked:
     """As `read_parsed`, but all faults are told, as sentences that name file and line."""
     ids, values, problems, well_formed = set(), {}, [], True
-    for line, key, value, fault in examine(path):
-        if fault:
-            well_formed = False
-        else:
-            ids.add(key)
-            try:
-                values[key] = parse(key, value)
-            except ValueError as error:
-                fault = f"{shown(key)!r} {error}"
-        if fault:
-            problems.append(f"{path}:{line}: {fault}")
+    try:
+        for line, key, value, fault in examine(path):
+            if fault:
+                well_formed = False
+            else:
+                ids.add(key)
+                try:
+                    values[key] = parse(key, value)
+                except ValueError as error:
+                    fault = f"{shown(key)!r} {error}"
+            if fault:
+                problems.append(f"{path}:{line}: {fault}")
+    except DataError as error:  # a file that cannot be read at all
+        problems.append(str(error))
+        well_formed = False
     return Checked(ids, values, problems, well_formed)
 
 
