@@ -14,22 +14,33 @@ import numpy as np
 
 from k2d.errors import DataError
 
+LARGEST = 2**31  # bytes of an entry, which is held in memory: more than 8 h at 16 kHz as float32
+_METADATA = 2**25  # bytes, at most, of what a FLAC holds besides samples
 # kaldiio would also load b"PKL", which runs code.
 _AUDIO, _BINARY, _NUMPY = (b"RIFF", b"fLaC", b"AUDIO"), b"\0B", b"NPY"
+# What kaldiio, numpy and libsndfile raise, whatever they find wrong.
+_UNREADABLE = ValueError, RuntimeError, AssertionError, EOFError, MemoryError, OverflowError, struct.error, wave.Error
 
 
 class Truncated(DataError):
     """An archive that ends inside an entry."""
 
 
+class TooLarge(DataError):
+    """An entry that memory has no room for."""
+
+
 class _WholeReads(io.BufferedReader):
-    """A file that gives all it is asked for, or says that it is too short."""
+    """A file that gives all it is asked for, or says that it is too short before it makes room for it."""
 
     def read(self, size: int | None = -1) -> bytes:
-        data = super().read(size)
-        if size is not None and len(data) < size:
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        if size is not None and size > left:
             raise Truncated(f"{self.raw.name}: the archive ends inside an entry; write it again")
-        return data
+        if (size if size is not None and size >= 0 else left) > LARGEST:
+            gib = LARGEST / 2**30
+            raise TooLarge(f"{self.raw.name}: an entry of more than {gib:.0f} GiB; write it as a file of its own")
+        return super().read(size)
 
 
 def _read(file: _WholeReads) -> np.ndarray | tuple[int, np.ndarray]:
@@ -39,14 +50,35 @@ def _read(file: _WholeReads) -> np.ndarray | tuple[int, np.ndarray]:
     if not flag.startswith((*_AUDIO, _BINARY, _NUMPY)):
         raise DataError(f"{file.raw.name}: expected audio, a matrix or a vector at this offset of the archive")
     try:
-        options = {"dtype": "float32"} if flag == b"AUDIO" else None
-        if flag.startswith(_NUMPY):  # whose arrays of objects are pickles
-            options = {"allow_pickle": False}
-        return read_kaldi(file, load_kwargs=options)
+        if flag.startswith((b"fLaC", b"AUDIO")):
+            return _read_sound(file, flag)
+        # Arrays of objects are pickles.
+        return read_kaldi(file, load_kwargs={"allow_pickle": False} if flag.startswith(_NUMPY) else None)
     except DataError:
         raise
-    except (ValueError, RuntimeError, AssertionError, EOFError, struct.error, wave.Error) as error:
+    except _UNREADABLE as error:
         raise Truncated(f"{file.raw.name}: an entry cannot be read ({error}); write the archive again") from None
+
+
+def _read_sound(file: _WholeReads, flag: bytes) -> tuple[int, np.ndarray]:
+    """A sound file that begins here, with its length before it (AUDIO), or a FLAC, whose header tells how long it could
+    be at most: kaldiio would read it and all entries behind it.
+    """
+    import soundfile
+    from kaldiio.matio import _read_length_header
+
+    if flag == b"AUDIO":
+        file.read(len(flag))
+        length = _read_length_header(file)
+    else:  # 20 bits rate, 3 channels - 1, 5 bits a sample - 1, 36 samples
+        told = int.from_bytes(file.peek(26)[18:26], "big")
+        most = (told & 2**36 - 1) * ((told >> 41 & 7) + 1) * ((told >> 36 & 31) + 1) // 8
+        left = os.fstat(file.fileno()).st_size - file.tell()
+        length = min(left, most + most // 8 + _METADATA) if most else left
+    with soundfile.SoundFile(io.BytesIO(file.read(length))) as sound:
+        if sound.frames * sound.channels * 4 > LARGEST:
+            raise TooLarge(f"{file.raw.name}: an entry of {sound.frames / sound.samplerate / 3600:.0f} h; cut it")
+        return sound.samplerate, sound.read(dtype="float32")
 
 
 def read_entry(path: str | Path, offset: int, *keys: str) -> np.ndarray | tuple[int, np.ndarray]:

@@ -35,6 +35,7 @@ from k2d.tables import (
     read_parsed,
     read_table,
     scan,
+    shown,
     write_table,
 )
 from k2d.wording import counted
@@ -133,12 +134,19 @@ def parse_source(key: str, value: str) -> str:
 
 
 def _begins_with_number(path: Path) -> bool:
-    _, _, value, _ = next(examine(path), (0, "", "", None))
     try:
+        _, _, value, _ = next(examine(path), (0, "", "", None))
         float(value)  # nan and the like, too: they are to be named
-    except ValueError:
+    except ValueError:  # or DataError, where it cannot be read
         return False
     return True
+
+
+def _what_else(path: Path) -> str:
+    """What stands in a file's place."""
+    if path.is_dir():
+        return "a folder"
+    return "not a regular file" if path.exists() else "a link that leads nowhere"
 
 
 def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
@@ -182,6 +190,8 @@ class DataDir:
         if not (self.path / "wav.scp").is_file():
             packed = next(self.path.glob("wav.scp.*"), None) if self.path.is_dir() else None
             there = f", but {packed.name}, which is to be unpacked or renamed" if packed else ""
+            if os.path.lexists(self.path / "wav.scp"):
+                there = f", but {_what_else(self.path / 'wav.scp')} of its name"
             raise DataError(f"{self.path}: no wav.scp there{there}; expected a Kaldi data directory")
 
     def __repr__(self) -> str:
@@ -228,6 +238,14 @@ class DataDir:
         """Names of the files keyed by recording, apart from wav.scp: reco2*."""
         return tables_in(self.path, "reco2")
 
+    def obstacles(self) -> list[str]:
+        """Folders, links that lead nowhere and the like in the places of tables, as sentences: nothing reads those."""
+        return [
+            f"{path}: {_what_else(path)}, expected a file; correct it"
+            for path in sorted(self.path.iterdir())
+            if path.name.startswith(_TABLES) and not path.is_file() and (path.is_symlink() or path.name in _USUAL)
+        ]
+
     def validate(self) -> list[str]:
         """Every problem found, as sentences that name file and id; an empty list when all is well.
 
@@ -249,13 +267,9 @@ class DataDir:
                 fault += f" ({len(other)} in that Unicode form, é as one character or as two: {REPAIR})"
             if ids:
                 more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
-                problems.append(f"{self.path / name}: {fault}: {' '.join(ids[:10])}{more}")
+                problems.append(f"{self.path / name}: {fault}: {' '.join(map(shown, ids[:10]))}{more}")
 
-        problems += [
-            f"{path}: {'a folder' if path.is_dir() else 'a link that leads nowhere'}, expected a file; correct it"
-            for path in sorted(self.path.iterdir())
-            if path.name.startswith(_TABLES) and not path.is_file() and (path.is_symlink() or path.name in _USUAL)
-        ]
+        problems += self.obstacles()
         wav = read("wav.scp")
         if not wav.ids and wav.well_formed:
             problems.append(f"{self.path / 'wav.scp'}: empty; expected at least one recording")

@@ -27,9 +27,9 @@ class Unusable(DataError):
 class BadAudio(UserError, ValueError):
     """A recording that cannot be used.
 
-    `reason` is one of: missing, empty, truncated, not audio, rate, channels, silence, NaN, too loud, too short,
-    too long, outside, command, command failed, unreadable, out of reach. The message, one line, adds the source, the
-    detail and what to do.
+    `reason` is one of: missing, empty, truncated, damaged, not audio, rate, channels, silence, NaN, too loud, too
+    short, too long, outside, command, command failed, unreadable, out of reach. The message, one line, adds the source,
+    the detail and what to do.
     """
 
     # Reasons that lie outside the file, which need not change for it to be read the next time.
@@ -84,6 +84,11 @@ def disk_is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def may_not(error: BaseException) -> bool:
+    """Whether the system refuses: the right is missing, or the disk may only be read."""
+    return isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def _of_the_disk(error: BaseException | None) -> OSError | None:
     """The system's error that led to this one: torch raises one of its own where it cannot write a file whole."""
     while error is not None and not isinstance(error, OSError):
@@ -127,7 +132,7 @@ def guarded(command: str, work: Callable[[], int], output: str | Path | None = N
             raise
         if disk_is_full(error):
             said = f"the disk is full ({error.filename or 'while writing'}); make room"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        elif may_not(error):
             said = f"{error.filename}: {error.strerror}; give the right to read and write it, or name another place"
         elif why := _why_not_written(output):
             print(f"{command}: {output}: {why}; name another place", file=sys.stderr)

@@ -6,8 +6,8 @@ dictionaries; a table of seven million texts need not be held.
 What every reader and writer takes a table for (docs/tables.md says the same to users):
 
 table    lines in C order of their ids, each id once; UTF-8 without a byte order mark
-line     an id, one space or tab, a value; "\\n" ends it, and "\\r" stands nowhere. Other control characters, and the
-         line ends that only Unicode knows (U+2028, U+0085), are part of a value
+line     an id, one space or tab, a value; "\\n" ends it, and other control characters of ASCII ("\\r", NUL) stand
+         nowhere. The line ends that only Unicode knows (U+2028, U+0085) are part of a value
 id       one character or more, of recordings, utterances and speakers alike: no white space of any kind (no-break and
          ideographic spaces too), nothing invisible (control, zero-width and bidirectional characters)
 value    anything else; spaces and tabs around it do not count, and it may be empty
@@ -29,10 +29,12 @@ from numbers import Integral
 from pathlib import Path
 from typing import TextIO
 
-from k2d.errors import DataError, disk_is_full
+from k2d.errors import DataError
 
 _ID_END = re.compile(r"[ \t]")
 _FIELD = re.compile(r"[^ \t]+")
+_LONGEST_SHOWN = 100  # characters of an id in a message
+_CONTROL = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 POSITIVE = frozenset({"utt2dur", "reco2dur"})  # tables whose numbers are seconds
 NOT_NEGATIVE = frozenset(
@@ -63,6 +65,16 @@ def fault_of_id(key: str) -> str | None:
             name = unicodedata.name(character, "a control character")
             return f"holds U+{ord(character):04X}, {name}: an id has no white space and nothing invisible"
     return None
+
+
+def without_control(value: str) -> str:
+    """A value with a space for each control character."""
+    return value if value.isprintable() else _CONTROL.sub(" ", value).strip(" \t")
+
+
+def shown(key: str) -> str:
+    """An id as a message quotes it: a line without a blank may be all of a book."""
+    return key if len(key) <= _LONGEST_SHOWN else f"{key[:_LONGEST_SHOWN]}…"
 
 
 def number(text: str) -> float:
@@ -99,12 +111,14 @@ def atomic(path, mode: str = "w"):
     """Open `path` for writing so that it appears whole or not at all.
 
     The text goes to a temporary name beside it (`.*.tmp`), is flushed to disk and renamed when the block ends
-    without an error; on an error nothing of it is left and an older file stays as it was.
+    without an error; on an error nothing of it is left and an older file stays as it was. DataError where a folder is.
     Makes the folder if needed. `mode` is "w" (UTF-8, "\\n" line ends) or "wb".
     """
     if mode not in ("w", "wb"):
         raise ValueError(f"atomic() writes new files: mode 'w' or 'wb', not {mode!r}")
     path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path}: a folder is where a file is to be written; move or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Random, since two containers share process numbers; short, since a name of 255 bytes leaves no room for more.
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
@@ -117,8 +131,8 @@ def atomic(path, mode: str = "w"):
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if disk_is_full(error) and error.filename is None:
-            error.filename = str(path)  # on which of the disks
+        if isinstance(error, OSError) and error.filename in (str(temporary), None):
+            error.filename = str(path)  # what was to be written, and on which of the disks
         raise
 
 
@@ -148,6 +162,8 @@ def examine(path) -> Iterator[tuple[int, str, str, str | None]]:
         lines = path.open("rb")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: missing; expected a Kaldi table (id, space, value)") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; give the right to read it, or look at the disk") from None
     with lines:
         for place, raw in enumerate(lines, 1):
             try:
@@ -160,9 +176,10 @@ def examine(path) -> Iterator[tuple[int, str, str, str | None]]:
             # Python orders strings by code point, which is the byte order of UTF-8: C order.
             if not fault and key <= previous:
                 if key == previous or _holds(path, key, place):
-                    fault = f"id {key!r} appears twice; keep one line for each id"
+                    fault = f"id {shown(key)!r} appears twice; keep one line for each id"
                 else:
-                    fault = f"id {key!r} follows {previous!r}, out of C order; sort with 'LC_ALL=C sort -k1,1' or {FIX}"
+                    fault = f"id {shown(key)!r} follows {shown(previous)!r}, out of C order; "
+                    fault += f"sort with 'LC_ALL=C sort -k1,1' or {FIX}"
             yield place, key, value, fault
             if not fault:
                 previous = key
@@ -174,7 +191,9 @@ def _fault_of_line(text: str, key: str) -> str | None:
     if "\r" in text:
         return f"Windows line end, or a carriage return within the line; {REPAIR}"
     if fault := fault_of_id(key):
-        return f"id {key!r} {fault}; {REPAIR}"
+        return f"id {shown(key)!r} {fault}; {REPAIR}"
+    if not text.isprintable() and (control := _CONTROL.search(text)):
+        return f"the value of {shown(key)!r} holds U+{ord(control[0]):04X}, a control character; {REPAIR}"
     return None
 
 
@@ -221,12 +240,13 @@ def write_table(path, table: Mapping[str, str]) -> None:
 
 
 def _line(path, key: str, value) -> str:
-    """One line of a table."""
+    """One line of a table. Control characters, which a model may write, become spaces."""
     value = str(value).strip(" \t")
     if fault := fault_of_id(key):
-        raise DataError(f"{path}: id {key!r} {fault}; choose another id")
+        raise DataError(f"{path}: id {shown(key)!r} {fault}; choose another id")
     if "\n" in value or "\r" in value:
-        raise DataError(f"{path}: the value of {key!r} holds a line break; a table has one line an id")
+        raise DataError(f"{path}: the value of {shown(key)!r} holds a line break; a table has one line an id")
+    value = without_control(value)
     return f"{key} {value}\n" if value else f"{key}\n"
 
 
@@ -237,7 +257,7 @@ def read_parsed[Value](path, parse: Callable[[str, str], Value]) -> dict[str, Va
         try:
             found[key] = parse(key, value)
         except ValueError as error:
-            raise DataError(f"{path}:{line}: {key!r} {error}") from None
+            raise DataError(f"{path}:{line}: {shown(key)!r} {error}") from None
     return found
 
 
@@ -257,17 +277,21 @@ class Checked:
 def check(path, parse: Callable[[str, str], object] = lambda key, value: value) -> Checked:
     """As `read_parsed`, but all faults are told, as sentences that name file and line."""
     ids, values, problems, well_formed = set(), {}, [], True
-    for line, key, value, fault in examine(path):
-        if fault:
-            well_formed = False
-        else:
-            ids.add(key)
-            try:
-                values[key] = parse(key, value)
-            except ValueError as error:
-                fault = f"{key!r} {error}"
-        if fault:
-            problems.append(f"{path}:{line}: {fault}")
+    try:
+        for line, key, value, fault in examine(path):
+            if fault:
+                well_formed = False
+            else:
+                ids.add(key)
+                try:
+                    values[key] = parse(key, value)
+                except ValueError as error:
+                    fault = f"{shown(key)!r} {error}"
+            if fault:
+                problems.append(f"{path}:{line}: {fault}")
+    except DataError as error:  # a file that cannot be read at all
+        problems.append(str(error))
+        well_formed = False
     return Checked(ids, values, problems, well_formed)
 
 

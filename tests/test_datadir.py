@@ -1,11 +1,13 @@
 """k2d.datadir: tables round-trip, broken ones say where, directories split and combine without loss."""
 
 import gzip
+import os
+import re
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from k2d.datadir import DataDir, DataDirWriter, Segment, invert, read_segments, write_segments
@@ -21,11 +23,16 @@ VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n
 # ---------------------------------------------------------------------------------------------- tables
 
 
+# What a model may write, and no table holds.
+SPACES = re.compile("[\0-\x08\x0b-\x1f\x7f]")
+
+
 @given(st.dictionaries(IDS, VALUES, max_size=8))
+@example({"a": "\x1f", "b": "x\0y\x7f"})
 def test_a_table_comes_back_as_written(tmp_path_factory, table):
     path = tmp_path_factory.mktemp("table") / "text"
     write_table(path, table)
-    assert read_table(path) == {key: value.strip(" \t") for key, value in table.items()}
+    assert read_table(path) == {key: SPACES.sub(" ", value).strip(" \t") for key, value in table.items()}
 
 
 @given(st.sets(IDS, max_size=12))
@@ -96,6 +103,7 @@ def test_numbers_come_back_to_four_decimals(tmp_path_factory, numbers):
         ("a x\n".encode("utf-32"), r"text:1: this is UTF-32"),
         (gzip.compress(b"a x\n", mtime=0), r"text:1: the file is compressed; unpack it with gunzip"),
         ("a x\nb\u00a0c y\n".encode(), r"text:2: id 'b\\xa0c' holds U\+00A0, NO-BREAK SPACE"),
+        (b"a x\nb y\0z\n", r"text:2: the value of 'b' holds U\+0000, a control character; repair with"),
         ("\u200ea x\n".encode(), r"text:1: id '\\u200ea' holds U\+200E, LEFT-TO-RIGHT MARK"),
     ],
 )
@@ -185,6 +193,21 @@ def test_numbers_that_are_none_name_the_line(tmp_path):
     write_table(tmp_path / "utt2mer", {"a": "0.5", "b": "much"})
     with pytest.raises(DataError, match="utt2mer:2: 'b' has 'much'"):
         read_numbers(tmp_path / "utt2mer")
+
+
+def test_a_message_quotes_no_more_than_the_beginning_of_an_id(tmp_path):
+    """A line without a blank may be a whole book."""
+    (tmp_path / "wav.scp").write_text("a a.wav\n")
+    (tmp_path / "text").write_text(f"{'好' * 10_000}\na x\n", encoding="utf-8")
+    problems = DataDir(tmp_path).validate()
+    assert any("'好好" in problem for problem in problems) and max(map(len, problems)) < 500
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_before_the_work(tmp_path):
+    (tmp_path / "text").mkdir()
+    with pytest.raises(DataError, match="text: a folder is where a file is to be written; move or remove it"):
+        write_table(tmp_path / "text", {"a": "x"})
+    assert list(tmp_path.iterdir()) == [tmp_path / "text"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -419,6 +442,19 @@ def test_copies_of_tables_are_none_and_links_that_lead_nowhere_are_named(tmp_pat
     assert DataDir(tmp_path).validate() == [
         f"{tmp_path / 'utt2spk'}: a link that leads nowhere, expected a file; correct it"
     ]
+
+
+def test_what_stands_in_the_place_of_a_table_is_named(tmp_path):
+    (tmp_path / "wav.scp").symlink_to("wav.scp")
+    with pytest.raises(DataError, match=r"no wav\.scp there, but a link that leads nowhere of its name"):
+        DataDir(tmp_path)
+    (tmp_path / "wav.scp").unlink()
+    write_table(tmp_path / "wav.scp", {"a": "a.wav"})
+    (tmp_path / "segments").mkdir()
+    os.mkfifo(tmp_path / "text")
+    problems = [f"{tmp_path / 'segments'}: a folder, expected a file; correct it",
+                f"{tmp_path / 'text'}: not a regular file, expected a file; correct it"]  # fmt: skip
+    assert DataDir(tmp_path).validate() == problems
 
 
 def test_a_packed_wav_scp_is_seen(tmp_path):

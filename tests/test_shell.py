@@ -140,6 +140,19 @@ def test_every_recipe_has_help():
         assert (result.returncode, result.stderr) == (0, "") and "--train_set" in result.stdout, run_sh
 
 
+@pytest.mark.parametrize("recipe", sorted(ROOT.glob("egs/*/*/run.sh")), ids=lambda path: path.parts[-3])
+@pytest.mark.parametrize("symlinks", [True, False])
+def test_a_recipe_outside_a_checkout_says_where_it_belongs(tmp_path, recipe, symlinks):
+    """Links of the copy lead nowhere, and it has no utils/."""
+    leave_out = shutil.ignore_patterns("data", "exp", ".k2d")
+    folder = Path(shutil.copytree(recipe.parent, tmp_path / "a/b/mine", symlinks=symlinks, ignore=leave_out))
+    programs = ["run.sh"] if symlinks or not (folder / "k2d.sh").exists() else ["run.sh", "k2d.sh"]
+    for program in programs:
+        result = subprocess.run([folder / program], cwd=folder, capture_output=True, text=True)
+        assert result.returncode and "copy this folder there" in result.stderr and result.stderr.count("\n") == 1
+        assert "install.sh" not in result.stderr
+
+
 def test_help_prints_the_comment_and_the_options_in_their_groups(script):
     result = script("--help", COLUMNS="60")
     assert result.returncode == 0

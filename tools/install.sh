@@ -113,8 +113,8 @@ cpu_torch() {
     done
     if "$uv" pip install --quiet --dry-run --no-deps --python "$python" "${wanted[@]}" >/dev/null 2>&1; then
         printf '%s\n' "${wanted[@]}"
-    elif "$uv" pip install --quiet --dry-run --no-deps --python "$python" --torch-backend cpu "${wanted[@]}" \
-        >/dev/null 2>&1; then
+    elif UV_HTTP_RETRIES=1 "$uv" pip install --quiet --dry-run --no-deps --python "$python" --torch-backend cpu \
+        "${wanted[@]}" >/dev/null 2>&1; then
         printf '%s\n' --torch-backend=cpu "${wanted[@]}"
     else
         log "no torch for CPUs alone: the package index in use does not have it, and https://download.pytorch.org cannot" \

@@ -5,12 +5,12 @@
 
 In: a data directory. Out: the same, with the files as they were in .backup beside them (.backup.2 where a second
 repair finds others). docs/tables.md says what an id, a number and a line are. In ids, wherever they stand, white space
-becomes _ and what is invisible goes; white space of another kind that parts an id from its value becomes a space. An
-id in another Unicode form (é as one character or as two) than wav.scp or segments have it gets theirs. Lines without a
-usable value (a duration that is nan, a segment that ends before it starts) are dropped, and named; so are utterances
-that lack an entry in any table but utt2dur, which utils/get_utt2dur.py makes, a segment or a recording; spk2utt is
-made anew. Two lines that say different things of one id are beyond repair: the message names them, and nothing is
-changed.
+becomes _ and what is invisible goes; white space of another kind that parts an id from its value becomes a space; so
+does a control character in a value. An id in another Unicode form (é as one character or as two) than wav.scp or
+segments have it gets theirs. Lines without a usable value (a duration that is nan, a segment that ends before it
+starts) are dropped, and named; so are utterances that lack an entry in any table but utt2dur, which
+utils/get_utt2dur.py makes, a segment or a recording; spk2utt is made anew. Two lines that say different things of one
+id are beyond repair: the message names them, and nothing is changed.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 from k2d.audio.stamps import is_command
 from k2d.datadir import DataDir, invert, parse_segment, parser_of
 from k2d.errors import DataError, guarded
-from k2d.tables import atomic, decode_line, fault_of_id, fields, fits_no_id, wide_encoding, write_table
+from k2d.tables import atomic, decode_line, fault_of_id, fields, fits_no_id, wide_encoding, without_control, write_table
 from k2d.wording import counted
 
 Table = dict[str, str]
@@ -114,6 +114,7 @@ def clean(path: Path, known: set[str] | None) -> tuple[Table, int]:
             dropped += 1
             continue
         key, value = read_line(path, line, known)
+        value = without_control(value)
         if not key:
             raise DataError(f"{path}:{number}: nothing visible is left of the id; write one")
         if known is not None:
@@ -153,6 +154,8 @@ def back_up(directory: Path, names: list[str]) -> Path:
 
 def fix(directory: Path) -> str:
     data = DataDir(directory)
+    if obstacles := data.obstacles():
+        raise DataError("\n".join(obstacles))
     by_utterance, by_recording = data.utterance_tables(), data.recording_tables()
     tables: dict[str, Table] = {}
     lines = 0

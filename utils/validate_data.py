@@ -11,7 +11,7 @@ import sys
 from k2d.audio.read import header
 from k2d.audio.stamps import is_command
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, DataError
+from k2d.errors import BadAudio, DataError, guarded
 from k2d.wording import counted
 
 
@@ -44,6 +44,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--allow_pipes", action="store_true")
     parser.add_argument("--text", action="store_true", help="text must be there (a labelled set)")
     args = parser.parse_args(argv)
+    return guarded("validate_data.py", lambda: validate(args))
+
+
+def validate(args: argparse.Namespace) -> int:
     bad = 0
     for path in args.data:
         try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from k2d.audio.read import recording_duration
 from k2d.audio.stamps import FileStamps
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio, DataError
+from k2d.errors import BadAudio, DataError, may_not
 from k2d.tables import read_numbers, read_table, write_numbers, write_table
 
 MEASURED = ".durations"
@@ -39,18 +39,18 @@ def make_durations(data: DataDir, nj: int = 1, allow_pipes: bool = False) -> dic
     found = {r: measured[r] for r in now if r not in kept and r in measured and measured[r][1] == now[r]}
     bad: dict[str, str] = {}
     wanted = {r: data.wav[r] for r in now if r not in kept and r not in found}
-    saved = time.monotonic()
+    saved, refused = time.monotonic(), False
     for recording, seconds in _measure(wanted, nj, allow_pipes):
         if isinstance(seconds, str):
             bad[recording] = seconds
             continue
         found[recording] = seconds, now[recording]
-        if time.monotonic() - saved > SECONDS:
-            _write_measured(data.path / MEASURED, found)
+        if time.monotonic() - saved > SECONDS and not refused:
+            refused = not _write_measured(data.path / MEASURED, found)
             saved = time.monotonic()
     # What came with the data is believed of the audio that is there now, and measured when that is replaced.
     seen = found | {recording: (seconds, now[recording]) for recording, seconds in kept.items() if recording in now}
-    if seen != measured:
+    if seen != measured and not refused:
         _write_measured(data.path / MEASURED, seen)
     recordings = kept | {recording: seconds for recording, (seconds, _) in found.items()}
     if recordings != there:
@@ -128,5 +128,12 @@ def _read_measured(path: Path) -> dict[str, tuple[float, str]]:
         return {}
 
 
-def _write_measured(path: Path, found: Mapping[str, tuple[float, str]]) -> None:
-    write_table(path, {recording: f"{seconds:.{DIGITS}f} {stamp}" for recording, (seconds, stamp) in found.items()})
+def _write_measured(path: Path, found: Mapping[str, tuple[float, str]]) -> bool:
+    """False where the directory may only be read, which may have all durations."""
+    try:
+        write_table(path, {recording: f"{seconds:.{DIGITS}f} {stamp}" for recording, (seconds, stamp) in found.items()})
+    except OSError as error:
+        if not may_not(error):
+            raise
+        return False
+    return True

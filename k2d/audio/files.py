@@ -30,7 +30,7 @@ from k2d.audio.decoding_pass import Irregular, drive_fails
 from k2d.audio.formats import HEADERLESS
 from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended
-from k2d.audio.stamps import is_command
+from k2d.audio.stamps import check_may_run, is_command
 from k2d.audio.time_line import GRID, check_form
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError, disk_is_full
@@ -97,6 +97,8 @@ class _ArkReader:
             found = archives.read_entry(path, offset)
         except archives.Truncated as error:
             raise BadAudio(source, "truncated", str(error)) from None
+        except archives.TooLarge as error:
+            raise BadAudio(source, "too long", str(error)) from None
         except DataError:
             raise BadAudio(source, "not audio", "expected wav, FLAC or samples at this offset of the archive") from None
         self.rate, audio = found if isinstance(found, tuple) else (SAMPLE_RATE, found.T / 32768)
@@ -343,9 +345,8 @@ def in_archive(source: str) -> bool:
 
 def open_source(source: str, allow_pipes: bool) -> Reader:
     """Open a source with the library that reads it; BadAudio says why none does."""
+    check_may_run(source, allow_pipes)
     if is_command(source):
-        if not allow_pipes:
-            raise BadAudio(source, "command", "commands run only with --allow_pipes; read it, then allow it")
         path, file = None, _run_command(source)
     else:
         ark = None if os.path.exists(source) else _ARK.match(source)
@@ -444,6 +445,8 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         known = head.startswith((b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3"))
         if known or head[4:8] == b"ftyp":
             why = BadAudio(source, "truncated", "the file is damaged or cut short; copy it again")
+            if damaged:
+                why = BadAudio(source, "damaged", "its first pages are not as they were written; copy it again")
         else:
             why = _unknown(source, head)
     ending = os.path.splitext(source)[1].lower()
@@ -454,7 +457,9 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         return counted
     if by_packets and not head.startswith(b"riff"):  # which to libsndfile would be noise
         try:
-            return _SoundFileReader(source, file, mp3=not head.startswith(b"OggS"))
+            reader = _SoundFileReader(source, file, mp3=not head.startswith(b"OggS"))
+            if not damaged or reader.measure():
+                return reader
         except soundfile.LibsndfileError:
             pass
     raise why

@@ -135,7 +135,8 @@ def ogg_chains(file) -> tuple[Stretches, bool, bool]:
         file.seek(at)
         head = file.read(27 + 255)
         if len(head) < 27 or head[:4] != b"OggS":
-            whole, damaged = False, damaged or whole
+            cut = len(head) < 27 and b"OggS".startswith(head[:4])
+            whole, damaged = False, damaged or (whole and not cut)
             at = _find(file, b"OggS", at + 1)
             if at is None:
                 break
@@ -148,8 +149,8 @@ def ogg_chains(file) -> tuple[Stretches, bool, bool]:
         if head[14:18] != serial or int.from_bytes(head[18:22], "little") != number:
             whole = False
         elif whole:
-            whole = is_sound_page(bytes_at(file, at, length))
-            damaged = not whole
+            whole = at + length <= size and is_sound_page(bytes_at(file, at, length))
+            damaged = not whole and at + length <= size  # beyond it, it is cut
         number += 1
         at += length
     file.seek(0)

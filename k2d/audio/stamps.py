@@ -3,12 +3,20 @@
 import os
 import re
 
+from k2d.errors import BadAudio
+
 _OFFSET = re.compile(r"^(.*):(\d+)$")
 
 
 def is_command(source: str) -> bool:
     """Whether a source of wav.scp is a command, "… |"."""
     return source.rstrip().endswith("|")
+
+
+def check_may_run(source: str, allow_pipes: bool) -> None:
+    """Raise BadAudio for a command, unless commands may run."""
+    if is_command(source) and not allow_pipes:
+        raise BadAudio(source, "command", "commands run only with --allow_pipes; read it, then allow it")
 
 
 def within_reach(source: str) -> bool:

@@ -6,8 +6,8 @@ All audio and video files that libsndfile or ffmpeg's libraries read are used, a
 other files are ignored. Two files with the same name in one folder are one recording (the audio of a video); exact
 copies and files that cannot be opened are left out. Nothing is copied. Writes wav.scp, utt2spk, utt2dur and
 recordings.tsv, beside the directory lectures_preparation.md (hours, what was left out) and lectures_rejects.txt (why,
-file by file); a second run opens only what is new or changed. Transcripts beside recordings (.srt, .vtt, .json, .txt of
-the same name) are linked in labels/, for `--labels text:…`.
+file by file); a second run opens only what is new or changed. Transcripts beside recordings (.srt, .vtt, .ass, .ssa,
+.sbv, .tsv, .json, .txt of the same name) are linked in labels/, for `--labels text:…`.
 """
 
 import argparse

@@ -5,7 +5,6 @@ In: a set, which is a data directory and what it is for. Out: findings.
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from k2d.audio.durations import make_durations
 from k2d.audio.stamps import is_command
 from k2d.check.findings import Finding, fails, note, some, warning
 from k2d.datadir import DataDir
-from k2d.errors import DataError
+from k2d.errors import DataError, may_not
 from k2d.wording import counted
 from k2d.work import machine
 
@@ -65,10 +64,19 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
     except DataError as error:
         return None, [fails(path, _without(error, path), "make it, in local/data.sh or by hand; or correct the name")]
     unmeasured: dict[str, str] = {}
-    with suppress(DataError):  # of tables that cannot be read, which the next line says
+    found = []
+    try:
         # Before the tables are looked at: durations that were made here follow a corpus that has grown or shrunk.
         unmeasured = make_durations(data, machine.threads(), allow_pipes)
-    found = _problems(data.path, data.validate(), part)
+    except OSError as error:
+        if not may_not(error):
+            raise
+        found = [warning(error.filename, f"missing, and may not be written ({error.strerror})",
+                         "let its owner run utils/get_utt2dur.py, or copy the directory; until then lengths are "
+                         "unknown, or measured again by each stage")]  # fmt: skip
+    except DataError:
+        pass  # of tables that cannot be read, which the next line says
+    found += _problems(data.path, data.validate(), part)
     if part != TRAIN and not (data.path / "text").is_file():
         found.append(
             fails(f"{path}/text", "missing", "give it a line an utterance: a set to score, or to choose the epoch by, "

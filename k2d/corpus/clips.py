@@ -5,17 +5,22 @@ In: cells of parquet files, members of zip files, files. Out: 16 kHz audio, or a
 
 import os
 import re
+import shutil
 import tempfile
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from k2d.audio.files import out_of_reach
 from k2d.audio.read import read_audio
-from k2d.errors import BadAudio
+from k2d.errors import BadAudio, disk_is_full
+
+LARGEST_MEMBER = 2**34  # bytes of a member of a zip file when it is unpacked, on disk
 
 # Marks of annotators: [UNK], [laughter], <noise>, and the same in full-width brackets.
 _TAG = re.compile(r"\[[^\[\]]*\]|［[^［］]*］|<[^<>]*>|＜[^＜＞]*＞")
@@ -121,7 +126,7 @@ def read_clips(clips: Iterable[Clip], damaged: str = "warn") -> Iterator[tuple[C
                     raise BadAudio(clip.audio.path, "missing", "the tables name it; unpack the release again")
                 yield clip, read_audio(clip.audio.path, damaged=damaged)
             elif isinstance(clip.audio, ZipMember):
-                yield clip, _decode(_zip_bytes(clip.audio), str(clip.audio), damaged)
+                yield clip, _decode_member(clip.audio, damaged)
             else:
                 cell = cells.pop(clip.audio)
                 if isinstance(cell, BadAudio):
@@ -134,12 +139,12 @@ def read_clips(clips: Iterable[Clip], damaged: str = "warn") -> Iterator[tuple[C
             yield clip, BadAudio(str(clip.audio), "unreadable", f"{what}; download it again")
 
 
-def _decode(data: bytes | None, name: str, damaged: str) -> np.ndarray:
-    """Audio of an encoded file in memory; through a file, because decoders seek and ask for a size."""
+def _decode(data: bytes | BinaryIO | None, name: str, damaged: str) -> np.ndarray:
+    """Audio of an encoded file; through a file on disk, because decoders seek and ask for a size."""
     if not data:
         raise BadAudio(name, "empty" if data is not None else "missing", "no audio there; download it again")
     with tempfile.NamedTemporaryFile(prefix="k2d-") as handle:
-        handle.write(data)
+        handle.write(data) if isinstance(data, bytes) else shutil.copyfileobj(data, handle)
         handle.flush()
         try:
             return read_audio(handle.name, damaged=damaged)
@@ -147,13 +152,20 @@ def _decode(data: bytes | None, name: str, damaged: str) -> np.ndarray:
             raise BadAudio(name, error.reason, str(error).partition("; ")[2]) from None
 
 
-def _zip_bytes(audio: ZipMember) -> bytes | None:
+def _decode_member(audio: ZipMember, damaged: str) -> np.ndarray:
     with zipfile.ZipFile(audio.file) as archive:
         try:
-            return archive.read(audio.member)
+            size = archive.getinfo(audio.member).file_size
+            if size > LARGEST_MEMBER:
+                what = f"{size / 2**30:.0f} GiB unpacked"
+                raise BadAudio(str(audio), "too long", f"{what}; unpack it and cut it into parts")
+            with archive.open(audio.member) as member:
+                return _decode(member, str(audio), damaged)
         except KeyError:
-            return None
+            return _decode(None, str(audio), damaged)
         except (zipfile.BadZipFile, OSError) as error:
+            if disk_is_full(error):
+                raise out_of_reach(str(audio), error) from None
             raise BadAudio(str(audio), "truncated", f"{error}; download it again") from None
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,18 +26,23 @@ from k2d.text.encodings import read_text
 from k2d.wording import counted
 
 LABELS_FOLDER = "labels"
+# What the JSON of speech services has, which is not read: AWS, Google and Deepgram; Vosk; Azure; AssemblyAI; Rev.
+_OF_SERVICES = {"results", "result", "recognizedPhrases", "combinedPhrases", "utterances", "monologues"}
 _OF_JSON = ("segments", "transcription", "chunks")  # what Whisper programs call the list of their segments
 _MOST_OTHER = 6  # kinds of other files that are named
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """labels: recording -> the transcript beside it; unusable: transcripts that are none."""
+    """labels: recording -> the transcript beside it; unusable: transcripts that are none; unread: of recordings without
+    another, those in forms that are not read.
+    """
 
     account: Account
     recordings: Mapping[str, Recording]
     labels: Mapping[str, Path]
     unusable: tuple[Reject, ...] = ()
+    unread: tuple[Path, ...] = ()
 
 
 def recordings_in(folder: Path, what: str) -> tuple[list[Recording], list[Reject], Counter]:
@@ -102,7 +107,8 @@ def prepare_folder(
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in other.most_common(_MOST_OTHER))
         more = " …" if len(other) > _MOST_OTHER else ""
         account.notes.append(f"{out.name}: ignored {counted(sum(other.values()), 'other file')}: {kinds}{more}")
-    return Prepared(account, kept, ready, tuple(unusable))
+    unread = tuple(path for name, r in sorted(kept.items()) if name not in ready for path in _unread(r))
+    return Prepared(account, kept, ready, tuple(unusable), unread)
 
 
 def check_folder(folder: Path) -> None:
@@ -174,6 +180,9 @@ def ready_labels(
                 usable = not why
             else:
                 usable = _is_transcript(path)
+                if not usable and _read_json(path) is None:
+                    why = f"{path}: not JSON, or cut short; write it again or remove it"
+                    failed.append(Reject(recording.id, "unusable transcript", why))
             if usable:
                 ready[recording.id] = path
                 break
@@ -194,12 +203,26 @@ def _fault_of_text(path: Path, seconds: float) -> str:
     return why and f"{path}: {why}"
 
 
+def _read_json(path: Path) -> object:
+    """What a .json holds; None where it cannot be read."""
+    try:
+        return json.loads(read_text(path))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _unread(recording: Recording) -> Iterator[Path]:
+    """Transcripts beside a recording in forms that are not read."""
+    yield from recording.unread
+    for path in recording.beside:
+        record = _read_json(path) if path.suffix.lower() == ".json" else None
+        if isinstance(record, dict) and record.keys() & _OF_SERVICES:
+            yield path
+
+
 def _is_transcript(path: Path) -> bool:
     """Whether a .json lists segments, as that of a downloader beside a video does not."""
-    try:
-        record = json.loads(read_text(path))
-    except (OSError, ValueError, RecursionError):
-        return False
+    record = _read_json(path)
     segments = next((record[k] for k in _OF_JSON if record.get(k)), []) if isinstance(record, dict) else record
     return isinstance(segments, list) and bool(segments) and all(isinstance(s, dict) and "text" in s for s in segments)
 
@@ -253,4 +276,13 @@ def offer(prepared: Prepared, place: str) -> str:
         first, listed = prepared.unusable[0].message, Path(place).with_name("recordings.tsv")
         said += f"\nunusable: {counted(len(prepared.unusable), 'transcript')} beside recordings, the first: {first}"
         said += f"; {listed} has them all" if len(prepared.unusable) > 1 else ""
+    if prepared.unread:
+        forms = Counter(path.suffix.lower() for path in prepared.unread)
+        what = ", ".join(f"{number} {form}" for form, number in forms.most_common())
+        what = what.replace(".json", ".json of speech services")
+        said += (
+            f"\npassed over: {counted(len(prepared.unread), 'transcript')} beside recordings, in forms that are not "
+            f"read ({what}), such as {prepared.unread[0]}; convert them to .srt, .vtt or .txt (of .lrc, .smi, .sub and "
+            ".stl 'ffmpeg -i TALK.lrc TALK.srt' does)"
+        )
     return said.strip()

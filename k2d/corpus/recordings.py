@@ -30,21 +30,28 @@ from k2d.work.jobs import ordered_map
 
 SHORTEST_RECORDING = 1.0  # seconds of a recording
 _AT_ONCE = 500  # files checked between two writes of the cache
-LABELS = (".json", ".vtt", ".srt", ".txt")  # what may lie beside a recording, in the order of preference
+LABELS = (".json", *SUFFIXES, ".txt")  # what may lie beside a recording, in the order of preference
+# Transcripts in forms that are not read.
+UNREAD = tuple(
+    ".lrc .smi .sami .sub .stl .ttml .dfxp .json3 .srv1 .srv2 .srv3 .textgrid .eaf .trs .docx .doc .odt .rtf".split()
+)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """id; path of the sound; source: the folder it lies in, relative to the tree; beside: transcripts of its name."""
+    """id; path of the sound; source: the folder it lies in, relative to the tree; beside: transcripts of its name;
+    unread: those in other forms.
+    """
 
     id: str
     path: Path
     source: str
     beside: tuple[Path, ...] = ()
+    unread: tuple[Path, ...] = ()
 
     @property
     def subtitles(self) -> Path | None:
-        """.srt or .vtt beside it, the one of the shortest name."""
+        """Those beside it, the one of the shortest name."""
         own = [path for path in self.beside if path.suffix.lower() in SUFFIXES]
         return min(own, key=lambda path: (len(path.name), path.name), default=None)
 
@@ -80,10 +87,11 @@ def find_recordings(folder: Path) -> Tree:
                 tree.rejects.append(Reject(ascii(name), "unusable name", message))
             elif path.suffix.lower() in SOUND + VIDEO:
                 by_stem.setdefault(path.stem, []).append(path)
-            elif path.suffix.lower() in LABELS:
-                transcripts.append(path)
             else:
-                tree.other[path.suffix.lower() or "no suffix"] += 1
+                if path.suffix.lower() in LABELS + UNREAD:
+                    transcripts.append(path)
+                if path.suffix.lower() not in LABELS:
+                    tree.other[path.suffix.lower() or "no suffix"] += 1
         source = here.relative_to(folder).as_posix()
         for stem, paths in by_stem.items():
             paths.sort(key=lambda p: (p.suffix.lower() in VIDEO, p.name))
@@ -95,8 +103,9 @@ def find_recordings(folder: Path) -> Tree:
                 name = f"{name}-{hashlib.sha256(str(paths[0]).encode()).hexdigest()[:6]}"
             taken.add(name)
             own = [t for t in transcripts if t.stem == stem or t.name.startswith(f"{stem}.")]
-            own.sort(key=lambda path: (LABELS.index(path.suffix.lower()), len(path.name), path.name))
-            tree.recordings.append(Recording(name, paths[0], source, tuple(own)))
+            own.sort(key=lambda path: ((LABELS + UNREAD).index(path.suffix.lower()), len(path.name), path.name))
+            beside, unread = (tuple(t for t in own if t.suffix.lower() in forms) for forms in (LABELS, UNREAD))
+            tree.recordings.append(Recording(name, paths[0], source, beside, unread))
     return tree
 
 

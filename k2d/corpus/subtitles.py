@@ -1,4 +1,4 @@
-"""SubRip and WebVTT files in, and what Whisper prints, cues out.
+"""Files of subtitles (SubRip, WebVTT, SubStation Alpha, SubViewer, Whisper's .tsv and what it prints) in, cues out.
 
 Read are: both decimal marks and none, hours left out, byte-order marks, line ends of all systems, cues without a blank
 line between them, text behind the times (`[00:01.000 --> 00:02.500] text`), cue settings, NOTE and STYLE blocks,
@@ -20,14 +20,19 @@ from k2d.corpus.joined import Reject
 from k2d.errors import DataError
 from k2d.text.encodings import read_text
 from k2d.text.normalise import is_cjk
+from k2d.text.subtitles import time_code
 from k2d.text.transcript import TimedText
 from k2d.wording import counted
 
-SUFFIXES = (".srt", ".vtt")
+SUFFIXES = (".vtt", ".srt", ".ass", ".ssa", ".sbv", ".tsv")
 LATE = 2.0  # seconds after the recording's end; more of it in many cues are those of another recording
 _TIME = r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
 _CUE = re.compile(rf"^[\s\u200b\u200e\u200f]*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:[\s\u200b\u200e\u200f].*)?$")
 _PRINTED = re.compile(r"\s*\[\s*(-?\d[\d:.,]*\s*-->\s*-?\d[\d:.,]*)\s*\](.*)")  # as Whisper writes to a terminal
+_ASS = re.compile(r"Dialogue:[^,]*,\s*(\d[^,]*?)\s*,\s*(\d[^,]*?)\s*,(?:[^,]*,){6}(.*)")
+_ASS_MARKUP = re.compile(r"\{[^{}]*\}|\\[Nnh]")
+_SBV = re.compile(r"^(\d+:\d\d:\d\d\.\d+),(\d+:\d\d:\d\d\.\d+)$")
+_TSV = re.compile(r"(\d{1,12})\t(\d{1,12})\t(.*)")
 _BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?:[:：]\d\d){1,2}(?!\d)|\d+\.\d+(?:s?\s*-+>|\t))")
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
@@ -68,7 +73,31 @@ def read_cues(path) -> list[Cue]:
     are none, a file with no cue at all, and one that cannot be read.
     """
     path = Path(path)
-    return _cues_in(path, read_text(path))
+    text = read_text(path)
+    if form := _FORMS.get(path.suffix.lower()):
+        text = "\n".join(form(f"{path}:{number}", line) for number, line in enumerate(_LINE_END.split(text), 1))
+    return _cues_in(path, text)
+
+
+def _of_ass(place: str, line: str) -> str:
+    """A line of SubStation Alpha as Whisper would print it; "" for one that says nothing."""
+    match = _ASS.fullmatch(line)
+    return f"[{match[1]} --> {match[2]}] {_ASS_MARKUP.sub(' ', match[3])}" if match else ""
+
+
+def _of_tsv(place: str, line: str) -> str:
+    """A line of start, end (milliseconds) and text as Whisper would print it; "" for the heads of the columns."""
+    if match := _TSV.fullmatch(line):
+        start, end = (time_code(int(time) / 1000, ".") for time in match.groups()[:2])
+        return f"[{start} --> {end}] {match[3]}"
+    if line.split() not in ([], ["start", "end", "text"]):
+        what = f"{line.strip()[:40]!r} is not start, end (milliseconds) and text with tabs between them"
+        raise DataError(f"{place}: {what}, as whisper writes it; correct or remove the file")
+    return ""
+
+
+# What makes of other forms' lines ("file:line" before them) what is read here.
+_FORMS = {".ass": _of_ass, ".ssa": _of_ass, ".tsv": _of_tsv, ".sbv": lambda _, line: _SBV.sub(r"\1 --> \2", line)}
 
 
 def _cues_in(path: Path, text: str) -> list[Cue]:
@@ -83,7 +112,7 @@ def _cues_in(path: Path, text: str) -> list[Cue]:
             raise DataError(f"{path}:{number}: {what}; correct the times")
     times = [(number, match) for number, line in enumerate(lines) if (match := _CUE.match(line))]
     if not times:
-        raise DataError(f"{path}: no cue ('00:00:01,000 --> 00:00:04,000') found; expected SubRip or WebVTT")
+        raise DataError(f"{path}: no cue ('00:00:01,000 --> 00:00:04,000') found; expected {' '.join(SUFFIXES)}")
     shown: list[tuple[Cue, list[str]]] = []
     subrip = not lines[0].startswith("WEBVTT")
     for (number, match), (following, _) in zip(times, [*times[1:], (len(lines), None)], strict=True):

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from k2d.audio.options import AudioOptions
-from k2d.audio.stamps import FileStamps, is_command
+from k2d.audio.stamps import FileStamps, check_may_run
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE, WINDOW
 from k2d.distill.sources import COPY_MARK, ENCODER_OUT, SLACK, TOPK_IDS, TOPK_LOG_PROBS, encoder_frames
@@ -151,8 +151,7 @@ def _unreachable(data: Path, text: Mapping[str, str], audio: AudioOptions) -> di
     for uid, label in text.items():
         source = sources.get(utterances.data.segments[uid].recording, "")
         try:
-            if is_command(source) and not audio.allow_pipes:
-                raise BadAudio(source, "command", "commands run only with --allow_pipes; read it, then allow it")
+            check_may_run(source, audio.allow_pipes)
             if stamp(source).startswith("missing"):
                 raise BadAudio(source, "missing", "no such file; correct wav.scp")
             _check_length(uid, label, utterances.duration(uid))

@@ -1,7 +1,7 @@
 """Ready transcripts as a transcriber: what other programs, or people, have written.
 
 In: a Kaldi text file, a manifest of NeMo, Lhotse or the Hugging Face Hub (k2d/corpus/manifests.py), or a folder of
-.json, .vtt, .srt and .txt files. Out: the transcript of a recording or chunk by id.
+.json, .vtt, .srt, .ass, .ssa, .sbv, .tsv and .txt files. Out: the transcript of a recording or chunk by id.
 
 A line of a text file belongs to the recording, utterance or chunk of its id; times come from timestamp tokens in it
 (`<|0.00|>…<|5.20|>`), from the id of a chunk, or from `segments` beside the file. A file of a folder belongs to the
@@ -104,7 +104,7 @@ class ReadyTranscripts(Transcriber):
             if found is None and (part := self._part(name)):
                 recording, start, end = part
                 whole = self._place.find(recording)
-                if whole is not None and all(s.end is not None for s in whole):
+                if whole is not None and _has_times(whole):
                     found = _within(whole, start, end)
         except DataError as error:
             raise BadAudio(name, "unusable transcript", str(error)) from None
@@ -139,10 +139,16 @@ class ReadyTranscripts(Transcriber):
         return (chunk.recording, chunk.start / 100, chunk.end / 100) if chunk else None
 
 
+def _has_times(segments: list[TimedText]) -> bool:
+    """Whether times are known: the last may lack its end, unless it is a text as a whole."""
+    open_ends = [s for s in segments if s.end is None]
+    return not open_ends or (open_ends == segments[-1:] and (len(segments) > 1 or segments[0].start > 0))
+
+
 def _within(segments: list[TimedText], start: float, end: float) -> list[TimedText]:
-    """Those whose middle lies between start and end, in seconds from `start`."""
-    for s in (inside := [s for s in segments if start <= (s.start + s.end) / 2 < end]):
-        s.start, s.end = max(s.start, start) - start, min(s.end, end) - start
+    """Those whose middle lies between start and end, in seconds from `start`; one without an end is where it starts."""
+    for s in (inside := [s for s in segments if start <= (s.start + (s.start if s.end is None else s.end)) / 2 < end]):
+        s.start, s.end = max(s.start, start) - start, (end if s.end is None else min(s.end, end)) - start
     return inside
 
 
@@ -285,6 +291,8 @@ def text_of_file(path: Path) -> Found:
 def segments_of_json(path: Path) -> list[TimedText]:
     """Segments of the JSON that openai-whisper, faster-whisper, whisperx, whisper.cpp, transformers' pipelines and
     `k2d transcribe` write, with the scores that it tells. Raises DataError for any other.
+
+    A segment without an end, as transformers write what they cut, ends where the next one starts; the last stays open.
     """
     try:
         record = json.loads(read_text(path))
@@ -298,10 +306,14 @@ def segments_of_json(path: Path) -> list[TimedText]:
             f"{path}: not understood ({error!r}); expected what openai-whisper writes, as "
             '{"segments": [{"start": 0.0, "end": 1.5, "text": "…"}]}'
         ) from None
-    found = [s for s in found if s is not None]
+    found = sorted((s for s in found if s is not None), key=lambda s: (s.start, s.end or math.inf))
     if not found:
         raise DataError(f"{path}: no segment with text in it; write it again, or remove it")
-    return sorted(found, key=lambda s: (s.start, s.end))
+    for place, s in enumerate(found):
+        following = next((other.start for other in found[place:] if other.start > s.start), None)
+        if s.end is None and following is not None:
+            s.end = min(following, s.start + WINDOW)
+    return found
 
 
 def _of_json(entry: dict) -> TimedText | None:
@@ -312,10 +324,10 @@ def _of_json(entry: dict) -> TimedText | None:
     else:
         start, end = entry["start"], entry["end"]
     text = str(entry["text"] or "").strip()
-    if not text or end is None:
+    if not text:
         return None
-    start, end = max(0.0, seconds_of(start)), seconds_of(end)
-    if end <= start:
+    start, end = max(0.0, seconds_of(start)), None if end is None else seconds_of(end)
+    if end is not None and end <= start:
         return None
     words = [w.get("probability", w.get("score")) for w in entry.get("words") or []]
     words = [max(float(w), 1e-10) for w in words if w is not None]

@@ -4,7 +4,6 @@ In: a directory. Out: a lock beside it, `<parent>/.k2d/<name>.lock`, which stays
 moved. It belongs to the process: the system drops it when the process ends, however that happens.
 """
 
-import errno
 import fcntl
 import json
 import os
@@ -17,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from k2d.errors import Locked
+from k2d.errors import Locked, may_not
 
 BESIDE = ".k2d"  # the folder beside directories that holds their locks and what is set aside
 MOST_NAMED = 16  # of those who share a lock
@@ -72,7 +71,7 @@ class DirectoryLock:
             # "a+": a holder's name is not lost when somebody else only looks.
             return open(self.path, "a+", encoding="utf-8")  # held until release()
         except OSError as error:
-            if not self.shared or error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            if not self.shared or not may_not(error):
                 raise
             return open(self.path, encoding="utf-8") if os.access(self.path, os.R_OK) else None
 

@@ -199,6 +199,11 @@ class Step:
             self._make()
             _move(parked, self.out / WORK)
         there = _wanted_in(self.out) or key_in(self.out, BEGUN)
+        if there is None and os.path.lexists(self.out / RECORD):
+            raise DataError(
+                f"{self.out / RECORD}: damaged, so nothing tells what the files here are; move it and all else but "
+                f"{WORK}/ away, and run this again: what is in {WORK}/ is used"
+            )
         if there is None and (strange := next(_files(self.out), None)):
             raise UsageError(
                 f"{self.out}: holds files that no step.json explains ({strange[0]} …); give another --output_dir, "

@@ -164,6 +164,35 @@ def test_raw_flac_inside_an_archive(tmp_path):
         assert len(read_audio(f"{tmp_path}/a.ark:{offset}")) == len(tone())
 
 
+@pytest.mark.parametrize("form", ["wav", "flac", "AUDIO", "matrix"])
+def test_an_entry_of_an_archive_that_memory_has_no_room_for_is_named(tmp_path, form, monkeypatch):
+    ark, scp = str(tmp_path / "a.ark"), str(tmp_path / "a.scp")
+    pcm = (tone() * 32767).astype(np.int16)
+    if form == "flac":
+        soundfile.write(tmp_path / "a.flac", pcm, SAMPLE_RATE)
+        (tmp_path / "a.ark").write_bytes(b"x " + (tmp_path / "a.flac").read_bytes())
+        (tmp_path / "a.scp").write_text(f"x {ark}:2\n")
+    elif form == "matrix":
+        kaldiio.save_ark(ark, {"x": tone()[None] * 32768}, scp=scp)
+    else:
+        kaldiio.save_ark(ark, {"x": (SAMPLE_RATE, pcm)} if form == "wav" else {"x": (pcm, SAMPLE_RATE)}, scp=scp,
+                         **({} if form == "wav" else {"write_function": "soundfile"}))  # fmt: skip
+    source = read_table(scp)["x"]
+    assert len(read_audio(source)) == len(tone())
+    monkeypatch.setattr(archives, "LARGEST", len(tone()) * 4 - 1 if form in ("flac", "AUDIO") else len(tone()))
+    with pytest.raises(BadAudio) as error:
+        read_audio(source)
+    assert error.value.reason == "too long" and ark in str(error.value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_memory_is_taken_for_a_size_that_an_archive_cannot_hold(tmp_path):
+    rows, columns = (b"\4" + (2**31 - 1).to_bytes(4, "little") for _ in range(2))
+    (tmp_path / "a.ark").write_bytes(b"x \0BFM " + rows + columns + b"x" * 100)
+    with pytest.raises(archives.Truncated, match=r"a\.ark: the archive ends inside an entry"):
+        archives.read_entry(tmp_path / "a.ark", 2)
+
+
 def test_a_pickle_in_an_archive_is_not_loaded(tmp_path):
     (tmp_path / "a.ark").write_bytes(b"x PKL" + pickle.dumps(tone()))
     with pytest.raises(BadAudio) as error:

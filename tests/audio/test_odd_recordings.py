@@ -375,6 +375,19 @@ def test_a_damaged_first_page_is_a_hole_and_no_late_begin(tmp_path, caplog):
     assert not audio[1600:12800].any() and likeness(audio[2 * SAMPLE_RATE :], ALL[2 * SAMPLE_RATE :]) > 0.8
 
 
+@pytest.mark.parametrize("page", [0, 1, 2])
+def test_where_no_page_of_sound_is_left_of_an_ogg_file_it_is_called_damaged(tmp_path, page):
+    path = tmp_path / "x.ogg"
+    soundfile.write(path, ONE[: 5 * SAMPLE_RATE], SAMPLE_RATE)
+    data = bytearray(path.read_bytes())
+    for place in pages_of(data)[page : page + 1 if page < 2 else -1]:
+        data[place + 30] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(BadAudio, match="damaged; its first pages are not as they were written; copy it again") as error:
+        read_audio(path)
+    assert error.value.reason == "damaged"
+
+
 def loudest(path: Path) -> float:
     """Of what ffmpeg's libraries decode."""
     peak = 0.0

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,25 @@ def test_a_broken_table_fails_with_its_line_and_the_tool_that_mends_it(corpus):
     assert row.what == "data/test/text" and re.match("lines? 1.*: Windows line end", row.found)
     assert "utils/fix_data.py" in row.todo
     assert the_row(look_at("nowhere", "test"), Grade.FAILS).what == "data/nowhere"
+
+
+def test_a_set_that_may_only_be_read_is_looked_at_and_what_may_not_is_named(corpus, tmp_path, as_nobody, monkeypatch):
+    corpus("test", a=2)
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        shutil.copytree(tmp_path, place, dirs_exist_ok=True)
+        os.chmod(place, 0o755)
+        monkeypatch.chdir(place)
+        with as_nobody():
+            row = the_row(look_at("test", "test"), Grade.WARNING)
+        assert row.what == "data/test/utt2dur" and "may not be written" in row.found and "get_utt2dur.py" in row.todo
+        Path("data/test/utt2dur").write_text("a 2.0000\n")
+        with as_nobody():
+            assert grades(look_at("test", "test")) == {Grade.FINE}
+        Path("data/test/text").chmod(0)
+        with as_nobody():
+            rows = look_at("test", "test")
+        assert ("data/test/text", "Permission denied") in [(row.what, row.found) for row in rows]
+        monkeypatch.chdir(tmp_path)
 
 
 def test_references_are_needed_of_labelled_sets_alone(corpus):

@@ -81,6 +81,28 @@ def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys
     assert sorted(path.name for path in (out / "labels").iterdir()) == ["b_b.txt", "d.vtt", "g.txt"]
 
 
+def test_transcripts_in_forms_that_are_not_read_are_told(tmp_path, capsys):
+    folder = tmp_path / "in"
+    for number, name in enumerate("abcde"):
+        write(folder / f"{name}.wav", level=0.1 + 0.05 * number)
+    (folder / "a.lrc").write_text("[00:00.00]好\n")
+    (folder / "b.en.ttml").write_text("<tt/>\n")
+    (folder / "c.json").write_text(json.dumps({"recognizedPhrases": [{"offset": "PT1S"}]}))
+    (folder / "c.info.json").write_text(json.dumps({"title": "of a downloader"}))
+    (folder / "d.docx").write_bytes(b"PK\3\4")
+    (folder / "d.tsv").write_text("start\tend\ttext\n0\t1000\t好\n")  # so that nothing is lost
+    (folder / "e.json").write_text('{"segments": [{"start": 0, "e')
+    (folder / "slides.docx").write_bytes(b"PK\3\4")  # of no recording
+    assert prepare(folder, tmp_path / "data/x") == 0
+    said = capsys.readouterr().out
+    assert "transcripts beside 1 of 5 recordings (1 .tsv)" in said
+    assert "passed over: 3 transcripts beside recordings" in said
+    assert "not read (1 .lrc, 1 .ttml, 1 .json of speech services)" in said
+    assert f"such as {folder}/a.lrc; convert them to .srt" in said and "ffmpeg -i TALK.lrc TALK.srt" in said
+    assert f"unusable: 1 transcript beside recordings, the first: {folder}/e.json: not JSON" in said
+    assert "2 .docx" in (tmp_path / "data/x_preparation.md").read_text()
+
+
 def test_which_of_several_languages_is_taken_is_told(tmp_path, capsys):
     write(tmp_path / "in/a.wav")
     for language in ("en", "zh"):

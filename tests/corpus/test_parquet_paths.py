@@ -57,3 +57,14 @@ def test_whatever_is_wrong_with_a_zip_costs_one_member(tmp_path, tones):
     assert isinstance(secret, BadAudio) and "encrypted" in str(secret)
     assert isinstance(damaged, BadAudio) and "download it again" in str(damaged)
     assert len(sound) == 16000
+
+
+def test_a_member_of_a_zip_that_is_too_large_is_not_unpacked(tmp_path, tones, monkeypatch):
+    file = tmp_path / "audio.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tones["low"], "a.wav")
+    clip = Clip("a", "a", "s", "", ZipMember(str(file), "a.wav"))
+    monkeypatch.setattr("k2d.corpus.clips.LARGEST_MEMBER", Path(tones["low"]).stat().st_size - 1)
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)
+    ((_, error),) = read_clips([clip])
+    assert error.reason == "too long" and "audio.zip:a.wav" in str(error)

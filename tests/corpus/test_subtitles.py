@@ -20,6 +20,31 @@ def cues_of(tmp_path, text: str, encoding: str = "utf-8") -> list[Cue]:
 
 
 @pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        (".ass", "[Script Info]\nTitle: 1:02\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, "
+         "MarginR, MarginV, Effect, Text\n"
+         "Dialogue: 0,0:00:01.00,0:00:02.50,D,Lee,0,0,0,,{\\i1}你好\\N{\\i0}a, b{c} 0:00:05\n"
+         "Comment: 0,0:00:02.00,0:00:02.50,Default,,0,0,0,,no\nDialogue: 0,0:01:00.00,0:01:01.00,D,,0,0,0,,12\n"),
+        (".SSA", "Dialogue: Marked=0,0:00:01.00,0:00:02.50,D,,0,0,0,,你好 a, b 0:00:05\r\n"
+         "Dialogue: Marked=0,0:01:00.00,0:01:01.00,D,,0,0,0,,12\r\n"),
+        (".sbv", "0:00:01.000,0:00:02.500\n你好\na, b 0:00:05\n\n0:01:00.000,0:01:01.000\n12\n"),
+        (".tsv", "start\tend\ttext\n1000\t2500\t你好 a, b 0:00:05\n60000\t61000\t12\n"),
+    ],
+)  # fmt: skip
+def test_other_forms_of_two_cues(tmp_path, suffix, text):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(text.encode())
+    assert read_cues(path) == [Cue(1.0, 2.5, "你好 a, b 0:00:05"), Cue(60.0, 61.0, "12")]
+
+
+def test_a_table_that_is_no_transcript_is_named_with_its_line(tmp_path):
+    (tmp_path / "x.tsv").write_text("start\tend\ttext\n0.5\t1.2\thello\n")
+    with pytest.raises(DataError, match=r"x\.tsv:2: .* is not start, end \(milliseconds\) and text .*; correct"):
+        read_cues(tmp_path / "x.tsv")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "1\n00:00:01,000 --> 00:00:02,500\n你好 model\n",

@@ -129,6 +129,20 @@ def test_a_chunk_of_a_recording_has_the_segments_in_it(form, data, tmp_path):
     assert found.text == "this is important" and found.text_with_times == "<|0.50|> this is important<|4.00|>"
 
 
+def test_a_segment_without_an_end_ends_where_the_next_one_or_the_recording_does(data, tmp_path):
+    """transformers leaves the end out where a window cut the segment."""
+    times = [(0.0, None), (2.5, 6.0), (20.0, None), (20.0, 21.0), (40.0, None)]
+    chunks = [{"timestamp": span, "text": f"w{n}"} for n, span in enumerate(times)]
+    folder = _json(tmp_path, {"text": "…", "chunks": [{"timestamp": [None, None], "text": ""}, *chunks]})
+    (found,) = transcripts(folder, data)
+    ends = [(0.0, 2.5, " w0"), (2.5, 6.0, " w1"), (20.0, 40.0, " w3 w2"), (40.0, 45.0, " w4")]
+    assert spans(found) == ends
+    ready = open_transcriber(f"text:{folder}", data)
+    parts = [[(s.start, s.end, s.text) for s in ready.segments(f"lec-{part}", 5.0, timed=True)]
+             for part in ("0000200-0000700", "0003900-0004400", "0004100-0004500")]  # fmt: skip
+    assert parts == [[(0.5, 4.0, " w1")], [(1.0, 5.0, " w4")], []]
+
+
 def test_scores_are_taken_where_they_are_told_and_made_up_nowhere(data, tmp_path):
     for form in (openai_whisper, whisperx, srt):
         (tmp_path / form.__name__).mkdir()
@@ -166,7 +180,8 @@ def test_what_is_missing_or_wrong_is_named_by_recording(data, tmp_path):
     assert broken.recording == "broken" and broken.reason != "no transcript", "its audio comes first"
     (folder / "sub/lec.json").unlink()
     (lec,) = transcripts(folder, data)
-    assert str(lec).startswith("lec: no transcript; expected audio of lec.json, .vtt, .srt or .txt in")
+    forms = ".json, .vtt, .srt, .ass, .ssa, .sbv, .tsv or .txt"
+    assert str(lec).startswith(f"lec: no transcript; expected audio of lec{forms} in")
     (folder / "text").write_text("other text\n")
     assert "expected a line of it in" in str(transcripts(folder / "text", data)[0])
 
@@ -242,7 +257,7 @@ def test_identity_is_the_content(data, tmp_path):
 def test_what_is_not_there_is_said_at_once(tmp_path):
     with pytest.raises(DataError, match="no such file or folder; expected a Kaldi text file"):
         open_transcriber(f"text:{tmp_path / 'nowhere'}")
-    with pytest.raises(DataError, match=r"no \.json, \.vtt, \.srt, \.txt file in it"):
+    with pytest.raises(DataError, match=r"no \.json, .*, \.tsv, \.txt file in it"):
         open_transcriber(f"text:{tmp_path}")
     (tmp_path / "text").write_text("a b\n")
     with pytest.raises(UsageError, match="--beam_size does not apply to it; it takes --language"):

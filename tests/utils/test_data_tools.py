@@ -137,26 +137,36 @@ def test_the_lines_of_before_the_first_repair_stay(data):
     assert not (data / ".backup.3").exists()  # the third found what the second did
 
 
+def test_fix_changes_nothing_where_a_folder_stands_in_the_place_of_a_table(data):
+    (data / "text").write_text("b two\na one\nc three\n")
+    (data / "spk2utt").unlink()
+    (data / "spk2utt").mkdir()
+    result = tool("fix", data)
+    assert result.returncode == 1 and "spk2utt: a folder, expected a file" in result.stderr
+    assert (data / "text").read_text().startswith("b two") and not (data / ".backup").exists()
+
+
 def test_fix_mends_ids_in_every_table_alike(data):
     """White space in an id becomes _, what is invisible goes, and other white space that parts id and value a space."""
     wav = read_table(data / "wav.scp")
     lines = {
         "wav.scp": f"\ufeffa\u00a01 {wav['a']}\n\u200eb {wav['b']}\nc\u3000{wav['c']}\nd {wav['d']}\n",
-        "text": "a\u00a01 one\nb\u3000第二 句\nc 第三\u2028句\n\u200bd\u3000\n",
+        "text": "a\u00a01 one\nb\u3000第二 句\x7f\nc 第\0三\u2028句\n\u200bd\u3000\n",
         "utt2spk": "a\u00a01 John Smith\nb\u2003b\nc c\nd d\n",
         "utt2dur": "a\u00a01 1.0\nb nan\nc 3\nd -1\n",
     }
     for name, text in lines.items():
         (data / name).write_text(text, encoding="utf-8")
     found = tool("validate", data).stderr
-    for what in ("wav.scp:1: a byte order mark", "text:1: id 'a\\xa01'", "utt2dur:2: 'b' has 'nan'", "utt2dur:4: 'd'"):
+    for what in ("wav.scp:1: a byte order mark", "text:1: id 'a\\xa01'", "text:3: the value of 'c' holds U+0000",
+                 "utt2dur:2: 'b' has 'nan'", "utt2dur:4: 'd'"):  # fmt: skip
         assert what in found
     result = tool("fix", data)
     assert result.returncode == 0, result.stderr
     assert "4 of 4 utterances" in result.stdout and "utt2dur:2: dropped" in result.stderr
     assert tool("validate", data).returncode == 0
     assert read_table(data / "wav.scp") == {"a_1": wav["a"], "b": wav["b"], "c": wav["c"], "d": wav["d"]}
-    assert read_table(data / "text") == {"a_1": "one", "b": "第二 句", "c": "第三\u2028句", "d": ""}
+    assert read_table(data / "text") == {"a_1": "one", "b": "第二 句", "c": "第 三\u2028句", "d": ""}
     assert read_table(data / "utt2spk") == {"a_1": "John_Smith", "b": "b", "c": "c", "d": "d"}
     assert read_table(data / "utt2dur") == {"a_1": "1.0", "c": "3"}
     assert (data / ".backup/text").read_text(encoding="utf-8") == lines["text"]

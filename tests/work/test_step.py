@@ -134,6 +134,21 @@ def test_hidden_files_copies_of_editors_and_logs_are_no_outputs():
     assert json.loads(Path("exp/made/step.json").read_text())["outputs"] == {"result": len("1 input\n")}
 
 
+@pytest.mark.parametrize("content", ["", '{"key": "', "\0" * 20, "[]"])
+def test_a_damaged_record_is_named_and_what_is_in_work_stays(content):
+    """As a disk leaves it that lost what it had promised to hold."""
+    make()
+    Path("exp/made/step.json").write_text(content)
+    Path("exp/made/work").mkdir()
+    Path("exp/made/work/journal").write_text("x")
+    with pytest.raises(DataError, match=r"exp/made/step\.json: damaged, .* move it and all else but work/ away"):
+        make()
+    for name in ("step.json", "result"):
+        Path("exp/made", name).unlink()
+    make()
+    assert Path("exp/made/work/journal").read_text() == "x"
+
+
 def test_files_that_nobody_explains_are_not_mixed_with_outputs():
     Path("exp/made").mkdir()
     Path("exp/made/mine.txt").write_text("mine")

@@ -5,6 +5,10 @@
 K2D_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 export K2D_ROOT
 
+if [ ! -e "${K2D_ROOT}/tools/install.sh" ]; then
+    echo "path.sh: ${K2D_ROOT} is not a checkout of K2D; a recipe runs in one, as egs/NAME/k2d1: copy this folder there" >&2
+    return 1
+fi
 if [ ! -x "${K2D_ROOT}/tools/venv/bin/python" ]; then
     echo "path.sh: tools/venv is missing; run ${K2D_ROOT}/tools/install.sh first" >&2
     return 1

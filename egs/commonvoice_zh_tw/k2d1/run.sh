@@ -8,6 +8,8 @@
 #   ./run.sh --local_data_opts "--train_from validated"    about 60 h instead of 6.6 for training
 # ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
+(cd "$(dirname "$0")/../../.." && [ -e utils/own_options.sh ]) ||
+    { echo "run.sh: a recipe runs in a checkout of K2D, as egs/NAME/k2d1; copy this folder there" >&2 && exit 1; }
 cd "$(dirname "$0")"
 export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
 

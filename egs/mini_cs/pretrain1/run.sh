@@ -10,6 +10,8 @@
 # them afterwards: what a student of these two layers starts from then is a recogniser already. Whisper large-v2
 # needs no such care, because its students see 60,000 hours; the mini student sees one or two.
 set -euo pipefail
+(cd "$(dirname "$0")/../../.." && [ -e utils/own_options.sh ]) ||
+    { echo "run.sh: a recipe runs in a checkout of K2D, as egs/NAME/pretrain1; copy this folder there" >&2 && exit 1; }
 cd "$(dirname "$0")"
 source ../k2d1/path.sh
 
