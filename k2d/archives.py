@@ -35,9 +35,10 @@ class _WholeReads(io.BufferedReader):
 
     def read(self, size: int | None = -1) -> bytes:
         left = os.fstat(self.fileno()).st_size - self.tell()
-        if size is not None and size > left:
+        wanted = left if size is None or size < 0 else size
+        if wanted > left:
             raise Truncated(f"{self.raw.name}: the archive ends inside an entry; write it again")
-        if (size if size is not None and size >= 0 else left) > LARGEST:
+        if wanted > LARGEST:
             gib = LARGEST / 2**30
             raise TooLarge(f"{self.raw.name}: an entry of more than {gib:.0f} GiB; write it as a file of its own")
         return super().read(size)

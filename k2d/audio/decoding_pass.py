@@ -107,8 +107,8 @@ class DecodingPass:
                     continue
                 self._skips = False
                 self._begin_section(self._line.time)
-            elif held and self._renews and self._section_of(self._line.time + gap / self._line.rate) != self._section:
-                self._begin_section(self._line.time + gap / self._line.rate)
+            elif held and self._renews and (at := self._line.time + gap / self._line.rate) // _SECTION != self._section:
+                self._begin_section(at)
             if self._is_pause(packet):
                 self._line.set_rate(self._line.rate or self._track.rate, self._track.source)
                 self._channels = self._channels or 1
@@ -174,12 +174,9 @@ class DecodingPass:
 
     # -- the decoder -----------------------------------------------------------------------------------------
 
-    def _section_of(self, time: float) -> float:
-        return time // _SECTION
-
     def _begin_section(self, time: float) -> None:
         """With a decoder that has seen the last packets, and none before."""
-        self._section = self._section_of(time)
+        self._section = time // _SECTION
         decoder = self._track.stream.codec_context
         if self._renews:
             new = self._track.av.CodecContext.create(decoder.codec, "r")

@@ -119,19 +119,20 @@ def reader() -> argparse.ArgumentParser:
 def parser() -> CommandParser:
     """For the help alone: the options that matter. ESPnet's own parser knows all of them, and reads them."""
     p = CommandParser("train", __doc__, parents=[reader(), own_parser()])
-    for name, kind, example in (
-        ("model_conf", DistillConfig, "losses.kl=0.5"),
-        ("batch_conf", BatchConfig, "timestamps=1"),
-    ):
-        fields = {
-            field.name: with_default(field.metadata["help"], getattr(kind(), field.name))
-            for field in dataclasses.fields(kind)
-        }
-        listed = "\n".join(f"{field:<24}{words}" for field, words in fields.items())
-        p.add_argument_group(f"{name} in the YAML, or --{name} {example}", listed)
-    listed = "\n".join(f"{option:<24}{words}" for option, words in COMMON.items())
-    p.add_argument_group(ESPNET, listed)
+    groups = {
+        "model_conf in the YAML, or --model_conf losses.kl=0.5": _sentences(DistillConfig),
+        "batch_conf in the YAML, or --batch_conf timestamps=1": _sentences(BatchConfig),
+        ESPNET: COMMON,
+    }
+    for title, options in groups.items():
+        p.add_argument_group(title, "\n".join(f"{name:<24}{words}" for name, words in options.items()))
     return p
+
+
+def _sentences(kind: type) -> dict[str, str]:
+    """The fields of a dataclass, each with its help and its default."""
+    defaults = kind()
+    return {f.name: with_default(f.metadata["help"], getattr(defaults, f.name)) for f in dataclasses.fields(kind)}
 
 
 @dataclass

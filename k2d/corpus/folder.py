@@ -158,7 +158,7 @@ def ready_labels(
 ) -> tuple[dict[str, Path], dict[str, list[Cue]], list[Reject]]:
     """(recording -> transcript beside it, cues of those that are subtitles, transcripts that cannot be used).
 
-    Of several the first of .json, .vtt, .srt and .txt that can be used, as `text:FOLDER` takes them.
+    Of several the first that can be used, in the order of `LABELS`, as `text:FOLDER` takes them.
     """
     ready: dict[str, Path] = {}
     cues: dict[str, list[Cue]] = {}
@@ -179,8 +179,9 @@ def ready_labels(
                 failed += [Reject(recording.id, "unusable transcript", why)] if why else []
                 usable = not why
             else:
-                usable = _is_transcript(path)
-                if not usable and _read_json(path) is None:
+                record = _read_json(path)
+                usable = _is_transcript(record)
+                if record is None:
                     why = f"{path}: not JSON, or cut short; write it again or remove it"
                     failed.append(Reject(recording.id, "unusable transcript", why))
             if usable:
@@ -220,9 +221,8 @@ def _unread(recording: Recording) -> Iterator[Path]:
             yield path
 
 
-def _is_transcript(path: Path) -> bool:
-    """Whether a .json lists segments, as that of a downloader beside a video does not."""
-    record = _read_json(path)
+def _is_transcript(record: object) -> bool:
+    """Whether what a .json holds lists segments, as that of a downloader beside a video does not."""
     segments = next((record[k] for k in _OF_JSON if record.get(k)), []) if isinstance(record, dict) else record
     return isinstance(segments, list) and bool(segments) and all(isinstance(s, dict) and "text" in s for s in segments)
 

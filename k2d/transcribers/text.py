@@ -310,9 +310,9 @@ def segments_of_json(path: Path) -> list[TimedText]:
     if not found:
         raise DataError(f"{path}: no segment with text in it; write it again, or remove it")
     for place, s in enumerate(found):
-        following = next((other.start for other in found[place:] if other.start > s.start), None)
-        if s.end is None and following is not None:
-            s.end = min(following, s.start + WINDOW)
+        if s.end is None:
+            following = next((other.start for other in found[place:] if other.start > s.start), None)
+            s.end = None if following is None else min(following, s.start + WINDOW)
     return found
 
 
