@@ -411,9 +411,10 @@ def config_value(config: Mapping, name: str, default):
 
 
 def duration(hours: float) -> str:
-    """ "3 min", "4.2 h", "12 days" """
-    if hours < 1:
-        return f"{max(1, math.ceil(hours * 60))} min"
+    """ "under 1 min", "3 min", "4.2 h", "12 days" """
+    minutes = hours * 60
+    if minutes < 59.5:
+        return "under 1 min" if minutes < 1 else f"{minutes:.0f} min"
     return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:,.1f} days"
 
 

@@ -77,5 +77,5 @@ def test_models_are_known_by_name(model, layers):
 
 
 def test_units_suit_the_amount():
-    assert [duration(h) for h in (0.001, 0.5, 4.24, 480)] == ["1 min", "30 min", "4.2 h", "20.0 days"]
+    assert [duration(h) for h in (0.001, 0.5, 4.24, 480)] == ["under 1 min", "30 min", "4.2 h", "20.0 days"]
     assert [space(g) for g in (0.01, 12.34, 3800)] == ["under 0.1 GB", "12.3 GB", "3.8 TB"]

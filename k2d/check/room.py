@@ -45,6 +45,7 @@ def look_at_room(room: Room, sets: Sequence[Set], models: Models, known: Mapping
         test,
         teacher=_size_name(models.teacher, known),
         validators=[_size_name(name, known) for name in models.validators or [None]],
+        revise=models.revisers,
         selections=room.students,
         config=read_config(room.config),
         ngpu=room.ngpu,

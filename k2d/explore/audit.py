@@ -211,14 +211,22 @@ def draw(
     before = Audit(folder) if (folder / RECORD).is_file() else None
     order = list(before.order) if before else []
     scores = find_scores(data, tagged(folders)) if folders else None
-    new = _choose(data, scores, count - len(order), seed + len(order), order)
+    elsewhere = _drawn_beside(folder)
+    new = _choose(data, scores, count - len(order), seed + len(order), elsewhere.union(order))
     if not order and not new:
-        raise DataError(f"{data.path}: no chunk to draw")
+        taken = " that no other audit has drawn" if elsewhere else ""
+        raise DataError(f"{data.path}: no chunk to draw{taken}")
     _write_drawn(folder / DRAWN, data, recordings, before, {chunk.id: chunk for chunk in new})
     order += [chunk.id for chunk in new]
     facts = {"data": str(data.path), "scores": list(folders), "seed": seed, "order": order}
     _write_record(folder, facts, before.answers if before else {})
     return Audit(folder)
+
+
+def _drawn_beside(folder: Path) -> set[str]:
+    """Chunks of the audits in folders beside this one: one may choose the epoch, another test."""
+    others = [path for path in folder.absolute().parent.glob(f"*/{RECORD}") if path.parent != folder.absolute()]
+    return {key for path in others for key in (json_or_none(path) or {}).get("order", ())}
 
 
 def _choose(data: DataDir, scores: Scores | None, count: int, seed: int, already: Collection[str]) -> list[Chunk]:

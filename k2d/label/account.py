@@ -21,7 +21,7 @@ RECORDINGS, CHUNKS, PAUSES, NO_SPEECH, DROPPED, FAILED = (
 MEANING = {
     RECORDINGS: "audio of the recordings",
     CHUNKS: "became chunks",
-    PAUSES: "pauses between chunks, where the model wrote nothing",
+    PAUSES: "pauses between chunks, without text",
     NO_SPEECH: "windows left out as without speech (--no_speech_threshold)",
     DROPPED: "text too short for a chunk (0.1 s), behind the recording's end, or of audio that was not read again",
     FAILED: "windows that failed at every temperature and were kept: they are among the chunks",

@@ -13,7 +13,10 @@ MOST_PARAMETERS = 0.5  # of the teacher's
 SIGNIFICANT = 0.05
 
 
-UNKNOWN = "No error rate is known: nobody has transcribed a test set; k2d audit makes one in half an hour."
+UNKNOWN = (
+    "No error rate is known: nobody has transcribed a test set. k2d audit makes one in half an hour; then give it in "
+    "--test_sets."
+)
 REACHED, MISSED, NOT_TOLD, NOT_MEASURED = VERDICTS = ("reached", "missed", "inconclusive", "not measured")
 
 
@@ -104,7 +107,7 @@ def aims_of(experiment: Experiment) -> Iterator[Aim]:
     Without test sets: of all students that no error rate is known."""
     for students in experiment.groups:
         if students.record.role == "student" and not experiment.test_sets:
-            yield Aim(f"{students.name} below its teacher", NOT_MEASURED, f"{UNKNOWN} Then give --test_sets.")
+            yield Aim(f"{students.name} below its teacher", NOT_MEASURED, UNKNOWN)
         if not students.of_selected_labels:
             continue
         teacher, of_all_labels = experiment.teacher_of(students.model), experiment.group_of_all_labels(students)

@@ -35,16 +35,25 @@ class Loudness:
             yield block
 
     def _take(self, audio: np.ndarray) -> None:
-        whole = audio[: len(audio) // _FRAME * _FRAME].reshape(-1, _FRAME)
-        self._frames.append(np.sqrt(np.square(whole).mean(axis=1)))
+        import librosa  # takes a second, and most models cut nothing
+
+        if len(audio) >= _FRAME:
+            rms = librosa.feature.rms(y=audio, frame_length=_FRAME, hop_length=_FRAME, center=False)
+            self._frames.append(rms[0])
 
     def sounds(self) -> list[tuple[int, int]]:
-        """(start, end) in samples of what is not silence, each with its margins; those that touch are one."""
+        """(start, end) in samples of what is not silence, each with its margins; those that touch are one.
+
+        As librosa.effects.split, which takes a recording as a whole, and so as much memory as that needs.
+        """
+        import librosa
+
         self._take(np.concatenate([self._rest, np.zeros(_FRAME, np.float32)]))
         loudness = np.concatenate(self._frames)
         # Measured at the loud parts, since one knock at the microphone is louder than all speech.
         level = max(float(np.percentile(loudness, 98)), _NOTHING)
-        loud = np.concatenate([[False], loudness > level * 10 ** (-SILENCE / 20), [False]])
+        loud = librosa.amplitude_to_db(loudness, ref=level, top_db=None) > -SILENCE
+        loud = np.concatenate([[False], loud, [False]])
         edges = np.flatnonzero(loud[1:] != loud[:-1]).reshape(-1, 2) * _FRAME
         margin = round(MARGIN * SAMPLE_RATE)
         sounds: list[tuple[int, int]] = []

@@ -89,10 +89,19 @@ def test_chunks_are_drawn_evenly_over_distances_and_recordings_and_more_come_on_
     assert drawn("--audio_mb", "0", count=1000).order[:20] == more.order and len(Audit("data/heard").order) == len(IDS)
 
 
+def test_a_second_audit_draws_none_of_the_first_ones_chunks(corpus, capsys):
+    first = drawn(count=40)
+    argv = ["--data", "chunks", "--output_dir", "data/dev", "--count", "60", "--page", "page.html"]
+    assert command.main(argv) == 0
+    assert sorted(first.order + Audit("data/dev").order) == IDS
+    assert command.main([*argv, "--output_dir", "data/third"]) == 1
+    assert "no chunk to draw that no other audit has drawn" in capsys.readouterr().err
+
+
 def test_some_chunks_are_left_to_train_on(corpus, capsys):
     half, _ = open_audit(Path("data/half"), Path("chunks"), [], None, 0, None)
     assert len(half.order) == len(IDS) // 2 and "for training" not in capsys.readouterr().err
-    open_audit(Path("data/most"), Path("chunks"), [], 70, 0, None)
+    open_audit(Path("elsewhere/most"), Path("chunks"), [], 70, 0, None)
     assert f"which leaves 2 of {len(IDS)} chunks in chunks for training" in capsys.readouterr().err
     write_table("recordings/wav.scp", {"talk": "tone.wav"})
     assert command.main(["--data", "recordings", "--output_dir", "data/none"]) == 1

@@ -43,7 +43,7 @@ def test_agreement_takes_the_place_of_error_rates(measured, capsys):
     text = (measured / "RESULTS.md").read_text()
     assert "No error rate is known" in text and "## Error rates" not in text
     assert "Only 2 chunks are held out, too few to compare models by" in text
-    assert "below its teacher: **not measured**. No error rate is known: nobody has transcribed a test set; k2d" in text
+    assert "below its teacher: **not measured**. No error rate is known: nobody has transcribed a test set. k2d" in text
     found = rows(text)
     head = found["model"]
     labels, said, teacher, student = (
