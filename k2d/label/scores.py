@@ -22,6 +22,7 @@ from k2d.tables import Cursor
 
 # What decoding says of a text; in a directory of scores it is of the validator's text.
 DECODING_FACTS = ("avg_logprob", "no_speech", "compression", "temperature", "confidence")
+FACT_TABLES = tuple(f"utt2{name}" for name in DECODING_FACTS)
 SUMMARIES = {"min": np.min, "mean": np.mean, "max": np.max}
 
 

@@ -13,7 +13,6 @@ where there is none (a rate of a chunk whose duration nobody knows), and then no
     avg_logprob_teacher, fused         the teacher's mean log-probability a token; δ_fused, which needs it
 """
 
-import zlib
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -27,6 +26,7 @@ from k2d.text import timestamps
 from k2d.text.batch import Lines
 from k2d.text.normalise import normalise
 from k2d.text.units import is_chinese, is_english, units
+from k2d.whisper.decoding import compression_ratio
 
 TEXT_SIGNALS = (
     "zh_cer",
@@ -85,7 +85,7 @@ def text_signals(
             validator,
         ),
         "chars_per_second": lambda: of_each(lambda text: len(text.replace(" ", "")), words) / seconds,
-        "compression_teacher": lambda: of_each(lambda text: compression(timestamps.strip(text)), teacher),
+        "compression_teacher": lambda: of_each(lambda text: compression_ratio(timestamps.strip(text)), teacher),
         "caption": lambda: of_each(lambda text: caption_share(text, captions), words),
     }
     return {name: np.asarray(make[name](), float) for name in wanted}
@@ -127,12 +127,6 @@ def _languages(text: str) -> list[tuple[float, float, bool, bool]]:
         end = end if end is not None else max(last, start + 1.0) if last else 30.0
         found.append((start, end, is_english_speech, chinese >= _FEW_WORDS and not english))
     return found
-
-
-def compression(text: str) -> float:
-    """Bytes of the UTF-8 text divided by bytes compressed; 0 for an empty text. Loops compress well."""
-    data = text.encode("utf-8", "replace")
-    return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
 def caption_share(normalised: str, captions: Sequence[str]) -> float:
