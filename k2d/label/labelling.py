@@ -120,8 +120,8 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: ChunkLayout)
     write_account(out, rows)
     print(
         f"label: {counted(recordings, 'recording')} ({audio_length(audio_seconds)}) -> "
-        f"{counted(counts.chunks, 'chunk')} "
-        f"({audio_length(counts.chunk_seconds)}), {in_numbers(skipped)}; {session.write_speed(audio_seconds)}"
+        f"{counted(counts.chunks, 'chunk')} ({audio_length(counts.chunk_seconds)}), {in_numbers(skipped)}; "
+        f"{session.write_speed(audio_seconds)}"
     )
     print(f"label: {in_words(rows)}")
     return {"recordings": recordings, "chunks": counts.chunks, "skipped": len(skipped), "again": again}
