@@ -14,7 +14,6 @@ where there is none (a rate of a chunk whose duration nobody knows), and then no
 """
 
 from collections.abc import Sequence
-from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -153,22 +152,13 @@ def _at_border(text: str, place: int) -> bool:
     return len(around) < 2 or place == 0 or any(c == " " or is_chinese(c) for c in around)
 
 
-@cache
-def _own_captions() -> tuple[str, ...]:
-    return _phrases((resources.files("k2d.text") / "captions.txt").read_text("utf-8"))
-
-
-def _phrases(text: str) -> tuple[str, ...]:
-    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
-    return tuple(phrase for phrase in dict.fromkeys(map(normalise, lines)) if phrase)
-
-
 def read_captions(files: Sequence[str | Path] = ()) -> tuple[str, ...]:
     """Normalised caption phrases: the package's list and those of `files`, one phrase a line, # comments."""
-    phrases = list(_own_captions())
-    for file in files:
+    phrases: dict[str, None] = {}
+    for file in (resources.files("k2d.text") / "captions.txt", *map(Path, files)):
         try:
-            phrases += _phrases(Path(file).read_text("utf-8"))
+            lines = file.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{file}: {error}; expected caption phrases in UTF-8, one a line") from None
-    return tuple(dict.fromkeys(phrases))
+        phrases |= dict.fromkeys(normalise(line) for line in lines if line.strip() and not line.startswith("#"))
+    return tuple(filter(None, phrases))
