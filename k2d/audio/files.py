@@ -294,7 +294,7 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
             _check_reach(source, path)
             raise BadAudio(source, "missing", f"no such file from {os.getcwd()}{_why_missing(path)}; correct the path")
         if not os.path.isfile(path):
-            raise BadAudio(source, "not audio", "this is no regular file; correct the path")
+            raise BadAudio(source, "not audio", "this is not a regular file; correct the path")
         if os.path.getsize(path) == 0:
             raise BadAudio(source, "empty", "the file has no bytes; copy it again or remove it")
         try:

@@ -34,7 +34,7 @@ _MOST_OTHER = 6  # kinds of other files that are named
 
 @dataclass(frozen=True)
 class Prepared:
-    """labels: recording -> the transcript beside it; unusable: transcripts that are none; unread: of recordings without
+    """labels: recording -> the transcript beside it; unusable: those that cannot be used; unread: of recordings without
     another, those in forms that are not read.
     """
 

@@ -161,7 +161,7 @@ class _Pointers:
 
 def _only_number(path: Path, key: str, found) -> float:
     if not isinstance(found, np.ndarray) or found.size != 1:
-        raise DataError(f"{path}: {key!r} is no vector of one number")
+        raise DataError(f"{path}: {key!r} is not a vector of one number")
     value = float(found.reshape(-1)[0])
     if not math.isfinite(value):
         raise DataError(f"{path}: {key!r} has {value}, expected a finite number; leave it out where there is none")
