@@ -39,13 +39,8 @@ def next_steps(exp: Path, data: Path, models: Sequence[str], sets: Sequence[str]
         if (data / "audited/text").is_file():
             instead = " in place of --dev_set audited" if best and _chose_epoch(exp / best.name, "audited") else ""
             yield "error rates", f"the command of your run again, with --test_sets audited{instead}"
-    pages = {
-        "report": [exp / "report/index.html"],
-        "labels": sorted(exp.glob("*/explorer*/*.html")),
-        "card": [exp / best.name / "publish" / name for name in ("huggingface/README.md", "README.md")]
-        if best
-        else [],
-    }
+    cards = [exp / best.name / "publish" / name for name in ("huggingface/README.md", "README.md")] if best else []
+    pages = {"report": [exp / "report/index.html"], "labels": sorted(exp.glob("*/explorer*/*.html")), "card": cards}
     for name, paths in pages.items():
         for path in [path for path in paths if path.is_file()][: 1 if name == "card" else None]:
             yield name, path.absolute().as_uri() if path.suffix == ".html" else str(path.absolute())
