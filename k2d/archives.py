@@ -66,11 +66,10 @@ def _read_sound(file: _WholeReads, flag: bytes) -> tuple[int, np.ndarray]:
     be at most: kaldiio would read it and all entries behind it.
     """
     import soundfile
-    from kaldiio.matio import _read_length_header
 
     if flag == b"AUDIO":
         file.read(len(flag))
-        length = _read_length_header(file)
+        length = int.from_bytes(file.read(file.read(1)[0]), "little")  # a byte says how many hold the length
     else:  # 20 bits rate, 3 channels - 1, 5 bits a sample - 1, 36 samples
         told = int.from_bytes(file.peek(26)[18:26], "big")
         most = (told & 2**36 - 1) * ((told >> 41 & 7) + 1) * ((told >> 36 & 31) + 1) // 8

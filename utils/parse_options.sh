@@ -183,5 +183,5 @@ while [ $# -gt 0 ]; do
     printf -v "$_option_name" '%s' "$_option_value"
 done
 unset _option_name _option_value
-unset -f _options_fail _options_known _options_switch _options_follows _options_list _options_near _options_shown _options_table \
-    _options_help
+unset -f _options_fail _options_known _options_switch _options_follows _options_list _options_near _options_shown \
+    _options_table _options_help

@@ -192,9 +192,9 @@ say_recordings() {
 
 # show_plan: what the stages take, before the commands of a dry run.
 show_plan() {
-    local -a options=(--teacher "$(tag_of "${teacher}")" --selection "${selected[*]}"
-        --seed "${seed}" --stage "${stage}" --stop_stage "${stop_stage}" "${config_opts[@]}" --ngpu "${ngpu}" --nj "${nj}" --batch_size "${batch_size}"
-        --speeds "${speeds}" --dev_hours "${dev_hours}" ${updates:+--updates "${updates}"} ${trial:+--trial "${trial}"})
+    local -a options=(--teacher "$(tag_of "${teacher}")" --selection "${selected[*]}" --seed "${seed}"
+        --stage "${stage}" --stop_stage "${stop_stage}" "${config_opts[@]}" --ngpu "${ngpu}" --nj "${nj}"
+        --batch_size "${batch_size}" --speeds "${speeds}" --dev_hours "${dev_hours}" ${updates:+--updates "${updates}"} ${trial:+--trial "${trial}"})
     local validators=() others=()
     for each in ${validator}; do
         validators+=("$(tag_of "${each}")")

@@ -1,4 +1,4 @@
-"""What damaged packets are decoded as, a few frames much louder than both next to them, becomes silence."""
+"""Bangs, which a decoder makes of damaged packets, become silence: a few frames much louder than those beside them."""
 
 from collections.abc import Callable, Iterator
 

@@ -13,11 +13,7 @@ import errno
 import io
 import os
 import re
-import select
-import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -25,19 +21,19 @@ import numpy as np
 import soundfile
 
 from k2d import archives
+from k2d.audio.commands import output_of
 from k2d.audio.containers import ContainerReader
 from k2d.audio.decoding_pass import Irregular, drive_fails
 from k2d.audio.formats import HEADERLESS
 from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended
-from k2d.audio.stamps import check_may_run, is_command
+from k2d.audio.stamps import archive_entry, check_may_run, is_command
 from k2d.audio.time_line import GRID, check_form
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio, DataError, disk_is_full
 from k2d.tables import unpacked_by
 
 _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not tell its length
-_ARK = re.compile(r"^(.+):(\d+)$", re.DOTALL)
 _EXACT = re.compile(r"^(PCM_|FLOAT|DOUBLE|ULAW|ALAW)")
 # And mp3, whose frames begin with eleven set bits; of VOC libsndfile makes noise where its blocks are of the new kind.
 _BY_PACKETS = (b"OggS", b"ID3", b"\xff", b"Creative Voice File")
@@ -58,7 +54,6 @@ _OTHERS = {
 }
 # What the later parts of a live recording begin with: a cluster of Matroska, a segment of mp4.
 _LATER_PART = re.compile(rb"\x1f\x43\xb6\x75|.{4}(?:styp|sidx|moof)", re.DOTALL)
-_PIPE_BYTES, _PIPE_WAIT = 2**34, 600.0  # bytes a command may write, seconds it may be silent
 
 
 class Reader(Protocol):
@@ -257,57 +252,6 @@ class _ChainReader:
         self._file.close()
 
 
-def _run_command(source: str):
-    """The output of "command |" as a file, in memory if it is small. A command is stopped when it writes nothing for
-    ten minutes, or without end."""
-    held = tempfile.SpooledTemporaryFile(max_size=2**28)  # noqa: SIM115 - closed with the reader
-    with (
-        tempfile.TemporaryFile() as messages,
-        subprocess.Popen(
-            ["bash", "-c", source.rstrip()[:-1]],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=messages,
-            start_new_session=True,
-        ) as run,
-    ):
-        try:
-            stop = _copy(source, run.stdout, held)
-        except BaseException:
-            os.killpg(run.pid, 9)
-            held.close()
-            raise
-        if stop:
-            os.killpg(run.pid, 9)
-            raise BadAudio(source, "command failed", stop)
-        run.wait()
-        messages.seek(0)
-        last = messages.read()[-4096:].decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-    if run.returncode:
-        raise BadAudio(source, "command failed", f"it ended with status {run.returncode}: {last[0]}")
-    if not held.tell():
-        raise BadAudio(source, "empty", "the command wrote nothing; try it on the command line")
-    held.seek(0)
-    return held
-
-
-def _copy(source: str, pipe, target) -> str | None:
-    """Copy a pipe to its end; what is wrong if it has none."""
-    descriptor, size = pipe.fileno(), 0
-    began = time.monotonic()
-    while True:
-        if not select.select([descriptor], [], [], _PIPE_WAIT)[0]:
-            return f"it wrote nothing for {_PIPE_WAIT:.0f} s and was stopped; try it on the command line"
-        data = os.read(descriptor, 2**20)
-        if not data:
-            return None
-        size += len(data)
-        if size > _PIPE_BYTES:
-            seconds = time.monotonic() - began
-            return f"it wrote {size / 2**30:.0f} GiB in {seconds:.0f} s and was stopped; try it on the command line"
-        target.write(data)
-
-
 def _why_missing(path: str) -> str:
     """What stands in the way of a path as people write it."""
     if os.path.islink(path):
@@ -338,32 +282,27 @@ def _check_reach(source: str, path: str) -> None:
         pass
 
 
-def in_archive(source: str) -> bool:
-    """Whether a source is an entry of an archive, which is read whole."""
-    return _ARK.match(source) is not None and not os.path.exists(source)
-
-
 def open_source(source: str, allow_pipes: bool) -> Reader:
     """Open a source with the library that reads it; BadAudio says why none does."""
     check_may_run(source, allow_pipes)
     if is_command(source):
-        path, file = None, _run_command(source)
+        path, file = None, output_of(source)
     else:
-        ark = None if os.path.exists(source) else _ARK.match(source)
-        path = ark[1] if ark else source
+        entry = archive_entry(source)
+        path = entry[0] if entry else source
         if not os.path.exists(path):
             _check_reach(source, path)
             raise BadAudio(source, "missing", f"no such file from {os.getcwd()}{_why_missing(path)}; correct the path")
         if not os.path.isfile(path):
-            raise BadAudio(source, "not audio", "this is no regular file; correct the path")
+            raise BadAudio(source, "not audio", "this is not a regular file; correct the path")
         if os.path.getsize(path) == 0:
             raise BadAudio(source, "empty", "the file has no bytes; copy it again or remove it")
         try:
-            if ark:
+            if entry:
                 size = os.path.getsize(path)
-                if int(ark[2]) >= size:
+                if entry[1] >= size:
                     raise BadAudio(source, "not audio", f"the archive has {size} bytes; correct the place")
-                return _ArkReader(source, path, int(ark[2]))
+                return _ArkReader(source, *entry)
             file = open(path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise out_of_reach(source, error) from None

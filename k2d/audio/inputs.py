@@ -7,7 +7,6 @@ import glob
 import os
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -80,8 +79,8 @@ def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFi
     files, taken = [], set()
     for path, shown, folder, given in kept:
         stem = folder / Path(path).stem
-        alone = stems[stem] == (given or _has_sound(path))
-        output = stem if alone else folder / Path(path).name
+        others = stems[stem] - (given or _has_sound(path))
+        output = folder / Path(path).name if others else stem
         number = 1
         while output in taken:  # files of one name in two folders that were named themselves
             number += 1
@@ -119,8 +118,3 @@ def _standard_input(folder: str | Path) -> str:
     with open(path, "wb") as copy:
         shutil.copyfileobj(sys.stdin.buffer, copy)
     return str(path)
-
-
-def temporary_folder() -> tempfile.TemporaryDirectory:
-    """A folder for what standard input holds, gone with the command."""
-    return tempfile.TemporaryDirectory(prefix="k2d-")

@@ -16,9 +16,9 @@ import numpy as np
 import soundfile
 
 from k2d.audio.decoding_pass import Irregular, drive_fails
-from k2d.audio.files import Reader, in_archive, open_source, out_of_reach
+from k2d.audio.files import Reader, open_source, out_of_reach
 from k2d.audio.options import DAMAGED
-from k2d.audio.stamps import FileStamps, is_command
+from k2d.audio.stamps import FileStamps, archive_entry, is_command
 from k2d.audio.time_line import GRID, check_form
 from k2d.audio.whole import Wholes
 from k2d.constants import SAMPLE_RATE, SHORTEST
@@ -245,7 +245,7 @@ def _part(source: str, start: float, end: float | None, allow_pipes: bool, damag
     begin, stop = _edges(start, end)
     try:
         expected = 0 if stop is None else round((stop - begin + GRID) * SAMPLE_RATE)
-        if is_command(source) or in_archive(source):
+        if is_command(source) or archive_entry(source):  # which are read whole
             raise Irregular
         audio = joined(_pieces(source, start, end, allow_pipes, damaged), expected)
     except Irregular:

@@ -5,7 +5,7 @@ import re
 
 from k2d.errors import BadAudio
 
-_OFFSET = re.compile(r"^(.*):(\d+)$")
+_ENTRY = re.compile(r"(.+):(\d+)", re.DOTALL)
 
 
 def is_command(source: str) -> bool:
@@ -19,12 +19,18 @@ def check_may_run(source: str, allow_pipes: bool) -> None:
         raise BadAudio(source, "command", "commands run only with --allow_pipes; read it, then allow it")
 
 
+def archive_entry(source: str) -> tuple[str, int] | None:
+    """(archive, offset) of "file.ark:123"; None of any other source, and of a file that is called so."""
+    match = None if os.path.exists(source) else _ENTRY.fullmatch(source)
+    return (match[1], int(match[2])) if match else None
+
+
 def within_reach(source: str) -> bool:
     """Whether it is worth trying to read a source of wav.scp: its file is there, and may be read."""
     if is_command(source):
         return True
-    match = None if os.path.exists(source) else _OFFSET.match(source)
-    return os.access(match[1] if match else source, os.R_OK)
+    entry = archive_entry(source)
+    return os.access(entry[0] if entry else source, os.R_OK)
 
 
 class FileStamps:
@@ -40,7 +46,7 @@ class FileStamps:
         if is_command(source):
             return source
         offset = ""
-        match = _OFFSET.match(source)
+        match = _ENTRY.fullmatch(source)
         # Whether "archive:17" is a file of that name need not be asked for every chunk of an archive.
         if match and (match[1] in self._known or not os.path.exists(source)):
             source, offset = match.groups()

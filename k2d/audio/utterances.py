@@ -1,5 +1,4 @@
-"""The utterances of a data directory as audio, by id.
-"""
+"""The utterances of a data directory as audio, by id."""
 
 from collections.abc import Iterator
 from functools import cached_property

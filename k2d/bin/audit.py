@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--count",
         type=int,
-        help=f"chunks to draw (default {COUNT}; at most half of training data); a larger number adds chunks",
+        help=f"chunks to draw (default {COUNT}, but at most half of training data); a larger number adds chunks",
     )
     p.add_argument("--seed", type=int, default=0, help="seed of the draw")
     p.add_argument("--recordings", type=Path, metavar="DIR", help="data directory of the recordings, if not found")

@@ -28,8 +28,9 @@ from k2d.audio.options import AudioOptions
 from k2d.errors import UsageError
 from k2d.label import signals, speech
 from k2d.label.distance import Choices, with_options
-from k2d.label.measure import FACTS, OF_CHUNKS, measure
+from k2d.label.measure import OF_CHUNKS, measure
 from k2d.label.pairs import Job
+from k2d.label.scores import FACT_TABLES
 from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
 from k2d.work import identity
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     """Score all pairs."""
     choices, asked = check(args)
     inputs = {"teacher": identity.of_file(args.teacher), "validator": identity.of_file(args.validator)}
-    inputs["decoding"] = identity.of_tables(Path(args.validator).parent, *FACTS)
+    inputs["decoding"] = identity.of_tables(Path(args.validator).parent, *FACT_TABLES)
     options = {"choices": asdict(choices), "signals": asked}
     for number, path in enumerate(args.captions, 1):
         inputs[f"captions {number}"] = identity.of_file(path)

@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--teacher", default="large-v2", help="name or path of the teacher, for its size")
     p.add_argument("--validator", default="base", help="validators, separated by blanks, for their sizes")
     p.add_argument(
-        "--revise", default="", help="further models that transcribe the chunks; other than published names: students"
+        "--revise", default="", help="further models that transcribe the chunks; unknown names stand for students"
     )
     p.add_argument("--selection", default="full comp", help="selections, separated by blanks: one student each")
     p.add_argument("--seed", default="0", help="seeds, separated by blanks: one student of each selection each")

@@ -1,4 +1,4 @@
-"""Replace doubtful labels by what other models write of the same chunks.
+"""Replace doubtful labels with transcripts of the same chunks by other models.
 
     k2d revise --data CHUNKS --transcripts exp/…/decode_student exp/…/decode_validator --output_dir DIR
 

@@ -13,6 +13,7 @@ you named or that should be audio.
 
 import argparse
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     check(args)
     forms = subtitles.formats(args.output_format or (subtitles.ALL if args.output_dir else ""))
-    with inputs.temporary_folder() as folder:
+    with tempfile.TemporaryDirectory(prefix="k2d-") as folder:  # for what standard input holds
         files, nowhere = inputs.gather(args.audio, folder)
         for why in nowhere.values():
             _say(why)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ _MOST_OTHER = 6  # kinds of other files that are named
 
 @dataclass(frozen=True)
 class Prepared:
-    """labels: recording -> the transcript beside it; unusable: transcripts that are none; unread: of recordings without
+    """labels: recording -> the transcript beside it; unusable: those that cannot be used; unread: of recordings without
     another, those in forms that are not read.
     """
 
@@ -70,8 +70,8 @@ def prepare_folder(
 ) -> Prepared:
     """Write the data directory `out`.
 
-    labelled_only : recordings without usable .srt or .vtt are left out, and all are decoded to their end, since no
-                    stage of labelling will
+    labelled_only : recordings without usable subtitles are left out, and all are decoded to their end, since no stage
+                    of labelling will
     labels        : name of the folder of links in `out`
     damaged       : "skip" leaves out what is damaged, of recordings that are decoded; labelling does so of others
 
@@ -90,7 +90,7 @@ def prepare_folder(
     rejects = rejects + bad + (twice := same_content([r for r in found if r.id in seconds]))
     for reject in twice:
         del seconds[reject.id]
-    ready, cues, unusable = ready_labels([r for r in found if r.id in seconds], seconds, subtitles_only=labelled_only)
+    ready, cues, unusable, unread = ready_labels([r for r in found if r.id in seconds], seconds, labelled_only)
     if labelled_only:
         rejects = rejects + unusable
         seconds = {name: length for name, length in seconds.items() if name in ready}
@@ -107,12 +107,11 @@ def prepare_folder(
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in other.most_common(_MOST_OTHER))
         more = " …" if len(other) > _MOST_OTHER else ""
         account.notes.append(f"{out.name}: ignored {counted(sum(other.values()), 'other file')}: {kinds}{more}")
-    unread = tuple(path for name, r in sorted(kept.items()) if name not in ready for path in _unread(r))
-    return Prepared(account, kept, ready, tuple(unusable), unread)
+    return Prepared(account, kept, ready, tuple(unusable), tuple(unread))
 
 
 def check_folder(folder: Path) -> None:
-    """Raises DataError for a folder without a recording that is worth opening: before a run, since it opens none."""
+    """Raise DataError for a folder in which no recording has a byte. No file is opened, so a run may ask first."""
     for here, files, _ in walk(folder):
         for name in files:
             if Path(name).suffix.lower() in SOUND + VIDEO and _size(here / name):
@@ -155,16 +154,19 @@ def without_subtitles(recordings: list[Recording]) -> list[Reject]:
 
 def ready_labels(
     recordings: list[Recording], seconds: Mapping[str, float], subtitles_only: bool
-) -> tuple[dict[str, Path], dict[str, list[Cue]], list[Reject]]:
-    """(recording -> transcript beside it, cues of those that are subtitles, transcripts that cannot be used).
+) -> tuple[dict[str, Path], dict[str, list[Cue]], list[Reject], list[Path]]:
+    """(recording -> transcript beside it, cues of those that are subtitles, transcripts that cannot be used, and, of
+    recordings without one, those in forms that are not read).
 
     Of several the first that can be used, in the order of `LABELS`, as `text:FOLDER` takes them.
     """
     ready: dict[str, Path] = {}
     cues: dict[str, list[Cue]] = {}
     unusable: list[Reject] = []
+    unread: list[Path] = []
     for recording in recordings:
         failed: list[Reject] = []
+        of_services: list[Path] = []
         beside = recording.beside
         if subtitles_only:
             beside = (recording.subtitles,) if recording.subtitles else ()
@@ -184,12 +186,15 @@ def ready_labels(
                 if record is None:
                     why = f"{path}: not JSON, or cut short; write it again or remove it"
                     failed.append(Reject(recording.id, "unusable transcript", why))
+                elif isinstance(record, dict) and record.keys() & _OF_SERVICES:
+                    of_services.append(path)
             if usable:
                 ready[recording.id] = path
                 break
         else:
             unusable += failed
-    return ready, cues, unusable
+            unread += [*recording.unread, *of_services]
+    return ready, cues, unusable, unread
 
 
 def _fault_of_text(path: Path, seconds: float) -> str:
@@ -210,15 +215,6 @@ def _read_json(path: Path) -> object:
         return json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):
         return None
-
-
-def _unread(recording: Recording) -> Iterator[Path]:
-    """Transcripts beside a recording in forms that are not read."""
-    yield from recording.unread
-    for path in recording.beside:
-        record = _read_json(path) if path.suffix.lower() == ".json" else None
-        if isinstance(record, dict) and record.keys() & _OF_SERVICES:
-            yield path
 
 
 def _is_transcript(record: object) -> bool:

@@ -60,14 +60,14 @@ class Joined:
 
 
 def join(
-    clips: Iterable[Clip], folder: Path, nj: int = 1, gap: float = GAP, name: str = "", damaged: str = "warn"
+    clips: Iterable[Clip], folder: Path, nj: int = 1, name: str = "", damaged: str = "warn"
 ) -> Joined:
     """Write the recordings of `clips` to `folder`. name: of the set, for the progress bar. damaged: see read_audio."""
     groups: dict[str, list[Clip]] = {}
     for clip in clips:
         groups.setdefault(clip.recording, []).append(clip)
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(recording, group, str(folder), gap, damaged) for recording, group in groups.items()]
+    jobs = [(recording, group, str(folder), damaged) for recording, group in groups.items()]
     joined = Joined({}, [], [])
     bar = tqdm(total=len(jobs), desc=f"recordings {name}".strip(), unit="", disable=None, mininterval=1.0)
     with bar:
@@ -81,12 +81,12 @@ def join(
     return joined
 
 
-def _write_recording(job: tuple[str, list[Clip], str, float, str]) -> dict:
+def _write_recording(job: tuple[str, list[Clip], str, str]) -> dict:
     """The index of one recording: {"key", "seconds", "placed": [[id, start, end]], "rejects"}."""
-    recording, clips, folder, gap, damaged = job
+    recording, clips, folder, damaged = job
     path = Path(folder) / f"{recording}.flac"
     beside = path.with_suffix(".json")
-    digest = hashlib.sha256(f"{gap}{'' if damaged == 'warn' else damaged}".encode())
+    digest = hashlib.sha256(f"{GAP}{'' if damaged == 'warn' else damaged}".encode())
     for clip in clips:
         digest.update(f"\n{clip.id} {clip.seconds} {clip.audio.stamp()}".encode())
     key = digest.hexdigest()[:16]
@@ -96,7 +96,7 @@ def _write_recording(job: tuple[str, list[Clip], str, float, str]) -> dict:
         if known["key"] == key and (path.exists() or not known["placed"]):
             return known
     placed, rejects = [], []
-    silence = np.zeros(round(gap * SAMPLE_RATE), np.int16)
+    silence = np.zeros(round(GAP * SAMPLE_RATE), np.int16)
     samples = 0
     with (
         atomic(path, "wb") as handle,

@@ -16,14 +16,14 @@ import torch
 
 from k2d.constants import CONTINUED, SAMPLE_RATE, TIMESTAMP_STEP, WINDOW
 from k2d.distill.config import BatchConfig
-from k2d.distill.sources import COPY_MARK, SLACK, encoder_frames
+from k2d.distill.sources import COPY_MARK, ENCODER_OUT, SLACK, TOPK_IDS, TOPK_LOG_PROBS, encoder_frames
 from k2d.errors import DataError, Unusable
 from k2d.text import timestamps, trusted
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.features import context_samples, utterance_log_mel
 
 LEFT_OUT = "left_out"  # marks the row of an example that cannot be made
-_STORED = ("encoder_out", "topk_ids", "topk_log_probs")
+_STORED = (ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS)
 _EMPTY = 20  # batches in a row of which nothing can be used; then it is the disk, not the recordings
 
 
@@ -60,8 +60,8 @@ class MakeExample:
             cut = runs_on or None
         if cut is not None:
             speech = None if speech is None else speech[: round(cut * SAMPLE_RATE)]
-            if "encoder_out" in data:
-                data["encoder_out"] = data["encoder_out"][: encoder_frames(cut)]
+            if ENCODER_OUT in data:
+                data[ENCODER_OUT] = data[ENCODER_OUT][: encoder_frames(cut)]
         if self.train and (conf.speed or conf.tempo or conf.pitch):
             tokens, speech = self._distort(uid, tokens, speech)
         learnt = self._learnt(uid, text, tokens, flags) if flags else None
@@ -119,10 +119,10 @@ class MakeExample:
     def _check(self, uid: str, row: np.ndarray, data: dict) -> None:
         """What is stored of a teacher has to belong to these tokens and this vocabulary."""
         size = self.tokenizer.vocab_size
-        largest = max(row.max(), data["topk_ids"].max(initial=0) if "topk_ids" in data else 0)
+        largest = max(row.max(), data[TOPK_IDS].max(initial=0) if TOPK_IDS in data else 0)
         if largest >= size:
             raise DataError(f"{uid}: token {largest} is outside the vocabulary of {size}")
-        for name in ("topk_ids", "topk_log_probs"):
+        for name in (TOPK_IDS, TOPK_LOG_PROBS):
             if name in data and len(data[name]) != len(row) - 1:
                 raise DataError(
                     f"{uid}: {name} holds {len(data[name])} rows, the label needs {len(row) - 1}; run "
@@ -288,7 +288,7 @@ class Collate:
             if name in rows[0]:
                 length = text.shape[1] - 1 if name.startswith("topk") else None
                 batch[name], lengths = pad([row[name] for row in rows], length)
-                if name == "encoder_out":
+                if name == ENCODER_OUT:
                     batch["frames"] = lengths
         return uids, batch
 

@@ -7,8 +7,6 @@ $XDG_CACHE_HOME/k2d/options; another ESPnet, or other code of ours, has another 
 
 import argparse
 import importlib
-import json
-import os
 from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from operator import attrgetter
@@ -18,8 +16,7 @@ from k2d.distill.config import BatchConfig, DistillConfig, check_terms, from_dic
 from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS
 from k2d.errors import UsageError
 from k2d.options import with_neighbours
-from k2d.tables import atomic
-from k2d.work.folders import json_or_none
+from k2d.work.folders import cache_folder, json_or_none, remember
 from k2d.work.identity import digest_of, file_digest
 
 STORE_TRUE = "store_true"
@@ -70,18 +67,14 @@ def check(words: Sequence[str], config: dict, where: str) -> None:
     options = [package.parent / name for name in ("options.py", "audio/options.py")]
     code = {str(path): file_digest(path) for path in sorted([*package.rglob("*.py"), *options])}
     key = digest_of([version("espnet"), code])[:32]
-    known = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k2d/options" / f"{key}.json"
+    known = cache_folder() / "options" / f"{key}.json"
     found = json_or_none(known)
     if found is None:
         from k2d.distill.losses import terms
         from k2d.distill.task import DistillTask
 
         found = {"terms": sorted(terms()), "options": describe(DistillTask.get_parser())}
-        try:
-            with atomic(known) as handle:
-                json.dump(found, handle)
-        except OSError:
-            pass  # a home that cannot be written to costs time, not correctness
+        remember(known, found)
     parse(rebuilt(found["options"]), found["terms"], words, config, where)
 
 

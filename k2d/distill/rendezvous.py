@@ -8,7 +8,6 @@ import argparse
 import os
 import re
 import socket
-from collections.abc import Mapping
 
 from k2d.errors import UsageError
 
@@ -16,19 +15,19 @@ STEP = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_STEP_NUM_NODES", "SLURM_STEP_NODE
 PORTS = (12_000, 20_000)  # first, and how many: below those that systems hand out by themselves
 
 
-def fill_in(args: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> None:
+def fill_in(args: argparse.Namespace) -> None:
     """Set what is not given. Outside a step of several tasks nothing changes."""
-    in_step = all(name in environment for name in STEP) and int(environment["SLURM_NTASKS"]) > 1
-    by_hand = args.dist_rank is not None or "RANK" in environment
+    in_step = all(name in os.environ for name in STEP) and int(os.environ["SLURM_NTASKS"]) > 1
+    by_hand = args.dist_rank is not None or "RANK" in os.environ
     if args.dist_launcher is None and in_step and not by_hand:
         args.dist_launcher = "slurm"
     if args.dist_launcher != "slurm" or not in_step:
         return
     if args.dist_master_addr is None:
-        args.dist_master_addr = environment.get("MASTER_ADDR") or address(environment)
-    if args.dist_master_port is None and "MASTER_PORT" not in environment:
+        args.dist_master_addr = os.environ.get("MASTER_ADDR") or address()
+    if args.dist_master_port is None and "MASTER_PORT" not in os.environ:
         # Jobs that share a node differ in it.
-        args.dist_master_port = PORTS[0] + int(environment.get("SLURM_JOB_ID", 0)) % PORTS[1]
+        args.dist_master_port = PORTS[0] + int(os.environ.get("SLURM_JOB_ID", 0)) % PORTS[1]
 
 
 def first_host(nodelist: str) -> str:
@@ -37,17 +36,17 @@ def first_host(nodelist: str) -> str:
     return re.sub(r"\[([^\]]*)\]", lambda group: re.split("[-,]", group[1])[0], first)
 
 
-def address(environment: Mapping[str, str]) -> str:
+def address() -> str:
     """The first node's name if it can be looked up, else the address from which srun started the step: its
     batch script runs on the first node.
     """
-    host = first_host(environment["SLURM_STEP_NODELIST"])
+    host = first_host(os.environ["SLURM_STEP_NODELIST"])
     try:
         socket.getaddrinfo(host, None)
     except OSError:
-        if "SLURM_LAUNCH_NODE_IPADDR" not in environment:
+        if "SLURM_LAUNCH_NODE_IPADDR" not in os.environ:
             raise UsageError(
                 f"{host}, the first node of the job, has no address here; give --dist_master_addr"
             ) from None
-        return environment["SLURM_LAUNCH_NODE_IPADDR"]
+        return os.environ["SLURM_LAUNCH_NODE_IPADDR"]
     return host

@@ -6,11 +6,11 @@ In: paths. Out: a file that is complete, or the older one, or none.
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
 from k2d.errors import UserError
+from k2d.tables import atomic
 
 
 class NotSaved(UserError, OSError):
@@ -25,23 +25,14 @@ def whole_saves() -> Iterator[None]:
     def save_whole(obj, f, *args, **kwargs):
         if not isinstance(f, (str, os.PathLike)):
             return save(obj, f, *args, **kwargs)
-        path = Path(f)
-        # One name for all attempts: what a killed one left is overwritten by the next, or removed by the step.
-        temporary = path.with_name(f".{path.name}.tmp")
         try:
-            with open(temporary, "wb") as stream:
+            with atomic(f, "wb") as stream:
                 save(obj, stream, *args, **kwargs)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException as error:
-            temporary.unlink(missing_ok=True)
-            if not isinstance(error, (OSError, RuntimeError)):
-                raise
-            kept = "the previous one is intact" if path.exists() else "there is none yet"
+        except (OSError, RuntimeError) as error:
+            kept = "the previous one is intact" if os.path.exists(f) else "there is none yet"
             raise NotSaved(
-                f"{path}: saving the checkpoint failed ({error}); {kept}. Free space and run again: training goes on "
-                "from there"
+                f"{f}: saving the checkpoint failed ({error}); {kept}. Free space and run again: training goes on from "
+                "there"
             ) from error
 
     torch.save = save_whole

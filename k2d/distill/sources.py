@@ -74,7 +74,7 @@ class ArchiveReader(Mapping):
         except DataError as error:
             raise DataError(f"{self.path}: {uid}: {error}") from None
         if not isinstance(rows, np.ndarray) or rows.ndim != 2:
-            raise DataError(f"{self.path}: {uid}: {value} is no matrix; expected (rows, width)")
+            raise DataError(f"{self.path}: {uid}: {value} is not a matrix; expected (rows, width)")
         return rows
 
     def __iter__(self):

@@ -76,8 +76,7 @@ def choose_heads(
     if min(timed) < FEWEST:
         print(
             f"align_heads: {labels}: only {sum(timed)} of the tokens of {counted(len(seen), 'chunk')} lie in segments "
-            "with times, "
-            "too few to choose by; all heads of the upper half of the layers are taken"
+            "with times, too few to choose by; all heads of the upper half of the layers are taken"
         )
         choice = Choice(upper_half(dims), "upper half", {}, [])
     else:

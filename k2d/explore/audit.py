@@ -109,7 +109,7 @@ class Audit:
     def take(self, answers: Mapping[str, Answer | None]) -> None:
         """Several at once."""
         if unknown := sorted(answers.keys() - self.chunks.keys()):
-            raise DataError(f"{unknown[0]!r} is no chunk of this audit")
+            raise DataError(f"{unknown[0]!r} is not a chunk of this audit")
         merged = {**self.answers, **answers}
         self.answers = {key: answer for key, answer in merged.items() if answer is not None}
         self.save()

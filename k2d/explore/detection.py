@@ -65,10 +65,10 @@ def precision_recall(
     return (float(found / said) if said else float("nan"), float(found / there) if there else float("nan"))
 
 
-def analyse(audit: AuditedChunks, alphas: Sequence[float] = ALPHAS, seed: int = 0, resamples: int = RESAMPLES) -> dict:
+def analyse(audit: AuditedChunks, seed: int = 0, resamples: int = RESAMPLES) -> dict:
     """All of it, each number as [value, low, high]: 95 % intervals by resampling the chunks.
 
-    Means are over the alphas: of recall over all, of precision over those at which a chunk is dropped. A number
+    Means are over ALPHAS: of recall over all, of precision over those at which a chunk is dropped. A number
     that cannot be had, such as the recall where no label is bad, is None.
     """
     draw = np.random.default_rng(seed)
@@ -78,7 +78,7 @@ def analyse(audit: AuditedChunks, alphas: Sequence[float] = ALPHAS, seed: int = 
         "chunks": count,
         "bad": int(audit.bad.sum()),
         "bad_share": _number((audit.weight * audit.bad).sum() / max(audit.weight.sum(), 1e-12)),
-        "alphas": list(alphas),
+        "alphas": list(ALPHAS),
         "metrics": {},
     }
     for name, score in audit.scores.items():
@@ -87,18 +87,18 @@ def analyse(audit: AuditedChunks, alphas: Sequence[float] = ALPHAS, seed: int = 
         def curve(rows: np.ndarray, score=score) -> np.ndarray:
             """precision at each α, recall at each α, their means, AUC."""
             b, w, s = audit.bad[rows], audit.weight[rows], score[rows]
-            pairs = [precision_recall(b, w, s, alpha) for alpha in alphas]
+            pairs = [precision_recall(b, w, s, alpha) for alpha in ALPHAS]
             precisions, recalls = ([pair[i] for pair in pairs] for i in (0, 1))
             known = [p for p in precisions if p == p]
             means = [float(np.mean(known)) if known else float("nan"), float(np.mean(recalls))]
             return np.array(precisions + recalls + means + [auc(b, w, s)])
 
-        value = curve(np.arange(count)) if count else np.full(2 * len(alphas) + 3, np.nan)
+        value = curve(np.arange(count)) if count else np.full(2 * len(ALPHAS) + 3, np.nan)
         spread = np.array([curve(rows) for rows in drawn] or [np.full(len(value), np.nan)])
         with warnings.catch_warnings(action="ignore"):  # of what no draw can tell
             low, high = np.nanquantile(spread, (0.025, 0.975), axis=0)
         triples = [[_number(x) for x in triple] for triple in zip(value, low, high, strict=True)]
-        n = len(alphas)
+        n = len(ALPHAS)
         out["metrics"][name] = {
             "precision": triples[:n],
             "recall": triples[n : 2 * n],

@@ -13,12 +13,12 @@ reads a reference.
 A label is of the kind that most of its errors are of; of equal ones the first in this order.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-from k2d.score.alignment import DELETION, HIT, INSERTION, Pair
+from k2d.score.alignment import DELETION, INSERTION, Pair
+from k2d.score.rates import error_runs
 from k2d.text import timestamps
 from k2d.text.loops import has_loop
 from k2d.text.phonemes import phonemes
@@ -48,7 +48,7 @@ _CLASS = {sound: name for name, sounds in _CLASSES.items() for sound in sounds.s
 def kind_of(label: str, pairs: Sequence[Pair]) -> str | None:
     """The kind of a label by its errors; None where it has none. label: timestamp tokens allowed."""
     errors = dict.fromkeys(KINDS, 0)
-    for stretch in _wrong_stretches(pairs):
+    for stretch in error_runs(pairs):
         if swapped := _swapped(stretch):
             errors[swapped] += len(stretch)
             continue
@@ -60,13 +60,6 @@ def kind_of(label: str, pairs: Sequence[Pair]) -> str | None:
     if has_loop(timestamps.strip(label)):
         return LOOP
     return max(KINDS, key=errors.get)
-
-
-def _wrong_stretches(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
-    """Steps of an alignment between two hits."""
-    for right, steps in groupby(pairs, lambda pair: pair.op == HIT):
-        if not right:
-            yield list(steps)
 
 
 def _swapped(stretch: Sequence[Pair]) -> str | None:

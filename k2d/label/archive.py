@@ -1,8 +1,7 @@
 """Chunk audio as FLAC inside Kaldi archives.
 
-In: chunks and their recordings. Out: `chunks.<n>.ark` of a fixed number of chunks each, and where each chunk
-lies ("file.ark:offset"). Millions of chunks
-become thousands of files.
+In: chunks and their recordings. Out: `chunks.<n>.ark` of a fixed number of chunks each, and where each chunk lies
+("file.ark:offset"). Millions of chunks become thousands of files.
 """
 
 import json
@@ -18,6 +17,7 @@ from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio
 from k2d.label.chunks import PackedChunk
 from k2d.tables import atomic
+from k2d.work.folders import json_or_none
 
 CHUNKS_IN_SHARD = 1000
 _FLAC = {"write_function": "soundfile", "write_kwargs": {"format": "FLAC", "subtype": "PCM_16"}}
@@ -69,8 +69,8 @@ class ShardWriter:
     def _shard(self, number: int, chunks: list[PackedChunk], cutter: Cutter) -> Iterator[tuple[PackedChunk, str, int]]:
         ark = self.folder / f"chunks.{number:06d}.ark"
         index = ark.with_suffix(".json")
-        known = json.loads(index.read_text()) if index.exists() and ark.exists() else {}
-        entries = known["chunks"] if known and known.get("size") == ark.stat().st_size else {}
+        known = json_or_none(index) or {}
+        entries = known["chunks"] if ark.exists() and known.get("size") == ark.stat().st_size else {}
         if list(entries) != [c.id for c in chunks]:
             entries = {}
             with atomic(ark, "wb") as handle:

@@ -66,7 +66,7 @@ def write_held_out(out: Path, data: DataDir, scores: Path, kept: Sequence[Path])
     return len(ids), seconds
 
 
-def hold_out_recordings(data: DataDir, share: float = SHARE_OF_RECORDINGS) -> list[str]:
+def hold_out_recordings(data: DataDir) -> list[str]:
     """Ids of the chunks of a share of the recordings, at most an hour, in order of id.
 
     Recordings follow each other by the digest of their id. One that is more than twice what is still wanted gives its
@@ -82,7 +82,7 @@ def hold_out_recordings(data: DataDir, share: float = SHARE_OF_RECORDINGS) -> li
             f"{data.path}: {counted(chunks, 'chunk')}, too few to hold some out for tests (at least {LEAST}); give "
             "more recordings, or labelled --test_sets"
         )
-    still = min(share * sum(seconds.values()), MOST_SECONDS)
+    still = min(SHARE_OF_RECORDINGS * sum(seconds.values()), MOST_SECONDS)
     wanted: dict[str, float] = {}
     for recording in sorted(seconds, key=_order):
         if still <= 0:

@@ -96,16 +96,15 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: ChunkLayout)
     session.report_skipped(skipped)  # before hours of copying: are there too many?
     remove_other_copies(session)
     lost: dict[str, BadAudio] = {}
-    recordings, audio_seconds = 0, 0.0
-    account = AudioAccount()
+    recordings, account = 0, AudioAccount()
     with atomic(out / "transcripts.jsonl") as handle:
         for record in session.results():
             handle.write(json.dumps(record, ensure_ascii=False) + "\n")
+            transcript = Transcript.from_record(record)
             recordings += 1
-            audio_seconds += record["duration"]
-            account.add(Transcript.from_record(record))
+            account.add(transcript)
             for form in formats:
-                subtitles.write(out / "subtitles" / file_name(record["id"]), form, Transcript.from_record(record))
+                subtitles.write(out / "subtitles" / file_name(transcript.recording), form, transcript)
     if layout.no_copy:
         transcripts = map(Transcript.from_record, session.results())
         placed = in_place(chunks_of(transcripts, layout.max_chunk, layout.continued), data)
@@ -119,9 +118,9 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: ChunkLayout)
     rows = account.rows(counts)
     write_account(out, rows)
     print(
-        f"label: {counted(recordings, 'recording')} ({audio_length(audio_seconds)}) -> "
-        f"{counted(counts.chunks, 'chunk')} "
-        f"({audio_length(counts.chunk_seconds)}), {in_numbers(skipped)}; {session.write_speed(audio_seconds)}"
+        f"label: {counted(recordings, 'recording')} ({audio_length(account.recordings)}) -> "
+        f"{counted(counts.chunks, 'chunk')} ({audio_length(counts.chunk_seconds)}), {in_numbers(skipped)}; "
+        f"{session.write_speed(account.recordings)}"
     )
     print(f"label: {in_words(rows)}")
     return {"recordings": recordings, "chunks": counts.chunks, "skipped": len(skipped), "again": again}

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from k2d.errors import DataError
 from k2d.label.distance import ALPHAS, METRICS, Choices
 from k2d.label.pairs import Job, pairs, score
-from k2d.label.scores import DECODING_FACTS
+from k2d.label.scores import FACT_TABLES
 from k2d.tables import Cursor, atomic, blocks
 from k2d.text.phonemes import phonemizer
 from k2d.wording import counted
@@ -28,7 +28,6 @@ from k2d.work.growing import GrowingTables
 from k2d.work.jobs import ordered_map
 
 OF_CHUNKS = ("utt2dur", "utt2avg_logprob")  # tables of the chunks that signals need
-FACTS = tuple(f"utt2{name}" for name in DECODING_FACTS)  # beside the validator's text
 BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000
 
 
@@ -41,8 +40,8 @@ def measure(
     Raises DataError for files that are no sorted text files or have no id in common, and where more than max_unpaired
     ids have no partner.
     """
-    tables = [Path(job.data) / name for name in OF_CHUNKS] if job.data else []
-    facts = {path.name: Cursor(path) for path in tables if path.is_file()}
+    paths = [Path(job.data) / name for name in OF_CHUNKS] if job.data else []
+    facts = {path.name: Cursor(path) for path in paths if path.is_file()}
     phonemizer(job.choices.tones, job.choices.fallback)  # before the processes part, so that they share it
     tables = GrowingTables(output)
     alone: Counter = Counter()
@@ -89,7 +88,7 @@ def measure(
 
 def _link_decoding(validator: Path, output: Path) -> None:
     """The validator's text, and what its decoding says of each chunk, beside the scores: links, or copies."""
-    for source, name in [(validator, "text"), *((validator.parent / name, name) for name in FACTS)]:
+    for source, name in [(validator, "text"), *((validator.parent / name, name) for name in FACT_TABLES)]:
         if not source.is_file():
             continue
         temporary = output / f".{secrets.token_hex(8)}.tmp"

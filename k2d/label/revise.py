@@ -24,7 +24,7 @@ from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
 from k2d.label.chunk_directory import Chunk, read_chunks
 from k2d.label.distance import edits
-from k2d.label.scores import DECODING_FACTS
+from k2d.label.scores import FACT_TABLES
 from k2d.tables import Cursor, atomic, blocks
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
@@ -33,14 +33,13 @@ from k2d.text.trusted import TRUSTED, WEIGHT
 SOURCES = "sources.tsv"  # id, where its label is from
 OWN = "label"  # the source of a label that was not replaced
 LOGPROB = "utt2avg_logprob"
-FACTS = tuple(f"utt2{name}" for name in DECODING_FACTS)
-OF_LABELS = ("text", "text.prev", TRUSTED, WEIGHT, *FACTS)  # tables that are about the old labels
+OF_LABELS = ("text", "text.prev", TRUSTED, WEIGHT, *FACT_TABLES)  # tables that are about the old labels
 
 
 @dataclass(frozen=True)
 class LabelCandidate:
-    """A transcript of a chunk. source: the number of its directory, 0 for the label. facts: its values of the FACTS, as
-    far as they are known."""
+    """A transcript of a chunk. source: the number of its directory, 0 for the label. facts: its numbers in FACT_TABLES,
+    as far as they are known."""
 
     source: int
     text: str
@@ -49,14 +48,14 @@ class LabelCandidate:
 
 
 class _Transcripts:
-    """A directory with `text` and FACTS, read in step with the chunks. found: how many of these it has."""
+    """A directory with `text` and FACT_TABLES, read in step with the chunks. found: how many of these it has."""
 
     def __init__(self, source: int, folder: Path):
         if not (folder / "text").is_file():
             raise DataError(f"{folder}: no text there; expected transcripts of the chunks, as k2d decode writes them")
         self.path, self._source, self.found = folder, source, 0
         self._text = Cursor(folder / "text")
-        self._facts = {name: Cursor(folder / name) for name in FACTS if (folder / name).is_file()}
+        self._facts = {name: Cursor(folder / name) for name in FACT_TABLES if (folder / name).is_file()}
 
     def get(self, key: str) -> LabelCandidate | None:
         text = self._text.get(key)
@@ -70,13 +69,13 @@ class _Transcripts:
 def write_revised(out: Path, data: DataDir, transcripts: Sequence[Path]) -> Counter:
     """Write the data directory with the transcripts that were chosen, and SOURCES. Returns the number of labels from
     each directory, by its name, and under "" the number of chunks left out because the chosen transcript is empty.
-    FACTS that one of the directories lacks are not written, nor is how far a selection trusted the labels.
+    FACT_TABLES that one of the directories lacks are not written, nor is how far a selection trusted the labels.
 
     Raises DataError for a transcript without timestamps, unless the label has none either, for a directory without any
     of the chunks, and where no label is left.
     """
     names = [OWN, *(path.name for path in transcripts)]
-    known = [name for name in FACTS if all((path / name).is_file() for path in (data.path, *transcripts))]
+    known = [name for name in FACT_TABLES if all((path / name).is_file() for path in (data.path, *transcripts))]
     counts: Counter = Counter()
     recording = before = ""
     with SubsetWriter(data, out, without=OF_LABELS) as part, atomic(out / SOURCES) as sources:

@@ -22,6 +22,7 @@ from k2d.tables import Cursor
 
 # What decoding says of a text; in a directory of scores it is of the validator's text.
 DECODING_FACTS = ("avg_logprob", "no_speech", "compression", "temperature", "confidence")
+FACT_TABLES = tuple(f"utt2{name}" for name in DECODING_FACTS)
 SUMMARIES = {"min": np.min, "mean": np.mean, "max": np.max}
 
 
@@ -160,7 +161,7 @@ class _Pointers:
 
 def _only_number(path: Path, key: str, found) -> float:
     if not isinstance(found, np.ndarray) or found.size != 1:
-        raise DataError(f"{path}: {key!r} is no vector of one number")
+        raise DataError(f"{path}: {key!r} is not a vector of one number")
     value = float(found.reshape(-1)[0])
     if not math.isfinite(value):
         raise DataError(f"{path}: {key!r} has {value}, expected a finite number; leave it out where there is none")

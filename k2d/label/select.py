@@ -38,7 +38,7 @@ _DROPPED = ("id", "recording", "start", "end", "reason", "teacher", "validator")
 
 @dataclass
 class SelectionCounts:
-    """What happened: counts, hours, reasons (first failed clause -> chunks, seconds, all that fail it), and chunks
+    """What happened: chunks, seconds, reasons (first failed clause -> chunks, seconds, all that fail it), and chunks
     that lack a score by its table, with the first of them.
     """
 

@@ -13,9 +13,7 @@ where there is none (a rate of a chunk whose duration nobody knows), and then no
     avg_logprob_teacher, fused         the teacher's mean log-probability a token; δ_fused, which needs it
 """
 
-import zlib
 from collections.abc import Sequence
-from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from k2d.text import timestamps
 from k2d.text.batch import Lines
 from k2d.text.normalise import normalise
 from k2d.text.units import is_chinese, is_english, units
+from k2d.whisper.decoding import compression_ratio
 
 TEXT_SIGNALS = (
     "zh_cer",
@@ -85,7 +84,7 @@ def text_signals(
             validator,
         ),
         "chars_per_second": lambda: of_each(lambda text: len(text.replace(" ", "")), words) / seconds,
-        "compression_teacher": lambda: of_each(lambda text: compression(timestamps.strip(text)), teacher),
+        "compression_teacher": lambda: of_each(lambda text: compression_ratio(timestamps.strip(text)), teacher),
         "caption": lambda: of_each(lambda text: caption_share(text, captions), words),
     }
     return {name: np.asarray(make[name](), float) for name in wanted}
@@ -129,12 +128,6 @@ def _languages(text: str) -> list[tuple[float, float, bool, bool]]:
     return found
 
 
-def compression(text: str) -> float:
-    """Bytes of the UTF-8 text divided by bytes compressed; 0 for an empty text. Loops compress well."""
-    data = text.encode("utf-8", "replace")
-    return len(data) / len(zlib.compress(data)) if data else 0.0
-
-
 def caption_share(normalised: str, captions: Sequence[str]) -> float:
     """Share of the characters of a normalised text that lie inside known caption phrases, 0 to 1.
 
@@ -159,22 +152,13 @@ def _at_border(text: str, place: int) -> bool:
     return len(around) < 2 or place == 0 or any(c == " " or is_chinese(c) for c in around)
 
 
-@cache
-def _own_captions() -> tuple[str, ...]:
-    return _phrases((resources.files("k2d.text") / "captions.txt").read_text("utf-8"))
-
-
-def _phrases(text: str) -> tuple[str, ...]:
-    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
-    return tuple(phrase for phrase in dict.fromkeys(map(normalise, lines)) if phrase)
-
-
 def read_captions(files: Sequence[str | Path] = ()) -> tuple[str, ...]:
     """Normalised caption phrases: the package's list and those of `files`, one phrase a line, # comments."""
-    phrases = list(_own_captions())
-    for file in files:
+    phrases: dict[str, None] = {}
+    for file in (resources.files("k2d.text") / "captions.txt", *map(Path, files)):
         try:
-            phrases += _phrases(Path(file).read_text("utf-8"))
+            lines = file.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{file}: {error}; expected caption phrases in UTF-8, one a line") from None
-    return tuple(dict.fromkeys(phrases))
+        phrases |= dict.fromkeys(normalise(line) for line in lines if line.strip() and not line.startswith("#"))
+    return tuple(filter(None, phrases))

@@ -65,11 +65,10 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
     return Table(
         "Agreement on held-out recordings",
         f"{said_first(len(texts['text']))} {counted(len(texts['text']), 'chunk')} of recordings that no student has "
-        "learnt from. "
-        "Differences are in percent of the labels' (the validator's) units, Chinese characters and words of other "
-        "scripts, with 95 % bootstrap intervals in brackets. Loops: transcripts in which a character 6-gram occurs "
-        "more than 5 times; switches: between Chinese and English; empty: no text. Speed of generation is relative "
-        "to the teacher; data is the share of labelled hours kept.",
+        "learnt from. Differences are in percent of the labels' (the validator's) units, Chinese characters and words "
+        "of other scripts, with 95 % bootstrap intervals in brackets. Loops: transcripts in which a character 6-gram "
+        "occurs more than 5 times; switches: between Chinese and English; empty: no text. Speed of generation is "
+        "relative to the teacher; data is the share of labelled hours kept.",
         ["model", *COSTS, "from the labels", "zh", "en", "from the validator",
          "loops", "switches", "empty"],
         rows,

@@ -5,7 +5,7 @@ of timestamp tokens, normalised, folded to Simplified and split into units befor
 is counted.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,17 +16,9 @@ from k2d.datadir import Segment
 from k2d.errors import DataError
 from k2d.score import significance
 from k2d.score.alignment import DELETION, INSERTION, Pair, align
-from k2d.score.rates import (
-    SWITCH_DISTANCES,
-    Counts,
-    count,
-    count_by_language,
-    count_by_switch_distance,
-    longest_run,
-    switch_pairs,
-)
+from k2d.score.rates import Counts, count, count_by_language, count_by_switch_distance, longest_run, switch_pairs
 from k2d.text import loops, timestamps
-from k2d.text.units import LANGUAGES, units
+from k2d.text.units import units
 from k2d.wording import counted
 
 LONG_RUN = 10  # units: a sentence, no longer a misheard phrase
@@ -69,11 +61,7 @@ class Score:
 
     @cached_property
     def by_language(self) -> dict[str, Counts]:
-        totals = {name: Counts() for name in LANGUAGES}
-        for utterance in self.utterances:
-            for name, part in count_by_language(utterance.pairs).items():
-                totals[name] += part
-        return totals
+        return self._summed(count_by_language)
 
     @cached_property
     def at_switch_points(self) -> Counts:
@@ -81,9 +69,12 @@ class Score:
 
     @cached_property
     def by_switch_distance(self) -> dict[str, Counts]:
-        totals = {name: Counts() for name in SWITCH_DISTANCES}
+        return self._summed(count_by_switch_distance)
+
+    def _summed(self, count_by: Callable[[Sequence[Pair]], dict[str, Counts]]) -> dict[str, Counts]:
+        totals = count_by(())
         for utterance in self.utterances:
-            for name, part in count_by_switch_distance(utterance.pairs).items():
+            for name, part in count_by(utterance.pairs).items():
                 totals[name] += part
         return totals
 

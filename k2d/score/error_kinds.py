@@ -11,11 +11,11 @@ loop         a window that repeats itself (k2d.text.loops)
 switch       an error beside a change of language
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from k2d.score.aligned import Aligned
 from k2d.score.alignment import DELETION, HIT, INSERTION, SUBSTITUTION, Pair
-from k2d.score.rates import longest_run, switch_pairs
+from k2d.score.rates import error_runs, longest_run, switch_pairs
 from k2d.text.units import language_of
 
 KINDS = ("english", "translated", "omitted", "hallucinated", "loop", "switch")
@@ -29,7 +29,7 @@ def kinds_of(text: Aligned) -> list[str]:
     errors = [p for p in pairs if p.op != HIT]
     if not errors:
         return ["loop"] if text.loops else []
-    runs = list(_runs(pairs))
+    runs = list(error_runs(pairs))
     others = [run for run in runs if not _translated(run)]  # a longer word for the same is no hallucination
     nothing = all(p.hyp is None for p in pairs)
     found = {
@@ -41,18 +41,6 @@ def kinds_of(text: Aligned) -> list[str]:
         "switch": any(p.op != HIT for p in switch_pairs(pairs)),
     }
     return [kind for kind in KINDS if found[kind]]
-
-
-def _runs(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
-    run: list[Pair] = []
-    for pair in pairs:
-        if pair.op != HIT:
-            run.append(pair)
-        elif run:
-            yield run
-            run = []
-    if run:
-        yield run
 
 
 def _translated(run: Sequence[Pair]) -> bool:

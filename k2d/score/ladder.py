@@ -20,13 +20,13 @@ def _svg(figure) -> str:
     return text[text.index("<svg") :]
 
 
-def _axes(panels: int, width: float = 4.2):
+def _axes(panels: int):
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, panels, figsize=(width * panels, 2.8), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(1, panels, figsize=(3.6 * panels, 2.8), squeeze=False, layout="constrained")
     for axis in axes[0]:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="y", alpha=0.3)
@@ -46,7 +46,7 @@ def draw_ladder(experiment: Experiment) -> str | None:
     sets = [s for s in experiment.test_sets if any(experiment.results_of(g, s) for gs in ladders.values() for g in gs)]
     if not sets:
         return None
-    figure, axes = _axes(len(sets), width=3.6)
+    figure, axes = _axes(len(sets))
     for axis, test_set in zip(axes, sets, strict=True):
         for (selection, tag), groups in ladders.items():
             points = sorted((g.record.hours, r) for g in groups if (r := experiment.rates(g, test_set)) is not None)

@@ -12,11 +12,10 @@ from pathlib import Path
 from k2d.explore.audit import RECORD
 from k2d.score.agreement import FEWEST
 from k2d.score.aims import best_student
-from k2d.score.experiment import Experiment, Model, mean_known, read_results
+from k2d.score.experiment import Experiment, Model, mean_known, read_records, read_results
 from k2d.tables import read_table
-from k2d.work import identity
-from k2d.work.folders import json_or_none
-from k2d.work.models import MODEL, ModelRecord, read_record
+from k2d.work.identity import record_in
+from k2d.work.models import MODEL, ModelRecord
 
 
 def next_steps(exp: Path, data: Path, models: Sequence[str], sets: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -40,13 +39,8 @@ def next_steps(exp: Path, data: Path, models: Sequence[str], sets: Sequence[str]
         if (data / "audited/text").is_file():
             instead = " in place of --dev_set audited" if best and _chose_epoch(exp / best.name, "audited") else ""
             yield "error rates", f"the command of your run again, with --test_sets audited{instead}"
-    pages = {
-        "report": [exp / "report/index.html"],
-        "labels": sorted(exp.glob("*/explorer*/*.html")),
-        "card": [exp / best.name / "publish" / name for name in ("huggingface/README.md", "README.md")]
-        if best
-        else [],
-    }
+    cards = [exp / best.name / "publish" / name for name in ("huggingface/README.md", "README.md")] if best else []
+    pages = {"report": [exp / "report/index.html"], "labels": sorted(exp.glob("*/explorer*/*.html")), "card": cards}
     for name, paths in pages.items():
         for path in [path for path in paths if path.is_file()][: 1 if name == "card" else None]:
             yield name, path.absolute().as_uri() if path.suffix == ".html" else str(path.absolute())
@@ -54,8 +48,7 @@ def next_steps(exp: Path, data: Path, models: Sequence[str], sets: Sequence[str]
 
 def _chose_epoch(student: Path, name: str) -> bool:
     """Whether a set of this name was the student's development set."""
-    made = json_or_none(student / "data" / identity.RECORD) or {}
-    return Path(made.get("arguments", {}).get("valid_data") or "").name == name
+    return Path(record_in(student / "data").get("arguments", {}).get("valid_data") or "").name == name
 
 
 def _audit(exp: Path, data: Path, held_out: Path) -> str:
@@ -74,11 +67,8 @@ def _audit(exp: Path, data: Path, held_out: Path) -> str:
 
 
 def _records(exp: Path, names: Sequence[str]) -> list[ModelRecord]:
-    found = []
-    for folder in [exp / name for name in names] or sorted(path.parent for path in exp.glob(f"*/{MODEL}")):
-        if (folder / MODEL).is_file():
-            found.append(read_record(folder))
-    return found
+    known = names or sorted(path.parent.name for path in exp.glob(f"*/{MODEL}"))
+    return read_records(exp, [name for name in known if (exp / name / MODEL).is_file()])
 
 
 def _made(exp: Path, record: ModelRecord) -> bool:

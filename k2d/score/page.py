@@ -10,17 +10,14 @@ from dataclasses import dataclass
 
 from k2d.explore.page import as_json, render
 from k2d.explore.sounds import Sounds
-from k2d.score.aims import Aim, best_student, headline
+from k2d.score.aims import VERDICTS, Aim, best_student, headline
 from k2d.score.aligned import errors_in
 from k2d.score.curves import Curves, shown_statistics, training_curves
 from k2d.score.experiment import Experiment, Group, Rates, mean_known
 from k2d.score.rates import SWITCH_DISTANCES
 from k2d.score.tables import ABSENT, Table
 
-# The colour and form of a verdict; one that is not here is shown plainly.
-_KINDS = {
-    "reached": ("good", "✓"), "missed": ("bad", "✕"), "inconclusive": ("warm", "~"), "not measured": ("mute", "·"),
-}  # fmt: skip
+_KINDS = dict(zip(VERDICTS, (("good", "✓"), ("bad", "✕"), ("warm", "~"), ("mute", "·")), strict=True))  # colour, sign
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def report_page(
 
 
 def _shown(aim: Aim) -> dict[str, str]:
-    kind, sign = _KINDS.get(aim.verdict, ("mute", ""))
+    kind, sign = _KINDS[aim.verdict]
     return {"aim": aim.aim, "verdict": aim.short_verdict, "why": aim.why, "kind": kind, "sign": sign}
 
 

@@ -15,8 +15,9 @@ the errors at switch points.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from k2d.score.alignment import DELETION, HIT, INSERTION, SUBSTITUTION, Pair
 from k2d.text.units import LANGUAGES, language_of
@@ -137,6 +138,13 @@ def _distances(pairs: Sequence[Pair], at_switch: set[int], way: Iterable[int]) -
             passed += 1
             found.append(passed)
     return found
+
+
+def error_runs(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    """Stretches of errors between two hits."""
+    for right, steps in groupby(pairs, lambda pair: pair.op == HIT):
+        if not right:
+            yield list(steps)
 
 
 def longest_run(pairs: Iterable[Pair], op: str) -> int:

@@ -30,12 +30,12 @@ def most_frequent(normalised: str, n: int = 6, c: int = 0) -> int:
     return bound if bound <= c else max(Counter(grams).values())
 
 
-def ends_in_loop(items: Sequence, times: int = 6, least: int = 36, longest: int = 24) -> bool:
-    """Whether a sequence ends with a run of at most `longest` items said `times` times or more, in `least` items at
-    least: a decoder that has come so far does not find out by itself.
+def ends_in_loop(items: Sequence) -> bool:
+    """Whether a sequence ends with a run of at most 24 items said six times or more, 36 items at least: a decoder that
+    has come so far does not find out by itself.
     """
-    for period in range(1, longest + 1):
-        length = max(times * period, least)
+    for period in range(1, 25):
+        length = max(6 * period, 36)
         if length > len(items):
             return False
         tail = items[-length:]

@@ -99,7 +99,7 @@ def seconds_of(value: object) -> float:
     except OverflowError:
         seconds = float("inf")
     if not isfinite(seconds):
-        raise ValueError(f"{str(value)[:20]} is no time in seconds")
+        raise ValueError(f"{str(value)[:20]} is not a time in seconds")
     return seconds
 
 

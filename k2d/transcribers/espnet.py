@@ -50,7 +50,7 @@ class ESPnetRecogniser(Recogniser):
         check_state(state, self.weights)
         tokens = self.config["token_list"]
         if not isinstance(tokens, list):
-            raise CheckpointError(f"{self.config_file}: token_list is no list; expected that of a training's config")
+            raise CheckpointError(f"{self.config_file}: token_list is not a list; expected that of a training's config")
         for name in _OUTPUTS:
             if name in state and len(state[name]) != len(tokens):
                 raise CheckpointError(

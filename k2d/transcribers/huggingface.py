@@ -89,7 +89,7 @@ class HuggingFaceRecogniser(Recogniser):
         try:
             config = AutoConfig.from_pretrained(self.folder, **here)
         except Exception as error:
-            raise CheckpointError(f"{self.folder}: its config.json is none that transformers knows ({error})") from None
+            raise CheckpointError(f"{self.folder}: transformers does not know its config.json ({error})") from None
         self.ctc = any(name.endswith("ForCTC") for name in config.architectures or [])
         loader = AutoModelForCTC if self.ctc else AutoModelForSpeechSeq2Seq
         if not self.ctc and type(config) not in AutoModelForSpeechSeq2Seq._model_mapping:

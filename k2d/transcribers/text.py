@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from k2d.audio.stamps import is_command
+from k2d.audio.stamps import archive_entry, is_command
 from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.clips import safe_id
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
@@ -36,7 +36,6 @@ from k2d.work.jobs import prefetch
 SUFFIXES = LABELS  # of several for one recording the first: .json may tell scores, .txt tells no times
 AT_ONCE = 500  # chunks that reach the disk together
 _LANGUAGE = re.compile(r"\.[a-z]{2,3}(?:[-_][A-Za-z]+)*$")  # at the end of a stem, as in lecture1.zh-TW
-_OFFSET = re.compile(r":\d+$")
 
 Found = list[TimedText] | None  # None: there is no transcript; one segment with end None: text without times
 
@@ -276,7 +275,7 @@ class TranscriptFolder:
 def _stem(wav: dict[str, str], name: str) -> str:
     """Of the recording's audio file; the id where it is a command or lies in an archive."""
     source = wav.get(name, "")
-    return name if not source or is_command(source) or _OFFSET.search(source) else Path(source).stem
+    return name if not source or is_command(source) or archive_entry(source) else Path(source).stem
 
 
 def text_of_file(path: Path) -> Found:

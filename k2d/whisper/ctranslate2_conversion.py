@@ -20,11 +20,7 @@ from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.heads import heads_of
 from k2d.whisper.logit_rules import blank_tokens, suppressed_tokens
 from k2d.whisper.model import Whisper
-
-
-def cache_folder() -> Path:
-    """$XDG_CACHE_HOME/k2d or ~/.cache/k2d."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k2d"
+from k2d.work.folders import cache_folder
 
 
 def converted(model: Whisper, tokenizer: Tokenizer, dtype: str, cache_dir: str | Path | None = None) -> Path:

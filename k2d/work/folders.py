@@ -1,7 +1,10 @@
-"""What lies in a folder: a JSON record that may be missing or torn, how large everything is, a size in words."""
+"""What lies in a folder: a JSON record that may be missing or torn, how large everything is, a size in words; and the
+folder of what is remembered between runs.
+"""
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from k2d.errors import DataError
@@ -30,6 +33,17 @@ def write_json(path: str | Path, value: object) -> None:
     with atomic(path) as handle:
         json.dump(value, handle, indent=1, ensure_ascii=False)
         handle.write("\n")
+
+
+def cache_folder() -> Path:
+    """$XDG_CACHE_HOME/k2d or ~/.cache/k2d."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k2d"
+
+
+def remember(path: Path, value: object) -> None:
+    """Write a record of the cache. A home that cannot be written to costs time, not correctness."""
+    with suppress(OSError), atomic(path) as handle:
+        json.dump(value, handle)
 
 
 def size_of_folder(folder: Path) -> int:

@@ -16,8 +16,8 @@ from pathlib import Path
 from k2d.audio.stamps import FileStamps, is_command
 from k2d.datadir import tables_in
 from k2d.errors import DataError
-from k2d.tables import atomic, scan
-from k2d.work.folders import json_or_none
+from k2d.tables import scan
+from k2d.work.folders import cache_folder, json_or_none, remember
 
 LARGE = 1 << 22  # bytes from which on a hash is worth remembering
 RECORD, BEGUN = "step.json", ".begun.json"  # of a step's directory: of finished work, and of work that has begun
@@ -96,18 +96,14 @@ def file_digest(path) -> str:
         raise DataError(f"{path}: {error.strerror}; expected a file here, make it or correct the path") from None
     # The time of the last change of the inode (ctime) cannot be set by hand, so a replaced file is always noticed.
     stamp = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k2d/hashes"
-    entry = cache / hashlib.sha256(os.path.abspath(path).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    place = os.path.abspath(path).encode("utf-8", "surrogateescape")
+    entry = cache_folder() / "hashes" / hashlib.sha256(place).hexdigest()[:32]
     known = json_or_none(entry) or {}
     if known.get("stamp") == stamp:
         return known["sha256"]
     with open(path, "rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
-    try:
-        with atomic(entry) as handle:
-            json.dump({"stamp": stamp, "sha256": found}, handle)
-    except OSError:
-        pass  # a home that cannot be written to costs time, not correctness
+    remember(entry, {"stamp": stamp, "sha256": found})
     return found
 
 

@@ -13,6 +13,7 @@ and perhaps a torn last one, which the next run cuts off.
 many jobs the work is split decides nothing: each job finds the windows of its recordings in all journals of the key.
 """
 
+import errno
 import heapq
 import json
 import os
@@ -46,7 +47,7 @@ class JsonLines:
         written = os.write(self._descriptor, data)
         if written != len(data):  # a disk that fills up takes a part without an error
             os.ftruncate(self._descriptor, size)
-            raise OSError(28, "No space left on device", str(self.path))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         if durable:
             self.sync()
 

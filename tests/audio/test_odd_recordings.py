@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from odd_kinds import ALL, KINDS, LONG, LONG_ONE, ONE, RATE, Track, can_make, encode, make, voice
 from odd_recordings import fault, likeness, read
 
-from k2d.audio import files, sources, time_line
+from k2d.audio import commands, files, sources, time_line
 from k2d.audio import read as read_module
 from k2d.audio.bursts import without_bursts
 from k2d.audio.containers import ContainerReader
@@ -136,10 +136,10 @@ def test_a_longer_recording_than_memory_is_made_for_is_named(tmp_path, monkeypat
 
 
 def test_a_command_without_end_is_stopped(monkeypatch):
-    monkeypatch.setattr(files, "_PIPE_BYTES", 2**22)
+    monkeypatch.setattr(commands, "_PIPE_BYTES", 2**22)
     with pytest.raises(BadAudio, match="was stopped"):
         read_audio("yes |", allow_pipes=True)
-    monkeypatch.setattr(files, "_PIPE_WAIT", 0.2)
+    monkeypatch.setattr(commands, "_PIPE_WAIT", 0.2)
     with pytest.raises(BadAudio, match=r"nothing for .* was stopped"):
         read_audio("sleep 60 |", allow_pipes=True)
 

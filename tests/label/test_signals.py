@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from k2d.errors import DataError
 from k2d.label import speech
 from k2d.label.distance import PAPER
-from k2d.label.signals import caption_share, compression, read_captions, text_signals, translated
+from k2d.label.signals import caption_share, read_captions, text_signals, translated
 from k2d.text.batch import Lines
 from k2d.text.normalise import normalise
 
@@ -49,8 +49,9 @@ def test_translated_is_a_share(first, second):
 
 
 def test_loops_compress_well():
-    assert compression("") == 0
-    assert compression("謝謝大家" * 20) > 2.4 > compression("今天我們來看這個模型")
+    assert signals("", "")["compression_teacher"] == 0
+    loop, sentence = (signals(text, "")["compression_teacher"] for text in ("謝謝大家" * 20, "今天我們來看這個模型"))
+    assert loop > 2.4 > sentence
 
 
 class TestCaptions:

@@ -55,7 +55,7 @@ def needs(wanted: Iterable[str]) -> dict[str, str]:
     return {name: need for name in wanted if (need := getattr(terms()[name], "NEEDS", {}).get(name))}
 
 
-def options_of(name: str, options: dict, **defaults) -> dict:
+def term_options(name: str, options: dict, **defaults) -> dict:
     """A term's options in the YAML, without its weight, over their defaults. Raises UsageError for unknown ones."""
     given = {key: value for key, value in options.items() if key != "weight"}
     if unknown := sorted(set(given) - set(defaults)):

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from k2d.distill.config import TEMPERATURE
-from k2d.distill.losses import LOGITS, Outputs, options_of
+from k2d.distill.losses import LOGITS, Outputs, term_options
 
 NAMES = ("ce", "kl")
 NEEDS = {"kl": LOGITS}
@@ -204,7 +204,7 @@ def build(options: dict[str, dict], student, teacher, n_text: int):
     is cross-entropy alone.
     """
     ce, kl = options.get("ce", {"weight": 0.0}), options.get("kl", {"weight": 0.0})
-    conf = options_of("ce", ce, smoothing=0.0, chunk=512) | options_of("kl", kl, temperature=TEMPERATURE)
+    conf = term_options("ce", ce, smoothing=0.0, chunk=512) | term_options("kl", kl, temperature=TEMPERATURE)
 
     def loss(student: Outputs, teacher: Outputs | None, batch: dict[str, Tensor]):
         source = None

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from k2d.distill.losses import Outputs, options_of
+from k2d.distill.losses import Outputs, term_options
 
 NAMES = ("ctc",)
 
@@ -42,5 +42,5 @@ class CTCLoss(nn.Module):
 
 def build(options: dict[str, dict], student, teacher, n_text: int) -> CTCLoss:
     """`ctc: weight`."""
-    options_of("ctc", options["ctc"])
+    term_options("ctc", options["ctc"])
     return CTCLoss(student.dims.n_audio_state, n_text, options["ctc"]["weight"])

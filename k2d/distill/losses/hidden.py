@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from k2d.distill.losses import MODEL, Outputs, mean, options_of
+from k2d.distill.losses import MODEL, Outputs, mean, term_options
 from k2d.errors import UsageError
 
 NAMES = ("hidden",)
@@ -77,7 +77,7 @@ class HiddenLoss(nn.Module):
 
 def build(options: dict[str, dict], student, teacher, n_text: int) -> HiddenLoss:
     """`hidden: {weight, kind: cosine or mse, map: pairs [student layer, teacher layer], adaptive}`."""
-    conf = options_of("hidden", options["hidden"], kind="cosine", map=None, adaptive=False)
+    conf = term_options("hidden", options["hidden"], kind="cosine", map=None, adaptive=False)
     ours, theirs = student.dims, teacher.dims
     if ours.n_text_state != theirs.n_text_state:
         raise UsageError(

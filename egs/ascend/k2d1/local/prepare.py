@@ -93,7 +93,7 @@ def open_corpus(path: Path):
     """rows(split) of whichever form lies at `path`."""
     if path.is_file():
         if not zipfile.is_zipfile(path):
-            raise NotTheCorpus(f"{path}: a file that is no zip; give the folder, or the original zip")
+            raise NotTheCorpus(f"{path}: not a zip file; give the folder, or the original zip")
         original = Original(path)
     else:
         if any(path.glob("*.parquet")) or any(path.glob("*/*.parquet")):
