@@ -41,9 +41,10 @@ engine_of_small_models() {
     fi
 }
 
-# is_on NAME: whether `options` have --NAME, alone or with true, or its first letter, as in -h.
+# is_on NAME: whether `options` have --NAME, alone or with true; of help also -h.
 is_on() {
     local _words=" ${options[*]-} "
+    [[ $1 != help || ${_words} != *" -h "* ]] || return 0
     _words=${_words//-/_}
-    [[ ${_words} == *" _"@("_$1"?(=true)|"${1:0:1}")" "* && ${_words} != *" __$1 false "* ]]
+    [[ ${_words} == *" __$1"?(=true)" "* && ${_words} != *" __$1 false "* ]]
 }

@@ -177,14 +177,15 @@ say_recordings() {
     [ -f "${list}" ] && [ ! -x local/data.sh ] || return 0
     [ -z "${recordings}" ] || [ "${stage}" -gt 1 ] || return 0
     # The third column has the files; the longest beginning that all share is the folder, or one in it.
-    awk -F '\t' -v "given=${recordings%/}" -v "data=data/${train_set}" -v "why=$(
+    # ENVIRON, since -v would take a backslash in a path for the beginning of an escape.
+    given=${recordings%/} awk -F '\t' -v "data=data/${train_set}" -v "why=$(
         [ -z "${recordings}" ] && echo 'no --recordings' || echo "--stage ${stage} does not read --recordings"
     )" 'NR == 1 { next }
         { folder = $3; sub("/[^/]*$", "", folder) }
         NR == 2 { shared = folder "/" }
         { while (index(folder "/", shared) != 1) sub("[^/]*/$", "", shared) }
         END {
-            if (given != "" && index(shared, given "/") == 1) exit
+            if (ENVIRON["given"] != "" && index(shared, ENVIRON["given"] "/") == 1) exit
             sub("/$", "", shared)
             printf "%s: goes on with %s, %d recording%s from %s\n", why, data, NR - 1, NR == 2 ? "" : "s", shared
         }' "${list}" | while IFS= read -r said; do log "${said}"; done

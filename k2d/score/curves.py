@@ -46,22 +46,27 @@ class TrainingLog:
 
 def read_training(model: Path) -> TrainingLog | None:
     """Of a folder in exp/, from its log and its configuration; None where it has no log of an epoch."""
-    for path in training_logs(model):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        curves = read_training_log(path)
-        if batches := curves.get(("train", "total_count")):
-            a_pass = _BATCHES.findall(text)
-            accumulated = _accumulated(model / "train/config.yaml")
-            valid = curves.get(("valid", "ce"), {})
-            best = min(valid, key=valid.get, default=None)
-            last = max(batches.values())
-            return TrainingLog(
-                updates=last / accumulated,
-                passes=last / int(a_pass[-1]) if a_pass else None,
-                best=None if best is None else valid[best],
-                best_updates=batches[best] / accumulated if best in batches else None,
-            )
-    return None
+    path, curves = _told_by(model)
+    batches = curves.get(("train", "total_count"))
+    if not batches:
+        return None
+    a_pass = _BATCHES.findall(path.read_text(encoding="utf-8", errors="replace"))
+    accumulated = _accumulated(model / "train/config.yaml")
+    valid = curves.get(("valid", "ce"), {})
+    best = min(valid, key=valid.get, default=None)
+    last = max(batches.values())
+    return TrainingLog(
+        updates=last / accumulated,
+        passes=last / int(a_pass[-1]) if a_pass else None,
+        best=None if best is None else valid[best],
+        best_updates=batches[best] / accumulated if best in batches else None,
+    )
+
+
+def _told_by(model: Path) -> tuple[Path | None, Curves]:
+    """The log of a model's training that tells of epochs, the first one of several nodes, and what it tells."""
+    told = ((path, read_training_log(path)) for path in training_logs(model))
+    return next((found for found in told if found[1]), (None, {}))
 
 
 def _accumulated(config: Path) -> int:
@@ -78,12 +83,8 @@ def trainings(experiment: Experiment) -> dict[str, TrainingLog]:
 
 def training_curves(experiment: Experiment) -> dict[str, Curves]:
     """model -> curves, for every model that has a training log."""
-    found = {}
-    for model in experiment.models:
-        for path in training_logs(experiment.root / model.name):
-            if curves := read_training_log(path):
-                found[model.name] = curves
-    return found
+    found = {model.name: _told_by(experiment.root / model.name)[1] for model in experiment.models}
+    return {name: curves for name, curves in found.items() if curves}
 
 
 def shown_statistics(curves: Curves) -> list[str]:

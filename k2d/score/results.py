@@ -154,7 +154,8 @@ def _tables_of_labels(experiment: Experiment, options: ReportOptions, labelled: 
     by_segment = bool(options.scores) or any(s.trusted is not None for s in experiment.selections.values())
     quality = label_quality(labelled, options.reference, by_segment)
     made = list(teacher_tables.tables(quality, labelled.text, options.reference))
-    if not options.audited:  # chunks of an audit are left out of every selection: neither kept nor dropped
+    # Chunks of an audit are left out of every selection: neither kept nor dropped.
+    if experiment.selections and not options.audited:
         made.append(label_tables.label_table(experiment.selections, quality))
         made.append(label_tables.kept_kinds_table(experiment.selections, quality))
     found, spotted = {}, {}
