@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -83,6 +84,25 @@ def test_two_preparations_at_a_time_are_refused(recipe):
     (recipe.folder / "go").touch()
     assert second.returncode != 0 and "another process prepares it" in second.stderr
     assert first.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_recipe_alone_ends_it_and_all_that_it_has_started(recipe, number):
+    script = recipe.folder / "local/data.sh"
+    script.write_text("#!/bin/bash\nsh -c 'echo $$ >child; exec sleep 300'\n")
+    run = subprocess.Popen(["./k2d.sh", *OPTIONS, "--stop_stage", "1"], cwd=recipe.folder,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    while not (child := recipe.folder / "child").exists() or not child.read_text():
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(number)
+    _, said = run.communicate(timeout=30)
+    assert run.returncode == 128 + number
+    assert said.endswith("stopped: finished work is kept; the same command resumes\n")
+    stat = Path(f"/proc/{int(child.read_text())}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    script.write_text(DATA_SH)
+    assert recipe().returncode == 0, "nothing holds data/"
 
 
 def test_a_broken_set_stops_the_run_before_any_decoding(recipe):
