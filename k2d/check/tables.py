@@ -4,11 +4,12 @@ In: a set, which is a data directory and what it is for. Out: findings.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from k2d.audio.durations import make_durations
+from k2d.audio.durations import make_durations, recording_seconds
 from k2d.audio.stamps import is_command
 from k2d.check.findings import Finding, fails, note, some, warning
 from k2d.datadir import DataDir
@@ -20,6 +21,7 @@ TRAIN, DEV, TEST, TEST_LONG = "train", "dev", "test", "test_long"
 # The tables of unlabelled recordings that any stage reads: their references and segments none does.
 _READ_OF_TRAIN = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "reco2dur")
 _SHOWN_PROBLEMS = 10
+_QUOTED = re.compile(r"'[^']*'")  # what is of one line in a message
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
         one = Set(DataDir(path), part, unmeasured)
         data = one.data
         names = one.names
-        _ = data.utt2dur, data.text if part != TRAIN else None
+        _ = data.utt2dur, recording_seconds(data), part == TRAIN or (data.text, data.segments)
     except DataError:
         return None, found or [fails(path, "its tables cannot be read", f"utils/fix_data.py {path}")]
     if part == TRAIN and data.has_segments:
@@ -105,16 +107,20 @@ def _without(problem: object, path: object) -> str:
 
 def _problems(folder: Path, problems: Sequence[str], part: str) -> list[Finding]:
     """The sentences of `DataDir.validate` as rows: one for what is wrong of many lines of a file."""
-    lines: dict[tuple[str, str], list[str]] = {}
+    alike: dict[tuple[str, str], tuple[str, list[str]]] = {}  # file and kind -> the first message, lines
+    more: dict[str, str] = {}  # file -> how many lines are not listed
     for problem in problems:
         where, line, message = _place(folder, problem)
-        lines.setdefault((where, message), []).append(line)
+        if message.startswith("and "):
+            more[where] = f" {message}"
+            continue
+        alike.setdefault((where, _QUOTED.sub("", message)), (message, []))[1].append(line)
     found = []
-    for (where, message), numbers in lines.items():
+    for (where, _), (message, numbers) in alike.items():
         what = f"{folder}/{where}" if where else str(folder)
         message, _, todo = message.partition("; ")
         if numbers[0]:
-            message = f"{'line' if len(numbers) == 1 else 'lines'} {some(numbers)}: {message}"
+            message = f"{'line' if len(numbers) == 1 else 'lines'} {some(numbers)}{more.pop(where, '')}: {message}"
         if where and part == TRAIN and where not in _READ_OF_TRAIN:
             found.append(note(what, message, "nothing: no stage reads it of recordings to be labelled"))
         else:

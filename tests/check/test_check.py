@@ -1,5 +1,6 @@
 """k2d check: everything that a later stage would fail at, or leave out, is a row with its remedy, before any runs."""
 
+import gzip
 import os
 import re
 import shutil
@@ -95,6 +96,34 @@ def test_a_broken_table_fails_with_its_line_and_the_tool_that_mends_it(corpus):
     assert row.what == "data/test/text" and re.match("lines? 1.*: Windows line end", row.found)
     assert "utils/fix_data.py" in row.todo
     assert the_row(look_at("nowhere", "test"), Grade.FAILS).what == "data/nowhere"
+
+
+@pytest.mark.parametrize("part", ["train", "dev", "test_long"])
+@pytest.mark.parametrize("name", ["wav.scp", "text", "segments", "utt2spk", "utt2dur", "reco2dur", "utt2lang"])
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda text: text.replace("\n", "\r\n").encode(), "lines 1, 2, 3: Windows line end"),
+        (lambda text: text.encode("utf-16"), "line 1: this is UTF-16"),
+        (lambda text: text.encode("utf-16-le"), "line 1: this is UTF-16-LE"),
+        (lambda text: gzip.compress(text.encode()), "line 1: the file is compressed"),
+        (lambda text: "".join(reversed(text.splitlines(keepends=True))).encode(), "lines 2, 3: id "),
+        (lambda text: (text + text[text.rindex("\nc") + 1 :]).encode(), "line 4: id "),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_one_row_whatever_it_is_for(corpus, part, name, write, told):
+    folder = corpus("test", a=2, b=2, c=2)
+    write_table(folder / "text", {f"{recording}-0": "你好" for recording in "abc"})
+    write_segments(folder / "segments", [Segment(f"{recording}-0", recording, 0, 1) for recording in "abc"])
+    for table in ("utt2spk", "utt2lang"):
+        write_table(folder / table, {f"{recording}-0": "zh" for recording in "abc"})
+    write_numbers(folder / "utt2dur", {f"{recording}-0": 1.0 for recording in "abc"})
+    write_numbers(folder / "reco2dur", dict.fromkeys("abc", 2.0))
+    (folder / name).write_bytes(write((folder / name).read_text()))
+    rows = [finding for finding in look_at("test", part) if finding.what == f"data/test/{name}"]
+    (row,) = [finding for finding in rows if "not looked at" not in finding.found]
+    read = part != "train" or name not in ("text", "segments", "utt2lang")
+    assert row.grade is (Grade.FAILS if read else Grade.NOTE) and row.found.startswith(told)
 
 
 def test_a_set_that_may_only_be_read_is_looked_at_and_what_may_not_is_named(corpus, tmp_path, as_nobody, monkeypatch):
