@@ -290,7 +290,7 @@ class DataDir:
         if (self.path / "spk2utt").is_file():
             speakers, utt2spk = read("spk2utt"), tables.get("utt2spk")
             if utt2spk is None:
-                problems.append(f"{self.path / 'spk2utt'}: there is no utt2spk beside it")
+                problems.append(f"{self.path / 'spk2utt'}: there is no utt2spk beside it; {REPAIR}")
             elif not (speakers.problems or utt2spk.problems) and invert(utt2spk.values) != {
                 speaker: " ".join(fields(ids)) for speaker, ids in speakers.values.items()
             }:

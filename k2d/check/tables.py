@@ -12,8 +12,10 @@ from pathlib import Path
 from k2d.audio.durations import make_durations, recording_seconds
 from k2d.audio.stamps import is_command
 from k2d.check.findings import Finding, fails, note, some, warning
+from k2d.corpus.clips import TAG
 from k2d.datadir import DataDir
 from k2d.errors import DataError, may_not
+from k2d.text import timestamps
 from k2d.wording import counted
 from k2d.work import machine
 
@@ -95,7 +97,7 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
         found.append(note(f"{path}/segments", "not looked at: recordings are decoded from their start to their end"))
     if part == TEST_LONG:
         found += _ids_of_long_form(one)
-    elif part != TRAIN:
+    if part != TRAIN:
         found += _texts(one, names)
     return one, found
 
@@ -161,11 +163,19 @@ def _texts(one: Set, names: Sequence[str]) -> list[Finding]:
     empty = [name for name in names if name in text and not text[name].strip()]
     if text and len(empty) == len(text):
         return [fails(f"{one.path}/text", "every reference is empty", "write what is said behind the ids")]
+    found = []
     if empty:
-        return [warning(f"{one.path}/text", f"no words for {counted(len(empty), 'utterance')} ({some(empty)})",
-                     "nothing, if nothing is said there; whatever a model writes of it is an error",
-                     ((name, "empty reference") for name in empty))]  # fmt: skip
-    return []
+        found = [warning(f"{one.path}/text", f"no words for {counted(len(empty), 'utterance')} ({some(empty)})",
+                      "nothing, if nothing is said there; whatever a model writes of it is an error",
+                      ((name, "empty reference") for name in empty))]  # fmt: skip
+    tags = {name: tag[0] for name in names if (tag := TAG.search(timestamps.strip(text.get(name, ""))))}
+    if tags:
+        such = f"tags such as {next(iter(tags.values()))}"
+        found.append(
+            warning(f"{one.path}/text", f"{such} in {counted(len(tags), 'utterance')} ({some(list(tags))})",
+                 "take them out: their letters count as words, which no model writes", tags.items())
+        )  # fmt: skip
+    return found
 
 
 def commands(one: Set) -> list[Finding]:

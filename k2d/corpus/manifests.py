@@ -94,6 +94,10 @@ def _of_line(line: str, place: str, folder: Path) -> Entry:
             raise ValueError("no object")
         if "audio_filepath" in row:
             return _of_nemo(row, folder)
+        if row.get("type", "MonoCut") != "MonoCut":
+            raise ValueError(f"a {row['type']}, not a MonoCut; cut it with Lhotse's trim_to_supervisions first")
+        if "sources" in row:
+            raise ValueError("a recording without its words; give the cuts")
         if "supervisions" in row:
             return _of_cut(row, folder)
         return _of_supervision(row)
@@ -106,7 +110,9 @@ def _not_understood(place: str, error: Exception) -> DataError:
 
 
 def _of_nemo(row: dict, folder: Path) -> Entry:
-    path = _place(str(row["audio_filepath"]), folder)
+    if not isinstance(row["audio_filepath"], str):
+        raise TypeError("its audio_filepath is no path; mix the channels into one file")
+    path = _place(row["audio_filepath"], folder)
     recording = safe_id(Path(path).stem)
     start, seconds = seconds_of(row.get("offset") or 0), row.get("duration")
     part = row.get("offset") is not None
@@ -119,13 +125,15 @@ def _of_nemo(row: dict, folder: Path) -> Entry:
 
 
 def _of_cut(row: dict, folder: Path) -> Entry:
-    if row.get("type", "MonoCut") != "MonoCut":
-        raise ValueError(f"a {row['type']}, not a MonoCut; cut it with Lhotse's trim_to_supervisions first")
     start, recording = seconds_of(row["start"]), row.get("recording")
+    sources = (recording or {}).get("sources") or []
+    if changed := (recording or {}).get("transforms"):
+        raise ValueError(f"its recording is changed when Lhotse reads it ({changed[0].get('name')}); save its audio")
+    if (channels := sum(len(source.get("channels", "1")) for source in sources)) > 1:
+        raise ValueError(f"channel {row.get('channel')} of a recording with {channels}; save its audio")
     said = sorted(row["supervisions"], key=lambda each: each["start"])
     segments = [{"start": s["start"], "end": s["start"] + s["duration"], "text": s.get("text") or ""} for s in said]
     whole = recording is not None and not start and abs(row["duration"] - recording["duration"]) < 0.01
-    sources = (recording or {}).get("sources") or []
     audio = File(_place(sources[0]["source"], folder)) if sources and sources[0]["type"] == "file" else None
     of = recording["id"] if recording else said[0]["recording_id"] if said else row["id"]
     speakers = {s.get("speaker") for s in said} - {None}
@@ -201,7 +209,7 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
     if not entries:
         raise DataError(f"{path}: no utterance there; {_KINDS}")
     if lacking := next((entry for entry in entries if entry.audio is None), None):
-        raise DataError(f"{path}: {lacking.id}: the path of its audio is missing; {_KINDS}, with the audio")
+        raise DataError(f"{path}: {lacking.id}: names no file of its audio; {_KINDS}, with audio in files")
     for entry in entries:
         if fault := fault_of_id(entry.id):
             raise DataError(f"{path}: id {entry.id!r} {fault}; choose another id")
@@ -209,7 +217,7 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
     entries = [entry for entry in entries if entry.recording in sources]
     if not entries:
         raise DataError(f"{path}: no audio can be read: {bad[0]}")
-    parts = any(entry.end is not None or entry.id != entry.recording for entry in entries)
+    parts = any(entry.start or entry.end is not None or entry.id != entry.recording for entry in entries)
     with DataDirWriter(out, "text") as data:
         data.table("wav.scp", sources)
         for entry in entries:

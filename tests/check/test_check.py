@@ -195,6 +195,14 @@ def test_references_of_long_form_are_one_a_recording(corpus):
     assert "2 ids of no recording (u1, u2)" in row.found and "one line a recording" in row.todo
 
 
+def test_tags_of_annotators_are_named_since_they_count_as_words(corpus):
+    corpus("dev", a=2, b=2, c=2)
+    write_table("data/dev/text", {"a": "我們 <noise> 今天", "b": "<|0.00|>a < b<|2.00|>", "c": "[laughter]"})
+    row = the_row(look_at("dev", "dev"), Grade.WARNING)
+    assert row.found == "tags such as <noise> in 2 utterances (a, c)" and "take them out" in row.todo
+    assert row.names == (("a", "<noise>"), ("c", "[laughter]"))
+
+
 def test_what_one_hears_in_test_sets_is_said(corpus, tmp_path):
     corpus("test", plain=3)
     soundfile.write("silent.wav", np.zeros(RATE), RATE)

@@ -99,6 +99,44 @@ def test_manifests_of_others(tmp_path):
         open_transcriber(f"text:{path}")
 
 
+LHOTSE = {"id": "c", "start": 0, "duration": 1, "channel": 1,
+          "supervisions": [{"id": "s", "recording_id": "r", "start": 0, "duration": 1, "text": "好"}]}  # fmt: skip
+STEREO = {"type": "file", "channels": [0, 1], "source": "a.wav"}
+OF_LHOTSE = {"id": "r", "sources": [{"type": "file", "channels": [0], "source": "a.wav"}], "duration": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({**LHOTSE, "recording": {**OF_LHOTSE, "sources": [STEREO]}}, "channel 1 of a recording with 2; save its"),
+        ({**LHOTSE, "recording": {**OF_LHOTSE, "transforms": [{"name": "Speed"}]}}, "when Lhotse reads it .Speed.;"),
+        ({"id": "m", "type": "MixedCut", "tracks": []}, "a MixedCut, not a MonoCut"),
+        (OF_LHOTSE, "a recording without its words; give the cuts"),
+        ({"audio_filepath": ["a.wav", "b.wav"], "duration": 1, "text": "好"}, "audio_filepath is no path"),
+    ],
+)
+def test_what_would_be_heard_otherwise_than_its_manifest_means_is_refused(tmp_path, row, said):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=rf"a.jsonl:1: not understood .*{said}"):
+        list(read_entries(path))
+
+
+def test_audio_that_lies_in_no_file_is_told(tmp_path):
+    source = {"type": "command", "channels": [0], "source": "sox a.wav -t wav - |"}
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({**LHOTSE, "recording": {**OF_LHOTSE, "sources": [source]}}) + "\n")
+    with pytest.raises(DataError, match="c: names no file of its audio"):
+        import_entries(path, tmp_path / "data")
+
+
+def test_an_offset_without_a_duration_is_a_part_to_the_end(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"audio_filepath": "a.wav", "offset": 0.5, "duration": null, "text": "x"}\n')
+    import_entries(path, tmp_path / "data")
+    assert (tmp_path / "data/segments").read_text() == "a a 0.50 -1\n"
+
+
 @pytest.mark.parametrize(
     "entry",
     ['"offset": 0, "duration": NaN', '"offset": 0, "duration": 1e999', '"offset": -3, "duration": 2',
