@@ -83,7 +83,7 @@ def find_recordings(folder: Path) -> Tree:
             path = here / name
             # A line break, or bytes that are no UTF-8.
             if any(unicodedata.category(c) in ("Cc", "Cs") for c in str(path)):
-                message = f"{str(path)!a}: no table can hold this name; rename the file"
+                message = f"{str(path)!a}: no table can hold this name; rename the file, or the folder"
                 tree.rejects.append(Reject(ascii(name), "unusable name", message))
             elif path.suffix.lower() in SOUND + VIDEO:
                 by_stem.setdefault(path.stem, []).append(path)

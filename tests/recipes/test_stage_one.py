@@ -169,6 +169,13 @@ def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
     assert not (recipe.folder / "evaluated").exists()
 
 
+@pytest.mark.parametrize("option", ["validator", "revise", "train_config"])
+def test_a_path_with_blanks_where_blanks_separate_is_told(recipe, option):
+    (recipe.folder / "my models").mkdir()
+    result = recipe(f"--{option}", "my models")
+    assert result.returncode == 1 and "my models: blanks separate several; give a link" in result.stderr
+
+
 def test_a_model_that_the_hub_does_not_have_stops_the_run_at_once(recipe, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     result = recipe("--validator", "base openai/whisper-tinny", stop_stage="3")
