@@ -66,7 +66,9 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
     try:
         data = DataDir(path)
     except DataError as error:
-        return None, [fails(path, _without(error, path), "make it, in local/data.sh or by hand; or correct the name")]
+        message, refused, todo = _without(error, path).partition("; give ")
+        todo = f"give {todo}" if refused else "make it, in local/data.sh or by hand; or correct the name"
+        return None, [fails(path, message, todo)]
     unmeasured: dict[str, str] = {}
     found = []
     try:

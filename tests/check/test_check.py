@@ -142,6 +142,12 @@ def test_a_set_that_may_only_be_read_is_looked_at_and_what_may_not_is_named(corp
         with as_nobody():
             rows = look_at("test", "test")
         assert ("data/test/text", "Permission denied") in [(row.what, row.found) for row in rows]
+        for mode in (0, 0o111, 0o444):  # nothing may be read, what is in it may be, its names alone
+            Path("data/test").chmod(mode)
+            with as_nobody():
+                row = the_row(look_at("test", "test"), Grade.FAILS)
+            assert (row.what, row.found) == ("data/test", "Permission denied") and "give the right" in row.todo
+        Path("data/test").chmod(0o755)
         monkeypatch.chdir(tmp_path)
 
 
