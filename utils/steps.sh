@@ -82,12 +82,17 @@ ask() {
     [ -z "${message}" ] || printf '%s\n' "${message}"
     return "${status:-1}"
 }
+nobody_reads() {
+    kill -0 "${asked}" 2>/dev/null || die "k2d begin, which says what is done, was killed; run the same command again"
+    stopped 141 # it was the output: | head has read enough
+}
 answer_questions() {
     { mkdir -p exp/.k2d && : >>exp/.k2d/begin.lock; } || die "exp/ cannot be written; the line above says why"
     coproc BEGIN { exec k2d begin --run "$0, process $$"; }
-    disown "${BEGIN_PID}" # no job to wait for: it ends when nobody can ask any more
+    asked=${BEGIN_PID}
+    disown "${asked}" # no job to wait for: it ends when nobody can ask any more
     exec {questions}>&"${BEGIN[1]}" {answers}<&"${BEGIN[0]}"
-    trap 'die "k2d begin, which says what is done, was killed; run the same command again"' PIPE
+    trap nobody_reads PIPE
 }
 
 # step KIND COMMAND OUT OPTION…: `k2d COMMAND --output_dir OUT OPTION…`, unless OUT is done. KIND says where it runs:

@@ -105,6 +105,17 @@ def test_a_signal_to_the_recipe_alone_ends_it_and_all_that_it_has_started(recipe
     assert recipe().returncode == 0, "nothing holds data/"
 
 
+def test_nobody_who_reads_the_output_is_not_taken_for_a_killed_command(recipe):
+    words = ["./k2d.sh", *OPTIONS, "--stop_stage", "1", "--teacher", str(MODELS / "teacher")]
+    run = subprocess.Popen(
+        [*words, "--validator", str(MODELS / "validator")], cwd=recipe.folder, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert "Stage 1" in run.stdout.readline()
+    run.stdout.close()
+    assert run.wait(60) == 141 and "was killed" not in (said := run.stderr.read()) and "Traceback" not in said
+
+
 def test_a_broken_set_stops_the_run_before_any_decoding(recipe):
     script = recipe.folder / "local/data.sh"
     script.write_text(DATA_SH + "printf 'r x\\nr y\\n' >data/dev/text\n")
