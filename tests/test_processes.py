@@ -28,12 +28,15 @@ import os, time
 from k2d.processes import ordered_map
 def say(item):
     if item < 2:
-        print(os.getpid(), flush=True)
+        os.write(1, f"{os.getpid()} ".encode())  # at once: two of them write
     time.sleep(0.2)
 for _ in ordered_map(say, range(1000), 2): pass
 """
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ)
-    processes = [int(parent.stdout.readline()) for _ in range(2)]
+    said = ""
+    while len(said.split(" ")) < 3:
+        said += parent.stdout.read(1)
+    processes = [int(word) for word in said.split()]
     parent.send_signal(number)
     assert parent.wait() == -number
     until = time.monotonic() + 20
