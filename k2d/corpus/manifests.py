@@ -140,7 +140,7 @@ def _not_understood(place: str, error: Exception) -> DataError:
 
 def _of_nemo(row: dict, folder: Path, ids: dict[str, str]) -> Entry:
     if not isinstance(row["audio_filepath"], str):
-        raise TypeError("its audio_filepath is no path; mix the channels into one file")
+        raise TypeError("its audio_filepath is not a path; mix the channels into one file")
     path = _place(row["audio_filepath"], folder)
     recording = ids[row["audio_filepath"]]
     start, seconds = seconds_of(row.get("offset") or 0), row.get("duration")

@@ -112,7 +112,7 @@ OF_LHOTSE = {"id": "r", "sources": [{"type": "file", "channels": [0], "source": 
         ({**LHOTSE, "recording": {**OF_LHOTSE, "transforms": [{"name": "Speed"}]}}, "when Lhotse reads it .Speed.;"),
         ({"id": "m", "type": "MixedCut", "tracks": []}, "a MixedCut, not a MonoCut"),
         (OF_LHOTSE, "a recording without its words; give the cuts"),
-        ({"audio_filepath": ["a.wav", "b.wav"], "duration": 1, "text": "好"}, "audio_filepath is no path"),
+        ({"audio_filepath": ["a.wav", "b.wav"], "duration": 1, "text": "好"}, "audio_filepath is not a path"),
     ],
 )
 def test_what_would_be_heard_otherwise_than_its_manifest_means_is_refused(tmp_path, row, said):
