@@ -182,14 +182,19 @@ class DataDir:
     """A Kaldi data directory. Tables are read when first asked for and then kept.
 
     Without a `segments` file every recording is one utterance of the same id, whole.
-    Raises DataError when there is no `wav.scp`.
+    Raises DataError when there is no `wav.scp`, and where the folder may not be read.
     """
 
     def __init__(self, path):
         self.path = Path(path)
-        if not (self.path / "wav.scp").is_file():
-            packed = next(self.path.glob("wav.scp.*"), None) if self.path.is_dir() else None
-            there = f", but {packed.name}, which is to be unpacked or renamed" if packed else ""
+        try:
+            names = os.listdir(self.path) if self.path.is_dir() else []
+            usable = (self.path / "wav.scp").is_file()
+        except OSError as error:
+            raise DataError(f"{self.path}: {error.strerror}; give the right to read it, or look at the disk") from None
+        if not usable:
+            packed = next((name for name in names if name.startswith("wav.scp.")), None)
+            there = f", but {packed}, which is to be unpacked or renamed" if packed else ""
             if os.path.lexists(self.path / "wav.scp"):
                 there = f", but {_what_else(self.path / 'wav.scp')} of its name"
             raise DataError(f"{self.path}: no wav.scp there{there}; expected a Kaldi data directory")
@@ -290,7 +295,7 @@ class DataDir:
         if (self.path / "spk2utt").is_file():
             speakers, utt2spk = read("spk2utt"), tables.get("utt2spk")
             if utt2spk is None:
-                problems.append(f"{self.path / 'spk2utt'}: there is no utt2spk beside it")
+                problems.append(f"{self.path / 'spk2utt'}: there is no utt2spk beside it; {REPAIR}")
             elif not (speakers.problems or utt2spk.problems) and invert(utt2spk.values) != {
                 speaker: " ".join(fields(ids)) for speaker, ids in speakers.values.items()
             }:

@@ -170,6 +170,8 @@ def examine(path) -> Iterator[tuple[int, str, str, str | None]]:
                 text = decode_line(place, raw)
             except ValueError as error:
                 yield place, "", "", str(error)
+                if place == 1 and (wide_encoding(raw) or unpacked_by(raw)):
+                    return  # what follows are no lines
                 continue
             key, value = _split_line(text)
             fault = _fault_of_line(text, key)

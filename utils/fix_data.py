@@ -9,8 +9,8 @@ becomes _ and what is invisible goes; white space of another kind that parts an 
 does a control character in a value. An id in another Unicode form (é as one character or as two) than wav.scp or
 segments have it gets theirs. Lines without a usable value (a duration that is nan, a segment that ends before it
 starts) are dropped, and named; so are utterances that lack an entry in any table but utt2dur, which
-utils/get_utt2dur.py makes, a segment or a recording; spk2utt is made anew. Two lines that say different things of one
-id are beyond repair: the message names them, and nothing is changed.
+utils/get_utt2dur.py makes, a segment or a recording; spk2utt is made anew, or utt2spk of it where that is missing. Two
+lines that say different things of one id are beyond repair: the message names them, and nothing is changed.
 """
 
 import argparse
@@ -183,6 +183,10 @@ def fix(directory: Path) -> str:
         lines += len(table.keys() - recording_of.keys())
         if name != "utt2dur":
             utterances &= table.keys()
+    if "utt2spk" not in tables and (directory / "spk2utt").is_file():
+        speakers, _ = clean(directory / "spk2utt", None)
+        tables["utt2spk"] = {key: speaker for speaker, ids in speakers.items() for key in fields(ids)}
+        utterances &= tables["utt2spk"].keys()
     for name in by_recording:
         lines += len(take(name, set(wav)).keys() - wav.keys())
     if not utterances:

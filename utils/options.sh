@@ -35,6 +35,10 @@ for option in test_sets validator revise selection seed; do
     twice=$(tr -s '[:space:]' '\n' <<<"${!option}" | sort | uniq -d | head -n 1)
     [ -z "${twice}" ] || die "--${option}: ${twice} is given twice; give it once"
 done
+for option in validator revise train_config; do
+    [[ ${!option} != *[[:space:]]* ]] || [ ! -e "${!option}" ] ||
+        die "--${option} ${!option}: blanks separate several; give a link without blanks that points there"
+done
 [ ! -f "${recordings}" ] || die "--recordings ${recordings}: a file; give its folder"
 [ -z "${recordings}" ] || [ -d "${recordings}" ] ||
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"

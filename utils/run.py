@@ -248,7 +248,12 @@ class Interrupted(Exception):
         self.number = number
 
 
+ASKED_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def _interrupt(number: int, _frame) -> None:
+    for again in ASKED_TO_END:  # jobs are being ended already
+        signal.signal(again, signal.SIG_IGN)
     raise Interrupted(number)
 
 
@@ -351,8 +356,9 @@ def run_all(call: Call, run: Callable[[Call], dict[int, int | str]], shows: bool
     """Run a call with a back end's `run`, which ends its jobs when Interrupted; returns the exit status. shows:
     whether the back end shows the output of one job.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    for number in ASKED_TO_END:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it of SIGHUP
+            signal.signal(number, _interrupt)
     try:
         failed = run(call)
     except Interrupted as interrupted:

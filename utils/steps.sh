@@ -13,12 +13,45 @@ die() {
     exit 1
 }
 
+# attend WORD…: run it, and let a signal to k2d.sh end it, though it may take days: bash looks at signals between commands
+# and while it waits.
+attend() {
+    "$@" &
+    wait $!
+}
+# children PROCESS…: those that these have started, and theirs.
+children() {
+    local process
+    local -a found
+    for process in "$@"; do
+        read -ra found <"/proc/${process}/task/${process}/children" 2>/dev/null || :
+        [ ${#found[@]} -eq 0 ] || { echo "${found[@]}" && children "${found[@]}"; }
+    done
+}
+# shellcheck disable=SC2046,SC2086 # process numbers
 stopped() {
-    log "stopped: finished work is kept; the same command resumes" >&2
+    trap '' HUP INT TERM
+    local running others
+    running=$(jobs -p)
+    if [ -n "${running}" ]; then
+        others=$(children ${running})
+        kill ${running} 2>/dev/null || :
+        wait
+        # run.py and slurm.py have ended what they started; a script, such as local/data.sh, has not.
+        for _ in {1..20}; do
+            kill ${others} 2>/dev/null || break
+            sleep 0.1
+        done
+    fi
+    [ "${BASHPID}" != $$ ] || log "stopped: finished work is kept; the same command resumes" >&2
     exit "$1"
 }
-trap 'stopped 130' INT
-trap 'stopped 143' TERM
+stop_when_asked() {
+    trap 'stopped 129' HUP
+    trap 'stopped 130' INT
+    trap 'stopped 143' TERM
+}
+stop_when_asked
 
 # ask_for ALONE JOB: what a command that runs alone and one of nj jobs ask for: a GPU, or so many cores.
 ask_for() {
@@ -49,12 +82,17 @@ ask() {
     [ -z "${message}" ] || printf '%s\n' "${message}"
     return "${status:-1}"
 }
+nobody_reads() {
+    kill -0 "${asked}" 2>/dev/null || die "k2d begin, which says what is done, was killed; run the same command again"
+    stopped 141 # it was the output: | head has read enough
+}
 answer_questions() {
     { mkdir -p exp/.k2d && : >>exp/.k2d/begin.lock; } || die "exp/ cannot be written; the line above says why"
     coproc BEGIN { exec k2d begin --run "$0, process $$"; }
-    disown "${BEGIN_PID}" # no job to wait for: it ends when nobody can ask any more
+    asked=${BEGIN_PID}
+    disown "${asked}" # no job to wait for: it ends when nobody can ask any more
     exec {questions}>&"${BEGIN[1]}" {answers}<&"${BEGIN[0]}"
-    trap 'die "k2d begin, which says what is done, was killed; run the same command again"' PIPE
+    trap nobody_reads PIPE
 }
 
 # step KIND COMMAND OUT OPTION…: `k2d COMMAND --output_dir OUT OPTION…`, unless OUT is done. KIND says where it runs:
@@ -93,19 +131,19 @@ step() {
         *) die "${out}: ${name} cannot begin; the line above says why" ;;
     esac
     case ${kind} in
-        here) k2d "${command[@]}" ;;
-        cpu) "${cpu_cmd[@]}" "${log}.log" k2d "${command[@]}" ;;
-        alone) "${decode_cmd[@]}" "${alone_needs[@]}" "${log}.log" k2d "${command[@]}" ;;
+        here) attend k2d "${command[@]}" ;;
+        cpu) attend "${cpu_cmd[@]}" "${log}.log" k2d "${command[@]}" ;;
+        alone) attend "${decode_cmd[@]}" "${alone_needs[@]}" "${log}.log" k2d "${command[@]}" ;;
         # Of ESPnet's log, which is long, only the progress.
-        train) RUN_QUIETLY=true "${train_cmd[@]}" --gpu "${ngpu}" --num_nodes "${num_nodes}" "${log}.log" k2d "${command[@]}" ;;
+        train) RUN_QUIETLY=true attend "${train_cmd[@]}" --gpu "${ngpu}" --num_nodes "${num_nodes}" "${log}.log" k2d "${command[@]}" ;;
         jobs)
             if [ ${#many[@]} -eq 0 ]; then
-                "${decode_cmd[@]}" "${job_needs[@]}" "${log}.log" k2d "${command[@]}"
+                attend "${decode_cmd[@]}" "${job_needs[@]}" "${log}.log" k2d "${command[@]}"
             else
                 # Every job keeps what it has finished, so a killed one goes on from there.
-                "${decode_cmd[@]}" K2D_JOB="1:${nj}" "${job_needs[@]}" "${log}.K2D_JOB.log" \
+                attend "${decode_cmd[@]}" K2D_JOB="1:${nj}" "${job_needs[@]}" "${log}.K2D_JOB.log" \
                     k2d "${command[@]}" "${many[@]}" --job K2D_JOB
-                "${cpu_cmd[@]}" "${log}.log" k2d "${command[@]}" "${many[@]}"
+                attend "${cpu_cmd[@]}" "${log}.log" k2d "${command[@]}" "${many[@]}"
             fi
             ;;
     esac
@@ -118,7 +156,7 @@ run_here() {
     case ${mode} in
         parse) [ "$1" != k2d ] || parsed+=("$(($# - 1))" "${@:2}") ;;
         print) show "$@" ;;
-        run) "$@" ;;
+        run) attend "$@" ;;
     esac
 }
 
@@ -127,7 +165,7 @@ prepare_data() {
     [ "${mode}" = run ] || { run_here "$@" && return; }
     mkdir -p data/.k2d
     [ -t 2 ] || local -x TQDM_DISABLE=1 # in a file a progress bar would be one endless line
-    "${data_cmd[@]}" flock --nonblock --conflict-exit-code 9 data/.k2d/prepared.lock "$@" || {
+    attend "${data_cmd[@]}" flock --nonblock --conflict-exit-code 9 data/.k2d/prepared.lock "$@" || {
         local status=$?
         [ "${status}" -ne 9 ] || die "data/: another process prepares it; wait for it to end, or stop it, and run again"
         exit "${status}"
@@ -156,6 +194,7 @@ together() {
         wait -n || one_failed=true
     done
     (
+        stop_when_asked
         export RUN_QUIETLY=true
         if [ "${cmd_backend}" = local ]; then
             OMP_NUM_THREADS=$((OMP_NUM_THREADS / side_by_side > 0 ? OMP_NUM_THREADS / side_by_side : 1))

@@ -10,13 +10,13 @@ Entries that came with the data stay. All are made again when the file behind th
 
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from k2d.audio.read import recording_duration
 from k2d.audio.stamps import FileStamps
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, may_not
+from k2d.processes import ordered_map
 from k2d.tables import read_numbers, read_table, write_numbers, write_table
 
 MEASURED = ".durations"
@@ -86,11 +86,7 @@ def _replaced(data: DataDir) -> set[str]:
 def _measure(wanted: Mapping[str, str], nj: int, allow_pipes: bool) -> Iterator[tuple[str, float | str]]:
     """(recording, seconds, or why there are none)."""
     tasks = [(source, allow_pipes) for source in wanted.values()]
-    if nj <= 1 or len(tasks) < 2 * nj:
-        yield from zip(wanted, map(_seconds, tasks))
-        return
-    with ProcessPoolExecutor(nj) as pool:
-        yield from zip(wanted, pool.map(_seconds, tasks, chunksize=8))
+    yield from zip(wanted, ordered_map(_seconds, tasks, nj if len(tasks) >= 2 * nj else 1))
 
 
 def _seconds(task: tuple[str, bool]) -> float | str:

@@ -34,6 +34,7 @@ from k2d.errors import BadAudio, DataError, disk_is_full
 from k2d.tables import unpacked_by
 
 _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not tell its length
+_RANGE = re.compile(r"^(.+?)(?::\d+)?\[[\d:,]*\]$", re.DOTALL)  # rows and columns of a matrix, as Kaldi's scripts write
 _EXACT = re.compile(r"^(PCM_|FLOAT|DOUBLE|ULAW|ALAW)")
 # And mp3, whose frames begin with eleven set bits; of VOC libsndfile makes noise where its blocks are of the new kind.
 _BY_PACKETS = (b"OggS", b"ID3", b"\xff", b"Creative Voice File")
@@ -292,6 +293,9 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
         path = entry[0] if entry else source
         if not os.path.exists(path):
             _check_reach(source, path)
+            if (ranged := _RANGE.match(path)) and os.path.exists(ranged[1]):
+                what = "a range of rows and columns is for matrices of features"
+                raise BadAudio(source, "not audio", f"{what}; leave it out, and name parts in segments, in seconds")
             raise BadAudio(source, "missing", f"no such file from {os.getcwd()}{_why_missing(path)}; correct the path")
         if not os.path.isfile(path):
             raise BadAudio(source, "not audio", "this is not a regular file; correct the path")

@@ -7,6 +7,8 @@ where it stands: both are read without importing it, so `k2d` itself answers at 
 import ast
 import gc
 import importlib
+import os
+import select
 import signal
 import sys
 import textwrap
@@ -116,9 +118,23 @@ def main(argv: list[str] | None = None) -> None:
     gc.set_threshold(20_000)
     # As a module and not as __main__: worker processes look up by name what they are to run.
     try:
-        sys.exit(importlib.import_module(f"k2d.bin.{name}").main(words[1:]))
+        status = importlib.import_module(f"k2d.bin.{name}").main(words[1:])
+        sys.stdout.flush()
+        sys.exit(status)
     except KeyboardInterrupt:  # while it was imported, or where a command has nothing to say of it
         sys.exit(130)
+    except BrokenPipeError:
+        if not _unread(1) and not _unread(2):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is written at the end
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _unread(descriptor: int) -> bool:
+    """Whether a pipe's reader is gone, as that of "| head" is when it has read enough."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 if __name__ == "__main__":

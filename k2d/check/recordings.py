@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from k2d.audio import sources
+from k2d.audio.durations import recording_seconds
 from k2d.audio.read import check_length, extent, header
 from k2d.audio.stamps import FileStamps, is_command
 from k2d.check.findings import Finding, fails, fine, left_out, note, some, warning
@@ -53,9 +54,11 @@ class Check:
 
     def look(self, one: Set) -> list[Finding]:
         """Headers; of labelled sets also every utterance."""
-        summary = [counted(len(one.data.wav), "recording"), counted(len(one.data.segments), "utterance")]
-        if one.part == TRAIN:
-            summary.append(audio_length(sum((one.data.utt2dur or {}).values())))
+        summary = [counted(len(one.data.wav), "recording")]
+        if one.part == TRAIN:  # whose segments nobody reads
+            summary.append(audio_length(sum(recording_seconds(one.data).values())))
+        else:
+            summary.append(counted(len(one.data.segments), "utterance"))
         found = self._headers(one, summary)
         if one.part != TRAIN:
             found += self._listen(one, summary)

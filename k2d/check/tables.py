@@ -4,15 +4,18 @@ In: a set, which is a data directory and what it is for. Out: findings.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from k2d.audio.durations import make_durations
+from k2d.audio.durations import make_durations, recording_seconds
 from k2d.audio.stamps import is_command
 from k2d.check.findings import Finding, fails, note, some, warning
+from k2d.corpus.clips import TAG
 from k2d.datadir import DataDir
 from k2d.errors import DataError, may_not
+from k2d.text import timestamps
 from k2d.wording import counted
 from k2d.work import machine
 
@@ -20,6 +23,7 @@ TRAIN, DEV, TEST, TEST_LONG = "train", "dev", "test", "test_long"
 # The tables of unlabelled recordings that any stage reads: their references and segments none does.
 _READ_OF_TRAIN = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "reco2dur")
 _SHOWN_PROBLEMS = 10
+_QUOTED = re.compile(r"'[^']*'")  # what is of one line in a message
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,9 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
     try:
         data = DataDir(path)
     except DataError as error:
-        return None, [fails(path, _without(error, path), "make it, in local/data.sh or by hand; or correct the name")]
+        message, refused, todo = _without(error, path).partition("; give ")
+        todo = f"give {todo}" if refused else "make it, in local/data.sh or by hand; or correct the name"
+        return None, [fails(path, message, todo)]
     unmeasured: dict[str, str] = {}
     found = []
     try:
@@ -86,14 +92,14 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
         one = Set(DataDir(path), part, unmeasured)
         data = one.data
         names = one.names
-        _ = data.utt2dur, data.text if part != TRAIN else None
+        _ = data.utt2dur, recording_seconds(data), part == TRAIN or (data.text, data.segments)
     except DataError:
         return None, found or [fails(path, "its tables cannot be read", f"utils/fix_data.py {path}")]
     if part == TRAIN and data.has_segments:
         found.append(note(f"{path}/segments", "not looked at: recordings are decoded from their start to their end"))
     if part == TEST_LONG:
         found += _ids_of_long_form(one)
-    elif part != TRAIN:
+    if part != TRAIN:
         found += _texts(one, names)
     return one, found
 
@@ -105,16 +111,20 @@ def _without(problem: object, path: object) -> str:
 
 def _problems(folder: Path, problems: Sequence[str], part: str) -> list[Finding]:
     """The sentences of `DataDir.validate` as rows: one for what is wrong of many lines of a file."""
-    lines: dict[tuple[str, str], list[str]] = {}
+    alike: dict[tuple[str, str], tuple[str, list[str]]] = {}  # file and kind -> the first message, lines
+    more: dict[str, str] = {}  # file -> how many lines are not listed
     for problem in problems:
         where, line, message = _place(folder, problem)
-        lines.setdefault((where, message), []).append(line)
+        if message.startswith("and "):
+            more[where] = f" {message}"
+            continue
+        alike.setdefault((where, _QUOTED.sub("", message)), (message, []))[1].append(line)
     found = []
-    for (where, message), numbers in lines.items():
+    for (where, _), (message, numbers) in alike.items():
         what = f"{folder}/{where}" if where else str(folder)
         message, _, todo = message.partition("; ")
         if numbers[0]:
-            message = f"{'line' if len(numbers) == 1 else 'lines'} {some(numbers)}: {message}"
+            message = f"{'line' if len(numbers) == 1 else 'lines'} {some(numbers)}{more.pop(where, '')}: {message}"
         if where and part == TRAIN and where not in _READ_OF_TRAIN:
             found.append(note(what, message, "nothing: no stage reads it of recordings to be labelled"))
         else:
@@ -155,11 +165,19 @@ def _texts(one: Set, names: Sequence[str]) -> list[Finding]:
     empty = [name for name in names if name in text and not text[name].strip()]
     if text and len(empty) == len(text):
         return [fails(f"{one.path}/text", "every reference is empty", "write what is said behind the ids")]
+    found = []
     if empty:
-        return [warning(f"{one.path}/text", f"no words for {counted(len(empty), 'utterance')} ({some(empty)})",
-                     "nothing, if nothing is said there; whatever a model writes of it is an error",
-                     ((name, "empty reference") for name in empty))]  # fmt: skip
-    return []
+        found = [warning(f"{one.path}/text", f"no words for {counted(len(empty), 'utterance')} ({some(empty)})",
+                      "nothing, if nothing is said there; whatever a model writes of it is an error",
+                      ((name, "empty reference") for name in empty))]  # fmt: skip
+    tags = {name: tag[0] for name in names if (tag := TAG.search(timestamps.strip(text.get(name, ""))))}
+    if tags:
+        such = f"tags such as {next(iter(tags.values()))}"
+        found.append(
+            warning(f"{one.path}/text", f"{such} in {counted(len(tags), 'utterance')} ({some(list(tags))})",
+                 "take them out: their letters count as words, which no model writes", tags.items())
+        )  # fmt: skip
+    return found
 
 
 def commands(one: Set) -> list[Finding]:

@@ -23,7 +23,7 @@ from k2d.errors import BadAudio, disk_is_full
 LARGEST_MEMBER = 2**34  # bytes of a member of a zip file when it is unpacked, on disk
 
 # Marks of annotators: [UNK], [laughter], <noise>, and the same in full-width brackets.
-_TAG = re.compile(r"\[[^\[\]]*\]|［[^［］]*］|<[^<>]*>|＜[^＜＞]*＞")
+TAG = re.compile(r"\[[^\[\]]*\]|［[^［］]*］|<[^<>]*>|＜[^＜＞]*＞")
 _SPACE = re.compile(r"\s+")
 
 
@@ -97,7 +97,7 @@ def reference(text: str) -> tuple[str, int]:
     A tag is no word, and scoring would count the letters in it as one. Script, width and case stay: scoring
     folds them on both sides.
     """
-    text, tags = _TAG.subn(" ", text)
+    text, tags = TAG.subn(" ", text)
     return _SPACE.sub(" ", text).strip(), tags
 
 

@@ -51,8 +51,8 @@ def recordings_in(folder: Path, what: str) -> tuple[list[Recording], list[Reject
         kind = "is a file; give the folder it lies in" if folder.exists() else "no such folder; correct the path"
         raise DataError(f"{folder}: {kind}")
     tree = find_recordings(folder)
-    if not tree.recordings and (refused := [r for r in tree.rejects if r.reason == "unreadable folder"]):
-        raise DataError(refused[0].message)
+    if not tree.recordings and tree.rejects:  # a folder that cannot be read, or a name that no table can hold
+        raise DataError(tree.rejects[0].message)
     if not tree.recordings:
         raise not_found(folder, what, "audio or video files in it or below")
     return tree.recordings, tree.rejects, tree.other

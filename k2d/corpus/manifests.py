@@ -7,10 +7,13 @@ Lhotse     a MonoCut a line, with its recording and supervisions; or a supervisi
 parquet    columns text (or sentence, transcription, transcript), audio, id
 """
 
+import contextlib
 import gzip
 import io
 import itertools
 import json
+import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,31 +72,61 @@ def files_of(path: Path) -> list[Path]:
 def read_entries(path: Path) -> Iterator[Entry]:
     """Every utterance in the order of the file. Raises DataError naming file and line."""
     seen: set[str] = set()
-    for file in files_of(path):
-        for place, entry in _parquet(file) if file.suffix == ".parquet" else _json_lines(file):
+    files = files_of(path)
+    repeated = _repeated([file for file in files if file.suffix == ".parquet"])
+    for file in files:
+        for place, entry in _parquet(file, repeated) if file.suffix == ".parquet" else _json_lines(file):
             if entry.id in seen:
                 raise DataError(f"{place}: {entry.id!r} a second time; give every utterance a unique id")
             seen.add(entry.id)
             yield entry
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, Entry]]:
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(file:number, line) of every line that is not blank."""
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as stream:
             for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8-sig"), 1):
                 if line.strip():
-                    yield f"{path}:{number}", _of_line(line, f"{path}:{number}", path.parent)
+                    yield f"{path}:{number}", line
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); copy it again") from None
 
 
-def _of_line(line: str, place: str, folder: Path) -> Entry:
+def _json_lines(path: Path) -> Iterator[tuple[str, Entry]]:
+    ids = _ids_of_files(path)
+    for place, line in _lines(path):
+        yield place, _of_line(line, place, path.parent, ids)
+
+
+def _ids_of_files(path: Path) -> dict[str, str]:
+    """An id for each file of NeMo's manifest: its stem, behind folders where files of one stem differ by them."""
+    alike: dict[str, set[str]] = {}
+    for _, line in _lines(path):
+        with contextlib.suppress(*_ODD):  # which is told when the line is read
+            file = json.loads(line)["audio_filepath"]
+            alike.setdefault(safe_id(Path(file).stem), set()).add(file)
+    ids = {}
+    for stem, files in alike.items():
+        together = {os.path.abspath(os.path.dirname(file)) for file in files}
+        shared = os.path.commonpath(together)
+        for file in files:
+            folder = os.path.relpath(os.path.abspath(os.path.dirname(file)), shared)
+            ids[file] = stem if len(together) == 1 else safe_id(f"{folder}/{stem}")
+    return ids
+
+
+def _of_line(line: str, place: str, folder: Path, ids: dict[str, str]) -> Entry:
     try:
         row = json.loads(line)
         if not isinstance(row, dict):
             raise ValueError("no object")
         if "audio_filepath" in row:
-            return _of_nemo(row, folder)
+            return _of_nemo(row, folder, ids)
+        if row.get("type", "MonoCut") != "MonoCut":
+            raise ValueError(f"a {row['type']}, not a MonoCut; cut it with Lhotse's trim_to_supervisions first")
+        if "sources" in row:
+            raise ValueError("a recording without its words; give the cuts")
         if "supervisions" in row:
             return _of_cut(row, folder)
         return _of_supervision(row)
@@ -105,9 +138,11 @@ def _not_understood(place: str, error: Exception) -> DataError:
     return DataError(f"{place}: not understood ({type(error).__name__}: {error}); {_KINDS}")
 
 
-def _of_nemo(row: dict, folder: Path) -> Entry:
-    path = _place(str(row["audio_filepath"]), folder)
-    recording = safe_id(Path(path).stem)
+def _of_nemo(row: dict, folder: Path, ids: dict[str, str]) -> Entry:
+    if not isinstance(row["audio_filepath"], str):
+        raise TypeError("its audio_filepath is not a path; mix the channels into one file")
+    path = _place(row["audio_filepath"], folder)
+    recording = ids[row["audio_filepath"]]
     start, seconds = seconds_of(row.get("offset") or 0), row.get("duration")
     part = row.get("offset") is not None
     end = start + seconds_of(seconds) if seconds is not None and part else None
@@ -119,13 +154,15 @@ def _of_nemo(row: dict, folder: Path) -> Entry:
 
 
 def _of_cut(row: dict, folder: Path) -> Entry:
-    if row.get("type", "MonoCut") != "MonoCut":
-        raise ValueError(f"a {row['type']}, not a MonoCut; cut it with Lhotse's trim_to_supervisions first")
     start, recording = seconds_of(row["start"]), row.get("recording")
+    sources = (recording or {}).get("sources") or []
+    if changed := (recording or {}).get("transforms"):
+        raise ValueError(f"its recording is changed when Lhotse reads it ({changed[0].get('name')}); save its audio")
+    if (channels := sum(len(source.get("channels", "1")) for source in sources)) > 1:
+        raise ValueError(f"channel {row.get('channel')} of a recording with {channels}; save its audio")
     said = sorted(row["supervisions"], key=lambda each: each["start"])
     segments = [{"start": s["start"], "end": s["start"] + s["duration"], "text": s.get("text") or ""} for s in said]
     whole = recording is not None and not start and abs(row["duration"] - recording["duration"]) < 0.01
-    sources = (recording or {}).get("sources") or []
     audio = File(_place(sources[0]["source"], folder)) if sources and sources[0]["type"] == "file" else None
     of = recording["id"] if recording else said[0]["recording_id"] if said else row["id"]
     speakers = {s.get("speaker") for s in said} - {None}
@@ -170,7 +207,30 @@ def _place(path: str, folder: Path) -> str:
     return str(beside) if not Path(path).exists() and beside.exists() else path
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, Entry]]:
+def _repeated(files: list[Path]) -> set[str]:
+    """Names that several rows have, such as FLEURS's ids of sentences."""
+    from k2d.corpus.huggingface import open_parquet
+
+    count: Counter = Counter()
+    for path in files:
+        with open_parquet(path) as table:
+            columns = [name for name in ("id", "audio.path") if name in _columns(table)]
+            for group in range(table.num_row_groups if columns else 0):
+                count.update(_name(row) for row in table.read_row_group(group, columns=columns).to_pylist())
+    return {name for name, rows in count.items() if name and rows > 1}
+
+
+def _columns(table) -> set[str]:
+    return {table.schema.column(i).path for i in range(len(table.schema))}
+
+
+def _name(row: dict) -> str:
+    """The id of a row, or the stem of its file, or ""."""
+    stem = Path((row.get("audio") or {}).get("path") or "").stem
+    return str(row.get("id") or (safe_id(stem) if stem else ""))
+
+
+def _parquet(path: Path, repeated: set[str]) -> Iterator[tuple[str, Entry]]:
     from k2d.corpus.huggingface import open_parquet
 
     with open_parquet(path) as table:
@@ -178,15 +238,16 @@ def _parquet(path: Path) -> Iterator[tuple[str, Entry]]:
         text = next((name for name in TEXTS if name in names), None)
         if text is None:
             raise DataError(f"{path}: none of the columns {', '.join(TEXTS)}; it has {', '.join(sorted(names))}")
-        paths = "audio" in names and "audio.path" in {table.schema.column(i).path for i in range(len(table.schema))}
+        paths = "audio.path" in _columns(table)
         wanted = [text, *(name for name in ("id", "speaker", "segments") if name in names)]
         counter = itertools.count()
         for group in range(table.num_row_groups):
             columns = [*wanted, *(["audio.path"] if paths else [])]  # the bytes are not read
             for number, row in enumerate(table.read_row_group(group, columns=columns).to_pylist()):
                 place = next(counter)
-                stem = Path((row.get("audio") or {}).get("path") or "").stem
-                name = str(row.get("id") or safe_id(stem or f"{path.stem}-{place:06d}"))
+                name = _name(row)
+                if not name or name in repeated:
+                    name = "-".join(filter(None, (name, safe_id(f"{path.stem}-{place:06d}"))))
                 cell = ParquetCell(str(path), group, number) if "audio" in names else None
                 try:
                     said = _text(row[text], row.get("segments"))
@@ -201,7 +262,7 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
     if not entries:
         raise DataError(f"{path}: no utterance there; {_KINDS}")
     if lacking := next((entry for entry in entries if entry.audio is None), None):
-        raise DataError(f"{path}: {lacking.id}: the path of its audio is missing; {_KINDS}, with the audio")
+        raise DataError(f"{path}: {lacking.id}: names no file of its audio; {_KINDS}, with audio in files")
     for entry in entries:
         if fault := fault_of_id(entry.id):
             raise DataError(f"{path}: id {entry.id!r} {fault}; choose another id")
@@ -209,7 +270,7 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
     entries = [entry for entry in entries if entry.recording in sources]
     if not entries:
         raise DataError(f"{path}: no audio can be read: {bad[0]}")
-    parts = any(entry.end is not None or entry.id != entry.recording for entry in entries)
+    parts = any(entry.start or entry.end is not None or entry.id != entry.recording for entry in entries)
     with DataDirWriter(out, "text") as data:
         data.table("wav.scp", sources)
         for entry in entries:

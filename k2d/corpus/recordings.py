@@ -24,9 +24,9 @@ from k2d.corpus.clips import File, safe_id
 from k2d.corpus.joined import Reject
 from k2d.corpus.subtitles import SUFFIXES
 from k2d.errors import BadAudio, DataError
+from k2d.processes import ordered_map
 from k2d.tables import atomic
 from k2d.work.identity import file_digest
-from k2d.work.jobs import ordered_map
 
 SHORTEST_RECORDING = 1.0  # seconds of a recording
 _AT_ONCE = 500  # files checked between two writes of the cache
@@ -83,7 +83,7 @@ def find_recordings(folder: Path) -> Tree:
             path = here / name
             # A line break, or bytes that are no UTF-8.
             if any(unicodedata.category(c) in ("Cc", "Cs") for c in str(path)):
-                message = f"{str(path)!a}: no table can hold this name; rename the file"
+                message = f"{str(path)!a}: no table can hold this name; rename the file, or the folder"
                 tree.rejects.append(Reject(ascii(name), "unusable name", message))
             elif path.suffix.lower() in SOUND + VIDEO:
                 by_stem.setdefault(path.stem, []).append(path)

@@ -20,12 +20,12 @@ from k2d.errors import DataError
 from k2d.label.distance import ALPHAS, METRICS, Choices
 from k2d.label.pairs import Job, pairs, score
 from k2d.label.scores import FACT_TABLES
+from k2d.processes import ordered_map
 from k2d.tables import Cursor, atomic, blocks
 from k2d.text.phonemes import phonemizer
 from k2d.wording import counted
 from k2d.work.folders import write_json
 from k2d.work.growing import GrowingTables
-from k2d.work.jobs import ordered_map
 
 OF_CHUNKS = ("utt2dur", "utt2avg_logprob")  # tables of the chunks that signals need
 BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000

@@ -22,9 +22,8 @@ _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.safetensors|\.bin)")
 _LFS = b"version https://git-lfs.github.com/spec"
 _PAGE = re.compile(rb"\s*(?:<!doctype html|<html|<\?xml|<error)", re.IGNORECASE)
 _TEXT = (".json", ".yaml", ".yml", ".txt")
+_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "adapter_config.json")
 _OTHER_FORMS = {
-    "adapter_model.safetensors": "a LoRA adapter without the model it belongs to; merge it (merge_and_unload) and save",
-    "adapter_model.bin": "a LoRA adapter without the model it belongs to; merge it (merge_and_unload) and save",
     "flax_model.msgpack": "weights of Flax alone; convert them (from_flax=True) and save_pretrained",
     "tf_model.h5": "weights of TensorFlow alone; convert them (from_tf=True) and save_pretrained",
 }
@@ -105,6 +104,9 @@ def weight_files(path: Path) -> list[Path]:
     if path.is_file():
         check_file(path, "weights")
         return [path]
+    if adapter := next((path / name for name in _ADAPTERS if (path / name).exists()), None):
+        what = "a LoRA adapter, which must be in the weights; merge it into its model (merge_and_unload) and save that"
+        raise CheckpointError(f"{adapter}: {what}. Expected model.safetensors, or pytorch_model.bin, and no adapter")
     for name in SINGLE:
         if (path / name).exists():
             return [check_file(path / name, "weights")]
@@ -117,9 +119,10 @@ def weight_files(path: Path) -> list[Path]:
     for name, what in _OTHER_FORMS.items():
         if (path / name).exists():
             raise CheckpointError(f"{path / name}: {what}. Expected model.safetensors, or pytorch_model.bin")
+    deeper = min((str(file.parent) for name in SINGLE for file in path.glob(f"*/{name}*")), default="")
     raise CheckpointError(
         f"{path}: holds no weights; expected model.safetensors (ours or Hugging Face's), pytorch_model.bin (Hugging "
-        "Face), or model.bin (CTranslate2)"
+        f"Face), or model.bin (CTranslate2){deeper and f': perhaps you mean {deeper}'}"
     )
 
 

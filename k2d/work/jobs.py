@@ -1,4 +1,4 @@
-"""Several pieces of work at once: in threads, in processes, or begun early.
+"""Several pieces of work at once: in threads, or begun early.
 
 In: functions. Out: all of them done, or the first error, after which the others stop at their next step.
 
@@ -6,10 +6,9 @@ On a CPU two workers with half the threads each are faster than one with all: CT
 kernels leave Python's lock alone, and none of them splits a small matrix over cores without loss.
 """
 
-import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from threading import Event
 from typing import TypeVar
 
@@ -38,33 +37,6 @@ def in_threads(tasks: Sequence[Callable[[Event], None]]) -> None:
     for error in errors:
         if not isinstance(error, Stopped):
             raise error
-
-
-def ordered_map(function: Callable, items: Iterable, jobs: int) -> Iterator:
-    """`function` of each item, in order, by `jobs` processes; never more than a few items ahead.
-
-    Below two jobs, or two items in a sequence, all stays in this process. The bound keeps memory flat: a pool's own
-    `map` would read the whole input first.
-    """
-    if isinstance(items, Sequence):
-        jobs = min(jobs, len(items))
-    if jobs < 2:
-        yield from map(function, items)
-        return
-    # Forked children share the dictionaries that are loaded already.
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        pending: deque = deque()
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) >= 4 * jobs:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
 
 
 def readers_for(device) -> int:

@@ -330,7 +330,9 @@ def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], s
     """
     if _looking.get():
         if (step.out / RECORD).is_file() and _wanted_in(step.out) != step.key:
-            print(f"{step.out}: was made {step.difference()} than the present {'one' if step.changed() else 'ones'}")
+            than = f" than the present {'one' if step.changed() else 'ones'}"
+            difference = step.difference()
+            print(f"{step.out}: was made {difference}{'' if difference.endswith('as well') else than}")
         return SOMETHING_TO_DO
     try:
         step.enter(shared=shared)

@@ -145,6 +145,17 @@ def test_a_wave_matrix_of_kaldi_is_audio_at_16_khz(tmp_path):
     assert error.value.reason == "truncated"
 
 
+@pytest.mark.parametrize("rows", ["[0:10]", "[0:10,0:5]", "[,0:5]", "[:]"])
+def test_a_range_of_rows_is_not_called_a_missing_file(tmp_path, rows):
+    kaldiio.save_ark(str(tmp_path / "a.ark"), {"r": (SAMPLE_RATE, (tone() * 32767).astype(np.int16))})
+    for name in ("a.ark:2", "a.ark"):
+        with pytest.raises(BadAudio, match="a range of rows and columns is for matrices") as error:
+            read_audio(f"{tmp_path / name}{rows}")
+        assert error.value.reason == "not audio"
+    soundfile.write(tmp_path / f"take{rows}.wav", tone(), SAMPLE_RATE)
+    assert len(read_audio(tmp_path / f"take{rows}.wav")) == len(tone())
+
+
 def test_an_entry_of_an_archive_is_decoded_once_for_all_its_segments(tmp_path, monkeypatch):
     kaldiio.save_ark(str(tmp_path / "a.ark"), {"r": (SAMPLE_RATE, (tone() * 32767).astype(np.int16))})
     write_table(tmp_path / "wav.scp", {"r": f"{tmp_path}/a.ark:2"})

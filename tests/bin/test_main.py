@@ -200,3 +200,21 @@ def test_a_stage_says_where_nothing_can_be_written(tmp_path, monkeypatch, capsys
     for words in (["--output_dir", place], [f"--output_dir={place}"], [f"--output-dir={place}"]):
         assert train.main([*words, "--student", str(tmp_path / "student.pt")]) == 1
         assert "is not a folder; name another place" in capsys.readouterr().err
+
+
+def test_who_has_read_enough_of_the_output_is_no_fault():
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "k2d.bin.main", "plan", "--train_hours", "10"]
+    ended = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_one(monkeypatch):
+    def breaks(argv):
+        raise BrokenPipeError(errno.EPIPE, "to a worker")
+
+    monkeypatch.setattr(importlib.import_module("k2d.bin.plan"), "main", breaks)
+    with pytest.raises(BrokenPipeError):
+        console.main(["plan"])

@@ -1,5 +1,6 @@
 """k2d check: everything that a later stage would fail at, or leave out, is a row with its remedy, before any runs."""
 
+import gzip
 import os
 import re
 import shutil
@@ -97,6 +98,34 @@ def test_a_broken_table_fails_with_its_line_and_the_tool_that_mends_it(corpus):
     assert the_row(look_at("nowhere", "test"), Grade.FAILS).what == "data/nowhere"
 
 
+@pytest.mark.parametrize("part", ["train", "dev", "test_long"])
+@pytest.mark.parametrize("name", ["wav.scp", "text", "segments", "utt2spk", "utt2dur", "reco2dur", "utt2lang"])
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda text: text.replace("\n", "\r\n").encode(), "lines 1, 2, 3: Windows line end"),
+        (lambda text: text.encode("utf-16"), "line 1: this is UTF-16"),
+        (lambda text: text.encode("utf-16-le"), "line 1: this is UTF-16-LE"),
+        (lambda text: gzip.compress(text.encode()), "line 1: the file is compressed"),
+        (lambda text: "".join(reversed(text.splitlines(keepends=True))).encode(), "lines 2, 3: id "),
+        (lambda text: (text + text[text.rindex("\nc") + 1 :]).encode(), "line 4: id "),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_one_row_whatever_it_is_for(corpus, part, name, write, told):
+    folder = corpus("test", a=2, b=2, c=2)
+    write_table(folder / "text", {f"{recording}-0": "你好" for recording in "abc"})
+    write_segments(folder / "segments", [Segment(f"{recording}-0", recording, 0, 1) for recording in "abc"])
+    for table in ("utt2spk", "utt2lang"):
+        write_table(folder / table, {f"{recording}-0": "zh" for recording in "abc"})
+    write_numbers(folder / "utt2dur", {f"{recording}-0": 1.0 for recording in "abc"})
+    write_numbers(folder / "reco2dur", dict.fromkeys("abc", 2.0))
+    (folder / name).write_bytes(write((folder / name).read_text()))
+    rows = [finding for finding in look_at("test", part) if finding.what == f"data/test/{name}"]
+    (row,) = [finding for finding in rows if "not looked at" not in finding.found]
+    read = part != "train" or name not in ("text", "segments", "utt2lang")
+    assert row.grade is (Grade.FAILS if read else Grade.NOTE) and row.found.startswith(told)
+
+
 def test_a_set_that_may_only_be_read_is_looked_at_and_what_may_not_is_named(corpus, tmp_path, as_nobody, monkeypatch):
     corpus("test", a=2)
     with tempfile.TemporaryDirectory(dir="/tmp") as place:
@@ -113,6 +142,12 @@ def test_a_set_that_may_only_be_read_is_looked_at_and_what_may_not_is_named(corp
         with as_nobody():
             rows = look_at("test", "test")
         assert ("data/test/text", "Permission denied") in [(row.what, row.found) for row in rows]
+        for mode in (0, 0o111, 0o444):  # nothing may be read, what is in it may be, its names alone
+            Path("data/test").chmod(mode)
+            with as_nobody():
+                row = the_row(look_at("test", "test"), Grade.FAILS)
+            assert (row.what, row.found) == ("data/test", "Permission denied") and "give the right" in row.todo
+        Path("data/test").chmod(0o755)
         monkeypatch.chdir(tmp_path)
 
 
@@ -164,6 +199,14 @@ def test_references_of_long_form_are_one_a_recording(corpus):
     write_table("data/test_long/text", {"u1": "好", "u2": "good"})
     row = the_row(look_at("test_long", "test_long"), Grade.FAILS)
     assert "2 ids of no recording (u1, u2)" in row.found and "one line a recording" in row.todo
+
+
+def test_tags_of_annotators_are_named_since_they_count_as_words(corpus):
+    corpus("dev", a=2, b=2, c=2)
+    write_table("data/dev/text", {"a": "我們 <noise> 今天", "b": "<|0.00|>a < b<|2.00|>", "c": "[laughter]"})
+    row = the_row(look_at("dev", "dev"), Grade.WARNING)
+    assert row.found == "tags such as <noise> in 2 utterances (a, c)" and "take them out" in row.todo
+    assert row.names == (("a", "<noise>"), ("c", "[laughter]"))
 
 
 def test_what_one_hears_in_test_sets_is_said(corpus, tmp_path):

@@ -175,11 +175,13 @@ def test_what_cannot_be_a_folder_of_recordings_is_refused_and_what_was_there_sta
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/a.mp3").write_bytes(b"")
     (tmp_path / "bad/notes.docx").write_bytes(b"x")
+    write(tmp_path / "line\nbreak/a.wav")
     for path, message in (
         ("nowhere", "no such folder"),
         ("in/a.wav", "is a file; give the folder it lies in"),
         ("empty", "looked for audio or video files"),
         ("bad", "nothing is left (left out: 1 empty)"),
+        ("line\nbreak", "no table can hold this name; rename the file, or the folder"),
     ):
         assert prepare(tmp_path / path, out) == 1
         assert message in capsys.readouterr().err

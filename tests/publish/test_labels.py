@@ -99,6 +99,44 @@ def test_manifests_of_others(tmp_path):
         open_transcriber(f"text:{path}")
 
 
+LHOTSE = {"id": "c", "start": 0, "duration": 1, "channel": 1,
+          "supervisions": [{"id": "s", "recording_id": "r", "start": 0, "duration": 1, "text": "好"}]}  # fmt: skip
+STEREO = {"type": "file", "channels": [0, 1], "source": "a.wav"}
+OF_LHOTSE = {"id": "r", "sources": [{"type": "file", "channels": [0], "source": "a.wav"}], "duration": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({**LHOTSE, "recording": {**OF_LHOTSE, "sources": [STEREO]}}, "channel 1 of a recording with 2; save its"),
+        ({**LHOTSE, "recording": {**OF_LHOTSE, "transforms": [{"name": "Speed"}]}}, "when Lhotse reads it .Speed.;"),
+        ({"id": "m", "type": "MixedCut", "tracks": []}, "a MixedCut, not a MonoCut"),
+        (OF_LHOTSE, "a recording without its words; give the cuts"),
+        ({"audio_filepath": ["a.wav", "b.wav"], "duration": 1, "text": "好"}, "audio_filepath is not a path"),
+    ],
+)
+def test_what_would_be_heard_otherwise_than_its_manifest_means_is_refused(tmp_path, row, said):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=rf"a.jsonl:1: not understood .*{said}"):
+        list(read_entries(path))
+
+
+def test_audio_that_lies_in_no_file_is_told(tmp_path):
+    source = {"type": "command", "channels": [0], "source": "sox a.wav -t wav - |"}
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({**LHOTSE, "recording": {**OF_LHOTSE, "sources": [source]}}) + "\n")
+    with pytest.raises(DataError, match="c: names no file of its audio"):
+        import_entries(path, tmp_path / "data")
+
+
+def test_an_offset_without_a_duration_is_a_part_to_the_end(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"audio_filepath": "a.wav", "offset": 0.5, "duration": null, "text": "x"}\n')
+    import_entries(path, tmp_path / "data")
+    assert (tmp_path / "data/segments").read_text() == "a a 0.50 -1\n"
+
+
 @pytest.mark.parametrize(
     "entry",
     ['"offset": 0, "duration": NaN', '"offset": 0, "duration": 1e999', '"offset": -3, "duration": 2',
@@ -127,6 +165,31 @@ def test_parquet_with_paths_in_place_of_audio_and_with_texts_that_are_none(tmp_p
     pyarrow.parquet.write_table(pyarrow.table({"text": [["x"]], "audio": ["a.wav"]}), tmp_path / "lists.parquet")
     with pytest.raises(DataError, match=r"lists.parquet, row 0: not understood \(TypeError: its text is a list\)"):
         list(read_entries(tmp_path / "lists.parquet"))
+
+
+def test_files_of_one_stem_in_several_folders_are_several_recordings(tmp_path):
+    files = ["a/one/1.wav", "a/two/1.wav", "a/two/2.wav"]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"audio_filepath": file, "text": file}) + "\n" for file in files))
+    assert [entry.recording for entry in read_entries(path)] == ["one_1", "two_1", "2"]
+    import_entries(path, tmp_path / "data")
+    assert (tmp_path / "data/text").read_text() == "2 a/two/2.wav\none_1 a/one/1.wav\ntwo_1 a/two/1.wav\n"
+    (found,) = open_transcriber(f"text:{path}").segments("two_1", 10.0, timed=True)
+    assert found.text.strip() == "a/two/1.wav"
+
+
+def test_rows_of_parquet_that_share_an_id_or_a_name_are_several_utterances(tmp_path):
+    soundfile.write(tmp_path / "a.wav", [0.1, -0.1] * 8000, 16000)
+    audio = [{"bytes": (tmp_path / "a.wav").read_bytes(), "path": "audio.wav"}] * 2
+    for name in ("train", "test"):
+        table = pyarrow.table({"text": [f"{name} 1", f"{name} 2"], "audio": audio, "id": [1, 2]})
+        for folder, columns in (("names", ["text", "audio"]), ("ids", ["text", "audio", "id"])):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            pyarrow.parquet.write_table(table.select(columns), tmp_path / folder / f"{name}.parquet")
+    assert import_entries(tmp_path / "names", tmp_path / "data/names") == (4, [])
+    assert (tmp_path / "data/names/text").read_text().startswith("audio-test-000000 test 1\naudio-test-000001 test 2\n")
+    assert import_entries(tmp_path / "ids", tmp_path / "data/ids") == (4, [])
+    assert (tmp_path / "data/ids/text").read_text().endswith("2-test-000001 test 2\n2-train-000001 train 2\n")
 
 
 def test_an_id_that_no_table_can_hold_is_refused_before_audio_is_decoded(tmp_path):

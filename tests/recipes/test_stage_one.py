@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -85,6 +86,36 @@ def test_two_preparations_at_a_time_are_refused(recipe):
     assert first.wait() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_recipe_alone_ends_it_and_all_that_it_has_started(recipe, number):
+    script = recipe.folder / "local/data.sh"
+    script.write_text("#!/bin/bash\nsh -c 'echo $$ >child; exec sleep 300'\n")
+    run = subprocess.Popen(["./k2d.sh", *OPTIONS, "--stop_stage", "1"], cwd=recipe.folder,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    while not (child := recipe.folder / "child").exists() or not child.read_text():
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(number)
+    _, said = run.communicate(timeout=30)
+    assert run.returncode == 128 + number
+    assert said.endswith("stopped: finished work is kept; the same command resumes\n")
+    stat = Path(f"/proc/{int(child.read_text())}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    script.write_text(DATA_SH)
+    assert recipe().returncode == 0, "nothing holds data/"
+
+
+def test_nobody_who_reads_the_output_is_not_taken_for_a_killed_command(recipe):
+    words = ["./k2d.sh", *OPTIONS, "--stop_stage", "1", "--teacher", str(MODELS / "teacher")]
+    run = subprocess.Popen(
+        [*words, "--validator", str(MODELS / "validator")], cwd=recipe.folder, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert "Stage 1" in run.stdout.readline()
+    run.stdout.close()
+    assert run.wait(60) == 141 and "was killed" not in (said := run.stderr.read()) and "Traceback" not in said
+
+
 def test_a_broken_set_stops_the_run_before_any_decoding(recipe):
     script = recipe.folder / "local/data.sh"
     script.write_text(DATA_SH + "printf 'r x\\nr y\\n' >data/dev/text\n")
@@ -147,6 +178,13 @@ def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
     assert message in result.stderr
     assert not (recipe.folder / "data").exists()
     assert not (recipe.folder / "evaluated").exists()
+
+
+@pytest.mark.parametrize("option", ["validator", "revise", "train_config"])
+def test_a_path_with_blanks_where_blanks_separate_is_told(recipe, option):
+    (recipe.folder / "my models").mkdir()
+    result = recipe(f"--{option}", "my models")
+    assert result.returncode == 1 and "my models: blanks separate several; give a link" in result.stderr
 
 
 def test_a_model_that_the_hub_does_not_have_stops_the_run_at_once(recipe, monkeypatch):

@@ -128,6 +128,16 @@ def test_fix_repairs_what_can_be_repaired(data):
     assert (data / ".backup/text").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
+def test_fix_makes_utt2spk_of_spk2utt_alone(data):
+    (data / "utt2spk").unlink()
+    (data / "spk2utt").write_text("two c\none a b d\n")
+    assert "there is no utt2spk beside it; repair with utils/fix_data.py" in tool("validate", data).stderr
+    result = tool("fix", data)
+    assert result.returncode == 0, result.stderr
+    assert read_table(data / "utt2spk") == {"a": "one", "b": "one", "c": "two", "d": "one"}
+    assert DataDir(data).validate() == []
+
+
 def test_the_lines_of_before_the_first_repair_stay(data):
     (data / "text").write_text("a one\n\nb two\nc three\n")
     for _ in range(3):

@@ -249,3 +249,16 @@ def test_jobs_end_when_run_py_is_killed_outright(tmp_path):
     for pid in pids[:2]:  # grandchildren are beyond a job's reach; do not leave them to the machine
         if alive(pid):
             os.kill(pid, signal.SIGKILL)
+
+
+def test_what_nohup_lets_run_on_runs_on(tmp_path):
+    words = [sys.executable, RUN, "log", "bash", "-c", "touch begun; until [ -e go ]; do sleep 0.05; done; touch done"]
+    process = subprocess.Popen(
+        words, cwd=tmp_path, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    wait_for((tmp_path / "begun").exists)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    (tmp_path / "go").touch()
+    assert process.wait(60) == 0 and (tmp_path / "done").exists()

@@ -58,6 +58,7 @@ def forms(tmp_path_factory):
 
 def copied(forms, name, tmp_path):
     source, to = forms / name, tmp_path / name
+    tmp_path.mkdir(exist_ok=True)
     (shutil.copytree if source.is_dir() else shutil.copy)(source, to)
     return to
 
@@ -325,8 +326,14 @@ def test_the_true_reason_of_what_is_not_loaded(forms, tmp_path):
     assert "whisper.cpp" in said(tmp_path / "ggml-base.bin")
     assert "give its folder" in said(forms / "huggingface/model.safetensors")
     (tmp_path / "lora").mkdir()
+    (tmp_path / "lora/adapter_config.json").write_text("{}")
+    assert "a LoRA adapter" in said(tmp_path / "lora/")
     (tmp_path / "lora/adapter_model.safetensors").write_bytes(b"")
     assert "a LoRA adapter" in said(tmp_path / "lora/")
+    (copied(forms, "huggingface", tmp_path) / "adapter_model.bin").write_bytes(b"")
+    assert "merge it into its model" in said(tmp_path / "huggingface"), "its weights lack what was learnt"
+    (copied(forms, "sharded", tmp_path / "trainer") / "trainer_state.json").write_text("{}")
+    assert f"perhaps you mean {tmp_path / 'trainer/sharded'}" in said(tmp_path / "trainer")
     path = copied(forms, "k2d", tmp_path)
     (path / "tokenizer.model").write_bytes(train_sentencepiece(["今天 words"] * 5, 300).model_proto[:200])
     assert "no sentencepiece model" in said(path)

@@ -249,6 +249,10 @@ def test_looking_says_what_has_changed_and_touches_nothing(capsys):
         Path("in.txt").write_text("other\n")
         assert make(1) == SOMETHING_TO_DO
     assert capsys.readouterr().out == "exp/made: was made from another version of in.txt than the present one\n"
+    with only_looking():
+        of_nothing = Step("make", "exp/made", inputs={}, options={"number": 1})
+        assert run_step(of_nothing, argparse.Namespace(begin=False), None) == SOMETHING_TO_DO
+    assert capsys.readouterr().out == "exp/made: was made from in.txt as well\n"
     assert result() == "1 input\n"
 
 
