@@ -33,6 +33,8 @@ masks="{apply_time_warp: false, apply_freq_mask: true, freq_mask_width_range: [0
     apply_time_mask: true, time_mask_width_range: [0, 30], num_time_mask: 10}"
 # shellcheck source=utils/parse_options.sh
 source "${K2D_ROOT}/utils/parse_options.sh"
+# shellcheck source=utils/signals.sh
+source "${K2D_ROOT}/utils/signals.sh"
 
 captioners=(a b) # whose captions the teacher is trained on, and the validator
 [ "${weak_hours}" != 0 ] || captioners=()
@@ -41,10 +43,10 @@ log() { echo "$(date '+%Y-%m-%d %H:%M:%S') pretrain: $*"; }
 
 if [ "${stage}" -le 1 ] && [ "${stop_stage}" -ge 1 ]; then
     log "Stage 1: labelled seed speech -> data/{seed,seed_general,seed_pauses,seed_dev}, captions -> data/seed_weak_*"
-    python ../k2d1/local/synthesize.py --output_dir data --sets seed,seed_general,seed_pauses,seed_dev \
+    attend python ../k2d1/local/synthesize.py --output_dir data --sets seed,seed_general,seed_pauses,seed_dev \
         --seed "${seed}" --seed_hours "${seed_hours}" --nj "${nj}"
     for captioner in "${captioners[@]}"; do
-        python ../k2d1/local/synthesize.py --output_dir data --sets "seed_weak_${captioner}" \
+        attend python ../k2d1/local/synthesize.py --output_dir data --sets "seed_weak_${captioner}" \
             --seed "${seed}" --weak_hours "${weak_hours}" --nj "${nj}"
         # shellcheck disable=SC2086  # options, parted at blanks
         python local/captions.py --data "data/seed_weak_${captioner}" --captioner "${captioner}" \
@@ -70,7 +72,7 @@ if [ "${stage}" -le 3 ] && [ "${stop_stage}" -ge 3 ]; then
     log "Stage 3: the frozen encoder's output, once for all models -> exp/encoder_out/<set>"
     parts=()
     for set in seed seed_general seed_pauses seed_dev "${captioners[@]/#/captions_}"; do
-        k2d encode --model exp/ends_init --data "data/${set}_windows" --nj "${nj}" \
+        attend k2d encode --model exp/ends_init --data "data/${set}_windows" --nj "${nj}" \
             --output_dir "exp/encoder_out/${set}"
         case "${set}" in seed|seed_general|seed_pauses) parts+=("data/${set}_windows:exp/encoder_out/${set}") ;; esac
     done
@@ -88,7 +90,7 @@ fi
 train() {
     local name=$1 data=exp/train_$2 epochs=$3 max_lr=$4 init=exp/$1_init
     shift 4
-    k2d train --config conf/train.yaml --student "${init}" \
+    attend k2d train --config conf/train.yaml --student "${init}" \
         --train_data_path_and_name_and_type "${data}/encoder_out.scp,encoder_out,rows" \
         --train_data_path_and_name_and_type "${data}/text,text,text" \
         --train_shape_file "${data}/frames_shape" \

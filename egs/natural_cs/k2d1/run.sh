@@ -21,11 +21,13 @@ own_options lecture_hours teacher validator ngpu -- "$@"
 engine_of_small_models
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh
+# shellcheck source=utils/signals.sh
+source "${K2D_ROOT}/utils/signals.sh"
 
 # Labels are decoded as openai-whisper decodes by default: with the text before, again at higher temperatures where a
 # window fails. The validator is the teacher itself, which hears every chunk once more (README: The validator).
 recipe() {
-    ./k2d.sh \
+    attend ./k2d.sh \
         --train_set lectures \
         --dev_set dev \
         --test_sets "test_in test_in_long test_out" \

@@ -47,6 +47,8 @@ speeds="120 43 60 30 150"
 source ./path.sh
 # shellcheck source=utils/parse_options.sh
 source "${K2D_ROOT}/utils/parse_options.sh"
+# shellcheck source=utils/signals.sh
+source "${K2D_ROOT}/utils/signals.sh"
 more=("$@")
 
 die() {
@@ -77,7 +79,7 @@ run() {
         printf '\n'
     else
         mkdir -p exp/ladder
-        "${command[@]}"
+        attend "${command[@]}"
     fi
 }
 # train TAG CONFIG… -- OPTION…: students of a tag; CONFIG are files of conf/, over the student's.
@@ -214,7 +216,7 @@ part_6_report() {
     # One student of each row: what a model generates in a second does not depend on what it has learnt.
     mapfile -t measured < <(printf '%s\n' "${main[@]}" | grep -v _seed)
     log "Speed of ${#measured[@]} students, in turn"
-    k2d speed --models "${known[@]}" "${measured[@]}" --data "data/${test_sets%% *}" --output_dir exp/ladder/speed \
+    attend k2d speed --models "${known[@]}" "${measured[@]}" --data "data/${test_sets%% *}" --output_dir exp/ladder/speed \
         --max_seconds "$("${miniature}" && echo 5 || echo 60)" --engine ctranslate2 --batch_size 16 --language zh
     { cat conf/notes_ladder.md && cat exp/ladder/shares.md; } >exp/ladder/notes.md
     report exp/ladder/report "Does a filter win, and from how many hours on?" LADDER.md "${known[@]}" "${main[@]}"
@@ -223,7 +225,7 @@ part_6_report() {
 }
 # report DIR TITLE RESULTS MODEL…
 report() {
-    k2d report --exp exp --output_dir "$1" --title "$2" --results "$3" --models "${*:4}" --test_sets "${test_sets}" \
+    attend k2d report --exp exp --output_dir "$1" --title "$2" --results "$3" --models "${*:4}" --test_sets "${test_sets}" \
         --train_data data/lectures_teacher --reference data/lectures/reference --notes exp/ladder/notes.md \
         --scores validator:exp/lectures_teacher/validator --speed exp/ladder/speed/speed.json --figure "${figure}"
 }
