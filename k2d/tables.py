@@ -80,7 +80,7 @@ def shown(key: str) -> str:
 def number(text: str) -> float:
     """A number of a table. ValueError where the text is none, or not finite."""
     if not _NUMBER.fullmatch(text) or not isfinite(value := float(text)):
-        raise ValueError(f"{text!r} is no finite number")
+        raise ValueError(f"{text!r} is not a finite number")
     return value
 
 
@@ -404,10 +404,7 @@ class TableWriters:
 
 
 class Cursor:
-    """Look up ids in a table, each later than the one before, reading the file once.
-
-    `strays` counts the ids of the file that were never asked for; `missing` those asked for in vain.
-    """
+    """Look up ids in a table, each later than the one before, reading the file once."""
 
     def __init__(self, path):
         self.path = Path(path)
@@ -415,16 +412,12 @@ class Cursor:
         self._parse = number_parser(path)
         self._current = next(self._lines, None)
         self.line = 0
-        self.strays = 0
-        self.missing = 0
 
     def get(self, key: str) -> str | None:
         """The value of `key`, or None; ids must be asked for in C order."""
         while self._current is not None and self._current[1] < key:
-            self.strays += 1
             self._current = next(self._lines, None)
         if self._current is None or self._current[1] != key:
-            self.missing += 1
             return None
         self.line, _, value = self._current
         self._current = next(self._lines, None)
@@ -441,13 +434,12 @@ class Cursor:
             raise DataError(f"{self.path}:{self.line}: {key!r} {error}") from None
 
     def close(self) -> None:
-        """Read to the end, so that the rest of the file is checked and counted too."""
-        while self._current is not None:
-            self.strays += 1
-            self._current = next(self._lines, None)
+        """Read to the end, so that the rest of the file is checked too."""
+        for _ in self._lines:
+            pass
 
 
-def joined(left, right) -> Iterator[tuple[str, str | None, str | None, int]]:
+def merged(left, right) -> Iterator[tuple[str, str | None, str | None, int]]:
     """(id, value in `left`, value in `right`, line) of the union of two tables; None where an id is missing.
 
     `line` is the line in `left` where there is one, else in `right`.

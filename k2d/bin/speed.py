@@ -79,7 +79,7 @@ def checkpoints(words: list[str], exp: Path) -> dict[str, str]:
         if kind_of(path) == "whisper":
             models[name] = path
         else:
-            print(f"speed: {name} is left out: {path} is no Whisper checkpoint", file=sys.stderr)
+            print(f"speed: {name} is left out: {path} is not a Whisper checkpoint", file=sys.stderr)
     if not models:
         raise UsageError("--models: not one of them is a Whisper checkpoint, nothing to measure")
     return models

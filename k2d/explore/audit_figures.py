@@ -34,10 +34,8 @@ class System:
 def texts_of(path: Path, ids: Sequence[str]) -> dict[str, str]:
     """The lines of these ids in a table, without timestamps."""
     cursor = Cursor(path)
-    try:
-        found = {key: cursor.get(key) for key in sorted(ids)}
-    finally:
-        cursor.close()
+    found = {key: cursor.get(key) for key in sorted(ids)}
+    cursor.close()
     return {key: timestamps.strip(text) for key, text in found.items() if text is not None}
 
 

@@ -20,7 +20,7 @@ from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError
 from k2d.label import signals, speech
 from k2d.label.distance import ALPHAS, DECIMALS, METRICS, Choices, Distances, fused, of_lines
-from k2d.tables import Cursor, joined
+from k2d.tables import Cursor, merged
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
 
@@ -129,7 +129,7 @@ def pairs(teacher, validator, facts: dict[str, Cursor], unpaired) -> Iterator[Te
     facts: tables of the data directory, "utt2dur" and "utt2avg_logprob" as far as it has them.
     """
     durations, logprobs = facts.get("utt2dur"), facts.get("utt2avg_logprob")
-    for key, label, transcript, line in joined(teacher, validator):
+    for key, label, transcript, line in merged(teacher, validator):
         if label is None or transcript is None:
             unpaired("validator" if label is None else "teacher", key, line)
             continue

@@ -101,7 +101,7 @@ def read_rule(text: str, known: frozenset[str] | set[str] | None = None) -> Rule
     return Rule(text.strip(), tuple(clauses))
 
 
-def joined(*texts: str) -> str:
+def conjunction(*texts: str) -> str:
     """The rule that keeps what all of these keep; empty ones keep everything."""
     said = list(filter(None, texts))
     if len(said) == 1:
@@ -144,7 +144,7 @@ class SelectionRule:
         """With this weight, and without the chunks that it gives none."""
         for text in filter(None, (self.text, weight)):
             read_rule(text)
-        return SelectionRule(self.name, joined(self.text, f"({weight}) > 0"), self.segment_alpha, weight)
+        return SelectionRule(self.name, conjunction(self.text, f"({weight}) > 0"), self.segment_alpha, weight)
 
 
 _ALPHA = re.compile(r"\balpha\b")

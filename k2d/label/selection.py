@@ -14,7 +14,7 @@ from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.label.distance import METRICS, MOST_ALPHA, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
-from k2d.label.rule import ALPHA, Clause, Rule, SelectionRule, joined, read_rule
+from k2d.label.rule import ALPHA, Clause, Rule, SelectionRule, conjunction, read_rule
 from k2d.label.scores import Scores
 from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, select, source_directories
 from k2d.label.share import KeptByAlpha, kept_by_alpha
@@ -45,7 +45,7 @@ def rule_for(text: str, scores: Scores, choices: Sequence[Choices], combine: str
     validators a distance is `combine` of theirs, and a text loops or is blank where one of them says so.
     """
     if read_rule(text).names & set(METRICS) and any(each.drop_blank for each in choices):
-        text = joined(text, "blank_aux == 0")
+        text = conjunction(text, "blank_aux == 0")
     return expression_for(text, scores, len(choices), combine)
 
 

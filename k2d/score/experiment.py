@@ -18,7 +18,7 @@ from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.score import significance
 from k2d.score.scored import RESULT, TextCounts, read_counts, score_dir
-from k2d.score.selections import Selection, read_selection
+from k2d.score.selections import Selection, selection_in
 from k2d.score.significance import Comparison
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import model_identity
@@ -290,7 +290,7 @@ def read_experiment(
         models.append(Model(record, parameters))
     experiment = Experiment(root, tuple(models), tuple(test_sets), results, measured)
     folders = {r.data: _selection_name(r, experiment.varying) for r in records if r.role == "student" and r.data}
-    selections = {data: read_selection(name, Path(data), labelled) for data, name in folders.items()}
+    selections = {data: selection_in(name, Path(data), labelled) for data, name in folders.items()}
     return replace(experiment, selections=selections)
 
 

@@ -45,7 +45,7 @@ def segment_hours(report: Mapping) -> tuple[float, float] | None:
     return (segments["trusted_hours"], segments["hours"]) if segments else None
 
 
-def read_selection(name: str, folder: Path, labelled: DataDir | None) -> Selection:
+def selection_in(name: str, folder: Path, labelled: DataDir | None) -> Selection:
     """labelled: the chunks that it selected from, whose lengths tell its share where its report does not."""
     kept, report = DataDir(folder), read_report(folder)
     ids = tuple(sorted(kept.segments))

@@ -93,7 +93,7 @@ def worst_fact(segments: Sequence[TimedText], name: str) -> float | None:
 
 
 def seconds_of(value: object) -> float:
-    """A time that a file tells. ValueError or TypeError for what is no finite number."""
+    """A time that a file tells. ValueError or TypeError for what is not a finite number."""
     try:
         seconds = float(value)
     except OverflowError:

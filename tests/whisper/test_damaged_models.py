@@ -156,7 +156,7 @@ def test_damaged_json_is_named(forms, tmp_path, form, name, kind):
     file.write_bytes(new)
     with pytest.raises(CheckpointError) as error:
         inspect_model(path)
-    said = {"empty": "is empty", "cut": "not JSON", "page": "a web page", "list": "expected|is no token"}[kind]
+    said = {"empty": "is empty", "cut": "not JSON", "page": "a web page", "list": "expected|is not a token"}[kind]
     assert str(file) in str(error.value)
     assert any(part in str(error.value) for part in said.split("|"))
 

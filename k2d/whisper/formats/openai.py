@@ -33,7 +33,7 @@ def open_openai(path: Path) -> Stored:
         found = ", ".join(map(str, list(content)[:5])) if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(f"{path}: not an OpenAI Whisper checkpoint: expected {_EXPECTED}; found {found}")
     if bad := [name for name, tensor in state.items() if not isinstance(tensor, Tensor)]:
-        raise CheckpointError(f"{path}: {bad[0]} is no tensor; expected {_EXPECTED}")
+        raise CheckpointError(f"{path}: {bad[0]} is not a tensor; expected {_EXPECTED}")
     tensors = {name: StoredTensor.of(tensor, path) for name, tensor in state.items()}
     dims = dimensions(content["dims"], path)
     stated = heads.stored(content.get("alignment_heads"), dims)

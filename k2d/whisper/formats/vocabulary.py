@@ -196,7 +196,7 @@ def _lines(file: Path) -> list[str]:
     if file.suffix == ".json":
         tokens = _list(read_json_value(file, "a list of tokens"), file)
         if wrong := [token for token in tokens if not isinstance(token, str)]:
-            raise CheckpointError(f"{file}: {wrong[0]!r} is no token; expected a list of strings")
+            raise CheckpointError(f"{file}: {wrong[0]!r} is not a token; expected a list of strings")
         return tokens
     check_file(file, "a token a line")
     try:
