@@ -71,8 +71,7 @@ def test_audio_replaced_between_stages_is_noticed_and_comes_back(recipe):
     before, times = audio.read_bytes(), audio.stat()
     audio.write_bytes(before[: len(before) // 4 * 2])
     _, said = finished(recipe("--stage", "3", "--stop_stage", "3"))
-    assert f"{CHUNKS}: was made from another version of data/lectures than the present one; --stage label" in said
-    assert "--stage label makes it again" in said
+    assert f"{CHUNKS} was made from another version of data/lectures; --stage label makes it again" in said
     assert record(recipe.folder) == first, "an earlier stage's work is taken as it is"
     assert finished(recipe("--stage", "2", "--stop_stage", "2"))[0] == 0
     assert json.loads(record(recipe.folder))["key"] != json.loads(first)["key"]

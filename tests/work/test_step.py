@@ -80,6 +80,12 @@ def test_why_work_is_moved_aside_is_said(capsys):
     assert "exp/made was made from another version of in.txt: moved to " in capsys.readouterr().err
 
 
+def test_a_folder_given_for_a_file_is_told_the_file_in_it():
+    Path("exp/text").write_text("a b\n")
+    with pytest.raises(DataError, match=r"^exp: a folder; expected a file, such as exp/text$"):
+        identity.of_file("exp")
+
+
 def test_of_a_folder_that_has_changed_its_files_are_not_said(capsys):
     def of_folder() -> int:
         inputs = {path: identity.Identity(path, Path("in.txt").read_text()) for path in ("data", "data/text", "datum")}
@@ -92,6 +98,17 @@ def test_of_a_folder_that_has_changed_its_files_are_not_said(capsys):
     assert "exp/made was made from another version of data, datum: moved to " in capsys.readouterr().err
     run_step(Step("make", "exp/made", inputs={}, options={}), argparse.Namespace(begin=False), lambda: None)
     assert "exp/made was made from data, datum as well: moved to " in capsys.readouterr().err
+
+
+def test_an_input_that_is_given_now_and_was_not_is_no_other_version_of_it(capsys):
+    def from_files(*paths: str) -> None:
+        made = Step("make", "exp/made", inputs={path: identity.of_file(path) for path in paths}, options={})
+        run_step(made, argparse.Namespace(begin=False), lambda: None)
+
+    Path("more.txt").write_text("more\n")
+    from_files("in.txt")
+    from_files("in.txt", "more.txt")
+    assert "exp/made was made without more.txt: moved to " in capsys.readouterr().err
 
 
 def test_half_done_work_comes_back_too_and_items_stay_where_they_are():
@@ -245,14 +262,14 @@ def test_looking_says_what_has_changed_and_touches_nothing(capsys):
         assert make(1) == SOMETHING_TO_DO, "so that nobody goes on with it"
         assert capsys.readouterr().out == ""
         assert make(2) == SOMETHING_TO_DO
-        assert capsys.readouterr().out == "exp/made: was made with other options (number) than the present ones\n"
+        assert capsys.readouterr().out == "exp/made was made with other options (number)\n"
         Path("in.txt").write_text("other\n")
         assert make(1) == SOMETHING_TO_DO
-    assert capsys.readouterr().out == "exp/made: was made from another version of in.txt than the present one\n"
+    assert capsys.readouterr().out == "exp/made was made from another version of in.txt\n"
     with only_looking():
         of_nothing = Step("make", "exp/made", inputs={}, options={"number": 1})
         assert run_step(of_nothing, argparse.Namespace(begin=False), None) == SOMETHING_TO_DO
-    assert capsys.readouterr().out == "exp/made: was made from in.txt as well\n"
+    assert capsys.readouterr().out == "exp/made was made from in.txt as well\n"
     assert result() == "1 input\n"
 
 
