@@ -181,7 +181,7 @@ def saved_answers(path: Path, audit: Audit) -> dict[str, Answer]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: no answers of an audit's page ({error}); expected the file that it saves") from None
     if not answers.keys() <= audit.chunks.keys():
-        raise DataError(f"{path}: has answers of another draw than {audit.folder}; give --output_dir of its own")
+        raise DataError(f"{path}: has answers of another draw than {audit.folder}; give the --output_dir of theirs")
     return answers
 
 
