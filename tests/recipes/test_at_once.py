@@ -94,7 +94,7 @@ def test_of_two_runs_with_other_options_the_second_stops_and_names_the_first(rec
     statuses = [finished(run) for run in (first, second)]
     refused = [said for status, said in statuses if status]
     assert len(refused) == 1, statuses  # whichever held it first
-    assert "in use by '" in refused[0] and "(process " in refused[0] and "since " in refused[0]
+    assert "in use by " in refused[0] and "(process " in refused[0] and "since " in refused[0]
     kept, other = (ours, theirs) if statuses[1][0] else (theirs, ours)
     made = record(folder)
     assert json.loads(made)["arguments"]["beam_size"] == int(kept[-1].split()[1])
