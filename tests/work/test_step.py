@@ -352,8 +352,11 @@ def test_clean_lists_what_lies_aside_and_frees_it_when_told(capsys):
     make(1)
     make(2)
     assert clean.main(["exp"]) == 0
-    assert "finished, of other options" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "finished, of other options or data  (" in said and "in 1 place; --free removes this" in said
     assert clean.main(["exp", "--free"]) == 0
+    capsys.readouterr()
+    assert clean.main(["exp"]) == 0 and capsys.readouterr().out == "clean: nothing to remove\n"
     assert make(1, begin=True) == SOMETHING_TO_DO
     capsys.readouterr()
 
@@ -366,7 +369,7 @@ def test_a_directory_that_is_a_link_to_a_larger_disk_stays_one(capsys):
     assert make(1, work=lambda: pytest.fail("made again")) == 0
     assert Path("exp/made").is_symlink() and result() == "1 input\n"
     assert clean.main(["exp", "--free"]) == 0
-    assert "exp/made: finished, of other options  (" in capsys.readouterr().out
+    assert "exp/made: finished, of other options or data  (" in capsys.readouterr().out
     assert make(1, begin=True) == NOTHING_TO_DO and make(2, begin=True) == SOMETHING_TO_DO
 
 
@@ -412,7 +415,7 @@ def test_what_was_being_freed_when_it_was_killed_never_comes_back(monkeypatch, c
     assert "partly removed" in capsys.readouterr().out
     assert clean.main(["exp", "--free"]) == 0
     assert clean.main(["exp"]) == 0
-    assert "0 B in 0 places" in capsys.readouterr().out
+    assert "nothing to remove" in capsys.readouterr().out
 
 
 def test_clean_keeps_what_is_in_use_and_items_that_are_on_their_way(capsys):
