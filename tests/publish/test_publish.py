@@ -141,10 +141,11 @@ def test_a_release_is_refused_by_gates_and_what_would_go_is_shown(folder, monkey
     assert "is done; nothing to do" in said and "nothing was uploaded" in shown and "to me/student, private" in shown
     assert "private/" not in shown and "step.json" not in shown
     assert main([*again, "--release", "--yes"]) == 1
-    refused = capsys.readouterr().err
-    assert "is not released; not passed: 5 of 5 gates: monolingual zh: no test set has utterances" in refused
-    assert "private/labels.tsv has 1 finding; read it" in refused
-    assert "licences: state --licence, --teacher_licence, --data_licence" in refused
+    why, refused = capsys.readouterr()
+    assert "is not released: 5 of 5 gates not passed (monolingual zh, monolingual en, loops, privacy, lic" in refused
+    assert "gate monolingual zh: cannot tell: no test set has utterances" in why
+    assert "private/labels.tsv has 1 finding; read it" in why
+    assert "licences: not passed: state --licence, --teacher_licence, --data_licence" in why
     found = json.loads(Path("exp/student_comp/publish/gates.json").read_text())
     assert [verdict["passed"] for verdict in found] == [None] * 3 + [False] * 2
     assert main([*again[:2], "--reviewed_by", "Ann"]) == 0
