@@ -203,6 +203,8 @@ def test_no_page_is_wider_than_its_window_by_day_or_night(pages, browser, name, 
         assert browser.sideways() <= 0 and browser.errors == []
         shades.append(browser.js("getComputedStyle(document.body).backgroundColor"))
     assert shades[0] != shades[1]
+    browser.js("document.querySelectorAll('.tag').forEach(tag => tag.textContent += '_'.repeat(90))")  # a long name
+    assert browser.sideways() <= 0
     browser.click("#theme")
     assert browser.js("getComputedStyle(document.body).backgroundColor") == shades[0]
     browser.js("localStorage.clear()")
