@@ -177,7 +177,10 @@ def with_neighbours(message: str, known: Iterable[str]) -> str:
     unknown = message.removeprefix("unrecognized arguments: ")
     if unknown == message:
         return message
-    names = [word.partition("=")[0] for word in unknown.split() if word.startswith("--")]
+    words = unknown.split()
+    if words[0].lower() in ("true", "false"):
+        return f"{message}; an option takes true or false only if its help shows [true|false]"
+    names = [word.partition("=")[0] for word in words if word.startswith("--")]
     hints = filter(None, (nearest(underscored(name), known) for name in names))
     said = ", ".join(dict.fromkeys(hints))
     return f"{message} (did you mean {said}?)" if said else message
@@ -244,7 +247,8 @@ def options_of[Options](kind: type[Options], args: argparse.Namespace, **changed
 
 def true_or_false(text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+        said = f"{text!r} is neither true nor false; give one of them, or let another option follow"
+        raise argparse.ArgumentTypeError(said)
     return text.lower() == "true"
 
 

@@ -9,6 +9,12 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
+def part_of(seconds: float, whole: float) -> str:
+    """ "0.05 h of 0.11 h": a part of some audio in the unit of the whole, unless that shows nothing."""
+    shown = f"{seconds / 3600:,.2f} h" if whole >= 360 and (seconds >= 36 or not seconds) else audio_length(seconds)
+    return f"{shown} of {audio_length(whole)}"
+
+
 def audio_length(seconds: float) -> str:
     """ "12.5 s", "3.4 min", "0.25 h", "60,000.0 h": with digits that say something, however short."""
     if seconds < 360:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from k2d.wording import audio_length, counted
+from k2d.wording import audio_length, counted, part_of
 
 ROOT = Path(__file__).resolve().parents[1]
 # What messages count.
@@ -25,6 +25,8 @@ def test_a_noun_follows_its_number():
 def test_a_length_of_audio_has_digits_that_say_something():
     lengths = {0: "0.0 s", 36.04: "36.0 s", 83: "1.4 min", 360: "0.10 h", 5400: "1.50 h", 216_000_000: "60,000.0 h"}
     assert {seconds: audio_length(seconds) for seconds in lengths} == lengths
+    assert (part_of(180, 396), part_of(60, 120)) == ("0.05 h of 0.11 h", "1.0 min of 2.0 min"), "in one unit"
+    assert part_of(12, 7200) == "12.0 s of 2.00 h", "0.00 h would say nothing"
 
 
 @pytest.mark.parametrize("folder", ["k2d", "egs"])

@@ -39,6 +39,7 @@ for option in validator revise train_config; do
     [[ ${!option} != *[[:space:]]* ]] || [ ! -e "${!option}" ] ||
         die "--${option} ${!option}: blanks separate several; give a link without blanks that points there"
 done
+[ -z "${keep}" ] || [ "${alpha}" = "${_default_alpha}" ] || log "--keep ${keep} takes the place of --alpha ${alpha}"
 [ ! -f "${recordings}" ] || die "--recordings ${recordings}: a file; give its folder"
 [ -z "${recordings}" ] || [ -d "${recordings}" ] ||
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"

@@ -51,7 +51,7 @@ nobody_reads() {
 }
 answer_questions() {
     { mkdir -p exp/.k2d && : >>exp/.k2d/begin.lock; } || die "exp/ cannot be written; the line above says why"
-    coproc BEGIN { exec k2d begin --run "$0, process $$"; }
+    coproc BEGIN { exec k2d begin --run "$$"; }
     asked=${BEGIN_PID}
     disown "${asked}" # no job to wait for: it ends when nobody can ask any more
     exec {questions}>&"${BEGIN[1]}" {answers}<&"${BEGIN[0]}"

@@ -1,6 +1,6 @@
 """Ask many steps, one after the other, whether there is work to do.
 
-    k2d begin [--run NAME]
+    k2d begin [--run PROCESS]
 
 Like `--begin`, but without starting Python for each command; used by k2d.sh. Reads commands as `k2d parse` does, and
 answers each with a line: the exit status of `k2d COMMAND … --begin` (0: no work, 3: work to do, else: it cannot begin),
@@ -23,7 +23,7 @@ from k2d.bin.parse import commands_in
 from k2d.errors import guarded
 from k2d.options import CommandParser
 from k2d.work.identity import of_step
-from k2d.work.lock import DirectoryLock
+from k2d.work.lock import DirectoryLock, hold_for
 from k2d.work.step import only_looking
 
 LISTED = ("recipes", 1)
@@ -31,7 +31,7 @@ LISTED = ("recipes", 1)
 
 def parser() -> CommandParser:
     p = CommandParser("begin", __doc__)
-    p.add_argument("--run", help="who asks: a word for others who want what it holds")
+    p.add_argument("--run", type=int, metavar="PROCESS", help="who asks: what is held is signed with it")
     return p
 
 
@@ -72,7 +72,9 @@ def ask(words: list[str]) -> tuple[int, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser().parse_args(argv)
+    args = parser().parse_args(argv)
+    if args.run is not None:
+        hold_for(args.run)
     with Held() as held:
         for words in commands_in(sys.stdin.buffer):
             if words[0] == "hold":

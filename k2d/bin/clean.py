@@ -61,7 +61,8 @@ def found(folder: Path, work: bool) -> Iterator[Aside]:
             if (link / BESIDE).is_dir():
                 yield from found(link, work)
         if work and RECORD in files and WORK in folders:
-            yield Aside(place / WORK, place, "items of a finished step", size_of_folder(place / WORK), "")
+            what = "items of a finished step, reused if the corpus grows"
+            yield Aside(place / WORK, place, what, size_of_folder(place / WORK), "")
         folders[:] = [name for name in folders if name not in (WORK, BESIDE)]
 
 
@@ -69,7 +70,7 @@ def _kept(place: Path, of: Path) -> Iterator[Aside]:
     """What other options of the directory `of` have made, a folder a key."""
     for key in sorted(place.iterdir()) if place.is_dir() else ():
         record = record_in(key)
-        what = "finished, of other options" if record else "unfinished, of other options"
+        what = f"{'finished' if record else 'unfinished'}, of other options or data"
         if key.name.startswith(FREED):
             what = "partly removed"
         elif key.name.startswith(CHANGED):
@@ -95,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
                 print(f"clean: kept: {error}", file=sys.stderr)
     if not args.free:
         total = size_in_words(sum(aside.size for aside in listed))
-        print(f"clean: {total} in {counted(len(listed), 'place')}, moved aside; --free removes this")
+        free = "--free --work" if args.work else "--free"
+        there = f"{total} in {counted(len(listed), 'place')}; {free} removes this" if listed else "nothing to remove"
+        print(f"clean: {there}")
     else:
         print(f"clean: removed {size_in_words(freed)} in {counted(len(listed) - kept, 'place')}")
     return 1 if kept else 0

@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         help="decode with timestamps and keep them in text; --long_form always does (default true)",
     )
     add_options(p, EngineConfig, "engine")
-    add_options(p, DecodingOptions, "decoding (Whisper's defaults)", temperatures=None)
+    add_options(p, DecodingOptions, "decoding (defaults of openai-whisper's transcribe())", temperatures=None)
     add_options(p, AudioOptions, "recordings")
     add_options(p, WorkOptions, "work")
     add_step_arguments(p)

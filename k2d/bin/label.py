@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--output_dir", required=True, help="chunk data directory to write")
     add_options(p, ChunkLayout, "chunks")
     add_options(p, EngineConfig, "engine")
-    add_options(p, DecodingOptions, "decoding (Whisper's defaults)")
+    add_options(p, DecodingOptions, "decoding (defaults of openai-whisper's transcribe())")
     add_options(p, AudioOptions, "recordings")
     add_options(p, WorkOptions, "work")
     add_step_arguments(p)

@@ -113,6 +113,10 @@ def plan_of(args: argparse.Namespace) -> Plan:
     if args.updates:
         config, _ = with_length(config, read_config(configs[1:]), args.updates, ceil(train_hours * 3600 / CHUNK))
     rates = read_trial(args.trial) if args.trial else {}
+    for role, names in (("teacher", [args.teacher]), ("validator", args.validator.split())):
+        tried = rates[role].model if role in rates else ""
+        if tried and not any(Path(name).name in tried for name in names):  # k2d.sh gives the tag of a path
+            print(f"plan: --trial is of the {role} {tried}; give --{role} for it, or another trial", file=sys.stderr)
     test_hours = args.test_hours
     if test_hours is None:
         test_hours = min(HELD_OUT * train_hours, MOST_HELD_OUT)

@@ -64,7 +64,8 @@ def parser() -> argparse.ArgumentParser:
         help="with --word_timestamps: in srt and vtt each word is underlined while it is said",
     )
     add_options(p, EngineConfig, "engine", without=("workers",))
-    add_options(p, DecodingOptions, "decoding (Whisper's defaults)", language="auto", carry_initial_prompt=True)
+    title = "decoding (defaults of openai-whisper's transcribe())"
+    add_options(p, DecodingOptions, title, language="auto", carry_initial_prompt=True)
     add_options(p, AudioOptions, "recordings", without=("allow_pipes",))
     return p
 

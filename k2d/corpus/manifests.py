@@ -77,7 +77,9 @@ def read_entries(path: Path) -> Iterator[Entry]:
     for file in files:
         for place, entry in _parquet(file, repeated) if file.suffix == ".parquet" else _json_lines(file):
             if entry.id in seen:
-                raise DataError(f"{place}: {entry.id!r} a second time; give every utterance a unique id")
+                raise DataError(
+                    f"{place}: {entry.id!r} a second time; give every utterance a unique id, or one file of the folder"
+                )
             seen.add(entry.id)
             yield entry
 

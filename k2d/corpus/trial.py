@@ -21,6 +21,7 @@ from k2d.work.identity import record_in
 class Rate:
     value: float
     source: str
+    model: str = ""  # that was measured, of the decodings
 
 
 def read_trial(recipe: Path) -> dict[str, Rate]:
@@ -41,12 +42,12 @@ def read_trial(recipe: Path) -> dict[str, Rate]:
     return rates
 
 
-def _decoding(speed: Path) -> tuple[float, str] | None:
+def _decoding(speed: Path) -> tuple[float, str, str] | None:
     record = json.loads(speed.read_text())
     if not record.get("times_real_time"):
         return None
     source = f"{audio_length(record['audio_seconds'])} in {record['seconds']:,.0f} s, {speed}"
-    return record["times_real_time"], source
+    return record["times_real_time"], source, record_in(speed.parent).get("arguments", {}).get("model", "")
 
 
 def _distances(summary: Path) -> tuple[float, str] | None:

@@ -39,6 +39,7 @@ from k2d.work.folders import json_or_none, write_json
 from k2d.work.identity import input_of, record_in
 
 RECORD, DRAWN = "audit.json", "drawn"
+_UNDRAWN = "that no other audit has drawn"
 USABLE, UNUSABLE = "usable", "unusable"
 COUNT = 60  # chunks to draw where nobody says how many
 LONGEST = 10_000  # characters of an answer
@@ -140,17 +141,20 @@ def open_audit(
     if audit is None or (count or 0) > len(audit.order):
         whole = DataDir(recordings) if recordings else None
         source = DataDir(data or audit.source)
-        chunks = _labelled(source)
+        beside = _drawn_beside(out)
+        chunks, free = _labelled(source, beside)
         learnt = record_in(source.path).get("step") != "hold_out"
         if count is None:  # half at most: students learn from the others
-            count = min(COUNT, max(1, chunks // 2)) if learnt else COUNT
+            count = min(COUNT, max(1, free // 2)) if learnt else COUNT
         audit = draw(out, source, by, count, audit.seed if audit else seed, whole)
-        if learnt and (left := chunks - len(audit.order)) < chunks // 2:
+        if learnt and (left := free - len(audit.order)) < chunks // 2:
             of_all = f"{left} of {counted(chunks, 'chunk')} in {source.path}"
             print(f"audit: drawn chunks are not trained on, which leaves {of_all} for training", file=sys.stderr)
         found = len({audit.recording(key) for key in audit.order})
         drawn = f"{counted(len(audit.order), 'chunk')} of {counted(found, 'recording')}"
-        print(f"audit: {drawn} drawn into {out}", file=sys.stderr)
+        all_others = f" {_UNDRAWN}" if beside else ""
+        no_more = f"; there are no more{all_others}" if len(audit.order) < count else ""
+        print(f"audit: {drawn} drawn into {out}{no_more}", file=sys.stderr)
     else:
         audit.save()  # what was killed between an answer and its set is mended
     # A set outlives the scores that it was drawn by.
@@ -158,14 +162,15 @@ def open_audit(
     return audit, find_scores(audit.drawn, known) if known else None
 
 
-def _labelled(data: DataDir) -> int:
-    """How many chunks there are. DataError for a directory without labels."""
+def _labelled(data: DataDir, drawn: Collection[str]) -> tuple[int, int]:
+    """How many chunks there are, and how many of them are not `drawn`. DataError for a directory without labels."""
     if not (data.path / "text").is_file():
         raise DataError(
             f"{data.path}: has no text: recordings without labels; give chunks with labels, as stage 2 makes them "
             f"({data.path}_<teacher>)"
         )
-    return sum(1 for _ in scan(data.path / "text"))
+    taken = [key in drawn for _, key, _ in scan(data.path / "text")]
+    return len(taken), taken.count(False)
 
 
 def saved_answers(path: Path, audit: Audit) -> dict[str, Answer]:
@@ -176,7 +181,7 @@ def saved_answers(path: Path, audit: Audit) -> dict[str, Answer]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: no answers of an audit's page ({error}); expected the file that it saves") from None
     if not answers.keys() <= audit.chunks.keys():
-        raise DataError(f"{path}: has answers of another draw than {audit.folder}; give --output_dir of its own")
+        raise DataError(f"{path}: has answers of another draw than {audit.folder}; give the --output_dir of theirs")
     return answers
 
 
@@ -214,8 +219,7 @@ def draw(
     elsewhere = _drawn_beside(folder)
     new = _choose(data, scores, count - len(order), seed + len(order), elsewhere.union(order))
     if not order and not new:
-        taken = " that no other audit has drawn" if elsewhere else ""
-        raise DataError(f"{data.path}: no chunk to draw{taken}")
+        raise DataError(f"{data.path}: no chunk to draw{f' {_UNDRAWN}' if elsewhere else ''}")
     _write_drawn(folder / DRAWN, data, recordings, before, {chunk.id: chunk for chunk in new})
     order += [chunk.id for chunk in new]
     facts = {"data": str(data.path), "scores": list(folders), "seed": seed, "order": order}

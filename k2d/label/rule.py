@@ -19,6 +19,7 @@ import numpy as np
 
 from k2d.errors import RuleError
 from k2d.label.distance import MOST_ALPHA
+from k2d.options import nearest
 
 _COMPARE = {
     ast.Lt: np.less,
@@ -244,7 +245,9 @@ def _check(node: ast.AST, text: str, known: frozenset[str] | set[str] | None, de
         return
     if isinstance(node, ast.Name):
         if known is not None and node.id not in known:
-            raise RuleError(f"rule {text!r}: no score {node.id!r}; there are {', '.join(sorted(known))}")
+            near = nearest(node.id, known)
+            hint = f" (did you mean {near}?)" if near else ""
+            raise RuleError(f"rule {text!r}: no score {node.id!r}{hint}; there are {', '.join(sorted(known))}")
         return
     if isinstance(node, ast.Call):
         if not isinstance(node.func, ast.Name) or node.func.id not in _FUNCTIONS:

@@ -176,7 +176,7 @@ def select(
                     dropped.write(_row(chunk, reason, [texts[place] for texts in transcripts]))
         if not totals["kept"] and not first:
             nothing = "held out, all of it" if leave_out else "empty"
-            todo = "hold out less (k2d audit --count)" if leave_out else "label recordings first"
+            todo = "give more recordings, or test on fewer chunks" if leave_out else "label recordings first"
             raise DataError(f"{data.path / 'text'}: {nothing}: nothing to select from; {todo}")
         chunks = totals["kept"] + sum(first.values())
         for path, (count, example) in columns.lacking.items():

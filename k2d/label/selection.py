@@ -19,7 +19,7 @@ from k2d.label.scores import Scores
 from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, select, source_directories
 from k2d.label.share import KeptByAlpha, kept_by_alpha
 from k2d.tables import atomic, read_table
-from k2d.wording import audio_length, counted
+from k2d.wording import counted, part_of
 from k2d.work import identity
 from k2d.work.folders import write_json
 
@@ -119,11 +119,12 @@ def write_selection(
     """The data directory with its reports; facts for the record. DataError where no α keeps what is wanted."""
     alpha = what.alpha
     if what.keep is not None:
-        alpha = source.kept_by_alpha(what.selection).alpha_for(what.keep)
+        kept = source.kept_by_alpha(what.selection)
+        alpha = kept.alpha_for(what.keep)
         if alpha is None:
             raise DataError(
-                f"--keep {what.keep:g}: no alpha up to {MOST_ALPHA:g} keeps so much; the other conditions of "
-                f"{what.selection.text!r} drop more, ask for less"
+                f"--keep {what.keep:g}: {what.selection.text!r} keeps at most {kept.share(MOST_ALPHA):.1%} of the "
+                "speech, at any alpha; ask for less"
             )
         print(f"select: alpha {alpha:g} is the least that keeps {what.keep:.0%} of the speech", file=sys.stderr)
     chosen = what.selection if alpha is None else what.at(alpha)
@@ -162,14 +163,14 @@ def _say(name: str, rule: Rule, result: SelectionCounts, report: dict) -> None:
     english = [report["whole"][when]["english_share"] for when in ("before", "after")]
     print(
         f"select: kept {result.kept} of {counted(result.kept + result.dropped, 'chunk')}, "
-        f"{audio_length(result.kept_seconds)} of {audio_length(total)} ({share:.1%}), by {name}: {rule.text}; "
+        f"{part_of(result.kept_seconds, total)} ({share:.1%}), by {name}: {rule.text}; "
         f"English units {english[0]:.1%} before, {english[1]:.1%} after",
         file=sys.stderr,
     )
     if segments := result.segments:
         print(
             f"select: trusted {segments.trusted} of their {counted(segments.segments, 'segment')}, "
-            f"{audio_length(segments.trusted_seconds)} of {audio_length(segments.seconds)} of speech "
+            f"{part_of(segments.trusted_seconds, segments.seconds)} of speech "
             f"({segments.share:.1%}), by δ_PER <= {segments.alpha:g}",
             file=sys.stderr,
         )

@@ -5,6 +5,7 @@ In: audio (mono, 16 kHz) and the teacher's text with timestamps. Out: seconds.
 Agreement between two models cannot see this: models that share a habit of leaving things out agree.
 """
 
+import warnings
 from functools import cache
 from importlib.util import find_spec
 
@@ -63,7 +64,8 @@ def _silero():
     from silero_vad import load_silero_vad
 
     threads = torch.get_num_threads()
-    model = load_silero_vad()
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of its use of TorchScript
+        model = load_silero_vad()
     torch.set_num_threads(threads)  # the package sets one for the whole process
     return model
 

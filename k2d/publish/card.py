@@ -18,7 +18,7 @@ from k2d.datadir import DataDir
 from k2d.score.monolingual import NAMES, Retained
 from k2d.score.scored import RESULT
 from k2d.score.selections import read_report, segment_hours
-from k2d.score.tables import Table, interval, percent
+from k2d.score.tables import Table, interval, mixed_rate, percent
 from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED, WEIGHT
@@ -129,13 +129,14 @@ def _results_table(results: Mapping[str, tuple[dict, dict | None]]) -> Table:
     rows = []
     for test_set, (student, teacher) in results.items():
         zh, en = (student["languages"][name] for name in ("zh", "en"))
-        rates = [percent(part["rate"]) for part in (student["mer"], zh, en, student["switch_points"])]
-        rows.append([test_set, *rates, percent(teacher["mer"]["rate"] if teacher else None)])
+        rates = [percent(part["rate"]) for part in (zh, en, student["switch_points"])]
+        texts = f"{student['utterances']:,}"
+        rows.append([test_set, texts, mixed_rate(student), *rates, mixed_rate(teacher)])
     return Table(
         "Results",
         "Error rates in percent: mixed (one Chinese character or one word a unit, summed over the set), "
-        "Mandarin characters, English words, and units beside a change of language.",
-        ["test set", "MER", "zh CER", "en WER", "switch points", "teacher's MER"],
+        "Mandarin characters, English words, and units beside a change of language. In brackets 95 % intervals.",
+        ["test set", "texts", "MER", "zh CER", "en WER", "switch points", "teacher's MER"],
         rows,
     )
 

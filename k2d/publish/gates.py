@@ -98,9 +98,9 @@ def judge(
 def require(folder: Path, found: Sequence[Verdict]) -> None:
     """Raises NotReleased unless all gates are passed."""
     if failed := [each for each in found if not each.passed]:
-        said = "; ".join(f"{each.gate}: {each.said}" for each in failed)
+        names = ", ".join(each.gate for each in failed)
         of = counted(len(found), "gate")
-        raise NotReleased(f"{folder} is not released; not passed: {len(failed)} of {of}: {said}")
+        raise NotReleased(f"{folder} is not released: {len(failed)} of {of} not passed ({names}); see the lines above")
 
 
 def verdicts(

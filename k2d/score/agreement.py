@@ -13,7 +13,7 @@ from k2d.label.hold_out import VALIDATOR_TEXT
 from k2d.score.corpus import score
 from k2d.score.experiment import Experiment
 from k2d.score.report import COSTS, costs
-from k2d.score.tables import ABSENT, Table, interval, percent
+from k2d.score.tables import ABSENT, Table, mixed_rate, percent
 from k2d.tables import read_table
 from k2d.text import loops, timestamps
 from k2d.text.units import language_of, units
@@ -56,9 +56,9 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
             [
                 model.name,
                 *costs(experiment, model),
-                _difference(results[0]),
+                mixed_rate(results[0]),
                 *(percent(results[0]["languages"][name]["rate"]) if results[0] else ABSENT for name in ("zh", "en")),
-                _difference(results[1]),
+                mixed_rate(results[1]),
                 *(_counts(hypotheses) if hypotheses else [ABSENT] * 3),
             ]
         )
@@ -84,13 +84,6 @@ def said_first(chunks: int) -> str:
         f"{NO_ERROR_RATE} Only {counted(chunks, 'chunk')} {'is' if chunks == 1 else 'are'} held out, too few to "
         f"compare models by; the differences mean something from about {FEWEST} on, which takes more recordings."
     )
-
-
-def _difference(result: dict | None) -> str:
-    if result is None:
-        return ABSENT
-    ends = result["confidence_interval"]
-    return percent(result["mer"]["rate"]) + interval(ends["low"], ends["high"])
 
 
 def _counts(texts: dict[str, str]) -> list[str]:

@@ -63,7 +63,7 @@ def _size_of_sets(experiment: Experiment) -> str:
     found = {}
     for (_, test_set), result in experiment.results.items():
         texts, recordings = result["utterances"], result["recordings"]
-        found[test_set] = f"{test_set} {counted(texts, 'text')}"
+        found[test_set] = f"{test_set}: {counted(texts, 'text')}"
         found[test_set] += f" of {counted(recordings, 'recording')}" if recordings < texts else ""
     return "; ".join(found[s] for s in experiment.test_sets if s in found) + ". " if found else ""
 

@@ -1,6 +1,6 @@
 """One table, written as Markdown for RESULTS.md, as text for a terminal; the report's page shows its cells."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from k2d.text import columns, markdown
@@ -37,6 +37,14 @@ def percent(fraction: float | None, digits: int = 2) -> str:
 def interval(low: float | None, high: float | None, shown: Callable[[float], str] = percent) -> str:
     """What stands behind a value: " [6.10, 8.15]"; nothing where there is no interval."""
     return "" if low is None else f" [{shown(low)}, {shown(high)}]"
+
+
+def mixed_rate(result: Mapping | None) -> str:
+    """The MER of a `result.json` with its interval."""
+    if result is None:
+        return ABSENT
+    ends = result["confidence_interval"]
+    return percent(result["mer"]["rate"]) + interval(ends["low"], ends["high"])
 
 
 def times(ratio: float | None) -> str:

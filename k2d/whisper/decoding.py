@@ -65,7 +65,7 @@ class DecodingOptions:
     language: str | None = option("zh", "code such as zh or en; auto: detect it in the first window", _language)
     task: str = option("transcribe", "transcribe, or translate to English", choices=("transcribe", "translate"))
     timestamps: bool = True
-    beam_size: int = option(1, "beam size; 1 is greedy")
+    beam_size: int = option(1, "beam size (the whisper command and faster-whisper take 5); 1 is greedy")
     patience: float = option(1.0, "beam search of a window ends after patience × beam_size finished hypotheses")
     best_of: int = option(1, "number of samples at temperatures above 0")
     length_penalty: float | None = option(
@@ -83,7 +83,7 @@ class DecodingOptions:
         0.6, "a window above this no-speech probability and below --logprob_threshold is silence", number_or_none
     )
     condition_on_previous: bool = option(True, "prompt each window with the previous text")
-    initial_prompt: str = option("", "prompt for the first window of a recording, such as names and terms")
+    initial_prompt: str = option("", "names and terms, as a prompt for the first window; see --carry_initial_prompt")
     carry_initial_prompt: bool = option(False, "use --initial_prompt for every window")
     hotwords: str = option("", "names and terms to expect, as a prompt for every window")
     suppress_non_speech: bool = True

@@ -154,7 +154,11 @@ def capped(errors: Sequence[np.ndarray]) -> float:
 
 
 def clearly_less(errors: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
-    """Whether errors of the same tokens are less in the mean, by more than twice the standard error, chunk by chunk."""
+    """Whether errors of the same tokens are less in the mean, by more than twice the standard error, chunk by chunk.
+    One chunk alone cannot tell.
+    """
+    if len(errors) < 2:
+        return False
     less = np.array([np.minimum(b, CAP).mean() - np.minimum(a, CAP).mean() for a, b in zip(errors, others)])
     return bool(less.mean() > 2 * less.std(ddof=1) / np.sqrt(len(less)))
 

@@ -92,6 +92,9 @@ def file_digest(path) -> str:
         status = path.stat()
         if status.st_size < LARGE:
             return hashlib.sha256(path.read_bytes()).hexdigest()
+    except IsADirectoryError:
+        hint = f", such as {path / 'text'}" if (path / "text").is_file() else ""
+        raise DataError(f"{path}: a folder; expected a file{hint}") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; expected a file here, make it or correct the path") from None
     # The time of the last change of the inode (ctime) cannot be set by hand, so a replaced file is always noticed.

@@ -23,6 +23,7 @@ MOST_NAMED = 16  # of those who share a lock
 
 
 _HELD: weakref.WeakSet["DirectoryLock"] = weakref.WeakSet()
+_run: int | None = None  # the process of a recipe's run that this one holds directories for
 
 
 def _let_go_in_child() -> None:
@@ -32,6 +33,12 @@ def _let_go_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_let_go_in_child)
+
+
+def hold_for(process: int) -> None:
+    """Locks are signed with a run of k2d.sh from here on, and with the line that was typed (K2D_COMMAND)."""
+    global _run
+    _run = process
 
 
 def _runs(process: int) -> bool:
@@ -92,11 +99,13 @@ class DirectoryLock:
 
     def _sign(self) -> None:
         """A line for each holder: those who share it may end in any order."""
-        words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+        words, process = [Path(sys.argv[0]).name, *sys.argv[1:]], os.getpid()
+        if _run is not None:
+            words, process = os.environ.get("K2D_COMMAND", "").splitlines() or words, _run
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        holder = {"command": shlex.join(words), "process": os.getpid(), "host": socket.gethostname(), "since": since}
+        holder = {"command": shlex.join(words), "process": process, "host": socket.gethostname(), "since": since}
         with suppress(OSError):  # a full disk must keep nobody from making room
-            others = [each for each in self._holders() if self.shared and each["process"] != os.getpid()][-MOST_NAMED:]
+            others = [each for each in self._holders() if self.shared and each["process"] != process][-MOST_NAMED:]
             os.ftruncate(self._handle.fileno(), 0)
             os.write(self._handle.fileno(), "".join(f"{json.dumps(each)}\n" for each in (*others, holder)).encode())
 
@@ -115,7 +124,7 @@ class DirectoryLock:
             return "another process"
         last = holders[-1]
         command = last["command"] if len(last["command"]) <= 120 else last["command"][:117] + "..."
-        return f"'{command}' (process {last['process']} on {last['host']}, since {last['since']})"
+        return f"{command} (process {last['process']} on {last['host']}, since {last['since']})"
 
     def release(self) -> None:
         if self._handle is not None:

@@ -110,7 +110,8 @@ class Step:
     def changed(self) -> list[str]:
         """Paths of the inputs that are not any more what the directory's finished work was made of."""
         made_of = record_in(self.out).get("inputs", {})
-        return sorted({i.path for name, i in self.inputs.items() if made_of.get(name, {}).get("digest") != i.digest})
+        both = self.inputs.keys() & made_of
+        return sorted({self.inputs[name].path for name in both if made_of[name]["digest"] != self.inputs[name].digest})
 
     def difference(self) -> str:
         """What the directory was made with or from, other than this step would, as far as its record says."""
@@ -121,7 +122,10 @@ class Step:
             said.append(f"with other options ({', '.join(found)})")
         if found := self.changed():
             said.append(f"from another version of {_outermost(found)}")
-        if gone := {made["path"] for name, made in record.get("inputs", {}).items() if name not in self.inputs}:
+        made_of = record.get("inputs", {})
+        if new := {i.path for name, i in self.inputs.items() if name not in made_of}:
+            said.append(f"without {_outermost(sorted(new))}")
+        if gone := {made["path"] for name, made in made_of.items() if name not in self.inputs}:
             said.append(f"from {_outermost(sorted(gone))} as well")
         return " and ".join(said) or "from other data"
 
@@ -330,9 +334,7 @@ def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], s
     """
     if _looking.get():
         if (step.out / RECORD).is_file() and _wanted_in(step.out) != step.key:
-            than = f" than the present {'one' if step.changed() else 'ones'}"
-            difference = step.difference()
-            print(f"{step.out}: was made {difference}{'' if difference.endswith('as well') else than}")
+            print(f"{step.out} was made {step.difference()}")
         return SOMETHING_TO_DO
     try:
         step.enter(shared=shared)

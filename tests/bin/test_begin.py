@@ -1,12 +1,14 @@
 """`k2d begin`: many steps asked by one process."""
 
 import io
+import os
 
 import pytest
 
 from k2d.bin import begin, score
 from k2d.bin.parse import commands_in
-from k2d.errors import DataError
+from k2d.errors import DataError, Locked
+from k2d.work import lock
 
 
 def test_words_come_as_they_are():
@@ -43,6 +45,16 @@ def test_a_fault_of_a_command_is_shown_and_is_no_answer_for_the_next(monkeypatch
     monkeypatch.setattr("k2d.bin.record.main", broken)
     assert begin.ask(["record"]) == (1, "")
     assert "RuntimeError: a fault" in capsys.readouterr().err
+
+
+def test_what_a_run_holds_is_signed_with_what_was_typed_and_the_process_to_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "_run", None)
+    monkeypatch.setenv("K2D_COMMAND", "./run.sh\n--recordings\nmy lectures")
+    begin.hold_for(os.getppid())
+    (tmp_path / "made").mkdir()
+    said = rf"made: in use by ./run.sh --recordings 'my lectures' \(process {os.getppid()} on "
+    with lock.DirectoryLock(tmp_path / "made", shared=True), pytest.raises(Locked, match=said):
+        lock.DirectoryLock(tmp_path / "made")
 
 
 def test_what_a_run_goes_on_with_is_not_replaced_by_another(tmp_path):

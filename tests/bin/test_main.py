@@ -132,6 +132,10 @@ def test_hyphens_stand_for_underscores_and_a_misspelt_option_is_told_its_neighbo
     said = parse.problem(["label", *words, "--output_dir", "o", "--beem-size", "5"])
     assert said == "unrecognized arguments: --beem-size 5 (did you mean --beam_size?)"
     assert parse.problem(["lable", *words]) == "no command 'lable'; did you mean label?"
+    said = parse.problem(["decode", *words, "--output_dir", "o", "--long_form", "true"])
+    assert said == "unrecognized arguments: true; an option takes true or false only if its help shows [true|false]"
+    said = parse.problem(["transcribe", "--word_timestamps", "talk.wav", "--model", "base"])
+    assert said.endswith("'talk.wav' is neither true nor false; give one of them, or let another option follow")
     from k2d.bin.train import read_words
 
     assert read_words(["--output-dir", "x", "--train-shape-file=a"]).given.output_dir == "x"

@@ -61,6 +61,13 @@ def test_a_trial_is_read(trial):
     assert "training" not in read_trial(trial), "batches of so many frames have nobody knows how many chunks"
 
 
+def test_a_trial_of_other_models_is_told_from_that_of_these(trial, capsys):
+    (trial / "data/x_t/step.json").write_text(json.dumps({"arguments": {"model": "models/mine"}}))
+    words = ["--train_hours", "10", "--trial", str(trial)]
+    assert main(words) == 0 and "plan: --trial is of the teacher models/mine; " in capsys.readouterr().err
+    assert main([*words, "--teacher", "elsewhere/mine"]) == 0 and capsys.readouterr().err == ""
+
+
 def test_no_trial_is_an_error(tmp_path):
     with pytest.raises(DataError, match="stages 2 to 5 have run"):
         read_trial(tmp_path)

@@ -380,7 +380,7 @@ def test_a_share_of_the_segments_stands_for_alpha(corpus, tmp_path):  # noqa: F8
         (("--selection", "full", "--keep", "0.5"), "has no alpha to choose"),
         (("--selection", "full@keep0.5"), "full has no alpha; leave out what follows the @"),
         (("--selection", "comp@keepmost"), "expected a share behind @keep, such as comp@keep0.75"),
-        (("--rule", "mer <= alpha and loop_teacher == 2", "--keep", "0.5"), "no alpha up to 10 keeps so much"),
+        (("--rule", "mer <= alpha and loop_teacher == 2", "--keep", "0.5"), "keeps at most 0.0% of the speech"),
     ],
 )
 def test_shares_that_cannot_be_kept_are_refused(corpus, tmp_path, capsys, options, message):  # noqa: F811

@@ -94,6 +94,10 @@ def test_a_second_audit_draws_none_of_the_first_ones_chunks(corpus, capsys):
     argv = ["--data", "chunks", "--output_dir", "data/dev", "--count", "60", "--page", "page.html"]
     assert command.main(argv) == 0
     assert sorted(first.order + Audit("data/dev").order) == IDS
+    said = capsys.readouterr().err
+    assert f"which leaves 0 of {len(IDS)} chunks in chunks for training" in said
+    assert f"{len(IDS) - 40} chunks of " in said
+    assert "data/dev; there are no more that no other audit has drawn\n" in said
     assert command.main([*argv, "--output_dir", "data/third"]) == 1
     assert "no chunk to draw that no other audit has drawn" in capsys.readouterr().err
 
@@ -101,6 +105,9 @@ def test_a_second_audit_draws_none_of_the_first_ones_chunks(corpus, capsys):
 def test_some_chunks_are_left_to_train_on(corpus, capsys):
     half, _ = open_audit(Path("data/half"), Path("chunks"), [], None, 0, None)
     assert len(half.order) == len(IDS) // 2 and "for training" not in capsys.readouterr().err
+    quarter, _ = open_audit(Path("data/quarter"), Path("chunks"), [], None, 0, None)
+    assert len(quarter.order) == len(IDS) // 4, "half of what the first has left"
+    assert f"which leaves {len(IDS) // 4} of {len(IDS)} chunks" in capsys.readouterr().err
     open_audit(Path("elsewhere/most"), Path("chunks"), [], 70, 0, None)
     assert f"which leaves 2 of {len(IDS)} chunks in chunks for training" in capsys.readouterr().err
     write_table("recordings/wav.scp", {"talk": "tone.wav"})

@@ -203,6 +203,8 @@ def test_no_page_is_wider_than_its_window_by_day_or_night(pages, browser, name, 
         assert browser.sideways() <= 0 and browser.errors == []
         shades.append(browser.js("getComputedStyle(document.body).backgroundColor"))
     assert shades[0] != shades[1]
+    browser.js("document.querySelectorAll('.tag').forEach(tag => tag.textContent += '_'.repeat(90))")  # a long name
+    assert browser.sideways() <= 0
     browser.click("#theme")
     assert browser.js("getComputedStyle(document.body).backgroundColor") == shades[0]
     browser.js("localStorage.clear()")
@@ -225,6 +227,16 @@ def test_moving_alpha_changes_what_is_kept_and_the_address(explorer_of):
     assert "alpha=0.75" in explorer_of.js("location.hash")
     explorer_of.click("[data-metric=mer]")
     assert "distance=mer" in explorer_of.js("location.hash")
+
+
+def test_where_no_label_is_bad_no_curve_is_drawn_of_how_they_are_found(pages, browser, tmp_path, monkeypatch):
+    monkeypatch.chdir(pages)
+    write_table(tmp_path / "reference", {f"rec-{100 * i:07}-{100 * i + 100:07}": SAID for i in range(60)})
+    argv = ["--data", "data/all", "--scores", "validator=scores", "--output_dir", str(tmp_path / "page")]
+    assert explore([*argv, "--audio_mb", "0", "--reference", str(tmp_path / "reference")]) == 0
+    browser.open(tmp_path / "page/explorer.html")
+    assert "None of these are bad" in browser.text("#analysis")
+    assert browser.js("document.querySelectorAll('#analysis canvas').length") == 0 and browser.errors == []
 
 
 def test_show_more_ends_and_samples_tell_whether_they_have_sound(explorer_of):

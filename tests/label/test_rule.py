@@ -59,7 +59,7 @@ def test_clauses_of_the_outermost_and_are_kept_apart():
     [
         ("comp <= ", "allowed are"),
         ("", "allowed are"),
-        ("cpmp <= 0.4", "no score 'cpmp'; there are comp, comp_base"),
+        ("cpmp <= 0.4", "no score 'cpmp' (did you mean comp?); there are comp, comp_base"),
         ("__import__('os').system('true')", "is not a function of rules"),
         ("comp.real <= 1", "not part of a rule"),
         ("[comp][0] <= 1", "not part of a rule"),

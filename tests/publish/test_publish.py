@@ -80,6 +80,7 @@ def folder(tmp_path_factory, vocabulary) -> Path:
     write_numbers(root / "labels/utt2dur", dict.fromkeys(chunks, 18.0))
     rate = {"rate": 0.125}
     result = {"mer": rate, "languages": {"zh": rate, "en": rate}, "switch_points": rate}
+    result |= {"utterances": 1200, "confidence_interval": {"low": 0.1, "high": 0.15}}
     for name, tested in (("exp/student_comp", ["test_in", "test_out"]), ("exp/teacher", ["test_in"])):
         for test_set in tested:
             (root / name / f"decode_{test_set}/score").mkdir(parents=True)
@@ -118,8 +119,8 @@ def test_every_form_is_written_checked_and_described(folder, monkeypatch, capsys
     index = {(r.dataset_name, r.metric_type, r.metric_name): r.metric_value for r in data.eval_results}
     assert index["test_out", "cer", "Mandarin character error rate"] == 12.5 and len(index) == 6
     assert "0.01 hours in 2 chunks" in card and "(`comp`, α 0.4)" in card and "confirms" not in card
-    assert "| test_in | 12.50 | 12.50 | 12.50 | 12.50 | 12.50 |" in card
-    assert "| test_out | 12.50 | 12.50 | 12.50 | 12.50 | – |" in card
+    assert "| test_in | 1,200 | 12.50 [10.00, 15.00] | 12.50 | 12.50 | 12.50 | 12.50 [10.00, 15.00] |" in card
+    assert "| test_out | 1,200 | 12.50 [10.00, 15.00] | 12.50 | 12.50 | 12.50 | – |" in card
     assert "Found: 1 × telephone number" in card and "0912345678" not in card
     assert str(folder) not in card
     assert "**Not with** openai-whisper and its `whisper` command, faster-whisper, or whisper.cpp" in card
@@ -141,10 +142,11 @@ def test_a_release_is_refused_by_gates_and_what_would_go_is_shown(folder, monkey
     assert "is done; nothing to do" in said and "nothing was uploaded" in shown and "to me/student, private" in shown
     assert "private/" not in shown and "step.json" not in shown
     assert main([*again, "--release", "--yes"]) == 1
-    refused = capsys.readouterr().err
-    assert "is not released; not passed: 5 of 5 gates: monolingual zh: no test set has utterances" in refused
-    assert "private/labels.tsv has 1 finding; read it" in refused
-    assert "licences: state --licence, --teacher_licence, --data_licence" in refused
+    why, refused = capsys.readouterr()
+    assert "is not released: 5 of 5 gates not passed (monolingual zh, monolingual en, loops, privacy, lic" in refused
+    assert "gate monolingual zh: cannot tell: no test set has utterances" in why
+    assert "private/labels.tsv has 1 finding; read it" in why
+    assert "licences: not passed: state --licence, --teacher_licence, --data_licence" in why
     found = json.loads(Path("exp/student_comp/publish/gates.json").read_text())
     assert [verdict["passed"] for verdict in found] == [None] * 3 + [False] * 2
     assert main([*again[:2], "--reviewed_by", "Ann"]) == 0

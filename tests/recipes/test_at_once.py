@@ -71,8 +71,7 @@ def test_audio_replaced_between_stages_is_noticed_and_comes_back(recipe):
     before, times = audio.read_bytes(), audio.stat()
     audio.write_bytes(before[: len(before) // 4 * 2])
     _, said = finished(recipe("--stage", "3", "--stop_stage", "3"))
-    assert f"{CHUNKS}: was made from another version of data/lectures than the present one; --stage label" in said
-    assert "--stage label makes it again" in said
+    assert f"{CHUNKS} was made from another version of data/lectures; --stage label makes it again" in said
     assert record(recipe.folder) == first, "an earlier stage's work is taken as it is"
     assert finished(recipe("--stage", "2", "--stop_stage", "2"))[0] == 0
     assert json.loads(record(recipe.folder))["key"] != json.loads(first)["key"]
@@ -95,7 +94,7 @@ def test_of_two_runs_with_other_options_the_second_stops_and_names_the_first(rec
     statuses = [finished(run) for run in (first, second)]
     refused = [said for status, said in statuses if status]
     assert len(refused) == 1, statuses  # whichever held it first
-    assert "in use by '" in refused[0] and "(process " in refused[0] and "since " in refused[0]
+    assert "in use by " in refused[0] and "(process " in refused[0] and "since " in refused[0]
     kept, other = (ours, theirs) if statuses[1][0] else (theirs, ours)
     made = record(folder)
     assert json.loads(made)["arguments"]["beam_size"] == int(kept[-1].split()[1])

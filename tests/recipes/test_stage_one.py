@@ -270,6 +270,9 @@ def test_a_share_that_is_kept_is_in_the_names(recipe):
         assert f"--output_dir data/lectures_large-v2_{name} " in shown.stdout
         assert f"--output_dir exp/student_{name}/train " in shown.stdout
     assert "--selection mer@keep0.9\n" in shown.stdout and "--keep 0.9 " in shown.stdout
+    assert "takes the place" not in shown.stdout
+    both = recipe("--dry_run", "--keep", "0.5", "--alpha", "0.2 0.4")
+    assert "--keep 0.5 takes the place of --alpha 0.2 0.4" in both.stdout
 
 
 def test_without_labelled_sets_chunks_are_held_out(recipe):

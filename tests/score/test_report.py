@@ -258,7 +258,7 @@ def test_notes_of_the_tables_are_prose_on_the_page():
 def test_the_page_begins_with_a_sentence_and_the_main_table_and_ends_with_the_command(folder, monkeypatch):
     report(folder, monkeypatch, "--train_data", "data/all")
     text = (folder / "exp/report/index.html").read_text()
-    headline = "student_comp errs in 6.2 % of test_in, teacher in 25.0 % (lower)"
+    headline = "student_<wbr>comp errs in 6.2 % of test_<wbr>in, teacher in 25.0 % (lower)"
     command = "command: <code>"
     places = [text.index(words) for words in (headline, "<h2>Error rates</h2>", "<h2>Aims</h2>", command)]
     assert places == sorted(places) and places[-1] > text.rindex("<table")

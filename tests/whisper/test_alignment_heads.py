@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -88,6 +89,8 @@ def test_better_by_chance_is_not_clearly_better():
     assert clearly_less(errors, [each + 50 for each in errors]) and not clearly_less(errors, errors)
     others = [errors[0] + 600, *errors[1:]]  # one chunk says nothing
     assert np.mean(others) > np.mean(errors) and not clearly_less(errors, others)
+    with warnings.catch_warnings(action="error"):
+        assert not clearly_less(errors[:1], others[:1]), "nor one chunk alone"
 
 
 @pytest.mark.parametrize(("rows", "frames"), [(1, 1), (1, 6), (6, 3), (4, 9), (20, 15), (12, 60)])

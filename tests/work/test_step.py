@@ -80,6 +80,12 @@ def test_why_work_is_moved_aside_is_said(capsys):
     assert "exp/made was made from another version of in.txt: moved to " in capsys.readouterr().err
 
 
+def test_a_folder_given_for_a_file_is_told_the_file_in_it():
+    Path("exp/text").write_text("a b\n")
+    with pytest.raises(DataError, match=r"^exp: a folder; expected a file, such as exp/text$"):
+        identity.of_file("exp")
+
+
 def test_of_a_folder_that_has_changed_its_files_are_not_said(capsys):
     def of_folder() -> int:
         inputs = {path: identity.Identity(path, Path("in.txt").read_text()) for path in ("data", "data/text", "datum")}
@@ -92,6 +98,17 @@ def test_of_a_folder_that_has_changed_its_files_are_not_said(capsys):
     assert "exp/made was made from another version of data, datum: moved to " in capsys.readouterr().err
     run_step(Step("make", "exp/made", inputs={}, options={}), argparse.Namespace(begin=False), lambda: None)
     assert "exp/made was made from data, datum as well: moved to " in capsys.readouterr().err
+
+
+def test_an_input_that_is_given_now_and_was_not_is_no_other_version_of_it(capsys):
+    def from_files(*paths: str) -> None:
+        made = Step("make", "exp/made", inputs={path: identity.of_file(path) for path in paths}, options={})
+        run_step(made, argparse.Namespace(begin=False), lambda: None)
+
+    Path("more.txt").write_text("more\n")
+    from_files("in.txt")
+    from_files("in.txt", "more.txt")
+    assert "exp/made was made without more.txt: moved to " in capsys.readouterr().err
 
 
 def test_half_done_work_comes_back_too_and_items_stay_where_they_are():
@@ -245,14 +262,14 @@ def test_looking_says_what_has_changed_and_touches_nothing(capsys):
         assert make(1) == SOMETHING_TO_DO, "so that nobody goes on with it"
         assert capsys.readouterr().out == ""
         assert make(2) == SOMETHING_TO_DO
-        assert capsys.readouterr().out == "exp/made: was made with other options (number) than the present ones\n"
+        assert capsys.readouterr().out == "exp/made was made with other options (number)\n"
         Path("in.txt").write_text("other\n")
         assert make(1) == SOMETHING_TO_DO
-    assert capsys.readouterr().out == "exp/made: was made from another version of in.txt than the present one\n"
+    assert capsys.readouterr().out == "exp/made was made from another version of in.txt\n"
     with only_looking():
         of_nothing = Step("make", "exp/made", inputs={}, options={"number": 1})
         assert run_step(of_nothing, argparse.Namespace(begin=False), None) == SOMETHING_TO_DO
-    assert capsys.readouterr().out == "exp/made: was made from in.txt as well\n"
+    assert capsys.readouterr().out == "exp/made was made from in.txt as well\n"
     assert result() == "1 input\n"
 
 
@@ -335,8 +352,11 @@ def test_clean_lists_what_lies_aside_and_frees_it_when_told(capsys):
     make(1)
     make(2)
     assert clean.main(["exp"]) == 0
-    assert "finished, of other options" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "finished, of other options or data  (" in said and "in 1 place; --free removes this" in said
     assert clean.main(["exp", "--free"]) == 0
+    capsys.readouterr()
+    assert clean.main(["exp"]) == 0 and capsys.readouterr().out == "clean: nothing to remove\n"
     assert make(1, begin=True) == SOMETHING_TO_DO
     capsys.readouterr()
 
@@ -349,7 +369,7 @@ def test_a_directory_that_is_a_link_to_a_larger_disk_stays_one(capsys):
     assert make(1, work=lambda: pytest.fail("made again")) == 0
     assert Path("exp/made").is_symlink() and result() == "1 input\n"
     assert clean.main(["exp", "--free"]) == 0
-    assert "exp/made: finished, of other options  (" in capsys.readouterr().out
+    assert "exp/made: finished, of other options or data  (" in capsys.readouterr().out
     assert make(1, begin=True) == NOTHING_TO_DO and make(2, begin=True) == SOMETHING_TO_DO
 
 
@@ -395,7 +415,7 @@ def test_what_was_being_freed_when_it_was_killed_never_comes_back(monkeypatch, c
     assert "partly removed" in capsys.readouterr().out
     assert clean.main(["exp", "--free"]) == 0
     assert clean.main(["exp"]) == 0
-    assert "0 B in 0 places" in capsys.readouterr().out
+    assert "nothing to remove" in capsys.readouterr().out
 
 
 def test_clean_keeps_what_is_in_use_and_items_that_are_on_their_way(capsys):

@@ -99,6 +99,7 @@ const probe = el("span", { hidden: "" });
 document.body.append(probe);
 function colourOf(name) { probe.style.color = `var(--${name})`; return getComputedStyle(probe).color; }
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
+const WHOLE = Array.from({ length: 30 }, (_, i) => [1, 2, 5][i % 3] * 10 ** Math.floor(i / 3)); // steps between counts
 const lineColour = i => "c" + i % 6;
 const lineDash = i => DASHES[Math.floor(i / 6) % DASHES.length];
 
@@ -134,7 +135,7 @@ function chart(box, spec) {
       legend: { show: false },
       axes: [
         { stroke: soft, font, grid: { show: false }, ticks: { stroke: grid, size: 4 }, values: spec.xs ? (u, at) => at.map(spec.xs) : undefined, splits: spec.splits ? () => spec.splits : undefined, label: spec.xlabel, labelFont: font, labelSize: 20, size: 34 },
-        { stroke: soft, font, grid: { stroke: grid, width: 1 }, ticks: { show: false }, size: 46, label: undefined, values: (u, at) => at.map(v => v === null ? "" : +v.toFixed(4) + (spec.unit || "")) },
+        { stroke: soft, font, grid: { stroke: grid, width: 1 }, ticks: { show: false }, size: 46, label: undefined, incrs: spec.lines.some(l => l.bars) ? WHOLE : undefined, values: (u, at) => at.map(v => v === null ? "" : +v.toFixed(4) + (spec.unit || "")) },
       ],
       hooks: {
         setCursor: [u => {

@@ -70,8 +70,14 @@ function drawAnalysis() {
   const A = D.analysis;
   if (!A) return;
   $("analysis").hidden = false;
+  document.querySelector("#sort option[value=true]").hidden = !D.sample.some(c => c.true_error !== undefined);
   const show = t => t[0] === null ? "–" : t[0].toFixed(2), range = t => t[1] === null ? "" : `${t[1].toFixed(2)}–${t[2].toFixed(2)}`;
   $("analysis-note").textContent = `${counted(A.chunks, "chunk")} with a reference or a corrected label; bad (true MER above ${A.bad_above}): ${counted(A.bad, "label")}, ${percent(A.bad_share)} of what they stand for. A distance above α calls a label bad. Ranges are 95 % intervals over recordings. References are used for this picture only, never for the selection.`;
+  if (!A.bad || A.bad === A.chunks) {
+    $("analysis-note").textContent += ` ${A.bad ? "All" : "None"} of these are bad, so how well a distance finds bad labels cannot be told.`;
+    $("roc").closest(".grid2").hidden = true;
+    return;
+  }
   const metrics = Object.entries(A.metrics);
   // All curves over the x of all; where a curve has no point of its own it is drawn through.
   const xs = [...new Set(metrics.flatMap(([, row]) => row.roc.map(([x]) => x)))].sort((a, b) => a - b);
@@ -84,7 +90,6 @@ function drawAnalysis() {
   const head = el("tr", {}, el("th", {}, "recall of bad labels"), ...A.alphas.map(a => el("th", {}, "α " + a.toFixed(1))), el("th", {}, "mean"), el("th", {}, "AUC"));
   const rows = metrics.map(([m, row]) => el("tr", {}, el("td", {}, pretty(m)), ...[...row.recall, row.mean_recall, row.auc].map(t => el("td", {}, show(t), el("small", {}, range(t))))));
   $("analysis-table").replaceChildren(el("table", { class: "figures" }, el("thead", {}, head), el("tbody", {}, ...rows)));
-  document.querySelector("#sort option[value=true]").hidden = !D.sample.some(c => c.true_error !== undefined);
 }
 function card(c) {
   const kept = keeps(c);
