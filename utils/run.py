@@ -357,7 +357,8 @@ def run_all(call: Call, run: Callable[[Call], dict[int, int | str]], shows: bool
     whether the back end shows the output of one job.
     """
     for number in ASKED_TO_END:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it of SIGHUP
+        # nohup has SIGHUP ignored, which stays. A shell has SIGINT ignored of what it starts in the background.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
         failed = run(call)

@@ -90,8 +90,10 @@ def test_two_preparations_at_a_time_are_refused(recipe):
 def test_a_signal_to_the_recipe_alone_ends_it_and_all_that_it_has_started(recipe, number):
     script = recipe.folder / "local/data.sh"
     script.write_text("#!/bin/bash\nsh -c 'echo $$ >child; exec sleep 300'\n")
+    # Tests in the background have it ignored, and what is ignored when a shell starts stays so.
     run = subprocess.Popen(["./k2d.sh", *OPTIONS, "--stop_stage", "1"], cwd=recipe.folder,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                           preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))  # fmt: skip
     while not (child := recipe.folder / "child").exists() or not child.read_text():
         assert run.poll() is None
         time.sleep(0.05)
