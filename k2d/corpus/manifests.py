@@ -105,6 +105,8 @@ def _ids_of_files(path: Path) -> dict[str, str]:
     """An id for each file of NeMo's manifest: its stem, behind folders where files of one stem differ by them."""
     alike: dict[str, set[str]] = {}
     for _, line in _lines(path):
+        if "audio_filepath" not in line:  # Lhotse's, of which there may be millions
+            continue
         with contextlib.suppress(*_ODD):  # which is told when the line is read
             file = json.loads(line)["audio_filepath"]
             alike.setdefault(safe_id(Path(file).stem), set()).add(file)

@@ -127,7 +127,7 @@ def open_audit(
 ) -> tuple[Audit, Scores | None]:
     """The audit of a folder, drawn now where it is not there or has less than `count` chunks; and the scores, if any.
 
-    The rest as in `draw`. UsageError where data is lacking or another, DataError for a folder of somebody else.
+    The rest as in `_draw`. UsageError where data is lacking or another, DataError for a folder of somebody else.
     """
     there = (out / RECORD).is_file()
     if not there and data is None:
@@ -146,7 +146,7 @@ def open_audit(
         learnt = record_in(source.path).get("step") != "hold_out"
         if count is None:  # half at most: students learn from the others
             count = min(COUNT, max(1, free // 2)) if learnt else COUNT
-        audit = draw(out, source, by, count, audit.seed if audit else seed, whole)
+        audit = _draw(out, source, by, count, audit.seed if audit else seed, whole, beside)
         if learnt and (left := free - len(audit.order)) < chunks // 2:
             of_all = f"{left} of {counted(chunks, 'chunk')} in {source.path}"
             print(f"audit: drawn chunks are not trained on, which leaves {of_all} for training", file=sys.stderr)
@@ -205,21 +205,27 @@ def _write_set(drawn: DataDir, said: Mapping[str, str], out: Path) -> None:
             new.write("wav.scp", recording, drawn.wav[recording])
 
 
-def draw(
-    folder: Path, data: DataDir, folders: Sequence[str], count: int, seed: int, recordings: DataDir | None = None
+def _draw(
+    folder: Path,
+    data: DataDir,
+    folders: Sequence[str],
+    count: int,
+    seed: int,
+    recordings: DataDir | None,
+    beside: Collection[str],
 ) -> Audit:
     """Draw until there are `count` chunks, or as many as the data has. What was drawn and answered before stays.
 
     folders: of scores, each DIR or TAG=DIR. recordings: what the chunks were cut from, which the set then points into;
-    found by the records of the steps where it is not given. DataError where there is nothing to draw.
+    found by the records of the steps where it is not given. beside: chunks that are not to be drawn.
+    DataError where there is nothing to draw.
     """
     before = Audit(folder) if (folder / RECORD).is_file() else None
     order = list(before.order) if before else []
     scores = find_scores(data, tagged(folders)) if folders else None
-    elsewhere = _drawn_beside(folder)
-    new = _choose(data, scores, count - len(order), seed + len(order), elsewhere.union(order))
+    new = _choose(data, scores, count - len(order), seed + len(order), {*beside, *order})
     if not order and not new:
-        raise DataError(f"{data.path}: no chunk to draw{f' {_UNDRAWN}' if elsewhere else ''}")
+        raise DataError(f"{data.path}: no chunk to draw{f' {_UNDRAWN}' if beside else ''}")
     _write_drawn(folder / DRAWN, data, recordings, before, {chunk.id: chunk for chunk in new})
     order += [chunk.id for chunk in new]
     facts = {"data": str(data.path), "scores": list(folders), "seed": seed, "order": order}
