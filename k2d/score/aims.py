@@ -102,27 +102,31 @@ def _seeds(count: int) -> str:
 
 
 def aims_of(experiment: Experiment) -> Iterator[Aim]:
-    """For each selection that students were trained on: below their teacher and below the students of all labels of
-    the same teacher, hours and tag on every set, at most half of the teacher's parameters, faster than the teacher.
-    Without test sets: of all students that no error rate is known."""
+    """For each selection that students were trained on: on every set below their teacher, below the students of all
+    labels of the same teacher, hours and tag, and below those of as much speech that nobody selected, if there are any;
+    at most half of the teacher's parameters, faster than the teacher. Without test sets: of all students that no error
+    rate is known."""
     for students in experiment.groups:
         if students.record.role == "student" and not experiment.test_sets:
             yield Aim(f"{students.name} below its teacher", NOT_MEASURED, UNKNOWN)
         if not students.of_selected_labels:
             continue
-        teacher, of_all_labels = experiment.teacher_of(students.model), experiment.group_of_all_labels(students)
-        rivals = [(experiment.group_of(teacher) if teacher else None, "its teacher"),
-                  (of_all_labels, "the student of all labels")]  # fmt: skip
+        teacher = experiment.teacher_of(students.model)
+        own_teacher, of_all_labels = teacher and experiment.group_of(teacher), experiment.group_of_all_labels(students)
+        rivals = [(own_teacher, own_teacher.name if own_teacher else "its teacher"),
+                  (of_all_labels, of_all_labels.name if of_all_labels else "the student of all labels")]  # fmt: skip
+        if of_as_much := experiment.group_of_as_much_speech(students):
+            rivals.append((of_as_much, f"{of_as_much.name}, of as much speech,"))
         for test_set in experiment.test_sets:
-            for rival, role in rivals:
-                yield _error_aim(experiment, students, rival, role, test_set)
+            for rival, name in rivals:
+                yield _error_aim(experiment, students, rival, name, test_set)
         yield _size_aim(experiment, students)
         yield _speed_aim(experiment, students)
 
 
-def _error_aim(experiment: Experiment, students: Group, rival: Group | None, role: str, test_set: str) -> Aim:
-    """Reached or missed where a test tells the two apart. rival: None where no model has its role."""
-    aim = f"{students.name} below {rival.name if rival else role} on {test_set}"
+def _error_aim(experiment: Experiment, students: Group, rival: Group | None, name: str, test_set: str) -> Aim:
+    """Reached or missed where a test tells the two apart. rival, called name: None where no model has its role."""
+    aim = f"{students.name} below {name} on {test_set}"
     if rival is None:
         return Aim(aim, NOT_MEASURED, "It is not among the models.")
     for group in (students, rival):

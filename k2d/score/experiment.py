@@ -26,6 +26,7 @@ from k2d.work.folders import read_result
 from k2d.work.models import ModelRecord, read_record
 
 FULL = "full"  # the selection that keeps everything
+AS_MUCH = 0.1  # hours that differ by no more than this share are as much speech
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,31 @@ class Experiment:
 
     def group_of_all_labels(self, group: Group) -> Group | None:
         """The students of the same teacher, recordings and tag that learnt all labels, revised by the same models."""
+        return next((g for g in self._groups_of_all_labels(group) if g.record.hours == group.record.hours), None)
+
+    def group_of_as_much_speech(self, group: Group) -> Group | None:
+        """The students of all labels of fewer recordings, as many hours as the group's selection kept (AS_MUCH): where
+        recordings are plentiful, a filter need only make an hour of labels worth more."""
+        kept = self._hours(group)
+        others = [g for g in self._groups_of_all_labels(group) if g.record.hours != group.record.hours]
+        near = {g: abs(hours / kept - 1) for g in others if kept and (hours := self._hours(g))}
+        nearest = min(near, key=near.get, default=None)
+        return nearest if nearest and near[nearest] <= AS_MUCH else None
+
+    def _groups_of_all_labels(self, group: Group) -> list[Group]:
+        """Those trained as the group was, of any recordings."""
 
         def trained(record: ModelRecord) -> ModelRecord:
-            return replace(record, name="", path="", seed=None, alpha=None, keep=None, validator=None, data=None)
+            selected = {"alpha": None, "keep": None, "validator": None, "data": None, "hours": None}
+            return replace(record, name="", path="", seed=None, **selected)
 
         wanted = replace(trained(group.record), selection=FULL)
-        return next((other for other in self.groups if trained(other.record) == wanted), None)
+        return [other for other in self.groups if trained(other.record) == wanted]
+
+    def _hours(self, group: Group) -> float | None:
+        """Of the labels that it learnt."""
+        selection = self.selection_of(group.model)
+        return selection.hours if selection else None
 
     @property
     def tags(self) -> tuple[str | None, ...]:

@@ -447,6 +447,19 @@ def test_students_of_revised_labels_are_compared_with_all_revised_labels(folder,
     assert "- student_comp below student_full on test_in: " in text
 
 
+def test_students_are_compared_with_those_of_as_much_speech_that_nobody_selected(folder, monkeypatch, more):
+    # comp keeps 20 of 30 seconds; "data/comp" of all labels is as much, "data/full" of all labels is not.
+    more("student_full_1h", replace(RECORDS["student_full"], hours=1.0, data="data/comp"))
+    more("student_full_2h", replace(RECORDS["student_full"], hours=2.0))
+    more("student_tagged_full_1h", replace(RECORDS["student_full"], tag="tagged", hours=1.0, data="data/comp"))
+    names = [*RECORDS, "student_full_1h", "student_full_2h", "student_tagged_full_1h"]
+    assert report(folder, monkeypatch, "--models", " ".join(names)) == 0
+    text = (folder / "RESULTS.md").read_text()
+    told = re.findall(r"- student_comp below (.*, of as much speech,) on test_in: \*\*reached\*\*", text)
+    assert told == ["student_full_1h, of as much speech,"]
+    assert "- student_comp below student_full on test_in: **reached**" in text
+
+
 def test_a_student_without_its_rival_says_so(folder, monkeypatch):
     assert report(folder, monkeypatch, "--models", "student_comp") == 0
     text = (folder / "RESULTS.md").read_text()
