@@ -175,7 +175,8 @@ def test_help_shows_what_a_recipe_has_set(script):
 
 
 def test_a_misspelt_option_is_told_its_neighbour(script):
-    assert "unknown option --train_sett; did you mean --train_set?" in script("--train-sett", "x").stderr
+    said = "unknown option --train_sett (did you mean --train_set?); --help lists all"
+    assert said in script("--train-sett", "x").stderr
     assert "did you mean" not in script("--colour", "x").stderr
 
 
@@ -303,6 +304,12 @@ def test_installer_does_nothing_when_up_to_date(bare_clone):
     assert (result.returncode, "up to date" in result.stdout) == (0, True)
     (bare_clone.clone / "setup.py").write_text("# changed\n")
     assert "no Python" in last_sentence(bare_clone())
+
+
+def test_installer_has_help(bare_clone):
+    shown = bare_clone("--help")
+    assert shown.returncode == 0 and "\n  tools/install.sh --check " in shown.stdout and "#" not in shown.stdout
+    assert not shown.stderr
 
 
 def test_installer_names_an_unknown_argument(bare_clone):

@@ -45,14 +45,15 @@ def main() -> None:
         print(f"stage {stage}: imported in {time.perf_counter() - start:.1f} s")
     import torch
 
+    from k2d.whisper import processor
+    from k2d.wording import counted
     from k2d.work import machine
 
     if names := machine.gpus():
         print(f"GPU: {len(names)} ({', '.join(names)}), CUDA {torch.version.cuda}")
     else:
-        print(f"GPU: none seen; everything runs on {torch.get_num_threads()} CPU threads, big models slowly")
-    from k2d.whisper import processor
-
+        threads = counted(torch.get_num_threads(), "CPU thread")
+        print(f"GPU: none seen; everything runs on {threads}, big models slowly")
     measured = processor.read()
     if measured is None:
         print("CPU: not measured; decoding computes in float32 (measure: python -m k2d.whisper.processor)")

@@ -212,5 +212,6 @@ case "${1:-}" in
         fi
         "$venv/bin/python" "$tools/check_install.py"
         ;;
+    --help | -h) sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
     *) die "unknown argument '$1': run it without one to install, with --cpu, --gpu, --extra NAME or --check." ;;
 esac

@@ -175,7 +175,7 @@ while [ $# -gt 0 ]; do
     _option_name=${_option_name//-/_}
     if ! _options_known "$_option_name"; then
         _option_near=$(_options_near "$_option_name")
-        _options_fail "unknown option --$_option_name${_option_near:+; did you mean --$_option_near?}; --help lists all"
+        _options_fail "unknown option --$_option_name${_option_near:+ (did you mean --$_option_near?)}; --help lists all"
     fi
     if [[ ${!_option_name} =~ ^(true|false)$ && ! $_option_value =~ ^(true|false)$ ]]; then
         _options_fail "option --$_option_name is true or false, not '$_option_value'"

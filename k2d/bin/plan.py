@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--recordings", type=Path, metavar="FOLDER", help="folder of recordings, instead of --train_hours")
     p.add_argument("--data", type=Path, help="data directory of recordings, instead of --train_hours")
     p.add_argument("--dev_hours", type=float, default=0.0, help="hours of the set that chooses the epoch")
-    p.add_argument("--test_hours", type=float, help="hours of test sets, each counted once (default: held out, 5 %%)")
+    p.add_argument("--test_hours", type=float, help="hours of test sets, each counted once (default: held out, 5 %)")
     p.add_argument("--teacher", default="large-v2", help="name or path of the teacher, for its size")
     p.add_argument("--validator", default="base", help="validators, separated by blanks, for their sizes")
     p.add_argument(

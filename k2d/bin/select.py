@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
         "--leave_out", type=Path, action="append", default=[],
         help="data directory of chunks that are held out; may be given again",
     )  # fmt: skip
-    p.add_argument("--allow_missing", action="store_true", help="accept that more than 1 %% of the chunks lack a score")
+    p.add_argument("--allow_missing", action="store_true", help="accept that more than 1 % of the chunks lack a score")
     p.add_argument("--source_data", help="data directory of the recordings, for source directories in the report")
     p.add_argument("--hours", type=float, help="select from only so many hours of recordings (nested subsets)")
     p.add_argument("--recordings", help="data directory of the recordings, for their durations (--hours)")
