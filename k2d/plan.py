@@ -241,7 +241,8 @@ class _Run:
 
     def decoded(self, decoding: _Decoding) -> str:
         """The basis of a rate."""
-        value = f"{self.rate(decoding):,.0f} times real time on {self.where}"
+        rate = self.rate(decoding)
+        value = f"{rate:,.{2 if rate < 1 else 1 if rate < 10 else 0}f} times real time on {self.where}"
         window = f"{counted(self.plan.batch, 'window')} at a time, of {TOKENS} tokens in {decoding.advance:.0f} s"
         window += f", each decoded {decoding.again} times" if decoding.again != 1 else ""
         return self.basis(decoding.name, value, f"{self.device.known}, {window}")

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import soundfile
 from k2d.bin.plan import main
 from k2d.corpus.trial import read_trial
 from k2d.errors import DataError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -87,6 +90,7 @@ def test_every_figure_says_how_it_is_known(plan, gpus):
         assert all(re.search(r"\b(measured|published|computed|assumed)\b", known) for known in found.values()), found
         assert any("disk" in what for what in found) and any("memory" in what for what in found)
         assert len(found) > 2 or stage == 8, "what the time rests on"
+    assert ", 0 times" not in text
 
 
 def test_a_trial_s_measurements_take_the_place_of_assumptions(plan, trial):
@@ -177,3 +181,11 @@ def test_what_a_folder_holds_and_is_not_counted_is_named(tmp_path, capsys, monke
     said = capsys.readouterr().err
     assert f"not counted: 1 × unreadable folder, such as {tmp_path}/locked: Permission denied" in said
     assert "1 × not audio, such as" in said and "broken.mp3" in said
+
+
+def test_jobs_on_a_cluster_ask_for_the_memory_that_the_papers_corpus_takes(plan):
+    text = plan("--train_hours", 60000, "--ngpu", 16)
+    slurm = (ROOT / "egs/TEMPLATE/k2d1/cmd.sh").read_text().partition("slurm)")[2].partition(";;")[0]
+    asked = {name: int(found) for name, found in re.findall(r"(\w+)_cmd=.*--mem (\d+)G", slurm)}
+    for stage, name in ((2, "decode"), (3, "decode"), (4, "cpu"), (5, "train"), (6, "decode"), (7, "cpu"), (8, "cpu")):
+        assert int(row(text, stage)[4].removesuffix(" GB")) < asked[name], f"stage {stage}"

@@ -28,9 +28,9 @@ case "${cmd_backend:-local}" in
         cpu_threads=8
         cpu_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads "${cpu_threads}" --mem 32G --time 1-00:00:00)
         data_cmd=("${cpu_cmd[@]}" data/log/prepare.log)
-        decode_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads 4 --mem 24G --time 1-00:00:00)
+        decode_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads 4 --mem 40G --time 1-00:00:00)
         # Ten minutes before its time limit, training saves its state and continues in another job.
-        train_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads "${train_threads}" --mem 96G --time 1-00:00:00 --signal_before 600)
+        train_cmd=("${K2D_ROOT}/utils/slurm.py" --num_threads "${train_threads}" --mem 160G --time 1-00:00:00 --signal_before 600)
         ;;
     # For another back end, add a case: a program that is called like this, and the options for each kind of job.
     # mine)
