@@ -66,23 +66,27 @@ VALUES = ("loss", "ce", "kl", "ctc", "acc")  # those that tell how training goes
 
 def training_progress(log: Path) -> str:
     """ "epoch 3 of 4, batch 50: loss=0.870, ce=0.314, acc=0.925; 1 min 20 s left", of a training's log; "epoch 1 of 4"
-    before its first values; "epoch 1 of 4, dev: ce=0.107, acc=0.917" where no other has begun; or nothing."""
+    where an epoch has begun; "epoch 3 of 4, dev: ce=0.107, acc=0.917; 40 s left" where no other has; or nothing."""
     lines = list(reversed(end_of(log, 100_000).splitlines()))
-    trained = next(filter(None, map(TRAINED.search, lines)), None)
-    newest = next((found for line in lines if (found := RESULTS.search(line) or BEGUN.search(line))), None)
-    if newest and newest.re is RESULTS:
-        return f"{begun_of(lines, newest['epoch'])[1]}, dev: {', '.join(told(newest['values']))}"
-    if trained is None:
-        return f"epoch {newest['epoch']} of {newest['of']}" if newest else ""
-    values = told(trained["values"])
-    (begun, epoch), left = begun_of(lines, trained["epoch"]), ""
-    if begun and begun["left"]:
-        since = _seconds(trained["time"]) - _seconds(begun["time"])
-        units = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-        amounts = re.findall(r"([\d.]+) (second|minute|hour|day)", begun["left"])
-        seconds = max(0, round(sum(float(number) * units[unit] for number, unit in amounts) - since))
-        left = f"; {duration(seconds)} left"
-    return f"{epoch}, batch {trained['batch']}: {', '.join(values)}{left}"
+    states = (found for line in lines for form in (TRAINED, RESULTS, BEGUN) if (found := form.search(line)))
+    if (state := next(states, None)) is None:
+        return ""
+    begun, epoch = begun_of(lines, state["epoch"])
+    if state.re is not BEGUN:
+        where = f"batch {state['batch']}" if state.re is TRAINED else "dev"
+        epoch += f", {where}: {', '.join(told(state['values']))}"
+    seconds = seconds_left(begun, state["time"])
+    return f"{epoch}; {duration(seconds)} left" if seconds else epoch
+
+
+def seconds_left(begun: re.Match | None, now: str) -> int:
+    """What ESPnet expected when the epoch began, less what has passed; 0 where it does not know."""
+    if not (begun and begun["left"]):
+        return 0
+    units = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+    amounts = re.findall(r"([\d.]+) (second|minute|hour|day)", begun["left"])
+    expected = sum(float(number) * units[unit] for number, unit in amounts)
+    return max(0, round(expected - _seconds(now) + _seconds(begun["time"])))
 
 
 def begun_of(lines: list[str], epoch: str) -> tuple[re.Match | None, str]:

@@ -182,13 +182,15 @@ def test_how_far_a_training_is(tmp_path):
     with log.open("a") as handle:
         started = "2/4epoch started. Estimated time to finish: 2 minutes and 53.03 seconds"
         handle.write(line.format("29:00,992", started))
+    assert progress(log) == "epoch 2 of 4; 2 min 53 s left"
+    with log.open("a") as handle:
         handle.write(line.format("29:20,000", f"2epoch:train:1-25batch: {values}"))
     assert progress(log).startswith("epoch 2 of 4, batch 25: ce=")
     assert progress(log).endswith("; 2 min 33 s left")
     results = f"2epoch results: [train] {values}, [valid] ce=0.107, acc=0.917, time=0.93 seconds, total_count=4"
     with log.open("a") as handle:
         handle.write(line.format("30:00,000", results) + line.format("30:01,000", "There are no improvements"))
-    assert progress(log) == last_line(log) == "epoch 2 of 4, dev: ce=0.107, acc=0.917"
+    assert progress(log) == last_line(log) == "epoch 2 of 4, dev: ce=0.107, acc=0.917; 1 min 53 s left"
     assert duration(7500) == "2 h 5 min" and duration(59) == "59 s"
 
 
