@@ -16,7 +16,7 @@ from pathlib import Path
 
 from k2d.audio.inputs import SOUND, VIDEO, walk
 from k2d.corpus.joined import Reject
-from k2d.corpus.recordings import Recording, by_source, check, find_recordings, same_content
+from k2d.corpus.recordings import Recording, by_source, check_formats, find_recordings, same_content
 from k2d.corpus.release import not_found
 from k2d.corpus.sets import Account, english_share, write_recordings
 from k2d.corpus.subtitles import SUFFIXES, Cue, cues_of_text, read_all, usable_cues
@@ -86,7 +86,8 @@ def prepare_folder(
         found = [r for r in found if r.subtitles]
         if not found:
             raise not_found(folder, f"{what} with subtitles", ".srt or .vtt beside the recordings")
-    seconds, bad = check(found, out.with_name(f"{out.name}_files.json"), whole=labelled_only, nj=nj, damaged=damaged)
+    cache = out.with_name(f"{out.name}_files.json")
+    found, seconds, bad = check_formats(found, cache, whole=labelled_only, nj=nj, damaged=damaged)
     rejects = rejects + bad + (twice := same_content([r for r in found if r.id in seconds]))
     for reject in twice:
         del seconds[reject.id]
@@ -135,7 +136,7 @@ def hours_of(folder: Path) -> tuple[float, list[Reject]]:
     there is none.
     """
     found, passed, _ = recordings_in(folder, "a folder of recordings")
-    seconds, bad = check(found, None, whole=False, nj=1)
+    found, seconds, bad = check_formats(found, None, whole=False, nj=1)
     if not seconds:
         raise DataError(f"{folder}: none of {counted(len(found), 'recording')} can be used: {bad[0].message}")
     twice = same_content([r for r in found if r.id in seconds])

@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import soundfile
@@ -40,7 +40,7 @@ UNREAD = tuple(
 @dataclass(frozen=True)
 class Recording:
     """id; path of the sound; source: the folder it lies in, relative to the tree; beside: transcripts of its name;
-    unread: those in other forms.
+    unread: those in other forms; others: files of its name in other formats.
     """
 
     id: str
@@ -48,6 +48,7 @@ class Recording:
     source: str
     beside: tuple[Path, ...] = ()
     unread: tuple[Path, ...] = ()
+    others: tuple[Path, ...] = ()
 
     @property
     def subtitles(self) -> Path | None:
@@ -69,7 +70,7 @@ def find_recordings(folder: Path) -> Tree:
     """Every recording of a tree in order of path, links followed, hidden files left out.
 
     Files of one stem in one folder are one recording: a lecture's sound beside its video. The sound is taken,
-    since it is smaller; the others are rejects. Transcripts belong to a recording by their stem, also with a
+    since it is smaller. Transcripts belong to a recording by their stem, also with a
     language behind it (lecture1.zh-TW.vtt).
     """
     tree = Tree()
@@ -95,9 +96,6 @@ def find_recordings(folder: Path) -> Tree:
         source = here.relative_to(folder).as_posix()
         for stem, paths in by_stem.items():
             paths.sort(key=lambda p: (p.suffix.lower() in VIDEO, p.name))
-            for other in paths[1:]:
-                message = f"{other}: another format of {paths[0].name}, which is used"
-                tree.rejects.append(Reject(str(other), "other format", message))
             name = safe_id(stem if source == "." else f"{source}/{stem}")
             if name in taken:  # two names that differ in characters no id may have
                 name = f"{name}-{hashlib.sha256(str(paths[0]).encode()).hexdigest()[:6]}"
@@ -105,8 +103,16 @@ def find_recordings(folder: Path) -> Tree:
             own = [t for t in transcripts if t.stem == stem or t.name.startswith(f"{stem}.")]
             own.sort(key=lambda path: ((LABELS + UNREAD).index(path.suffix.lower()), len(path.name), path.name))
             beside, unread = (tuple(t for t in own if t.suffix.lower() in forms) for forms in (LABELS, UNREAD))
-            tree.recordings.append(Recording(name, paths[0], source, beside, unread))
+            tree.recordings.append(Recording(name, paths[0], source, beside, unread, tuple(paths[1:])))
     return tree
+
+
+def other_formats(recordings: Sequence[Recording]) -> list[Reject]:
+    return [
+        Reject(str(other), "other format", f"{other}: another format of {recording.path.name}, which is used")
+        for recording in recordings
+        for other in recording.others
+    ]
 
 
 def same_content(recordings: Sequence[Recording]) -> list[Reject]:
@@ -134,6 +140,22 @@ def same_content(recordings: Sequence[Recording]) -> list[Reject]:
             message = f"{recording.path}: the same file as {original.path}, which is used"
             rejects.append(Reject(recording.id, "duplicate", message))
     return rejects
+
+
+def check_formats(
+    recordings: Sequence[Recording], cache: Path | None, whole: bool, nj: int, damaged: str = "warn"
+) -> tuple[list[Recording], dict[str, float], list[Reject]]:
+    """(recordings, recording -> seconds, rejects), as `check`, with another format in the place of what cannot be
+    used."""
+    seconds, rejects = check(recordings, cache, whole, nj, damaged)
+    bad = [r for r in recordings if r.id not in seconds and r.others]
+    if bad:
+        others = [replace(r, path=r.others[0], others=r.others[1:]) for r in bad]
+        others, more, worse = check_formats(others, cache, whole, nj, damaged)
+        instead = {r.id: r for r in others}
+        recordings, seconds, rejects = [instead.get(r.id, r) for r in recordings], seconds | more, rejects + worse
+    rejects = [r for r in rejects if r.reason != "other format"]
+    return list(recordings), seconds, rejects + other_formats([r for r in recordings if r.id in seconds])
 
 
 def check(

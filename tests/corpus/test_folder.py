@@ -35,13 +35,14 @@ def test_every_kind_is_found_named_and_listed(tmp_path, capsys):
     said = capsys.readouterr().out
     data = DataDir(out)
     assert data.validate() == []
-    assert set(data.wav) == {"intro", "end", "課程_一_第一講_介紹", "課程_一_week_2_talk_one",
-                             "課程_一_week_2_talk_two", "課程_一_week_2_talk_three"}  # fmt: skip
-    assert {Path(path).suffix for path in data.wav.values()} == {".wav", ".flac", ".mp3", ".m4a", ".ogg"}
-    assert re.search(r"^mine +\d\.\d\d +6 +6 ", said, re.MULTILINE)
+    assert set(data.wav) == {"intro", "intro.2", "end", "screen", "two_ears", "課程_一_第一講_介紹", "課程_一_phone",
+                             "課程_一_-2024.01.02_1", "課程_一_week_2_talk_one", "課程_一_week_2_talk_two",
+                             "課程_一_week_2_talk_three", "課程_一_week_2_intro"}  # fmt: skip
+    assert len({Path(path).suffix for path in data.wav.values()}) == 11
+    assert re.search(r"^mine +\d\.\d\d +12 +12 ", said, re.MULTILINE)
     assert "1 duplicate, 1 other format, 1 truncated" in said
     assert "ignored 1 other file: 1 .pdf" in said
-    assert "transcripts beside 1 of 6 recordings (1 .srt)" in said
+    assert "transcripts beside 1 of 12 recordings (1 .srt)" in said
     assert f"--labels text:{out}/labels" in said
     rejects = (tmp_path / "data/mine_rejects.txt").read_text()
     assert "copy of intro.wav: the same file as" in rejects
@@ -156,6 +157,22 @@ def test_however_a_folder_is_spelt_its_recordings_have_the_same_paths(tmp_path, 
     for spelt in ("../lectures", tmp_path / "lectures/", tmp_path / "recipe/../lectures"):
         assert prepare(Path(spelt), Path("data/x")) == 0
         assert DataDir("data/x").wav == {"a": str(tmp_path / "lectures/a.wav")}
+
+
+def test_where_the_sound_beside_a_video_is_broken_the_video_is_taken(tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "data/x"
+    write(folder / "a.mp4.wav").rename(folder / "a.mp4")
+    (folder / "a.flac").write_bytes(b"fLaC")
+    (folder / "a.wav").touch()
+    (folder / "b.wav").touch()
+    (folder / "b.mp3").touch()
+    write(folder / "a.webm.wav", level=0.2).rename(folder / "a.webm")
+    for _ in range(2):  # with what the first has remembered
+        assert prepare(folder, out) == 0
+        assert DataDir(out).wav == {"a": str(folder / "a.mp4")}
+        said = dict(line.split(": ", 1) for line in (tmp_path / "data/x_rejects.txt").read_text().splitlines())
+        assert {Path(path.removeprefix("x ")).name for path in said} == {"a.flac", "a.wav", "a.webm", "b.wav", "b.mp3"}
+        assert said[f"x {folder / 'a.webm'}"] == "another format of a.mp4, which is used"
 
 
 def test_of_two_copies_the_one_with_a_transcript_is_taken(tmp_path):

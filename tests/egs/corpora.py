@@ -30,7 +30,7 @@ RATE = 16000
 
 
 @cache
-def speech(count: int = 24) -> list[tuple[str, np.ndarray]]:
+def speech(count: int = 36) -> list[tuple[str, np.ndarray]]:
     """(text, (samples,) float32 at 16 kHz): code-switched sentences by two voices."""
     sys.path.insert(0, str(MINI_CS))
     import grammar
@@ -372,21 +372,33 @@ def whole(data: Path) -> None:
         assert len(utterances[utterance]) / RATE == pytest.approx(seconds, abs=0.02)
 
 
-def mixed_folder(folder: Path, sentences: int = 3) -> Path:
-    """What people have: six recordings of every kind in nested folders, one of them twice, one broken, junk between."""
-    parts = [lecture(first, sentences) for first in range(0, 6 * sentences, sentences)]
-    (one, _), (two, cues), (three, _), (four, _), (five, _), (six, _) = parts
+def mixed_folder(folder: Path, sentences: int = 2) -> Path:
+    """What people have: twelve recordings of all kinds in nested folders, one of them twice, one broken, and junk."""
+    parts = iter([lecture(first, sentences) for first in range(0, 12 * sentences, sentences)])
     course, week = folder / "課程 一", folder / "課程 一/week 2"
     week.mkdir(parents=True)
     (folder / ".cache").mkdir()
-    soundfile.write(folder / "intro.wav", one, RATE)
-    soundfile.write(course / "第一講 介紹.flac", at_rate(two, 44100), 44100)
+
+    def write(path: Path, rate: int = RATE) -> None:
+        sound = next(parts)[0]
+        soundfile.write(path, sound if rate == RATE else at_rate(sound, rate), rate)
+
+    write(folder / "intro.wav")
+    audio, cues = next(parts)
+    soundfile.write(course / "第一講 介紹.flac", at_rate(audio, 44100), 44100)
     write_srt(course / "第一講 介紹.srt", cues)
-    soundfile.write(week / "talk one.mp3", at_rate(three, 44100), 44100, format="MP3")
-    write_video(week / "talk two.m4a", four)
-    write_video(week / "talk three.mkv", five)
-    soundfile.write(week / "talk three.wav", five, RATE)  # the sound of the video beside it
-    soundfile.write(folder / "end.ogg", six, RATE)
+    write(week / "talk one.mp3", 44100)
+    write_video(week / "talk two.m4a", next(parts)[0])
+    audio, _ = next(parts)
+    write_video(week / "talk three.mkv", audio)
+    soundfile.write(week / "talk three.wav", audio, RATE)  # the sound of the video beside it
+    write(folder / "end.ogg")
+    write_video(folder / "screen.mp4", next(parts)[0])
+    write_video(week / "intro.mov", next(parts)[0])  # a stem that another folder has
+    write(course / "phone.au", 8000)
+    write(course / "-2024.01.02 (1).aiff", 48000)
+    write(folder / "intro.2.caf")
+    soundfile.write(folder / "two ears.w64", np.stack([next(parts)[0]] * 2, 1), RATE)
     (folder / "copy of intro.wav").write_bytes((folder / "intro.wav").read_bytes())
     (folder / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + b"\0" * 200)
     (folder / ".cache/hidden.wav").write_bytes((folder / "intro.wav").read_bytes())

@@ -14,7 +14,7 @@ from k2d.corpus.clips import Clip, File
 from k2d.corpus.command import parser, run
 from k2d.corpus.folder import prepare_folder, recordings_in, without_subtitles
 from k2d.corpus.joined import Joined, Placed
-from k2d.corpus.recordings import by_source, convert
+from k2d.corpus.recordings import by_source, convert, other_formats
 from k2d.corpus.release import corpus_folder, not_found
 from k2d.corpus.sets import Account, write_labelled
 from k2d.corpus.subtitles import read_all
@@ -31,7 +31,7 @@ def prepare_train(args) -> Account:
 
 def prepare_labelled(path: str, variable: str, name: str, args) -> Account:
     found, rejects, _ = recordings_in(corpus_folder(path, variable, f"the {name} set"), f"{CORPUS}'s {name} set")
-    rejects += without_subtitles(found)
+    rejects += other_formats(found) + without_subtitles(found)
     found = [r for r in found if r.subtitles]
     if not found:
         raise not_found(Path(path), f"{CORPUS}'s {name} set", "hand-corrected .srt or .vtt beside the recordings")
