@@ -1,4 +1,6 @@
-"""From a folder of recordings of which nobody has transcribed anything to a student and a report, by one command."""
+"""From a folder of recordings of which nobody has transcribed anything to a student and a report, by one command; and,
+by correcting twenty labels, to a table of error rates.
+"""
 
 import json
 import os
@@ -16,8 +18,10 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/egs")]
 import corpora  # noqa: E402
 from decoding_material import random_model  # noqa: E402
 
+from k2d.bin.audit import main as audit  # noqa: E402
 from k2d.datadir import DataDir  # noqa: E402
 from k2d.tables import read_table  # noqa: E402
+from k2d.text.timestamps import strip  # noqa: E402
 from k2d.whisper import checkpoint  # noqa: E402
 
 TINY = [
@@ -67,7 +71,7 @@ def test_a_folder_becomes_a_student_and_a_report(run):
     assert "--labels text:data/recordings/labels" in result.stdout
 
     # A selection that keeps nothing has no student, and says what would keep more; the rest goes on.
-    assert "no student of strict_small: none of 5 chunks kept at alpha 0.4" in result.stdout
+    assert "no student of strict_small: none of 11 chunks kept at alpha 0.4" in result.stdout
     assert "alpha 1 would keep half" in result.stdout and "explorer_small/explorer.html" in result.stdout
     assert not list((folder / "exp").glob("student_strict*"))
 
@@ -96,11 +100,11 @@ def test_once_more_does_nothing_and_nothing_left_to_train_is_said(run):
     assert "goes on with" not in again.stdout, "the same folder"
     kept = run("--selection", "strict", "--keep", "0.75", "--stage", "4", "--stop_stage", "4", "--recordings", "")
     assert kept.returncode == 0, kept.stderr
-    assert re.search("no --recordings: goes on with data/recordings, [0-9] recordings from .*/my lectures", kept.stdout)
-    assert len(read_table(run.recipe / "data/recordings_big_strict@keep0.75_small/text")) == 4, "of five"
+    assert re.search("no --recordings: goes on with data/recordings, 12 recordings from .*/my lectures", kept.stdout)
+    assert len(read_table(run.recipe / "data/recordings_big_strict@keep0.75_small/text")) == 9, "of 11"
     assert "keep the same" not in kept.stdout
     equal = run("--selection", "full strict", "--alpha", "9", "--stage", "4", "--stop_stage", "4")
-    assert "full and strict@9_small keep the same 5 chunks, so students of the same seed are equal" in equal.stdout
+    assert "full and strict@9_small keep the same 11 chunks, so students of the same seed are equal" in equal.stdout
 
 
 def test_a_folder_without_recordings_is_refused_before_anything_runs(run, tmp_path):
@@ -110,3 +114,30 @@ def test_a_folder_without_recordings_is_refused_before_anything_runs(run, tmp_pa
         assert result.returncode == 1 and message in result.stderr and "nothing was run" in result.stderr
         assert "Stage" not in result.stdout
         (tmp_path / "failed.mp4").touch()
+
+
+def test_twenty_corrected_labels_are_a_test_set_and_give_a_table_with_intervals(run, monkeypatch):
+    monkeypatch.chdir(run.recipe)
+    models = ROOT / "egs/mini_cs/pretrain1/models"
+    by_sentence = ("--teacher", f"{models}/teacher", "--validator", f"{models}/validator", "--max_chunk", "5")
+    labelled = run(*by_sentence, "--selection", "full", "--stop_stage", "select")
+    assert labelled.returncode == 0, labelled.stdout[-3000:] + labelled.stderr[-3000:]
+    assert "k2d audit --data data/recordings_teacher --scores exp/recordings_teacher/validator" in labelled.stdout
+
+    of = ("--data", "data/recordings_teacher", "--scores", "exp/recordings_teacher/validator", "--count", "20")
+    assert audit([*of, "--output_dir", "data/audited", "--page", "audit.html"]) == 0
+    drawn = DataDir("data/audited/drawn").text
+    assert len(drawn) == 20
+    said = {key: {"verdict": "usable", "text": f"{strip(label)} 對"} for key, label in drawn.items()}
+    Path("audit-answers.json").write_text(json.dumps({"answers": said}))
+    assert audit(["--output_dir", "data/audited", "--read", "audit-answers.json"]) == 0
+
+    result = run(*by_sentence, "--selection", "full", "--test_sets", "audited")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    report = Path("RESULTS.md").read_text()
+    assert "| audited |\n" in report and "No error rate is known" not in report
+    for model in ("teacher_teacher", "validator_validator", "student_full_teacher"):
+        assert re.search(rf"^\| {model} \|.* \d+\.\d\d \[\d+\.\d\d, \d+\.\d\d\] \|$", report, re.MULTILINE), report
+    learnt = set(read_table("exp/student_full_teacher/data/text"))
+    assert learnt and not learnt & set(drawn)
+    assert "audited" in Path("exp/report/index.html").read_text()
