@@ -268,6 +268,20 @@ def test_what_cannot_be_sent_is_kept_in_the_browser_and_said(corpus, browser):
         assert len(Audit("data/heard").answers) == 1
 
 
+def test_saved_is_said_when_every_answer_is(corpus, browser):
+    audit = drawn()
+    with served(audit) as server:
+        browser.open(server.address)
+        browser.wait("document.querySelector('#sound audio') !== null")
+        with server.answering:
+            for count in (1, 2):
+                browser.press("Enter")
+                browser.wait(f"document.querySelector('#count').textContent.startsWith('{count} of 9')")
+            assert browser.text("#saved") == "saving …"
+        browser.wait("document.querySelector('#saved').textContent === 'saved'")
+        assert len(Audit("data/heard").answers) == 2
+
+
 def test_a_page_from_the_disk_counts_by_itself_and_its_answers_are_read_back(corpus, browser, capsys):
     audit = drawn()
     browser.open(corpus / "page.html")

@@ -14,7 +14,7 @@ try {
 function keep(id) {
   if (D.served) unsent[id] = answers[id];
   try { localStorage.setItem(store, JSON.stringify(D.served ? unsent : answers)); } catch { if (!D.served) say("not kept: save the answers", true); }
-  if (D.served) send(); else { figures = countHere(); say("kept in this browser"); shown(); }
+  if (D.served) { say("saving …"); send(); } else { figures = countHere(); say("kept in this browser"); shown(); }
 }
 let sending = false;
 async function send() {
@@ -28,7 +28,7 @@ async function send() {
       figures = await reply.json();
       if (unsent[id] === answer) delete unsent[id];
       try { localStorage.setItem(store, JSON.stringify(unsent)); } catch { /* it is on the disk */ }
-      say("saved");
+      if (!Object.keys(unsent).length) say("saved");
     } catch (error) {
       say(error instanceof TypeError ? `not saved: k2d audit has ended. Start it with --port ${location.port} and open its new address: answers kept in this browser are saved then` : "not saved: " + error.message, true);
       setTimeout(send, 3000);
