@@ -67,10 +67,10 @@ def headline(experiment: Experiment) -> str:
     rest = f" (and {counted(len(test_sets) - 3, 'more set')}, below)" if len(test_sets) > 3 else ""
     costs = []
     if ratio := experiment.parameter_ratio(students.model):
-        costs.append(f"{times(ratio)} the parameters")
+        costs.append(f"{ratio:.2f} times the parameters")
     if speed := experiment.speed_of(students.model):
-        costs.append(f"{times(speed[0])} the speed of its teacher")
-    with_these = f", with {' and '.join(costs)}" if costs else ""
+        costs.append(f"{speed[0]:.2f} times the speed")
+    with_these = f", with {' and '.join(costs)} of its teacher" if costs else ""
     return f"{students.name} errs {'; '.join(told)}{rest}{with_these}."
 
 

@@ -210,6 +210,17 @@ def test_no_page_is_wider_than_its_window_by_day_or_night(pages, browser, name, 
     browser.js("localStorage.clear()")
 
 
+def test_on_a_telephone_every_figure_of_the_tables_is_in_sight_behind_its_heading(pages, browser):
+    for name in ("exp/explorer/explorer.html", "exp/report/index.html"):
+        browser.open(pages / name, width=420)
+        browser.js("document.querySelectorAll('details').forEach(details => details.open = true)")
+        assert browser.js("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
+    assert browser.js("[...document.querySelectorAll('.none')].every(e => e.textContent === '–' && !e.offsetHeight)")
+    shown = browser.js("getComputedStyle(document.querySelector('#results tbody td:last-child'), '::before').content")
+    assert shown == f'"{browser.texts("#results th")[-1]}"'
+    assert browser.errors == []
+
+
 def test_without_scripts_the_tables_are_there(pages, browser):
     browser.open(pages / "exp/report/index.html", scripts=False)
     text = browser.text("body")
@@ -217,7 +228,14 @@ def test_without_scripts_the_tables_are_there(pages, browser):
         assert words in text
     assert "most improved first" not in text
     browser.open(pages / "exp/explorer/explorer.html", scripts=False)
-    assert "Kept at each α" in browser.text("body") and "0.5\t51.7 %" in browser.text("table")
+    assert "Kept at each α" in browser.text("body") and "α\tδ comp\tδ MER" in browser.text("table")
+    assert "0.5\t51.7 %" in browser.text("table")
+
+
+@pytest.mark.parametrize("name", ["exp/report/index.html", "exp/explorer/explorer.html"])
+def test_a_page_carries_the_licence_of_the_charting_library_along(pages, name):
+    page = (pages / name).read_text("utf-8")
+    assert page.index("Permission is hereby granted, free of charge") < page.index("var uPlot=")
 
 
 def test_moving_alpha_changes_what_is_kept_and_the_address(explorer_of):

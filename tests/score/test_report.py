@@ -262,7 +262,7 @@ def test_the_page_begins_with_a_sentence_and_the_main_table_and_ends_with_the_co
     command = "command: <code>"
     places = [text.index(words) for words in (headline, "<h2>Error rates</h2>", "<h2>Aims</h2>", command)]
     assert places == sorted(places) and places[-1] > text.rindex("<table")
-    assert "with ×0.40 the parameters and ×1.50 the speed of its teacher." in text
+    assert "with 0.40 times the parameters and 1.50 times the speed of its teacher." in text
     data = json.loads(re.search(r'id="data" type="application/json">(.*?)</script>', text, re.DOTALL)[1])
     assert data["training"]["loss"]["student_comp"] == {"train": [[1, 3.21], [2, 2.11]], "valid": [[1, 2.5], [2, 1.9]]}
     shutil.rmtree(folder / "exp/report")

@@ -87,9 +87,10 @@ function drawAnalysis() {
   chart($("recall"), { label: "recall and precision by α", x: A.alphas, xlabel: "α", unit: " %", range: [0, 100], height: 280, lines: metrics.flatMap(([m, row], i) => [
     { name: pretty(m) + " recall", y: at(row, "recall", 0), low: at(row, "recall", 1), high: at(row, "recall", 2), colour: lineColour(i) },
     { name: "precision", y: at(row, "precision", 0), colour: lineColour(i), dash: [6, 4] }]) });
-  const head = el("tr", {}, el("th", {}, "recall of bad labels"), ...A.alphas.map(a => el("th", {}, "α " + a.toFixed(1))), el("th", {}, "mean"), el("th", {}, "AUC"));
-  const rows = metrics.map(([m, row]) => el("tr", {}, el("td", {}, pretty(m)), ...[...row.recall, row.mean_recall, row.auc].map(t => el("td", {}, show(t), el("small", {}, range(t))))));
-  $("analysis-table").replaceChildren(el("table", { class: "figures" }, el("thead", {}, head), el("tbody", {}, ...rows)));
+  const heads = ["recall of bad labels", ...A.alphas.map(a => "α " + a.toFixed(1)), "mean", "AUC"];
+  const head = el("tr", {}, ...heads.map(h => el("th", {}, h)));
+  const rows = metrics.map(([m, row]) => el("tr", {}, el("td", {}, pretty(m)), ...[...row.recall, row.mean_recall, row.auc].map((t, i) => el("td", { "data-head": heads[i + 1] }, show(t), el("small", {}, range(t))))));
+  $("analysis-table").replaceChildren(el("table", { class: "figures stacked" }, el("thead", {}, head), el("tbody", {}, ...rows)));
 }
 function card(c) {
   const kept = keeps(c);
