@@ -23,11 +23,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=Path, default=Path("data"), help="folder of the data directories")
     p.add_argument("--models", default="", help="names of folders in --exp, separated by blanks (default: all)")
     p.add_argument("--test_sets", default="", help="names of test sets, separated by blanks")
+    p.add_argument("--held_out", type=Path, metavar="DIR", help="held-out chunks of the run, to make a test set of")
     return p
 
 
 def run(args: argparse.Namespace) -> int:
-    lines = list(next_steps(args.exp, args.data, args.models.split(), args.test_sets.split()))
+    lines = list(next_steps(args.exp, args.data, args.models.split(), args.test_sets.split(), args.held_out))
     if not lines:
         raise DataError(f"{args.exp}: nothing has been made there yet; run a recipe's run.sh first")
     width = max(len(name) for name, _ in lines) + 2

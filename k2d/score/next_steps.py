@@ -18,9 +18,11 @@ from k2d.work.identity import record_in
 from k2d.work.models import MODEL, ModelRecord
 
 
-def next_steps(exp: Path, data: Path, models: Sequence[str], sets: Sequence[str]) -> Iterator[tuple[str, str]]:
+def next_steps(
+    exp: Path, data: Path, models: Sequence[str], sets: Sequence[str], held_out: Path | None = None
+) -> Iterator[tuple[str, str]]:
     """(what, where or how) of everything that is there. models: names of folders in exp, all where there are none;
-    data: folder of the data directories."""
+    data: folder of the data directories; held_out: that of the run, else the first in data."""
     records = _records(exp, models)
     results = read_results(exp, records, sets)
     students = tuple(Model(r, None) for r in records if r.role == "student" and _made(exp, r))
@@ -34,8 +36,10 @@ def next_steps(exp: Path, data: Path, models: Sequence[str], sets: Sequence[str]
             yield "its teacher", f"{best.teacher}: {of_teacher}"
         where = (exp / best.name).absolute()
         yield "use it", shlex.join([_k2d(), "transcribe", _recording(data, sets), "--model", str(where)])
-    if not sets and (held_out := next(iter(sorted(data.glob("*_held_out/text"))), None)):
-        yield "a test set", _audit(exp, data, held_out.parent)
+    if held_out is None or not (held_out / "text").is_file():
+        held_out = next((path.parent for path in sorted(data.glob("*_held_out/text"))), None)
+    if not sets and held_out:
+        yield "a test set", _audit(exp, data, held_out)
         if (data / "audited/text").is_file():
             instead = " in place of --dev_set audited" if best and _chose_epoch(exp / best.name, "audited") else ""
             yield "error rates", f"the command of your run again, with --test_sets audited{instead}"

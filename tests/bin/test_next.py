@@ -84,14 +84,16 @@ def test_where_nothing_was_made(tmp_path, capsys):
 
 
 def test_without_a_test_set_it_says_how_to_make_one(exp, capsys):
-    for path in ("data/lectures_teacher_held_out/text", "exp/lectures_teacher/base/utt2comp"):
+    others = "data/lectures_another_held_out/text"  # of labels that another run made
+    for path in (others, "data/lectures_teacher_held_out/text", "exp/lectures_teacher/base/utt2comp"):
         (exp.parent / path).parent.mkdir(parents=True)
         (exp.parent / path).write_text("")
     assert "a test set" not in said(capsys)
 
     def proposed():
         """It can be typed anywhere."""
-        there, _, what = said(capsys, "--test_sets", "")["a test set"].partition(" && ")
+        ours = ("--held_out", "data/lectures_teacher_held_out")
+        there, _, what = said(capsys, "--test_sets", "", *ours)["a test set"].partition(" && ")
         assert shlex.split(there) == ["cd", str(exp.parent)]
         words = shlex.split(what)
         assert words[1] == "audit"
