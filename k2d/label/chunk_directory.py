@@ -82,6 +82,30 @@ class Chunk:
     seconds: float
 
 
+class HeldOut(Container[str]):
+    """Ids of chunks that are held out, and of all that share sound with one of them: another teacher, or another
+    longest chunk, cuts a recording elsewhere, and what a test set says must not be learnt under another id either.
+    """
+
+    SHARED = 50  # centiseconds; adjacent chunks may touch
+
+    def __init__(self, ids: Iterable[str]):
+        self._ids = frozenset(ids)
+        self._stretches: dict[str, list[tuple[int, int]]] = {}
+        for named in filter(None, map(read_chunk_id, self._ids)):
+            self._stretches.setdefault(named.recording, []).append((named.start, named.end))
+
+    def __bool__(self) -> bool:
+        return bool(self._ids)
+
+    def __contains__(self, key: object) -> bool:
+        if key in self._ids:
+            return True
+        named = read_chunk_id(str(key)) if self._stretches else None
+        stretches = self._stretches.get(named.recording, ()) if named else ()
+        return any(min(named.end, end) - max(named.start, start) >= self.SHARED for start, end in stretches)
+
+
 def read_chunks(
     data: DataDir, leave_out: Container[str] = (), recordings: Container[str] | None = None
 ) -> Iterator[Chunk]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from k2d.datadir import DataDir
 from k2d.errors import DataError
+from k2d.label.chunk_directory import HeldOut
 from k2d.label.distance import METRICS, MOST_ALPHA, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import ALPHA, Clause, Rule, SelectionRule, conjunction, read_rule
@@ -75,9 +76,9 @@ class Source:
     leave_out: Sequence[Path] = ()
 
     @cached_property
-    def held_out(self) -> frozenset[str]:
-        """Ids of the chunks to leave out; read by the work, not by who asks whether it is done."""
-        return frozenset(key for folder in self.leave_out for key in read_table(folder / "text"))
+    def held_out(self) -> HeldOut:
+        """The chunks to leave out; read by the work, not by who asks whether it is done."""
+        return HeldOut(key for folder in self.leave_out for key in read_table(folder / "text"))
 
     def rule(self, selection: SelectionRule) -> Rule:
         if self.as_it_is:

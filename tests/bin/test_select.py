@@ -405,6 +405,14 @@ def test_a_selection_that_keeps_nothing_says_which_alpha_would(corpus, tmp_path,
     assert "report.md says which condition drops how much" in (out / "too_few.txt").read_text()
 
 
+def test_what_shares_sound_with_a_held_out_chunk_is_held_out_however_it_was_cut(corpus, tmp_path):  # noqa: F811
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held/text").write_text("lec1-0000340-0000910 今天\nlec3-0000000-0009999 今天\nx 今天\n")
+    out = tmp_path / "out"
+    assert run(corpus, out, "--selection", "full", "--leave_out", str(tmp_path / "held")) == 0
+    assert list(read_table(out / "text")) == IDS[2:], "the third chunk has only a tenth of a second of it"
+
+
 def test_what_is_held_out_is_neither_kept_nor_dropped(corpus, tmp_path, capsys):  # noqa: F811
     held = DataDir(corpus[0]).subset(IDS[:1], tmp_path / "held")
     out = tmp_path / "out"
