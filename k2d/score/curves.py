@@ -1,4 +1,4 @@
-"""ESPnet's training logs in, curves by epoch out."""
+"""ESPnet's training logs in, curves by epoch and how long it took out."""
 
 import re
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _ACCUMULATED = re.compile(r"^accum_grad: (\d+)$", re.MULTILINE)
 Curves = dict[tuple[str, str], dict[int, float]]
 
 
-def read_training_log(path: Path) -> Curves:
+def curves_in(log: str) -> Curves:
     """Statistics of every epoch that an ESPnet log tells; an epoch repeated after a restart counts
     as it was told last. Empty where the log has none."""
     curves: Curves = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in log.splitlines():
         if match := _EPOCH.search(line):
             for part, values in _PART.findall(match[2]):
                 for name, value in _VALUE.findall(values):
@@ -35,9 +35,10 @@ def training_logs(model: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """How long a model was trained. passes: over its labels, None where the log does not tell the batches of one.
-    best: the lowest cross-entropy on the development set, reached at update best_updates."""
+    """How a model was trained, and how long. passes: over its labels, None where the log does not tell the batches of
+    one. best: the lowest cross-entropy on the development set, reached at update best_updates."""
 
+    curves: Curves
     updates: float
     passes: float | None
     best: float | None
@@ -45,28 +46,24 @@ class TrainingLog:
 
 
 def read_training(model: Path) -> TrainingLog | None:
-    """Of a folder in exp/, from its log and its configuration; None where it has no log of an epoch."""
-    path, curves = _told_by(model)
+    """Of a folder in exp/, from the first log that tells of an epoch and its configuration; None where none does."""
+    logs = (path.read_text(encoding="utf-8", errors="replace") for path in training_logs(model))
+    log, curves = next(((log, found) for log in logs if (found := curves_in(log))), ("", {}))
     batches = curves.get(("train", "total_count"))
     if not batches:
         return None
-    a_pass = _BATCHES.findall(path.read_text(encoding="utf-8", errors="replace"))
+    a_pass = _BATCHES.findall(log)
     accumulated = _accumulated(model / "train/config.yaml")
     valid = curves.get(("valid", "ce"), {})
     best = min(valid, key=valid.get, default=None)
     last = max(batches.values())
     return TrainingLog(
+        curves,
         updates=last / accumulated,
         passes=last / int(a_pass[-1]) if a_pass else None,
         best=None if best is None else valid[best],
         best_updates=batches[best] / accumulated if best in batches else None,
     )
-
-
-def _told_by(model: Path) -> tuple[Path | None, Curves]:
-    """The log of a model's training that tells of epochs, the first one of several nodes, and what it tells."""
-    told = ((path, read_training_log(path)) for path in training_logs(model))
-    return next((found for found in told if found[1]), (None, {}))
 
 
 def _accumulated(config: Path) -> int:
@@ -75,16 +72,10 @@ def _accumulated(config: Path) -> int:
     return int(found[1]) if found else 1
 
 
-def trainings(experiment: Experiment) -> dict[str, TrainingLog]:
-    """model -> how long it was trained, for every model that has a training log."""
+def read_trainings(experiment: Experiment) -> dict[str, TrainingLog]:
+    """model -> how it was trained, for every model that has a training log."""
     found = {model.name: read_training(experiment.root / model.name) for model in experiment.models}
     return {name: training for name, training in found.items() if training}
-
-
-def training_curves(experiment: Experiment) -> dict[str, Curves]:
-    """model -> curves, for every model that has a training log."""
-    found = {model.name: _told_by(experiment.root / model.name)[1] for model in experiment.models}
-    return {name: curves for name, curves in found.items() if curves}
 
 
 def shown_statistics(curves: Curves) -> list[str]:

@@ -12,7 +12,7 @@ from k2d.explore.page import as_json, render
 from k2d.explore.sounds import Sounds
 from k2d.score.aims import VERDICTS, Aim, best_student, headline
 from k2d.score.aligned import errors_in
-from k2d.score.curves import Curves, shown_statistics, training_curves
+from k2d.score.curves import TrainingLog, shown_statistics
 from k2d.score.experiment import Experiment, Group, Rates, mean_known
 from k2d.score.rates import SWITCH_DISTANCES
 from k2d.score.tables import ABSENT, Table
@@ -47,6 +47,7 @@ def report_page(
     experiment: Experiment,
     tables: Sequence[Table],
     aims: Sequence[Aim],
+    trainings: Mapping[str, TrainingLog],
     *,
     main: int,
     title: str,
@@ -68,7 +69,7 @@ def report_page(
         "switch": _switch_lines(experiment),
         "switch_distances": SWITCH_DISTANCES,
         "scatters": scatters(experiment),
-        "training": _training(training_curves(experiment)),
+        "training": _training(trainings),
         "with_sound": list(clips.uris),
     }
     return render(
@@ -215,9 +216,10 @@ def _line(group: Group, along: str) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _training(curves: dict[str, Curves]) -> dict[str, dict[str, dict[str, list[list[float]]]]]:
+def _training(trainings: Mapping[str, TrainingLog]) -> dict[str, dict[str, dict[str, list[list[float]]]]]:
     """statistic -> model -> "train" and "valid" -> [[epoch, value]], the loss first."""
     names: dict[str, None] = {}
+    curves = {model: training.curves for model, training in trainings.items()}
     for found in curves.values():
         names |= dict.fromkeys(shown_statistics(found))
     return {

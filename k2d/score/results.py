@@ -20,7 +20,7 @@ from k2d.label.scores import find_scores, read_choices
 from k2d.score import agreement, label_tables, report, teacher_tables
 from k2d.score.aims import Aim, aims_of
 from k2d.score.aligned import ALIGNED
-from k2d.score.curves import training_logs, trainings
+from k2d.score.curves import TrainingLog, read_trainings, training_logs
 from k2d.score.error_browser import browse
 from k2d.score.experiment import Experiment, read_experiment
 from k2d.score.hours import hours_table
@@ -102,7 +102,8 @@ def write_results(folder: Path, options: ReportOptions) -> tuple[Experiment, lis
     experiment = read_experiment(
         options.exp, options.records, options.test_sets, speed=options.speed, labelled=labelled
     )
-    tables, main = _tables(experiment, options, labelled), len(experiment.tags) or 1
+    trainings = read_trainings(experiment)
+    tables, main = _tables(experiment, options, labelled, trainings), len(experiment.tags) or 1
     aims, facts = list(aims_of(experiment)), provenance.facts()
     parts = [table.markdown() for table in tables]
     if aims:
@@ -118,7 +119,8 @@ def write_results(folder: Path, options: ReportOptions) -> tuple[Experiment, lis
     texts, clips = browse(experiment, options.test_data, options.audio_mb, options.audio)
     links = _links(options.explorers, folder)
     page = report_page(
-        experiment, tables, aims, main=main, title=options.title, facts=facts, texts=texts, clips=clips, explorers=links
+        experiment, tables, aims, trainings, main=main, title=options.title, facts=facts, texts=texts, clips=clips,
+        explorers=links,
     )
     with atomic(folder / "index.html") as out:
         out.write(page)
@@ -128,14 +130,16 @@ def write_results(folder: Path, options: ReportOptions) -> tuple[Experiment, lis
     return experiment, aims
 
 
-def _tables(experiment: Experiment, options: ReportOptions, labelled: DataDir | None) -> list[Table]:
+def _tables(
+    experiment: Experiment, options: ReportOptions, labelled: DataDir | None, trainings: Mapping[str, TrainingLog]
+) -> list[Table]:
     """All that RESULTS.md has, in order."""
     if options.held_out is not None:
         made = [agreement.agreement_table(experiment, options.held_out)]
     else:
         made = [
             *report.main_tables(experiment, options.paper_sets),
-            *filter(None, (report.seeds_table(experiment), report.training_table(experiment, trainings(experiment)))),
+            *filter(None, (report.seeds_table(experiment), report.training_table(experiment, trainings))),
             report.language_table(experiment, options.paper_sets),
             report.switch_table(experiment),
             *report.switch_distance_tables(experiment),

@@ -14,7 +14,7 @@ from k2d.bin.report import main
 from k2d.bin.score import main as score
 from k2d.datadir import Segment, write_segments
 from k2d.explore.page import prose
-from k2d.score.curves import read_training_log
+from k2d.score.curves import curves_in
 from k2d.tables import atomic, read_table, write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import checkpoint
@@ -270,9 +270,8 @@ def test_the_page_begins_with_a_sentence_and_the_main_table_and_ends_with_the_co
     assert (folder / "exp/report/index.html").read_text() == text  # the same numbers, the same bytes
 
 
-def test_training_logs_are_read_by_epoch(tmp_path):
-    (tmp_path / "train.log").write_text(LOG)
-    curves = read_training_log(tmp_path / "train.log")
+def test_training_logs_are_read_by_epoch():
+    curves = curves_in(LOG)
     assert curves["train", "loss"] == {1: 3.21, 2: 2.11}
     assert curves["valid", "acc"] == {1: 0.5, 2: 0.6}
     assert curves["train", "optim0_lr0"] == {1: 1e-4}
