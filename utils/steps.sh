@@ -51,7 +51,7 @@ nobody_reads() {
 }
 answer_questions() {
     { mkdir -p exp/.k2d && : >>exp/.k2d/begin.lock; } || die "exp/ cannot be written; the line above says why"
-    coproc BEGIN { exec k2d begin --run "$$"; }
+    coproc BEGIN { K2D_RUN=$$ exec k2d begin; }
     asked=${BEGIN_PID}
     disown "${asked}" # no job to wait for: it ends when nobody can ask any more
     exec {questions}>&"${BEGIN[1]}" {answers}<&"${BEGIN[0]}"

@@ -1,12 +1,12 @@
 """Ask many steps, one after the other, whether there is work to do.
 
-    k2d begin [--run PROCESS]
+    k2d begin
 
 Like `--begin`, but without starting Python for each command; used by k2d.sh. Reads commands as `k2d parse` does, and
 answers each with a line: the exit status of `k2d COMMAND … --begin` (0: no work, 3: work to do, else: it cannot begin),
 and the message. Errors go to stderr. The command "hold DIR" locks a finished directory for reading until this process
-ends, so that no run with other options replaces what this run still needs. "look COMMAND…" only says which inputs and
-options have changed since the command's directory was made.
+ends, so that no run with other options replaces what this run still needs; the lock names the process $K2D_RUN, which
+asks. "look COMMAND…" only says which inputs and options have changed since the command's directory was made.
 """
 
 import contextlib
@@ -23,16 +23,14 @@ from k2d.bin.parse import commands_in
 from k2d.errors import guarded
 from k2d.options import CommandParser
 from k2d.work.identity import of_step
-from k2d.work.lock import DirectoryLock, hold_for
+from k2d.work.lock import DirectoryLock
 from k2d.work.step import only_looking
 
 LISTED = ("recipes", 1)
 
 
 def parser() -> CommandParser:
-    p = CommandParser("begin", __doc__)
-    p.add_argument("--run", type=int, metavar="PROCESS", help="who asks: what is held is signed with it")
-    return p
+    return CommandParser("begin", __doc__)
 
 
 class Held(ExitStack):
@@ -72,9 +70,7 @@ def ask(words: list[str]) -> tuple[int, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    if args.run is not None:
-        hold_for(args.run)
+    parser().parse_args(argv)
     with Held() as held:
         for words in commands_in(sys.stdin.buffer):
             if words[0] == "hold":

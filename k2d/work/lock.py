@@ -23,7 +23,6 @@ MOST_NAMED = 16  # of those who share a lock
 
 
 _HELD: weakref.WeakSet["DirectoryLock"] = weakref.WeakSet()
-_run: int | None = None  # the process of a recipe's run that this one holds directories for
 
 
 def _let_go_in_child() -> None:
@@ -33,12 +32,6 @@ def _let_go_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_let_go_in_child)
-
-
-def hold_for(process: int) -> None:
-    """Locks are signed with a run of k2d.sh from here on, and with the line that was typed (K2D_COMMAND)."""
-    global _run
-    _run = process
 
 
 def _runs(process: int) -> bool:
@@ -100,8 +93,8 @@ class DirectoryLock:
     def _sign(self) -> None:
         """A line for each holder: those who share it may end in any order."""
         words, process = [Path(sys.argv[0]).name, *sys.argv[1:]], os.getpid()
-        if _run is not None:
-            words, process = os.environ.get("K2D_COMMAND", "").splitlines() or words, _run
+        if run := os.environ.get("K2D_RUN"):  # of k2d.sh, for which this process holds it, and the line that was typed
+            words, process = os.environ.get("K2D_COMMAND", "").splitlines() or words, int(run)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = {"command": shlex.join(words), "process": process, "host": socket.gethostname(), "since": since}
         with suppress(OSError):  # a full disk must keep nobody from making room

@@ -48,9 +48,8 @@ def test_a_fault_of_a_command_is_shown_and_is_no_answer_for_the_next(monkeypatch
 
 
 def test_what_a_run_holds_is_signed_with_what_was_typed_and_the_process_to_stop(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "_run", None)
     monkeypatch.setenv("K2D_COMMAND", "./run.sh\n--recordings\nmy lectures")
-    begin.hold_for(os.getppid())
+    monkeypatch.setenv("K2D_RUN", str(os.getppid()))
     (tmp_path / "made").mkdir()
     said = rf"made: in use by ./run.sh --recordings 'my lectures' \(process {os.getppid()} on "
     with lock.DirectoryLock(tmp_path / "made", shared=True), pytest.raises(Locked, match=said):
