@@ -48,6 +48,12 @@ def read_chunk_id(key: str) -> ChunkId | None:
     return ChunkId(found[1], int(found[2]), int(found[3])) if found and int(found[2]) < int(found[3]) else None
 
 
+def digest_of_id(key: str) -> str:
+    """What ids are sorted by for an order that seems random, the same on every machine, and in which more ids move no
+    others."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
 LONGEST_FILE_NAME = 200  # bytes; file systems take 255, suffixes included
 _UNSAFE = re.compile(r"[^\w.,+=@-]|^\.")
 
@@ -61,5 +67,4 @@ def file_name(key: str) -> str:
     name = _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), key)
     if len(name.encode()) <= LONGEST_FILE_NAME:
         return name
-    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    return f"{name.encode()[: LONGEST_FILE_NAME - 17].decode(errors='ignore')}%{digest}"
+    return f"{name.encode()[: LONGEST_FILE_NAME - 17].decode(errors='ignore')}%{digest_of_id(key)[:16]}"

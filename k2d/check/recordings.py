@@ -4,7 +4,6 @@ In: sets. Out: findings. Reading is remembered under the stamp of the file (size
 second check reads only what has changed.
 """
 
-import hashlib
 import logging
 import sys
 from collections import Counter
@@ -21,7 +20,7 @@ from k2d.audio.stamps import FileStamps, is_command
 from k2d.check.findings import Finding, fails, fine, left_out, note, some, warning
 from k2d.check.memory import Memory
 from k2d.check.tables import DEV, TEST, TRAIN, Set
-from k2d.constants import SAMPLE_RATE, WINDOW
+from k2d.constants import SAMPLE_RATE, WINDOW, digest_of_id
 from k2d.errors import BadAudio
 from k2d.wording import audio_length, counted
 from k2d.work import machine
@@ -221,7 +220,7 @@ def sample(names: list[str], most: int) -> list[str]:
     """At most so many, drawn by a digest of the name: the same when others are added."""
     if len(names) <= most:
         return list(names)
-    return sorted(sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:most])
+    return sorted(sorted(names, key=digest_of_id)[:most])
 
 
 def _told(why: str) -> tuple[str, str]:

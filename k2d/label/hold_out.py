@@ -11,7 +11,6 @@ Nothing is drawn at random: recordings and ties go by the digest of their id, so
 and the same corpus gives the same sets on any machine. Students of several selections have the same sets.
 """
 
-import hashlib
 import heapq
 import sys
 from collections import Counter
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from k2d.constants import digest_of_id
 from k2d.corpus.clips import has_words
 from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
@@ -39,10 +39,6 @@ MOST_SECONDS = 3600.0
 MOST_CHUNKS = 500
 DISTANCE = "comp"
 _NO_WITNESS = ("loop_teacher", "loop_aux", "blank_aux")  # δ_comp is 0 where only the validator loops
-
-
-def _order(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def write_held_out(out: Path, data: DataDir, scores: Path, kept: Sequence[Path]) -> tuple[int, float]:
@@ -84,7 +80,7 @@ def hold_out_recordings(data: DataDir) -> list[str]:
         )
     still = min(SHARE_OF_RECORDINGS * sum(seconds.values()), MOST_SECONDS)
     wanted: dict[str, float] = {}
-    for recording in sorted(seconds, key=_order):
+    for recording in sorted(seconds, key=digest_of_id):
         if still <= 0:
             break
         wanted[recording] = seconds[recording] if seconds[recording] <= 2 * still else still
@@ -164,4 +160,4 @@ def _witnessed(chunks: Iterable[Chunk], scores: Scores) -> Iterator[tuple[float,
         for place in np.flatnonzero(sound).tolist():
             chunk = block[place]
             if has_words(timestamps.strip(chunk.text)):
-                yield float(found[DISTANCE][place]), _order(chunk.id), chunk.id, max(chunk.seconds, 0.0)
+                yield float(found[DISTANCE][place]), digest_of_id(chunk.id), chunk.id, max(chunk.seconds, 0.0)

@@ -7,7 +7,6 @@ Everything is read side by side in order of id and written as it comes; only the
 names and the ids by speaker stay in memory.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from k2d.audio.stamps import is_command
+from k2d.constants import digest_of_id
 from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
 from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
@@ -233,7 +233,7 @@ def first_hours(data: DataDir, hours: float) -> dict[str, float]:
     if not lasting:
         raise DataError(f"{data.path}: no utt2dur, so that hours cannot be counted; utils/get_utt2dur.py writes it")
     taken: dict[str, float] = {}
-    for recording in sorted(lasting, key=lambda name: hashlib.sha256(name.encode()).digest()):
+    for recording in sorted(lasting, key=digest_of_id):
         if sum(taken.values()) >= hours * 3600:
             break
         taken[recording] = lasting[recording]
