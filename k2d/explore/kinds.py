@@ -18,11 +18,10 @@ from collections.abc import Sequence
 from rapidfuzz.distance import Levenshtein
 
 from k2d.score.alignment import DELETION, INSERTION, Pair
-from k2d.score.rates import error_runs
+from k2d.score.rates import error_runs, other_language
 from k2d.text import timestamps
 from k2d.text.loops import has_loop
 from k2d.text.phonemes import phonemes
-from k2d.text.units import is_chinese, is_english
 
 LOOP, OVER_SILENCE, TRANSLATED, TRANSLITERATED, CUT, SUBSTITUTED = KINDS = (
     "loop", "over silence", "translated", "transliterated", "cut", "substituted",
@@ -49,8 +48,10 @@ def kind_of(label: str, pairs: Sequence[Pair]) -> str | None:
     """The kind of a label by its errors; None where it has none. label: timestamp tokens allowed."""
     errors = dict.fromkeys(KINDS, 0)
     for stretch in error_runs(pairs):
-        if swapped := _swapped(stretch):
-            errors[swapped] += len(stretch)
+        if swapped := other_language(stretch):
+            english, chinese = swapped
+            kind = TRANSLITERATED if sounds_alike(" ".join(english), "".join(chinese)) else TRANSLATED
+            errors[kind] += len(stretch)
             continue
         for pair in stretch:
             kind = {INSERTION: OVER_SILENCE, DELETION: CUT}.get(pair.op, SUBSTITUTED)
@@ -60,17 +61,6 @@ def kind_of(label: str, pairs: Sequence[Pair]) -> str | None:
     if has_loop(timestamps.strip(label)):
         return LOOP
     return max(KINDS, key=errors.get)
-
-
-def _swapped(stretch: Sequence[Pair]) -> str | None:
-    """Whether one side has English words where the other has more Chinese, and none of them."""
-    said, written = ([u for u in side if u is not None] for side in zip(*((p.ref, p.hyp) for p in stretch)))
-    for english_side, other in ((said, written), (written, said)):
-        english = [u for u in english_side if is_english(u)]
-        chinese = [u for u in other if is_chinese(u)]
-        if english and not any(map(is_english, other)) and len(chinese) > sum(map(is_chinese, english_side)):
-            return TRANSLITERATED if sounds_alike(" ".join(english), "".join(chinese)) else TRANSLATED
-    return None
 
 
 def sounds_alike(english: str, chinese: str) -> bool:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from k2d.score.alignment import DELETION, HIT, INSERTION, SUBSTITUTION, Pair
-from k2d.text.units import LANGUAGES, language_of
+from k2d.text.units import LANGUAGES, is_chinese, is_english, language_of
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,19 @@ def error_runs(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
     for right, steps in groupby(pairs, lambda pair: pair.op == HIT):
         if not right:
             yield list(steps)
+
+
+def other_language(run: Iterable[Pair]) -> tuple[list[str], list[str]] | None:
+    """(English words, Chinese characters) of a run of errors where one side has English words and the other none of
+    them, but more Chinese: the term was translated, or spelt by its sound. None elsewhere.
+    """
+    said, written = ([unit for unit in side if unit is not None] for side in zip(*((p.ref, p.hyp) for p in run)))
+    for english_side, other in ((said, written), (written, said)):
+        english = [unit for unit in english_side if is_english(unit)]
+        chinese = [unit for unit in other if is_chinese(unit)]
+        if english and not any(map(is_english, other)) and len(chinese) > sum(map(is_chinese, english_side)):
+            return english, chinese
+    return None
 
 
 def longest_run(pairs: Iterable[Pair], op: str) -> int:
