@@ -5,10 +5,11 @@ what was given.
 
     @dataclass(frozen=True)
     class Clock:
+        GROUP = "clock"  # of the help
         speed: float = option(1.0, "of the hands")
 
     parser = CommandParser("wind", __doc__)
-    add_options(parser, Clock, "clock")         # --speed
+    add_options(parser, Clock)         # --speed
     clock = options_of(Clock, parser.parse_args())
 """
 
@@ -216,13 +217,11 @@ def option(default, help: str, parse: Callable | None = None, choices: Sequence[
     return dataclasses.field(default=default, metadata={"help": help, "parse": parse, "choices": choices})
 
 
-def add_options(
-    parser: argparse.ArgumentParser, kind: type, title: str, without: Sequence[str] = (), **defaults
-) -> None:
-    """Add an option for each field that `option` made. without: fields that the command has no use for; defaults:
-    those of this command.
+def add_options(parser: argparse.ArgumentParser, kind: type, without: Sequence[str] = (), **defaults) -> None:
+    """Add an option for each field that `option` made, as the group kind.GROUP of the help. without: fields that the
+    command has no use for; defaults: those of this command.
     """
-    group = parser.add_argument_group(title)
+    group = parser.add_argument_group(kind.GROUP)
     for field in dataclasses.fields(kind):
         if not field.metadata or field.name in without:
             continue

@@ -15,6 +15,7 @@ DAMAGED = ("warn", "skip")
 class AudioOptions:
     """Which recordings may be read, and how."""
 
+    GROUP = "recordings"
     allow_pipes: bool = option(False, "run commands (… |) in wav.scp")
     damaged: str = option("warn", "read the intact part of a damaged recording, or skip it", choices=DAMAGED)
 

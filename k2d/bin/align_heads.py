@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--chunks", type=int, default=24, help="chunks to use, evenly spaced")
     p.add_argument("--language", default="zh", help="language that the student decodes in")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
-    add_options(p, AudioOptions, "recordings")
+    add_options(p, AudioOptions)
     add_step_arguments(p)
     return p
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         inputs["data"] = identity.of_data(args.data, "wav.scp", "segments", "text", TRUSTED)
     options = {"chunks": args.chunks, "language": args.language, **audio.reading}
-    step = Step("align_heads", args.output_dir, inputs=inputs, options=options, arguments=args)
+    step = Step("align_heads", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
         from k2d.distill.student_heads import choose_heads, examples_of
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.output_dir / HEADS.name, {"model": inputs["model"].digest, **facts, **more})
         return facts
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--audio_mb", type=float, default=200.0, help="audio and spectrograms in that file, megabytes")
     p.add_argument("--read", type=Path, metavar="FILE", help="import the answers saved by that page")
     p.add_argument("--title", help="title of the page (default: the output directory's name)")
-    add_options(p, AudioOptions, "recordings")
+    add_options(p, AudioOptions)
     return p
 
 

@@ -58,14 +58,14 @@ def run(args: argparse.Namespace) -> int:
         )
     options = {name: getattr(args, name) for name in ("nbest", "criterion", "mode", "init_weight", "half")}
     inputs = {"exp": trained, "init": init}
-    step = Step("average", args.output_dir, inputs=inputs, options=options, arguments=args)
+    step = Step("average", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
         from k2d.distill.average import average
 
         return average(args.exp, args.init, args.output_dir, **options)
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

@@ -38,9 +38,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--encoder_out", type=Path, help="output of k2d encode with the same encoder, read instead of audio")
     p.add_argument("--config", action="append", required=True, help="training YAML; later ones override earlier ones")
     p.add_argument("--language", help="language of the labels, unless the YAML has one (default zh)")
-    add_options(p, CacheOptions, "what is stored, and how it is computed")
-    add_options(p, AudioOptions, "recordings")
-    add_options(p, SkipOptions, "what cannot be used")
+    add_options(p, CacheOptions)
+    add_options(p, AudioOptions)
+    add_options(p, SkipOptions)
     add_step_arguments(p)
     return p
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         inputs["data"] = identity.of_data(args.data, "wav.scp", "segments", "text", "text.prev")
     decides = {name: getattr(options, name) for name in ("k", "store", "shard_rows", "dtype")} | audio.reading
     decides |= {"batch_conf": vars(config), "temperature": temperature}
-    step = Step("cache_teacher", args.output_dir, inputs=inputs, options=decides, arguments=args)
+    step = Step("cache_teacher", args.output_dir, inputs=inputs, options=decides, arguments=vars(args))
 
     def work() -> dict:
         import torch
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         topk, data = TopK(teacher, config, temperature, options), DataDir(args.data)
         return store(topk, data, args.output_dir, *sound_of(data, args.encoder_out, audio), args.max_skipped)
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

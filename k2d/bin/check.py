@@ -48,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
     sets.add_argument("--train_data", help="recordings to be labelled (references are not read)")
     sets.add_argument("--dev_data", help="development set")
     sets.add_argument("--test_data", nargs="+", action="extend", default=[], help="test sets; may be given again")
-    add_options(p, AudioOptions, "recordings, as in the stages that read them")
-    add_options(p, SkipOptions, "what cannot be used")
+    add_options(p, AudioOptions)
+    add_options(p, SkipOptions)
     models = p.add_argument_group("models, in any form that k2d label and decode take")
     models.add_argument("--teacher", help="model that writes the labels")
     models.add_argument(

@@ -38,10 +38,10 @@ def parser() -> argparse.ArgumentParser:
         default=True,
         help="decode with timestamps and keep them in text; --long_form always does (default true)",
     )
-    add_options(p, EngineConfig, "engine")
-    add_options(p, DecodingOptions, "decoding (defaults of openai-whisper's transcribe())", temperatures=None)
-    add_options(p, AudioOptions, "recordings")
-    add_options(p, WorkOptions, "work")
+    add_options(p, EngineConfig)
+    add_options(p, DecodingOptions, temperatures=None)
+    add_options(p, AudioOptions)
+    add_options(p, WorkOptions)
     add_step_arguments(p)
     return p
 
@@ -56,7 +56,8 @@ def accepted_options(args: argparse.Namespace) -> dict[str, object]:
     """Utterances are decoded once, as the validator's are in the paper; long form falls back as Whisper does."""
     temperatures = args.temperatures or (FALLBACK_TEMPERATURES if args.long_form else (0.0,))
     timestamps = args.timestamps or args.long_form
-    return accepted(args.model, args, parser().get_default, temperatures=temperatures, timestamps=timestamps)
+    decoding = options_of(DecodingOptions, args, temperatures=temperatures, timestamps=timestamps)
+    return accepted(args.model, options_of(EngineConfig, args), decoding, vars(args), parser().get_default)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     decides = {**transcriber.decides, "form": "long form" if args.long_form else "short form", **audio.reading}
     inputs = {"model": model, "data": identity.of_data(args.data, "wav.scp", "segments")}
     options = {**decides, "timestamps": args.timestamps}
-    step = Step("decode", args.output_dir, inputs=inputs, options=options, arguments=args)
+    step = Step("decode", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work_on() -> dict | None:
         if args.long_form:
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         session = Session("decode", step.out, work_key(model, decides), source, names, work, workers)
         return decode(session, transcriber, data, args.long_form, args.timestamps)
 
-    return run_step(step, args, work_on, shared=work.job is not None)
+    return run_step(step, args.begin, work_on, shared=work.job is not None)
 
 
 main = command(parser, run)

@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--data", help="chunk data directory: durations, and audio for the signal 'untexted'")
     p.add_argument("--vad", choices=speech.DETECTORS, default="auto", help="voice activity for 'untexted'")
-    add_options(p, AudioOptions, "recordings")
+    add_options(p, AudioOptions)
     p.add_argument("--max_unpaired", type=int, help="fail if more ids than this are in only one of the two texts")
     p.add_argument("--nj", type=int, default=1, help="processes")
     add_step_arguments(p)
@@ -109,10 +109,10 @@ def run(args: argparse.Namespace) -> int:
         options |= {"vad": args.vad, **options_of(AudioOptions, args).reading}
     elif args.data:
         inputs["data"] = identity.of_tables(args.data, *OF_CHUNKS)
-    step = Step("distance", args.output_dir, inputs=inputs, options=options, arguments=args)
+    step = Step("distance", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
     job = Job(choices, asked, signals.read_captions(args.captions), args.data, args.vad, options_of(AudioOptions, args))
     files = (args.teacher, args.validator)
-    return run_step(step, args, lambda: measure(*files, job, step.out, args.nj, args.max_unpaired))
+    return run_step(step, args.begin, lambda: measure(*files, job, step.out, args.nj, args.max_unpaired))
 
 
 main = command(parser, run)

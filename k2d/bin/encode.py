@@ -33,8 +33,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0, help="seed of the noise")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
     p.add_argument("--nj", type=int, default=0, help="utterances at a time; 0: one per core, or one on a GPU")
-    add_options(p, AudioOptions, "recordings")
-    add_options(p, SkipOptions, "what cannot be used")
+    add_options(p, AudioOptions)
+    add_options(p, SkipOptions)
     add_step_arguments(p)
     return p
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     snr, audio = signal_to_noise(args), options_of(AudioOptions, args)
     inputs = {"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")}
     options = {**audio.reading, "noise_snr": snr, "seed": args.seed if snr else None, "shard": SHARD}
-    step = Step("encode", args.output_dir, inputs=inputs, options=options, arguments=args)
+    step = Step("encode", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
         from k2d.distill.encoder_out import Noise, encode
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         data = DataDir(args.data)
         return encode(args.model, data, args.output_dir, SHARD, noise, args.device, args.nj, audio, args.max_skipped)
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--bad_above", type=float, default=0.4, metavar="MER", help="true MER above which a label is bad")
     p.add_argument("--audit", metavar="DIR", help="data directory made from these chunks by k2d audit")
     p.add_argument("--title", help="title of the page (default: the data directory's name)")
-    add_options(p, AudioOptions, "recordings")
+    add_options(p, AudioOptions)
     p.add_argument("--seed", type=int, default=0, help="seed of the sample")
     add_step_arguments(p)
     return p
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         inputs["reference"] = of_folder or identity.of_file(args.reference)
     names = ("alpha", "per_stratum", "audio_mb", "bad_above", "title", "seed")
     options = {name: getattr(args, name) for name in names}
-    step = Step("explore", args.output_dir, inputs=inputs, options=options, arguments=args)
+    step = Step("explore", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> None:
         from k2d.explore.explorer import Page, write_page
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
             silent = counted(clips.unreadable, "sampled chunk")
             print(f"explore: no sound for {silent}: {clips.reason}", file=sys.stderr)
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

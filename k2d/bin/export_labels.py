@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", required=True, type=Path, help="data directory with labels, such as a selection's")
     p.add_argument("--output_dir", required=True, type=Path, help="folder to write")
     p.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="formats to write")
-    add_options(p, AudioOptions, "recordings")
+    add_options(p, AudioOptions)
     add_step_arguments(p)
     return p
 
@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     reading = options_of(AudioOptions, args).reading
     inputs = {"data": identity.of_data(args.data)}
     forms = [form for form in FORMS if form in args.forms]
-    step = Step("export_labels", args.output_dir, inputs=inputs, options={"forms": forms, **reading}, arguments=args)
+    options = {"forms": forms, **reading}
+    step = Step("export_labels", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
         count, seconds, bad = export(data, open_utterances(data, **reading), forms, args.output_dir)
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return {"utterances": count, "seconds": round(seconds, 2), "left_out": len(bad)}
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

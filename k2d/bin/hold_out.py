@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     inputs = {"data": identity.of_data(args.data), "scores": scores}
     inputs |= {f"kept {path.name}": identity.of_tables(path, "text") for path in args.kept}
     options = {"what": "dev" if args.kept else "recordings"}
-    step = Step("hold_out", args.output_dir, inputs=inputs, options=options, arguments=args)
+    step = Step("hold_out", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
         chunks, seconds = write_held_out(args.output_dir, DataDir(args.data), args.scores, args.kept)
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"hold_out: {counted(chunks, 'chunk')}, {audio_length(seconds)}, {what}: {args.output_dir}")
         return {"chunks": chunks, "seconds": round(seconds, 2)}
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.labels}: nothing to read there; expected a .jsonl or .parquet file, or a folder of these"
         )
     inputs = {file.name: identity.of_file(file) for file in files}
-    step = Step("import_labels", args.output_dir, inputs=inputs, options={}, arguments=args)
+    step = Step("import_labels", args.output_dir, inputs=inputs, options={}, arguments=vars(args))
 
     def work() -> dict:
         count, bad = import_entries(args.labels, args.output_dir)
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"import_labels: {args.output_dir}: {counted(count, 'utterance')}, {len(bad)} left out")
         return {"utterances": count, "left_out": len(bad)}
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         inputs["init"] = model_identity(args.init)
     layers = {} if args.init else layers_of(args)
     options = {**layers, "mix_languages": args.mix_languages}
-    step = Step("init_student", args.output_dir, inputs=inputs, options=options, arguments=args)
+    step = Step("init_student", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
         from k2d.distill.student import make_student
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         languages = args.mix_languages.split(",") if args.mix_languages else ()
         return make_student(teacher, args.output_dir, args.init, layers, args.same_encoder, languages)
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

@@ -35,11 +35,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", required=True, help="teacher: checkpoint, name, text:FILE, espnet:DIR, transformers:DIR")
     p.add_argument("--data", required=True, help="data directory of recordings")
     p.add_argument("--output_dir", required=True, help="chunk data directory to write")
-    add_options(p, ChunkLayout, "chunks")
-    add_options(p, EngineConfig, "engine")
-    add_options(p, DecodingOptions, "decoding (defaults of openai-whisper's transcribe())")
-    add_options(p, AudioOptions, "recordings")
-    add_options(p, WorkOptions, "work")
+    add_options(p, ChunkLayout)
+    add_options(p, EngineConfig)
+    add_options(p, DecodingOptions)
+    add_options(p, AudioOptions)
+    add_options(p, WorkOptions)
     add_step_arguments(p)
     return p
 
@@ -48,19 +48,24 @@ def check(args: argparse.Namespace) -> None:
     """UsageError for options that do not fit each other or the model."""
     for kind in (ChunkLayout, AudioOptions, WorkOptions):
         options_of(kind, args)
-    accepted(args.model, args, parser().get_default)
+    accepted_options(args)
+
+
+def accepted_options(args: argparse.Namespace) -> dict[str, object]:
+    engine, decoding = options_of(EngineConfig, args), options_of(DecodingOptions, args)
+    return accepted(args.model, engine, decoding, vars(args), parser().get_default)
 
 
 def run(args: argparse.Namespace) -> int:
     layout, work, data = options_of(ChunkLayout, args), options_of(WorkOptions, args), DataDir(args.data)
     audio = options_of(AudioOptions, args)
     _ = data.wav, data.utt2spk  # read now, so that what is wrong with them costs no decoding
-    transcriber = open_transcriber(args.model, data, **accepted(args.model, args, parser().get_default))
+    transcriber = open_transcriber(args.model, data, **accepted_options(args))
     model = transcriber.identity
     decides = {**transcriber.decides, "form": "long form", **audio.reading}
     inputs = {"model": model, "data": identity.of_data(args.data, "wav.scp", "utt2spk")}
     options = {**decides, "layout": vars(layout)}
-    step = Step("label", args.output_dir, inputs=inputs, options=options, arguments=args)
+    step = Step("label", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work_on() -> dict | None:
         source = sources.recordings(data, **audio.reading)
@@ -68,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         session = Session("label", step.out, work_key(model, decides), source, list(data.wav), work, workers)
         return label(session, transcriber, data, layout, step.key)
 
-    return run_step(step, args, work_on, shared=work.job is not None)
+    return run_step(step, args.begin, work_on, shared=work.job is not None)
 
 
 main = command(parser, run)

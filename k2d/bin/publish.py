@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--push_to_hub", metavar="OWNER/NAME", help="show what would be uploaded there")
     out.add_argument("--yes", action="store_true", help="with --push_to_hub: upload it")
     out.add_argument("--dry_run", action="store_true", help="with --push_to_hub: only show, even with --yes")
-    add_options(p, AudioOptions, "recordings")
+    add_options(p, AudioOptions)
     add_step_arguments(p)
     return p
 
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     options = options_of(PublishOptions, args)
     inputs = inputs_of(args.record, record, args.teacher, args.data, results)
     decides = {**asdict(options), "record": [record.name, record.selection, record.alpha, args.teacher]}
-    step = Step("publish", args.output_dir, inputs=inputs, options=decides, arguments=args)
+    step = Step("publish", args.output_dir, inputs=inputs, options=decides, arguments=vars(args))
 
     def work() -> None:
         data, audio = DataDir(args.data), options_of(AudioOptions, args)
@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
             said += f", {private} in {counted(facts.labels_checked, 'label')}"
         print(f"publish: {args.output_dir}: {said}; the card is {args.output_dir / CARD_FILE}")
 
-    status = run_step(step, args, work)
+    status = run_step(step, args.begin, work)
     if args.begin:  # gates and the Hub are asked anew, whatever is done
         return SOMETHING_TO_DO if args.release or args.push_to_hub else status
     if status == SOMETHING_TO_DO:  # somebody is only looking

@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--test_data", type=Path, default=Path("data"), help="folder of the test sets")
     p.add_argument("--audio_mb", type=float, default=20.0, help="audio and spectrograms in the page, megabytes")
     p.add_argument("--explorers", default="", help="NAME:DIR of the explorers to link, several separated by blanks")
-    add_options(p, AudioOptions, "recordings")
+    add_options(p, AudioOptions)
     p.add_argument("--paper", default="", help="SET:COLUMN, several separated by blanks")
     p.add_argument("--notes", type=Path, metavar="FILE", help="Markdown file to put before the tables")
     p.add_argument("--title", default="Results", help="title of the page")
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     names = ("models", "test_sets", "held_out", "train_data", "reference", "scores", "paper", "title", "test_data",
              "audio_mb", "explorers")  # fmt: skip
     decides = {name: getattr(args, name) for name in names}
-    step = Step("report", args.output_dir, inputs=inputs_of(options), options=decides, arguments=args)
+    step = Step("report", args.output_dir, inputs=inputs_of(options), options=decides, arguments=vars(args))
 
     def work() -> dict:
         experiment, aims = write_results(args.output_dir, options)
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"report: {said}: {args.results or args.output_dir / RESULTS}, {args.output_dir / 'index.html'}")
         return {"results": measured, "expected": expected}
 
-    status = run_step(step, args, work)
+    status = run_step(step, args.begin, work)
     if status == 0:
         for made, copy in ((RESULTS, args.results), (FIGURE, args.figure)):
             if copy and (args.output_dir / made).exists():

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     inputs = {"data": identity.of_data(args.data)}
     inputs |= {path.name: identity.of_tables(path) for path in args.transcripts}
-    step = Step("revise", args.output_dir, inputs=inputs, options={}, arguments=args)
+    step = Step("revise", args.output_dir, inputs=inputs, options={}, arguments=vars(args))
 
     def work() -> dict:
         found = write_revised(args.output_dir, DataDir(args.data), args.transcripts)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"; {counted(left_out, 'chunk')} left out, where nobody seems to speak" if left_out else "")
         return {"labels": dict(found), "left_out": left_out}
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

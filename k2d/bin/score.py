@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if args.compare:
         inputs["compare"] = identity.of_file(Path(args.compare) / "text")
     options = {"bootstrap": args.bootstrap, "seed": args.seed, "fold_usage": args.fold_usage}
-    step = Step("score", args.output_dir, inputs=inputs, options=options, arguments=args)
+    step = Step("score", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
         from k2d.score.scoring import ScoreOptions, score_files
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"score: against {args.compare} ({percent(scored.other.total.rate)}): {verdict}")
         return {"mer": result["mer"]["rate"]}
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 def percent(value: float | None) -> str:

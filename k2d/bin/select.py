@@ -145,9 +145,13 @@ def run(args: argparse.Namespace) -> int:
         args.output_dir,
         inputs=_inputs(args, folders),
         options=_options(args, what, source),
-        arguments=args,
+        arguments=vars(args),
     )
-    return run_step(step, args, lambda: write_selection(what, source, step.out, args.source_data, args.allow_missing))
+
+    def work() -> dict:
+        return write_selection(what, source, step.out, args.source_data, args.allow_missing)
+
+    return run_step(step, args.begin, work)
 
 
 def _inputs(args: argparse.Namespace, folders: Mapping[str, Path]) -> dict[str, identity.Identity]:

@@ -52,9 +52,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rounds", type=int, default=3, help="rounds of measurement")
     p.add_argument("--timestamps", **BOOLEAN, default=True, help="decode with timestamps")
     # One batch at a time; and what is stored takes no time to encode.
-    add_options(p, EngineConfig, "engine", without=("workers", "encoder_cache"))
-    add_options(p, DecodingOptions, "decoding", without=_WITHOUT)
-    add_options(p, AudioOptions, "recordings")
+    add_options(p, EngineConfig, without=("workers", "encoder_cache"))
+    add_options(p, DecodingOptions, without=_WITHOUT)
+    add_options(p, AudioOptions)
     add_step_arguments(p)
     return p
 
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             "rounds": args.rounds,
             **audio.reading,
         },
-        arguments=args,
+        arguments=vars(args),
     )
 
     def work() -> None:
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         )
         print(f"speed: {record['audio_seconds']:.0f} s of audio, {counted(args.rounds, 'round')}: {said}")
 
-    return run_step(step, args, work)
+    return run_step(step, args.begin, work)
 
 
 main = command(parser, run)

@@ -41,6 +41,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from k2d.audio.stamps import FileStamps
@@ -288,12 +289,14 @@ def run(words: list[str]) -> int:
             print(f"train: {training.length or 'as long as the configuration says'} (--updates {training.own.updates})")
         DistillTask.main(parse(training.words, training.config, training.where))
 
-    if training.rank:
+    def follow() -> int:
         # The first process may have found that nothing is to do, or brought the finished work back.
         if not step.done and not (step.aside / step.key / RECORD).exists():
             train()
         return 0
-    return run_step(step, training.own, train)
+
+    work = follow if training.rank else partial(run_step, step, training.own.begin, train)
+    return guarded("train", work, training.given.output_dir)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -311,7 +314,4 @@ def main(argv: list[str] | None = None) -> int:
         from k2d.distill import interruption
 
         interruption.listen()
-    output = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    output.add_argument("--output_dir", nargs="?")
-    given, _ = output.parse_known_args([underscored(word) for word in words])
-    return guarded("train", lambda: run(words), given.output_dir)
+    return guarded("train", lambda: run(words))

@@ -35,8 +35,8 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--valid_encoder_out", type=Path, help="output of k2d encode for --valid_data")
     p.add_argument("--teacher_topk", type=Path, help="output of k2d cache_teacher")
-    add_options(p, AudioOptions, "recordings")
-    add_options(p, SkipOptions, "what cannot be used")
+    add_options(p, AudioOptions)
+    add_options(p, SkipOptions)
     add_step_arguments(p)
     return p
 
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name):
             inputs[name] = identity.of_step(getattr(args, name))
     audio = options_of(AudioOptions, args)
-    step = Step("training_tables", args.output_dir, inputs=inputs, options=audio.reading, arguments=args)
+    step = Step("training_tables", args.output_dir, inputs=inputs, options=audio.reading, arguments=vars(args))
     wanted = options_of(Wanted, args)
-    return run_step(step, args, lambda: write(wanted, args.output_dir, audio, args.max_skipped))
+    return run_step(step, args.begin, lambda: write(wanted, args.output_dir, audio, args.max_skipped))
 
 
 main = command(parser, run)

@@ -63,10 +63,9 @@ def parser() -> argparse.ArgumentParser:
         default=False,
         help="with --word_timestamps: in srt and vtt each word is underlined while it is said",
     )
-    add_options(p, EngineConfig, "engine", without=("workers",))
-    title = "decoding (defaults of openai-whisper's transcribe())"
-    add_options(p, DecodingOptions, title, language="auto", carry_initial_prompt=True)
-    add_options(p, AudioOptions, "recordings", without=("allow_pipes",))
+    add_options(p, EngineConfig, without=("workers",))
+    add_options(p, DecodingOptions, language="auto", carry_initial_prompt=True)
+    add_options(p, AudioOptions, without=("allow_pipes",))
     return p
 
 
@@ -75,7 +74,7 @@ def check(args: argparse.Namespace) -> None:
     subtitles.formats(args.output_format)
     if kind_of(args.model) == "text":
         raise UsageError(f"--model {args.model}: ready transcripts belong to a data directory; k2d label takes them")
-    options = accepted(args.model, args, parser().get_default)
+    options = accepted_options(args)
     if args.highlight_words and not args.word_timestamps:
         raise UsageError("--highlight_words needs the times of words; give --word_timestamps too")
     if args.word_timestamps:
@@ -85,6 +84,11 @@ def check(args: argparse.Namespace) -> None:
             raise UsageError("--word_timestamps needs the attention of --engine torch (and not --dtype int8)")
         if options["task"] == "translate":
             raise UsageError("--word_timestamps: words of a translation are not said at any time")
+
+
+def accepted_options(args: argparse.Namespace) -> dict[str, object]:
+    engine, decoding = options_of(EngineConfig, args), options_of(DecodingOptions, args)
+    return accepted(args.model, engine, decoding, vars(args), parser().get_default)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         if forms:
             (args.output_dir or Path()).mkdir(parents=True, exist_ok=True)  # before any work, if it cannot be made
         began = time.monotonic()
-        transcriber = open_transcriber(args.model, **accepted(args.model, args, parser().get_default)).load()
+        transcriber = open_transcriber(args.model, **accepted_options(args)).load()
         loading = time.monotonic() - began
         words = args.word_timestamps, args.highlight_words
         made = transcribe_files(transcriber, files, args.damaged, forms, args.output_dir or Path(), *words)

@@ -54,6 +54,7 @@ class BatchConfig:
 class CacheOptions:
     """What is stored of a teacher, and how it is computed."""
 
+    GROUP = "what is stored, and how it is computed"
     k: int = option(32, "tokens to store per position")
     store: str = option("float16", "type of the stored log-probabilities", choices=tuple(STORED))
     shard_rows: int = option(1 << 17, "tokens per archive, approximately")

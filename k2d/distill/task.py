@@ -66,7 +66,7 @@ class DistillTask(AbsTask):
         )
         group.add_argument("--model_conf", action=NestedDictAction, default={}, help=_help(DistillConfig))
         group.add_argument("--batch_conf", action=NestedDictAction, default={}, help=_help(BatchConfig))
-        add_options(parser, AudioOptions, "recordings")
+        add_options(parser, AudioOptions)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> DistillModel:

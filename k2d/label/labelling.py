@@ -31,6 +31,7 @@ from k2d.work.skipped import in_numbers, why
 class ChunkLayout:
     """How transcripts become chunks."""
 
+    GROUP = "chunks"
     max_chunk: float = option(WINDOW, "longest chunk, in seconds")
     continued: bool = option(
         False, "a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>"

@@ -61,6 +61,7 @@ class DecodingOptions:
     the commands that decode.
     """
 
+    GROUP = "decoding (defaults of openai-whisper's transcribe())"
     # None: auto
     language: str | None = option("zh", "code such as zh or en; auto: detect it in the first window", _language)
     task: str = option("transcribe", "transcribe, or translate to English", choices=("transcribe", "translate"))

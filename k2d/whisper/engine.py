@@ -49,6 +49,7 @@ class EngineConfig:
     Raises ValueError for what does not exist on any machine.
     """
 
+    GROUP = "engine"
     engine: str = option("auto", "auto: ctranslate2 for int8, else torch", choices=ENGINES)
     device: str = option("auto", "cpu, cuda, cuda:1 …; auto: cuda if available")
     dtype: str = option(

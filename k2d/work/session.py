@@ -38,6 +38,7 @@ AUDIO_BAR = {
 class WorkOptions(SkipOptions):
     """How the work is split, and what may be wrong with its inputs."""
 
+    GROUP = "work"
     job: int | None = option(None, "run only job JOB of --num_jobs; a run without --job joins the results", int)
     num_jobs: int = option(1, "number of jobs, split by duration")
 

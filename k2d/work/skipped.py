@@ -20,6 +20,7 @@ SKIPPED = "skipped.txt"
 class SkipOptions:
     """How much may be left out."""
 
+    GROUP = "what cannot be used"
     max_skipped: int | None = option(None, "fail if more inputs cannot be used (default: no limit)", int)
 
 

@@ -75,12 +75,11 @@ class Step:
         *,
         inputs: Mapping[str, Identity],
         options: Mapping[str, object],
-        arguments: argparse.Namespace | Mapping[str, object] | None = None,
+        arguments: Mapping[str, object] | None = None,
     ):
         self.command, self.out = command, Path(out)
         self.inputs, self.options = dict(inputs), provenance.plain(options)
-        given = vars(arguments) if isinstance(arguments, argparse.Namespace) else arguments or {}
-        self.arguments = {name: value for name, value in provenance.plain(given).items() if name != "begin"}
+        self.arguments = {name: value for name, value in provenance.plain(arguments or {}).items() if name != "begin"}
         digests = {name: identity.digest for name, identity in self.inputs.items()}
         self.key = digest_of([command, digests, self.options])[:16]
         self.aside = beside(self.out)
@@ -325,12 +324,12 @@ class Step:
         self.release()
 
 
-def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], shared: bool = False) -> int:
+def run_step(step: Step, begin: bool, work: Callable[[], object], shared: bool = False) -> int:
     """Own the step's directory and do its work unless it is done; returns the exit status.
 
-    With `args.begin` only see what there is to do: status 0 for nothing, 3 for something. Inside `only_looking()` it is
-    printed what the present options and inputs would make otherwise, and nothing is touched; the status is 3, since
-    nobody may go on with what is there. shared: `work` is one of several jobs and does not finish the step.
+    begin: only see what there is to do: status 0 for nothing, 3 for something. Inside `only_looking()` it is printed
+    what the present options and inputs would make otherwise, and nothing is touched; the status is 3, since nobody may
+    go on with what is there. shared: `work` is one of several jobs and does not finish the step.
     """
     if _looking.get():
         if (step.out / RECORD).is_file() and _wanted_in(step.out) != step.key:
@@ -341,7 +340,7 @@ def run_step(step: Step, args: argparse.Namespace, work: Callable[[], object], s
         if step.done:
             print(f"{step.command}: {step.out} is done; nothing to do")
             return NOTHING_TO_DO
-        if args.begin:
+        if begin:
             return SOMETHING_TO_DO
         facts = work()
         if not shared:

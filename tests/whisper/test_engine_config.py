@@ -16,8 +16,8 @@ from k2d.work.identity import Identity
 
 def parsed(*words: str):
     p = argparse.ArgumentParser()
-    add_options(p, EngineConfig, "engine")
-    add_options(p, DecodingOptions, "decoding")
+    add_options(p, EngineConfig)
+    add_options(p, DecodingOptions)
     args = p.parse_args(words)
     return options_of(EngineConfig, args), options_of(DecodingOptions, args)
 

@@ -1,6 +1,5 @@
 """A step: done means that the same content was asked for and the outputs are there; nothing finished is deleted."""
 
-import argparse
 import contextlib
 import json
 import os
@@ -37,7 +36,7 @@ def make(number: int = 1, out: str = "exp/made", begin: bool = False, work=None)
     def write():
         Path(out, "result").write_text(f"{number} {Path('in.txt').read_text()}")
 
-    return run_step(step(number, out), argparse.Namespace(begin=begin), work or write)
+    return run_step(step(number, out), begin, work or write)
 
 
 def result(out: str = "exp/made") -> str:
@@ -90,20 +89,20 @@ def test_of_a_folder_that_has_changed_its_files_are_not_said(capsys):
     def of_folder() -> int:
         inputs = {path: identity.Identity(path, Path("in.txt").read_text()) for path in ("data", "data/text", "datum")}
         made = Step("make", "exp/made", inputs=inputs, options={})
-        return run_step(made, argparse.Namespace(begin=False), lambda: None)
+        return run_step(made, False, lambda: None)
 
     of_folder()
     Path("in.txt").write_text("output\n")
     of_folder()
     assert "exp/made was made from another version of data, datum: moved to " in capsys.readouterr().err
-    run_step(Step("make", "exp/made", inputs={}, options={}), argparse.Namespace(begin=False), lambda: None)
+    run_step(Step("make", "exp/made", inputs={}, options={}), False, lambda: None)
     assert "exp/made was made from data, datum as well: moved to " in capsys.readouterr().err
 
 
 def test_an_input_that_is_given_now_and_was_not_is_no_other_version_of_it(capsys):
     def from_files(*paths: str) -> None:
         made = Step("make", "exp/made", inputs={path: identity.of_file(path) for path in paths}, options={})
-        run_step(made, argparse.Namespace(begin=False), lambda: None)
+        run_step(made, False, lambda: None)
 
     Path("more.txt").write_text("more\n")
     from_files("in.txt")
@@ -268,7 +267,7 @@ def test_looking_says_what_has_changed_and_touches_nothing(capsys):
     assert capsys.readouterr().out == "exp/made was made from another version of in.txt\n"
     with only_looking():
         of_nothing = Step("make", "exp/made", inputs={}, options={"number": 1})
-        assert run_step(of_nothing, argparse.Namespace(begin=False), None) == SOMETHING_TO_DO
+        assert run_step(of_nothing, False, None) == SOMETHING_TO_DO
     assert capsys.readouterr().out == "exp/made was made from in.txt as well\n"
     assert result() == "1 input\n"
 
@@ -296,7 +295,7 @@ def test_leftovers_of_killed_runs_go():
 
 
 KILLED = """
-import argparse, sys
+import sys
 from pathlib import Path
 from k2d.work import identity
 from k2d.work.step import Step, run_step
@@ -306,7 +305,7 @@ def work():
     for i in range(300):
         Path("exp/made/result").write_text(f"{number} part {i}")
     Path("exp/made/result").write_text(f"{number} input\\n")
-run_step(step, argparse.Namespace(begin=False), work)
+run_step(step, False, work)
 """
 
 
