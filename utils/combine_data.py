@@ -22,8 +22,8 @@ from k2d.work.step import Step
 def made_by(parts: list[Path]) -> dict:
     """What made the parts, if all say it (step.json); DataError where steps, options, models or code differ."""
     records = [json_or_none(part / "step.json") for part in parts]
-    if not all(records):
-        return {}
+    if not all(record and "data" in record.get("inputs", {}) for record in records):
+        return {}  # corpora, of which any go together
     first = None
     for part, record in zip(parts, records, strict=True):
         found = {key: record.get(key) for key in ("step", "options", "revision")}
@@ -52,7 +52,7 @@ def combine(args: argparse.Namespace) -> int:
         if not part.is_dir():
             raise DataError(f"{part}: no such directory")
     inputs = {str(part): identity.of_tables(part) for part in parts}
-    with Step("combine_data", args.out, inputs=inputs, options={}, arguments=args) as step:
+    with Step("combine_data", args.out, inputs=inputs, options={}, arguments=vars(args)) as step:
         facts = made_by(parts)
         if not step.done:
             DataDir.combine(parts, args.out)

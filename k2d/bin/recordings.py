@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         offers.append(offer(prepared, str(data / LABELS_FOLDER)))
         return [prepared.account]
 
-    status = report_and_fail("recordings", args, prepare)
+    status = report_and_fail("recordings", args, prepare, ("recordings",))
     for said in filter(None, offers):
         print(f"recordings: {said}")
     return status

@@ -1,4 +1,6 @@
-"""Command lines of the recipes' `local/prepare.py`: one set of options, one way to report and to fail."""
+"""Command lines of the recipes' `local/prepare.py`: one set of options, one way to report and to fail, and to say in
+every data directory what made it.
+"""
 
 import argparse
 import os
@@ -10,6 +12,9 @@ from k2d.corpus.clips import Clip
 from k2d.corpus.joined import join
 from k2d.corpus.sets import Account, report, write_labelled, write_unlabelled
 from k2d.errors import DataError, guarded
+from k2d.work import identity
+from k2d.work.lock import DirectoryLock
+from k2d.work.step import Step, remove_leftovers
 
 SETS = ("train", "dev", "test")
 _MOST_NAMED = 3  # of what was left out
@@ -46,23 +51,41 @@ def write_set(args: argparse.Namespace, name: str, clips: Sequence[Clip]) -> Acc
     return write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)
 
 
+def _sign(step: Step, folder: Path, name: str) -> None:
+    """Say in each data directory of a set what made it; of killed runs nothing is left."""
+    for place in (folder / "audio" / name, folder / f"{name}_long", folder / name):
+        remove_leftovers(place)
+        step.out = place  # one work, of which all of them tell
+        if (step.out / "wav.scp").is_file() and not step.done:
+            step.finish()
+
+
 def run(
     corpus: str,
     args: argparse.Namespace,
     prepare: Callable[[argparse.Namespace], Sequence[Account]],
+    reads: Sequence[str] = ("corpus",),
 ) -> int:
-    """Prepare and report; what a user can mend is said in one sentence, with exit status 1."""
+    """Prepare and report; what a user can mend is said in one sentence, with exit status 1. reads: options that name
+    what is read.
+    """
 
     def work() -> int:
-        accounts = list(prepare(args))
-        table = report(corpus, accounts, args.output_dir, args.prefix)  # first: rejects.txt explains a failure
-        for account in accounts:
-            if not account.utterances:
-                such_as = f", such as {account.rejects[0].message}" if account.rejects else ""
-                raise DataError(
-                    f"{args.output_dir}/{account.name}: nothing is left (left out: {account.reasons()}){such_as}; "
-                    f"{args.output_dir}/{args.prefix}rejects.txt says why"
-                )
+        given = {name: Path(path).expanduser() for name in reads if (path := getattr(args, name))}
+        inputs = {name: identity.of_tree(path) for name, path in given.items()}
+        options = {name: value for name, value in vars(args).items() if name not in ("output_dir", "nj", *reads)}
+        step = Step(corpus, args.output_dir, inputs=inputs, options=options, arguments=vars(args))
+        with DirectoryLock(args.output_dir / f"{args.prefix}preparation"):
+            accounts = list(prepare(args))
+            table = report(corpus, accounts, args.output_dir, args.prefix)  # first: rejects.txt explains a failure
+            for account in accounts:
+                if not account.utterances:
+                    such_as = f", such as {account.rejects[0].message}" if account.rejects else ""
+                    raise DataError(
+                        f"{args.output_dir}/{account.name}: nothing is left (left out: {account.reasons()}){such_as}; "
+                        f"{args.output_dir}/{args.prefix}rejects.txt says why"
+                    )
+                _sign(step, args.output_dir, account.name)
         print(f"{corpus}: {args.output_dir}\n{table}")
         if left_out := [reject.message for account in accounts for reject in account.rejects]:
             print("\n".join(f"left out: {message}" for message in left_out[:_MOST_NAMED]))

@@ -13,6 +13,7 @@ from functools import wraps
 from itertools import chain
 from pathlib import Path
 
+from k2d.audio.inputs import walk
 from k2d.audio.stamps import FileStamps, is_command
 from k2d.datadir import tables_in
 from k2d.errors import DataError
@@ -113,6 +114,13 @@ def file_digest(path) -> str:
 @noting_maker
 def of_file(path) -> Identity:
     return Identity(str(path), file_digest(path))
+
+
+def of_tree(path) -> Identity:
+    """Sizes and times of the files of a folder, or of one file: of what is too much to be read for its sake."""
+    path, stamp = Path(path), FileStamps()
+    files = [here / name for here, names, _ in walk(path) for name in names] if path.is_dir() else [path]
+    return Identity(str(path), digest_of([[str(file), stamp(str(file))] for file in files]))
 
 
 def tables_of(folder: Path) -> list[str]:

@@ -52,6 +52,23 @@ def test_every_kind_is_found_named_and_listed(tmp_path, capsys):
     assert [row[3] for row in listed if row[3]] == [str(folder / "課程 一/第一講 介紹.srt")]
 
 
+def test_the_data_directory_says_what_made_it_and_of_what(tmp_path):
+    out = tmp_path / "data/x"
+
+    def record() -> dict:
+        assert prepare(tmp_path / "in", out) == 0
+        return json.loads((out / "step.json").read_text())
+
+    write(tmp_path / "in/one.wav")
+    first = record()
+    assert first["step"] == "recordings" and first["inputs"]["recordings"]["path"] == str(tmp_path / "in")
+    assert {"command", "options", "revision", "machine", "started", "finished"} <= first.keys()
+    assert {"wav.scp", "utt2dur", "recordings.tsv"} <= first["outputs"].keys()
+    assert record() == first, "nothing has changed"
+    write(tmp_path / "in/two.wav", 2)
+    assert record()["key"] != first["key"]
+
+
 def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys):
     folder, out = tmp_path / "in", tmp_path / "data/x"
     for name in ("a", "b b", "c", "d", "e", "f", "g"):

@@ -76,6 +76,15 @@ def test_combine_of_data_directories(data, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (data / name).read_bytes()
 
 
+def test_any_corpora_can_be_combined(data, tmp_path):
+    tool("split", "--nj", 2, data)
+    for part in (data / "split2/1", data / "split2/2"):
+        record = {"step": "synthesize", "key": part.name, "options": {"set": part.name}, "inputs": {}}
+        (part / "step.json").write_text(json.dumps(record))
+    result = tool("combine", tmp_path / "again", data / "split2/1", data / "split2/2")
+    assert result.returncode == 0, result.stderr
+
+
 def test_combine_refuses_parts_that_were_made_otherwise(data, tmp_path):
     tool("split", "--nj", 2, data)
     one, two = data / "split2/1", data / "split2/2"

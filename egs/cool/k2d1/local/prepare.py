@@ -67,4 +67,4 @@ if __name__ == "__main__":
     options.add_argument("--test", default="", help="the same, for testing")
     boolean = {"type": true_or_false, "metavar": "true|false"}
     options.add_argument("--subtitles", **boolean, default=False, help="they are to be the labels")
-    sys.exit(run(CORPUS, options.parse_args(), prepare))
+    sys.exit(run(CORPUS, options.parse_args(), prepare, ("corpus", "dev", "test")))
