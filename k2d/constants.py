@@ -18,6 +18,10 @@ N_FRAMES = round(WINDOW * MEL_FRAMES_PER_SECOND)  # 3,000
 N_AUDIO_CTX = round(WINDOW * ENCODER_FRAMES_PER_SECOND)  # 1,500
 TIMESTAMP_STEP = 0.02  # seconds between two timestamp tokens, one frame of the encoder's output
 N_TIMESTAMPS = N_AUDIO_CTX + 1  # <|0.00|> … <|30.00|>
+N_TEXT_CTX = 448  # positions of the decoder: tokens of prompt and text
+ENGLISH_VOCABULARY = 51864  # tokens of the English-only models
+# Mel bands of the published models by the tokens of their vocabulary: English only; multilingual, v1 and v2; large-v3.
+MEL_BANDS = {ENGLISH_VOCABULARY: 80, 51865: 80, 51866: 128}
 SHORTEST = 0.1  # seconds; less holds no word, and Whisper invents one
 NO_CHARACTER = "\ufffd"  # what decoders write for bytes that are none, such as half of a character
 CONTINUED = "<|continued|>"  # at the end of a label: a segment has begun and runs on behind the chunk

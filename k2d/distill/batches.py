@@ -223,7 +223,7 @@ def written(label: str) -> str:
 
     def token(match: re.Match) -> str:
         time = timestamps.TIME.fullmatch(match[0])
-        return f"<|{float(time[1]):.2f}|>" if time else ""
+        return timestamps.token(float(time[1])) if time else ""
 
     found = timestamps.TOKEN.sub(token, label)
     return found + CONTINUED if timestamps.continued(label) is not None else found

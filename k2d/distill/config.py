@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from k2d.constants import N_TEXT_CTX
 from k2d.errors import UsageError
 from k2d.options import option
 
@@ -25,7 +26,7 @@ class BatchConfig:
     timestamps: float = option(0.5, "probability of training with timestamp tokens")  # p_t
     prompt: float = option(0.2, "probability of the previous text as prompt")  # p_p
     max_prompt: int = option(224, "most tokens of that prompt")
-    max_tokens: int = option(448, "most tokens of prompt and label; a longer label loses its last segments")
+    max_tokens: int = option(N_TEXT_CTX, "most tokens of prompt and label; a longer label loses its last segments")
     trim_padding: bool = option(False, "pad to the batch's longest chunk, rounded up, instead of 30 s")
     speed: tuple[float, ...] = option((), "factors to draw from in training, such as [0.9,1.0,1.1]; changes the pitch")
     tempo: tuple[float, ...] = option((), "the same without a change of pitch")

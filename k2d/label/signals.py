@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from k2d.constants import WINDOW
 from k2d.errors import DataError
 from k2d.label.distance import Choices, edits, ratio
 from k2d.text import timestamps
@@ -123,7 +124,7 @@ def _languages(text: str) -> list[tuple[float, float, bool, bool]]:
         english, chinese = sum(map(is_english, kinds)), sum(map(is_chinese, kinds))
         is_english_speech = english >= _FEW_WORDS and 2 * english >= len(kinds)
         # An open segment runs to the end of what has a time, or for want of any is the whole chunk.
-        end = end if end is not None else max(last, start + 1.0) if last else 30.0
+        end = end if end is not None else max(last, start + 1.0) if last else WINDOW
         found.append((start, end, is_english_speech, chinese >= _FEW_WORDS and not english))
     return found
 

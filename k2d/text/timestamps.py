@@ -7,13 +7,21 @@ Out: the plain text, or its segments with start and end in seconds.
 import re
 from collections.abc import Iterable
 
-from k2d.constants import CONTINUED, TIMESTAMP_STEP
+from k2d.constants import CONTINUED, N_TIMESTAMPS, TIMESTAMP_STEP
 
 TOKEN = re.compile(r"<\|[^|<>]*\|>")
 TIME = re.compile(r"<\|(\d+(?:\.\d+)?)\|>")
 _TOKENS = re.compile(r"(?<!\s)\s*(?:<\|[^|<>]*\|>\s*)+")
 # Scripts written without spaces: between two of these a removed token leaves nothing behind.
 _UNSPACED = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+
+
+def token(seconds: float) -> str:
+    """How Whisper writes a time: `<|1.20|>`."""
+    return f"<|{seconds:.2f}|>"
+
+
+TIMES = tuple(token(i * TIMESTAMP_STEP) for i in range(N_TIMESTAMPS))  # all of them, in order
 
 
 def unspaced(character: str) -> bool:
@@ -59,7 +67,7 @@ def parse(text: str) -> list[tuple[float, float | None, str]]:
 
 def within(text: str, seconds: float) -> str:
     """The text with times behind `seconds` moved there, on Whisper's grid of 0.02 s."""
-    latest = f"<|{int(seconds / TIMESTAMP_STEP + 1e-6) * TIMESTAMP_STEP:.2f}|>"
+    latest = token(int(seconds / TIMESTAMP_STEP + 1e-6) * TIMESTAMP_STEP)
     return TIME.sub(lambda match: latest if float(match[1]) > seconds else match[0], text)
 
 
@@ -79,7 +87,5 @@ def format(segments: Iterable[tuple[float, float | None, str]], continued: float
 
     continued: start of a segment without text here, as `continued` reads it.
     """
-    said = "".join(
-        f"<|{start:.2f}|>{text}" + ("" if end is None else f"<|{end:.2f}|>") for start, end, text in segments
-    )
-    return said if continued is None else f"{said}<|{continued:.2f}|>{CONTINUED}"
+    said = "".join(f"{token(start)}{text}" + ("" if end is None else token(end)) for start, end, text in segments)
+    return said if continued is None else f"{said}{token(continued)}{CONTINUED}"

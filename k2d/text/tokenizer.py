@@ -19,7 +19,7 @@ from pathlib import Path
 
 import sentencepiece
 
-from k2d.constants import CONTINUED, N_TIMESTAMPS, NO_CHARACTER, TIMESTAMP_STEP
+from k2d.constants import CONTINUED, ENGLISH_VOCABULARY, MEL_BANDS, N_TIMESTAMPS, NO_CHARACTER, TIMESTAMP_STEP
 from k2d.text import timestamps
 from k2d.text.whisper_import import whisper
 
@@ -95,7 +95,7 @@ class Tokenizer:
             if i < self.eot:
                 run.append(i)
             elif i >= self.timestamp_begin:
-                pieces += [self._decode_text(run), f"<|{(i - self.timestamp_begin) * TIMESTAMP_STEP:.2f}|>"]
+                pieces += [self._decode_text(run), timestamps.token((i - self.timestamp_begin) * TIMESTAMP_STEP)]
                 run = []
         return "".join(pieces) + self._decode_text(run)
 
@@ -137,12 +137,8 @@ class Tokenizer:
             "<|startofprev|>",
             "<|nospeech|>",
             "<|notimestamps|>",
-            *(f"<|{i * TIMESTAMP_STEP:.2f}|>" for i in range(N_TIMESTAMPS)),
+            *timestamps.TIMES,
         ]
-
-
-# The three published sizes: 51864 English only, 51865 multilingual (v1, v2), 51866 large-v3.
-SIZES = (51864, 51865, 51866)
 
 
 @dataclass(frozen=True)
@@ -162,14 +158,14 @@ class Layout:
     @classmethod
     def published(cls, n_vocab: int) -> "Layout":
         """That of a published size. Raises ValueError for any other number."""
-        if n_vocab not in SIZES:
+        if n_vocab not in MEL_BANDS:
             raise ValueError(
-                f"a vocabulary of {n_vocab} tokens is not one of Whisper's ({', '.join(map(str, SIZES))}); "
+                f"a vocabulary of {n_vocab} tokens is not one of Whisper's ({', '.join(map(str, MEL_BANDS))}); "
                 "a model with its own vocabulary needs its files beside its weights: tokenizer.model (sentencepiece), "
                 "or tokenizer.json"
             )
-        languages = tuple(whisper.tokenizer.LANGUAGES)[: n_vocab - 51765 - int(n_vocab > SIZES[0])]
-        return cls(n_vocab == SIZES[0], n_vocab > SIZES[0], languages)
+        languages = tuple(whisper.tokenizer.LANGUAGES)[: n_vocab - 51765 - int(n_vocab > ENGLISH_VOCABULARY)]
+        return cls(n_vocab == ENGLISH_VOCABULARY, n_vocab > ENGLISH_VOCABULARY, languages)
 
 
 class WhisperTokenizer(Tokenizer):
@@ -195,7 +191,7 @@ class WhisperTokenizer(Tokenizer):
 
     @property
     def published(self) -> bool:
-        return any(self.layout == Layout.published(size) for size in SIZES)
+        return any(self.layout == Layout.published(size) for size in MEL_BANDS)
 
     def encode(self, text: str) -> list[int]:
         if self._words is None:

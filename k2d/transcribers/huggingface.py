@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from k2d.constants import SAMPLE_RATE
+from k2d.constants import N_TEXT_CTX, SAMPLE_RATE
 from k2d.errors import CheckpointError, UsageError
 from k2d.text.transcript import TimedText
 from k2d.transcribers.recogniser import Recogniser, to_rate
@@ -164,9 +164,9 @@ class HuggingFaceRecogniser(Recogniser):
         return self.tokenizer.decode([blank if token in other else token for token in frames])
 
     def _of_generation(self, inputs: dict) -> list[TimedText]:
-        most = getattr(self.model.config, "max_target_positions", None) or 448
+        most = getattr(self.model.config, "max_target_positions", None) or N_TEXT_CTX
         options = {"num_beams": self.beam_size, "do_sample": False}
-        options["max_new_tokens"] = self.max_new_tokens or max(1, min(448, most) - 8)
+        options["max_new_tokens"] = self.max_new_tokens or max(1, min(N_TEXT_CTX, most) - 8)
         if self.beam_size > 1:
             options["length_penalty"] = 1.0  # the score is the mean log-probability
         if getattr(self.model.generation_config, "is_multilingual", False):  # Whisper's, which has a token of it

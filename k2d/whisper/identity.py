@@ -10,6 +10,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+from k2d.constants import ENGLISH_VOCABULARY
 from k2d.errors import CheckpointError, UsageError
 from k2d.options import nearest
 from k2d.whisper import hub
@@ -33,7 +34,6 @@ PUBLISHED = (
     "large-v3", "large", "large-v3-turbo", "turbo",
 )  # fmt: skip
 _OTHER_FILES = {"large": "large-v3", "turbo": "large-v3-turbo"}  # as openai-whisper calls them on the disk
-ENGLISH_VOCABULARY = 51864  # tokens of the English-only models; the others have 51865 or 51866
 # Beside the weights, whatever form the folder has.
 FACTS = (
     "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
+from k2d.constants import N_AUDIO_CTX
 from k2d.errors import DataError
 from k2d.work import machine
 from k2d.work.folders import write_json
@@ -134,14 +135,14 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
         return {kind: lambda f=f: f(x) for kind, f in made.items()}
 
     def attention(kind: str) -> Callable[[], object]:
-        q = random(1, 8, 1500, 64).to(getattr(torch, kind))
+        q = random(1, 8, N_AUDIO_CTX, 64).to(getattr(torch, kind))
         return lambda: F.scaled_dot_product_attention(q, q, q)
 
     def step(kind: str) -> Callable[[], object]:
         caches = []
         for group in (1, 5):
             cache = AudioCache(group)
-            cache.add(*(random(8, 8, 1500, 64).to(getattr(torch, kind)) for _ in range(2)))
+            cache.add(*(random(8, 8, N_AUDIO_CTX, 64).to(getattr(torch, kind)) for _ in range(2)))
             caches.append((cache, random(8, 8, group, 64)))
         return lambda: [cache.attend(0, q, None) for cache, q in caches]
 
@@ -150,7 +151,7 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
     onednn = ("onednn",) if products.has_onednn() else ()
     vocabularies = {kind: Vocabulary(embedding, 50257, kind) for kind in ("float32", *int8, *onednn)}
     return {
-        "encoder": multiply(1500),
+        "encoder": multiply(N_AUDIO_CTX),
         "attention": {kind: attention(kind) for kind in ("float32", "bfloat16")},
         "decoder": multiply(8),
         "caches": {kind: step(kind) for kind in ("float32", "bfloat16")},

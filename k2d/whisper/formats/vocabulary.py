@@ -20,10 +20,10 @@ from pathlib import Path
 
 import torch
 
-from k2d.constants import N_TIMESTAMPS, TIMESTAMP_STEP
+from k2d.constants import MEL_BANDS, N_TIMESTAMPS
 from k2d.errors import CheckpointError
+from k2d.text import timestamps
 from k2d.text.tokenizer import (
-    SIZES,
     Layout,
     SentencePieceTokenizer,
     Tokenizer,
@@ -36,12 +36,10 @@ from k2d.wording import counted
 
 EMBEDDING = "decoder.token_embedding.weight"
 PADDING = 128  # rows that an embedding may have beyond its tokens
-MEL_BANDS = {51864: 80, 51865: 80, 51866: 128}  # of the published models
 _BEGIN, _END = "<|startoftranscript|>", "<|endoftext|>"
 _CONTROL = ("<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>")
 _OLDER = {"<|nocaptions|>": "<|nospeech|>", "<|iw|>": "<|he|>"}  # in files of 2022
-_TIMES = [f"<|{i * TIMESTAMP_STEP:.2f}|>" for i in range(N_TIMESTAMPS)]
-_TIME_NAMES = frozenset(_TIMES)
+_TIME_NAMES = frozenset(timestamps.TIMES)
 _LANGUAGE = re.compile(r"<\|([a-z]{2,3}(?:[-_][A-Za-z]+)*)\|>")
 _NO_LANGUAGE = ("pad", "sep", "cls", "unk", "bos", "eos", "sos", "sot", "eot")
 _MARK = re.compile(r"<\|.*\|>|\[[A-Z_ ]+\]|</?[a-z]+>")  # how control tokens look, where no file says what is one
@@ -121,8 +119,8 @@ def _by_size(stored: Stored) -> int:
     size, mels = stored.dims.n_vocab, stored.dims.n_mels
     where = f"{stored.place}: its embedding has {size} rows, and no file beside it says which tokens they are"
     remedy = "put the tokenizer.json that it was trained with into its folder (of a .pt, give the Hugging Face folder)"
-    if size not in SIZES:
-        known = ", ".join(map(str, SIZES))
+    if size not in MEL_BANDS:
+        known = ", ".join(map(str, MEL_BANDS))
         raise CheckpointError(f"{where}; Whisper's own vocabularies have {known}. Were tokens added? Then {remedy}")
     if stored.form != "k2d" and MEL_BANDS[size] != mels:  # our folders say which tokens were added
         raise CheckpointError(
@@ -226,18 +224,18 @@ def _arrange(found: _Found, stored: Stored) -> tuple[Layout, list[int]]:
         raise refuse(f"has {twice!r} twice")
     if lacking := [name for name in (_END, _BEGIN, *_CONTROL) if name not in ids]:
         raise refuse(f"has no {lacking[0]}")
-    if not any(time in ids for time in _TIMES):  # older files leave them out: they follow what is named
+    if not any(time in ids for time in timestamps.TIMES):  # older files leave them out: they follow what is named
         first = ids["<|notimestamps|>"] + 1
         if taken := [tokens[i] for i in range(first, first + N_TIMESTAMPS) if i in tokens]:
             raise refuse(f"has {taken[0]} where <|0.00|> belongs, behind <|notimestamps|>")
-        for number, time in enumerate(_TIMES, first):
+        for number, time in enumerate(timestamps.TIMES, first):
             ids[time], tokens[number] = number, time
-    if lacking := [time for time in _TIMES if time not in ids]:
+    if lacking := [time for time in timestamps.TIMES if time not in ids]:
         raise refuse(f"has no {lacking[0]}")
     if (last := max(tokens)) >= n_vocab:
         raise refuse(f"has {len(tokens)} tokens, up to {tokens[last]!r} ({last}), and the embedding {n_vocab} rows")
     _agree_with_generation(stored.place, ids)
-    fixed = {*(ids[name] for name in (_END, _BEGIN, *_CONTROL, *_TIMES)), *range(len(merged))}
+    fixed = {*(ids[name] for name in (_END, _BEGIN, *_CONTROL, *timestamps.TIMES)), *range(len(merged))}
     between = range(ids[_BEGIN], ids["<|translate|>"])
     languages, words, control = [], [], []
     for number in sorted(tokens.keys() - fixed):
@@ -252,7 +250,7 @@ def _arrange(found: _Found, stored: Stored) -> tuple[Layout, list[int]]:
             (control if number not in found.words and _MARK.fullmatch(token) else words).append(number)
     rows = [
         *range(len(merged)), *words, ids[_END], ids[_BEGIN], *languages, *control,
-        *(ids[name] for name in _CONTROL), *(ids[time] for time in _TIMES),
+        *(ids[name] for name in _CONTROL), *(ids[time] for time in timestamps.TIMES),
     ]  # fmt: skip
     spare = n_vocab - len(rows)
     if spare >= PADDING or set(rows) != set(range(len(rows))):
