@@ -100,7 +100,8 @@ def test_files_and_functions_that_are_named_exist(page):
 @cache
 def options_of(command: str) -> frozenset[str]:
     if command == "train":
-        source = (ROOT / "k2d/bin/train.py").read_text(encoding="utf-8")
+        files = ("k2d/bin/train.py", "k2d/distill/training.py")
+        source = "".join((ROOT / file).read_text(encoding="utf-8") for file in files)
         return frozenset(ESPNET | {"--output_dir"} | set(re.findall(r"--[a-z]\w+", source)))
     module = importlib.import_module(f"k2d.bin.{command}")
     return frozenset(s for action in module.parser()._actions for s in action.option_strings)

@@ -35,44 +35,18 @@ precedence.
 each. --multiprocessing_distributed is for GPUs: on a CPU it starts nothing.
 """
 
-import argparse
 import dataclasses
-import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from k2d.audio.stamps import FileStamps
 from k2d.distill import command_line
-from k2d.distill.config import BatchConfig, DistillConfig, in_language, read_config
-from k2d.distill.length import Length, check_updates, with_length
-from k2d.errors import UsageError, guarded
-from k2d.options import PROGRAM, CommandParser, underscored, with_default
-from k2d.tables import read_table, scan
-from k2d.text.trusted import TRUSTED, WEIGHT
-from k2d.whisper.files import check_whole
-from k2d.whisper.identity import model_identity
-from k2d.work import identity, machine
-from k2d.work.identity import RECORD, Identity, digest_of, owner_of
-from k2d.work.step import Step, add_step_arguments, run_step
+from k2d.distill.config import BatchConfig, DistillConfig
+from k2d.distill.training import own_parser, read_words, reader, train
+from k2d.errors import guarded
+from k2d.options import PROGRAM, CommandParser, with_default
 
 LISTED = ("train", 5)
-# Options that decide how fast it goes and what is said meanwhile, and nothing of the result. The rest decides.
-SPEED = (
-    "output_dir", "ngpu", "num_workers", "num_threads", "multiprocessing_distributed", "local_rank", "resume",
-    "log_interval", "log_level", "num_att_plot", "use_tensorboard", "use_matplotlib", "create_graph_in_tensorboard",
-    "use_wandb",
-)  # fmt: skip
-SPEED_PREFIXES = ("dist_", "wandb_", "nproc")
-# Options whose values name what is read: it stands among the step's inputs by its content.
-READ = ("student", "teacher", "init_param", *(f"{phase}_{what}" for phase in ("train", "valid")
-        for what in ("data_path_and_name_and_type", "shape_file")))  # fmt: skip
-
-
-# The groups of the help, and what is most often changed of ESPnet's own.
-GIVEN, ESPNET = "what a recipe gives", "ESPnet's options that are changed most often"
+ESPNET = "ESPnet's options that are changed most often"
 COMMON = {
     "--max_epoch N": "epochs to train for",
     "--patience N": "stop after so many epochs without improvement",
@@ -80,41 +54,6 @@ COMMON = {
     "--accum_grad N": "batches per update",
     "--optim_conf lr=RATE": "learning rate; with a warm-up, scheduler_conf of the YAML sets it",
 }
-
-
-def own_parser() -> argparse.ArgumentParser:
-    """The options that ESPnet does not know."""
-    p = argparse.ArgumentParser(prog="k2d train", add_help=False, allow_abbrev=False)
-    group = p.add_argument_group(GIVEN)
-    group.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        help="training YAML, such as conf/train_student.yaml; may be given again",
-    )
-    group.add_argument("--tables", type=Path, metavar="DIR", help="output of k2d training_tables")
-    group.add_argument("--updates", metavar="N", help="number of updates, or auto: by the number of chunks")
-    group.add_argument("--language", help="language of the labels, unless the YAML has one (default zh)")
-    add_step_arguments(group)
-    return p
-
-
-def reader() -> argparse.ArgumentParser:
-    """Those of ESPnet's options that say what is read, where it goes and how."""
-    p = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    group = p.add_argument_group(GIVEN)
-    group.add_argument("--student", metavar="MODEL", help="checkpoint to train, made by k2d init_student")
-    group.add_argument("--teacher", metavar="MODEL", help="checkpoint to learn from, or none")
-    group.add_argument("--output_dir", help="directory to write")
-    group.add_argument("--ngpu", type=int, help="GPUs to use; 0 trains on the CPU (default 0)")
-    group.add_argument("--seed", type=int, help="seed of training (default 0)")
-    group.add_argument("--num_threads", type=int, help="CPU threads; 0: OMP_NUM_THREADS or all cores (default 0)")
-    p.add_argument("--dist_rank", type=int, help=argparse.SUPPRESS)
-    for phase in ("train", "valid"):
-        p.add_argument(f"--{phase}_data_path_and_name_and_type", action="append", help=argparse.SUPPRESS)
-        p.add_argument(f"--{phase}_shape_file", action="append", help=argparse.SUPPRESS)
-    p.add_argument("--init_param", nargs="*", help=argparse.SUPPRESS)
-    return p
 
 
 def parser() -> CommandParser:
@@ -136,135 +75,6 @@ def _sentences(kind: type) -> dict[str, str]:
     return {f.name: with_default(f.metadata["help"], getattr(defaults, f.name)) for f in dataclasses.fields(kind)}
 
 
-@dataclass
-class Training:
-    """A command line, read as far as it can be without ESPnet."""
-
-    own: argparse.Namespace  # own_parser's options
-    words: list[str]  # what ESPnet's parser gets
-    config: dict  # all YAMLs as one
-    given: argparse.Namespace  # reader's options, from the YAML where the command line has none
-    length: Length | None = None  # as --updates has made it
-
-    @property
-    def where(self) -> str:
-        return " ".join(self.own.config) or "the command line"
-
-    @property
-    def rank(self) -> int:
-        """Which of the processes this is: only the first owns the output."""
-        given = (self.given.dist_rank, os.environ.get("RANK"), os.environ.get("SLURM_PROCID"))
-        return next((int(value) for value in given if value is not None), 0)
-
-
-def read_words(words: Sequence[str]) -> Training:
-    """Raises UsageError for what no training can be."""
-    words = [underscored(word) for word in words]
-    parsers = own_parser(), reader()
-    for parser in parsers:
-        parser.error = _usage_error
-    own, rest = parsers[0].parse_known_args(words)
-    config, length = in_language(read_config(own.config), own.language), None
-    if own.updates and check_updates(own.updates) and own.tables and (own.tables / "text").exists():
-        chunks = sum(1 for _ in scan(own.tables / "text"))
-        config, length = with_length(config, read_config(own.config[1:]), own.updates, max(chunks, 1))
-    if own.tables:
-        rest = [*table_words(own.tables), *rest]
-    if "--resume" not in rest:
-        rest += ["--resume", "true"]  # a step that is not done goes on
-    given, _ = parsers[1].parse_known_args(rest)
-    for name, value in vars(given).items():
-        if value is None:
-            setattr(given, name, config.get(name))
-    return Training(own, rest, config, given, length)
-
-
-def _usage_error(message: str) -> None:
-    raise UsageError(message)
-
-
-def table_words(tables: Path) -> list[str]:
-    """ESPnet's options for what training_tables wrote; before it has, those of audio and text."""
-    words = []
-    for phase, folder in (("train", tables), ("valid", tables / "valid")):
-        there = [("text", "text", "text")]
-        for file, name, kind in (
-            ("text.prev", "text_prev", "text"),
-            (TRUSTED, "text_trusted", "text"),
-            (WEIGHT, "weight", "text_float"),
-            ("topk_ids.scp", "topk_ids", "rows"),
-            ("topk_log_probs.scp", "topk_log_probs", "rows"),
-        ):
-            if (folder / file).exists():
-                there.append((file, name, kind))
-        stored = (folder / "encoder_out.scp").exists()
-        there.append(("encoder_out.scp", "encoder_out", "rows") if stored else ("wav.scp", "speech", "utterances"))
-        for file, name, kind in there:
-            words += [f"--{phase}_data_path_and_name_and_type", f"{folder / file},{name},{kind}"]
-        words += [f"--{phase}_shape_file", str(folder / "frames_shape")]
-    return words
-
-
-def decides(name: str) -> bool:
-    return name not in SPEED and not name.startswith(SPEED_PREFIXES)
-
-
-def step_of(training: Training) -> Step:
-    """The step of a training: what it reads by content, the YAML as it is parsed, and the other words."""
-    given, config = training.given, training.config
-    if not given.output_dir:
-        raise UsageError("--output_dir is needed")
-    if not given.student:
-        raise UsageError("--student is needed: the checkpoint to train, made by k2d init_student")
-    content = {name: value for name, value in config.items() if decides(name) and name not in READ}
-    inputs = {"config": Identity(training.where, digest_of(content)), "student": model_identity(given.student)}
-    if given.teacher and given.teacher.lower() != "none":
-        inputs["teacher"] = model_identity(given.teacher)
-    for phase in ("train", "valid"):
-        for item in getattr(given, f"{phase}_data_path_and_name_and_type") or []:
-            path, name, kind = item.split(",") if isinstance(item, str) else item
-            inputs |= _table_identities(f"{phase} {name}", Path(path), kind)
-        for path in getattr(given, f"{phase}_shape_file") or []:
-            inputs[f"{phase} {Path(path).name}"] = identity.of_file(path)
-    for source in given.init_param or []:
-        inputs[f"init_param {source}"] = identity.of_file(source.partition(":")[0])
-    options: dict = {"words": _deciding_words(training.words)}
-    if not given.ngpu:
-        options["num_threads"] = given.num_threads or machine.threads()
-    return Step("train", given.output_dir, inputs=inputs, options=options, arguments={"words": training.words})
-
-
-def _table_identities(name: str, path: Path, kind: str) -> dict[str, Identity]:
-    """A table, and what its lines point to."""
-    if kind == "utterances":
-        return {name: identity.of_data(path.parent, "wav.scp", "segments")}
-    found = {name: identity.of_file(path)}
-    if kind == "rows":
-        for archive in sorted({line.rpartition(":")[0] for line in read_table(path).values()}):
-            owner = owner_of(Path(archive))
-            if owner and (owner / RECORD).is_file():
-                made = identity.of_step(owner)
-                found[f"{name} of step {made.digest}"] = made
-            else:
-                found[f"{name} in {Path(archive).name}"] = Identity(archive, FileStamps()(archive))
-    return found
-
-
-def _deciding_words(words: Sequence[str]) -> list[list[str]]:
-    """[option, value …] for each option that decides, in order of their names."""
-    options: list[list[str]] = []
-    for word in words:
-        if word.startswith("--"):
-            name, equals, value = word[2:].partition("=")
-            options.append([name, value] if equals else [name])
-        elif options:
-            options[-1].append(word)
-        else:
-            raise UsageError(f"{word!r}: every option of k2d train has a name")
-    deciding = [option for option in options if decides(option[0]) and option[0] not in READ]
-    return sorted(deciding, key=lambda option: option[0])  # of one name the order counts, of several it does not
-
-
 def check_words(words: list[str]) -> None:
     """UsageError where ESPnet's own parser, with our options, would refuse the words."""
     training = read_words(words)
@@ -273,30 +83,7 @@ def check_words(words: list[str]) -> None:
 
 def run(words: list[str]) -> int:
     training = read_words(words)
-    step = step_of(training)
-
-    def train() -> None:
-        checkpoint = Path(training.given.output_dir) / "checkpoint.pth"
-        if checkpoint.exists():  # before ESPnet is imported, whose advice about a cut one is to load it unsafely
-            check_whole(
-                checkpoint,
-                f"put back a copy of it, or remove it (rm {checkpoint}), and run again: without it training starts "
-                "from its first epoch",
-            )
-        from k2d.distill.task import DistillTask, parse
-
-        if training.own.updates:
-            print(f"train: {training.length or 'as long as the configuration says'} (--updates {training.own.updates})")
-        DistillTask.main(parse(training.words, training.config, training.where))
-
-    def follow() -> int:
-        # The first process may have found that nothing is to do, or brought the finished work back.
-        if not step.done and not (step.aside / step.key / RECORD).exists():
-            train()
-        return 0
-
-    work = follow if training.rank else partial(run_step, step, training.own.begin, train)
-    return guarded("train", work, training.given.output_dir)
+    return guarded("train", partial(train, training), training.given.output_dir)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -136,7 +136,7 @@ def test_hyphens_stand_for_underscores_and_a_misspelt_option_is_told_its_neighbo
     assert said == "unrecognized arguments: true; an option takes true or false only if its help shows [true|false]"
     said = parse.problem(["transcribe", "--word_timestamps", "talk.wav", "--model", "base"])
     assert said.endswith("'talk.wav' is neither true nor false; give one of them, or let another option follow")
-    from k2d.bin.train import read_words
+    from k2d.distill.training import read_words
 
     assert read_words(["--output-dir", "x", "--train-shape-file=a"]).given.output_dir == "x"
 

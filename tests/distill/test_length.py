@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from k2d.bin.train import read_words
 from k2d.distill.config import read_config
 from k2d.distill.length import with_length
+from k2d.distill.training import read_words
 from k2d.errors import UsageError
 from k2d.tables import write_table
 

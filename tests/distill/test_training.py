@@ -15,7 +15,8 @@ import torch
 from training_processes import CONTEXT, options, train
 
 from k2d.bin import average, cache_teacher, encode, training_tables
-from k2d.bin.train import check_words, read_words, step_of
+from k2d.bin.train import check_words
+from k2d.distill.training import read_words, step_of
 from k2d.errors import UsageError
 from k2d.tables import read_table, write_table
 from k2d.text.tokenizer import train_sentencepiece
