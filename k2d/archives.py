@@ -71,8 +71,8 @@ def _read_sound(file: _WholeReads, flag: bytes) -> tuple[int, np.ndarray]:
         file.read(len(flag))
         length = int.from_bytes(file.read(file.read(1)[0]), "little")  # a byte says how many hold the length
     else:  # 20 bits rate, 3 channels - 1, 5 bits a sample - 1, 36 samples
-        told = int.from_bytes(file.peek(26)[18:26], "big")
-        most = (told & 2**36 - 1) * ((told >> 41 & 7) + 1) * ((told >> 36 & 31) + 1) // 8
+        header = int.from_bytes(file.peek(26)[18:26], "big")
+        most = (header & 2**36 - 1) * ((header >> 41 & 7) + 1) * ((header >> 36 & 31) + 1) // 8
         left = os.fstat(file.fileno()).st_size - file.tell()
         length = min(left, most + most // 8 + _METADATA) if most else left
     with soundfile.SoundFile(io.BytesIO(file.read(length))) as sound:

@@ -1,5 +1,6 @@
 """The layers of the house: imports go down, ESPnet stays where it belongs, and light commands stay light."""
 
+import ast
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from chunk_material import corpus  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).resolve().parents[1]
+VAGUE = {"told", "heard", "ahead", "together", "alike"}  # names that say nothing to whoever knows the field
 sys.path.insert(0, str(ROOT / "tools"))
 import draw_architecture  # noqa: E402
 
@@ -86,3 +88,11 @@ def test_no_two_classes_have_one_name():
     for path in (ROOT / "k2d").rglob("*.py"):
         found.update(re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
     assert [name for name, times in found.items() if times > 1] == []
+
+
+def test_names_are_the_fields_words():
+    found = set()
+    for path in (ROOT / "k2d").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            found |= {getattr(node, field, None) for field in ("id", "attr", "name", "arg")}
+    assert not {name.strip("_").lower() for name in found if isinstance(name, str)} & VAGUE

@@ -163,10 +163,10 @@ def openai(model, args) -> Callable:
     def run(recordings, beam: int) -> dict[str, str]:
         more = {"beam_size": beam} if beam > 1 else {}
         half = args.device != "cpu"
-        heard = list(recordings)[: args.openai_recordings or None]
+        taken = list(recordings)[: args.openai_recordings or None]
         return {
             name: whisper.transcribe(model, recordings[name], language=args.language, fp16=half, **more)["text"]
-            for name in heard
+            for name in taken
         }
 
     return run
@@ -279,15 +279,15 @@ def main(argv: list[str] | None = None) -> int:
             start, busy = time.perf_counter(), time.process_time()
             texts = run(recordings, beam)
             seconds, busy = time.perf_counter() - start, time.process_time() - busy
-            heard = sum(len(recordings[name]) for name in texts) / SAMPLE_RATE
-            speed = heard / seconds
+            audio_seconds = sum(len(recordings[name]) for name in texts) / SAMPLE_RATE
+            speed = audio_seconds / seconds
             rows.append(
                 {
                     "program": program,
                     "beam": beam,
                     "seconds": round(seconds, 2),
                     "times_real_time": round(speed, 2),
-                    "of_processor": round(heard / busy, 2),
+                    "of_processor": round(audio_seconds / busy, 2),
                     "texts": texts,
                 }
             )

@@ -167,11 +167,11 @@ def plain_step(student, teacher, device: str, mixed: bool):
         with torch.autocast(device, torch.bfloat16, enabled=mixed):
             logits = student(batch["mel"], inputs)
             with torch.no_grad():
-                told = teacher(batch["mel"], inputs)
-        logits, told = logits.float().flatten(0, 1), told.float().flatten(0, 1)
+                target = teacher(batch["mel"], inputs)
+        logits, target = logits.float().flatten(0, 1), target.float().flatten(0, 1)
         ce = F.cross_entropy(logits, targets.flatten())
         log_q = F.log_softmax(logits / TEMPERATURE, dim=-1)
-        log_p = F.log_softmax(told / TEMPERATURE, dim=-1)
+        log_p = F.log_softmax(target / TEMPERATURE, dim=-1)
         kl = F.kl_div(log_q, log_p, log_target=True, reduction="batchmean") * TEMPERATURE**2
         return BETA * ce + kl
 

@@ -58,7 +58,7 @@ def main() -> None:
     if measured is None:
         print("CPU: not measured; decoding computes in float32 (measure: python -m k2d.whisper.processor)")
     else:
-        print(f"CPU: decoding computes {processor.told(measured)}")
+        print(f"CPU: decoding computes {processor.described(measured)}")
     if failed:
         sys.exit(f"{len(failed)} imports failed: remove tools/.stamp and run tools/install.sh again")
     print("all imports work")

@@ -74,7 +74,7 @@ def training_progress(log: Path) -> str:
     begun, epoch = begun_of(lines, state["epoch"])
     if state.re is not BEGUN:
         where = f"batch {state['batch']}" if state.re is TRAINED else "dev"
-        epoch += f", {where}: {', '.join(told(state['values']))}"
+        epoch += f", {where}: {', '.join(shown_values(state['values']))}"
     seconds = seconds_left(begun, state["time"])
     return f"{epoch}; {duration(seconds)} left" if seconds else epoch
 
@@ -95,7 +95,7 @@ def begun_of(lines: list[str], epoch: str) -> tuple[re.Match | None, str]:
     return begun, f"epoch {epoch}" + (f" of {begun['of']}" if begun else "")
 
 
-def told(values: str) -> list[str]:
+def shown_values(values: str) -> list[str]:
     return [value for value in values.split(", ") if value.partition("=")[0] in VALUES]
 
 

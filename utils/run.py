@@ -284,7 +284,7 @@ def run(call: Call) -> dict[int, int]:
         limit = min(limit, len(free) // call.options.gpu)
     alone, show = len(numbers) == 1, is_shown(call)
     waiting, running, failed = list(reversed(numbers)), [], {}
-    reported, told = time.monotonic(), ""
+    reported, shown = time.monotonic(), ""
     if not alone:
         report(f"{len(numbers)} jobs, {min(limit, len(numbers))} at a time, logs {call.log}")
     try:
@@ -309,7 +309,7 @@ def run(call: Call) -> dict[int, int]:
                 if status:
                     failed[job.number] = status
             if ended and alone and not show and not failed:
-                if (state := last_line(ended[0].log)) != told:  # else it has been said
+                if (state := last_line(ended[0].log)) != shown:  # else it has been said
                     say(f"{place_of(ended[0].log)}: {state}")
             elif ended and not alone:
                 done = len(numbers) - len(waiting) - len(running)
@@ -319,8 +319,8 @@ def run(call: Call) -> dict[int, int]:
                 if not show and time.monotonic() - reported > PROGRESS_SECONDS:
                     reported = time.monotonic()
                     states = [(job, state) for job in running if (state := progress(job.log))]
-                    if states and states[0][1] != told:  # the same again is no news
-                        told = states[0][1]
+                    if states and states[0][1] != shown:  # the same again is no news
+                        shown = states[0][1]
                         job, state = states[0]
                         more = f" (and {len(running) - 1} more running)" if len(running) > 1 else ""
                         say(f"{place_of(job.log) if alone else f'job {job.number}'}: {state}{more}")

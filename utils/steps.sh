@@ -2,7 +2,7 @@
 # What the stages of k2d.sh are written with: a step that is parsed, printed or run.
 #
 # In:  k2d.sh's options, and when stages run what options.sh and names.sh make of them. Out: `step`, `run_here`,
-#      `together`, `run_stages`; log, die.
+#      `in_background`, `run_stages`; log, die.
 # All stages are gone through twice: first every command is only written down and parsed, all of them by one
 # `k2d parse`, so that a misspelt option of stage 8 is found before stage 1 touches the disk; then they are run, or,
 # for a dry run, printed.
@@ -145,10 +145,10 @@ show() {
     printf '   %s\n' "${line}"
 }
 
-# together FUNCTION WORD…: run it, beside others where --side_by_side allows it. all_together waits for them and fails
-# if one of them did, once all have ended.
+# in_background FUNCTION WORD…: run it, beside others where --side_by_side allows it. wait_for_all fails if one of them
+# did, once all have ended.
 one_failed=false
-together() {
+in_background() {
     if [ "${side_by_side}" -eq 1 ] || [ "${mode}" != run ]; then
         "$@"
         return
@@ -166,7 +166,7 @@ together() {
         "$@"
     ) &
 }
-all_together() {
+wait_for_all() {
     while [ -n "$(jobs -p)" ]; do
         wait -n || one_failed=true
     done

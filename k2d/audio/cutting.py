@@ -27,9 +27,9 @@ class Cutter:
             self._name, self._first, self._held = name, 0, np.zeros(0, np.float32)
             self._blocks = iter(self._read(name))
         while self._first + len(self._held) < end and (block := next(self._blocks, None)) is not None:
-            ahead = max(0, start - self._first)
-            self._first += min(ahead, len(self._held))
-            self._held = np.concatenate([self._held[ahead:], block])
+            unused = max(0, start - self._first)
+            self._first += min(unused, len(self._held))
+            self._held = np.concatenate([self._held[unused:], block])
         audio = self._held[start - self._first : end - self._first]
         if len(audio) < end - start - ROUNDED * SAMPLE_RATE or not len(audio):
             when = f"it ends before {end / SAMPLE_RATE:.2f} s, and did not when it was read before"

@@ -325,8 +325,8 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
 def _unknown(source: str, head: bytes) -> BadAudio:
     """Why no library knows what a file holds."""
     begin = head.lstrip(b"\xef\xbb\xbf \r\n").lower()
-    if told := next((told for words, told in _OTHERS.items() if begin.startswith(words)), None):
-        return BadAudio(source, "not audio", told)
+    if why := next((why for words, why in _OTHERS.items() if begin.startswith(words)), None):
+        return BadAudio(source, "not audio", why)
     if program := unpacked_by(head):
         return BadAudio(source, "not audio", f"the file is compressed; unpack it with {program}")
     if _LATER_PART.match(head):

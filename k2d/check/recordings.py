@@ -68,7 +68,7 @@ class Check:
         wav = one.data.wav
         run = [name for name, source in wav.items() if is_command(source)]
         files = [name for name, source in wav.items() if not is_command(source)]
-        bad = {name: _told(why) for name, why in one.unmeasured.items()}
+        bad = {name: _reason_and_remedy(why) for name, why in one.unmeasured.items()}
         bad |= {name: _fault(wav[name]) for name in files if self._stamp(wav[name]).startswith("missing")}
         names = sample([name for name in files if name not in bad], HEADERS)
         if self.policy.allow_pipes:
@@ -223,7 +223,7 @@ def sample(names: list[str], most: int) -> list[str]:
     return sorted(sorted(names, key=digest_of_id)[:most])
 
 
-def _told(why: str) -> tuple[str, str]:
+def _reason_and_remedy(why: str) -> tuple[str, str]:
     """(reason, what to do) of what make_durations says."""
     reason, _, message = why.partition(": ")
     return reason, message.partition(f"{reason}; ")[2] or message

@@ -111,16 +111,16 @@ def _without(problem: object, path: object) -> str:
 
 def _problems(folder: Path, problems: Sequence[str], part: str) -> list[Finding]:
     """The sentences of `DataDir.validate` as rows: one for what is wrong of many lines of a file."""
-    alike: dict[tuple[str, str], tuple[str, list[str]]] = {}  # file and kind -> the first message, lines
+    of_kind: dict[tuple[str, str], tuple[str, list[str]]] = {}  # file and kind -> the first message, lines
     more: dict[str, str] = {}  # file -> how many lines are not listed
     for problem in problems:
         where, line, message = _place(folder, problem)
         if message.startswith("and "):
             more[where] = f" {message}"
             continue
-        alike.setdefault((where, _QUOTED.sub("", message)), (message, []))[1].append(line)
+        of_kind.setdefault((where, _QUOTED.sub("", message)), (message, []))[1].append(line)
     found = []
-    for (where, _), (message, numbers) in alike.items():
+    for (where, _), (message, numbers) in of_kind.items():
         what = f"{folder}/{where}" if where else str(folder)
         message, _, todo = message.partition("; ")
         if numbers[0]:

@@ -103,20 +103,20 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Entry]]:
 
 def _ids_of_files(path: Path) -> dict[str, str]:
     """An id for each file of NeMo's manifest: its stem, behind folders where files of one stem differ by them."""
-    alike: dict[str, set[str]] = {}
+    of_stem: dict[str, set[str]] = {}
     for _, line in _lines(path):
         if "audio_filepath" not in line:  # Lhotse's, of which there may be millions
             continue
         with contextlib.suppress(*_ODD):  # which is told when the line is read
             file = json.loads(line)["audio_filepath"]
-            alike.setdefault(safe_id(Path(file).stem), set()).add(file)
+            of_stem.setdefault(safe_id(Path(file).stem), set()).add(file)
     ids = {}
-    for stem, files in alike.items():
-        together = {os.path.abspath(os.path.dirname(file)) for file in files}
-        shared = os.path.commonpath(together)
+    for stem, files in of_stem.items():
+        folders = {os.path.abspath(os.path.dirname(file)) for file in files}
+        shared = os.path.commonpath(folders)
         for file in files:
             folder = os.path.relpath(os.path.abspath(os.path.dirname(file)), shared)
-            ids[file] = stem if len(together) == 1 else safe_id(f"{folder}/{stem}")
+            ids[file] = stem if len(folders) == 1 else safe_id(f"{folder}/{stem}")
     return ids
 
 

@@ -196,15 +196,15 @@ class MakeRow:
 
     def __init__(self, make: MakeExample):
         self.make = make
-        self._told: set[str] = set()
+        self._warned_of: set[str] = set()
 
     def __call__(self, uid: str, data: dict) -> dict[str, np.ndarray]:
         given = dict(data)
         try:
             return self.make(uid, data)
         except Unusable as error:
-            if uid not in self._told:
-                self._told.add(uid)
+            if uid not in self._warned_of:
+                self._warned_of.add(uid)
                 logging.warning(f"left out: {error}")
             return {LEFT_OUT: np.ones(1, np.int64), **self._nothing(given)}
 

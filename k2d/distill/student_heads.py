@@ -40,8 +40,8 @@ def examples_of(
     for uid, text in labels.items():
         if stored is not None and uid not in stored:
             continue
-        told = trusted.read(uid, flags[uid], len(timestamps.parse(text))) if uid in flags else None
-        label = read_label(text, student.tokenizer, told)
+        flag = trusted.read(uid, flags[uid], len(timestamps.parse(text))) if uid in flags else None
+        label = read_label(text, student.tokenizer, flag)
         if label.timed and len(label.tokens) <= most:
             known[uid] = label
     utterances = open_utterances(data, **audio.reading)

@@ -50,12 +50,12 @@ class AuditServer(ThreadingHTTPServer):
         reading = threading.Lock()
 
         @lru_cache(32)
-        def heard(number: int) -> bytes:
+        def sound_of(number: int) -> bytes:
             with reading:  # a reader of archives keeps what it read last
                 samples = utterances[audit.order[number]]
             return json.dumps([sound(samples), spectrogram(samples)]).encode()
 
-        self.heard = heard
+        self.sound_of = sound_of
         super().__init__(("127.0.0.1", port), _Handler)
 
     def handle_error(self, request, client_address) -> None:
@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, "text/html; charset=utf-8", text.encode())
         elif re.fullmatch(r"sound/[0-9]{1,6}", path) and int(path[6:]) < len(self.server.audit.order):
             try:
-                self._send(200, "application/json", self.server.heard(int(path[6:])))
+                self._send(200, "application/json", self.server.sound_of(int(path[6:])))
             except (UserError, OSError, ValueError) as error:
                 self._refuse(404, " ".join(str(error).split()))
         else:

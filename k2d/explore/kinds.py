@@ -26,7 +26,7 @@ from k2d.text.phonemes import phonemes
 LOOP, OVER_SILENCE, TRANSLATED, TRANSLITERATED, CUT, SUBSTITUTED = KINDS = (
     "loop", "over silence", "translated", "transliterated", "cut", "substituted",
 )  # fmt: skip
-ALIKE = 0.5  # likeness of two skeletons from which on one is said to sound like the other
+LEAST_SIMILARITY = 0.5  # likeness of two skeletons from which on one is said to sound like the other
 
 # Consonants that one language writes for those of the other: ARPAbet and bopomofo by class. Vowels, and what either
 # language swallows, are left out; a final ㄢ ㄣ ㄤ ㄥ holds an n.
@@ -66,7 +66,7 @@ def kind_of(label: str, pairs: Sequence[Pair]) -> str | None:
 def sounds_alike(english: str, chinese: str) -> bool:
     """Whether the consonants of a Chinese text follow those of an English one, more or less."""
     skeletons = [skeleton(text) for text in (english, chinese)]
-    return all(skeletons) and Levenshtein.normalized_similarity(*skeletons) >= ALIKE
+    return all(skeletons) and Levenshtein.normalized_similarity(*skeletons) >= LEAST_SIMILARITY
 
 
 def skeleton(text: str) -> str:

@@ -142,8 +142,8 @@ def _segments(quality: LabelQuality, ids, recordings, labels, validator: Cursor,
     distances = segment_distances([labels[i] for i, _ in rows], texts, choices)
     errors = [[counts.text_rate for counts in quality.segments[i]] for i, _ in rows]
     where = np.concatenate([np.full(len(e), r) for e, (_, r) in zip(errors, rows, strict=True)] or [np.zeros(0, int)])
-    together = [np.concatenate(parts or [np.zeros(0)]) for parts in (errors, distances)]
-    return _Labels(together[0], where.astype(np.int64)), together[1]
+    errors, distances = (np.concatenate(parts or [np.zeros(0)]) for parts in (errors, distances))
+    return _Labels(errors, where.astype(np.int64)), distances
 
 
 def _spot(name: str, score: np.ndarray, limit: float, labels: _Labels, sign: float = 1.0) -> Spotting:

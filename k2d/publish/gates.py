@@ -132,7 +132,7 @@ def verdicts(
 _OPTION = {"model": "licence", "teacher": "teacher_licence", "recordings": "data_licence"}
 
 
-def _told(rise: float, low: float, high: float, allowed: float, count: int, what: str) -> tuple[bool | None, str]:
+def _verdict(rise: float, low: float, high: float, allowed: float, count: int, what: str) -> tuple[bool | None, str]:
     """Whether a rise is at most what is allowed, all in points: True or False where all of its interval says so."""
     said = f"{rise:+.2f} points [{low:+.2f}, {high:+.2f}], allowed {allowed:+.2f}"
     if high <= allowed or low > allowed:
@@ -163,7 +163,7 @@ def _monolingual(name: str, language: str, allowed: float, kept: Sequence[Retain
     unit = "characters" if language == "zh" else "words"
     verdicts = []
     for each in own:
-        passed, said = _told(each.rise, each.low, each.high, allowed, each.units, f"{unit} in {of}")
+        passed, said = _verdict(each.rise, each.low, each.high, allowed, each.units, f"{unit} in {of}")
         rates = f"{100 * each.student:.2f} % on {each.test_set}, the teacher {100 * each.teacher:.2f} %"
         verdicts.append((each, Verdict(name, passed, f"{rates}: {said}")))
     order = (False, True, None)
@@ -181,7 +181,7 @@ def _loops(allowed: float, results: Iterable[tuple[dict, dict | None]]) -> Verdi
     student, teacher = (100 * some / windows for some, windows in counted)
     low, high = (100 * end for end in share_difference(*counted))
     windows = min(windows for _, windows in counted)
-    passed, said = _told(student - teacher, low, high, allowed, windows, "windows of test sets")
+    passed, said = _verdict(student - teacher, low, high, allowed, windows, "windows of test sets")
     rates = f"{student:.2f} % of windows repeat themselves, the teacher's {teacher:.2f} %"
     return Verdict("loops", passed, f"{rates}: {said}")
 

@@ -63,7 +63,7 @@ def headline(experiment: Experiment) -> str:
     students, test_sets = best
     teacher = experiment.teacher_of(students.model)
     rival = experiment.group_of(teacher) if teacher else None
-    told = [_beside(experiment, students, rival, test_set) for test_set in test_sets[:3]]
+    compared = [_beside(experiment, students, rival, test_set) for test_set in test_sets[:3]]
     rest = f" (and {counted(len(test_sets) - 3, 'more set')}, below)" if len(test_sets) > 3 else ""
     costs = []
     if ratio := experiment.parameter_ratio(students.model):
@@ -71,7 +71,7 @@ def headline(experiment: Experiment) -> str:
     if speed := experiment.speed_of(students.model):
         costs.append(f"{speed[0]:.2f} times the speed")
     with_these = f", with {' and '.join(costs)} of its teacher" if costs else ""
-    return f"{students.name} errs {'; '.join(told)}{rest}{with_these}."
+    return f"{students.name} errs {'; '.join(compared)}{rest}{with_these}."
 
 
 def best_student(experiment: Experiment) -> tuple[Group, list[str]] | None:

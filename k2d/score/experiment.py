@@ -111,9 +111,9 @@ class Experiment:
         """The models, students of several seeds as one, where the first of them stands."""
         found: dict[ModelRecord, list[Model]] = {}
         for model in self.models:
-            alike = replace(model.record, path="", seed=None)
-            alike = replace(alike, name="" if model.record.role == "student" else model.name)
-            found.setdefault(alike, []).append(model)
+            but_seed = replace(model.record, path="", seed=None)
+            but_seed = replace(but_seed, name="" if model.record.role == "student" else model.name)
+            found.setdefault(but_seed, []).append(model)
         return tuple(
             Group(_group_name(members), tuple(sorted(members, key=lambda m: m.record.seed or 0)))
             for members in found.values()

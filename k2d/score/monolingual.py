@@ -60,8 +60,8 @@ def retained(files: Mapping[str, tuple[Path, Path | None]]) -> list[Retained]:
             ids = [i for i in ours.units if spoken.get(i) == code and i in theirs.errors]
             if total := sum(ours.units[i] for i in ids):
                 wrong = [[each.errors[i] for i in ids] for each in (ours, theirs)]
-                told = compare(*wrong, [ours.units[i] for i in ids], [ours.recordings[i] for i in ids])
+                difference = compare(*wrong, [ours.units[i] for i in ids], [ours.recordings[i] for i in ids])
                 rates = [sum(each) / total for each in wrong]
-                ends = (100 * told.low, 100 * told.high) if told else ()
+                ends = (100 * difference.low, 100 * difference.high) if difference else ()
                 found.append(Retained(test_set, code, len(ids), int(total), *rates, *ends))
     return found

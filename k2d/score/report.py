@@ -27,9 +27,9 @@ def _main_table(experiment: Experiment, paper_sets: Mapping[str, str], tag: str 
     facts = [*varying, *(["seeds"] if seeds else [])]
     rows = []
     for group in groups:
-        told = [_fact(group, fact) for fact in facts]
+        values = [_fact(group, fact) for fact in facts]
         rates = [_rate_with_interval(experiment, group, test_set) for test_set in experiment.test_sets]
-        rows.append([group.name, *told, *costs(experiment, group.model), *rates])
+        rows.append([group.name, *values, *costs(experiment, group.model), *rates])
     for row, name in _paper_rows(experiment, paper.MAIN).items() if paper_sets else ():
         parameters, speed, share, rates = paper.MAIN[row]
         columns = [_paper_rate(rates, paper_sets.get(s)) for s in experiment.test_sets]

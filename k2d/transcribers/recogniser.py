@@ -77,28 +77,28 @@ class Recogniser(Transcriber):
         """One recording after the other, each noted in the journal as one window."""
         source, journal, progress = work.source, work.journal, work.progress
 
-        def read(name: str) -> tuple[str, _Heard | Transcript | BadAudio]:
+        def read(name: str) -> tuple[str, _Sound | Transcript | BadAudio]:
             opened = journal.opened(name) if journal else None
             if isinstance(opened, BadAudio):
                 return name, opened
             if opened is not None and (noted := journal.window(name, 0)):
                 return name, Transcript.from_record(noted)
             try:
-                return name, _Heard(source, name, work.long_form)
+                return name, _Sound(source, name, work.long_form)
             except BadAudio as error:
                 return name, error
 
         for name, found in prefetch(work.names, read):
-            if isinstance(found, _Heard):
-                heard = found
-                found = Transcript(name, heard.samples / SAMPLE_RATE, self.language, [])
+            if isinstance(found, _Sound):
+                sound = found
+                found = Transcript(name, sound.samples / SAMPLE_RATE, self.language, [])
                 try:
-                    found.segments = list(self._segments(heard, progress))
+                    found.segments = list(self._segments(sound, progress))
                 except BadAudio as error:  # it could be read a moment ago
                     found = error
                 else:
                     if journal:
-                        journal.note_opened(name, heard.samples, heard.digest)
+                        journal.note_opened(name, sound.samples, sound.digest)
                         journal.note_round([(name, 0, found.record())])
             elif isinstance(found, Transcript):
                 progress(found.duration)
@@ -108,10 +108,10 @@ class Recogniser(Transcriber):
                     journal.note_opened(name, found, "")
             yield [found]
 
-    def _segments(self, heard: "_Heard", progress: Callable[[float], None]) -> Iterator[TimedText]:
+    def _segments(self, sound: "_Sound", progress: Callable[[float], None]) -> Iterator[TimedText]:
         self.load()
         done = 0
-        for start, audio in heard.pieces():
+        for start, audio in sound.pieces():
             seconds = len(audio) / SAMPLE_RATE
             for segment in self.recognise(audio):
                 segment.text = as_whisper_writes(segment.text.replace(NO_CHARACTER, ""))
@@ -119,17 +119,17 @@ class Recogniser(Transcriber):
                     continue
                 if segment.end is not None:
                     segment.end = min(segment.end, seconds)
-                if not heard.whole:
+                if not sound.whole:
                     relative = seconds if segment.end is None else segment.end
                     segment.end = round(start / SAMPLE_RATE + relative, 3)
                     segment.start = round(start / SAMPLE_RATE + segment.start, 3)
                 yield segment
             progress((start + len(audio) - done) / SAMPLE_RATE)
             done = start + len(audio)
-        progress((heard.samples - done) / SAMPLE_RATE)
+        progress((sound.samples - done) / SAMPLE_RATE)
 
 
-class _Heard:
+class _Sound:
     """A recording or utterance that has been read once: how long it is, what it holds, where it is not silent.
 
     whole: whether it is one utterance, which is kept; of others, read once more, a piece is in memory at a time.

@@ -164,8 +164,8 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
         parts = EXACT
     else:
         _keep_memory()
-    if parts != EXACT and (told := processor.stranger()):
-        _log.warning(told)
+    if parts != EXACT and (warning := processor.stranger()):
+        _log.warning(warning)
     if config.engine == "ctranslate2" and device.startswith("cuda") and not _can_load(CUBLAS):
         raise UsageError(
             f"--engine ctranslate2 --device {device}: CTranslate2 computes with CUDA 12's {CUBLAS}, which is not "

@@ -174,7 +174,7 @@ def _race(works: dict[str, Callable[[], object]]) -> dict[str, float]:
     return {kind: float(f"{seconds:.3g}") for kind, seconds in times.items()}
 
 
-def told(record: dict) -> str:
+def described(record: dict) -> str:
     """ "encoder in bfloat16, attention in float32, …": what the record means."""
     return ", ".join(f"{part} in {kind}" for part, kind in asdict(fastest(record["seconds"])).items())
 
@@ -183,7 +183,7 @@ def main() -> None:
     record = write()
     for part, times in record["seconds"].items():
         print(f"{part}: " + ", ".join(f"{kind} {1000 * seconds:.1f} ms" for kind, seconds in times.items()))
-    print(f"{path()}: {record['processor']} computes {told(record)}")
+    print(f"{path()}: {record['processor']} computes {described(record)}")
 
 
 if __name__ == "__main__":

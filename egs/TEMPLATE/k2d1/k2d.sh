@@ -214,9 +214,9 @@ stage_5_train() {
         stored+=(--teacher_topk "${exp}/teacher_topk")
     fi
     for name in "${students[@]}"; do
-        together train_student "${name}"
+        in_background train_student "${name}"
     done
-    all_together
+    wait_for_all
 }
 
 train_student() {
@@ -241,10 +241,10 @@ stage_6_decode() {
     record_models
     for name in "${models[@]}"; do
         for set in ${tested}; do
-            together decode_set "${name}" "${set}"
+            in_background decode_set "${name}" "${set}"
         done
     done
-    all_together
+    wait_for_all
     # Decoding times above depend on the load of the machine; this measures all models in turns, in one process.
     step alone speed exp/speed --models "${models[@]}" --data "$(data_of "${tested%% *}")" --beam_size "${beam_size}" \
         "${engine_opts[@]}" "${audio_opts[@]}" "${timing_words[@]}"
@@ -289,10 +289,10 @@ stage_7_score() {
 stage_8_publish() {
     some_students
     for name in "${students[@]}"; do
-        together step cpu publish "exp/${name}/publish" --record "exp/${name}" --teacher "${teacher}" \
+        in_background step cpu publish "exp/${name}/publish" --record "exp/${name}" --teacher "${teacher}" \
             --data "$(data_of "${tested%% *}")" --language "${language}" "${audio_opts[@]}" "${publish_words[@]}"
     done
-    all_together
+    wait_for_all
 }
 
 run_stages

@@ -138,8 +138,8 @@ def _by_size(stored: Stored) -> int:
 def _has_learnt_no_language(stored: Stored) -> bool:
     """Whether the rows where a multilingual model has its languages are one and the same, but for their length."""
     rows = stored.tensors[EMBEDDING].load()[50270:50350].float()
-    alike = torch.nn.functional.cosine_similarity(rows[:-1], rows[1:])
-    return bool(alike.median() > 0.999)
+    similarity = torch.nn.functional.cosine_similarity(rows[:-1], rows[1:])
+    return bool(similarity.median() > 0.999)
 
 
 def _read(folder: Path) -> _Found:

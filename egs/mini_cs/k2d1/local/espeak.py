@@ -184,9 +184,9 @@ class Synthesizer:
         begins = [round(sample * SAMPLE_RATE / self._native_rate) for sample, _ in self._words]
         words = []
         for begin, stop, (_, position) in zip(begins, [*begins[1:], len(speech)], self._words):
-            heard = loud[np.searchsorted(loud, begin) : np.searchsorted(loud, stop)]
-            if len(heard):  # it begins and ends with its sounds, without the pauses around them
-                words.append(((heard[0] - first) / SAMPLE_RATE, (heard[-1] + 1 - first) / SAMPLE_RATE, position - 1))
+            voiced = loud[np.searchsorted(loud, begin) : np.searchsorted(loud, stop)]
+            if len(voiced):  # it begins and ends with its sounds, without the pauses around them
+                words.append(((voiced[0] - first) / SAMPLE_RATE, (voiced[-1] + 1 - first) / SAMPLE_RATE, position - 1))
         return trim(speech), words
 
 
