@@ -96,3 +96,9 @@ def test_names_are_the_fields_words():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             found |= {getattr(node, field, None) for field in ("id", "attr", "name", "arg")}
     assert not {name.strip("_").lower() for name in found if isinstance(name, str)} & VAGUE
+
+
+def test_every_folder_of_code_is_installed_and_says_what_it_is_for():
+    for folder in {path.parent for path in (ROOT / "k2d").rglob("*.py")}:
+        purpose = folder / "__init__.py"
+        assert purpose.is_file() and ast.get_docstring(ast.parse(purpose.read_text(encoding="utf-8"))), folder

@@ -40,7 +40,8 @@ RECORDS = {
     ),
 }
 LOG = "".join(
-    f"(trainer:1) INFO: {e}epoch results: [train] loss={3 / e:.3f}, time=1 second, [valid] loss={2 / e:.3f}\n"
+    f"(trainer:1) INFO: {e}epoch results: [train] loss={3 / e:.3f}, time=1 second, total_count={e}, "
+    f"[valid] loss={2 / e:.3f}\n"
     for e in (1, 2, 3)
 )
 
