@@ -3,7 +3,7 @@
 import pytest
 import soundfile
 
-from k2d.bin import hold_out, training_tables
+from k2d.bin import hold_out, select, training_tables
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir
 from k2d.errors import DataError
@@ -66,10 +66,14 @@ def test_never_more_than_an_hour_is_held_out(tmp_path):
     assert len(hold_out_recordings(data)) == pytest.approx(180, abs=3)
 
 
-def test_too_few_chunks_are_not_held_out(tmp_path):
-    data, _ = corpus(tmp_path, {"r": 3})
-    with pytest.raises(DataError, match="3 chunks, too few to hold some out"):
-        hold_out_recordings(data)
+def test_of_too_few_chunks_none_is_held_out_and_all_can_be_selected(tmp_path, capsys):
+    data, ids = corpus(tmp_path, {"r": 3})
+    out = tmp_path / "held_out"
+    assert hold_out.main(f"--data {data.path} --scores {data.path}/scores --output_dir {out}".split()) == 0
+    assert "3 chunks, too few to hold some out" in capsys.readouterr().err
+    words = f"--data {data.path} --scores {data.path}/scores --output_dir {tmp_path}/full --selection full"
+    assert select.main([*words.split(), "--leave_out", str(out)]) == 0
+    assert list(read_table(tmp_path / "full/text")) == ids
 
 
 def test_the_development_set_is_what_all_selections_keep_and_models_agree_on(tmp_path):
