@@ -390,6 +390,8 @@ KINDS: Sequence[Kind] = (
     Kind("integers64.wav", "PCM", "64 bits", _program("-c:a", "pcm_s64le"), needs="ffmpeg"),
     Kind("samples.mov", "PCM", "96 kHz, packets of several sizes",
          _program("-ar", 96000, "-c:a", "pcm_s24le"), needs="ffmpeg"),
+    Kind("bytes.avi", "G.722", "its stamps count bytes", _program("-ar", 16000, "-c:a", "g722"), needs="ffmpeg"),
+    Kind("dvd.vob", "PCM", "packets begin inside a sample", _program("-c:a", "pcm_dvd"), needs="ffmpeg"),
     Kind("film.swf", "MP3", "Flash", _program("-ar", 44100, "-c:a", "libmp3lame"), needs="ffmpeg"),
     Kind("raw.g722", "G.722", "no header", enc(LONG, "g722", rate=16000)),
     Kind("new.voc", "PCM", "blocks of the new kind", enc(LONG, "pcm_s16le")),

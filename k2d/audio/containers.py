@@ -67,7 +67,7 @@ class ContainerReader:
         self.origin = 0.0 if begin is None or damaged else begin / base  # seconds that the film's clock begins at
         jumps = bool(container.format.flags & self.av.format.Flags.ts_discont.value)
         end = np.inf if length is None or jumps else length / base + 1.0
-        self.clock = Clock(bool(self.formats & NO_CLOCK), jumps and not self._pages_lost, end)
+        self.clock = Clock(bool(self.formats & NO_CLOCK) or self._miscounts(), jumps and not self._pages_lost, end)
         self._pass = DecodingPass(self, 0.0)
 
     def _container_of(self, options: dict[str, str]):
@@ -101,6 +101,13 @@ class ContainerReader:
         if names & ESTIMATING and self.container.duration:
             return self.container.duration / self.av.time_base - max(0.0, self.origin)  # which it counts from 0
         return None
+
+    def _miscounts(self) -> bool:
+        """Whether an AVI counts bytes as if they were frames, which puts its sound far behind its own end."""
+        stream = self.stream
+        if "avi" not in self.formats or not stream.duration or not len(stream.index_entries):
+            return False
+        return stream.index_entries[len(stream.index_entries) - 1].timestamp > 2 * stream.duration
 
     def _indexed(self) -> bool:
         """Whether the header lists every packet and the file holds the last one (mp4 and its like)."""

@@ -90,6 +90,8 @@ class DecodingPass:
             raise Irregular
         for packet in self._packets():
             last = not packet.size
+            if last and self._skips and self._start == np.inf:
+                self._count_last()
             if not last:  # what could not be decoded keeps its time, but for the end
                 yield from self._silence(self._owed)
                 self._owed = 0
@@ -167,6 +169,15 @@ class DecodingPass:
         if self._renews and self._start < np.inf:
             self._wanted = max(0.0, self._start - JITTER) // _SECTION * _SECTION
         self._skips = bool(self._rule and self._line.time < self._wanted)
+
+    def _count_last(self) -> None:
+        """The last packet may hold less than the rule says: an encoder has no more."""
+        if self._recent:
+            packet, now = self._recent.pop(), self._line.time
+            held = self._rule.samples(packet)
+            self._begin_section(now)
+            if frames := self._decode(packet, held):
+                self._line.position += sum(frame.samples for frame in frames) - held
 
     def _lies_before(self, held: int) -> bool:
         """Whether a packet of so many samples lies before what is to be decoded."""

@@ -28,6 +28,8 @@ class PacketRule:
             return None
         width = settled[0][0].size // settled[0][1]
         plain = codec.startswith("pcm_") and all(packet.size == width * samples for packet, samples in settled)
+        if codec.startswith("pcm_") and not plain:  # DVDs and Blu-rays: a packet begins inside a sample
+            return None
         rule = cls(constant, rate, tick, RATE_BITS.get(format_name, ()), width if plain else 0)
         return rule if all(rule.samples(packet) == samples for packet, samples in settled) else None
 

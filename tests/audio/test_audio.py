@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from k2d import archives
-from k2d.audio.read import header, read_audio, recording_duration
+from k2d.audio import header, read_audio, recording_duration
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
