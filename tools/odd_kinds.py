@@ -394,6 +394,8 @@ KINDS: Sequence[Kind] = (
     Kind("dvd.vob", "PCM", "packets begin inside a sample", _program("-c:a", "pcm_dvd"), needs="ffmpeg"),
     Kind("film.swf", "MP3", "Flash", _program("-ar", 44100, "-c:a", "libmp3lame"), needs="ffmpeg"),
     Kind("raw.g722", "G.722", "no header", enc(LONG, "g722", rate=16000)),
+    Kind("phone.sln", "PCM", "no header: Asterisk",
+         wav(soxr.resample(ALL, SAMPLE_RATE, 8000), 8000, format="RAW", subtype="PCM_16")),
     Kind("new.voc", "PCM", "blocks of the new kind", enc(LONG, "pcm_s16le")),
     # known first bytes, a codec libsndfile lacks
     Kind("tag.aac", "AAC", "behind an ID3 tag", changed(enc(LONG, "aac", "adts"), _behind_id3)),

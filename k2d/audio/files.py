@@ -44,7 +44,7 @@ _IN_PCM = re.compile(rb"\x72\xf8\x1f\x4e|\xfe\x7f\x01\x80|\x7f\xfe\x80\x01|\xff\
 _NOT_INTEGERS = re.compile(
     rb"fmt \xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a.{8}\xfe\xff.{22}(?!\x01\x00)", re.DOTALL
 )
-_NO_HEADER = (".raw", ".pcm", ".sln", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721")
+_NO_HEADER = (".raw", ".pcm", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721")
 # What lies under the names of recordings and is something else, by its first bytes, in small letters.
 _OTHERS = {
     (b"#extm3u", b"[playlist]", b"<?wpl", b"<playlist", b"<smil"): (

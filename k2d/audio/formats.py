@@ -25,7 +25,9 @@ FORMATS = (
     "mpegts,mxf,nistsphere,nsv,nut,ogg,oma,osq,pva,pvf,qcp,qoa,rm,rso,shn,sox,spdif,swf,tak,truehd,tta,ty,vivo,voc,vqf,w64,"
     "wav,wsd,wtv,wv,wve,xwma"
 )
-HEADERLESS = {".g722": "g722", ".722": "g722", ".g729": "g729", ".tco": "g723_1", ".g723": "g723_1"}  # of one rate each
+HEADERLESS = {  # of one rate each
+    ".g722": "g722", ".722": "g722", ".g729": "g729", ".sln": "sln", ".tco": "g723_1", ".g723": "g723_1",
+}  # fmt: skip
 # Stamps made by counting.
 NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "gsm", "loas", "mlp", "mp3", "truehd"}
 NO_CLOCK |= set(HEADERLESS.values())
