@@ -102,7 +102,7 @@ _MAIL = (
     r"(?:(?:(?:g|hot|fox|proton)mail|yahoo|outlook|icloud|qq|163|126)\s{0,3}\.\s{0,3}[a-z]{2,4}|"
     r"(?:[\w-]{1,63}\.){1,4}(?:edu(?:\.[a-z]{2})?|ac\.[a-z]{2}))\b"
 )
-_BRACKETED_DOT = r"\s{0,3}[\[({<]\s?dot\s?[\])}>]\s{0,3}"
+_BRACKETED_DOT = r"\s{0,3}[\[({<【〔「]\s?dot\s?[\])}>】〕」]\s{0,3}"
 _SPOKEN_DOT = r"(?: (?:dot|point) |\s?[點点]\s?)"
 
 # In this order; text that one kind has claimed is not reported again by a later one.
@@ -111,7 +111,7 @@ PATTERNS = {
     "e-mail": re.compile(
         r"[\w.+-]{1,64}+(?:"
         rf"\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:(?:\s{{0,3}}[.。]\s{{0,3}}|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
-        r"|\s{0,3}(?:[\[({<]\s?at\s?[\])}>]|[\[({<]?\s?(?:小老鼠|艾特)\s?[\])}>]?)\s{0,3}"
+        r"|\s{0,3}(?:[\[({<【〔「]\s?at\s?[\])}>】〕」]|[\[({<【〔「]?\s?(?:小老鼠|艾特)\s?[\])}>】〕」]?)\s{0,3}"
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
         rf"| at {_MAIL}"
         rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)",

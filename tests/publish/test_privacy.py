@@ -28,6 +28,7 @@ from k2d.publish.privacy import PersonalData, find, find_in
         ("卡號 ４１１１－１１１１－１１１１－１１１１", ("card number", "４１１１－１１１１－１１１１－１１１１")),
         ("寄到 some\u200bone＠example．edu．tw 給我", ("e-mail", "some\u200bone＠example．edu．tw")),
         ("寄到 someone [at] gmail [dot] com 就好", ("e-mail", "someone [at] gmail [dot] com")),
+        ("寄到 someone【at】gmail【dot】com 就好", ("e-mail", "someone【at】gmail【dot】com")),
         ("寄到 someone(at)example.edu.tw 就好", ("e-mail", "someone(at)example.edu.tw")),
         ("寄到 someone 小老鼠 gmail 點 com 就好", ("e-mail", "someone 小老鼠 gmail 點 com")),
         # digits parted by commas, as a transcriber hears the pauses of somebody who dictates a number
