@@ -30,7 +30,8 @@ _TIME = r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
 _CUE = re.compile(rf"^[\s\u200b\u200e\u200f]*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:[\s\u200b\u200e\u200f].*)?$")
 _PRINTED = re.compile(r"\s*\[\s*(-?\d[\d:.,]*\s*-->\s*-?\d[\d:.,]*)\s*\](.*)")  # as Whisper writes to a terminal
 _ASS = re.compile(r"Dialogue:[^,]*,\s*(\d[^,]*?)\s*,\s*(\d[^,]*?)\s*,(?:[^,]*,){6}(.*)")
-_ASS_MARKUP = re.compile(r"\{[^{}]*\}|\\[Nnh]")
+# With drawings, whose points stand where text does: {\p1}m 0 0 l 9 9{\p0}.
+_ASS_MARKUP = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}(?:(?!\{[^{}]*\\p0).)*|\{[^{}]*\}|\\[Nnh]")
 _SBV = re.compile(r"^(\d+:\d\d:\d\d\.\d+),(\d+:\d\d:\d\d\.\d+)$")
 _TSV = re.compile(r"(\d{1,12})\t(\d{1,12})\t(.*)")
 _BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?:[:：]\d\d){1,2}(?!\d)|\d+\.\d+(?:s?\s*-+>|\t))")

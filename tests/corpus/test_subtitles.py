@@ -24,7 +24,9 @@ def cues_of(tmp_path, text: str, encoding: str = "utf-8") -> list[Cue]:
     [
         (".ass", "[Script Info]\nTitle: 1:02\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, "
          "MarginR, MarginV, Effect, Text\n"
-         "Dialogue: 0,0:00:01.00,0:00:02.50,D,Lee,0,0,0,,{\\i1}你好\\N{\\i0}a, b{c} 0:00:05\n"
+         "Dialogue: 1,0:00:01.00,0:00:02.50,D,,0,0,0,,{\\an7\\pos(0,0)\\p1}m 0 0 l 9 9{\\p0}\n"
+         "Dialogue: 0,0:00:01.00,0:00:02.50,D,Lee,0,0,0,,{\\p2}m 0 0 b 1 1{\\r\\p0}"
+         "{\\i1\\pos(1,2)}你好\\N{\\i0}a, b{c} 0:00:05\n"
          "Comment: 0,0:00:02.00,0:00:02.50,Default,,0,0,0,,no\nDialogue: 0,0:01:00.00,0:01:01.00,D,,0,0,0,,12\n"),
         (".SSA", "Dialogue: Marked=0,0:00:01.00,0:00:02.50,D,,0,0,0,,你好 a, b 0:00:05\r\n"
          "Dialogue: Marked=0,0:01:00.00,0:01:01.00,D,,0,0,0,,12\r\n"),
