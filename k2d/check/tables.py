@@ -126,7 +126,7 @@ def _problems(folder: Path, problems: Sequence[str], part: str) -> list[Finding]
         if numbers[0]:
             message = f"{'line' if len(numbers) == 1 else 'lines'} {some(numbers)}{more.pop(where, '')}: {message}"
         if where and part == TRAIN and where not in _READ_OF_TRAIN:
-            found.append(note(what, message, "nothing: no stage reads it of recordings to be labelled"))
+            found.append(note(what, message, "nothing, unless --labels text:… names this folder's text"))
         else:
             mend = f"correct it, or let utils/fix_data.py {folder} leave out what does not fit"
             found.append(fails(what, message, todo or mend))
