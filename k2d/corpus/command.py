@@ -51,12 +51,13 @@ def write_set(args: argparse.Namespace, name: str, clips: Sequence[Clip]) -> Acc
     return write_unlabelled(out, joined) if name == "train" else write_labelled(out, joined)
 
 
-def _sign(step: Step, folder: Path, name: str) -> None:
+def _sign(step: Step, folder: Path, account: Account) -> None:
     """Say in each data directory of a set what made it; of killed runs nothing is left."""
-    for place in (folder / "audio" / name, folder / f"{name}_long", folder / name):
-        remove_leftovers(place)
-        step.out = place  # one work, of which all of them tell
-        if (step.out / "wav.scp").is_file() and not step.done:
+    remove_leftovers(folder / "audio" / account.name)
+    for name in filter(None, (account.whole, account.name)):
+        step.out = folder / name  # one work, and each of its directories has the record
+        remove_leftovers(step.out)
+        if not step.done:
             step.finish()
 
 
@@ -85,7 +86,7 @@ def run(
                         f"{args.output_dir}/{account.name}: nothing is left (left out: {account.reasons()}){such_as}; "
                         f"{args.output_dir}/{args.prefix}rejects.txt says why"
                     )
-                _sign(step, args.output_dir, account.name)
+                _sign(step, args.output_dir, account)
         print(f"{corpus}: {args.output_dir}\n{table}")
         if left_out := [reject.message for account in accounts for reject in account.rejects]:
             print("\n".join(f"left out: {message}" for message in left_out[:_MOST_NAMED]))

@@ -23,7 +23,8 @@ from k2d.wording import counted
 
 @dataclass
 class Account:
-    """What one set holds. english: share of units that are Latin words, None without text."""
+    """What one set holds. english: share of units that are Latin words, None without text. whole: name of the directory
+    of its recordings with the text of each, if there is one."""
 
     name: str
     utterances: int
@@ -33,6 +34,7 @@ class Account:
     english: float | None
     rejects: list[Reject] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    whole: str = ""
 
     def reasons(self) -> str:
         counts = Counter(reject.reason for reject in self.rejects)
@@ -97,13 +99,16 @@ def write_labelled(out: Path, joined: Joined) -> Account:
     for p in joined.placed:  # whole: also what is too long for an utterance
         if p.clip.id in texts:
             said.setdefault(p.clip.recording, []).append(texts[p.clip.id])
+    whole = out.with_name(f"{out.name}_long")
     write_recordings(
-        out.with_name(f"{out.name}_long"),
+        whole,
         {r: joined.recordings[r] for r in said},
         {r: r for r in said},
         {r: " ".join(parts) for r, parts in said.items()},
     )
-    return _account(out.name, kept, {r: joined.recordings[r] for r in used}, rejects, texts, tags)
+    account = _account(out.name, kept, {r: joined.recordings[r] for r in used}, rejects, texts, tags)
+    account.whole = whole.name
+    return account
 
 
 def write_recordings(

@@ -17,6 +17,7 @@ from k2d.bin import recordings
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio
 from k2d.transcribers import open_transcriber
+from k2d.work.lock import DirectoryLock
 
 
 def write(path: Path, seconds: float = 1.5, level: float = 0.1) -> Path:
@@ -67,6 +68,28 @@ def test_the_data_directory_says_what_made_it_and_of_what(tmp_path):
     assert record() == first, "nothing has changed"
     write(tmp_path / "in/two.wav", 2)
     assert record()["key"] != first["key"]
+
+
+def test_a_preparation_signs_only_what_it_has_made_and_removes_what_a_killed_one_left(tmp_path):
+    for name in ("x", "x_long"):
+        write(tmp_path / f"{name}/one.wav")
+    assert prepare(tmp_path / "x_long", tmp_path / "data/x_long") == 0
+    others = (tmp_path / "data/x_long/step.json").read_bytes()
+    for path in (tmp_path / "data/x/.half.tmp", tmp_path / "data/x_long/.another_writes_it.tmp"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert prepare(tmp_path / "x", tmp_path / "data/x") == 0
+    assert (tmp_path / "data/x_long/step.json").read_bytes() == others
+    assert [path.name for path in tmp_path.glob("data/*/.*.tmp")] == [".another_writes_it.tmp"]
+
+
+def test_two_preparations_of_one_corpus_at_a_time_are_refused(tmp_path, capsys):
+    write(tmp_path / "in/one.wav")
+    with DirectoryLock(tmp_path / "data/x_preparation"):
+        assert prepare(tmp_path / "in", tmp_path / "data/x") == 1
+        assert "data/x_preparation: in use by " in capsys.readouterr().err
+        assert not (tmp_path / "data/x").exists()
+        assert prepare(tmp_path / "in", tmp_path / "data/y") == 0
 
 
 def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys):
