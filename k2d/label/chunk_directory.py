@@ -6,8 +6,10 @@ directory its chunks, streaming.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from k2d.constants import SAMPLE_RATE, read_chunk_id
@@ -87,23 +89,31 @@ class HeldOut(Container[str]):
     longest chunk, cuts a recording elsewhere, and what a test set says must not be learnt under another id either.
     """
 
-    SHARED = 50  # centiseconds; adjacent chunks may touch
+    SHARED = 50  # centiseconds by which each reaches into the other; adjacent chunks may touch
 
     def __init__(self, ids: Iterable[str]):
         self._ids = frozenset(ids)
-        self._stretches: dict[str, list[tuple[int, int]]] = {}
+        stretches: dict[str, list[tuple[int, int]]] = {}
         for named in filter(None, map(read_chunk_id, self._ids)):
-            self._stretches.setdefault(named.recording, []).append((named.start, named.end))
+            stretches.setdefault(named.recording, []).append((named.start, named.end))
+        # recording -> starts in order, and the latest end of those up to each
+        self._stretches: dict[str, tuple[list[int], list[int]]] = {}
+        for recording, places in stretches.items():
+            starts, ends = zip(*sorted(places), strict=True)
+            self._stretches[recording] = list(starts), list(accumulate(ends, max))
 
     def __bool__(self) -> bool:
         return bool(self._ids)
 
-    def __contains__(self, key: object) -> bool:
+    def __contains__(self, key: str) -> bool:
         if key in self._ids:
             return True
-        named = read_chunk_id(str(key)) if self._stretches else None
-        stretches = self._stretches.get(named.recording, ()) if named else ()
-        return any(min(named.end, end) - max(named.start, start) >= self.SHARED for start, end in stretches)
+        known = self._stretches.get(key.rsplit("-", 2)[0])  # most of millions of chunks end here
+        if known is None or (named := read_chunk_id(key)) is None:
+            return False
+        starts, ends = known
+        before = bisect_right(starts, named.end - self.SHARED)  # so many begin early enough to share sound
+        return before > 0 and ends[before - 1] - named.start >= self.SHARED
 
 
 def read_chunks(
