@@ -39,19 +39,21 @@ def shortened(line: str, width: int) -> str:
 
 
 def progress(log: Path) -> str:
-    """What a job has said last, of a training its newest state; or nothing."""
-    return shortened(newest_state(log), 120)
+    """What a job has said last, of a training its newest state and the time left; or nothing."""
+    state, seconds = training_progress(log)
+    left = f"; {duration(seconds)} left" if seconds else ""
+    return shortened(f"{state}{left}" if state else newest_line(log), 120)
 
 
-def newest_state(log: Path) -> str:
-    """Of a training its state; of other jobs the last line, where ESPnet writes among them the last of k2d's own."""
-    trained, lines = training_progress(log), newest_lines(log)
-    if not trained and any(map(LOGGED.match, lines)):
+def newest_line(log: Path) -> str:
+    """The last line, where ESPnet writes the last of k2d's own."""
+    lines = newest_lines(log)
+    if any(map(LOGGED.match, lines)):
         begins = beginning_of(log)
         command = COMMAND.match(begins)
         ours = f"{command[1]}: " if command else "k2d"
         lines = [line for line in [*lines, *reversed(begins.splitlines())] if line.startswith(ours)]
-    return trained or next(iter(lines), "")
+    return next(iter(lines), "")
 
 
 # The first line of a log, one of ESPnet's logging, and those of the latter that tell of training.
@@ -64,27 +66,27 @@ RESULTS = re.compile(rf"{STAMP}.*INFO: (?P<epoch>\d+)epoch results: .*\[valid\] 
 VALUES = ("loss", "ce", "kl", "ctc", "acc")  # those that tell how training goes
 
 
-def training_progress(log: Path) -> str:
-    """ "epoch 3 of 4, batch 50: loss=0.870, ce=0.314, acc=0.925; 1 min 20 s left", of a training's log; "epoch 1 of 4"
-    where an epoch has begun; "epoch 3 of 4, dev: ce=0.107, acc=0.917; 40 s left" where no other has; or nothing."""
+def training_progress(log: Path) -> tuple[str, int]:
+    """The newest state in a training's log, and the seconds left, 0 where it does not tell: "epoch 3 of 4, batch 50:
+    loss=0.870, ce=0.314, acc=0.925"; "epoch 3 of 4, dev: ce=0.107, acc=0.917" at its end; "epoch 4 of 4" when that has
+    begun; or nothing."""
     lines = list(reversed(end_of(log, 100_000).splitlines()))
     states = (found for line in lines for form in (TRAINED, RESULTS, BEGUN) if (found := form.search(line)))
     if (state := next(states, None)) is None:
-        return ""
+        return "", 0
     begun, epoch = begun_of(lines, state["epoch"])
     if state.re is not BEGUN:
         where = f"batch {state['batch']}" if state.re is TRAINED else "dev"
         epoch += f", {where}: {', '.join(shown_values(state['values']))}"
-    seconds = seconds_left(begun, state["time"])
-    return f"{epoch}; {duration(seconds)} left" if seconds else epoch
+    return epoch, seconds_left(begun, state["time"])
 
 
 def seconds_left(begun: re.Match | None, now: str) -> int:
     """What ESPnet expected when the epoch began, less what has passed; 0 where it does not know."""
     if not (begun and begun["left"]):
         return 0
-    units = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-    amounts = re.findall(r"([\d.]+) (second|minute|hour|day)", begun["left"])
+    units = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+    amounts = re.findall(rf"([\d.]+) ({'|'.join(units)})", begun["left"])
     expected = sum(float(number) * units[unit] for number, unit in amounts)
     return max(0, round(expected - _seconds(now) + _seconds(begun["time"])))
 
@@ -112,8 +114,8 @@ def duration(seconds: int) -> str:
 
 
 def last_line(log: Path) -> str:
-    """What a job that has ended said last."""
-    return shortened(newest_state(log), 400)
+    """What a job that has ended said last, of a training its last state."""
+    return shortened(training_progress(log)[0] or newest_line(log), 400)
 
 
 def status_of(log: Path) -> int | None:

@@ -190,7 +190,11 @@ def test_how_far_a_training_is(tmp_path):
     results = f"2epoch results: [train] {values}, [valid] ce=0.107, acc=0.917, time=0.93 seconds, total_count=4"
     with log.open("a") as handle:
         handle.write(line.format("30:00,000", results) + line.format("30:01,000", "There are no improvements"))
-    assert progress(log) == last_line(log) == "epoch 2 of 4, dev: ce=0.107, acc=0.917; 1 min 53 s left"
+    assert progress(log) == "epoch 2 of 4, dev: ce=0.107, acc=0.917; 1 min 53 s left"
+    assert last_line(log) == "epoch 2 of 4, dev: ce=0.107, acc=0.917", "of what has ended there is no time left"
+    with log.open("a") as handle:
+        handle.write(line.format("30:02,000", "3/4epoch started. Estimated time to finish: 1 week, 1 day and 2 hours"))
+    assert progress(log) == "epoch 3 of 4; 194 h 0 min left"
     assert duration(7500) == "2 h 5 min" and duration(59) == "59 s"
 
 
