@@ -20,7 +20,7 @@ import os
 import random
 import sys
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from k2d.errors import DataError, UsageError
 from k2d.explore.explorer import metrics_of
 from k2d.explore.sample import Reservoir, Sampled
 from k2d.explore.sounds import located
-from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
+from k2d.label.chunk_directory import Chunk, HeldOut, in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores, find_scores, tagged
 from k2d.tables import scan
 from k2d.text import timestamps
@@ -142,7 +142,7 @@ def open_audit(
         whole = DataDir(recordings) if recordings else None
         source = DataDir(data or audit.source)
         beside = _drawn_beside(out)
-        chunks, free = _labelled(source, beside)
+        chunks, free = _labelled(source, HeldOut(beside))
         learnt = record_in(source.path).get("step") != "hold_out"
         if count is None:  # half at most: students learn from the others
             count = min(COUNT, max(1, free // 2)) if learnt else COUNT
@@ -162,7 +162,7 @@ def open_audit(
     return audit, find_scores(audit.drawn, known) if known else None
 
 
-def _labelled(data: DataDir, drawn: Collection[str]) -> tuple[int, int]:
+def _labelled(data: DataDir, drawn: Container[str]) -> tuple[int, int]:
     """How many chunks there are, and how many of them are not `drawn`. DataError for a directory without labels."""
     if not (data.path / "text").is_file():
         raise DataError(
@@ -217,13 +217,13 @@ def _draw(
     """Draw until there are `count` chunks, or as many as the data has. What was drawn and answered before stays.
 
     folders: of scores, each DIR or TAG=DIR. recordings: what the chunks were cut from, which the set then points into;
-    found by the records of the steps where it is not given. beside: chunks that are not to be drawn.
+    found by the records of the steps where it is not given. beside: chunks of which no sound is to be drawn.
     DataError where there is nothing to draw.
     """
     before = Audit(folder) if (folder / RECORD).is_file() else None
     order = list(before.order) if before else []
     scores = find_scores(data, tagged(folders)) if folders else None
-    new = _choose(data, scores, count - len(order), seed + len(order), {*beside, *order})
+    new = _choose(data, scores, count - len(order), seed + len(order), HeldOut({*beside, *order}))
     if not order and not new:
         raise DataError(f"{data.path}: no chunk to draw{f' {_UNDRAWN}' if beside else ''}")
     _write_drawn(folder / DRAWN, data, recordings, before, {chunk.id: chunk for chunk in new})
@@ -239,14 +239,14 @@ def _drawn_beside(folder: Path) -> set[str]:
     return {key for path in others for key in (json_or_none(path) or {}).get("order", ())}
 
 
-def _choose(data: DataDir, scores: Scores | None, count: int, seed: int, already: Collection[str]) -> list[Chunk]:
+def _choose(data: DataDir, scores: Scores | None, count: int, seed: int, already: Container[str]) -> list[Chunk]:
     """`count` further chunks, in the order to present them."""
     if count <= 0:
         return []
     metrics = metrics_of(scores)[:1] if scores else []
     columns = Columns(scores, metrics) if metrics else None
     pool = Reservoir(max(2000, _POOL * count), seed)
-    for block in in_blocks(read_chunks(data, frozenset(already))):
+    for block in in_blocks(read_chunks(data, already)):
         found = columns.of([chunk.id for chunk in block])[metrics[0]] if columns else [math.nan] * len(block)
         for chunk, distance in zip(block, found, strict=True):
             if (place := pool.place("")) is not None:

@@ -102,6 +102,21 @@ def test_a_second_audit_draws_none_of_the_first_ones_chunks(corpus, capsys):
     assert "no chunk to draw that no other audit has drawn" in capsys.readouterr().err
 
 
+def test_a_second_audit_of_another_teachers_labels_draws_no_sound_of_the_first_one(corpus):
+    first = set(drawn(count=30).order)
+    sharing = {}  # chunks that begin half a second later -> those that they share sound with
+    for key in IDS:
+        recording, start, _ = key.rsplit("-", 2)
+        place = int(start) // 200
+        later = f"{recording}-{200 * place + 50:07}-{200 * place + 250:07}"
+        sharing[later] = {key, chunk(recording, place + 1)}
+    write_table("others/wav.scp", dict.fromkeys(sharing, "tone.wav"))
+    write_table("others/text", dict.fromkeys(sharing, LABEL))
+    write_numbers("others/utt2dur", dict.fromkeys(sharing, 2.0))
+    assert command.main(["--data", "others", "--output_dir", "data/dev", "--count", "60", "--page", "page.html"]) == 0
+    assert sorted(Audit("data/dev").order) == [key for key, shared in sharing.items() if not shared & first]
+
+
 def test_some_chunks_are_left_to_train_on(corpus, capsys):
     half, _ = open_audit(Path("data/half"), Path("chunks"), [], None, 0, None)
     assert len(half.order) == len(IDS) // 2 and "for training" not in capsys.readouterr().err
