@@ -12,11 +12,12 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from k2d.audio.inputs import SOUND, VIDEO, walk
 from k2d.corpus.joined import Reject
-from k2d.corpus.recordings import Recording, by_source, check_formats, find_recordings, same_content
+from k2d.corpus.recordings import Recording, by_source, check, find_recordings, in_any_format, same_content
 from k2d.corpus.release import not_found
 from k2d.corpus.sets import Account, english_share, write_recordings
 from k2d.corpus.subtitles import SUFFIXES, Cue, cues_of_text, read_all, usable_cues
@@ -87,7 +88,8 @@ def prepare_folder(
         if not found:
             raise not_found(folder, f"{what} with subtitles", ".srt or .vtt beside the recordings")
     cache = out.with_name(f"{out.name}_files.json")
-    found, seconds, bad = check_formats(found, cache, whole=labelled_only, nj=nj, damaged=damaged)
+    read = partial(check, cache=cache, whole=labelled_only, nj=nj, damaged=damaged)
+    found, seconds, bad = in_any_format(found, read)
     rejects = rejects + bad + (twice := same_content([r for r in found if r.id in seconds]))
     for reject in twice:
         del seconds[reject.id]
@@ -136,7 +138,7 @@ def hours_of(folder: Path) -> tuple[float, list[Reject]]:
     there is none.
     """
     found, passed, _ = recordings_in(folder, "a folder of recordings")
-    found, seconds, bad = check_formats(found, None, whole=False, nj=1)
+    found, seconds, bad = in_any_format(found, partial(check, cache=None, whole=False, nj=1))
     if not seconds:
         raise DataError(f"{folder}: none of {counted(len(found), 'recording')} can be used: {bad[0].message}")
     twice = same_content([r for r in found if r.id in seconds])

@@ -9,7 +9,7 @@ import json
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -107,14 +107,6 @@ def find_recordings(folder: Path) -> Tree:
     return tree
 
 
-def other_formats(recordings: Sequence[Recording]) -> list[Reject]:
-    return [
-        Reject(str(other), "other format", f"{other}: another format of {recording.path.name}, which is used")
-        for recording in recordings
-        for other in recording.others
-    ]
-
-
 def same_content(recordings: Sequence[Recording]) -> list[Reject]:
     """Recordings whose files are, byte by byte, those of another.
 
@@ -142,20 +134,25 @@ def same_content(recordings: Sequence[Recording]) -> list[Reject]:
     return rejects
 
 
-def check_formats(
-    recordings: Sequence[Recording], cache: Path | None, whole: bool, nj: int, damaged: str = "warn"
-) -> tuple[list[Recording], dict[str, float], list[Reject]]:
-    """(recordings, recording -> seconds, rejects), as `check`, with another format in the place of what cannot be
-    used."""
-    seconds, rejects = check(recordings, cache, whole, nj, damaged)
-    bad = [r for r in recordings if r.id not in seconds and r.others]
-    if bad:
+def in_any_format(
+    recordings: Sequence[Recording], read: Callable[[Sequence[Recording]], tuple[dict, list[Reject]]]
+) -> tuple[list[Recording], dict, list[Reject]]:
+    """(recordings, what `read` gives of each that can be used, rejects), with another format in the place of what
+    cannot be used. read: such as `check` and `convert`.
+    """
+    found, rejects = read(recordings)
+    while bad := [r for r in recordings if r.id not in found and r.others]:
         others = [replace(r, path=r.others[0], others=r.others[1:]) for r in bad]
-        others, more, worse = check_formats(others, cache, whole, nj, damaged)
+        more, worse = read(others)
         instead = {r.id: r for r in others}
-        recordings, seconds, rejects = [instead.get(r.id, r) for r in recordings], seconds | more, rejects + worse
-    rejects = [r for r in rejects if r.reason != "other format"]
-    return list(recordings), seconds, rejects + other_formats([r for r in recordings if r.id in seconds])
+        recordings, found, rejects = [instead.get(r.id, r) for r in recordings], found | more, rejects + worse
+    unused = [
+        Reject(str(other), "other format", f"{other}: another format of {r.path.name}, which is used")
+        for r in recordings
+        if r.id in found
+        for other in r.others
+    ]
+    return list(recordings), found, rejects + unused
 
 
 def check(

@@ -341,6 +341,7 @@ def cool(folder: Path) -> dict[str, Path]:
         audio, cues = lecture(first, 4)
         soundfile.write(folder / name / f"{name}_01.wav", audio, RATE)
         write_srt(folder / name / f"{name}_01.srt", [*cues, (cues[-1][1] + 0.1, cues[-1][1] + 0.5, "♪")])
+    (folder / "test/test_01.flac").write_bytes(b"")  # a copy that failed
     soundfile.write(folder / "test/uncorrected.wav", speech()[0][1], RATE)
     return {"COOL": courses, "COOL_DEV": folder / "dev", "COOL_TEST": folder / "test"}
 

@@ -7,6 +7,7 @@ Read is any tree of audio and video files; the folders are sources (courses). Wi
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from k2d.constants import chunk_id
@@ -14,7 +15,7 @@ from k2d.corpus.clips import Clip, File
 from k2d.corpus.command import parser, run
 from k2d.corpus.folder import prepare_folder, recordings_in, without_subtitles
 from k2d.corpus.joined import Joined, Placed
-from k2d.corpus.recordings import by_source, convert, other_formats
+from k2d.corpus.recordings import by_source, convert, in_any_format
 from k2d.corpus.release import corpus_folder, not_found
 from k2d.corpus.sets import Account, write_labelled
 from k2d.corpus.subtitles import read_all
@@ -31,11 +32,12 @@ def prepare_train(args) -> Account:
 
 def prepare_labelled(path: str, variable: str, name: str, args) -> Account:
     found, rejects, _ = recordings_in(corpus_folder(path, variable, f"the {name} set"), f"{CORPUS}'s {name} set")
-    rejects += other_formats(found) + without_subtitles(found)
+    rejects += without_subtitles(found)
     found = [r for r in found if r.subtitles]
     if not found:
         raise not_found(Path(path), f"{CORPUS}'s {name} set", "hand-corrected .srt or .vtt beside the recordings")
-    recordings, bad = convert(found, args.output_dir / "audio" / name, args.nj, args.damaged)
+    read = partial(convert, folder=args.output_dir / "audio" / name, nj=args.nj, damaged=args.damaged)
+    found, recordings, bad = in_any_format(found, read)
     rejects += bad
     subtitles = {r.id: r.subtitles for r in found if r.id in recordings}
     cues, bad = read_all(subtitles, {r: seconds for r, (_, seconds) in recordings.items()})
