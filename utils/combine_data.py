@@ -4,7 +4,7 @@
     utils/combine_data.py data/both data/one data/two
 
 In:  data directories. Out: one with the tables that all of them have and the lines of skipped.txt of any.
-     Parts that say what made them (step.json) must have been made alike: by the same models, options and code.
+     Labels that say what made them (step.json) must have been made alike: by the same models, options and code.
 """
 
 import argparse
@@ -20,20 +20,26 @@ from k2d.work.step import Step
 
 
 def made_by(parts: list[Path]) -> dict:
-    """What made the parts, if all say it (step.json); DataError where steps, options, models or code differ."""
-    records = [json_or_none(part / "step.json") for part in parts]
-    if not all(record and "data" in record.get("inputs", {}) for record in records):
-        return {}  # corpora, of which any go together
-    first = None
-    for part, record in zip(parts, records, strict=True):
-        found = {key: record.get(key) for key in ("step", "options", "revision")}
-        inputs = record.get("inputs", {}).items()
-        found["inputs"] = {name: entry["digest"] for name, entry in inputs if name != "data"}
-        first = first or found
-        for key in found:
-            if found[key] != first[key]:
+    """What made the labels, if all say it; DataError where steps, options, models or code differ."""
+    made = [labels_made_by(json_or_none(part / "step.json") or {}) for part in parts]
+    if not all(made):
+        return {}
+    for part, found in zip(parts, made, strict=True):
+        for key, value in made[0].items():
+            if found[key] != value:
                 raise DataError(f"{part / 'step.json'}: made with other {key} than {parts[0]}; make both anew")
-    return first
+    return made[0]
+
+
+def labels_made_by(record: dict) -> dict:
+    """Of the record of labels, also of labels that were joined before; {} of that of a corpus, which goes with any."""
+    inputs = record.get("inputs", {})
+    if "data" not in inputs:
+        return record.get("parts", {})
+    return {
+        **{key: record.get(key) for key in ("step", "options", "revision")},
+        "inputs": {name: entry["digest"] for name, entry in inputs.items() if name != "data"},
+    }
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -105,6 +105,8 @@ def test_combine_refuses_parts_that_were_made_otherwise(data, tmp_path):
         result = tool("combine", tmp_path / "other", one, two)
         assert result.returncode == 1 and f"made with other {fault}" in result.stderr
         assert not (tmp_path / "other/wav.scp").exists()
+    result = tool("combine", tmp_path / "other", tmp_path / "same", two)
+    assert result.returncode == 1 and "made with other revision" in result.stderr, "also than what was joined before"
 
 
 def test_validate_counts_and_complains(data):
