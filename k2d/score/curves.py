@@ -1,4 +1,4 @@
-"""ESPnet's training logs in, curves by epoch and how long it took out."""
+"""ESPnet's training logs in; out: curves by epoch, and how long each model was trained."""
 
 import re
 from dataclasses import dataclass
