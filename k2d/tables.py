@@ -7,7 +7,8 @@ What every reader and writer takes a table for (docs/tables.md says the same to 
 
 table    lines in C order of their ids, each id once; UTF-8 without a byte order mark
 line     an id, one space or tab, a value; "\\n" ends it, and other control characters of ASCII ("\\r", NUL) stand
-         nowhere. The line ends that only Unicode knows (U+2028, U+0085) are part of a value
+         nowhere but in a path of wav.scp, where they cost that recording alone. The line ends that only Unicode knows
+         (U+2028, U+0085) are part of a value
 id       one character or more, of recordings, utterances and speakers alike: no white space of any kind (no-break and
          ideographic spaces too), nothing invisible (control, zero-width and bidirectional characters)
 value    anything else; spaces and tabs around it do not count, and it may be empty
@@ -42,6 +43,7 @@ NOT_NEGATIVE = frozenset(
     for name in "mer per comp errors units num_frames compression temperature no_speech confidence".split()
 )
 BYTE_ORDER_MARK = "\ufeff"
+SOURCES = "wav.scp"  # where a fault of one recording leaves the others alone
 FIX = "utils/fix_data.py"
 _COMPRESSED = {b"\x1f\x8b": "gunzip", b"PK\x03\x04": "unzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz",
                b"\x28\xb5\x2f\xfd": "unzstd"}
@@ -174,7 +176,7 @@ def examine(path) -> Iterator[tuple[int, str, str, str | None]]:
                     return  # what follows are no lines
                 continue
             key, value = _split_line(text)
-            fault = _fault_of_line(text, key)
+            fault = _fault_of_line(text, key, path.name)
             # Python orders strings by code point, which is the byte order of UTF-8: C order.
             if not fault and key <= previous:
                 if key == previous or _holds(path, key, place):
@@ -187,14 +189,14 @@ def examine(path) -> Iterator[tuple[int, str, str, str | None]]:
                 previous = key
 
 
-def _fault_of_line(text: str, key: str) -> str | None:
+def _fault_of_line(text: str, key: str, table: str) -> str | None:
     if not key:
         return f"expected an id at the start of the line; remove blank lines and leading spaces ({FIX} does)"
     if "\r" in text:
         return f"Windows line end, or a carriage return within the line; {REPAIR}"
     if fault := fault_of_id(key):
         return f"id {shown(key)!r} {fault}; {REPAIR}"
-    if not text.isprintable() and (control := _CONTROL.search(text)):
+    if table != SOURCES and not text.isprintable() and (control := _CONTROL.search(text)):
         return f"the value of {shown(key)!r} holds U+{ord(control[0]):04X}, a control character; {REPAIR}"
     return None
 

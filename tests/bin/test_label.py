@@ -240,20 +240,23 @@ def test_bad_recordings_are_named_and_the_rest_is_labelled(run, data, tmp_path, 
     (data / "broken.wav").write_bytes(b"RIFF")
     soundfile.write(data / "silent.wav", np.zeros(16000), 16000)
     with open(data / "wav.scp", "a") as handle:
-        handle.write(f"x {data / 'broken.wav'}\ny {data / 'silent.wav'}\nz touch {tmp_path / 'ran'} |\n")
+        handle.write(f"v {data / 'broken.wav'}:99999999999\nw {data}/nul\0.wav\nx {data / 'broken.wav'}\n")
+        handle.write(f"y {data / 'silent.wav'}\nz touch {tmp_path / 'ran'} |\n")
     out = run("chunks")
     skipped = read_table(out / "skipped.txt")
     assert {name: text.split(":")[0] for name, text in skipped.items()} == {
+        "v": "not audio",
+        "w": "missing",
         "x": "truncated",
         "y": "silence",
         "z": "command",
     }
     assert not (tmp_path / "ran").exists()  # commands run only when allowed
-    assert "3 skipped" in capsys.readouterr().out
-    assert not any(name.startswith(("x", "y", "z")) for name in read_table(out / "text"))
+    assert "5 skipped" in capsys.readouterr().out
+    assert not any(name.startswith(("v", "w", "x", "y", "z")) for name in read_table(out / "text"))
 
     run("strict", "--max_skipped", "2", expected=1)
-    assert "3 inputs could not be used, more than --max_skipped 2" in capsys.readouterr().err
+    assert "5 inputs could not be used, more than --max_skipped 2" in capsys.readouterr().err
     assert not (tmp_path / "strict" / "step.json").exists()
 
 
