@@ -16,6 +16,7 @@ from k2d.audio.inputs import SOUND, VIDEO
 from k2d.bin import recordings
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio
+from k2d.tables import read_table, write_table
 from k2d.transcribers import open_transcriber
 from k2d.work.lock import DirectoryLock
 
@@ -81,6 +82,16 @@ def test_a_preparation_signs_only_what_it_has_made_and_removes_what_a_killed_one
     assert prepare(tmp_path / "x", tmp_path / "data/x") == 0
     assert (tmp_path / "data/x_long/step.json").read_bytes() == others
     assert [path.name for path in tmp_path.glob("data/*/.*.tmp")] == [".another_writes_it.tmp"]
+
+
+def test_what_another_command_made_is_not_overwritten(tmp_path, capsys):
+    write(tmp_path / "talks/a.wav")
+    labels = tmp_path / "data/talks_teacher"
+    write_table(labels / "wav.scp", {"a": "a.wav"})
+    (labels / "step.json").write_text(json.dumps({"step": "label", "key": "k", "outputs": {"wav.scp": 8}}))
+    assert prepare(tmp_path / "talks", labels) == 1
+    assert "holds what label made; give another --output_dir" in capsys.readouterr().err
+    assert read_table(labels / "wav.scp") == {"a": "a.wav"}
 
 
 def test_two_preparations_of_one_corpus_at_a_time_are_refused(tmp_path, capsys):
