@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from k2d.constants import SAMPLE_RATE, read_chunk_id
+from k2d.constants import SAMPLE_RATE, read_chunk_id, recording_in
 from k2d.datadir import DataDir, DataDirWriter, Segment
 from k2d.errors import DataError
 from k2d.label.chunks import PackedChunk, pack
@@ -108,7 +108,7 @@ class HeldOut(Container[str]):
     def __contains__(self, key: str) -> bool:
         if key in self._ids:
             return True
-        known = self._stretches.get(key.rsplit("-", 2)[0])  # most of millions of chunks end here
+        known = self._stretches.get(recording_in(key))  # most of millions of chunks end here
         if known is None or (named := read_chunk_id(key)) is None:
             return False
         starts, ends = known

@@ -127,7 +127,7 @@ source "${K2D_ROOT}/utils/names.sh"
 
 # Only what is missing or changed is made, so a corpus may grow. k2d check looks at everything that later stages need
 # (tables, recordings, models, disk), because a fault found in stage 5 would waste stages 2 to 4: its table says what
-# would fail, what is left out, and what to do. Minutes, since only the headers of long recordings are read.
+# would fail, what is left out, and what to do. It takes minutes: of long recordings only headers are read.
 stage_1_data() {
     if [ -n "${recordings}" ]; then
         prepare_data k2d recordings --recordings "${recordings}" --output_dir "data/${train_set}" --nj "${cpu_threads}"
