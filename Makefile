@@ -52,12 +52,12 @@ lint: install
 	@git ls-files -s -z -- '*.sh' ':(glob).ci/run' | grep -zv ^120000 | cut -zf 2 | xargs -0 "$(BIN)/shellcheck" -x -P .
 	@echo "lint: ruff and shellcheck found nothing"
 
-# Options of pytest go into ARGS: make test ARGS="-k audio -x". Two workers more than there are cores, since the tests
+# Options of pytest go into ARGS: make test ARGS="-k audio -x". One worker more than there are cores, since the tests
 # of the cluster and of whole recipes wait for processes of their own.
 test: lint
 	@mkdir -p build/tmp build/cache
 	@$(TEST_ENV) OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest --basetemp "$(CURDIR)/build/tmp/pytest" \
-		-n $$(($$(nproc) + 2)) --dist loadscope --no-loadscope-reorder $(ARGS)
+		-n $$(($$(nproc) + 1)) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 # What the site needs more than everything else does is installed when it is first built.
 docs: install

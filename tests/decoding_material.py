@@ -71,6 +71,15 @@ def random_model(seed: int = 0, **dims: int):
     return model, tokenizer
 
 
+def random_pair(teacher: Path, validator: Path) -> None:
+    """Folders of a random teacher, and of a validator that mostly agrees with it."""
+    model, tokenizer = random_model()
+    checkpoint.save(teacher, model, tokenizer)
+    with torch.no_grad():
+        model.decoder.token_embedding.weight.mul_(1.01)
+    checkpoint.save(validator, model, tokenizer)
+
+
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory):
     """Folder of a random model that decodes in milliseconds."""

@@ -13,7 +13,8 @@ import yaml
 # Where there is a GPU, the runs of one process can be done there: K2D_TEST_NGPU=1. It does not follow into a fork.
 NGPU = os.environ.get("K2D_TEST_NGPU", "0")
 CONTEXT = get_context("forkserver" if NGPU == "0" else "spawn")
-CONTEXT.set_forkserver_preload(["k2d.distill.task", "k2d.bin.train"])
+# torch._dynamo: the first optimiser of a process imports it, in three seconds.
+CONTEXT.set_forkserver_preload(["k2d.distill.task", "k2d.bin.train", "torch._dynamo"])
 
 
 def options(world, output: Path, data: Path | None = None, **changes) -> list[str]:

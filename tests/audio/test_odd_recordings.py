@@ -30,7 +30,7 @@ from k2d.datadir import DataDir
 from k2d.errors import BadAudio
 from k2d.tables import write_table
 
-PARTS = ((0.0, 1.0), (4.2, 6.1), (5.0, 9.5), (11.27, 12.0), (13.0, 19.0))  # seconds
+PARTS = ((0.0, 1.0), (4.2, 6.1), (13.0, 19.0))  # seconds
 
 
 def make_or_skip(name: str, folder: Path) -> str:

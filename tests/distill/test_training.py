@@ -319,7 +319,7 @@ def test_words_are_parsed_before_anything_runs_and_mostly_without_espnet(world, 
 def look_at_imports() -> None:
     from espnet2.tasks import abs_task
 
-    assert not {"transformers", "librosa", "torch._dynamo"} & set(sys.modules)
+    assert not {"transformers", "librosa"} & set(sys.modules)
     with pytest.raises(AssertionError, match="Adapter none is not supported"):
         abs_task.create_adapter(torch.nn.Linear(1, 1), "none", {})
     assert "transformers" in sys.modules, "what is left out comes when it is called"

@@ -18,15 +18,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/egs")]
 import corpora  # noqa: E402
-from decoding_material import random_model  # noqa: E402
+from decoding_material import random_model, random_pair  # noqa: E402
 
 from k2d.whisper import checkpoint  # noqa: E402
 
-MODELS = ROOT / "egs/mini_cs/pretrain1/models"
-MINI = ("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator"))
+SHORT = "--temperatures 0 --max_new_tokens 16"
 SMALL = [
     *("--ngpu", "0", "--batch_size", "4", "--nbest", "1", "--selection", "full"),
-    *("--test_opts", "--temperatures 0"),
+    *("--test_opts", SHORT),
     *("--publish_opts", "--utterances 1", "--timing_opts", "--rounds 1 --max_seconds 5 --max_new_tokens 8"),
     "--train_opts",
     "--max_epoch 1 --num_iters_per_epoch 2 --batch_size 2 --accum_grad 1 --use_amp false --num_workers 0 "
@@ -115,12 +114,13 @@ def test_ascend_from_another_initial_student_to_its_exports(tmp_path):
 
 
 @needs_venv
-@pytest.mark.skipif(not (MODELS / "validator").exists(), reason="egs/mini_cs/pretrain1/models is missing")
 def test_cool_with_subtitles_in_place_of_the_teacher(tmp_path):
     (tmp_path / "recordings").mkdir()
     (tmp_path / "clone").mkdir()
     clone = Clone(tmp_path / "clone", "cool", **corpora.cool(tmp_path / "recordings"))
-    succeed(clone, *MINI, "--labels", "subtitles", "--validator_opts", "--temperatures 0", "--stop_stage", "4")
+    random_pair(tmp_path / "teacher", tmp_path / "validator")
+    models = ("--teacher", str(tmp_path / "teacher"), "--validator", str(tmp_path / "validator"))
+    succeed(clone, *models, "--labels", "subtitles", "--validator_opts", SHORT, "--stop_stage", "4")
     assert (clone.recipe / "data/train_subtitles_full/text").stat().st_size
     assert not (clone.recipe / "data/train_teacher").exists(), "the teacher labelled nothing"
 

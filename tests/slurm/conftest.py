@@ -89,7 +89,7 @@ def lost_node(cluster, tmp_path_factory):
 @pytest.fixture(scope="session")
 def recipes(cluster, lines, tmp_path_factory):
     """Runs of mini_cs, each the promise of one that has ended: `data` and `data_slurm` of stage 1, `local` of stages
-    2 to 5. `lossy` is a run of 2 to 7 with accidents, `lost` the promise of what these took.
+    2 to 4. `lossy` is a run of 2 to 7 with accidents, `lost` the promise of what these took.
     """
     data, data_slurm = (Run(tmp_path_factory.mktemp(name), cluster) for name in ("data", "data_slurm"))
     local = Run(tmp_path_factory.mktemp("local"), cluster, data)
@@ -100,7 +100,7 @@ def recipes(cluster, lines, tmp_path_factory):
         lossy=lossy,
         lost=lines[0].submit(lose_a_node_and_requeue_the_training, lossy, cluster, "n4"),
         data_slurm=lines[1].submit(data_slurm.go, 1, 1, "--cmd_backend", "slurm"),
-        local=lines[1].submit(lambda: prepared.result() and local.go(2, 5)),
+        local=lines[1].submit(lambda: prepared.result() and local.go(2, 4)),
     )
     yield begun
     for run in (data, data_slurm, local, lossy):

@@ -1,11 +1,10 @@
-"""mini_cs through Slurm: stages 1 to 7 run there, and 1 to 5 give what a local run gives, accidents or not.
+"""mini_cs through Slurm: stages 1 to 7 run there, and 1 to 4 give what a local run gives, accidents or not.
 
-Stage 8 is one command, which is submitted as those of stage 7 are.
+Stage 8 is one command, which is submitted as those of stage 7 are. That a training which stops and goes on ends as one
+that does not is in test_slurm_training.py.
 """
 
 import re
-
-import torch
 
 from k2d.corpus.trial import read_trial
 
@@ -22,13 +21,14 @@ def test_stage_one_gives_the_same_bytes(recipes):
 
 
 def test_the_planner_measures_a_run(recipes):
-    rates = read_trial(recipes.local.result().recipe)
+    assert recipes.lost.result()
+    rates = read_trial(recipes.lossy.recipe)
     assert set(rates) == {"teacher", "validator", "distance", "training"}
     assert all(rate.value > 0 for rate in rates.values())
     assert rates["teacher"].source.endswith("data/test_in_long_teacher/speed.json")
 
 
-def test_a_lost_node_and_a_preempted_training_change_nothing(recipes):
+def test_a_lost_node_and_a_preempted_training_cost_only_what_was_lost(recipes):
     lost, run, local = recipes.lost.result(), recipes.lossy, recipes.local.result()
     assert run.log("output").count("2 jobs submitted as") == 2, "of stages 2 and 3"
     assert re.search(r"^# host .*, Slurm job \d+_2 on n\d$", run.log("data/test_in_long_teacher/log/label.2.log"), re.M)
@@ -39,12 +39,6 @@ def test_a_lost_node_and_a_preempted_training_change_nothing(recipes):
     trained = run.log("exp/student_segment/train/log/train.log")
     assert trained.count("# start") == 2
     assert re.search(r"stopped after batch \d of 6", trained) and re.search(r"goes on after batch \d of 6", trained)
-    whole, other = (
-        torch.load(one.recipe / "exp/student_segment/train/1epoch.pth", weights_only=True) for one in (local, run)
-    )
-    assert whole.keys() == other.keys()
-    for name, tensor in other.items():
-        torch.testing.assert_close(tensor, whole[name], atol=1e-6, rtol=1e-5, msg=name)
 
 
 def test_the_last_stages_run_there_too(recipes):
