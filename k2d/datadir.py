@@ -18,6 +18,7 @@ from pathlib import Path
 
 from k2d.errors import DataError, UsageError
 from k2d.tables import (
+    MOST_SECONDS,
     NOT_NEGATIVE,
     POSITIVE,
     REPAIR,
@@ -69,7 +70,7 @@ def parse_segment(key: str, value: str) -> Segment:
     try:
         recording, start, end = fields(value)
         start, end = number(start), number(end)
-        well_formed = start >= 0 and (end > start or end == -1)
+        well_formed = 0 <= start <= MOST_SECONDS and (start < end <= MOST_SECONDS or end == -1)
     except ValueError:
         well_formed = False
     if not well_formed:

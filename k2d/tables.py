@@ -42,6 +42,7 @@ NOT_NEGATIVE = frozenset(
     f"utt2{name}"
     for name in "mer per comp errors units num_frames compression temperature no_speech confidence".split()
 )
+MOST_SECONDS = 1e7  # a third of a year: longer than any recording
 BYTE_ORDER_MARK = "\ufeff"
 SOURCES = "wav.scp"  # where a fault of one recording leaves the others alone
 FIX = "utils/fix_data.py"
@@ -326,8 +327,8 @@ def read_numbers(path) -> dict[str, float]:
 def _out_of_range(path, found: float) -> str | None:
     """What is wrong with a number of a table by the table's name."""
     name = Path(path).name
-    if name in POSITIVE and found <= 0:
-        return "expected seconds, more than 0"
+    if name in POSITIVE and not 0 < found <= MOST_SECONDS:
+        return f"expected seconds, more than 0 and at most {MOST_SECONDS:.0f}"
     if name in NOT_NEGATIVE and found < 0:
         return "expected a number from 0 on"
     return None

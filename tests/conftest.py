@@ -28,7 +28,7 @@ os.environ["K2D_PROCESSOR"] = os.devnull + "/none"
 # recipe is short, or another would wait behind it for minutes.
 CORPORA = "tests/recipes/test_corpora.py::test_"
 FIRST = (
-    "tests/slurm/", "tests/recipes/test_sweep.py", f"{CORPORA}ascend", "tests/recipes/test_own_folder.py",
+    "tests/slurm/", "tests/recipes/test_own_folder.py", f"{CORPORA}ascend",
     f"{CORPORA}a_dry_run", f"{CORPORA}a_damaged", CORPORA,
     "tests/recipes/", "tests/distill/test_training.py", "tests/audio/test_odd_recordings.py", "tests/transcribers/",
     "tests/whisper/", "tests/bin/", "tests/egs/", "tests/publish/", "tests/distill/", "tests/explore/", "tests/audio/",

@@ -280,7 +280,8 @@ def test_a_directory_without_wav_scp_is_none(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["r 1.0", "r 2.0 1.0", "r x 1.0", "r -1 1.0", "r 1 2 3", "", "r nan 1", "r 0 inf", "r 0 1e999", "r\u30000 1"],
+    ["r 1.0", "r 2.0 1.0", "r x 1.0", "r -1 1.0", "r 1 2 3", "", "r nan 1", "r 0 inf", "r 0 1e999", "r 0 1e8",
+     "r 1e8 -1", "r\u30000 1"],
 )
 def test_segments_that_are_none_name_the_line(tmp_path, line):
     write_table(tmp_path / "segments", {"a": "r 0.00 1.00", "b": line})
@@ -299,7 +300,7 @@ def test_validate_names_every_problem_at_once(tmp_path):
     make(tmp_path, TWO)
     write_table(tmp_path / "text", {"a-0": "x", "zz": "y"})
     utterances = read_segments(tmp_path / "segments")
-    write_table(tmp_path / "utt2dur", {u: -1 if u == "b-0" else 1 for u in utterances})
+    write_table(tmp_path / "utt2dur", {u: {"a-0": 1e300, "b-0": -1}.get(u, 1) for u in utterances})
     write_table(tmp_path / "spk2utt", {"spk_a": "a-0"})
     write_table(tmp_path / "wav.scp", {"a": "x.wav", "b": ""})
     (tmp_path / "utt2mer").write_bytes(b"\xff 1\n")
@@ -307,6 +308,7 @@ def test_validate_names_every_problem_at_once(tmp_path):
     for part in (
         "text: utterances that segments/wav.scp lack: zz",
         "text: no entry for: a-1 b-0",
+        "utt2dur:1: 'a-0' has '1e+300', expected seconds, more than 0 and at most 10000000",
         "utt2dur:3: 'b-0' has '-1', expected seconds, more than 0",
         "spk2utt: does not agree",
         "recordings that wav.scp does not have: c",

@@ -14,14 +14,14 @@ from pathlib import Path
 from k2d.datadir import DataDir
 from k2d.errors import DataError, guarded
 from k2d.wording import counted
-from k2d.work import identity
-from k2d.work.folders import json_or_none
+from k2d.work import identity, provenance
+from k2d.work.identity import record_in
 from k2d.work.step import Step
 
 
 def made_by(parts: list[Path]) -> dict:
     """What made the labels, if all say it; DataError where steps, options, models or code differ."""
-    made = [labels_made_by(json_or_none(part / "step.json") or {}) for part in parts]
+    made = [provenance.of_labels(record_in(part)) for part in parts]
     if not all(made):
         return {}
     for part, found in zip(parts, made, strict=True):
@@ -29,17 +29,6 @@ def made_by(parts: list[Path]) -> dict:
             if found[key] != value:
                 raise DataError(f"{part / 'step.json'}: made with other {key} than {parts[0]}; make both anew")
     return made[0]
-
-
-def labels_made_by(record: dict) -> dict:
-    """Of the record of labels, also of labels that were joined before; {} of that of a corpus, which goes with any."""
-    inputs = record.get("inputs", {})
-    if "data" not in inputs:
-        return record.get("parts", {})
-    return {
-        **{key: record.get(key) for key in ("step", "options", "revision")},
-        "inputs": {name: entry["digest"] for name, entry in inputs.items() if name != "data"},
-    }
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,7 +51,7 @@ def combine(args: argparse.Namespace) -> int:
         facts = made_by(parts)
         if not step.done:
             DataDir.combine(parts, args.out)
-            step.finish(parts=facts)
+            step.finish(labels=facts)
         count = len(DataDir(args.out).segments)
     skipped = args.out / "skipped.txt"
     lost = len(skipped.read_text(encoding="utf-8").splitlines()) if skipped.is_file() else 0

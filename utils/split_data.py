@@ -9,11 +9,14 @@ their number. Durations come from utt2dur or segments, else from the recordings'
 
 import argparse
 import sys
+from pathlib import Path
 
 from k2d.audio.durations import recording_seconds, utterance_seconds
 from k2d.audio.read import recording_duration
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, guarded
+from k2d.work import identity
+from k2d.work.step import Step
 
 
 def header_durations(data: DataDir, allow_pipes: bool) -> dict[str, float] | None:
@@ -49,7 +52,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def split(args: argparse.Namespace) -> int:
     data = DataDir(args.data)
-    print(len(data.split(args.nj, args.out, header_durations(data, args.allow_pipes))))
+    out = Path(args.out or Path(args.data) / f"split{args.nj}")
+    inputs = {"data": identity.of_data(args.data)}
+    with Step("split_data.py", out, inputs=inputs, options={"nj": args.nj}, arguments=vars(args)) as step:
+        if not step.done:
+            data.split(args.nj, out, header_durations(data, args.allow_pipes))
+            step.finish()
+        print(sum(part.name.isdecimal() for part in out.iterdir()))
     return 0
 
 

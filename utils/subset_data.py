@@ -20,6 +20,9 @@ from k2d.datadir import DataDir
 from k2d.errors import DataError, guarded
 from k2d.tables import fields
 from k2d.wording import counted
+from k2d.work import identity, provenance
+from k2d.work.identity import record_in
+from k2d.work.step import Step, run_step
 
 
 def read_ids(path: str) -> list[str]:
@@ -72,10 +75,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def subset(args: argparse.Namespace) -> int:
-    data = DataDir(args.data)
-    taken = data.subset(choose(data, args), args.out)
-    print(f"subset_data.py: {len(taken.segments)} of {counted(len(data.segments), 'utterance')} in {args.out}")
-    return 0
+    listed = {name: identity.of_file(path) for name in ("ids", "recordings") if (path := getattr(args, name))}
+    inputs = {"whole": identity.of_data(args.data), **listed}
+    how = {"number": args.number, "hours": args.hours, "seed": args.seed}
+    step = Step("subset_data.py", args.out, inputs=inputs, options=how, arguments=vars(args))
+
+    def work() -> dict:
+        data = DataDir(args.data)
+        taken = data.subset(choose(data, args), args.out)
+        print(f"subset_data.py: {len(taken.segments)} of {counted(len(data.segments), 'utterance')} in {args.out}")
+        return {"labels": provenance.of_labels(record_in(args.data))}
+
+    return run_step(step, False, work)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,15 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.errors import UsageError
-from k2d.explore.audit import COUNT, open_audit, saved_answers
+from k2d.explore.audit import COUNT, DRAWN, open_audit, saved_answers
+from k2d.label.scores import tagged
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score.tables import interval, percent
 from k2d.wording import counted
+from k2d.work import identity
 from k2d.work.folders import size_in_words
 from k2d.work.lock import DirectoryLock
+from k2d.work.step import Step
 
 LISTED = ("labels", 6)
 
@@ -74,7 +77,7 @@ def check(args: argparse.Namespace) -> dict[str, Path]:
 
 def run(args: argparse.Namespace) -> int:
     given = check(args)
-    with DirectoryLock(args.output_dir):
+    with DirectoryLock(args.output_dir / DRAWN):  # whoever decodes the set may do so meanwhile
         return _run(args, given)
 
 
@@ -86,6 +89,7 @@ def _run(args: argparse.Namespace, given: dict[str, Path]) -> int:
     out, title, audio = args.output_dir, args.title or args.output_dir.name, options_of(AudioOptions, args)
     audit, scores = open_audit(out, args.data, args.scores, args.count, args.seed, args.recordings)
     figures = Figures(audit, find_systems(audit, scores, args.exp, given))
+    _sign(audit, args)
     if args.page:
         size, clips = write_audit_page(args.page, audit, figures, title, audio, args.audio_mb)
         print(f"audit: {args.page} ({size_in_words(size)}); open it, answer, save the answers, and read them with")
@@ -97,8 +101,19 @@ def _run(args: argparse.Namespace, given: dict[str, Path]) -> int:
         audit.take(saved_answers(args.read, audit))
     else:
         serve(args.port, audit, figures, title, audio)
+    _sign(audit, args)
     _say(out, audit, figures)
     return 0
+
+
+def _sign(audit, args: argparse.Namespace) -> None:
+    """Say in the directory what made it, as every command does. It stays as it is where the chunks are gone."""
+    if not Path(audit.source).is_dir():
+        return
+    read = {"chunks": Path(audit.source), **{f"scores of {tag}": path for tag, path in tagged(audit.scores).items()}}
+    inputs = {name: identity.of_tables(path) for name, path in read.items() if path.is_dir()}
+    drawn = {"chunks": len(audit.order), "seed": audit.seed}
+    Step("audit", audit.folder, inputs=inputs, options=drawn, arguments=vars(args)).finish()
 
 
 def _say(out: Path, audit, figures) -> None:

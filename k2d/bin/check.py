@@ -37,7 +37,9 @@ from k2d.transcribers import kind_of
 from k2d.transcribers.options import check_whisper
 from k2d.whisper.identity import check_path
 from k2d.wording import counted
+from k2d.work import identity
 from k2d.work.skipped import SkipOptions
+from k2d.work.step import Step
 
 LISTED = ("labels", 0)
 
@@ -110,7 +112,11 @@ def run(args: argparse.Namespace) -> int:
     if args.config:
         found += look_at_room(options_of(Room, args), sets, models, known)
     remembered.save()
-    return report(found, args.output_dir)
+    status = report(found, args.output_dir)
+    if args.output_dir is not None:
+        looked_at = {str(one.path): identity.of_tables(one.path) for one in sets}
+        Step("check", args.output_dir, inputs=looked_at, options={}, arguments=vars(args)).finish()
+    return status
 
 
 def report(found: list[Finding], output_dir: Path | None) -> int:

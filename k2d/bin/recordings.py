@@ -15,9 +15,7 @@ from pathlib import Path
 
 from k2d.corpus.command import run as report_and_fail
 from k2d.corpus.folder import LABELS_FOLDER, check_folder, offer, prepare_folder
-from k2d.errors import DataError
 from k2d.options import CommandParser
-from k2d.work.identity import record_in
 
 COMMAND = "recordings"
 LISTED = ("labels", -1)
@@ -42,13 +40,11 @@ def main(argv: list[str] | None = None) -> int:
     offers = []
 
     def prepare(args: argparse.Namespace) -> list:
-        if (made_by := record_in(data).get("step", COMMAND)) != COMMAND:
-            raise DataError(f"{data}: holds what {made_by} made; give another --output_dir, or move it away")
         prepared = prepare_folder(args.recordings.expanduser(), data, nj=args.nj)
         offers.append(offer(prepared, str(data / LABELS_FOLDER)))
         return [prepared.account]
 
-    status = report_and_fail(COMMAND, args, prepare, ("recordings",))
+    status = report_and_fail(COMMAND, args, prepare, ("recordings",), [data])
     for said in filter(None, offers):
         print(f"recordings: {said}")
     return status

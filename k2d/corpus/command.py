@@ -14,7 +14,7 @@ from k2d.corpus.sets import Account, report, write_labelled, write_unlabelled
 from k2d.errors import DataError, guarded
 from k2d.work import identity
 from k2d.work.lock import DirectoryLock
-from k2d.work.step import Step, remove_leftovers
+from k2d.work.step import Step, refuse_work_of_others, remove_leftovers
 
 SETS = ("train", "dev", "test")
 _MOST_NAMED = 3  # of what was left out
@@ -44,6 +44,10 @@ def sets_of(args: argparse.Namespace) -> list[str]:
     return asked
 
 
+def _folders(args: argparse.Namespace) -> list[Path]:
+    return [args.output_dir / f"{args.prefix}{name}{form}" for name in sets_of(args) for form in ("", "_long")]
+
+
 def write_set(args: argparse.Namespace, name: str, clips: Sequence[Clip]) -> Account:
     """Join the clips of a set into recordings and write its data directory, that of `train` without labels."""
     out, audio = (folder / f"{args.prefix}{name}" for folder in (args.output_dir, args.output_dir / "audio"))
@@ -66,9 +70,10 @@ def run(
     args: argparse.Namespace,
     prepare: Callable[[argparse.Namespace], Sequence[Account]],
     reads: Sequence[str] = ("corpus",),
+    writes: Sequence[Path] | None = None,
 ) -> int:
     """Prepare and report; what a user can mend is said in one sentence, with exit status 1. reads: options that name
-    what is read.
+    what is read. writes: the data directories, if they are not those of --sets.
     """
 
     def work() -> int:
@@ -77,6 +82,8 @@ def run(
         options = {name: value for name, value in vars(args).items() if name not in ("output_dir", "nj", *reads)}
         step = Step(corpus, args.output_dir, inputs=inputs, options=options, arguments=vars(args))
         with DirectoryLock(args.output_dir / f"{args.prefix}preparation"):
+            for folder in _folders(args) if writes is None else writes:
+                refuse_work_of_others(folder, corpus)
             accounts = list(prepare(args))
             table = report(corpus, accounts, args.output_dir, args.prefix)  # first: rejects.txt explains a failure
             for account in accounts:

@@ -104,17 +104,21 @@ _MAIL = (
 )
 _BRACKETED_DOT = r"\s{0,3}[\[({<【〔「]\s?dot\s?[\])}>】〕」]\s{0,3}"
 _SPOKEN_DOT = r"(?: (?:dot|point) |\s?[點点]\s?)"
+_ANY_DOT = rf"(?:\s{{0,3}}[.。]\s{{0,3}}|,(?={_TOP})|{_BRACKETED_DOT}|{_SPOKEN_DOT})"
 
 # In this order; text that one kind has claimed is not reported again by a later one.
 PATTERNS = {
     # Behind @ and [at] anything with a dot; behind the word "at", which is common, only a known end.
     "e-mail": re.compile(
         r"[\w.+-]{1,64}+(?:"
-        rf"\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:(?:\s{{0,3}}[.。]\s{{0,3}}|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
-        r"|\s{0,3}(?:[\[({<【〔「]\s?at\s?[\])}>】〕」]|[\[({<【〔「]?\s?(?:小老鼠|艾特)\s?[\])}>】〕」]?)\s{0,3}"
+        rf"\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{1,9}}"
+        r"|\s{0,3}(?:[\[({<【〔「#*~|/]\s?at\s?[\])}>】〕」#*~|/]|at[ -]sign|"
+        r"[\[({<【〔「]?\s?(?:小老鼠|艾特)\s?[\])}>】〕」]?)\s{0,3}"
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
         rf"| at {_MAIL}"
-        rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)",
+        rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)"
+        # Signs that may be in the name itself: john_at_gmail.com
+        rf"|[a-z0-9][\w.+-]{{0,63}}?[_-]at[_-](?:[\w-]{{1,63}}?(?:[.。]|[_-]dot[_-])){{1,9}}{_TOP}",
         re.IGNORECASE | re.ASCII,
     ),
     # Taiwan: a letter, 1 2 8 9 or a second letter (older residence permits), 8 digits. Mainland: 17 digits

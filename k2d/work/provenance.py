@@ -18,6 +18,18 @@ def facts() -> dict[str, str]:
     }
 
 
+def of_labels(record: Mapping) -> dict:
+    """What made labels, of their step's record, also of labels that were joined or cut since; {} of that of a corpus.
+    """
+    inputs = record.get("inputs", {})
+    if "data" not in inputs:
+        return record.get("labels", {})
+    return {
+        **{key: record.get(key) for key in ("step", "options", "revision")},
+        "inputs": {name: entry["digest"] for name, entry in inputs.items() if name != "data"},
+    }
+
+
 def code_revision() -> str:
     """Git revision of this package's checkout, with "-dirty" when tracked files differ; or "unknown".
 

@@ -212,6 +212,7 @@ class Step:
                 f"{self.out}: holds files that no step.json explains ({strange[0]} …); give another --output_dir, "
                 "or move them away: they would be mixed with what is made here"
             )
+        refuse_work_of_others(self.out, self.command)
         if there != self.key:
             self._look_where_the_link_is()
             if there is not None:
@@ -366,6 +367,13 @@ def remove_leftovers(folder: Path) -> None:
         for name in files:
             if name.startswith(".") and name.endswith(".tmp"):
                 os.unlink(os.path.join(here, name))
+
+
+def refuse_work_of_others(folder: Path, command: str) -> None:
+    """UsageError where a directory holds what another command has made, or begun."""
+    maker = record_in(folder).get("step") or record_in(folder, BEGUN).get("command") or command
+    if maker != command:
+        raise UsageError(f"{folder}: holds what {maker} made; give another --output_dir, or move it away")
 
 
 def _move(source: Path, place: Path) -> None:

@@ -1,7 +1,8 @@
-"""From a folder of recordings of which nobody has transcribed anything to a student and a report, by one command; and,
-by correcting twenty labels, to a table of error rates.
+"""From a folder of recordings of which nobody has transcribed anything to a student and a report, by one command; by
+correcting twenty labels, to a table of error rates; and what other options leave alone.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -39,9 +40,10 @@ def run(tmp_path_factory):
     if not (ROOT / "tools/venv/bin/python").exists():
         pytest.skip("tools/venv is missing: recipes run in it")
     home = tmp_path_factory.mktemp("home")
-    for name in ("utils", "tools", "k2d", "conf"):
+    for name in ("utils", "tools", "k2d"):
         (home / "clone" / name).parent.mkdir(exist_ok=True)
         (home / "clone" / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "conf", home / "clone/conf")
     leave_out = shutil.ignore_patterns("data", "exp")
     recipe = home / "clone/egs/TEMPLATE/k2d1"
     shutil.copytree(ROOT / "egs/TEMPLATE/k2d1", recipe, ignore=leave_out)
@@ -60,7 +62,7 @@ def run(tmp_path_factory):
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
         return subprocess.run(words, cwd=home, capture_output=True, text=True, timeout=900, env=env)
 
-    call.recipe = recipe
+    call.recipe, call.home = recipe, home
     return call
 
 
@@ -119,22 +121,86 @@ def test_a_folder_without_recordings_is_refused_before_anything_runs(run, tmp_pa
         (tmp_path / "failed.mp4").touch()
 
 
-def test_twenty_corrected_labels_are_a_test_set_and_give_a_table_with_intervals(run, monkeypatch):
-    monkeypatch.chdir(run.recipe)
-    of = ("--data", "data/recordings_big", "--scores", "exp/recordings_big/small", "--count", "20")
-    assert audit([*of, "--output_dir", "data/audited", "--page", "audit.html"]) == 0
-    drawn = DataDir("data/audited/drawn").text
-    assert len(drawn) == 20
-    said = {key: {"verdict": "usable", "text": f"{strip(label)} 對"} for key, label in drawn.items()}
-    Path("audit-answers.json").write_text(json.dumps({"answers": said}))
-    assert audit(["--output_dir", "data/audited", "--read", "audit-answers.json"]) == 0
+@pytest.fixture(scope="module")
+def audited(run):
+    """Ids of twenty chunks that somebody has heard and corrected, of the test set data/audited."""
+    if not (run.recipe / "exp/recordings_big/small/step.json").exists():
+        assert run("--selection", "full", "--stop_stage", "select").returncode == 0
+    with contextlib.chdir(run.recipe):
+        of = ("--data", "data/recordings_big", "--scores", "exp/recordings_big/small", "--count", "20")
+        assert audit([*of, "--output_dir", "data/audited", "--page", "audit.html"]) == 0
+        drawn = DataDir("data/audited/drawn").text
+        said = {key: {"verdict": "usable", "text": f"{strip(label)} 對"} for key, label in drawn.items()}
+        Path("audit-answers.json").write_text(json.dumps({"answers": said}))
+        assert audit(["--output_dir", "data/audited", "--read", "audit-answers.json"]) == 0
+    return set(drawn)
 
-    result = run("--selection", "full", "--test_sets", "audited")
+
+TWO = ("--selection", "full comp@9", "--test_sets", "audited")  # of which none drops a chunk
+STUDENTS = ("student_full_big", "student_comp@9_small_big")
+
+
+def test_twenty_corrected_labels_are_a_test_set_and_give_a_table_with_intervals(run, audited):
+    assert len(audited) == 20
+    result = run(*TWO)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    report = Path("RESULTS.md").read_text()
+    report = (run.recipe / "RESULTS.md").read_text()
     assert "| audited |\n" in report and "No error rate is known" not in report
-    for model in ("teacher_big", "validator_small", "student_full_big"):
+    for model in ("teacher_big", "validator_small", *STUDENTS):
         assert re.search(rf"^\| {model} \|.* \d+\.\d\d \[\d+\.\d\d, \d+\.\d\d\] \|$", report, re.MULTILINE), report
-    learnt = set(read_table("exp/student_full_big/data/text"))
-    assert learnt and not learnt & set(drawn)
-    assert "audited" in Path("exp/report/index.html").read_text()
+    for student, selection, alpha in zip(STUDENTS, ("full", "comp"), (None, 9.0), strict=True):
+        record = json.loads((run.recipe / f"exp/{student}/model.json").read_text())
+        assert (record["role"], record["selection"], record.get("alpha")) == ("student", selection, alpha)
+        learnt = set(read_table(run.recipe / f"exp/{student}/data/text"))
+        assert learnt and not learnt & audited
+    assert "audited" in (run.recipe / "exp/report/index.html").read_text()
+
+
+# How fast the models are, the tables that say it, and what every run looks at.
+MEASURED = {"exp/speed", "exp/report", "exp/check"}
+
+
+def records(folder: Path) -> dict[str, bytes]:
+    """step.json of every step of a recipe but those of MEASURED, in whose keys the batch is."""
+    found = {str(path.parent.relative_to(folder)): path.read_bytes() for path in folder.glob("*/**/step.json")}
+    return {name: record for name, record in found.items() if name not in MEASURED and "/.k2d/" not in name}
+
+
+def test_other_options_redo_only_what_they_decide(run, audited):
+    folder, home = run.recipe, run.home
+    first = run(*TWO)
+    assert first.returncode == 0 and ": moved to " not in first.stderr
+    made = records(folder)
+
+    # Nothing of this changes any content.
+    os.utime(home / "clone/conf/train_student.yaml")
+    os.utime(folder / "data/audited/text")
+    (folder / "data/audited/.text.swp").write_text("an editor was here")
+    shutil.copytree(home / "models/big", home / "copy/big")
+    others = ("--teacher", "copy/big", "--nj", "2", "--batch_size", "3", "--side_by_side", "1")
+    again = run(*TWO, *others, "--stop_stage", "decode")
+    assert again.returncode == 0 and records(folder) == made, again.stderr
+    asked = [name for name in made if name.startswith(("data/recordings_big_", "exp/student")) and "/score" not in name]
+    assert again.stdout.count("is done; nothing to do") >= len(asked)
+
+    # A mistake on the command line touches nothing.
+    wrong = run(*TWO, "--train_opts", "--max_epok 3", "--nbest", "1")
+    assert wrong.returncode == 1 and "--max_epok" in wrong.stderr and records(folder) == made
+
+    # How many epochs are averaged decides the average and what is made of it, and not the training.
+    assert run(*TWO, "--stage", "train", "--stop_stage", "decode", "--nbest", "2").returncode == 0
+    other = records(folder)
+    changed = {name for name in made if made[name] != other.get(name)}
+    of_average = ("average", "heads", "decode_audited", "decode_audited/score")
+    assert changed == {f"exp/{student}/{name}" for student in STUDENTS for name in of_average}
+
+    # What was made with the first options lies aside, and comes back.
+    back = run(*TWO, "--stage", "train", "--stop_stage", "decode")
+    assert back.stderr.count("was moved back from") == 7, "averages, their heads and transcripts, and the speed of all"
+    assert records(folder) == made
+
+    # Labels that the validator has revised lie beside the teacher's.
+    revised = run(*TWO, "--revise", "models/small", "--stage", "validate", "--stop_stage", "select")
+    assert revised.returncode == 0 and made.items() <= records(folder).items(), revised.stderr
+    sources = (folder / "data/recordings_big_by_small/sources.tsv").read_text()
+    assert {line.split("\t")[1] for line in sources.splitlines()} <= {"label", "decode_small"}

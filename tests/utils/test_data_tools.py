@@ -50,6 +50,9 @@ def test_split_prints_the_number_of_parts_and_balances_by_headers(data):
     assert (result.returncode, result.stdout) == (0, "2\n"), result.stderr
     assert [sorted(DataDir(data / f"split2/{n}").wav) for n in (1, 2)] == [["c", "d"], ["a", "b"]]
     assert tool("split", "--nj", 99, data).stdout == "4\n"
+    before = (data / "split2/1/wav.scp").stat().st_mtime_ns
+    assert tool("split", "--nj", 2, data).stdout == "2\n"
+    assert (data / "split2/1/wav.scp").stat().st_mtime_ns == before, "it was done"
     assert "no wav.scp" in tool("split", "--nj", 2, data.parent).stderr
 
 
@@ -59,9 +62,8 @@ def test_subset_by_list_number_and_hours(data, tmp_path):
     assert list(DataDir(tmp_path / "x").segments) == ["a", "c"]
     assert tool("subset", "--recordings", tmp_path / "list", data, tmp_path / "y").returncode == 0
     assert list(DataDir(tmp_path / "y").segments) == ["a", "c"]
-    for seed in (1, 1, 2):
-        result = tool("subset", "--number", 2, "--seed", seed, data, tmp_path / f"n{seed}")
-        assert "2 of 4 utterances" in result.stdout
+    for seed, said in ((1, "2 of 4 utterances"), (1, "is done; nothing to do"), (2, "2 of 4 utterances")):
+        assert said in tool("subset", "--number", 2, "--seed", seed, data, tmp_path / f"n{seed}").stdout
     assert "fewer than 9" in tool("subset", "--number", 9, data, tmp_path / "z").stderr
     write_numbers(data / "utt2dur", {"a": 1.0, "b": 2.0, "c": 3.0, "d": 9.0})
     tool("subset", "--hours", 6 / 3600, data, tmp_path / "h")
@@ -99,7 +101,7 @@ def test_combine_refuses_parts_that_were_made_otherwise(data, tmp_path):
     made_with(two, "x")
     assert tool("combine", tmp_path / "same", one, two).returncode == 0
     record = json.loads((tmp_path / "same/step.json").read_text())
-    assert record["parts"]["step"] == "label" and set(record["inputs"]) == {str(one), str(two)}
+    assert record["labels"]["step"] == "label" and set(record["inputs"]) == {str(one), str(two)}
     for fault, options in (("inputs", ("y",)), ("revision", ("x", "other"))):
         made_with(two, *options)
         result = tool("combine", tmp_path / "other", one, two)
@@ -107,6 +109,16 @@ def test_combine_refuses_parts_that_were_made_otherwise(data, tmp_path):
         assert not (tmp_path / "other/wav.scp").exists()
     result = tool("combine", tmp_path / "other", tmp_path / "same", two)
     assert result.returncode == 1 and "made with other revision" in result.stderr, "also than what was joined before"
+
+
+def test_a_part_of_labels_says_what_made_them(data, tmp_path):
+    record = {"step": "label", "key": "k", "options": {"beam": 1}, "inputs": {"data": {"digest": "d"}}}
+    (data / "step.json").write_text(json.dumps(record))
+    for number in (1, 2):
+        tool("subset", "--number", number, data, tmp_path / f"n{number}")
+    record = json.loads((tmp_path / "n1/step.json").read_text())
+    assert (record["step"], record["options"]["number"], record["labels"]["step"]) == ("subset_data.py", 1, "label")
+    assert tool("combine", tmp_path / "both", data, tmp_path / "n2").returncode == 0, "made alike"
 
 
 def test_validate_counts_and_complains(data):

@@ -70,6 +70,19 @@ def test_work_of_other_options_is_moved_aside_whole_and_comes_back():
     assert make(2, begin=True) == NOTHING_TO_DO
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_the_work_of_another_command_stays_where_it_is(finished):
+    if finished:
+        make(1)
+    else:
+        with pytest.raises(KeyError):
+            make(1, work=lambda: {}["stopped"])
+    before = sorted(os.listdir("exp/made"))
+    with pytest.raises(UsageError, match=r"^exp/made: holds what make made; give another --output_dir, or move"):
+        run_step(Step("other", "exp/made", inputs={}, options={}), False, lambda: pytest.fail("made"))
+    assert sorted(os.listdir("exp/made")) == before != [] and not Path("exp/.k2d/made").exists()
+
+
 def test_why_work_is_moved_aside_is_said(capsys):
     make(1)
     make(2)

@@ -14,16 +14,26 @@ export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for
 # Paths are relative to the directory where the command is run.
 # shellcheck source=utils/own_options.sh
 source "$(dirname "$0")/../../../utils/own_options.sh"
-places=(recordings teacher validator student_init train_config trial)
+places=(recordings labels teacher validator revise student_init train_config trial)
 unset "${places[@]}"
 own_options "${places[@]}" -- "$@"
+# from_here NAME VALUE: the path from the root, behind its text: and the like; what is not there stays as it is.
+from_here() {
+    local kind='' path=$2
+    [[ ! ${path} =~ ^(text|espnet|transformers): ]] || kind=${BASH_REMATCH[0]} path=${path#"${BASH_REMATCH[0]}"}
+    if [ -e "${path}" ] && [[ $1 == recordings || -n ${kind} || ${path} == */* ]]; then
+        path=$(realpath --no-symlinks "${path}") # a link may give a model its name
+    fi
+    printf '%s' "${kind}${path}"
+}
 for name in "${places[@]}"; do
     if [ -n "${!name+given}" ]; then
-        value=${!name}
-        if [ -e "${value}" ] && [[ ${name} == recordings || ${value} == */* ]]; then
-            value=$(realpath "${value}")
-        fi
-        options+=("--${name}" "${value}")
+        words=("${!name}")
+        case ${name} in validator | revise | train_config) read -ra words <<<"${!name}" ;; esac
+        for place in "${!words[@]}"; do
+            words[place]=$(from_here "${name}" "${words[place]}")
+        done
+        options+=("--${name}" "${words[*]}")
     fi
 done
 cd "$(dirname "$0")"
