@@ -15,7 +15,7 @@ from k2d.datadir import DataDir
 from k2d.errors import DataError, guarded
 from k2d.wording import counted
 from k2d.work import identity, provenance
-from k2d.work.identity import record_in
+from k2d.work.identity import RECORD, record_in
 from k2d.work.step import Step
 
 
@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def combine(args: argparse.Namespace) -> int:
-    parts = sorted(args.parts, key=lambda p: (p.parent, not p.name.isdigit(), p.name.zfill(9)))
+    given = [part for part in args.parts if part.name != RECORD]  # of split8/*
+    parts = sorted(given, key=lambda p: (p.parent, not p.name.isdigit(), p.name.zfill(9)))
     for part in parts:
         if not part.is_dir():
             raise DataError(f"{part}: no such directory")

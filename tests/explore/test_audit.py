@@ -139,8 +139,6 @@ def test_a_set_points_into_the_recordings_that_its_chunks_were_cut_from(corpus):
     audit = drawn()
     audit.take({key: Answer(USABLE, TEXT) for key in audit.order})
     made = DataDir("data/heard")
-    record = json.loads(Path("data/heard/step.json").read_text())
-    assert (record["step"], set(record["inputs"])) == ("audit", {"chunks", "scores of scores"})
     assert made.validate() == [] and made.wav.keys() <= set(RECORDINGS) and made.has_segments
     heard, place = open_located(made)[audit.order[0]], int(audit.chunks[audit.order[0]].start / 2)
     assert len(heard) == 32000 and heard.max() == pytest.approx(0.3 * (place + 1) / 60, abs=1e-3)
@@ -157,7 +155,7 @@ def test_answers_are_a_test_set_that_scoring_and_the_explorer_use(corpus):
     audit.answer(audit.order[2], None)
     made = DataDir("data/heard")
     record = json.loads(Path("data/heard/step.json").read_text())
-    assert (record["step"], set(record["inputs"])) == ("audit", {"chunks", "scores of scores"})
+    assert (record["step"], set(record["inputs"])) == ("audit", {"chunks", "scores of validator"})
     assert made.validate() == [] and sorted(made.text) == sorted(set(audit.order) - {audit.order[0], audit.order[2]})
     assert made.utt2dur == dict.fromkeys(made.text, 2.0) and set(made.utt2spk.values()) <= set(RECORDINGS)
     systems = find_systems(audit, find_scores(DataDir("chunks"), {"validator": "scores"}), corpus / "exp", {})

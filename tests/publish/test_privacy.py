@@ -48,7 +48,7 @@ from k2d.publish.privacy import PersonalData, find, find_in
         ("寄 john艾特gmail點com", ("e-mail", "john艾特gmail點com")),
         ("寄 john [小老鼠] gmail.com", ("e-mail", "john [小老鼠] gmail.com")),
         ("寄到 john_at_gmail.com 就好", ("e-mail", "john_at_gmail.com")),
-        ("寄到 john-at-mail-dot-ntu.edu.tw", ("e-mail", "john-at-mail-dot-ntu.edu")),
+        ("寄到 john-at-mail-dot-ntu.edu.tw", ("e-mail", "john-at-mail-dot-ntu.edu.tw")),
         ("寄到 john#at#gmail.com", ("e-mail", "john#at#gmail.com")),
         ("寄到 john at-sign gmail.com", ("e-mail", "john at-sign gmail.com")),
         ("寄到 john@gmail，com 就好", ("e-mail", "john@gmail，com")),

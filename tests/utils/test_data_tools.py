@@ -114,11 +114,14 @@ def test_combine_refuses_parts_that_were_made_otherwise(data, tmp_path):
 def test_a_part_of_labels_says_what_made_them(data, tmp_path):
     record = {"step": "label", "key": "k", "options": {"beam": 1}, "inputs": {"data": {"digest": "d"}}}
     (data / "step.json").write_text(json.dumps(record))
-    for number in (1, 2):
-        tool("subset", "--number", number, data, tmp_path / f"n{number}")
-    record = json.loads((tmp_path / "n1/step.json").read_text())
-    assert (record["step"], record["options"]["number"], record["labels"]["step"]) == ("subset_data.py", 1, "label")
-    assert tool("combine", tmp_path / "both", data, tmp_path / "n2").returncode == 0, "made alike"
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.list").write_text(f"{name}\n")
+        tool("subset", "--ids", tmp_path / f"{name}.list", data, tmp_path / name)
+    record = json.loads((tmp_path / "a/step.json").read_text())
+    assert (record["step"], record["labels"]["step"]) == ("subset_data.py", "label")
+    assert set(record["inputs"]) == {"whole", "ids"}
+    assert tool("combine", tmp_path / "both", tmp_path / "a", tmp_path / "b").returncode == 0, "made alike"
+    assert json.loads((tmp_path / "both/step.json").read_text())["labels"] == record["labels"]
 
 
 def test_validate_counts_and_complains(data):
