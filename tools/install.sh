@@ -20,7 +20,7 @@ extras=train,decode,publish,recipes,test
 uv_version=0.13.9
 needed_gb=8     # 6.5 GB of packages (CUDA libraries are most of it) and room to unpack
 needed_gb_cpu=3 # without CUDA
-not_compiled='site-packages/(.*/tests/|torch/(_inductor|testing)/|(fontTools|networkx|pygments/lexers|sklearn|sympy/physics)/|transformers/models/(?!(auto|encoder_decoder|wav2vec2|whisper)/|__init__))'
+not_compiled='site-packages/(.*/tests/|torch/(_inductor|testing)/|(espnet3|fontTools|hydra|narwhals|networkx|onnxruntime|pandas|pygments/lexers|sklearn|sympy/physics)/|transformers/models/(?!(auto|encoder_decoder|wav2vec2|whisper)/|__init__))'
 build=          # cpu, cuda, or empty: what fits this machine
 
 log() { printf '%s install: %s\n' "$(date +%H:%M:%S)" "$*"; }

@@ -198,8 +198,8 @@ def test_ctranslate2_in_float32_equals_torch(small, beam_size, tmp_path):
 def test_ctranslate2_with_int8_hears_the_same_words(real, windows, tmp_path):
     options = DecodingOptions(language="en", token_confidence=True)
     engine = CTranslate2Engine(real, "int8", tmp_path)
-    prompts = [engine.tokenizer.sot_sequence("en")] * 2
-    expected = TorchEngine(real).generate(windows[1][:2], prompts, options)
+    prompts = [engine.tokenizer.sot_sequence("en")]
+    expected = TorchEngine(real).generate(windows[1][:1], prompts, options)
     found = engine.generate(windows[1][:2], prompts, options)
     words = [engine.tokenizer.decode(h.tokens).lower().split() for h in found]
     wanted = [engine.tokenizer.decode(h.tokens).lower().split() for h in expected]
@@ -337,9 +337,9 @@ def test_half_precision_decodes(small):
 
 @pytest.fixture(scope="module")
 def rounded(real, windows):
-    """An engine that rounds, and its encoder outputs of two windows: bfloat16 is slow where the CPU lacks it."""
+    """An engine that rounds, and its encoder output of a window: bfloat16 is slow where the CPU lacks it."""
     engine = TorchEngine(real, parts=BFLOAT16)
-    return engine, engine.encode(windows[0][:2])
+    return engine, engine.encode(windows[0][:1])
 
 
 def test_a_rounding_encoder_stays_near_float32(real, windows, rounded):
