@@ -198,8 +198,8 @@ def test_ctranslate2_in_float32_equals_torch(small, beam_size, tmp_path):
 def test_ctranslate2_with_int8_hears_the_same_words(real, windows, tmp_path):
     options = DecodingOptions(language="en", token_confidence=True)
     engine = CTranslate2Engine(real, "int8", tmp_path)
-    prompts = [engine.tokenizer.sot_sequence("en")]
-    expected = TorchEngine(real).generate(windows[1][:1], prompts, options)
+    prompts = [engine.tokenizer.sot_sequence("en")] * 2
+    expected = TorchEngine(real).generate(windows[1][:2], prompts, options)
     found = engine.generate(windows[1][:2], prompts, options)
     words = [engine.tokenizer.decode(h.tokens).lower().split() for h in found]
     wanted = [engine.tokenizer.decode(h.tokens).lower().split() for h in expected]
@@ -399,8 +399,8 @@ def test_a_processor_is_measured_once(tmp_path, monkeypatch):
 def test_words_of_a_rounding_engine_are_float32s(real, windows, rounded, beam_size):
     options = DecodingOptions(language="en", beam_size=beam_size)
     engine, encoded = rounded
-    prompts = [engine.tokenizer.sot_sequence("en")] * 2
-    expected = TorchEngine(real).generate(windows[1][:2], prompts, options)
+    prompts = [engine.tokenizer.sot_sequence("en")]
+    expected = TorchEngine(real).generate(windows[1][:1], prompts, options)
     found = engine.generate(encoded, prompts, options)
     for f, e in zip(found, expected):
         assert engine.tokenizer.decode(f.tokens).split() == engine.tokenizer.decode(e.tokens).split()
