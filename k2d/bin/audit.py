@@ -28,7 +28,7 @@ from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.folders import size_in_words
 from k2d.work.lock import DirectoryLock
-from k2d.work.step import Step
+from k2d.work.step import Step, refuse_work_of_others
 
 LISTED = ("labels", 6)
 
@@ -77,6 +77,7 @@ def check(args: argparse.Namespace) -> dict[str, Path]:
 
 def run(args: argparse.Namespace) -> int:
     given = check(args)
+    refuse_work_of_others(args.output_dir, "audit")
     with DirectoryLock(args.output_dir / DRAWN):  # whoever decodes the set may do so meanwhile
         return _run(args, given)
 
@@ -107,7 +108,7 @@ def _run(args: argparse.Namespace, given: dict[str, Path]) -> int:
 
 
 def _sign(audit, args: argparse.Namespace) -> None:
-    """Say in the directory what made it, as every command does. It stays as it is where the chunks are gone."""
+    """Write the record of what made the test set. One whose chunks are gone keeps the record that it has."""
     if not Path(audit.source).is_dir():
         return
     read = {"chunks": Path(audit.source), **{f"scores of {tag}": path for tag, path in tagged(audit.scores).items()}}

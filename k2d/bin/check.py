@@ -39,7 +39,7 @@ from k2d.whisper.identity import check_path
 from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.skipped import SkipOptions
-from k2d.work.step import Step
+from k2d.work.step import Step, refuse_work_of_others
 
 LISTED = ("labels", 0)
 
@@ -103,6 +103,8 @@ def models_of(args: argparse.Namespace) -> Models:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
+    if args.output_dir is not None:
+        refuse_work_of_others(args.output_dir, "check")
     remembered, models = Memory(args.output_dir and args.output_dir / "known.jsonl"), models_of(args)
     tests, policy = args.test_data, options_of(Policy, args)
     found, sets = look_at_sets(args.train_data, args.dev_data, tests, policy, remembered)

@@ -44,7 +44,8 @@ def sets_of(args: argparse.Namespace) -> list[str]:
     return asked
 
 
-def _folders(args: argparse.Namespace) -> list[Path]:
+def _written(args: argparse.Namespace) -> list[Path]:
+    """The data directories of --sets."""
     return [args.output_dir / f"{args.prefix}{name}{form}" for name in sets_of(args) for form in ("", "_long")]
 
 
@@ -73,7 +74,7 @@ def run(
     writes: Sequence[Path] | None = None,
 ) -> int:
     """Prepare and report; what a user can mend is said in one sentence, with exit status 1. reads: options that name
-    what is read. writes: the data directories, if they are not those of --sets.
+    what is read. writes: the data directories, where they are not those of --sets.
     """
 
     def work() -> int:
@@ -82,7 +83,7 @@ def run(
         options = {name: value for name, value in vars(args).items() if name not in ("output_dir", "nj", *reads)}
         step = Step(corpus, args.output_dir, inputs=inputs, options=options, arguments=vars(args))
         with DirectoryLock(args.output_dir / f"{args.prefix}preparation"):
-            for folder in _folders(args) if writes is None else writes:
+            for folder in _written(args) if writes is None else writes:
                 refuse_work_of_others(folder, corpus)
             accounts = list(prepare(args))
             table = report(corpus, accounts, args.output_dir, args.prefix)  # first: rejects.txt explains a failure

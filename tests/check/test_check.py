@@ -1,6 +1,7 @@
 """k2d check: everything that a later stage would fail at, or leave out, is a row with its remedy, before any runs."""
 
 import gzip
+import json
 import os
 import re
 import shutil
@@ -517,6 +518,8 @@ def test_the_command_prints_one_table_and_ends_with_what_it_found(corpus, small_
     assert "check: nothing would fail" in said.out and not said.err
     assert max(map(len, said.out.splitlines())) <= 120
     assert (tmp_path / "exp/check/table.txt").read_text() in said.out + "\n"
+    record = json.loads((tmp_path / "exp/check/step.json").read_text())
+    assert (record["step"], set(record["inputs"])) == ("check", {"data/lectures", "data/dev", "data/test"})
     (tmp_path / "d.wav").unlink()
     write_table("data/lectures/wav.scp", {"a": "a.wav", "b": "nowhere.wav"})
     assert command.main(words) == 1
@@ -525,3 +528,6 @@ def test_the_command_prints_one_table_and_ends_with_what_it_found(corpus, small_
     rows = [line.split("\t") for line in (tmp_path / "exp/check/findings.tsv").read_text().splitlines()]
     assert [row[:3] for row in rows] == [["fails", "data/test", "d"], ["left out", "data/lectures", "b"]]
     assert command.main([]) == 1 and "nothing to check" in capsys.readouterr().err
+    (tmp_path / "exp/check/step.json").write_text('{"step": "score"}')
+    assert command.main(words) == 1 and "exp/check: holds what score made" in capsys.readouterr().err
+    assert (tmp_path / "exp/check/step.json").read_text() == '{"step": "score"}'

@@ -113,6 +113,14 @@ def test_the_original_form_gives_the_same_sets(prepared, tmp_path, packed):
         assert set(read_table(tmp_path / "data" / name).values()) == set(read_table(folder / "data" / name).values())
 
 
+def test_what_another_command_made_is_not_overwritten(prepared, tmp_path):
+    (tmp_path / "data/my_test_long").mkdir(parents=True)
+    (tmp_path / "data/my_test_long/step.json").write_text('{"step": "label"}')
+    refused = corpora.prepare("ascend", prepared[0] / "ASCEND", tmp_path / "data", "--prefix", "my_")
+    assert refused.returncode == 1 and "data/my_test_long: holds what label made" in refused.stderr
+    assert not (tmp_path / "data/my_train").exists()
+
+
 def test_another_release_is_refused_unless_asked_for(prepared, tmp_path):
     folder, result = prepared
     assert "WARNING: ASCEND: these are not the files of the stated release" in result.stderr

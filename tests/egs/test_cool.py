@@ -109,6 +109,15 @@ def test_a_lecture_in_two_forms_is_taken_once(tmp_path):
     assert "1 other format" in result.stdout
 
 
+def test_what_another_command_made_is_not_overwritten(corpus, tmp_path):
+    for name in ("dev", "cool_test_long"):  # the first is none of COOL's
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "step.json").write_text('{"step": "label"}')
+    refused = corpora.prepare("cool", corpus[1]["COOL"], tmp_path / "data", *options(corpus[1]))
+    assert refused.returncode == 1 and "data/cool_test_long: holds what label made" in refused.stderr
+    assert not (tmp_path / "data/train").exists()
+
+
 def test_a_folder_without_recordings_is_refused(tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/week1.pdf").write_bytes(b"%PDF")

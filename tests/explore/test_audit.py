@@ -117,6 +117,13 @@ def test_a_second_audit_of_another_teachers_labels_draws_no_sound_of_the_first_o
     assert sorted(Audit("data/dev").order) == [key for key, shared in sharing.items() if not shared & first]
 
 
+def test_what_another_command_made_is_not_taken_for_an_audit(corpus, capsys):
+    Path("scores/step.json").write_text('{"step": "distance"}')
+    assert command.main(["--data", "chunks", "--output_dir", "scores", "--page", "page.html"]) == 1
+    assert "scores: holds what distance made; give another --output_dir" in capsys.readouterr().err
+    assert not Path("scores/drawn").exists()
+
+
 def test_some_chunks_are_left_to_train_on(corpus, capsys):
     half, _ = open_audit(Path("data/half"), Path("chunks"), [], None, 0, None)
     assert len(half.order) == len(IDS) // 2 and "for training" not in capsys.readouterr().err

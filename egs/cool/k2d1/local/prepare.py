@@ -69,4 +69,7 @@ if __name__ == "__main__":
     options.add_argument("--test", default="", help="the same, for testing")
     boolean = {"type": true_or_false, "metavar": "true|false"}
     options.add_argument("--subtitles", **boolean, default=False, help="they are to be the labels")
-    sys.exit(run(CORPUS, options.parse_args(), prepare, ("corpus", "dev", "test")))
+    args = options.parse_args()
+    names = ("train", "cool_dev", "cool_dev_long", "cool_test", "cool_test_long")
+    writes = [args.output_dir / name for name in names]
+    sys.exit(run(CORPUS, args, prepare, ("corpus", "dev", "test"), writes))
