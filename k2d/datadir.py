@@ -75,8 +75,8 @@ def parse_segment(key: str, value: str) -> Segment:
         well_formed = False
     if not well_formed:
         raise ValueError(
-            f"has {value!r}, expected '<recording> <start> <end>' in seconds with 0 <= start < end (or end -1: to the "
-            "end of the recording)"
+            f"has {value!r}, expected '<recording> <start> <end>' in seconds with 0 <= start < end <= "
+            f"{MOST_SECONDS:.0f} (or end -1: to the end of the recording)"
         )
     if fault := fault_of_id(recording):
         raise ValueError(f"is of recording {recording!r}, which {fault}; {REPAIR}")

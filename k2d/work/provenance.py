@@ -19,7 +19,8 @@ def facts() -> dict[str, str]:
 
 
 def of_labels(record: Mapping) -> dict:
-    """What made labels, of their step's record, also of labels that were joined or cut since; {} of that of a corpus.
+    """What made labels, from the record of their directory. The record of labels that were joined or cut names it
+    under `labels`; that of a corpus has nothing of the kind, which gives {}.
     """
     inputs = record.get("inputs", {})
     if "data" not in inputs:

@@ -156,14 +156,14 @@ def test_twenty_corrected_labels_are_a_test_set_and_give_a_table_with_intervals(
     assert "audited" in (run.recipe / "exp/report/index.html").read_text()
 
 
-# How fast the models are, the tables that say it, and what every run looks at.
-MEASURED = {"exp/speed", "exp/report", "exp/check"}
+# Made again by a run with another batch size, since they say how fast the models are, and by every run.
+MADE_AGAIN = {"exp/speed", "exp/report", "exp/check"}
 
 
 def records(folder: Path) -> dict[str, bytes]:
-    """step.json of every step of a recipe but those of MEASURED, in whose keys the batch is."""
+    """step.json of every step of a recipe but those of MADE_AGAIN."""
     found = {str(path.parent.relative_to(folder)): path.read_bytes() for path in folder.glob("*/**/step.json")}
-    return {name: record for name, record in found.items() if name not in MEASURED and "/.k2d/" not in name}
+    return {name: record for name, record in found.items() if name not in MADE_AGAIN and "/.k2d/" not in name}
 
 
 def test_other_options_redo_only_what_they_decide(run, audited):

@@ -19,12 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "egs/mini_cs/k2d1"
 MODELS = ROOT / "egs/mini_cs/pretrain1/models"
 ONCE = "--condition_on_previous false --temperatures 0"
-SHORT = f"{ONCE} --max_new_tokens 16"
+FEW_TOKENS = f"{ONCE} --max_new_tokens 16"
 OPTIONS = [
     *("--train_set", "test_in_long", "--dev_set", "dev", "--test_sets", "dev"),
     *("--teacher", str(MODELS / "teacher"), "--validator", str(MODELS / "validator")),
     *("--local_data_opts", "--sets dev,test_in --scale 0.12"),
-    *("--teacher_opts", ONCE, "--validator_opts", SHORT, "--test_opts", SHORT),
+    *("--teacher_opts", ONCE, "--validator_opts", FEW_TOKENS, "--test_opts", FEW_TOKENS),
     *("--selection", "segment", "--alpha", "9"),  # of which no chunk is dropped
     *("--nj", "2", "--job_threads", "1", "--batch_size", "2", "--nbest", "1"),
     *("--train_config", "conf/short.yaml"),

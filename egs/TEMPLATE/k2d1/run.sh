@@ -17,7 +17,7 @@ source "$(dirname "$0")/../../../utils/own_options.sh"
 places=(recordings labels teacher validator revise student_init train_config trial)
 unset "${places[@]}"
 own_options "${places[@]}" -- "$@"
-# from_here NAME VALUE: the path from the root, behind its text: and the like; what is not there stays as it is.
+# from_here NAME VALUE: the absolute path, behind a prefix such as text:. A model's name, which is no path here, stays.
 from_here() {
     local kind='' path=$2
     [[ ! ${path} =~ ^(text|espnet|transformers): ]] || kind=${BASH_REMATCH[0]} path=${path#"${BASH_REMATCH[0]}"}
@@ -30,8 +30,8 @@ for name in "${places[@]}"; do
     if [ -n "${!name+given}" ]; then
         words=("${!name}")
         case ${name} in validator | revise | train_config) read -ra words <<<"${!name}" ;; esac
-        for place in "${!words[@]}"; do
-            words[place]=$(from_here "${name}" "${words[place]}")
+        for i in "${!words[@]}"; do
+            words[i]=$(from_here "${name}" "${words[i]}")
         done
         options+=("--${name}" "${words[*]}")
     fi
