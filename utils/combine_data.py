@@ -15,13 +15,13 @@ from k2d.datadir import DataDir
 from k2d.errors import DataError, guarded
 from k2d.wording import counted
 from k2d.work import identity, provenance
-from k2d.work.identity import RECORD, record_in
+from k2d.work.identity import RECORD, owner_of, record_in
 from k2d.work.step import Step
 
 
 def made_by(parts: list[Path]) -> dict:
     """What made the labels, if all say it; DataError where steps, options, models or code differ."""
-    made = [provenance.of_labels(record_in(part)) for part in parts]
+    made = [provenance.of_labels(record_in(owner_of(part) or part)) for part in parts]
     if not all(made):
         return {}
     for part, found in zip(parts, made, strict=True):

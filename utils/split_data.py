@@ -15,7 +15,8 @@ from k2d.audio.durations import recording_seconds, utterance_seconds
 from k2d.audio.read import recording_duration
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, guarded
-from k2d.work import identity
+from k2d.work import identity, provenance
+from k2d.work.identity import record_in
 from k2d.work.step import Step
 
 
@@ -53,11 +54,11 @@ def main(argv: list[str] | None = None) -> int:
 def split(args: argparse.Namespace) -> int:
     data = DataDir(args.data)
     out = Path(args.out or Path(args.data) / f"split{args.nj}")
-    inputs = {"data": identity.of_data(args.data)}
+    inputs = {"whole": identity.of_data(args.data)}
     with Step("split_data.py", out, inputs=inputs, options={"nj": args.nj}, arguments=vars(args)) as step:
         if not step.done:
             data.split(args.nj, out, header_durations(data, args.allow_pipes))
-            step.finish()
+            step.finish(labels=provenance.of_labels(record_in(args.data)))
         print(sum(part.name.isdecimal() for part in out.iterdir()))
     return 0
 

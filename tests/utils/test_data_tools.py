@@ -121,7 +121,10 @@ def test_a_part_of_labels_says_what_made_them(data, tmp_path):
     assert (record["step"], record["labels"]["step"]) == ("subset_data.py", "label")
     assert set(record["inputs"]) == {"whole", "ids"}
     assert tool("combine", tmp_path / "both", tmp_path / "a", tmp_path / "b").returncode == 0, "made alike"
-    assert json.loads((tmp_path / "both/step.json").read_text())["labels"] == record["labels"]
+    assert tool("split", "--nj", 2, data).returncode == 0
+    assert tool("combine", tmp_path / "again", data / "split2/1", data / "split2/2").returncode == 0
+    for joined in ("both", "again"):
+        assert json.loads((tmp_path / joined / "step.json").read_text())["labels"] == record["labels"]
 
 
 def test_validate_counts_and_complains(data):
