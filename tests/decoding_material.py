@@ -71,6 +71,9 @@ def random_model(seed: int = 0, **dims: int):
     return model, tokenizer
 
 
+SHORT = "--temperatures 0 --max_new_tokens 16"  # options of decoding: random models never end a text
+
+
 def random_pair(teacher: Path, validator: Path) -> None:
     """Folders of a random teacher, and of a validator that mostly agrees with it."""
     model, tokenizer = random_model()

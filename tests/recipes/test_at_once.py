@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-from decoding_material import random_pair  # noqa: E402
+from decoding_material import SHORT, random_pair  # noqa: E402
 
 DATA_SH = """#!/usr/bin/env bash
 # Two spoken sentences in three sets, made once.
@@ -24,7 +24,6 @@ for set in lectures dev test; do
     echo "r 我們今天要討論" >"data/$set/text"
 done
 """
-SHORT = "--temperatures 0 --max_new_tokens 16"
 OPTIONS = (
     *("--train_set", "lectures", "--dev_set", "dev", "--test_sets", "test", "--language", "zh"),
     *("--teacher", "models/teacher", "--validator", "models/validator"),

@@ -18,11 +18,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/egs")]
 import corpora  # noqa: E402
-from decoding_material import random_model, random_pair  # noqa: E402
+from decoding_material import SHORT, random_model, random_pair  # noqa: E402
 
 from k2d.whisper import checkpoint  # noqa: E402
 
-SHORT = "--temperatures 0 --max_new_tokens 16"
 SMALL = [
     *("--ngpu", "0", "--batch_size", "4", "--nbest", "1", "--selection", "full"),
     *("--test_opts", SHORT),

@@ -18,14 +18,13 @@ import soundfile
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/egs")]
 import corpora  # noqa: E402
-from decoding_material import random_pair  # noqa: E402
+from decoding_material import SHORT, random_pair  # noqa: E402
 
 from k2d.bin.audit import main as audit  # noqa: E402
 from k2d.datadir import DataDir  # noqa: E402
 from k2d.tables import read_table  # noqa: E402
 from k2d.text.timestamps import strip  # noqa: E402
 
-SHORT = "--temperatures 0 --max_new_tokens 16"
 TINY = [
     *("--engine", "torch", "--ngpu", "0", "--nbest", "1", "--side_by_side", "2"),
     *("--teacher_opts", SHORT, "--validator_opts", SHORT, "--test_opts", SHORT),
