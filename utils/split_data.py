@@ -55,7 +55,7 @@ def split(args: argparse.Namespace) -> int:
     data = DataDir(args.data)
     out = Path(args.out or Path(args.data) / f"split{args.nj}")
     inputs = {"whole": identity.of_data(args.data)}
-    with Step("split_data.py", out, inputs=inputs, options={"nj": args.nj}, arguments=vars(args)) as step:
+    with Step("split_data", out, inputs=inputs, options={"nj": args.nj}, arguments=vars(args)) as step:
         if not step.done:
             data.split(args.nj, out, header_durations(data, args.allow_pipes))
             step.finish(labels=provenance.of_labels(record_in(args.data)))

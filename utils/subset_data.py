@@ -78,7 +78,7 @@ def subset(args: argparse.Namespace) -> int:
     listed = {name: identity.of_file(path) for name in ("ids", "recordings") if (path := getattr(args, name))}
     inputs = {"whole": identity.of_data(args.data), **listed}
     how = {"number": args.number, "hours": args.hours, "seed": args.seed}
-    step = Step("subset_data.py", args.out, inputs=inputs, options=how, arguments=vars(args))
+    step = Step("subset_data", args.out, inputs=inputs, options=how, arguments=vars(args))
 
     def work() -> dict:
         data = DataDir(args.data)

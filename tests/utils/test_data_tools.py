@@ -118,7 +118,7 @@ def test_a_part_of_labels_says_what_made_them(data, tmp_path):
         (tmp_path / f"{name}.list").write_text(f"{name}\n")
         tool("subset", "--ids", tmp_path / f"{name}.list", data, tmp_path / name)
     record = json.loads((tmp_path / "a/step.json").read_text())
-    assert (record["step"], record["labels"]["step"]) == ("subset_data.py", "label")
+    assert (record["step"], record["labels"]["step"]) == ("subset_data", "label")
     assert set(record["inputs"]) == {"whole", "ids"}
     assert tool("combine", tmp_path / "both", tmp_path / "a", tmp_path / "b").returncode == 0, "made alike"
     assert tool("split", "--nj", 2, data).returncode == 0
