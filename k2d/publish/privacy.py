@@ -102,7 +102,9 @@ _MAIL = (
     r"(?:(?:(?:g|hot|fox|proton)mail|yahoo|outlook|icloud|qq|163|126)\s{0,3}\.\s{0,3}[a-z]{2,4}|"
     r"(?:[\w-]{1,63}\.){1,4}(?:edu(?:\.[a-z]{2})?|ac\.[a-z]{2}))\b"
 )
-_BRACKETED_DOT = r"\s{0,3}[\[({<【〔「]\s?dot\s?[\])}>】〕」]\s{0,3}"
+_OPEN, _CLOSE = r"[\[({<【〔「#*~|/_-]", r"[\])}>】〕」#*~|/_-]"
+_BRACKETED_DOT = rf"\s{{0,3}}{_OPEN}\s?dot\s?{_CLOSE}\s{{0,3}}"
+_JOINED_DOT = r"[_-]dot[_-]"  # no part of a name on either side: else one text could be read in too many ways
 _SPOKEN_DOT = r"(?: (?:dot|point) |\s?[點点]\s?)"
 _ANY_DOT = rf"(?:\s{{0,3}}[.。]\s{{0,3}}|,(?={_TOP})|{_BRACKETED_DOT}|{_SPOKEN_DOT})"
 
@@ -112,13 +114,13 @@ PATTERNS = {
     "e-mail": re.compile(
         r"[\w.+-]{1,64}+(?:"
         rf"\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{1,9}}"
-        r"|\s{0,3}(?:[\[({<【〔「#*~|/]\s?at\s?[\])}>】〕」#*~|/]|at[ -]sign|"
+        rf"|\s{{0,3}}(?:{_OPEN}\s?at\s?{_CLOSE}|at[ -]sign\b|"
         r"[\[({<【〔「]?\s?(?:小老鼠|艾特)\s?[\])}>】〕」]?)\s{0,3}"
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
         rf"| at {_MAIL}"
         rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)"
         # Signs that may be in the name itself: john_at_gmail.com
-        rf"|[a-z0-9][\w.+-]{{0,63}}?[_-]at[_-](?:[\w-]{{1,63}}?(?:[.。]|[_-]dot[_-])){{1,9}}{_TOP}",
+        rf"|[a-z0-9][\w.+-]{{0,63}}?[_-]at[_-](?:(?:(?!{_JOINED_DOT})[\w-]){{1,63}}+(?:[.。]|{_JOINED_DOT})){{1,9}}{_TOP}",
         re.IGNORECASE | re.ASCII,
     ),
     # Taiwan: a letter, 1 2 8 9 or a second letter (older residence permits), 8 digits. Mainland: 17 digits

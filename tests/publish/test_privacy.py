@@ -50,6 +50,8 @@ from k2d.publish.privacy import PersonalData, find, find_in
         ("寄到 john_at_gmail.com 就好", ("e-mail", "john_at_gmail.com")),
         ("寄到 john-at-mail-dot-ntu.edu.tw", ("e-mail", "john-at-mail-dot-ntu.edu.tw")),
         ("寄到 john#at#gmail.com", ("e-mail", "john#at#gmail.com")),
+        ("寄到 john ~at~ gmail *dot* com", ("e-mail", "john ~at~ gmail *dot* com")),
+        ("寄到 john _at_ gmail -dot- com", ("e-mail", "john _at_ gmail -dot- com")),
         ("寄到 john at-sign gmail.com", ("e-mail", "john at-sign gmail.com")),
         ("寄到 john@gmail，com 就好", ("e-mail", "john@gmail，com")),
         ("打 零玖壹貳參肆伍陸柒捌", ("telephone number", "零玖壹貳參肆伍陸柒捌")),
@@ -143,6 +145,7 @@ def test_private_looking_text_is_found_once(text, expected):
         "1,000,000,000",
         "0, 100, 200, 300",
         "什么是山洞？那么 1 2 3 洞",
+        "look at signal.process",
         "",
     ],
 )
@@ -157,7 +160,7 @@ def test_findings_name_the_label():
 @pytest.mark.parametrize(
     "piece",
     ["a", "1", "1 ", "o", "one ", "zero,", "double ", "forty ", "a@", "a@a.", "a at a dot ", "[at]", "點", "(", "+",
-     "1 dash ", "a at a.", "<|"],
+     "1 dash ", "a at a.", "<|", "a-at-a", "a_at_a.", "a-at-" + "a-dot-" * 20],
 )
 def test_the_time_grows_with_the_length(piece):
     """Eight times the text takes some eight times the time; where it grew by the square, 64 times."""
