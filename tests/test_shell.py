@@ -381,3 +381,31 @@ def test_the_installer_takes_torch_for_cpus_where_the_index_has_it(tmp_path, pac
         else:
             assert (done.returncode, done.stdout) == (0, ""), "it goes on with the usual one"
             assert "no torch for CPUs alone" in done.stderr and "UV_INDEX" in done.stderr
+
+
+def test_places_are_those_of_where_run_sh_was_typed(tmp_path):
+    recipe, there = tmp_path / "egs/mine/k2d1", tmp_path / "我的 place"
+    for folder in (recipe, tmp_path / "utils", there / "models/big", tmp_path / "disk/models/real", there / "subs"):
+        folder.mkdir(parents=True)
+    shutil.copy(ROOT / "egs/TEMPLATE/k2d1/run.sh", recipe)
+    shutil.copy(ROOT / "utils/own_options.sh", tmp_path / "utils")
+    (recipe / "k2d.sh").write_text("#!/bin/bash\nprintf '%s\\n' \"$@\"\n")
+    (recipe / "k2d.sh").chmod(0o755)
+    (there / "far").symlink_to(tmp_path / "disk/models")
+    (there / "models/named").symlink_to("big")
+    for path in (there / "base", tmp_path / "disk/here"):
+        path.mkdir()
+
+    def given(name, value, typed_in=there):
+        typed = [recipe / "run.sh", f"--{name}", value]
+        shown = subprocess.run(typed, cwd=typed_in, capture_output=True, text=True, check=True)
+        return shown.stdout.split(f"\n--\n--{name}\n")[1].removesuffix("\n")
+
+    assert given("teacher", "models/named/") == f"{there}/models/named", "a link gives its name"
+    assert given("teacher", "far/../here") == f"{tmp_path}/disk/here", "as the system goes, not as it is written"
+    assert given("labels", "text:subs") == f"text:{there}/subs"
+    assert given("recordings", ".") == str(there) and given("teacher", "models/..") == str(there)
+    assert given("validator", "base") == "base" and given("teacher", "models/none") == "models/none"
+    assert given("validator", "") == "" and given("recordings", "subs") == f"{there}/subs"
+    disk = tmp_path / "disk"
+    assert given("revise", "base ./here\nmodels/real", disk) == f"base {disk}/here {disk}/models/real"

@@ -22,6 +22,8 @@ from_here() {
     local kind='' path=$2
     [[ ! ${path} =~ ^(text|espnet|transformers): ]] || kind=${BASH_REMATCH[0]} path=${path#"${BASH_REMATCH[0]}"}
     if [ -e "${path}" ] && [[ $1 == recordings || -n ${kind} || ${path} == */* ]]; then
+        # What is above a link is where it leads.
+        [[ /${path}/ != */../* ]] || path=$(realpath "$(dirname "${path}")")/$(basename "${path}")
         path=$(realpath --no-symlinks "${path}") # a link may give a model its name
     fi
     printf '%s' "${kind}${path}"
@@ -29,7 +31,7 @@ from_here() {
 for name in "${places[@]}"; do
     if [ -n "${!name+given}" ]; then
         words=("${!name}")
-        case ${name} in validator | revise | train_config) read -ra words <<<"${!name}" ;; esac
+        case ${name} in validator | revise | train_config) read -rd '' -a words <<<"${!name}" || true ;; esac
         for i in "${!words[@]}"; do
             words[i]=$(from_here "${name}" "${words[i]}")
         done
