@@ -46,7 +46,8 @@ def sets_of(args: argparse.Namespace) -> list[str]:
 
 def _written(args: argparse.Namespace) -> list[Path]:
     """The data directories of --sets."""
-    return [args.output_dir / f"{args.prefix}{name}{form}" for name in sets_of(args) for form in ("", "_long")]
+    names = [name + form for name in sets_of(args) for form in ("", "_long") if name + form != "train_long"]
+    return [args.output_dir / f"{args.prefix}{name}" for name in names]
 
 
 def write_set(args: argparse.Namespace, name: str, clips: Sequence[Clip]) -> Account:

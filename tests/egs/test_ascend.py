@@ -114,8 +114,9 @@ def test_the_original_form_gives_the_same_sets(prepared, tmp_path, packed):
 
 
 def test_what_another_command_made_is_not_overwritten(prepared, tmp_path):
-    (tmp_path / "data/my_test_long").mkdir(parents=True)
-    (tmp_path / "data/my_test_long/step.json").write_text('{"step": "label"}')
+    for name in ("my_train_long", "my_test_long"):  # the first is never written
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "step.json").write_text('{"step": "label"}')
     refused = corpora.prepare("ascend", prepared[0] / "ASCEND", tmp_path / "data", "--prefix", "my_")
     assert refused.returncode == 1 and "data/my_test_long: holds what label made" in refused.stderr
     assert not (tmp_path / "data/my_train").exists()
