@@ -26,7 +26,7 @@ def made_by(parts: list[Path]) -> dict:
         return {}
     for part, found in zip(parts, made, strict=True):
         for key, value in made[0].items():
-            if found[key] != value:
+            if found.get(key) != value:
                 raise DataError(f"{part / 'step.json'}: made with other {key} than {parts[0]}; make both anew")
     return made[0]
 
@@ -44,6 +44,8 @@ def main(argv: list[str] | None = None) -> int:
 def combine(args: argparse.Namespace) -> int:
     given = [part for part in args.parts if part.name != RECORD]  # of split8/*
     parts = sorted(given, key=lambda p: (p.parent, not p.name.isdigit(), p.name.zfill(9)))
+    if not parts:
+        raise DataError(f"{args.parts[0]}: is not a data directory; give the directories to join")
     for part in parts:
         if not part.is_dir():
             raise DataError(f"{part}: no such directory")

@@ -170,7 +170,7 @@ class Step:
         """Share the steps that made the inputs, and see that they are still what the key was made of."""
         for folder, key in sorted({maker for identity in self.inputs.values() for maker in identity.makers}, key=str):
             if folder.resolve() == self.out.resolve():
-                continue
+                raise UsageError(f"{self.out}: is read here and cannot be written as well; give another --output_dir")
             self._held.enter_context(DirectoryLock(folder, shared=True))
             if key is None:
                 raise DataError(f"{folder}: not finished (no {RECORD} there); run the stage that makes it")

@@ -78,6 +78,16 @@ def test_combine_of_data_directories(data, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (data / name).read_bytes()
 
 
+def test_what_is_read_stays_where_it_is(data, tmp_path):
+    few = tmp_path / "few"
+    assert tool("subset", "--number", 3, data, few).returncode == 0
+    assert "is read here" in tool("subset", "--number", 2, few, few).stderr
+    assert tool("combine", tmp_path / "both", few).returncode == 0
+    assert "is read here" in tool("combine", tmp_path / "both", tmp_path / "both", data).stderr
+    assert len(DataDir(few).wav) == len(DataDir(tmp_path / "both").wav) == 3
+    assert "is not a data directory" in tool("combine", tmp_path / "none", few / "step.json").stderr
+
+
 def test_any_corpora_can_be_combined(data, tmp_path):
     tool("split", "--nj", 2, data)
     for part in (data / "split2/1", data / "split2/2"):

@@ -70,6 +70,13 @@ def test_work_of_other_options_is_moved_aside_whole_and_comes_back():
     assert make(2, begin=True) == NOTHING_TO_DO
 
 
+def test_what_is_read_is_not_moved_aside():
+    make(1)
+    with pytest.raises(UsageError, match=r"^exp/made: is read here and cannot be written as well"):
+        Step("make", "exp/made", inputs={"in": identity.of_file("exp/made/result")}, options={}).enter()
+    assert result() == "1 input\n"
+
+
 @pytest.mark.parametrize("finished", [True, False])
 def test_the_work_of_another_command_stays_where_it_is(finished):
     if finished:
