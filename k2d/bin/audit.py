@@ -108,12 +108,13 @@ def _run(args: argparse.Namespace, given: dict[str, Path]) -> int:
 
 
 def _sign(audit, args: argparse.Namespace) -> None:
-    """Write the record of what made the test set. One whose chunks are gone keeps the record that it has."""
-    if not Path(audit.source).is_dir():
-        return
-    read = {"chunks": Path(audit.source), **{f"scores of {tag}": path for tag, path in tagged(audit.scores).items()}}
-    inputs = {name: identity.of_tables(path) for name, path in read.items() if path.is_dir()}
-    drawn = {"chunks": len(audit.order), "seed": audit.seed}
+    """Write the record of what made the test set, as long as nothing more is drawn with the inputs of the draw."""
+    drawn, before = {"chunks": len(audit.order), "seed": audit.seed}, identity.record_in(audit.folder)
+    if before.get("options") == drawn:
+        inputs = {name: identity.Identity(made["path"], made["digest"]) for name, made in before["inputs"].items()}
+    else:
+        read = {"chunks": Path(audit.source), **{f"scores of {tag}": at for tag, at in tagged(audit.scores).items()}}
+        inputs = {name: identity.of_tables(path) for name, path in read.items() if path.is_dir()}
     Step("audit", audit.folder, inputs=inputs, options=drawn, arguments=vars(args)).finish()
 
 

@@ -96,6 +96,9 @@ def check(args: argparse.Namespace) -> None:
             check_whisper(name, args.language)
 
 
+WRITES = {"known.jsonl", "findings.tsv", "table.txt", "step.json"}  # a folder with more, such as exp, is not its own
+
+
 def models_of(args: argparse.Namespace) -> Models:
     names = {"validators": tuple(args.validator), "revisers": tuple(args.revise)}
     return options_of(Models, args, **names, same_encoder=args.encoder_out > 0)
@@ -115,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
         found += look_at_room(options_of(Room, args), sets, models, known)
     remembered.save()
     status = report(found, args.output_dir)
-    if args.output_dir is not None:
+    if args.output_dir is not None and {path.name for path in args.output_dir.glob("[!.]*")} <= WRITES:
         looked_at = {str(one.path): identity.of_tables(one.path) for one in sets}
         Step("check", args.output_dir, inputs=looked_at, options={}, arguments=vars(args)).finish()
     return status
