@@ -32,7 +32,7 @@ class ChunkLayout:
     """How transcripts become chunks."""
 
     GROUP = "chunks"
-    max_chunk: float = option(WINDOW, "longest chunk, in seconds")
+    max_chunk: float = option(WINDOW, "longest chunk, in seconds; a longer segment is a chunk by itself")
     continued: bool = option(
         False, "a chunk into which the next segment reaches by over 1 s lasts 30 s and says <|continued|>"
     )

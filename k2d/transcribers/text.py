@@ -269,7 +269,10 @@ class TranscriptFolder:
 
     def missing(self, name: str) -> str:
         stem = _stem(self.wav, name)
-        return f"expected {stem}{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} in {self.path}; add it"
+        # `k2d recordings` links what lies beside the recordings, and removes all else from its folder of links.
+        linked = (self.path.parent / "recordings.tsv").is_file()
+        place, again = ("beside the recording", ", and run stage 1 again") if linked else (f"in {self.path}", "")
+        return f"expected {stem}{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} {place}; add it{again}"
 
 
 def _stem(wav: dict[str, str], name: str) -> str:

@@ -131,6 +131,13 @@ def test_the_hours_of_a_folder_are_counted(plan, tmp_path, capsys):
     assert "expected MODEL:NUMBER" in capsys.readouterr().err
 
 
+def test_no_recording_is_longer_than_all_of_them(plan):
+    def memory(hours: float) -> float:
+        return float(row(plan("--train_hours", hours, "--teacher", "base"), 2)[4].removesuffix(" GB"))
+
+    assert memory(0.03) < memory(2) < memory(1000)
+
+
 def test_what_further_models_transcribe_is_counted(plan):
     hours = ("--train_hours", 6000, "--ngpu", 1)
     one, more = (basis(plan(*hours, *words), 3) for words in ((), ("--revise", "student_full large-v2")))

@@ -181,7 +181,10 @@ def test_what_is_missing_or_wrong_is_named_by_recording(data, tmp_path):
     (folder / "sub/lec.json").unlink()
     (lec,) = transcripts(folder, data)
     forms = ".json, .vtt, .srt, .ass, .ssa, .sbv, .tsv or .txt"
-    assert str(lec).startswith(f"lec: no transcript; expected audio of lec{forms} in")
+    assert str(lec).endswith(f"lec: no transcript; expected audio of lec{forms} in {folder}; add it")
+    (folder.parent / "recordings.tsv").touch()  # k2d recordings makes that folder anew, of links
+    (lec,) = transcripts(folder, data)
+    assert str(lec).endswith(f"audio of lec{forms} beside the recording; add it, and run stage 1 again")
     (folder / "text").write_text("other text\n")
     assert "expected a line of it in" in str(transcripts(folder / "text", data)[0])
 

@@ -48,7 +48,7 @@ validator_opts=           # More options of k2d decode for the validator and --r
 language=zh               # Language code for all models and for training; auto: each model detects it.
 engine=auto               # Decoding engine: torch, ctranslate2, or auto (ctranslate2 for int8, else torch).
 dtype=auto                # Precision of decoding: float32, bfloat16; auto: whichever is faster on this CPU.
-max_chunk=30              # Longest chunk in seconds; Whisper's window is 30.
+max_chunk=30              # Longest chunk in seconds, at most 30; a longer segment is a chunk by itself.
 
 # Selection
 selection="full comp"     # Names of files in conf/selections, or NAME@ALPHA: one student each.
