@@ -18,7 +18,7 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
-from k2d.distill.config import BatchConfig, CacheOptions, DistillConfig, from_dict, in_language, read_config
+from k2d.distill.config import BatchConfig, CacheOptions, DistillConfig, from_dict, in_language, padded_as, read_config
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import model_identity
 from k2d.work import identity
@@ -52,7 +52,7 @@ def check(args: argparse.Namespace) -> None:
 
 def read(args: argparse.Namespace) -> tuple[BatchConfig, float]:
     """What the YAML says of batches, as a cached teacher gets them, and the temperature."""
-    options, where = in_language(read_config(args.config), args.language), args.config[-1]
+    options, where = padded_as(in_language(read_config(args.config), args.language), args.teacher), args.config[-1]
     config = from_dict(BatchConfig, options.get("batch_conf"), f"{where}: batch_conf").of_cached_teacher()
     return config, from_dict(DistillConfig, options.get("model_conf"), f"{where}: model_conf").temperature
 

@@ -13,6 +13,7 @@ import yaml
 from k2d.constants import N_TEXT_CTX
 from k2d.errors import UsageError
 from k2d.options import option
+from k2d.work.folders import json_or_none
 
 TEMPERATURE = 2.0  # of the paper's code
 STORED = {"float16": "<f2", "float32": "<f4"}  # types of a cached teacher's log-probabilities, as numpy names them
@@ -27,7 +28,9 @@ class BatchConfig:
     prompt: float = option(0.2, "probability of the previous text as prompt")  # p_p
     max_prompt: int = option(224, "most tokens of that prompt")
     max_tokens: int = option(N_TEXT_CTX, "most tokens of prompt and label; a longer label loses its last segments")
-    trim_padding: bool = option(False, "pad to the batch's longest chunk, rounded up, instead of 30 s")
+    trim_padding: bool = option(
+        False, "pad to the batch's longest chunk, rounded up, instead of 30 s; true unless said, if --student learnt so"
+    )
     speed: tuple[float, ...] = option((), "factors to draw from in training, such as [0.9,1.0,1.1]; changes the pitch")
     tempo: tuple[float, ...] = option((), "the same without a change of pitch")
     pitch: tuple[float, ...] = option((), "semitones to draw from in training, such as [-2,0,2]")
@@ -76,6 +79,14 @@ def in_language(config: dict, language: str | None) -> dict:
     if language in (None, "auto", BatchConfig.language) or "language" in batches:
         return config
     return {**config, "batch_conf": {**batches, "language": language}}
+
+
+def padded_as(config: dict, model: str | None) -> dict:
+    """The YAML's content with `trim_padding` of batches as a model in our form has learnt, where it names none."""
+    batches = config.get("batch_conf") or {}
+    if "trim_padding" in batches or not (json_or_none(Path(model or "") / "config.json") or {}).get("trim_padding"):
+        return config
+    return {**config, "batch_conf": {**batches, "trim_padding": True}}
 
 
 @dataclasses.dataclass

@@ -53,7 +53,7 @@ def test_the_yaml_of_a_recipe_rules_and_a_number_rules_over_it():
     assert found.warm_up is None and config["scheduler_conf"] == {"warmup_steps": 7}
 
 
-def test_the_command_counts_the_chunks_of_its_tables(tmp_path):
+def test_the_command_knows_its_chunks_its_language_and_its_student(tmp_path):
     words = ["--tables", str(tmp_path), "--config", str(CONFIG), "--output_dir", "x", "--student", "y"]
     assert read_words([*words, "--updates", "auto"]).config == read_config([CONFIG]), "before the tables are there"
     write_table(tmp_path / "text", {f"u{n}": "好" for n in range(1000)})
@@ -63,5 +63,12 @@ def test_the_command_counts_the_chunks_of_its_tables(tmp_path):
     assert training.config["batch_size"] == 32
     assert read_words([*words, "--language", "zh"]).config == read_words(words).config == read_config([CONFIG])
     assert read_words([*words, "--language", "ja"]).config["batch_conf"]["language"] == "ja"
+    student = tmp_path / "student"
+    student.mkdir()
+    (student / "config.json").write_text('{"trim_padding": true}')
+    words[-1] = str(student)
+    assert read_words(words).config["batch_conf"]["trim_padding"] is True, "trained as it is decoded"
+    (tmp_path / "whole.yaml").write_text("batch_conf: {trim_padding: false}\n")
+    assert read_words([*words, "--config", f"{tmp_path}/whole.yaml"]).config["batch_conf"]["trim_padding"] is False
     with pytest.raises(UsageError, match="--updates some: expected auto, or how many updates"):
         read_words([*words, "--updates", "some"])
