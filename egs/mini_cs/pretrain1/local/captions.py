@@ -22,7 +22,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "k2d1" / "local"))
@@ -30,6 +30,9 @@ import grammar
 
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment, segment_value
+from k2d.errors import guarded
+from k2d.work import identity
+from k2d.work.step import Step, run_step
 
 GLOSSARY = Path(__file__).with_name("glossary.tsv")
 NONE = "–"  # in the glossary: nothing is written for this word
@@ -132,23 +135,29 @@ def main():
     for one in fields(Shares):
         parser.add_argument(f"--{one.name}", type=float, default=one.default, help=one.metadata["help"])
     args = parser.parse_args()
-    captioner = Captioner(
-        args.captioner, Shares(**{one.name: getattr(args, one.name) for one in fields(Shares)}), read_glossary()
-    )
-    data, changed, count = DataDir(args.data), 0, 0
-    with DataDirWriter(args.output_dir) as tables:
-        for recording, source in sorted(data.wav.items()):
-            facts = json.loads((args.data / "reference" / "recordings" / f"{recording}.json").read_text("utf-8"))
+    shares = Shares(**{one.name: getattr(args, one.name) for one in fields(Shares)})
+    inputs = {"data": identity.of_step(args.data), "glossary": identity.of_file(GLOSSARY)}
+    options = {"captioner": args.captioner, **asdict(shares)}
+    step = Step("captions", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
+    captioner = Captioner(args.captioner, shares, read_glossary())
+    return run_step(step, False, lambda: write_captions(captioner, args.data, args.output_dir))
+
+
+def write_captions(captioner: Captioner, source: Path, output_dir: Path) -> None:
+    data, changed, count = DataDir(source), 0, 0
+    with DataDirWriter(output_dir) as tables:
+        for recording, audio in sorted(data.wav.items()):
+            facts = json.loads((source / "reference" / "recordings" / f"{recording}.json").read_text("utf-8"))
             said = {(start, end): text for start, end, text in facts["utterances"]}
-            tables.write("wav.scp", recording, source)
+            tables.write("wav.scp", recording, audio)
             for start, end, text in sorted(captioner.captions(facts)):
                 uid = chunk_id(recording, start, end)
                 tables.write("segments", uid, segment_value(Segment(uid, recording, start / 100, end / 100)))
                 tables.write("text", uid, text)
                 tables.write("utt2spk", uid, facts["voice"])
                 count, changed = count + 1, changed + (said.get((start, end)) != text)
-    print(f"captions: {args.captioner}: {count} captions, {100 * changed / max(count, 1):.1f} % not as said")
+    print(f"captions: {captioner.name}: {count} captions, {100 * changed / max(count, 1):.1f} % not as said")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded("captions.py", main))

@@ -9,14 +9,18 @@ windows of those recordings, labelled with timestamp tokens:
 
 import argparse
 import random
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 from k2d.constants import TIMESTAMP_STEP, WINDOW, chunk_id
 from k2d.datadir import DataDir, DataDirWriter
 from k2d.distill.sources import encoder_frames
+from k2d.errors import guarded
 from k2d.text import timestamps
 from k2d.wording import counted
+from k2d.work import identity
+from k2d.work.step import Step, run_step
 
 
 def lead_in(before, start, rng, early):
@@ -78,6 +82,13 @@ def main():
     parser.add_argument("--early", type=float, default=0.0, help="share of long windows that open in the pause before")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    inputs = {"data": identity.of_data(args.data, "wav.scp", "segments", "text")}
+    options = {"kinds": args.kinds, "early": args.early, "seed": args.seed}
+    step = Step("windows", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
+    return run_step(step, False, lambda: write_windows(args))
+
+
+def write_windows(args: argparse.Namespace) -> None:
     data = DataDir(args.data)
     by_recording = defaultdict(list)
     for uid, segment in data.segments.items():
@@ -104,4 +115,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded("windows.py", main))
