@@ -232,7 +232,7 @@ class Step:
             )
         self._make()
         with atomic(self.out / BEGUN) as handle:
-            json.dump({"key": self.key, "command": self.command}, handle)
+            json.dump({"key": self.key, "step": self.command}, handle)
         (self.out / RECORD).unlink(missing_ok=True)
 
     def _keep_changed(self, missing: Sequence[str]) -> str:
@@ -371,7 +371,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def refuse_work_of_others(folder: Path, command: str) -> None:
     """UsageError where a directory holds what another command has made, or begun."""
-    maker = record_in(folder).get("step") or record_in(folder, BEGUN).get("command") or command
+    maker = record_in(folder).get("step") or record_in(folder, BEGUN).get("step") or command
     if maker != command:
         raise UsageError(f"{folder}: holds what {maker} made; give another --output_dir, or move it away")
 

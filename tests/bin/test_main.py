@@ -120,7 +120,7 @@ def test_help_tells_defaults(capsys, monkeypatch):
     call("help", "label")
     shown = " ".join(capsys.readouterr().out.split())
     assert "1 is greedy (default 1)" in shown and "(default true)" in shown and "(default zh)" in shown
-    assert "in seconds (default 30)" in shown and "(default -1)" in shown, "as a person writes them"
+    assert "is a chunk by itself (default 30)" in shown and "(default -1)" in shown, "as a person writes them"
     assert "--max_chunk N " in shown and "--data DIR " in shown
     assert "(default none)" not in shown.lower() and "(default false)" not in shown
 
