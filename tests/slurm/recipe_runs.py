@@ -164,8 +164,9 @@ def lose_a_node_and_requeue_the_training(run: Run, cluster: Cluster, node: str) 
 
     def decoding_there() -> bool:
         assert run.process.poll() is None, run.log("output")[-4000:]
-        journals = (run.recipe / "data/test_in_long_teacher").glob("work/*/job*of2/journal.jsonl")
-        begun = {path.parent.name[3] for path in journals if '"round"' in path.read_text()}
+        # A round's cost is written behind the round: before, a kill would leave the round and not its tokens.
+        costs = (run.recipe / "data/test_in_long_teacher").glob("work/*/job*of2/cost.jsonl")
+        begun = {path.parent.name[3] for path in costs if path.stat().st_size}
         return any(f" on {node}\n" in run.log(logs[job]) for job in begun)
 
     wait_for(decoding_there, 600, f"no job of stage 2 decodes on {node}", cluster.logs)
