@@ -42,6 +42,7 @@ from k2d.work.skipped import SkipOptions
 from k2d.work.step import Step, refuse_work_of_others
 
 LISTED = ("labels", 0)
+WRITES = {"known.jsonl", "findings.tsv", "table.txt", "step.json"}  # a folder with more, such as exp, is not its own
 
 
 def parser() -> argparse.ArgumentParser:
@@ -94,9 +95,6 @@ def check(args: argparse.Namespace) -> None:
             except CheckpointError as error:
                 raise UsageError(f"--{role} {error}") from None
             check_whisper(name, args.language)
-
-
-WRITES = {"known.jsonl", "findings.tsv", "table.txt", "step.json"}  # a folder with more, such as exp, is not its own
 
 
 def models_of(args: argparse.Namespace) -> Models:
