@@ -141,7 +141,7 @@ class DecoderState:
             lengths = torch.tensor(frames, device=self.device)
             beyond = torch.arange(longest, device=self.device)[None] >= lengths[:, None]
             self.audio_mask = self._additive(beyond)[:, None, None]
-        cache = AudioCache(self.group)
+        cache = AudioCache()
         for layer in self.decoder.layers:
             keys, values = layer.cross_kv(audio).to(self.decoder.cache_dtype).chunk(2, dim=-1)
             # The softmax scale is folded into the keys, once for all queries.
