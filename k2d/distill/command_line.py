@@ -12,7 +12,7 @@ from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
 
-from k2d.distill.config import BatchConfig, DistillConfig, check_terms, from_dict
+from k2d.distill.config import AUTO, BatchConfig, DistillConfig, check_terms, from_dict
 from k2d.distill.sources import TOPK_IDS, TOPK_LOG_PROBS
 from k2d.errors import UsageError
 from k2d.options import with_neighbours
@@ -41,7 +41,10 @@ def parse(
     parser.set_defaults(**config)
     args = parser.parse_args(words)
     args.config = where
-    check_terms(from_dict(DistillConfig, args.model_conf, "model_conf").terms(), terms)
+    model = from_dict(DistillConfig, args.model_conf, "model_conf")
+    check_terms(model.terms(), terms)
+    if model.autocast == AUTO:  # in a file it has been resolved, since the step's key says what it means
+        raise UsageError("--model_conf autocast=auto: write it into a file of --config, or give bfloat16 here")
     batches = from_dict(BatchConfig, args.batch_conf, "batch_conf")
     if is_cached(args):
         batches.of_cached_teacher()

@@ -13,8 +13,11 @@ import yaml
 from k2d.constants import N_TEXT_CTX
 from k2d.errors import UsageError
 from k2d.options import option
+from k2d.whisper.processor import parts_of
 from k2d.work.folders import json_or_none
 
+AUTO = "auto"
+AUTOCAST = (None, AUTO, "bfloat16", "float16")
 TEMPERATURE = 2.0  # of the paper's code
 STORED = {"float16": "<f2", "float32": "<f4"}  # types of a cached teacher's log-probabilities, as numpy names them
 
@@ -89,6 +92,17 @@ def padded_as(config: dict, model: str | None) -> dict:
     return {**config, "batch_conf": {**batches, "trim_padding": True}}
 
 
+def computed_as(config: dict, ngpu: int | None) -> dict:
+    """The YAML's content with what `autocast: auto` of the model means here; where that is nothing, without it."""
+    model = dict(config.get("model_conf") or {})
+    if model.get("autocast") != AUTO:
+        return config
+    del model["autocast"]
+    if not ngpu and parts_of(AUTO).encoder == "bfloat16":
+        model["autocast"] = "bfloat16"
+    return {**config, "model_conf": model}
+
+
 @dataclasses.dataclass
 class DistillConfig:
     """`model_conf` of the training YAML."""
@@ -106,7 +120,11 @@ class DistillConfig:
     layer_drop: float = option(0.0, "probability of skipping an inner decoder layer for a batch (LayerDrop)")
     ends_only: float = option(0.0, "probability of running only the first and the last decoder layer for a batch")
     gradient_checkpointing: bool = option(False, "less memory, but slower")
-    autocast: str | None = option(None, "bfloat16: mixed precision on a CPU too, where --use_amp does nothing")
+    autocast: str | None = option(
+        None,
+        "mixed precision on a CPU, where --use_amp does nothing: bfloat16, or, in a YAML file, auto, which is bfloat16 "
+        "on a processor that was measured to be faster in it",
+    )
     teacher_dtype: str = option("float32", "type of the teacher's weights; bfloat16 halves its memory")
     specaug: dict | None = dataclasses.field(
         default=None, metadata={"help": "options of ESPnet's SpecAug, for the student's features"}
@@ -114,6 +132,8 @@ class DistillConfig:
 
     def __post_init__(self):
         self.terms()
+        if self.autocast not in AUTOCAST:
+            raise UsageError(f"model_conf: autocast {self.autocast}: expected {', '.join(filter(None, AUTOCAST))}")
 
     def terms(self) -> dict[str, dict]:
         """name → {"weight": …, option: …}, without terms of weight 0. Raises UsageError for what is no weight."""

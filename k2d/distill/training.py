@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from k2d.audio.stamps import FileStamps
-from k2d.distill.config import in_language, padded_as, read_config
+from k2d.distill.config import computed_as, in_language, padded_as, read_config
 from k2d.distill.length import Length, check_updates, with_length
 from k2d.errors import UsageError
 from k2d.options import underscored
@@ -111,7 +111,8 @@ def read_words(words: Sequence[str]) -> Training:
     for name, value in vars(given).items():
         if value is None:
             setattr(given, name, config.get(name))
-    return Training(own, rest, padded_as(config, given.student), given, length)
+    config = computed_as(padded_as(config, given.student), given.ngpu)
+    return Training(own, rest, config, given, length)
 
 
 def _usage_error(message: str) -> None:

@@ -1,14 +1,17 @@
 """How long a student is trained."""
 
+import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from k2d.distill.config import read_config
+from k2d.distill.config import computed_as, read_config
 from k2d.distill.length import with_length
 from k2d.distill.training import read_words
 from k2d.errors import UsageError
 from k2d.tables import write_table
+from k2d.whisper.processor import Parts
 
 CONFIG = Path(__file__).resolve().parents[2] / "conf/train_student.yaml"
 
@@ -55,13 +58,14 @@ def test_the_yaml_of_a_recipe_rules_and_a_number_rules_over_it():
 
 def test_the_command_knows_its_chunks_its_language_and_its_student(tmp_path):
     words = ["--tables", str(tmp_path), "--config", str(CONFIG), "--output_dir", "x", "--student", "y"]
-    assert read_words([*words, "--updates", "auto"]).config == read_config([CONFIG]), "before the tables are there"
+    plain = computed_as(read_config([CONFIG]), ngpu=0)
+    assert read_words([*words, "--updates", "auto"]).config == plain, "before the tables are there"
     write_table(tmp_path / "text", {f"u{n}": "好" for n in range(1000)})
     training = read_words([*words, "--updates", "auto"])
     said = "1,260 updates of 32 chunks, the first 50 to warm up: 40.3 passes over 1,000 chunks"
     assert str(training.length) == said
     assert training.config["batch_size"] == 32
-    assert read_words([*words, "--language", "zh"]).config == read_words(words).config == read_config([CONFIG])
+    assert read_words([*words, "--language", "zh"]).config == read_words(words).config == plain
     assert read_words([*words, "--language", "ja"]).config["batch_conf"]["language"] == "ja"
     student = tmp_path / "student"
     student.mkdir()
@@ -70,5 +74,18 @@ def test_the_command_knows_its_chunks_its_language_and_its_student(tmp_path):
     assert read_words(words).config["batch_conf"]["trim_padding"] is True, "trained as it is decoded"
     (tmp_path / "whole.yaml").write_text("batch_conf: {trim_padding: false}\n")
     assert read_words([*words, "--config", f"{tmp_path}/whole.yaml"]).config["batch_conf"]["trim_padding"] is False
+    assert "autocast" not in plain["model_conf"], "this processor was not measured"
     with pytest.raises(UsageError, match="--updates some: expected auto, or how many updates"):
         read_words([*words, "--updates", "some"])
+
+
+@pytest.mark.parametrize(("ngpu", "seconds", "found"), [(0, 0.5, "bfloat16"), (0, 0.95, None), (1, 0.5, None)])
+def test_auto_is_the_type_that_the_processor_is_faster_in(tmp_path, monkeypatch, ngpu, seconds, found):
+    monkeypatch.setenv("K2D_PROCESSOR", str(tmp_path / "processor.json"))
+    times = {part.name: {"float32": 1.0, "bfloat16": seconds} for part in fields(Parts)}
+    (tmp_path / "processor.json").write_text(json.dumps({"processor": "P", "torch": "2", "seconds": times}))
+    words = ["--config", str(CONFIG), "--output_dir", "x", "--student", "y", "--ngpu", str(ngpu)]
+    assert read_words(words).config["model_conf"].get("autocast") == found
+    (tmp_path / "own.yaml").write_text("model_conf: {autocast: float16}\n")
+    words += ["--config", f"{tmp_path}/own.yaml"]
+    assert read_words(words).config["model_conf"]["autocast"] == "float16"
