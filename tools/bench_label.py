@@ -70,6 +70,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--short", type=int, default=0, help="utterances, in place of recordings: so many of the files")
     p.add_argument("--openai_recordings", type=int, default=0, help="those that openai-whisper hears (0: all)")
     p.add_argument("--programs", default="openai,torch,ctranslate2,faster,faster-batched", help=",".join(PROGRAMS))
+    p.add_argument(
+        "--temperatures", default="0,0.2,0.4,0.6,0.8,1", help="of the fallback (default %(default)s); 0: no fallback"
+    )
     p.add_argument("--beams", default="1,5", help="beam sizes to compare (default %(default)s)")
     p.add_argument("--workers", type=int, default=0, help="batches at once, of our engines (0: 2, on a GPU 1)")
     p.add_argument("--processes", type=int, default=1, help="jobs at once, of our engines, each with so many workers")
@@ -103,10 +106,14 @@ def make_recordings(clips: list[np.ndarray], count: int, seconds: float) -> dict
 # ----------------------------------------------------------------------------------------------- programs
 
 
+def temperatures(args) -> tuple[float, ...]:
+    return tuple(map(float, args.temperatures.split(",")))
+
+
 def ours(engine, args) -> Callable[[dict[str, np.ndarray], int], dict[str, str]]:
     def run(recordings, beam: int) -> dict[str, str]:
         source = AudioSource(lambda name: [recordings[name]], lambda n: 0.0, lambda n: "")
-        options = DecodingOptions(language=args.language, beam_size=beam)
+        options = DecodingOptions(language=args.language, beam_size=beam, temperatures=temperatures(args))
         texts: dict[str, str] = {}
 
         def part(worker: int, stop) -> None:
@@ -161,7 +168,7 @@ def openai(model, args) -> Callable:
     import whisper
 
     def run(recordings, beam: int) -> dict[str, str]:
-        more = {"beam_size": beam} if beam > 1 else {}
+        more = {"temperature": temperatures(args)} | ({"beam_size": beam} if beam > 1 else {})
         half = args.device != "cpu"
         taken = list(recordings)[: args.openai_recordings or None]
         return {
@@ -178,16 +185,15 @@ def faster(folder: Path, args, batched: bool) -> Callable:
     kind = args.faster_type if args.device == "cpu" else "float16"
     model = WhisperModel(str(folder), device=args.device, compute_type=kind, cpu_threads=args.threads)
     pipeline = BatchedInferencePipeline(model) if batched else None
+    more = {"language": args.language, "temperature": temperatures(args)}
 
     def run(recordings, beam: int) -> dict[str, str]:
         texts = {}
         for name, audio in recordings.items():
             if batched:
-                segments, _ = pipeline.transcribe(
-                    audio, language=args.language, beam_size=beam, batch_size=args.batch_size
-                )
+                segments, _ = pipeline.transcribe(audio, beam_size=beam, batch_size=args.batch_size, **more)
             else:
-                segments, _ = model.transcribe(audio, language=args.language, beam_size=beam)
+                segments, _ = model.transcribe(audio, beam_size=beam, **more)
             texts[name] = "".join(s.text for s in segments)
         return texts
 

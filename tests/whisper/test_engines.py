@@ -425,6 +425,23 @@ def test_attention_of_the_encoder(kind):
     assert (found - expected).norm() / expected.norm() < (1e-5 if kind == "float32" else 0.02)
 
 
+@pytest.mark.parametrize("kind", ATTENTIONS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_attention_with_scores_whose_powers_are_out_of_range(kind, sign):
+    generator = torch.Generator().manual_seed(0)
+    place = torch.arange(600) % 4
+    direction = torch.nn.functional.one_hot(place, 16)[:, None] * 64.0
+    qkv = torch.stack([direction, sign * direction, torch.randn(600, 1, 16, generator=generator)], dim=1)
+    # Scores are ±1024 between the same places, else 0.
+    same = place[:, None] == place
+    weight = (same if sign > 0 else ~same).float()
+    expected = (weight / weight.sum(1, keepdim=True)) @ qkv[:, 2, 0]
+    assert (attend(kind, qkv)[:, 0].float() - expected).norm() / expected.norm() < 0.02
+    qkv[:, 1] = -64.0  # scores of -1024 alone
+    expected = qkv[:, 2, 0].mean(0).expand(600, -1)
+    assert (attend(kind, qkv)[:, 0].float() - expected).norm() / expected.norm() < 0.05
+
+
 @pytest.mark.parametrize("beam_size", [1, 2])
 def test_words_of_a_rounding_engine_are_float32s(real, windows, rounded, beam_size):
     options = DecodingOptions(language="en", beam_size=beam_size)
