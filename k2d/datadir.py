@@ -343,13 +343,12 @@ class DataDir:
             seconds[segment.recording] = seconds.get(segment.recording, 0.0) + length
         return seconds
 
-    def split(self, n: int, out=None, durations: Mapping[str, float] | None = None) -> list["DataDir"]:
+    def split(self, n: int, out, durations: Mapping[str, float] | None = None) -> list["DataDir"]:
         """Split into at most `n` directories of about equal duration, `out`/1 … `out`/n.
 
         Recordings stay whole, because a long-form decoder carries text from one window to the next;
-        with fewer recordings than `n` there are as many parts as recordings. `out` defaults to
-        `<path>/split<n>`, `durations` (recording -> seconds) to `recording_seconds()`. The same
-        directory always splits the same way.
+        with fewer recordings than `n` there are as many parts as recordings. `durations` (recording -> seconds)
+        defaults to `recording_seconds()`. The same directory always splits the same way.
         """
         if n < 1:
             raise UsageError(f"split into {n} parts: expected at least one")
@@ -366,7 +365,7 @@ class DataDir:
             load, count, index = min(loads)
             parts[index].append(recording)
             loads[index] = (load + durations.get(recording, 0.0), count + 1, index)
-        out = Path(out) if out is not None else self.path / f"split{n}"
+        out = Path(out)
         return [
             self.subset((u for r in part for u in utterances[r]), out / str(number))
             for number, part in enumerate(parts, 1)

@@ -401,11 +401,11 @@ def test_split_measures_bytes_where_no_table_tells_the_length(tmp_path):
     for name, size in (("a", 900), ("b", 400), ("c", 400)):
         (tmp_path / name).write_bytes(b"\0" * size)
     write_table(tmp_path / "wav.scp", {name: str(tmp_path / name) for name in "abc"})
-    assert [set(part.wav) for part in DataDir(tmp_path).split(2)] == [{"a"}, {"b", "c"}]
-    by_argument = DataDir(tmp_path).split(2, durations={"a": 1.0, "b": 1.0, "c": 5.0})
+    assert [set(part.wav) for part in DataDir(tmp_path).split(2, tmp_path / "two")] == [{"a"}, {"b", "c"}]
+    by_argument = DataDir(tmp_path).split(2, tmp_path / "given", durations={"a": 1.0, "b": 1.0, "c": 5.0})
     assert [set(part.wav) for part in by_argument] == [{"c"}, {"a", "b"}]
     with pytest.raises(ValueError, match="at least one"):
-        DataDir(tmp_path).split(0)
+        DataDir(tmp_path).split(0, tmp_path / "none")
 
 
 def test_combine_keeps_common_tables_and_all_skipped_lines(tmp_path):

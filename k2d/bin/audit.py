@@ -20,7 +20,7 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.errors import UsageError
-from k2d.explore.audit import COUNT, DRAWN, open_audit, saved_answers
+from k2d.explore.audit import COUNT, DRAWN, check_place, open_audit, saved_answers
 from k2d.label.scores import tagged
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score.tables import interval, percent
@@ -78,6 +78,7 @@ def check(args: argparse.Namespace) -> dict[str, Path]:
 def run(args: argparse.Namespace) -> int:
     given = check(args)
     refuse_work_of_others(args.output_dir, "audit")
+    check_place(args.output_dir, args.data)  # before the lock makes the folder
     with DirectoryLock(args.output_dir / DRAWN):  # whoever decodes the set may do so meanwhile
         return _run(args, given)
 

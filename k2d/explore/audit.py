@@ -122,19 +122,24 @@ class Audit:
             _write_set(self.drawn, self.used, self.folder)
 
 
-def open_audit(
-    out: Path, data: Path | None, folders: Sequence[str], count: int | None, seed: int, recordings: Path | None
-) -> tuple[Audit, Scores | None]:
-    """The audit of a folder, drawn now where it is not there or has less than `count` chunks; and the scores, if any.
-
-    The rest as in `_draw`. UsageError where data is lacking or another, DataError for a folder of somebody else.
-    """
+def check_place(out: Path, data: Path | None) -> bool:
+    """Whether an audit is in the folder. UsageError where nothing is there to draw from, DataError for other people's."""
     there = (out / RECORD).is_file()
     if not there and data is None:
         raise UsageError(f"{out}: nothing was drawn there yet; give --data, a data directory of labelled chunks")
     if not there and (out / "wav.scp").exists():
         raise DataError(f"{out}: is a data directory that no audit made; give another --output_dir")
-    audit = Audit(out) if there else None
+    return there
+
+
+def open_audit(
+    out: Path, data: Path | None, folders: Sequence[str], count: int | None, seed: int, recordings: Path | None
+) -> tuple[Audit, Scores | None]:
+    """The audit of a folder, drawn now where it is not there or has less than `count` chunks; and the scores, if any.
+
+    The rest as in `_draw`. UsageError where the data is another, and as in `check_place`.
+    """
+    audit = Audit(out) if check_place(out, data) else None
     if audit and data and data.resolve() != Path(audit.source).resolve():
         raise UsageError(f"--data {data}: {out} was drawn from {audit.source}; give another --output_dir")
     by = folders or (audit.scores if audit else [])

@@ -35,7 +35,7 @@ SHARE_OF_RECORDINGS = 0.05  # of the hours
 SHARE_OF_DEV = 0.02
 LEAST_OF_DEV = 10  # chunks, as far as a quarter of what is kept has so many
 MOST_PART = 4  # at most every fourth chunk
-MOST_SECONDS = 3600.0
+AN_HOUR = 3600.0
 MOST_CHUNKS = 500
 DISTANCE = "comp"
 _NO_WITNESS = ("loop_teacher", "loop_aux", "blank_aux")  # δ_comp is 0 where only the validator loops
@@ -81,7 +81,7 @@ def hold_out_recordings(data: DataDir) -> list[str]:
             file=sys.stderr,
         )
         return []
-    still = min(SHARE_OF_RECORDINGS * sum(seconds.values()), MOST_SECONDS)
+    still = min(SHARE_OF_RECORDINGS * sum(seconds.values()), AN_HOUR)
     wanted: dict[str, float] = {}
     for recording in sorted(seconds, key=digest_of_id):
         if still <= 0:
@@ -119,7 +119,7 @@ def hold_out_for_epochs(data: DataDir, scores: Scores, kept: Sequence[Path]) -> 
             f"hold_out: of {found} in {names}, none can choose the epoch, so others do; --keep 0.75 keeps more",
             file=sys.stderr,
         )
-    wanted = min(SHARE_OF_DEV * total, MOST_SECONDS)
+    wanted = min(SHARE_OF_DEV * total, AN_HOUR)
     ids, seconds = [], 0.0
     for _, _, key, length in best:
         if seconds >= wanted and len(ids) >= LEAST_OF_DEV:

@@ -124,6 +124,12 @@ def test_what_another_command_made_is_not_taken_for_an_audit(corpus, capsys):
     assert not Path("scores/drawn").exists()
 
 
+def test_a_misspelt_folder_is_not_made(corpus, capsys):
+    assert command.main(["--output_dir", "data/audtied"]) == 1
+    assert "data/audtied: nothing was drawn there yet; give --data" in capsys.readouterr().err
+    assert not Path("data/audtied").exists()
+
+
 def test_some_chunks_are_left_to_train_on(corpus, capsys):
     half, _ = open_audit(Path("data/half"), Path("chunks"), [], None, 0, None)
     assert len(half.order) == len(IDS) // 2 and "for training" not in capsys.readouterr().err
