@@ -123,7 +123,7 @@ class Audit:
 
 
 def check_place(out: Path, data: Path | None) -> bool:
-    """Whether an audit is in the folder. UsageError where nothing is there to draw from, DataError for other people's."""
+    """Whether an audit is in the folder. UsageError where there is nothing to draw from, DataError for others' work."""
     there = (out / RECORD).is_file()
     if not there and data is None:
         raise UsageError(f"{out}: nothing was drawn there yet; give --data, a data directory of labelled chunks")
