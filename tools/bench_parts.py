@@ -28,7 +28,7 @@ from k2d.audio.read import read_audio
 from k2d.audio.sources import files
 from k2d.constants import SAMPLE_RATE
 from k2d.text import markdown
-from k2d.whisper import caches, engine_torch, features, incremental, long_form, search
+from k2d.whisper import caches, encoding, engine_torch, features, incremental, long_form, search
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, load_engine
 from k2d.whisper.identity import resolve
@@ -90,7 +90,10 @@ def ours(program: str, args, clock: Clock) -> Callable[[dict[str, str]], None]:
 
 def watch_model(clock: Clock, program: str, engine) -> None:
     clock.watch("encoder: the rest", engine, "_encode")
-    _watch_encoder(clock, engine.model.encoder)
+    if engine.rounding_encoder is None:
+        _watch_encoder(clock, engine.model.encoder)
+    else:
+        _watch_rounding_encoder(clock, engine.rounding_encoder)
     _watch_decoder(clock, engine)
     if program == "ctranslate2":
         clock.watch("decoder: CTranslate2", engine, "_generate_batch")
@@ -124,6 +127,16 @@ def _watch_encoder(clock: Clock, encoder) -> None:
         clock.watch("encoder: gelu", gelu, "forward")
         for norm in (block.attn_ln, block.mlp_ln):
             clock.watch("encoder: layer norms", norm, "forward")
+
+
+def _watch_rounding_encoder(clock: Clock, encoder) -> None:
+    """With gelu in the products, and in the convolutions."""
+    for convolution in encoder.convolutions:
+        clock.watch("encoder: convolutions", convolution, "product")
+    for block in encoder.blocks:
+        clock.watch("encoder: products", block, "qkv", "out", "up", "down")
+        clock.watch("encoder: layer norms", block, "norm1", "norm2")
+    clock.watch("encoder: attention", encoding, "attend")
 
 
 def _watch_decoder(clock: Clock, engine) -> None:

@@ -19,9 +19,8 @@ class TextCache:
     def __init__(self, layers: int, rows: int, heads: int, size: int, length: int, like: Tensor, zero: bool = False):
         """like: a tensor of the device and the type. zero: what no position has filled is masked, but read."""
         empty = like.new_zeros if zero else like.new_empty
-        self.keys_last = not _is_packed(like)
         self.values = empty(layers, rows, heads, length, size)
-        self.keys = empty(layers, rows, heads, *((size, length) if self.keys_last else (length, size)))
+        self.keys = empty(layers, rows, heads, size, length)  # a query multiplies them as they lie
 
     def put(self, layer: int, first: int, keys: Tensor, values: Tensor) -> None:
         """Keys and values of the positions from `first` on."""
@@ -40,12 +39,11 @@ class TextCache:
 
     def _keys(self, layer: int) -> Tensor:
         """(rows, heads, length, head size), wherever they lie."""
-        return self.keys[layer].transpose(2, 3) if self.keys_last else self.keys[layer]
+        return self.keys[layer].transpose(2, 3)
 
     def reorder(self, to: Tensor, origin: Tensor, begin: int, end: int) -> None:
         """Rows `to` get what rows `origin` hold at positions [begin, end)."""
-        keys = self.keys[..., begin:end] if self.keys_last else self.keys[..., begin:end, :]
-        for cache in (keys, self.values[..., begin:end, :]):
+        for cache in (self.keys[..., begin:end], self.values[..., begin:end, :]):
             cache.index_copy_(1, to, cache.index_select(1, origin))
 
     def keep(self, rows: Tensor) -> None:

@@ -50,7 +50,7 @@ class IncrementalDecoder:
         self.n_ctx = model.dims.n_text_ctx
         decoder = model.decoder
         self.embedding = decoder.token_embedding.weight.detach()
-        self.cache_dtype = torch.bfloat16 if parts.caches == "bfloat16" else self.embedding.dtype
+        self.audio_dtype = torch.bfloat16 if parts.caches == "bfloat16" else self.embedding.dtype
         # Hidden states out of products in bfloat16 are less exact than what a second look at many tokens saves.
         looked_at = Vocabulary.EXACT // 4 if parts.decoder == "bfloat16" else Vocabulary.EXACT
         self.vocabulary = Vocabulary(self.embedding, first_special, parts.vocabulary, looked_at)
@@ -143,7 +143,7 @@ class DecoderState:
             self.audio_mask = self._additive(beyond)[:, None, None]
         cache = AudioCache()
         for layer in self.decoder.layers:
-            keys, values = layer.cross_kv(audio).to(self.decoder.cache_dtype).chunk(2, dim=-1)
+            keys, values = layer.cross_kv(audio).to(self.decoder.audio_dtype).chunk(2, dim=-1)
             # The softmax scale is folded into the keys, once for all queries.
             cache.add(self._split_heads(keys * self.decoder.scale), self._split_heads(values))
         return cache
@@ -171,8 +171,8 @@ class DecoderState:
         mask = self._additive(~visible)[:, None]
 
         heads, size = self.decoder.n_head, self.decoder.n_state // self.decoder.n_head
-        rows, like = self.windows * self.group, x.new_empty(0, dtype=self.decoder.cache_dtype)
-        self.text = TextCache(len(self.decoder.layers), rows, heads, size, self.length, like, zero=self.static)
+        rows = self.windows * self.group
+        self.text = TextCache(len(self.decoder.layers), rows, heads, size, self.length, x, zero=self.static)
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
             self.text.put(i, 0, k.repeat_interleave(self.group, dim=0), v.repeat_interleave(self.group, dim=0))

@@ -382,7 +382,7 @@ def test_a_cpu_computes_as_it_was_measured(small_model, tmp_path, monkeypatch, c
     for exact in ({"dtype": "float32"}, {"device": "cuda"}):
         assert "parts" not in dataclasses.replace(config, **exact).decides
     engine = load_engine(small_model, config, DecodingOptions())
-    assert engine.rounding_encoder is not None and engine.decoder.cache_dtype == torch.bfloat16
+    assert engine.rounding_encoder is not None and engine.decoder.audio_dtype == torch.bfloat16
     assert engine.dtype == torch.float32  # of everything else
     assert "measured on a Another 1" in caplog.text
     place.write_text("{}")
