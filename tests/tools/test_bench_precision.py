@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-import bench_precision  # noqa: E402
+import bench_precision
 
 
 def test_seconds_are_those_of_the_updates_alone():
