@@ -16,6 +16,7 @@ from k2d.datadir import DataDir
 from k2d.errors import UsageError
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.whisper.identity import check_name, model_identity
+from k2d.whisper.processor import parts_of
 from k2d.work import identity
 from k2d.work.skipped import SkipOptions
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -64,6 +65,9 @@ def run(args: argparse.Namespace) -> int:
     snr, audio = signal_to_noise(args), options_of(AudioOptions, args)
     inputs = {"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")}
     options = {**audio.reading, "noise_snr": snr, "seed": args.seed if snr else None, "shard": SHARD}
+    # As k2d decode computes it, with --dtype auto.
+    parts = parts_of("auto" if args.device == "cpu" else "float32")
+    options |= {name: kind for name in ("encoder", "attention") if (kind := getattr(parts, name)) != "float32"}
     step = Step("encode", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
@@ -71,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
 
         noise = Noise(snr, args.seed) if snr else None
         data = DataDir(args.data)
-        return encode(args.model, data, args.output_dir, SHARD, noise, args.device, args.nj, audio, args.max_skipped)
+        given = args.device, args.nj, audio, args.max_skipped, parts
+        return encode(args.model, data, args.output_dir, SHARD, noise, *given)
 
     return run_step(step, args.begin, work)
 

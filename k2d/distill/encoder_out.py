@@ -21,6 +21,8 @@ from k2d.distill.threads import one_thread_each
 from k2d.errors import BadAudio, DataError
 from k2d.tables import write_numbers, write_table
 from k2d.whisper import checkpoint
+from k2d.whisper.encoding import rounding
+from k2d.whisper.processor import Parts
 from k2d.wording import audio_length, counted
 from k2d.work.skipped import in_numbers, passing, sources_of, write_skipped
 
@@ -43,15 +45,17 @@ def encode(
     nj: int,
     audio: AudioOptions,
     max_skipped: int | None,
+    parts: Parts,
 ) -> dict:
-    """Encode all utterances, `nj` at a time, `shard` of them an archive; facts for the record. Raises DataError where
-    there are none, and TooManySkipped.
+    """Encode all utterances, `nj` at a time, `shard` of them an archive, in the types of `parts`; facts for the record.
+    Raises DataError where there are none, and TooManySkipped.
     """
     ids = list(data.segments)
     if not ids:
         raise DataError(f"{data.path}: no utterance to encode")
     loaded = checkpoint.load(model, device=device)
-    encoder, utterances = loaded.model.encoder, open_utterances(data, **audio.reading)
+    encoder, utterances = rounding(loaded.model.encoder, parts), open_utterances(data, **audio.reading)
+    encoder = encoder or (lambda mel: loaded.model.encoder(mel[None])[0])
 
     def encoded(uid: str):
         """The encoder's output (frames, width), padding included, and seconds of audio; or what is wrong with it."""
@@ -66,7 +70,7 @@ def encode(
             rng = np.random.RandomState(zlib.crc32(f"{noise.seed} {uid}".encode()))
             speech = add_noise(speech, rng.uniform(*noise.snr), rng)
         mel, _ = log_mels([speech], loaded.dims.n_mels, loaded.trim_padding)
-        return encoder(mel.to(device))[0].float().cpu().numpy().astype("<f2"), seconds
+        return encoder(mel[0].to(device)).float().cpu().numpy().astype("<f2"), seconds
 
     start = time.monotonic()
 

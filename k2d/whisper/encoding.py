@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from k2d.whisper.model import AudioEncoder
-from k2d.whisper.processor import Parts
+from k2d.whisper.processor import EXACT, Parts
 from k2d.whisper.products import Multiply, product
 
 
@@ -91,6 +91,12 @@ class _Convolution:
         x = F.pad(x, (0, 0, 1, 1))
         shape = ((frames - 1) // self.stride + 1, 3 * channels)
         return self.product(x.as_strided(shape, (self.stride * channels, 1)).contiguous())
+
+
+def rounding(encoder: AudioEncoder, parts: Parts) -> "RoundingEncoder | None":
+    """The encoder in the types of `parts`; None where they round nothing."""
+    exact = (parts.encoder, parts.attention) == (EXACT.encoder, EXACT.attention)
+    return None if exact else RoundingEncoder(encoder, parts)
 
 
 class RoundingEncoder:

@@ -17,7 +17,7 @@ from k2d.whisper import search
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio, needs_fallback, rank
 from k2d.whisper.encoder_cache import EncoderCache
-from k2d.whisper.encoding import RoundingEncoder
+from k2d.whisper.encoding import rounding
 from k2d.whisper.incremental import DecoderState, IncrementalDecoder
 from k2d.whisper.logit_rules import LogitRules
 from k2d.whisper.processor import EXACT, Parts
@@ -38,8 +38,7 @@ class TorchEngine:
         parameter = next(self.model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
         self.decoder = IncrementalDecoder(self.model, self.tokenizer.eot, parts)
-        exact = (parts.encoder, parts.attention) == (EXACT.encoder, EXACT.attention)
-        self.rounding_encoder = None if exact else RoundingEncoder(self.model.encoder, parts)
+        self.rounding_encoder = rounding(self.model.encoder, parts)
         self.static = self.device.type == "cuda" and workers == 1  # see DecoderState
         self.cache: EncoderCache | None = None
         self.stopwatch = Stopwatch()

@@ -1,14 +1,19 @@
 """`k2d training_tables`: labels, versions, shapes, and the validation set beside them."""
 
+import json
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
+import kaldiio
+import numpy as np
 import pytest
 
 from k2d.bin import encode, training_tables
 from k2d.distill.batches import log_mels
 from k2d.distill.sources import UtteranceReader, encoder_frames
 from k2d.tables import read_table, write_table
+from k2d.whisper.processor import Parts
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +70,21 @@ def test_versions_share_label_and_have_their_own_audio(world):
     assert read_table(folder / "frames_shape")["utt03+1"] == read_table("noisy/utt2num_frames")["utt03"]
     assert read_table(folder / "valid/encoder_out.scp") == read_table("dev/encoder_out.scp")
     assert not (folder / "wav.scp").exists()
+
+
+def test_the_encoder_computes_as_the_processor_was_measured(world, monkeypatch):
+    assert encode.main(f"--model {world.teacher} --data {world.few} --output_dir exact".split()) == 0
+    times = {part.name: {"float32": 1.0, "bfloat16": 0.5} for part in fields(Parts)}
+    times["attention"]["products"] = 0.4
+    Path("processor.json").write_text(json.dumps({"processor": "P", "torch": "2", "seconds": times}))
+    monkeypatch.setenv("K2D_PROCESSOR", "processor.json")
+    assert encode.main(f"--model {world.teacher} --data {world.few} --output_dir rounded".split()) == 0
+    options = json.loads(Path("rounded/step.json").read_text())["options"]
+    assert (options["encoder"], options["attention"]) == ("bfloat16", "products")
+    exact, rounded = (kaldiio.load_scp(f"{name}/encoder_out.scp") for name in ("exact", "rounded"))
+    for uid in exact:
+        difference = np.linalg.norm(rounded[uid].astype(float) - exact[uid]) / np.linalg.norm(exact[uid].astype(float))
+        assert 0 < difference < 0.05
 
 
 @pytest.mark.parametrize(("weight", "line"), [(None, ""), ("0", ":4"), ("1.5", ":4")])
