@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from k2d.score.curves import Curves, curves_in
+from k2d.score.curves import TrainingLog, read_training
 from k2d.text import markdown
 from k2d.work.identity import record_in
 
@@ -30,34 +30,39 @@ def main() -> None:
     command = shlex.split(record_in(args.training).get("command", ""))
     if command[:2] != ["k2d", "train"]:
         p.error(f"{args.training}: it has no step.json of k2d train; give the folder of a finished training")
+    if any("autocast" in word for word in command):
+        p.error(f"{args.training}: its command says autocast, which no file can change; give another training")
+    command[0] = str(Path(sys.executable).with_name("k2d"))
     found = {}
     for kind, autocast in TYPES.items():
         with tempfile.TemporaryDirectory() as folder:
             yaml, output = Path(folder, "autocast.yaml"), Path(folder, "train")
+            (output / "log").mkdir(parents=True)
             yaml.write_text(f"model_conf: {{autocast: {autocast}}}\n", encoding="utf-8")
             again = ["--config", str(yaml), "--output_dir", str(output)]
-            with open(Path(folder, "log"), "w+", encoding="utf-8") as log:
+            with open(output / "log/train.log", "w+", encoding="utf-8") as log:
                 if subprocess.run([*command, *again], stdout=log, stderr=log).returncode:
                     log.seek(0)
                     sys.exit(f"bench_precision: in {kind} it failed:\n{log.read()[-2000:]}")
-                log.seek(0)
-                found[kind] = curves_in(log.read())
+            found[kind] = read_training(Path(folder))
     rows = []
-    for epoch in found["float32"]["valid", "ce"]:
-        row, seconds = [str(epoch)], {kind: seconds_until(epoch, curves) for kind, curves in found.items()}
-        for kind, curves in found.items():
-            row += [f"{seconds[kind]:.0f}", f"{curves['valid', 'ce'][epoch]:.3f}"]
+    for epoch in range(1, 1 + min(len(training.curves["valid", "ce"]) for training in found.values())):
+        row, seconds = [str(epoch)], {kind: seconds_until(epoch, training) for kind, training in found.items()}
+        for kind, training in found.items():
+            row += [f"{seconds[kind]:.0f}", f"{training.curves['valid', 'ce'][epoch]:.3f}"]
         rows.append([*row, f"{seconds['float32'] / seconds['bfloat16']:.2f}"])
     heads = [f"{kind}, {what}" for kind in found for what in ("seconds", "dev CE")]
     print(*markdown.table(("epoch", *heads, "times as fast"), rows), sep="\n")
 
 
-def seconds_until(epoch: int, curves: Curves) -> float:
-    """What the updates up to the end of an epoch took."""
+def seconds_until(epoch: int, training: TrainingLog) -> float:
+    """What the updates up to the end of an epoch took. The log has the time of an update, and counts batches."""
+    batches = training.curves["train", "total_count"]
+    accumulated = max(batches.values()) / training.updates
     total, before = 0.0, 0.0
-    for number, batches in curves["train", "total_count"].items():
-        if number <= epoch:
-            total, before = total + (batches - before) * curves["train", "train_time"][number], batches
+    for number in range(1, epoch + 1):
+        total += (batches[number] - before) / accumulated * training.curves["train", "train_time"][number]
+        before = batches[number]
     return total
 
 

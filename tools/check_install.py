@@ -56,9 +56,9 @@ def main() -> None:
         print(f"GPU: none seen; everything runs on {threads}, big models slowly")
     measured = processor.read()
     if measured is None:
-        print("CPU: not measured; decoding computes in float32 (measure: python -m k2d.whisper.processor)")
+        print("CPU: not measured; everything is computed in float32 (measure: python -m k2d.whisper.processor)")
     else:
-        print(f"CPU: decoding computes {processor.described(measured)}")
+        print(f"CPU: computes {processor.described(measured)}")
     if failed:
         sys.exit(f"{len(failed)} imports failed: remove tools/.stamp and run tools/install.sh again")
     print("all imports work")

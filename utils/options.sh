@@ -88,7 +88,7 @@ work_opts=("${audio_opts[@]}" ${max_skipped:+--max_skipped "${max_skipped}"})
 engine_opts=(--engine "${engine}" --dtype "${dtype}" --language "${language}" --device "${device}"
     --batch_size "${batch_size}")
 model_opts=("${engine_opts[@]}" --seed "${data_seed}")
-encoder_opts=(--model "${teacher}" --device "${device}" --nj "${nj_encode}" "${work_opts[@]}")
+encoder_opts=(--model "${teacher}" --device "${device}" --dtype "${dtype}" --nj "${nj_encode}" "${work_opts[@]}")
 config_opts=(--config "${K2D_ROOT}/conf/train_student.yaml")
 for each in ${train_config}; do
     config_opts+=(--config "${each}")

@@ -9,14 +9,16 @@ depend on the number of cores. After an interruption, complete archives are kept
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.errors import UsageError
 from k2d.options import CommandParser, add_options, command, options_of
+from k2d.whisper import processor
+from k2d.whisper.engine import DTYPES
 from k2d.whisper.identity import check_name, model_identity
-from k2d.whisper.processor import parts_of
 from k2d.work import identity
 from k2d.work.skipped import SkipOptions
 from k2d.work.step import Step, add_step_arguments, run_step
@@ -33,6 +35,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--noise_snr", help="add noise: LOW,HIGH signal-to-noise ratio in dB")
     p.add_argument("--seed", type=int, default=0, help="seed of the noise")
     p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
+    p.add_argument(
+        "--dtype",
+        default="auto",
+        choices=DTYPES,
+        help="on a CPU, auto and bfloat16: what the processor is fastest in; others: float32 (default %(default)s)",
+    )
     p.add_argument("--nj", type=int, default=0, help="utterances at a time; 0: one per core, or one on a GPU")
     add_options(p, AudioOptions)
     add_options(p, SkipOptions)
@@ -65,14 +73,15 @@ def run(args: argparse.Namespace) -> int:
     snr, audio = signal_to_noise(args), options_of(AudioOptions, args)
     inputs = {"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")}
     options = {**audio.reading, "noise_snr": snr, "seed": args.seed if snr else None, "shard": SHARD}
-    # As k2d decode computes it, with --dtype auto.
-    parts = parts_of("auto" if args.device == "cpu" else "float32")
+    parts = processor.parts_of(args.dtype if args.device == "cpu" else "float32")
     options |= {name: kind for name in ("encoder", "attention") if (kind := getattr(parts, name)) != "float32"}
     step = Step("encode", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
         from k2d.distill.encoder_out import Noise, encode
 
+        if parts != processor.EXACT and (warning := processor.stranger()):
+            print(f"encode: {warning}; --dtype float32 rounds nothing", file=sys.stderr)
         noise = Noise(snr, args.seed) if snr else None
         data = DataDir(args.data)
         given = args.device, args.nj, audio, args.max_skipped, parts

@@ -44,7 +44,7 @@ def parse(
     model = from_dict(DistillConfig, args.model_conf, "model_conf")
     check_terms(model.terms(), terms)
     if model.autocast == AUTO:  # in a file it has been resolved, since the step's key says what it means
-        raise UsageError("--model_conf autocast=auto: write it into a file of --config, or give bfloat16 here")
+        raise UsageError("--model_conf autocast=auto: leave it to the file of --config, or give bfloat16 or null here")
     batches = from_dict(BatchConfig, args.batch_conf, "batch_conf")
     if is_cached(args):
         batches.of_cached_teacher()

@@ -17,7 +17,7 @@ from k2d.whisper.processor import parts_of
 from k2d.work.folders import json_or_none
 
 AUTO = "auto"
-AUTOCAST = (None, AUTO, "bfloat16", "float16")
+AUTOCAST = (None, AUTO, "bfloat16")
 TEMPERATURE = 2.0  # of the paper's code
 STORED = {"float16": "<f2", "float32": "<f4"}  # types of a cached teacher's log-probabilities, as numpy names them
 
@@ -92,15 +92,13 @@ def padded_as(config: dict, model: str | None) -> dict:
     return {**config, "batch_conf": {**batches, "trim_padding": True}}
 
 
-def computed_as(config: dict, ngpu: int | None) -> dict:
+def computed_as(config: dict, on_gpu: bool) -> dict:
     """The YAML's content with what `autocast: auto` of the model means here; where that is nothing, without it."""
-    model = dict(config.get("model_conf") or {})
-    if model.get("autocast") != AUTO:
+    model = config.get("model_conf")
+    if not isinstance(model, dict) or model.get("autocast") != AUTO:
         return config
-    del model["autocast"]
-    if not ngpu and parts_of(AUTO).encoder == "bfloat16":
-        model["autocast"] = "bfloat16"
-    return {**config, "model_conf": model}
+    found = {} if on_gpu or parts_of(AUTO).encoder == "float32" else {"autocast": "bfloat16"}
+    return {**config, "model_conf": {**{name: value for name, value in model.items() if name != "autocast"}, **found}}
 
 
 @dataclasses.dataclass
@@ -122,8 +120,8 @@ class DistillConfig:
     gradient_checkpointing: bool = option(False, "less memory, but slower")
     autocast: str | None = option(
         None,
-        "mixed precision on a CPU, where --use_amp does nothing: bfloat16, or, in a YAML file, auto, which is bfloat16 "
-        "on a processor that was measured to be faster in it",
+        "mixed precision on a CPU, where --use_amp does nothing: bfloat16, null (float32), or in a YAML file auto: "
+        "bfloat16 on a processor that was measured to be faster in it",
     )
     teacher_dtype: str = option("float32", "type of the teacher's weights; bfloat16 halves its memory")
     specaug: dict | None = dataclasses.field(
@@ -133,7 +131,7 @@ class DistillConfig:
     def __post_init__(self):
         self.terms()
         if self.autocast not in AUTOCAST:
-            raise UsageError(f"model_conf: autocast {self.autocast}: expected {', '.join(filter(None, AUTOCAST))}")
+            raise UsageError(f"model_conf: autocast {self.autocast!r}: expected bfloat16, auto, or null for float32")
 
     def terms(self) -> dict[str, dict]:
         """name → {"weight": …, option: …}, without terms of weight 0. Raises UsageError for what is no weight."""
@@ -162,6 +160,8 @@ def check_terms(wanted: dict[str, dict], known: Collection[str]) -> None:
 def from_dict(kind: type, options: dict | None, where: str):
     """A dataclass from a YAML mapping; an unknown key is an error that lists the known ones."""
     known = {field.name for field in dataclasses.fields(kind)}
+    if not isinstance(options or {}, dict):
+        raise UsageError(f"{where}: {options!r} is no mapping; expected options and their values")
     if unknown := sorted(set(options or {}) - known):
         raise UsageError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     return kind(**options or {})

@@ -5,8 +5,9 @@ In: the words of `k2d train`. Out: a `Training`, its `Step`, and the training do
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from k2d.errors import UsageError
 from k2d.options import underscored
 from k2d.tables import read_table, scan
 from k2d.text.trusted import TRUSTED, WEIGHT
+from k2d.whisper import processor
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
@@ -82,6 +84,10 @@ class Training:
     length: Length | None = None  # as --updates has made it
 
     @property
+    def on_gpu(self) -> bool:
+        return int(self.given.ngpu or 0) > 0
+
+    @property
     def where(self) -> str:
         return " ".join(self.own.config) or "the command line"
 
@@ -111,8 +117,8 @@ def read_words(words: Sequence[str]) -> Training:
     for name, value in vars(given).items():
         if value is None:
             setattr(given, name, config.get(name))
-    config = computed_as(padded_as(config, given.student), given.ngpu)
-    return Training(own, rest, config, given, length)
+    training = Training(own, rest, padded_as(config, given.student), given, length)
+    return replace(training, config=computed_as(training.config, training.on_gpu))
 
 
 def _usage_error(message: str) -> None:
@@ -165,7 +171,7 @@ def step_of(training: Training) -> Step:
     for source in given.init_param or []:
         inputs[f"init_param {source}"] = identity.of_file(source.partition(":")[0])
     options: dict = {"words": _deciding_words(training.words)}
-    if not given.ngpu:
+    if not training.on_gpu:
         options["num_threads"] = given.num_threads or machine.threads()
     return Step("train", given.output_dir, inputs=inputs, options=options, arguments={"words": training.words})
 
@@ -222,6 +228,8 @@ def _train(training: Training) -> None:
         )
     from k2d.distill.task import DistillTask, parse
 
+    if (training.config.get("model_conf") or {}).get("autocast") and (warning := processor.stranger()):
+        print(f"train: {warning}; --model_conf autocast=null trains in float32", file=sys.stderr)
     if training.own.updates:
         print(f"train: {training.length or 'as long as the configuration says'} (--updates {training.own.updates})")
     DistillTask.main(parse(training.words, training.config, training.where))

@@ -129,6 +129,8 @@ def check_place(out: Path, data: Path | None) -> bool:
         raise UsageError(f"{out}: nothing was drawn there yet; give --data, a data directory of labelled chunks")
     if not there and (out / "wav.scp").exists():
         raise DataError(f"{out}: is a data directory that no audit made; give another --output_dir")
+    if data and not data.is_dir():
+        raise DataError(f"{data}: no such folder; --data is a data directory of labelled chunks")
     return there
 
 

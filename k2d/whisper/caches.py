@@ -3,10 +3,9 @@
 In: keys and values of new positions, (rows, heads, positions, head size); queries of the same shape, scaled. Out:
 what attention returns for the queries, (rows, heads, queries, head size). A row is one candidate text.
 
-On a CPU, reading the caches is most of what attention costs, and the layout decides how fast it is:
-
-    float32 and a GPU's types   keys with the positions last: a query multiplies them as they lie
-    bfloat16 on a CPU           positions before the head size: from there oneDNN packs them fastest
+On a CPU, reading the caches is most of what attention costs, and the layout decides how fast it is. Keys have their
+positions last, so that a query multiplies them as they lie, and so have the values of the audio; in bfloat16 on a CPU,
+which the audio's alone may be, positions stand before the head size, from where oneDNN packs them fastest.
 """
 
 import torch
@@ -54,7 +53,7 @@ class AudioCache:
     """Keys and values of the encoder's outputs, of every layer; read by all rows of a window."""
 
     def __init__(self):
-        self.keys: list[Tensor] = []  # (windows, heads, head size, frames); packed by oneDNN, frames before size
+        self.keys: list[Tensor] = []  # (windows, heads, head size, frames); in bfloat16 on a CPU frames before size
         self.values: list[Tensor] = []  # the same
 
     def add(self, keys: Tensor, values: Tensor) -> None:
@@ -64,12 +63,12 @@ class AudioCache:
         rows a window 3.3 and 1.0. float32 with AVX2: 1.0 ms; 1.5 with values the other way round.
         """
         for kept, new in ((self.keys, keys), (self.values, values)):
-            kept.append((new if _is_packed(new) else new.transpose(2, 3)).contiguous())
+            kept.append((new if _is_bfloat16_on_cpu(new) else new.transpose(2, 3)).contiguous())
 
     def attend(self, layer: int, q: Tensor, mask: Tensor | None) -> Tensor:
         """q: (windows, heads, queries of all rows, head size). mask: (windows, 1, 1, frames) additive, or None."""
         keys, values = self.keys[layer], self.values[layer]
-        if not _is_packed(keys):
+        if not _is_bfloat16_on_cpu(keys):
             keys, values = keys.transpose(2, 3), values.transpose(2, 3)
         return attend(q, keys, values, mask)
 
@@ -86,5 +85,5 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tens
     return torch.softmax(scores, dim=-1) @ values
 
 
-def _is_packed(x: Tensor) -> bool:
+def _is_bfloat16_on_cpu(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype == torch.bfloat16

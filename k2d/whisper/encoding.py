@@ -1,7 +1,7 @@
 """Whisper's encoder on a CPU with the products of its matrices in bfloat16.
 
-In: log-mel features. Out: encoder outputs, float32. Only what is multiplied is rounded, and with `products` attention's
-scores: sums of products, the residual stream and layer norms are float32.
+In: log-mel features. Out: encoder outputs, float32. Factors and results of products are rounded; their sums, the
+residual stream and layer norms are float32, and softmax is, but for attention by `products`.
 """
 
 import math
@@ -14,6 +14,8 @@ from torch import Tensor
 from k2d.whisper.model import AudioEncoder
 from k2d.whisper.processor import EXACT, Parts
 from k2d.whisper.products import Multiply, product
+
+ROWS = 500  # queries of a head whose scores are computed at a time, so that they stay in the processor's caches
 
 
 class _Block:
@@ -38,22 +40,21 @@ class _Block:
         x += self.down(self.up(self.norm2(x)))
 
 
-ATTENTIONS = ("float32", "bfloat16", "products")
-ROWS = 500  # queries of a head whose scores are computed at a time, so that they stay in the processor's caches
-
-
 def attend(kind: str, qkv: Tensor) -> Tensor:
     """softmax(q · kᵀ / √size) · v of every head. qkv: (length, 3, heads, size). Returns (length, heads, size).
 
     kind: float32 and bfloat16 are torch's fused attention; products is bfloat16 by two products of matrices a head,
     for which a processor with AVX512-BF16 and no AMX has quick instructions that the fused one does not use (a window
-    of tiny.en, one layer: 12 ms in place of 37).
+    of tiny.en, one layer: 12 ms in place of 37). Scores are rounded there too, which doubles the error of the fused one
+    in bfloat16; that of the encoder's output, which the other products make, grows by a tenth.
     """
     if kind != "products":
         q, k, v = qkv.to(getattr(torch, kind))[None].permute(2, 0, 3, 1, 4)  # (1, heads, length, size) each
         return F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1)
     q, k, v = qkv.to(torch.bfloat16).permute(1, 2, 0, 3)  # (heads, length, size) each
     q = q * (q.shape[-1] ** -0.5 / math.log(2))
+    # What all keys have in common softmax does not see; without it, scores are nearer to 0 and rounded less.
+    k = (k - k.mean(dim=1, keepdim=True, dtype=torch.float32)).to(torch.bfloat16)
     out = torch.empty(qkv.shape[0], *qkv.shape[2:], dtype=torch.bfloat16)
     for head in range(len(q)):
         for first in range(0, len(out), ROWS):

@@ -43,8 +43,8 @@ def default_batch(gpu: bool) -> int:
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What computes, and how fast. Only engine and dtype decide the text; the rest may change while work lies
-    half-way.
+    """What computes, and how fast. Only engine and dtype decide the text, beyond the rounding of another batch; the
+    rest may change while work lies half-way.
 
     Raises ValueError for what does not exist on any machine.
     """
@@ -165,7 +165,7 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
     else:
         _keep_memory()
     if parts != EXACT and (warning := processor.stranger()):
-        _log.warning(warning)
+        _log.warning(f"{warning}; --dtype float32 rounds nothing")
     if config.engine == "ctranslate2" and device.startswith("cuda") and not _can_load(CUBLAS):
         raise UsageError(
             f"--engine ctranslate2 --device {device}: CTranslate2 computes with CUDA 12's {CUBLAS}, which is not "

@@ -1,8 +1,8 @@
 """In which type of numbers this processor computes each part of a model fastest: measured once, kept in a file.
 
-In: --dtype. Out: `Parts`, a type for each part. The file lies in the Python environment, which all jobs of an array
-share, so that they compute alike whatever processor each runs on; `tools/install.sh` measures, and so does
-`python -m k2d.whisper.processor`. Imports torch only to measure.
+In: --dtype, and autocast of a training. Out: `Parts`, a type for each part. The file lies in the Python environment,
+which all jobs of an array share, so that they compute alike whatever processor each runs on; `tools/install.sh`
+measures, and so does `python -m k2d.whisper.processor`. Imports torch only to measure.
 """
 
 import json
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from k2d.work.folders import write_json
 
 NAME = "k2d-processor.json"
 GAIN = 0.8  # another type than float32 is chosen where it takes at most so much of float32's time
+IN_WORDS = {"products": "products of bfloat16", "onednn": "oneDNN's int8"}
 HOPELESS = 0.1  # seconds: what takes so much longer than float32 the first time, kernels made, is not measured again
 
 
@@ -29,13 +30,21 @@ class Parts:
     """The type of numbers of each part of a model on a CPU; what is not named here is float32."""
 
     encoder: str = "float32"  # products with many rows: the encoder's, and keys and values of cross-attention
-    attention: str = "float32"  # the encoder's: torch's own, or "products", in bfloat16
+    attention: str = "float32"  # the encoder's: torch's fused one in float32 or bfloat16, or products in bfloat16
     decoder: str = "float32"  # products with few rows: a step's
     caches: str = "float32"  # keys and values of the audio that steps attend to
     vocabulary: str = "int8"  # the first look at all logits, of two: see `Vocabulary`
 
 
 EXACT = Parts()
+# What is measured of each part.
+KINDS = {
+    "encoder": ("float32", "bfloat16"),
+    "attention": ("float32", "bfloat16", "products"),
+    "decoder": ("float32", "bfloat16"),
+    "caches": ("float32", "bfloat16"),
+    "vocabulary": ("float32", "int8", "onednn"),
+}
 
 
 def path() -> Path:
@@ -72,13 +81,25 @@ def read() -> dict | None:
     place = path()
     try:
         record = json.loads(place.read_text(encoding="utf-8"))
-        if {f.name for f in fields(Parts)} != set(record["seconds"]):
-            raise ValueError("other parts than are measured now")
+        if not _is_whole(record):
+            raise ValueError("it is damaged, or of another version of K2D")
         return record
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{place}: {error}; remove it, and measure anew: python -m k2d.whisper.processor") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{place}: {error}; measure anew: python -m k2d.whisper.processor") from None
+
+
+def _is_whole(record: object) -> bool:
+    """Whether every part has times of types that there are here, float32 among them. An older file lacks some."""
+    seconds = record.get("seconds") if isinstance(record, dict) else None
+    return (
+        isinstance(seconds, dict)
+        and isinstance(record.get("processor"), str)
+        and set(seconds) == set(KINDS)
+        and all(isinstance(t, dict) and "float32" in t and set(t) <= set(KINDS[part]) for part, t in seconds.items())
+        and all(isinstance(each, float | int) for times in seconds.values() for each in times.values())
+    )
 
 
 def write() -> dict:
@@ -95,7 +116,7 @@ def stranger() -> str | None:
         return None
     return (
         f"this is a {machine.processor()}; types of numbers are chosen as they were measured on a "
-        f"{record['processor']} ({path()}), so that all jobs compute alike; --dtype float32 chooses none"
+        f"{record['processor']} ({path()}), so that all jobs compute alike"
     )
 
 
@@ -120,7 +141,7 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
 
     from k2d.whisper import products
     from k2d.whisper.caches import AudioCache
-    from k2d.whisper.encoding import ATTENTIONS, attend
+    from k2d.whisper.encoding import attend
     from k2d.whisper.vocabulary import Vocabulary
 
     generator = torch.Generator().manual_seed(0)
@@ -132,8 +153,7 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
     def multiply(rows: int, layers: int = 1) -> dict[str, Callable[[], object]]:
         x, bias, weights = random(rows, 512), random(2048), [random(2048, 512) for _ in range(layers)]
         made = {
-            kind: [products.product(kind, weight, bias, gelu=True) for weight in weights]
-            for kind in ("float32", "bfloat16")
+            kind: [products.product(kind, weight, bias, gelu=True) for weight in weights] for kind in KINDS["decoder"]
         }
         return {kind: lambda multiply=multiply: [f(x) for f in multiply] for kind, multiply in made.items()}
 
@@ -155,9 +175,9 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
     vocabularies = {kind: Vocabulary(embedding, 50257, kind) for kind in ("float32", *int8, *onednn)}
     return {
         "encoder": multiply(N_AUDIO_CTX),
-        "attention": {kind: attention(kind) for kind in ATTENTIONS},
+        "attention": {kind: attention(kind) for kind in KINDS["attention"]},
         "decoder": multiply(8, layers=24),  # more than stays in the caches from one step to the next
-        "caches": {kind: step(kind) for kind in ("float32", "bfloat16")},
+        "caches": {kind: step(kind) for kind in KINDS["caches"]},
         "vocabulary": {kind: lambda v=v: v(hidden) for kind, v in vocabularies.items()},
     }
 
@@ -179,7 +199,8 @@ def _race(works: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 def described(record: dict) -> str:
     """ "encoder in bfloat16, attention in float32, …": what the record means."""
-    return ", ".join(f"{part} in {kind}" for part, kind in asdict(fastest(record["seconds"])).items())
+    kinds = asdict(fastest(record["seconds"]))
+    return ", ".join(f"{part} in {IN_WORDS.get(kind, kind)}" for part, kind in kinds.items())
 
 
 def main() -> None:

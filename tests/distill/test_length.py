@@ -1,17 +1,16 @@
 """How long a student is trained."""
 
 import json
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from k2d.distill.config import computed_as, read_config
+from k2d.distill.config import DistillConfig, computed_as, from_dict, read_config
 from k2d.distill.length import with_length
 from k2d.distill.training import read_words
 from k2d.errors import UsageError
 from k2d.tables import write_table
-from k2d.whisper.processor import Parts
+from k2d.whisper.processor import KINDS
 
 CONFIG = Path(__file__).resolve().parents[2] / "conf/train_student.yaml"
 
@@ -58,7 +57,7 @@ def test_the_yaml_of_a_recipe_rules_and_a_number_rules_over_it():
 
 def test_the_command_knows_its_chunks_its_language_and_its_student(tmp_path):
     words = ["--tables", str(tmp_path), "--config", str(CONFIG), "--output_dir", "x", "--student", "y"]
-    plain = computed_as(read_config([CONFIG]), ngpu=0)
+    plain = computed_as(read_config([CONFIG]), on_gpu=False)
     assert read_words([*words, "--updates", "auto"]).config == plain, "before the tables are there"
     write_table(tmp_path / "text", {f"u{n}": "好" for n in range(1000)})
     training = read_words([*words, "--updates", "auto"])
@@ -82,10 +81,16 @@ def test_the_command_knows_its_chunks_its_language_and_its_student(tmp_path):
 @pytest.mark.parametrize(("ngpu", "seconds", "found"), [(0, 0.5, "bfloat16"), (0, 0.95, None), (1, 0.5, None)])
 def test_auto_is_the_type_that_the_processor_is_faster_in(tmp_path, monkeypatch, ngpu, seconds, found):
     monkeypatch.setenv("K2D_PROCESSOR", str(tmp_path / "processor.json"))
-    times = {part.name: {"float32": 1.0, "bfloat16": seconds} for part in fields(Parts)}
+    times = {part: {kind: 1.0 if kind == "float32" else seconds for kind in kinds} for part, kinds in KINDS.items()}
     (tmp_path / "processor.json").write_text(json.dumps({"processor": "P", "torch": "2", "seconds": times}))
     words = ["--config", str(CONFIG), "--output_dir", "x", "--student", "y", "--ngpu", str(ngpu)]
     assert read_words(words).config["model_conf"].get("autocast") == found
-    (tmp_path / "own.yaml").write_text("model_conf: {autocast: float16}\n")
+    (tmp_path / "own.yaml").write_text("model_conf: {autocast: null}\n")
     words += ["--config", f"{tmp_path}/own.yaml"]
-    assert read_words(words).config["model_conf"]["autocast"] == "float16"
+    assert read_words(words).config["model_conf"]["autocast"] is None
+    (tmp_path / "wrong.yaml").write_text("model_conf: bfloat16")
+    assert read_words([*words, "--config", f"{tmp_path}/wrong.yaml"]).config["model_conf"] == "bfloat16", "named later"
+    with pytest.raises(UsageError, match="model_conf: 'bfloat16' is no mapping"):
+        from_dict(DistillConfig, "bfloat16", "model_conf")
+    with pytest.raises(UsageError, match="autocast 'float32': expected bfloat16, auto, or null for float32"):
+        from_dict(DistillConfig, {"autocast": "float32"}, "model_conf")

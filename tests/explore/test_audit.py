@@ -127,6 +127,8 @@ def test_what_another_command_made_is_not_taken_for_an_audit(corpus, capsys):
 def test_a_misspelt_folder_is_not_made(corpus, capsys):
     assert command.main(["--output_dir", "data/audtied"]) == 1
     assert "data/audtied: nothing was drawn there yet; give --data" in capsys.readouterr().err
+    assert command.main(["--output_dir", "data/audtied", "--data", "chunsk"]) == 1
+    assert "chunsk: no such folder; --data is a data directory of labelled chunks" in capsys.readouterr().err
     assert not Path("data/audtied").exists()
 
 

@@ -18,14 +18,14 @@ from k2d.whisper.caches import AudioCache, TextCache
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted, digest
 from k2d.whisper.decoding import DecodingOptions, initial_tokens, needs_fallback
-from k2d.whisper.encoding import ATTENTIONS, attend
+from k2d.whisper.encoding import attend
 from k2d.whisper.engine import EngineConfig, load_engine
 from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.fallback import Window, decode_windows
 from k2d.whisper.features import log_mel
 from k2d.whisper.incremental import DecoderState
-from k2d.whisper.processor import Parts
+from k2d.whisper.processor import KINDS, Parts
 from k2d.whisper.vocabulary import Vocabulary, top
 
 BFLOAT16 = Parts("bfloat16", "products", "bfloat16", "bfloat16")
@@ -385,9 +385,29 @@ def test_a_cpu_computes_as_it_was_measured(small_model, tmp_path, monkeypatch, c
     assert engine.rounding_encoder is not None and engine.decoder.audio_dtype == torch.bfloat16
     assert engine.dtype == torch.float32  # of everything else
     assert "measured on a Another 1" in caplog.text
-    place.write_text("{}")
+
+
+DAMAGES = {
+    "no parts": lambda record: record.clear(),
+    "no processor": lambda record: record.pop("processor"),
+    "a part is missing": lambda record: record["seconds"].pop("caches"),
+    "another part": lambda record: record["seconds"].update(more={"float32": 1.0}),
+    "no float32": lambda record: record["seconds"]["encoder"].pop("float32"),
+    "no times": lambda record: record["seconds"].update(encoder={}),
+    "a list": lambda record: record["seconds"].update(encoder=[1.0]),
+    "no number": lambda record: record["seconds"]["encoder"].update(bfloat16=None),
+    "a later version's": lambda record: record["seconds"]["attention"].update(amx=0.1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_record_that_cannot_be_followed_is_named(tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("K2D_PROCESSOR", str(tmp_path / "processor.json"))
+    record = {"processor": "P", "seconds": {part: dict.fromkeys(kinds, 1.0) for part, kinds in KINDS.items()}}
+    DAMAGES[damage](record)
+    (tmp_path / "processor.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match=r"processor.json.*measure anew"):
-        _ = config.parts
+        processor.parts_of("auto")
 
 
 def test_a_processor_is_measured_once(tmp_path, monkeypatch):
@@ -415,7 +435,7 @@ def test_what_is_slow_the_first_time_alone_is_measured_again():
     assert times["int8"] > times["float32"] and calls["int8"] == 1
 
 
-@pytest.mark.parametrize("kind", ATTENTIONS)
+@pytest.mark.parametrize("kind", KINDS["attention"])
 def test_attention_of_the_encoder(kind):
     qkv = torch.randn(1100, 3, 2, 16, generator=torch.Generator().manual_seed(0))
     q, k, v = qkv.transpose(0, 1).transpose(1, 2)  # (heads, length, size)
@@ -425,7 +445,7 @@ def test_attention_of_the_encoder(kind):
     assert (found - expected).norm() / expected.norm() < (1e-5 if kind == "float32" else 0.02)
 
 
-@pytest.mark.parametrize("kind", ATTENTIONS)
+@pytest.mark.parametrize("kind", KINDS["attention"])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_attention_with_scores_whose_powers_are_out_of_range(kind, sign):
     generator = torch.Generator().manual_seed(0)
@@ -485,7 +505,7 @@ def test_every_part_has_a_type_of_its_own(small, encoder, decoder, caches, group
             return torch.stack([state.step(torch.full((2 * group,), 700), at) for at in range(len(prompts[1]), 12)])
 
     expected = logits(Parts())
-    found = logits(Parts(encoder, ATTENTIONS[-1], decoder, caches, "float32"))
+    found = logits(Parts(encoder, "products", decoder, caches, "float32"))
     assert (found - expected).norm() / expected.norm() < 0.05
 
 
