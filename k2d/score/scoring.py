@@ -3,12 +3,13 @@ utt2mer, align.txt (every error), aligned.jsonl (every text aligned, for the rep
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir, read_segments
+from k2d.errors import DataError
 from k2d.score import significance
 from k2d.score.align_text import corpus_text
 from k2d.score.aligned import ALIGNED, write_aligned
@@ -16,7 +17,10 @@ from k2d.score.corpus import Score, join_by_recording, score
 from k2d.score.scored import RESULT, TextCounts, write_counts
 from k2d.score.significance import Comparison
 from k2d.tables import atomic, read_table, write_numbers
+from k2d.wording import counted
 from k2d.work.folders import write_json
+from k2d.work.identity import record_in
+from k2d.work.skipped import read_skipped
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,11 @@ class Scored:
 
 
 def score_files(folder: Path, options: ScoreOptions) -> Scored:
-    """Score and write the files into the folder."""
+    """Score and write the files into the folder. DataError where references came after the decoding."""
     references, hypotheses = read_table(options.ref), read_table(options.hyp)
     if options.segments_from:
         references = join_by_recording(references, DataDir(options.segments_from).segments)
+    _refuse_never_decoded(Path(options.hyp), references.keys() - hypotheses.keys(), options.ref)
     scored = score(references, hypotheses, fold_usage=options.fold_usage, progress=sys.stderr.isatty())
     ids = [u.id for u in scored.utterances]
     recordings = recordings_of(ids, options.data)
@@ -68,6 +73,18 @@ def score_files(folder: Path, options: ScoreOptions) -> Scored:
     write_aligned(folder / ALIGNED, scored, references, hypotheses)
     write_json(folder / RESULT, result)
     return Scored(scored, result, other, comparison)
+
+
+def _refuse_never_decoded(hyp: Path, missing: Collection[str], ref: str) -> None:
+    """DataError where k2d decode, whose folder this is, has neither decoded nor skipped what it lacks: such an error
+    rate would be of an older test set."""
+    if record_in(hyp.parent).get("step") != "decode":
+        return
+    if never := sorted(missing - read_skipped(hyp.parent).keys()):
+        raise DataError(
+            f"{hyp}: {counted(len(never), 'text')} of {ref}, such as {never[0]}, came after it was decoded; decode the "
+            "set again (--stage decode)"
+        )
 
 
 def recordings_of(ids: Sequence[str], data: str | None) -> list[str]:

@@ -14,6 +14,8 @@ from k2d.score.corpus import ScoringError, join_by_recording, score, windows
 from k2d.score.rates import Counts
 from k2d.tables import read_numbers, read_table, write_table
 from k2d.text.units import units
+from k2d.work.skipped import write_skipped
+from k2d.work.step import Step, run_step
 
 REFERENCES = {
     "a1": "我们用 machine learning 来做",
@@ -159,6 +161,28 @@ def test_another_hypothesis_is_scored_anew_and_the_first_ones_score_comes_back(t
         assert main(list(map(str, arguments))) == 0
         found.append(json.loads((tmp_path / "out/result.json").read_text())["mer"]["errors"])
     assert found == [4, 0, 4]
+
+
+def test_a_set_that_has_grown_since_it_was_decoded_is_not_scored(tmp_path, capsys):
+    """As an audited one does, while its page is open."""
+    write_table(tmp_path / "ref", REFERENCES)
+    decoded = tmp_path / "decoded"
+
+    def decode(*skipped: str) -> None:
+        def work() -> None:
+            write_table(decoded / "text", {"a1": HYPOTHESES["a1"]})
+            write_skipped(decoded, dict.fromkeys(skipped, "empty: it has no samples"), len(REFERENCES))
+
+        run_step(Step("decode", decoded, inputs={}, options={"of": len(skipped)}), False, work)
+
+    arguments = ["--ref", f"{tmp_path}/ref", "--hyp", f"{decoded}/text", "--output_dir", f"{tmp_path}/score"]
+    decode("a2")
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "1 text of" in said and "such as a3, came after it was decoded; decode the set again" in said
+    decode("a2", "a3")
+    assert main(arguments) == 0
+    assert "no hypothesis for 2 of 3 references, counted as deleted: a2, a3" in capsys.readouterr().err
 
 
 def test_texts_of_one_recording_are_drawn_together_where_the_data_directory_tells(tmp_path):
