@@ -23,7 +23,7 @@ install:
 # What make demo will do, and about how long each part takes on two cores that have nothing else to do.
 define DEMO_PLAN
 make demo: from recordings to a published student, with a small synthetic Mandarin-English corpus.
-It needs no input and no GPU, and takes 6 to 11 minutes on two idle cores after the installation. On slow cores:
+It needs no input and no GPU, and takes 5 to 11 minutes on two idle cores after the installation. On slow cores:
 
   install     1 min     8 GB of packages into tools/venv, once; seconds if installed
   1 data      0.5 min   espeak-ng synthesises an hour of lectures, a dev set and three test sets
