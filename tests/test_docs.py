@@ -119,7 +119,8 @@ def options_of_recipes() -> frozenset[str]:
     ladder = (ROOT / "egs/mini_cs/k2d1/local/ladder.sh").read_text(encoding="utf-8")
     found |= set(re.findall(r"^(\w+)=", ladder, flags=re.MULTILINE))
     for script in ROOT.glob("egs/*/*/local/*.py"):
-        found |= set(re.findall(r"\"--(\w+)\"", script.read_text(encoding="utf-8")))
+        source = script.read_text(encoding="utf-8")
+        found |= set(re.findall(r"\"--(\w+)\"", source)) | set(re.findall(r"(\w+): \w+ = option\(", source))
     return frozenset(f"--{name}" for name in found)
 
 

@@ -11,9 +11,10 @@ file by file); a second run opens only what is new or changed. Transcripts besid
 """
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from k2d.corpus.command import run as report_and_fail
+from k2d.corpus.command import Preparation, run
 from k2d.corpus.folder import LABELS_FOLDER, check_folder, offer, prepare_folder
 from k2d.options import CommandParser
 
@@ -34,17 +35,33 @@ def check(args: argparse.Namespace) -> None:
     check_folder(args.recordings.expanduser())
 
 
+@dataclass(frozen=True)
+class Folder(Preparation):
+    reads = ("recordings",)
+
+    recordings: Path = Path()
+    data: Path = Path()
+
+    @property
+    def writes(self) -> list[Path]:
+        return [self.data]
+
+    @property
+    def decides(self) -> dict[str, object]:
+        return {"prefix": self.prefix}
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    data, args.output_dir, args.prefix = args.output_dir, args.output_dir.parent, f"{args.output_dir.name}_"
-    offers = []
+    data, offers = args.output_dir, []
+    options = Folder(recordings=args.recordings, data=data, output_dir=data.parent, prefix=f"{data.name}_", nj=args.nj)
 
-    def prepare(args: argparse.Namespace) -> list:
-        prepared = prepare_folder(args.recordings.expanduser(), data, nj=args.nj)
+    def prepare(options: Folder) -> list:
+        prepared = prepare_folder(options.recordings.expanduser(), data, nj=options.nj)
         offers.append(offer(prepared, str(data / LABELS_FOLDER)))
         return [prepared.account]
 
-    status = report_and_fail(COMMAND, args, prepare, ("recordings",), [data])
+    status = run(COMMAND, options, prepare)
     for said in filter(None, offers):
         print(f"recordings: {said}")
     return status

@@ -73,9 +73,9 @@ def test_what_is_copied_or_read_whole_follows_the_policy_for_damage(tmp_path, to
         assert [reject.id for reject in convert(found, tmp_path / "converted", 1, damaged)[1]] == left_out
         seconds = check(found, tmp_path / "files.json", whole=True, nj=1, damaged=damaged)[0]
         assert ("low" in seconds) and ("cut" not in seconds)  # below a second, which is too short here
-    assert command.parser("", "").parse_args(["--corpus", "c"]).damaged == "warn"
+    assert command.parser("", "", command.Preparation).parse_args(["--corpus", "c"]).damaged == "warn"
     monkeypatch.setenv("K2D_DAMAGED", "skip")
-    assert command.parser("", "").parse_args(["--corpus", "c"]).damaged == "skip"
+    assert command.parser("", "", command.Preparation).parse_args(["--corpus", "c"]).damaged == "skip"
 
 
 def test_a_copy_follows_its_source_even_to_an_older_file(tmp_path, tones):

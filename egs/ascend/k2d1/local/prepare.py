@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from k2d.corpus import huggingface
 from k2d.corpus.clips import Clip, File, ZipMember, safe_id
-from k2d.corpus.command import parser, run, sets_of, write_set
+from k2d.corpus.command import Preparation, main, write_set
 from k2d.corpus.release import NotTheCorpus, check_counts, corpus_folder, not_found
 from k2d.corpus.sets import Account
 from k2d.errors import DataError
@@ -138,20 +138,20 @@ def clips_of(rows, split: str, prefix: str) -> list[Clip]:
     return [entry[-1] for entry in found]
 
 
-def prepare(args) -> Iterator[Account]:
-    rows = open_corpus(corpus_folder(args.corpus, "ASCEND", CORPUS))
-    asked = sets_of(args)
-    prefix = args.prefix or "ascend_"
+def prepare(options: Preparation) -> Iterator[Account]:
+    rows = open_corpus(corpus_folder(options.corpus, "ASCEND", CORPUS))
+    asked = options.asked
+    prefix = options.prefix or "ascend_"
     clips = {name: clips_of(rows, SPLITS[name], prefix.replace("_", "-")) for name in asked}
     check_counts(
         CORPUS,
         {SPLITS[name]: len(found) for name, found in clips.items()},
         {SPLITS[name]: STATED[SPLITS[name]] for name in asked},
-        args.counts == "any",
+        options.counts == "any",
     )
     for name, found in clips.items():
-        yield write_set(args, name, found)
+        yield write_set(options, name, found)
 
 
 if __name__ == "__main__":
-    sys.exit(run(CORPUS, parser(__doc__, CORPUS).parse_args(), prepare))
+    sys.exit(main(CORPUS, __doc__, prepare))

@@ -10,14 +10,16 @@ import csv
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.corpus.clips import Clip, File, safe_id
-from k2d.corpus.command import parser, run, sets_of, write_set
+from k2d.corpus.command import Preparation, main, write_set
 from k2d.corpus.joined import GAP
 from k2d.corpus.release import NotTheCorpus, check_counts, corpus_folder, not_found
 from k2d.corpus.sets import Account
 from k2d.errors import DataError
+from k2d.options import option
 
 CORPUS = "Common Voice zh-TW"
 OLDEST = 16
@@ -105,35 +107,37 @@ def clips_of(release: Path, rows: list[dict], seconds: dict[str, float], prefix:
     return clips
 
 
-def prepare(args) -> Iterator[Account]:
-    release = find_release(corpus_folder(args.corpus, "COMMONVOICE_ZH_TW", CORPUS))
-    asked = sets_of(args)
+@dataclass(frozen=True)
+class Clips(Preparation):
+    train_from: str = option(
+        "train",
+        "validated: all validated clips by speakers of neither dev nor test",
+        choices=("train", "validated"),
+    )
+
+
+def prepare(options: Clips) -> Iterator[Account]:
+    release = find_release(corpus_folder(options.corpus, "COMMONVOICE_ZH_TW", CORPUS))
+    asked = options.asked
     version = version_of(release)
     if version is None:
         print(
             f"WARNING: {release}: no folder above says which version it is (cv-corpus-16.1-…)",
             file=sys.stderr,
         )
-    elif float(version) < OLDEST and args.counts != "any":
+    elif float(version) < OLDEST and options.counts != "any":
         raise DataError(f"{release}: version {version}, expected {OLDEST} or later; COUNTS=any in db.sh goes on")
     tables = {t: read_tsv(release / f"{t}.tsv", COLUMNS) for t in TABLES}
     found = {t: len(rows) for t, rows in tables.items()}
-    check_counts(f"{CORPUS} {version}", found, STATED.get(version or "", {}), args.counts == "any")
-    if args.train_from == "validated":  # all speech that is in no test and by no speaker of one
+    check_counts(f"{CORPUS} {version}", found, STATED.get(version or "", {}), options.counts == "any")
+    if options.train_from == "validated":  # all speech that is in no test and by no speaker of one
         held_out = {row["client_id"] for t in ("dev", "test") for row in tables[t]}
         tables["train"] = [row for row in tables["validated"] if row["client_id"] not in held_out]
     seconds = durations(release)
     for name in asked:
-        prefix = f"{(args.prefix or 'cv_').replace('_', '-')}{name}-"
-        yield write_set(args, name, clips_of(release, tables[name], seconds, prefix))
+        prefix = f"{(options.prefix or 'cv_').replace('_', '-')}{name}-"
+        yield write_set(options, name, clips_of(release, tables[name], seconds, prefix))
 
 
 if __name__ == "__main__":
-    options = parser(__doc__, CORPUS)
-    options.add_argument(
-        "--train_from",
-        choices=("train", "validated"),
-        default="train",
-        help="validated: all validated clips by speakers of neither dev nor test",
-    )
-    sys.exit(run(CORPUS, options.parse_args(), prepare))
+    sys.exit(main(CORPUS, __doc__, prepare, Clips))

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from k2d.corpus import huggingface
 from k2d.corpus.clips import Clip, safe_id
-from k2d.corpus.command import parser, run, sets_of, write_set
+from k2d.corpus.command import Preparation, main, write_set
 from k2d.corpus.release import check_counts, corpus_folder
 from k2d.corpus.sets import Account
 from k2d.wording import counted
@@ -64,22 +64,22 @@ def clips_of(folder: Path, split: str, prefix: str) -> tuple[list[Clip], str]:
     return clips, f"{split}: {how}, {counted(len({c.recording for c in clips}), 'recording')}"
 
 
-def prepare(args) -> Iterator[Account]:
-    folder = corpus_folder(args.corpus, "NTUML2021", CORPUS)
-    asked = sets_of(args)
-    prefix = (args.prefix or "ntuml2021_").replace("_", "-")
+def prepare(options: Preparation) -> Iterator[Account]:
+    folder = corpus_folder(options.corpus, "NTUML2021", CORPUS)
+    asked = options.asked
+    prefix = (options.prefix or "ntuml2021_").replace("_", "-")
     clips = {name: clips_of(folder, name, prefix) for name in asked}
     check_counts(
         CORPUS,
         {name: len(found) for name, (found, _) in clips.items()},
         {name: STATED[name] for name in asked},
-        args.counts == "any",
+        options.counts == "any",
     )
     for name, (found, how) in clips.items():
-        account = write_set(args, name, found)
+        account = write_set(options, name, found)
         account.notes.append(how)
         yield account
 
 
 if __name__ == "__main__":
-    sys.exit(run(CORPUS, parser(__doc__, CORPUS).parse_args(), prepare))
+    sys.exit(main(CORPUS, __doc__, prepare))
