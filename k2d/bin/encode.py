@@ -74,18 +74,19 @@ def run(args: argparse.Namespace) -> int:
     inputs = {"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")}
     options = {**audio.reading, "noise_snr": snr, "seed": args.seed if snr else None, "shard": SHARD}
     parts = processor.parts_of(args.dtype if args.device == "cpu" else "float32")
-    options |= {name: kind for name in ("encoder", "attention") if (kind := getattr(parts, name)) != "float32"}
+    options |= parts.rounded_in_encoder
     step = Step("encode", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
         from k2d.distill.encoder_out import Noise, encode
 
-        if parts != processor.EXACT and (warning := processor.stranger()):
+        if parts.rounded_in_encoder and (warning := processor.stranger()):
             print(f"encode: {warning}; --dtype float32 rounds nothing", file=sys.stderr)
         noise = Noise(snr, args.seed) if snr else None
         data = DataDir(args.data)
-        given = args.device, args.nj, audio, args.max_skipped, parts
-        return encode(args.model, data, args.output_dir, SHARD, noise, *given)
+        return encode(
+            args.model, data, args.output_dir, SHARD, noise, args.device, args.nj, audio, args.max_skipped, parts
+        )
 
     return run_step(step, args.begin, work)
 

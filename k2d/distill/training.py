@@ -85,7 +85,10 @@ class Training:
 
     @property
     def on_gpu(self) -> bool:
-        return int(self.given.ngpu or 0) > 0
+        try:
+            return int(self.given.ngpu or 0) > 0
+        except ValueError:
+            raise UsageError(f"{self.where}: ngpu {self.given.ngpu!r}: expected a number of GPUs") from None
 
     @property
     def where(self) -> str:

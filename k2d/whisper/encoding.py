@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from k2d.whisper.model import AudioEncoder
-from k2d.whisper.processor import EXACT, Parts
+from k2d.whisper.processor import Parts
 from k2d.whisper.products import Multiply, product
 
 ROWS = 500  # queries of a head whose scores are computed at a time, so that they stay in the processor's caches
@@ -96,8 +96,7 @@ class _Convolution:
 
 def rounding(encoder: AudioEncoder, parts: Parts) -> "RoundingEncoder | None":
     """The encoder in the types of `parts`; None where they round nothing."""
-    exact = (parts.encoder, parts.attention) == (EXACT.encoder, EXACT.attention)
-    return None if exact else RoundingEncoder(encoder, parts)
+    return RoundingEncoder(encoder, parts) if parts.rounded_in_encoder else None
 
 
 class RoundingEncoder:

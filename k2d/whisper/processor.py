@@ -35,6 +35,12 @@ class Parts:
     caches: str = "float32"  # keys and values of the audio that steps attend to
     vocabulary: str = "int8"  # the first look at all logits, of two: see `Vocabulary`
 
+    @property
+    def rounded_in_encoder(self) -> dict[str, str]:
+        """Of the encoder and its attention, those that are not float32."""
+        kinds = {"encoder": self.encoder, "attention": self.attention}
+        return {part: kind for part, kind in kinds.items() if kind != "float32"}
+
 
 EXACT = Parts()
 # What is measured of each part.
@@ -170,12 +176,14 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
         return lambda: [cache.attend(0, q, None) for cache, q in caches]
 
     embedding, hidden = random(51865, 512), random(8, 512)
-    int8 = ("int8",) if products.has_fbgemm() else ()
-    onednn = ("onednn",) if products.has_onednn() else ()
-    vocabularies = {kind: Vocabulary(embedding, 50257, kind) for kind in ("float32", *int8, *onednn)}
+    # What this torch and this processor have no quick instructions for is not tried: it takes seconds.
+    lacking = {"int8": not products.has_fbgemm(), "onednn": not products.has_onednn()}
+    lacking["products"] = lacking["onednn"]
+    attentions, kinds = ([k for k in KINDS[part] if not lacking.get(k)] for part in ("attention", "vocabulary"))
+    vocabularies = {kind: Vocabulary(embedding, 50257, kind) for kind in kinds}
     return {
         "encoder": multiply(N_AUDIO_CTX),
-        "attention": {kind: attention(kind) for kind in KINDS["attention"]},
+        "attention": {kind: attention(kind) for kind in attentions},
         "decoder": multiply(8, layers=24),  # more than stays in the caches from one step to the next
         "caches": {kind: step(kind) for kind in KINDS["caches"]},
         "vocabulary": {kind: lambda v=v: v(hidden) for kind, v in vocabularies.items()},

@@ -88,6 +88,9 @@ def test_auto_is_the_type_that_the_processor_is_faster_in(tmp_path, monkeypatch,
     (tmp_path / "own.yaml").write_text("model_conf: {autocast: null}\n")
     words += ["--config", f"{tmp_path}/own.yaml"]
     assert read_words(words).config["model_conf"]["autocast"] is None
+    (tmp_path / "gpus.yaml").write_text("ngpu: all")
+    with pytest.raises(UsageError, match=r"gpus\.yaml: ngpu 'all': expected a number of GPUs"):
+        read_words(["--config", f"{tmp_path}/gpus.yaml", "--output_dir", "x", "--student", "y"])
     (tmp_path / "wrong.yaml").write_text("model_conf: bfloat16")
     assert read_words([*words, "--config", f"{tmp_path}/wrong.yaml"]).config["model_conf"] == "bfloat16", "named later"
     with pytest.raises(UsageError, match="model_conf: 'bfloat16' is no mapping"):
