@@ -68,8 +68,8 @@ def test_a_dry_run_prints_every_part_with_its_students_and_hours():
         ["local/ladder.sh", "--dry_run", "true", "--part", "3"], cwd=RECIPE, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
-    # Three seeds of three selections on three rungs, and of four more on one; two ways to stop of three selections.
-    assert "# Part 3: rungs, 39 students, about " in result.stdout and "# Part 4: stops, 18 students" in result.stdout
+    # Three seeds of four selections on three rungs, and of three more on one; two ways to stop of four selections.
+    assert "# Part 3: rungs, 45 students, about " in result.stdout and "# Part 4: stops, 24 students" in result.stdout
     assert "In all about" in result.stdout and "Part 2" not in result.stdout
     wrong = subprocess.run(["local/ladder.sh", "--middle", "5"], cwd=RECIPE, capture_output=True, text=True)
     assert wrong.returncode == 2 and "expected one of the rungs, 1.5 6 18" in wrong.stderr

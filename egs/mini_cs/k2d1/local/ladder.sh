@@ -24,8 +24,8 @@ rungs="1.5 6 18"          # hours of lectures; the last is what is synthesised
 middle=6                  # the rung of parts 2, 4 and 5
 seeds="0 1 2"
 test_scale=10
-selections="full comp fused"              # on every rung
-more_selections="ngram mer per segment"   # on the middle one
+selections="full comp segment fused"      # on every rung
+more_selections="ngram mer per"           # on the middle one
 shares="0.75 0.5"         # of the speech, that selections may keep
 stops="updates epochs"
 weighted="weighted@keep0.95"   # selections that weigh labels in place of dropping them, on the middle rung
@@ -128,7 +128,10 @@ part_2_share() {
 }
 
 part_3_rungs() {
-    train patience stop_patience -- --hours "${rungs}" --selection "$(at_share ${selections})"
+    local each
+    for each in ${rungs}; do # one after another, so that a rung has its results before the next one begins
+        train patience stop_patience -- --hours "${each}" --selection "$(at_share ${selections})"
+    done
     [ -z "${more_selections}" ] ||
         train patience stop_patience -- --hours "${middle}" --selection "$(at_share ${more_selections})"
 }
