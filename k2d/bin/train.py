@@ -83,7 +83,7 @@ def check_words(words: list[str]) -> None:
 
 def run(words: list[str]) -> int:
     training = read_words(words)
-    return guarded("train", partial(train, training), training.given.output_dir)
+    return guarded("train", partial(train, training), training.given["output_dir"])
 
 
 def main(argv: list[str] | None = None) -> int:

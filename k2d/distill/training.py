@@ -77,27 +77,26 @@ def reader() -> argparse.ArgumentParser:
 class Training:
     """A command line, read as far as it can be without ESPnet."""
 
-    own: argparse.Namespace  # own_parser's options
     words: list[str]  # what ESPnet's parser gets
     config: dict  # all YAMLs as one
-    given: argparse.Namespace  # reader's options, from the YAML where the command line has none
-    length: Length | None = None  # as --updates has made it
+    where: str  # the YAMLs, as messages call them
+    given: dict  # reader's options by name, from the YAML where the command line has none
+    updates: str | None = None  # --updates, and the length that follows from it
+    length: Length | None = None
+    chosen_autocast: bool = False  # that is, autocast is not null, and the processor's measurement made it so
+    begin: bool = False  # only check whether there is work to do
 
     @property
     def on_gpu(self) -> bool:
         try:
-            return int(self.given.ngpu or 0) > 0
+            return int(self.given["ngpu"] or 0) > 0
         except ValueError:
-            raise UsageError(f"{self.where}: ngpu {self.given.ngpu!r}: expected a number of GPUs") from None
-
-    @property
-    def where(self) -> str:
-        return " ".join(self.own.config) or "the command line"
+            raise UsageError(f"{self.where}: ngpu {self.given['ngpu']!r}: expected a number of GPUs") from None
 
     @property
     def rank(self) -> int:
         """Which of the processes this is: only the first owns the output."""
-        given = (self.given.dist_rank, os.environ.get("RANK"), os.environ.get("SLURM_PROCID"))
+        given = (self.given["dist_rank"], os.environ.get("RANK"), os.environ.get("SLURM_PROCID"))
         return next((int(value) for value in given if value is not None), 0)
 
 
@@ -116,12 +115,13 @@ def read_words(words: Sequence[str]) -> Training:
         rest = [*table_words(own.tables), *rest]
     if "--resume" not in rest:
         rest += ["--resume", "true"]  # a step that is not done goes on
-    given, _ = parsers[1].parse_known_args(rest)
-    for name, value in vars(given).items():
-        if value is None:
-            setattr(given, name, config.get(name))
-    training = Training(own, rest, padded_as(config, given.student), given, length)
-    return replace(training, config=computed_as(training.config, training.on_gpu))
+    given = vars(parsers[1].parse_known_args(rest)[0])
+    given = {name: config.get(name) if value is None else value for name, value in given.items()}
+    config, where = padded_as(config, given["student"]), " ".join(own.config) or "the command line"
+    training = Training(rest, config, where, given, own.updates, length, begin=own.begin)
+    computed = computed_as(config, training.on_gpu)
+    chosen = computed != config and "autocast" in computed["model_conf"]
+    return replace(training, config=computed, chosen_autocast=chosen)
 
 
 def _usage_error(message: str) -> None:
@@ -157,26 +157,26 @@ def decides(name: str) -> bool:
 def step_of(training: Training) -> Step:
     """The step of a training: what it reads by content, the YAML as it is parsed, and the other words."""
     given, config = training.given, training.config
-    if not given.output_dir:
+    if not given["output_dir"]:
         raise UsageError("--output_dir is needed")
-    if not given.student:
+    if not given["student"]:
         raise UsageError("--student is needed: the checkpoint to train, made by k2d init_student")
     content = {name: value for name, value in config.items() if decides(name) and name not in READ}
-    inputs = {"config": Identity(training.where, digest_of(content)), "student": model_identity(given.student)}
-    if given.teacher and given.teacher.lower() != "none":
-        inputs["teacher"] = model_identity(given.teacher)
+    inputs = {"config": Identity(training.where, digest_of(content)), "student": model_identity(given["student"])}
+    if given["teacher"] and given["teacher"].lower() != "none":
+        inputs["teacher"] = model_identity(given["teacher"])
     for phase in ("train", "valid"):
-        for item in getattr(given, f"{phase}_data_path_and_name_and_type") or []:
+        for item in given[f"{phase}_data_path_and_name_and_type"] or []:
             path, name, kind = item.split(",") if isinstance(item, str) else item
             inputs |= _table_identities(f"{phase} {name}", Path(path), kind)
-        for path in getattr(given, f"{phase}_shape_file") or []:
+        for path in given[f"{phase}_shape_file"] or []:
             inputs[f"{phase} {Path(path).name}"] = identity.of_file(path)
-    for source in given.init_param or []:
+    for source in given["init_param"] or []:
         inputs[f"init_param {source}"] = identity.of_file(source.partition(":")[0])
     options: dict = {"words": _deciding_words(training.words)}
     if not training.on_gpu:
-        options["num_threads"] = given.num_threads or machine.threads()
-    return Step("train", given.output_dir, inputs=inputs, options=options, arguments={"words": training.words})
+        options["num_threads"] = given["num_threads"] or machine.threads()
+    return Step("train", given["output_dir"], inputs=inputs, options=options, arguments={"words": training.words})
 
 
 def _table_identities(name: str, path: Path, kind: str) -> dict[str, Identity]:
@@ -214,7 +214,7 @@ def train(training: Training) -> int:
     """Do the step of a training, or, as another of its processes, follow the first; the exit status."""
     step, work = step_of(training), partial(_train, training)
     if not training.rank:
-        return run_step(step, training.own.begin, work)
+        return run_step(step, training.begin, work)
     # The first process may have found that nothing is to do, or brought the finished work back.
     if not step.done and not (step.aside / step.key / RECORD).exists():
         work()
@@ -222,7 +222,7 @@ def train(training: Training) -> int:
 
 
 def _train(training: Training) -> None:
-    checkpoint = Path(training.given.output_dir) / "checkpoint.pth"
+    checkpoint = Path(training.given["output_dir"]) / "checkpoint.pth"
     if checkpoint.exists():  # before ESPnet is imported, whose advice about a cut one is to load it unsafely
         check_whole(
             checkpoint,
@@ -231,8 +231,8 @@ def _train(training: Training) -> None:
         )
     from k2d.distill.task import DistillTask, parse
 
-    if (training.config.get("model_conf") or {}).get("autocast") and (warning := processor.stranger()):
+    if training.chosen_autocast and (warning := processor.stranger()):
         print(f"train: {warning}; --model_conf autocast=null trains in float32", file=sys.stderr)
-    if training.own.updates:
-        print(f"train: {training.length or 'as long as the configuration says'} (--updates {training.own.updates})")
+    if training.updates:
+        print(f"train: {training.length or 'as long as the configuration says'} (--updates {training.updates})")
     DistillTask.main(parse(training.words, training.config, training.where))

@@ -246,7 +246,7 @@ def find(labels: Iterable[tuple[str, str]]) -> list[PersonalData]:
 def search(labels: Path, folder: Path) -> tuple[int, dict[str, int]]:
     """Number of labels in a table, findings by kind; the findings themselves go to `folder`/LISTED."""
     texts, listed = read_table(labels), folder / LISTED
-    found = find(tqdm(texts.items(), desc="labels", unit="label", leave=False))
+    found = find(tqdm(texts.items(), desc="labels", unit="label", leave=False, disable=None))
     with atomic(listed) as out:
         out.write("id\tkind\ttext\n")
         out.writelines(f"{f.id}\t{f.kind}\t{f.text}\n" for f in found)

@@ -138,7 +138,7 @@ def test_hyphens_stand_for_underscores_and_a_misspelt_option_is_told_its_neighbo
     assert said.endswith("'talk.wav' is neither true nor false; give one of them, or let another option follow")
     from k2d.distill.training import read_words
 
-    assert read_words(["--output-dir", "x", "--train-shape-file=a"]).given.output_dir == "x"
+    assert read_words(["--output-dir", "x", "--train-shape-file=a"]).given["output_dir"] == "x"
 
 
 def test_who_is_interrupted_says_no_traceback(monkeypatch):

@@ -84,7 +84,11 @@ def test_auto_is_the_type_that_the_processor_is_faster_in(tmp_path, monkeypatch,
     times = {part: {kind: 1.0 if kind == "float32" else seconds for kind in kinds} for part, kinds in KINDS.items()}
     (tmp_path / "processor.json").write_text(json.dumps({"processor": "P", "torch": "2", "seconds": times}))
     words = ["--config", str(CONFIG), "--output_dir", "x", "--student", "y", "--ngpu", str(ngpu)]
-    assert read_words(words).config["model_conf"].get("autocast") == found
+    training = read_words(words)
+    assert training.config["model_conf"].get("autocast") == found and training.chosen_autocast == (found is not None)
+    (tmp_path / "own.yaml").write_text("model_conf: {autocast: bfloat16}\n")
+    named = read_words([*words, "--config", f"{tmp_path}/own.yaml"])
+    assert named.config["model_conf"]["autocast"] == "bfloat16" and not named.chosen_autocast, "no measurement chose it"
     (tmp_path / "own.yaml").write_text("model_conf: {autocast: null}\n")
     words += ["--config", f"{tmp_path}/own.yaml"]
     assert read_words(words).config["model_conf"]["autocast"] is None

@@ -71,7 +71,7 @@ def speak_set(name: str, folder: Path, plans: list[Plan], nj: int, world: World)
         tasks = [pool.submit(make_recording, plan, str(folder), world) for plan in missing]
         try:
             finished = as_completed(tasks)
-            for task in tqdm(finished, total=len(tasks), desc=name, unit="recording", disable=not tasks):
+            for task in tqdm(finished, total=len(tasks), desc=name, unit="recording", disable=None if tasks else True):
                 task.result()
         except espeak.SpeechError as error:
             pool.shutdown(cancel_futures=True)
