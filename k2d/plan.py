@@ -35,8 +35,8 @@ DISTANCES = 1000.0  # pairs a second of one core
 MEASURED_DISTANCES = "k2d distance --signals none, 8,000 pairs of 110 units"
 SELECTS = 50_000.0  # chunks a second
 RUNTIME = 2.5  # GB: Python with torch and ESPnet
-RECORDING = 0.23  # GB an hour of a recording that lies in memory while it is decoded, float32
-LONGEST_RECORDING = 3.0  # hours
+RECORDING = 0.06  # GB of a recording that is decoded: features of ten minutes, twice; what is longer lies on disk
+BATCHES = 2  # at a time on a CPU, each with its keys and values of the audio, float32; on a GPU these are elsewhere
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ class Plan:
     joined: training speech is joined anew from clips (a copy), else it stays where it is. speeds, as measured, in
     place of assumptions: times real time of "teacher" and "validator", "distance" in pairs a second of a core,
     "training" in chunks a second of a device; sources: where each was measured.
-    batch: windows decoded side by side. jobs: of a stage that decodes. longest: hours of a recording. validators: the
-    speed measured as "validator" is the first one's. revise: further models that transcribe the chunks; one without a
-    published name is a student of the teacher. seeds: students of each selection.
+    batch: windows decoded side by side. jobs: of a stage that decodes. validators: the speed measured as "validator" is
+    the first one's. revise: further models that transcribe the chunks; one without a published name is a student of the
+    teacher. seeds: students of each selection.
     """
 
     train_hours: float
@@ -161,7 +161,6 @@ class Plan:
     speeds: Mapping[str, float] | None = None
     sources: Mapping[str, str] | None = None
     jobs: int = 64
-    longest: float = LONGEST_RECORDING
     revise: Sequence[str] = ()
     seeds: int = 1
 
@@ -217,7 +216,8 @@ class _Run:
         self.teacher_weights = self.teacher.parameters * 4e-3  # GB, float32
         self.student_weights = self.teacher_weights * STUDENT
         self.tables = self.chunks * TABLE_BYTES / 1e9
-        self.held = plan.batch * plan.longest * RECORDING
+        keys_and_values = 0 if plan.ngpu else 8e-9 * self.teacher.decoder_layers * N_AUDIO_CTX * self.teacher.width
+        self.held = plan.batch * (RECORDING + BATCHES * keys_and_values)
         self.labelling = _Decoding("teacher", self.teacher, ADVANCE, DECODED_AGAIN)
         names = ["validator", *plan.validators[1:]]
         self.checking = [
@@ -250,7 +250,8 @@ class _Run:
     @property
     def holds(self) -> str:
         """The basis of the memory of a job that decodes recordings."""
-        return f"{_DECODER}, {counted(self.plan.batch, 'recording')} of {self.plan.longest:.1g} h computed"
+        caches = "" if self.plan.ngpu else f", and the decoder's caches of {counted(BATCHES, 'batch', 'batches')}"
+        return f"{_DECODER}, features of {counted(self.plan.batch, 'recording')} computed{caches}"
 
 
 _AUDIO = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f} times real time"

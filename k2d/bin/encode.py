@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         "--dtype",
         default="auto",
         choices=DTYPES,
-        help="on a CPU, auto and bfloat16: what the processor is fastest in; others: float32 (default %(default)s)",
+        help="on a CPU, auto and bfloat16: what the processor is fastest in; others: float32",
     )
     p.add_argument("--nj", type=int, default=0, help="utterances at a time; 0: one per core, or one on a GPU")
     add_options(p, AudioOptions)

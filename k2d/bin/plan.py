@@ -23,7 +23,7 @@ from k2d.distill.config import read_config
 from k2d.distill.length import check_updates, with_length
 from k2d.errors import UsageError
 from k2d.options import CommandParser, command
-from k2d.plan import CHUNK, LONGEST_RECORDING, Cost, Plan, duration, estimate, space
+from k2d.plan import CHUNK, Cost, Plan, duration, estimate, space
 from k2d.score.tables import Table
 from k2d.whisper.engine import default_batch
 from k2d.wording import audio_length, counted
@@ -132,7 +132,6 @@ def plan_of(args: argparse.Namespace) -> Plan:
         config=config,
         ngpu=args.ngpu,
         batch=args.batch_size or default_batch(args.ngpu > 0),
-        longest=min(LONGEST_RECORDING, max(train_hours, test_hours)),
         joined=args.joined,
         ready_labels=args.ready_labels,
         speeds={name: rate.value for name, rate in rates.items()} | speeds_of(args),

@@ -3,7 +3,7 @@
     k2d report --exp exp --output_dir exp/report --results RESULTS.md \\
         --models "teacher validator student_full student_comp" \\
         --test_sets "test_in test_in_long test_out" --train_data data/lectures_teacher \\
-        --reference data/lectures/reference --scores "validator:exp/lectures_teacher/base"
+        --reference data/lectures/reference --scores "validator:exp/lectures_teacher/validator"
 
 --models       names of folders in EXP, each with a model.json (k2d record), which says role, selection, alpha, teacher,
                validator, seed and the directory of the labels learnt. What a model makes of a set is in

@@ -166,7 +166,8 @@ def same_models(models: Models, known: dict[str, Known]) -> list[Finding]:
             found.append(
                 warning(f"validator {shortened(name)}", "is the teacher, by content: both write the same, every "
                         "distance is 0, and nothing is filtered",
-                        "name another model, smaller than the teacher; base is the paper's")
+                        "name another model, smaller than the teacher (base is the paper's), or let it decode in "
+                        "another way: --validator_opts \"--temperatures 0.4\"")
             )  # fmt: skip
     return found
 

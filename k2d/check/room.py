@@ -12,7 +12,7 @@ from k2d.check.models import Known, Models
 from k2d.check.space import KeptOutputs, disk, gigabytes, gpus, memory, nearest_size, time
 from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set
 from k2d.distill.config import read_config
-from k2d.plan import LONGEST_RECORDING, Plan
+from k2d.plan import Plan
 from k2d.whisper.engine import default_batch
 from k2d.whisper.identity import PUBLISHED
 from k2d.work.identity import record_in
@@ -52,7 +52,6 @@ def look_at_room(room: Room, sets: Sequence[Set], models: Models, known: Mapping
         batch=room.batch_size or default_batch(room.ngpu > 0),
         ready_labels=(models.labels or models.teacher or "").startswith("text:"),
         jobs=1,
-        longest=_longest([one for one in sets if one.part in (TRAIN, TEST_LONG)]),
     )
     teacher = known.get(models.teacher or "")
     width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
@@ -83,8 +82,3 @@ def _size_name(name: str | None, known: Mapping[str, Known]) -> str:
 def _hours(one: Set) -> float:
     return sum((one.data.utt2dur or {}).values()) / 3600
 
-
-def _longest(sets: Sequence[Set]) -> float:
-    """Hours of the longest recording that is decoded whole, as far as the sets tell."""
-    known = [one.data.utt2dur for one in sets if one.data.utt2dur and not one.data.has_segments]
-    return max(max(seconds.values()) for seconds in known) / 3600 if known else LONGEST_RECORDING

@@ -32,7 +32,7 @@ class BatchConfig:
     max_prompt: int = option(224, "most tokens of that prompt")
     max_tokens: int = option(N_TEXT_CTX, "most tokens of prompt and label; a longer label loses its last segments")
     trim_padding: bool = option(
-        False, "pad to the batch's longest chunk, rounded up, instead of 30 s; true unless said, if --student learnt so"
+        False, "pad to the batch's longest chunk, rounded up, instead of 30 s; left out: as --student was trained"
     )
     speed: tuple[float, ...] = option((), "factors to draw from in training, such as [0.9,1.0,1.1]; changes the pitch")
     tempo: tuple[float, ...] = option((), "the same without a change of pitch")

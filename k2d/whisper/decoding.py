@@ -84,8 +84,8 @@ class DecodingOptions:
         0.6, "a window above this no-speech probability and below --logprob_threshold is silence", number_or_none
     )
     condition_on_previous: bool = option(True, "prompt each window with the previous text")
-    initial_prompt: str = option("", "names and terms, as a prompt for the first window; see --carry_initial_prompt")
-    carry_initial_prompt: bool = option(False, "use --initial_prompt for every window")
+    initial_prompt: str = option("", "names and terms, as a prompt; for which windows, see --carry_initial_prompt")
+    carry_initial_prompt: bool = option(False, "use --initial_prompt for every window, not only the first")
     hotwords: str = option("", "names and terms to expect, as a prompt for every window")
     suppress_non_speech: bool = True
     suppress_blank: bool = True

@@ -54,9 +54,9 @@ class EngineConfig:
     device: str = option("auto", "cpu, cuda, cuda:1 …; auto: cuda if available")
     dtype: str = option(
         "auto",
-        "auto: float16, or int8 for ctranslate2 on a CPU. On a CPU, float16 and int8 are storage formats of the "
-        "decoder's weights, and computation is in float32; with auto and bfloat16 (torch), in bfloat16 for the parts "
-        "of a model that tools/install.sh has measured to be faster so",
+        "auto: float16 on a GPU; on a CPU, bfloat16 for the parts of a model that tools/install.sh has measured to be "
+        "faster so, otherwise float32 (ctranslate2: int8). On a CPU, bfloat16 means the same as auto, and float16 and "
+        "int8 are storage formats of the decoder's weights, with computation in float32",
         choices=DTYPES,
     )
     batch_size: int = option(0, f"windows per batch (0: {default_batch(False)}, on a GPU {default_batch(True)})")

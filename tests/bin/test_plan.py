@@ -131,11 +131,12 @@ def test_the_hours_of_a_folder_are_counted(plan, tmp_path, capsys):
     assert "expected MODEL:NUMBER" in capsys.readouterr().err
 
 
-def test_no_recording_is_longer_than_all_of_them(plan):
-    def memory(hours: float) -> float:
-        return float(row(plan("--train_hours", hours, "--teacher", "base"), 2)[4].removesuffix(" GB"))
+def test_long_recordings_take_no_more_memory_and_a_cpu_that_of_the_decoders_caches(plan):
+    def memory(*options: object) -> float:
+        return float(row(plan("--teacher", "large-v2", *options), 2)[4].removesuffix(" GB"))
 
-    assert memory(0.03) < memory(2) < memory(1000)
+    assert memory("--train_hours", 2) == memory("--train_hours", 1000) > memory("--train_hours", 2, "--ngpu", 1)
+    assert memory("--train_hours", 2, "--batch_size", 16) > memory("--train_hours", 2)
 
 
 def test_what_further_models_transcribe_is_counted(plan):

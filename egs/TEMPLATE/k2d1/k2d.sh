@@ -47,7 +47,7 @@ teacher_opts=             # More options of k2d label.
 validator_opts=           # More options of k2d decode for the validator and --revise.
 language=zh               # Language code for all models and for training; auto: each model detects it.
 engine=auto               # Decoding engine: torch, ctranslate2, or auto (ctranslate2 for int8, else torch).
-dtype=auto                # Precision of decoding: float32, bfloat16; auto: whichever is faster on this CPU.
+dtype=auto                # Precision of decoding: float32, bfloat16, float16, int8, or auto: whatever is fastest here.
 max_chunk=30              # Longest chunk in seconds, at most 30; a longer segment is a chunk by itself.
 
 # Selection

@@ -5,8 +5,9 @@
 #   2 share      how much comp and fused keep, by MER on dev, one rung, once   -> exp/ladder/share
 #   3 rungs      students of 1.5, 6 and 18 h, three seeds each                 -> exp/student_patience_*
 #   4 stops      the middle rung again, by the same updates and same epochs    -> exp/student_{updates,epochs}_*
-#   5 ablations  the middle rung: weights, losses, timestamps, validators      -> exp/student_*
-#   6 report     tables, aims, figure                                         -> LADDER.md, ABLATIONS.md, docs/ladder.svg
+#   5 ablations  the middle rung: weights, losses, timestamps, validators;
+#                the top one: averaged with the student before training        -> exp/student_*
+#   6 report     tables, aims, figure                          -> LADDER.md, ABLATIONS.md, FORGETTING.md, docs/ladder.svg
 #
 # ./local/ladder.sh --dry_run true prints what would run, and about how many hours it takes. Every part calls run.sh, which
 # skips finished steps, so the same command resumes. A rung is a number of hours of lectures; rungs are nested and share
@@ -30,6 +31,7 @@ shares="0.75 0.5"         # of the speech, that selections may keep
 stops="updates epochs"
 weighted="weighted@keep0.95"   # selections that weigh labels in place of dropping them, on the middle rung
 ablations="kl ce no_timestamps prompts"   # files of conf/ablations, each on comp
+init_weights=0.5          # shares of the student before training in the students of the top rung: run.sh --init_weight
 validators="untrained sampled oracle"   # in place of the validator: folders of models, and untrained (the student before
                                   # training), sampled (the teacher's own second decoding, at temperature 0.4) and oracle
                                   # (the lectures' true texts: more than any validator can know, a bound to the filter)
@@ -61,7 +63,7 @@ for option in part stop_part; do
 done
 if "${miniature}"; then
     rungs="0.02 0.05" middle=0.05 seeds="0 1" test_scale=1 shares="0.9 0.5" selections="full comp" more_selections=
-    stops=updates weighted=weighted ablations=ce validators=sampled updates=2 figure=exp/ladder/ladder.svg test_sets="test_in test_out"
+    stops=updates weighted=weighted ablations=ce init_weights=0.5 validators=sampled updates=2 figure=exp/ladder/ladder.svg test_sets="test_in test_out"
     more+=(--local_data_opts "--lecture_hours 0.05 --sets lectures,dev,test_in,test_out --scale 0.1"
         --train_opts "--max_epoch 2 --num_iters_per_epoch 1 --use_tensorboard false --use_matplotlib false"
         --side_by_side 2 --train_threads 1)
@@ -158,6 +160,23 @@ part_5_ablations() {
         train patience stop_patience -- --hours "${middle}" --selection "$(at_share comp)" --stage 3 \
             --validator "${path}" "${decoded[@]}"
     done
+    for each in ${init_weights}; do
+        "${dry_run}" || link_trainings "init${each}"
+        train "init${each}" stop_patience -- --hours "${top}" --selection "$(at_share ${selections})" \
+            --init_weight "${each}"
+    done
+}
+
+# link_trainings TAG: what part 3 has trained on the top rung, under another tag; only the average is another one.
+link_trainings() {
+    local from to name
+    for from in exp/student_patience_*_"${top}"h{,_seed*}; do
+        to=${from/patience/$1}
+        for name in init data train; do
+            [ ! -d "${from}/${name}" ] || [ -d "${to}/${name}" ] ||
+                { mkdir -p "${to}" && cp -al "${from}/${name}" "${to}/${name}"; }
+        done
+    done
 }
 
 # link_validator NAME: the free validators under names of their own, since a name is what tells students apart.
@@ -178,10 +197,10 @@ link_validator() {
     esac
 }
 
-# students main|ablations: folders of the students of a report, by what their records say, that have been scored.
+# students main|ablations|forgetting: folders of the students of a report, by what their records say, that have been scored.
 students() {
     python - "$1" "${middle}" "patience ${stops}" "${ablations}" "$(cat exp/ladder/share)" \
-        "${test_sets%% *}" <<'PYTHON'
+        "${test_sets%% *}" "${top}" <<'PYTHON'
 import sys
 from pathlib import Path
 from k2d.score.scored import RESULT, score_dir
@@ -189,14 +208,16 @@ from k2d.work.models import MODEL, read_record
 
 report, middle, tags, ablations = sys.argv[1], float(sys.argv[2]), sys.argv[3].split(), sys.argv[4].split()
 chosen = dict(each.split("@") for each in sys.argv[5].split())  # shares, by selection
-test_set = sys.argv[6]
+test_set, top = sys.argv[6], float(sys.argv[7])
 for path in sorted(Path("exp").glob(f"student_*/{MODEL}")):
     if not (score_dir(Path("exp"), path.parent.name, test_set) / RESULT).exists():
         continue
     record = read_record(path.parent)
     usual = record.validator in (None, "validator")
     base = record.tag == "patience" and record.selection in ("full", "comp", "fused", "weighted")
-    if report == "main":  # other shares were tried in part 2
+    if report == "forgetting":
+        wanted = record.hours == top and (record.tag == "patience" or str(record.tag).startswith("init"))
+    elif report == "main":  # other shares were tried in part 2
         usual &= record.keep is None or f"keep{record.keep:g}" == chosen.get(record.selection, chosen["comp"])
         usual &= record.selection != "weighted"
         wanted = usual and record.tag in tags
@@ -209,12 +230,13 @@ PYTHON
 
 part_6_report() {
     if "${dry_run}"; then
-        printf '    k2d report … --results LADDER.md --figure %s; k2d report … --results ABLATIONS.md\n' "${figure}"
+        printf '    k2d report … --results LADDER.md --figure %s; k2d report … --results ABLATIONS.md, FORGETTING.md\n' "${figure}"
         return
     fi
-    local -a known=(teacher validator untrained) main ablated measured
+    local -a known=(teacher validator untrained) main ablated mixed measured
     mapfile -t main < <(students main)
     mapfile -t ablated < <(students ablations)
+    mapfile -t mixed < <(students forgetting)
     [ ${#main[@]} -gt 0 ] || die "no student has been scored yet: run parts 3 and 4 first"
     # One student of each row: what a model generates in a second does not depend on what it has learnt.
     mapfile -t measured < <(printf '%s\n' "${main[@]}" | grep -v _seed)
@@ -225,6 +247,9 @@ part_6_report() {
     report exp/ladder/report "Does a filter win, and from how many hours on?" LADDER.md "${known[@]}" "${main[@]}"
     [ -z "${weighted}${ablations}${validators}" ] ||
         report exp/ladder/report_ablations "Ablations on the rung of ${middle} h" ABLATIONS.md "${known[@]}" "${ablated[@]}"
+    [ -z "${init_weights}" ] ||
+        report exp/ladder/report_forgetting "Averaged with the student before training" FORGETTING.md \
+            "${known[@]}" "${mixed[@]}"
 }
 # report DIR TITLE RESULTS MODEL…
 report() {
