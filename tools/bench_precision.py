@@ -30,7 +30,7 @@ def main() -> None:
     command = shlex.split(record_in(args.training).get("command", ""))
     if command[:2] != ["k2d", "train"]:
         p.error(f"{args.training}: it has no step.json of k2d train; give the folder of a finished training")
-    if any("autocast" in word for word in command):
+    if any(word.startswith(("autocast=", "--model_conf=autocast=")) or "{autocast" in word for word in command):
         p.error(f"{args.training}: its command says autocast, which no file can change; give another training")
     command[0] = str(Path(sys.executable).with_name("k2d"))
     found = {}
@@ -44,7 +44,10 @@ def main() -> None:
                 if subprocess.run([*command, *again], stdout=log, stderr=log).returncode:
                     log.seek(0)
                     sys.exit(f"bench_precision: in {kind} it failed:\n{log.read()[-2000:]}")
-            found[kind] = read_training(Path(folder))
+                if (training := read_training(Path(folder))) is None:
+                    log.seek(0)
+                    sys.exit(f"bench_precision: in {kind} its log tells of no epoch:\n{log.read()[-2000:]}")
+            found[kind] = training
     rows = []
     for epoch in range(1, 1 + min(len(training.curves["valid", "ce"]) for training in found.values())):
         row, seconds = [str(epoch)], {kind: seconds_until(epoch, training) for kind, training in found.items()}

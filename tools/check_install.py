@@ -45,6 +45,7 @@ def main() -> None:
         print(f"stage {stage}: imported in {time.perf_counter() - start:.1f} s")
     import torch
 
+    from k2d.errors import DataError
     from k2d.whisper import processor
     from k2d.wording import counted
     from k2d.work import machine
@@ -54,11 +55,14 @@ def main() -> None:
     else:
         threads = counted(torch.get_num_threads(), "CPU thread")
         print(f"GPU: none seen; everything runs on {threads}, big models slowly")
-    measured = processor.read()
-    if measured is None:
-        print("CPU: not measured; everything is computed in float32 (measure: python -m k2d.whisper.processor)")
-    else:
-        print(f"CPU: computes {processor.described(measured)}")
+    try:
+        measured = processor.read()
+        if measured is None:
+            print("CPU: not measured; everything is computed in float32 (measure: python -m k2d.whisper.processor)")
+        else:
+            print(f"CPU: computes {processor.described(measured)}")
+    except DataError as error:
+        print(f"CPU: {error}")
     if failed:
         sys.exit(f"{len(failed)} imports failed: remove tools/.stamp and run tools/install.sh again")
     print("all imports work")

@@ -21,25 +21,30 @@ from k2d.errors import DataError, guarded
 from k2d.tables import fields
 from k2d.wording import counted
 from k2d.work import identity, provenance
-from k2d.work.identity import record_in
+from k2d.work.identity import Identity, digest_of, record_in
 from k2d.work.step import Step, run_step
 
 
 def read_ids(path: str) -> list[str]:
-    """First fields of the lines, in any order; unlike a table, a list need not be sorted, and may be of Windows."""
+    """First fields of the lines, in any order; unlike a table, a list need not be sorted, and may be of Windows.
+
+    Read once, since it may be a pipe. DataError where it has none.
+    """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; expected a file whose lines start with ids") from None
-    return [found[0] for line in lines if (found := fields(line))]
+    if not (ids := [found[0] for line in lines if (found := fields(line))]):
+        raise DataError(f"{path}: it is empty; expected lines that start with ids")
+    return ids
 
 
-def choose(data: DataDir, args: argparse.Namespace) -> list[str]:
+def choose(data: DataDir, args: argparse.Namespace, listed: list[str]) -> list[str]:
     utterances = list(data.segments)
     if args.ids:
-        return read_ids(args.ids)
+        return listed
     if args.recordings:
-        wanted = set(read_ids(args.recordings))
+        wanted = set(listed)
         unknown = sorted(wanted - data.wav.keys())
         if unknown:
             raise DataError(f"{args.recordings}: {data.path} has no recording {unknown[0]!r}")
@@ -75,14 +80,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def subset(args: argparse.Namespace) -> int:
-    listed = {name: identity.of_file(path) for name in ("ids", "recordings") if (path := getattr(args, name))}
-    inputs = {"whole": identity.of_data(args.data), **listed}
+    inputs, listed = {"whole": identity.of_data(args.data)}, []
+    for name in ("ids", "recordings"):
+        if path := getattr(args, name):
+            listed = read_ids(path)
+            inputs[name] = Identity(path, digest_of(listed))
     how = {"number": args.number, "hours": args.hours, "seed": args.seed}
     step = Step("subset_data", args.out, inputs=inputs, options=how, arguments=vars(args))
 
     def work() -> dict:
         data = DataDir(args.data)
-        taken = data.subset(choose(data, args), args.out)
+        taken = data.subset(choose(data, args, listed), args.out)
         print(f"subset_data.py: {len(taken.segments)} of {counted(len(data.segments), 'utterance')} in {args.out}")
         return {"labels": provenance.of_labels(record_in(args.data))}
 

@@ -50,6 +50,10 @@ class Folder(Preparation):
     def decides(self) -> dict[str, object]:
         return {"prefix": self.prefix}
 
+    @property
+    def arguments(self) -> dict[str, object]:
+        return {"recordings": self.recordings, "output_dir": self.data, "nj": self.nj}
+
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)

@@ -68,6 +68,11 @@ def run(args: argparse.Namespace) -> int:
     options = {"bootstrap": args.bootstrap, "seed": args.seed, "fold_usage": args.fold_usage}
     step = Step("score", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
+    if not step.done:  # before what other tables gave is moved aside
+        from k2d.score.scoring import ScoreOptions, refuse_never_decoded
+
+        refuse_never_decoded(options_of(ScoreOptions, args))
+
     def work() -> dict:
         from k2d.score.scoring import ScoreOptions, score_files
 

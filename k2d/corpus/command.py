@@ -65,6 +65,11 @@ class Preparation:
         """The options that decide what is written."""
         return {name: value for name, value in vars(self).items() if name not in ("output_dir", "nj", *self.reads)}
 
+    @property
+    def arguments(self) -> dict[str, object]:
+        """What was given, for the record."""
+        return vars(self)
+
 
 def main(
     corpus: str,
@@ -109,7 +114,7 @@ def run(corpus: str, options: Preparation, prepare: Callable[[Any], Iterable[Acc
     def work() -> int:
         given = {name: Path(path).expanduser() for name in options.reads if (path := getattr(options, name))}
         inputs = {name: identity.of_tree(path) for name, path in given.items()}
-        step = Step(corpus, out, inputs=inputs, options=options.decides, arguments=vars(options))
+        step = Step(corpus, out, inputs=inputs, options=options.decides, arguments=options.arguments)
         with DirectoryLock(out / f"{prefix}preparation"):
             for folder in options.writes:
                 refuse_work_of_others(folder, corpus)

@@ -79,7 +79,7 @@ class CacheOptions:
 def in_language(config: dict, language: str | None) -> dict:
     """The YAML's content with the language of batches, where it names none; None and "auto": as BatchConfig has it."""
     batches = config.get("batch_conf") or {}
-    if language in (None, "auto", BatchConfig.language) or "language" in batches:
+    if language in (None, "auto", BatchConfig.language) or "language" in batches or not isinstance(batches, dict):
         return config
     return {**config, "batch_conf": {**batches, "language": language}}
 
@@ -87,7 +87,9 @@ def in_language(config: dict, language: str | None) -> dict:
 def padded_as(config: dict, model: str | None) -> dict:
     """The YAML's content with `trim_padding` of batches as a model in our form has learnt, where it names none."""
     batches = config.get("batch_conf") or {}
-    if "trim_padding" in batches or not (json_or_none(Path(model or "") / "config.json") or {}).get("trim_padding"):
+    if "trim_padding" in batches or not isinstance(batches, dict):
+        return config
+    if not (json_or_none(Path(model or "") / "config.json") or {}).get("trim_padding"):
         return config
     return {**config, "batch_conf": {**batches, "trim_padding": True}}
 
@@ -97,8 +99,18 @@ def computed_as(config: dict, on_gpu: bool) -> dict:
     model = config.get("model_conf")
     if not isinstance(model, dict) or model.get("autocast") != AUTO:
         return config
-    found = {} if on_gpu or parts_of(AUTO).encoder == "float32" else {"autocast": "bfloat16"}
-    return {**config, "model_conf": {**{name: value for name, value in model.items() if name != "autocast"}, **found}}
+    config = without_autocast(config)
+    if on_gpu or (parts := parts_of(AUTO)).encoder == "float32":
+        return config
+    found = {"autocast": "bfloat16"} | ({"attention": "products"} if parts.attention == "products" else {})
+    return {**config, "model_conf": {**found, **config["model_conf"]}}
+
+
+def without_autocast(config: dict) -> dict:
+    model = config.get("model_conf")
+    if not isinstance(model, dict):
+        return config
+    return {**config, "model_conf": {name: value for name, value in model.items() if name != "autocast"}}
 
 
 @dataclasses.dataclass
@@ -123,6 +135,11 @@ class DistillConfig:
         "mixed precision on a CPU, where --use_amp does nothing: bfloat16, null (float32), or in a YAML file auto: "
         "bfloat16 on a processor that was measured to be faster in it",
     )
+    attention: str = option(
+        "fused",
+        "fused is torch's; products of matrices are faster in bfloat16 on some CPUs, where autocast auto chooses them",
+        choices=("fused", "products"),
+    )
     teacher_dtype: str = option("float32", "type of the teacher's weights; bfloat16 halves its memory")
     specaug: dict | None = dataclasses.field(
         default=None, metadata={"help": "options of ESPnet's SpecAug, for the student's features"}
@@ -130,6 +147,8 @@ class DistillConfig:
 
     def __post_init__(self):
         self.terms()
+        if self.attention not in ("fused", "products"):
+            raise UsageError(f"model_conf: attention {self.attention!r}: expected fused or products")
         if self.autocast not in AUTOCAST:
             raise UsageError(f"model_conf: autocast {self.autocast!r}: expected bfloat16, auto, or null for float32")
 

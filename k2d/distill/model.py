@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from k2d.distill import espnet_import
+from k2d.distill.attention import use_products
 from k2d.distill.config import DistillConfig
 from k2d.distill.forward import decode, encode
 from k2d.distill.losses import LOGITS, MODEL, Losses, Outputs
@@ -47,6 +48,9 @@ class DistillModel(AbsESPnetModel):
             student.decoder.positional_embedding.requires_grad_(False)
         # DDP refuses sparse buffers, and training does not need them sparse.
         student.alignment_heads = student.alignment_heads.to_dense()
+        if config.attention == "products":
+            for decoder in (model.decoder for model in (student, teacher) if model is not None):
+                use_products(decoder)
         if config.gradient_checkpointing:
             for block in [*student.encoder.blocks, *student.decoder.blocks]:
                 block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from k2d.audio.stamps import FileStamps
-from k2d.distill.config import computed_as, in_language, padded_as, read_config
+from k2d.distill.config import computed_as, in_language, padded_as, read_config, without_autocast
 from k2d.distill.length import Length, check_updates, with_length
 from k2d.errors import UsageError
 from k2d.options import underscored
@@ -70,6 +70,7 @@ def reader() -> argparse.ArgumentParser:
         p.add_argument(f"--{phase}_data_path_and_name_and_type", action="append", help=argparse.SUPPRESS)
         p.add_argument(f"--{phase}_shape_file", action="append", help=argparse.SUPPRESS)
     p.add_argument("--init_param", nargs="*", help=argparse.SUPPRESS)
+    p.add_argument("--model_conf", action="append", help=argparse.SUPPRESS)
     return p
 
 
@@ -88,10 +89,10 @@ class Training:
 
     @property
     def on_gpu(self) -> bool:
-        try:
-            return int(self.given["ngpu"] or 0) > 0
-        except ValueError:
-            raise UsageError(f"{self.where}: ngpu {self.given['ngpu']!r}: expected a number of GPUs") from None
+        ngpu = self.given["ngpu"] or 0
+        if not isinstance(ngpu, int) or ngpu < 0:
+            raise UsageError(f"{self.where}: ngpu {ngpu!r}: expected a number of GPUs")
+        return ngpu > 0
 
     @property
     def rank(self) -> int:
@@ -116,6 +117,8 @@ def read_words(words: Sequence[str]) -> Training:
     if "--resume" not in rest:
         rest += ["--resume", "true"]  # a step that is not done goes on
     given = vars(parsers[1].parse_known_args(rest)[0])
+    if any("autocast" in words for words in given["model_conf"] or []):
+        config = without_autocast(config)  # the words say it, whatever was measured
     given = {name: config.get(name) if value is None else value for name, value in given.items()}
     config, where = padded_as(config, given["student"]), " ".join(own.config) or "the command line"
     training = Training(rest, config, where, given, own.updates, length, begin=own.begin)

@@ -3,7 +3,7 @@ utt2mer, align.txt (every error), aligned.jsonl (every text aligned, for the rep
 """
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from k2d.score.significance import Comparison
 from k2d.tables import atomic, read_table, write_numbers
 from k2d.wording import counted
 from k2d.work.folders import write_json
-from k2d.work.identity import record_in
+from k2d.work.identity import input_of, record_in
 from k2d.work.skipped import read_skipped
 
 
@@ -48,12 +48,16 @@ class Scored:
     comparison: Comparison | None = None
 
 
-def score_files(folder: Path, options: ScoreOptions) -> Scored:
-    """Score and write the files into the folder. DataError where references came after the decoding."""
-    references, hypotheses = read_table(options.ref), read_table(options.hyp)
+def _references(options: ScoreOptions) -> dict[str, str]:
+    references = read_table(options.ref)
     if options.segments_from:
-        references = join_by_recording(references, DataDir(options.segments_from).segments)
-    _refuse_never_decoded(Path(options.hyp), references.keys() - hypotheses.keys(), options.ref)
+        return join_by_recording(references, DataDir(options.segments_from).segments)
+    return references
+
+
+def score_files(folder: Path, options: ScoreOptions) -> Scored:
+    """Score and write the files into the folder."""
+    references, hypotheses = _references(options), read_table(options.hyp)
     scored = score(references, hypotheses, fold_usage=options.fold_usage, progress=sys.stderr.isatty())
     ids = [u.id for u in scored.utterances]
     recordings = recordings_of(ids, options.data)
@@ -75,16 +79,22 @@ def score_files(folder: Path, options: ScoreOptions) -> Scored:
     return Scored(scored, result, other, comparison)
 
 
-def _refuse_never_decoded(hyp: Path, missing: Collection[str], ref: str) -> None:
-    """DataError where k2d decode, whose folder this is, has neither decoded nor skipped what it lacks: such an error
-    rate would be of an older test set."""
-    if record_in(hyp.parent).get("step") != "decode":
-        return
-    if never := sorted(missing - read_skipped(hyp.parent).keys()):
-        raise DataError(
-            f"{hyp}: {counted(len(never), 'text')} of {ref}, such as {never[0]}, came after it was decoded; decode the "
-            "set again (--stage decode)"
-        )
+def refuse_never_decoded(options: ScoreOptions) -> None:
+    """DataError where k2d decode has neither decoded nor skipped what has a reference: such an error rate would be of
+    another set. For hyp, and for what it is compared with."""
+    for hyp in filter(None, (options.hyp, options.compare and Path(options.compare, "text"))):
+        folder = Path(hyp).resolve().parent
+        if record_in(folder).get("step") != "decode":
+            continue
+        never = sorted(_references(options).keys() - read_table(hyp).keys() - read_skipped(folder).keys())
+        if not never:
+            continue
+        said = f"{hyp}: {counted(len(never), 'text')} of {options.ref}, such as {never[0]}"
+        data = input_of(folder, "data")
+        decoded = DataDir(data) if data and data.is_dir() else None
+        if decoded and never[0] not in decoded.segments and never[0] not in decoded.wav:
+            raise DataError(f"{said}, lacks its audio in {data}, which was decoded; give the texts of that set alone")
+        raise DataError(f"{said}, came after it was decoded; decode the set again (--stage decode)")
 
 
 def recordings_of(ids: Sequence[str], data: str | None) -> list[str]:

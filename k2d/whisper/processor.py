@@ -130,7 +130,7 @@ def stranger() -> str | None:
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """Seconds of every part in every type that there is, on one thread, at Whisper base's sizes; takes about 2 s."""
+    """Seconds of every part in every type that there is, on one thread, at Whisper base's sizes; takes about 5 s."""
     import torch
 
     threads = torch.get_num_threads()
@@ -177,8 +177,8 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
 
     embedding, hidden = random(51865, 512), random(8, 512)
     # What this torch and this processor have no quick instructions for is not tried: it takes seconds.
-    lacking = {"int8": not products.has_fbgemm(), "onednn": not products.has_onednn()}
-    lacking["products"] = lacking["onednn"]
+    lacking = {"int8": not products.has_fbgemm(), "products": not products.has_onednn()}
+    lacking["onednn"] = lacking["products"] or not torch.cpu._is_amx_tile_supported()
     attentions, kinds = ([k for k in KINDS[part] if not lacking.get(k)] for part in ("attention", "vocabulary"))
     vocabularies = {kind: Vocabulary(embedding, 50257, kind) for kind in kinds}
     return {

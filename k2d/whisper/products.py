@@ -88,7 +88,8 @@ def int8(weight: Tensor) -> Multiply:
 
 
 def onednn_int8(weight: Tensor) -> Multiply:
-    """x · weightᵀ with 127 steps for all of x, by oneDNN; for where `has_onednn`.
+    """x · weightᵀ with 127 steps for all of x, by oneDNN; for where `has_onednn` and AMX are: elsewhere it may take
+    seconds.
 
     Twice as fast as FBGEMM's where the processor has AMX, and nearer than that is where it has no VNNI.
     """

@@ -69,6 +69,7 @@ if "${miniature}"; then
         --side_by_side 2 --train_threads 1)
 fi
 top=${rungs##* }
+[[ " ${selections} " == *" comp "* ]] || die "--selections ${selections}: expected comp among them; its share is that of all"
 [[ " ${rungs} " == *" ${middle} "* ]] || die "--middle ${middle}: expected one of the rungs, ${rungs}"
 
 # run OPTION…: run.sh with what all parts share. Speed is measured once, in part 6.
@@ -169,13 +170,16 @@ part_5_ablations() {
 
 # link_trainings TAG: what part 3 has trained on the top rung, under another tag; only the average is another one.
 link_trainings() {
-    local from to name
+    local from to
     for from in exp/student_patience_*_"${top}"h{,_seed*}; do
         to=${from/patience/$1}
-        for name in init data train; do
-            [ ! -d "${from}/${name}" ] || [ -d "${to}/${name}" ] ||
-                { mkdir -p "${to}" && cp -al "${from}/${name}" "${to}/${name}"; }
-        done
+        [ -f "${from}/train/step.json" ] || continue # not done
+        ! cmp -s {"${from}","${to}"}/train/step.json || continue
+        rm -rf "${to}"/{init,data,train}
+        mkdir -p "${to}"
+        cp -al "${from}"/{init,data,train} "${to}"
+        rm -rf "${to}"/*/log # logs are written on
+        cp -a "${from}/train/log" "${to}/train"
     done
 }
 
@@ -218,7 +222,7 @@ for path in sorted(Path("exp").glob(f"student_*/{MODEL}")):
     if report == "forgetting":
         wanted = record.hours == top and (record.tag == "patience" or str(record.tag).startswith("init"))
     elif report == "main":  # other shares were tried in part 2
-        usual &= record.keep is None or f"keep{record.keep:g}" == chosen.get(record.selection, chosen["comp"])
+        usual &= record.keep is None or f"keep{record.keep:g}" == chosen.get(record.selection, chosen.get("comp"))
         usual &= record.selection != "weighted"
         wanted = usual and record.tag in tags
     else:
@@ -262,18 +266,20 @@ report() {
 
 # hours NUMBER STUDENTS: what a part takes.
 hours() {
-    local audio=0 number
+    local audio=0 number averaged
     number=$(count ${test_sets})
+    averaged=$(($(count ${init_weights}) * $(count ${seeds}) * $(count ${selections}))) # in part 5, without a training
     # Tests: 1.5 h each of test_out and test_mono, 2.3 h of test_in and of the same recordings long, at test_scale 10.
     audio=$(awk -v n="${number}" -v s="${test_scale}" 'BEGIN { print n * 1.9 * s / 10 }')
     read -r make label validate store decode <<<"${speeds}"
     awk -v part="$1" -v students="$2" -v top="${top}" -v audio="${audio}" -v update="${seconds_an_update}" \
         -v around="${seconds_a_training}" -v updates="${updates}" -v make="${make}" -v label="${label}" \
-        -v validate="${validate}" -v store="${store}" -v decode="${decode}" 'BEGIN {
+        -v validate="${validate}" -v store="${store}" -v decode="${decode}" -v averaged="${averaged}" 'BEGIN {
             h = students * ((updates * update + around) / 3600 + audio / decode)
             if (part == 1) h = (top + audio) / make + top / label + top / validate
             if (part == 2) h = students * (updates * update + around) / 3600 + top / store
             if (part == 3) h += 3 * audio / decode
+            if (part == 5) h += averaged * audio / decode
             if (part == 6) h = 0.1
             printf "%.1f", h
         }'
