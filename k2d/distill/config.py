@@ -149,6 +149,8 @@ class DistillConfig:
         self.terms()
         if self.attention not in ("fused", "products"):
             raise UsageError(f"model_conf: attention {self.attention!r}: expected fused or products")
+        if self.attention == "products" and self.autocast != "bfloat16":
+            raise UsageError("model_conf: attention products computes in bfloat16; say autocast: bfloat16, too")
         if self.autocast not in AUTOCAST:
             raise UsageError(f"model_conf: autocast {self.autocast!r}: expected bfloat16, auto, or null for float32")
 

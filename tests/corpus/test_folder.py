@@ -101,6 +101,8 @@ def test_two_preparations_of_one_corpus_at_a_time_are_refused(tmp_path, capsys):
         assert "data/x_preparation: in use by " in capsys.readouterr().err
         assert not (tmp_path / "data/x").exists()
         assert prepare(tmp_path / "in", tmp_path / "data/y") == 0
+    given = json.loads((tmp_path / "data/y/step.json").read_text())["arguments"]
+    assert given == {"recordings": str(tmp_path / "in"), "output_dir": str(tmp_path / "data/y"), "nj": given["nj"]}
 
 
 def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from k2d.distill.config import DistillConfig, computed_as, from_dict, read_config
+from k2d.distill.config import BatchConfig, DistillConfig, computed_as, from_dict, read_config
 from k2d.distill.length import with_length
 from k2d.distill.training import read_words
 from k2d.errors import UsageError
@@ -71,6 +71,11 @@ def test_the_command_knows_its_chunks_its_language_and_its_student(tmp_path):
     (student / "config.json").write_text('{"trim_padding": true}')
     words[-1] = str(student)
     assert read_words(words).config["batch_conf"]["trim_padding"] is True, "trained as it is decoded"
+    (tmp_path / "wrong.yaml").write_text("batch_conf: [1]\n")
+    for more in (["--language", "ja"], []):
+        wrong = read_words([*words, *more, "--config", f"{tmp_path}/wrong.yaml"])
+        with pytest.raises(UsageError, match=r"batch_conf: .* is no mapping"):
+            from_dict(BatchConfig, wrong.config["batch_conf"], "batch_conf")
     (tmp_path / "whole.yaml").write_text("batch_conf: {trim_padding: false}\n")
     assert read_words([*words, "--config", f"{tmp_path}/whole.yaml"]).config["batch_conf"]["trim_padding"] is False
     assert "autocast" not in plain["model_conf"], "this processor was not measured"
@@ -82,22 +87,32 @@ def test_the_command_knows_its_chunks_its_language_and_its_student(tmp_path):
 def test_auto_is_the_type_that_the_processor_is_faster_in(tmp_path, monkeypatch, ngpu, seconds, found):
     monkeypatch.setenv("K2D_PROCESSOR", str(tmp_path / "processor.json"))
     times = {part: {kind: 1.0 if kind == "float32" else seconds for kind in kinds} for part, kinds in KINDS.items()}
+    times["attention"]["products"] *= 0.9
     (tmp_path / "processor.json").write_text(json.dumps({"processor": "P", "torch": "2", "seconds": times}))
     words = ["--config", str(CONFIG), "--output_dir", "x", "--student", "y", "--ngpu", str(ngpu)]
     training = read_words(words)
     assert training.config["model_conf"].get("autocast") == found and training.chosen_autocast == (found is not None)
+    assert training.config["model_conf"].get("attention") == (found and "products"), "as that was measured, too"
+    for said in ("autocast=null", "autocast=bfloat16", "{autocast: null}"):
+        typed = read_words([*words, "--model_conf", said])
+        assert "autocast" not in typed.config["model_conf"] and not typed.chosen_autocast, "the words have it"
     (tmp_path / "own.yaml").write_text("model_conf: {autocast: bfloat16}\n")
     named = read_words([*words, "--config", f"{tmp_path}/own.yaml"])
     assert named.config["model_conf"]["autocast"] == "bfloat16" and not named.chosen_autocast, "no measurement chose it"
     (tmp_path / "own.yaml").write_text("model_conf: {autocast: null}\n")
     words += ["--config", f"{tmp_path}/own.yaml"]
     assert read_words(words).config["model_conf"]["autocast"] is None
-    (tmp_path / "gpus.yaml").write_text("ngpu: all")
-    with pytest.raises(UsageError, match=r"gpus\.yaml: ngpu 'all': expected a number of GPUs"):
-        read_words(["--config", f"{tmp_path}/gpus.yaml", "--output_dir", "x", "--student", "y"])
+    for wrong in ("all", "[0, 1]", "0.5", "-1"):
+        (tmp_path / "gpus.yaml").write_text(f"ngpu: {wrong}")
+        with pytest.raises(UsageError, match=r"gpus\.yaml: ngpu .*: expected a number of GPUs"):
+            read_words(["--config", f"{tmp_path}/gpus.yaml", "--output_dir", "x", "--student", "y"])
     (tmp_path / "wrong.yaml").write_text("model_conf: bfloat16")
     assert read_words([*words, "--config", f"{tmp_path}/wrong.yaml"]).config["model_conf"] == "bfloat16", "named later"
     with pytest.raises(UsageError, match="model_conf: 'bfloat16' is no mapping"):
         from_dict(DistillConfig, "bfloat16", "model_conf")
+    with pytest.raises(UsageError, match="attention 'plain': expected fused or products"):
+        from_dict(DistillConfig, {"attention": "plain"}, "model_conf")
+    with pytest.raises(UsageError, match="attention products computes in bfloat16; say autocast: bfloat16, too"):
+        from_dict(DistillConfig, {"attention": "products"}, "model_conf")
     with pytest.raises(UsageError, match="autocast 'float32': expected bfloat16, auto, or null for float32"):
         from_dict(DistillConfig, {"autocast": "float32"}, "model_conf")

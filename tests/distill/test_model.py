@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from k2d.distill import losses
+from k2d.distill.attention import attention
 from k2d.distill.batches import Collate, MakeExample
 from k2d.distill.config import BatchConfig, DistillConfig
 from k2d.distill.losses.hidden import HiddenLoss, default_map
@@ -162,13 +164,36 @@ def test_gradient_checkpointing_changes_nothing(teacher, tokenizer, batch, froze
         torch.testing.assert_close(gradients[1][name], gradient, atol=1e-7, rtol=1e-5, msg=name)
 
 
-def test_bfloat16_stays_near_float32(teacher, tokenizer, batch):
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_by_products_is_torchs(causal):
+    generator = torch.Generator().manual_seed(0)
+    keys = 30 if causal else 70
+    inputs = [torch.randn(2, length, 48, generator=generator) for length in (30, keys, keys)]
+    inputs[1] = (inputs[1] + 20.0).bfloat16().float()  # what all keys have in common decides nothing
+    mask, upstream = (torch.full((448, 448), -torch.inf).triu_(1) if causal else None), torch.randn_like(inputs[0])
+    found, expected = ([x.clone().requires_grad_() for x in inputs] for _ in range(2))
+    out, scores = attention(3, *found, mask)
+    out.backward(upstream.bfloat16())
+    q, k, v = (x.unflatten(2, (3, 16)).transpose(1, 2) for x in expected)
+    want = F.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2).flatten(2)
+    want.backward(upstream)
+    assert out.dtype == torch.bfloat16 and scores is None
+    for a, b in zip([out, *(x.grad for x in found)], [want, *(x.grad for x in expected)], strict=True):
+        assert (a.float() - b).norm() < 0.02 * b.norm()
+
+
+@pytest.mark.parametrize("kind", ["fused", "products"])
+def test_bfloat16_stays_near_float32(teacher, tokenizer, batch, kind):
+    teacher = copy.deepcopy(teacher)
     want = build(teacher, tokenizer).train()
     want_loss = want(**batch)[0]
     want_loss.backward()
-    got = build(teacher, tokenizer, autocast="bfloat16", teacher_dtype="bfloat16").train()
+    got = build(teacher, tokenizer, autocast="bfloat16", attention=kind, teacher_dtype="bfloat16").train()
     loss = got(**batch)[0]
     loss.backward()
+    attentions = [part for part in got.student.decoder.modules() if hasattr(part, "qkv_attention")]
+    assert len(attentions) == 2 * len(got.student.decoder.blocks)
+    assert {isinstance(part.qkv_attention, functools.partial) for part in attentions} == {kind == "products"}
     assert loss.item() == pytest.approx(want_loss.item(), rel=0.02)
     a, b = want.student.decoder.token_embedding.weight.grad, got.student.decoder.token_embedding.weight.grad
     assert b.dtype == torch.float32

@@ -14,6 +14,7 @@ from k2d.score.corpus import ScoringError, join_by_recording, score, windows
 from k2d.score.rates import Counts
 from k2d.tables import read_numbers, read_table, write_table
 from k2d.text.units import units
+from k2d.work.identity import Identity
 from k2d.work.skipped import write_skipped
 from k2d.work.step import Step, run_step
 
@@ -173,16 +174,33 @@ def test_a_set_that_has_grown_since_it_was_decoded_is_not_scored(tmp_path, capsy
             write_table(decoded / "text", {"a1": HYPOTHESES["a1"]})
             write_skipped(decoded, dict.fromkeys(skipped, "empty: it has no samples"), len(REFERENCES))
 
-        run_step(Step("decode", decoded, inputs={}, options={"of": len(skipped)}), False, work)
+        inputs = {"data": Identity(str(tmp_path / "data"), "content")}
+        run_step(Step("decode", decoded, inputs=inputs, options={"of": len(skipped)}), False, work)
 
     arguments = ["--ref", f"{tmp_path}/ref", "--hyp", f"{decoded}/text", "--output_dir", f"{tmp_path}/score"]
     decode("a2")
     assert main(arguments) == 1
     said = capsys.readouterr().err
     assert "1 text of" in said and "such as a3, came after it was decoded; decode the set again" in said
+    (tmp_path / "linked").symlink_to(decoded / "text")
+    write_table(tmp_path / "whole/text", HYPOTHESES)
+    for wrong in (["--hyp", f"{tmp_path}/linked"], ["--hyp", f"{tmp_path}/whole/text", "--compare", str(decoded)]):
+        assert main([*arguments, *wrong]) == 1 and "such as a3, came after" in capsys.readouterr().err
     decode("a2", "a3")
     assert main(arguments) == 0
     assert "no hypothesis for 2 of 3 references, counted as deleted: a2, a3" in capsys.readouterr().err
+    result = (tmp_path / "score/result.json").read_bytes()
+    write_table(tmp_path / "ref", REFERENCES | {"a4": "好"})
+    assert main(arguments) == 1 and (tmp_path / "score/result.json").read_bytes() == result, "what was scored stays"
+    write_table(tmp_path / "ref", REFERENCES)
+    capsys.readouterr()
+    assert main(arguments) == 0 and "nothing to do" in capsys.readouterr().out
+    (tmp_path / "score/result.json").unlink()
+    assert main(arguments) == 0
+    write_table(tmp_path / "data/wav.scp", {i: f"{i}.wav" for i in REFERENCES})
+    write_table(tmp_path / "ref", REFERENCES | {"a4": "好"})
+    assert main(arguments) == 1
+    assert "such as a4, lacks its audio in" in capsys.readouterr().err
 
 
 def test_texts_of_one_recording_are_drawn_together_where_the_data_directory_tells(tmp_path):

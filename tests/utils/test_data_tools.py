@@ -56,6 +56,17 @@ def test_split_prints_the_number_of_parts_and_balances_by_headers(data):
     assert "no wav.scp" in tool("split", "--nj", 2, data.parent).stderr
 
 
+def test_a_list_may_be_a_pipe_and_none_that_is_empty(data, tmp_path):
+    subset = [sys.executable, ROOT / "utils/subset_data.py"]
+    for option in ("--ids", "--recordings"):
+        out = tmp_path / option[2:]
+        subprocess.run([*subset, option, "/dev/stdin", data, out], input="c\na\n", text=True, check=True)
+        assert sorted(DataDir(out).text) == ["a", "c"]
+        command = [*subset, option, "/dev/stdin", data, tmp_path / "no"]
+        empty = subprocess.run(command, input="\n", text=True, capture_output=True)
+        assert empty.returncode == 1 and "/dev/stdin: it is empty" in empty.stderr and not (tmp_path / "no").exists()
+
+
 def test_subset_by_list_number_and_hours(data, tmp_path):
     (tmp_path / "list").write_text("c anything\na\n")
     assert tool("subset", "--ids", tmp_path / "list", data, tmp_path / "x").returncode == 0

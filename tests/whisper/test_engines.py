@@ -462,6 +462,25 @@ def test_attention_with_scores_whose_powers_are_out_of_range(kind, sign):
     assert (attend(kind, qkv)[:, 0].float() - expected).norm() / expected.norm() < 0.05
 
 
+@pytest.mark.parametrize("kind", KINDS["attention"])
+def test_attention_where_rows_differ_by_more_than_the_range_of_powers(kind):
+    generator = torch.Generator().manual_seed(0)
+    qkv = torch.randn(600, 3, 1, 16, generator=generator)
+    qkv[::2, 0] *= 300.0  # every other query: scores of some hundreds beside those of about 1
+    q, k, v = (x.to(torch.bfloat16).double() for x in qkv[:, :, 0].unbind(1))
+    expected = (q @ k.T / 4).softmax(dim=-1) @ v
+    found = attend(kind, qkv)[:, 0].double()
+    assert (found - expected)[1::2].norm() / expected[1::2].norm() < 0.02
+    assert (found - expected)[::2].norm() / expected[::2].norm() < 0.2, "scores are rounded by units there"
+
+
+def test_what_all_keys_have_in_common_is_not_rounded():
+    qkv = torch.randn(600, 3, 2, 16, generator=torch.Generator().manual_seed(0))
+    expected = attend("float32", qkv)
+    qkv[:, 1] += 20.0
+    assert (attend("products", qkv).float() - expected).norm() / expected.norm() < 0.1
+
+
 @pytest.mark.parametrize("beam_size", [1, 2])
 def test_words_of_a_rounding_engine_are_float32s(real, windows, rounded, beam_size):
     options = DecodingOptions(language="en", beam_size=beam_size)
