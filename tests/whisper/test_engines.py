@@ -476,9 +476,10 @@ def test_attention_where_rows_differ_by_more_than_the_range_of_powers(kind):
 
 def test_what_all_keys_have_in_common_is_not_rounded():
     qkv = torch.randn(600, 3, 2, 16, generator=torch.Generator().manual_seed(0))
-    expected = attend("float32", qkv)
     qkv[:, 1] += 20.0
-    assert (attend("products", qkv).float() - expected).norm() / expected.norm() < 0.1
+    qkv = qkv.to(torch.bfloat16).float()
+    expected = attend("float32", qkv)
+    assert (attend("products", qkv).float() - expected).norm() / expected.norm() < 0.02
 
 
 @pytest.mark.parametrize("beam_size", [1, 2])
