@@ -216,8 +216,6 @@ class _Run:
         self.teacher_weights = self.teacher.parameters * 4e-3  # GB, float32
         self.student_weights = self.teacher_weights * STUDENT
         self.tables = self.chunks * TABLE_BYTES / 1e9
-        keys_and_values = 0 if plan.ngpu else 8e-9 * self.teacher.decoder_layers * N_AUDIO_CTX * self.teacher.width
-        self.held = plan.batch * (RECORDING + BATCHES * keys_and_values)
         self.labelling = _Decoding("teacher", self.teacher, ADVANCE, DECODED_AGAIN)
         names = ["validator", *plan.validators[1:]]
         self.checking = [
@@ -226,7 +224,15 @@ class _Run:
         for name in plan.revise:
             size = published_size(name)
             self.checking.append(_Decoding(name, size or self.teacher, CHUNK, layers=None if size else 2))
-        self.checking_weights = max(each.size.parameters * 4e-3 for each in self.checking)
+
+    def memory(self, *decodings: _Decoding) -> float:
+        """GB of a job that decodes so."""
+        return RUNTIME + max(map(self._held, decodings))
+
+    def _held(self, decoding: _Decoding) -> float:
+        size, layers = decoding.size, decoding.layers or decoding.size.decoder_layers
+        keys_and_values = 0 if self.plan.ngpu else 8e-9 * layers * N_AUDIO_CTX * size.width
+        return size.parameters * 4e-3 + self.plan.batch * (RECORDING + BATCHES * keys_and_values)
 
     def rate(self, decoding: _Decoding) -> float:
         """Times real time."""
@@ -297,10 +303,10 @@ def _label(run: _Run) -> Cost:
         summary="labels from subtitles"
         if plan.ready_labels
         else f"{plan.teacher} on {audio_length(plan.train_hours * 3600)}",
-        memory=max(RUNTIME + run.teacher_weights + run.held, RUNTIME + plan.jobs * JOIN_JOB),
+        memory=max(0 if plan.ready_labels else run.memory(run.labelling), RUNTIME + plan.jobs * JOIN_JOB),
         joining_hours=joined,
         rests_on=(*(() if plan.ready_labels else (run.decoded(run.labelling),)), _AUDIO, _joining(JOIN_LABELS), _FLAC,
-                  run.holds),
+                  _RUNTIME if plan.ready_labels else run.holds),
     )  # fmt: skip
 
 
@@ -316,11 +322,11 @@ def _validate(run: _Run) -> Cost:
         core_hours=len(run.checking) * plan.train_hours / DECODES + distances + joined,
         gigabytes=len(run.checking) * run.chunks * 1e-6,
         summary=f"{', '.join([*plan.validators, *plan.revise])} on {run.chunks:,.0f} chunks, distances",
-        memory=RUNTIME + run.checking_weights + run.tables,
+        memory=run.memory(*run.checking) + run.tables,
         joining_hours=joined + distances / 8,
         rests_on=(*map(run.decoded, run.checking), _AUDIO, _joining(JOIN_DECODED),
                   run.basis("distance", pairs, f"measured, {MEASURED_DISTANCES}"),
-                  "disk: assumed, 1 kB a chunk and model", f"{_DECODER}, {_TABLES}"),
+                  "disk: assumed, 1 kB a chunk and model", f"{run.holds}, {_TABLES}"),
     )  # fmt: skip
 
 
@@ -380,7 +386,7 @@ def _decode(run: _Run) -> Cost:
         device_hours=testing,
         gigabytes=models * plan.test_hours * 1e-4,
         summary=f"{counted(models, 'model')} on {audio_length(plan.test_hours * 3600)}, short-form and long-form",
-        memory=RUNTIME + run.teacher_weights + run.held,
+        memory=run.memory(run.labelling, *run.checking[: len(plan.validators)]),
         rests_on=(*tested, "disk: assumed, 0.1 MB an hour", run.holds),
     )
 

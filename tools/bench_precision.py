@@ -8,6 +8,7 @@ of seconds and dev cross-entropy after every epoch.
 """
 
 import argparse
+import json
 import shlex
 import subprocess
 import sys
@@ -16,11 +17,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from k2d.distill.training import read_words
 from k2d.score.curves import TrainingLog, read_training
 from k2d.text import markdown
+from k2d.whisper import processor
 from k2d.work.identity import record_in
 
-TYPES = {"float32": "null", "bfloat16": "bfloat16"}
+PRODUCTS = "products" if processor.parts_of("auto").attention == "products" else "fused"
+TYPES = {
+    "float32": {"autocast": None, "attention": "fused"},
+    "bfloat16": {"autocast": "bfloat16", "attention": PRODUCTS},  # as autocast: auto computes, where it is faster
+}
 
 
 def main() -> None:
@@ -30,15 +37,16 @@ def main() -> None:
     command = shlex.split(record_in(args.training).get("command", ""))
     if command[:2] != ["k2d", "train"]:
         p.error(f"{args.training}: it has no step.json of k2d train; give the folder of a finished training")
-    if any(word.startswith(("autocast=", "--model_conf=autocast=")) or "{autocast" in word for word in command):
-        p.error(f"{args.training}: its command says autocast, which no file can change; give another training")
+    words = read_words(command[2:]).given["model_conf"] or []
+    if any(name in word for word in words for name in TYPES["float32"]):
+        p.error(f"{args.training}: no file can change its --model_conf {' '.join(words)}; give another training")
     command[0] = str(Path(sys.executable).with_name("k2d"))
     found = {}
-    for kind, autocast in TYPES.items():
+    for kind, options in TYPES.items():
         with tempfile.TemporaryDirectory() as folder:
             yaml, output = Path(folder, "autocast.yaml"), Path(folder, "train")
             (output / "log").mkdir(parents=True)
-            yaml.write_text(f"model_conf: {{autocast: {autocast}}}\n", encoding="utf-8")
+            yaml.write_text(json.dumps({"model_conf": options}), encoding="utf-8")
             again = ["--config", str(yaml), "--output_dir", str(output)]
             with open(output / "log/train.log", "w+", encoding="utf-8") as log:
                 if subprocess.run([*command, *again], stdout=log, stderr=log).returncode:

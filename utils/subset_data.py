@@ -21,7 +21,7 @@ from k2d.errors import DataError, guarded
 from k2d.tables import fields
 from k2d.wording import counted
 from k2d.work import identity, provenance
-from k2d.work.identity import Identity, digest_of, record_in
+from k2d.work.identity import Identity, digest_of, makers_of, record_in
 from k2d.work.step import Step, run_step
 
 
@@ -34,6 +34,8 @@ def read_ids(path: str) -> list[str]:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; expected a file whose lines start with ids") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
     if not (ids := [found[0] for line in lines if (found := fields(line))]):
         raise DataError(f"{path}: it is empty; expected lines that start with ids")
     return ids
@@ -41,9 +43,11 @@ def read_ids(path: str) -> list[str]:
 
 def choose(data: DataDir, args: argparse.Namespace, listed: list[str]) -> list[str]:
     utterances = list(data.segments)
-    if args.ids:
+    if args.ids is not None:
+        if unknown := next((i for i in listed if i not in data.segments), None):
+            raise DataError(f"{args.ids}: {data.path} has no utterance {unknown!r}")
         return listed
-    if args.recordings:
+    if args.recordings is not None:
         wanted = set(listed)
         unknown = sorted(wanted - data.wav.keys())
         if unknown:
@@ -76,17 +80,25 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--allow_pipes", action="store_true", help="run commands of wav.scp for durations")
     args = parser.parse_args(argv)
+    if args.number is not None and args.number < 1:
+        parser.error(f"--number {args.number}: expected at least 1")
+    if args.hours is not None and not 0 < args.hours < float("inf"):
+        parser.error(f"--hours {args.hours}: expected more than 0")
     return guarded("subset_data.py", lambda: subset(args), args.out)
 
 
 def subset(args: argparse.Namespace) -> int:
     inputs, listed = {"whole": identity.of_data(args.data)}, []
     for name in ("ids", "recordings"):
-        if path := getattr(args, name):
+        if (path := getattr(args, name)) is not None:
+            makers = makers_of(Path(path))
             listed = read_ids(path)
-            inputs[name] = Identity(path, digest_of(listed))
+            inputs[name] = Identity(path, digest_of(listed), makers)
     how = {"number": args.number, "hours": args.hours, "seed": args.seed}
     step = Step("subset_data", args.out, inputs=inputs, options=how, arguments=vars(args))
+
+    if not step.done:  # refused before what another choice made is moved aside
+        choose(DataDir(args.data), args, listed)
 
     def work() -> dict:
         data = DataDir(args.data)

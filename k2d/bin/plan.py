@@ -76,6 +76,15 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("give the hours, by one of --train_hours, --recordings and --data")
     if args.updates:
         check_updates(args.updates)
+    for name in ("train_hours", "dev_hours", "test_hours", "ngpu", "nj", "batch_size"):
+        value = getattr(args, name)
+        if value is not None and not 0 <= value < float("inf"):
+            raise UsageError(f"--{name} {value}: expected a number from 0 on")
+    if args.gpus_per_node < 1:
+        raise UsageError(f"--gpus_per_node {args.gpus_per_node}: expected at least 1")
+    for name in ("validator", "selection", "seed"):
+        if not getattr(args, name).split():
+            raise UsageError(f"--{name}: expected one name or several")
     speeds_of(args)
 
 
@@ -87,6 +96,8 @@ def speeds_of(args: argparse.Namespace) -> dict[str, float]:
             speeds[name] = float(value)
         except ValueError:
             raise UsageError(f"--speeds: {pair!r}, expected MODEL:NUMBER such as teacher:310") from None
+        if not 0 < speeds[name] < float("inf"):
+            raise UsageError(f"--speeds: {pair!r}, expected a number above 0")
     return speeds
 
 

@@ -57,6 +57,8 @@ class Folder(Preparation):
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    if not args.output_dir.name:
+        parser().error(f"--output_dir {args.output_dir}: expected a data directory, such as data/lectures")
     data, offers = args.output_dir, []
     options = Folder(recordings=args.recordings, data=data, output_dir=data.parent, prefix=f"{data.name}_", nj=args.nj)
 

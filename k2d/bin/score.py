@@ -20,7 +20,7 @@ from k2d.score import significance
 from k2d.score.tables import interval
 from k2d.wording import counted
 from k2d.work import identity
-from k2d.work.step import Step, add_step_arguments, run_step
+from k2d.work.step import Step, add_step_arguments, looks_only, run_step
 
 LISTED = ("results", 1)
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     options = {"bootstrap": args.bootstrap, "seed": args.seed, "fold_usage": args.fold_usage}
     step = Step("score", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
-    if not step.done:  # before what other tables gave is moved aside
+    if not step.done and not looks_only():  # before what other tables gave is moved aside
         from k2d.score.scoring import ScoreOptions, refuse_never_decoded
 
         refuse_never_decoded(options_of(ScoreOptions, args))

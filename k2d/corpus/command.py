@@ -3,8 +3,9 @@ every data directory what made it.
 """
 
 import argparse
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from k2d.audio.options import DAMAGED
 from k2d.corpus.clips import Clip
 from k2d.corpus.joined import join
 from k2d.corpus.sets import Account, report, write_labelled, write_unlabelled
-from k2d.errors import DataError, guarded
+from k2d.errors import DataError, UsageError, guarded
 from k2d.options import add_options, option, options_of
 from k2d.work import identity
+from k2d.work.folders import write_json
+from k2d.work.identity import BEGUN, RECORD, record_in
 from k2d.work.lock import DirectoryLock
 from k2d.work.step import Step, refuse_work_of_others, remove_leftovers
 
@@ -107,6 +110,29 @@ def _sign(step: Step, folder: Path, account: Account) -> None:
             step.finish()
 
 
+@contextlib.contextmanager
+def _begun(step: Step, folders: Sequence[Path]) -> Iterator[None]:
+    """Say in each folder, while it is written, what writes it. UsageError, before any is touched, where one holds what
+    somebody else has made: tables made by hand would be overwritten."""
+    for folder in folders:
+        refuse_work_of_others(folder, step.command)
+        if (folder / "wav.scp").exists() and not record_in(folder) and not record_in(folder, BEGUN):
+            raise UsageError(
+                f"{folder}: holds a data directory that {step.command} has not made (no {RECORD} there); give another "
+                "place, or move it away"
+            )
+    for folder in folders:
+        if not record_in(folder):
+            write_json(folder / BEGUN, {"step": step.command, "key": step.key})
+    try:
+        yield
+    finally:
+        for folder in folders:
+            if [path.name for path in folder.glob("*")] == [BEGUN]:  # there was no such set
+                (folder / BEGUN).unlink()
+                folder.rmdir()
+
+
 def run(corpus: str, options: Preparation, prepare: Callable[[Any], Iterable[Account]]) -> int:
     """Prepare and report; what a user can mend is said in one sentence, with exit status 1."""
     out, prefix = options.output_dir, options.prefix
@@ -115,9 +141,7 @@ def run(corpus: str, options: Preparation, prepare: Callable[[Any], Iterable[Acc
         given = {name: Path(path).expanduser() for name in options.reads if (path := getattr(options, name))}
         inputs = {name: identity.of_tree(path) for name, path in given.items()}
         step = Step(corpus, out, inputs=inputs, options=options.decides, arguments=options.arguments)
-        with DirectoryLock(out / f"{prefix}preparation"):
-            for folder in options.writes:
-                refuse_work_of_others(folder, corpus)
+        with DirectoryLock(out / f"{prefix}preparation"), _begun(step, options.writes):
             accounts = list(prepare(options))
             table = report(corpus, accounts, out, prefix)  # first: rejects.txt explains a failure
             for account in accounts:

@@ -95,22 +95,24 @@ def padded_as(config: dict, model: str | None) -> dict:
 
 
 def computed_as(config: dict, on_gpu: bool) -> dict:
-    """The YAML's content with what `autocast: auto` of the model means here; where that is nothing, without it."""
+    """The YAML's content with what `autocast: auto` of the model means here; where that is nothing, without it. The
+    attention that a YAML names is for bfloat16."""
     model = config.get("model_conf")
     if not isinstance(model, dict) or model.get("autocast") != AUTO:
         return config
-    config = without_autocast(config)
     if on_gpu or (parts := parts_of(AUTO)).encoder == "float32":
-        return config
+        return without(config, "autocast", "attention")
+    config = without(config, "autocast")
     found = {"autocast": "bfloat16"} | ({"attention": "products"} if parts.attention == "products" else {})
     return {**config, "model_conf": {**found, **config["model_conf"]}}
 
 
-def without_autocast(config: dict) -> dict:
+def without(config: dict, *names: str) -> dict:
+    """The YAML's content without some options of the model."""
     model = config.get("model_conf")
     if not isinstance(model, dict):
         return config
-    return {**config, "model_conf": {name: value for name, value in model.items() if name != "autocast"}}
+    return {**config, "model_conf": {name: value for name, value in model.items() if name not in names}}
 
 
 @dataclasses.dataclass
@@ -149,7 +151,7 @@ class DistillConfig:
         self.terms()
         if self.attention not in ("fused", "products"):
             raise UsageError(f"model_conf: attention {self.attention!r}: expected fused or products")
-        if self.attention == "products" and self.autocast != "bfloat16":
+        if self.attention == "products" and self.autocast not in ("bfloat16", AUTO):
             raise UsageError("model_conf: attention products computes in bfloat16; say autocast: bfloat16, too")
         if self.autocast not in AUTOCAST:
             raise UsageError(f"model_conf: autocast {self.autocast!r}: expected bfloat16, auto, or null for float32")
@@ -157,6 +159,8 @@ class DistillConfig:
     def terms(self) -> dict[str, dict]:
         """name → {"weight": …, option: …}, without terms of weight 0. Raises UsageError for what is no weight."""
         found = {}
+        if not isinstance(self.losses, dict):
+            raise UsageError(f"model_conf: losses {self.losses!r}: expected names and weights, as {{ce: 0.8, kl: 1.0}}")
         for name, value in self.losses.items():
             options = dict(value) if isinstance(value, dict) else {"weight": value}
             weight = options.setdefault("weight", 1.0)

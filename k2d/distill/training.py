@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from k2d.audio.stamps import FileStamps
-from k2d.distill.config import computed_as, in_language, padded_as, read_config, without_autocast
+from k2d.distill.config import computed_as, in_language, padded_as, read_config, without
 from k2d.distill.length import Length, check_updates, with_length
-from k2d.errors import UsageError
+from k2d.errors import DataError, UsageError
 from k2d.options import underscored
 from k2d.tables import read_table, scan
 from k2d.text.trusted import TRUSTED, WEIGHT
@@ -91,14 +91,14 @@ class Training:
     def on_gpu(self) -> bool:
         ngpu = self.given["ngpu"] or 0
         if not isinstance(ngpu, int) or ngpu < 0:
-            raise UsageError(f"{self.where}: ngpu {ngpu!r}: expected a number of GPUs")
+            raise UsageError(f"ngpu {ngpu!r} (--ngpu, or in {self.where}): expected a number of GPUs")
         return ngpu > 0
 
     @property
     def rank(self) -> int:
         """Which of the processes this is: only the first owns the output."""
         given = (self.given["dist_rank"], os.environ.get("RANK"), os.environ.get("SLURM_PROCID"))
-        return next((int(value) for value in given if value is not None), 0)
+        return next((int(value) for value in given if value not in (None, "")), 0)
 
 
 def read_words(words: Sequence[str]) -> Training:
@@ -114,11 +114,12 @@ def read_words(words: Sequence[str]) -> Training:
         config, length = with_length(config, read_config(own.config[1:]), own.updates, max(chunks, 1))
     if own.tables:
         rest = [*table_words(own.tables), *rest]
-    if "--resume" not in rest:
+    if not any(word.partition("=")[0] == "--resume" for word in rest):
         rest += ["--resume", "true"]  # a step that is not done goes on
     given = vars(parsers[1].parse_known_args(rest)[0])
     if any("autocast" in words for words in given["model_conf"] or []):
-        config = without_autocast(config)  # the words say it, whatever was measured
+        # The words say it, whatever was measured.
+        config = without(config, "autocast", *(() if "bfloat16" in " ".join(given["model_conf"]) else ("attention",)))
     given = {name: config.get(name) if value is None else value for name, value in given.items()}
     config, where = padded_as(config, given["student"]), " ".join(own.config) or "the command line"
     training = Training(rest, config, where, given, own.updates, length, begin=own.begin)
@@ -164,13 +165,19 @@ def step_of(training: Training) -> Step:
         raise UsageError("--output_dir is needed")
     if not given["student"]:
         raise UsageError("--student is needed: the checkpoint to train, made by k2d init_student")
+    for name in ("student", "teacher", "output_dir"):
+        if not isinstance(given[name] or "", str):
+            raise UsageError(f"{training.where}: {name} {given[name]!r}: expected a path or a name")
     content = {name: value for name, value in config.items() if decides(name) and name not in READ}
     inputs = {"config": Identity(training.where, digest_of(content)), "student": model_identity(given["student"])}
     if given["teacher"] and given["teacher"].lower() != "none":
         inputs["teacher"] = model_identity(given["teacher"])
     for phase in ("train", "valid"):
         for item in given[f"{phase}_data_path_and_name_and_type"] or []:
-            path, name, kind = item.split(",") if isinstance(item, str) else item
+            parts = item.split(",") if isinstance(item, str) else item
+            if len(parts) != 3:
+                raise UsageError(f"--{phase}_data_path_and_name_and_type {item}: expected PATH,NAME,TYPE")
+            path, name, kind = parts
             inputs |= _table_identities(f"{phase} {name}", Path(path), kind)
         for path in given[f"{phase}_shape_file"] or []:
             inputs[f"{phase} {Path(path).name}"] = identity.of_file(path)
@@ -238,4 +245,12 @@ def _train(training: Training) -> None:
         print(f"train: {warning}; --model_conf autocast=null trains in float32", file=sys.stderr)
     if training.updates:
         print(f"train: {training.length or 'as long as the configuration says'} (--updates {training.updates})")
-    DistillTask.main(parse(training.words, training.config, training.where))
+    try:
+        DistillTask.main(parse(training.words, training.config, training.where))
+    except FileNotFoundError as error:
+        if not str(error.filename or "").endswith("epoch.pth"):
+            raise
+        raise DataError(
+            f"{error.filename}: gone, though {checkpoint} says that it was written; put it back, or remove the latter "
+            "and run again: training starts from its first epoch"
+        ) from None

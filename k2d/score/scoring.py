@@ -86,8 +86,9 @@ def refuse_never_decoded(options: ScoreOptions) -> None:
         folder = Path(hyp).resolve().parent
         if record_in(folder).get("step") != "decode":
             continue
-        never = sorted(_references(options).keys() - read_table(hyp).keys() - read_skipped(folder).keys())
-        if not never:
+        references, hypotheses = _references(options).keys(), read_table(hyp).keys()
+        never = sorted(references - hypotheses - read_skipped(folder).keys())
+        if not never or hypotheses - references:  # where these are of something else, `score` says so
             continue
         said = f"{hyp}: {counted(len(never), 'text')} of {options.ref}, such as {never[0]}"
         data = input_of(folder, "data")

@@ -56,6 +56,11 @@ def only_looking() -> Iterator[None]:
         _looking.reset(before)
 
 
+def looks_only() -> bool:
+    """Whether this runs inside `only_looking()`."""
+    return _looking.get()
+
+
 class Step:
     """The work of one command on one directory.
 

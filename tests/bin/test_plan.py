@@ -139,6 +139,22 @@ def test_long_recordings_take_no_more_memory_and_a_cpu_that_of_the_decoders_cach
     assert memory("--train_hours", 2, "--batch_size", 16) > memory("--train_hours", 2)
 
 
+@pytest.mark.parametrize("wrong", ["--train_hours nan", "--train_hours -5", "--train_hours 5 --batch_size -5",
+                                   "--train_hours 5 --gpus_per_node 0", "--train_hours 5 --speeds teacher:0",
+                                   "--train_hours 5 --ngpu -1"])  # fmt: skip
+def test_numbers_that_none_can_mean_are_refused(capsys, wrong):
+    assert main(wrong.split()) == 1 and ": expected" in capsys.readouterr().err.replace(", expected", ": expected")
+
+
+def test_every_model_that_a_stage_decodes_with_has_to_fit(plan):
+    def memory(stage: int, *options: object) -> float:
+        return float(row(plan("--train_hours", 2, *options), stage)[4].removesuffix(" GB"))
+
+    swapped = ("--teacher", "base", "--validator", "large-v2")
+    assert memory(3, *swapped) == memory(6, *swapped) == memory(2, "--teacher", "large-v2") > memory(2, *swapped)
+    assert memory(2, "--teacher", "large-v2", "--ready_labels") < memory(2, "--teacher", "large-v2")
+
+
 def test_what_further_models_transcribe_is_counted(plan):
     hours = ("--train_hours", 6000, "--ngpu", 1)
     one, more = (basis(plan(*hours, *words), 3) for words in ((), ("--revise", "student_full large-v2")))

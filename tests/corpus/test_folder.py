@@ -105,6 +105,20 @@ def test_two_preparations_of_one_corpus_at_a_time_are_refused(tmp_path, capsys):
     assert given == {"recordings": str(tmp_path / "in"), "output_dir": str(tmp_path / "data/y"), "nj": given["nj"]}
 
 
+def test_tables_made_by_hand_are_not_overwritten(tmp_path, capsys):
+    data = tmp_path / "data/mine"
+    write(tmp_path / "in/one.wav")
+    data.mkdir(parents=True)
+    for name in ("wav.scp", "text", "segments"):
+        (data / name).write_text("x y\n")
+    assert prepare(tmp_path / "in", data) == 1
+    assert "data/mine: holds a data directory that recordings has not made" in capsys.readouterr().err
+    assert sorted(path.name for path in data.iterdir()) == ["segments", "text", "wav.scp"]
+    with pytest.raises(SystemExit):
+        prepare(tmp_path / "in", "/")
+    assert prepare(tmp_path / "nothing", tmp_path / "data/new") == 1 and not (tmp_path / "data/new").exists()
+
+
 def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys):
     folder, out = tmp_path / "in", tmp_path / "data/x"
     for name in ("a", "b b", "c", "d", "e", "f", "g"):

@@ -97,6 +97,7 @@ def test_auto_is_the_type_that_the_processor_is_faster_in(tmp_path, monkeypatch,
         typed = read_words([*words, "--model_conf", said])
         assert "autocast" not in typed.config["model_conf"] and not typed.chosen_autocast, "the words have it"
     (tmp_path / "own.yaml").write_text("model_conf: {autocast: bfloat16}\n")
+    assert read_words([*words, "--resume=false"]).words[-1] == "--resume=false", "and not resumed all the same"
     named = read_words([*words, "--config", f"{tmp_path}/own.yaml"])
     assert named.config["model_conf"]["autocast"] == "bfloat16" and not named.chosen_autocast, "no measurement chose it"
     (tmp_path / "own.yaml").write_text("model_conf: {autocast: null}\n")
@@ -104,12 +105,19 @@ def test_auto_is_the_type_that_the_processor_is_faster_in(tmp_path, monkeypatch,
     assert read_words(words).config["model_conf"]["autocast"] is None
     for wrong in ("all", "[0, 1]", "0.5", "-1"):
         (tmp_path / "gpus.yaml").write_text(f"ngpu: {wrong}")
-        with pytest.raises(UsageError, match=r"gpus\.yaml: ngpu .*: expected a number of GPUs"):
+        with pytest.raises(UsageError, match=r"ngpu .*gpus\.yaml\): expected a number of GPUs"):
             read_words(["--config", f"{tmp_path}/gpus.yaml", "--output_dir", "x", "--student", "y"])
     (tmp_path / "wrong.yaml").write_text("model_conf: bfloat16")
     assert read_words([*words, "--config", f"{tmp_path}/wrong.yaml"]).config["model_conf"] == "bfloat16", "named later"
     with pytest.raises(UsageError, match="model_conf: 'bfloat16' is no mapping"):
         from_dict(DistillConfig, "bfloat16", "model_conf")
+    (tmp_path / "both.yaml").write_text("model_conf: {autocast: auto, attention: products}\n")
+    both = read_words([*words[:2], *words[4:8], "--config", f"{tmp_path}/both.yaml"]).config["model_conf"]
+    assert both.get("autocast") == found and both.get("attention") == (found and "products")
+    from_dict(DistillConfig, {"autocast": "auto", "attention": "products"}, "model_conf")
+    for wrong in ("ce", None, [1]):
+        with pytest.raises(UsageError, match=r"losses .*: expected names and weights"):
+            from_dict(DistillConfig, {"losses": wrong}, "model_conf")
     with pytest.raises(UsageError, match="attention 'plain': expected fused or products"):
         from_dict(DistillConfig, {"attention": "plain"}, "model_conf")
     with pytest.raises(UsageError, match="attention products computes in bfloat16; say autocast: bfloat16, too"):

@@ -197,6 +197,8 @@ def test_a_set_that_has_grown_since_it_was_decoded_is_not_scored(tmp_path, capsy
     assert main(arguments) == 0 and "nothing to do" in capsys.readouterr().out
     (tmp_path / "score/result.json").unlink()
     assert main(arguments) == 0
+    write_table(tmp_path / "ref", {f"{i}x": text for i, text in REFERENCES.items()})
+    assert main(arguments) == 1 and "came after it was decoded" not in capsys.readouterr().err, "of another set"
     write_table(tmp_path / "data/wav.scp", {i: f"{i}.wav" for i in REFERENCES})
     write_table(tmp_path / "ref", REFERENCES | {"a4": "好"})
     assert main(arguments) == 1

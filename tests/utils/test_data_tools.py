@@ -67,6 +67,26 @@ def test_a_list_may_be_a_pipe_and_none_that_is_empty(data, tmp_path):
         assert empty.returncode == 1 and "/dev/stdin: it is empty" in empty.stderr and not (tmp_path / "no").exists()
 
 
+def test_a_subset_stays_where_another_choice_is_refused(data, tmp_path):
+    (tmp_path / "good").write_text("a\n")
+    (tmp_path / "bad").write_text("a\nq\n")
+    (tmp_path / "utf16").write_text("a\n", encoding="utf-16")
+    assert tool("subset", "--ids", tmp_path / "good", data, tmp_path / "out").returncode == 0
+    for option in ("--ids", "--recordings"):
+        refused = tool("subset", option, tmp_path / "bad", data, tmp_path / "out")
+        assert refused.returncode == 1 and "'q'" in refused.stderr
+        assert "not UTF-8 at byte" in tool("subset", option, tmp_path / "utf16", data, tmp_path / "no").stderr
+        assert tool("subset", option, "", data, tmp_path / "no").returncode == 1
+    for option, value in (("--number", 0), ("--number", -1), ("--hours", 0), ("--hours", "nan")):
+        assert tool("subset", option, value, data, tmp_path / "no").returncode == 2
+    assert sorted(DataDir(tmp_path / "out").text) == ["a"] and not (tmp_path / "no").exists()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half/.begun.json").write_text('{"key": "abc", "step": "select"}')
+    (tmp_path / "half/text").write_text("a x\n")
+    unfinished = tool("subset", "--ids", tmp_path / "half/text", data, tmp_path / "no")
+    assert unfinished.returncode == 1 and "half: not finished" in unfinished.stderr
+
+
 def test_subset_by_list_number_and_hours(data, tmp_path):
     (tmp_path / "list").write_text("c anything\na\n")
     assert tool("subset", "--ids", tmp_path / "list", data, tmp_path / "x").returncode == 0

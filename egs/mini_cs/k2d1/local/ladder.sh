@@ -109,21 +109,21 @@ at_share() {
     done
 }
 count() { echo $#; }
+# Selections whose share part 2 chooses.
+selections_with_a_share() { printf '%s\n' ${selections} | grep -x -e comp -e fused | paste -sd ' '; }
 
 part_1_labels() {
     run --stage 1 --stop_stage 3
 }
 
 part_2_share() {
-    local wanted=
-    for each in comp fused; do
-        [[ " ${selections} " != *" ${each} "* ]] || wanted+=" ${each}"
-    done
+    local wanted
+    wanted=$(selections_with_a_share)
     # The first seed alone, and dev in place of the tests; part 3 goes on with the students of the chosen share.
     seeds=${seeds%% *} test_sets=dev train patience stop_patience -- --hours "${middle}" --keep "${shares}" \
-        --selection "${wanted# }" --decode_untrained false
+        --selection "${wanted}" --decode_untrained false
     "${dry_run}" || {
-        chosen=$(python local/choose_share.py --tag patience --hours "${middle}" --selections "${wanted# }" \
+        chosen=$(python local/choose_share.py --tag patience --hours "${middle}" --selections "${wanted}" \
             --notes exp/ladder/shares.md)
         printf '%s\n' "${chosen}" >exp/ladder/share
         log "Shares by dev: ${chosen}"
@@ -162,24 +162,26 @@ part_5_ablations() {
             --validator "${path}" "${decoded[@]}"
     done
     for each in ${init_weights}; do
-        "${dry_run}" || link_trainings "init${each}"
+        "${dry_run}" || copy_trainings "init${each}"
         train "init${each}" stop_patience -- --hours "${top}" --selection "$(at_share ${selections})" \
             --init_weight "${each}"
     done
 }
 
-# link_trainings TAG: what part 3 has trained on the top rung, under another tag; only the average is another one.
-link_trainings() {
-    local from to
-    for from in exp/student_patience_*_"${top}"h{,_seed*}; do
+# copy_trainings TAG: what part 3 has trained on the top rung, under another tag; only the average is another one. What is
+# there stays: k2d train moves aside what other options made.
+copy_trainings() {
+    local from to name
+    for from in exp/student_patience_*_"${top}"h*; do
         to=${from/patience/$1}
-        [ -f "${from}/train/step.json" ] || continue # not done
-        ! cmp -s {"${from}","${to}"}/train/step.json || continue
-        rm -rf "${to}"/{init,data,train}
-        mkdir -p "${to}"
-        cp -al "${from}"/{init,data,train} "${to}"
-        rm -rf "${to}"/*/log # logs are written on
-        cp -a "${from}/train/log" "${to}/train"
+        [ -f "${from}/train/step.json" ] && [ ! -e "${to}/train" ] || continue
+        rm -rf "${to}.tmp" # of a run that was killed
+        mkdir -p "${to}.tmp" "${to}"
+        cp -a --reflink=auto "${from}"/{init,data,train} "${to}.tmp"
+        for name in init data train; do
+            [ -e "${to}/${name}" ] || mv "${to}.tmp/${name}" "${to}"
+        done
+        rm -rf "${to}.tmp"
     done
 }
 
@@ -188,8 +190,8 @@ link_validator() {
     local first
     case $1 in
         untrained)
-            first=$(find exp -maxdepth 2 -path 'exp/student_patience_full*/init' | LC_ALL=C sort | head -n 1)
-            [ -n "${first}" ] || die "no student of all labels is there yet: run part 3 first"
+            first=$(find exp -maxdepth 2 -path 'exp/student_patience_*/init' | LC_ALL=C sort | head -n 1) # all are equal
+            [ -n "${first}" ] || die "no student is there yet: run part 3 first"
             ln -sfn "../../${first}" exp/ladder/untrained
             ;;
         sampled) ln -sfn ../../../pretrain1/models/teacher exp/ladder/sampled ;;
@@ -289,7 +291,7 @@ students_of() {
     local seeds_ rungs_ every middle_
     seeds_=$(count ${seeds}) rungs_=$(count ${rungs}) every=$(count ${selections}) middle_=$(count ${more_selections})
     case $1 in
-        2) echo $(($(count ${shares}) * (every > 2 ? 2 : 1))) ;;
+        2) echo $(($(count ${shares}) * $(wc -w <<<"$(selections_with_a_share)"))) ;;
         3) echo $((seeds_ * (rungs_ * every + middle_))) ;;
         4) echo $((seeds_ * $(count ${stops}) * every)) ;;
         5) echo $((seeds_ * ($(count ${weighted}) + $(count ${ablations}) + $(count ${validators})))) ;;
