@@ -37,7 +37,7 @@ def main() -> None:
     command = shlex.split(record_in(args.training).get("command", ""))
     if command[:2] != ["k2d", "train"]:
         p.error(f"{args.training}: it has no step.json of k2d train; give the folder of a finished training")
-    words = read_words(command[2:]).given["model_conf"] or []
+    words = read_words(command[2:]).model_words
     if any(name in word for word in words for name in TYPES["float32"]):
         p.error(f"{args.training}: no file can change its --model_conf {' '.join(words)}; give another training")
     command[0] = str(Path(sys.executable).with_name("k2d"))

@@ -13,6 +13,7 @@ a list is the id, so any Kaldi table serves as one.
 import argparse
 import random
 import sys
+from functools import cache
 from pathlib import Path
 
 from k2d.audio.utterances import open_utterances
@@ -97,12 +98,17 @@ def subset(args: argparse.Namespace) -> int:
     how = {"number": args.number, "hours": args.hours, "seed": args.seed}
     step = Step("subset_data", args.out, inputs=inputs, options=how, arguments=vars(args))
 
+    @cache
+    def chosen() -> tuple[DataDir, list[str]]:
+        data = DataDir(args.data)
+        return data, choose(data, args, listed)
+
     if not step.done:  # refused before what another choice made is moved aside
-        choose(DataDir(args.data), args, listed)
+        chosen()
 
     def work() -> dict:
-        data = DataDir(args.data)
-        taken = data.subset(choose(data, args, listed), args.out)
+        data, ids = chosen()
+        taken = data.subset(ids, args.out)
         print(f"subset_data.py: {len(taken.segments)} of {counted(len(data.segments), 'utterance')} in {args.out}")
         return {"labels": provenance.of_labels(record_in(args.data))}
 

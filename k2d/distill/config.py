@@ -18,6 +18,7 @@ from k2d.work.folders import json_or_none
 
 AUTO = "auto"
 AUTOCAST = (None, AUTO, "bfloat16")
+ATTENTION = ("fused", "products")
 TEMPERATURE = 2.0  # of the paper's code
 STORED = {"float16": "<f2", "float32": "<f4"}  # types of a cached teacher's log-probabilities, as numpy names them
 
@@ -140,7 +141,6 @@ class DistillConfig:
     attention: str = option(
         "fused",
         "fused is torch's; products of matrices are faster in bfloat16 on some CPUs, where autocast auto chooses them",
-        choices=("fused", "products"),
     )
     teacher_dtype: str = option("float32", "type of the teacher's weights; bfloat16 halves its memory")
     specaug: dict | None = dataclasses.field(
@@ -149,7 +149,7 @@ class DistillConfig:
 
     def __post_init__(self):
         self.terms()
-        if self.attention not in ("fused", "products"):
+        if self.attention not in ATTENTION:
             raise UsageError(f"model_conf: attention {self.attention!r}: expected fused or products")
         if self.attention == "products" and self.autocast not in ("bfloat16", AUTO):
             raise UsageError("model_conf: attention products computes in bfloat16; say autocast: bfloat16, too")

@@ -82,6 +82,7 @@ class Training:
     config: dict  # all YAMLs as one
     where: str  # the YAMLs, as messages call them
     given: dict  # reader's options by name, from the YAML where the command line has none
+    model_words: list[str]  # the values of --model_conf
     updates: str | None = None  # --updates, and the length that follows from it
     length: Length | None = None
     chosen_autocast: bool = False  # that is, autocast is not null, and the processor's measurement made it so
@@ -117,12 +118,12 @@ def read_words(words: Sequence[str]) -> Training:
     if not any(word.partition("=")[0] == "--resume" for word in rest):
         rest += ["--resume", "true"]  # a step that is not done goes on
     given = vars(parsers[1].parse_known_args(rest)[0])
-    if any("autocast" in words for words in given["model_conf"] or []):
-        # The words say it, whatever was measured.
-        config = without(config, "autocast", *(() if "bfloat16" in " ".join(given["model_conf"]) else ("attention",)))
+    model_words = given.pop("model_conf") or []
+    if any("autocast" in words for words in model_words):  # they say it, whatever was measured
+        config = without(config, "autocast", *(() if "bfloat16" in " ".join(model_words) else ("attention",)))
     given = {name: config.get(name) if value is None else value for name, value in given.items()}
     config, where = padded_as(config, given["student"]), " ".join(own.config) or "the command line"
-    training = Training(rest, config, where, given, own.updates, length, begin=own.begin)
+    training = Training(rest, config, where, given, model_words, own.updates, length, begin=own.begin)
     computed = computed_as(config, training.on_gpu)
     chosen = computed != config and "autocast" in computed["model_conf"]
     return replace(training, config=computed, chosen_autocast=chosen)

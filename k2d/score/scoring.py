@@ -82,11 +82,12 @@ def score_files(folder: Path, options: ScoreOptions) -> Scored:
 def refuse_never_decoded(options: ScoreOptions) -> None:
     """DataError where k2d decode has neither decoded nor skipped what has a reference: such an error rate would be of
     another set. For hyp, and for what it is compared with."""
+    references = _references(options).keys()
     for hyp in filter(None, (options.hyp, options.compare and Path(options.compare, "text"))):
         folder = Path(hyp).resolve().parent
         if record_in(folder).get("step") != "decode":
             continue
-        references, hypotheses = _references(options).keys(), read_table(hyp).keys()
+        hypotheses = read_table(hyp).keys()
         never = sorted(references - hypotheses - read_skipped(folder).keys())
         if not never or hypotheses - references:  # where these are of something else, `score` says so
             continue
