@@ -21,13 +21,14 @@ from k2d.work.step import Step
 
 def made_by(parts: list[Path]) -> dict:
     """What made the labels, if all say it; DataError where steps, options, models or code differ."""
-    made = [provenance.of_labels(record_in(owner_of(part) or part)) for part in parts]
+    records = [owner_of(part) or part for part in parts]  # of a part of a split, the split's
+    made = [provenance.of_labels(record_in(record)) for record in records]
     if not all(made):
         return {}
-    for part, found in zip(parts, made, strict=True):
+    for record, found in zip(records, made, strict=True):
         for key, value in made[0].items():
             if found.get(key) != value:
-                raise DataError(f"{part / 'step.json'}: made with other {key} than {parts[0]}; make both anew")
+                raise DataError(f"{record / RECORD}: made with other {key} than {records[0]}; make both anew")
     return made[0]
 
 
