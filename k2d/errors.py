@@ -5,6 +5,7 @@ error as one sentence, with exit status 1; anything else is a fault of the progr
 """
 
 import errno
+import logging
 import os
 import sys
 import tempfile
@@ -117,14 +118,28 @@ def _why_not_written(folder: str | Path | None) -> str:
         return "" if disk_is_full(error) else f"{there} takes no new folders ({error.strerror})"
 
 
-def guarded(command: str, work: Callable[[], int], output: str | Path | None = None) -> int:
-    """Run a command; what a user can mend is said in one sentence, with exit status 1. output: the folder it writes."""
+class _AboveBars(logging.Handler):
+    """Prints warnings above a progress bar, not into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def guarded(command: str, work: Callable[[], int], output: str | Path | None = None, resumes: bool = True) -> int:
+    """Run a command; what a user can mend is said in one sentence, with exit status 1. output: the folder it writes.
+    resumes: whether the same command goes on where it was stopped.
+    """
+    if not (log := logging.getLogger("k2d")).handlers:
+        log.addHandler(_AboveBars(logging.WARNING))
     try:
         return work()
     except UserError as error:
         print(f"{command}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        print(f"{command}: interrupted; run the same command again and it goes on from here", file=sys.stderr)
+        what_next = "; run the same command again and it goes on from here" if resumes else ""
+        print(f"{command}: interrupted{what_next}", file=sys.stderr)
         return 130
     except (OSError, RuntimeError) as raised:
         error = _of_the_disk(raised)

@@ -188,15 +188,17 @@ def with_neighbours(message: str, known: Iterable[str]) -> str:
 
 
 def command(
-    parser: Callable[[], CommandParser], run: Callable[[argparse.Namespace], int]
+    parser: Callable[[], CommandParser], run: Callable[[argparse.Namespace], int], resumes: bool = True
 ) -> Callable[[Sequence[str] | None], int]:
-    """`main` of a command: words, those of the command line if none are given, to the exit status of its work."""
+    """`main` of a command: words, those of the command line if none are given, to the exit status of its work. resumes:
+    see `guarded`.
+    """
 
     def main(argv: Sequence[str] | None = None) -> int:
         words = parser()
         args = words.parse_args(argv)
         name, output = words.prog.removeprefix(PROGRAM), getattr(args, "output_dir", None)
-        return guarded(name, lambda: run(args), output)
+        return guarded(name, lambda: run(args), output, resumes)
 
     return main
 

@@ -346,6 +346,8 @@ KINDS: Sequence[Kind] = (
     Kind("raw.aac", "AAC", "raw", enc(LONG, "aac", "adts")),
     # lengths that are unknown, codecs without seeking
     Kind("chained.ogg", "Vorbis", "chained", joined(wav(ONE), wav(TWO))),
+    Kind("codecs.mka", "AAC, then Opus", "joined, the codec changes",
+         joined(enc(LONG_ONE, "aac"), enc(LONG_TWO, "libopus"))),
     Kind("rates.ogg", "Vorbis", "chained, rate and channels change", joined(wav(ONE), wav(stereo(LONG_TWO), RATE))),
     Kind("chained.opus", "Opus", "chained, channels change",
          joined(enc(LONG_ONE, "libopus"), enc(stereo(LONG_TWO), "libopus"))),
@@ -469,6 +471,7 @@ KINDS: Sequence[Kind] = (
     Kind("counts.mkv", "AAC", "its header tells ten times the length",
          changed(enc(LONG, "aac"), _tenfold(b"\x44\x89\x88", 3, ">d"))),
     Kind("rate.wav", "PCM", "rate of 1 Hz", wav(ALL, 1), "rate"),
+    Kind("rates.au", "PCM", "rate of 3 GHz", changed(wav(ALL), patch(16, struct.pack(">I", 3 * 10**9))), "rate"),
     Kind("integers.wav", "float", "integers in floats", wav(ALL * 32768, subtype="FLOAT"), "too loud"),
     Kind("loud.wav", "float", "34 dB beyond full scale", wav(ALL * 50, subtype="FLOAT"), "too loud"),
     Kind("huge.wav", "float", "samples of 1e30", wav(stereo(ALL) * 1e30, subtype="FLOAT"), "too loud"),
@@ -512,6 +515,17 @@ KINDS: Sequence[Kind] = (
     Kind("damaged.m4a", "AAC", "damaged", changed(enc(LONG, "aac"), damage), warning=True),
     Kind("damaged.flac", "FLAC", "damaged", changed(wav(ALL), damage), warning=True),
     Kind("damaged.opus", "Opus", "damaged", changed(enc(LONG, "libopus"), damage), warning=True),
+    Kind("damaged.aac", "AAC", "raw, damaged", changed(enc(LONG, "aac", "adts"), damage), warning=True),
+    Kind("damaged.ac3", "AC-3", "damaged", changed(enc(LONG, "ac3"), damage), warning=True),
+    Kind("damaged.eac3", "E-AC-3", "damaged", changed(enc(LONG, "eac3"), damage), warning=True),
+    Kind("damaged.mp2", "MP2", "damaged", changed(enc(LONG, "mp2"), damage), warning=True),
+    Kind("damaged.avi", "MP3", "film, damaged", changed(enc(LONG, "libmp3lame", film="mpeg4"), damage), warning=True),
+    Kind("damaged.pcm.avi", "PCM", "damaged", changed(enc(LONG, "pcm_s16le"), damage), warning=True),
+    Kind("damaged.wav", "MP3", "damaged", changed(enc(LONG, "libmp3lame"), damage), warning=True),
+    Kind("damaged.ts", "AAC", "damaged", changed(enc(LONG, "aac"), damage), warning=True),
+    Kind("damaged.rm", "AC-3", "damaged", changed(enc(LONG, "ac3"), damage), warning=True),
+    Kind("cut.rm", "AC-3", "cut", changed(enc(LONG, "ac3"), cut), ALL[:192000], warning=True),
+    Kind("cut.wma", "WMA 2", "cut", changed(enc(LONG, "wmav2", bit_rate=96000), cut), ALL[:192000], warning=True),
 )  # fmt: skip
 
 

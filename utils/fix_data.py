@@ -58,7 +58,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
         raw = raw.replace(b"\r", b"\n")  # of a Macintosh
     for number, line in enumerate(raw.removesuffix(b"\n").split(b"\n"), 1):
         try:
-            text = decode_line(number, line).strip("\r").replace("\r", " ")
+            text = decode_line(number, line).strip("\r")
         except ValueError as error:
             raise DataError(f"{path}:{number}: {error}") from None
         yield number, text.strip()
@@ -68,6 +68,7 @@ def readings(name: str, line: str) -> Iterator[tuple[str, str]]:
     """(id, value) as a line can be read: an id ends at a space or tab, or, where none does, at any white space."""
     for separator in (r"[ \t]+", r"\s+"):
         key, value = [*re.split(separator, line, maxsplit=1), ""][:2]
+        value = value.replace("\r", " ")
         yield key, value
     if name == "segments":
         yield key, " ".join(value.split())

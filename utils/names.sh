@@ -179,7 +179,7 @@ skip_small_selections() {
     local name student why
     local -A small=()
     local -a before=()
-    [ "${mode}" = run ] || return 0
+    [ "${mode}" != print ] || return 0
     for name in "${selected[@]}"; do
         [ -s "${chunks}_${name}/too_few.txt" ] || continue
         small[${name}]=yes

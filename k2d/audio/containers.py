@@ -9,13 +9,38 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from k2d.audio.cut import counted_mp3, ends_inside
+from k2d.audio.cut import counted_mp3, ends_inside, length_of_asf
 from k2d.audio.decoding_pass import DecodingPass, Irregular
-from k2d.audio.formats import ESTIMATING, FORMATS, NO_CLOCK, PROMISING
+from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
 from k2d.audio.joined import is_sound_page
 from k2d.audio.sizes import Pieces
 from k2d.audio.time_line import GRID, JITTER, Clock
 from k2d.errors import BadAudio
+
+_SOUGHT = 2**20  # bytes among which a packet is sought
+
+
+class AviIndex:
+    """The times of an AVI's chunks by the places where they lie."""
+
+    _HEAD = 8  # bytes of a chunk before what it holds
+
+    def __init__(self, stream):
+        self._times = {entry.pos + self._HEAD: entry.timestamp for entry in stream.index_entries}
+        self._unit = 0  # of the index, in one of a packet's units of time; known from the second chunk on
+        self._ahead = 0  # by how much the chunks that were found lag behind
+
+    def restamp(self, packet) -> bool:
+        """Give a packet the time of its place. Whether chunks are missing before it."""
+        said, counted = self._times.get(packet.pos), packet.pts
+        if counted is None or not packet.size:
+            return False
+        if said and counted and not self._unit:
+            self._unit = said // counted if said % counted == 0 else 0
+        ahead = said // self._unit - counted if said and self._unit else self._ahead
+        missing, self._ahead = ahead > self._ahead, ahead
+        packet.pts = counted + ahead
+        return missing
 
 
 class ContainerReader:
@@ -67,8 +92,24 @@ class ContainerReader:
         self.origin = 0.0 if begin is None or damaged else begin / base  # seconds that the film's clock begins at
         jumps = bool(container.format.flags & self.av.format.Flags.ts_discont.value)
         end = np.inf if length is None or jumps else length / base + 1.0
-        self.clock = Clock(bool(self.formats & NO_CLOCK) or self._miscounts(), jumps and not self._pages_lost, end)
+        counted = bool(self.formats & NO_CLOCK) or self._miscounts()
+        counted |= "wav" in self.formats and self.stream.codec_context.codec.canonical_name in LOSSY
+        self.clock = Clock(counted, jumps and not self._pages_lost, end)
+        # The clock of an AVI counts the chunks that are found; its index has those of all.
+        self._index = AviIndex(self.stream) if "avi" in self.formats and not counted else None
         self._pass = DecodingPass(self, 0.0)
+
+    def restamp(self, packet) -> bool:
+        """Give a packet its time where the format has not done so rightly. Whether chunks are missing before it."""
+        return self._index is not None and self._index.restamp(packet)
+
+    def dropped(self, packet) -> int:
+        """Bytes that were left out before a packet of a stream without a container, of which its place says nothing."""
+        position = self._file.tell()
+        self._file.seek(packet.pos or 0)
+        found = self._file.read(_SOUGHT).find(bytes(packet))
+        self._file.seek(position)
+        return max(0, found)
 
     def _container_of(self, options: dict[str, str]):
         whole = Pieces(self._file, [(0, self._file.seek(0, io.SEEK_END))], owned=False)
@@ -93,6 +134,8 @@ class ContainerReader:
         if "mp3" in names:
             counted = counted_mp3(self._file)
             return counted[0] * (1152 if self.rate >= 32000 else 576) / self.rate if counted and self.rate else None
+        if "asf" in names and (seconds := length_of_asf(self._file)):
+            return seconds
         if names & (PROMISING | ESTIMATING) and stream.duration is not None and "matroska" not in names:
             late = 0.0
             if stream.start_time is not None:

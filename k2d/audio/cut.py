@@ -1,17 +1,17 @@
 """Whether a file lacks its tail, where no length in its header tells, or one that may be wrong.
 
 In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM), a tag (FLV), a chunk (AVI) or
-an object (WMA, WMV), or before its last frame (mp3).
+an object (WMA, WMV, RealMedia), or before its last frame (mp3).
 """
 
 import io
 import re
 
 from k2d.audio.joined import length_of_tag
-from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks
+from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks, elements
 
 _ASF_DATA = bytes.fromhex("3626b275 8e66 cf11 a6d9 00aa0062ce6c")  # whose own head has 50 bytes
-_SEGMENT, _CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+_ASF_FILE = bytes.fromhex("a1dcab8c 47a9 cf11 8ee4 00c00c205365")  # the object of the file's properties
 
 
 def ends_inside(file, formats: set[str]) -> bool:
@@ -22,11 +22,13 @@ def ends_inside(file, formats: set[str]) -> bool:
         if "mov" in formats:
             return _mp4(file, size)
         if "matroska" in formats:
-            return _matroska(file, size)
+            return any(begin + length > size for _, begin, length in elements(file, size))
         if "avi" in formats:
             return _avi(file, size)
         if "asf" in formats:
             return _asf(file, size)
+        if "rm" in formats:
+            return _rm(file, size)
         if "mp3" in formats:
             counted = counted_mp3(file)
             return counted is not None and counted[1]
@@ -42,32 +44,6 @@ def _mp4(file, size: int) -> bool:
         fragments = fragments or kind == b"moof"
         end = begin + length
     return fragments and end > size
-
-
-def _matroska(file, size: int) -> bool:
-    """Sizes of elements (RFC 8794); a segment or cluster that was written live has none, and is looked into."""
-    at = 0
-    while at < size:
-        head = bytes_at(file, at, 12)
-        name = head[: _width(head, 4)]
-        width = _width(head[len(name) :], 8)
-        if not name or not width or len(head) < len(name) + width:
-            return False
-        length = int.from_bytes(head[len(name) : len(name) + width], "big") - (1 << 7 * width)
-        at += len(name) + width
-        unknown = length == (1 << 7 * width) - 1
-        if name in (_SEGMENT, _CLUSTER) and not unknown and at + length > size:
-            return True
-        if name == _SEGMENT or (name == _CLUSTER and unknown):
-            continue
-        at += length
-    return at > size
-
-
-def _width(head: bytes, most: int) -> int:
-    """Bytes of a number that says by its first set bit how many it has; 0 for none."""
-    width = 9 - head[0].bit_length() if head else 0
-    return width if width <= most else 0
 
 
 def _flv(file, size: int) -> bool:
@@ -98,6 +74,31 @@ def _asf(file, size: int) -> bool:
             return False
         at += length
     return at > size
+
+
+def length_of_asf(file) -> float:
+    """Seconds of a WMA or WMV, as its header says; 0 where it does not, as of live ones (3.2: play duration in units of
+    100 ns, which counts the preroll in ms)."""
+    position = file.tell()
+    head = bytes_at(file, 0, 2**16)
+    file.seek(position)
+    at = head.find(_ASF_FILE)
+    if at < 0 or len(head) < at + 92 or head[at + 88] & 1:  # broadcast
+        return 0.0
+    played, preroll = (int.from_bytes(head[at + first : at + first + 8], "little") for first in (64, 80))
+    return max(0.0, played / 1e7 - preroll / 1e3)
+
+
+def _rm(file, size: int) -> bool:
+    """Chunks, whose sizes count their heads; the one that holds the sound says 0 where it was written live."""
+    at = 0
+    while at + 8 <= size:
+        head = bytes_at(file, at, 8)
+        length = int.from_bytes(head[4:], "big")
+        if length < 8:
+            return False
+        at += length
+    return at > size + 16  # ffmpeg counts ten bytes too many
 
 
 def counted_mp3(file) -> tuple[int, bool] | None:

@@ -13,8 +13,9 @@ from contextlib import suppress
 import numpy as np
 
 from k2d.audio.bursts import without_bursts
-from k2d.audio.formats import ESTIMATING, FORGETTING, LOSSY, NOISY, PAUSES
+from k2d.audio.formats import ESTIMATING, FORGETTING, LOSSY, MARK_BITS, NOISY, PAUSES, largest_frame
 from k2d.audio.packet_rule import PacketRule
+from k2d.audio.sizes import TAGS
 from k2d.audio.time_line import GRID, JITTER, Piece, TimeLine
 from k2d.errors import BadAudio
 
@@ -22,6 +23,7 @@ _PRIMING = 64  # packets decoded before a part: mp3, AAC and Opus frames need th
 _SECTION = 6 * GRID  # seconds; decoders that draw noise are new in each section, in the whole as in a part
 _LEARN = 1.0  # seconds after which it is known how many samples a packet holds
 _GRACE = 0.5  # seconds less than the header promises are still whole: encoders pad, containers round
+_BETWEEN = 512  # bytes between two packets that are no damage, beyond twice what lay there before
 _ERRORS = 100  # broken packets in a row, after which nothing sound is expected
 # What PyAV does not give as an array: planes of so many channels or more, and these integers.
 _PLANES, _INTEGERS_OF_64 = 8, ("s64", "s64p")
@@ -61,9 +63,15 @@ class DecodingPass:
         self._skips, self._wanted = False, start  # whether packets are counted only, up to where
         self._channels = 0
         self._owed = 0  # frames that are due as silence for the packet before, which could not be decoded
+        self._largest = largest_frame(self._codec, self._decoder.channels or 0) if track.clock.counted else np.inf
+        self._bytes = self._frames = 0  # of all packets that keep the rule
+        self._end, self._usual = None, 0  # bytes of the file up to which packets were read, and between two of them
         self._unread = 0.0  # seconds of the last packets, which could not be decoded
         self._failures, self._broken_packets = 0, 0  # failures in a row, and packets that failed
         self._broken = self._failed = self.cut = False  # a packet since the last sound one; any
+        self._spoilt = False  # whether a packet since the last that keeps the rule held damage, where time is counted
+        self._dropped = 0  # bytes that are in no packet
+        self._jumped = False  # whether bytes that hold sound were left out since the last sound packet
         self.lost = self.holes = self._silenced = self._sound = 0.0  # seconds
         self._packed: tuple = None, None  # what makes floats, the channels in turn, of frames of which form
 
@@ -98,6 +106,14 @@ class DecodingPass:
             if self._rule is None and self._line.rate and self._line.time >= _LEARN and self._seen:
                 self._learn()
             held = self._rule.samples(packet) if self._rule and not last else None
+            if held:
+                if self._spoilt:
+                    before, self._dropped = self._dropped, max(self._dropped, self._track.dropped(packet))
+                    missing = self._estimate(self._dropped - before)
+                    self._lose(missing / self._line.rate)
+                    yield from self._silence(missing)
+                    self._spoilt = False
+                self._bytes, self._frames = self._bytes + packet.size, self._frames + held
             gap = self._line.gap(self._stamp(packet)) if self._skips or (self._renews and held) else 0
             if self._skips and not last:
                 if held is None:
@@ -107,6 +123,8 @@ class DecodingPass:
                     self._line.position += held
                     self._recent.append(packet)
                     continue
+                if self._track.clock.counted and self._track.dropped(packet):
+                    raise Irregular
                 self._skips = False
                 self._begin_section(self._line.time)
             elif held and self._renews and (at := self._line.time + gap / self._line.rate) // _SECTION != self._section:
@@ -118,12 +136,18 @@ class DecodingPass:
                 continue
             if held:
                 self._recent.append(packet)
-            frames = self._decode(packet, held)
+            due = held or (0 if last or bytes(packet).startswith(TAGS) else self._estimate(packet.size))
+            frames = self._decode(packet, due)
             if self.cut:
                 break
             if self._rule is None and not last:
                 self._seen.append((packet, [frame.samples for frame in frames]))
-            self._owed = held if held and not frames else 0
+            self._owed = due if held and not frames else 0
+            if self._failures or packet.size > self._largest:
+                self._spoilt = True
+                self._owed = max(0, due - sum(frame.samples for frame in frames))  # one of which may be whole
+                if not self._failures:
+                    self._lose(self._owed / self._line.rate)
             for frame in frames:
                 yield from self._placed(frame, exact=not held)
         self._conclude()
@@ -137,6 +161,8 @@ class DecodingPass:
             try:
                 for packet in self._track.container.demux(self._track.stream):
                     failures = 0
+                    if self._track.restamp(packet) or packet.is_corrupt or self._skips_bytes(packet):
+                        self._jumped = True
                     yield packet
                 return
             except self._track.errors as error:
@@ -147,6 +173,24 @@ class DecodingPass:
                 if failures > _ERRORS:
                     self.cut = True
                     return
+
+    def _skips_bytes(self, packet) -> bool:
+        """Whether many more bytes lie before a packet than between others: a hole in the time line is damage then."""
+        if not packet.size or packet.pos is None or len(self._track.container.streams) > 1:
+            return False
+        between = 0 if self._end is None else packet.pos - self._end
+        self._end = packet.pos + packet.size
+        if self._line.time >= _LEARN and between > 2 * self._usual + _BETWEEN:
+            return True
+        self._usual = max(self._usual, between)
+        return False
+
+    def _estimate(self, size: int) -> int:
+        """Samples for which so many damaged bytes stand, where time is counted: they lie in packets as long as it takes
+        to the next frame, or are dropped."""
+        if not self._track.clock.counted or not self._frames:
+            return 0
+        return round(size * self._frames / self._bytes)
 
     def _stamp(self, packet_or_frame) -> float | None:
         """Seconds since the file's beginning."""
@@ -162,7 +206,8 @@ class DecodingPass:
     def _learn(self) -> None:
         """The rule, once the first second is decoded; with it, packets before the part need not be decoded."""
         name = self._track.container.format.name
-        self._rule = PacketRule.learn(self._seen, self._line.rate, self._tick, name, self._codec)
+        bits = MARK_BITS.get(self._codec if name == "wav" else name, ()) if self._track.clock.counted else ()
+        self._rule = PacketRule.learn(self._seen, self._line.rate, self._tick, self._codec, bits, self._largest)
         self._seen = []
         if self._start and not self._rule:
             raise Irregular
@@ -174,6 +219,8 @@ class DecodingPass:
         """The last packet may hold less than the rule says: an encoder has no more."""
         if self._recent:
             packet, now = self._recent.pop(), self._line.time
+            if self._track.clock.counted and self._track.dropped(packet):
+                raise Irregular
             held = self._rule.samples(packet)
             self._begin_section(now)
             if frames := self._decode(packet, held):
@@ -210,11 +257,14 @@ class DecodingPass:
             self._failures, self._broken_packets = self._failures + 1, self._broken_packets + 1
             self._broken = self._failed = True
             lost = held / self._line.rate if held else self._duration(packet)
-            if self._line.time >= self._start - JITTER:
-                self.lost += lost
+            self._lose(lost)
             self._unread = lost if held else self._unread + lost
             self.cut = self._failures > _ERRORS
             return []
+
+    def _lose(self, seconds: float) -> None:
+        if self._line.time >= self._start - JITTER:
+            self.lost += seconds
 
     def _samples(self, frame) -> np.ndarray:
         """(frames, channels) float32 in [-1, 1] of a decoded frame."""
@@ -247,12 +297,12 @@ class DecodingPass:
         self._channels = audio.shape[1]
         if hole := line.gap(self._stamp(frame), exact=self._broken and exact):
             if line.time + hole / line.rate > start:
-                if self._broken or "ogg" in self._track.formats:  # whose pages have checksums
+                if self._broken or self._jumped or "ogg" in self._track.formats:  # whose pages have checksums
                     self.lost += hole / line.rate
                 elif line.position:
                     self.holes += hole / line.rate
             yield from self._silence(hole)
-        self._broken = False
+        self._broken = self._jumped = False
         before = line.before(start)
         line.position += len(audio)
         self._sound += max(0, len(audio) - before) / line.rate

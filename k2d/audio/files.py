@@ -26,7 +26,7 @@ from k2d.audio.containers import ContainerReader
 from k2d.audio.decoding_pass import Irregular, drive_fails
 from k2d.audio.formats import HEADERLESS
 from k2d.audio.joined import ogg_chains, recordings_of
-from k2d.audio.sizes import Pieces, mended
+from k2d.audio.sizes import Pieces, mended, rate_of
 from k2d.audio.stamps import archive_entry, check_may_run, is_command
 from k2d.audio.time_line import GRID, check_form
 from k2d.constants import SAMPLE_RATE
@@ -387,6 +387,8 @@ def _decoder(source: str, file, piped: bool) -> Reader:
             raise
         known = head.startswith((b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3"))
         if known or head[4:8] == b"ftyp":
+            if (rate := rate_of(file, head)) is not None:
+                check_form(source, rate, 1)
             why = BadAudio(source, "truncated", "the file is damaged or cut short; copy it again")
             if damaged:
                 why = BadAudio(source, "damaged", "its first pages are not as they were written; copy it again")

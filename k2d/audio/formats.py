@@ -3,6 +3,8 @@
 Formats and codecs are named as ffmpeg names them.
 """
 
+from math import inf
+
 # Decoders that draw noise.
 NOISY = {"aac", "aac_latm", "ac3", "eac3", "mp2"}
 # What these make of a packet depends on a few packets before it at most. Of all others it may depend on every one
@@ -15,8 +17,13 @@ LOSSY = frozenset("aac aac_latm ac3 dts eac3 mp1 mp2 mp3 opus vorbis wmapro wmav
 # Frame types from which on no speech was sent (3GPP TS 26.101 and 26.201): in pauses phones send comfort noise at most,
 # which ffmpeg's libraries do not decode.
 PAUSES = {"amr_nb": 8, "amr_wb": 9}
-# Bits of a frame's first bytes that say its sampling rate, where time stamps are made by counting frames.
-RATE_BITS = {"aac": (0, 0, 0x3C, 0, 0), "mp3": (0, 0x18, 0x0C, 0, 0), "ac3": (0, 0, 0, 0, 0xC0)}
+# Bits of a frame's first bytes that are the same in all of them, those of its sampling rate too, where time stamps are
+# made by counting frames.
+MARK_BITS = {
+    "aac": (0xFF, 0xF6, 0x3C), "mp3": (0xFF, 0xFE, 0x0C), "ac3": (0xFF, 0xFF, 0, 0, 0xC0), "eac3": (0xFF, 0xFF),
+    "dts": (0xFF, 0xFF, 0xFF, 0xFF),
+}  # fmt: skip
+_LARGEST = {"ac3": 3840, "eac3": 4096, "dts": 16384, "mp2": 1729, "mp3": 1441}  # bytes of a frame
 
 # Formats of sound and film only: with others, such as playlists, ffmpeg opens further addresses.
 FORMATS = (
@@ -34,4 +41,9 @@ NO_CLOCK |= set(HEADERLESS.values())
 # Whose header tells the length, so that less than that is damage,
 PROMISING = {"ape", "flac", "mov", "tak", "tta", "wv"}
 # or is damage only where the file also lacks bytes, or some could not be decoded: the header may be wrong.
-ESTIMATING = {"asf", "avi", "matroska", "mp3"}
+ESTIMATING = {"asf", "avi", "matroska", "mp3", "rm"}
+
+
+def largest_frame(codec: str, channels: int) -> float:
+    """Bytes that a frame has at most; a larger packet holds what was to be several."""
+    return 768 * max(1, channels) + 64 if codec == "aac" else _LARGEST.get(codec, inf)

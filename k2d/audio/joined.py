@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 
-from k2d.audio.sizes import Form, boxes, bytes_at, chunks, form_of
+from k2d.audio.sizes import EBML, Form, boxes, bytes_at, chunks, elements, form_of
 
 Stretches = list[tuple[int, int]]
 # What stands at the beginning of a recording, and so long that it stands nowhere else.
@@ -46,7 +46,7 @@ def recordings_of(file, head: bytes) -> Stretches:
     if head.startswith(_TAG):
         file.seek(length_of_tag(head))
         head = file.read(64)
-    if not form_of(head) and head[4:8] != b"ftyp" and not _mark_of(head):
+    if not form_of(head) and head[4:8] != b"ftyp" and head[:4] != EBML and not _mark_of(head):
         return [(0, file.seek(0, io.SEEK_END))]
     if not isinstance(file, io.BufferedReader):
         return _search(file, head)
@@ -64,6 +64,8 @@ def _search(file, head: bytes) -> Stretches:
     size = file.seek(0, io.SEEK_END)
     if mark := _mark_of(head):
         starts = _marked(file, mark, head[:4])
+    elif head[:4] == EBML:
+        starts = (begin for name, begin, _ in elements(file, size) if name == EBML)
     elif form := form_of(head):
         starts = _chunked(file, size, form)
     else:

@@ -275,7 +275,7 @@ def _tell_damage(source: str, reader: Reader, damaged: str) -> None:
     elif damaged == "skip":
         raise BadAudio(source, "truncated", f"damaged or cut short: {lost}; copy it again")
     else:
-        message = f"{source}: damaged or cut short: {lost}; what is sound is read"
+        message = f"{source}: damaged or cut short: {lost}; the intact part is read"
     _warn_once(source, message)
 
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _NAME = re.compile(rb"[A-Za-z0-9_(][\x20-\x7e]{3}", re.DOTALL)
-# Behind the sound, without the header of a chunk.
-_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
+# Behind the sound, or between two recordings, without the header of a chunk.
+TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 _SAMPLES = (b"none", b"sowt", b"twos", b"fl32", b"fl64", b"in24", b"in32")  # of AIFF-C
 _LARGE = (b"RF64", b"BW64")  # whose sizes of 32 bits may stand in a chunk ds64 (EBU Tech 3306)
 _TOPS = (b"RIFF", b"RIFX", *_LARGE, b"FORM", b"riff")  # begin a recording
@@ -137,6 +137,23 @@ def form_of(head: bytes) -> Form | None:
     return next((form for begin, form in _FORMS if re.match(begin, head, re.DOTALL)), None)
 
 
+def rate_of(file, head: bytes) -> float | None:
+    """The sampling rate (Hz) that a header says; None where there is none, or it is not understood."""
+    try:
+        if head[:4] == b".snd":
+            return float(int.from_bytes(bytes_at(file, 16, 4), "big"))
+        if (form := form_of(head)) is None:
+            return None
+        size = file.seek(0, io.SEEK_END)
+        found = (bytes_at(file, at, 64) for name, at, _ in chunks(file, form.top, size, form) if name == form.needed[0])
+        content = next(found, b"")
+        if form.needed[0] == b"fmt ":
+            return float(struct.unpack_from("<I" if form.order == "little" else ">I", content, 4)[0])
+        return struct.unpack_from(">d", content)[0] if form.needed[0] == b"desc" else _rate_of_aiff(content)
+    except struct.error:  # cut inside of its header
+        return None
+
+
 def chunks(file, at: int, size: int, form: Form) -> Iterator[tuple[bytes, int, int]]:
     """(name, begin, length) of the chunks from a place on, as far as they can be ones. Padding may be missing."""
     large = 0
@@ -169,6 +186,34 @@ def boxes(file, size: int) -> Iterator[tuple[bytes, int, int]]:
             return
         yield head[4:8], at, length
         at += length
+
+
+EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+
+
+def elements(file, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """(name, begin with its own head, length with it) of the outermost elements of a Matroska file (RFC 8794), as far
+    as they can be ones; the last may be longer than the file. Of what was written live, which has no length, the
+    elements inside are given in its place.
+    """
+    at = 0
+    while at < size:
+        head = bytes_at(file, at, 12)
+        name = head[: _width(head, 4)]
+        width = _width(head[len(name) :], 8)
+        if not name or not width or len(head) < len(name) + width:
+            return
+        length = int.from_bytes(head[len(name) : len(name) + width], "big") - (1 << 7 * width)
+        inside = name in (_SEGMENT, _CLUSTER) and length == (1 << 7 * width) - 1
+        length = len(name) + width + (0 if inside else length)
+        yield name, at, length
+        at += length
+
+
+def _width(head: bytes, most: int) -> int:
+    """Bytes of a number that says by its first set bit how many it has; 0 for none."""
+    width = 9 - head[0].bit_length() if head else 0
+    return width if width <= most else 0
 
 
 def _chunked(file, size: int, form: Form) -> tuple[Pieces | None, float]:
@@ -260,11 +305,15 @@ def _au(file, size: int) -> tuple[Pieces | None, float]:
 def _form_of_aiff(common: bytes) -> tuple[int, int]:
     """(bytes of a frame, bytes of a second); 0 of what is packed, whose frames differ."""
     channels, bits = int.from_bytes(common[:2], "big"), int.from_bytes(common[6:8], "big")
-    exponent = int.from_bytes(common[8:10], "big") - 16383
-    rate = int.from_bytes(common[10:18], "big") * 2.0 ** (exponent - 63) if 0 <= exponent < 32 else 0.0
     form = common[18:22].lower() or b"none"
     width = 1 if form in (b"ulaw", b"alaw") else -(-bits // 8) if form in _SAMPLES else 0
-    return channels * width, int(channels * width * rate)
+    return channels * width, int(channels * width * _rate_of_aiff(common))
+
+
+def _rate_of_aiff(common: bytes) -> float:
+    """A number of 80 bits; 0 where it is beyond what any rate is."""
+    exponent = int.from_bytes(common[8:10], "big") - 16383
+    return int.from_bytes(common[10:18], "big") * 2.0 ** (exponent - 63) if 0 <= exponent < 32 else 0.0
 
 
 def _goes_on(file, end: int, size: int, second: float, form: Form) -> bool:
@@ -272,7 +321,7 @@ def _goes_on(file, end: int, size: int, second: float, form: Form) -> bool:
     if not second or size - end < _MORE * second:
         return False
     places = (end, end + -end % form.align)
-    if bytes_at(file, end, 12).startswith(_TAGS) or any(_is_chunk(file, at, size, form) for at in places):
+    if bytes_at(file, end, 12).startswith(TAGS) or any(_is_chunk(file, at, size, form) for at in places):
         return False
     step = (size - end) // _LOOKS + 1
     return any(bytes_at(file, max(end, at - 2**16), 2**16).strip(b"\0") for at in range(size, end, -step))

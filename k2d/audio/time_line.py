@@ -67,9 +67,10 @@ class TimeLine:
                 yield self.rate, np.zeros((some, channels), np.float32), before
 
 
-def check_form(source: str, rate: int, channels: int) -> None:
+def check_form(source: str, rate: float, channels: int) -> None:
     """Raise BadAudio for a sampling rate or a number of channels that only a wrong header has."""
     if not 2000 <= rate <= 1_000_000:
-        raise BadAudio(source, "rate", f"a sampling rate of {rate} Hz holds no speech, its header is wrong; correct it")
+        what = f"a sampling rate of {rate:.0f} Hz holds no speech, its header is wrong"
+        raise BadAudio(source, "rate", f"{what}; correct it")
     if not 1 <= channels <= 64 or rate * channels > 16_000_000:  # whose seconds would not fit into memory
         raise BadAudio(source, "channels", f"{channels} channels of {rate} Hz, its header is wrong; correct it")

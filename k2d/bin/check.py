@@ -129,7 +129,7 @@ def report(found: list[Finding], output_dir: Path | None) -> int:
     where = ""
     if output_dir is not None:
         write_findings(found, output_dir)
-        where = f"; {output_dir / 'findings.tsv'} names all" if any(finding.names for finding in found) else ""
+        where = f"; {output_dir / 'findings.tsv'} lists them all" if any(finding.names for finding in found) else ""
     counts = {grade: sum(finding.grade is grade for finding in found) for grade in Grade}
     if counts[Grade.FAILS]:
         failing = counted(counts[Grade.FAILS], "row")

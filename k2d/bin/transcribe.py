@@ -135,4 +135,4 @@ def _say(text: str) -> None:
     print(f"transcribe: {text}", file=sys.stderr)
 
 
-main = command(parser, run)
+main = command(parser, run, resumes=False)

@@ -176,7 +176,7 @@ class Check:
         damaged = {one.recording_of(name): measured[name]["damage"] for name in those(lambda fact: "damage" in fact)}
         if damaged:
             message = f"{counted(len(damaged), 'recording')} damaged or cut short ({some(list(damaged))})"
-            found.append(warning(one.path, message, "copy them again; what is sound is read", damaged.items()))
+            found.append(warning(one.path, message, "copy them again; the intact part is read", damaged.items()))
         return found
 
     def _unusable(self, one: Set, bad: dict[str, tuple[str, str]], total: int, looked: int) -> list[Finding]:
@@ -299,4 +299,4 @@ def _forms(forms: Counter) -> str:
     most = f"{rate:,} Hz {words}"
     rest = len(forms) - 1
     total = sum(forms.values())
-    return most if not rest else f"{count:,} of {total:,} {most}, the rest in {counted(rest, 'other format')}"
+    return most if not rest else f"{count:,} of {total:,} are {most}, the rest in {counted(rest, 'other format')}"

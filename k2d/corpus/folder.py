@@ -105,7 +105,7 @@ def prepare_folder(
         _list(out / "recordings.tsv", kept, seconds, ready, unusable)
     english = english_share([cue.text for own in cues.values() for cue in own]) if labelled_only else None
     account = Account(out.name, len(kept), len(kept), sum(seconds.values()) / 3600,
-                      len({r.source for r in kept.values()}), english, rejects)  # fmt: skip
+                      len(set(by_source(found, kept).values())), english, rejects)  # fmt: skip
     if other:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in other.most_common(_MOST_OTHER))
         more = " …" if len(other) > _MOST_OTHER else ""
@@ -259,7 +259,7 @@ def offer(prepared: Prepared, place: str) -> str:
             f"them in place of the teacher's: --labels text:{place}; then recordings without one are left out"
         )
         if kinds[".txt"]:
-            said += ", and so are those of more than 30 s whose .txt tells no times"
+            said += ", as are recordings longer than 30 s whose .txt has no times"
         said += "."
     several = [
         (path, other)

@@ -9,7 +9,7 @@ import json
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from k2d.tables import atomic
 from k2d.work.identity import file_digest
 
 SHORTEST_RECORDING = 1.0  # seconds of a recording
+DIFFER = 2.0, 0.05  # seconds, and share of the length, by which two formats of one recording do not differ
 _AT_ONCE = 500  # files checked between two writes of the cache
 LABELS = (".json", *SUFFIXES, ".txt")  # what may lie beside a recording, in the order of preference
 # Transcripts in forms that are not read.
@@ -70,8 +71,8 @@ def find_recordings(folder: Path) -> Tree:
     """Every recording of a tree in order of path, links followed, hidden files left out.
 
     Files of one stem in one folder are one recording: a lecture's sound beside its video. The sound is taken,
-    since it is smaller. Transcripts belong to a recording by their stem, also with a
-    language behind it (lecture1.zh-TW.vtt).
+    since it is smaller; `in_any_format` tells apart those of another length. Transcripts belong to a recording by their
+    stem, also with a language behind it (lecture1.zh-TW.vtt); of two stems to the longer one.
     """
     tree = Tree()
     taken: set[str] = set()
@@ -100,11 +101,17 @@ def find_recordings(folder: Path) -> Tree:
             if name in taken:  # two names that differ in characters no id may have
                 name = f"{name}-{hashlib.sha256(str(paths[0]).encode()).hexdigest()[:6]}"
             taken.add(name)
-            own = [t for t in transcripts if t.stem == stem or t.name.startswith(f"{stem}.")]
+            own = [t for t in transcripts if _stem_of(t, by_stem) == stem]
             own.sort(key=lambda path: ((LABELS + UNREAD).index(path.suffix.lower()), len(path.name), path.name))
             beside, unread = (tuple(t for t in own if t.suffix.lower() in forms) for forms in (LABELS, UNREAD))
             tree.recordings.append(Recording(name, paths[0], source, beside, unread, tuple(paths[1:])))
     return tree
+
+
+def _stem_of(transcript: Path, stems: Iterable[str]) -> str | None:
+    """That of the recording which a transcript belongs to."""
+    fitting = (stem for stem in stems if transcript.stem == stem or transcript.name.startswith(f"{stem}."))
+    return max(fitting, key=len, default=None)
 
 
 def same_content(recordings: Sequence[Recording]) -> list[Reject]:
@@ -138,7 +145,8 @@ def in_any_format(
     recordings: Sequence[Recording], read: Callable[[Sequence[Recording]], tuple[dict, list[Reject]]]
 ) -> tuple[list[Recording], dict, list[Reject]]:
     """(recordings, what `read` gives of each that can be used, rejects), with another format in the place of what
-    cannot be used. read: such as `check` and `convert`.
+    cannot be used. A file of another length is no other format, but another recording. read: such as `check` and
+    `convert`.
     """
     found, rejects = read(recordings)
     while bad := [r for r in recordings if r.id not in found and r.others]:
@@ -146,13 +154,49 @@ def in_any_format(
         more, worse = read(others)
         instead = {r.id: r for r in others}
         recordings, found, rejects = [instead.get(r.id, r) for r in recordings], found | more, rejects + worse
+    recordings, apart = _told_apart(recordings, found)
+    more, worse = read(apart)
+    found, rejects, recordings = found | more, rejects + worse, recordings + apart
     unused = [
         Reject(str(other), "other format", f"{other}: another format of {r.path.name}, which is used")
         for r in recordings
         if r.id in found
         for other in r.others
     ]
-    return list(recordings), found, rejects + unused
+    return recordings, found, rejects + unused
+
+
+def _told_apart(recordings: Sequence[Recording], found: Mapping) -> tuple[list[Recording], list[Recording]]:
+    """(recordings, others that only have their stem in common with one of them: recorders that count from 1 again)."""
+    known, kept, apart = {r.id for r in recordings}, [], []
+    for recording in recordings:
+        same = [replace(recording, others=())]
+        for path in recording.others if recording.id in found else ():
+            at = next((n for n, one in enumerate(same) if not _differ(one.path, path)), None)
+            if at is not None:
+                same[at] = replace(same[at], others=(*same[at].others, path))
+                continue
+            mine = [tuple(t for t in some if t.name.startswith(f"{path.name}."))
+                    for some in (recording.beside, recording.unread)]  # fmt: skip
+            name = safe_id(f"{recording.id}{path.suffix}")
+            if name in known:
+                name = f"{name}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
+            known.add(name)
+            same.append(Recording(name, path, recording.source, *mine))
+        theirs = {t for one in same[1:] for t in (*one.beside, *one.unread)}
+        beside, unread = (tuple(t for t in some if t not in theirs) for some in (same[0].beside, same[0].unread))
+        kept.append(recording if recording.id not in found else replace(same[0], beside=beside, unread=unread))
+        apart += same[1:]
+    return kept, apart
+
+
+def _differ(one: Path, other: Path) -> bool:
+    """Whether two files can be no two formats of one recording, since one is much longer."""
+    try:
+        shorter, longer = sorted(recording_duration(str(path)) for path in (one, other))
+    except BadAudio:  # nothing is known of it, and the other can be used
+        return False
+    return longer - shorter > max(DIFFER[0], DIFFER[1] * longer)
 
 
 def check(

@@ -32,7 +32,7 @@ _PRINTED = re.compile(r"\s*\[\s*(-?\d[\d:.,]*\s*-->\s*-?\d[\d:.,]*)\s*\](.*)")  
 _ASS = re.compile(r"Dialogue:[^,]*,\s*(\d[^,]*?)\s*,\s*(\d[^,]*?)\s*,(?:[^,]*,){6}(.*)")
 # With drawings, whose points stand where text does: {\p1}m 0 0 l 9 9{\p0}.
 _ASS_MARKUP = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}(?:(?!\{[^{}]*\\p0).)*|\{[^{}]*\}|\\[Nnh]")
-_SBV = re.compile(r"^(\d+:\d\d:\d\d\.\d+),(\d+:\d\d:\d\d\.\d+)$")
+_SBV = re.compile(r"^(\d+:\d\d:\d\d(?:\.\d+)?),(\d+:\d\d:\d\d(?:\.\d+)?)$")
 _TSV = re.compile(r"(\d{1,12})\t(\d{1,12})\t(.*)")
 _BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?:[:：]\d\d){1,2}(?!\d)|\d+\.\d+(?:s?\s*-+>|\t))")
 # Times, and nothing that could be said; the words below them would be lost.
@@ -42,13 +42,14 @@ _LINE_END = re.compile(r"\r*\n|\r")
 _WORD_TIME = re.compile(r"<\d+:\d\d[:.\d]*>")
 # The tags there are; "a < b and c > d" and "x<y, y>z" are text.
 _MARKUP = re.compile(
-    rf"{_WORD_TIME.pattern}|</?(?:[bcisu]|em|strong|ruby|rt|p)(?:\.[^<>\s]+)?/?>|</?(?:[cv]|lang|font|span)(?:[.\s][^<>]*)?>|"
-    r"\{\\[^{}]*\}",
+    rf"{_WORD_TIME.pattern}|</?(?:[bcisu]|em|strong|ruby|rt|p)(?:\.[^<>\s]+)?/?>|</(?:v|lang|font|span)>|"
+    r"(?<![a-z0-9_])<(?:v|lang)(?:[.\s][^<>]*)?>|<(?:font|span)(?:\s[^<>]*)?>|\{\\[^{}]*\}",
     re.IGNORECASE,
 )
 _BREAK = re.compile(r"<(?:br|BR)\s*/?>|\\N")
 _JOINERS = "\u200c\u200d"  # letters of some scripts, and emoji, need them
 _BLOCKS = ("NOTE", "STYLE", "REGION")
+SHOWN = 4.0  # seconds, of a cue that does not say when it ends
 FLASH = 0.02  # seconds; a cue that is shown no longer repeats a line of rolling captions
 ROLLING = 0.3  # of the cues begin with what the one before ended with: no chance in subtitles that people make
 
@@ -83,7 +84,10 @@ def read_cues(path) -> list[Cue]:
 def _of_ass(place: str, line: str) -> str:
     """A line of SubStation Alpha as Whisper would print it; "" for one that says nothing."""
     match = _ASS.fullmatch(line)
-    return f"[{match[1]} --> {match[2]}] {_ASS_MARKUP.sub(' ', match[3])}" if match else ""
+    if not match:
+        return ""
+    text = _ASS_MARKUP.sub(lambda markup: " " if markup[0][0] == "\\" else "", match[3])
+    return f"[{match[1]} --> {match[2]}] {text}"
 
 
 def _of_tsv(place: str, line: str) -> str:
@@ -124,10 +128,18 @@ def _cues_in(path: Path, text: str) -> list[Cue]:
         payload = [*([printed[number]] if number in printed else []), *lines[number + 1 : following]]
         last = following == len(lines)
         words = _words(_numbered(payload, last) if numbered and subrip else _payload(payload, numbered, last))
-        if words and end > start:
+        if words:
             shown.append((Cue(start, end, " ".join(words)), words))
     shown.sort(key=lambda pair: (pair[0].start, pair[0].end))
+    shown = [(_with_length(cue, shown), words) for cue, words in shown]
     return in_order(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None))
+
+
+def _with_length(cue: Cue, shown: list[tuple[Cue, list[str]]]) -> Cue:
+    """A cue that ends where it starts is shown until the next one, a few seconds at most."""
+    if cue.end > cue.start:
+        return cue
+    return replace(cue, end=min([cue.start + SHOWN, *(other.start for other, _ in shown if other.start > cue.start)]))
 
 
 def cues_of_text(path: Path) -> list[Cue] | None:
@@ -203,7 +215,9 @@ def _each_once(shown: list[tuple[Cue, list[str]]], timed_words: bool) -> list[Cu
     cues = [cue for cue, _ in shown]
     again = [_already_shown(before, cue.text) for (_, before), cue in zip(shown, cues[1:], strict=False)]
     flashes = any(count and cue.end - cue.start <= FLASH for count, cue in zip(again, cues[1:], strict=True))
-    rolling = timed_words or flashes or sum(map(bool, again)) >= max(3, ROLLING * len(cues))
+    repeats = sum(map(bool, again))
+    all_repeat = 1 < repeats == len(again)
+    rolling = timed_words or flashes or all_repeat or repeats >= max(3, ROLLING * len(cues))
     new: list[Cue] = []
     screen: list[str] = []
     for cue, lines in shown:

@@ -56,7 +56,7 @@ class Length:
     def __str__(self) -> str:
         warm_up = "" if self.warm_up is None else f", the first {self.warm_up:,} to warm up"
         return (
-            f"{counted(self.updates, 'update')} of {counted(self.batch, 'chunk')}{warm_up}: "
+            f"{counted(self.updates, 'update')} of {counted(min(self.batch, self.chunks), 'chunk')}{warm_up}: "
             f"{self.passes:,.1f} passes over {counted(self.chunks, 'chunk')}"
         )
 

@@ -49,7 +49,7 @@ _UNIT = rf"(?:{'|'.join(list(_ENGLISH)[4:])})(?![a-z])"
 _COMMA = rf"[,、](?=\s{{0,3}}(?:(?:double|triple)[\s-]|{_ONE}|{_TEEN}|{_TEN}))"
 _HIGHER = "百千萬万億亿"  # 四百三十四萬 is one number of its own
 _SPOKEN = re.compile(
-    rf"(?<![a-z])(?:(?:(?P<times>double|triple)[\s-]{{1,3}})?(?P<one>{_ONE})|(?P<teen>{_TEEN})|"
+    rf"(?<![a-z])(?:(?P<hundred>{_UNIT})[\s-]{{1,3}}hundred(?![a-z])|(?:(?P<times>double|triple)[\s-]{{1,3}})?(?P<one>{_ONE})|(?P<teen>{_TEEN})|"
     rf"(?P<ten>{_TEN})(?:[\s-]{{1,3}}(?P<unit>{_UNIT}))?)(?:{_COMMA})?|"
     rf"(?<![{_HIGHER}第])(?<![{_HIGHER}第]\d)(?P<tens>\d?)(?P<shi>十)(?P<rest>\d?)(?!\d?[{_HIGHER}])|"
     r"(?P<radio>[洞么拐勾](?=\d)|(?<=\d)[洞么拐勾])",
@@ -57,7 +57,8 @@ _SPOKEN = re.compile(
 )
 # Between digits: signs that are spoken, and what people say while they think of the next ones.
 _BETWEEN = re.compile(
-    r"(?<=\d)[\s,、]{0,3}(?:(?:dash|hyphen|uh|um|er)(?![a-z])|[槓杠嗯呃])[\s,、]{0,3}(?=\d)", re.IGNORECASE | re.ASCII
+    r"(?<=\d)[\s,、]{0,3}(?:(?:dash|hyphen|uhm?|u?mm?|erm?|ah|and)(?![a-z])|[槓杠嗯呃啊]|那個|那个)[\s,、]{0,3}(?=\d)",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -65,6 +66,8 @@ def _spoken_digits(match: re.Match) -> str:
     """The digits of one number that is spoken as a word, or as two."""
     if match["shi"]:
         return (match["tens"] or "1") + (match["rest"] or "0")
+    if match["hundred"]:
+        return _ENGLISH[match["hundred"].lower()] + "00"
     if match["radio"]:
         return _RADIO[match["radio"]]
     if match["one"]:
@@ -74,7 +77,7 @@ def _spoken_digits(match: re.Match) -> str:
     return _TENS[match["ten"].lower()] + _ENGLISH[(match["unit"] or "zero").lower()]
 
 
-_SEPARATOR = r"[\s.\-‐‑‒–—−()/_~·・•]{0,6}"
+_SEPARATOR = r"[\s.\-‐‑‒–—−()/_~·・•*]{0,6}"
 
 
 def _digits(count: str) -> str:
@@ -103,7 +106,7 @@ _MAIL = (
     r"(?:[\w-]{1,63}\.){1,4}(?:edu(?:\.[a-z]{2})?|ac\.[a-z]{2}))\b"
 )
 _OPEN, _CLOSE = r"[\[({<【〔「#*~|/_-]", r"[\])}>】〕」#*~|/_-]"
-_BRACKETED_DOT = rf"\s{{0,3}}{_OPEN}\s?dot\s?{_CLOSE}\s{{0,3}}"
+_BRACKETED_DOT = rf"\s{{0,3}}{_OPEN}\s?(?:dot|\.)\s?{_CLOSE}\s{{0,3}}"
 _JOINED_DOT = r"[_-]dot[_-]"  # no part of a name on either side: else one text could be read in too many ways
 _SPOKEN_DOT = r"(?: (?:dot|point) |\s?[點点]\s?)"
 _ANY_DOT = rf"(?:\s{{0,3}}[.。]\s{{0,3}}|,(?={_TOP})|{_BRACKETED_DOT}|{_SPOKEN_DOT})"
@@ -114,11 +117,12 @@ PATTERNS = {
     "e-mail": re.compile(
         r"[\w.+-]{1,64}+(?:"
         rf"\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{1,9}}"
-        rf"|\s{{0,3}}(?:{_OPEN}\s?at\s?{_CLOSE}|at[ -]sign\b|"
+        rf"|\s{{0,3}}(?:{_OPEN}\s?(?:at|@)\s?{_CLOSE}|at[ -]sign\b|"
         r"[\[({<【〔「]?\s?(?:小老鼠|艾特)\s?[\])}>】〕」]?)\s{0,3}"
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
         rf"| at {_MAIL}"
         rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)"
+        rf"|[\u4e00-\u9fff]{{1,4}}\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{1,9}}"
         # Signs that may be in the name itself: john_at_gmail.com
         rf"|[a-z0-9][\w.+-]{{0,63}}?[_-]at[_-](?:(?:(?!{_JOINED_DOT})[\w-]){{1,63}}+(?:[.。]|{_JOINED_DOT})){{1,9}}{_TOP}",
         re.IGNORECASE | re.ASCII,

@@ -69,7 +69,7 @@ def agreement_table(experiment: Experiment, held_out: Path) -> Table:
         "of other scripts, with 95 % bootstrap intervals in brackets. Loops: transcripts in which a character 6-gram "
         "occurs more than 5 times; switches: between Chinese and English; empty: no text. Speed of generation is "
         "relative to the teacher; data is the share of labelled hours kept.",
-        ["model", *COSTS, "from the labels", "zh", "en", "from the validator",
+        ["model", *COSTS, "differs from labels", "zh", "en", "from the validator",
          "loops", "switches", "empty"],
         rows,
         unit="differences in % of the units, with 95 % intervals",

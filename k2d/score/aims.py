@@ -104,18 +104,21 @@ def _seeds(count: int) -> str:
 def aims_of(experiment: Experiment) -> Iterator[Aim]:
     """For each selection that students were trained on: on every set below their teacher, below the students of all
     labels of the same teacher, hours and tag, and below those of as much speech that nobody selected, if there are any;
-    at most half of the teacher's parameters, faster than the teacher. Without test sets: of all students that no error
-    rate is known."""
+    at most half of the teacher's parameters, faster than the teacher. Where all students learnt all labels, they have
+    those aims that need no others. Without test sets: of all students that no error rate is known."""
+    selects = any(students.of_selected_labels for students in experiment.groups)
     for students in experiment.groups:
         if students.record.role == "student" and not experiment.test_sets:
             yield Aim(f"{students.name} below its teacher", NOT_MEASURED, UNKNOWN)
-        if not students.of_selected_labels:
+        if not students.of_selected_labels and (selects or students.record.role != "student"):
             continue
         teacher = experiment.teacher_of(students.model)
-        own_teacher, of_all_labels = teacher and experiment.group_of(teacher), experiment.group_of_all_labels(students)
-        rivals = [(own_teacher, own_teacher.name if own_teacher else "its teacher"),
-                  (of_all_labels, of_all_labels.name if of_all_labels else "the student of all labels")]  # fmt: skip
-        if of_as_much := experiment.group_of_as_much_speech(students):
+        own_teacher = teacher and experiment.group_of(teacher)
+        rivals = [(own_teacher, own_teacher.name if own_teacher else "its teacher")]
+        if students.of_selected_labels:
+            of_all = experiment.group_of_all_labels(students)
+            rivals.append((of_all, of_all.name if of_all else "the student of all labels"))
+        if students.of_selected_labels and (of_as_much := experiment.group_of_as_much_speech(students)):
             rivals.append((of_as_much, f"{of_as_much.name}, of as much speech,"))
         for test_set in experiment.test_sets:
             for rival, name in rivals:

@@ -172,9 +172,9 @@ def score(
     if extra:
         raise ScoringError(
             f"no reference for {len(extra)} of {counted(len(hypotheses), 'hypothesis', 'hypotheses')}, such as "
-            f"{', '.join(extra[:3])}; expected the ids of the reference text. Is it another test set's, or "
-            "long-form output against utterances (then give --segments_from the data directory of the "
-            "utterances)?"
+            f"{', '.join(extra[:3])}; expected the ids of the reference text. Are these hypotheses "
+            "of another test set, or long-form output scored against utterances (then give --segments_from the data "
+            "directory of the utterances)?"
         )
     rows: Iterable[str] = sorted(references, key=lambda i: i.encode())
     if progress:

@@ -164,9 +164,8 @@ def check_path(name: str) -> None:
 
 
 def unknown(name: str) -> CheckpointError:
-    known = [*PUBLISHED, *PACKAGED]
-    near = nearest(name, known)
-    hint = f"did you mean {near}?" if near else ", ".join(known)
+    near = nearest(name, PUBLISHED)
+    hint = f"did you mean {near}?" if near else ", ".join(PUBLISHED)
     return CheckpointError(
         f"{name}: no such file or folder, nor a known model name ({hint}); models of the Hugging Face Hub are named "
         "OWNER/NAME, as openai/whisper-large-v3"

@@ -69,4 +69,6 @@ def command() -> str:
     def local(path: re.Match) -> str:
         return path[0].removeprefix(here) if path[0].startswith(here) else Path(path[0]).name
 
-    return shlex.join(re.sub(r"(?<![^\s:=])/[^\s:]*", local, word) for word in typed)
+    # A word is one path, also with blanks, unless another one follows in it.
+    one = r"\A/(?:(?!\s/).)*\Z|(?<![^\s:=])/[^\s:]*"
+    return shlex.join(re.sub(one, local, word) for word in typed)

@@ -232,7 +232,7 @@ def test_what_one_hears_in_test_sets_is_said(corpus, tmp_path):
         "1 utterance clipped (loud)",
     ]
     damaged = next(finding for finding in found if "cut short" in finding.found)
-    assert damaged.names == (("cut", "1.50 s are missing; what is sound is read"),)
+    assert damaged.names == (("cut", "1.50 s are missing; the intact part is read"),)
     reasons = [finding.found for finding in look_at("test", "test", damaged="skip") if finding.grade is Grade.LEFT_OUT]
     assert "1 of 7 utterances cannot be used, truncated: cut" in reasons
 
@@ -524,7 +524,7 @@ def test_the_command_prints_one_table_and_ends_with_what_it_found(corpus, small_
     write_table("data/lectures/wav.scp", {"a": "a.wav", "b": "nowhere.wav"})
     assert command.main(words) == 1
     said = capsys.readouterr()
-    assert "1 row would fail later" in said.err and "exp/check/findings.tsv names all" in said.err
+    assert "1 row would fail later" in said.err and "exp/check/findings.tsv lists them all" in said.err
     rows = [line.split("\t") for line in (tmp_path / "exp/check/findings.tsv").read_text().splitlines()]
     assert [row[:3] for row in rows] == [["fails", "data/test", "d"], ["left out", "data/lectures", "b"]]
     assert command.main([]) == 1 and "nothing to check" in capsys.readouterr().err

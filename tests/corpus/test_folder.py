@@ -14,6 +14,7 @@ import corpora
 
 from k2d.audio.inputs import SOUND, VIDEO
 from k2d.bin import recordings
+from k2d.corpus.folder import prepare_folder
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio
 from k2d.tables import read_table, write_table
@@ -284,3 +285,25 @@ def test_a_text_without_times_cannot_label_a_long_recording(tmp_path):
 def test_the_docs_list_every_ending_that_is_taken_from_a_folder():
     page = (Path(__file__).parents[2] / "docs/recordings.md").read_text(encoding="utf-8")
     assert [ending for ending in SOUND + VIDEO if f"`{ending}`" not in page] == []
+
+
+def test_recordings_that_only_share_their_stem_are_all_used(tmp_path):
+    """A recorder that counts from 1 again; two formats of one recording are of one length, or nearly."""
+    folder = tmp_path / "lec"
+    for name, seconds in (("REC1.flac", 11.0), ("REC1.ogg", 11.1), ("REC1.wav", 7.0), ("REC1.aiff", 7.0)):
+        write(folder / name, seconds)
+    prepared = prepare_folder(folder, tmp_path / "data/recordings")
+    used = {name: recording.path.name for name, recording in prepared.recordings.items()}
+    assert used == {"REC1": "REC1.aiff", "REC1.flac": "REC1.flac"}
+    said = {Path(reject.id).name: reject.message for reject in prepared.account.rejects}
+    assert said["REC1.ogg"].endswith("another format of REC1.flac, which is used")
+    assert said["REC1.wav"].endswith("another format of REC1.aiff, which is used")
+
+
+def test_a_transcript_belongs_to_the_recording_whose_name_is_longest(tmp_path):
+    folder = tmp_path / "lec"
+    for name in ("talk.wav", "talk.part2.flac"):
+        write(folder / name)
+    (folder / "talk.part2.txt").write_text("of part two")
+    prepared = prepare_folder(folder, tmp_path / "data/recordings")
+    assert {name: path.name for name, path in prepared.labels.items()} == {"talk.part2": "talk.part2.txt"}

@@ -30,6 +30,8 @@ def cues_of(tmp_path, text: str, encoding: str = "utf-8") -> list[Cue]:
          "Comment: 0,0:00:02.00,0:00:02.50,Default,,0,0,0,,no\nDialogue: 0,0:01:00.00,0:01:01.00,D,,0,0,0,,12\n"),
         (".SSA", "Dialogue: Marked=0,0:00:01.00,0:00:02.50,D,,0,0,0,,你好 a, b 0:00:05\r\n"
          "Dialogue: Marked=0,0:01:00.00,0:01:01.00,D,,0,0,0,,12\r\n"),
+        (".ass", "Dialogue: 0,0:00:01.00,0:00:02.50,D,,0,0,0,,你{\\k20}好\\Na, {\\i1}b{\\i0} 0:{\\b1}00:05\n"
+         "Dialogue: 0,0:01:00.00,0:01:01.00,D,,0,0,0,,12\n"),
         (".sbv", "0:00:01.000,0:00:02.500\n你好\na, b 0:00:05\n\n0:01:00.000,0:01:01.000\n12\n"),
         (".tsv", "start\tend\ttext\n1000\t2500\t你好 a, b 0:00:05\n60000\t61000\t12\n"),
     ],
@@ -91,6 +93,7 @@ def test_cues_are_told_apart(tmp_path, text):
     [
         ("如果 a < b 而 c > d", "如果 a < b 而 c > d"),
         ("x<y, y>z", "x<y, y>z"),
+        ("for i<c and c>0, k<v in d.items() if v>2", "for i<c and c>0, k<v in d.items() if v>2"),
         ("vector&lt;int&gt; v", "vector<int> v"),
         ("<b>粗</b> <font color=\"#fff\">色</font> <v Ann>hi</v> <c.a.b>c</c>", "粗 色 hi c"),
     ],
@@ -183,6 +186,19 @@ def test_three_rows_that_roll_and_rows_that_grow(tmp_path):
         f"{code(1000 * n)} --> {code(1000 * n + 1000)}\n{' '.join(words[: n + 1])}" for n in range(5)
     )
     assert [cue.text for cue in cues_of(tmp_path, growing)] == words
+
+
+def test_rolling_captions_of_a_short_recording(tmp_path):
+    lines = ["hello everyone", "hello everyone\nwelcome to class", "welcome to class\nlet us begin"]
+    text = "\n\n".join(f"{code(2000 * n)} --> {code(2000 * n + 2000)}\n{line}" for n, line in enumerate(lines))
+    assert [cue.text for cue in cues_of(tmp_path, text)] == ["hello everyone", "welcome to class", "let us begin"]
+
+
+def test_times_without_fractions_and_cues_without_a_length_keep_their_words(tmp_path):
+    (tmp_path / "x.sbv").write_text("0:00:01,0:00:02\nhello\n\n0:00:03,0:00:04\nbye\n")
+    assert read_cues(tmp_path / "x.sbv") == [Cue(1.0, 2.0, "hello"), Cue(3.0, 4.0, "bye")]
+    text = f"{code(1000)} --> {code(1000)}\nhello\n\n{code(3000)} --> {code(4000)}\nbye\n"
+    assert cues_of(tmp_path, text) == [Cue(1.0, 3.0, "hello"), Cue(3.0, 4.0, "bye")]
 
 
 def test_people_who_repeat_themselves_keep_their_words(tmp_path):

@@ -14,6 +14,15 @@ from k2d.publish.privacy import PersonalData, find, find_in
         ("有問題寄到 someone.x@example.edu.tw 給我", ("e-mail", "someone.x@example.edu.tw")),
         ("寄到 someone at gmail dot com 就好", ("e-mail", "someone at gmail dot com")),
         ("打我手機 0912-345-678", ("telephone number", "0912-345-678")),
+        ("打我手機 0912*345*728", ("telephone number", "0912*345*728")),
+        ("it is john [@] gmail.com", ("e-mail", "john [@] gmail.com")),
+        ("john(@)gmail(.)com", ("e-mail", "john(@)gmail(.)com")),
+        ("寫信給王小明@gmail.com", ("e-mail", "給王小明@gmail.com")),
+        ("零九一二啊三四五那個七二八", ("telephone number", "零九一二啊三四五那個七二八")),
+        ("oh nine one two and three four five, uhm, seven two eight",
+         ("telephone number", "oh nine one two and three four five, uhm, seven two eight")),
+        ("call eight hundred five five five one nine four two",
+         ("telephone number", "eight hundred five five five one nine four two")),
         ("手機是零九一二三四五六七八謝謝", ("telephone number", "零九一二三四五六七八")),
         ("辦公室 (02) 3366 1234 分機", ("telephone number", "02) 3366 1234")),
         ("call +886 2 3366 1234", ("telephone number", "+886 2 3366 1234")),
@@ -112,6 +121,8 @@ def test_private_looking_text_is_found_once(text, expected):
         "在 2019 年有 1500 個參數",
         "learning rate 是 0.0001 跑 120000 步",
         "第一二三章",
+        "chapters one and two and three and four and five and six and seven and eight",
+        "one hundred and twenty three thousand four hundred and fifty six",
         "the model has 1550 million parameters at most",
         "look at the dot product",
         "look at arxiv.org, it is at github.com",
@@ -160,7 +171,8 @@ def test_findings_name_the_label():
 @pytest.mark.parametrize(
     "piece",
     ["a", "1", "1 ", "o", "one ", "zero,", "double ", "forty ", "a@", "a@a.", "a at a dot ", "[at]", "點", "(", "+",
-     "1 dash ", "a at a.", "<|", "a-at-a", "a_at_a.", "a-at-" + "a-dot-" * 20],
+     "1 dash ", "1 and ", "王@", "eight hundred ", "(@)", "a at a.", "<|", "a-at-a", "a_at_a.",
+     "a-at-" + "a-dot-" * 20],
 )
 def test_the_time_grows_with_the_length(piece):
     """Eight times the text takes some eight times the time; where it grew by the square, 64 times."""

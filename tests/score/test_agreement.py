@@ -51,11 +51,11 @@ def test_agreement_takes_the_place_of_error_rates(measured, capsys):
         for name in ("labels", "validator's transcripts", "teacher", "student_full")
     )
     assert labels["switches"] == teacher["switches"] == "3" and labels["loops"] == "0"
-    assert teacher["from the labels"].startswith("0.00")
+    assert teacher["differs from labels"].startswith("0.00")
     # Ten units in the labels: one substituted, 58 inserted.
-    assert student["from the labels"].startswith("590.00") and student["en"] == "50.00"
+    assert student["differs from labels"].startswith("590.00") and student["en"] == "50.00"
     assert student["from the validator"].startswith("655.56") and student["loops"] == "1"
-    assert said["from the labels"] == "–" and said["empty"] == "0"
+    assert said["differs from labels"] == "–" and said["empty"] == "0"
     shown = (measured / "exp/report/table.txt").read_text()
     assert shown.startswith("Agreement on held-out recordings (differences in % of the units, with 95 % intervals)\n")
     assert "Agreement on held-out" in (measured / "exp/report/index.html").read_text()

@@ -232,7 +232,7 @@ def test_fix_mends_ids_in_every_table_alike(data):
     lines = {
         "wav.scp": f"\ufeffa\u00a01 {wav['a']}\n\u200eb {wav['b']}\nc\u3000{wav['c']}\nd {wav['d']}\n",
         "text": "a\u00a01 one\nb\u3000第二 句\x7f\nc 第\0三\u2028句\n\u200bd\u3000\n",
-        "utt2spk": "a\u00a01 John Smith\nb\u2003b\nc c\nd d\n",
+        "utt2spk": "a\r1 John Smith\nb\u2003b\nc c\nd d\n",
         "utt2dur": "a\u00a01 1.0\nb nan\nc 3\nd -1\n",
     }
     for name, text in lines.items():

@@ -1,5 +1,6 @@
 """Damaged downloads: each is named with its file, what was expected and what to do, before anything is computed."""
 
+import dataclasses
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.formats import inspect_model, open_checkpoint
 from k2d.whisper.formats.names import openai_to_hf_name
+from k2d.whisper.formats.state import check_numbers_of
 from k2d.whisper.formats.stored import shapes
 from k2d.whisper.identity import model_identity
 from k2d.whisper.model import count_parameters
@@ -254,6 +256,30 @@ def test_weights_that_are_no_numbers_are_found_before_anything_runs(forms, tmp_p
         with pytest.raises(CheckpointError, match=r"mlp.0.weight holds 1 values of .* NaN or infinite; .*download"):
             read(path)
     assert open_checkpoint(path).stored.form
+
+
+def test_a_hole_in_a_download_is_found_before_anything_runs(forms, tmp_path):
+    model, path = whisper_model(), copied(forms, "huggingface", tmp_path)
+    with torch.no_grad():
+        model.decoder.blocks[1].mlp[0].weight.zero_()
+    theirs = {openai_to_hf_name(name): tensor for name, tensor in model.state_dict().items()}
+    safetensors.torch.save_file(theirs, path / "model.safetensors")
+    for read in (inspect_model, checkpoint.load):
+        with pytest.raises(CheckpointError, match=r"of .*mlp.0.weight .* are 0 .*: download it again"):
+            read(path)
+    matrix = torch.ones(300, 200)
+    matrix[100:280] = 0
+    with pytest.raises(CheckpointError, match=r"of the 60,000 values of fc1\.weight 16,384 are 0"):
+        check_numbers_of(matrix, "fc1.weight", path)
+    check_numbers_of(matrix, "model.decoder.embed_tokens.weight", path)  # tokens that are never used
+    check_numbers_of(torch.zeros(500), "fc1.bias", path)
+
+
+def test_a_number_of_heads_that_no_whisper_has_is_told(tmp_path):
+    dims = dataclasses.replace(whisper_model().dims, n_text_state=64, n_audio_state=64, n_audio_head=1, n_text_head=4)
+    checkpoint.save(tmp_path, whisper_model(dims), WhisperTokenizer(dims.n_vocab))
+    (found,) = inspect_model(tmp_path).findings
+    assert found.startswith("the decoder has 4 attention heads for a width of 64; all published Whispers would have 1")
 
 
 def test_weights_quantised_in_another_way_are_named(forms, tmp_path):

@@ -20,7 +20,7 @@
 set -euo pipefail
 readonly start_time=${SECONDS}
 export K2D_COMMAND
-: "${K2D_COMMAND:=$(printf '%s\n' ./k2d.sh "$@")}" # unless run.sh has said what was typed
+: "${K2D_COMMAND:=$(printf '%s\n' "$0" "$@")}" # unless run.sh has said what was typed
 
 # What to run
 stage=1                   # Begin with this stage: a number from 1 to 8, or its name.

@@ -9,7 +9,7 @@
 set -euo pipefail
 (cd "$(dirname "$0")/../../.." && [ -e utils/own_options.sh ]) ||
     { echo "run.sh: a recipe runs in a checkout of K2D, as egs/NAME/k2d1; copy this folder there" >&2 && exit 1; }
-export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./run.sh "$@") # as typed, for RESULTS.md
+export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' "$0" "$@") # as typed, for RESULTS.md
 
 # Paths are relative to the directory where the command is run.
 # shellcheck source=utils/own_options.sh

@@ -26,6 +26,8 @@ from k2d.whisper.formats.vocabulary import EMBEDDING, check_features, tokenizer_
 from k2d.whisper.identity import comes_later, frozen_sources, own_config, resolve
 from k2d.whisper.model import ModelDimensions
 
+HEAD_SIZE = 64  # width of an attention head in every published Whisper
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -131,7 +133,7 @@ def _source(name: str, embedding: bool) -> Stored:
 
 
 def inspect_model(name_or_path: str | Path) -> ModelFacts:
-    """What a checkpoint is, without building it. Every tensor is read once, for NaN and Inf, one at a time.
+    """What a checkpoint is, without building it. Every tensor is read once, for NaN, Inf and holes, one at a time.
 
     A published name that is not here is not downloaded. Raises CheckpointError, as loading it would.
     """
@@ -154,5 +156,18 @@ def inspect_model(name_or_path: str | Path) -> ModelFacts:
         f"{kind}, {tokenizer.vocab_size} tokens",
         tokenizer.languages if tokenizer.multilingual else (),
         sum(file.stat().st_size for file in {tensor.file for tensor in opened.stored.tensors.values()}),
-        opened.findings,
+        (*opened.findings, *_odd_heads(opened.dims)),
     )
+
+
+def _odd_heads(dims) -> list[str]:
+    """Numbers of heads that go into the width and are probably wrong: nothing else in a file tells them."""
+    found = []
+    for part, count, width in (
+        ("encoder", dims.n_audio_head, dims.n_audio_state),
+        ("decoder", dims.n_text_head, dims.n_text_state),
+    ):
+        if count * HEAD_SIZE != width and width % HEAD_SIZE == 0:
+            what = f"the {part} has {count} attention heads for a width of {width}"
+            found.append(f"{what}; all published Whispers would have {width // HEAD_SIZE}: is that right?")
+    return found

@@ -11,6 +11,8 @@ from k2d.errors import CheckpointError
 from k2d.whisper.files import check_file
 from k2d.whisper.formats.torch_file import load_torch
 
+HOLE = 2**14  # zeros behind each other that no training makes
+_MAY_HAVE_EMPTY_ROWS = ("embed", "proj_out")  # of tokens that are never used
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors, .bin or .pt file, mapped from the disk, not read. Raises CheckpointError."""
@@ -29,18 +31,32 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def check_state(state: dict[str, Tensor], file: Path) -> None:
-    """Read every tensor of floats once. Raises CheckpointError for NaN or Inf in one."""
+    """Read every tensor of floats once. Raises CheckpointError for NaN or Inf in one, and for a hole of zeros."""
     for name, tensor in state.items():
         if tensor.is_floating_point():
             check_numbers_of(tensor, name, file)
 
 
 def check_numbers_of(tensor: Tensor, name: str, file: Path) -> None:
-    """Raise CheckpointError for NaN or Inf in a tensor."""
+    """Raise CheckpointError for NaN or Inf in a tensor, and for a hole of zeros in a matrix."""
+    if not tensor.numel():
+        return
     # The least and the greatest are NaN where any is: a pass at the speed of memory; isfinite is 100 times slower.
-    if tensor.numel() and not torch.stack(torch.aminmax(tensor)).isfinite().all():
+    least_and_greatest = torch.stack(torch.aminmax(tensor))
+    if not least_and_greatest.isfinite().all():
         count = int((~tensor.isfinite()).sum())
         raise CheckpointError(
             f"{file}: {name} holds {count:,} values of {tensor.numel():,} that are NaN or infinite; the "
             "training that made it diverged, or the file is damaged: download it again, or take an earlier checkpoint"
+        )
+    if tensor.ndim < 2:
+        return
+    zeros = 0 if least_and_greatest.any() else tensor.numel()
+    if not zeros and not any(word in name for word in _MAY_HAVE_EMPTY_ROWS):
+        blocks = tensor.reshape(-1)[: tensor.numel() // HOLE * HOLE].view(-1, HOLE)
+        zeros = HOLE * int((~blocks.any(dim=1)).sum())
+    if zeros:
+        raise CheckpointError(
+            f"{file}: of the {tensor.numel():,} values of {name} {zeros:,} are 0 in one stretch or several, as where a "
+            "download made room and was not finished: download it again"
         )

@@ -16,7 +16,7 @@
 # shellcheck disable=SC2086 # lists of words are split on purpose
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' ./local/ladder.sh "$@") # as typed, for LADDER.md
+export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' "$0" "$@") # as typed, for LADDER.md
 
 part=1
 stop_part=6
