@@ -102,7 +102,8 @@ def choose_heads(
 def described(choice: Choice, tokens: int) -> str:
     """The choice in a line; its record holds the errors of every set of heads and of every head."""
     heads = ", ".join(f"{layer}.{head}" for layer, head in choice.heads)
-    kept = "" if choice.chosen == "chosen" else f"; no choice clearly beat all heads of {choice.chosen}, so those are used"
+    beaten_by_none = f"; no choice clearly beat all heads of {choice.chosen}, so those are used"
+    kept = "" if choice.chosen == "chosen" else beaten_by_none
     error = choice.errors[choice.chosen]["median"]
     of = counted(tokens, "held-out token")
     return f"words are timed by heads {heads}: {error:.0f} ms off, the median of {of}{kept}"

@@ -155,9 +155,9 @@ def open_audit(
             count = min(COUNT, max(1, free // 2)) if learnt else COUNT
         audit = _draw(out, source, by, count, audit.seed if audit else seed, whole, beside)
         if learnt and (left := free - len(audit.order)) < chunks // 2:
-            of_all = f"{left} of {counted(chunks, 'chunk')} in {source.path}"
+            leaves = f"{left} of {counted(chunks, 'chunk')} in {source.path} for training"
             undo = f"to draw fewer, remove {out} and give a smaller --count"
-            print(f"audit: drawn chunks are not trained on, which leaves {of_all} for training; {undo}", file=sys.stderr)
+            print(f"audit: drawn chunks are not trained on, which leaves {leaves}; {undo}", file=sys.stderr)
         found = len({audit.recording(key) for key in audit.order})
         drawn = f"{counted(len(audit.order), 'chunk')} of {counted(found, 'recording')}"
         all_others = f" {_UNDRAWN}" if beside else ""

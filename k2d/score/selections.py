@@ -89,8 +89,8 @@ def retention_table(selections: Mapping[str, Selection]) -> Table | None:
         "What the selections kept",
         "Of the labelled chunks that are not held out. Code-switched are chunks with Chinese and English; English is "
         "the share of English words among all units. Where these fall, the selection cleans away what is to be learnt.",
-        ["selection", "rule", "chunks", "hours", "% of hours", "code-switched before", "after", "English before", "after",
-         "dropped most by"],
+        ["selection", "rule", "chunks", "hours", "% of hours", "code-switched before", "after", "English before",
+         "after", "dropped most by"],
         rows,
     )  # fmt: skip
 
