@@ -138,8 +138,8 @@ def guarded(command: str, work: Callable[[], int], output: str | Path | None = N
     except UserError as error:
         print(f"{command}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        what_next = "; run the same command again and it goes on from here" if resumes else ""
-        print(f"{command}: interrupted{what_next}", file=sys.stderr)
+        said = "interrupted; run the same command again and it goes on from here" if resumes else "interrupted"
+        print(f"{command}: {said}", file=sys.stderr)
         return 130
     except (OSError, RuntimeError) as raised:
         error = _of_the_disk(raised)

@@ -18,7 +18,8 @@ STDIN = "-"
 # Endings of the files that are looked for in folders.
 SOUND = tuple(
     ".wav .wave .flac .mp3 .m4a .m4b .aac .ogg .oga .opus .spx .wma .aif .aiff .aifc .caf .au .snd .w64 .mka .weba "
-    ".amr .awb .3ga .qcp .gsm .g722 .g729 .sln .ra .dss .ds2 .mp2 .mpga .ac3 .eac3 .ec3 .dts .wv .ape .tta .voc .sph".split()
+    ".amr .awb .3ga .qcp .gsm .g722 .g729 .sln .ra .dss .ds2 .mp2 .mpga .ac3 .eac3 .ec3 .dts .wv .ape .tta .voc "
+    ".sph".split()
 )
 VIDEO = tuple(
     ".mp4 .m4v .mkv .webm .mov .qt .avi .flv .f4v .wmv .asf .mpg .mpeg .ts .mts .m2ts .vob .ogv .3gp .3gpp .3g2 .rm "
