@@ -12,12 +12,10 @@ import numpy as np
 from k2d.audio.cut import counted_mp3, ends_inside, length_of_asf
 from k2d.audio.decoding_pass import DecodingPass, Irregular
 from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
-from k2d.audio.joined import is_sound_page
-from k2d.audio.sizes import Pieces
+from k2d.audio.joined import find, is_sound_page
+from k2d.audio.sizes import Pieces, bytes_at
 from k2d.audio.time_line import GRID, JITTER, Clock
 from k2d.errors import BadAudio
-
-_SOUGHT = 2**20  # bytes among which a packet is sought
 
 
 class AviIndex:
@@ -26,12 +24,14 @@ class AviIndex:
     _HEAD = 8  # bytes of a chunk before what it holds
 
     def __init__(self, stream):
-        self._times = {entry.pos + self._HEAD: entry.timestamp for entry in stream.index_entries}
+        self._stream, self._times = stream, None
         self._unit = 0  # of the index, in one of a packet's units of time; known from the second chunk on
         self._ahead = 0  # by how much the chunks that were found lag behind
 
     def restamp(self, packet) -> bool:
         """Give a packet the time of its place. Whether chunks are missing before it."""
+        if self._times is None:  # only where packets are read
+            self._times = {entry.pos + self._HEAD: entry.timestamp for entry in self._stream.index_entries}
         said, counted = self._times.get(packet.pos), packet.pts
         if counted is None or not packet.size:
             return False
@@ -103,13 +103,27 @@ class ContainerReader:
         """Give a packet its time where the format has not done so rightly. Whether chunks are missing before it."""
         return self._index is not None and self._index.restamp(packet)
 
-    def dropped(self, packet) -> int:
-        """Bytes that were left out before a packet of a stream without a container, of which its place says nothing."""
-        position = self._file.tell()
-        self._file.seek(packet.pos or 0)
-        found = self._file.read(_SOUGHT).find(bytes(packet))
+    def dropped_until(self, packet, known: int = 0) -> int:
+        """How far behind its place a packet lies: bytes that ffmpeg has dropped since the file's beginning, of raw AAC.
+        known: as many at least."""
+        position, data = self._file.tell(), bytes(packet)
+        place = (packet.pos or 0) + known
+        found = place if bytes_at(self._file, place, len(data)) == data else find(self._file, data, place)
         self._file.seek(position)
-        return max(0, found)
+        return known if found is None else found - (packet.pos or 0)
+
+    @property
+    def is_mp4(self) -> bool:
+        """Whether tables tell where the sound lies, and other things may lie between."""
+        return "mov" in self.formats
+
+    @property
+    def size(self) -> int:
+        """Of the file, in bytes."""
+        position = self._file.tell()
+        size = self._file.seek(0, io.SEEK_END)
+        self._file.seek(position)
+        return size
 
     def _container_of(self, options: dict[str, str]):
         whole = Pieces(self._file, [(0, self._file.seek(0, io.SEEK_END))], owned=False)

@@ -1,7 +1,7 @@
 """Whether a file lacks its tail, where no length in its header tells, or one that may be wrong.
 
 In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM), a tag (FLV), a chunk (AVI) or
-an object (WMA, WMV, RealMedia), or before its last frame (mp3).
+an object (WMA, WMV), a chunk (RealMedia), or before its last frame (mp3); and the length that a WMA's header tells.
 """
 
 import io
@@ -98,7 +98,7 @@ def _rm(file, size: int) -> bool:
         if length < 8:
             return False
         at += length
-    return at > size + 16  # ffmpeg counts ten bytes too many
+    return at > size + 16  # as ffmpeg writes it, the last one is ten bytes longer than it says
 
 
 def counted_mp3(file) -> tuple[int, bool] | None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 import numpy as np
 
 from k2d.audio.bursts import without_bursts
-from k2d.audio.formats import ESTIMATING, FORGETTING, LOSSY, MARK_BITS, NOISY, PAUSES, largest_frame
+from k2d.audio.formats import ESTIMATING, FORGETTING, LOSSY, NO_CLOCK, NOISY, PAUSES, RATE_BITS, frame_length
 from k2d.audio.packet_rule import PacketRule
 from k2d.audio.sizes import TAGS
 from k2d.audio.time_line import GRID, JITTER, Piece, TimeLine
@@ -24,6 +24,8 @@ _SECTION = 6 * GRID  # seconds; decoders that draw noise are new in each section
 _LEARN = 1.0  # seconds after which it is known how many samples a packet holds
 _GRACE = 0.5  # seconds less than the header promises are still whole: encoders pad, containers round
 _BETWEEN = 512  # bytes between two packets that are no damage, beyond twice what lay there before
+_PADDING = 4  # bytes behind a frame that are no damage
+_EXTENSIONS = b"\x64\x58\x20\x25", b"\x0b\x77"  # what follows a frame of DTS-HD, and of E-AC-3 with more channels
 _ERRORS = 100  # broken packets in a row, after which nothing sound is expected
 # What PyAV does not give as an array: planes of so many channels or more, and these integers.
 _PLANES, _INTEGERS_OF_64 = 8, ("s64", "s64p")
@@ -63,13 +65,12 @@ class DecodingPass:
         self._skips, self._wanted = False, start  # whether packets are counted only, up to where
         self._channels = 0
         self._owed = 0  # frames that are due as silence for the packet before, which could not be decoded
-        self._largest = largest_frame(self._codec, self._decoder.channels or 0) if track.clock.counted else np.inf
-        self._bytes = self._frames = 0  # of all packets that keep the rule
+        self._regular: deque = deque(maxlen=_PRIMING)  # (bytes, samples) of packets, where time is counted
         self._end, self._usual = None, 0  # bytes of the file up to which packets were read, and between two of them
         self._unread = 0.0  # seconds of the last packets, which could not be decoded
         self._failures, self._broken_packets = 0, 0  # failures in a row, and packets that failed
         self._broken = self._failed = self.cut = False  # a packet since the last sound one; any
-        self._spoilt = False  # whether a packet since the last that keeps the rule held damage, where time is counted
+        self._spoilt = False  # whether a packet since the last sound one held damage, where time is counted
         self._dropped = 0  # bytes that are in no packet
         self._jumped = False  # whether bytes that hold sound were left out since the last sound packet
         self.lost = self.holes = self._silenced = self._sound = 0.0  # seconds
@@ -105,15 +106,14 @@ class DecodingPass:
                 self._owed = 0
             if self._rule is None and self._line.rate and self._line.time >= _LEARN and self._seen:
                 self._learn()
-            held = self._rule.samples(packet) if self._rule and not last else None
-            if held:
-                if self._spoilt:
-                    before, self._dropped = self._dropped, max(self._dropped, self._track.dropped(packet))
-                    missing = self._estimate(self._dropped - before)
-                    self._lose(missing / self._line.rate)
-                    yield from self._silence(missing)
-                    self._spoilt = False
-                self._bytes, self._frames = self._bytes + packet.size, self._frames + held
+            surplus = 0 if last else self._surplus(packet)
+            held = self._rule.samples(packet) if self._rule and not last and not surplus else None
+            if self._spoilt and not last and not surplus:
+                before, self._dropped = self._dropped, self._track.dropped_until(packet, self._dropped)
+                missing = self._estimate(self._dropped - before)
+                self._lose(missing / self._line.rate)
+                yield from self._silence(missing)
+                self._spoilt = False
             gap = self._line.gap(self._stamp(packet)) if self._skips or (self._renews and held) else 0
             if self._skips and not last:
                 if held is None:
@@ -123,7 +123,7 @@ class DecodingPass:
                     self._line.position += held
                     self._recent.append(packet)
                     continue
-                if self._track.clock.counted and self._track.dropped(packet):
+                if self._track.clock.counted and self._track.dropped_until(packet):
                     raise Irregular
                 self._skips = False
                 self._begin_section(self._line.time)
@@ -142,12 +142,15 @@ class DecodingPass:
                 break
             if self._rule is None and not last:
                 self._seen.append((packet, [frame.samples for frame in frames]))
+            samples = sum(frame.samples for frame in frames)
             self._owed = due if held and not frames else 0
-            if self._failures or packet.size > self._largest:
+            if self._track.clock.counted and (self._failures or surplus):
                 self._spoilt = True
-                self._owed = max(0, due - sum(frame.samples for frame in frames))  # one of which may be whole
-                if not self._failures:
+                self._owed = max(0, due - samples)  # of a packet of which one frame may be whole
+                if not self._failures and self._line.rate:
                     self._lose(self._owed / self._line.rate)
+            elif samples and not last:
+                self._regular.append((packet.size, samples))
             for frame in frames:
                 yield from self._placed(frame, exact=not held)
         self._conclude()
@@ -176,7 +179,7 @@ class DecodingPass:
 
     def _skips_bytes(self, packet) -> bool:
         """Whether many more bytes lie before a packet than between others: a hole in the time line is damage then."""
-        if not packet.size or packet.pos is None or len(self._track.container.streams) > 1:
+        if not packet.size or packet.pos is None or len(self._track.container.streams) > 1 or self._track.is_mp4:
             return False
         between = 0 if self._end is None else packet.pos - self._end
         self._end = packet.pos + packet.size
@@ -188,9 +191,21 @@ class DecodingPass:
     def _estimate(self, size: int) -> int:
         """Samples for which so many damaged bytes stand, where time is counted: they lie in packets as long as it takes
         to the next frame, or are dropped."""
-        if not self._track.clock.counted or not self._frames:
+        if not self._track.clock.counted or not self._regular or not self._line.rate:
             return 0
-        return round(size * self._frames / self._bytes)
+        total, samples = (sum(each) for each in zip(*self._regular))
+        return round(size * samples / total)
+
+    def _surplus(self, packet) -> int:
+        """Bytes of a packet that its frame does not have, where time is counted: damage lies there. Some are padding,
+        and further frames of the same time."""
+        if not self._track.clock.counted:
+            return 0
+        data = bytes(packet)
+        length = frame_length(self._codec, data)
+        if length is None or packet.size - length <= _PADDING or data[length : length + 4].startswith(_EXTENSIONS):
+            return 0
+        return packet.size - length
 
     def _stamp(self, packet_or_frame) -> float | None:
         """Seconds since the file's beginning."""
@@ -206,8 +221,8 @@ class DecodingPass:
     def _learn(self) -> None:
         """The rule, once the first second is decoded; with it, packets before the part need not be decoded."""
         name = self._track.container.format.name
-        bits = MARK_BITS.get(self._codec if name == "wav" else name, ()) if self._track.clock.counted else ()
-        self._rule = PacketRule.learn(self._seen, self._line.rate, self._tick, self._codec, bits, self._largest)
+        bits = RATE_BITS.get(name, ())
+        self._rule = PacketRule.learn(self._seen, self._line.rate, self._tick, self._codec, bits)
         self._seen = []
         if self._start and not self._rule:
             raise Irregular
@@ -219,7 +234,7 @@ class DecodingPass:
         """The last packet may hold less than the rule says: an encoder has no more."""
         if self._recent:
             packet, now = self._recent.pop(), self._line.time
-            if self._track.clock.counted and self._track.dropped(packet):
+            if self._track.clock.counted and self._track.dropped_until(packet):
                 raise Irregular
             held = self._rule.samples(packet)
             self._begin_section(now)
@@ -328,3 +343,7 @@ class DecodingPass:
         if start < np.inf:  # of damage, more packets may be made than there were
             silent = max(reached, promised or 0.0) - start - self._sound
             self.lost = min(self.lost, max(0.0, silent) + self._silenced)
+        if track.formats & NO_CLOCK - {"mp3"} and self._end is not None and not self.cut:
+            # Bytes behind the last packet, of which ffmpeg makes none.
+            behind = self._estimate(max(0, track.size - self._end - self._dropped)) / (self._line.rate or 1)
+            self.lost += behind if behind > _GRACE else 0.0

@@ -3,8 +3,6 @@
 Formats and codecs are named as ffmpeg names them.
 """
 
-from math import inf
-
 # Decoders that draw noise.
 NOISY = {"aac", "aac_latm", "ac3", "eac3", "mp2"}
 # What these make of a packet depends on a few packets before it at most. Of all others it may depend on every one
@@ -17,13 +15,18 @@ LOSSY = frozenset("aac aac_latm ac3 dts eac3 mp1 mp2 mp3 opus vorbis wmapro wmav
 # Frame types from which on no speech was sent (3GPP TS 26.101 and 26.201): in pauses phones send comfort noise at most,
 # which ffmpeg's libraries do not decode.
 PAUSES = {"amr_nb": 8, "amr_wb": 9}
-# Bits of a frame's first bytes that are the same in all of them, those of its sampling rate too, where time stamps are
-# made by counting frames.
-MARK_BITS = {
-    "aac": (0xFF, 0xF6, 0x3C), "mp3": (0xFF, 0xFE, 0x0C), "ac3": (0xFF, 0xFF, 0, 0, 0xC0), "eac3": (0xFF, 0xFF),
-    "dts": (0xFF, 0xFF, 0xFF, 0xFF),
-}  # fmt: skip
-_LARGEST = {"ac3": 3840, "eac3": 4096, "dts": 16384, "mp2": 1729, "mp3": 1441}  # bytes of a frame
+# Bits of a frame's first bytes that say its sampling rate, where time stamps are made by counting frames.
+RATE_BITS = {"aac": (0, 0, 0x3C, 0, 0), "mp3": (0, 0x18, 0x0C, 0, 0), "ac3": (0, 0, 0, 0, 0xC0)}
+# kbit/s by index: of MPEG audio by (version 1, layer), ISO/IEC 11172-3 and 13818-3; of AC-3, ATSC A/52.
+_MPEG_BIT_RATES = {
+    (True, 1): range(0, 449, 32),
+    (True, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_MPEG_RATES = (44100, 48000, 32000)
+_AC3_BIT_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 
 # Formats of sound and film only: with others, such as playlists, ffmpeg opens further addresses.
 FORMATS = (
@@ -44,6 +47,44 @@ PROMISING = {"ape", "flac", "mov", "tak", "tta", "wv"}
 ESTIMATING = {"asf", "avi", "matroska", "mp3", "rm"}
 
 
-def largest_frame(codec: str, channels: int) -> float:
-    """Bytes that a frame has at most; a larger packet holds what was to be several."""
-    return 768 * max(1, channels) + 64 if codec == "aac" else _LARGEST.get(codec, inf)
+def frame_length(codec: str, head: bytes) -> int | None:
+    """Bytes of the frame that begins so, as it says itself; 0 where no frame begins, None where that is not known."""
+    if len(head) < 8:
+        return None
+    if codec == "aac":
+        if head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
+            return 0
+        return (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    if codec in ("mp1", "mp2", "mp3"):
+        return _mpeg_length(head)
+    if codec in ("ac3", "eac3"):
+        return _ac3_length(head)
+    if codec == "dts" and head[:4] == b"\x7f\xfe\x80\x01":
+        return ((head[5] & 3) << 12 | head[6] << 4 | head[7] >> 4) + 1
+    return None
+
+
+def _mpeg_length(head: bytes) -> int | None:
+    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
+    index, rate = head[2] >> 4, head[2] >> 2 & 3
+    if head[0] != 0xFF or head[1] & 0xE0 != 0xE0 or version == 1 or layer == 4 or index == 15 or rate == 3:
+        return 0
+    if not index:  # of free format
+        return None
+    kilobits = _MPEG_BIT_RATES[version == 3, layer if version == 3 else min(layer, 2)][index]
+    hertz, padding = _MPEG_RATES[rate] >> {3: 0, 2: 1, 0: 2}[version], head[2] >> 1 & 1
+    if layer == 1:
+        return (12000 * kilobits // hertz + padding) * 4
+    return (72000 if layer == 3 and version != 3 else 144000) * kilobits // hertz + padding
+
+
+def _ac3_length(head: bytes) -> int:
+    if head[:2] != b"\x0b\x77":
+        return 0
+    if head[5] >> 3 > 10:  # E-AC-3
+        return ((head[2] & 7) << 8 | head[3]) * 2 + 2
+    rate, index = head[4] >> 6, head[4] & 0x3F
+    if rate == 3 or index >= 2 * len(_AC3_BIT_RATES):
+        return 0
+    kilobits = _AC3_BIT_RATES[index // 2]
+    return (kilobits * 4, 2 * (kilobits * 96000 // 44100 + index % 2), kilobits * 6)[rate]

@@ -90,7 +90,7 @@ def _stretches(starts: list[int], size: int) -> Stretches:
 def _marked(file, mark: re.Pattern, begin: bytes) -> Iterator[int]:
     """Every place of a mark, all of which begin so."""
     at = 0
-    while (at := _find(file, begin, at)) is not None:
+    while (at := find(file, begin, at)) is not None:
         file.seek(at)
         if mark.match(file.read(64)):
             yield at
@@ -139,7 +139,7 @@ def ogg_chains(file) -> tuple[Stretches, bool, bool]:
         if len(head) < 27 or head[:4] != b"OggS":
             cut = len(head) < 27 and b"OggS".startswith(head[:4])
             whole, damaged = False, damaged or (whole and not cut)
-            at = _find(file, b"OggS", at + 1)
+            at = find(file, b"OggS", at + 1)
             if at is None:
                 break
             continue
@@ -171,7 +171,7 @@ def is_sound_page(data: bytes) -> bool:
     return found.to_bytes(4, "big").translate(_REVERSED) == page[22:26]
 
 
-def _find(file, what: bytes, at: int) -> int | None:
+def find(file, what: bytes, at: int) -> int | None:
     """Where a file holds some bytes, from `at` on."""
     while True:
         file.seek(at)

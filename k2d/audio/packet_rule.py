@@ -8,18 +8,16 @@ class PacketRule:
     bytes (`width`), as its size says.
     """
 
-    def __init__(self, constant: int | None, rate: int, tick: float, bits: tuple[int, ...], width: int, most: float):
-        """bits, most: see `learn`."""
+    def __init__(self, constant: int | None, rate: int, tick: float, bits: tuple[int, ...], width: int):
         self._constant, self._rate, self._tick, self._bits, self._mark = constant, rate, tick, bits, None
-        self._width, self._most = width, most
+        self._width = width
 
     @classmethod
     def learn(
-        cls, seen: list[tuple], rate: int, tick: float, codec: str, bits: tuple[int, ...], most: float
+        cls, seen: list[tuple], rate: int, tick: float, codec: str, bits: tuple[int, ...]
     ) -> "PacketRule | None":
         """From (packet, samples of its frames) of the first second; None if there is no rule. The first two may be
-        trimmed. tick: seconds of a packet's unit of time; bits: those of its first bytes that are the same in all;
-        most: bytes of the largest.
+        trimmed. tick: seconds of a packet's unit of time; bits: those of its first bytes that are the same in all.
         """
         settled = [(packet, sum(frames)) for packet, frames in seen[2:] if not _trimmed(packet)]
         if not settled or not all(samples for _, samples in settled):
@@ -33,13 +31,11 @@ class PacketRule:
         plain = codec.startswith("pcm_") and all(packet.size == width * samples for packet, samples in settled)
         if codec.startswith("pcm_") and not plain:  # DVDs and Blu-rays: a packet begins inside a sample
             return None
-        rule = cls(constant, rate, tick, bits, width if plain else 0, most)
+        rule = cls(constant, rate, tick, bits, width if plain else 0)
         return rule if all(rule.samples(packet) == samples for packet, samples in settled) else None
 
     def samples(self, packet) -> int | None:
         """None for a packet that does not keep the rule."""
-        if packet.size > self._most:
-            return None
         if self._bits:
             mark = tuple(byte & bits for byte, bits in zip(bytes(packet)[: len(self._bits)], self._bits))
             self._mark = self._mark or mark

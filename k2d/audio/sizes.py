@@ -141,7 +141,7 @@ def rate_of(file, head: bytes) -> float | None:
     """The sampling rate (Hz) that a header says; None where there is none, or it is not understood."""
     try:
         if head[:4] == b".snd":
-            return float(int.from_bytes(bytes_at(file, 16, 4), "big"))
+            return float(struct.unpack(">I", bytes_at(file, 16, 4))[0])
         if (form := form_of(head)) is None:
             return None
         size = file.seek(0, io.SEEK_END)
@@ -149,7 +149,9 @@ def rate_of(file, head: bytes) -> float | None:
         content = next(found, b"")
         if form.needed[0] == b"fmt ":
             return float(struct.unpack_from("<I" if form.order == "little" else ">I", content, 4)[0])
-        return struct.unpack_from(">d", content)[0] if form.needed[0] == b"desc" else _rate_of_aiff(content)
+        if form.needed[0] == b"desc":
+            return struct.unpack_from(">d", content)[0]
+        return _rate_of_aiff(content) if len(content) >= 18 else None
     except struct.error:  # cut inside of its header
         return None
 

@@ -90,6 +90,10 @@ def prepare_folder(
     cache = out.with_name(f"{out.name}_files.json")
     read = partial(check, cache=cache, whole=labelled_only, nj=nj, damaged=damaged)
     found, seconds, bad = in_any_format(found, read)
+    if labelled_only and (alone := without_subtitles(found)):  # files of one name that are other recordings
+        rejects = rejects + alone
+        found = [r for r in found if r.subtitles]
+        seconds = {r.id: seconds[r.id] for r in found if r.id in seconds}
     rejects = rejects + bad + (twice := same_content([r for r in found if r.id in seconds]))
     for reject in twice:
         del seconds[reject.id]

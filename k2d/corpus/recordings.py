@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import soundfile
@@ -155,11 +156,12 @@ def in_any_format(
         instead = {r.id: r for r in others}
         recordings, found, rejects = [instead.get(r.id, r) for r in recordings], found | more, rejects + worse
     recordings, apart = _told_apart(recordings, found)
-    more, worse = read(apart)
-    found, rejects, recordings = found | more, rejects + worse, recordings + apart
+    if apart:
+        apart, more, worse = in_any_format(apart, read)
+        found, rejects, recordings = found | more, rejects + worse, recordings + apart
     unused = [
         Reject(str(other), "other format", f"{other}: another format of {r.path.name}, which is used")
-        for r in recordings
+        for r in recordings[: len(recordings) - len(apart)]  # the others have theirs
         if r.id in found
         for other in r.others
     ]
@@ -169,10 +171,11 @@ def in_any_format(
 def _told_apart(recordings: Sequence[Recording], found: Mapping) -> tuple[list[Recording], list[Recording]]:
     """(recordings, others that only have their stem in common with one of them: recorders that count from 1 again)."""
     known, kept, apart = {r.id for r in recordings}, [], []
+    length = cache(_length)
     for recording in recordings:
         same = [replace(recording, others=())]
         for path in recording.others if recording.id in found else ():
-            at = next((n for n, one in enumerate(same) if not _differ(one.path, path)), None)
+            at = next((n for n, one in enumerate(same) if not _differ(length(one.path), length(path))), None)
             if at is not None:
                 same[at] = replace(same[at], others=(*same[at].others, path))
                 continue
@@ -190,13 +193,19 @@ def _told_apart(recordings: Sequence[Recording], found: Mapping) -> tuple[list[R
     return kept, apart
 
 
-def _differ(one: Path, other: Path) -> bool:
-    """Whether two files can be no two formats of one recording, since one is much longer."""
+def _length(path: Path) -> float | None:
+    """Seconds; None of a file that cannot be used."""
     try:
-        shorter, longer = sorted(recording_duration(str(path)) for path in (one, other))
-    except BadAudio:  # nothing is known of it, and the other can be used
+        return recording_duration(str(path))
+    except BadAudio:
+        return None
+
+
+def _differ(one: float | None, other: float | None) -> bool:
+    """Whether files so long can be no two formats of one recording; of one that cannot be used nothing is known."""
+    if one is None or other is None:
         return False
-    return longer - shorter > max(DIFFER[0], DIFFER[1] * longer)
+    return abs(one - other) > max(DIFFER[0], DIFFER[1] * max(one, other))
 
 
 def check(

@@ -49,7 +49,7 @@ _MARKUP = re.compile(
 _BREAK = re.compile(r"<(?:br|BR)\s*/?>|\\N")
 _JOINERS = "\u200c\u200d"  # letters of some scripts, and emoji, need them
 _BLOCKS = ("NOTE", "STYLE", "REGION")
-SHOWN = 4.0  # seconds, of a cue that does not say when it ends
+SHOWN = 1.5  # seconds, of a cue that does not say when it ends; below LATE
 FLASH = 0.02  # seconds; a cue that is shown no longer repeats a line of rolling captions
 ROLLING = 0.3  # of the cues begin with what the one before ended with: no chance in subtitles that people make
 
@@ -131,15 +131,21 @@ def _cues_in(path: Path, text: str) -> list[Cue]:
         if words:
             shown.append((Cue(start, end, " ".join(words)), words))
     shown.sort(key=lambda pair: (pair[0].start, pair[0].end))
-    shown = [(_with_length(cue, shown), words) for cue, words in shown]
+    shown = _with_lengths(shown)
     return in_order(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None))
 
 
-def _with_length(cue: Cue, shown: list[tuple[Cue, list[str]]]) -> Cue:
-    """A cue that ends where it starts is shown until the next one, a few seconds at most."""
-    if cue.end > cue.start:
-        return cue
-    return replace(cue, end=min([cue.start + SHOWN, *(other.start for other, _ in shown if other.start > cue.start)]))
+def _with_lengths(shown: list[tuple[Cue, list[str]]]) -> list[tuple[Cue, list[str]]]:
+    """A cue that ends where it starts is shown until the next one, SHOWN at most."""
+    found, following = [], float("inf")
+    for place in range(len(shown) - 1, -1, -1):
+        cue, words = shown[place]
+        if cue.end <= cue.start:
+            cue = replace(cue, end=min(cue.start + SHOWN, following))
+        found.append((cue, words))
+        if place and shown[place - 1][0].start < cue.start:
+            following = cue.start
+    return found[::-1]
 
 
 def cues_of_text(path: Path) -> list[Cue] | None:
@@ -216,7 +222,7 @@ def _each_once(shown: list[tuple[Cue, list[str]]], timed_words: bool) -> list[Cu
     again = [_already_shown(before, cue.text) for (_, before), cue in zip(shown, cues[1:], strict=False)]
     flashes = any(count and cue.end - cue.start <= FLASH for count, cue in zip(again, cues[1:], strict=True))
     repeats = sum(map(bool, again))
-    all_repeat = 1 < repeats == len(again)
+    all_repeat = 1 < repeats == len(again) and any(len(lines) > 1 for _, lines in shown)
     rolling = timed_words or flashes or all_repeat or repeats >= max(3, ROLLING * len(cues))
     new: list[Cue] = []
     screen: list[str] = []

@@ -22,7 +22,7 @@ from k2d.score.significance import share_difference
 from k2d.wording import counted
 from k2d.work.folders import write_json
 
-NO_WINDOWS = "loops are counted on test sets, and there is none; k2d audit makes one, then give it in --test_sets"
+NO_TEST_SET = "loops are counted on test sets, and there is none; k2d audit makes one, then give it in --test_sets"
 _OWN, _SHARED = Path("conf/gates.yaml"), Path(__file__).resolve().parents[2] / "conf/gates.yaml"
 
 
@@ -119,7 +119,7 @@ def verdicts(
             gate, known = f"monolingual {language}", kept or results
             found.append(_monolingual(gate, language, allowed, kept) if known else Verdict(gate, None, UNKNOWN))
     if gates.loop_rise is not None:
-        found.append(_loops(gates.loop_rise, results.values()) if results else Verdict("loops", None, NO_WINDOWS))
+        found.append(_loops(gates.loop_rise, results.values()) if results else Verdict("loops", None, NO_TEST_SET))
     if gates.privacy:
         found.append(_privacy(findings, reviewed_by))
     if gates.licences:

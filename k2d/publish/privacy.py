@@ -57,7 +57,7 @@ _SPOKEN = re.compile(
 )
 # Between digits: signs that are spoken, and what people say while they think of the next ones.
 _BETWEEN = re.compile(
-    r"(?<=\d)[\s,、]{0,3}(?:(?:dash|hyphen|uhm?|u?mm?|erm?|ah|and)(?![a-z])|[槓杠嗯呃啊]|那個|那个)[\s,、]{0,3}(?=\d)",
+    r"(?<=\d)[\s,、]{0,3}(?:(?:dash|hyphen|uhm?|u?mm?|erm?|ah)(?![a-z])|[槓杠嗯呃啊]|那個|那个)[\s,、]{0,3}(?=\d)",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -77,7 +77,7 @@ def _spoken_digits(match: re.Match) -> str:
     return _TENS[match["ten"].lower()] + _ENGLISH[(match["unit"] or "zero").lower()]
 
 
-_SEPARATOR = r"[\s.\-‐‑‒–—−()/_~·・•*]{0,6}"
+_SEPARATOR = r"[\s.\-‐‑‒–—−()/_~·・•]{0,6}"
 
 
 def _digits(count: str) -> str:
@@ -122,7 +122,7 @@ PATTERNS = {
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
         rf"| at {_MAIL}"
         rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)"
-        rf"|[\u4e00-\u9fff]{{1,4}}\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{1,9}}"
+        rf"|[\u4e00-\u9fff]{{1,4}}\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{0,8}}{_ANY_DOT}{_TOP}"
         # Signs that may be in the name itself: john_at_gmail.com
         rf"|[a-z0-9][\w.+-]{{0,63}}?[_-]at[_-](?:(?:(?!{_JOINED_DOT})[\w-]){{1,63}}+(?:[.。]|{_JOINED_DOT})){{1,9}}{_TOP}",
         re.IGNORECASE | re.ASCII,
@@ -143,6 +143,8 @@ PATTERNS = {
     ),
     # International, Taiwanese mobile (09…) and landline (0…), or any eight digits and more.
     "telephone number": re.compile(
+        # With stars: 0912*345*728, and no product of small numbers.
+        rf"(?<!\d)0\d{{1,3}}(?:\*\d{{3,4}}){{2}}(?!\d)|"
         rf"\+{_SEPARATOR}{_digits('7,14')}|(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,13')}(?!\d)|"
         + _ALONE
         % rf"(?:{_listed('0', '7,9')}|0\d(?:{_COMMAS}\d\d){{3,4}}|0\d{{1,3}}(?:{_COMMAS}\d{{3,4}}){{2}})"

@@ -70,5 +70,5 @@ def command() -> str:
         return path[0].removeprefix(here) if path[0].startswith(here) else Path(path[0]).name
 
     # A word is one path, also with blanks, unless another one follows in it.
-    one = r"\A/(?:(?!\s/).)*\Z|(?<![^\s:=])/[^\s:]*"
+    one = r"\A/(?:(?![\s:=]/).)*\Z|(?<![^\s:=])/[^\s:]*"
     return shlex.join(re.sub(one, local, word) for word in typed)

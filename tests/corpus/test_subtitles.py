@@ -198,7 +198,7 @@ def test_times_without_fractions_and_cues_without_a_length_keep_their_words(tmp_
     (tmp_path / "x.sbv").write_text("0:00:01,0:00:02\nhello\n\n0:00:03,0:00:04\nbye\n")
     assert read_cues(tmp_path / "x.sbv") == [Cue(1.0, 2.0, "hello"), Cue(3.0, 4.0, "bye")]
     text = f"{code(1000)} --> {code(1000)}\nhello\n\n{code(3000)} --> {code(4000)}\nbye\n"
-    assert cues_of(tmp_path, text) == [Cue(1.0, 3.0, "hello"), Cue(3.0, 4.0, "bye")]
+    assert cues_of(tmp_path, text) == [Cue(1.0, 2.5, "hello"), Cue(3.0, 4.0, "bye")]
 
 
 def test_people_who_repeat_themselves_keep_their_words(tmp_path):
