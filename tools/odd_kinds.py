@@ -170,6 +170,15 @@ def damage(data: bytes) -> bytes:
     return data[:first] + np.random.default_rng(0).bytes(count) + data[first + count :]
 
 
+def damaged_often(data: bytes) -> bytes:
+    """Ten places, the first of them in the first second, of 700 bytes."""
+    rng, new = np.random.default_rng(1), bytearray(data)
+    for place in np.linspace(0.02, 0.98, 10):
+        first = int(place * len(data))
+        new[first : first + 700] = rng.bytes(700)
+    return bytes(new)
+
+
 # -- the kinds ------------------------------------------------------------------------------------------------
 
 A, B = 5.0, 15.0  # seconds of the two recordings that are joined
@@ -519,6 +528,8 @@ KINDS: Sequence[Kind] = (
     Kind("damaged.ac3", "AC-3", "damaged", changed(enc(LONG, "ac3"), damage), warning=True),
     Kind("damaged.eac3", "E-AC-3", "damaged", changed(enc(LONG, "eac3"), damage), warning=True),
     Kind("damaged.mp2", "MP2", "damaged", changed(enc(LONG, "mp2"), damage), warning=True),
+    Kind("damaged.often.ac3", "AC-3", "damaged in ten places", changed(enc(LONG, "ac3"), damaged_often), warning=True),
+    Kind("damaged.often.mp2", "MP2", "damaged in ten places", changed(enc(LONG, "mp2"), damaged_often), warning=True),
     Kind("damaged.avi", "MP3", "film, damaged", changed(enc(LONG, "libmp3lame", film="mpeg4"), damage), warning=True),
     Kind("damaged.pcm.avi", "PCM", "damaged", changed(enc(LONG, "pcm_s16le"), damage), warning=True),
     Kind("damaged.wav", "MP3", "damaged", changed(enc(LONG, "libmp3lame"), damage), warning=True),
