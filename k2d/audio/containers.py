@@ -26,7 +26,7 @@ class AviIndex:
     def __init__(self, stream):
         self._stream, self._times = stream, None
         self._unit = 0  # of the index, in one of a packet's units of time; known from the second chunk on
-        self._ahead = 0  # by how much the chunks that were found lag behind
+        self._missing = 0  # units of time of chunks that were not found so far
 
     def restamp(self, packet) -> bool:
         """Give a packet the time of its place. Whether chunks are missing before it."""
@@ -37,10 +37,11 @@ class AviIndex:
             return False
         if said and counted and not self._unit:
             self._unit = said // counted if said % counted == 0 else 0
-        ahead = said // self._unit - counted if said and self._unit else self._ahead
-        missing, self._ahead = ahead > self._ahead, ahead
-        packet.pts = counted + ahead
-        return missing
+        before = self._missing
+        if said and self._unit:
+            self._missing = said // self._unit - counted
+        packet.pts = counted + self._missing
+        return self._missing > before
 
 
 class ContainerReader:

@@ -155,7 +155,7 @@ def in_any_format(
         more, worse = read(others)
         instead = {r.id: r for r in others}
         recordings, found, rejects = [instead.get(r.id, r) for r in recordings], found | more, rejects + worse
-    recordings, apart = _told_apart(recordings, found)
+    recordings, apart = _of_other_lengths(recordings, found)
     if apart:
         apart, more, worse = in_any_format(apart, read)
         found, rejects, recordings = found | more, rejects + worse, recordings + apart
@@ -168,7 +168,7 @@ def in_any_format(
     return recordings, found, rejects + unused
 
 
-def _told_apart(recordings: Sequence[Recording], found: Mapping) -> tuple[list[Recording], list[Recording]]:
+def _of_other_lengths(recordings: Sequence[Recording], found: Mapping) -> tuple[list[Recording], list[Recording]]:
     """(recordings, others that only have their stem in common with one of them: recorders that count from 1 again)."""
     known, kept, apart = {r.id for r in recordings}, [], []
     length = cache(_length)

@@ -89,7 +89,7 @@ def test_a_folder_becomes_a_student_and_a_report(run):
     assert json.loads((student / "model.json").read_text())["selection"] == "full"
     report = (folder / "RESULTS.md").read_text()
     assert "No error rate is known" in report and "| student_full_big |" in report and "student_strict" not in report
-    assert "- command: `./run.sh --recordings 'my lectures' --engine torch --ngpu 0 " in report
+    assert "- command: `clone/egs/TEMPLATE/k2d1/run.sh --recordings 'my lectures' --engine torch --ngpu 0 " in report
     assert "## Error rates" not in report and "No error rate is known" in result.stdout
     assert "Agreement on held-out recordings (differences in %" in result.stdout, "on the terminal"
     assert "held out, too few to compare models by" in result.stdout

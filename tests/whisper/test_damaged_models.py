@@ -263,7 +263,7 @@ def test_a_hole_in_a_download_is_found_before_anything_runs(forms, tmp_path):
     dims = dataclasses.replace(whisper_model().dims, n_text_state=64, n_audio_state=64)
     model = whisper_model(dims)
     with torch.no_grad():
-        model.decoder.blocks[1].mlp[0].weight.zero_()
+        model.decoder.blocks[1].mlp[0].weight.flatten()[:-1] = 0
     checkpoint.save_openai(path / "model.pt", model)
     for read in (inspect_model, checkpoint.load):
         with pytest.raises(CheckpointError, match=r"of .*mlp.0.weight at least 16,384 are 0 .*: download it again"):
@@ -274,6 +274,7 @@ def test_a_hole_in_a_download_is_found_before_anything_runs(forms, tmp_path):
         check_numbers_of(matrix, "fc1.weight", path)
     check_numbers_of(matrix, "model.decoder.embed_tokens.weight", path)  # tokens that are never used
     check_numbers_of(torch.zeros(500), "fc1.bias", path)
+    check_numbers_of(torch.zeros(200, 200), "attn.out.weight", path)  # a layer that begins as the identity
 
 
 def test_a_number_of_heads_that_no_whisper_has_is_told(tmp_path):
