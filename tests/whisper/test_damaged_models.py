@@ -260,13 +260,13 @@ def test_weights_that_are_no_numbers_are_found_before_anything_runs(forms, tmp_p
 
 def test_a_hole_in_a_download_is_found_before_anything_runs(forms, tmp_path):
     path = copied(forms, "huggingface", tmp_path)
-    dims = dataclasses.replace(whisper_model().dims, n_text_state=64, n_audio_state=64)
+    dims = dataclasses.replace(whisper_model().dims, n_text_state=128, n_audio_state=128)
     model = whisper_model(dims)
     with torch.no_grad():
-        model.decoder.blocks[1].mlp[0].weight.flatten()[:-1] = 0
+        model.decoder.blocks[1].mlp[0].weight.flatten()[:-100] = 0
     checkpoint.save_openai(path / "model.pt", model)
     for read in (inspect_model, checkpoint.load):
-        with pytest.raises(CheckpointError, match=r"of .*mlp.0.weight at least 16,384 are 0 .*: download it again"):
+        with pytest.raises(CheckpointError, match=r"of .*mlp.0.weight at least 49,152 are 0 .*: download it again"):
             read(path / "model.pt")
     matrix = torch.ones(300, 200)
     matrix[100:280] = 0
