@@ -11,6 +11,7 @@ from k2d.audio.joined import length_of_tag
 from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks, elements
 
 _ASF_DATA = bytes.fromhex("3626b275 8e66 cf11 a6d9 00aa0062ce6c")  # whose own head has 50 bytes
+_RM_CHUNKS = b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX"
 _ASF_FILE = bytes.fromhex("a1dcab8c 47a9 cf11 8ee4 00c00c205365")  # the object of the file's properties
 
 
@@ -95,7 +96,7 @@ def _rm(file, size: int) -> bool:
     while at + 8 <= size:
         head = bytes_at(file, at, 8)
         length = int.from_bytes(head[4:], "big")
-        if length < 8:
+        if length < 8 or head[:4] not in _RM_CHUNKS:  # what lies behind is no part of it
             return False
         at += length
     return at > size + 16  # as ffmpeg writes it, the last one is ten bytes longer than it says
