@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from k2d.constants import N_AUDIO_CTX
 from k2d.distill.length import CHUNK, batch_of
-from k2d.whisper.engine import default_batch
 from k2d.wording import audio_length, counted
 from k2d.work.folders import size_in_words
 
@@ -143,9 +142,9 @@ class Plan:
     joined: training speech is joined anew from clips (a copy), else it stays where it is. speeds, as measured, in
     place of assumptions: times real time of "teacher" and "validator", "distance" in pairs a second of a core,
     "training" in chunks a second of a device; sources: where each was measured.
-    batch: windows decoded side by side; 0: each model's default. jobs: of a stage that decodes. validators: the speed
-    measured as "validator" is the first one's. revise: further models that transcribe the chunks; one without a
-    published name is a student of the teacher. seeds: students of each selection.
+    batch: windows decoded side by side. jobs: of a stage that decodes. validators: the speed measured as "validator" is
+    the first one's. revise: further models that transcribe the chunks; one without a published name is a student of the
+    teacher. seeds: students of each selection.
     """
 
     train_hours: float
@@ -156,7 +155,7 @@ class Plan:
     selections: Sequence[str]
     config: Mapping
     ngpu: int
-    batch: int = 0
+    batch: int = 8
     joined: bool = True
     ready_labels: bool = False
     speeds: Mapping[str, float] | None = None
@@ -233,18 +232,13 @@ class _Run:
     def _held(self, decoding: _Decoding) -> float:
         size, layers = decoding.size, decoding.layers or decoding.size.decoder_layers
         keys_and_values = 0 if self.plan.ngpu else 8e-9 * layers * N_AUDIO_CTX * size.width
-        return size.parameters * 4e-3 + self._batch(decoding) * (RECORDING + BATCHES * keys_and_values)
-
-    def _batch(self, decoding: _Decoding) -> int:
-        """Windows decoded side by side."""
-        layers = decoding.layers or decoding.size.decoder_layers
-        return self.plan.batch or default_batch(self.plan.ngpu > 0, layers, decoding.size.width)
+        return size.parameters * 4e-3 + self.plan.batch * (RECORDING + BATCHES * keys_and_values)
 
     def rate(self, decoding: _Decoding) -> float:
         """Times real time."""
         if decoding.name in self.speeds:
             return self.speeds[decoding.name]
-        seconds = seconds_a_window(decoding.size, self.device, self._batch(decoding), decoding.layers)
+        seconds = seconds_a_window(decoding.size, self.device, self.plan.batch, decoding.layers)
         return decoding.advance / decoding.again / seconds
 
     def basis(self, name: str, value: str, otherwise: str) -> str:
@@ -255,7 +249,7 @@ class _Run:
         """The basis of a rate."""
         rate = self.rate(decoding)
         value = f"{rate:,.{2 if rate < 1 else 1 if rate < 10 else 0}f} times real time on {self.where}"
-        window = f"{counted(self._batch(decoding), 'window')} at a time, of {TOKENS} tokens in {decoding.advance:.0f} s"
+        window = f"{counted(self.plan.batch, 'window')} at a time, of {TOKENS} tokens in {decoding.advance:.0f} s"
         window += f", each decoded {decoding.again} times" if decoding.again != 1 else ""
         return self.basis(decoding.name, value, f"{self.device.known}, {window}")
 
@@ -263,7 +257,7 @@ class _Run:
     def holds(self) -> str:
         """The basis of the memory of a job that decodes recordings."""
         caches = "" if self.plan.ngpu else f", and the decoder's caches of {counted(BATCHES, 'batch', 'batches')}"
-        return f"{_DECODER}, features of {counted(self._batch(self.labelling), 'recording')} computed{caches}"
+        return f"{_DECODER}, features of {counted(self.plan.batch, 'recording')} computed{caches}"
 
 
 _AUDIO = f"audio: assumed, a core reads {DECODES:,.0f} and writes {ENCODES:,.0f} times real time"

@@ -61,7 +61,7 @@ def add_speech(p: argparse.ArgumentParser, seconds: float) -> None:
     p.add_argument("--audio", nargs="+", required=True, help="speech to string together")
     p.add_argument("--recordings", type=int, default=8)
     p.add_argument("--seconds", type=float, default=seconds, help="length of each recording, at least")
-    p.add_argument("--batch_size", type=int, default=0, help="windows (0: as ours do by default; faster-batched 8)")
+    p.add_argument("--batch_size", type=int, default=8)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -120,11 +120,11 @@ def ours(engine, args) -> Callable[[dict[str, np.ndarray], int], dict[str, str]]
             mine = share_of(worker + 1, args.workers, {n: len(a) for n, a in recordings.items()})
             if args.short:
                 seconds = {name: len(recordings[name]) / SAMPLE_RATE for name in mine}
-                batches = plan_batches(seconds, args.batch_size or engine.batch_size, engine.trim_padding)
+                batches = plan_batches(seconds, args.batch_size, engine.trim_padding)
                 for batch in decode_all(engine.for_worker(), batches, source, options):
                     texts.update((d.utterance, engine.tokenizer.decode(d.hypothesis.tokens)) for d in batch)
                 return
-            for t in transcribe_all(engine.for_worker(), mine, source, options, args.batch_size or engine.batch_size):
+            for t in transcribe_all(engine.for_worker(), mine, source, options, args.batch_size):
                 texts[t.recording] = joined_text(t, engine.tokenizer)
 
         in_threads([partial(part, worker) for worker in range(args.workers)])
@@ -191,7 +191,7 @@ def faster(folder: Path, args, batched: bool) -> Callable:
         texts = {}
         for name, audio in recordings.items():
             if batched:
-                segments, _ = pipeline.transcribe(audio, beam_size=beam, batch_size=args.batch_size or 8, **more)
+                segments, _ = pipeline.transcribe(audio, beam_size=beam, batch_size=args.batch_size, **more)
             else:
                 segments, _ = model.transcribe(audio, beam_size=beam, **more)
             texts[name] = "".join(s.text for s in segments)

@@ -82,7 +82,7 @@ def ours(program: str, args, clock: Clock) -> Callable[[dict[str, str]], None]:
     watch_model(clock, program, engine)
 
     def run(paths: dict[str, str]) -> None:
-        for _ in long_form.transcribe_all(engine, paths, files(paths), options, args.batch_size or engine.batch_size):
+        for _ in long_form.transcribe_all(engine, paths, files(paths), options, args.batch_size):
             pass
 
     return run

@@ -35,7 +35,6 @@ from k2d.errors import CheckpointError, UsageError
 from k2d.options import CommandParser, add_options, command, options_of, terminal_width
 from k2d.transcribers import kind_of
 from k2d.transcribers.options import check_whisper
-from k2d.whisper.engine import BATCH_IN_WORDS
 from k2d.whisper.identity import check_path
 from k2d.wording import counted
 from k2d.work import identity
@@ -76,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     room.add_argument("--students", nargs="*", default=["student"], help="names of the students, for their disk space")
     room.add_argument("--no_copy", action="store_true", help="chunks point into the recordings")
     room.add_argument("--encoder_out", type=int, default=0, help="stored versions of the encoder's output")
-    room.add_argument("--batch_size", type=int, default=0, help=f"windows per batch (0: {BATCH_IN_WORDS})")
+    room.add_argument("--batch_size", type=int, default=0, help="windows per batch (0: 32 on a GPU, 8 on a CPU)")
     room.add_argument("--ngpu", type=int, default=0, help="GPUs that stages will use")
     room.add_argument("--elsewhere", action="store_true", help="stages run on other machines: their memory and GPUs "
                       "are not this one's")  # fmt: skip

@@ -25,7 +25,7 @@ from k2d.errors import UsageError
 from k2d.options import CommandParser, command
 from k2d.plan import CHUNK, Cost, Plan, duration, estimate, space
 from k2d.score.tables import Table
-from k2d.whisper.engine import BATCH_IN_WORDS
+from k2d.whisper.engine import default_batch
 from k2d.wording import audio_length, counted
 
 LISTED = ("runs", 1)
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--ngpu", type=int, default=0, help="GPUs to use; 0: CPU jobs of two cores (default)")
     p.add_argument("--gpus_per_node", type=int, default=4, help="GPUs per node of the cluster")
     p.add_argument("--nj", type=int, help="jobs of stages 2, 3 and 6 (default: four per GPU)")
-    p.add_argument("--batch_size", type=int, help=f"windows per batch (default: {BATCH_IN_WORDS})")
+    p.add_argument("--batch_size", type=int, help="windows per batch (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--stage", type=int, choices=range(1, 9), default=1, metavar="N", help="first stage to count")
     p.add_argument("--stop_stage", type=int, choices=range(1, 9), default=8, metavar="N", help="last stage to count")
     p.add_argument("--joined", action="store_true", help="stage 1 copies the recordings")
@@ -142,7 +142,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         seeds=len(args.seed.split()),
         config=config,
         ngpu=args.ngpu,
-        batch=args.batch_size or 0,
+        batch=args.batch_size or default_batch(args.ngpu > 0),
         joined=args.joined,
         ready_labels=args.ready_labels,
         speeds={name: rate.value for name, rate in rates.items()} | speeds_of(args),

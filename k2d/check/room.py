@@ -13,6 +13,7 @@ from k2d.check.space import KeptOutputs, disk, gigabytes, gpus, memory, nearest_
 from k2d.check.tables import DEV, TEST, TEST_LONG, TRAIN, Set
 from k2d.distill.config import read_config
 from k2d.plan import Plan
+from k2d.whisper.engine import default_batch
 from k2d.whisper.identity import PUBLISHED
 from k2d.work.identity import record_in
 
@@ -48,7 +49,7 @@ def look_at_room(room: Room, sets: Sequence[Set], models: Models, known: Mapping
         selections=room.students,
         config=read_config(room.config),
         ngpu=room.ngpu,
-        batch=room.batch_size,
+        batch=room.batch_size or default_batch(room.ngpu > 0),
         ready_labels=(models.labels or models.teacher or "").startswith("text:"),
         jobs=1,
     )

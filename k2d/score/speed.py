@@ -59,8 +59,7 @@ def measured(
     engines = {name: load_engine(path, config, decoding) for name, path in models.items()}
     windows = cut(audio)
     seconds = sum(len(samples) for samples in windows.values()) / SAMPLE_RATE
-    batch_size = min(engine.batch_size for engine in engines.values())
-    work = {name: batches(engine, windows, decoding, batch_size) for name, engine in engines.items()}
+    work = {name: batches(engine, windows, decoding, config.batch_size) for name, engine in engines.items()}
     with tqdm(total=rounds * sum(map(len, work.values())), desc="speed", unit="batch", leave=False) as bar:
         timings = measure(engines, work, seconds, decoding, rounds=rounds, progress=bar.update)
     return {
@@ -72,7 +71,7 @@ def measured(
         "device": config.device,
         "dtype": config.dtype,
         "threads": torch.get_num_threads(),
-        "batch_size": batch_size,
+        "batch_size": config.batch_size,
         "beam_size": decoding.beam_size,
         "machine": machine.describe(),
         "revision": code_revision(),

@@ -47,6 +47,10 @@ class WhisperTranscriber(Transcriber):
         return what_decides(self.config, self.decoding)
 
     @property
+    def batch_size(self) -> int:
+        return self.config.resolved().batch_size
+
+    @property
     def stopwatch(self):
         return self.engine and self.engine.stopwatch
 
@@ -83,11 +87,11 @@ class WhisperTranscriber(Transcriber):
         seconds = {} if work.long_form else {name: source.seconds(name) for name in work.names}
         long = list(work.names) if work.long_form else [name for name in seconds if seconds[name] > LONGEST + TOLERANCE]
         options = self.decoding if work.long_form else dataclasses.replace(self.decoding, timestamps=True)
-        for found in transcribe_all(self.engine, long, source, options, self.engine.batch_size, journal, progress):
+        for found in transcribe_all(self.engine, long, source, options, self.batch_size, journal, progress):
             yield [found]
         for name in long:
             seconds.pop(name, None)
-        batches = plan_batches(seconds, self.engine.batch_size, self.engine.trim_padding)
+        batches = plan_batches(seconds, self.batch_size, self.engine.trim_padding)
         yield from decode_all(self.engine, batches, source, self.decoding, journal, progress)
 
     def add_words(self, transcript: Transcript, source: AudioSource) -> None:

@@ -135,11 +135,9 @@ class Hypothesis:
 
 
 class Engine(Protocol):
-    """Runs one model, which `tokenizer`, `dims` and `trim_padding` describe, on `batch_size` windows at a time;
-    `stopwatch` counts its work."""
+    """Runs one model. `tokenizer`, `dims` and `trim_padding` describe it; `stopwatch` counts its work."""
 
     device: torch.device
-    batch_size: int
     tokenizer: Tokenizer
     trim_padding: bool
     stopwatch: Stopwatch

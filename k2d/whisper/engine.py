@@ -32,20 +32,13 @@ _log = logging.getLogger("k2d.whisper")
 LATER = ("hotwords", "carry_initial_prompt")
 
 
-BATCH_IN_WORDS = "on a CPU 16, of models larger than base 8; on a GPU 32"
+def default_batch(gpu: bool) -> int:
+    """Windows of a batch, unless --batch_size says it.
 
-
-def default_batch(gpu: bool, layers: int, width: int) -> int:
-    """Windows of a batch, unless --batch_size says it. layers, width: of the decoder.
-
-    A step of the decoder reads the weights once for all windows of a batch: large-v2 is decoded on an H100 2.7 times as
-    fast with 64 as with 8, and with 32 needs 15 GB (tools/bench_decoder.py). On a CPU with AVX512-BF16, 16 take 13 %
-    less time than 8 with base and 5 % less with the demo's teacher (tools/bench_parts.py). The keys and values of a
-    window, which a batch holds, have 37 MB with base and 490 with large-v2.
+    A GPU reads the weights once for all windows of a batch: large-v2 is decoded on an H100 2.7 times as fast with 64 as
+    with 8, and with 32 needs 15 GB (tools/bench_decoder.py).
     """
-    if gpu:
-        return 32
-    return 16 if layers * width <= 6 * 512 else 8
+    return 32 if gpu else 8
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ class EngineConfig:
         "int8 are storage formats of the decoder's weights, with computation in float32",
         choices=DTYPES,
     )
-    batch_size: int = option(0, f"windows per batch (0: {BATCH_IN_WORDS})")
+    batch_size: int = option(0, f"windows per batch (0: {default_batch(False)}, on a GPU {default_batch(True)})")
     workers: int = option(0, "batches at a time, sharing the threads (0: 2 on a CPU, 1 in a job or on a GPU)")
     num_threads: int = option(0, "CPU threads; 0: OMP_NUM_THREADS or all cores")
     cache_dir: str | None = option(None, "cache of converted models (default $XDG_CACHE_HOME/k2d, ~/.cache/k2d)", str)
@@ -111,14 +104,15 @@ class EngineConfig:
         return "float16" if self.dtype == "auto" and self.program == "torch" else self.dtype
 
     def resolved(self) -> "EngineConfig":
-        """With engine, device and type of this machine in the place of "auto"; asks torch for a GPU where the device is
-        "auto".
+        """With engine, device, type and batch of this machine in the place of "auto" and 0; asks torch for a GPU
+        where the device is "auto".
         """
         device = device_of_machine() if self.device == "auto" else self.device
         dtype = self._dtype_without_device()
         if dtype == "auto":
             dtype = "int8" if device == "cpu" else "float16"
-        return dataclasses.replace(self, engine=self.program, device=device, dtype=dtype)
+        batch_size = self.batch_size or default_batch(device != "cpu")
+        return dataclasses.replace(self, engine=self.program, device=device, dtype=dtype, batch_size=batch_size)
 
     def workers_of(self, num_jobs: int) -> int:
         """Batches that a process decodes at once, unless --workers says it: 2 on a CPU, 1 on a GPU or where the work
@@ -204,8 +198,6 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
         from k2d.whisper.engine_ctranslate2 import CTranslate2Engine
 
         engine = CTranslate2Engine(loaded, dtype, config.cache_dir, workers, parts)
-    dims = loaded.dims
-    engine.batch_size = config.batch_size or default_batch(device != "cpu", dims.n_text_layer, dims.n_text_state)
     if config.encoder_cache:
         from k2d.whisper.encoder_cache import EncoderCache
 

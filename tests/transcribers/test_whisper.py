@@ -20,7 +20,7 @@ def test_recordings_are_transcribed_as_its_long_form_does(small_model, noise_rec
     found = [one for (one,) in transcriber.transcribe("ab", source, long_form=True)]
     decoding = DecodingOptions(temperatures=(0.0,), max_new_tokens=12)
     engine = load_engine(small_model, EngineConfig(engine="torch", dtype="float32"), decoding)
-    assert found == list(transcribe_all(engine, "ab", source, decoding, 16))
+    assert found == list(transcribe_all(engine, "ab", source, decoding, transcriber.batch_size))
 
 
 @pytest.mark.parametrize("timestamps", [True, False])

@@ -10,7 +10,7 @@ import pytest
 from k2d.errors import UsageError
 from k2d.options import add_options, options_of
 from k2d.whisper.decoding import DecodingOptions
-from k2d.whisper.engine import EngineConfig, default_batch, what_decides, work_key
+from k2d.whisper.engine import EngineConfig, what_decides, work_key
 from k2d.work.identity import Identity
 
 
@@ -68,7 +68,8 @@ def test_every_option_that_decides_the_text_is_in_the_key():
 
 def test_auto_is_resolved_for_the_machine():
     config = EngineConfig(engine="ctranslate2", device="cpu").resolved()
-    assert (config.engine, config.dtype) == ("ctranslate2", "int8")
+    assert (config.engine, config.dtype, config.batch_size) == ("ctranslate2", "int8", 8)
+    assert EngineConfig(device="cuda").resolved().batch_size == 32
     assert EngineConfig(device="cpu").workers_of(1) == 2
     assert EngineConfig(device="cuda").workers_of(1) == EngineConfig(device="cpu").workers_of(4) == 1
     assert dataclasses.replace(EngineConfig(), workers=3).workers_of(4) == 3
@@ -89,12 +90,3 @@ heavy = {{"torch", "whisper", "espnet", "transformers", "librosa"}} & set(sys.mo
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@pytest.mark.parametrize(
-    ("gpu", "layers", "width", "windows"),
-    [(False, 4, 384, 16), (False, 6, 512, 16), (False, 12, 768, 8), (False, 2, 1280, 16), (True, 32, 1280, 32)],
-    ids=["tiny", "base", "small", "student", "GPU"],
-)
-def test_a_batch_is_as_large_as_its_caches_allow(gpu, layers, width, windows):
-    assert default_batch(gpu, layers, width) == windows

@@ -100,7 +100,7 @@ ngpu=0                    # GPUs to use; 0 computes on the CPU; auto: all GPUs o
 num_nodes=1               # Nodes for training, each with --ngpu GPUs.
 job_threads=              # Cores per job; empty: as in cmd.sh.
 train_threads=            # Cores for training on a CPU (affects rounding); empty: as in cmd.sh.
-batch_size=0              # Windows per batch; 0: on a CPU 16, of models larger than base 8; on a GPU 32.
+batch_size=0              # Windows per batch; 0: 32 on a GPU, 8 on a CPU.
 cmd_backend=local         # Where commands run: local or slurm (cmd.sh).
 
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
