@@ -175,11 +175,8 @@ class ContainerReader:
         if not len(entries):
             return False
         last = entries[len(entries) - 1]
-        position = self._file.tell()
-        size = self._file.seek(0, io.SEEK_END)
-        self._file.seek(position)
         known = float((last.timestamp - entries[0].timestamp) * self.stream.time_base)
-        return last.pos + last.size <= size and abs(known - self.promised) < 1.0
+        return last.pos + last.size <= self.size and abs(known - self.promised) < 1.0
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
         """(rate, (frames, channels) float32) from `start` on, a multiple of GRID seconds, without gaps.

@@ -123,8 +123,7 @@ class DecodingPass:
                     self._line.position += held
                     self._recent.append(packet)
                     continue
-                if self._track.clock.counted and self._track.dropped_until(packet):
-                    raise Irregular
+                self._check_count(packet)
                 self._skips = False
                 self._begin_section(self._line.time)
             elif held and self._renews and (at := self._line.time + gap / self._line.rate) // _SECTION != self._section:
@@ -234,12 +233,16 @@ class DecodingPass:
         """The last packet may hold less than the rule says: an encoder has no more."""
         if self._recent:
             packet, now = self._recent.pop(), self._line.time
-            if self._track.clock.counted and self._track.dropped_until(packet):
-                raise Irregular
+            self._check_count(packet)
             held = self._rule.samples(packet)
             self._begin_section(now)
             if frames := self._decode(packet, held):
                 self._line.position += sum(frame.samples for frame in frames) - held
+
+    def _check_count(self, packet) -> None:
+        """Raise Irregular where bytes before a packet were dropped, which counting does not see."""
+        if self._track.clock.counted and self._track.dropped_until(packet):
+            raise Irregular
 
     def _lies_before(self, held: int) -> bool:
         """Whether a packet of so many samples lies before what is to be decoded."""

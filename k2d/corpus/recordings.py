@@ -9,7 +9,7 @@ import json
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -96,23 +96,34 @@ def find_recordings(folder: Path) -> Tree:
                 if path.suffix.lower() not in LABELS:
                     tree.other[path.suffix.lower() or "no suffix"] += 1
         source = here.relative_to(folder).as_posix()
+        beside_of: dict[str | None, list[Path]] = {}
+        for transcript in transcripts:
+            beside_of.setdefault(_stem_of(transcript, by_stem), []).append(transcript)
         for stem, paths in by_stem.items():
             paths.sort(key=lambda p: (p.suffix.lower() in VIDEO, p.name))
-            name = safe_id(stem if source == "." else f"{source}/{stem}")
-            if name in taken:  # two names that differ in characters no id may have
-                name = f"{name}-{hashlib.sha256(str(paths[0]).encode()).hexdigest()[:6]}"
-            taken.add(name)
-            own = [t for t in transcripts if _stem_of(t, by_stem) == stem]
+            name = _id_of(stem if source == "." else f"{source}/{stem}", paths[0], taken)
+            own = beside_of.get(stem, [])
             own.sort(key=lambda path: ((LABELS + UNREAD).index(path.suffix.lower()), len(path.name), path.name))
             beside, unread = (tuple(t for t in own if t.suffix.lower() in forms) for forms in (LABELS, UNREAD))
             tree.recordings.append(Recording(name, paths[0], source, beside, unread, tuple(paths[1:])))
     return tree
 
 
-def _stem_of(transcript: Path, stems: Iterable[str]) -> str | None:
-    """That of the recording which a transcript belongs to."""
-    fitting = (stem for stem in stems if transcript.stem == stem or transcript.name.startswith(f"{stem}."))
-    return max(fitting, key=len, default=None)
+def _stem_of(transcript: Path, stems: Container[str]) -> str | None:
+    """That of the recording which a transcript belongs to: the longest that its name begins with, up to a dot."""
+    stem = transcript.name
+    while stem and (stem := stem.rpartition(".")[0]) not in stems:
+        pass
+    return stem or None
+
+
+def _id_of(name: str, path: Path, taken: set[str]) -> str:
+    """An id that no other recording has; names may differ in characters that no id may have."""
+    found = safe_id(name)
+    if found in taken:
+        found = f"{found}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
+    taken.add(found)
+    return found
 
 
 def same_content(recordings: Sequence[Recording]) -> list[Reject]:
@@ -170,7 +181,7 @@ def in_any_format(
 
 def _of_other_lengths(recordings: Sequence[Recording], found: Mapping) -> tuple[list[Recording], list[Recording]]:
     """(recordings, others that only have their stem in common with one of them: recorders that count from 1 again)."""
-    known, kept, apart = {r.id for r in recordings}, [], []
+    taken, kept, apart = {r.id for r in recordings}, [], []
     length = cache(_length)
     for recording in recordings:
         same = [replace(recording, others=())]
@@ -181,10 +192,7 @@ def _of_other_lengths(recordings: Sequence[Recording], found: Mapping) -> tuple[
                 continue
             mine = [tuple(t for t in some if t.name.startswith(f"{path.name}."))
                     for some in (recording.beside, recording.unread)]  # fmt: skip
-            name = safe_id(f"{recording.id}{path.suffix}")
-            if name in known:
-                name = f"{name}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
-            known.add(name)
+            name = _id_of(f"{recording.id}{path.suffix}", path, taken)
             same.append(Recording(name, path, recording.source, *mine))
         theirs = {t for one in same[1:] for t in (*one.beside, *one.unread)}
         beside, unread = (tuple(t for t in some if t not in theirs) for some in (same[0].beside, same[0].unread))

@@ -49,7 +49,8 @@ _UNIT = rf"(?:{'|'.join(list(_ENGLISH)[4:])})(?![a-z])"
 _COMMA = rf"[,、](?=\s{{0,3}}(?:(?:double|triple)[\s-]|{_ONE}|{_TEEN}|{_TEN}))"
 _HIGHER = "百千萬万億亿"  # 四百三十四萬 is one number of its own
 _SPOKEN = re.compile(
-    rf"(?<![a-z])(?:(?P<hundred>{_UNIT})[\s-]{{1,3}}hundred(?![a-z])|(?:(?P<times>double|triple)[\s-]{{1,3}})?(?P<one>{_ONE})|(?P<teen>{_TEEN})|"
+    rf"(?<![a-z])(?:(?P<hundred>{_UNIT})[\s-]{{1,3}}hundred(?![a-z])|"
+    rf"(?:(?P<times>double|triple)[\s-]{{1,3}})?(?P<one>{_ONE})|(?P<teen>{_TEEN})|"
     rf"(?P<ten>{_TEN})(?:[\s-]{{1,3}}(?P<unit>{_UNIT}))?)(?:{_COMMA})?|"
     rf"(?<![{_HIGHER}第])(?<![{_HIGHER}第]\d)(?P<tens>\d?)(?P<shi>十)(?P<rest>\d?)(?!\d?[{_HIGHER}])|"
     r"(?P<radio>[洞么拐勾](?=\d)|(?<=\d)[洞么拐勾])",
