@@ -13,12 +13,14 @@ import yaml
 from k2d.constants import N_TEXT_CTX
 from k2d.errors import UsageError
 from k2d.options import option
+from k2d.whisper.engine import DTYPES
 from k2d.whisper.processor import parts_of
 from k2d.work.folders import json_or_none
 
 AUTO = "auto"
 AUTOCAST = (None, AUTO, "bfloat16")
 ATTENTION = ("fused", "products")
+SHARD = 100  # utterances whose encoder output is one archive: what a kill can lose
 TEMPERATURE = 2.0  # of the paper's code
 STORED = {"float16": "<f2", "float32": "<f4"}  # types of a cached teacher's log-probabilities, as numpy names them
 
@@ -75,6 +77,37 @@ class CacheOptions:
         for name in ("k", "shard_rows", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name} {getattr(self, name)}: expected at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeOptions:
+    """What an encoder gets, and how its output is computed."""
+
+    GROUP = "what the encoder gets, and how it is computed"
+    noise_snr: str = option("", "add noise: LOW,HIGH signal-to-noise ratio in dB")
+    seed: int = option(0, "seed of the noise")
+    device: str = option("cpu", "cpu, cuda, cuda:1 …")
+    dtype: str = option(
+        AUTO, "on a CPU, auto and bfloat16: what the processor is fastest in; others: float32", choices=DTYPES
+    )
+    nj: int = option(0, "utterances at a time; 0: one per core, or one on a GPU")
+
+    def __post_init__(self):
+        if self.nj < 0:
+            raise UsageError(f"--nj {self.nj}: expected a number of utterances at a time, or 0")
+        if self.snr and self.snr[0] > self.snr[1]:
+            raise UsageError(f"--noise_snr {self.noise_snr}: expected the lower number first")
+
+    @property
+    def snr(self) -> tuple[float, float] | None:
+        """(lowest, highest) signal-to-noise ratio in dB, None where no noise is added."""
+        if not self.noise_snr:
+            return None
+        try:
+            low, high = (float(part) for part in self.noise_snr.split(","))
+        except ValueError:
+            raise UsageError(f"--noise_snr {self.noise_snr}: expected two numbers such as 0,15, in dB") from None
+        return low, high
 
 
 def in_language(config: dict, language: str | None) -> dict:

@@ -6,7 +6,6 @@ utt2num_frames, and skipped.txt.
 
 import time
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE, WINDOW
 from k2d.datadir import DataDir
 from k2d.distill.batches import add_noise, log_mels
+from k2d.distill.config import SHARD, EncodeOptions
 from k2d.distill.sources import ENCODER_OUT, SLACK, in_shards
 from k2d.distill.threads import one_thread_each
 from k2d.errors import BadAudio, DataError
@@ -27,33 +27,22 @@ from k2d.wording import audio_length, counted
 from k2d.work.skipped import in_numbers, passing, sources_of, write_skipped
 
 
-@dataclass(frozen=True)
-class Noise:
-    """snr: lowest and highest signal-to-noise ratio in dB; each utterance draws its own, by `seed` and its id."""
-
-    snr: tuple[float, float]
-    seed: int
-
-
 def encode(
     model: str,
     data: DataDir,
     output: Path,
-    shard: int,
-    noise: Noise | None,
-    device: str,
-    nj: int,
+    options: EncodeOptions,
     audio: AudioOptions,
-    max_skipped: int | None,
     parts: Parts,
+    max_skipped: int | None,
 ) -> dict:
-    """Encode all utterances, `nj` at a time, `shard` of them an archive, in the types of `parts`; facts for the record.
-    Raises DataError where there are none, and TooManySkipped.
+    """Encode all utterances, in the types of `parts`; facts for the record. With noise, each draws its own ratio, by
+    the seed and its id. Raises DataError where there are none, and TooManySkipped.
     """
     ids = list(data.segments)
     if not ids:
         raise DataError(f"{data.path}: no utterance to encode")
-    loaded = checkpoint.load(model, device=device)
+    loaded = checkpoint.load(model, device=options.device)
     encoder, utterances = rounding(loaded.model.encoder, parts), open_utterances(data, **audio.reading)
     encoder = encoder or (lambda mel: loaded.model.encoder(mel[None])[0])
 
@@ -66,22 +55,22 @@ def encode(
         seconds = len(speech) / SAMPLE_RATE
         if seconds > WINDOW + SLACK:
             return BadAudio(uid, "too long", f"{seconds:.1f} s, the encoder takes {WINDOW:.0f} s; cut it in two"), 0.0
-        if noise:
-            rng = np.random.RandomState(zlib.crc32(f"{noise.seed} {uid}".encode()))
-            speech = add_noise(speech, rng.uniform(*noise.snr), rng)
+        if options.snr:
+            rng = np.random.RandomState(zlib.crc32(f"{options.seed} {uid}".encode()))
+            speech = add_noise(speech, rng.uniform(*options.snr), rng)
         mel, _ = log_mels([speech], loaded.dims.n_mels, loaded.trim_padding)
-        return encoder(mel[0].to(device)).float().cpu().numpy().astype("<f2"), seconds
+        return encoder(mel[0].to(options.device)).float().cpu().numpy().astype("<f2"), seconds
 
     start = time.monotonic()
 
     def compute(part: list[str]):
-        for uid, (rows, seconds) in zip(part, one_thread_each(encoded, part, nj, device)):
+        for uid, (rows, seconds) in zip(part, one_thread_each(encoded, part, options.nj, options.device)):
             if isinstance(rows, BadAudio):
                 yield uid, rows, {}
             else:
                 yield uid, {ENCODER_OUT: rows}, {"frames": len(rows), "seconds": seconds}
 
-    shards = [ids[first : first + shard] for first in range(0, len(ids), shard)]
+    shards = [ids[first : first + SHARD] for first in range(0, len(ids), SHARD)]
     stored = in_shards(output, [ENCODER_OUT], shards, compute, "encode")
     write_skipped(output, stored.skipped, len(ids), max_skipped)
     frames = {uid: facts["frames"] for uid, facts in stored.numbers.items()}

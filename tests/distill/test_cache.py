@@ -183,7 +183,7 @@ def test_encoder_output_depends_on_no_number_of_jobs_or_threads(world, monkeypat
 
 
 def test_a_killed_encode_keeps_whole_archives(world, monkeypatch, capsys):
-    monkeypatch.setattr(encode, "SHARD", 5)
+    monkeypatch.setattr("k2d.distill.encoder_out.SHARD", 5)
     whole = encoded(world, "whole")
     with monkeypatch.context() as accident, pytest.raises(Killed):
         dying_after(accident, 7)
