@@ -14,13 +14,13 @@ from k2d.audio.options import DAMAGED
 from k2d.corpus.clips import Clip
 from k2d.corpus.joined import join
 from k2d.corpus.sets import Account, report, write_labelled, write_unlabelled
-from k2d.errors import DataError, UsageError, guarded
+from k2d.errors import DataError, guarded
 from k2d.options import add_options, option, options_of
 from k2d.work import identity
 from k2d.work.folders import write_json
-from k2d.work.identity import BEGUN, RECORD, record_in
+from k2d.work.identity import BEGUN, record_in
 from k2d.work.lock import DirectoryLock
-from k2d.work.step import Step, refuse_work_of_others, remove_leftovers
+from k2d.work.step import Step, refuse_unexplained, refuse_work_of_others, remove_leftovers
 
 SETS = ("train", "dev", "test")
 DATA = Path("data")
@@ -116,11 +116,7 @@ def _begun(step: Step, folders: Sequence[Path]) -> Iterator[None]:
     somebody else has made: tables made by hand would be overwritten."""
     for folder in folders:
         refuse_work_of_others(folder, step.command)
-        if (folder / "wav.scp").exists() and not record_in(folder) and not record_in(folder, BEGUN):
-            raise UsageError(
-                f"{folder}: holds a data directory that {step.command} has not made (no {RECORD} there); give another "
-                "place, or move it away"
-            )
+        refuse_unexplained(folder)
     for folder in folders:
         if not record_in(folder):
             write_json(folder / BEGUN, {"step": step.command, "key": step.key})

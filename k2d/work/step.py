@@ -207,17 +207,8 @@ class Step:
             self._make()
             _move(parked, self.out / WORK)
         there = _wanted_in(self.out) or key_in(self.out, BEGUN)
-        if there is None and os.path.lexists(self.out / RECORD):
-            raise DataError(
-                f"{self.out / RECORD}: damaged, so nothing tells what the files here are; move it and all else but "
-                f"{WORK}/ away, and run this again: what is in {WORK}/ is used"
-            )
-        if there is None and (strange := next(_files(self.out), None)):
-            raise UsageError(
-                f"{self.out}: holds files that no step.json explains ({strange[0]} …); give another --output_dir, "
-                "or move them away: they would be mixed with what is made here"
-            )
         refuse_work_of_others(self.out, self.command)
+        refuse_unexplained(self.out)
         if there != self.key:
             self._look_where_the_link_is()
             if there is not None:
@@ -372,6 +363,22 @@ def remove_leftovers(folder: Path) -> None:
         for name in files:
             if name.startswith(".") and name.endswith(".tmp"):
                 os.unlink(os.path.join(here, name))
+
+
+def refuse_unexplained(folder: Path) -> None:
+    """UsageError where a directory holds files that no record explains; DataError where the record is damaged."""
+    if _wanted_in(folder) or key_in(folder, BEGUN):
+        return
+    if os.path.lexists(folder / RECORD):
+        raise DataError(
+            f"{folder / RECORD}: damaged, so nothing tells what the files here are; move it and all else but "
+            f"{WORK}/ away, and run this again: what is in {WORK}/ is used"
+        )
+    if strange := next(_files(folder), None):
+        raise UsageError(
+            f"{folder}: holds files that no {RECORD} explains ({strange[0]} …); give another --output_dir, "
+            "or move them away: they would be mixed with what is made here"
+        )
 
 
 def refuse_work_of_others(folder: Path, command: str) -> None:

@@ -113,7 +113,7 @@ def test_tables_made_by_hand_are_not_overwritten(tmp_path, capsys):
     for name in ("wav.scp", "text", "segments"):
         (data / name).write_text("x y\n")
     assert prepare(tmp_path / "in", data) == 1
-    assert "data/mine: holds a data directory that recordings has not made" in capsys.readouterr().err
+    assert "data/mine: holds files that no step.json explains" in capsys.readouterr().err
     assert sorted(path.name for path in data.iterdir()) == ["segments", "text", "wav.scp"]
     with pytest.raises(SystemExit):
         prepare(tmp_path / "in", "/")
