@@ -135,6 +135,18 @@ def test_an_average_does_not_make_do_without_one_of_the_best_epochs(world, whole
     assert f"{best}epoch.pth is gone, one of the 2 best epochs" in capsys.readouterr().err
 
 
+def test_a_training_that_has_lost_an_epoch_says_which(world, whole_run, tmp_path):
+    output = shutil.copytree(without_workers(whole_run), tmp_path / "run", symlinks=True)
+    kept = sorted(path.name for path in output.glob("*epoch.pth"))
+    assert kept == ["2epoch.pth", "3epoch.pth"]  # the last one is in checkpoint.pth too, and is written again
+    for name in kept:
+        (output / name).unlink()
+    assert train(options(world, output), tmp_path / "log") == 1
+    said = (tmp_path / "log.0").read_text(encoding="utf-8")
+    assert f"2epoch.pth: gone, though {output}/checkpoint.pth says that it was written" in said
+    assert "Traceback" not in said
+
+
 def test_average_takes_in_the_initial_model_with_its_weight(world, whole_run, tmp_path, capsys):
     output, _ = whole_run
     words = f"--exp {output} --init {world.student} --nbest 1 --criterion ce --output_dir".split()
