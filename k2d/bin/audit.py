@@ -90,7 +90,7 @@ def _run(args: argparse.Namespace, given: dict[str, Path]) -> int:
 
     out, title, audio = args.output_dir, args.title or args.output_dir.name, options_of(AudioOptions, args)
     audit, scores = open_audit(out, args.data, args.scores, args.count, args.seed, args.recordings)
-    figures = Figures(audit, find_systems(audit, scores, args.exp, given))
+    figures = Figures(audit, lambda: find_systems(audit, scores, args.exp, given))
     _sign(audit, args)
     if args.page:
         size, clips = write_audit_page(args.page, audit, figures, title, audio, args.audio_mb)

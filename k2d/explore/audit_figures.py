@@ -5,7 +5,7 @@ transcripts of these chunks are there. Out: what `k2d score` would say of the an
 and drawn by the same functions (k2d/score/corpus.py, k2d/score/significance.py), recordings drawn whole.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,16 +66,23 @@ def find_systems(audit: Audit, scores: Scores | None, exp: Path | None, given: M
 
 
 class Figures:
-    """The rates of systems over the answers so far; texts that did not change are aligned once."""
+    """The rates of systems over the answers so far; texts that did not change are aligned once.
 
-    def __init__(self, audit: Audit, systems: Sequence[System]):
-        self.audit, self.systems = audit, systems
-        self._counts: dict[tuple[str, str], tuple[str, Counts]] = {}
+    find: the systems that there are now; `look_again` asks it anew, since models decode while a person answers.
+    """
+
+    def __init__(self, audit: Audit, find: Callable[[], Sequence[System]]):
+        self.audit, self._find = audit, find
+        self._counts: dict[tuple[str, str], tuple[tuple[str, str | None], Counts]] = {}
+        self.look_again()
+
+    def look_again(self) -> None:
+        self.systems = self._find()
 
     def _count(self, system: System, key: str, said: str) -> Counts:
-        known = self._counts.get((system.name, key))
-        if known is None or known[0] != said:
-            known = said, score_utterance(key, said, system.texts.get(key)).counts
+        known, texts = self._counts.get((system.name, key)), (said, system.texts.get(key))
+        if known is None or known[0] != texts:
+            known = texts, score_utterance(key, *texts).counts
             self._counts[system.name, key] = known
         return known[1]
 

@@ -15,6 +15,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -96,6 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if path == "":
             with self.server.answering:
+                with suppress(UserError, OSError):  # a text that is being written: the systems of before
+                    self.server.figures.look_again()
                 text = self.server.page()
             self._send(200, "text/html; charset=utf-8", text.encode())
         elif re.fullmatch(r"sound/[0-9]{1,6}", path) and int(path[6:]) < len(self.server.audit.order):

@@ -63,7 +63,7 @@ def drawn(*more: str, count: int = 9) -> Audit:
 @contextmanager
 def served(audit: Audit):
     scores = find_scores(DataDir("chunks"), {"validator": "scores"})
-    figures = Figures(audit, find_systems(audit, scores, audit.folder.parent.parent / "exp", {}))
+    figures = Figures(audit, lambda: find_systems(audit, scores, audit.folder.parent.parent / "exp", {}))
     page = lambda: audit_page(audit, figures, "heard")  # noqa: E731
     with AuditServer(0, audit, figures, open_located(audit.drawn), page) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -174,7 +174,7 @@ def test_answers_are_a_test_set_that_scoring_and_the_explorer_use(corpus):
     assert made.validate() == [] and sorted(made.text) == sorted(set(audit.order) - {audit.order[0], audit.order[2]})
     assert made.utt2dur == dict.fromkeys(made.text, 2.0) and set(made.utt2spk.values()) <= set(RECORDINGS)
     systems = find_systems(audit, find_scores(DataDir("chunks"), {"validator": "scores"}), corpus / "exp", {})
-    figures = {row["name"]: row for row in Figures(audit, systems).now()["systems"]}
+    figures = {row["name"]: row for row in Figures(audit, lambda: systems).now()["systems"]}
     assert list(figures) == ["label", "validator", "student"]
     write_table("hyp", {key: systems[2].texts[key] for key in made.text})
     argv = ["--ref", "data/heard/text", "--data", "data/heard", "--hyp", "hyp", "--output_dir", "scored"]
@@ -253,6 +253,27 @@ def browser():
         pytest.skip("no chromium here; apt-get install chromium")
     with Browser() as opened:
         yield opened
+
+
+def test_a_model_that_decodes_meanwhile_is_on_the_page_when_it_is_loaded_again(corpus):
+    audit, text = drawn(), corpus / "exp/student/decode_some/text"
+    whole = text.read_text()
+    text.unlink()
+
+    def names(server) -> list[str]:
+        assert ask(server, f"/{server.token}/")[0] == 200
+        return [row["name"] for row in server.figures.now()["systems"]]
+
+    with served(audit) as server:
+        server.audit.answer(audit.order[0], Answer(USABLE, TEXT))
+        assert names(server) == ["label", "validator"]
+        text.write_text(whole)
+        assert names(server) == ["label", "validator", "student"]
+        rate = server.figures.now()["systems"][2]["rate"]
+        text.write_text(whole.replace("tension", "attention"))
+        assert names(server)[2] == "student" and server.figures.now()["systems"][2]["rate"] < rate
+        text.write_bytes(b"\xff\n")
+        assert names(server) == ["label", "validator", "student"], "what it was before it was being written"
 
 
 def test_three_chunks_by_keys_and_clicks_and_a_reload_goes_on(corpus, browser):
@@ -334,8 +355,8 @@ def test_a_page_from_the_disk_counts_by_itself_and_its_answers_are_read_back(cor
     assert "k2d audit --output_dir data/heard" in said and DataDir("data/heard").validate() == []
     assert all(f"  {name}: " in said for name in ("label", "validator", "student")), "the scores are remembered"
     audit = Audit("data/heard")
-    exact = Figures(audit, find_systems(audit, find_scores(DataDir("chunks"), {"validator": "scores"}),
-                                        corpus / "exp", {})).now()  # fmt: skip
+    scores = find_scores(DataDir("chunks"), {"validator": "scores"})
+    exact = Figures(audit, lambda: find_systems(audit, scores, corpus / "exp", {})).now()
     assert shown["units"] == exact["units"] and shown["recordings"] == exact["recordings"]
     for mine, theirs in zip(shown["systems"], exact["systems"], strict=True):
         assert mine["rate"] == pytest.approx(theirs["rate"])
