@@ -1,15 +1,14 @@
-"""Keep the chunks that a rule keeps.
+"""Keep the chunks that meet the criteria of a selection.
 
-In: a data directory of chunks, directories of scores (`utt2mer utt2comp …`, one a validator) and a rule.
-Out: the data directory of the kept chunks, dropped.tsv, and counts of what was kept.
+In: a data directory of chunks, directories of scores (`utt2mer utt2comp …`, one a validator) and the criteria
+(k2d/label/criteria.py). Out: the data directory of the kept chunks, dropped.tsv, and counts of what was kept.
 
 Everything is read side by side in order of id and written as it comes; only the counts, the recordings'
 names and the ids by speaker stay in memory.
 """
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,46 +19,25 @@ from k2d.constants import digest_of_id
 from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
 from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
-from k2d.label.distance import Choices
+from k2d.label.criteria import Criteria, Judgement
 from k2d.label.retention import Retention
-from k2d.label.rule import Clause, Rule
-from k2d.label.scores import SUMMARIES, Columns, Scores
-from k2d.label.segments import seconds_of_segments, segment_distances
+from k2d.label.scores import Columns, Scores
+from k2d.label.segments import seconds_of_segments
 from k2d.tables import Cursor, atomic, read_table
 from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
 from k2d.wording import counted
 
 MISSING = 0.01  # share of chunks that may lack a score
-LEAST_WEIGHT = 0.0001  # that utt2weight can say
 LEAST_CHUNKS = 2  # that a student can be trained on, one of which may be held out to choose its epoch
 _DROPPED = ("id", "recording", "start", "end", "reason", "teacher", "validator")
 
 
 @dataclass
-class SelectionCounts:
-    """What happened: chunks, seconds, reasons (first failed clause -> chunks, seconds, all that fail it), and chunks
-    that lack a score by its table, with the first of them.
-    """
-
-    kept: int
-    dropped: int
-    kept_seconds: float
-    dropped_seconds: float
-    reasons: dict[str, tuple[int, float, int]]
-    retention: Retention
-    segments: "TrustedSegments | None" = None
-    lacking: Mapping[Path, tuple[int, str]] = field(default_factory=dict)
-    weight: float | None = None  # of what is kept, the mean over its seconds; None where all chunks count alike
-
-
-@dataclass
-class TrustedSegments:
-    """Which segments of kept chunks are trusted: δ_PER <= alpha, combined over validators by `combine`."""
+class SegmentCounts:
+    """segments, seconds: of all chunks; trusted, trusted_seconds: of the kept ones, those that are trusted."""
 
     alpha: float
-    choices: Choices
-    combine: str = "mean"
     segments: int = 0
     trusted: int = 0
     seconds: float = 0.0
@@ -79,22 +57,8 @@ class TrustedSegments:
             "trusted_hours": round(self.trusted_seconds / 3600, 4),
         }
 
-    @property
-    def reason(self) -> str:
-        return f"no segment within {self.alpha:g}"
-
-    def distances(self, labels: Sequence[str], transcripts: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """For each label the δ_PER of its segments, (segments,) float. transcripts: by validator, its texts."""
-        join = SUMMARIES[self.combine]
-        found = [segment_distances(labels, texts, self.choices) for texts in transcripts]
-        return [join(np.stack(rows), axis=0) for rows in zip(*found, strict=True)]
-
-    def of(self, labels: Sequence[str], transcripts: Sequence[Sequence[str]]) -> list[np.ndarray]:
-        """For each label its flags, (segments,) bool. transcripts: by validator, its texts."""
-        return [found <= self.alpha for found in self.distances(labels, transcripts)]
-
-    def count(self, label: str, seconds: float, trusted: np.ndarray, kept: bool) -> None:
-        lengths = np.nan_to_num(seconds_of_segments(label, seconds))  # an open segment of a chunk of unknown length
+    def add(self, chunk: Chunk, trusted: np.ndarray, kept: bool) -> None:
+        lengths = np.nan_to_num(seconds_of_segments(chunk.text, chunk.seconds))  # an open one of a chunk without length
         self.segments += len(trusted)
         self.seconds += float(lengths.sum())
         if kept:
@@ -102,116 +66,124 @@ class TrustedSegments:
             self.trusted_seconds += float(lengths[trusted].sum())
 
 
+@dataclass
+class Dropped:
+    """chunks, seconds: of which this is the first reason; failing: chunks of which it is one of the reasons."""
+
+    chunks: int = 0
+    seconds: float = 0.0
+    failing: int = 0
+
+
+@dataclass
+class SelectionCounts:
+    """What happened: chunks and seconds, kept and for each reason, and chunks that lack a score by its table, with the
+    first of them. weight: of what is kept, the mean over its seconds; None where all chunks count alike.
+    """
+
+    segments: SegmentCounts | None = None
+    weight: float | None = None
+    kept: int = 0
+    kept_seconds: float = 0.0
+    reasons: dict[str, Dropped] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
+    lacking: Mapping[Path, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def dropped(self) -> int:
+        return sum(reason.chunks for reason in self.reasons.values())
+
+    @property
+    def dropped_seconds(self) -> float:
+        return sum(reason.seconds for reason in self.reasons.values())
+
+    def add(self, chunk: Chunk, source: str, judged: Judgement, units: int, english: int, switched: bool) -> None:
+        """Count a chunk. source: directory of its recording; switched: whether its label is in both languages."""
+        length = chunk.seconds if chunk.seconds > 0 else 0.0
+        self.retention.add(chunk.recording, source, judged.kept, length, units, english, switched)
+        if self.segments:
+            self.segments.add(chunk, judged.trusted, judged.kept)
+        for reason in judged.failed:
+            self.reasons.setdefault(reason, Dropped()).failing += 1
+        if judged.failed:
+            first = self.reasons[judged.failed[0]]
+            first.chunks += 1
+            first.seconds += length
+            return
+        self.kept += 1
+        self.kept_seconds += length
+        if self.weight is not None and length:
+            self.weight += (judged.weight - self.weight) * length / self.kept_seconds
+
+
 def select(
     data: DataDir,
     scores: Scores,
-    rule: Rule,
+    criteria: Criteria,
     output: Path,
     sources: Mapping[str, str] | None = None,
-    segments: TrustedSegments | None = None,
-    weight: Clause | None = None,
     allow_missing: bool = False,
     leave_out: Container[str] = (),
     recordings: Container[str] | None = None,
 ) -> SelectionCounts:
-    """Write the chunks that `rule` keeps to `output`, and dropped.tsv.
+    """Write the chunks that are kept to `output`, and dropped.tsv.
 
-    sources: recording -> source directory, for the retention counts; one source where it does not say.
-    segments: also write text.trusted, and drop chunks without any segment to trust. weight: also write utt2weight, its
-    value for each chunk, at most 1; the rule keeps none for which it is not above 0. leave_out: ids that are passed
-    over, neither kept nor dropped. recordings: select from their chunks alone. Raises DataError where a score that the
-    rule asks for lacks more than one chunk in a hundred, unless allow_missing.
+    sources: recording -> source directory, for the retention counts; one source where it does not say. leave_out: ids
+    that are passed over, neither kept nor dropped. recordings: select from their chunks alone. Raises DataError where a
+    score that is asked for lacks more than one chunk in a hundred, unless allow_missing.
     """
-    if segments and not scores.texts:
+    if criteria.segments and not scores.texts:
         raise DataError("segments are compared by text, and no directory of scores has one; decode the chunks first")
     output.mkdir(parents=True, exist_ok=True)
-    first, seconds_of, failing = Counter(), Counter(), Counter()
-    retention = Retention()
-    totals = Counter()
-    with ExitStack() as stack:
-        tables = [trusted.TRUSTED] * bool(segments) + [trusted.WEIGHT] * (weight is not None)
-        writer = stack.enter_context(SubsetWriter(data, output, tables))
-        dropped = stack.enter_context(atomic(output / "dropped.tsv"))
+    segments = SegmentCounts(criteria.segments.alpha) if criteria.segments else None
+    counts = SelectionCounts(segments, weight=0.0 if criteria.weight else None)
+    columns = Columns(scores, criteria.names)
+    validators = [Cursor(path) for path in scores.texts.values()]
+    with SubsetWriter(data, output, criteria.tables) as writer, atomic(output / "dropped.tsv") as dropped:
         dropped.write("\t".join(_DROPPED) + "\n")
-        columns = Columns(scores, sorted(rule.names | (weight.names if weight else frozenset())))
-        validators = [Cursor(path) for path in scores.texts.values()]
         for block in in_blocks(read_chunks(data, leave_out, recordings)):
-            found = columns.of([chunk.id for chunk in block])
-            reasons = _reasons(rule, found, len(block), failing)
-            weights = np.minimum(weight.value(found, len(block)), 1) if weight else None
-            lines = Lines([chunk.text for chunk in block])
-            english = list(map(len, lines.english()))
-            chinese = list(map(len, lines.chinese()))
-            transcripts = [[cursor.get(chunk.id) or "" for chunk in block] for cursor in validators]
-            confirmed = segments.of([chunk.text for chunk in block], transcripts) if segments else None
-            for place, chunk in enumerate(block):
-                reason = reasons[place]
-                if segments:
-                    if not confirmed[place].any():
-                        failing[segments.reason] += 1
-                        reason = reason or segments.reason
-                    segments.count(chunk.text, chunk.seconds, confirmed[place], reason is None)
-                length = chunk.seconds if chunk.seconds > 0 else 0.0
-                retention.add(
-                    chunk.recording,
-                    (sources or {}).get(chunk.recording, "."),
-                    reason is None,
-                    length,
-                    int(lines.lengths[place]),
-                    english[place],
-                    bool(english[place] and chinese[place]),
-                )
-                totals["seconds" if reason is None else "lost"] += length
-                if reason is None:
-                    writer.keep(chunk.id)
-                    totals["kept"] += 1
-                    if segments:
-                        writer.write(trusted.TRUSTED, chunk.id, trusted.written(confirmed[place]))
-                    if weights is not None:
-                        writer.write(trusted.WEIGHT, chunk.id, f"{max(weights[place], LEAST_WEIGHT):.4f}")
-                        totals["weighted"] += length * weights[place]
+            labels, ids = [chunk.text for chunk in block], [chunk.id for chunk in block]
+            transcripts = [[cursor.get(key) or "" for key in ids] for cursor in validators]
+            judged = criteria.judge(labels, columns.of(ids), transcripts)
+            for place, (chunk, judgement, words) in enumerate(zip(block, judged, _words(labels), strict=True)):
+                counts.add(chunk, (sources or {}).get(chunk.recording, "."), judgement, *words)
+                if judgement.kept:
+                    _keep(writer, chunk.id, judgement, criteria)
                 else:
-                    first[reason] += 1
-                    seconds_of[reason] += length
-                    dropped.write(_row(chunk, reason, [texts[place] for texts in transcripts]))
-        if not totals["kept"] and not first:
-            nothing = "held out, all of it" if leave_out else "empty"
-            todo = "give more recordings, or test on fewer chunks" if leave_out else "label recordings first"
-            raise DataError(f"{data.path / 'text'}: {nothing}: nothing to select from; {todo}")
-        chunks = totals["kept"] + sum(first.values())
-        for path, (count, example) in columns.lacking.items():
-            if count > MISSING * chunks and not allow_missing:
-                raise DataError(
-                    f"{path}: no number for {count} of {counted(chunks, 'chunk')}, {example} the first; make the "
-                    "scores again, or go on without these chunks with --allow_missing"
-                )
-    reasons = {name: (first[name], seconds_of[name], failing[name]) for name in sorted(failing | first)}
-    return SelectionCounts(
-        totals["kept"],
-        sum(first.values()),
-        totals["seconds"],
-        totals["lost"],
-        reasons,
-        retention,
-        segments,
-        columns.lacking,
-        (totals["weighted"] / totals["seconds"] if totals["seconds"] else 0.0) if weight else None,
-    )
+                    dropped.write(_row(chunk, judgement.failed[0], [texts[place] for texts in transcripts]))
+        counts.lacking = columns.lacking
+        _check_enough(counts, data, bool(leave_out), allow_missing)
+    return counts
 
 
-def _reasons(rule: Rule, scores: Mapping[str, np.ndarray], count: int, failing: Counter) -> list[str | None]:
-    """For each chunk None, or the first clause it fails; `failing` counts every clause it fails."""
-    reasons: list[str | None] = [None] * count
-    for clause in rule.clauses:
-        kept = clause.keeps(scores, count)
-        missing = np.zeros(count, bool)
-        for name in clause.names:
-            missing |= np.isnan(scores[name])
-        for place in np.flatnonzero(~kept).tolist():
-            text = f"no number in {', '.join(sorted(clause.names))}" if missing[place] else clause.text
-            failing[text] += 1
-            reasons[place] = reasons[place] or text
-    return reasons
+def _words(labels: Sequence[str]) -> Iterator[tuple[int, int, bool]]:
+    """For each label its units, the English ones of them, and whether it is in both languages."""
+    lines = Lines(labels)
+    for units, english, chinese in zip(lines.lengths.tolist(), lines.english(), lines.chinese(), strict=True):
+        yield units, len(english), bool(english and chinese)
+
+
+def _keep(writer: SubsetWriter, key: str, judged: Judgement, criteria: Criteria) -> None:
+    writer.keep(key)
+    if criteria.segments:
+        writer.write(trusted.TRUSTED, key, trusted.written(judged.trusted))
+    if criteria.weight:
+        writer.write(trusted.WEIGHT, key, f"{judged.weight:.4f}")
+
+
+def _check_enough(counts: SelectionCounts, data: DataDir, held_out: bool, allow_missing: bool) -> None:
+    """DataError where there was nothing to select from, or too many chunks lack a number."""
+    chunks = counts.kept + counts.dropped
+    if not chunks:
+        nothing = "held out, all of it" if held_out else "empty"
+        todo = "give more recordings, or test on fewer chunks" if held_out else "label recordings first"
+        raise DataError(f"{data.path / 'text'}: {nothing}: nothing to select from; {todo}")
+    for path, (count, example) in counts.lacking.items():
+        if count > MISSING * chunks and not allow_missing:
+            raise DataError(
+                f"{path}: no number for {count} of {counted(chunks, 'chunk')}, {example} the first; make the "
+                "scores again, or go on without these chunks with --allow_missing"
+            )
 
 
 def _row(chunk: Chunk, reason: str, other: Sequence[str]) -> str:

@@ -13,11 +13,12 @@ from pathlib import Path
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.label.chunk_directory import HeldOut
+from k2d.label.criteria import Criteria, TrustedSegments
 from k2d.label.distance import METRICS, MOST_ALPHA, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import ALPHA, Clause, Rule, SelectionRule, conjunction, read_rule
 from k2d.label.scores import Scores
-from k2d.label.select import LEAST_CHUNKS, SelectionCounts, TrustedSegments, select, source_directories
+from k2d.label.select import LEAST_CHUNKS, SelectionCounts, select, source_directories
 from k2d.label.share import KeptByAlpha, kept_by_alpha
 from k2d.tables import atomic, read_table
 from k2d.wording import counted, part_of
@@ -129,11 +130,17 @@ def write_selection(
             )
         print(f"select: alpha {alpha:g} is the least that keeps {what.keep:.0%} of the speech", file=sys.stderr)
     chosen = what.selection if alpha is None else what.at(alpha)
-    rule = source.rule(chosen)
+    criteria = Criteria(rule := source.rule(chosen), source.trusted(chosen), source.weight(chosen))
     result = select(
-        source.data, source.scores, rule, out, sources_of(source.data, source_data), source.trusted(chosen),
-        source.weight(chosen), allow_missing, source.held_out, source.recordings,
-    )  # fmt: skip
+        source.data,
+        source.scores,
+        criteria,
+        out,
+        sources_of(source.data, source_data),
+        allow_missing,
+        source.held_out,
+        source.recordings,
+    )
     report = _write_reports(out, rule.text, result, alpha, what.keep, source.recordings)
     _say(what.selection.name, rule, result, report)
     (out / TOO_FEW).unlink(missing_ok=True)
@@ -198,8 +205,8 @@ def _write_reports(
         "kept": {"chunks": result.kept, "hours": round(result.kept_seconds / 3600, 4)},
         "dropped": {"chunks": result.dropped, "hours": round(result.dropped_seconds / 3600, 4)},
         "reasons": {
-            name: {"chunks": count, "hours": round(seconds / 3600, 4), "fail_at_all": failing}
-            for name, (count, seconds, failing) in result.reasons.items()
+            name: {"chunks": why.chunks, "hours": round(why.seconds / 3600, 4), "fail_at_all": why.failing}
+            for name, why in sorted(result.reasons.items())
         },
         **({"segments": result.segments.facts()} if result.segments else {}),
         **({"mean_weight": round(result.weight, 4)} if result.weight is not None else {}),
@@ -213,7 +220,7 @@ def _write_reports(
         },
     }
     write_json(output / "report.json", report)
-    reasons = [(name, count, seconds / 3600, failing) for name, (count, seconds, failing) in result.reasons.items()]
+    reasons = [(name, why.chunks, why.seconds / 3600, why.failing) for name, why in sorted(result.reasons.items())]
     with atomic(output / "report.md") as handle:
         handle.write(markdown(retention, rule, reasons))
     return report

@@ -13,11 +13,11 @@ import numpy as np
 
 from k2d.datadir import DataDir
 from k2d.label.chunk_directory import in_blocks, read_chunks
+from k2d.label.criteria import TrustedSegments
 from k2d.label.distance import MOST_ALPHA
 from k2d.label.rule import ALPHA, Rule
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import seconds_of_segments
-from k2d.label.select import TrustedSegments
 from k2d.tables import Cursor
 
 _PER_UNIT = 10_000  # bins of α: scores have four decimals

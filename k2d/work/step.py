@@ -376,7 +376,7 @@ def refuse_unexplained(folder: Path) -> None:
         )
     if strange := next(_files(folder), None):
         raise UsageError(
-            f"{folder}: holds files that no {RECORD} explains ({strange[0]} …); give another --output_dir, "
+            f"{folder}: holds files that no step.json explains ({strange[0]} …); give another --output_dir, "
             "or move them away: they would be mixed with what is made here"
         )
 
