@@ -221,6 +221,23 @@ def _behind_id3(data: bytes) -> bytes:
     return b"ID3\3\0\0" + bytes([0, 0, 0, len(tag)]) + tag + data
 
 
+def _cover() -> bytes:
+    """An ID3 tag with a picture, in which one finds what looks like frames."""
+    picture = b"\0image/png\0\3\0" + np.random.default_rng(0).bytes(400_000) + bytes(64)
+    tag = b"APIC" + struct.pack(">I", len(picture)) + b"\0\0" + picture
+    return b"ID3\3\0\0" + bytes(len(tag) >> shift & 127 for shift in (21, 14, 7, 0)) + tag
+
+
+def _behind_cover(data: bytes) -> bytes:
+    return _cover() + data
+
+
+def _later_fragments(data: bytes) -> bytes:
+    """An mp4 without its first fragment."""
+    first = data.index(b"moof") - 4
+    return data[:first] + data[data.index(b"moof", first + 8) - 4 :]
+
+
 def _of_unknown_length(data: bytes) -> bytes:
     """FLAC whose 36 bits for the number of samples are 0."""
     return data[:21] + bytes([data[21] & 0xF0, 0, 0, 0, 0]) + data[26:]
@@ -352,6 +369,13 @@ KINDS: Sequence[Kind] = (
     Kind("joined.mp3", "MP3", "joined with cat", joined(enc(LONG_ONE, "libmp3lame"), enc(LONG_TWO, "libmp3lame"))),
     Kind("rates.mp3", "MP3", "joined, rate and channels change",
          joined(enc(LONG_ONE, "libmp3lame", rate=22050), enc(stereo(LONG_TWO), "libmp3lame"))),
+    *(Kind(f"covers.{ending}", name, "behind tags with pictures, joined with cat",
+           joined(*(changed(enc(part, codec, **more), _behind_cover) for part in (LONG_ONE, LONG_TWO))))
+      for ending, name, codec, more in (
+          ("mp3", "MP3", "libmp3lame", {}), ("mp2", "MP2", "mp2", {}), ("ac3", "AC-3", "ac3", {}),
+          ("aac", "AAC", "aac", {"form": "adts"}))),
+    Kind("cover.mp3", "MP3", "a tag with a picture at the end",
+         changed(enc(LONG, "libmp3lame"), lambda data: data + _cover())),
     Kind("raw.aac", "AAC", "raw", enc(LONG, "aac", "adts")),
     # lengths that are unknown, codecs without seeking
     Kind("chained.ogg", "Vorbis", "chained", joined(wav(ONE), wav(TWO))),
@@ -492,6 +516,10 @@ KINDS: Sequence[Kind] = (
     Kind("short.wav", "PCM", "0.05 s", wav(ALL[:800]), "too short"),
     Kind("middle.opus", "Opus", "begins in the middle of its stream",
          changed(enc(LONG, "libopus", page_duration="500000"), _middle), ALL[-168000:], warning=True),
+    Kind("middle.mp4", "AAC", "fragments, begins in the middle of its stream",
+         changed(enc(LONG, "aac", movflags="frag_keyframe+empty_moov+default_base_moof", frag_duration="5000000"),
+                 _later_fragments),
+         ALL[80000:], warning=True),
     # what cannot be read
     Kind("list.m3u8", "", "a playlist", lambda path: path.write_text("#EXTM3U\nx.wav\n"), "not audio"),
     Kind("tape.ul", "mu-law", "no header", lambda path: path.write_bytes(bytes(range(256)) * 99), "not audio"),

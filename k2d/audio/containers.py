@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from k2d.audio.cut import counted_mp3, ends_inside, length_of_asf
+from k2d.audio.cut import counted_mp3, ends_inside, in_fragments, length_of_asf
 from k2d.audio.decoding_pass import DecodingPass, Irregular
 from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
 from k2d.audio.joined import find, is_sound_page
@@ -67,9 +67,9 @@ class ContainerReader:
         self._open()
         codec = self.stream.codec_context
         self.rate, self.channels = codec.sample_rate or 0, codec.channels or 0
-        self.promised = self._promise()
-        begins_late = pages_lost and "ogg" in self.formats and self.origin > JITTER
+        begins_late = self.origin > JITTER and self._is_later_part()
         self.late = self.origin if begins_late else 0.0
+        self.promised = self._promise()
         self.seconds = self.promised if self._indexed() else None
 
     def _open(self) -> None:
@@ -143,9 +143,15 @@ class ContainerReader:
     def cut(self) -> bool:
         return self._pass.cut
 
+    def _is_later_part(self) -> bool:
+        """Whether a file that begins late is the rest of a stream, and not a film whose sound is late."""
+        return ("ogg" in self.formats and self._pages_lost) or (self.is_mp4 and in_fragments(self._file))
+
     def _promise(self) -> float | None:
         """Seconds of the track as the header promises them; None where that is an estimate or about the film."""
         stream, names = self.stream, self.formats
+        if self.late and self.is_mp4:  # of the fragments that are not there too
+            return None
         if "mp3" in names:
             counted = counted_mp3(self._file)
             return counted[0] * (1152 if self.rate >= 32000 else 576) / self.rate if counted and self.rate else None

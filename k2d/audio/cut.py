@@ -40,11 +40,16 @@ def ends_inside(file, formats: set[str]) -> bool:
 
 def _mp4(file, size: int) -> bool:
     """Only of fragments: else a table tells where the sound lies."""
-    end, fragments = 0, False
-    for kind, begin, length in boxes(file, size):
-        fragments = fragments or kind == b"moof"
-        end = begin + length
-    return fragments and end > size
+    end = max((begin + length for _, begin, length in boxes(file, size)), default=0)
+    return end > size and in_fragments(file)
+
+
+def in_fragments(file) -> bool:
+    """Whether an mp4 is written in fragments, as for live streams."""
+    position, size = file.tell(), file.seek(0, io.SEEK_END)
+    found = any(kind == b"moof" for kind, _, _ in boxes(file, size))
+    file.seek(position)
+    return found
 
 
 def _flv(file, size: int) -> bool:

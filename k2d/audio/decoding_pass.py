@@ -110,9 +110,9 @@ class DecodingPass:
             held = self._rule.samples(packet) if self._rule and not last and not surplus else None
             if self._spoilt and not last and not surplus:
                 before, self._dropped = self._dropped, self._track.dropped_until(packet, self._dropped)
-                missing = self._estimate(self._dropped - before)
-                self._lose(missing / self._line.rate)
-                yield from self._silence(missing)
+                if missing := self._estimate(self._dropped - before):
+                    self._lose(missing / self._line.rate)
+                    yield from self._silence(missing)
                 self._spoilt = False
             gap = self._line.gap(self._stamp(packet)) if self._skips or (self._renews and held) else 0
             if self._skips and not last:

@@ -64,6 +64,11 @@ def frame_length(codec: str, head: bytes) -> int | None:
     return None
 
 
+def begins_frame(head: bytes) -> bool:
+    """Whether a frame of AAC, MPEG audio, AC-3 or DTS begins so."""
+    return any(frame_length(codec, head) for codec in ("aac", "mp3", "ac3", "dts"))
+
+
 def _mpeg_length(head: bytes) -> int | None:
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
     index, rate = head[2] >> 4, head[2] >> 2 & 3

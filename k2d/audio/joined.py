@@ -1,7 +1,8 @@
 """Where recordings begin that follow each other in one file, as radio and `cat` make them.
 
 In: an open file and its first bytes. Out: (start, length) of each recording in it. Of the formats here libraries read
-the first one, and say nothing of the others.
+the first one, and say nothing of the others. Of streams of frames they read all, and take a tag for frames that lies
+between: `without_tags` is the file without.
 """
 
 import io
@@ -11,7 +12,8 @@ import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 
-from k2d.audio.sizes import EBML, Form, boxes, bytes_at, chunks, elements, form_of
+from k2d.audio.formats import begins_frame, frame_length
+from k2d.audio.sizes import EBML, TAGS, Form, Pieces, boxes, bytes_at, chunks, elements, form_of
 
 Stretches = list[tuple[int, int]]
 # What stands at the beginning of a recording, and so long that it stands nowhere else.
@@ -34,6 +36,9 @@ _MARKS = tuple(
     )
 )
 _TAG = b"ID3"
+# The head of a tag, and what follows it: the name of its first part, or padding (id3.org, 2.3 and 2.4).
+_WHOLE_TAG = re.compile(rb"ID3[\x02-\x04][^\xff].[\x00-\x7f]{4}([A-Z][A-Z0-9]{2,3}|\x00\x00)", re.DOTALL)
+_COUNTS = re.compile(rb"Xing|Info|VBRI")
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits of a byte
 _TFDT = re.compile(rb"tfdt(?:\x00...(....)|\x01...(........))", re.DOTALL)
 
@@ -77,6 +82,51 @@ def _search(file, head: bytes) -> Stretches:
 def length_of_tag(head: bytes) -> int:
     """Bytes of the ID3 tag that begins so, with its own head (id3.org, 3.1)."""
     return 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
+
+
+def without_tags(file, head: bytes) -> Pieces | None:
+    """A stream of frames (mp3, AAC, AC-3, DTS) without the ID3 tags that lie behind its first frame, as `cat` and
+    taggers put them there: libraries look for frames in their pictures, and find some. None where there is no such tag.
+    """
+    begin = 0
+    while head.startswith(_TAG):
+        begin += length_of_tag(head)
+        head = bytes_at(file, begin, 64)
+    if not begins_frame(head):
+        return None
+    if isinstance(file, io.BufferedReader):
+        status = os.fstat(file.fileno())
+        tags = _tags_once(os.path.abspath(file.name), begin, status.st_size, status.st_mtime_ns)
+    else:
+        tags = _tags(file, begin)
+    if not tags:
+        return None
+    ends = [0, *(end for _, end in tags)]
+    starts = [*(start for start, _ in tags), file.seek(0, io.SEEK_END)]
+    return Pieces(file, [(end, start - end) for end, start in zip(ends, starts, strict=True)])
+
+
+@lru_cache(maxsize=2**14)
+def _tags_once(path: str, begin: int, size: int, time_ns: int) -> Stretches:
+    with open(path, "rb") as file:
+        return _tags(file, begin)
+
+
+def _tags(file, at: int) -> Stretches:
+    """(start, end) of each ID3 tag from a place on, with the frame behind it that only counts the others."""
+    size, found = file.seek(0, io.SEEK_END), []
+    while (at := find(file, _TAG, at)) is not None:
+        head = bytes_at(file, at, 64)
+        end = min(at + length_of_tag(head), size) if _WHOLE_TAG.match(head) else at
+        behind = bytes_at(file, end, 64)
+        if end > at and (not behind.strip(b"\0") or behind.startswith(TAGS) or begins_frame(behind)):
+            if _COUNTS.search(behind):
+                end += frame_length("mp3", behind) or 0
+            found.append((at, end))
+            at = end
+        else:
+            at += len(_TAG)
+    return found
 
 
 def _mark_of(head: bytes) -> re.Pattern | None:
