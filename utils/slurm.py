@@ -36,10 +36,10 @@ SETTLE = 15.0  # seconds for the end of a log to arrive from another node's cach
 POLL = (0.5, 10.0)  # seconds between two looks at the queue: the shortest, for short jobs, and the longest
 RETRY_DELAY = 30  # seconds before a second retry and later ones: the lost job may still be ending on its node
 
-# States of Slurm. Others are ends of which the log has the status.
-LIVE = {"PENDING", "RUNNING", "SUSPENDED", "STOPPED", "CONFIGURING", "COMPLETING", "REQUEUED", "RESIZING", "SIGNALING",
-        "STAGE_OUT"}  # fmt: skip
-LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "TIMEOUT", "REQUEUE_HOLD", "REQUEUE_FED", "REVOKED"}
+# States of Slurm. With any other one, such as RUNNING or RESV_DEL_HOLD, a job is alive: it may still write its output.
+ENDED = {"", "COMPLETED", "FAILED"}  # of which the log has the status; "": Slurm knows it no more
+HELD = {"REQUEUE_HOLD", "SPECIAL_EXIT", "LAUNCH_FAILED"}  # in the queue until an operator comes
+LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "TIMEOUT", "REVOKED", *HELD}
 FINAL = {"CANCELLED", "OUT_OF_MEMORY", "DEADLINE"}  # another try would end the same way, or is not wanted
 
 # What sbatch --parsable prints, and squeue as asked below; other lines are a site's banners and headings.
@@ -285,6 +285,15 @@ class Job:
     gone_since: float | None = None
 
 
+def is_held(state: str, reason: str) -> bool:
+    """Whether a job waits for an operator, and has to be cancelled before another one takes its place."""
+    return state in HELD or (state == "PENDING" and "launch failed" in reason.replace("_", " "))
+
+
+def is_alive(state: str) -> bool:
+    return state not in ENDED | LOST | FINAL
+
+
 def outcome(job: Job, state: str, status: int | None) -> str:
     """What to do about a job that is no longer in the queue: done, failed, lost, continue, or wait."""
     if status == 0:
@@ -335,9 +344,8 @@ class Queue:
         before = len(self.jobs)
         for job in list(self.jobs.values()):
             state, reason = states[job.number]
-            # "launch failed requeued held": Slurm waits for an operator.
-            held = state == "PENDING" and "launch failed" in reason.replace("_", " ")
-            if state in LIVE and not held:
+            held = is_held(state, reason)
+            if is_alive(state) and not held:
                 continue
             if held:
                 element = f"_{job.number}" if self.call.name else ""
@@ -373,7 +381,7 @@ class Queue:
         parts = [f"{total - len(self.jobs)} of {total} job{'s' * (total != 1)} ended"]
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
-        mine = {n: state for n, state in states.items() if n in self.jobs and state[0] in LIVE}
+        mine = {n: state for n, state in states.items() if n in self.jobs and is_alive(state[0])}
         for state, count in Counter(state for state, _ in mine.values()).most_common():
             reasons = sorted({reason for s, reason in mine.values() if s == state} - {"None", ""})
             parts.append(f"{count} {state.lower()}" + (f" ({', '.join(reasons)})" if reasons else ""))

@@ -21,7 +21,7 @@ from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.clips import safe_id
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
 from k2d.corpus.recordings import LABELS
-from k2d.corpus.subtitles import Cue, cues_of_text, in_order, read_cues, usable_cues
+from k2d.corpus.subtitles import SHOWN, Cue, cues_of_text, in_order, read_cues, usable_cues
 from k2d.datadir import DataDir, Segment, read_segments
 from k2d.errors import BadAudio, DataError
 from k2d.tables import read_table
@@ -295,6 +295,7 @@ def segments_of_json(path: Path) -> list[TimedText]:
     `k2d transcribe` write, with the scores that it tells. Raises DataError for any other.
 
     A segment without an end, as transformers write what they cut, ends where the next one starts; the last stays open.
+    One that ends where it starts is `SHOWN` seconds long at most.
     """
     try:
         record = json.loads(read_text(path))
@@ -312,9 +313,12 @@ def segments_of_json(path: Path) -> list[TimedText]:
     if not found:
         raise DataError(f"{path}: no segment with text in it; write it again, or remove it")
     for place, s in enumerate(found):
-        if s.end is None:
+        if s.end is None or s.end == s.start:
             following = next((other.start for other in found[place:] if other.start > s.start), None)
-            s.end = None if following is None else min(following, s.start + WINDOW)
+            if s.end is not None:
+                s.end = min(math.inf if following is None else following, s.start + SHOWN)
+            elif following is not None:
+                s.end = min(following, s.start + WINDOW)
     return found
 
 
@@ -328,9 +332,7 @@ def _of_json(entry: dict) -> TimedText | None:
     text = str(entry["text"] or "").strip()
     if not text:
         return None
-    start, end = max(0.0, seconds_of(start)), None if end is None else seconds_of(end)
-    if end is not None and end <= start:
-        return None
+    start, end = max(0.0, seconds_of(start)), None if end is None else max(0.0, seconds_of(end))
     words = [w.get("probability", w.get("score")) for w in entry.get("words") or []]
     words = [max(float(w), 1e-10) for w in words if w is not None]
     confidence = math.exp(sum(map(math.log, words)) / len(words)) if words else entry.get("confidence")

@@ -8,6 +8,7 @@ import soundfile
 from decoding_material import write_data_dir
 
 from k2d.audio import sources
+from k2d.corpus.subtitles import SHOWN
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UsageError
 from k2d.text.transcript import TimedText, Transcript
@@ -208,6 +209,17 @@ def test_what_json_says_and_no_file_can_hold_is_left_out(data, tmp_path):
     half = '{"start": -0.5, "end": 1, "text": "a\\ud800b"}, {"start": 1, "end": 2, "text": null}'
     (tmp_path / "lec.json").write_text(f'{{"segments": [{half}]}}', "utf-16")
     assert [spans(one) for one in transcripts(tmp_path, data)] == [[(0.0, 1.0, " ab")]]
+
+
+def test_a_segment_of_no_length_lasts_until_the_next_one_and_one_that_runs_backwards_is_named(data, tmp_path):
+    def of(*segments):
+        record = [{"start": start, "end": end, "text": text} for start, end, text in segments]
+        (tmp_path / "lec.json").write_text(json.dumps({"segments": record}))
+        return transcripts(tmp_path, data)[0]
+
+    assert spans(of((0, 5, "a"), (5, 5, "b"), (6, 9, "c"))) == [(0.0, 5.0, " a"), (5.0, 6.0, " b"), (6.0, 9.0, " c")]
+    assert spans(of((0, 0, "a"))) == [(0.0, SHOWN, " a")]
+    assert "'b' is said from 28.0 to 3.0 s" in str(of((0, 28, "a"), (28, 3, "b")))
 
 
 def test_segments_out_of_order_come_in_order_and_those_that_run_backwards_are_named(data, tmp_path):

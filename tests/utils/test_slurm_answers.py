@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "utils"))
+from slurm import is_alive, is_held  # noqa: E402
 
 # A site's sbatch: a banner with numbers in it before and after the answer. It notes where it was sent.
 SBATCH = """#!/usr/bin/env bash
@@ -70,6 +72,23 @@ def test_a_banner_is_no_job_id_and_the_job_runs_once(site, tmp_path):
     assert (tmp_path / "ran").read_text() == "ran\n"
     assert len(calls(tmp_path, "sbatch")) == 1
     assert all("--clusters" not in call for call in calls(tmp_path, "squeue"))
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "RESV_DEL_HOLD", "POWER_UP_NODE", "UPDATE_DB", "STATE_OF_NEXT_YEAR"])
+def test_what_is_in_the_queue_in_any_other_state_is_alive(state):
+    assert is_alive(state) and not is_held(state, "None")
+    assert not any(map(is_alive, ("", "COMPLETED", "FAILED", "CANCELLED", "NODE_FAIL", "LAUNCH_FAILED")))
+
+
+@pytest.mark.parametrize("state", ["REQUEUE_HOLD", "SPECIAL_EXIT"])
+def test_a_job_that_waits_for_an_operator_is_cancelled_before_another_takes_its_place(site, tmp_path, state):
+    once = f'[ -e seen ] || {{ touch seen; echo "4711|N/A|{state}|JobHeldUser"; exit; }}\n'
+    (tmp_path / "bin/squeue").write_text(SQUEUE.replace("[[ ", once + "[[ "))
+    process = site("x.log", "bash", "-c", "sleep 2")
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0 and f"lost ({state}): submitted again" in output
+    assert [call.partition(":")[0] for call in (tmp_path / "calls").read_text().split("\n")].index("scancel") > 0
+    assert len(calls(tmp_path, "sbatch")) == 2 and len(calls(tmp_path, "scancel")) == 1
 
 
 def test_all_commands_look_at_the_cluster_that_the_job_is_on(site, tmp_path):
