@@ -64,6 +64,21 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
         yield number, text.strip()
 
 
+def parted(line: str, known: set[str] | None) -> Iterator[str]:
+    """The lines that a carriage return parts, where two tables were joined of which one is a Macintosh's: what follows
+    it begins with an id, or, where `known` says none, has an id and a value.
+    """
+    first, *others = line.split("\r")
+    for other in others:
+        words = other.split()
+        if len(words) > 1 if known is None else bool(words) and mended(words[0]) in known:
+            yield first
+            first = other
+        else:
+            first = f"{first}\r{other}"
+    yield first
+
+
 def readings(name: str, line: str) -> Iterator[tuple[str, str]]:
     """(id, value) as a line can be read: an id ends at a space or tab, or, where none does, at any white space."""
     for separator in (r"[ \t]+", r"\s+"):
@@ -110,7 +125,7 @@ def clean(path: Path, known: set[str] | None) -> tuple[Table, int]:
     """One table, mended, and how many lines were dropped. known: as for `read_line`."""
     table: dict[str, tuple[str, int]] = {}
     dropped, parse, known_forms = 0, parser_of(path), forms(known or ())
-    for number, line in lines_of(path):
+    for number, line in ((number, part.strip()) for number, line in lines_of(path) for part in parted(line, known)):
         if not line:
             dropped += 1
             continue
@@ -134,6 +149,12 @@ def clean(path: Path, known: set[str] | None) -> tuple[Table, int]:
             continue
         table[key] = (value, number)
     return {key: value for key, (value, _) in table.items()}, dropped
+
+
+def tell(directory: Path, table: str, ids: Iterable[str]) -> None:
+    """Name the utterances that go because a table has no line for them."""
+    for key in sorted(ids):
+        print(f"fix_data.py: {directory}: dropped: {key!r} has no line in {table}", file=sys.stderr)
 
 
 def back_up(directory: Path, names: list[str]) -> Path:
@@ -175,27 +196,30 @@ def fix(directory: Path) -> str:
             tables["segments"][key] = f"{as_known(recording, wav.keys(), wav_forms)} {times}"
         segments = {key: parse_segment(key, value) for key, value in tables["segments"].items()}
         recording_of = {u: s.recording for u, s in segments.items() if s.recording in wav}
+        tell(directory, "wav.scp for its recording", segments.keys() - recording_of.keys())
     else:
         recording_of = {recording: recording for recording in wav}
     before = len(segments if data.has_segments else wav)
     utterances = set(recording_of)
     for name in by_utterance:
         table = take(name, set(recording_of))
-        lines += len(table.keys() - recording_of.keys())
         if name != "utt2dur":
+            tell(directory, name, utterances - table.keys())
             utterances &= table.keys()
     if "utt2spk" not in tables and (directory / "spk2utt").is_file():
         speakers, _ = clean(directory / "spk2utt", None)
         tables["utt2spk"] = {key: speaker for speaker, ids in speakers.items() for key in fields(ids)}
+        tell(directory, "spk2utt", utterances - tables["utt2spk"].keys())
         utterances &= tables["utt2spk"].keys()
     for name in by_recording:
-        lines += len(take(name, set(wav)).keys() - wav.keys())
+        take(name, set(wav))
     if not utterances:
         raise DataError(f"{directory}: no utterance has an entry in every table; nothing was changed")
     recordings = {recording_of[u] for u in utterances}
     for name, table in tables.items():
         ids = recordings if name == "wav.scp" or name in by_recording else utterances
         tables[name] = {key: value for key, value in table.items() if key in ids}
+        lines += len(table) - len(tables[name])
     if "utt2spk" in tables:
         tables["spk2utt"] = invert(tables["utt2spk"])
     back_up(directory, [*tables, "spk2utt"])

@@ -191,11 +191,20 @@ def test_fix_repairs_what_can_be_repaired(data):
     assert tool("validate", data).returncode == 1
     result = tool("fix", data)
     assert result.returncode == 0, result.stderr
-    assert "3 of 4 utterances" in result.stdout and "dropped 3 lines" in result.stdout
+    assert "3 of 4 utterances" in result.stdout and "dropped 5 lines" in result.stdout  # d's in two tables, too
     assert DataDir(data).validate() == []
     assert read_table(data / "text") == {"a": "one", "b": "two", "c": "three"}
     assert read_table(data / "spk2utt") == invert(read_table(data / "utt2spk"))
     assert (data / ".backup/text").read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def test_fix_parts_lines_at_the_returns_of_a_macintosh_and_names_every_utterance_that_goes(data):
+    (data / "text").write_bytes(b"a one\rb two\rthree\rc four\r\nd five\r\n")
+    (data / "utt2lang").write_text("a zh\nb zh\nd zh\n")
+    result = tool("fix", data)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines() == [f"fix_data.py: {data}: dropped: 'c' has no line in utt2lang"]
+    assert read_table(data / "text") == {"a": "one", "b": "two three", "d": "five"}
 
 
 def test_fix_makes_utt2spk_of_spk2utt_alone(data):
