@@ -46,6 +46,10 @@ MOST_SECONDS = 1e7  # a third of a year: longer than any recording
 BYTE_ORDER_MARK = "\ufeff"
 SOURCES = "wav.scp"  # where a fault of one recording leaves the others alone
 FIX = "utils/fix_data.py"
+# Letters, signs and marks, as Unicode has them, that are not seen: fillers, a joiner, variation selectors.
+INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 _COMPRESSED = {b"\x1f\x8b": "gunzip", b"PK\x03\x04": "unzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz",
                b"\x28\xb5\x2f\xfd": "unzstd"}
 REPAIR = f"repair with {FIX}"
@@ -54,14 +58,14 @@ REPAIR = f"repair with {FIX}"
 def fits_no_id(character: str) -> bool:
     """Whether a character is white space or invisible, so that no id may hold it."""
     category = unicodedata.category(character)
-    return category[0] == "Z" or category in ("Cc", "Cf", "Cs")
+    return category[0] == "Z" or category in ("Cc", "Cf", "Cs") or INVISIBLE.match(character) is not None
 
 
 def fault_of_id(key: str) -> str | None:
     """What makes a text no id ("holds U+00A0, NO-BREAK SPACE"), or None for one that is."""
     if not key:
         return "is empty"
-    if key.isprintable() and " " not in key:  # nearly all; the rest looks at every character
+    if key.isprintable() and " " not in key and (key.isascii() or not INVISIBLE.search(key)):  # nearly all
         return None
     for character in key:
         if fits_no_id(character):

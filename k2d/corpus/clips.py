@@ -19,6 +19,7 @@ import numpy as np
 from k2d.audio.files import out_of_reach
 from k2d.audio.read import read_audio
 from k2d.errors import BadAudio, disk_is_full
+from k2d.tables import INVISIBLE
 
 LARGEST_MEMBER = 2**34  # bytes of a member of a zip file when it is unpacked, on disk
 
@@ -108,7 +109,8 @@ def has_words(text: str) -> bool:
 
 def safe_id(name: str) -> str:
     """A name as an id: no white space, no separators of paths."""
-    return re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", name)).strip("_.") or "_"
+    seen = INVISIBLE.sub("", unicodedata.normalize("NFC", name))
+    return re.sub(r"[^\w.+-]+", "_", seen).strip("_.") or "_"
 
 
 def read_clips(clips: Iterable[Clip], damaged: str = "warn") -> Iterator[tuple[Clip, np.ndarray | BadAudio]]:

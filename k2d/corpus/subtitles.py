@@ -9,8 +9,10 @@ alone in between. Each line comes out once, with the times at which it is new.
 """
 
 import html
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unicodedata import category
@@ -37,6 +39,9 @@ _TSV = re.compile(r"(\d{1,12})\t(\d{1,12})\t(.*)")
 _BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?:[:：]\d\d){1,2}(?!\d)|\d+\.\d+(?:s?\s*-+>|\t))")
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
+# Lines of STM and CTM, and of RTTM; the heads of what a speaker says: "Wang 00:03".
+_NIST = re.compile(r"(?:;;|SPEAKER\s|\S+\s+\S+(?:\s+\S+)?\s+\d+\.\d+\s+\d+\.\d+(?:\s|$))")
+_ENDS_TIMED = re.compile(r".{1,40}\s[(\[（]?(?:\d{1,2}[:：])?\d{1,3}[:：]\d\d[)\]）]?\s*")
 _BEGUN = re.compile(r"\d\d?(?::[\d:.,]*\s*(?:-{1,2}|-->\s*[\d:.,]*)?)?")  # times that are cut
 _LINE_END = re.compile(r"\r*\n|\r")
 _WORD_TIME = re.compile(r"<\d+:\d\d[:.\d]*>")
@@ -151,15 +156,37 @@ def _with_lengths(shown: list[tuple[Cue, list[str]]]) -> list[tuple[Cue, list[st
 def cues_of_text(path: Path) -> list[Cue] | None:
     """Cues of a text file that has times of them; None of a plain text.
 
-    Raises DataError for other bytes, and for lines that begin with times: they would become words.
+    Raises DataError for other bytes, and for what is no plain text, or has lines with times: it would become words.
     """
     text = read_text(path)
     lines = [line for line in _LINE_END.split(text) if line.strip()]
     if any(_CUE.match(line) or _PRINTED.fullmatch(line) for line in lines):
         return _cues_in(path, text)
-    if len(lines) > 1 and 2 * sum(_BEGINS_TIMED.match(line) is not None for line in lines) >= len(lines):
-        raise DataError(f"{path}: its lines begin with times, which are not words; give it as .srt, .vtt or .json")
+    if what := _unspoken(text.strip(), lines):
+        raise DataError(f"{path}: {what} not words; give it as .srt, .vtt, .json or plain text")
     return None
+
+
+def _unspoken(text: str, lines: list[str]) -> str:
+    """What a text holds that nobody says; "" of a plain one."""
+    if re.match(r"<[!?/a-z][^|<>]*>", text, re.IGNORECASE) and re.search(r"<[!?/]|/>", text):
+        return "it is a web page or XML, whose tags are"
+    if text.startswith("{\\rtf"):
+        return "it is RTF, whose marks are"
+    if text.startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):
+            json.loads(text)
+            return "it is JSON, whose names are"
+    if text.startswith("WEBVTT"):
+        return "it has the head of subtitles and no cue; its lines are"
+    if len(lines) < 2:
+        return ""
+    if 2 * sum(_BEGINS_TIMED.match(line) is not None for line in lines) >= len(lines):
+        return "its lines begin with times, which are"
+    if all(map(_NIST.match, lines)):
+        return "its lines are those of STM, CTM or RTTM, whose times and names are"
+    timed = sum(_ENDS_TIMED.fullmatch(line) is not None for line in lines)
+    return "lines end with times, which are" if timed > 1 and 3 * timed >= len(lines) else ""
 
 
 def _without_begun(lines: list[str]) -> list[str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from k2d.tables import atomic, read_table
+from k2d.tables import INVISIBLE, atomic, read_table
 from k2d.text import timestamps
 
 LISTED = Path("private/labels.tsv")  # in a published folder; nothing in private/ leaves the house
@@ -88,7 +88,8 @@ def _digits(count: str) -> str:
 
 # Commas part the numbers of a list, so between the digits of one number they count only in the forms that people give
 # such a number in: digit by digit, in pairs, or in its usual groups. 12,345,678 is none of them.
-_COMMAS = r"\s{0,3}[,、;]\s{0,3}"
+_COMMAS = r"\s{0,3}[,、;。]\s{0,3}"
+_GAP = rf"(?:{_COMMAS}|[\s.-]{{1,3}})"  # between groups, where commas part some and blanks others
 _ALONE = rf"(?<!\d)(?<![,、;])(?<![,、;]\s)%s(?!\d)(?!{_COMMAS}\d)"  # all of a list
 
 
@@ -109,7 +110,7 @@ _MAIL = (
 _OPEN, _CLOSE = r"[\[({<【〔「#*~|/_-]", r"[\])}>】〕」#*~|/_-]"
 _BRACKETED_DOT = rf"\s{{0,3}}{_OPEN}\s?(?:dot|\.)\s?{_CLOSE}\s{{0,3}}"
 _JOINED_DOT = r"[_-]dot[_-]"  # no part of a name on either side: else one text could be read in too many ways
-_SPOKEN_DOT = r"(?: (?:dot|point) |\s?[點点]\s?)"
+_SPOKEN_DOT = r"(?: (?:dot|point) | dot(?=(?:com|net|org|edu)\b)|\s?[點点]\s?)"
 _ANY_DOT = rf"(?:\s{{0,3}}[.。]\s{{0,3}}|,(?={_TOP})|{_BRACKETED_DOT}|{_SPOKEN_DOT})"
 
 # In this order; text that one kind has claimed is not reported again by a later one.
@@ -121,7 +122,7 @@ PATTERNS = {
         rf"|\s{{0,3}}(?:{_OPEN}\s?(?:at|@)\s?{_CLOSE}|at[ -]sign\b|"
         r"[\[({<【〔「]?\s?(?:小老鼠|艾特)\s?[\])}>】〕」]?)\s{0,3}"
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
-        rf"| at {_MAIL}"
+        rf"|\s{{0,3}}(?: at |{_OPEN}\s?a\s?{_CLOSE}\s{{0,3}}){_MAIL}"
         rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)"
         rf"|[\u4e00-\u9fff]{{1,4}}\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{0,8}}{_ANY_DOT}{_TOP}"
         # Signs that may be in the name itself: john_at_gmail.com
@@ -135,9 +136,12 @@ PATTERNS = {
         rf"[1-9]{_SEPARATOR}{_digits('15')}{_SEPARATOR}[\dXx]|"
         rf"{_listed(rf'[A-Za-z](?:{_COMMAS})?[1289]', '8')})(?![A-Za-z0-9])"
     ),
+    # 16 digits, of American Express 15, of UnionPay up to 19.
     "card number": re.compile(
-        rf"(?<!\d)[3-6]{_SEPARATOR}{_digits('14')}(?!\d)|"
-        + _ALONE % rf"(?:[3-6]\d{{3}}(?:{_COMMAS}\d{{4}}){{3}}|{_listed('[3-6]', '15')})"
+        rf"(?<!\d)[3-6]{_SEPARATOR}{_digits('13,17')}(?!\d)|"
+        + _ALONE
+        % rf"(?:[3-6]\d{{3}}(?:{_COMMAS}\d{{4}}){{3}}(?:{_COMMAS}\d{{3}})?|3\d{{3}}{_COMMAS}\d{{6}}{_COMMAS}\d{{5}}|"
+        rf"{_listed('[3-6]', '14,18')})"
     ),
     "student number": re.compile(
         rf"(?<![A-Za-z0-9])[A-Za-z](?:{_SEPARATOR}{_digits('7')}|(?:{_COMMAS})?{_listed('[0-9]', '7')})(?!\d)"
@@ -146,9 +150,9 @@ PATTERNS = {
     "telephone number": re.compile(
         # With stars: 0912*345*728, and no product of small numbers.
         rf"(?<!\d)0\d{{1,3}}(?:\*\d{{3,4}}){{2}}(?!\d)|"
-        rf"\+{_SEPARATOR}{_digits('7,14')}|(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,13')}(?!\d)|"
+        rf"\+{_SEPARATOR}{_digits('7,14')}|(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,18')}(?!\d)|"
         + _ALONE
-        % rf"(?:{_listed('0', '7,9')}|0\d(?:{_COMMAS}\d\d){{3,4}}|0\d{{1,3}}(?:{_COMMAS}\d{{3,4}}){{2}})"
+        % rf"(?:{_listed('0', '7,9')}|0\d(?:{_COMMAS}\d\d){{3,4}}|0\d{{1,3}}(?:{_GAP}\d{{3,4}}){{2}})"
     ),
 }
 _CLAIMED = "\0"  # in the place of what a kind has claimed; control characters do not get into the plain form
@@ -160,7 +164,6 @@ class PersonalData:
     id: str
     kind: str
     text: str
-_BLANK = "\u115f\u1160\u3164\u2800"  # invisible, and in name a letter or a sign
 
 
 class _Plain(dict):
@@ -169,7 +172,7 @@ class _Plain(dict):
     def __missing__(self, point: int) -> str:
         c = unicodedata.normalize("NFKC", chr(point))
         c = c if len(c) == 1 else chr(point)
-        if c in _BLANK or (unicodedata.category(c) in ("Cf", "Mn", "Me", "Cc") and not c.isspace()):
+        if INVISIBLE.match(c) or (unicodedata.category(c) in ("Cf", "Mn", "Me", "Cc") and not c.isspace()):
             c = ""
         self[point] = c = _CHINESE.get(c) or (str(unicodedata.decimal(c)) if c.isdecimal() else c)
         return c
@@ -216,6 +219,8 @@ def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
     lettered = match[0][0].isalpha()
     if kind == "e-mail" or (kind == "identity number" and lettered):
         return False
+    if re.fullmatch(r"\d{1,3}\.\d{8,}", match[0]):
+        return True
     numbers = re.findall(r"\d+", match[0])
     digits = [int(digit) for number in numbers for digit in number]
     words = not lettered and digits[0] and not any(c.isdecimal() for c in written)

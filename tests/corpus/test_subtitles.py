@@ -221,6 +221,18 @@ def test_people_who_repeat_themselves_keep_their_words(tmp_path):
         ("00：01 你好\n00：07 hello\n", "begin with times"),
         ("[0.00s -> 2.50s] 你好\n[2.50s -> 4.00s] hello\n", "begin with times"),
         ("0.000000\t2.500000\t你好\n2.500000\t4.000000\thello\n", "begin with times"),  # labels of Audacity
+        ("王小明 00:03\n大家好\n\n李四 (1:00:09)\n你好\n", "end with times"),
+        ("talk 1 spk 0.00 2.50 <o,f0,male> hello\ntalk 1 spk 2.50 6.00 hi\n", "STM, CTM or RTTM"),
+        ("talk 1 0.10 0.30 hello\ntalk 1 0.40 0.20 there\n", "STM, CTM or RTTM"),
+        ("SPEAKER talk 1 0.0 2.5 <NA> <NA> A <NA> <NA>\nSPEAKER talk 1 2.5 1.0 <NA> <NA> B <NA> <NA>\n", "RTTM"),
+        ("<!DOCTYPE html>\n<html><body>hi</body></html>\n", "a web page or XML"),
+        ('<?xml version="1.0"?><tt><p begin="1.0s">hi</p></tt>', "a web page or XML"),
+        ('{"text": "hi", "segments": []}', "it is JSON"),
+        ("{\\rtf1\\ansi hello\\par}", "it is RTF"),
+        ("WEBVTT\n\n", "no cue"),
+        ("<noise> the class ends\nat 10:30\nor so\n", None),
+        ("[laughs] errors of\n0.91 0.93 0.5\n{that}\n", None),
+        ("a < b and <b>c</b>", None),
     ],
 )
 def test_times_in_a_text_file_become_no_words(tmp_path, text, said):

@@ -266,7 +266,7 @@ def test_a_hole_in_a_download_is_found_before_anything_runs(forms, tmp_path):
         model.decoder.blocks[1].mlp[0].weight.flatten()[:-100] = 0
     checkpoint.save_openai(path / "model.pt", model)
     for read in (inspect_model, checkpoint.load):
-        with pytest.raises(CheckpointError, match=r"of .*mlp.0.weight at least 49,152 are 0 .*: download it again"):
+        with pytest.raises(CheckpointError, match=r"of .*mlp.0.weight at least 49,152 are 0 .*; download it again"):
             read(path / "model.pt")
     matrix = torch.ones(300, 200)
     matrix[100:280] = 0
@@ -275,6 +275,30 @@ def test_a_hole_in_a_download_is_found_before_anything_runs(forms, tmp_path):
     check_numbers_of(matrix, "model.decoder.embed_tokens.weight", path)  # tokens that are never used
     check_numbers_of(torch.zeros(500), "fc1.bias", path)
     check_numbers_of(torch.zeros(200, 200), "attn.out.weight", path)  # a layer that begins as the identity
+    with pytest.raises(CheckpointError, match="at least 16,384 are 0"):  # Whisper has used every one of its tokens
+        check_numbers_of(matrix, "decoder.token_embedding.weight", path)
+    matrix[280:] = 0
+    check_numbers_of(matrix, "decoder.token_embedding.weight", path)  # but for the last rows, which were added
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda tensor: tensor.to_sparse(), "stored sparse"),
+        (lambda tensor: tensor.to("meta"), "stored without its numbers"),
+        (lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8), "stored as qint8"),
+    ],
+    ids=["sparse", "meta", "quantised"],
+)
+def test_tensors_that_are_not_dense_numbers_are_named(forms, tmp_path, change, said):
+    path = copied(forms, "openai.pt", tmp_path)
+    record = torch.load(path, weights_only=True)
+    state = record["model_state_dict"]
+    state |= {name: change(tensor) for name, tensor in state.items() if name.endswith("mlp.0.weight")}
+    torch.save(record, path)
+    for read in (inspect_model, checkpoint.load):
+        with pytest.raises(CheckpointError, match=rf"openai\.pt: .*mlp\.0\.weight is {said}.*; expected"):
+            read(path)
 
 
 def test_a_number_of_heads_that_no_whisper_has_is_told(tmp_path):

@@ -196,6 +196,8 @@ def another_word(content):
         ("tokenizer.json", lambda c: c.update(added_tokens={"a": 1}), "expected a list of tokens, found a dict"),
         ("generation_config.json", lambda c: c.update(no_timestamps_token_id=50364), "is 50364 there and 50363 in"),
         ("generation_config.json", lambda c: c.update(lang_to_id={"<|zh|>": 50261}), "is 50261 there and 50260 in"),
+        ("generation_config.json", lambda c: c.update(lang_to_id=["<|zh|>"]), "lang_to_id is a list; expected tokens"),
+        ("generation_config.json", lambda c: c.update(task_to_id="transcribe"), "task_to_id is a str; expected tokens"),
         ("preprocessor_config.json", lambda c: c.update(feature_size=128), "is 128, and the weights take 80 mel bands"),
         ("config.json", lambda c: c.update(num_mel_bins=128), r"conv1.weight \(16, 80, 3\) instead of \(16, 128, 3\)"),
         ("config.json", lambda c: c.update(vocab_size=51866), r"\(51865, 16\) instead of \(51866, 16\)"),

@@ -21,8 +21,9 @@ from k2d.whisper.formats.ctranslate2 import open_ctranslate2
 from k2d.whisper.formats.huggingface import open_huggingface
 from k2d.whisper.formats.openai import open_openai
 from k2d.whisper.formats.own import open_own
+from k2d.whisper.formats.state import EMBEDDING
 from k2d.whisper.formats.stored import Stored, StoredTensor, check_numbers, check_tensors, read_tensor
-from k2d.whisper.formats.vocabulary import EMBEDDING, check_features, tokenizer_of
+from k2d.whisper.formats.vocabulary import check_features, tokenizer_of
 from k2d.whisper.identity import comes_later, frozen_sources, own_config, resolve
 from k2d.whisper.model import ModelDimensions
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from k2d.whisper import heads
 from k2d.whisper.files import weight_files
-from k2d.whisper.formats.state import read_state
+from k2d.whisper.formats.state import EMBEDDING, read_state
 from k2d.whisper.formats.stored import Stored, StoredTensor, dimensions, shapes
-from k2d.whisper.formats.vocabulary import EMBEDDING
 
 
 def open_own(folder: Path, config: dict, open_source: Callable[[bool], Stored] | None) -> Stored:

@@ -14,6 +14,8 @@ from k2d.whisper.formats.torch_file import load_torch
 HOLE = 2**14  # so many zeros, from a multiple of their number on, come from no training
 # Of tokens that are never used, under the names of several libraries.
 _MAY_HAVE_EMPTY_ROWS = ("embed", "proj_out", "lm_head", "output_layer", "ctc", "lora")
+EMBEDDING = "decoder.token_embedding.weight"  # of a Whisper: only its last rows, padding or added, may be empty
+
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors, .bin or .pt file, mapped from the disk, not read. Raises CheckpointError."""
@@ -39,7 +41,13 @@ def check_state(state: dict[str, Tensor], file: Path) -> None:
 
 
 def check_numbers_of(tensor: Tensor, name: str, file: Path) -> None:
-    """Raise CheckpointError for NaN or Inf in a tensor, and for a hole of zeros in a matrix."""
+    """Raise CheckpointError for NaN or Inf in a tensor, for a hole of zeros in a matrix, and for what holds no numbers
+    as weights have them."""
+    if tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided:
+        kind = "without its numbers (meta)" if tensor.is_meta else "quantised" if tensor.is_quantized else "sparse"
+        raise CheckpointError(
+            f"{file}: {name} is stored {kind}; expected a dense float32, float16 or bfloat16: save it as one"
+        )
     if not tensor.numel():
         return
     # The least and the greatest are NaN where any is: a pass at the speed of memory; isfinite is 100 times slower.
@@ -53,7 +61,10 @@ def check_numbers_of(tensor: Tensor, name: str, file: Path) -> None:
     if tensor.ndim < 2:
         return
     zeros = 0
-    if tensor.numel() >= HOLE and not any(word in name for word in _MAY_HAVE_EMPTY_ROWS):
+    if name == EMBEDDING:
+        filled = tensor.any(dim=1).nonzero()
+        tensor = tensor[: int(filled[-1]) + 1 if len(filled) else 0]
+    if tensor.numel() >= HOLE and (name == EMBEDDING or not any(word in name for word in _MAY_HAVE_EMPTY_ROWS)):
         blocks = tensor.reshape(-1)[: tensor.numel() // HOLE * HOLE].view(-1, HOLE)
         empty = (blocks.amax(dim=1) == 0) & (blocks.amin(dim=1) == 0)
         # All of a matrix may be 0 where a layer begins as the identity; a hole ends inside of some.
@@ -61,5 +72,5 @@ def check_numbers_of(tensor: Tensor, name: str, file: Path) -> None:
     if zeros:
         raise CheckpointError(
             f"{file}: of the {tensor.numel():,} values of {name} at least {zeros:,} are 0 in a row, as where a "
-            "download made room and was not finished: download it again"
+            "download made room and was not finished; download it again"
         )

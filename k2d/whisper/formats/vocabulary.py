@@ -31,10 +31,10 @@ from k2d.text.tokenizer import (
     merged_tokens,
 )
 from k2d.whisper.files import check_file, read_json, read_json_value
-from k2d.whisper.formats.stored import Stored
+from k2d.whisper.formats.state import EMBEDDING
+from k2d.whisper.formats.stored import Stored, read_tensor
 from k2d.wording import counted
 
-EMBEDDING = "decoder.token_embedding.weight"
 PADDING = 128  # rows that an embedding may have beyond its tokens
 _BEGIN, _END = "<|startoftranscript|>", "<|endoftext|>"
 _CONTROL = ("<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>")
@@ -137,7 +137,7 @@ def _by_size(stored: Stored) -> int:
 
 def _has_learnt_no_language(stored: Stored) -> bool:
     """Whether the rows where a multilingual model has its languages are one and the same, but for their length."""
-    rows = stored.tensors[EMBEDDING].load()[50270:50350].float()
+    rows = read_tensor(EMBEDDING, stored.tensors[EMBEDDING])[50270:50350].float()
     similarity = torch.nn.functional.cosine_similarity(rows[:-1], rows[1:])
     return bool(similarity.median() > 0.999)
 
@@ -267,7 +267,11 @@ def _agree_with_generation(folder: Path, ids: dict[str, int]) -> None:
     settings = read_json(file, "generation settings") if file.is_file() else {}
     said = {"<|notimestamps|>": settings.get("no_timestamps_token_id")}
     for name in ("lang_to_id", "task_to_id"):
-        for token, number in dict(settings.get(name) or {}).items():
+        named = settings.get(name) or {}
+        if not isinstance(named, dict):
+            what = f"{name} is a {type(named).__name__}; expected tokens with their ids"
+            raise CheckpointError(f"{file}: {what}: download it again, or remove it")
+        for token, number in named.items():
             said[token if token in ids else f"<|{token}|>"] = number
     for token, number in said.items():
         if number is not None and ids.get(token) != number:
