@@ -90,7 +90,8 @@ def variants(kind: str) -> dict[str, str]:
     return {row[1]: row[2] for row in rows if row[0] == kind}
 
 
-_ALWAYS = str.maketrans(variants("always"))
+_ALWAYS = str.maketrans({written: folded for written, folded in variants("always").items() if len(written) == 1})
+_PHRASE = re.compile("|".join(written for written in variants("always") if len(written) > 1))
 _USAGE = re.compile("|".join(sorted(variants("usage"), key=len, reverse=True)))
 
 
@@ -118,6 +119,7 @@ def to_simplified(text: str) -> str:
     if text.isascii():
         return text
     text = opencc()(text.translate(_ALWAYS))
+    text = _PHRASE.sub(lambda match: variants("always")[match[0]], text)
     for _ in range(8):
         if unsettled().isdisjoint(text):
             break
