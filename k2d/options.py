@@ -139,8 +139,8 @@ class CommandParser(argparse.ArgumentParser):
         )
 
     def parse_known_args(self, args=None, namespace=None):
-        words = sys.argv[1:] if args is None else args
-        return super().parse_known_args([self._as_written(word) for word in words], namespace)
+        self._words = [self._as_written(word) for word in (sys.argv[1:] if args is None else args)]
+        return super().parse_known_args(self._words, namespace)
 
     def _as_written(self, word: str) -> str:
         plain = underscored(word)
@@ -169,6 +169,10 @@ class CommandParser(argparse.ArgumentParser):
         return " ".join([*words, "[options]"])
 
     def error(self, message: str):
+        names = [word.partition("=")[0] for word in self._words if word.startswith("--")]
+        unknown = [name for name in names if not any(known.startswith(name) for known in self._option_string_actions)]
+        if unknown and "are required" in message:  # a misspelt option says more than what it stands in the way of
+            message = f"unrecognized arguments: {' '.join(unknown)}"
         message = with_neighbours(message, self._option_string_actions)
         self.exit(2, f"{self.format_usage()}{self.prog} --help lists all options\n{self.prog}: error: {message}\n")
 

@@ -24,7 +24,7 @@ expect '[0-9]+|auto' 'a whole number, or auto' ngpu
 expect '[1-9][0-9]*' 'a whole number, at least 1' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
 expect '[0-9]+' 'a whole number' noisy_versions batch_size seed data_seed max_skipped
 expect '0?\.[0-9]+|1(\.0*)?' 'a share, above 0 and at most 1' keep
-expect '[1-9][0-9]*|auto' 'how many updates, or auto' updates
+expect '[1-9][0-9]*|auto' 'a positive number of updates, or auto' updates
 expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha hours max_chunk init_weight train_hours dev_hours test_hours
 expect 'warn|skip' 'warn or skip' damaged
 expect '[^@/,=[:space:]]+(@[^@/,=[:space:]]+)?' 'a name from conf/selections, or NAME@ALPHA such as comp@0.3' selection

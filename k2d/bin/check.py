@@ -131,12 +131,12 @@ def report(found: list[Finding], output_dir: Path | None) -> int:
         where = f"; {output_dir / 'findings.tsv'} lists them all" if any(finding.names for finding in found) else ""
     counts = {grade: sum(finding.grade is grade for finding in found) for grade in Grade}
     if counts[Grade.FAILS]:
-        failing = counted(counts[Grade.FAILS], "row")
-        print(f"check: {failing} would fail later; do what its last column says, and run again{where}", file=sys.stderr)
+        problems = counted(counts[Grade.FAILS], "problem")
+        print(f"check: {problems} would stop a later stage; see the last column, and run again{where}", file=sys.stderr)
         return 1
     rest = ["", f"{counted(counts[Grade.LEFT_OUT], 'row')} left out"] if counts[Grade.LEFT_OUT] else [""]
     rest += [counted(counts[Grade.WARNING], "warning")] if counts[Grade.WARNING] else []
-    print(f"check: nothing would fail{', '.join(rest)}{where}")
+    print(f"check: no problem that would stop a later stage{', '.join(rest)}{where}")
     return 0
 
 

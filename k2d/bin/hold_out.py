@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
 
     def work() -> dict:
         chunks, seconds = write_held_out(args.output_dir, DataDir(args.data), args.scores, args.kept)
-        what = "those with the smallest distance, to choose the epoch by" if args.kept else "held-out recordings"
-        print(f"hold_out: {counted(chunks, 'chunk')}, {audio_length(seconds)}, {what}: {args.output_dir}")
+        purpose = "to choose the epoch by, those with the smallest distance" if args.kept else "to test on"
+        print(f"hold_out: held out {counted(chunks, 'chunk')} ({audio_length(seconds)}) {purpose}: {args.output_dir}")
         return {"chunks": chunks, "seconds": round(seconds, 2)}
 
     return run_step(step, args.begin, work)

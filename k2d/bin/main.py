@@ -91,7 +91,7 @@ def named(word: str) -> str | None:
 
 
 def unknown(word: str) -> str:
-    near = nearest(word.replace("-", "_"), names())
+    near = nearest(word.replace("-", "_"), [*names(), "help"])
     return f"no command {word!r}" + (f"; did you mean {near}?" if near else "; k2d without arguments lists them")
 
 

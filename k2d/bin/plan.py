@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--updates", help="number of updates, or auto")
     p.add_argument("--ngpu", type=int, default=0, help="GPUs to use; 0: CPU jobs of two cores (default)")
     p.add_argument("--gpus_per_node", type=int, default=4, help="GPUs per node of the cluster")
-    p.add_argument("--nj", type=int, help="jobs of stages 2, 3 and 6 (default: four per GPU)")
+    p.add_argument("--nj", type=int, help="jobs of stages 2, 3 and 6 (default: one per GPU, or one)")
     p.add_argument("--batch_size", type=int, help="windows per batch (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--stage", type=int, choices=range(1, 9), default=1, metavar="N", help="first stage to count")
     p.add_argument("--stop_stage", type=int, choices=range(1, 9), default=8, metavar="N", help="last stage to count")
@@ -147,7 +147,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         ready_labels=args.ready_labels,
         speeds={name: rate.value for name, rate in rates.items()} | speeds_of(args),
         sources={name: rate.source for name, rate in rates.items()},
-        jobs=args.nj or max(4 * args.ngpu, 1),
+        jobs=args.nj or max(args.ngpu, 1),
     )
 
 
@@ -175,7 +175,7 @@ def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
     machines = f"{counted(gpus, 'GPU')} at a time" if gpus else "no GPU, two cores at a time"
     speech = audio_length(plan.train_hours * 3600)
     title = f"{speech} of recordings, teacher {plan.teacher}, validator {' '.join(plan.validators)}, {machines}"
-    return Table(title, "", ["stage", "jobs", "time", "disk", "memory of a job", "rests on figures"], rows)
+    return Table(title, "", ["stage", "jobs", "time", "disk", "memory of a job", "basis of the estimate"], rows)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -183,8 +183,8 @@ def run(args: argparse.Namespace) -> int:
     plan = plan_of(args)
     costs = [cost for cost in estimate(plan) if args.stage <= cost.stage <= args.stop_stage]
     print(table_of(plan, costs, args.gpus_per_node).text(), end="")
-    arrays = f" {plan.jobs} + 1 jobs: an array, then one." if plan.jobs > 1 else ""
-    print(f"Waiting in a queue is not counted.{arrays}")
+    arrays = f" {plan.jobs} + 1 jobs: an array of {plan.jobs}, then one that joins their results."
+    print(f"Waiting in a queue is not counted.{arrays if plan.jobs > 1 else ''}")
     if not args.trial and not args.speeds:
         print("For measured speeds, run a trial on a few hours and give --trial.")
     if args.explain:

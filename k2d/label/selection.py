@@ -157,8 +157,11 @@ def too_few(result: SelectionCounts, alpha: float | None, kept: KeptByAlpha | No
     left = f"{result.kept or 'none'} of {counted(result.kept + result.dropped, 'chunk')} kept"
     if kept is None:
         return f"{left}: too few to train on; report.md says which condition drops how much"
-    found = ((name, kept.alpha_for(share)) for name, share in (("half", 0.5), ("three quarters", 0.75)))
-    advice = [f"alpha {wider:g} would keep {name}" for name, wider in found if wider is not None and wider > alpha]
+    keeping: dict[float, list[str]] = {}  # the least α that keeps so much
+    for name, share in (("half", 0.5), ("three quarters", 0.75)):
+        if (wider := kept.alpha_for(share)) is not None and wider > alpha:
+            keeping.setdefault(wider, []).append(name)
+    advice = [f"alpha {wider:g} would keep {' and even '.join(names)}" for wider, names in keeping.items()]
     if not advice:
         return f"{left} at alpha {alpha:g}: too few to train on, and no alpha keeps half of the speech; see report.md"
     said = " and ".join(advice)

@@ -515,7 +515,7 @@ def test_the_command_prints_one_table_and_ends_with_what_it_found(corpus, small_
     words = [*words.split(), "--teacher", str(small_model), "--config", "train.yaml", "--elsewhere"]
     assert command.main(words) == 0
     said = capsys.readouterr()
-    assert "check: nothing would fail" in said.out and not said.err
+    assert "check: no problem that would stop a later stage" in said.out and not said.err
     assert max(map(len, said.out.splitlines())) <= 120
     assert (tmp_path / "exp/check/table.txt").read_text() in said.out + "\n"
     record = json.loads((tmp_path / "exp/check/step.json").read_text())
@@ -524,7 +524,7 @@ def test_the_command_prints_one_table_and_ends_with_what_it_found(corpus, small_
     write_table("data/lectures/wav.scp", {"a": "a.wav", "b": "nowhere.wav"})
     assert command.main(words) == 1
     said = capsys.readouterr()
-    assert "1 row would fail later" in said.err and "exp/check/findings.tsv lists them all" in said.err
+    assert "1 problem would stop a later stage" in said.err and "exp/check/findings.tsv lists them all" in said.err
     rows = [line.split("\t") for line in (tmp_path / "exp/check/findings.tsv").read_text().splitlines()]
     assert [row[:3] for row in rows] == [["fails", "data/test", "d"], ["left out", "data/lectures", "b"]]
     assert command.main([]) == 1 and "nothing to check" in capsys.readouterr().err

