@@ -128,7 +128,8 @@ class ContainerReader:
 
     def _container_of(self, options: dict[str, str]):
         whole = Pieces(self._file, [(0, self._file.seek(0, io.SEEK_END))], owned=False)
-        options = {"format_whitelist": self._form or FORMATS, **options}
+        # Of a transport stream, beyond how much damage the next packet is looked for: as far as it takes.
+        options = {"format_whitelist": self._form or FORMATS, "resync_size": str(2**31 - 1), **options}
         return self.av.open(whole, mode="r", format=self._form, options=options, buffer_size=2**18)
 
     @property

@@ -26,7 +26,7 @@ _GRACE = 0.5  # seconds less than the header promises are still whole: encoders 
 _BETWEEN = 512  # bytes between two packets that are no damage, beyond twice what lay there before
 _PADDING = 4  # bytes behind a frame that are no damage
 _EXTENSIONS = b"\x64\x58\x20\x25", b"\x0b\x77"  # what follows a frame of DTS-HD, and of E-AC-3 with more channels
-_ERRORS = 100  # broken packets in a row, after which nothing sound is expected
+_ERRORS = 100  # broken packets at the beginning, or places where none is found, after which nothing is expected
 # What PyAV does not give as an array: planes of so many channels or more, and these integers.
 _PLANES, _INTEGERS_OF_64 = 8, ("s64", "s64p")
 
@@ -65,6 +65,7 @@ class DecodingPass:
         self._skips, self._wanted = False, start  # whether packets are counted only, up to where
         self._channels = 0
         self._owed = 0  # frames that are due as silence for the packet before, which could not be decoded
+        self._unmade = 0.0  # seconds for which bytes stand that lie between packets, since the last frame
         self._regular: deque = deque(maxlen=_PRIMING)  # (bytes, samples) of packets, where time is counted
         self._end, self._usual = None, 0  # bytes of the file up to which packets were read, and between two of them
         self._unread = 0.0  # seconds of the last packets, which could not be decoded
@@ -114,11 +115,12 @@ class DecodingPass:
                     self._lose(missing / self._line.rate)
                     yield from self._silence(missing)
                 self._spoilt = False
-            gap = self._line.gap(self._stamp(packet)) if self._skips or (self._renews and held) else 0
+            gap = self._gap(packet) if self._skips or (self._renews and held) else 0
             if self._skips and not last:
                 if held is None:
                     raise Irregular
                 yield from self._silence(gap)
+                self._unmade = 0.0
                 if self._lies_before(held):
                     self._line.position += held
                     self._recent.append(packet)
@@ -178,10 +180,14 @@ class DecodingPass:
 
     def _skips_bytes(self, packet) -> bool:
         """Whether many more bytes lie before a packet than between others: a hole in the time line is damage then."""
-        if not packet.size or packet.pos is None or len(self._track.container.streams) > 1 or self._track.is_mp4:
+        if not packet.size or packet.pos is None or self._track.is_mp4:
             return False
         between = 0 if self._end is None else packet.pos - self._end
+        if self._end:
+            self._unmade = max(self._unmade, between * self._line.time / self._end)
         self._end = packet.pos + packet.size
+        if len(self._track.container.streams) > 1:
+            return False
         if self._line.time >= _LEARN and between > 2 * self._usual + _BETWEEN:
             return True
         self._usual = max(self._usual, between)
@@ -277,7 +283,7 @@ class DecodingPass:
             lost = held / self._line.rate if held else self._duration(packet)
             self._lose(lost)
             self._unread = lost if held else self._unread + lost
-            self.cut = self._failures > _ERRORS
+            self.cut = self._failures > _ERRORS and not self._line.rate
             return []
 
     def _lose(self, seconds: float) -> None:
@@ -300,6 +306,10 @@ class DecodingPass:
             return audio.astype(np.float32) / -float(np.iinfo(audio.dtype).min)
         return audio.astype(np.float32, copy=False)
 
+    def _gap(self, packet_or_frame, exact: bool = False) -> int:
+        """Frames of silence before it."""
+        return self._line.gap(self._stamp(packet_or_frame), exact, self._unmade)
+
     # -- the time line ---------------------------------------------------------------------------------------
 
     def _silence(self, count: int) -> Iterator[Piece]:
@@ -313,14 +323,14 @@ class DecodingPass:
             raise Irregular
         line.set_rate(frame.sample_rate, self._track.source)
         self._channels = audio.shape[1]
-        if hole := line.gap(self._stamp(frame), exact=self._broken and exact):
+        if hole := self._gap(frame, exact=self._broken and exact):
             if line.time + hole / line.rate > start:
                 if self._broken or self._jumped or "ogg" in self._track.formats:  # whose pages have checksums
                     self.lost += hole / line.rate
                 elif line.position:
                     self.holes += hole / line.rate
             yield from self._silence(hole)
-        self._broken = self._jumped = False
+        self._broken, self._jumped, self._unmade = False, False, 0.0
         before = line.before(start)
         line.position += len(audio)
         self._sound += max(0, len(audio) - before) / line.rate

@@ -41,14 +41,17 @@ class TimeLine:
             check_form(source, rate, 1)
             self._base, self.position, self.rate = self.time, 0, rate
 
-    def gap(self, stamp: float | None, exact: bool = False) -> int:
-        """Frames of silence before what is stamped so (seconds). exact: after a broken packet small gaps count too."""
+    def gap(self, stamp: float | None, exact: bool = False, unread: float = 0.0) -> int:
+        """Frames of silence before what is stamped so (seconds). exact: after a broken packet small gaps count too.
+        unread: seconds for which the bytes before it stand, of which nothing was made: a gap of about so many is none
+        of the clock's.
+        """
         if stamp is None or self._clock.counted:
             return 0
         gap = stamp + self._shift - self.time
         if abs(gap) <= (0.002 if exact and gap > 0 else JITTER):
             return 0
-        if gap < 0 or gap > self._longest_hole or stamp > self._clock.end:
+        if gap < 0 or gap > max(self._longest_hole, 2 * unread) or stamp > self._clock.end:
             self._shift -= gap  # the clock jumped; the sound goes on
             return 0
         return round(gap * self.rate)

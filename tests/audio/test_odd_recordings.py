@@ -235,6 +235,22 @@ def test_a_long_stretch_of_lost_pages_is_silence_and_told(tmp_path, caplog):
     assert 18 < float(said.split(" s are missing")[0].split()[-1]) < 22
 
 
+@pytest.mark.parametrize("name, codec, film", [("x.m4a", "aac", ""), ("x.ts", "aac", "mpeg4"), ("x.mpg", "mp2", "")])
+def test_what_follows_long_damage_stays_in_its_place(tmp_path, name, codec, film, caplog):
+    """Of hundreds of packets in a row nothing is left, and the clock of a broadcast jumps no further than they last."""
+    path = tmp_path / name
+    encode(path, Track(LONG, codec), form="mpeg" if name == "x.mpg" else None, film=film)
+    data = path.read_bytes()
+    first, count = int(0.3 * len(data)), int(0.5 * len(data))
+    path.write_bytes(data[:first] + np.random.default_rng(3).bytes(count) + data[first + count :])
+    audio = read_audio(str(path))
+    assert abs(len(audio) - len(ALL)) < 0.1 * SAMPLE_RATE and "missing" in caplog.text
+    for part in (slice(0, 5 * SAMPLE_RATE), slice(int(16.8 * SAMPLE_RATE), int(19.7 * SAMPLE_RATE))):
+        assert likeness(audio[part], ALL[part]) > 0.8
+    whole = audio[18 * SAMPLE_RATE : 19 * SAMPLE_RATE]
+    assert np.allclose(read_audio(str(path), 18.0, 19.0), whole, atol=1e-5), "a part is as in the whole"
+
+
 @pytest.mark.parametrize(("name", "place"), [("a.opus", 0.1), ("a.opus", 0.5), ("a.ogg", 0.5), ("a.ogg", 0.99)])
 def test_one_wrong_byte_of_an_ogg_file_costs_a_page_and_is_told(tmp_path, name, place, caplog):
     """Libraries drop the page, without a word, as its checksum is wrong: a second or two."""
