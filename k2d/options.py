@@ -137,6 +137,7 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(
             prog=f"{PROGRAM}{command}", description=description, formatter_class=_Help, parents=list(parents)
         )
+        self._words: list[str] = []  # that are parsed
 
     def parse_known_args(self, args=None, namespace=None):
         self._words = [self._as_written(word) for word in (sys.argv[1:] if args is None else args)]
@@ -171,7 +172,7 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str):
         names = [word.partition("=")[0] for word in self._words if word.startswith("--")]
         unknown = [name for name in names if not any(known.startswith(name) for known in self._option_string_actions)]
-        if unknown and "are required" in message:  # a misspelt option says more than what it stands in the way of
+        if unknown and "are required" in message:  # the misspelt option is probably the one that is missing
             message = f"unrecognized arguments: {' '.join(unknown)}"
         message = with_neighbours(message, self._option_string_actions)
         self.exit(2, f"{self.format_usage()}{self.prog} --help lists all options\n{self.prog}: error: {message}\n")

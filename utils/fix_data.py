@@ -27,6 +27,7 @@ from k2d.tables import atomic, decode_line, fault_of_id, fields, fits_no_id, wid
 from k2d.wording import counted
 
 Table = dict[str, str]
+MOST_NAMED = 50  # of what is dropped
 
 
 def mended(key: str) -> str:
@@ -65,8 +66,8 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def parted(line: str, known: set[str] | None) -> Iterator[str]:
-    """The lines that a carriage return parts, where two tables were joined of which one is a Macintosh's: what follows
-    it begins with an id, or, where `known` says none, has an id and a value.
+    """Split a line at carriage returns, the line ends of old Macs: what follows one is a line of its own if it begins
+    with a known id (or, without `known`, has an id and a value).
     """
     first, *others = line.split("\r")
     for other in others:
@@ -121,11 +122,14 @@ def _fits(path: Path, key: str, value: str, known: set[str] | None) -> bool:
     return True
 
 
-def clean(path: Path, known: set[str] | None) -> tuple[Table, int]:
-    """One table, mended, and how many lines were dropped. known: as for `read_line`."""
+def clean(path: Path, known: set[str] | None, gone: dict[str, str]) -> tuple[Table, int]:
+    """One table, mended, and how many lines were dropped. known: as for `read_line`. gone: id -> why it has no line any
+    more, where that is not known already.
+    """
     table: dict[str, tuple[str, int]] = {}
     dropped, parse, known_forms = 0, parser_of(path), forms(known or ())
-    for number, line in ((number, part.strip()) for number, line in lines_of(path) for part in parted(line, known)):
+    lines = [(number, part.strip()) for number, whole in lines_of(path) for part in parted(whole, known)]
+    for number, line in lines:
         if not line:
             dropped += 1
             continue
@@ -144,17 +148,21 @@ def clean(path: Path, known: set[str] | None) -> tuple[Table, int]:
         try:
             parse(key, value)
         except ValueError as error:
-            print(f"fix_data.py: {path}:{number}: dropped: {key!r} {error}", file=sys.stderr)
+            gone.setdefault(key, f"{path}:{number}: dropped: {key!r} {error}")
             dropped += 1
             continue
         table[key] = (value, number)
     return {key: value for key, (value, _) in table.items()}, dropped
 
 
-def tell(directory: Path, table: str, ids: Iterable[str]) -> None:
-    """Name the utterances that go because a table has no line for them."""
-    for key in sorted(ids):
-        print(f"fix_data.py: {directory}: dropped: {key!r} has no line in {table}", file=sys.stderr)
+def tell(directory: Path, gone: dict[str, str]) -> None:
+    """Name what goes, each id once with the first reason; of very many the first ones."""
+    said = [why for _, why in sorted(gone.items())]
+    for why in said[:MOST_NAMED]:
+        print(f"fix_data.py: {why}", file=sys.stderr)
+    if len(said) > MOST_NAMED:
+        rest = f"{len(said) - MOST_NAMED:,} more"
+        print(f"fix_data.py: {directory}: and {rest}; .backup has their lines", file=sys.stderr)
 
 
 def back_up(directory: Path, names: list[str]) -> Path:
@@ -180,13 +188,18 @@ def fix(directory: Path) -> str:
         raise DataError("\n".join(obstacles))
     by_utterance, by_recording = data.utterance_tables(), data.recording_tables()
     tables: dict[str, Table] = {}
+    gone: dict[str, str] = {}
     lines = 0
 
     def take(name: str, known: set[str] | None = None) -> Table:
         nonlocal lines
-        tables[name], dropped = clean(directory / name, known)
+        tables[name], dropped = clean(directory / name, known, gone)
         lines += dropped
         return tables[name]
+
+    def lack(ids: Iterable[str], what: str) -> None:
+        for key in ids:
+            gone.setdefault(key, f"{directory}: dropped: {key!r} has no {what}")
 
     wav = take("wav.scp")
     if data.has_segments:
@@ -196,7 +209,7 @@ def fix(directory: Path) -> str:
             tables["segments"][key] = f"{as_known(recording, wav.keys(), wav_forms)} {times}"
         segments = {key: parse_segment(key, value) for key, value in tables["segments"].items()}
         recording_of = {u: s.recording for u, s in segments.items() if s.recording in wav}
-        tell(directory, "wav.scp for its recording", segments.keys() - recording_of.keys())
+        lack(segments.keys() - recording_of.keys(), "recording in wav.scp")
     else:
         recording_of = {recording: recording for recording in wav}
     before = len(segments if data.has_segments else wav)
@@ -204,12 +217,13 @@ def fix(directory: Path) -> str:
     for name in by_utterance:
         table = take(name, set(recording_of))
         if name != "utt2dur":
-            tell(directory, name, utterances - table.keys())
+            lack(utterances - table.keys(), f"line in {name}")
+            lack(table.keys() - recording_of.keys(), f"line in {'segments' if data.has_segments else 'wav.scp'}")
             utterances &= table.keys()
     if "utt2spk" not in tables and (directory / "spk2utt").is_file():
-        speakers, _ = clean(directory / "spk2utt", None)
+        speakers, _ = clean(directory / "spk2utt", None, gone)
         tables["utt2spk"] = {key: speaker for speaker, ids in speakers.items() for key in fields(ids)}
-        tell(directory, "spk2utt", utterances - tables["utt2spk"].keys())
+        lack(utterances - tables["utt2spk"].keys(), "line in spk2utt")
         utterances &= tables["utt2spk"].keys()
     for name in by_recording:
         take(name, set(wav))
@@ -222,6 +236,7 @@ def fix(directory: Path) -> str:
         lines += len(table) - len(tables[name])
     if "utt2spk" in tables:
         tables["spk2utt"] = invert(tables["utt2spk"])
+    tell(directory, gone)
     back_up(directory, [*tables, "spk2utt"])
     for name, table in tables.items():
         write_table(directory / name, table)

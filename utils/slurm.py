@@ -36,9 +36,9 @@ SETTLE = 15.0  # seconds for the end of a log to arrive from another node's cach
 POLL = (0.5, 10.0)  # seconds between two looks at the queue: the shortest, for short jobs, and the longest
 RETRY_DELAY = 30  # seconds before a second retry and later ones: the lost job may still be ending on its node
 
-# States of Slurm. With any other one, such as RUNNING or RESV_DEL_HOLD, a job is alive: it may still write its output.
+# States of Slurm. With any other one, such as RUNNING, a job is alive: it may still write its output.
 ENDED = {"", "COMPLETED", "FAILED"}  # of which the log has the status; "": Slurm knows it no more
-HELD = {"REQUEUE_HOLD", "SPECIAL_EXIT", "LAUNCH_FAILED"}  # in the queue until an operator comes
+HELD = {"REQUEUE_HOLD", "SPECIAL_EXIT", "LAUNCH_FAILED", "RESV_DEL_HOLD"}  # in the queue until an operator comes
 LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "TIMEOUT", "REVOKED", *HELD}
 FINAL = {"CANCELLED", "OUT_OF_MEMORY", "DEADLINE"}  # another try would end the same way, or is not wanted
 
@@ -351,7 +351,9 @@ class Queue:
                 element = f"_{job.number}" if self.call.name else ""
                 scancel({job.slurm._replace(number=job.slurm.number + element)})
             status = status_of(self.call.log_of(job.number))
-            what = "lost" if held else outcome(job, state, status)
+            what = outcome(job, state, status)
+            if held and what in ("failed", "wait"):
+                what = "lost"
             if what == "wait":
                 continue
             job.gone_since = None

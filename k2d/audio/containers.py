@@ -48,9 +48,9 @@ class ContainerReader:
     """Anything ffmpeg's libraries read; a film gives its default audio track.
 
     rate (Hz), channels, tracks: as the header says. seconds: only where the header is known to be right, else None.
-    late: seconds into an Ogg stream at which the file begins. Known when the blocks have been read: lost, seconds that
-    could not be decoded; holes, seconds of silence where the time line has none of its sound; cut, whether the end is
-    missing by an unknown time.
+    late: seconds into its stream at which an Ogg file or one of mp4 fragments begins. Known when the blocks have been
+    read: lost, seconds that could not be decoded; holes, seconds of silence where the time line has none of its sound;
+    cut, whether the end is missing by an unknown time.
     """
 
     def __init__(self, source: str, file, pages_lost: bool = False, form: str | None = None, lacking: float = 0.0,
@@ -151,7 +151,7 @@ class ContainerReader:
     def _promise(self) -> float | None:
         """Seconds of the track as the header promises them; None where that is an estimate or about the film."""
         stream, names = self.stream, self.formats
-        if self.late and self.is_mp4:  # of the fragments that are not there too
+        if self.late and self.is_mp4:  # the header also counts the fragments that are missing
             return None
         if "mp3" in names:
             counted = counted_mp3(self._file)

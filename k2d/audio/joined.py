@@ -1,16 +1,17 @@
 """Where recordings begin that follow each other in one file, as radio and `cat` make them.
 
 In: an open file and its first bytes. Out: (start, length) of each recording in it. Of the formats here libraries read
-the first one, and say nothing of the others. Of streams of frames they read all, and take a tag for frames that lies
-between: `without_tags` is the file without.
+the first one, and say nothing of the others. Of streams of frames they read all, but mistake a tag between two
+recordings for frames; `without_tags` gives the file without them.
 """
 
 import io
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import BinaryIO
 
 from k2d.audio.formats import begins_frame, frame_length
 from k2d.audio.sizes import EBML, TAGS, Form, Pieces, boxes, bytes_at, chunks, elements, form_of
@@ -53,16 +54,21 @@ def recordings_of(file, head: bytes) -> Stretches:
         head = file.read(64)
     if not form_of(head) and head[4:8] != b"ftyp" and head[:4] != EBML and not _mark_of(head):
         return [(0, file.seek(0, io.SEEK_END))]
+    return _once(_search, file, head)
+
+
+def _once(search: Callable[[BinaryIO, bytes | int], Stretches], file, what: bytes | int) -> Stretches:
+    """search(file, what); of a file on disk, what was found before."""
     if not isinstance(file, io.BufferedReader):
-        return _search(file, head)
+        return search(file, what)
     status = os.fstat(file.fileno())
-    return _search_once(os.path.abspath(file.name), head, status.st_size, status.st_mtime_ns)
+    return _known(search, os.path.abspath(file.name), what, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=2**14)
-def _search_once(path: str, head: bytes, size: int, time_ns: int) -> Stretches:
+def _known(search: Callable, path: str, what: bytes | int, size: int, time_ns: int) -> Stretches:
     with open(path, "rb") as file:
-        return _search(file, head)
+        return search(file, what)
 
 
 def _search(file, head: bytes) -> Stretches:
@@ -94,11 +100,7 @@ def without_tags(file, head: bytes) -> Pieces | None:
         head = bytes_at(file, begin, 64)
     if not begins_frame(head):
         return None
-    if isinstance(file, io.BufferedReader):
-        status = os.fstat(file.fileno())
-        tags = _tags_once(os.path.abspath(file.name), begin, status.st_size, status.st_mtime_ns)
-    else:
-        tags = _tags(file, begin)
+    tags = _once(_tags, file, begin)
     if not tags:
         return None
     ends = [0, *(end for _, end in tags)]
@@ -106,14 +108,8 @@ def without_tags(file, head: bytes) -> Pieces | None:
     return Pieces(file, [(end, start - end) for end, start in zip(ends, starts, strict=True)])
 
 
-@lru_cache(maxsize=2**14)
-def _tags_once(path: str, begin: int, size: int, time_ns: int) -> Stretches:
-    with open(path, "rb") as file:
-        return _tags(file, begin)
-
-
 def _tags(file, at: int) -> Stretches:
-    """(start, end) of each ID3 tag from a place on, with the frame behind it that only counts the others."""
+    """(start, end) of each ID3 tag from a place on, and the frame behind it that holds no sound (Xing, Info, VBRI)."""
     size, found = file.seek(0, io.SEEK_END), []
     while (at := find(file, _TAG, at)) is not None:
         head = bytes_at(file, at, 64)

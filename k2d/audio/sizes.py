@@ -101,19 +101,22 @@ class Pieces(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer) -> int:
-        for begin, length, what in self._pieces:
+        done = 0
+        for begin, length, what in self._pieces:  # a read may go on in the next one
             inside = self._position - begin
-            if 0 <= inside < length:
-                count = min(len(buffer), length - inside)
+            if 0 <= inside < length and done < len(buffer):
+                count = min(len(buffer) - done, length - inside)
                 if isinstance(what, bytes):
                     data = what[inside : inside + count]
                 else:
                     self._file.seek(what + inside)
                     data = self._file.read(count)
-                buffer[: len(data)] = data
+                buffer[done : done + len(data)] = data
                 self._position += len(data)
-                return len(data)
-        return 0
+                done += len(data)
+                if len(data) < count:
+                    break
+        return done
 
 
 def mended(file, head: bytes) -> tuple[Pieces | None, float]:

@@ -132,7 +132,8 @@ def report(found: list[Finding], output_dir: Path | None) -> int:
     counts = {grade: sum(finding.grade is grade for finding in found) for grade in Grade}
     if counts[Grade.FAILS]:
         problems = counted(counts[Grade.FAILS], "problem")
-        print(f"check: {problems} would stop a later stage; see the last column, and run again{where}", file=sys.stderr)
+        todo = f"do what the last column says, and run again{where}"
+        print(f"check: {problems} would stop a later stage; {todo}", file=sys.stderr)
         return 1
     rest = ["", f"{counted(counts[Grade.LEFT_OUT], 'row')} left out"] if counts[Grade.LEFT_OUT] else [""]
     rest += [counted(counts[Grade.WARNING], "warning")] if counts[Grade.WARNING] else []

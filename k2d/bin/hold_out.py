@@ -47,8 +47,10 @@ def run(args: argparse.Namespace) -> int:
 
     def work() -> dict:
         chunks, seconds = write_held_out(args.output_dir, DataDir(args.data), args.scores, args.kept)
-        purpose = "to choose the epoch by, those with the smallest distance" if args.kept else "to test on"
-        print(f"hold_out: held out {counted(chunks, 'chunk')} ({audio_length(seconds)}) {purpose}: {args.output_dir}")
+        held_out, purpose = f"{counted(chunks, 'chunk')} ({audio_length(seconds)})", "to test on"
+        if args.kept:
+            purpose = "with the smallest distance, to choose the epoch by"
+        print(f"hold_out: held out {held_out} {purpose}: {args.output_dir}")
         return {"chunks": chunks, "seconds": round(seconds, 2)}
 
     return run_step(step, args.begin, work)

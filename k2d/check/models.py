@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from k2d.audio import sources
-from k2d.audio.decoding_pass import drive_fails
 from k2d.check.findings import Finding, fails, fine, left_out, note, some, warning
 from k2d.check.memory import Memory
 from k2d.check.recordings import HEADERS, sample
@@ -89,11 +88,9 @@ def look(models: Models, train: Set | None, memory: Memory) -> tuple[list[Findin
                 found += language(what, known[name], models.language)
         except UserError as error:
             found.append(_refused(what, name, error))
-        except Exception as error:  # of many kinds, whatever its files hold; the table says all the rest
-            if drive_fails(error):
-                raise
-            reason = f"not understood ({type(error).__name__}: {' '.join(str(error).split())[:160]})"
-            found.append(fails(what, reason, "download the model again, or take another one"))
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # whatever its files hold
+            reason = f"cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:160]})"
+            found.append(fails(what, reason, "download it again; if that fails alike, report it with this message"))
     found += same_models(models, known)
     return found + student(models, known, memory), known
 

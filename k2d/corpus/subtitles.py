@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from unicodedata import category
 
@@ -39,9 +40,9 @@ _TSV = re.compile(r"(\d{1,12})\t(\d{1,12})\t(.*)")
 _BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?:[:：]\d\d){1,2}(?!\d)|\d+\.\d+(?:s?\s*-+>|\t))")
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
-# Lines of STM and CTM, and of RTTM; the heads of what a speaker says: "Wang 00:03".
+# Lines of STM and CTM, and of RTTM; the head of what a speaker says: "Wang 00:03".
 _NIST = re.compile(r"(?:;;|SPEAKER\s|\S+\s+\S+(?:\s+\S+)?\s+\d+\.\d+\s+\d+\.\d+(?:\s|$))")
-_ENDS_TIMED = re.compile(r".{1,40}\s[(\[（]?(?:\d{1,2}[:：])?\d{1,3}[:：]\d\d[)\]）]?\s*")
+_HEAD = re.compile(r"(?:\S+\s+){1,5}[(\[（]?((?:\d{1,2}[:：])?\d{1,3}[:：]\d\d)[)\]）]?\s*")
 _BEGUN = re.compile(r"\d\d?(?::[\d:.,]*\s*(?:-{1,2}|-->\s*[\d:.,]*)?)?")  # times that are cut
 _LINE_END = re.compile(r"\r*\n|\r")
 _WORD_TIME = re.compile(r"<\d+:\d\d[:.\d]*>")
@@ -169,7 +170,7 @@ def cues_of_text(path: Path) -> list[Cue] | None:
 
 def _unspoken(text: str, lines: list[str]) -> str:
     """What a text holds that nobody says; "" of a plain one."""
-    if re.match(r"<[!?/a-z][^|<>]*>", text, re.IGNORECASE) and re.search(r"<[!?/]|/>", text):
+    if re.match(r"<(?:!doctype|\?xml|html|head|body|tt|transcript|sami)\b", text, re.IGNORECASE):
         return "it is a web page or XML, whose tags are"
     if text.startswith("{\\rtf"):
         return "it is RTF, whose marks are"
@@ -179,14 +180,17 @@ def _unspoken(text: str, lines: list[str]) -> str:
             return "it is JSON, whose names are"
     if text.startswith("WEBVTT"):
         return "it has the head of subtitles and no cue; its lines are"
+    if all(map(_NIST.match, lines)) and (len(lines) > 1 or "<" in text):
+        return "its lines are those of STM, CTM or RTTM, whose times and names are"
     if len(lines) < 2:
         return ""
     if 2 * sum(_BEGINS_TIMED.match(line) is not None for line in lines) >= len(lines):
         return "its lines begin with times, which are"
-    if all(map(_NIST.match, lines)):
-        return "its lines are those of STM, CTM or RTTM, whose times and names are"
-    timed = sum(_ENDS_TIMED.fullmatch(line) is not None for line in lines)
-    return "lines end with times, which are" if timed > 1 and 3 * timed >= len(lines) else ""
+    heads = [place for place, line in enumerate(lines) if _HEAD.fullmatch(line)]
+    alternate = heads[:1] == [0] and all(b > a + 1 for a, b in pairwise(heads))
+    times = [tuple(map(int, re.findall(r"\d+", _HEAD.fullmatch(lines[place])[1]))) for place in heads]
+    rising = all(len(a) < len(b) or a <= b for a, b in pairwise(times))
+    return "lines end with times, which are" if len(heads) > 1 and alternate and rising else ""
 
 
 def _without_begun(lines: list[str]) -> list[str]:

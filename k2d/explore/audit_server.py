@@ -15,7 +15,6 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -97,8 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if path == "":
             with self.server.answering:
-                with suppress(UserError, OSError):  # a text that is being written: the systems of before
+                try:
                     self.server.figures.look_again()
+                except (UserError, OSError) as error:
+                    print(f"audit: {error}: the page shows the systems found before", file=sys.stderr)
                 text = self.server.page()
             self._send(200, "text/html; charset=utf-8", text.encode())
         elif re.fullmatch(r"sound/[0-9]{1,6}", path) and int(path[6:]) < len(self.server.audit.order):

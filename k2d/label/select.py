@@ -57,13 +57,13 @@ class SegmentCounts:
             "trusted_hours": round(self.trusted_seconds / 3600, 4),
         }
 
-    def add(self, chunk: Chunk, trusted: np.ndarray, kept: bool) -> None:
+    def add(self, chunk: Chunk, flags: np.ndarray, kept: bool) -> None:
         lengths = np.nan_to_num(seconds_of_segments(chunk.text, chunk.seconds))  # an open one of a chunk without length
-        self.segments += len(trusted)
+        self.segments += len(flags)
         self.seconds += float(lengths.sum())
         if kept:
-            self.trusted += int(trusted.sum())
-            self.trusted_seconds += float(lengths[trusted].sum())
+            self.trusted += int(flags.sum())
+            self.trusted_seconds += float(lengths[flags].sum())
 
 
 @dataclass
@@ -145,7 +145,7 @@ def select(
             labels, ids = [chunk.text for chunk in block], [chunk.id for chunk in block]
             transcripts = [[cursor.get(key) or "" for key in ids] for cursor in validators]
             judged = criteria.judge(labels, columns.of(ids), transcripts)
-            for place, (chunk, judgement, words) in enumerate(zip(block, judged, _words(labels), strict=True)):
+            for place, (chunk, judgement, words) in enumerate(zip(block, judged, _languages(labels), strict=True)):
                 counts.add(chunk, (sources or {}).get(chunk.recording, "."), judgement, *words)
                 if judgement.kept:
                     _keep(writer, chunk.id, judgement, criteria)
@@ -156,7 +156,7 @@ def select(
     return counts
 
 
-def _words(labels: Sequence[str]) -> Iterator[tuple[int, int, bool]]:
+def _languages(labels: Sequence[str]) -> Iterator[tuple[int, int, bool]]:
     """For each label its units, the English ones of them, and whether it is in both languages."""
     lines = Lines(labels)
     for units, english, chinese in zip(lines.lengths.tolist(), lines.english(), lines.chinese(), strict=True):

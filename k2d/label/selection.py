@@ -130,7 +130,7 @@ def write_selection(
             )
         print(f"select: alpha {alpha:g} is the least that keeps {what.keep:.0%} of the speech", file=sys.stderr)
     chosen = what.selection if alpha is None else what.at(alpha)
-    criteria = Criteria(rule := source.rule(chosen), source.trusted(chosen), source.weight(chosen))
+    criteria = Criteria(source.rule(chosen), source.trusted(chosen), source.weight(chosen))
     result = select(
         source.data,
         source.scores,
@@ -141,8 +141,8 @@ def write_selection(
         source.held_out,
         source.recordings,
     )
-    report = _write_reports(out, rule.text, result, alpha, what.keep, source.recordings)
-    _say(what.selection.name, rule, result, report)
+    report = _write_reports(out, criteria.rule.text, result, alpha, what.keep, source.recordings)
+    _say(what.selection.name, criteria.rule, result, report)
     (out / TOO_FEW).unlink(missing_ok=True)
     if result.kept < LEAST_CHUNKS:
         said = too_few(result, alpha, source.kept_by_alpha(what.selection) if alpha is not None else None)

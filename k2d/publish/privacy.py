@@ -88,8 +88,8 @@ def _digits(count: str) -> str:
 
 # Commas part the numbers of a list, so between the digits of one number they count only in the forms that people give
 # such a number in: digit by digit, in pairs, or in its usual groups. 12,345,678 is none of them.
-_COMMAS = r"\s{0,3}[,、;。]\s{0,3}"
-_GAP = rf"(?:{_COMMAS}|[\s.-]{{1,3}})"  # between groups, where commas part some and blanks others
+_COMMAS = r"\s{0,3}[,、;]\s{0,3}"
+_GAP = rf"(?:{_COMMAS}|[\s.。-]{{1,3}})"  # between groups, where commas part some and blanks others
 _ALONE = rf"(?<!\d)(?<![,、;])(?<![,、;]\s)%s(?!\d)(?!{_COMMAS}\d)"  # all of a list
 
 
@@ -104,13 +104,13 @@ _NEXT = r"(?:[a-z](?: [a-z0]){1,5}\b|[a-z][\w-]{0,62})"
 _TOP = r"(?:com|c [o0] m|edu|e d u|org|[o0] r g|net|n e t|gov|io|ai|app|dev|info|tw|t w|cn|hk|jp|uk|sg|kr)\b"
 # Behind "at", with a written dot, only who gives out addresses: lecturers say "look at arxiv.org".
 _MAIL = (
-    r"(?:(?:(?:g|hot|fox|proton)mail|yahoo|outlook|icloud|qq|163|126)\s{0,3}\.\s{0,3}[a-z]{2,4}|"
+    r"(?:(?:(?:g|hot|fox|proton)mail|yahoo|outlook|icloud|qq|163|126)(?:\s{0,3}\.\s{0,3}| dot ?)[a-z]{2,4}|"
     r"(?:[\w-]{1,63}\.){1,4}(?:edu(?:\.[a-z]{2})?|ac\.[a-z]{2}))\b"
 )
 _OPEN, _CLOSE = r"[\[({<【〔「#*~|/_-]", r"[\])}>】〕」#*~|/_-]"
 _BRACKETED_DOT = rf"\s{{0,3}}{_OPEN}\s?(?:dot|\.)\s?{_CLOSE}\s{{0,3}}"
 _JOINED_DOT = r"[_-]dot[_-]"  # no part of a name on either side: else one text could be read in too many ways
-_SPOKEN_DOT = r"(?: (?:dot|point) | dot(?=(?:com|net|org|edu)\b)|\s?[點点]\s?)"
+_SPOKEN_DOT = r"(?: (?:dot|point) |\s?[點点]\s?)"
 _ANY_DOT = rf"(?:\s{{0,3}}[.。]\s{{0,3}}|,(?={_TOP})|{_BRACKETED_DOT}|{_SPOKEN_DOT})"
 
 # In this order; text that one kind has claimed is not reported again by a later one.
@@ -219,8 +219,8 @@ def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
     lettered = match[0][0].isalpha()
     if kind == "e-mail" or (kind == "identity number" and lettered):
         return False
-    if re.fullmatch(r"\d{1,3}\.\d{8,}", match[0]):
-        return True
+    if re.fullmatch(r"[1-9]\.\d{14,}" if kind == "telephone number" else r"[1-9]\.\d{9,}", match[0]):
+        return True  # decimals
     numbers = re.findall(r"\d+", match[0])
     digits = [int(digit) for number in numbers for digit in number]
     words = not lettered and digits[0] and not any(c.isdecimal() for c in written)

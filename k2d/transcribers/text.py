@@ -309,16 +309,16 @@ def segments_of_json(path: Path) -> list[TimedText]:
             f"{path}: not understood ({error!r}); expected what openai-whisper writes, as "
             '{"segments": [{"start": 0.0, "end": 1.5, "text": "…"}]}'
         ) from None
-    found = sorted((s for s in found if s is not None), key=lambda s: (s.start, s.end or math.inf))
+    found = sorted((s for s in found if s is not None), key=lambda s: (s.start, math.inf if s.end is None else s.end))
     if not found:
         raise DataError(f"{path}: no segment with text in it; write it again, or remove it")
     for place, s in enumerate(found):
-        if s.end is None or s.end == s.start:
-            following = next((other.start for other in found[place:] if other.start > s.start), None)
-            if s.end is not None:
-                s.end = min(math.inf if following is None else following, s.start + SHOWN)
-            elif following is not None:
-                s.end = min(following, s.start + WINDOW)
+        following = next((other.start for other in found[place:] if other.start > s.start), None)
+        if s.end is None:
+            s.end = None if following is None else min(following, s.start + WINDOW)
+        elif s.end == s.start:  # before what is said at the same time
+            together = [other.end for other in found[place:] if other.start == s.start and (other.end or 0) > s.start]
+            s.end = min([s.start + SHOWN, *together, *([] if following is None else [following])])
     return found
 
 

@@ -370,14 +370,13 @@ def refuse_unexplained(folder: Path) -> None:
     if _wanted_in(folder) or key_in(folder, BEGUN):
         return
     if os.path.lexists(folder / RECORD):
-        raise DataError(
-            f"{folder / RECORD}: damaged, so nothing tells what the files here are; move it and all else but "
-            f"{WORK}/ away, and run this again: what is in {WORK}/ is used"
-        )
+        but, used = (f" but {WORK}/", f": what is in {WORK}/ is used") if (folder / WORK).exists() else ("", "")
+        todo = f"move it and all else{but} away, and run this again{used}"
+        raise DataError(f"{folder / RECORD}: damaged, so nothing tells what the files here are; {todo}")
     if strange := next(_files(folder), None):
         raise UsageError(
-            f"{folder}: holds files that no step.json explains ({strange[0]} …); give another --output_dir, "
-            "or move them away: they would be mixed with what is made here"
+            f"{folder}: holds files that no step.json explains ({strange[0]} …); move them away, or give another "
+            "place: they would be mixed with what is made here"
         )
 
 

@@ -125,7 +125,7 @@ def test_a_broken_set_stops_the_run_before_any_decoding(recipe):
     assert result.returncode != 0
     row = next(line for line in result.stdout.splitlines() if line.startswith("fails "))
     assert "data/dev/text" in row and "line 2: id 'r' appears twice" in row
-    assert "would stop a later stage; see the last column" in result.stderr
+    assert "would stop a later stage; do what the last column says" in result.stderr
     assert "Stage 2" not in result.stdout
 
 

@@ -110,7 +110,7 @@ def test_the_rows_of_the_table_lead_to_simplified_forms_that_nothing_changes(kin
 @pytest.mark.parametrize(
     ("traditional", "simplified"),
     [
-        ("低沈下沈 昏沈沈 沈穩沈著 沈先生", "低沉下沉昏沉沉沉稳沉着沈先生"),
+        ("低沈下沈 昏沈沈 沈穩 老沈在家", "低沉下沉昏沉沉沉稳老沈在家"),
         ("徬徨 罣礙 三英吋 保祐", "彷徨挂碍三英寸保佑"),
         ("接著看著他跟著名師寫著作業", "接着看着他跟着名师写着作业"),
         ("著名的著作有顯著的名著和土著", "著名的著作有显著的名著和土著"),

@@ -74,7 +74,7 @@ def test_a_banner_is_no_job_id_and_the_job_runs_once(site, tmp_path):
     assert all("--clusters" not in call for call in calls(tmp_path, "squeue"))
 
 
-@pytest.mark.parametrize("state", ["RUNNING", "RESV_DEL_HOLD", "POWER_UP_NODE", "UPDATE_DB", "STATE_OF_NEXT_YEAR"])
+@pytest.mark.parametrize("state", ["RUNNING", "POWER_UP_NODE", "UPDATE_DB", "STATE_OF_NEXT_YEAR"])
 def test_what_is_in_the_queue_in_any_other_state_is_alive(state):
     assert is_alive(state) and not is_held(state, "None")
     assert not any(map(is_alive, ("", "COMPLETED", "FAILED", "CANCELLED", "NODE_FAIL", "LAUNCH_FAILED")))

@@ -43,8 +43,8 @@ def check_state(state: dict[str, Tensor], file: Path) -> None:
 def check_numbers_of(tensor: Tensor, name: str, file: Path) -> None:
     """Raise CheckpointError for NaN or Inf in a tensor, for a hole of zeros in a matrix, and for what holds no numbers
     as weights have them."""
-    if tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided:
-        kind = "without its numbers (meta)" if tensor.is_meta else "quantised" if tensor.is_quantized else "sparse"
+    if tensor.is_meta or tensor.layout is not torch.strided:
+        kind = "without its numbers (meta)" if tensor.is_meta else "sparse"
         raise CheckpointError(
             f"{file}: {name} is stored {kind}; expected a dense float32, float16 or bfloat16: save it as one"
         )
