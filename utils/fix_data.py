@@ -65,21 +65,6 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
         yield number, text.strip()
 
 
-def parted(line: str, known: set[str] | None) -> Iterator[str]:
-    """Split a line at carriage returns, the line ends of old Macs: what follows one is a line of its own if it begins
-    with a known id (or, without `known`, has an id and a value).
-    """
-    first, *others = line.split("\r")
-    for other in others:
-        words = other.split()
-        if len(words) > 1 if known is None else bool(words) and mended(words[0]) in known:
-            yield first
-            first = other
-        else:
-            first = f"{first}\r{other}"
-    yield first
-
-
 def readings(name: str, line: str) -> Iterator[tuple[str, str]]:
     """(id, value) as a line can be read: an id ends at a space or tab, or, where none does, at any white space."""
     for separator in (r"[ \t]+", r"\s+"):
@@ -122,14 +107,30 @@ def _fits(path: Path, key: str, value: str, known: set[str] | None) -> bool:
     return True
 
 
+def parted(path: Path, lines: list[tuple[int, str]], known: set[str] | None) -> Iterator[tuple[int, str]]:
+    """Split lines at carriage returns, the line ends of old Macs, where all that follows them are entries of ids that
+    have no other line. known: as for `read_line`.
+    """
+    own = {mended(line.split(maxsplit=1)[0]) for _, line in lines if line}
+
+    def is_entry(part: str) -> bool:
+        key, value = [*part.split(maxsplit=1), "", ""][:2]
+        key = mended(key)
+        return bool(key) and key not in own and (key in known if known is not None else _fits(path, key, value, None))
+
+    for number, line in lines:
+        parts = line.split("\r")
+        for part in parts if all(map(is_entry, parts[1:])) else [line]:
+            yield number, part.strip()
+
+
 def clean(path: Path, known: set[str] | None, gone: dict[str, str]) -> tuple[Table, int]:
     """One table, mended, and how many lines were dropped. known: as for `read_line`. gone: id -> why it has no line any
     more, where that is not known already.
     """
     table: dict[str, tuple[str, int]] = {}
     dropped, parse, known_forms = 0, parser_of(path), forms(known or ())
-    lines = [(number, part.strip()) for number, whole in lines_of(path) for part in parted(whole, known)]
-    for number, line in lines:
+    for number, line in parted(path, list(lines_of(path)), known):
         if not line:
             dropped += 1
             continue

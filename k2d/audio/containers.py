@@ -12,7 +12,7 @@ import numpy as np
 from k2d.audio.cut import counted_mp3, ends_inside, in_fragments, length_of_asf
 from k2d.audio.decoding_pass import DecodingPass, Irregular
 from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
-from k2d.audio.joined import find, is_sound_page
+from k2d.audio.joined import find, is_sound_page, without_tags
 from k2d.audio.sizes import Pieces, bytes_at
 from k2d.audio.time_line import GRID, JITTER, Clock
 from k2d.errors import BadAudio
@@ -64,6 +64,7 @@ class ContainerReader:
         self.source, self.lacking, self.av = source, lacking, av
         self.errors = av.error.FFmpegError, OSError, ValueError
         self._file, self._pages_lost, self._form, self._damaged = file, pages_lost, form, damaged
+        self._tags_sought = False
         self._open()
         codec = self.stream.codec_context
         self.rate, self.channels = codec.sample_rate or 0, codec.channels or 0
@@ -222,7 +223,16 @@ class ContainerReader:
             self._open()
             return sum(len(audio) / rate for rate, audio in self._pieces(0.0))
 
+    def _leave_out_tags(self) -> None:
+        """Once, before packets are read, since the whole file is searched for them."""
+        if not self._tags_sought and self.formats & NO_CLOCK and (without := without_tags(self._file)):
+            self.container.close()
+            self._file = without
+            self._open()
+        self._tags_sought = True
+
     def _pieces(self, start: float) -> Iterator[tuple[int, np.ndarray]]:
+        self._leave_out_tags()
         self._pass = DecodingPass(self, start)
         return self._pass.pieces()
 

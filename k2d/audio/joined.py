@@ -90,14 +90,13 @@ def length_of_tag(head: bytes) -> int:
     return 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
 
 
-def without_tags(file, head: bytes) -> Pieces | None:
+def without_tags(file) -> Pieces | None:
     """A stream of frames (mp3, AAC, AC-3, DTS) without the ID3 tags that lie behind its first frame, as `cat` and
     taggers put them there: libraries look for frames in their pictures, and find some. None where there is no such tag.
     """
     begin = 0
-    while head.startswith(_TAG):
+    while (head := bytes_at(file, begin, 64)).startswith(_TAG):
         begin += length_of_tag(head)
-        head = bytes_at(file, begin, 64)
     if not begins_frame(head):
         return None
     tags = _once(_tags, file, begin)
@@ -110,18 +109,17 @@ def without_tags(file, head: bytes) -> Pieces | None:
 
 def _tags(file, at: int) -> Stretches:
     """(start, end) of each ID3 tag from a place on, and the frame behind it that holds no sound (Xing, Info, VBRI)."""
-    size, found = file.seek(0, io.SEEK_END), []
-    while (at := find(file, _TAG, at)) is not None:
-        head = bytes_at(file, at, 64)
-        end = min(at + length_of_tag(head), size) if _WHOLE_TAG.match(head) else at
-        behind = bytes_at(file, end, 64)
-        if end > at and (not behind.strip(b"\0") or behind.startswith(TAGS) or begins_frame(behind)):
-            if _COUNTS.search(behind):
-                end += frame_length("mp3", behind) or 0
-            found.append((at, end))
-            at = end
-        else:
-            at += len(_TAG)
+    size, found, end = file.seek(0, io.SEEK_END), [], at
+    for block in range(at, size, 2**20):
+        data = bytes_at(file, block, 2**20 + len(_TAG) - 1)
+        for at in (block + match.start() for match in re.finditer(_TAG, data)):
+            if at < end or not _WHOLE_TAG.match(head := bytes_at(file, at, 64)):
+                continue
+            stop = min(at + length_of_tag(head), size)
+            behind = bytes_at(file, stop, 64)
+            if not behind.strip(b"\0") or behind.startswith(TAGS) or begins_frame(behind):
+                end = stop + (frame_length("mp3", behind) or 0 if _COUNTS.search(behind) else 0)
+                found.append((at, end))
     return found
 
 

@@ -12,6 +12,7 @@ nothing of the rest; they find no sound where a size on the way to it is wrong.
 import io
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -101,21 +102,22 @@ class Pieces(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer) -> int:
-        done = 0
-        for begin, length, what in self._pieces:  # a read may go on in the next one
+        done, place = 0, bisect_right(self._pieces, self._position, key=lambda piece: piece[0]) - 1
+        while done < len(buffer) and self._position < self._length:  # a read may go on in the next piece
+            begin, length, what = self._pieces[place]
             inside = self._position - begin
-            if 0 <= inside < length and done < len(buffer):
-                count = min(len(buffer) - done, length - inside)
-                if isinstance(what, bytes):
-                    data = what[inside : inside + count]
-                else:
-                    self._file.seek(what + inside)
-                    data = self._file.read(count)
-                buffer[done : done + len(data)] = data
-                self._position += len(data)
-                done += len(data)
-                if len(data) < count:
-                    break
+            count = min(len(buffer) - done, length - inside)
+            if isinstance(what, bytes):
+                data = what[inside : inside + count]
+            else:
+                self._file.seek(what + inside)
+                data = self._file.read(count)
+            buffer[done : done + len(data)] = data
+            self._position += len(data)
+            done += len(data)
+            if len(data) < count:  # the other file has become shorter
+                break
+            place += 1
         return done
 
 

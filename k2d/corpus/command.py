@@ -116,7 +116,8 @@ def _begun(step: Step, folders: Sequence[Path]) -> Iterator[None]:
     somebody else has made: tables made by hand would be overwritten."""
     for folder in folders:
         refuse_work_of_others(folder, step.command)
-        refuse_unexplained(folder)
+        if any((folder / name).exists() for name in ("wav.scp", "segments", "text", "utt2spk")):
+            refuse_unexplained(folder)
     for folder in folders:
         if not record_in(folder):
             write_json(folder / BEGUN, {"step": step.command, "key": step.key})

@@ -41,8 +41,10 @@ _BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?:[:：]\d\d){1,2}(?!\d)|\d+\.\d+
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
 # Lines of STM and CTM, and of RTTM; the head of what a speaker says: "Wang 00:03".
-_NIST = re.compile(r"(?:;;|SPEAKER\s|\S+\s+\S+(?:\s+\S+)?\s+\d+\.\d+\s+\d+\.\d+(?:\s|$))")
-_HEAD = re.compile(r"(?:\S+\s+){1,5}[(\[（]?((?:\d{1,2}[:：])?\d{1,3}[:：]\d\d)[)\]）]?\s*")
+_NIST = re.compile(r"(?:;;|SPEAKER\s+\S+\s+\d+\s+[\d.]+\s+[\d.]+\s|\S+\s+\S+(?:\s+\S+)?\s+\d+\.\d+\s+\d+\.\d+(?:\s|$))")
+_HEAD = re.compile(
+    r"(?:\S+\s+){1,3}([(\[（]\d{1,3}(?:[:：]\d\d){1,2}[)\]）]|\d{2,3}[:：]\d\d|\d{1,2}[:：]\d\d[:：]\d\d)\s*"
+)
 _BEGUN = re.compile(r"\d\d?(?::[\d:.,]*\s*(?:-{1,2}|-->\s*[\d:.,]*)?)?")  # times that are cut
 _LINE_END = re.compile(r"\r*\n|\r")
 _WORD_TIME = re.compile(r"<\d+:\d\d[:.\d]*>")
@@ -176,9 +178,10 @@ def _unspoken(text: str, lines: list[str]) -> str:
         return "it is RTF, whose marks are"
     if text.startswith(("{", "[")):
         with suppress(ValueError, RecursionError):
-            json.loads(text)
-            return "it is JSON, whose names are"
-    if text.startswith("WEBVTT"):
+            found = json.loads(text)
+            if (found if isinstance(found, dict) else any(isinstance(one, dict) for one in found)):
+                return "it is JSON, whose names are"
+    if re.match(r"WEBVTT(?:\s*$|\s+-|\s+Kind:)", text, re.MULTILINE):
         return "it has the head of subtitles and no cue; its lines are"
     if all(map(_NIST.match, lines)) and (len(lines) > 1 or "<" in text):
         return "its lines are those of STM, CTM or RTTM, whose times and names are"

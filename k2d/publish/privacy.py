@@ -103,8 +103,9 @@ _HOST = r"(?:[\w-](?: [\w-]){2,30}\b|(?:g|hot|fox) mail\b|[\w-]{1,63})"
 _NEXT = r"(?:[a-z](?: [a-z0]){1,5}\b|[a-z][\w-]{0,62})"
 _TOP = r"(?:com|c [o0] m|edu|e d u|org|[o0] r g|net|n e t|gov|io|ai|app|dev|info|tw|t w|cn|hk|jp|uk|sg|kr)\b"
 # Behind "at", with a written dot, only who gives out addresses: lecturers say "look at arxiv.org".
+_POST = r"(?:(?:g|hot|fox|proton)mail|yahoo|outlook|icloud|qq|163|126)"
 _MAIL = (
-    r"(?:(?:(?:g|hot|fox|proton)mail|yahoo|outlook|icloud|qq|163|126)(?:\s{0,3}\.\s{0,3}| dot ?)[a-z]{2,4}|"
+    rf"(?:{_POST}(?:\s{{0,3}}\.\s{{0,3}}| dot ?)[a-z]{{2,4}}|"
     r"(?:[\w-]{1,63}\.){1,4}(?:edu(?:\.[a-z]{2})?|ac\.[a-z]{2}))\b"
 )
 _OPEN, _CLOSE = r"[\[({<【〔「#*~|/_-]", r"[\])}>】〕」#*~|/_-]"
@@ -122,7 +123,8 @@ PATTERNS = {
         rf"|\s{{0,3}}(?:{_OPEN}\s?(?:at|@)\s?{_CLOSE}|at[ -]sign\b|"
         r"[\[({<【〔「]?\s?(?:小老鼠|艾特)\s?[\])}>】〕」]?)\s{0,3}"
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
-        rf"|\s{{0,3}}(?: at |{_OPEN}\s?a\s?{_CLOSE}\s{{0,3}}){_MAIL}"
+        rf"| at {_MAIL}"
+        rf"|{_OPEN}a{_CLOSE}{_POST}\.[a-z]{{2,4}}\b"
         rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)"
         rf"|[\u4e00-\u9fff]{{1,4}}\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{0,8}}{_ANY_DOT}{_TOP}"
         # Signs that may be in the name itself: john_at_gmail.com
@@ -146,11 +148,11 @@ PATTERNS = {
     "student number": re.compile(
         rf"(?<![A-Za-z0-9])[A-Za-z](?:{_SEPARATOR}{_digits('7')}|(?:{_COMMAS})?{_listed('[0-9]', '7')})(?!\d)"
     ),
-    # International, Taiwanese mobile (09…) and landline (0…), or any eight digits and more.
+    # International, Taiwanese mobile (09…) and landline (0…), or any 8 to 14 digits.
     "telephone number": re.compile(
         # With stars: 0912*345*728, and no product of small numbers.
         rf"(?<!\d)0\d{{1,3}}(?:\*\d{{3,4}}){{2}}(?!\d)|"
-        rf"\+{_SEPARATOR}{_digits('7,14')}|(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,18')}(?!\d)|"
+        rf"\+{_SEPARATOR}{_digits('7,14')}|(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,13')}(?!\d)|"
         + _ALONE
         % rf"(?:{_listed('0', '7,9')}|0\d(?:{_COMMAS}\d\d){{3,4}}|0\d{{1,3}}(?:{_GAP}\d{{3,4}}){{2}})"
     ),

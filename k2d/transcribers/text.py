@@ -312,14 +312,20 @@ def segments_of_json(path: Path) -> list[TimedText]:
     found = sorted((s for s in found if s is not None), key=lambda s: (s.start, math.inf if s.end is None else s.end))
     if not found:
         raise DataError(f"{path}: no segment with text in it; write it again, or remove it")
+    kept: list[TimedText] = []
     for place, s in enumerate(found):
-        following = next((other.start for other in found[place:] if other.start > s.start), None)
-        if s.end is None:
-            s.end = None if following is None else min(following, s.start + WINDOW)
-        elif s.end == s.start:  # before what is said at the same time
-            together = [other.end for other in found[place:] if other.start == s.start and (other.end or 0) > s.start]
-            s.end = min([s.start + SHOWN, *together, *([] if following is None else [following])])
-    return found
+        if s.end == s.start and kept and kept[-1].end is not None and kept[-1].end > s.start:  # within another one
+            kept[-1].text += s.text
+            continue
+        kept.append(s)
+        if s.end is None or s.end == s.start:
+            longest = WINDOW if s.end is None else SHOWN
+            others = (found[n] for n in range(place + 1, len(found)))
+            ends = (other.start if other.start > s.start else other.end for other in others)
+            following = next((end for end in ends if end is not None and end > s.start), None)
+            if following is not None or s.end is not None:
+                s.end = min(math.inf if following is None else following, s.start + longest)
+    return kept
 
 
 def _of_json(entry: dict) -> TimedText | None:
@@ -332,7 +338,10 @@ def _of_json(entry: dict) -> TimedText | None:
     text = str(entry["text"] or "").strip()
     if not text:
         return None
-    start, end = max(0.0, seconds_of(start)), None if end is None else max(0.0, seconds_of(end))
+    start, end = seconds_of(start), None if end is None else seconds_of(end)
+    if end is not None and start < 0 >= end:  # before the recording begins
+        return None
+    start = max(0.0, start)
     words = [w.get("probability", w.get("score")) for w in entry.get("words") or []]
     words = [max(float(w), 1e-10) for w in words if w is not None]
     confidence = math.exp(sum(map(math.log, words)) / len(words)) if words else entry.get("confidence")

@@ -233,6 +233,11 @@ def test_people_who_repeat_themselves_keep_their_words(tmp_path):
         ("<noise> the class ends\nat 10:30\nor so\n", None),
         ("[laughs] errors of\n0.91 0.93 0.5\n{that}\n", None),
         ("a < b and <b>c</b>", None),
+        ("SPEAKER 1: Hello and welcome.\nSPEAKER 2: Thank you.", None),
+        ("John 3:16\nFor God so loved\nJohn 3:17\nFor God did not", None),
+        ("Good morning it is 07:00\nand so on\nGood evening it is 19:30\n", None),
+        ("WEBVTT is a format\nwe use it", None),
+        ("[1]", None),
     ],
 )
 def test_times_in_a_text_file_become_no_words(tmp_path, text, said):

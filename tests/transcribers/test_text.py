@@ -221,6 +221,8 @@ def test_a_segment_of_no_length_lasts_until_the_next_one_and_one_that_runs_backw
     assert spans(of((0, 0, "a"))) == [(0.0, SHOWN, " a")]
     assert spans(of((0, 0, "a"), (0, 1, "b"), (1, 3, "c"))) == [(0.0, 1.0, " a b"), (1.0, 3.0, " c")]
     assert spans(of((7, 7, "a"), (7, 7.5, "b"), (9, 11, "c"))) == [(7.0, 7.5, " a b"), (9.0, 11.0, " c")]
+    assert spans(of((0, 10, "a"), (5, 5, "b"), (10, 12, "c"))) == [(0.0, 10.0, " a b"), (10.0, 12.0, " c")]
+    assert spans(of((-2, -1, "a"), (0, 2, "b"))) == [(0.0, 2.0, " b")]
     assert "'b' is said from 28.0 to 3.0 s" in str(of((0, 28, "a"), (28, 3, "b")))
 
 

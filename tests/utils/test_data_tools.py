@@ -199,12 +199,12 @@ def test_fix_repairs_what_can_be_repaired(data):
 
 
 def test_fix_parts_lines_at_the_returns_of_a_macintosh_and_names_every_utterance_that_goes(data):
-    (data / "text").write_bytes(b"a one\rb two\rthree\rc four\r\nd five\r\n")
+    (data / "text").write_bytes(b"a one\rb two\rc four\r\nd five\rsix\ra seven\r\n")
     (data / "utt2lang").write_text("a zh\nb zh\nd zh\n")
     result = tool("fix", data)
     assert result.returncode == 0, result.stderr
     assert result.stderr.splitlines() == [f"fix_data.py: {data}: dropped: 'c' has no line in utt2lang"]
-    assert read_table(data / "text") == {"a": "one", "b": "two three", "d": "five"}
+    assert read_table(data / "text") == {"a": "one", "b": "two", "d": "five six a seven"}
 
 
 def test_fix_makes_utt2spk_of_spk2utt_alone(data):

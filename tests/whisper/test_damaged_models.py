@@ -279,6 +279,8 @@ def test_a_hole_in_a_download_is_found_before_anything_runs(forms, tmp_path):
         check_numbers_of(matrix, "decoder.token_embedding.weight", path)
     matrix[280:] = 0
     check_numbers_of(matrix, "decoder.token_embedding.weight", path)  # but for the last rows, which were added
+    with pytest.raises(CheckpointError, match="are 0 in a row"):
+        check_numbers_of(torch.zeros(2000, 200), "decoder.token_embedding.weight", path)
 
 
 @pytest.mark.parametrize(

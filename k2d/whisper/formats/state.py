@@ -14,7 +14,8 @@ from k2d.whisper.formats.torch_file import load_torch
 HOLE = 2**14  # so many zeros, from a multiple of their number on, come from no training
 # Of tokens that are never used, under the names of several libraries.
 _MAY_HAVE_EMPTY_ROWS = ("embed", "proj_out", "lm_head", "output_layer", "ctc", "lora")
-EMBEDDING = "decoder.token_embedding.weight"  # of a Whisper: only its last rows, padding or added, may be empty
+EMBEDDING = "decoder.token_embedding.weight"  # of a Whisper
+MOST_EMPTY = 512  # of its last rows: padding, and added tokens that were not trained
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -63,12 +64,13 @@ def check_numbers_of(tensor: Tensor, name: str, file: Path) -> None:
     zeros = 0
     if name == EMBEDDING:
         filled = tensor.any(dim=1).nonzero()
-        tensor = tensor[: int(filled[-1]) + 1 if len(filled) else 0]
+        last = int(filled[-1]) + 1 if len(filled) else 0
+        tensor = tensor[: max(last, len(tensor) - MOST_EMPTY)]
     if tensor.numel() >= HOLE and (name == EMBEDDING or not any(word in name for word in _MAY_HAVE_EMPTY_ROWS)):
         blocks = tensor.reshape(-1)[: tensor.numel() // HOLE * HOLE].view(-1, HOLE)
         empty = (blocks.amax(dim=1) == 0) & (blocks.amin(dim=1) == 0)
         # All of a matrix may be 0 where a layer begins as the identity; a hole ends inside of some.
-        zeros = HOLE * int(empty.sum()) if least_and_greatest.any() else 0
+        zeros = HOLE * int(empty.sum()) if least_and_greatest.any() or name == EMBEDDING else 0
     if zeros:
         raise CheckpointError(
             f"{file}: of the {tensor.numel():,} values of {name} at least {zeros:,} are 0 in a row, as where a "
