@@ -158,6 +158,7 @@ PATTERNS = {
     ),
 }
 _CLAIMED = "\0"  # in the place of what a kind has claimed; control characters do not get into the plain form
+_DECIMAL = re.compile(r"(?<![\d.])\d\.\d{9,}(?![\d.])")  # 3.14159265358979
 _DECIMALS = re.compile(r"\d\s{0,3}(?:point|點|点)\s{0,3}\Z", re.IGNORECASE)
 
 
@@ -221,8 +222,6 @@ def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
     lettered = match[0][0].isalpha()
     if kind == "e-mail" or (kind == "identity number" and lettered):
         return False
-    if re.fullmatch(r"[1-9]\.\d{14,}" if kind == "telephone number" else r"[1-9]\.\d{9,}", match[0]):
-        return True  # decimals
     numbers = re.findall(r"\d+", match[0])
     digits = [int(digit) for number in numbers for digit in number]
     words = not lettered and digits[0] and not any(c.isdecimal() for c in written)
@@ -240,6 +239,7 @@ def find_in(text: str) -> Iterator[tuple[str, str]]:
     """(kind, matched text) of everything in one label that looks private."""
     label = timestamps.strip(text)
     searched, spans = _plain(label)
+    searched = _DECIMAL.sub(lambda match: _CLAIMED * len(match[0]), searched)
     for kind, pattern in PATTERNS.items():
         pieces, last = [], 0
         for match in pattern.finditer(searched):
