@@ -128,7 +128,7 @@ class ContainerReader:
         return size
 
     def _container_of(self, options: dict[str, str]):
-        whole = Pieces(self._file, [(0, self._file.seek(0, io.SEEK_END))], owned=False)
+        whole = Pieces(self._file, [(0, self.size)], owned=False)
         # Of a transport stream, beyond how much damage the next packet is looked for: as far as it takes.
         options = {"format_whitelist": self._form or FORMATS, "resync_size": str(2**31 - 1), **options}
         return self.av.open(whole, mode="r", format=self._form, options=options, buffer_size=2**18)
@@ -243,8 +243,7 @@ class ContainerReader:
     def _has_last_page(self) -> bool:
         """Whether the last page of an Ogg file is whole and says that it is the last; nothing else tells a cut."""
         position = self._file.tell()
-        size = self._file.seek(0, io.SEEK_END)
-        self._file.seek(max(0, size - 2**17))  # a page has at most 65,307 bytes
+        self._file.seek(max(0, self.size - 2**17))  # a page has at most 65,307 bytes
         tail = self._file.read()
         self._file.seek(position)
         page = tail.rfind(b"OggS\0")

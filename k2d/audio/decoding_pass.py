@@ -179,7 +179,8 @@ class DecodingPass:
                     return
 
     def _skips_bytes(self, packet) -> bool:
-        """Whether many more bytes lie before a packet than between others: a hole in the time line is damage then."""
+        """Whether many more bytes lie before a packet than between others: a hole in the time line is damage then.
+        Notes for how many seconds they stand."""
         if not packet.size or packet.pos is None or self._track.is_mp4:
             return False
         between = 0 if self._end is None else packet.pos - self._end

@@ -179,7 +179,7 @@ def _unspoken(text: str, lines: list[str]) -> str:
     if text.startswith(("{", "[")):
         with suppress(ValueError, RecursionError):
             found = json.loads(text)
-            if (found if isinstance(found, dict) else any(isinstance(one, dict) for one in found)):
+            if any(isinstance(one, dict) for one in found) if isinstance(found, list) else found:
                 return "it is JSON, whose names are"
     if re.match(r"WEBVTT(?:\s*$|\s+-|\s+Kind:)", text, re.MULTILINE):
         return "it has the head of subtitles and no cue; its lines are"
@@ -189,11 +189,17 @@ def _unspoken(text: str, lines: list[str]) -> str:
         return ""
     if 2 * sum(_BEGINS_TIMED.match(line) is not None for line in lines) >= len(lines):
         return "its lines begin with times, which are"
-    heads = [place for place, line in enumerate(lines) if _HEAD.fullmatch(line)]
-    alternate = heads[:1] == [0] and all(b > a + 1 for a, b in pairwise(heads))
-    times = [tuple(map(int, re.findall(r"\d+", _HEAD.fullmatch(lines[place])[1]))) for place in heads]
-    rising = all(len(a) < len(b) or a <= b for a, b in pairwise(times))
-    return "lines end with times, which are" if len(heads) > 1 and alternate and rising else ""
+    return "lines end with times, which are" if _begin_with_heads(lines) else ""
+
+
+def _begin_with_heads(lines: list[str]) -> bool:
+    """Whether lines are those of speakers, a head with a rising time before what each one says."""
+    heads = [(place, head[1]) for place, line in enumerate(lines) if (head := _HEAD.fullmatch(line))]
+    if len(heads) < 2 or heads[0][0] > 0:
+        return False
+    times = [tuple(map(int, re.findall(r"\d+", time))) for _, time in heads]
+    alternate = all(b > a + 1 for (a, _), (b, _) in pairwise(heads))
+    return alternate and all(len(a) < len(b) or a <= b for a, b in pairwise(times))
 
 
 def _without_begun(lines: list[str]) -> list[str]:

@@ -45,6 +45,7 @@ def encode(
     loaded = checkpoint.load(model, device=options.device)
     encoder, utterances = rounding(loaded.model.encoder, parts), open_utterances(data, **audio.reading)
     encoder = encoder or (lambda mel: loaded.model.encoder(mel[None])[0])
+    snr = options.snr
 
     def encoded(uid: str):
         """The encoder's output (frames, width), padding included, and seconds of audio; or what is wrong with it."""
@@ -55,9 +56,9 @@ def encode(
         seconds = len(speech) / SAMPLE_RATE
         if seconds > WINDOW + SLACK:
             return BadAudio(uid, "too long", f"{seconds:.1f} s, the encoder takes {WINDOW:.0f} s; cut it in two"), 0.0
-        if options.snr:
+        if snr:
             rng = np.random.RandomState(zlib.crc32(f"{options.seed} {uid}".encode()))
-            speech = add_noise(speech, rng.uniform(*options.snr), rng)
+            speech = add_noise(speech, rng.uniform(*snr), rng)
         mel, _ = log_mels([speech], loaded.dims.n_mels, loaded.trim_padding)
         return encoder(mel[0].to(options.device)).float().cpu().numpy().astype("<f2"), seconds
 

@@ -87,11 +87,10 @@ class Criteria:
         """
         failed: list[list[str]] = [[] for _ in labels]
         for clause in self.rule.clauses:
-            missing = np.zeros(len(labels), bool)
+            missing, lacking = np.zeros(len(labels), bool), f"no number in {', '.join(sorted(clause.names))}"
             for name in clause.names:
                 missing |= np.isnan(scores[name])
             for place in np.flatnonzero(~clause.keeps(scores, len(labels))).tolist():
-                lacking = f"no number in {', '.join(sorted(clause.names))}"
                 failed[place].append(lacking if missing[place] else clause.text)
         confirmed: Sequence[np.ndarray | None] = [None] * len(labels)
         if self.segments:

@@ -158,7 +158,7 @@ PATTERNS = {
     ),
 }
 _CLAIMED = "\0"  # in the place of what a kind has claimed; control characters do not get into the plain form
-_DECIMAL = re.compile(r"(?<![\d.])\d\.\d{9,}(?![\d.])")  # 3.14159265358979
+_FRACTION = re.compile(r"(?<![\d.])\d\.\d{9,}(?![\d.])")  # 3.14159265358979
 _DECIMALS = re.compile(r"\d\s{0,3}(?:point|點|点)\s{0,3}\Z", re.IGNORECASE)
 
 
@@ -239,7 +239,7 @@ def find_in(text: str) -> Iterator[tuple[str, str]]:
     """(kind, matched text) of everything in one label that looks private."""
     label = timestamps.strip(text)
     searched, spans = _plain(label)
-    searched = _DECIMAL.sub(lambda match: _CLAIMED * len(match[0]), searched)
+    searched = _FRACTION.sub(lambda match: _CLAIMED * len(match[0]), searched)
     for kind, pattern in PATTERNS.items():
         pieces, last = [], 0
         for match in pattern.finditer(searched):

@@ -61,17 +61,16 @@ def check_numbers_of(tensor: Tensor, name: str, file: Path) -> None:
         )
     if tensor.ndim < 2:
         return
-    zeros = 0
     if name == EMBEDDING:
         filled = tensor.any(dim=1).nonzero()
         last = int(filled[-1]) + 1 if len(filled) else 0
         tensor = tensor[: max(last, len(tensor) - MOST_EMPTY)]
-    if tensor.numel() >= HOLE and (name == EMBEDDING or not any(word in name for word in _MAY_HAVE_EMPTY_ROWS)):
-        blocks = tensor.reshape(-1)[: tensor.numel() // HOLE * HOLE].view(-1, HOLE)
-        empty = (blocks.amax(dim=1) == 0) & (blocks.amin(dim=1) == 0)
-        # All of a matrix may be 0 where a layer begins as the identity; a hole ends inside of some.
-        zeros = HOLE * int(empty.sum()) if least_and_greatest.any() or name == EMBEDDING else 0
-    if zeros:
+    elif not least_and_greatest.any() or any(word in name for word in _MAY_HAVE_EMPTY_ROWS):
+        return  # all of a matrix may be 0 where a layer begins as the identity; a hole ends inside of some
+    if tensor.numel() < HOLE:
+        return
+    blocks = tensor.reshape(-1)[: tensor.numel() // HOLE * HOLE].view(-1, HOLE)
+    if zeros := HOLE * int(((blocks.amax(dim=1) == 0) & (blocks.amin(dim=1) == 0)).sum()):
         raise CheckpointError(
             f"{file}: of the {tensor.numel():,} values of {name} at least {zeros:,} are 0 in a row, as where a "
             "download made room and was not finished; download it again"
