@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 SAMPLE_RATE = 16000
 WINDOW = 30.0  # seconds that the encoder takes in; no chunk and no utterance is longer
+LONGEST = WINDOW + 0.1  # seconds: the ends of segments are rounded
 HOP_LENGTH = 160  # samples between two frames of the mel spectrogram
 MEL_FRAMES_PER_SECOND = SAMPLE_RATE // HOP_LENGTH  # 100
 ENCODER_FRAMES_PER_SECOND = MEL_FRAMES_PER_SECOND // 2  # 50

@@ -74,6 +74,12 @@ def fault_of_id(key: str) -> str | None:
     return None
 
 
+def safe_id(name: str) -> str:
+    """A name as an id: no white space, no separators of paths."""
+    seen = INVISIBLE.sub("", unicodedata.normalize("NFC", name))
+    return re.sub(r"[^\w.+-]+", "_", seen).strip("_.") or "_"
+
+
 def without_control(value: str) -> str:
     """A value with a space for each control character."""
     return value if value.isprintable() else _CONTROL.sub(" ", value).strip(" \t")

@@ -29,7 +29,6 @@ from k2d.constants import chunk_id
 from k2d.datadir import DataDir
 from k2d.label import labelling
 from k2d.label.archive import CHUNKS_IN_SHARD, ShardWriter
-from k2d.label.chunk_directory import chunks_of
 from k2d.tables import TableWriters
 from k2d.text import markdown
 from k2d.transcribers.hypotheses import write_results
@@ -96,7 +95,7 @@ def make_archives(session: Session, job: int) -> None:
     """What a job of stage 2 leaves behind, but for the audio."""
     folder = session.out / "audio" / f"job{job}of{session.options.num_jobs}"
     ShardWriter(folder, "key")
-    chunks = chunks_of(map(Transcript.from_record, session.results(job)), LAYOUT.max_chunk, LAYOUT.continued)
+    chunks = labelling.chunks_of(map(Transcript.from_record, session.results(job)), LAYOUT)
     for number in itertools.count(1):
         entries = {
             c.id: [1000 * i, round(CHUNK * 16000)] for i, c in enumerate(itertools.islice(chunks, CHUNKS_IN_SHARD))

@@ -23,7 +23,7 @@ LAYERS = (
     ("distill", "label", "corpus", "transcribers"),
     ("whisper",),
     ("work",),
-    ("audio", "text", "datadir"),
+    ("audio", "text", "datadir", "held_out"),
     ("archives", "tables", "options", "processes", "constants", "wording", "errors"),
 )
 LEVEL = {part: number for number, layer in enumerate(LAYERS) for part in layer}

@@ -180,7 +180,7 @@ def on_node(argv: list[str]) -> int:
 # ------------------------------------------------------------------------------------------- on the login node
 
 
-def script_of(call: Call, argv: list[str]) -> str:
+def script_of(argv: list[str]) -> str:
     has_path = Path("path.sh").is_file()
     return SCRIPT.format(
         folder=shlex.quote(os.getcwd()),
@@ -316,7 +316,7 @@ class Queue:
 
     def __init__(self, call: Call, argv: list[str]):
         self.call = call
-        self.flags, self.script = read_config(find_config(call)).flags(call), script_of(call, argv)
+        self.flags, self.script = read_config(find_config(call)).flags(call), script_of(argv)
         self.failed: dict[int, int | str] = {}
         self.jobs: dict[int, Job] = {}
         for number in call.numbers:

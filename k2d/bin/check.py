@@ -27,15 +27,13 @@ from k2d.audio.options import AudioOptions
 from k2d.check.findings import COLUMNS, Finding, Grade, table, write_findings
 from k2d.check.memory import Memory
 from k2d.check.models import Models, long_labels, look
-from k2d.check.recordings import Policy
 from k2d.check.room import Room, look_at_room
 from k2d.check.sets import look_at_sets
 from k2d.check.tables import DEV, TRAIN
-from k2d.errors import CheckpointError, UsageError
+from k2d.errors import UsageError, UserError
 from k2d.options import CommandParser, add_options, command, options_of, terminal_width
-from k2d.transcribers import kind_of
+from k2d.transcribers import check_place, kind_of
 from k2d.transcribers.options import check_whisper
-from k2d.whisper.identity import check_path
 from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.skipped import SkipOptions
@@ -89,11 +87,11 @@ def check(args: argparse.Namespace) -> None:
     if not (args.train_data or args.dev_data or args.test_data or roles):
         raise UsageError("nothing to check; give --train_data, --dev_data, --test_data, --teacher or --validator")
     for role, name in roles:
+        try:
+            check_place(name)
+        except UserError as error:
+            raise UsageError(f"--{role} {error}") from None
         if kind_of(name) == "whisper":
-            try:
-                check_path(name)
-            except CheckpointError as error:
-                raise UsageError(f"--{role} {error}") from None
             check_whisper(name, args.language)
 
 
@@ -107,8 +105,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output_dir is not None:
         refuse_work_of_others(args.output_dir, "check")
     remembered, models = Memory(args.output_dir and args.output_dir / "known.jsonl"), models_of(args)
-    tests, policy = args.test_data, options_of(Policy, args)
-    found, sets = look_at_sets(args.train_data, args.dev_data, tests, policy, remembered)
+    tests, audio = args.test_data, options_of(AudioOptions, args)
+    found, sets = look_at_sets(args.train_data, args.dev_data, tests, audio, args.max_skipped, remembered)
     train, dev = (next((one for one in sets if one.part == part), None) for part in (TRAIN, DEV))
     rows, known = look(models, train, remembered)
     found += rows + long_labels(dev, models, known)

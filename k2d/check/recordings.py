@@ -8,19 +8,19 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
 
 from k2d.audio import sources
 from k2d.audio.durations import recording_seconds
+from k2d.audio.options import AudioOptions
 from k2d.audio.read import check_length, extent, header
 from k2d.audio.stamps import FileStamps, is_command
 from k2d.check.findings import Finding, fails, fine, left_out, note, some, warning
 from k2d.check.memory import Memory
 from k2d.check.tables import DEV, TEST, TRAIN, Set
-from k2d.constants import SAMPLE_RATE, WINDOW, digest_of_id
+from k2d.constants import LONGEST, SAMPLE_RATE, WINDOW, digest_of_id
 from k2d.errors import BadAudio
 from k2d.wording import audio_length, counted
 from k2d.work import machine
@@ -28,28 +28,19 @@ from k2d.work.jobs import prefetch
 
 HEADERS = 2000  # of a larger set only so many are opened
 COMMANDS = 20  # that are run to look at the header of what they write
-ROUNDED = 0.1  # seconds by which an utterance of 30 s may be longer
 QUIET = 0.003  # of full scale, -50 dB: a microphone that was off
 CLIPPED = 0.001  # share of samples at full scale
 _FULL = 32766 / 32768
 
 
-@dataclass(frozen=True)
-class Policy:
-    """What stages do with recordings: whether commands run, what is done with damaged ones, and how many may be left
-    out of a set before a stage fails (None: any number).
+class Check:
+    """Looks at recordings as stages will read them, remembering what it reads. max_skipped: how many may be left out
+    of a set before a stage fails (None: any number).
     """
 
-    allow_pipes: bool = False
-    damaged: str = "warn"
-    max_skipped: int | None = None
-
-
-class Check:
-    """Looks at recordings under one policy, remembering what it reads."""
-
-    def __init__(self, policy: Policy, memory: Memory):
-        self.policy, self.memory, self._stamp, self._warnings = policy, memory, FileStamps(), _Warnings()
+    def __init__(self, audio: AudioOptions, max_skipped: int | None, memory: Memory):
+        self.audio, self.max_skipped, self.memory = audio, max_skipped, memory
+        self._stamp, self._warnings = FileStamps(), _Warnings()
 
     def look(self, one: Set) -> list[Finding]:
         """Headers; of labelled sets also every utterance."""
@@ -71,12 +62,12 @@ class Check:
         bad = {name: _reason_and_remedy(why) for name, why in one.unmeasured.items()}
         bad |= {name: _fault(wav[name]) for name in files if self._stamp(wav[name]).startswith("missing")}
         names = sample([name for name in files if name not in bad], HEADERS)
-        if self.policy.allow_pipes:
+        if self.audio.allow_pipes:
             names += sample([name for name in run if name not in bad], COMMANDS)
         else:
             bad |= {name: _fault(wav[name]) for name in run if name not in bad}
         keys = {name: f"header {wav[name]} {self._stamp(wav[name])}" for name in names}
-        facts = self._facts(one, keys, "header", lambda name: _header(wav[name], self.policy.allow_pipes))
+        facts = self._facts(one, keys, "header", lambda name: _header(wav[name], self.audio.allow_pipes))
         bad |= {name: (fact["reason"], fact["why"]) for name, fact in facts.items() if "reason" in fact}
         if one.whole:
             bad |= self._lengths(one, facts)
@@ -132,17 +123,16 @@ class Check:
 
     def _listen(self, one: Set, summary: list[str]) -> list[Finding]:
         """Read every utterance of a development or test set, or every recording of a long-form one."""
-        policy = self.policy
-        opened = (sources.recordings if one.whole else sources.utterances)(one.data, policy.allow_pipes, policy.damaged)
+        opened = (sources.recordings if one.whole else sources.utterances)(one.data, **self.audio.reading)
         names, keys = one.names, {}
         for name in names:
             part = "" if one.whole else f"{one.data.segments[name].start} {one.data.segments[name].end} "
-            keys[name] = f"read {policy.damaged} {one.source(name)} {part}{self._stamp(one.source(name))}"
+            keys[name] = f"read {self.audio.damaged} {one.source(name)} {part}{self._stamp(one.source(name))}"
         with self._warnings as warnings:
             facts = self._facts(one, keys, one.noun, lambda name: _hear(opened, name, one.source(name), warnings))
         bad = {name: (fact["reason"], fact["why"]) for name, fact in facts.items() if "reason" in fact}
         measured = {name: fact for name, fact in facts.items() if "peak" in fact}
-        long = [name for name, fact in measured.items() if fact["seconds"] > WINDOW + ROUNDED] if not one.whole else []
+        long = [name for name, fact in measured.items() if fact["seconds"] > LONGEST] if not one.whole else []
         if one.part == DEV:
             bad |= {name: ("too long", f"{measured[name]['seconds']:.1f} s, more than {WINDOW:.0f}; cut it at pauses, "
                            "in segments and text: the epoch is chosen without it") for name in long}  # fmt: skip
@@ -183,7 +173,7 @@ class Check:
         """A row a reason. bad: name -> (reason, what to do); total: of the set; looked: at how many of them."""
         noun, rows = one.noun, []
         all_of_them = bool(bad) and len(bad) >= looked
-        past = self.policy.max_skipped is not None and one.part != DEV and len(bad) > self.policy.max_skipped
+        past = self.max_skipped is not None and one.part != DEV and len(bad) > self.max_skipped
         for reason in sorted({reason for reason, _ in bad.values()}):
             names = [name for name in bad if bad[name][0] == reason]
             of = counted(looked, noun) + " looked at" * (looked < total)
@@ -192,7 +182,7 @@ class Check:
             if all_of_them:
                 message += "; nothing is left"
             elif past:
-                message += f"; {len(bad):,} in all, more than --max_skipped {self.policy.max_skipped}"
+                message += f"; {len(bad):,} in all, more than --max_skipped {self.max_skipped}"
             elif one.part in (TEST, "test_long"):
                 todo += "; till then its words count as deleted"
             named = ((name, ": ".join(bad[name])) for name in names)

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import tempfile
-import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
@@ -19,7 +18,6 @@ import numpy as np
 from k2d.audio.files import out_of_reach
 from k2d.audio.read import read_audio
 from k2d.errors import BadAudio, disk_is_full
-from k2d.tables import INVISIBLE
 
 LARGEST_MEMBER = 2**34  # bytes of a member of a zip file when it is unpacked, on disk
 
@@ -100,17 +98,6 @@ def reference(text: str) -> tuple[str, int]:
     """
     text, tags = TAG.subn(" ", text)
     return _SPACE.sub(" ", text).strip(), tags
-
-
-def has_words(text: str) -> bool:
-    """Whether a reference holds a letter or a digit of any script."""
-    return any(unicodedata.category(c)[0] in "LN" for c in text)
-
-
-def safe_id(name: str) -> str:
-    """A name as an id: no white space, no separators of paths."""
-    seen = INVISIBLE.sub("", unicodedata.normalize("NFC", name))
-    return re.sub(r"[^\w.+-]+", "_", seen).strip("_.") or "_"
 
 
 def read_clips(clips: Iterable[Clip], damaged: str = "warn") -> Iterator[tuple[Clip, np.ndarray | BadAudio]]:

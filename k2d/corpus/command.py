@@ -66,7 +66,8 @@ class Preparation:
     @property
     def decides(self) -> dict[str, object]:
         """The options that decide what is written."""
-        return {name: value for name, value in vars(self).items() if name not in ("output_dir", "nj", *self.reads)}
+        others = ("output_dir", "nj", "seed", *self.reads)
+        return {name: value for name, value in vars(self).items() if name not in others}
 
     @property
     def arguments(self) -> dict[str, object]:

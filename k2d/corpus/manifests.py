@@ -20,10 +20,10 @@ from pathlib import Path
 
 from k2d.audio.read import write_flac
 from k2d.constants import chunk_id, file_name
-from k2d.corpus.clips import Clip, File, ParquetCell, read_clips, safe_id
+from k2d.corpus.clips import Clip, File, ParquetCell, read_clips
 from k2d.datadir import DataDirWriter, Segment
 from k2d.errors import BadAudio, DataError
-from k2d.tables import atomic, fault_of_id
+from k2d.tables import atomic, fault_of_id, safe_id
 from k2d.text import timestamps
 from k2d.text.transcript import as_whisper_writes, seconds_of
 

@@ -14,9 +14,9 @@ import numpy as np
 import soxr
 import torch
 
-from k2d.constants import CONTINUED, SAMPLE_RATE, TIMESTAMP_STEP, WINDOW
+from k2d.constants import CONTINUED, LONGEST, SAMPLE_RATE, TIMESTAMP_STEP, WINDOW
 from k2d.distill.config import BatchConfig
-from k2d.distill.sources import COPY_MARK, ENCODER_OUT, SLACK, TOPK_IDS, TOPK_LOG_PROBS, encoder_frames
+from k2d.distill.sources import COPY_MARK, ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS, encoder_frames
 from k2d.errors import DataError, Unusable
 from k2d.text import timestamps, trusted
 from k2d.text.tokenizer import Tokenizer
@@ -139,7 +139,7 @@ class MakeExample:
         start = self.tokenizer.sot_sequence(self.config.language, timestamps=False)
         room = self.config.max_tokens - len(start) - 1
         tokens, cut = encode(text), None
-        too_long = seconds > WINDOW + SLACK
+        too_long = seconds > LONGEST
         if len(tokens) > room or too_long:
             segments = timestamps.parse(text)
             while segments and (len(tokens) > room or too_long):
@@ -148,7 +148,7 @@ class MakeExample:
                 too_long = too_long and bool(segments) and segments[-1][1] > WINDOW
             if not segments:
                 problem = (
-                    f"more than {room} tokens" if seconds <= WINDOW + SLACK else f"{seconds:.1f} s of audio"
+                    f"more than {room} tokens" if seconds <= LONGEST else f"{seconds:.1f} s of audio"
                 )
                 raise Unusable(
                     f"{uid}: the label has {problem} and no timestamp to cut it at; drop it from text"
@@ -231,7 +231,7 @@ def written(label: str) -> str:
 
 def _drawn(factors: Sequence[float], speech: np.ndarray) -> float:
     """One of the factors under which the audio still fits the encoder, or its last words would be lost; else 1."""
-    fitting = [f for f in factors if len(speech) / f <= (WINDOW + SLACK) * SAMPLE_RATE]
+    fitting = [f for f in factors if len(speech) / f <= LONGEST * SAMPLE_RATE]
     return float(np.random.choice(fitting)) if fitting else 1.0
 
 

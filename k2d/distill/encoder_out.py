@@ -12,11 +12,11 @@ import numpy as np
 
 from k2d.audio.options import AudioOptions
 from k2d.audio.utterances import open_utterances
-from k2d.constants import SAMPLE_RATE, WINDOW
+from k2d.constants import LONGEST, SAMPLE_RATE, WINDOW
 from k2d.datadir import DataDir
 from k2d.distill.batches import add_noise, log_mels
 from k2d.distill.config import SHARD, EncodeOptions
-from k2d.distill.sources import ENCODER_OUT, SLACK, in_shards
+from k2d.distill.sources import ENCODER_OUT, in_shards
 from k2d.distill.threads import one_thread_each
 from k2d.errors import BadAudio, DataError
 from k2d.tables import write_numbers, write_table
@@ -54,7 +54,7 @@ def encode(
         except BadAudio as error:
             return error, 0.0
         seconds = len(speech) / SAMPLE_RATE
-        if seconds > WINDOW + SLACK:
+        if seconds > LONGEST:
             return BadAudio(uid, "too long", f"{seconds:.1f} s, the encoder takes {WINDOW:.0f} s; cut it in two"), 0.0
         if snr:
             rng = np.random.RandomState(zlib.crc32(f"{options.seed} {uid}".encode()))

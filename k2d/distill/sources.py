@@ -33,7 +33,6 @@ ENCODER_OUT = "encoder_out"
 TOPK_IDS = "topk_ids"
 TOPK_LOG_PROBS = "topk_log_probs"
 COPY_MARK = "+"  # <id>+1 is another version of <id>, with the same label
-SLACK = 0.1  # seconds; a chunk of 30 s may be a few samples longer
 
 
 def encoder_frames(seconds: float) -> int:

@@ -15,9 +15,10 @@ from tqdm import tqdm
 from k2d.audio.options import AudioOptions
 from k2d.audio.stamps import FileStamps, check_may_run
 from k2d.audio.utterances import open_utterances
-from k2d.constants import SAMPLE_RATE, WINDOW
-from k2d.distill.sources import COPY_MARK, ENCODER_OUT, SLACK, TOPK_IDS, TOPK_LOG_PROBS, encoder_frames
+from k2d.constants import LONGEST, SAMPLE_RATE
+from k2d.distill.sources import COPY_MARK, ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS, encoder_frames
 from k2d.errors import BadAudio, DataError
+from k2d.held_out import HeldOut
 from k2d.tables import number_parser, read_numbers, read_parsed, read_table, write_table
 from k2d.text.trusted import TRUSTED, WEIGHT
 from k2d.wording import counted
@@ -47,7 +48,7 @@ def write(wanted: Wanted, output: Path, audio: AudioOptions, max_skipped: float)
     """
     text = read_table(wanted.data / "text") if (wanted.data / "text").exists() else {}
     if wanted.leave_out:
-        held_out = read_table(wanted.leave_out / "text")
+        held_out = HeldOut(read_table(wanted.leave_out / "text"))
         text = {uid: label for uid, label in text.items() if uid not in held_out}
     if not text:
         raise DataError(f"{wanted.data}/text: no utterance was selected; raise --alpha or look at dropped.tsv")
@@ -178,7 +179,7 @@ def _unusable(data: Path, text: Mapping[str, str], audio: AudioOptions) -> dict[
 
 def _check_length(uid: str, label: str, seconds: float) -> None:
     """BadAudio where a student cannot take so many seconds, and a label without times has no place to be cut at."""
-    if seconds > WINDOW + SLACK and "<|" not in label:
+    if seconds > LONGEST and "<|" not in label:
         raise BadAudio(uid, "too long", f"{seconds:.1f} s, and its label has no time to cut it at; cut it in two")
 
 

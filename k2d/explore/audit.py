@@ -30,7 +30,8 @@ from k2d.errors import DataError, UsageError
 from k2d.explore.explorer import metrics_of
 from k2d.explore.sample import Reservoir, Sampled
 from k2d.explore.sounds import located
-from k2d.label.chunk_directory import Chunk, HeldOut, in_blocks, read_chunks
+from k2d.held_out import HeldOut
+from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores, find_scores, tagged
 from k2d.tables import scan
 from k2d.text import timestamps

@@ -13,7 +13,7 @@ import numpy as np
 
 from k2d.text.markdown import table
 
-ALPHAS = tuple(i / 10 for i in range(1, 10))
+DETECTION_ALPHAS = tuple(i / 10 for i in range(1, 10))
 RESAMPLES = 1000
 
 
@@ -68,7 +68,7 @@ def precision_recall(
 def analyse(audit: AuditedChunks, seed: int = 0, resamples: int = RESAMPLES) -> dict:
     """All of it, each number as [value, low, high]: 95 % intervals by resampling the chunks.
 
-    Means are over ALPHAS: of recall over all, of precision over those at which a chunk is dropped. A number
+    Means are over DETECTION_ALPHAS: of recall over all, of precision over those at which a chunk is dropped. A number
     that cannot be had, such as the recall where no label is bad, is None.
     """
     draw = np.random.default_rng(seed)
@@ -78,7 +78,7 @@ def analyse(audit: AuditedChunks, seed: int = 0, resamples: int = RESAMPLES) -> 
         "chunks": count,
         "bad": int(audit.bad.sum()),
         "bad_share": _number((audit.weight * audit.bad).sum() / max(audit.weight.sum(), 1e-12)),
-        "alphas": list(ALPHAS),
+        "alphas": list(DETECTION_ALPHAS),
         "metrics": {},
     }
     for name, score in audit.scores.items():
@@ -87,18 +87,18 @@ def analyse(audit: AuditedChunks, seed: int = 0, resamples: int = RESAMPLES) -> 
         def curve(rows: np.ndarray, score=score) -> np.ndarray:
             """precision at each α, recall at each α, their means, AUC."""
             b, w, s = audit.bad[rows], audit.weight[rows], score[rows]
-            pairs = [precision_recall(b, w, s, alpha) for alpha in ALPHAS]
+            pairs = [precision_recall(b, w, s, alpha) for alpha in DETECTION_ALPHAS]
             precisions, recalls = ([pair[i] for pair in pairs] for i in (0, 1))
             known = [p for p in precisions if p == p]
             means = [float(np.mean(known)) if known else float("nan"), float(np.mean(recalls))]
             return np.array(precisions + recalls + means + [auc(b, w, s)])
 
-        value = curve(np.arange(count)) if count else np.full(2 * len(ALPHAS) + 3, np.nan)
+        value = curve(np.arange(count)) if count else np.full(2 * len(DETECTION_ALPHAS) + 3, np.nan)
         spread = np.array([curve(rows) for rows in drawn] or [np.full(len(value), np.nan)])
         with warnings.catch_warnings(action="ignore"):  # of what no draw can tell
             low, high = np.nanquantile(spread, (0.025, 0.975), axis=0)
         triples = [[_number(x) for x in triple] for triple in zip(value, low, high, strict=True)]
-        n = len(ALPHAS)
+        n = len(DETECTION_ALPHAS)
         out["metrics"][name] = {
             "precision": triples[:n],
             "recall": triples[n : 2 * n],

@@ -39,7 +39,7 @@ class Signal:
 
 
 _WHISPER_LOOPS, _WHISPER_DOUBTS, _WHISPER_SILENCE = 2.4, -1.0, 0.6  # defaults of openai-whisper's transcribe
-SIGNALS = (
+FINDERS = (
     Signal("mer", None),
     Signal("per", None),
     Signal("comp", None),
@@ -106,7 +106,7 @@ def spot(
     choices: Choices | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> list[Spotting]:
-    """Every signal of SIGNALS among the scores of one validator, in their order, and the distances of single segments
+    """Every signal of FINDERS among the scores of one validator, in their order, and the distances of single segments
     where the quality is by segment.
 
     alpha: the limit of mer, per, comp and of segments. choices, labels: how the distances were made, and
@@ -125,7 +125,7 @@ def spot(
         (text,) = scores.texts.values()
         segments, distances = _segments(quality, ids, recordings, labels, Cursor(text), choices or Choices())
         found.append(_spot(SEGMENT, distances, alpha, segments))
-    present = [signal for signal in SIGNALS if signal.name in scores.names]
+    present = [signal for signal in FINDERS if signal.name in scores.names]
     columns = Columns(scores, [signal.name for signal in present]).of(ids)
     for signal in present:
         sign = 1.0 if signal.high else -1.0

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.errors import DataError
-from k2d.label.chunk_directory import ChunkTotals
 from k2d.tables import atomic
 from k2d.text.transcript import Transcript
 from k2d.wording import audio_length
@@ -38,6 +37,16 @@ class Row:
 
 
 @dataclass
+class ChunkTotals:
+    """Sums over chunks."""
+
+    chunks: int = 0
+    seconds: float = 0.0  # of their audio
+    overlap: float = 0.0  # of these, what lies in the next chunk too
+    segments: float = 0.0  # seconds of the segments in them
+
+
+@dataclass
 class AudioAccount:
     """Sums over recordings, in seconds. no_speech and failed are None where no transcript tells of its windows."""
 
@@ -54,11 +63,12 @@ class AudioAccount:
             self.failed = (self.failed or 0.0) + transcript.windows["failed"]
 
     def rows(self, chunks: ChunkTotals) -> list[Row]:
-        dropped = max(0.0, self.segments - chunks.segment_seconds)
-        left = self.recordings - chunks.chunk_seconds - (self.no_speech or 0.0) - dropped
+        dropped = max(0.0, self.segments - chunks.segments)
+        became = chunks.seconds - chunks.overlap
+        left = self.recordings - became - (self.no_speech or 0.0) - dropped
         found = {
             RECORDINGS: self.recordings,
-            CHUNKS: chunks.chunk_seconds,
+            CHUNKS: became,
             PAUSES: max(0.0, left),
             NO_SPEECH: self.no_speech,
             DROPPED: dropped,

@@ -18,6 +18,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cpdist
 
+from k2d.text import loops
 from k2d.text.batch import Lines
 from k2d.text.phonemes import phonemizer
 
@@ -43,8 +44,8 @@ class Choices:
     fold_usage  : with fold_script, what regions write differently is one as well (妳 and 你, 甚麼 and 什麼)
     """
 
-    n: int = 6
-    c: int = 5
+    n: int = loops.N
+    c: int = loops.C
     reference: str = "validator"
     fold_script: bool = True
     tones: bool = False
@@ -112,7 +113,7 @@ def fused(mer: np.ndarray, loop_teacher: np.ndarray, logprob: np.ndarray) -> np.
     return np.where((loop_teacher == 1) & np.isfinite(logprob), MOST_ALPHA, np.minimum(mer, 1) - DOUBT * logprob)
 
 
-def distances(teacher: Sequence[str], validator: Sequence[str], choices: Choices = PAPER) -> Distances:
+def distances(teacher: Sequence[str], validator: Sequence[str], choices: Choices) -> Distances:
     """Distances of pairs of texts, timestamp tokens allowed; one block, held in memory."""
     return of_lines(Lines([*teacher, *validator], choices.fold_script, choices.fold_usage), choices)
 

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from k2d.constants import digest_of_id
-from k2d.corpus.clips import has_words
 from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
 from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores, find_scores
 from k2d.tables import Cursor
 from k2d.text import timestamps
+from k2d.text.units import has_words
 from k2d.wording import counted
 
 VALIDATOR_TEXT = "text.validator"  # beside the labels of held-out chunks

@@ -1,4 +1,5 @@
-"""Recordings and a teacher in, a data directory of labelled chunks out.
+"""Recordings and a teacher in, a data directory of labelled chunks out: wav.scp, text with timestamps, text.prev,
+utt2spk, spk2utt, utt2dur, and the decoding facts (`utt2avg_logprob` …).
 
 Transcripts go into the session's results, item by item (k2d/work/session.py); audio and text of the chunks are written
 from there. A job of several writes its own transcripts and audio, and the last to come joins them.
@@ -7,16 +8,16 @@ from there. A job of several writes its own transcripts and audio, and the last 
 import heapq
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from k2d.constants import WINDOW, file_name
-from k2d.datadir import DataDir
+from k2d.constants import SAMPLE_RATE, WINDOW, file_name
+from k2d.datadir import DataDir, DataDirWriter, Segment
 from k2d.errors import BadAudio, UsageError
-from k2d.label.account import AudioAccount, in_words, write_account
+from k2d.label.account import AudioAccount, ChunkTotals, in_words, write_account
 from k2d.label.archive import ShardWriter
-from k2d.label.chunk_directory import chunks_of, in_place, write_chunk_directory
-from k2d.label.chunks import PackedChunk
+from k2d.label.chunks import PackedChunk, pack
 from k2d.options import option
 from k2d.tables import atomic
 from k2d.text import subtitles
@@ -86,7 +87,7 @@ def place_chunks(
             return heapq.merge(*jobs, key=lambda placed: (placed[0].recording, placed[0].start))
         folder /= f"job{job}of{num_jobs}"
     transcripts = map(Transcript.from_record, session.results(job))
-    chunks = chunks_of(transcripts, layout.max_chunk, layout.continued)
+    chunks = chunks_of(transcripts, layout)
     return ShardWriter(folder, key, lost=lost).write(chunks, session.source.blocks)
 
 
@@ -108,7 +109,7 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: ChunkLayout)
                 subtitles.write(out / "subtitles" / file_name(transcript.recording), form, transcript)
     if layout.no_copy:
         transcripts = map(Transcript.from_record, session.results())
-        placed = in_place(chunks_of(transcripts, layout.max_chunk, layout.continued), data)
+        placed = in_place(chunks_of(transcripts, layout), data)
     else:
         placed = place_chunks(session, key, layout, None, lost)
     counts = write_chunk_directory(out, placed, data, copied=not layout.no_copy)
@@ -120,11 +121,57 @@ def write_chunks(session: Session, key: str, data: DataDir, layout: ChunkLayout)
     write_account(out, rows)
     print(
         f"label: {counted(recordings, 'recording')} ({audio_length(account.recordings)}) -> "
-        f"{counted(counts.chunks, 'chunk')} ({audio_length(counts.chunk_seconds)}), {in_numbers(skipped)}; "
+        f"{counted(counts.chunks, 'chunk')} ({audio_length(counts.seconds)}), {in_numbers(skipped)}; "
         f"{session.write_speed(account.recordings)}"
     )
     print(f"label: {in_words(rows)}")
     return {"recordings": recordings, "chunks": counts.chunks, "skipped": len(skipped), "again": again}
+
+
+def chunks_of(transcripts: Iterable[Transcript], layout: ChunkLayout) -> Iterator[PackedChunk]:
+    """The chunks of recordings, in their order."""
+    for each in transcripts:
+        yield from pack(each.recording, each.segments, each.duration, layout.max_chunk, layout.continued)
+
+
+def in_place(chunks: Iterable[PackedChunk], data: DataDir) -> Iterator[tuple[PackedChunk, str, int]]:
+    """(chunk, source of its recording, samples), for chunks whose audio is not copied."""
+    for chunk in chunks:
+        yield chunk, data.wav[chunk.recording], round((chunk.end - chunk.start) * SAMPLE_RATE)
+
+
+def write_chunk_directory(
+    out: Path, placed: Iterable[tuple[PackedChunk, str, int]], data: DataDir, copied: bool
+) -> ChunkTotals:
+    """Write chunks that come in order of recording and time, each with the place of its audio and its samples.
+
+    copied: the place is that of the chunk alone; otherwise `segments` point into the recordings.
+    """
+    totals = ChunkTotals()
+    before: PackedChunk | None = None
+    names = ("text", "text.prev", "utt2spk", "utt2dur") + (() if copied else ("segments",))
+    with DataDirWriter(out, *names) as tables:
+        for chunk, place, samples in placed:
+            follows = before is not None and before.recording == chunk.recording
+            if copied:
+                tables.write("wav.scp", chunk.id, place)
+            else:
+                if not follows:
+                    tables.write("wav.scp", chunk.recording, place)
+                tables.segment(Segment(chunk.id, chunk.recording, chunk.start, chunk.end))
+            tables.write("text", chunk.id, chunk.text)
+            tables.write("text.prev", chunk.id, before.text if follows else "")
+            # The recording's speaker where the data say it; else the recording stands for its speaker.
+            tables.write("utt2spk", chunk.id, (data.utt2spk or {}).get(chunk.recording, chunk.recording))
+            tables.write_number("utt2dur", chunk.id, samples / SAMPLE_RATE)
+            for name, value in chunk.facts().items():
+                tables.write_number(f"utt2{name}", chunk.id, value)
+            totals.chunks += 1
+            totals.seconds += samples / SAMPLE_RATE
+            totals.overlap += max(0.0, before.end - chunk.start) if follows else 0.0
+            totals.segments += sum(min(s.end, chunk.end) - s.start for s in chunk.segments)
+            before = chunk
+    return totals
 
 
 def remove_other_copies(session: Session) -> None:

@@ -80,10 +80,8 @@ def _signals(job: Job, block: Sequence[TextPair], lines: Lines, found: Distances
         seconds[~(seconds > 0)] = math.nan
         teacher, validator = [pair.teacher for pair in block], [pair.validator for pair in block]
         columns = signals.text_signals(teacher, validator, lines, seconds, job.choices, job.captions, text_only)
-    logprobs = np.array([pair.logprob for pair in block])
-    if "avg_logprob_teacher" in job.signals:
-        columns["avg_logprob_teacher"] = logprobs
     if "fused" in job.signals:
+        logprobs = np.array([pair.logprob for pair in block])
         columns["fused"] = fused(found.mer, found.loop_teacher, logprobs)
     if "untexted" in job.signals:
         columns["untexted"] = np.array([_untexted(job, pair) for pair in block])

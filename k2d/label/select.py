@@ -83,11 +83,17 @@ class SelectionCounts:
 
     segments: SegmentCounts | None = None
     weight: float | None = None
-    kept: int = 0
-    kept_seconds: float = 0.0
     reasons: dict[str, Dropped] = field(default_factory=dict)
     retention: Retention = field(default_factory=Retention)
     lacking: Mapping[Path, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> int:
+        return self.retention.whole.after.chunks
+
+    @property
+    def kept_seconds(self) -> float:
+        return self.retention.whole.after.seconds
 
     @property
     def dropped(self) -> int:
@@ -110,8 +116,6 @@ class SelectionCounts:
             first.chunks += 1
             first.seconds += length
             return
-        self.kept += 1
-        self.kept_seconds += length
         if self.weight is not None and length:
             self.weight += (judged.weight - self.weight) * length / self.kept_seconds
 

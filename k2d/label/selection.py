@@ -12,7 +12,7 @@ from pathlib import Path
 
 from k2d.datadir import DataDir
 from k2d.errors import DataError
-from k2d.label.chunk_directory import HeldOut
+from k2d.held_out import HeldOut
 from k2d.label.criteria import Criteria, TrustedSegments
 from k2d.label.distance import METRICS, MOST_ALPHA, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers

@@ -10,7 +10,7 @@ where there is none (a rate of a chunk whose duration nobody knows), and then no
     chars_per_second                   characters of the teacher's normalised text a second
     compression_teacher                bytes of the teacher's text by bytes of it compressed, as Whisper does
     caption                            share of the teacher's characters inside known caption phrases
-    avg_logprob_teacher, fused         the teacher's mean log-probability a token; δ_fused, which needs it
+    fused                              δ_fused, of the teacher's mean log-probability a token too
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ TEXT_SIGNALS = (
     "compression_teacher",
     "caption",
 )
-SIGNALS = (*TEXT_SIGNALS, "avg_logprob_teacher", "fused", "untexted")  # the last of them from the audio
+SIGNALS = (*TEXT_SIGNALS, "fused", "untexted")  # the last of them from the audio
 _FEW_WORDS = 3  # English words that make a stretch of speech English rather than Chinese with a term
 
 

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from k2d.explore.detection import ALPHAS
+from k2d.explore.detection import DETECTION_ALPHAS
 from k2d.explore.kinds import KINDS
 from k2d.explore.label_quality import BAD, LabelQuality
 from k2d.explore.references import EDGE
-from k2d.explore.spotting import SIGNALS, WORSE, Interval, Spotting
+from k2d.explore.spotting import FINDERS, WORSE, Interval, Spotting
 from k2d.score import paper
 from k2d.score.experiment import Experiment
 from k2d.score.rates import Counts
@@ -103,7 +103,7 @@ def detection_table(found: Mapping[str, dict], show_paper: bool) -> Table:
         f"{_READS} Labels with a true error rate above "
         f"{100 * BAD:g} % are bad; a chunk is dropped when its distance exceeds α. Recall is the share of "
         "bad labels dropped, precision the share of dropped labels that are bad, both averaged over α = "
-        f"{ALPHAS[0]} … {ALPHAS[-1]}.",
+        f"{DETECTION_ALPHAS[0]} … {DETECTION_ALPHAS[-1]}.",
         ["validator", "distance", "recall", "precision", "bad", "chunks"],
         rows,
     )
@@ -160,7 +160,7 @@ def kinds_table(found: Mapping[str, Sequence[Spotting]], quality: LabelQuality) 
 
 def _by_validator(found: Mapping[str, Sequence[Spotting]]) -> Iterator[tuple[str, Spotting]]:
     """Signals that need no validator once, without one."""
-    of_label = {signal.name for signal in SIGNALS if signal.of_label}
+    of_label = {signal.name for signal in FINDERS if signal.of_label}
     for number, (validator, signals) in enumerate(found.items()):
         for each in signals:
             if each.signal not in of_label:
@@ -185,7 +185,7 @@ def recall_table(found: Mapping[str, dict]) -> Table:
     return Table(
         "Bad labels found by α",
         "Recall of the table above at each α.",
-        ["validator", "distance", *(f"α {alpha:g}" for alpha in ALPHAS)],
+        ["validator", "distance", *(f"α {alpha:g}" for alpha in DETECTION_ALPHAS)],
         rows,
     )
 

@@ -23,11 +23,10 @@ from k2d.score.aligned import ALIGNED
 from k2d.score.curves import TrainingLog, read_trainings, training_logs
 from k2d.score.error_browser import browse
 from k2d.score.experiment import Experiment, read_experiment
-from k2d.score.hours import hours_table
 from k2d.score.ladder import draw_ladder
 from k2d.score.page import report_page
 from k2d.score.scored import COUNTS, RESULT, score_dir
-from k2d.score.selections import retention_table
+from k2d.score.selections import hours_table, retention_table
 from k2d.score.tables import Table
 from k2d.tables import atomic
 from k2d.transcribers import kind_of

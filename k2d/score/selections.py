@@ -1,4 +1,5 @@
-"""What each selection kept of what was labelled, as `k2d select` left it: its data directory, and report.json in it.
+"""Where the hours of the training recordings went, as `k2d label` has written it down; and what each selection kept of
+what was labelled, as `k2d select` left it: its data directory, and report.json in it.
 
 Out: the ids, hours and share of a selection, and the table of what selections kept.
 """
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.datadir import DataDir
+from k2d.label.account import MEANING, read_account
 from k2d.score.tables import ABSENT, Table, percent
 from k2d.tables import read_table
 from k2d.text import timestamps
@@ -107,3 +109,10 @@ def _row(report: dict) -> Iterable[str]:
         *(percent(side[share], 1) for share in ("switched_share", "english_share") for side in (before, after)),
         worst,
     ]
+
+
+def hours_table(folder: Path) -> Table | None:
+    """Of the directory of labelled chunks; None where it has no summary.tsv."""
+    rows = [[MEANING[r.name], f"{r.seconds / 3600:.2f}", percent(r.share, 1)] for r in read_account(folder)]
+    note = f"Counted by `k2d label` in {folder}; all but the first row and that of failed windows add up to the first."
+    return Table("Where the recordings went", note, ("", "hours", "%"), rows) if rows else None

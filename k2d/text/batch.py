@@ -53,7 +53,7 @@ class Lines:
         """Per text its English units alone: words with a Latin letter."""
         return self._only(self._english.__contains__)
 
-    def loops(self, n: int = 6, c: int = 5) -> np.ndarray:
+    def loops(self, n: int = loops.N, c: int = loops.C) -> np.ndarray:
         """h(x) of every text, (texts,) bool; n-grams of characters, more than c times."""
         return np.array([loops.most_frequent(text, n, c) > c for text in self.normalised], bool)
 

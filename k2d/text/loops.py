@@ -8,13 +8,15 @@ from collections.abc import Sequence
 
 from k2d.text.normalise import normalise
 
+N, C = 6, 5  # the paper's n and c
 
-def has_loop(text: str, n: int = 6, c: int = 5) -> bool:
+
+def has_loop(text: str) -> bool:
     """True when some n-gram of characters occurs more than c times in the normalised text."""
-    return most_frequent(normalise(text), n, c) > c
+    return most_frequent(normalise(text), N, C) > C
 
 
-def most_frequent(normalised: str, n: int = 6, c: int = 0) -> int:
+def most_frequent(normalised: str, n: int = N, c: int = 0) -> int:
     """How often the most frequent n-gram of a normalised text occurs.
 
     Any number up to c may stand for a smaller or equal one: a text whose n-grams are nearly all distinct

@@ -5,6 +5,7 @@ digits, apostrophes and hyphens is one (kana and Hangul too, which are letters o
 """
 
 import re
+import unicodedata
 
 from k2d.text.normalise import CJK, is_cjk, normalise
 
@@ -35,3 +36,8 @@ def is_chinese(unit: str) -> bool:
 def is_english(unit: str) -> bool:
     """A word with a Latin letter in it: "ml", "don't", "3d", but not "2024"."""
     return not is_cjk(unit) and any("a" <= c <= "z" or "\u00c0" <= c <= "\u024f" for c in unit)
+
+
+def has_words(text: str) -> bool:
+    """Whether a text holds a letter or a digit of any script."""
+    return any(unicodedata.category(c)[0] in "LN" for c in text)

@@ -14,15 +14,18 @@ In: a name, as `--model` has it. Out: a `Transcriber`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k2d.errors import UsageError
 from k2d.transcribers.base import Transcriber
+from k2d.whisper import hub
+from k2d.whisper.identity import check_path
 
 if TYPE_CHECKING:
     from k2d.datadir import DataDir
 
-__all__ = ["KINDS", "Transcriber", "class_of", "kind_of", "open_transcriber", "refused"]
+__all__ = ["KINDS", "Transcriber", "check_place", "class_of", "kind_of", "open_transcriber", "refused"]
 
 KINDS = ("text", "espnet", "transformers")
 
@@ -44,6 +47,17 @@ def class_of(name: str) -> type[Transcriber]:
     else:
         from k2d.transcribers.whisper import WhisperTranscriber as Class
     return Class
+
+
+def check_place(name: str) -> None:
+    """UserError for a path where nothing lies, and no stage puts anything: recipes write below data/."""
+    kind, place = kind_of(name), name.partition(":")[2]
+    if kind == "whisper":
+        check_path(name)
+        return
+    downloaded = kind != "text" and hub.parts_of(place)
+    if not (downloaded or Path(place).exists() or Path(place).parts[:1] == ("data",)):
+        raise UsageError(f"{name}: no such file or folder; correct the path behind {kind}:")
 
 
 def refused(name: str, option: str) -> UsageError:

@@ -14,7 +14,7 @@ import numpy as np
 from k2d.audio.cutting import Cutter
 from k2d.audio.read import joined
 from k2d.audio.sources import AudioDigest, AudioSource
-from k2d.constants import NO_CHARACTER, SAMPLE_RATE, WINDOW
+from k2d.constants import LONGEST, NO_CHARACTER, SAMPLE_RATE
 from k2d.errors import BadAudio
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
 from k2d.transcribers.base import Transcriber, Work
@@ -22,8 +22,6 @@ from k2d.transcribers.pieces import Loudness, pieces
 from k2d.whisper import hub
 from k2d.whisper.engine import chosen_device
 from k2d.work.jobs import prefetch
-
-ROUNDED = 0.1  # seconds: rounded ends of a segment of 30 s, not speech worth a second piece
 
 
 class Recogniser(Transcriber):
@@ -146,7 +144,7 @@ class _Sound:
             audio = joined(blocks)
             self._cut = lambda start, end: audio[start:end]
         self.samples, self.digest = digest.samples, digest.hexadecimal
-        self.whole = not long_form and self.samples <= (WINDOW + ROUNDED) * SAMPLE_RATE
+        self.whole = not long_form and self.samples <= LONGEST * SAMPLE_RATE
         self._sounds = None if self.whole else loudness.sounds()
 
     def pieces(self) -> Iterator[tuple[int, np.ndarray]]:

@@ -17,19 +17,17 @@ from functools import cached_property
 from pathlib import Path
 
 from k2d.audio.stamps import archive_entry, is_command
-from k2d.constants import SAMPLE_RATE, WINDOW, read_chunk_id
-from k2d.corpus.clips import safe_id
+from k2d.constants import LONGEST, SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
 from k2d.corpus.recordings import LABELS
 from k2d.corpus.subtitles import SHOWN, Cue, cues_of_text, in_order, read_cues, usable_cues
 from k2d.datadir import DataDir, Segment, read_segments
 from k2d.errors import BadAudio, DataError
-from k2d.tables import read_table
+from k2d.tables import read_table, safe_id
 from k2d.text import timestamps
 from k2d.text.encodings import read_text
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes, seconds_of
 from k2d.transcribers.base import Transcriber, Work
-from k2d.transcribers.recogniser import ROUNDED
 from k2d.work.identity import Identity, digest_of, file_digest, makers_of
 from k2d.work.jobs import prefetch
 
@@ -110,7 +108,7 @@ class ReadyTranscripts(Transcriber):
         if found is None:
             raise BadAudio(name, "no transcript", self._place.missing(name))
         if any(s.end is None for s in found):  # a text as a whole, or the last segment of one that was cut off
-            if timed and len(found) == 1 and not found[0].start and seconds > WINDOW + ROUNDED:
+            if timed and len(found) == 1 and not found[0].start and seconds > LONGEST:
                 raise BadAudio(
                     name,
                     "no times",

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from k2d.constants import LONGEST
 from k2d.errors import BadAudio
 from k2d.text import timestamps
 from k2d.text.transcript import TimedText, Transcript
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 _ENGINE = tuple(field.name for field in dataclasses.fields(EngineConfig))
 _DECODING = tuple(field.name for field in dataclasses.fields(DecodingOptions))
-TOLERANCE = 0.1  # seconds: rounded segment ends, not speech worth a second window
 
 
 class WhisperTranscriber(Transcriber):
@@ -80,12 +80,12 @@ class WhisperTranscriber(Transcriber):
     def run(self, work: Work) -> Iterator[list[Transcript | Decoded | BadAudio]]:
         """Long-form transcription, of utterances above 30 s too, and batches of utterances of similar length."""
         from k2d.whisper.long_form import transcribe_all
-        from k2d.whisper.short_form import LONGEST, decode_all, plan_batches
+        from k2d.whisper.short_form import decode_all, plan_batches
 
         self.load()
         source, journal, progress = work.source, work.journal, work.progress
         seconds = {} if work.long_form else {name: source.seconds(name) for name in work.names}
-        long = list(work.names) if work.long_form else [name for name in seconds if seconds[name] > LONGEST + TOLERANCE]
+        long = list(work.names) if work.long_form else [name for name in seconds if seconds[name] > LONGEST]
         options = self.decoding if work.long_form else dataclasses.replace(self.decoding, timestamps=True)
         for found in transcribe_all(self.engine, long, source, options, self.batch_size, journal, progress):
             yield [found]

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from k2d.audio.sources import AudioSource, audio_digest
-from k2d.constants import SAMPLE_RATE
-from k2d.constants import WINDOW as LONGEST
+from k2d.constants import SAMPLE_RATE, WINDOW
 from k2d.errors import BadAudio
 from k2d.whisper.decoding import DecodingOptions, Engine, Hypothesis, prompts
 from k2d.whisper.fallback import Window, decode_windows
@@ -43,7 +42,7 @@ def plan_batches(seconds: dict[str, float], batch_size: int, trim_padding: bool)
     for name in sorted(seconds, key=lambda n: (-seconds[n], n)):
         room = batch_size
         if trim_padding and batches:
-            room = min(MOST_IN_BATCH * batch_size, int(batch_size * LONGEST / max(longest, 0.1)))
+            room = min(MOST_IN_BATCH * batch_size, int(batch_size * WINDOW / max(longest, 0.1)))
         if not batches or len(batches[-1]) >= max(room, 1):
             batches.append([])
             longest = seconds[name]

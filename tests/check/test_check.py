@@ -15,12 +15,13 @@ import safetensors.torch
 import soundfile
 from decoding_material import random_model
 
+from k2d.audio.options import AudioOptions
 from k2d.bin import check as command
 from k2d.check import recordings, room, space
 from k2d.check.findings import Grade
 from k2d.check.memory import Memory
 from k2d.check.models import Models, long_labels, look
-from k2d.check.recordings import Check, Policy, sample
+from k2d.check.recordings import Check, sample
 from k2d.check.tables import dev_in_tests, open_set, shared_recordings
 from k2d.datadir import Segment, write_segments
 from k2d.errors import UsageError
@@ -53,10 +54,11 @@ def corpus(tmp_path, monkeypatch):
     return make
 
 
-def look_at(name: str, part: str, memory=None, **policy):
+def look_at(name: str, part: str, memory=None, max_skipped=None, **reading):
     """All rows about one set."""
-    one, found = open_set(f"data/{name}", part, policy.get("allow_pipes", False))
-    return found + (Check(Policy(**policy), memory or Memory(None)).look(one) if one else [])
+    audio = AudioOptions(**reading)
+    one, found = open_set(f"data/{name}", part, audio.allow_pipes)
+    return found + (Check(audio, max_skipped, memory or Memory(None)).look(one) if one else [])
 
 
 def the_row(found, grade: Grade):

@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2d.corpus import command
-from k2d.corpus.clips import Clip, File, has_words, reference, safe_id
+from k2d.corpus.clips import Clip, File, reference
 from k2d.corpus.joined import join
 from k2d.corpus.recordings import Recording, check, convert
 from k2d.corpus.release import check_counts
 from k2d.corpus.sets import english_share
 from k2d.errors import DataError
+from k2d.tables import safe_id
+from k2d.text.units import has_words
 
 
 @pytest.mark.parametrize(

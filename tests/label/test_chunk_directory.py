@@ -1,22 +1,29 @@
-"""What is held out with a chunk: whatever shares sound with it."""
+"""Chunks of any data directory: of ids that tell places, of segments, and of neither."""
 
-import random
-from itertools import product
+import math
 
-from k2d.constants import chunk_id
-from k2d.label.chunk_directory import HeldOut
+import pytest
+
+from k2d.datadir import DataDir
+from k2d.errors import DataError
+from k2d.label.chunk_directory import read_chunks
 
 
-def test_a_chunk_shares_sound_where_each_reaches_half_a_second_into_the_other():
-    draw = random.Random(0)
-    held = [(start, start + draw.randrange(20, 900)) for start in (draw.randrange(9000) for _ in range(12))]
-    held_out = HeldOut([*(chunk_id("a-1", *place) for place in held), chunk_id("b", 0, 9999), "c", "d-1-x"])
-    found = 0
-    for start, length in product(range(0, 9900, 45), (10, 60, 300, 2000)):
-        end = start + length
-        shares = any(min(end - first, last - start) >= 50 for first, last in held)
-        assert ((key := chunk_id("a-1", start, end)) in held_out) == (shares or (start, end) in held), key
-        found += shares
-    assert 0 < found < 880
-    assert "c" in held_out and "d-1-x" in held_out
-    assert not any(key in held_out for key in ("c-0000000-0000300", "a-1", "d-1-y", "b-0000300-0000100", ""))
+def chunks_of(folder, segments, text="u1 one\nu2 two\n"):
+    (folder / "text").write_text(text)
+    (folder / "wav.scp").write_text("r1 r1.wav\n")
+    (folder / "segments").write_text(segments)
+    return list(read_chunks(DataDir(folder)))
+
+
+def test_a_segment_to_the_end_of_its_recording_has_no_length_that_is_known(tmp_path):
+    first, second = chunks_of(tmp_path, "u1 r1 3.0 -1\nu2 r1 1.0 2.5\n")
+    assert first.recording == "r1" and first.start == 3.0 and math.isnan(first.end) and math.isnan(first.seconds)
+    assert (second.start, second.end, second.seconds) == (1.0, 2.5, 1.5)
+
+
+def test_a_segment_that_is_none_is_named(tmp_path):
+    with pytest.raises(DataError, match="text:2: 'u2' has no line in segments"):
+        chunks_of(tmp_path, "u1 r1 0 1\n")
+    with pytest.raises(DataError, match="segments: 'u2' has 'r1 2 1', expected"):
+        chunks_of(tmp_path, "u1 r1 0 1\nu2 r1 2 1\n")

@@ -114,15 +114,15 @@ def test_identical_texts_are_at_distance_zero(text):
 @settings(max_examples=40)
 @given(TEXT, TEXT)
 def test_script_makes_no_difference_unless_asked_to(teacher, validator):
-    traditional = distances([teacher], [validator])
-    simplified = distances([to_simplified(teacher)], [to_simplified(validator)])
+    traditional = distances([teacher], [validator], PAPER)
+    simplified = distances([to_simplified(teacher)], [to_simplified(validator)], PAPER)
     assert [c.tolist() for c in traditional.columns().values()] == [c.tolist() for c in simplified.columns().values()]
 
 
 @settings(max_examples=40)
 @given(TEXT, TEXT)
 def test_loops_decide_the_composite(teacher, validator):
-    found = distances([teacher], [validator])
+    found = distances([teacher], [validator], PAPER)
     assert 0 <= found.comp[0] <= 1
     if found.loop_teacher[0]:
         assert found.comp[0] == 1
@@ -135,21 +135,21 @@ def test_loops_decide_the_composite(teacher, validator):
 
 
 def test_the_validator_is_the_reference_so_delta_may_exceed_one():
-    found = distances(["一二三四五六"], ["七八"])
+    found = distances(["一二三四五六"], ["七八"], PAPER)
     assert found.mer[0] == 3.0
     assert distances(["一二三四五六"], ["七八"], Choices(reference="teacher")).mer[0] == 1.0
     assert distances(["一二三四五六"], ["七八"], Choices(reference="symmetric")).mer[0] == 1.0
 
 
 def test_each_choice_is_an_option_of_its_own():
-    assert distances(["媽"], ["馬"]).per[0] == 0  # tones dropped
+    assert distances(["媽"], ["馬"], PAPER).per[0] == 0  # tones dropped
     assert distances(["媽"], ["馬"], with_options(True, tones=True)).per[0] > 0
     assert distances(["頭髮"], ["头发"], with_options(True, fold_script=False)).mer[0] == 1.0
     assert distances(["頭髮"], ["头发"], with_options(True, fold_script=False)).per[0] == 0  # phonemes always fold
-    assert distances(["妳接著"], ["你接着"]).mer[0] == 1 / 3
+    assert distances(["妳接著"], ["你接着"], PAPER).mer[0] == 1 / 3
     assert distances(["妳接著"], ["你接着"], with_options(True, fold_usage=True)).mer[0] == 0
-    assert distances(["kubernetes"], ["kubernetis"]).per[0] == 1.0  # paper: unknown words leave nothing, empty: 1
-    assert distances(["kubernetes"], ["kubernetis"]).comp[0] == 0.0  # … and 0 inside the composite
+    assert distances(["kubernetes"], ["kubernetis"], PAPER).per[0] == 1.0  # paper: unknown words leave nothing, empty: 1
+    assert distances(["kubernetes"], ["kubernetis"], PAPER).comp[0] == 0.0  # … and 0 inside the composite
     assert 0 < distances(["kubernetes"], ["kubernetis"], with_options(True, fallback=True)).per[0] < 1
     assert distances(["好好好"], ["好"], with_options(True, n=1, c=2)).loop_teacher[0] == 1
     for empty, expected in (
@@ -171,7 +171,7 @@ def test_a_wrong_choice_is_refused():
 
 def test_timestamps_on_either_side_make_no_difference():
     found = distances(
-        ["<|0.00|>我們<|1.00|><|1.00|>用 ML<|2.00|>", "我們用 ML"], ["我們用ml", "<|0.00|>我们用ML<|3.00|>"]
+        ["<|0.00|>我們<|1.00|><|1.00|>用 ML<|2.00|>", "我們用 ML"], ["我們用ml", "<|0.00|>我们用ML<|3.00|>"], PAPER
     )
     assert found.mer.tolist() == [0, 0] and found.per.tolist() == [0, 0]
 
@@ -179,5 +179,5 @@ def test_timestamps_on_either_side_make_no_difference():
 def test_a_hundred_thousand_characters_are_compared():
     draw = np.random.default_rng(1)
     long = "".join(chr(c) for c in draw.integers(0x4E00, 0x9000, 100_000))
-    found = distances([long], [long[:50_000] + "好" + long[50_000:]])
+    found = distances([long], [long[:50_000] + "好" + long[50_000:]], PAPER)
     assert found.mer[0] == pytest.approx(1 / 100_001)

@@ -51,7 +51,7 @@ def test_only_the_segment_that_the_validator_denies_is_far_from_it():
     heard = "我们用 machine learning 这个函数今天讲剃度下降"  # 剃 is read as 梯
     (found,) = segment_distances([label], [heard], Choices())
     assert found[0] == 0 and found[2] == 0 and found[1] > 0.5
-    assert distances([label], [heard]).per[0] < 0.4  # the chunk as a whole is kept, error and all
+    assert distances([label], [heard], Choices()).per[0] < 0.4  # the chunk as a whole is kept, error and all
 
 
 def test_one_segment_has_the_distance_of_its_chunk():

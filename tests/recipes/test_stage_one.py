@@ -164,6 +164,8 @@ def test_a_set_to_score_needs_references(recipe):
         (["--revise", "models/base"], "--validator, --revise: models/base and base would share the name base"),
         (["--revise", "base base"], "--revise: base is given twice"),
         (["--revise", "data/models/none"], "--revise data/models/none: no such file or folder"),
+        (["--labels", "text:../subtitles"], "--labels text:../subtitles: no such file or folder"),
+        (["--validator", "transformers:/ctc"], "--validator transformers:/ctc: no such file or folder"),
         (["--selection", "full ./mine.rule"], "--selection ./mine.rule: expected a name from conf/selections"),
         (["--selection", "mine.rule"], "copy the file into conf/selections, and give its name without .rule"),
         (["--student_tag", "lr=0.1,long"], "--student_tag lr=0.1,long: expected a plain name"),

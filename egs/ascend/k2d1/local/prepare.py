@@ -18,11 +18,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from k2d.corpus import huggingface
-from k2d.corpus.clips import Clip, File, ZipMember, safe_id
+from k2d.corpus.clips import Clip, File, ZipMember
 from k2d.corpus.command import Preparation, main, write_set
 from k2d.corpus.release import NotTheCorpus, check_counts, corpus_folder, not_found
 from k2d.corpus.sets import Account
 from k2d.errors import DataError
+from k2d.tables import safe_id
 from k2d.wording import counted
 
 CORPUS = "ASCEND"

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from k2d.corpus.clips import Clip, File, safe_id
+from k2d.corpus.clips import Clip, File
 from k2d.corpus.command import Preparation, main, write_set
 from k2d.corpus.joined import GAP
 from k2d.corpus.release import NotTheCorpus, check_counts, corpus_folder, not_found
 from k2d.corpus.sets import Account
 from k2d.errors import DataError
 from k2d.options import option
+from k2d.tables import safe_id
 
 CORPUS = "Common Voice zh-TW"
 OLDEST = 16

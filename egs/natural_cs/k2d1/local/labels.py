@@ -21,8 +21,7 @@ from k2d.explore.label_quality import label_quality  # noqa: E402
 from k2d.explore.spotting import spot  # noqa: E402
 from k2d.label.scores import find_scores, read_choices  # noqa: E402
 from k2d.score import label_tables, teacher_tables  # noqa: E402
-from k2d.score.hours import hours_table  # noqa: E402
-from k2d.score.selections import read_selection  # noqa: E402
+from k2d.score.selections import hours_table, read_selection  # noqa: E402
 from k2d.tables import atomic  # noqa: E402
 from k2d.work import provenance  # noqa: E402
 

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from k2d.corpus import huggingface
-from k2d.corpus.clips import Clip, safe_id
+from k2d.corpus.clips import Clip
 from k2d.corpus.command import Preparation, main, write_set
 from k2d.corpus.release import check_counts, corpus_folder
 from k2d.corpus.sets import Account
+from k2d.tables import safe_id
 from k2d.wording import counted
 
 CORPUS = "NTUML2021"
