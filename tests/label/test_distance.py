@@ -148,7 +148,7 @@ def test_each_choice_is_an_option_of_its_own():
     assert distances(["頭髮"], ["头发"], with_options(True, fold_script=False)).per[0] == 0  # phonemes always fold
     assert distances(["妳接著"], ["你接着"], PAPER).mer[0] == 1 / 3
     assert distances(["妳接著"], ["你接着"], with_options(True, fold_usage=True)).mer[0] == 0
-    assert distances(["kubernetes"], ["kubernetis"], PAPER).per[0] == 1.0  # paper: unknown words leave nothing, empty: 1
+    assert distances(["kubernetes"], ["kubernetis"], PAPER).per[0] == 1.0  # unknown words leave nothing: 1
     assert distances(["kubernetes"], ["kubernetis"], PAPER).comp[0] == 0.0  # … and 0 inside the composite
     assert 0 < distances(["kubernetes"], ["kubernetis"], with_options(True, fallback=True)).per[0] < 1
     assert distances(["好好好"], ["好"], with_options(True, n=1, c=2)).loop_teacher[0] == 1
