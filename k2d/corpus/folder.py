@@ -20,7 +20,8 @@ from k2d.corpus.joined import Reject
 from k2d.corpus.recordings import Recording, by_source, check, find_recordings, in_any_format, same_content
 from k2d.corpus.release import not_found
 from k2d.corpus.sets import Account, english_share, write_recordings
-from k2d.corpus.subtitles import SUFFIXES, Cue, cues_of_text, read_all, usable_cues
+from k2d.corpus.subtitles import fault_of_times
+from k2d.corpus.transcripts import read_transcript, segments_in
 from k2d.errors import DataError
 from k2d.tables import atomic
 from k2d.text.encodings import read_text
@@ -29,7 +30,6 @@ from k2d.wording import counted
 LABELS_FOLDER = "labels"
 # What the JSON of speech services has, which is not read: AWS, Google and Deepgram; Vosk; Azure; AssemblyAI; Rev.
 _OF_SERVICES = {"results", "result", "recognizedPhrases", "combinedPhrases", "utterances", "monologues"}
-_OF_JSON = ("segments", "transcription", "chunks")  # what Whisper programs call the list of their segments
 _MOST_OTHER = 6  # kinds of other files that are named
 
 
@@ -97,7 +97,7 @@ def prepare_folder(
     rejects = rejects + bad + (twice := same_content([r for r in found if r.id in seconds]))
     for reject in twice:
         del seconds[reject.id]
-    ready, cues, unusable, unread = ready_labels([r for r in found if r.id in seconds], seconds, labelled_only)
+    ready, said, unusable, unread = ready_labels([r for r in found if r.id in seconds], seconds, labelled_only)
     if labelled_only:
         rejects = rejects + unusable
         seconds = {name: length for name, length in seconds.items() if name in ready}
@@ -107,7 +107,7 @@ def prepare_folder(
         write_recordings(out, files, by_source(found, kept))
         _link(out / labels, ready)
         _list(out / "recordings.tsv", kept, seconds, ready, unusable)
-    english = english_share([cue.text for own in cues.values() for cue in own]) if labelled_only else None
+    english = english_share([text for own in said.values() for text in own]) if labelled_only else None
     account = Account(out.name, len(kept), len(kept), sum(seconds.values()) / 3600,
                       len(set(by_source(found, kept).values())), english, rejects)  # fmt: skip
     if other:
@@ -161,14 +161,14 @@ def without_subtitles(recordings: list[Recording]) -> list[Reject]:
 
 def ready_labels(
     recordings: list[Recording], seconds: Mapping[str, float], subtitles_only: bool
-) -> tuple[dict[str, Path], dict[str, list[Cue]], list[Reject], list[Path]]:
-    """(recording -> transcript beside it, cues of those that are subtitles, transcripts that cannot be used, and, of
-    recordings without one, those in forms that are not read).
+) -> tuple[dict[str, Path], dict[str, list[str]], list[Reject], list[Path]]:
+    """(recording -> transcript beside it, its segments' texts, transcripts that cannot be used, and, of recordings
+    without one, those in forms that are not read).
 
     Of several the first that can be used, in the order of `LABELS`, as `text:FOLDER` takes them.
     """
     ready: dict[str, Path] = {}
-    cues: dict[str, list[Cue]] = {}
+    said: dict[str, list[str]] = {}
     unusable: list[Reject] = []
     unread: list[Path] = []
     for recording in recordings:
@@ -178,42 +178,25 @@ def ready_labels(
         if subtitles_only:
             beside = (recording.subtitles,) if recording.subtitles else ()
         for path in beside:
-            if path.suffix.lower() in SUFFIXES:
-                read, why = read_all({recording.id: path}, seconds)
-                cues |= read
-                failed += why
-                usable = not why
-            elif path.suffix.lower() == ".txt":
-                why = _fault_of_text(path, seconds[recording.id])
-                failed += [Reject(recording.id, "unusable transcript", why)] if why else []
-                usable = not why
-            else:
-                record = _read_json(path)
-                usable = _is_transcript(record)
-                if record is None:
-                    why = f"{path}: not JSON, or cut short; write it again or remove it"
-                    failed.append(Reject(recording.id, "unusable transcript", why))
-                elif isinstance(record, dict) and record.keys() & _OF_SERVICES:
-                    of_services.append(path)
-            if usable:
+            record = _read_json(path) if path.suffix.lower() == ".json" else None
+            if record is not None and segments_in(record) is None:  # a downloader's, or another program's
+                of_services += [path] if isinstance(record, dict) and record.keys() & _OF_SERVICES else []
+                continue
+            try:
+                found = read_transcript(path)
+                why = fault_of_times(found, seconds[recording.id]) if found else "holds no words; remove it"
+                why = why and f"{path}: {why}"
+            except DataError as error:
+                why = str(error)
+            if not why:
                 ready[recording.id] = path
+                said[recording.id] = [segment.text for segment in found]
                 break
+            failed.append(Reject(recording.id, "unusable transcript", why))
         else:
             unusable += failed
             unread += [*recording.unread, *of_services]
-    return ready, cues, unusable, unread
-
-
-def _fault_of_text(path: Path, seconds: float) -> str:
-    """Why a .txt cannot be used; "" where it can."""
-    try:
-        cues = cues_of_text(path)
-    except DataError as error:
-        return str(error)
-    if cues is None:
-        return "" if read_text(path).strip() else f"{path}: empty; write what is said, or remove it"
-    why = usable_cues(cues, seconds)[1]
-    return why and f"{path}: {why}"
+    return ready, said, unusable, unread
 
 
 def _read_json(path: Path) -> object:
@@ -222,12 +205,6 @@ def _read_json(path: Path) -> object:
         return json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):
         return None
-
-
-def _is_transcript(record: object) -> bool:
-    """Whether what a .json holds lists segments, as that of a downloader beside a video does not."""
-    segments = next((record[k] for k in _OF_JSON if record.get(k)), []) if isinstance(record, dict) else record
-    return isinstance(segments, list) and bool(segments) and all(isinstance(s, dict) and "text" in s for s in segments)
 
 
 def _link(folder: Path, labels: Mapping[str, Path]) -> None:

@@ -11,12 +11,12 @@ alone in between. Each line comes out once, with the times at which it is new.
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from unicodedata import category
+from unicodedata import category, normalize
 
 from k2d.constants import TIMESTAMP_STEP, WINDOW
 from k2d.corpus.joined import Reject
@@ -40,6 +40,8 @@ _TSV = re.compile(r"(\d{1,12})\t(\d{1,12})\t(.*)")
 _BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?:[:：]\d\d){1,2}(?!\d)|\d+\.\d+(?:s?\s*-+>|\t))")
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
+_CLOCK = r"(?:\d{1,9}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}|\d{1,9}:\d\d:\d\d"
+_TWO_TIMES = re.compile(rf"\W*(?:{_CLOCK})[^\w,.]+(?:{_CLOCK})\W*")  # whatever the arrow is
 # Lines of STM and CTM, and of RTTM; the head of what a speaker says: "Wang 00:03".
 _NIST = re.compile(r"(?:;;|SPEAKER\s+\S+\s+\d+\s+[\d.]+\s+[\d.]+\s|\S+\s+\S+(?:\s+\S+)?\s+\d+\.\d+\s+\d+\.\d+(?:\s|$))")
 _HEAD = re.compile(
@@ -55,6 +57,14 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 _BREAK = re.compile(r"<(?:br|BR)\s*/?>|\\N")
+# [Music], ［掌聲］, ♪; <|NEUTRAL|>, but not <|0.00|>. "[0, 1]" and "a[i]" are said.
+_NOT_SAID = re.compile(
+    r"(?<!\w)[\[［](?:[^\W\d_]{3,}|[\u4e00-\u9fff]{2,})(?:[ _'’-][^\W\d_]+){0,4}[\]］](?!\w)|[♩♪♫♬]|"
+    r"<\|(?!\d+\.\d\d\|>)[^|<>\s]{1,30}\|>"
+)
+_SPEAKER = re.compile(r"^\s*(?:>>+|\[?SPEAKER[_ ]?\d+\]?\s*[:：]?|\[SPEAKER\]\s*[:：]?)", re.IGNORECASE)
+_NAME = re.compile(r"\s*([^\W\d_][\w .·'’()（）-]{0,39}?)\s*(?:：\s*|:\s+)(?=\S|$)")
+HEADED = 0.8  # of the cues begin with a name, where names are heads
 _JOINERS = "\u200c\u200d"  # letters of some scripts, and emoji, need them
 _BLOCKS = ("NOTE", "STYLE", "REGION")
 SHOWN = 1.5  # seconds, of a cue that does not say when it ends; below LATE
@@ -79,8 +89,8 @@ def _seconds(sign: str, hours: str | None, minutes: str, seconds: str, fraction:
 def read_cues(path) -> list[Cue]:
     """Cues with text, in order of time; where two overlap the earlier ends when the later starts.
 
-    Raises DataError with file and line for bytes that are not UTF-8 (or UTF-16, UTF-32), times that run backwards or
-    are none, a file with no cue at all, and one that cannot be read.
+    None of a file that is empty, as of silence. Raises DataError with file and line for bytes that are not UTF-8 (or
+    UTF-16, UTF-32), times that run backwards or are none, words without a cue, and a file that cannot be read.
     """
     path = Path(path)
     text = read_text(path)
@@ -93,6 +103,8 @@ def _of_ass(place: str, line: str) -> str:
     """A line of SubStation Alpha as Whisper would print it; "" for one that says nothing."""
     match = _ASS.fullmatch(line)
     if not match:
+        if line.startswith("Dialogue:"):
+            raise DataError(f"{place}: {line[:40]!r} has not the ten fields of SubStation Alpha; convert it to .srt")
         return ""
     text = _ASS_MARKUP.sub(lambda markup: " " if markup[0][0] == "\\" else "", match[3])
     return f"[{match[1]} --> {match[2]}] {text}"
@@ -120,10 +132,12 @@ def _cues_in(path: Path, text: str) -> list[Cue]:
         if match := _PRINTED.fullmatch(line):
             lines[number], printed[number] = match.groups()
     for number, line in enumerate(lines, 1):
-        if _NEARLY.match(line) and not _CUE.match(line):
+        if not _CUE.match(line) and (_NEARLY.match(line) or _TWO_TIMES.fullmatch(_plain(line))):
             what = f"{line.strip()!r} is not as '00:00:01,000 --> 00:00:04,000'"
             raise DataError(f"{path}:{number}: {what}; correct the times")
     times = [(number, match) for number, line in enumerate(lines) if (match := _CUE.match(line))]
+    if not times and re.fullmatch(r"\s*(?:WEBVTT[^\n]*)?\s*", text):  # what programs write of silence
+        return []
     if not times:
         raise DataError(f"{path}: no cue ('00:00:01,000 --> 00:00:04,000') found; expected {' '.join(SUFFIXES)}")
     shown: list[tuple[Cue, list[str]]] = []
@@ -140,7 +154,11 @@ def _cues_in(path: Path, text: str) -> list[Cue]:
             shown.append((Cue(start, end, " ".join(words)), words))
     shown.sort(key=lambda pair: (pair[0].start, pair[0].end))
     shown = _with_lengths(shown)
-    return in_order(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None))
+    return in_order(without_speakers(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None)))
+
+
+def _plain(line: str) -> str:
+    return normalize("NFKC", html.unescape(line))
 
 
 def _with_lengths(shown: list[tuple[Cue, list[str]]]) -> list[tuple[Cue, list[str]]]:
@@ -237,9 +255,26 @@ def _payload(lines: list[str], numbered: bool, last: bool) -> list[str]:
 
 def _words(lines: list[str]) -> list[str]:
     """Lines without mark-up, without what is invisible, and without those that nothing is left of."""
-    plain = [" ".join(html.unescape(_MARKUP.sub("", _BREAK.sub(" ", line))).split()) for line in lines]
+    plain = [spoken(html.unescape(_MARKUP.sub("", _BREAK.sub(" ", line)))) for line in lines]
     seen = ["".join(c for c in line if category(c) not in ("Cc", "Cf") or c in _JOINERS) for line in plain]
     return [line for line in seen if line.strip()]
+
+
+def spoken(text: str) -> str:
+    """What of a line is said: without sounds in brackets, notes, speakers' numbers, and tokens that tell no time."""
+    return " ".join(_NOT_SAID.sub(" ", _SPEAKER.sub("", text)).split())
+
+
+def without_speakers[Timed: (Cue, TimedText)](said: list[Timed]) -> list[Timed]:
+    """Cues, or segments, without the names of who says them ("Wang Xiaoming: 大家好"), where nearly all begin with one
+    of a few.
+    """
+    heads = [_NAME.match(one.text) for one in said]
+    names = [head[1] for head in heads if head]
+    if len(names) < max(4, HEADED * len(said)) or 2 * len(set(names)) > len(names):
+        return said
+    bare = [replace(one, text=one.text[head.end() :]) if head else one for one, head in zip(said, heads, strict=True)]
+    return [one for one in bare if one.text.strip()]
 
 
 def _already_shown(before: list[str], text: str) -> int:
@@ -298,30 +333,45 @@ def in_order[Timed: (Cue, TimedText)](cues: list[Timed]) -> list[Timed]:
     return ordered
 
 
-def usable_cues(cues: list[Cue], seconds: float) -> tuple[list[Cue], str]:
-    """Cues inside the recording and no longer than a chunk; and why a file of subtitles cannot be used
-    ("").
+def fault_of_times(segments: Sequence[Cue | TimedText], seconds: float) -> str:
+    """Why cues, or segments of which the last may be open, cannot be those of a recording of `seconds`; "" if they can.
     """
-    inside = [c for c in cues if c.start < seconds and c.end - c.start <= WINDOW]  # what a chunk holds
-    if not inside:
-        return [], "no cue lies inside the recording"
-    beyond = [c for c in cues if c.end > seconds + LATE]
-    if len(beyond) > 0.1 * len(cues):
-        return [], f"{len(beyond)} of {counted(len(cues), 'cue')} end after {seconds:.0f} s, where the recording ends"
-    return inside, ""
+    if not any(s.start < seconds for s in segments):
+        return "no cue lies inside the recording"
+    beyond = sum(s.end is not None and s.end > seconds + LATE for s in segments)
+    if beyond > 0.1 * len(segments):
+        return f"{beyond} of {counted(len(segments), 'cue')} end after {seconds:.0f} s, where the recording ends"
+    return ""
+
+
+def too_long(segments: Sequence[Cue | TimedText]) -> str:
+    """Which cues, or segments, no chunk can hold; "" where there are none."""
+    long = [s for s in segments if s.end is not None and s.end - s.start > WINDOW]
+    if not long:
+        return ""
+    first = f"{long[0].text.strip()[:20]!r} from {long[0].start:.1f} to {long[0].end:.1f} s"
+    return (
+        f"{len(long)} of {counted(len(segments), 'cue')} last longer than {WINDOW:.0f} s, which no chunk does, and are "
+        f"left out, such as {first}; cut them"
+    )
 
 
 def read_all(subtitles: Mapping[str, Path], seconds: Mapping[str, float]) -> tuple[dict[str, list[Cue]], list[Reject]]:
-    """recording -> cues, and the recordings whose subtitles cannot be used."""
+    """recording -> cues of at most 30 s, and recordings whose subtitles, or some cues of them, cannot be used."""
     found, rejects = {}, []
     for recording, path in subtitles.items():
         try:
-            cues, why = usable_cues(read_cues(path), seconds[recording])
+            cues = read_cues(path)
+            why = fault_of_times(cues, seconds[recording])
             why = why and f"{path}: {why}"
         except DataError as error:
             cues, why = [], str(error)
         if why:
             rejects.append(Reject(recording, "unusable subtitles", why))
-        else:
-            found[recording] = cues
+            continue
+        if why := too_long(cues):
+            rejects.append(Reject(recording, "cues too long", f"{path}: {why}"))
+        fitting = [cue for cue in cues if cue.start < seconds[recording] and cue.end - cue.start <= WINDOW]
+        if fitting:
+            found[recording] = fitting
     return found, rejects

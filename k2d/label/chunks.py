@@ -75,9 +75,10 @@ def pack(
     """Greedy packing: the next segment joins while the chunk stays within `longest` seconds.
 
     The segment that would overflow starts the next chunk; one that is longer than `longest` by itself stands
-    alone (no segment is longer than 30 s, the model's window). Segments are cut off at the recording's end
-    (`duration`), and dropped if nothing of them is left. With `continued`, a chunk into which the overflowing
-    segment reaches by more than 1.0 s lasts the full `longest` seconds and says `<|continued|>` at its start.
+    alone. Segments are cut off at the recording's end (`duration`), and dropped if nothing of them is left, or more
+    than 30 s, the model's window, which ready transcripts may have. With `continued`, a chunk into which the
+    overflowing segment reaches by more than 1.0 s lasts the full `longest` seconds and says `<|continued|>` at its
+    start.
     A chunk of less than 0.1 s is dropped: no word fits into it, and no later stage could read its audio.
     """
     if not 0 < longest <= WINDOW:
@@ -85,7 +86,7 @@ def pack(
     chunks: list[PackedChunk] = []
     for segment in segments:
         start, end = min(segment.start, duration), min(segment.end, duration)
-        if end - start < TIMESTAMP_STEP - _EPSILON:
+        if not TIMESTAMP_STEP - _EPSILON <= end - start <= WINDOW + _EPSILON:
             continue
         if chunks and end - chunks[-1].start <= longest + _EPSILON:
             chunks[-1].segments.append(segment)

@@ -9,7 +9,7 @@ recording of its name, or to the one whose audio file has its stem (lecture1.m4a
 Whoever asks for a chunk of a recording with times gets the segments whose middle lies in it.
 """
 
-import json
+import logging
 import math
 import re
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ from k2d.audio.stamps import archive_entry, is_command
 from k2d.constants import LONGEST, SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
 from k2d.corpus.recordings import LABELS
-from k2d.corpus.subtitles import SHOWN, Cue, cues_of_text, in_order, read_cues, usable_cues
+from k2d.corpus.subtitles import fault_of_times, in_order, too_long
+from k2d.corpus.transcripts import read_transcript
 from k2d.datadir import DataDir, Segment, read_segments
 from k2d.errors import BadAudio, DataError
 from k2d.tables import read_table, safe_id
 from k2d.text import timestamps
-from k2d.text.encodings import read_text
-from k2d.text.transcript import TimedText, Transcript, as_whisper_writes, seconds_of
+from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
 from k2d.transcribers.base import Transcriber, Work
 from k2d.work.identity import Identity, digest_of, file_digest, makers_of
 from k2d.work.jobs import prefetch
@@ -98,7 +98,7 @@ class ReadyTranscripts(Transcriber):
         """Segments of a recording or utterance of `seconds`. Raises BadAudio that says what its transcript lacks."""
         try:
             found = self._place.find(name)
-            if found is None and (part := self._part(name)):
+            if found is None and (part := self._part(name, seconds)):
                 recording, start, end = part
                 whole = self._place.find(recording)
                 if whole is not None and _has_times(whole):
@@ -107,6 +107,9 @@ class ReadyTranscripts(Transcriber):
             raise BadAudio(name, "unusable transcript", str(error)) from None
         if found is None:
             raise BadAudio(name, "no transcript", self._place.missing(name))
+        for s in found:
+            if s.end == math.inf:  # of a line of segments that says so
+                s.end = max(seconds, s.start)
         if any(s.end is None for s in found):  # a text as a whole, or the last segment of one that was cut off
             if timed and len(found) == 1 and not found[0].start and seconds > LONGEST:
                 raise BadAudio(
@@ -123,15 +126,17 @@ class ReadyTranscripts(Transcriber):
         if all(s.end is not None for s in found):
             found = in_order(sorted(found, key=lambda s: (s.start, s.end)))
         if timed:
-            found, why = usable_cues(found, seconds) if found else (found, "")
-            if why:
+            if found and (why := fault_of_times(found, seconds)):
                 raise BadAudio(name, "unusable transcript", why)
+            found = [s for s in found if s.start < seconds]
+            if why := too_long(found):
+                logging.warning("%s: %s", name, why)
         return found
 
-    def _part(self, name: str) -> tuple[str, float, float] | None:
-        """(recording, start, end) of an utterance by `segments`, or of a chunk by its id."""
-        if (segment := self._segments.get(name)) and segment.end is not None:
-            return segment.recording, segment.start, segment.end
+    def _part(self, name: str, seconds: float) -> tuple[str, float, float] | None:
+        """(recording, start, end) of an utterance of `seconds` by `segments`, or of a chunk by its id."""
+        if segment := self._segments.get(name):
+            return segment.recording, segment.start, segment.start + seconds if segment.end is None else segment.end
         chunk = read_chunk_id(name)
         return (chunk.recording, chunk.start / 100, chunk.end / 100) if chunk else None
 
@@ -144,7 +149,11 @@ def _has_times(segments: list[TimedText]) -> bool:
 
 def _within(segments: list[TimedText], start: float, end: float) -> list[TimedText]:
     """Those whose middle lies between start and end, in seconds from `start`; one without an end is where it starts."""
-    for s in (inside := [s for s in segments if start <= (s.start + (s.start if s.end is None else s.end)) / 2 < end]):
+
+    def middle(s: TimedText) -> float:
+        return s.start if s.end is None or s.end == math.inf else (s.start + s.end) / 2
+
+    for s in (inside := [s for s in segments if start <= middle(s) < end]):
         s.start, s.end = max(s.start, start) - start, (end if s.end is None else min(s.end, end)) - start
     return inside
 
@@ -152,10 +161,6 @@ def _within(segments: list[TimedText], start: float, end: float) -> list[TimedTe
 def _of_text(text: str) -> list[TimedText]:
     """Segments of a text; one without an end if there are no timestamp tokens in it."""
     return [TimedText(start, end, as_whisper_writes(said)) for start, end, said in timestamps.parse(text)]
-
-
-def _of_cues(cues: list[Cue]) -> list[TimedText]:
-    return [TimedText(c.start, c.end, as_whisper_writes(c.text)) for c in cues]
 
 
 def _hidden(path: Path, root: Path) -> bool:
@@ -182,8 +187,9 @@ class TranscriptTable:
         places = self._places()
         parts: dict[str, list[tuple[float, float, str]]] = {}
         for name in self.table:
-            if (segment := places.get(name)) and segment.end is not None:
-                parts.setdefault(segment.recording, []).append((segment.start, segment.end, name))
+            if segment := places.get(name):
+                end = math.inf if segment.end is None else segment.end
+                parts.setdefault(segment.recording, []).append((segment.start, end, name))
             elif chunk := read_chunk_id(name):
                 parts.setdefault(chunk.recording, []).append((chunk.start / 100, chunk.end / 100, name))
         return {recording: sorted(own) for recording, own in parts.items()}
@@ -259,11 +265,7 @@ class TranscriptFolder:
             return None
         if other := next((f for f in files if f.parent != files[0].parent), None):
             raise DataError(f"both {files[0]} and {other} fit; name one by the recording's id and move the other away")
-        if files[0].suffix.lower() == ".json":
-            return segments_of_json(files[0])
-        if files[0].suffix.lower() == ".txt":
-            return text_of_file(files[0])
-        return _of_cues(read_cues(files[0]))
+        return read_transcript(files[0])
 
     def missing(self, name: str) -> str:
         stem = _stem(self.wav, name)
@@ -277,72 +279,3 @@ def _stem(wav: dict[str, str], name: str) -> str:
     """Of the recording's audio file; the id where it is a command or lies in an archive."""
     source = wav.get(name, "")
     return name if not source or is_command(source) or archive_entry(source) else Path(source).stem
-
-
-def text_of_file(path: Path) -> Found:
-    """A plain text as one segment without an end, or as its timestamp tokens or cues say. Raises DataError for what is
-    neither.
-    """
-    if (cues := cues_of_text(path)) is not None:
-        return _of_cues(cues)
-    return _of_text(" ".join(read_text(path).split()))
-
-
-def segments_of_json(path: Path) -> list[TimedText]:
-    """Segments of the JSON that openai-whisper, faster-whisper, whisperx, whisper.cpp, transformers' pipelines and
-    `k2d transcribe` write, with the scores that it tells. Raises DataError for any other.
-
-    A segment without an end, as transformers write what they cut, ends where the next one starts; the last stays open.
-    One that ends where it starts is `SHOWN` seconds long at most.
-    """
-    try:
-        record = json.loads(read_text(path))
-        if isinstance(record, dict):
-            record = record.get("segments") or record.get("transcription") or record.get("chunks") or []
-        found = [_of_json(entry) for entry in record]
-    except DataError:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DataError(
-            f"{path}: not understood ({error!r}); expected what openai-whisper writes, as "
-            '{"segments": [{"start": 0.0, "end": 1.5, "text": "…"}]}'
-        ) from None
-    found = sorted((s for s in found if s is not None), key=lambda s: (s.start, math.inf if s.end is None else s.end))
-    if not found:
-        raise DataError(f"{path}: no segment with text in it; write it again, or remove it")
-    kept: list[TimedText] = []
-    for place, s in enumerate(found):
-        if s.end == s.start and kept and kept[-1].end is not None and kept[-1].end > s.start:  # within another one
-            kept[-1].text += s.text
-            continue
-        kept.append(s)
-        if s.end is None or s.end == s.start:
-            longest = WINDOW if s.end is None else SHOWN
-            others = (found[n] for n in range(place + 1, len(found)))
-            ends = (other.start if other.start > s.start else other.end for other in others)
-            following = next((end for end in ends if end is not None and end > s.start), None)
-            if following is not None or s.end is not None:
-                s.end = min(math.inf if following is None else following, s.start + longest)
-    return kept
-
-
-def _of_json(entry: dict) -> TimedText | None:
-    if "offsets" in entry:  # whisper.cpp, in milliseconds
-        start, end = entry["offsets"]["from"] / 1000, entry["offsets"]["to"] / 1000
-    elif "timestamp" in entry:  # transformers
-        start, end = entry["timestamp"]
-    else:
-        start, end = entry["start"], entry["end"]
-    text = str(entry["text"] or "").strip()
-    if not text:
-        return None
-    start, end = seconds_of(start), None if end is None else seconds_of(end)
-    if end is not None and start < 0 >= end:  # before the recording begins
-        return None
-    start = max(0.0, start)
-    words = [w.get("probability", w.get("score")) for w in entry.get("words") or []]
-    words = [max(float(w), 1e-10) for w in words if w is not None]
-    confidence = math.exp(sum(map(math.log, words)) / len(words)) if words else entry.get("confidence")
-    tokens = [t for t in entry.get("tokens") or [] if isinstance(t, int)]
-    facts = {name: entry.get(name) for name in ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob")}
-    return TimedText(start, end, as_whisper_writes(text), tokens, None, **facts, confidence=confidence)

@@ -168,7 +168,7 @@ def test_transcripts_in_forms_that_are_not_read_are_told(tmp_path, capsys):
     assert "passed over: 3 transcripts beside recordings" in said
     assert "not read (1 .lrc, 1 .ttml, 1 .json of speech services)" in said
     assert f"such as {folder}/a.lrc; convert them to .srt" in said and "ffmpeg -i TALK.lrc TALK.srt" in said
-    assert f"unusable: 1 transcript beside recordings, the first: {folder}/e.json: not JSON" in said
+    assert f"unusable: 1 transcript beside recordings, the first: {folder}/e.json: not understood (no JSON" in said
     assert "2 .docx" in (tmp_path / "data/x_preparation.md").read_text()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2d.corpus.subtitles import Cue, cues_of_text, read_cues, usable_cues
+from k2d.corpus.subtitles import Cue, cues_of_text, fault_of_times, read_all, read_cues, spoken, too_long
 from k2d.errors import DataError
 
 WORDS = st.text(string.ascii_letters + "深度學習模型 ", min_size=1, max_size=12).filter(lambda s: s.strip())
@@ -276,9 +276,59 @@ def test_cues_come_in_order_without_overlap_and_lose_no_words(tmp_path_factory, 
 
 def test_cues_of_another_recording_are_not_usable():
     cues = [Cue(10.0 * n, 10.0 * n + 5, "x") for n in range(10)]
-    assert usable_cues(cues, 96.0) == (cues, "")
-    assert usable_cues(cues, 40.0)[1] == "6 of 10 cues end after 40 s, where the recording ends"
-    assert usable_cues([Cue(0.0, 31.0, "long"), Cue(31.0, 33.0, "x")], 40.0) == ([Cue(31.0, 33.0, "x")], "")
+    assert fault_of_times(cues, 96.0) == ""
+    assert fault_of_times(cues, 40.0) == "6 of 10 cues end after 40 s, where the recording ends"
+    assert fault_of_times(cues[1:], 10.0) == "no cue lies inside the recording"
+
+
+def test_cues_that_no_chunk_holds_are_named(tmp_path):
+    text = "1\n00:00:05,000 --> 00:00:37,000\nlong\n\n2\n00:00:38,000 --> 00:00:40,000\nshort\n"
+    (tmp_path / "x.srt").write_text(text)
+    assert too_long(read_cues(tmp_path / "x.srt")) == (
+        "1 of 2 cues last longer than 30 s, which no chunk does, and are left out, such as 'long' from 5.0 to 37.0 s; "
+        "cut them"
+    )
+    found, rejects = read_all({"a": tmp_path / "x.srt"}, {"a": 40.0})
+    assert found == {"a": [Cue(38.0, 40.0, "short")]} and [reject.reason for reject in rejects] == ["cues too long"]
+
+
+@pytest.mark.parametrize("arrow", ["---", "–", "--＞", "==>", ">>", "--&gt;", "-> ->"])
+def test_times_with_another_arrow_are_no_words(tmp_path, arrow):
+    text = f"1\n00:00:01,000 --> 00:00:02,000\nhello\n\n2\n00:00:03,000 {arrow} 00:00:04,000\nlost\n"
+    with pytest.raises(DataError, match=r"x.srt:6: .* is not as '00:00:01,000 --> 00:00:04,000'; correct the times"):
+        cues_of(tmp_path, text)
+    spoken_times = text.replace(f"00:00:03,000 {arrow} 00:00:04,000", "open 10:30 - 11:00 daily")
+    assert "10:30 - 11:00" in cues_of(tmp_path, spoken_times)[0].text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[SPEAKER_00]: hello", "hello"),
+        ("SPEAKER_01: 大家好", "大家好"),
+        (">> next question", "next question"),
+        ("[Music]", ""),
+        ("♪ ♪", ""),
+        ("thanks ［掌聲］ 謝謝", "thanks 謝謝"),
+        ("<|zh|><|NEUTRAL|><|Speech|>你好", "你好"),
+        ("<|0.00|>你好<|1.00|>", "<|0.00|>你好<|1.00|>"),
+        ("the interval [0, 1] and a[index]", "the interval [0, 1] and a[index]"),
+        ("problem: solved", "problem: solved"),
+    ],
+)
+def test_what_is_not_said_is_no_label(text, said):
+    assert spoken(text) == said
+
+
+def test_names_of_who_speaks_are_no_words_where_nearly_all_cues_have_one(tmp_path):
+    lines = ["Wang Xiaoming: 大家好", "李老師：今天講 gradient", "Wang Xiaoming: 好的", "so: we go on"]
+    lines += ["李老師：再見", "李老師：謝謝"]
+    text = "\n\n".join(f"00:00:0{n}.000 --> 00:00:0{n}.900\n{line}" for n, line in enumerate(lines))
+    said = ["大家好", "今天講 gradient", "好的", "we go on", "再見", "謝謝"]
+    assert [cue.text for cue in cues_of(tmp_path, f"WEBVTT\n\n{text}\n")] == said
+    for line in lines:
+        text = text.replace(line, line.replace(":", "").replace("：", "") if line != lines[3] else line)
+    assert [cue.text for cue in cues_of(tmp_path, f"WEBVTT\n\n{text}\n")][3] == "so: we go on"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])

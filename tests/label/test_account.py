@@ -46,6 +46,13 @@ def test_what_two_chunks_hold_is_counted_once(tmp_path):
     assert seconds == pytest.approx({"recordings": 60, "chunks": 54, "pauses": 6, "dropped": 0})
 
 
+def test_a_segment_that_no_chunk_holds_is_dropped_and_no_pause(tmp_path):
+    rows = account_of(tmp_path, Transcript("a", 60.0, "zh", [segment(0, 35), segment(36, 40)]))
+    assert {row.name: row.seconds for row in rows} == pytest.approx(
+        {"recordings": 60, "chunks": 4, "pauses": 21, "dropped": 35}
+    )
+
+
 def test_what_other_programs_transcribed_tells_of_no_windows(tmp_path):
     rows = account_of(tmp_path, Transcript("a", 10.0, None, [segment(0, 4)]))
     assert [row.name for row in rows] == ["recordings", "chunks", "pauses", "dropped"]

@@ -1,6 +1,7 @@
 """Ready transcripts: every form that they come in gives the same segments, and what is missing is said."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -202,6 +203,44 @@ def test_times_that_are_none_end_no_job(data, tmp_path, value):
     lec, short = transcripts(folder, data, ["lec", "short"])
     assert isinstance(lec, Transcript)
     assert short.reason == "unusable transcript" and "short.json: not understood" in str(short)
+
+
+@pytest.mark.parametrize(
+    ("score", "found"),
+    [
+        ('"avg_logprob": NaN, "words": [{"probability": NaN}]', {"avg_logprob": None, "confidence": None}),
+        ('"avg_logprob": "-0.3", "confidence": "0.9"', {"avg_logprob": -0.3, "confidence": 0.9}),
+        ('"temperature": [0.0, 0.2]', "segment 1: .*its temperature is '.0.0, 0.2.', expected a number"),
+        ('"confidence": 93', "segment 1: .*its confidence is 93, expected a number from 0 to 1"),
+    ],
+)
+def test_scores_are_numbers_or_are_named(data, tmp_path, score, found):
+    (tmp_path / "lec.json").write_text(f'{{"segments": [{{"start": 0, "end": 2, "text": "x", {score}}}]}}')
+    (lec,) = transcripts(tmp_path, data)
+    if isinstance(found, str):
+        assert lec.reason == "unusable transcript" and re.search(found, str(lec))
+    else:
+        assert {name: getattr(lec.segments[0], name) for name in found} == found
+
+
+def test_an_utterance_to_the_end_of_its_recording_is_heard(data, tmp_path):
+    (tmp_path / "text").write_text("u1 first\nu2 rest\n")
+    (tmp_path / "segments").write_text("u1 lec 0 10\nu2 lec 10 -1\n")
+    ready = open_transcriber(f"text:{tmp_path}/text", data)
+    assert [(s.start, s.end, s.text) for s in ready.segments("lec", 31.0, timed=True)] == [
+        (0, 10, " first"), (10, 31.0, " rest"),
+    ]  # fmt: skip
+    assert [s.text for s in ready.segments("lec-0000900-0003000", 21.0, timed=True)] == [" rest"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("lec.json", '{"segments": [], "text": ""}'), ("lec.srt", ""), ("lec.vtt", "WEBVTT\n\n"),
+                       ("lec.tsv", "start\tend\ttext\n"), ("lec.txt", "")],
+)  # fmt: skip
+def test_what_programs_write_of_silence_says_nothing(data, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    (lec,) = transcripts(tmp_path, data)
+    assert isinstance(lec, Transcript) and "".join(s.text for s in lec.segments).strip() == ""
 
 
 def test_what_json_says_and_no_file_can_hold_is_left_out(data, tmp_path):
