@@ -19,15 +19,13 @@ from pathlib import Path
 from k2d.errors import DataError, UsageError
 from k2d.tables import (
     MOST_SECONDS,
-    NOT_NEGATIVE,
-    POSITIVE,
+    NUMBERS,
     REPAIR,
     Checked,
     Cursor,
     TableWriters,
     atomic,
     check,
-    examine,
     fault_of_id,
     fields,
     number,
@@ -112,8 +110,8 @@ def parse_speaker(key: str, value: str) -> str:
 
 
 def parser_of(path: Path) -> Callable[[str, str], object]:
-    """What reads the values of a table of a data directory, by its name; of `utt2…` that others invented, by its first
-    line.
+    """What reads the values of a table of a data directory, by its name; those of tables that others invented may be
+    words (`nan` is a language), and a rule that names one reads it as numbers.
     """
     name = path.name
     if name == "segments":
@@ -122,7 +120,7 @@ def parser_of(path: Path) -> Callable[[str, str], object]:
         return parse_speaker
     if name == "wav.scp":
         return parse_source
-    if name in POSITIVE | NOT_NEGATIVE or (name.startswith(("utt2", "reco2")) and _begins_with_number(path)):
+    if name in NUMBERS:
         return number_parser(path)
     return lambda key, value: value
 
@@ -132,15 +130,6 @@ def parse_source(key: str, value: str) -> str:
     if not value:
         raise ValueError("has no source, expected a path, 'file.ark:offset' or 'command |'")
     return value
-
-
-def _begins_with_number(path: Path) -> bool:
-    try:
-        _, _, value, _ = next(examine(path), (0, "", "", None))
-        float(value)  # nan and the like, too: they are to be named
-    except ValueError:  # or DataError, where it cannot be read
-        return False
-    return True
 
 
 def _what_else(path: Path) -> str:

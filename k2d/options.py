@@ -262,6 +262,13 @@ def true_or_false(text: str) -> bool:
 BOOLEAN = {"type": true_or_false, "nargs": "?", "const": True, "metavar": "true|false"}
 
 
+def parse_seed(text: str) -> int:
+    """What every generator of random numbers takes."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
 def number_or_none(text: str) -> float | None:
     """A threshold; "none" switches its test off."""
     if text.lower() == "none":

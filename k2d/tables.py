@@ -42,6 +42,7 @@ NOT_NEGATIVE = frozenset(
     f"utt2{name}"
     for name in "mer per comp errors units num_frames compression temperature no_speech confidence".split()
 )
+NUMBERS = POSITIVE | NOT_NEGATIVE | {"utt2avg_logprob", "utt2weight"}
 MOST_SECONDS = 1e7  # a third of a year: longer than any recording
 BYTE_ORDER_MARK = "\ufeff"
 SOURCES = "wav.scp"  # where a fault of one recording leaves the others alone

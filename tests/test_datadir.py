@@ -167,7 +167,7 @@ def test_what_a_writer_takes_a_reader_gives_back_and_no_more(tmp_path_factory, t
     assert all(fault_of_id(key) is None for key in read)
 
 
-@pytest.mark.parametrize("name", ["utt2dur", "utt2comp", "utt2mine"])
+@pytest.mark.parametrize("name", ["utt2dur", "utt2comp", "utt2avg_logprob"])
 @pytest.mark.parametrize("value", ["nan", "inf", "1e999", "-inf", "1_0", "１", "", "x", "0x1", "1 2", "1,5"])
 def test_what_is_no_number_is_named_by_every_reader(tmp_path, name, value):
     path = tmp_path / name
@@ -180,6 +180,13 @@ def test_what_is_no_number_is_named_by_every_reader(tmp_path, name, value):
         cursor.number("b")
     write_table(tmp_path / "wav.scp", {"a": "a.wav", "b": "b.wav"})
     assert any(f"{name}:2: 'b' has" in problem for problem in DataDir(tmp_path).validate())
+
+
+def test_tables_of_others_may_hold_words_that_look_like_numbers(tmp_path):
+    for name, words in {"utt2lang": ("nan", "zh"), "utt2room": ("101", "B12"), "utt2uniq": ("1e5", "x3")}.items():
+        write_table(tmp_path / name, dict(zip("ab", words, strict=True)))
+    write_table(tmp_path / "wav.scp", {"a": "a.wav", "b": "b.wav"})
+    assert DataDir(tmp_path).validate() == []
 
 
 @pytest.mark.parametrize(("name", "value"), [("utt2dur", 0), ("reco2dur", -1), ("utt2mer", -0.5), ("utt2comp", -1)])

@@ -159,6 +159,16 @@ def clean(path: Path, known: set[str] | None, gone: dict[str, str]) -> tuple[Tab
     return {key: value for key, (value, _) in table.items()}, dropped
 
 
+def of_speakers(path: Path, speakers: Table) -> Table:
+    """utterance -> speaker. DataError where two claim one."""
+    found: Table = {}
+    for speaker, ids in speakers.items():
+        for key in fields(ids):
+            if found.setdefault(key, speaker) != speaker:
+                raise DataError(f"{path}: {key!r} is of {found[key]!r} and of {speaker!r}; remove it from one of them")
+    return found
+
+
 def tell(directory: Path, gone: dict[str, str]) -> None:
     """Name what goes, each id once with the first reason; of very many the first ones."""
     said = [why for _, why in sorted(gone.items())]
@@ -226,13 +236,14 @@ def fix(directory: Path) -> str:
             utterances &= table.keys()
     if "utt2spk" not in tables and (directory / "spk2utt").is_file():
         speakers, _ = clean(directory / "spk2utt", None, gone)
-        tables["utt2spk"] = {key: speaker for speaker, ids in speakers.items() for key in fields(ids)}
+        tables["utt2spk"] = of_speakers(directory / "spk2utt", speakers)
         lack(utterances - tables["utt2spk"].keys(), "line in spk2utt")
         utterances &= tables["utt2spk"].keys()
     for name in by_recording:
         take(name, set(wav))
     if not utterances:
-        raise DataError(f"{directory}: no utterance has an entry in every table; nothing was changed")
+        tell(directory, gone)
+        raise DataError(f"{directory}: no utterance has an entry in every table, as said above; nothing was changed")
     recordings = {recording_of[u] for u in utterances}
     for name, table in tables.items():
         ids = recordings if name == "wav.scp" or name in by_recording else utterances

@@ -22,7 +22,7 @@ from k2d.audio.options import AudioOptions
 from k2d.errors import UsageError
 from k2d.explore.audit import COUNT, DRAWN, check_place, open_audit, saved_answers
 from k2d.label.scores import tagged
-from k2d.options import CommandParser, add_options, command, options_of
+from k2d.options import CommandParser, add_options, command, options_of, parse_seed
 from k2d.score.tables import interval, percent
 from k2d.wording import counted
 from k2d.work import identity
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         help=f"chunks to draw (default {COUNT}, but at most half of training data); a larger number adds chunks",
     )
-    p.add_argument("--seed", type=int, default=0, help="seed of the draw")
+    p.add_argument("--seed", type=parse_seed, default=0, help="seed of the draw")
     p.add_argument("--recordings", type=Path, metavar="DIR", help="data directory of the recordings, if not found")
     p.add_argument("--exp", type=Path, default=Path("exp"), help="folder of the models to compare")
     p.add_argument("--hyp", action="append", default=[], metavar="NAME=FILE", help="another system; may be given again")

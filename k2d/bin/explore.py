@@ -20,7 +20,7 @@ from k2d.datadir import DataDir
 from k2d.errors import UsageError
 from k2d.explore.references import audited_texts
 from k2d.label.scores import find_scores, tagged
-from k2d.options import CommandParser, add_options, command, options_of
+from k2d.options import CommandParser, add_options, command, options_of, parse_seed
 from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.folders import size_in_words
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--audit", metavar="DIR", help="data directory made from these chunks by k2d audit")
     p.add_argument("--title", help="title of the page (default: the data directory's name)")
     add_options(p, AudioOptions)
-    p.add_argument("--seed", type=int, default=0, help="seed of the sample")
+    p.add_argument("--seed", type=parse_seed, default=0, help="seed of the sample")
     add_step_arguments(p)
     return p
 

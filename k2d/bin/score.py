@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from k2d.errors import UsageError
-from k2d.options import CommandParser, command, options_of
+from k2d.options import CommandParser, command, options_of, parse_seed
 from k2d.score import significance
 from k2d.score.tables import interval
 from k2d.wording import counted
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--compare", metavar="DIR", help="directory with another system's `text`: paired bootstrap test")
     p.add_argument("--bootstrap", type=int, default=significance.SAMPLES, help="bootstrap samples")
-    p.add_argument("--seed", type=int, default=0, help="seed of the bootstrap draws")
+    p.add_argument("--seed", type=parse_seed, default=0, help="seed of the bootstrap draws")
     add_step_arguments(p)
     return p
 

@@ -12,7 +12,7 @@ import yaml
 
 from k2d.constants import N_TEXT_CTX
 from k2d.errors import UsageError
-from k2d.options import option
+from k2d.options import option, parse_seed
 from k2d.whisper.engine import DTYPES
 from k2d.whisper.processor import parts_of
 from k2d.work.folders import json_or_none
@@ -85,7 +85,7 @@ class EncodeOptions:
 
     GROUP = "what the encoder gets, and how it is computed"
     noise_snr: str = option("", "add noise: LOW,HIGH signal-to-noise ratio in dB")
-    seed: int = option(0, "seed of the noise")
+    seed: int = option(0, "seed of the noise", parse_seed)
     device: str = option("cpu", "cpu, cuda, cuda:1 …")
     dtype: str = option(
         AUTO, "on a CPU, auto and bfloat16: what the processor is fastest in; others: float32", choices=DTYPES

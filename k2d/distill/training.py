@@ -15,7 +15,7 @@ from k2d.audio.stamps import FileStamps
 from k2d.distill.config import computed_as, in_language, padded_as, read_config, without
 from k2d.distill.length import Length, check_updates, with_length
 from k2d.errors import DataError, UsageError
-from k2d.options import underscored
+from k2d.options import parse_seed, underscored
 from k2d.tables import read_table, scan
 from k2d.text.trusted import TRUSTED, WEIGHT
 from k2d.whisper import processor
@@ -63,7 +63,7 @@ def reader() -> argparse.ArgumentParser:
     group.add_argument("--teacher", metavar="MODEL", help="checkpoint to learn from, or none")
     group.add_argument("--output_dir", help="directory to write")
     group.add_argument("--ngpu", type=int, help="GPUs to use; 0 trains on the CPU (default 0)")
-    group.add_argument("--seed", type=int, help="seed of training (default 0)")
+    group.add_argument("--seed", type=parse_seed, help="seed of training (default 0)")
     group.add_argument("--num_threads", type=int, help="CPU threads; 0: OMP_NUM_THREADS or all cores (default 0)")
     p.add_argument("--dist_rank", type=int, help=argparse.SUPPRESS)
     for phase in ("train", "valid"):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from k2d.constants import WINDOW
-from k2d.options import number_or_none, option
+from k2d.options import number_or_none, option, parse_seed
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,7 @@ class DecodingOptions:
         False,
         "also give the confidence of each text, from token probabilities; with ctranslate2 this takes a second pass",
     )
-    seed: int = option(0, "seed of sampling at temperatures above 0")
+    seed: int = option(0, "seed of sampling at temperatures above 0", parse_seed)
 
     def __post_init__(self):
         if self.beam_size < 1 or self.best_of < 1:

@@ -207,6 +207,13 @@ def test_fix_parts_lines_at_the_returns_of_a_macintosh_and_names_every_utterance
     assert read_table(data / "text") == {"a": "one", "b": "two", "d": "five six a seven"}
 
 
+def test_an_utterance_of_two_speakers_is_named(data):
+    (data / "utt2spk").unlink()
+    (data / "spk2utt").write_text("one a b c\ntwo a d\n")
+    result = tool("fix", data)
+    assert result.returncode == 1 and "spk2utt: 'a' is of 'one' and of 'two'; remove it from one" in result.stderr
+
+
 def test_fix_makes_utt2spk_of_spk2utt_alone(data):
     (data / "utt2spk").unlink()
     (data / "spk2utt").write_text("two c\none a b d\n")
