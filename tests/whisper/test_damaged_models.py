@@ -388,6 +388,12 @@ def test_the_true_reason_of_what_is_not_loaded(forms, tmp_path):
     assert "merge it into its model" in said(tmp_path / "huggingface"), "its weights lack what was learnt"
     (copied(forms, "sharded", tmp_path / "trainer") / "trainer_state.json").write_text("{}")
     assert f"perhaps you mean {tmp_path / 'trainer/sharded'}" in said(tmp_path / "trainer")
+    path = copied(forms, "bin", tmp_path)
+    torch.save({"state_dict": {}}, path / "pytorch_model.bin")
+    assert "a training program's checkpoint, with the model's tensors under 'state_dict' in it" in said(path)
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | {"encoder_attention_heads": None}))
+    assert "config.json: encoder_attention_heads is None; expected a whole number" in said(path)
     path = copied(forms, "k2d", tmp_path)
     (path / "tokenizer.model").write_bytes(train_sentencepiece(["今天 words"] * 5, 300).model_proto[:200])
     assert "no sentencepiece model" in said(path)

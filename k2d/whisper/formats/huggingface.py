@@ -43,7 +43,7 @@ def open_huggingface(folder: Path) -> Stored:
                 f"{file}: {name} is {config[name]!r}; Whisper's is {value!r}, and no other is computed. Use "
                 f"transformers:{folder}"
             )
-    dims = dimensions({ours: config[theirs] for ours, theirs in _DIMENSIONS.items()}, file)
+    dims = dimensions({ours: config[theirs] for ours, theirs in _DIMENSIONS.items()}, file, _DIMENSIONS)
     tensors: dict[str, StoredTensor] = {}
     for shard in weight_files(folder):
         for name, tensor in read_state(shard).items():

@@ -30,7 +30,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
             ) from None
     state = load_torch(path, "a state_dict: tensors by name")
     if not isinstance(state, dict) or not state or not all(isinstance(t, Tensor) for t in state.values()):
-        raise CheckpointError(f"{path}: no state_dict; expected tensors by name, as save_pretrained writes them")
+        what = "no state_dict"
+        if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+            what = "a training program's checkpoint, with the model's tensors under 'state_dict' in it"
+        raise CheckpointError(f"{path}: {what}; expected tensors by name, as save_pretrained writes them")
     return state
 
 

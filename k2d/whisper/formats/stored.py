@@ -5,7 +5,7 @@ such a Whisper in their shapes, and numbers in them. What does not fit is named 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,15 +57,18 @@ class Stored:
     alignment_heads: tuple[Head, ...] | None = None
 
 
-def dimensions(values: dict, source: Path) -> ModelDimensions:
-    """ModelDimensions of the named numbers. Raises CheckpointError for numbers no Whisper can be built with."""
+def dimensions(values: dict, source: Path, named: Mapping[str, str] | None = None) -> ModelDimensions:
+    """ModelDimensions of the named numbers; named: what the source calls them. Raises CheckpointError for numbers no
+    Whisper can be built with.
+    """
     wanted = {field.name for field in dataclasses.fields(ModelDimensions)}
     if not isinstance(values, dict) or set(values) != wanted:
         found = sorted(map(str, values)) if isinstance(values, dict) else type(values).__name__
         raise CheckpointError(f"{source}: expected the dimensions {', '.join(sorted(wanted))}; found {found}")
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
-            raise CheckpointError(f"{source}: {name} is {value!r}; expected a whole number, at least 1")
+            said = (named or {}).get(name, name)
+            raise CheckpointError(f"{source}: {said} is {value!r}; expected a whole number, at least 1")
     dims = ModelDimensions(**values)
     for side in ("audio", "text"):
         width, heads = getattr(dims, f"n_{side}_state"), getattr(dims, f"n_{side}_head")
