@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from k2d.constants import SHORTEST, TIMESTAMP_STEP, WINDOW, chunk_id
 from k2d.text import timestamps
-from k2d.text.transcript import TimedText, mean_fact, worst_fact
-from k2d.whisper.decoding import compression_ratio
+from k2d.text.transcript import TimedText, facts_of
 
 # A segment that runs on over the chunk's end is marked if more than this lies inside it (the authors' code).
 CONTINUED_BEYOND = 1.0
@@ -49,20 +48,9 @@ class PackedChunk:
         return min(max(round((seconds - self.start) / TIMESTAMP_STEP), 0), longest) * TIMESTAMP_STEP
 
     def facts(self) -> dict[str, float]:
-        """What a filter may want to know of the decoding, for the `utt2…` files; nothing that the transcriber did not
-        tell.
-
-        avg_logprob: mean over the segments, weighted by tokens. no_speech and temperature: the worst of the
-        windows the chunk comes from. compression: of the chunk's own text, since a loop in it is what counts.
-        """
-        facts = {
-            "avg_logprob": mean_fact(self.segments, "avg_logprob"),
-            "no_speech": worst_fact(self.segments, "no_speech_prob"),
-            "compression": compression_ratio("".join(s.text for s in self.segments).strip()),
-            "temperature": worst_fact(self.segments, "temperature"),
-            "confidence": mean_fact(self.segments, "confidence"),
-        }
-        return {name: value for name, value in facts.items() if value is not None}
+        """What a filter may want to know of the decoding, for the `utt2…` files: what of DECODING_FACTS is known."""
+        found = facts_of(self.segments, "".join(s.text for s in self.segments).strip())
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def pack(

@@ -19,9 +19,8 @@ from k2d.errors import DataError, UsageError
 from k2d.label.distance import METRICS, Choices
 from k2d.label.signals import SIGNALS
 from k2d.tables import Cursor
+from k2d.text.transcript import DECODING_FACTS
 
-# What decoding says of a text; in a directory of scores it is of the validator's text.
-DECODING_FACTS = ("avg_logprob", "no_speech", "compression", "temperature", "confidence")
 FACT_TABLES = tuple(f"utt2{name}" for name in DECODING_FACTS)
 SUMMARIES = {"min": np.min, "mean": np.mean, "max": np.max}
 

@@ -25,8 +25,8 @@ from k2d.label.distance import Choices, edits, ratio
 from k2d.text import timestamps
 from k2d.text.batch import Lines
 from k2d.text.normalise import normalise
+from k2d.text.transcript import compression_ratio
 from k2d.text.units import is_chinese, is_english, units
-from k2d.whisper.decoding import compression_ratio
 
 TEXT_SIGNALS = (
     "zh_cer",

@@ -4,13 +4,16 @@ In: what a recogniser, or a file of subtitles, says. Out: a `Transcript`, and th
 """
 
 import dataclasses
+import math
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 
 from k2d.text import timestamps
 
+# What decoding says of a text; in a directory of scores it is of the validator's text.
+DECODING_FACTS = ("avg_logprob", "no_speech", "compression", "temperature", "confidence")
 _HALF = re.compile("[\ud800-\udfff]")  # of a character, as a cut JSON escape leaves it: no file can hold one
 
 
@@ -92,13 +95,50 @@ def worst_fact(segments: Sequence[TimedText], name: str) -> float | None:
     return max((getattr(s, name) for s in segments if getattr(s, name) is not None), default=None)
 
 
+def facts_of(segments: Sequence[TimedText], text: str) -> dict[str, float | None]:
+    """DECODING_FACTS of segments, None for what the transcriber did not tell.
+
+    avg_logprob and confidence: means over the segments, weighted by tokens. no_speech and temperature: the worst of the
+    windows. compression: of their text, since a loop in it is what counts.
+    """
+    return {
+        "avg_logprob": mean_fact(segments, "avg_logprob"),
+        "no_speech": worst_fact(segments, "no_speech_prob"),
+        "compression": compression_ratio(text),
+        "temperature": worst_fact(segments, "temperature"),
+        "confidence": mean_fact(segments, "confidence"),
+    }
+
+
+def compression_ratio(text: str) -> float:
+    """Bytes of the text over bytes of its zlib compression: high where it repeats itself (Whisper's
+    measure).
+    """
+    raw = text.encode("utf-8")
+    return len(raw) / len(zlib.compress(raw))
+
+
+def mean_confidence(token_logprobs: Sequence[float]) -> float | None:
+    """Geometric mean probability of the tokens, 0 … 1; None where there is none."""
+    if not token_logprobs:
+        return None
+    return math.exp(sum(token_logprobs) / len(token_logprobs))
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and other control characters, which a table of one line an id cannot hold
+    and models do write now and then.
+    """
+    return re.sub(r"\s*[\x00-\x1f\x7f\x85\u2028\u2029]+\s*", " ", text)
+
+
 def seconds_of(value: object) -> float:
     """A time that a file tells. ValueError or TypeError for what is not a finite number."""
     try:
         seconds = float(value)
     except OverflowError:
         seconds = float("inf")
-    if not isfinite(seconds):
+    if not math.isfinite(seconds):
         raise ValueError(f"{str(value)[:20]} is not a time in seconds")
     return seconds
 

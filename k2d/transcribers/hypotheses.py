@@ -12,9 +12,8 @@ from k2d.datadir import DataDir
 from k2d.errors import BadAudio
 from k2d.tables import TableWriters, atomic
 from k2d.text import timestamps
-from k2d.text.transcript import Transcript, mean_fact, worst_fact
+from k2d.text.transcript import DECODING_FACTS, Transcript, facts_of, mean_confidence, one_line
 from k2d.transcribers.base import Transcriber
-from k2d.whisper.decoding import compression_ratio, mean_confidence, one_line
 from k2d.wording import audio_length, counted
 from k2d.work.session import Session, bad_record
 from k2d.work.skipped import in_numbers
@@ -83,9 +82,7 @@ def _of_utterance(decoded, tokenizer, timed: bool) -> dict:
 
 
 def _of_transcript(transcript: Transcript, tokenizer) -> dict:
-    """Facts are means over the segments, weighted by tokens, or the worst. tokenizer: Whisper's, which says how its
-    text is spaced, or None.
-    """
+    """tokenizer: Whisper's, which says how its text is spaced, or None."""
     segments, text, nothing = transcript.segments, transcript.text, {}
     if tokenizer is not None:
         text = tokenizer.decode([t for s in segments for t in s.tokens]).strip()
@@ -98,18 +95,13 @@ def _of_transcript(transcript: Transcript, tokenizer) -> dict:
         "language": transcript.language,
         "text": text,
         "text_with_times": transcript.text_with_times if transcript.timed else None,
-        "avg_logprob": mean_fact(segments, "avg_logprob"),
-        "no_speech": worst_fact(segments, "no_speech_prob"),
-        "compression": compression_ratio(text),
-        "temperature": worst_fact(segments, "temperature"),
-        "confidence": mean_fact(segments, "confidence"),
+        **facts_of(segments, text),
         "segments": transcript.record()["segments"],
     } | nothing
 
 
 def _write_tables(out: Path, records, with_times: bool) -> float:
     """Write text, utt2… and results.jsonl; returns seconds of audio."""
-    facts = ("avg_logprob", "no_speech", "compression", "temperature", "confidence")
     seconds = 0.0
     with atomic(out / "results.jsonl") as handle, TableWriters(out, "text") as tables:
         for record in records:
@@ -117,7 +109,7 @@ def _write_tables(out: Path, records, with_times: bool) -> float:
             seconds += record["duration"]
             timed = with_times and record["text_with_times"] is not None
             tables.write("text", record["id"], record["text_with_times"] if timed else record["text"])
-            for name in facts:
+            for name in DECODING_FACTS:
                 if record[name] is not None:
                     tables.write_number(f"utt2{name}", record["id"], record[name])
     return seconds

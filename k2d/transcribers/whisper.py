@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from k2d.constants import LONGEST
 from k2d.errors import BadAudio
 from k2d.text import timestamps
-from k2d.text.transcript import TimedText, Transcript
+from k2d.text.transcript import TimedText, Transcript, mean_confidence, one_line
 from k2d.transcribers.base import Transcriber, Work
-from k2d.whisper.decoding import DecodingOptions, mean_confidence, one_line
+from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, load_engine, what_decides
 from k2d.whisper.identity import model_identity
 from k2d.work.identity import Identity

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import math
-import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -210,14 +207,6 @@ def room_for_prompt(n_text_ctx: int) -> int:
     return n_text_ctx // 2 - 1
 
 
-def compression_ratio(text: str) -> float:
-    """Bytes of the text over bytes of its zlib compression: high where it repeats itself (Whisper's
-    measure).
-    """
-    raw = text.encode("utf-8")
-    return len(raw) / len(zlib.compress(raw))
-
-
 def needs_fallback(hypothesis: Hypothesis, options: DecodingOptions) -> bool:
     """Whether Whisper would try the next temperature: too repetitive or too improbable, and not silence."""
     if is_silence(hypothesis, options):
@@ -260,17 +249,3 @@ def window_seed(seed: int, recording: str, seek: int, temperature: float) -> int
     """A seed that depends on what is decoded and never on the batch it is decoded in."""
     digest = hashlib.blake2b(f"{seed} {recording} {seek} {temperature:.3f}".encode(), digest_size=7)
     return int.from_bytes(digest.digest(), "little")
-
-
-def one_line(text: str) -> str:
-    """The text without line breaks and other control characters, which a table of one line an id cannot hold
-    and models do write now and then.
-    """
-    return re.sub(r"\s*[\x00-\x1f\x7f\x85\u2028\u2029]+\s*", " ", text)
-
-
-def mean_confidence(token_logprobs: Sequence[float]) -> float | None:
-    """Geometric mean probability of the tokens, 0 … 1; None where there is none."""
-    if not token_logprobs:
-        return None
-    return math.exp(sum(token_logprobs) / len(token_logprobs))

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from k2d.text.transcript import compression_ratio
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted
-from k2d.whisper.decoding import Hypothesis, compression_ratio
+from k2d.whisper.decoding import Hypothesis
 from k2d.whisper.engine_torch import TorchEngine
 from k2d.whisper.logit_rules import suppressed_tokens
 from k2d.whisper.processor import EXACT, Parts

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from k2d.text.loops import ends_in_loop
+from k2d.text.transcript import compression_ratio
 from k2d.whisper import search
 from k2d.whisper.checkpoint import Checkpoint
-from k2d.whisper.decoding import DecodingOptions, Hypothesis, compression_ratio, needs_fallback, rank
+from k2d.whisper.decoding import DecodingOptions, Hypothesis, needs_fallback, rank
 from k2d.whisper.encoder_cache import EncoderCache
 from k2d.whisper.encoding import rounding
 from k2d.whisper.incremental import DecoderState, IncrementalDecoder

@@ -16,14 +16,12 @@ from k2d.constants import HOP_LENGTH, N_FRAMES
 from k2d.constants import MEL_FRAMES_PER_SECOND as FRAMES_PER_SECOND
 from k2d.errors import BadAudio
 from k2d.text.tokenizer import Tokenizer
-from k2d.text.transcript import TimedText, Transcript
+from k2d.text.transcript import TimedText, Transcript, mean_confidence, one_line
 from k2d.whisper.decoding import (
     DecodingOptions,
     Engine,
     Hypothesis,
-    mean_confidence,
     needs_fallback,
-    one_line,
     prompts,
     room_for_prompt,
     should_skip,

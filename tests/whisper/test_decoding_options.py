@@ -6,14 +6,12 @@ import pytest
 import torch
 
 from k2d.text.tokenizer import WhisperTokenizer
+from k2d.text.transcript import compression_ratio, mean_confidence, one_line
 from k2d.whisper.decoding import (
     DecodingOptions,
     Hypothesis,
-    compression_ratio,
     initial_tokens,
-    mean_confidence,
     needs_fallback,
-    one_line,
     rank,
     should_skip,
     window_seed,
