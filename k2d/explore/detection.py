@@ -1,8 +1,8 @@
 """Does a distance find the bad labels? Precision, recall, ROC and AUC where references exist.
 
-In: for each audited chunk the true error of its label, its scores and how many chunks it stands for. Out: the
-numbers of the paper's Table 5 for your own data. A label is bad when its true MER is above a limit (0.4 in
-the paper); a distance above α says that it is.
+In: for each audited chunk whether its label is bad, its scores and its recording. Out: the numbers of the paper's
+Table 5 for your own data. A label is bad when its true MER is above a limit (0.4 in the paper); a distance above α says
+that it is.
 """
 
 import warnings
@@ -19,10 +19,10 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class AuditedChunks:
-    """Arrays of shape (chunks,): bad (bool), weight, and one array of each score."""
+    """Arrays of shape (chunks,): bad (bool), the name of its recording, and one array of each score."""
 
     bad: np.ndarray
-    weight: np.ndarray
+    recording: np.ndarray
     scores: Mapping[str, np.ndarray]
 
 
@@ -66,35 +66,35 @@ def precision_recall(
 
 
 def analyse(audit: AuditedChunks, seed: int = 0, resamples: int = RESAMPLES) -> dict:
-    """All of it, each number as [value, low, high]: 95 % intervals by resampling the chunks.
+    """All of it, each number as [value, low, high]: 95 % intervals by resampling the recordings, whose chunks fail
+    alike; none of one recording alone.
 
     Means are over DETECTION_ALPHAS: of recall over all, of precision over those at which a chunk is dropped. A number
     that cannot be had, such as the recall where no label is bad, is None.
     """
-    draw = np.random.default_rng(seed)
     count = len(audit.bad)
-    drawn = [draw.integers(0, count, count) for _ in range(resamples if count else 0)]
+    names, place = np.unique(audit.recording, return_inverse=True)
+    even = np.full(len(names), 1 / max(len(names), 1))
+    drawn = np.random.default_rng(seed).multinomial(len(names), even, resamples if len(names) > 1 else 0)
     out = {
         "chunks": count,
         "bad": int(audit.bad.sum()),
-        "bad_share": _number((audit.weight * audit.bad).sum() / max(audit.weight.sum(), 1e-12)),
+        "bad_share": _number(audit.bad.sum() / max(count, 1)),
         "alphas": list(DETECTION_ALPHAS),
         "metrics": {},
     }
     for name, score in audit.scores.items():
-        bad, weight = audit.bad, audit.weight
 
-        def curve(rows: np.ndarray, score=score) -> np.ndarray:
+        def curve(weight: np.ndarray, score=score) -> np.ndarray:
             """precision at each α, recall at each α, their means, AUC."""
-            b, w, s = audit.bad[rows], audit.weight[rows], score[rows]
-            pairs = [precision_recall(b, w, s, alpha) for alpha in DETECTION_ALPHAS]
+            pairs = [precision_recall(audit.bad, weight, score, alpha) for alpha in DETECTION_ALPHAS]
             precisions, recalls = ([pair[i] for pair in pairs] for i in (0, 1))
             known = [p for p in precisions if p == p]
             means = [float(np.mean(known)) if known else float("nan"), float(np.mean(recalls))]
-            return np.array(precisions + recalls + means + [auc(b, w, s)])
+            return np.array(precisions + recalls + means + [auc(audit.bad, weight, score)])
 
-        value = curve(np.arange(count)) if count else np.full(2 * len(DETECTION_ALPHAS) + 3, np.nan)
-        spread = np.array([curve(rows) for rows in drawn] or [np.full(len(value), np.nan)])
+        value = curve(np.ones(count)) if count else np.full(2 * len(DETECTION_ALPHAS) + 3, np.nan)
+        spread = np.array([curve(times[place]) for times in drawn] or [np.full(len(value), np.nan)])
         with warnings.catch_warnings(action="ignore"):  # of what no draw can tell
             low, high = np.nanquantile(spread, (0.025, 0.975), axis=0)
         triples = [[_number(x) for x in triple] for triple in zip(value, low, high, strict=True)]
@@ -105,7 +105,7 @@ def analyse(audit: AuditedChunks, seed: int = 0, resamples: int = RESAMPLES) -> 
             "mean_precision": triples[2 * n],
             "mean_recall": triples[2 * n + 1],
             "auc": triples[2 * n + 2],
-            "roc": roc(bad, weight, score) if count else [],
+            "roc": roc(audit.bad, np.ones(count), score) if count else [],
         }
     return out
 
@@ -118,8 +118,7 @@ def markdown(result: dict) -> str:
     """The analysis as tables: recall of bad labels by α (the paper's Table 5), precision, AUC."""
     alphas, metrics = result["alphas"], result["metrics"]
     lines = [
-        f"{result['chunks']} audited chunks, {result['bad']} with a bad label "
-        f"({result['bad_share']:.1%} of what they stand for).",
+        f"{result['chunks']} audited chunks, {result['bad']} with a bad label ({result['bad_share']:.1%}).",
         "",
     ]
     for kind in ("recall", "precision"):

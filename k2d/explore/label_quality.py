@@ -68,7 +68,8 @@ class LabelQuality:
         columns = Columns(scores, metrics).of(ids)
         known = np.all([np.isfinite(columns[name]) for name in metrics], axis=0)
         bad = np.array([counts.text_rate > bad_above for counts in self.chunks.values()])
-        return AuditedChunks(bad[known], np.ones(known.sum()), {name: columns[name][known] for name in metrics})
+        recording = np.array([self.recordings[chunk] for chunk in ids], str)
+        return AuditedChunks(bad[known], recording[known], {name: columns[name][known] for name in metrics})
 
 
 def label_quality(data: DataDir, reference: str | Path, by_segment: bool = False) -> LabelQuality:

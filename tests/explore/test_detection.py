@@ -49,7 +49,7 @@ def test_precision_and_recall_by_hand():
 def test_intervals_hold_the_value_and_a_seed_repeats_them():
     draw = np.random.default_rng(0)
     bad = draw.random(150) < 0.4
-    audit = AuditedChunks(bad, np.ones(150), {"mer": draw.random(150) + 0.5 * bad, "noise": draw.random(150)})
+    audit = AuditedChunks(bad, np.arange(150) // 3, {"mer": draw.random(150) + 0.5 * bad, "noise": draw.random(150)})
     result = analyse(audit, seed=3)
     assert result == analyse(audit, seed=3)
     value, low, high = result["metrics"]["mer"]["auc"]
@@ -60,7 +60,21 @@ def test_intervals_hold_the_value_and_a_seed_repeats_them():
     assert "| mer |" in markdown(result)
 
 
+def test_chunks_of_one_recording_are_drawn_together():
+    """Ten chunks that are all alike tell as much as one, and one recording tells nothing of others."""
+    draw = np.random.default_rng(1)
+    bad, score = draw.random(20) < 0.5, draw.random(20)
+
+    def interval(bad, recording, score):
+        return analyse(AuditedChunks(bad, recording, {"mer": score}))["metrics"]["mer"]["auc"]
+
+    once = interval(bad, np.arange(20), score)
+    assert interval(np.repeat(bad, 10), np.repeat(np.arange(20), 10), np.repeat(score, 10)) == once
+    assert once[1] < once[0] < once[2]
+    assert interval(bad, np.zeros(20), score) == [once[0], None, None]
+
+
 def test_an_audit_without_bad_labels_has_no_numbers_to_give():
-    result = analyse(AuditedChunks(np.zeros(3, bool), np.ones(3), {"mer": np.array([0.1, 0.2, 0.9])}))
+    result = analyse(AuditedChunks(np.zeros(3, bool), np.arange(3), {"mer": np.array([0.1, 0.2, 0.9])}))
     assert result["metrics"]["mer"]["auc"] == [None, None, None]
     assert "–" in markdown(result)
