@@ -125,7 +125,7 @@ def samples(original: Checkpoint, mels: dict[str, Tensor], language: str) -> lis
 
 
 def transcripts(engine: Engine, mels: Sequence[Tensor], prompt: list[int], options: DecodingOptions) -> list[list[int]]:
-    found = engine.generate(engine.encode(mels), [prompt] * len(mels), options, 0.0, [0] * len(mels))
+    found = engine.generate(engine.encode(mels), [prompt] * len(mels), options)
     return [list(h.tokens) for h in found]
 
 

@@ -187,10 +187,11 @@ class TranscriptTable:
         places = self._places()
         parts: dict[str, list[tuple[float, float, str]]] = {}
         for name in self.table:
-            if segment := places.get(name):
+            segment, chunk = places.get(name), read_chunk_id(name)
+            if segment and (segment.end is not None or not chunk):
                 end = math.inf if segment.end is None else segment.end
                 parts.setdefault(segment.recording, []).append((segment.start, end, name))
-            elif chunk := read_chunk_id(name):
+            elif chunk:
                 parts.setdefault(chunk.recording, []).append((chunk.start / 100, chunk.end / 100, name))
         return {recording: sorted(own) for recording, own in parts.items()}
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from k2d.text.tokenizer import Tokenizer
+    from k2d.whisper.model import ModelDimensions
     from k2d.whisper.stopwatch import Stopwatch
 
 # Whisper retries a failed window at these temperatures, in this order.
@@ -136,6 +137,7 @@ class Engine(Protocol):
 
     device: torch.device
     tokenizer: Tokenizer
+    dims: ModelDimensions
     trim_padding: bool
     stopwatch: Stopwatch
 
@@ -150,23 +152,12 @@ class Engine(Protocol):
         features: Sequence[Tensor],
         prompts: Sequence[Sequence[int]],
         options: DecodingOptions,
-        temperature: float,
-        seeds: Sequence[int],
+        temperatures: Sequence[float] = (0.0,),
+        seeds: Sequence[Sequence[int]] = (),
     ) -> list[Hypothesis]:
-        """One hypothesis for each encoder output; prompts are complete, up to the last token before the
-        text.
-        """
-
-    def retry(
-        self,
-        features: Sequence[Tensor],
-        prompts: Sequence[Sequence[int]],
-        options: DecodingOptions,
-        temperatures: Sequence[float],
-        seeds: Sequence[Sequence[int]],
-    ) -> list[Hypothesis]:
-        """One hypothesis each, of the first temperature (all above 0) at which it does not fail, or of the last; seeds:
-        one a window and temperature.
+        """One hypothesis for each encoder output, of the first of the temperatures at which it does not fail, or of the
+        last: one temperature, or several above 0, which are sampled side by side, so that a window's audio is read once
+        for them. prompts are complete, up to the last token before the text; seeds: one a window and temperature.
         """
 
     def detect_language(self, features: Sequence[Tensor]) -> list[dict[str, float]]:

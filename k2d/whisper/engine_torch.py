@@ -71,26 +71,10 @@ class TorchEngine:
         features: Sequence[Tensor],
         prompts: Sequence[Sequence[int]],
         options: DecodingOptions,
-        temperature: float = 0.0,
-        seeds: Sequence[int] = (),
-    ) -> list[Hypothesis]:
-        """One hypothesis a window. features: (frames_i, n_state); prompts: ids; seeds: one a window."""
-        return self.retry(features, prompts, options, (temperature,), [[seed] for seed in seeds])
-
-    @torch.inference_mode()
-    def retry(
-        self,
-        features: Sequence[Tensor],
-        prompts: Sequence[Sequence[int]],
-        options: DecodingOptions,
-        temperatures: Sequence[float],
+        temperatures: Sequence[float] = (0.0,),
         seeds: Sequence[Sequence[int]] = (),
     ) -> list[Hypothesis]:
-        """One hypothesis a window, of the first of the temperatures at which it does not fail, or of the last.
-
-        All are sampled side by side, so that a window's audio is read once for them. temperatures: one, or several
-        above 0. seeds: one a window and temperature.
-        """
+        """See `Engine`. features: (frames_i, n_state) each."""
         with self.stopwatch.running("decode_seconds", self.device):
             hypotheses = self._generate(features, prompts, options, temperatures, seeds)
         self.stopwatch.tokens += sum(len(h.tokens) for h in hypotheses)

@@ -79,14 +79,9 @@ def side_by_side(options: DecodingOptions) -> list[tuple[float, ...]]:
 def _generate(engine, windows, features, indices, options, temperatures) -> list[Hypothesis]:
     chosen = [windows[i] for i in indices]
     seeds = [[window_seed(options.seed, w.name, w.seek, t) for t in temperatures] for w in chosen]
-    what = (
-        [features[i] for i in indices],
-        [initial_tokens(engine.tokenizer, engine.dims.n_text_ctx, w.previous, options, w.language) for w in chosen],
-        options,
-    )
-    if len(temperatures) > 1:
-        return engine.retry(*what, temperatures, seeds)
-    return engine.generate(*what, temperatures[0], [seed for (seed,) in seeds])
+    tokenizer, n_text_ctx = engine.tokenizer, engine.dims.n_text_ctx
+    prompts = [initial_tokens(tokenizer, n_text_ctx, w.previous, options, w.language) for w in chosen]
+    return engine.generate([features[i] for i in indices], prompts, options, temperatures, seeds)
 
 
 def halve_when_out_of_memory(work: Callable[[Sequence], list], items: Sequence) -> list:

@@ -60,7 +60,8 @@ class Scripted:
     def encode(self, mels):
         return list(mels)
 
-    def generate(self, features, prompts, options, temperature, seeds):
+    def generate(self, features, prompts, options, temperatures, seeds):
+        (temperature,) = temperatures
         self.calls.append((temperature, [int(f) for f in features]))
         return [Hypothesis([1], self.logprobs[int(f), temperature], 0.0, temperature, 1.0) for f in features]
 

@@ -86,11 +86,11 @@ def test_a_window_decodes_the_same_in_any_batch(small, beam_size, temperature, b
     engine = TorchEngine(checkpoint)
     options = DecodingOptions(beam_size=beam_size, best_of=best_of, max_new_tokens=40)
     prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous]
-    seeds = list(range(100, 108))
-    together = engine.generate(features, prompts, options, temperature, seeds)
+    seeds = [[seed] for seed in range(100, 108)]
+    together = engine.generate(features, prompts, options, (temperature,), seeds)
     assert len({tuple(h.tokens) for h in together}) > 4  # the windows do differ
     for i in (0, 3, 7):
-        alone = engine.generate(features[i : i + 1], prompts[i : i + 1], options, temperature, seeds[i : i + 1])
+        alone = engine.generate(features[i : i + 1], prompts[i : i + 1], options, (temperature,), seeds[i : i + 1])
         assert alone[0].tokens == together[i].tokens
         assert alone[0].avg_logprob == pytest.approx(together[i].avg_logprob, abs=1e-4)
 
@@ -131,14 +131,14 @@ def test_temperatures_side_by_side_give_what_they_give_in_turn(small, best_of):
     seeds = [[100 * window + number for number in range(3)] for window in range(len(prompts))]
     options = DecodingOptions(best_of=best_of, max_new_tokens=60, compression_ratio_threshold=None)
     in_turn = [
-        engine.generate(features, prompts, options, t, [of_window[n] for of_window in seeds])
+        engine.generate(features, prompts, options, (t,), [[of_window[n]] for of_window in seeds])
         for n, t in enumerate(temperatures)
     ]
     middle = float(np.mean(sorted(h.avg_logprob for h in in_turn[0] + in_turn[1])[7:9]))
     options = dataclasses.replace(options, logprob_threshold=middle, no_speech_threshold=None)
     expected = [next((h for h in of if not needs_fallback(h, options)), of[-1]) for of in zip(*in_turn)]
     assert len({h.temperature for h in expected}) > 1
-    found = engine.retry(features, prompts, options, temperatures, seeds)
+    found = engine.generate(features, prompts, options, temperatures, seeds)
     for f, e in zip(found, expected):
         assert (f.temperature, f.tokens) == (e.temperature, e.tokens)
         assert f.avg_logprob == pytest.approx(e.avg_logprob, abs=1e-3)
@@ -174,9 +174,10 @@ def test_steps_of_one_shape_choose_the_same(small, beam_size, temperature, best_
     engine = TorchEngine(checkpoint)
     options = DecodingOptions(beam_size=beam_size, best_of=best_of, max_new_tokens=60)
     prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous]
-    expected = engine.generate(features, prompts, options, temperature, list(range(8)))
+    sampling = (temperature,), [[seed] for seed in range(8)]
+    expected = engine.generate(features, prompts, options, *sampling)
     engine.static = True
-    for h, e in zip(engine.generate(features, prompts, options, temperature, list(range(8))), expected):
+    for h, e in zip(engine.generate(features, prompts, options, *sampling), expected):
         assert h.tokens == e.tokens
         assert h.avg_logprob == pytest.approx(e.avg_logprob, abs=1e-4)
 
@@ -221,7 +222,7 @@ def test_ctranslate2_tells_confidence_at_every_temperature_or_at_none(small, tmp
         options = DecodingOptions(token_confidence=wanted)
         prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous[:2]]
         for temperature in (0.0, 0.8):
-            for h in engine.generate(features[:2], prompts, options, temperature, [1, 2]):
+            for h in engine.generate(features[:2], prompts, options, (temperature,), [[1], [2]]):
                 assert bool(h.token_logprobs) == wanted
 
 

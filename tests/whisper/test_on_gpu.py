@@ -40,7 +40,7 @@ def small():
 def generate(engine, mels, previous, temperature=0.0, **changes):
     options = DecodingOptions(**{"language": "zh", "max_new_tokens": 40, **changes})
     prompts = [initial_tokens(engine.tokenizer, 448, p, options, "zh") for p in previous]
-    return engine.generate(engine.encode(mels), prompts, options, temperature, list(range(len(mels))))
+    return engine.generate(engine.encode(mels), prompts, options, (temperature,), [[seed] for seed in range(len(mels))])
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
