@@ -30,26 +30,24 @@ class BadAudio(UserError, ValueError):
 
     `reason` is one of: missing, empty, truncated, damaged, not audio, rate, channels, silence, NaN, too loud, too
     short, too long, outside, command, command failed, unreadable, out of reach. The message, one line, adds the source,
-    the detail and what to do.
+    the detail and what to do, which is `advice`. `recording` is its id, where a table has one.
     """
 
     # Reasons that lie outside the file, which need not change for it to be read the next time.
     PASSING = ("missing", "out of reach", "command failed")
 
+    recording: str | None = None
+
     def __init__(self, source, reason: str, advice: str):
-        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in f"{source}: {reason}; {advice}")
-        super().__init__(shown)
-        self.source = str(source)
-        self.reason = reason
+        super().__init__(_printable(f"{source}: {reason}; {advice}"))
+        self.source, self.reason, self.advice = str(source), reason, _printable(advice)
 
     def __reduce__(self):  # worker processes hand their exceptions over by pickle
-        return _rebuild, (self.source, self.reason, str(self))
+        return BadAudio, (self.source, self.reason, self.advice), {"args": self.args, "recording": self.recording}
 
 
-def _rebuild(source: str, reason: str, message: str) -> BadAudio:
-    error = BadAudio(source, reason, "")
-    error.args = (message,)
-    return error
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class CheckpointError(UserError, ValueError):

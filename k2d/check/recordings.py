@@ -100,7 +100,7 @@ class Check:
             try:
                 check_length(one.source(name), length)
             except BadAudio as error:
-                bad[name] = error.reason, _advice(error)
+                bad[name] = error.reason, error.advice
         return bad
 
     def _durations(self, one: Set, facts: dict[str, dict]) -> list[Finding]:
@@ -224,7 +224,7 @@ def _fault(source: str) -> tuple[str, str]:
     try:
         header(source)
     except BadAudio as error:
-        return error.reason, _advice(error)
+        return error.reason, error.advice
     return "missing", "it was not there a moment ago; look at the disk"
 
 
@@ -232,7 +232,7 @@ def _header(source: str, allow_pipes: bool) -> dict:
     try:
         found = header(source, allow_pipes)
     except BadAudio as error:
-        return {"reason": error.reason, "why": _advice(error)}
+        return {"reason": error.reason, "why": error.advice}
     return {"rate": found.rate, "channels": found.channels, "seconds": found.seconds}
 
 
@@ -244,16 +244,11 @@ def _hear(opened: sources.AudioSource, name: str, source: str, warnings: "_Warni
             peak = max(peak, extent(audio) / 2)  # whatever its offset
             full += int((np.abs(audio) >= _FULL).sum())
     except BadAudio as error:
-        return {"reason": error.reason, "why": _advice(error)}
+        return {"reason": error.reason, "why": error.advice}
     fact = {"seconds": round(samples / SAMPLE_RATE, 3), "peak": round(peak, 5), "clipped": round(full / samples, 6)}
     if damage := warnings.of(source):
         fact["damage"] = damage
     return fact
-
-
-def _advice(error: BadAudio) -> str:
-    """What stands behind the reason in the message: the detail, and what to do."""
-    return str(error).partition(f"{error.reason}; ")[2] or str(error)
 
 
 class _Warnings(logging.Handler):

@@ -79,7 +79,6 @@ def _from_journal(batch: Sequence[str], journal: Journal) -> list[Decoded | BadA
     for name in batch:
         samples = journal.opened(name)
         if isinstance(samples, BadAudio):
-            samples.recording = name
             results.append(samples)
         elif samples is not None and (found := journal.window(name, 0)) is not None:
             results.append(Decoded(name, samples / SAMPLE_RATE, Hypothesis(**found)))

@@ -145,8 +145,9 @@ class Journal:
         if entry is None or entry["stamp"] != self.stamp(name):
             return None
         if "bad" in entry:
-            error = BadAudio(*entry["bad"][:2], "")
-            error.args = (entry["bad"][2],)
+            source, reason, said = entry["bad"]
+            error = BadAudio(source, reason, said.removeprefix(f"{source}: {reason}; "))  # the whole, in older journals
+            error.recording = name
             return error
         return entry["samples"]
 
@@ -159,7 +160,7 @@ class Journal:
         for name, samples, audio in opened:
             entry = {"id": name, "stamp": self.stamp(name), "audio": audio}
             if isinstance(samples, BadAudio):
-                entry["bad"] = [samples.source, samples.reason, str(samples)]
+                entry["bad"] = [samples.source, samples.reason, samples.advice]
             else:
                 entry["samples"] = samples
             entries.append(entry)

@@ -28,8 +28,7 @@ def why(error: UserError) -> str:
     """What skipped.txt says of an error behind the id: of a recording the reason first, in a word."""
     if not isinstance(error, BadAudio):
         return str(error)
-    known = f"{error.source}: {error.reason}; " if error.source == getattr(error, "recording", None) else ""
-    return f"{error.reason}: {str(error).removeprefix(known)}"
+    return f"{error.reason}: {error.advice if error.source == error.recording else error}"
 
 
 def write_skipped(out: Path, skipped: Mapping[str, str], total: int, most: int | None = None) -> None:
