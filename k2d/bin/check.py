@@ -32,8 +32,7 @@ from k2d.check.sets import look_at_sets
 from k2d.check.tables import DEV, TRAIN
 from k2d.errors import UsageError, UserError
 from k2d.options import CommandParser, add_options, command, options_of, terminal_width
-from k2d.transcribers import check_place, kind_of
-from k2d.transcribers.options import check_whisper
+from k2d.transcribers import check_place, check_whisper, kind_of
 from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.skipped import SkipOptions

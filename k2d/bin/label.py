@@ -19,8 +19,7 @@ from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.label.labelling import ChunkLayout, label
 from k2d.options import CommandParser, add_options, command, options_of
-from k2d.transcribers import open_transcriber
-from k2d.transcribers.options import accepted
+from k2d.transcribers import accepted, open_transcriber
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, work_key
 from k2d.work import identity

@@ -22,9 +22,8 @@ from k2d.audio.options import AudioOptions
 from k2d.errors import UsageError
 from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
 from k2d.text import subtitles
-from k2d.transcribers import kind_of, open_transcriber
+from k2d.transcribers import accepted, kind_of, open_transcriber
 from k2d.transcribers.files import transcribe_files
-from k2d.transcribers.options import accepted
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
 from k2d.wording import counted

@@ -1,6 +1,6 @@
 """What `label` and `decode` need of a model, and what most models have in common.
 
-In: recordings or utterances, as `Work`. Out: lists of what is finished. A kind of transcriber adds `run`, `inspect`,
+In: recordings or utterances. Out: lists of what is finished. A kind of transcriber adds `run`, `inspect`,
 `identity` and `decides`, and changes of the rest only what is its own.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from k2d.errors import BadAudio
@@ -22,19 +21,6 @@ if TYPE_CHECKING:
 
 def _unseen(seconds: float) -> None:
     """Progress that nobody watches."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is to be transcribed: `source`'s recordings (long_form: every segment has its times) or utterances of at
-    most 30 s. What `journal` holds is not done again. progress(seconds of audio done).
-    """
-
-    names: Iterable[str]
-    source: AudioSource
-    long_form: bool
-    journal: Journal | None = None
-    progress: Callable[[float], None] = _unseen
 
 
 class Transcriber(ABC):
@@ -63,8 +49,18 @@ class Transcriber(ABC):
         """
 
     @abstractmethod
-    def run(self, work: Work) -> Iterator[list[Any]]:
-        """Yields lists of what is finished, in any order: results as `transcript_of` takes them, and of a recording
+    def run(
+        self,
+        names: Iterable[str],
+        source: AudioSource,
+        long_form: bool,
+        journal: Journal | None,
+        progress: Callable[[float], None],
+    ) -> Iterator[list[Any]]:
+        """Transcribes `source`'s recordings (long_form: every segment has its times) or utterances of at most 30 s;
+        what `journal` holds is not done again. progress(seconds of audio done).
+
+        Yields lists of what is finished, in any order: results as `transcript_of` takes them, and of a recording
         that cannot be used its BadAudio, whose `recording` is its id.
         """
 
@@ -93,8 +89,10 @@ class Transcriber(ABC):
         progress: Callable[[float], None] = _unseen,
         decoded: bool = False,
     ) -> Iterator[list[Transcript | BadAudio]]:
-        """`run` the `Work`. decoded: results as the model made them, which of Whisper's utterances tell more."""
-        for batch in self.run(Work(names, source, long_form, journal, progress)):
+        """`run`, with transcripts as results. decoded: results as the model made them, which of Whisper's utterances
+        tell more.
+        """
+        for batch in self.run(names, source, long_form, journal, progress):
             yield batch if decoded else [
                 one if isinstance(one, Transcript | BadAudio) else self.transcript_of(one) for one in batch
             ]

@@ -17,7 +17,7 @@ from k2d.audio.sources import AudioDigest, AudioSource
 from k2d.constants import LONGEST, NO_CHARACTER, SAMPLE_RATE
 from k2d.errors import BadAudio
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
-from k2d.transcribers.base import Transcriber, Work
+from k2d.transcribers.base import Transcriber
 from k2d.transcribers.pieces import Loudness, pieces
 from k2d.whisper import hub
 from k2d.whisper.engine import chosen_device
@@ -71,9 +71,8 @@ class Recogniser(Transcriber):
     def recognise(self, audio: np.ndarray) -> list[TimedText]:
         """Segments of audio (samples,), at most 30 s of 16 kHz; times are relative to it, end None is not known."""
 
-    def run(self, work: Work) -> Iterator[list[Transcript | BadAudio]]:
+    def run(self, names, source, long_form, journal, progress) -> Iterator[list[Transcript | BadAudio]]:
         """One recording after the other, each noted in the journal as one window."""
-        source, journal, progress = work.source, work.journal, work.progress
 
         def read(name: str) -> tuple[str, _Sound | Transcript | BadAudio]:
             opened = journal.opened(name) if journal else None
@@ -82,11 +81,11 @@ class Recogniser(Transcriber):
             if opened is not None and (noted := journal.window(name, 0)):
                 return name, Transcript.from_record(noted)
             try:
-                return name, _Sound(source, name, work.long_form)
+                return name, _Sound(source, name, long_form)
             except BadAudio as error:
                 return name, error
 
-        for name, found in prefetch(work.names, read):
+        for name, found in prefetch(names, read):
             if isinstance(found, _Sound):
                 sound = found
                 found = Transcript(name, sound.samples / SAMPLE_RATE, self.language, [])

@@ -27,7 +27,7 @@ from k2d.errors import BadAudio, DataError
 from k2d.tables import read_table, safe_id
 from k2d.text import timestamps
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
-from k2d.transcribers.base import Transcriber, Work
+from k2d.transcribers.base import Transcriber
 from k2d.work.identity import Identity, digest_of, file_digest, makers_of
 from k2d.work.jobs import prefetch
 
@@ -70,9 +70,8 @@ class ReadyTranscripts(Transcriber):
     def inspect(self) -> tuple[str, ...]:
         return (f"{self._place.path}: {self._place.count} ready transcripts",)
 
-    def run(self, work: Work) -> Iterator[list[Transcript | BadAudio]]:
+    def run(self, names, source, long_form, journal, progress) -> Iterator[list[Transcript | BadAudio]]:
         """Recordings are read, so that one that cannot be is skipped here; utterances are not."""
-        source, long_form = work.source, work.long_form
 
         def one(name: str) -> Transcript | BadAudio:
             try:
@@ -84,13 +83,13 @@ class ReadyTranscripts(Transcriber):
                 return error
 
         done: list[Transcript | BadAudio] = []
-        for found in prefetch(work.names, one) if long_form else map(one, work.names):
+        for found in prefetch(names, one) if long_form else map(one, names):
             done.append(found)
             if long_form or len(done) == AT_ONCE:
                 yield done
                 done = []
             if isinstance(found, Transcript):
-                work.progress(found.duration)
+                progress(found.duration)
         if done:
             yield done
 

@@ -14,7 +14,7 @@ from k2d.constants import LONGEST
 from k2d.errors import BadAudio
 from k2d.text import timestamps
 from k2d.text.transcript import TimedText, Transcript, mean_confidence, one_line
-from k2d.transcribers.base import Transcriber, Work
+from k2d.transcribers.base import Transcriber
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, load_engine, what_decides
 from k2d.whisper.identity import model_identity
@@ -77,16 +77,15 @@ class WhisperTranscriber(Transcriber):
         size = f"{d.n_audio_layer} + {d.n_text_layer} layers of width {d.n_text_state}, {d.n_mels} mel bands"
         return f"{facts.path}: a Whisper ({facts.form}), {size}; vocabulary: {facts.vocabulary}", *facts.findings
 
-    def run(self, work: Work) -> Iterator[list[Transcript | Decoded | BadAudio]]:
+    def run(self, names, source, long_form, journal, progress) -> Iterator[list[Transcript | Decoded | BadAudio]]:
         """Long-form transcription, of utterances above 30 s too, and batches of utterances of similar length."""
         from k2d.whisper.long_form import transcribe_all
         from k2d.whisper.short_form import decode_all, plan_batches
 
         self.load()
-        source, journal, progress = work.source, work.journal, work.progress
-        seconds = {} if work.long_form else {name: source.seconds(name) for name in work.names}
-        long = list(work.names) if work.long_form else [name for name in seconds if seconds[name] > LONGEST]
-        options = self.decoding if work.long_form else dataclasses.replace(self.decoding, timestamps=True)
+        seconds = {} if long_form else {name: source.seconds(name) for name in names}
+        long = list(names) if long_form else [name for name in seconds if seconds[name] > LONGEST]
+        options = self.decoding if long_form else dataclasses.replace(self.decoding, timestamps=True)
         for found in transcribe_all(self.engine, long, source, options, self.batch_size, journal, progress):
             yield [found]
         for name in long:
