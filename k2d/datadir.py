@@ -7,6 +7,7 @@ Files are UTF-8, sorted by id in C order, one entry a line, one space after the 
 `wav.scp` are taken relative to the working directory, as Kaldi does.
 """
 
+import heapq
 import mmap
 import os
 import unicodedata
@@ -137,6 +138,20 @@ def _what_else(path: Path) -> str:
     if path.is_dir():
         return "a folder"
     return "not a regular file" if path.exists() else "a link that leads nowhere"
+
+
+def balanced(seconds: Mapping[str, float], n: int) -> list[list[str]]:
+    """Ids in n parts of about the same length, the longest of each first; always the same of the same ids and durations.
+
+    Longest first, each to the part with the least so far: never worse than 4/3 of the best.
+    """
+    parts: list[list[str]] = [[] for _ in range(n)]
+    loads = [(0.0, index) for index in range(n)]
+    for name in sorted(seconds, key=lambda name: (-seconds[name], name)):
+        load, index = loads[0]
+        parts[index].append(name)
+        heapq.heapreplace(loads, (load + max(seconds[name], 0.01), index))  # of unknown length a little, to be spread
+    return parts
 
 
 def invert(utt2spk: Mapping[str, str]) -> dict[str, str]:
@@ -347,13 +362,7 @@ class DataDir:
             utterances.setdefault(segment.recording, []).append(segment.id)
         if not utterances:
             raise DataError(f"{self.path}: no utterance to split")
-        # Longest first, each to the part with the least so far: never worse than 4/3 of the best.
-        parts: list[list[str]] = [[] for _ in range(min(n, len(utterances)))]
-        loads = [(0.0, 0, index) for index in range(len(parts))]
-        for recording in sorted(utterances, key=lambda r: (-durations.get(r, 0.0), r)):
-            load, count, index = min(loads)
-            parts[index].append(recording)
-            loads[index] = (load + durations.get(recording, 0.0), count + 1, index)
+        parts = balanced({name: durations.get(name, 0.0) for name in utterances}, min(n, len(utterances)))
         out = Path(out)
         return [
             self.subset((u for r in part for u in utterances[r]), out / str(number))

@@ -263,25 +263,6 @@ def costs_of(output_dir: Path, key: str) -> dict[str, float]:
     return totals
 
 
-def share_of(job: int, num_jobs: int, seconds: dict[str, float]) -> list[str]:
-    """The ids of job `job` (1 … num_jobs): longest first, each to the job with the least so far.
-
-    The same ids and durations always give the same split. The order, longest first, also keeps a batch full
-    until near the end.
-    """
-    if not 1 <= job <= num_jobs:
-        raise ValueError(f"job {job} of {num_jobs}: expected 1 … {num_jobs}")
-    loads = [(0.0, index) for index in range(num_jobs)]
-    mine = []
-    for name in sorted(seconds, key=lambda n: (-seconds[n], n)):
-        load, index = loads[0]
-        # Unreadable ones count a little, to be spread as well.
-        heapq.heapreplace(loads, (load + max(seconds[name], 0.01), index))
-        if index == job - 1:
-            mine.append(name)
-    return mine
-
-
 def finished_results(output_dir: Path, key: str, num_jobs: int, jobs: Iterable[int] | None = None) -> Iterator[dict]:
     """All results of all jobs, or of some, in order of id; Incomplete names the jobs that are not.
 

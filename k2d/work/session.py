@@ -16,12 +16,12 @@ from threading import Event
 from tqdm import tqdm
 
 from k2d.audio.sources import AudioSource
-from k2d.datadir import DataDir
+from k2d.datadir import DataDir, balanced
 from k2d.errors import BadAudio, UsageError
 from k2d.options import option
 from k2d.work.folders import write_json
 from k2d.work.jobs import Stopped, in_threads
-from k2d.work.journal import FINISHED, Journal, Results, bad_inputs, costs_of, finished_results, job_folder, share_of
+from k2d.work.journal import FINISHED, Journal, Results, bad_inputs, costs_of, finished_results, job_folder
 from k2d.work.lock import DirectoryLock
 from k2d.work.skipped import SkipOptions, passing, sources_of, why, write_skipped
 from k2d.work.step import remove_leftovers
@@ -101,7 +101,8 @@ class Session:
             if all(part.complete for part in parts):
                 return
             seconds = self.seconds()
-            shares = [{n: seconds[n] for n in share_of(number, self.parts, seconds)} for number in mine]
+            all_shares = balanced(seconds, self.parts)  # longest first, which keeps a batch full until near the end
+            shares = [{name: seconds[name] for name in all_shares[number - 1]} for number in mine]
             engine = load()
             with tqdm(
                 total=ceil(sum(sum(share.values()) for share in shares)),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2d.audio.stamps import FileStamps
+from k2d.datadir import balanced
 from k2d.errors import BadAudio, Incomplete
 from k2d.work.journal import (
     Journal,
@@ -18,7 +19,6 @@ from k2d.work.journal import (
     costs_of,
     finished_results,
     job_folder,
-    share_of,
 )
 
 RESULT = {"tokens": [1, 2], "avg_logprob": -0.25, "language": "zh", "text": "今天"}
@@ -89,7 +89,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
 
 @given(st.dictionaries(st.text("abc", min_size=1), st.floats(0, 5000), max_size=40), st.integers(1, 7))
 def test_jobs_share_the_work_evenly_and_leave_nothing_out(seconds, num_jobs):
-    shares = [share_of(job, num_jobs, seconds) for job in range(1, num_jobs + 1)]
+    shares = balanced(seconds, num_jobs)
     assert sorted(n for share in shares for n in share) == sorted(seconds)
     loads = [sum(max(seconds[n], 0.01) for n in share) for share in shares]
     # Longest first, each to the least loaded: jobs differ by no more than the longest recording.
