@@ -141,7 +141,7 @@ def _what_else(path: Path) -> str:
 
 
 def balanced(seconds: Mapping[str, float], n: int) -> list[list[str]]:
-    """Ids in n parts of about the same length, the longest of each first; always the same of the same ids and durations.
+    """Ids in n parts of about the same length, the longest of each first; the same of the same ids and durations.
 
     Longest first, each to the part with the least so far: never worse than 4/3 of the best.
     """
