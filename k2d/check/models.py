@@ -16,6 +16,7 @@ from k2d.check.findings import Finding, fails, fine, left_out, note, some, warni
 from k2d.check.memory import Memory
 from k2d.check.recordings import HEADERS, sample
 from k2d.check.tables import Set
+from k2d.corpus.subtitles import too_long
 from k2d.errors import BadAudio, UserError
 from k2d.plan import size_of
 from k2d.transcribers import kind_of, open_transcriber
@@ -244,18 +245,22 @@ def coverage(what: str, name: str, train: Set) -> list[Finding]:
     transcripts = ReadyTranscripts(name.partition(":")[2], train.data)
     source = sources.recordings(train.data)
     names, lacking = sample(list(train.data.wav), HEADERS), {}  # reason -> recording -> the whole story
+    partly: dict[str, str] = {}  # recording -> cues that are left out
     for recording in names:
         seconds = source.seconds(recording)
         if not seconds:
             continue  # cannot be read; another row says so
         try:
-            transcripts.segments(recording, seconds, timed=True)
+            if why := too_long(transcripts.segments(recording, seconds, timed=True)):
+                partly[recording] = why
         except BadAudio as error:
             lacking.setdefault(error.reason, {})[recording] = str(error)
     of = counted(len(names), "recording") + " looked at" * (len(names) < len(train.data.wav))
     nothing_left = sum(map(len, lacking.values())) == len(names)
     grade, end = (fails, "; nothing is left") if nothing_left else (left_out, "")
-    return [
+    cut = f"{len(partly):,} of {of}: cues longer than 30 s ({some(list(partly))})"
+    found = [left_out(what, cut, "cut them: no chunk holds more", partly.items())] if partly else []
+    return found + [
         grade(
             what,
             f"{len(stories):,} of {of}: {reason} ({some(list(stories))}){end}",

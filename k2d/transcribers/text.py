@@ -35,6 +35,8 @@ SUFFIXES = LABELS  # of several for one recording the first: .json may tell scor
 AT_ONCE = 500  # chunks that reach the disk together
 _LANGUAGE = re.compile(r"\.[a-z]{2,3}(?:[-_][A-Za-z]+)*$")  # at the end of a stem, as in lecture1.zh-TW
 
+_log = logging.getLogger("k2d.transcribers")
+
 Found = list[TimedText] | None  # None: there is no transcript; one segment with end None: text without times
 
 
@@ -77,7 +79,10 @@ class ReadyTranscripts(Transcriber):
             try:
                 samples = sum(map(len, source.blocks(name))) if long_form else 0
                 seconds = samples / SAMPLE_RATE if long_form else source.seconds(name)
-                return Transcript(name, seconds, self.language, self.segments(name, seconds, long_form))
+                found = self.segments(name, seconds, long_form)
+                if long_form and (why := too_long(found)):
+                    _log.warning("%s: %s", name, why)
+                return Transcript(name, seconds, self.language, found)
             except BadAudio as error:
                 error.recording = name
                 return error
@@ -128,8 +133,6 @@ class ReadyTranscripts(Transcriber):
             if found and (why := fault_of_times(found, seconds)):
                 raise BadAudio(name, "unusable transcript", why)
             found = [s for s in found if s.start < seconds]
-            if why := too_long(found):
-                logging.warning("%s: %s", name, why)
         return found
 
     def _part(self, name: str, seconds: float) -> tuple[str, float, float] | None:

@@ -434,6 +434,9 @@ def test_ready_transcripts_that_lack_recordings(corpus, tmp_path):
     untimed, missing = (row for row in found if row.grade is Grade.LEFT_OUT)
     assert "1 of 3 recordings: no times (b)" in untimed.found and len(untimed.names) == 1
     assert "1 of 3 recordings: no transcript (c)" in missing.found and "expected a line of it" in missing.todo
+    (tmp_path / "labels").write_text("a <|0.00|>好<|1.00|>\nb <|0.00|>all<|31.00|>\nc <|0.00|>好<|1.00|>\n")
+    row = the_row(look_at_models(Models(labels="text:labels"), train), Grade.LEFT_OUT)
+    assert row.found == "1 of 3 recordings: cues longer than 30 s (b)" and "no chunk holds more" in row.todo
     (tmp_path / "labels").write_text("z <|0.00|>好<|1.00|>\n")
     row = the_row(look_at_models(Models(labels="text:labels"), train), Grade.FAILS)
     assert "nothing is left" in row.found and "expected a line of it in labels" in row.todo
