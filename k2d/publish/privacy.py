@@ -78,7 +78,8 @@ def _spoken_digits(match: re.Match) -> str:
     return _TENS[match["ten"].lower()] + _ENGLISH[(match["unit"] or "zero").lower()]
 
 
-_SEPARATOR = r"[\s.\-‐‑‒–—−()/_~·・•]{0,6}"
+_SIGNS = r"\s.\-‐‑‒–—−()/_~·・•‧…⋯"
+_SEPARATOR = rf"[{_SIGNS}]{{0,6}}"
 
 
 def _digits(count: str) -> str:
@@ -90,12 +91,17 @@ def _digits(count: str) -> str:
 # such a number in: digit by digit, in pairs, or in its usual groups. 12,345,678 is none of them.
 _COMMAS = r"\s{0,3}[,、;]\s{0,3}"
 _GAP = rf"(?:{_COMMAS}|[\s.。-]{{1,3}})"  # between groups, where commas part some and blanks others
-_ALONE = rf"(?<!\d)(?<![,、;])(?<![,、;]\s)%s(?!\d)(?!{_COMMAS}\d)"  # all of a list
+_ALONE = rf"(?<!\d)(?<!\d[,、;])(?<!\d[,、;]\s)%s(?!\d)(?!{_COMMAS}\d)"  # all of a list
 
 
 def _listed(first: str, count: str) -> str:
     """A first character and so many digits, a comma before each."""
     return rf"{first}(?:{_COMMAS}\d){{{count}}}"
+
+
+def _group(count: int) -> str:
+    """So many digits, in one or digit by digit."""
+    return rf"(?:\d{{{count}}}|\d(?:[ -]\d){{{count - 1}}})"
 
 
 # Also letter by letter: g m a i l. An "o" that stands alone is a 0 in the plain form.
@@ -104,8 +110,9 @@ _NEXT = r"(?:[a-z](?: [a-z0]){1,5}\b|[a-z][\w-]{0,62})"
 _TOP = r"(?:com|c [o0] m|edu|e d u|org|[o0] r g|net|n e t|gov|io|ai|app|dev|info|tw|t w|cn|hk|jp|uk|sg|kr)\b"
 # Behind "at", with a written dot, only who gives out addresses: lecturers say "look at arxiv.org".
 _POST = r"(?:(?:g|hot|fox|proton)mail|yahoo|outlook|icloud|qq|163|126)"
+_POSTED = rf"{_POST}(?:\s{{0,3}}\.\s{{0,3}}| dot ?|\s?[點点]\s?)[a-z]{{2,4}}\b"
 _MAIL = (
-    rf"(?:{_POST}(?:\s{{0,3}}\.\s{{0,3}}| dot ?)[a-z]{{2,4}}|"
+    rf"(?:{_POSTED}|"
     r"(?:[\w-]{1,63}\.){1,4}(?:edu(?:\.[a-z]{2})?|ac\.[a-z]{2}))\b"
 )
 _OPEN, _CLOSE = r"[\[({<【〔「#*~|/_-]", r"[\])}>】〕」#*~|/_-]"
@@ -116,14 +123,16 @@ _ANY_DOT = rf"(?:\s{{0,3}}[.。]\s{{0,3}}|,(?={_TOP})|{_BRACKETED_DOT}|{_SPOKEN_
 
 # In this order; text that one kind has claimed is not reported again by a later one.
 PATTERNS = {
-    # Behind @ and [at] anything with a dot; behind the word "at", which is common, only a known end.
+    # Behind @ and [at] anything with a dot; behind the word "at", which is common, and the @ of a product of matrices,
+    # which stands between blanks, only a known end.
     "e-mail": re.compile(
         r"[\w.+-]{1,64}+(?:"
-        rf"\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{1,9}}"
+        rf"(?:@{{1,2}}\s{{0,3}}|\s{{1,3}}@{{1,2}}){_HOST}(?:{_ANY_DOT}{_NEXT}){{1,9}}"
+        rf"|\s{{1,3}}@{{1,2}}\s{{1,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{0,8}}{_ANY_DOT}{_TOP}"
         rf"|\s{{0,3}}(?:{_OPEN}\s?(?:at|@)\s?{_CLOSE}|at[ -]sign\b|"
-        r"[\[({<【〔「]?\s?(?:小老鼠|艾特)\s?[\])}>】〕」]?)\s{0,3}"
+        r"[\[({<【〔「]?\s?(?:小老鼠|艾特|圈\s?a)\s?[\])}>】〕」]?)\s{0,3}"
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
-        rf"| at {_MAIL}"
+        rf"| at {_MAIL}|\s{{0,3}}在\s{{0,3}}{_POSTED}"
         rf"|{_OPEN}a{_CLOSE}{_POST}\.[a-z]{{2,4}}\b"
         rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)"
         rf"|[\u4e00-\u9fff]{{1,4}}\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{0,8}}{_ANY_DOT}{_TOP}"
@@ -132,11 +141,14 @@ PATTERNS = {
         re.IGNORECASE | re.ASCII,
     ),
     # Taiwan: a letter, 1 2 8 9 or a second letter (older residence permits), 8 digits. Mainland: 17 digits
-    # and a digit or X.
+    # and a digit or X. Hong Kong: one letter or two, 6 digits, a digit or A in brackets.
     "identity number": re.compile(
         rf"(?<![A-Za-z0-9])(?:[A-Za-z]{_SEPARATOR}[1289A-Da-d]{_SEPARATOR}{_digits('7')}|"
         rf"[1-9]{_SEPARATOR}{_digits('15')}{_SEPARATOR}[\dXx]|"
-        rf"{_listed(rf'[A-Za-z](?:{_COMMAS})?[1289]', '8')})(?![A-Za-z0-9])"
+        rf"[A-Za-z]{{1,2}}{_SEPARATOR}{_digits('5')}\s?\(\s?[\dAa]\s?\)|"
+        rf"[A-Za-z](?:{_COMMAS})?[1289](?:(?:{_COMMAS})?\d){{8}}|"
+        + _ALONE % rf"[1-9]\d{{5}}{_COMMAS}\d{{4}}(?:{_COMMAS})?\d{{4}}{_COMMAS}\d{{3}}[\dXx]"
+        + r")(?![A-Za-z0-9])"
     ),
     # 16 digits, of American Express 15, of UnionPay up to 19.
     "card number": re.compile(
@@ -146,19 +158,43 @@ PATTERNS = {
         rf"{_listed('[3-6]', '14,18')})"
     ),
     "student number": re.compile(
-        rf"(?<![A-Za-z0-9])[A-Za-z](?:{_SEPARATOR}{_digits('7')}|(?:{_COMMAS})?{_listed('[0-9]', '7')})(?!\d)"
+        rf"(?<![A-Za-z0-9])[A-Za-z](?:{_SEPARATOR}{_digits('7')}|"
+        rf"(?:{_COMMAS})?(?:{_listed('[0-9]', '7')}|\d\d(?:{_COMMAS}\d{{3}}){{2}}))(?!\d)"
     ),
-    # International, Taiwanese mobile (09…) and landline (0…), or any 8 to 14 digits.
+    # International, Taiwanese mobile (09…) and landline (0…), or any 8 to 14 digits. Groups without a 0 before them: of
+    # the mainland, Taiwan, North America, Hong Kong; thousands have none of four digits.
     "telephone number": re.compile(
         # With stars: 0912*345*728, and no product of small numbers.
         rf"(?<!\d)0\d{{1,3}}(?:\*\d{{3,4}}){{2}}(?!\d)|"
-        rf"\+{_SEPARATOR}{_digits('7,14')}|(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,13')}(?!\d)|"
+        rf"\+{_SEPARATOR}{_digits('7,14')}|"
+        rf"(?<![A-Za-z0-9)+])\+[1-9](?:(?:{_COMMAS}|{_SEPARATOR})\d){{7,14}}(?!\d)|"
+        rf"(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,13')}(?!\d)|"
         + _ALONE
-        % rf"(?:{_listed('0', '7,9')}|0\d(?:{_COMMAS}\d\d){{3,4}}|0\d{{1,3}}(?:{_GAP}\d{{3,4}}){{2}})"
+        % rf"(?:{_listed('0', '7,9')}|0\d(?:{_COMMAS}\d\d){{3,4}}|0\d{{1,3}}(?:{_GAP}\d{{3,4}}){{2}}|"
+        rf"{_listed(rf'1{_COMMAS}[3-9]', '9')}|(?=1[ -]?[3-9]){_group(3)}(?:{_GAP}{_group(4)}){{2}}|"
+        rf"9\d\d(?:{_GAP}\d{{3}}){{2}}|(?=[2-9]){_group(3)}{_GAP}{_group(3)}{_GAP}{_group(4)}|"
+        rf"(?=[235-9]){_group(4)}{_COMMAS}{_group(4)})"
     ),
 }
 _CLAIMED = "\0"  # in the place of what a kind has claimed; control characters do not get into the plain form
 _FRACTION = re.compile(r"(?<![\d.])\d\.\d{9,}(?![\d.])")  # 3.14159265358979
+# In figures: 912,345,678 and "n, 100, 250, 500". 九一二，三四五，六七八 is no such number.
+_THOUSANDS = re.compile(
+    r"(?:[a-z]\s?)?\d{1,3}(?:,\d{3})+|[a-z][\s,、]*\d{3}(?:[,、]\s?\d{3})+", re.IGNORECASE | re.ASCII
+)
+# Who has no address "at ntu dot edu dot tw".
+_NO_NAME = re.compile(
+    r"(?:docs?|papers?|pages?|(?:web)?site|code|slides|videos?|look|meet|visit|see|found|available|online|it|is|us|"
+    r"them|here|works?|study) at ",
+    re.IGNORECASE,
+)
+# All numbers of a row, whatever parts them, and what says that they are one number.
+_ROW = re.compile(
+    rf"(?<![\w@+])(?P<plus>\+\s?)?(?P<isbn>ISBN(?:-1[03])?[\s:]{{0,3}})?\d(?:[{_SIGNS},、;]{{0,6}}\d)*+",
+    re.IGNORECASE | re.ASCII,
+)
+_ARXIV = r"[01]\d(?:0\d|1[0-2])\.\d{4}|\d\d(?:0\d|1[0-2])\.\d{5}"  # year, month, number
+_POINTED = re.compile(rf"(?:{_ARXIV})|(?:(?:{_ARXIV}|\d{{1,3}}\.\d{{1,6}})(?:[^\d.]+|\Z)){{2,}}")
 _DECIMALS = re.compile(r"\d\s{0,3}(?:point|點|点)\s{0,3}\Z", re.IGNORECASE)
 
 
@@ -215,23 +251,60 @@ def _counts(numbers: list[int], restarts: tuple[int, ...] = ()) -> bool:
     return bool(steps) and (forwards or sizes == {-1} or (len(steps) > 2 and len(sizes) == 1))
 
 
+def _is_usual(number: int) -> bool:
+    """Whether lectures are full of a number: a year, the size of a layer (1024, 768), the largest of so many bits."""
+    size = number % 32 == 0 and number.bit_count() <= 2
+    return number > 30 and (size or (number + 1).bit_count() == 1 or 1900 <= number < 2100)
+
+
+def _is_series(row: re.Match) -> bool:
+    """Whether a row of numbers is rather years and dates, sizes of layers, scores, decimals, primes and other rising
+    numbers, products (三七二十一), or the number of a book or of a paper.
+    """
+    numbers = re.findall(r"\d+", row[0])
+    digits = "".join(numbers)
+    if row["plus"] or len(digits) < 8 or max(map(len, numbers)) > 19 or row.string[row.end() : row.end() + 1] == "@":
+        return False
+    if row["isbn"] or re.fullmatch("97[89].{10}", digits) or _POINTED.fullmatch(row[0]):
+        return True
+    values = [int(number) for number in numbers]
+    if all(re.fullmatch("[2-9]{2}..", n) and int(n[0]) * int(n[1]) == int(n[2:]) for n in numbers):
+        return True
+    if len(numbers) > 4 and all(len(number) == 2 and number[0] != "0" for number in numbers):
+        return True
+    if re.match(r"0(?:\d|\D+[2-9])", row[0]):  # a number that is dialled
+        return False
+    rises = len(values) > 4 and values[-1] > 9 and values == sorted(values)
+    return rises or (any(map(_is_usual, values)) and all(value <= 31 or _is_usual(value) for value in values))
+
+
 def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
-    """Whether a match is rather counting, a row of bits, a loop of the decoder, the decimals of a number, or years and
-    percentages in words: "nineteen eighty four". written: the label's own text.
+    """Whether a match is rather counting, a row of bits, a loop of the decoder, the decimals of a number, thousands, a
+    list of round numbers, years and percentages in words ("nineteen eighty four"), or the place where something is
+    found. written: the label's own text.
     """
     lettered = match[0][0].isalpha()
-    if kind == "e-mail" or (kind == "identity number" and lettered):
+    if kind == "e-mail":
+        return _NO_NAME.match(match[0]) is not None
+    if _THOUSANDS.fullmatch(written):
+        return True
+    if kind == "identity number" and lettered:
         return False
     numbers = re.findall(r"\d+", match[0])
     digits = [int(digit) for number in numbers for digit in number]
     words = not lettered and digits[0] and not any(c.isdecimal() for c in written)
     if words and all(len(number) == 2 for number in numbers):
         return True
+    figures = kind == "telephone number" and match[0][0] in "123456789" and not words
+    if figures and re.search("[,、;]", match[0]) and sum(n.endswith("00") or _is_usual(int(n)) for n in numbers) > 1:
+        return True  # a list: 300, 600, 1200
     if _counts([int(number) for number in numbers]) or (not lettered and len(set(digits)) == 1):
         return True
+    # Who counts does not do it in groups as 九一二，三四五，六七八 has them.
+    restarts = () if re.search(r"\d\d[,、;]", match[0]) else (0, 1)
     before = match.string[max(0, match.start() - 16) : match.start()]
     return kind == "telephone number" and (
-        len(set(digits)) == 2 or _counts(digits, restarts=(0, 1)) or _DECIMALS.search(before) is not None
+        len(set(digits)) == 2 or _counts(digits, restarts) or _DECIMALS.search(before) is not None
     )
 
 
@@ -240,6 +313,7 @@ def find_in(text: str) -> Iterator[tuple[str, str]]:
     label = timestamps.strip(text)
     searched, spans = _plain(label)
     searched = _FRACTION.sub(lambda match: _CLAIMED * len(match[0]), searched)
+    searched = _ROW.sub(lambda row: _CLAIMED * len(row[0]) if _is_series(row) else row[0], searched)
     for kind, pattern in PATTERNS.items():
         pieces, last = [], 0
         for match in pattern.finditer(searched):
