@@ -101,10 +101,11 @@ def read_config(path: Path) -> Config:
     config = Config(path, ["sbatch"], {}, {})
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; expected lines 'command …', 'option NAME=VALUE FLAG…'")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, coded in enumerate(path.read_bytes().splitlines(), 1):
         try:
+            line = coded.decode("utf-8")
             words = shlex.split(line, comments=True)
-        except ValueError as error:
+        except ValueError as error:  # of either
             raise ConfigError(f"{path}:{number}: {error}") from None
         if not words:
             continue
@@ -126,7 +127,9 @@ def read_config(path: Path) -> Config:
 
 
 def seconds_of(limit: str) -> int:
-    """A time limit as sbatch reads it: minutes, m:s, h:m:s, d-h, d-h:m, d-h:m:s."""
+    """A time limit as sbatch reads it. ValueError names the forms."""
+    if not re.fullmatch(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}", limit):
+        raise ValueError(f"expected minutes, m:s, h:m:s, d-h, d-h:m or d-h:m:s, not {limit!r}")
     days, dash, clock = limit.rpartition("-")
     parts = [int(part) for part in clock.split(":")]
     units = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)
@@ -426,8 +429,13 @@ def main(argv: list[str]) -> int:
         return on_node(argv[1:])
     call = parse(argv, PARSER)
     limit, before = call.options.time, call.options.signal_before
-    if limit and before and re.fullmatch(r"[\d:-]+", limit) and seconds_of(limit) <= before:
-        PARSER.error(f"--signal_before {before}: longer than the whole job (--time {limit}); it would never get on")
+    if limit and before and re.fullmatch(r"[\d:-]+", limit):  # no word such as UNLIMITED
+        try:
+            seconds = seconds_of(limit)
+        except ValueError as error:
+            PARSER.error(f"--time: {error}")
+        if 0 < seconds <= before:  # 0: no limit
+            PARSER.error(f"--signal_before {before}: longer than the whole job (--time {limit}); it would never get on")
     try:
         return run_all(call, lambda call: run(call, argv))
     except ConfigError as error:

@@ -1,5 +1,6 @@
 """conf/slurm.conf: how options of a call become flags of sbatch. No cluster is needed."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def test_mistakes_name_the_line(tmp_path, text, message):
     assert message in str(error.value)
 
 
+def test_a_byte_of_another_encoding_names_the_line(tmp_path):
+    (tmp_path / "slurm.conf").write_bytes("command sbatch\n# für alle\n".encode("latin-1"))
+    with pytest.raises(slurm.ConfigError, match=r"slurm.conf:2: 'utf-8' codec can't decode byte 0xfc"):
+        slurm.read_config(tmp_path / "slurm.conf")
+
+
 def test_arrays_name_their_elements_shortly():
     assert slurm.ranges([3]) == "3"
     assert slurm.ranges([9, 7, 8, 3, 1, 2]) == "1-3,7-9"
@@ -64,8 +71,25 @@ def test_arrays_name_their_elements_shortly():
 def test_time_limits_are_read_as_sbatch_does():
     limits = {"90": 5400, "1:30": 90, "2:00:00": 7200, "1-0": 86400, "1-12:30": 131400, "2-00:00:05": 172805}
     assert {limit: slurm.seconds_of(limit) for limit in limits} == limits
-    with pytest.raises(SystemExit):
-        slurm.main("--time 5:00 --signal_before 600 x.log true".split())
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("5:00", "--signal_before 600: longer than the whole job"),
+        ("1-", "--time: expected minutes, m:s, h:m:s, d-h, d-h:m or d-h:m:s, not '1-'"),
+        ("-", "--time: expected minutes"),
+        ("1:2:3:4", "--time: expected minutes"),
+        ("0", "none.conf: no such file"),
+        ("UNLIMITED", "none.conf: no such file"),
+    ],
+)
+def test_a_signal_before_the_limit_needs_a_limit_that_is_longer(limit, message):
+    """0 is no limit. What passes goes on to read the configuration."""
+    call = [sys.executable, ROOT / "utils/slurm.py", "--config", "none.conf", "--signal_before", "600", "x.log", "true"]
+    call[2:2] = ["--time", limit]
+    result = subprocess.run(call, capture_output=True, text=True)
+    assert result.returncode and message in result.stderr
 
 
 @pytest.mark.parametrize(
