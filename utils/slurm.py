@@ -10,12 +10,14 @@ Out: one log a job, as utils/run.py writes it; a failing job is named with the e
 
 The job runs in the folder of the call, after ./path.sh (where there is one) was sourced on the node. A job that
 is lost (node failure, preemption, time limit, no trace of an end) is submitted again, alone, --retries times; one
-that ends with status 75, "state saved, to be continued", as often as it takes. What became of a job is read from
-squeue and from the last lines of its log, so that no accounting database is needed.
+that ends with status 75, "state saved, to be continued", as often as it takes. What Slurm does not take at the moment
+is submitted again later, for over an hour, while the other jobs go on. What became of a job is read from squeue and
+from the last lines of its log, so that no accounting database is needed.
 """
 
 import os
 import re
+import secrets
 import shlex
 import signal
 import subprocess
@@ -34,6 +36,8 @@ CONTINUATIONS = 100  # of one job: with a time limit of a day, three months
 PROGRESS_SECONDS = 60  # between two reports while nothing ends
 SETTLE = 15.0  # seconds for the end of a log to arrive from another node's cache
 POLL = (0.5, 10.0)  # seconds between two looks at the queue: the shortest, for short jobs, and the longest
+REFUSALS = 16  # of one submission; the first ones 2, 4, 8 … seconds apart
+REFUSED_DELAY = 600  # seconds between two refusals at most
 RETRY_DELAY = 30  # seconds before a second retry and later ones: the lost job may still be ending on its node
 
 # States of Slurm. With any other one, such as RUNNING, a job is alive: it may still write its output.
@@ -42,8 +46,13 @@ HELD = {"REQUEUE_HOLD", "SPECIAL_EXIT", "LAUNCH_FAILED", "RESV_DEL_HOLD"}  # in 
 LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "TIMEOUT", "REVOKED", *HELD}
 FINAL = {"CANCELLED", "OUT_OF_MEMORY", "DEADLINE"}  # another try would end the same way, or is not wanted
 
+# Of an sbatch that may succeed in a while: the controller is busy or restarts, the user has too many jobs.
+TRANSIENT = re.compile(
+    r"timed out|unable to contact|temporarily|connection|zero bytes|(max|grp)\w*submit", re.IGNORECASE
+)
 # What sbatch --parsable prints, and squeue as asked below; other lines are a site's banners and headings.
 SUBMITTED = re.compile(r"^[ \t]*(\d+)(?:;(\S+))?[ \t]*$", re.MULTILINE)
+FORMAT = "--format=%F|%K|%T|%r"
 QUEUED = re.compile(r"^[ \t]*(\d+)\|([^|\n]*)\|([A-Z_]+)\|(.*)$", re.MULTILINE)
 # Settings of the user that say which cluster is meant; other variables of these names are the ones of a job that
 # this program runs in, or would hide jobs from squeue and scancel.
@@ -64,6 +73,13 @@ exit 127
 
 class ConfigError(ValueError):
     """A line of conf/slurm.conf that says nothing, or a call it has no line for."""
+
+
+class Refused(Exception):
+    """Slurm has not taken a job, or has not said so: what it said, and what to know besides."""
+
+    def __str__(self) -> str:
+        return "\n    ".join(self.args)
 
 
 @dataclass
@@ -212,11 +228,10 @@ def ask_slurm(words: list[str], cluster: str = "", **options) -> subprocess.Comp
     return subprocess.run(words, capture_output=True, text=True, env=environment, **options)
 
 
-def submit(call: Call, flags: list[str], script: str, numbers: list[int], delay: int = 0) -> SlurmId:
+def submit(call: Call, flags: list[str], script: str, name: str, numbers: list[int], delay: int = 0) -> SlurmId:
     """Submit jobs as one array (a call without JOB= as a plain job)."""
     # Slurm fills in %a, in the folder's name too, where it adds that itself.
     output = os.path.join(os.getcwd().replace("%", "%%"), call.numbered(call.log.replace("%", "%%"), "%a"))
-    name = call.numbered(Path(call.log).stem, "").replace("..", ".").strip(".-_") or "k2d"
     words = [*flags, "--parsable", f"--job-name={name}", f"--output={output}", "--open-mode=append"]
     if call.name:
         limit = f"%{call.options.max_jobs_run}" if call.options.max_jobs_run else ""
@@ -228,19 +243,22 @@ def submit(call: Call, flags: list[str], script: str, numbers: list[int], delay:
     try:
         result = ask_slurm(words, input=script)
     except OSError as error:
-        sys.exit(f"slurm.py: cannot start {words[0]!r}: {error.strerror}; is this a login node of a Slurm cluster?")
+        said = f"cannot start {words[0]!r}: {error.strerror}; is this a login node of a Slurm cluster?"
+        raise Refused(said) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
     if result.returncode:
-        sys.exit(
-            f"slurm.py: Slurm refuses the job: {result.stderr.strip()}\n    asked for by: {shlex.join(words)}\n"
-            "    conf/slurm.conf maps options to these flags"
+        raise Refused(
+            f"Slurm refuses the job: {result.stderr.strip()}",
+            f"asked for by: {shlex.join(words)}",
+            "conf/slurm.conf maps options to these flags",
         )
     answers = SUBMITTED.findall(result.stdout)
     if not answers:
-        sys.exit(
-            f"slurm.py: no job id in the answer of {shlex.join(words)}:\n{result.stdout.strip()[:2000]}\n"
-            "    expected a line '123' or '123;cluster', as sbatch --parsable prints; squeue has what was submitted"
+        raise Refused(
+            f"no job id in the answer of {words[0]}:\n{result.stdout.strip()[:2000]}",
+            f"asked for by: {shlex.join(words)}",
+            "expected a line '123' or '123;cluster', as sbatch --parsable prints; squeue has what was submitted",
         )
     return SlurmId(*answers[-1])
 
@@ -256,6 +274,22 @@ def ranges(numbers: list[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
+def new_name(call: Call) -> str:
+    """Of a submission in the queue, by which it can be told from all others."""
+    stem = call.numbered(Path(call.log).stem, "").replace("..", ".").strip(".-_") or "k2d"
+    return f"{stem}-{secrets.token_hex(3)}"
+
+
+def submitted_as(name: str, clusters: str) -> SlurmId | None:
+    """What Slurm calls a submission that it has taken after all: the answer of a busy controller comes too late."""
+    result = ask_slurm(["squeue", "--noheader", "--array", "--states=all", f"--name={name}", FORMAT], clusters)
+    if result.returncode:
+        raise Refused(f"squeue gets no answer: {result.stderr.strip()}")
+    found = QUEUED.search(result.stdout)
+    headings = re.findall(r"^CLUSTER: (\S+)", result.stdout[: found.start()], re.MULTILINE) if found else []
+    return SlurmId(found[1], *headings[-1:]) if found else None
+
+
 def by_cluster(jobs: set[SlurmId]) -> dict[str, list[str]]:
     """cluster -> numbers of the jobs on it, in order"""
     return {name: sorted(job.number for job in jobs if job.cluster == name) for name in {job.cluster for job in jobs}}
@@ -268,7 +302,7 @@ def look_at_queue(jobs: set[SlurmId]) -> dict[tuple[SlurmId, str], tuple[str, st
     states = {}
     for cluster, numbers in by_cluster(jobs).items():
         words = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={','.join(numbers)}",
-                 "--format=%F|%K|%T|%r"]  # fmt: skip
+                 FORMAT]  # fmt: skip
         result = ask_slurm(words, cluster)
         if result.returncode and "Invalid job id" not in result.stderr:
             return None
@@ -282,10 +316,21 @@ class Job:
     """One job of the call, over all its attempts."""
 
     number: int
-    slurm: SlurmId  # of the array, or of the job
+    slurm: SlurmId | None = None  # of the array, or of the job; None before it is submitted
     lost: int = 0
     continued: int = 0
     gone_since: float | None = None
+
+
+@dataclass
+class Submission:
+    """Jobs that Slurm has not taken yet. `name`: theirs in the queue; `due`: when to try, by the monotonic clock."""
+
+    name: str
+    jobs: list[Job]
+    delay: int = 0
+    refused: int = 0
+    due: float = 0.0
 
 
 def is_held(state: str, reason: str) -> bool:
@@ -320,23 +365,61 @@ class Queue:
     def __init__(self, call: Call, argv: list[str]):
         self.call = call
         self.flags, self.script = read_config(find_config(call)).flags(call), script_of(argv)
+        self.clusters = ",".join(f.partition("=")[2] for f in self.flags if f.startswith("--clusters="))
         self.failed: dict[int, int | str] = {}
-        self.jobs: dict[int, Job] = {}
+        self.jobs = {number: Job(number) for number in call.numbers}
+        self.waiting = [Submission(new_name(call), list(self.jobs.values()))]
         for number in call.numbers:
             path = call.log_of(number)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-        slurm = submit(call, self.flags, self.script, list(call.numbers))
-        self.jobs = {number: Job(number, slurm) for number in call.numbers}
-        limit = f", at most {call.options.max_jobs_run} at a time" if call.options.max_jobs_run else ""
-        report(f"{len(self.jobs)} {'jobs' if call.name else 'job'} submitted as {slurm}{limit}, logs {call.log}")
+
+    def submit(self) -> None:
+        """Submit what is due. Slurm may refuse it: then it waits on, and the other jobs are not concerned."""
+        for waiting in [each for each in self.waiting if each.due <= time.monotonic()]:
+            numbers = [job.number for job in waiting.jobs]
+            try:
+                slurm = submitted_as(waiting.name, self.clusters) if waiting.refused else None
+                slurm = slurm or submit(self.call, self.flags, self.script, waiting.name, numbers, waiting.delay)
+            except Refused as refusal:
+                self._wait(waiting, refusal)
+                continue
+            self.waiting.remove(waiting)
+            if waiting.jobs[0].slurm is None:
+                most = self.call.options.max_jobs_run
+                jobs, limit = "jobs" if self.call.name else "job", f", at most {most} at a time" if most else ""
+                report(f"{len(numbers)} {jobs} submitted as {slurm}{limit}, logs {self.call.log}")
+            for job in waiting.jobs:
+                job.slurm = slurm
+
+    def _wait(self, waiting: Submission, refusal: Refused) -> None:
+        """Put off what Slurm has refused; at the last refusal its jobs have failed. A call none of whose jobs has run
+        ends at once, unless the refusal is of the moment.
+        """
+        if waiting.jobs[0].slurm is None and not TRANSIENT.search(refusal.args[0]):
+            self.waiting.remove(waiting)
+            sys.exit(f"slurm.py: {refusal}")
+        waiting.refused += 1
+        if waiting.refused < REFUSALS:
+            seconds = min(2**waiting.refused, REFUSED_DELAY)
+            waiting.due = time.monotonic() + seconds
+            report(f"{refusal.args[0]}\n    tried again in {seconds} s, {waiting.refused} of {REFUSALS - 1} times")
+            return
+        report(str(refusal))
+        self.waiting.remove(waiting)
+        for job in waiting.jobs:
+            del self.jobs[job.number]
+            self.failed[job.number] = "refused"
 
     def states(self) -> dict[int, tuple[str, str]] | None:
         """Number -> (state, reason) of every job, ("", "") of one that is gone; None without an answer."""
-        known = look_at_queue({job.slurm for job in self.jobs.values()})
+        known = look_at_queue(self._submitted())
         if known is None:
             return None
         return {n: known.get((job.slurm, self._element(n)), ("", "")) for n, job in self.jobs.items()}
+
+    def _submitted(self) -> set[SlurmId]:
+        return {job.slurm for job in self.jobs.values() if job.slurm}
 
     def _element(self, number: int) -> str:
         return str(number) if self.call.name else "N/A"
@@ -345,7 +428,8 @@ class Queue:
         """Take out the jobs that have ended, submit again what was lost; whether any was taken out."""
         again: dict[int, list[Job]] = {}  # by delay
         before = len(self.jobs)
-        for job in list(self.jobs.values()):
+        waiting = {job.number for submission in self.waiting for job in submission.jobs}
+        for job in [job for job in self.jobs.values() if job.number not in waiting]:
             state, reason = states[job.number]
             held = is_held(state, reason)
             if is_alive(state) and not held:
@@ -374,10 +458,8 @@ class Queue:
                 del self.jobs[job.number]
                 if what != "done":
                     self.failed[job.number] = (state if state in LOST | FINAL else "") or status or "unknown"
-        for delay, lost in again.items():
-            slurm = submit(self.call, self.flags, self.script, [job.number for job in lost], delay)
-            for job in lost:
-                job.slurm = slurm
+        self.waiting += [Submission(new_name(self.call), jobs, delay) for delay, jobs in again.items()]
+        self.submit()
         return len(self.jobs) < before
 
     def progress(self, states: dict[int, tuple[str, str]]) -> str:
@@ -398,7 +480,9 @@ class Queue:
         return line
 
     def cancel(self) -> None:
-        scancel({job.slurm for job in self.jobs.values()})
+        scancel(self._submitted())
+        for waiting in self.waiting:  # Slurm may have taken it all the same
+            ask_slurm(["scancel", f"--name={waiting.name}"], self.clusters)
 
 
 def run(call: Call, argv: list[str]) -> dict[int, int | str]:
@@ -406,6 +490,7 @@ def run(call: Call, argv: list[str]) -> dict[int, int | str]:
     queue = Queue(call, argv)
     started = reported = time.monotonic()
     try:
+        queue.submit()
         while queue.jobs:
             time.sleep(min(POLL[1], max(POLL[0], 0.05 * (time.monotonic() - started))))
             states = queue.states()

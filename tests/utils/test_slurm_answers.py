@@ -15,6 +15,8 @@ from slurm import is_alive, is_held  # noqa: E402
 SBATCH = """#!/usr/bin/env bash
 echo "sbatch:${SLURM_CLUSTERS-}:${SLURM_JOB_ID-}:${SQUEUE_STATES-}" >> calls
 [ -z "${ANSWER-}" ] || { echo "$ANSWER"; exit; }
+tries=$(grep -c sbatch: calls)
+[[ " ${REFUSED-} " != *" $tries "* ]] || { echo "sbatch: error: $SAYS" >&2; exit 1; }
 cat > script
 SLURM_JOB_ID=4711 setsid bash script > out 2>&1 &
 echo $! > pid
@@ -45,11 +47,11 @@ def site(tmp_path):
         (tmp_path / "bin" / name).write_text(text)
         (tmp_path / "bin" / name).chmod(0o755)
 
-    def start(*words: str, **environment: str) -> subprocess.Popen:
+    def start(*words: str, program=(str(ROOT / "utils/slurm.py"),), **environment: str) -> subprocess.Popen:
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("SLURM", "SQUEUE"))}
         path = f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"
         return subprocess.Popen(
-            [sys.executable, str(ROOT / "utils/slurm.py"), "--retries", "1", *words],
+            [sys.executable, *program, "--retries", "1", *words],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -109,3 +111,97 @@ def test_an_answer_without_a_job_id_is_shown(site):
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 1
     assert "no job id" in output and "job queued, have a nice day" in output
+
+
+TIMED_OUT = "Batch job submission failed: Socket timed out on send/recv operation"
+
+
+@pytest.mark.parametrize("says", [TIMED_OUT, "QOSMaxSubmitJobPerUserLimit"])
+def test_what_is_refused_at_the_moment_is_submitted_again(site, tmp_path, says):
+    process = site("x.log", "bash", "-c", "echo ran >> ran", REFUSED="1", SAYS=says)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, output
+    assert f"{says}\n    tried again in 2 s" in output and "submitted as 4711, logs" in output
+    assert (tmp_path / "ran").read_text() == "ran\n"
+    assert len(calls(tmp_path, "sbatch")) == 2
+
+
+def test_what_is_refused_for_good_ends_at_once(site, tmp_path):
+    """Also where the folders and the names of a call sound like an error of the moment."""
+    process = site("connection timed out.log", "true", REFUSED="1", SAYS="invalid partition specified: gpus")
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert "slurm.py: Slurm refuses the job: sbatch: error: invalid partition specified: gpus" in output
+    assert "asked for by: sbatch" in output
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
+
+
+def test_ctrl_c_cancels_what_may_have_been_taken_all_the_same(site, tmp_path):
+    process = site("x.log", "true", REFUSED="1 2 3 4 5", SAYS=TIMED_OUT)
+    assert TIMED_OUT in process.stdout.readline()
+    process.terminate()
+    process.communicate(timeout=60)
+    (cancelled,) = calls(tmp_path, "scancel")
+    assert cancelled.startswith("scancel:--name=x-")
+
+
+# An array of two jobs, the second of which is lost at first. Slurm says that it refuses some submissions; with TAKEN it
+# takes them nevertheless.
+ARRAY_SBATCH = """#!/usr/bin/env bash
+echo "sbatch:$*" >> calls
+tries=$(grep -c sbatch: calls)
+says() { [[ " $REFUSED " != *" $tries "* ]] || { echo "sbatch: error: $SAYS" >&2; exit 1; }; }
+[ -n "${TAKEN-}" ] || says
+job=$((tries == 1 ? 1 : 2))
+cat > script
+SLURM_ARRAY_JOB_ID=$((4710 + tries)) SLURM_ARRAY_TASK_ID=$job setsid bash script > out 2>&1 &
+echo $! > pid.$job
+[[ "$*" =~ --job-name=([^ ]+) ]] && echo "${BASH_REMATCH[1]}" > name.$job
+echo $((4710 + tries)) > id.$job
+says
+echo $((4710 + tries))
+"""
+ARRAY_SQUEUE = """#!/usr/bin/env bash
+for job in 1 2; do
+    [ -e id.$job ] && [[ "$*" == *$(cat id.$job)* || "$*" == *$(cat name.$job)* ]] || continue
+    kill -0 "$(cat pid.$job)" 2> /dev/null && echo "$(cat id.$job)|$job|RUNNING|None"
+done
+[[ "$*" != *4711* ]] || echo "4711|2|NODE_FAIL|None"
+exit 0
+"""
+
+
+@pytest.fixture
+def array(site, tmp_path):
+    """Start an array of two jobs: the first runs until the second has, or for five seconds."""
+    (tmp_path / "bin/sbatch").write_text(ARRAY_SBATCH)
+    (tmp_path / "bin/squeue").write_text(ARRAY_SQUEUE)
+    script = "echo >> ran.JOB; [ JOB = 2 ] || for i in {1..50}; do [ -e ran.2 ] && break; sleep 0.1; done; sleep 1"
+
+    def run(**settings) -> tuple[int, str]:
+        process = site("JOB=1:2", "JOB.log", "bash", "-c", script, **settings)
+        output = process.communicate(timeout=60)[0]
+        return process.returncode, output
+
+    return run
+
+
+@pytest.mark.parametrize(("taken", "submissions"), [("", 3), ("yes", 2)])
+def test_a_refused_resubmission_leaves_the_other_jobs_alone(array, tmp_path, taken, submissions):
+    """What Slurm has taken although it did not answer in time is not submitted twice."""
+    status, output = array(REFUSED="2", SAYS=TIMED_OUT, TAKEN=taken)
+    assert status == 0, output
+    assert "job 2 was lost (NODE_FAIL)" in output and f"{TIMED_OUT}\n    tried again in 2 s" in output
+    assert len(calls(tmp_path, "sbatch")) == submissions and not calls(tmp_path, "scancel")
+    assert [(tmp_path / f"ran.{job}").read_text() for job in (1, 2)] == ["\n", "\n"]
+
+
+def test_a_job_that_is_always_refused_fails_in_the_end(array, tmp_path):
+    """Whatever the reason is: others of the array have run."""
+    limit = f"import sys; sys.path.insert(0, '{ROOT}/utils'); import slurm; slurm.REFUSALS = 2; "
+    program = ("-c", limit + "sys.exit(slurm.main(sys.argv[1:]))")
+    status, output = array(program=program, REFUSED="2 3", SAYS="invalid account")
+    assert status == 1
+    assert "job 2 failed with status refused" in output and "1 of 2 jobs failed: 2" in output
+    assert len(calls(tmp_path, "sbatch")) == 3 and not calls(tmp_path, "scancel")
+    assert "# status 0" in (tmp_path / "1.log").read_text()
