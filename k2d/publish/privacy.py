@@ -159,7 +159,7 @@ PATTERNS = {
     ),
     "student number": re.compile(
         rf"(?<![A-Za-z0-9])[A-Za-z](?:{_SEPARATOR}{_digits('7')}|"
-        rf"(?:{_COMMAS})?(?:{_listed('[0-9]', '7')}|\d\d(?:{_COMMAS}\d{{3}}){{2}}))(?!\d)"
+        rf"{_GAP}?(?:{_listed('[0-9]', '7')}|\d\d(?:{_COMMAS}\d{{3}}){{2}}))(?!\d)"
     ),
     # International, Taiwanese mobile (09…) and landline (0…), or any 8 to 14 digits. Groups without a 0 before them: of
     # the mainland, Taiwan, North America, Hong Kong; thousands have none of four digits.
@@ -184,7 +184,7 @@ _THOUSANDS = re.compile(
 )
 # Who has no address "at ntu dot edu dot tw".
 _NO_NAME = re.compile(
-    r"(?:docs?|papers?|pages?|(?:web)?site|code|slides|videos?|look|meet|visit|see|found|available|online|it|is|us|"
+    r"(?:docs?|papers?|pages?|(?:web)?site|code|slides|videos?|look|meet|visit|see|found|available|online|it|this|is|us|"
     r"them|here|works?|study) at ",
     re.IGNORECASE,
 )
@@ -252,9 +252,9 @@ def _counts(numbers: list[int], restarts: tuple[int, ...] = ()) -> bool:
 
 
 def _is_usual(number: int) -> bool:
-    """Whether lectures are full of a number: a year, the size of a layer (1024, 768), the largest of so many bits."""
-    size = number % 32 == 0 and number.bit_count() <= 2
-    return number > 30 and (size or (number + 1).bit_count() == 1 or 1900 <= number < 2100)
+    """Whether lectures are full of a number: a year, a size (1024, 768, 224), the largest number of so many bits."""
+    size = number % 32 == 0 and number.bit_count() <= 3
+    return number > 31 and (size or (number + 1).bit_count() == 1 or 1900 <= number < 2100)
 
 
 def _is_series(row: re.Match) -> bool:
@@ -275,7 +275,8 @@ def _is_series(row: re.Match) -> bool:
     if re.match(r"0(?:\d|\D+[2-9])", row[0]):  # a number that is dialled
         return False
     rises = len(values) > 4 and values[-1] > 9 and values == sorted(values)
-    return rises or (any(map(_is_usual, values)) and all(value <= 31 or _is_usual(value) for value in values))
+    usual, small = sum(map(_is_usual, values)), sum(value <= 31 for value in values)  # or the day, the hour, 3 channels
+    return rises or (usual + small == len(values) and small <= 3 * usual)
 
 
 def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
