@@ -106,7 +106,8 @@ def _train(words, log, environment, accident) -> None:
 
 def _arrange(what: str, when, signal_number: int = signal.SIGKILL) -> None:
     """An accident: ("step", n, signal) at the n-th update, ("rename", (name, n), signal) just before a file
-    appears for the n-th time, ("full", n) no file may grow beyond 100 kB from the n-th update on.
+    appears for the n-th time, ("full", n) no file may grow beyond 100 kB from the n-th update on, ("nan", n) from then
+    on losses are no numbers.
     """
     count = 0
     if what == "rename":
@@ -128,6 +129,9 @@ def _arrange(what: str, when, signal_number: int = signal.SIGKILL) -> None:
     def counted_forward(self, *args, **kwargs):
         nonlocal count
         count += self.training
+        if what == "nan" and count >= when:
+            loss, *others = forward(self, *args, **kwargs)
+            return (loss * float("nan"), *others)
         if self.training and count == when:
             if what == "full":
                 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))

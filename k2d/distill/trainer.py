@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from k2d.distill import espnet_import
 from k2d.distill.interruption import ASKED, end
 from k2d.distill.saving import whole_saves
+from k2d.errors import DataError
 from k2d.whisper.files import check_whole
 
 with espnet_import.light():
@@ -51,14 +52,30 @@ class DistillTrainer(Trainer):
 
     @classmethod
     def train_one_epoch(cls, *, iterator, model, optimizers, schedulers, scaler, reporter, options, **others) -> bool:
-        """As ESPnet's, but from the batch on that an interrupted run of this epoch came to."""
+        """As ESPnet's, but from the batch on that an interrupted run of this epoch came to. DataError where no update
+        is made: ESPnet would save what it has and end as if it were done.
+        """
+        epoch = reporter.get_epoch()
         place = WithinEpoch(model, optimizers, schedulers, scaler, reporter, options)
         if hasattr(iterator, "__len__"):
+            if len(iterator) < options.accum_grad:
+                raise DataError(
+                    f"epoch {epoch}: an update takes {options.accum_grad} batches (accum_grad), and an epoch has "
+                    f"{len(iterator)}; lower --accum_grad or --batch_size, or learn from more chunks"
+                )
             iterator = Batches(iterator, place)
-        return super().train_one_epoch(
+        without_update = super().train_one_epoch(
             iterator=iterator, model=model, optimizers=optimizers, schedulers=schedulers, scaler=scaler,
             reporter=reporter, options=options, **others,
         )  # fmt: skip
+        if without_update and "grad_norm" not in reporter.stats:  # those before an interruption count, too
+            kept = f"what was saved after epoch {epoch - 1} is kept" if epoch > 1 else "nothing is saved"
+            raise DataError(
+                f"epoch {epoch}: no update of it had finite gradients; training stops, and {kept}. The same options "
+                "begin this epoch again; otherwise lower the learning rate (optim_conf, scheduler_conf), or try "
+                "--use_amp false, or look for losses in the log that are not numbers"
+            )
+        return False
 
 
 class WithinEpoch:

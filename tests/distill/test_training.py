@@ -16,6 +16,7 @@ from training_processes import CONTEXT, options, train
 
 from k2d.bin import average, cache_teacher, encode, training_tables
 from k2d.bin.train import check_words
+from k2d.distill.interruption import CONTINUE
 from k2d.distill.training import read_words, step_of
 from k2d.errors import UsageError
 from k2d.tables import read_table, write_table
@@ -91,6 +92,31 @@ def test_full_disk_leaves_the_previous_checkpoint(world, whole_run, tmp_path):
     assert not list((tmp_path / "run").glob(".*.tmp"))
     assert train(words, tmp_path / "log") == 0
     assert_same_run(whole, tmp_path / "run")
+
+
+def test_an_epoch_without_a_valid_update_ends_the_training_and_is_not_saved(world, whole_run, tmp_path):
+    output = without_workers(whole_run)
+    words = options(world, tmp_path / "run")
+    assert train(words, tmp_path / "log", accident=("nan", 4)) == 1
+    said = (tmp_path / "log.0").read_text().splitlines()[-1]
+    assert said.startswith("train: epoch 2: no update of it had finite gradients; training stops, and what was saved")
+    assert curves(tmp_path / "run").keys() == {1} and not (tmp_path / "run/step.json").exists()
+    assert train(words, tmp_path / "log") == 0
+    assert_same_run(tmp_path / "run", output)
+
+
+def test_an_epoch_too_short_for_an_update_is_refused(world, tmp_path):
+    assert train(options(world, tmp_path / "run", accum_grad=4), tmp_path / "log") == 1
+    said = (tmp_path / "log.0").read_text().splitlines()[-1]
+    assert said.startswith("train: epoch 1: an update takes 4 batches (accum_grad), and an epoch has 3; lower")
+    assert not (tmp_path / "run/checkpoint.pth").exists() and not (tmp_path / "run/step.json").exists()
+
+
+def test_an_epoch_interrupted_after_its_last_update_is_not_taken_for_one_without(world, tmp_path):
+    words = options(world, tmp_path / "run", accum_grad=2)
+    assert train(words, tmp_path / "log", accident=("step", 2, signal.SIGUSR1)) == CONTINUE
+    assert train(words, tmp_path / "log") == 0
+    assert curves(tmp_path / "run").keys() == {1, 2, 3}
 
 
 def test_average_is_the_mean_of_the_best_epochs_and_loads_like_any_checkpoint(world, whole_run, tmp_path):
