@@ -10,6 +10,7 @@ vocabulary and features, and with --same_encoder its encoder must be the teacher
 import argparse
 from pathlib import Path
 
+from k2d.distill.layers import check_choice
 from k2d.errors import UsageError
 from k2d.options import CommandParser, command
 from k2d.transcribers import kind_of
@@ -35,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
 def check(args: argparse.Namespace) -> None:
     if args.init and (args.decoder_layers or args.encoder_layers):
         raise UsageError("--init takes a model as it is: leave out --decoder_layers and --encoder_layers")
+    for choice in layers_of(args).values():
+        check_choice(choice)
     for model in (args.teacher, args.init):
         if model and kind_of(model) == "whisper":
             check_name(model)

@@ -17,6 +17,7 @@ from k2d.check.memory import Memory
 from k2d.check.recordings import HEADERS, sample
 from k2d.check.tables import Set
 from k2d.corpus.subtitles import too_long
+from k2d.distill.layers import choose_layers
 from k2d.errors import BadAudio, UserError
 from k2d.plan import size_of
 from k2d.transcribers import kind_of, open_transcriber
@@ -183,7 +184,7 @@ def student(models: Models, known: dict[str, Known], memory: Memory) -> list[Fin
         return []
     key = f"student {teacher.digest} {start and start.digest} {models.same_encoder} {models.decoder_layers}"
     if memory.get(key) is None:
-        from k2d.distill.student import check_student, choose_layers
+        from k2d.distill.student import check_student
 
         try:
             if start and models.same_encoder:

@@ -8,42 +8,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from k2d.errors import CheckpointError, UsageError
+from k2d.distill.layers import choose_layers
+from k2d.errors import CheckpointError
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.engine import mix_languages
 from k2d.whisper.model import Whisper, count_parameters, same_weights
 from k2d.work.folders import write_json
-
-
-def choose_layers(choice: str, count: int) -> list[int]:
-    """Indices of the layers that `choice` names among `count`.
-
-    "first,last" (K²D), "spaced:N" (N layers at equal distances, ends included, as Distil-Whisper),
-    "all", or an explicit list such as "0,3,7".
-    """
-    if choice == "all":
-        return list(range(count))
-    if choice.startswith("spaced:"):
-        digits = choice.removeprefix("spaced:")
-        wanted = int(digits) if digits.isdecimal() else 0
-        if not 1 <= wanted <= count:
-            raise UsageError(
-                f"layer choice {choice!r}: the teacher has {count} layers, choose 1 to {count}"
-            )
-        return [0] if wanted == 1 else [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
-    names = {"first": 0, "last": count - 1}
-    try:
-        layers = [names[part] if part in names else int(part) for part in choice.split(",")]
-    except ValueError:
-        raise UsageError(
-            f"layer choice {choice!r}: expected all, spaced:N, or a list such as first,last or 0,3,7"
-        ) from None
-    if bad := [i for i in layers if not 0 <= i < count]:
-        raise UsageError(f"layer choice {choice!r}: {bad} is outside the teacher's layers 0 to {count - 1}")
-    if len(set(layers)) < len(layers):
-        raise UsageError(f"layer choice {choice!r} names a layer twice (the teacher has {count})")
-    return layers
 
 
 def build_student(

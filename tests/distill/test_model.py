@@ -13,9 +13,10 @@ from k2d.distill import losses
 from k2d.distill.attention import attention
 from k2d.distill.batches import Collate, MakeExample
 from k2d.distill.config import BatchConfig, DistillConfig
+from k2d.distill.layers import choose_layers
 from k2d.distill.losses.hidden import HiddenLoss, default_map
 from k2d.distill.model import DistillModel
-from k2d.distill.student import build_student, choose_layers
+from k2d.distill.student import build_student
 from k2d.errors import DataError, UsageError
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper.model import ModelDimensions, Whisper

@@ -205,6 +205,7 @@ def test_options_of_every_stage_are_parsed_before_the_first_begins(recipe):
         ("--validator_opts", "--language"): "k2d decode: argument --language: expected one argument",
         ("--distance_opts", "--n 0"): "k2d distance: n = 0",
         ("--alpha", "40"): "k2d select: ",
+        ("--decoder_layers", "first;last"): "k2d init_student: layer choice 'first;last': expected all, spaced:N, or",
         ("--selection", "comp foo"): "k2d select: ",
         ("--train_opts", "--max_epok 3"): "k2d train: ",
         ("--publish_opts", "--dtype float7"): "k2d publish: argument --dtype: invalid choice",
