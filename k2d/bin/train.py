@@ -77,8 +77,10 @@ def _sentences(kind: type) -> dict[str, str]:
 
 def check_words(words: list[str]) -> None:
     """UsageError where ESPnet's own parser, with our options, would refuse the words."""
-    training = read_words(words)
-    command_line.check(training.words, training.config, training.where)
+    training, config = read_words(words), {}
+    if training.updates and not training.length:  # that follows from the tables, which are not there yet
+        config = {"num_iters_per_epoch": None}
+    command_line.check(training.words, training.config | config, training.where)
 
 
 def run(words: list[str]) -> int:

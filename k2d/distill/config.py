@@ -5,6 +5,7 @@ and its parts `batch_conf` and `model_conf` as dataclasses. Imports no torch.
 """
 
 import dataclasses
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ AUTOCAST = (None, AUTO, "bfloat16")
 ATTENTION = ("fused", "products")
 SHARD = 100  # utterances whose encoder output is one archive: what a kill can lose
 TEMPERATURE = 2.0  # of the paper's code
+DTYPES_OF_TEACHER = ("float32", "bfloat16", "float16")
 STORED = {"float16": "<f2", "float32": "<f4"}  # types of a cached teacher's log-probabilities, as numpy names them
 
 
@@ -44,6 +46,10 @@ class BatchConfig:
     noise_snr: tuple[float, float] = option((5.0, 20.0), "lowest and highest signal-to-noise ratio of the noise, in dB")
 
     def __post_init__(self):
+        _check_probabilities(self, "batch_conf", "timestamps", "prompt", "noise")
+        for name, least in (("max_prompt", 0), ("max_tokens", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"batch_conf: {name} {getattr(self, name)}: expected at least {least}")
         for name in ("speed", "tempo"):
             if bad := [factor for factor in getattr(self, name) if not 0.5 <= factor <= 2]:
                 raise UsageError(f"batch_conf: {name} {bad[0]} is outside 0.5 to 2")
@@ -182,6 +188,10 @@ class DistillConfig:
 
     def __post_init__(self):
         self.terms()
+        _check_probabilities(self, "model_conf", "layer_drop", "ends_only")
+        if self.teacher_dtype not in DTYPES_OF_TEACHER:
+            known = ", ".join(DTYPES_OF_TEACHER)
+            raise UsageError(f"model_conf: teacher_dtype {self.teacher_dtype!r}: expected one of {known}")
         if self.attention not in ATTENTION:
             raise UsageError(f"model_conf: attention {self.attention!r}: expected fused or products")
         if self.attention == "products" and self.autocast not in ("bfloat16", AUTO):
@@ -215,14 +225,54 @@ def check_terms(wanted: dict[str, dict], known: Collection[str]) -> None:
         raise UsageError(f"model_conf: losses: no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
 
 
+def _check_probabilities(config, where: str, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise UsageError(f"{where}: {name} {getattr(config, name)}: expected a probability, from 0 to 1")
+
+
 def from_dict(kind: type, options: dict | None, where: str):
-    """A dataclass from a YAML mapping; an unknown key is an error that lists the known ones."""
-    known = {field.name for field in dataclasses.fields(kind)}
+    """A dataclass from a YAML mapping; an unknown key is an error that lists the known ones, and so is a value of
+    another type than the default."""
+    known = {field.name: field for field in dataclasses.fields(kind)}
     if not isinstance(options or {}, dict):
         raise UsageError(f"{where}: {options!r} is no mapping; expected options and their values")
-    if unknown := sorted(set(options or {}) - known):
-        raise UsageError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    if unknown := sorted(set(options or {}) - set(known)):
+        raise UsageError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(known)}")
+    for name, value in (options or {}).items():
+        if expected := _not_like(known[name].default, value):
+            raise UsageError(f"{where}: {name} {value!r}: expected {expected}")
     return kind(**options or {})
+
+
+def _not_like(default: object, value: object) -> str:
+    """What was expected in place of a value, by the type of the default; "" where it fits, or nothing is said."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, int):
+        return "" if number and isinstance(value, int) else "a whole number"
+    if isinstance(default, float):
+        return "" if number else "a number"
+    if isinstance(default, str):
+        return "" if isinstance(value, str) else "a word (in a YAML, no and yes are words in quotes alone)"
+    if isinstance(default, tuple):
+        of = f"{len(default)} numbers" if default else "numbers"
+        fits = isinstance(value, (list, tuple)) and not any(_not_like(0.0, each) for each in value)
+        return "" if fits and (not default or len(value) == len(default)) else f"a list of {of}, as [0.9,1.1]"
+    return ""
+
+
+_REAL = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?")
+
+
+def with_numbers(value):
+    """A value of a YAML with 1e-4 as the number it is: YAML 1.1 takes it for a word, for want of a point."""
+    if isinstance(value, dict):
+        return {key: with_numbers(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [with_numbers(each) for each in value]
+    return float(value) if isinstance(value, str) and _REAL.fullmatch(value) else value
 
 
 def read_config(paths: Iterable[str | Path]) -> dict:
@@ -240,7 +290,7 @@ def read_config(paths: Iterable[str | Path]) -> dict:
             if name in merged and value != merged[name]:
                 merged.pop(f"{name}_conf", None)
         merged = _merged(merged, found or {})
-    return merged
+    return {name: with_numbers(value) if name.endswith("_conf") else value for name, value in merged.items()}
 
 
 def _merged(below: dict, above: dict) -> dict:

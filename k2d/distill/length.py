@@ -70,10 +70,18 @@ def check_updates(text: str) -> str:
 
 def batch_of(config: Mapping) -> int:
     """Chunks of one update."""
-    batch = int(config.get("batch_size", 20))
+    batch = _count(config, "batch_size", 20)
     if config.get("batch_type") == "numel":
-        batch = max(1, round(int(config["batch_bins"]) / (FRAMES * CHUNK)))
-    return batch * int(config.get("accum_grad", 1))
+        batch = max(1, round(_count(config, "batch_bins", 1_000_000) / (FRAMES * CHUNK)))
+    return batch * _count(config, "accum_grad", 1)
+
+
+def _count(config: Mapping, name: str, default: int) -> int:
+    """A number of the YAML, or ESPnet's default. Raises UsageError."""
+    value = config.get(name, default)
+    if not str(value).isdecimal() or not int(value):
+        raise UsageError(f"{name} {value!r}, in the YAML: expected a whole number, at least 1")
+    return int(value)
 
 
 def with_length(config: Mapping, recipe: Mapping, updates: str, chunks: int) -> tuple[dict, Length | None]:
@@ -88,14 +96,14 @@ def with_length(config: Mapping, recipe: Mapping, updates: str, chunks: int) -> 
         batch = batch_of(config)
         halved = 2 ** math.floor(math.log2(max(MOST_PASSES * chunks / FEW_UPDATES, 1)))
         batch = min(batch, max(SMALLEST_BATCH, halved))
-        at_once = min(batch, MOST_AT_ONCE, int(config.get("batch_size", MOST_AT_ONCE)))
+        at_once = min(batch, MOST_AT_ONCE, _count(config, "batch_size", MOST_AT_ONCE))
         config |= {"batch_type": "unsorted", "batch_size": at_once, "accum_grad": batch // at_once}
     batch = batch_of(config)
     wanted = _updates(chunks, batch) if updates == AUTO else int(updates)
     epochs = min(max(LEAST_EPOCHS, round(wanted / EPOCH)), MOST_EPOCHS, wanted)
     an_epoch = math.ceil(wanted / epochs)
     count = epochs * an_epoch
-    config |= {"max_epoch": epochs, "num_iters_per_epoch": an_epoch * int(config.get("accum_grad", 1))}
+    config |= {"max_epoch": epochs, "num_iters_per_epoch": an_epoch * _count(config, "accum_grad", 1)}
     warm_up = None
     if config.get("scheduler") == _PIECEWISE and "scheduler_conf" not in recipe:
         warm_up = min(MOST_WARM_UP, max(1, round(count * WARM_UP)))

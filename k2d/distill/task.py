@@ -7,11 +7,14 @@ Options of its own: --student, --teacher (checkpoints in any form), --model_conf
 """
 
 import argparse
+import contextlib
 import dataclasses
+import inspect
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from types import SimpleNamespace
 
 import torch
 
@@ -21,17 +24,19 @@ from k2d.distill.batches import Collate, MakeExample, MakeRow
 from k2d.distill.command_line import is_cached
 from k2d.distill.config import BatchConfig, DistillConfig, from_dict
 from k2d.distill.interruption import ends_as_asked
-from k2d.distill.losses import needs, terms
+from k2d.distill.losses import Losses, needs, terms
 from k2d.distill.model import DistillModel
 from k2d.distill.sources import ArchiveReader, UtteranceReader
 from k2d.distill.trainer import DistillTrainer, RankSeeds
-from k2d.errors import UsageError
+from k2d.errors import UsageError, first_line
 from k2d.options import add_options, options_of
 from k2d.whisper import checkpoint
+from k2d.whisper.model import ModelDimensions
 from k2d.work import machine
 
 with espnet_import.light():
-    from espnet2.tasks.abs_task import AbsTask
+    from espnet2.asr.specaug.specaug import SpecAug
+    from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
     from espnet2.train import dataset as espnet_dataset
     from espnet2.utils.nested_dict_action import NestedDictAction
     from espnet2.utils.types import str_or_none
@@ -139,7 +144,47 @@ class DistillTask(AbsTask):
 
 def parse(words: Sequence[str], config: dict, where: str) -> argparse.Namespace:
     """A training's command line and YAML, by ESPnet's parser and ours; UsageError says what is wrong."""
-    return command_line.parse(DistillTask.get_parser(), terms(), words, config, where)
+    args = command_line.parse(DistillTask.get_parser(), terms(), words, config, where)
+    command_line.check_length(args, try_to_build(args), where)
+    return args
+
+
+def try_to_build(args: argparse.Namespace) -> int | None:
+    """Build what a training builds of names and their options, for a model of one weight, and make an update. Returns
+    how many updates the scheduler is for, None where it does not say. Raises UsageError for what cannot be built.
+    """
+    model, scheduler = torch.nn.Linear(1, 1), None
+    optim = optim_classes[args.optim], f"optim {args.optim}", args.optim_conf
+    with _refused(*optim):
+        (optimizer,) = DistillTask.build_optimizers(args, model)
+    if args.scheduler:
+        kind = scheduler_classes[args.scheduler]
+        with _refused(kind, f"scheduler {args.scheduler}", args.scheduler_conf):
+            scheduler = kind(optimizer, **args.scheduler_conf)
+    with _refused(*optim):
+        model(torch.ones(1)).backward()
+        optimizer.step()
+    config = from_dict(DistillConfig, args.model_conf, "model_conf")
+    if config.specaug:
+        with _refused(SpecAug, "model_conf: specaug", config.specaug):
+            SpecAug(**config.specaug)
+    layers = SimpleNamespace(dims=ModelDimensions(80, 1500, 1, 1, 1, 1, 448, 1, 1, 2))
+    wanted = {name: {key: of for key, of in given.items() if key != "map"} for name, given in config.terms().items()}
+    Losses(wanted, layers, layers, 1)
+    return getattr(scheduler, "total_steps", None)
+
+
+@contextlib.contextmanager
+def _refused(kind: type, name: str, given: dict) -> Iterator[None]:
+    """UsageError for whatever a class raises inside: it is the class's affair which error that is, and how clear."""
+    try:
+        yield
+    except Exception as error:
+        takes = sorted(set(inspect.signature(kind).parameters) - {"params", "optimizer", "last_epoch"})
+        raise UsageError(
+            f"{name} with {given}: {first_line(error)}; correct its options, which are {', '.join(takes)}. (A later "
+            "--config that names another optim or scheduler drops the options of the former)"
+        ) from None
 
 
 def _help(kind: type) -> str:

@@ -16,7 +16,9 @@ from training_processes import CONTEXT, options, train
 
 from k2d.bin import average, cache_teacher, encode, training_tables
 from k2d.bin.train import check_words
+from k2d.distill.config import read_config
 from k2d.distill.interruption import CONTINUE
+from k2d.distill.task import parse
 from k2d.distill.training import read_words, step_of
 from k2d.errors import UsageError
 from k2d.tables import read_table, write_table
@@ -352,6 +354,81 @@ def test_words_are_parsed_before_anything_runs_and_mostly_without_espnet(world, 
     with pytest.raises(UsageError, match="unknown no_such_option"):
         check_words(options(world, tmp_path / "run", no_such_option=1))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("--accum_grad 0", "accum_grad 0 (--accum_grad, or in "),
+        ("--batch_size 0", "): expected at least 1"),
+        ("--max_epoch -1", "max_epoch -1 ("),
+        ("--keep_nbest_models 3 0", "keep_nbest_models 0 ("),
+        ("--seed -1", "expected at least 0"),
+        ("--grad_clip -1", "grad_clip -1 (--grad_clip, or in "),
+        ("--use_amp true --use_tf32 true", "give --use_amp false"),
+        ("--num_iters_per_epoch 3 --accum_grad 4", "an update takes 4 batches (accum_grad), so that no epoch has one"),
+        ("--best_model_criterion valid,ce,least", "--best_model_criterion valid ce least: expected"),
+        ("--early_stopping_criterion valid cee min", "one of acc, ce, ctc, hidden, kl, kl_gap, loss, and min or max"),
+        ("--optim_conf lr=-1", "optim adamw with {'lr': -1}: Invalid learning rate: -1; correct its options"),
+        ("--optim_conf lr=[1", "a value cannot be read"),
+        ("--optim_conf momentum=0.9", "unexpected keyword argument 'momentum'; correct its options, which are amsgrad"),
+        ("--optim lbfgs", "optim lbfgs with {'lr': 0.001}: "),
+        ("--scheduler piecewiselinearwarmuplr", "'warmup_steps'; correct its options, which are warmup_lr"),
+        ("--scheduler onecyclelr", "unexpected keyword argument 'warmup_steps'; correct"),
+        ("--model_conf specaug.time_mask=3", "model_conf: specaug with {"),
+        ("--model_conf losses.ce.smooth=0.1", "ce has no option smooth; known are smoothing, chunk"),
+        ("--model_conf teacher_dtype=half", "teacher_dtype 'half': expected one of float32"),
+        ("--model_conf layer_drop=1.5", "layer_drop 1.5: expected a probability, from 0 to 1"),
+        ("--model_conf freeze_encoder=3", "freeze_encoder 3: expected true or false"),
+        ("--batch_conf timestamps=2", "batch_conf: timestamps 2: expected a probability, from 0 to 1"),
+        ("--batch_conf prompt=often", "prompt 'often': expected a number"),
+        ("--batch_conf max_tokens=0", "max_tokens 0: expected at least 1"),
+        ("--batch_conf speed=0.9", "speed 0.9: expected a list of numbers, as [0.9,1.1]"),
+        ("--batch_conf noise_snr=[5]", "noise_snr [5]: expected a list of 2 numbers"),
+        ("--batch_conf language=no", "language False: expected a word"),
+    ],
+)
+def test_values_that_no_training_can_have_are_refused_before_anything_runs(world, tmp_path, wrong, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        check_words([*options(world, tmp_path / "run"), *wrong.split()])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"optim": "adamww"}, "run.yaml: argument --optim: invalid choice: 'adamww'"),
+        ({"batch_size": 2.5}, "run.yaml: argument --batch_size: invalid int value: '2.5'"),
+        ({"batch_size": [4]}, "run.yaml: argument --batch_size: invalid int value"),
+        ({"max_epoch": None}, "run.yaml: max_epoch has no value; give one, or leave it out"),
+        ({"keep_nbest_models": "few"}, "run.yaml: argument --keep_nbest_models: invalid int value: 'few'"),
+        ({"early_stopping_criterion": ["valid", "loss"]}, "--early_stopping_criterion: expected 3 arguments"),
+        ({"accum_grad": 0}, "run.yaml): expected at least 1"),
+    ],
+)
+def test_values_of_a_yaml_are_read_as_those_of_a_command_line(world, tmp_path, wrong, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        check_words(options(world, tmp_path / "run", **wrong))
+
+
+def test_a_scheduler_that_ends_before_the_training_is_told(world, tmp_path):
+    shape = {"max_lr": 1e-3, "total_steps": 8}
+    words = options(world, tmp_path / "run", scheduler="onecyclelr", scheduler_conf=shape, num_iters_per_epoch=3)
+    with pytest.raises(UsageError, match=r"onecyclelr ends after 8 updates, and .* make 9; give --scheduler_conf"):
+        check_words(words)
+    check_words([*words, "--scheduler_conf", "total_steps=9"])
+    check_words([*words, "--updates", "5"])  # which scales epochs when the tables are there
+
+
+def test_a_number_without_a_point_is_a_number(world, tmp_path):
+    yaml = tmp_path / "more.yaml"
+    yaml.write_text("optim_conf: {lr: 1e-4, betas: [.9, 1e-1]}\nbatch_conf: {noise: 5e-1, language: en}\n")
+    assert read_config([yaml])["optim_conf"] == {"lr": 1e-4, "betas": [0.9, 0.1]}
+    words = [*options(world, tmp_path / "run"), "--config", str(yaml), "--optim_conf", "lr=2e-5", "--grad_clip", "1e1"]
+    check_words(words)
+    training = read_words(words)
+    args = parse(training.words, training.config, training.where)
+    assert args.optim_conf == {"lr": 2e-5, "betas": [0.9, 0.1]}
+    assert args.grad_clip == 10 and args.batch_conf["noise"] == 0.5 and args.batch_conf["language"] == "en"
 
 
 def look_at_imports() -> None:

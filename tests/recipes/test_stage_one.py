@@ -221,6 +221,19 @@ def test_options_of_every_stage_are_parsed_before_the_first_begins(recipe):
     assert not (recipe.folder / "data").exists() and not (recipe.folder / "exp").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--accum_grad 0", "k2d train: accum_grad 0 (--accum_grad, or in "),
+        ("--scheduler_conf warmup_steps=1", "k2d train: scheduler piecewiselinearwarmuplr with {"),
+    ],
+)
+def test_values_of_training_options_are_checked_before_the_first_stage_begins(recipe, options, message):
+    result = recipe("--train_opts", options, stop_stage="8")
+    assert result.returncode != 0 and message in result.stderr and "Traceback" not in result.stderr
+    assert not (recipe.folder / "data").exists()
+
+
 def test_stages_have_names(recipe):
     result = recipe("--stage", "data", stop_stage="data")
     assert result.returncode == 0, result.stderr
