@@ -52,7 +52,7 @@ def end(number: int) -> NoReturn:
 @contextlib.contextmanager
 def ends_as_asked() -> Iterator[None]:
     """Inside, signals ask for a stop. An error after that (a process of the group was gone first) ends this
-    process as the stop would have; so does a child's end with CONTINUE.
+    process as the stop would have; so does a child's end with CONTINUE. A child that has failed has said why.
     """
     listen()
     try:
@@ -63,4 +63,6 @@ def ends_as_asked() -> Iterator[None]:
             end(ASKED[0])
         if getattr(error, "exit_code", None) == CONTINUE:  # torch's ProcessExitedException
             end(signal.SIGUSR1)
+        if getattr(error, "exit_code", None) == 1:
+            raise SystemExit(1) from None
         raise

@@ -28,7 +28,7 @@ from k2d.distill.losses import Losses, needs, terms
 from k2d.distill.model import DistillModel
 from k2d.distill.sources import ArchiveReader, UtteranceReader
 from k2d.distill.trainer import DistillTrainer, RankSeeds
-from k2d.errors import UsageError, first_line
+from k2d.errors import UsageError, first_line, guarded
 from k2d.options import add_options, options_of
 from k2d.whisper import checkpoint
 from k2d.whisper.model import ModelDimensions
@@ -119,6 +119,13 @@ class DistillTask(AbsTask):
         # Here, since spawned workers come past; ESPnet gives a reader nothing but its path.
         options = options_of(AudioOptions, args)
         espnet_dataset.DATA_TYPES["utterances"]["func"] = partial(UtteranceReader, options=options)
+        if args.distributed and args.multiprocessing_distributed:
+            # A process of ESPnet's own launcher, which learns no more of an error than the exit status.
+            raise SystemExit(guarded("train", partial(cls._work, args)))
+        cls._work(args)
+
+    @classmethod
+    def _work(cls, args: argparse.Namespace) -> None:
         with ends_as_asked():
             super().main_worker(args)
 

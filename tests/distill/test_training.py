@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.multiprocessing.spawn import ProcessContext
 from training_processes import CONTEXT, options, train
 
 from k2d.bin import average, cache_teacher, encode, training_tables
 from k2d.bin.train import check_words
 from k2d.distill.config import read_config
-from k2d.distill.interruption import CONTINUE
+from k2d.distill.interruption import CONTINUE, ends_as_asked
 from k2d.distill.task import parse
 from k2d.distill.training import read_words, step_of
 from k2d.errors import UsageError
@@ -249,6 +250,27 @@ def test_a_teacher_with_another_vocabulary_is_refused(world, tmp_path):
     words[words.index("--teacher") + 1] = str(tmp_path / "other")
     assert train(words, tmp_path / "log") == 1
     assert "do not share a vocabulary" in (tmp_path / "log.0").read_text(encoding="utf-8")
+
+
+def work_for_espnets_launcher(args, log: Path) -> None:
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 2)
+    from k2d.distill.task import DistillTask
+
+    DistillTask.main_worker(args)
+
+
+def test_what_stops_a_process_of_espnets_launcher_is_the_last_that_is_said(world, tmp_path):
+    training = read_words([*options(world, tmp_path / "run"), "--student", str(tmp_path / "none")])
+    args = parse(training.words, training.config, training.where)
+    vars(args).update(distributed=True, multiprocessing_distributed=True, dist_rank=0, dist_world_size=1, ngpu=0)
+    args.dist_init_method = f"file://{tmp_path}/meeting"
+    run = CONTEXT.Process(target=work_for_espnets_launcher, args=(args, tmp_path / "log"))
+    run.start()
+    with pytest.raises(SystemExit, match="1"), ends_as_asked():
+        while not ProcessContext([run], [str(tmp_path / "error")]).join():
+            pass
+    said = (tmp_path / "log").read_text().splitlines()[-1]
+    assert said.startswith(f"train: {tmp_path}/none: no such file or folder")
 
 
 # ----------------------------------------------------------------------------------------------------- as a step
