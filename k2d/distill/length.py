@@ -16,7 +16,8 @@ no training has less than two hundred updates:
 
 The batch is halved, down to 32, where forty passes would be fewer than a thousand updates. Warm-up takes a twentieth of
 the updates, at most the paper's 50. Epochs, after each of which the student is validated, are a hundred updates long,
-and there are at least ten and at most 120 of them.
+and there are at least ten and at most 120 of them. A scheduler of so many steps in all gets as many as there are
+updates, and one.
 """
 
 import math
@@ -107,10 +108,15 @@ def with_length(config: Mapping, recipe: Mapping, updates: str, chunks: int) -> 
     warm_up = None
     if config.get("scheduler") == _PIECEWISE and "scheduler_conf" not in recipe:
         warm_up = min(MOST_WARM_UP, max(1, round(count * WARM_UP)))
-        rate = config["optim_conf"]["lr"]
+        rate = (config.get("optim_conf") or {}).get("lr")
+        if rate is None:
+            raise UsageError(f"--updates {updates}: the warm-up leads to the lr of optim_conf, which is missing")
         config["scheduler_conf"] = {
             "warmup_steps_list": [0, warm_up, max(count, warm_up + 1)], "warmup_lr_list": [0.0, rate, rate]
         }  # fmt: skip
+    shape = config.get("scheduler_conf")
+    if isinstance(shape, dict) and "total_steps" in shape:
+        config["scheduler_conf"] = shape | {"total_steps": count + 1}
     return config, Length(count, batch, chunks, warm_up)
 
 

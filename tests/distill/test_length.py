@@ -53,6 +53,11 @@ def test_the_yaml_of_a_recipe_rules_and_a_number_rules_over_it():
     assert found.batch == 16, "its batch stays, the number of updates follows"
     config, found = length(100, scheduler="noamlr", scheduler_conf={"warmup_steps": 7})
     assert found.warm_up is None and config["scheduler_conf"] == {"warmup_steps": 7}
+    config, found = length(1, updates="300", scheduler="onecyclelr", scheduler_conf={"max_lr": 0.1, "total_steps": 101})
+    assert config["scheduler_conf"] == {"max_lr": 0.1, "total_steps": 301}, "it would end before the training"
+    for wrong, message in (({"batch_size": 0}, "batch_size 0, in the YAML"), ({"optim_conf": {}}, "which is missing")):
+        with pytest.raises(UsageError, match=message):
+            length(1, **wrong)
 
 
 def test_the_command_knows_its_chunks_its_language_and_its_student(tmp_path):
