@@ -5,7 +5,7 @@
 #      <name>_words, audio_opts, work_opts, engine_opts, model_opts, encoder_opts, config_opts, init_opts; what cmd.sh sets.
 
 [ $# -eq 0 ] || die "unexpected argument '$1': a value follows its option, as in --recordings FOLDER; --help lists all"
-for option in train_set teacher validator selection alpha seed; do
+for option in train_set teacher validator selection alpha seed results; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
 done
 

@@ -30,6 +30,7 @@ A step: writes RESULTS.md, index.html and table.txt (the first table for a termi
 """
 
 import argparse
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score import paper
 from k2d.tables import atomic, read_table
 from k2d.wording import counted
+from k2d.work import provenance
 from k2d.work.step import Step, add_step_arguments, run_step
 
 LISTED = ("results", 3)
@@ -98,12 +100,38 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError(f"--paper: no column {unknown[0]!r}; expected one of {' '.join(paper.SETS)}")
     if args.notes and not args.notes.is_file():
         raise UsageError(f"--notes {args.notes}: no such file; expected Markdown that stands before the tables")
+    if args.results:
+        check_place("results", args.results)
+        if args.results.exists() and not written_by_us(args.results):
+            raise UsageError(f"--results {args.results}: no tables of ours, and not overwritten; name another file")
+    if args.figure:
+        check_place("figure", args.figure)
     if args.audit:
         if args.reference:
             raise UsageError("give one of --reference and --audit")
         audited_texts(args.audit)
     if (args.reference or args.audit) and args.train_data is None:
         raise UsageError("--reference and --audit need --train_data, the labelled chunks that they are compared with")
+
+
+def check_place(option: str, file: Path) -> None:
+    """UsageError where no copy can be put."""
+    if file.is_dir():
+        raise UsageError(f"--{option} {file}: a folder; name a file in it")
+    if file.exists() and not file.is_file():
+        raise UsageError(f"--{option} {file}: no regular file; name another")
+    there = next(folder for folder in file.absolute().parents if os.path.lexists(folder))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--{option} {file}: {there} is no folder that you may write in; name another place")
+
+
+def written_by_us(file: Path) -> bool:
+    """Whether tables begin as the scoring stage begins them."""
+    if not os.access(file, os.R_OK):
+        return False
+    with open(file, "rb") as handle:
+        title, _, mark = (handle.readline(1000) for _ in range(3))
+    return title.startswith(b"# ") and mark.strip() == provenance.WRITTEN.encode()
 
 
 def run(args: argparse.Namespace) -> int:
@@ -154,9 +182,9 @@ def run(args: argparse.Namespace) -> int:
 
 def copy_text(made: Path, copy: Path) -> None:
     """Whenever it differs."""
-    text = made.read_text(encoding="utf-8")
-    if not copy.exists() or copy.read_text(encoding="utf-8") != text:
-        with atomic(copy) as out:
+    text = made.read_bytes()
+    if not copy.exists() or copy.read_bytes() != text:
+        with atomic(copy, "wb") as out:
             out.write(text)
 
 

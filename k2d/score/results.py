@@ -108,7 +108,7 @@ def write_results(folder: Path, options: ReportOptions) -> tuple[Experiment, lis
     if aims:
         parts.insert(main, "## Aims\n\n" + "\n".join(map(str, aims)) + "\n")
     with atomic(folder / RESULTS) as out:
-        out.write(f"# {options.title}\n\nWritten by the scoring stage; a change by hand is lost at its next run.\n\n")
+        out.write(f"# {options.title}\n\n{provenance.WRITTEN}\n\n")
         out.write("\n".join(f"- {name}: {value}" for name, value in facts.items()) + "\n\n")
         if options.notes:
             out.write(options.notes.read_text(encoding="utf-8").strip() + "\n\n")

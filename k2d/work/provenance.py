@@ -7,6 +7,8 @@ from pathlib import Path
 
 from k2d.work import machine
 
+WRITTEN = "Written by the scoring stage; a change by hand is lost at its next run."  # below the title of its tables
+
 
 def facts() -> dict[str, str]:
     """What stands above tables of results: how, from what, where and when they were made."""

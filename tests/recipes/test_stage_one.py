@@ -141,6 +141,7 @@ def test_a_set_to_score_needs_references(recipe):
     ("options", "message"),
     [
         (["--teacher", ""], "--teacher is needed"),
+        (["--results="], "--results is needed"),
         (["--stagee", "1"], "unknown option --stagee"),
         (["lectures"], "unexpected argument 'lectures'"),
         (["--damaged", "ignore"], "--damaged ignore: expected warn or skip"),
@@ -208,6 +209,7 @@ def test_options_of_every_stage_are_parsed_before_the_first_begins(recipe):
         ("--decoder_layers", "first;last"): "k2d init_student: layer choice 'first;last': expected all, spaced:N, or",
         ("--selection", "comp foo"): "k2d select: ",
         ("--train_opts", "--max_epok 3"): "k2d train: ",
+        ("--results", "local"): "k2d report: --results local: a folder",
         ("--publish_opts", "--dtype float7"): "k2d publish: argument --dtype: invalid choice",
         ("--timing_opts", "--rounds many"): "k2d speed: argument --rounds: invalid int value",
         ("--test_opts", "--engine ctranslate2 --dtype float16"): "k2d decode: --engine ctranslate2 on a CPU",

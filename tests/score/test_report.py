@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from k2d.bin.report import main
+from k2d.bin.report import main, written_by_us
 from k2d.bin.score import main as score
 from k2d.datadir import Segment, write_segments
 from k2d.explore.page import prose
@@ -24,6 +24,7 @@ from k2d.work import machine
 from k2d.work.models import ModelRecord, write_record
 from k2d.work.step import only_looking
 
+ROOT = Path(__file__).resolve().parents[2]
 SETS = ("test_in", "test_in_long")
 REFERENCE = {f"u{i}": "今天 我们 讲 attention 和 model" for i in range(8)}
 WORSE = {f"u{i}": "今天 我们 讲 tension 和 mode" for i in range(8)}
@@ -321,6 +322,32 @@ def test_mistakes_are_named(folder, monkeypatch, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
+def test_only_what_the_scoring_stage_wrote_is_overwritten(folder, monkeypatch, capsys):
+    notes = {"mine.md": b"# Results\n\nof last week\n", "sound.wav": b"RIFF\xff\xfe", "no.md": b""}
+    for name, content in notes.items():
+        (folder / name).write_bytes(content)
+        assert report(folder, monkeypatch, "--results", name) == 1
+        assert (folder / name).read_bytes() == content
+        assert f"--results {name}: no tables of ours, and not overwritten" in capsys.readouterr().err
+    for option, place, why in (
+        ("--results", "", "a folder; name a file in it"),
+        ("--results", "exp", "a folder; name a file in it"),
+        ("--results", "/dev/null", "no regular file"),
+        ("--results", "mine.md/RESULTS.md", "mine.md is no folder"),
+        ("--figure", "exp", "a folder; name a file in it"),
+    ):
+        assert report(folder, monkeypatch, option, place) == 1
+        assert why in capsys.readouterr().err
+    assert report(folder, monkeypatch, "--results", "new/RESULTS.md") == 0
+    assert report(folder, monkeypatch, "--results", "new/RESULTS.md", "--title", "Again") == 0
+    assert (folder / "new/RESULTS.md").read_text().startswith("# Again\n")
+
+
+def test_the_tables_that_a_recipe_comes_with_may_be_overwritten():
+    recipes = [file for file in ROOT.glob("egs/*/k2d1/RESULTS.md") if "natural_cs" not in str(file)]
+    assert len(recipes) > 4 and all(map(written_by_us, recipes))
+
+
 @pytest.fixture
 def more(folder):
     """A function that adds students to exp/, scored as one of RECORDS or with other transcripts; taken away at last."""
@@ -478,10 +505,11 @@ def test_a_teacher_that_is_no_whisper_model_has_no_parameters(folder, monkeypatc
 
 def test_a_report_of_the_same_numbers_is_done_and_its_copy_restored(folder, monkeypatch, capsys):
     assert report(folder, monkeypatch) == 0
-    (folder / "RESULTS.md").write_text("changed by hand")
+    changed = (folder / "RESULTS.md").read_text() + "changed by hand"
+    (folder / "RESULTS.md").write_text(changed)
     with only_looking():
         report(folder, monkeypatch)
-    assert (folder / "RESULTS.md").read_text() == "changed by hand"
+    assert (folder / "RESULTS.md").read_text() == changed
     assert report(folder, monkeypatch) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert (folder / "RESULTS.md").read_bytes() == (folder / "exp/report/RESULTS.md").read_bytes()
