@@ -9,6 +9,13 @@ for option in train_set teacher validator selection alpha seed results; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
 done
 
+for folder in data exp; do
+    to=$(realpath -m "${folder}")
+    [ ! -L "${folder}" ] || [ -e "${folder}" ] ||
+        die "${folder} links to ${to}, which is not there; is its disk mounted? else mkdir -p ${to}"
+    [ ! -e "${folder}" ] || [ -d "${folder}" ] || die "${folder}: a file where a folder is to be; move it away"
+done
+
 # expect PATTERN WHAT OPTION…: every word of these options looks so. Before any arithmetic, which would run a $(…).
 expect() {
     local pattern=$1 what=$2 option word

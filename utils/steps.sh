@@ -126,7 +126,7 @@ run_here() {
 # prepare_data WORD…: the corpus's own preparation, one at a time.
 prepare_data() {
     [ "${mode}" = run ] || { run_here "$@" && return; }
-    mkdir -p data/.k2d
+    mkdir -p data/.k2d || die "data/ cannot be written; the line above says why"
     [ -t 2 ] || local -x TQDM_DISABLE=1 # in a file a progress bar would be one endless line
     attend "${data_cmd[@]}" flock --nonblock --conflict-exit-code 9 data/.k2d/prepared.lock "$@" || {
         local status=$?

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from k2d.errors import Locked, may_not
+from k2d.errors import Locked, UsageError, may_not
 
 BESIDE = ".k2d"  # the folder beside directories that holds their locks and what is set aside
 MOST_NAMED = 16  # of those who share a lock
@@ -50,16 +50,28 @@ def beside(folder: Path) -> Path:
     return real.parent / BESIDE / real.name
 
 
+def refuse_links_to_nowhere(folder: Path) -> None:
+    """UsageError where a folder, or one above it, is a link to what is not there: what is made there would lie on
+    another disk than it should once the right one is mounted.
+    """
+    for place in (folder, *folder.parents):
+        if place.is_symlink() and not place.exists():
+            to = os.path.realpath(place)
+            raise UsageError(f"{place} links to {to}, which is not there; is its disk mounted? else mkdir -p {to}")
+
+
 class DirectoryLock:
     """Holds `folder`: exclusively (its owner) or shared (its readers, or the jobs that fill it together).
 
-    Raises Locked, saying who holds it and since when. Where nothing may be written, a reader takes the lock that is
-    there, and does without one where there is none.
+    Raises Locked, saying who holds it and since when, and UsageError for a link to nowhere. Where nothing may be
+    written, a reader takes the lock that is there, and does without one where there is none.
     """
 
     def __init__(self, folder: Path, shared: bool = False):
         self.folder, self.shared = Path(folder), shared
         self.path = beside(folder).with_name(f"{beside(folder).name}.lock")
+        refuse_links_to_nowhere(self.folder)
+        refuse_links_to_nowhere(self.path.parent)
         self._handle = self._open()
         if self._handle is not None:
             self._take(shared)

@@ -186,6 +186,16 @@ def test_mistakes_on_the_command_line_stop_at_once(recipe, options, message):
     assert not (recipe.folder / "evaluated").exists()
 
 
+@pytest.mark.parametrize("folder", ["data", "exp"])
+def test_a_disk_that_is_not_mounted_is_told(recipe, folder):
+    (recipe.folder / folder).symlink_to("/nowhere/lectures")
+    result = recipe("--dry_run")
+    assert result.returncode == 1 and "is its disk mounted? else mkdir -p /nowhere/lectures\n" in result.stderr
+    (recipe.folder / folder).unlink()
+    (recipe.folder / folder).write_text("")
+    assert f"{folder}: a file where a folder is to be" in recipe("--dry_run").stderr
+
+
 @pytest.mark.parametrize("option", ["validator", "revise", "train_config"])
 def test_a_path_with_blanks_where_blanks_separate_is_told(recipe, option):
     (recipe.folder / "my models").mkdir()

@@ -381,8 +381,8 @@ def test_clean_lists_what_lies_aside_and_frees_it_when_told(capsys):
 
 
 def test_a_directory_that_is_a_link_to_a_larger_disk_stays_one(capsys):
-    Path("exp").mkdir(exist_ok=True)
-    Path("exp/made").symlink_to("../disk/made")  # nothing is there yet
+    Path("disk/made").mkdir(parents=True)
+    Path("exp/made").symlink_to("../disk/made")
     make(1)
     make(2)
     assert make(1, work=lambda: pytest.fail("made again")) == 0
@@ -390,6 +390,14 @@ def test_a_directory_that_is_a_link_to_a_larger_disk_stays_one(capsys):
     assert clean.main(["exp", "--free"]) == 0
     assert "exp/made: finished, of other options or data  (" in capsys.readouterr().out
     assert make(1, begin=True) == NOTHING_TO_DO and make(2, begin=True) == SOMETHING_TO_DO
+
+
+@pytest.mark.parametrize("link", ["exp/made", "exp/sub", "exp/.k2d"])
+def test_on_a_disk_that_is_not_mounted_nothing_is_made(link):
+    os.symlink("../disk/made", link)
+    with pytest.raises(UsageError, match=rf"{link} links to .*/disk/made, which is not there; is its disk mounted"):
+        make(1, out="exp/sub/made" if link == "exp/sub" else "exp/made")
+    assert not Path("disk").exists() and os.listdir("exp") == [Path(link).name]
 
 
 def test_what_lay_aside_before_its_directory_became_a_link_is_not_made_again():
