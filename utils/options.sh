@@ -5,7 +5,13 @@
 #      <name>_words, audio_opts, work_opts, engine_opts, model_opts, encoder_opts, config_opts, init_opts; what cmd.sh sets.
 
 [ $# -eq 0 ] || die "unexpected argument '$1': a value follows its option, as in --recordings FOLDER; --help lists all"
-for option in train_set teacher validator selection alpha seed results; do
+set -f # an option's blanks separate words; its * and ? are no file names
+for option in train_set dev_set test_sets student_tag validator revise selection alpha keep hours seed train_config \
+    updates nj ngpu side_by_side paper speeds; do
+    read -rd '' -a words <<<"${!option}" || :
+    printf -v "${option}" '%s' "${words[*]}" # one blank between two
+done
+for option in train_set teacher validator selection alpha seed results nj ngpu side_by_side; do
     [ -n "${!option}" ] || die "--${option} is needed; --help says what it is"
 done
 
@@ -25,7 +31,6 @@ expect() {
         done
     done
 }
-set -f # an option's blanks separate words; its * and ? are no file names
 expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
 expect '[0-9]+|auto' 'a whole number, or auto' ngpu
 expect '[1-9][0-9]*' 'a whole number, at least 1' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
@@ -37,7 +42,8 @@ expect 'warn|skip' 'warn or skip' damaged
 expect '[^@/,=[:space:]]+(@[^@/,=[:space:]]+)?' 'a name from conf/selections, or NAME@ALPHA such as comp@0.3' selection
 [[ ${selection} != *.rule* ]] ||
     die "--selection ${selection}: expected names; copy the file into conf/selections, and give its name without .rule"
-expect '[^/:,=[:space:]]+' 'a plain name, without / : , =' train_set dev_set test_sets student_tag
+expect '(_|[^[:punct:]])[^/:,=]*' 'a plain name, without / : , =, that begins with a letter, a digit or _' \
+    train_set dev_set test_sets student_tag
 for option in test_sets validator revise selection seed; do
     twice=$(tr -s '[:space:]' '\n' <<<"${!option}" | sort | uniq -d | head -n 1)
     [ -z "${twice}" ] || die "--${option}: ${twice} is given twice; give it once"
@@ -77,9 +83,8 @@ stop_stage=$(stage_number stop_stage)
 # The words of an option that is passed on, split as a shell splits them: quotes hold words together.
 for option in local_data teacher validator distance select train test timing publish; do
     declare -n from="${option}_opts" into="${option}_words"
-    into=()
-    text=$(printf '%s' "${from}" | xargs -r printf '%s\n' 2>/dev/null) || die "--${option}_opts: a quote is not closed: ${from}"
-    [ -z "${text}" ] || mapfile -t into <<<"${text}"
+    mapfile -td '' into < <(printf '%s\n' "${from}" | xargs -r printf '%s\0' 2>/dev/null)
+    wait $! || die "--${option}_opts: a quote is not closed: ${from}"
     unset -n from into
 done
 

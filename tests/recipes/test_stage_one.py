@@ -169,6 +169,12 @@ def test_a_set_to_score_needs_references(recipe):
         (["--validator", "transformers:/ctc"], "--validator transformers:/ctc: no such file or folder"),
         (["--selection", "full ./mine.rule"], "--selection ./mine.rule: expected a name from conf/selections"),
         (["--selection", "mine.rule"], "copy the file into conf/selections, and give its name without .rule"),
+        (["--train_set", ".."], "--train_set ..: expected a plain name"),
+        (["--train_set=.k2d"], "--train_set .k2d: expected a plain name"),
+        (["--test_sets", "test -x"], "--test_sets -x: expected a plain name, without / : , =, that begins with"),
+        (["--seed= "], "--seed is needed"),
+        (["--selection=\t \n"], "--selection is needed"),
+        (["--test_sets", "test\n test"], "--test_sets: test is given twice"),
         (["--student_tag", "lr=0.1,long"], "--student_tag lr=0.1,long: expected a plain name"),
         (["--seed", "1 2 1"], "--seed: 1 is given twice"),
         (["--keep", "75"], "--keep 75: expected a share, above 0 and at most 1"),
@@ -304,6 +310,20 @@ def test_a_share_that_is_kept_is_in_the_names(recipe):
     assert "takes the place" not in shown.stdout
     both = recipe("--dry_run", "--keep", "0.5", "--alpha", "0.2 0.4")
     assert "--keep 0.5 takes the place of --alpha 0.2 0.4" in both.stdout
+
+
+def test_blanks_around_the_words_of_an_option_do_not_count(recipe):
+    plain = ("--alpha=0.4", "--seed=0 7", "--hours=", "--keep=0.5 0.7", "--dev_set=開發", "--test_sets=_a 2b")
+    blank = ("--alpha=\t0.4", "--seed=0\n7 ", "--hours= ", "--keep= 0.5  0.7", "--dev_set= 開發 ", "--test_sets=_a\t2b")
+    shown, same = (recipe("--dry_run", *words, stop_stage="8") for words in (plain, blank))
+    assert shown.returncode == 0, shown.stderr
+    assert same.stdout == shown.stdout and "student_comp@keep0.7_seed7/train" in shown.stdout
+
+
+def test_an_empty_word_is_passed_on(recipe):
+    shown = recipe("--dry_run", "--teacher_opts", "--hotwords '' --initial_prompt ''", stop_stage="2")
+    assert shown.returncode == 0, shown.stderr
+    assert "--hotwords '' --initial_prompt '' --damaged" in shown.stdout
 
 
 def test_without_labelled_sets_chunks_are_held_out(recipe):
