@@ -73,6 +73,9 @@ step() {
     fi
     case ${mode} in
         parse)
+            # With all that it may be run with, so that no *_opts gives it once more.
+            command+=(--begin)
+            [ "${kind}" != jobs ] || command+=(--num_jobs 1 --job 1)
             parsed+=("${#command[@]}" "${command[@]}")
             return
             ;;
@@ -233,7 +236,7 @@ run_stages() {
         "${functions[number - 1]}"
     done
     [ "${cmd_backend}" != local ] || "${dry_run}" || here=(--ngpu "${ngpu}")
-    printf '%s\0' "${parsed[@]}" | k2d parse "${here[@]}" ||
+    printf '%s\0' "${parsed[@]}" | k2d parse "${here[@]}" --options "$(sed -n 's/^\([a-z_]*\)=.*/\1/p' "$0")" ||
         die "nothing was run; correct the options above, and --help lists all"
     mode=run
     if "${dry_run}"; then

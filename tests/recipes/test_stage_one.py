@@ -250,6 +250,24 @@ def test_values_of_training_options_are_checked_before_the_first_stage_begins(re
     result = recipe("--train_opts", options, stop_stage="8")
     assert result.returncode != 0 and message in result.stderr and "Traceback" not in result.stderr
     assert not (recipe.folder / "data").exists()
+def test_what_the_recipe_gives_itself_is_not_passed_on(recipe):
+    of_its_own = {
+        ("--teacher_opts", "--output_dir elsewhere"): "k2d label: --output_dir is given by the recipe: leave it out",
+        ("--validator_opts", "--job 1"): "k2d decode: --job is given",
+        ("--distance_opts", "--begin"): "k2d distance: --begin is given",
+        ("--select_opts", "--selection full"): "k2d select: --selection is given",
+        ("--train_opts", "--tables=elsewhere"): "k2d train: --tables is given",
+        ("--timing_opts", "--dat=elsewhere"): "k2d speed: --data is given",
+        ("--publish_opts", "--language en"): "(*_opts); k2d.sh has a --language of its own",
+    }
+    result = recipe(*[word for options in of_its_own for word in options], "--dry_run", stop_stage="8")
+    assert result.returncode == 1
+    for message in of_its_own.values():
+        assert message in result.stderr
+    for_one_stage = ("--teacher_opts", "--language en --damaged skip", "--test_opts", "--beam_size 5 --dtype float32",
+                     "--train_opts", "--optim_conf lr=1e-4 --optim_conf eps=1e-8")  # fmt: skip
+    result = recipe(*for_one_stage, "--dry_run", stop_stage="8")
+    assert result.returncode == 0, result.stderr
 
 
 def test_stages_have_names(recipe):
