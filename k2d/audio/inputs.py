@@ -39,6 +39,11 @@ class AudioFile:
     given: bool
 
     @property
+    def numbered(self) -> bool:
+        """Whether its outputs have a number in their name, because another file's have the name."""
+        return not Path(self.path).name.startswith(self.output.name)
+
+    @property
     def looks_like_audio(self) -> bool:
         """Whether it is worth a message that it turns out to be no audio; of other files in a folder it is not."""
         return self.given or _has_sound(self.path)

@@ -9,8 +9,8 @@ _ENTRY = re.compile(r"(.+):(\d+)", re.DOTALL)
 
 
 def is_command(source: str) -> bool:
-    """Whether a source of wav.scp is a command, "… |"."""
-    return source.rstrip().endswith("|")
+    """Whether a source of wav.scp is a command, "… |", and no file that is called so."""
+    return source.rstrip().endswith("|") and not os.path.exists(source)
 
 
 def check_may_run(source: str, allow_pipes: bool) -> None:

@@ -107,6 +107,9 @@ def run(args: argparse.Namespace) -> int:
         words = args.word_timestamps, args.highlight_words
         made = transcribe_files(transcriber, files, args.damaged, forms, args.output_dir or Path(), *words)
     skipped, foreign = made.skipped, made.foreign
+    for file in files:
+        if forms and file.numbered and file.shown not in (*skipped, *foreign):
+            _say(f"{file.output}.* is {file.shown}")
     took = time.monotonic() - began - loading
     _say(_summary(len(files) - len(skipped) - len(foreign), made.seconds, took, loading, [*nowhere, *skipped], foreign))
     return 1 if nowhere or skipped or len(foreign) == len(files) else 0

@@ -157,6 +157,24 @@ def test_two_files_of_one_stem_keep_their_endings(run, noise_recordings, tmp_pat
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["talk.flac.txt", "talk.wav.txt"]
 
 
+def test_of_two_files_of_one_name_it_is_said_which_the_numbered_outputs_are_of(run, noise_recordings, tmp_path):
+    for folder in ("monday", "friday"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(noise_recordings["b"], tmp_path / folder / "talk.wav")
+    files = tmp_path / "monday/talk.wav", tmp_path / "friday/talk.wav"
+    printed = run(*files, "-f", "txt", "-o", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["talk.2.wav.txt", "talk.wav.txt"]
+    assert printed.err.splitlines()[-2] == f"transcribe: talk.2.wav.* is {files[1]}"
+    assert ".* is" not in run(*files).err, "what is printed has its file above it"
+
+
+def test_a_file_that_is_called_like_a_command_is_a_file(run, noise_recordings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(noise_recordings["b"], "touch evaluated |")
+    assert "1 file, 3.0 s" in run("touch evaluated |").err
+    assert os.listdir() == ["touch evaluated |"]
+
+
 def test_hotwords_and_prompt_stand_before_every_window(run, small_model, noise_recordings, monkeypatch):
     from k2d.whisper import checkpoint, fallback
 
