@@ -66,6 +66,8 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
     try:
         data = DataDir(path)
     except DataError as error:
+        if os.path.isfile(Path(path) / "audit.json"):
+            return None, [fails(path, "drawn, but nothing answered yet", f"k2d audit --output_dir {path}")]
         message, refused, todo = _without(error, path).partition("; give ")
         todo = f"give {todo}" if refused else "make it, in local/data.sh or by hand; or correct the name"
         return None, [fails(path, message, todo)]

@@ -68,6 +68,12 @@ def the_row(found, grade: Grade):
     return rows[0]
 
 
+def test_a_test_set_that_is_drawn_and_not_answered_is_told_its_command(corpus):
+    (corpus("audited/drawn", r=2).parent / "audit.json").write_text("{}")
+    row = the_row(look_at("audited", "test"), Grade.FAILS)
+    assert (row.found, row.todo) == ("drawn, but nothing answered yet", "k2d audit --output_dir data/audited")
+
+
 def grades(found) -> set[Grade]:
     return {finding.grade for finding in found}
 
