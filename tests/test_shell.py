@@ -210,7 +210,7 @@ def test_auto_is_all_gpus_that_the_environment_leaves(tmp_path, visible, device)
     )  # fmt: skip
     assert f"--device {device}" in shown.stdout, shown.stderr
     assert ("--num_jobs 2" in shown.stdout) == (device == "cuda")
-    assert ("no GPU here" in shown.stderr + shown.stdout) == (device == "cpu")
+    assert ("no GPU here: models run on the CPU\n" in shown.stderr) == (device == "cpu")
 
 
 def test_path_sh_exports_the_environment_of_a_recipe():

@@ -92,7 +92,8 @@ if [ "${ngpu}" = auto ]; then
     [ "${cmd_backend}" = local ] ||
         die "--ngpu auto counts the GPUs of this machine, and --cmd_backend ${cmd_backend} runs jobs on others: give a number"
     ngpu=$(PYTHONPATH="${K2D_ROOT}/utils" python3 -c 'import run; print(len(run.visible_gpus()))')
-    [ "${ngpu}" -gt 0 ] || log "no GPU here: models run on the CPU; --dry_run says how long that takes" >&2
+    [ "${ngpu}" -gt 0 ] ||
+        log "no GPU here: models run on the CPU$("${dry_run}" || echo '; --dry_run says how long that takes')" >&2
 fi
 [ "${nj}" != auto ] || nj=$((ngpu > 1 ? ngpu : 1))
 # shellcheck source=egs/TEMPLATE/k2d1/cmd.sh

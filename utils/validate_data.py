@@ -64,10 +64,9 @@ def validate(args: argparse.Namespace) -> int:
         if problems:
             bad += 1
         else:
-            print(
-                f"validate_data.py: {path} is in order: {counted(len(data.wav), 'recording')}, "
-                f"{counted(len(data.segments), 'utterance')}"
-            )
+            recordings = f"{counted(len(data.wav), 'recording')}, " if data.has_segments else ""
+            held = f"{recordings}{counted(len(data.segments), 'utterance')}"
+            print(f"validate_data.py: {path} is in order: {held}")
     return 1 if bad else 0
 
 

@@ -20,6 +20,7 @@ from k2d.errors import Locked, UsageError, may_not
 
 BESIDE = ".k2d"  # the folder beside directories that holds their locks and what is set aside
 MOST_NAMED = 16  # of those who share a lock
+MOST_SHOWN = 120  # characters of a holder's command
 
 
 _HELD: weakref.WeakSet["DirectoryLock"] = weakref.WeakSet()
@@ -42,6 +43,17 @@ def _runs(process: int) -> bool:
     except PermissionError:  # another user's
         pass
     return True
+
+
+def _shortened(command: str) -> str:
+    """A long command without its end, but with what it writes."""
+    if len(command) <= MOST_SHOWN:
+        return command
+    words = shlex.split(command)
+    if "--output_dir" in words[2:-1]:  # k2d COMMAND … --output_dir DIR …
+        at = words.index("--output_dir", 2)
+        command = shlex.join([*words[:2], *words[at : at + 2], *words[2:at], *words[at + 2 :]])
+    return command[: MOST_SHOWN - 3] + "..."
 
 
 def beside(folder: Path) -> Path:
@@ -128,8 +140,7 @@ class DirectoryLock:
         if not holders:
             return "another process"
         last = holders[-1]
-        command = last["command"] if len(last["command"]) <= 120 else last["command"][:117] + "..."
-        return f"{command} (process {last['process']} on {last['host']}, since {last['since']})"
+        return f"{_shortened(last['command'])} (process {last['process']} on {last['host']}, since {last['since']})"
 
     def release(self) -> None:
         if self._handle is not None:

@@ -170,7 +170,10 @@ def test_a_part_of_labels_says_what_made_them(data, tmp_path):
 
 def test_validate_counts_and_complains(data):
     result = tool("validate", data)
-    assert "4 recordings, 4 utterances" in result.stdout
+    assert "is in order: 4 utterances\n" in result.stdout
+    (data / "segments").write_text("".join(f"{name} {name} 0 1\n" for name in "abcd"))
+    assert "is in order: 4 recordings, 4 utterances\n" in tool("validate", data).stdout
+    (data / "segments").unlink()
     result = tool("validate", "--audio", data)
     assert result.returncode == 1
     assert "d: " in result.stderr and "missing" in result.stderr

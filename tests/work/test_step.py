@@ -202,6 +202,13 @@ def test_a_second_owner_is_told_who_holds_it_and_since_when():
             make(2)
 
 
+def test_of_a_long_command_what_it_writes_is_shown(monkeypatch):
+    words = ["/venv/bin/k2d", "train", "--student", "exp/student/init" * 9, "--output_dir", "exp/student/train"]
+    monkeypatch.setattr(sys, "argv", words)
+    with step(), pytest.raises(Locked, match=r"in use by k2d train --output_dir exp/student/train --.*\.\.\. \("):
+        make()
+
+
 def test_of_those_who_share_it_one_that_still_runs_is_named():
     with DirectoryLock(Path("exp/made"), shared=True):
         if (child := os.fork()) == 0:
