@@ -250,6 +250,8 @@ def test_values_of_training_options_are_checked_before_the_first_stage_begins(re
     result = recipe("--train_opts", options, stop_stage="8")
     assert result.returncode != 0 and message in result.stderr and "Traceback" not in result.stderr
     assert not (recipe.folder / "data").exists()
+
+
 def test_what_the_recipe_gives_itself_is_not_passed_on(recipe):
     of_its_own = {
         ("--teacher_opts", "--output_dir elsewhere"): "k2d label: --output_dir is given by the recipe: leave it out",
