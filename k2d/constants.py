@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 SAMPLE_RATE = 16000
 WINDOW = 30.0  # seconds that the encoder takes in; no chunk and no utterance is longer
+ROUNDING = 1e-6  # seconds by which sums of decimal fractions may be off
 LONGEST = WINDOW + 0.1  # seconds: the ends of segments are rounded
 HOP_LENGTH = 160  # samples between two frames of the mel spectrogram
 MEL_FRAMES_PER_SECOND = SAMPLE_RATE // HOP_LENGTH  # 100
@@ -78,3 +79,8 @@ def file_name(key: str) -> str:
     if len(name.encode()) <= LONGEST_FILE_NAME:
         return name
     return f"{name.encode()[: LONGEST_FILE_NAME - 17].decode(errors='ignore')}%{digest_of_id(key)[:16]}"
+
+
+def fits_a_chunk(start: float, end: float) -> bool:
+    """Whether a segment, in seconds of its recording, is no longer than the model's window."""
+    return end - start <= WINDOW + ROUNDING

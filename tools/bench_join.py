@@ -26,14 +26,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from k2d.audio import sources
 from k2d.constants import chunk_id
-from k2d.datadir import DataDir
+from k2d.datadir import DataDir, balanced
 from k2d.label import labelling
 from k2d.label.archive import CHUNKS_IN_SHARD, ShardWriter
 from k2d.tables import TableWriters
 from k2d.text import markdown
 from k2d.transcribers.hypotheses import write_results
 from k2d.whisper.long_form import Transcript
-from k2d.work.journal import job_folder, share_of
+from k2d.work.journal import job_folder
 from k2d.work.session import Session, WorkOptions
 
 CHUNK, A_RECORDING, TOKENS = 27.0, 167, 150  # seconds; chunks; tokens of a chunk
@@ -126,7 +126,7 @@ def run_step(step: str, folder: Path, jobs: int) -> dict:
     before, began = _memory("VmRSS"), time.process_time()
     session = session_of("label" if step == "label" else "decode", folder, jobs)
     if step == "start":
-        share_of(1, jobs, session.seconds())
+        balanced(session.seconds(), jobs)
     else:
         for job in session.options.jobs:
             session.run_job(job, load=None, work=None)  # all are complete

@@ -38,6 +38,7 @@ from rapidfuzz.distance import Indel
 from k2d.audio.read import read_audio
 from k2d.audio.sources import AudioSource
 from k2d.constants import SAMPLE_RATE
+from k2d.datadir import balanced
 from k2d.text import markdown
 from k2d.text.units import units
 from k2d.whisper import checkpoint
@@ -48,7 +49,6 @@ from k2d.whisper.long_form import joined_text, transcribe_all
 from k2d.whisper.short_form import decode_all, plan_batches
 from k2d.work import machine
 from k2d.work.jobs import in_threads
-from k2d.work.journal import share_of
 
 OURS = ("torch", "torch-float32", "torch-bfloat16", "ctranslate2")
 PROGRAMS = ("openai", *OURS, "faster", "faster-batched")
@@ -117,7 +117,7 @@ def ours(engine, args) -> Callable[[dict[str, np.ndarray], int], dict[str, str]]
         texts: dict[str, str] = {}
 
         def part(worker: int, stop) -> None:
-            mine = share_of(worker + 1, args.workers, {n: len(a) for n, a in recordings.items()})
+            mine = balanced({n: len(a) for n, a in recordings.items()}, args.workers)[worker]
             if args.short:
                 seconds = {name: len(recordings[name]) / SAMPLE_RATE for name in mine}
                 batches = plan_batches(seconds, args.batch_size, engine.trim_padding)
@@ -150,8 +150,9 @@ class Jobs:
 
     def __call__(self, recordings: dict[str, np.ndarray], beam: int) -> dict[str, str]:
         lengths = {name: len(audio) for name, audio in recordings.items()}
-        for number, end in enumerate(self.ends, 1):
-            mine = share_of(number, len(self.ends), lengths) if len(recordings) > 1 else list(recordings)
+        shares = balanced(lengths, len(self.ends))
+        for own, end in zip(shares, self.ends, strict=True):
+            mine = own if len(recordings) > 1 else list(recordings)
             end.send(({name: recordings[name] for name in mine}, beam))
         return {name: text for end in self.ends for name, text in end.recv().items()}
 

@@ -85,7 +85,7 @@ def problem(words: list[str], recipes: Sequence[str] = ()) -> str | None:
                     module.check(args)
         if twice := given_twice(options, module.parser()):
             own = f"; k2d.sh has a {twice} of its own" if twice[2:] in recipes else ""
-            return f"{twice} is given by the recipe: leave it out of the options passed on (*_opts){own}"
+            return f"{twice} is given twice, by the recipe or among the options passed on (*_opts): give it once{own}"
     except UserError as error:
         return str(error)
     except SystemExit:  # argparse has said what is wrong

@@ -16,7 +16,7 @@ from k2d.check.findings import Finding, fails, fine, left_out, note, some, warni
 from k2d.check.memory import Memory
 from k2d.check.recordings import HEADERS, sample
 from k2d.check.tables import Set
-from k2d.corpus.subtitles import too_long
+from k2d.corpus.subtitles import fault_of_lengths
 from k2d.distill.layers import choose_layers
 from k2d.errors import BadAudio, UserError
 from k2d.plan import size_of
@@ -252,7 +252,7 @@ def coverage(what: str, name: str, train: Set) -> list[Finding]:
         if not seconds:
             continue  # cannot be read; another row says so
         try:
-            if why := too_long(transcripts.segments(recording, seconds, timed=True)):
+            if why := fault_of_lengths(transcripts.segments(recording, seconds, timed=True), seconds):
                 partly[recording] = why
         except BadAudio as error:
             lacking.setdefault(error.reason, {})[recording] = str(error)

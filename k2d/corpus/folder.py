@@ -20,7 +20,7 @@ from k2d.corpus.joined import Reject
 from k2d.corpus.recordings import Recording, by_source, check, find_recordings, in_any_format, same_content
 from k2d.corpus.release import not_found
 from k2d.corpus.sets import Account, english_share, write_recordings
-from k2d.corpus.subtitles import fault_of_times
+from k2d.corpus.subtitles import SUFFIXES, fault_of_times
 from k2d.corpus.transcripts import read_transcript, segments_in
 from k2d.errors import DataError
 from k2d.tables import atomic
@@ -192,7 +192,8 @@ def ready_labels(
                 ready[recording.id] = path
                 said[recording.id] = [segment.text for segment in found]
                 break
-            failed.append(Reject(recording.id, "unusable transcript", why))
+            what = "subtitles" if path.suffix.lower() in SUFFIXES else "transcript"
+            failed.append(Reject(recording.id, f"unusable {what}", why))
         else:
             unusable += failed
             unread += [*recording.unread, *of_services]

@@ -11,14 +11,15 @@ alone in between. Each line comes out once, with the times at which it is new.
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from unicodedata import category, normalize
 
-from k2d.constants import TIMESTAMP_STEP, WINDOW
+from k2d.constants import TIMESTAMP_STEP, WINDOW, fits_a_chunk
 from k2d.corpus.joined import Reject
 from k2d.errors import DataError
 from k2d.text.encodings import read_text
@@ -41,6 +42,7 @@ _BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?:[:：]\d\d){1,2}(?!\d)|\d+\.\d+
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
 _CLOCK = r"(?:\d{1,9}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}|\d{1,9}:\d\d:\d\d"
+_SILENCE = re.compile(r"\s*(?:WEBVTT[^\n]*(?:\n[A-Za-z-]+:[^\n]*)*)?\s*")  # what programs write of it
 _TWO_TIMES = re.compile(rf"\W*(?:{_CLOCK})[^\w,.]+(?:{_CLOCK})\W*")  # whatever the arrow is
 # Lines of STM and CTM, and of RTTM; the head of what a speaker says: "Wang 00:03".
 _NIST = re.compile(r"(?:;;|SPEAKER\s+\S+\s+\d+\s+[\d.]+\s+[\d.]+\s|\S+\s+\S+(?:\s+\S+)?\s+\d+\.\d+\s+\d+\.\d+(?:\s|$))")
@@ -57,12 +59,17 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 _BREAK = re.compile(r"<(?:br|BR)\s*/?>|\\N")
-# [Music], ［掌聲］, ♪; <|NEUTRAL|>, but not <|0.00|>. "[0, 1]" and "a[i]" are said.
-_NOT_SAID = re.compile(
-    r"(?<!\w)[\[［](?:[^\W\d_]{3,}|[\u4e00-\u9fff]{2,})(?:[ _'’-][^\W\d_]+){0,4}[\]］](?!\w)|[♩♪♫♬]|"
-    r"<\|(?!\d+\.\d\d\|>)[^|<>\s]{1,30}\|>"
+# [Music], （掌聲）, ♪; <|NEUTRAL|>, but not <|0.00|>. "[MASK]", "[0, 1]" and "a[i]" are said.
+_SOUNDS = (
+    "music|applause|laughter|laughs?|laughing|cheering|noise|silence|blank[_ ]audio|inaudible|crosstalk|coughs?|"
+    "coughing|sighs?|background (?:music|noise)|[音配]樂|音乐|掌[聲声]|[鼓拍]掌|笑[聲声]|[噪雜杂]音|[靜静]音|[聽听]不清"
 )
-_SPEAKER = re.compile(r"^\s*(?:>>+|\[?SPEAKER[_ ]?\d+\]?\s*[:：]?|\[SPEAKER\]\s*[:：]?)", re.IGNORECASE)
+_NOT_SAID = re.compile(
+    rf"[\[［(（【〔]\s*(?:{_SOUNDS})\s*[\]］)）】〕]|[♩♪♫♬]|<\|(?!\d+\.\d\d\|>)[^|<>\s]{{1,30}}\|>", re.IGNORECASE
+)
+_SPEAKER = re.compile(
+    r"^\s*(?:>>+|\[SPEAKER[_ ]?\d*\]\s*[:：]?|SPEAKER_\d+\s*[:：]?|SPEAKER \d+\s*[:：])", re.IGNORECASE
+)
 _NAME = re.compile(r"\s*([^\W\d_][\w .·'’()（）-]{0,39}?)\s*(?:：\s*|:\s+)(?=\S|$)")
 HEADED = 0.8  # of the cues begin with a name, where names are heads
 _JOINERS = "\u200c\u200d"  # letters of some scripts, and emoji, need them
@@ -95,8 +102,22 @@ def read_cues(path) -> list[Cue]:
     path = Path(path)
     text = read_text(path)
     if form := _FORMS.get(path.suffix.lower()):
-        text = "\n".join(form(f"{path}:{number}", line) for number, line in enumerate(_LINE_END.split(text), 1))
+        text = "\n".join(_converted(path, form, _LINE_END.split(text.rstrip())))
     return _cues_in(path, text)
+
+
+def _converted(path: Path, form: Callable[[str, str], str], lines: list[str]) -> Iterator[str]:
+    """Lines of another form, without the last one where a cut leaves a part of it."""
+    any_before = False
+    for number, line in enumerate(lines, 1):
+        try:
+            converted = form(f"{path}:{number}", line)
+        except DataError:
+            if number < len(lines) or not any_before:
+                raise
+            return
+        any_before = any_before or bool(converted)
+        yield converted
 
 
 def _of_ass(place: str, line: str) -> str:
@@ -131,12 +152,13 @@ def _cues_in(path: Path, text: str) -> list[Cue]:
     for number, line in enumerate(lines):
         if match := _PRINTED.fullmatch(line):
             lines[number], printed[number] = match.groups()
-    for number, line in enumerate(lines, 1):
-        if not _CUE.match(line) and (_NEARLY.match(line) or _TWO_TIMES.fullmatch(_plain(line))):
+    for before, (number, line) in zip(["", *lines], enumerate(lines, 1), strict=False):
+        due = not before.strip() or before.strip().isdigit()  # elsewhere it may be a timetable that is read out
+        if not _CUE.match(line) and (_NEARLY.match(line) or (due and _TWO_TIMES.fullmatch(_plain(line)))):
             what = f"{line.strip()!r} is not as '00:00:01,000 --> 00:00:04,000'"
             raise DataError(f"{path}:{number}: {what}; correct the times")
     times = [(number, match) for number, line in enumerate(lines) if (match := _CUE.match(line))]
-    if not times and re.fullmatch(r"\s*(?:WEBVTT[^\n]*)?\s*", text):  # what programs write of silence
+    if not times and _SILENCE.fullmatch(text):
         return []
     if not times:
         raise DataError(f"{path}: no cue ('00:00:01,000 --> 00:00:04,000') found; expected {' '.join(SUFFIXES)}")
@@ -267,13 +289,16 @@ def spoken(text: str) -> str:
 
 def without_speakers[Timed: (Cue, TimedText)](said: list[Timed]) -> list[Timed]:
     """Cues, or segments, without the names of who says them ("Wang Xiaoming: 大家好"), where nearly all begin with one
-    of a few.
+    of a few. A head that stands there once is no name.
     """
     heads = [_NAME.match(one.text) for one in said]
-    names = [head[1] for head in heads if head]
-    if len(names) < max(4, HEADED * len(said)) or 2 * len(set(names)) > len(names):
+    names = Counter(head[1] for head in heads if head)
+    if names.total() < max(4, HEADED * len(said)) or 2 * len(names) > names.total():
         return said
-    bare = [replace(one, text=one.text[head.end() :]) if head else one for one, head in zip(said, heads, strict=True)]
+    bare = [
+        replace(one, text=one.text[head.end() :]) if head and names[head[1]] > 1 else one
+        for one, head in zip(said, heads, strict=True)
+    ]
     return [one for one in bare if one.text.strip()]
 
 
@@ -344,15 +369,16 @@ def fault_of_times(segments: Sequence[Cue | TimedText], seconds: float) -> str:
     return ""
 
 
-def too_long(segments: Sequence[Cue | TimedText]) -> str:
-    """Which cues, or segments, no chunk can hold; "" where there are none."""
-    long = [s for s in segments if s.end is not None and s.end - s.start > WINDOW]
+def fault_of_lengths(segments: Sequence[Cue | TimedText], seconds: float) -> str:
+    """Which cues, or segments, of a recording of `seconds` no chunk can hold; "" where there are none."""
+    long = [s for s in segments if s.end is not None and not fits_a_chunk(s.start, min(s.end, seconds))]
     if not long:
         return ""
     first = f"{long[0].text.strip()[:20]!r} from {long[0].start:.1f} to {long[0].end:.1f} s"
+    verb = "lasts" if len(long) == 1 else "last"
     return (
-        f"{len(long)} of {counted(len(segments), 'cue')} last longer than {WINDOW:.0f} s, which no chunk does, and are "
-        f"left out, such as {first}; cut them"
+        f"{len(long)} of {counted(len(segments), 'cue')} {verb} longer than {WINDOW:.0f} s, which no chunk does, and "
+        f"what is said there is left out, such as {first}; cut it in two"
     )
 
 
@@ -369,9 +395,10 @@ def read_all(subtitles: Mapping[str, Path], seconds: Mapping[str, float]) -> tup
         if why:
             rejects.append(Reject(recording, "unusable subtitles", why))
             continue
-        if why := too_long(cues):
+        if why := fault_of_lengths(cues, seconds[recording]):
             rejects.append(Reject(recording, "cues too long", f"{path}: {why}"))
-        fitting = [cue for cue in cues if cue.start < seconds[recording] and cue.end - cue.start <= WINDOW]
+        last = seconds[recording]
+        fitting = [cue for cue in cues if cue.start < last and fits_a_chunk(cue.start, min(cue.end, last))]
         if fitting:
             found[recording] = fitting
     return found, rejects

@@ -5,6 +5,7 @@ with the scores that it tells; subtitles (subtitles.py); a plain text. Out: `Tim
 """
 
 import json
+import logging
 import math
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from k2d.text.transcript import TimedText, as_whisper_writes, seconds_of
 
 _OF_JSON = ("segments", "transcription", "chunks")  # what Whisper programs call the list of their segments
 _SCORES = ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
+_OFF = 0.01  # by which rounding takes a probability out of 0 … 1
+_log = logging.getLogger("k2d.corpus")
 _LEAST = 1e-10  # of a probability whose logarithm is taken
 
 
@@ -29,7 +32,7 @@ def read_transcript(path: Path) -> list[TimedText]:
         return segments_of_json(path)
     cues = cues_of_text(path) if path.suffix.lower() == ".txt" else read_cues(path)
     if cues is None:
-        text = " ".join(read_text(path).split())
+        text = " ".join(filter(None, map(spoken, read_text(path).splitlines())))
         return [TimedText(start, end, as_whisper_writes(said)) for start, end, said in timestamps.parse(text)]
     return [TimedText(cue.start, cue.end, as_whisper_writes(cue.text)) for cue in cues]
 
@@ -55,13 +58,20 @@ def segments_of_json(path: Path) -> list[TimedText]:
         raise DataError(f"{path}: not understood (no JSON, or cut short: {error}); {expected}") from None
     if (entries := segments_in(record)) is None:
         raise DataError(f"{path}: not understood (no list of segments); {expected}")
-    found = []
+    found, unusable = [], {}
     for number, entry in enumerate(entries, 1):
         try:
-            found.append(_of_json(entry))
+            found.append(_of_json(entry, unusable))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise DataError(f"{path}: not understood (segment {number}: {error!r}); {expected}") from None
-    return _with_ends(without_speakers([segment for segment in found if segment is not None]))
+    for name, value in unusable.items():
+        _log.warning("%s: %s %s is no score; labels whose segments have such go without", path, name, value)
+    said = without_speakers([segment for segment in found if segment is not None])
+    if not said and isinstance(record, dict) and str(record.get("text") or "").strip():
+        raise DataError(f"{path}: it has a text and no segment with a part of it; {expected}")
+    for segment in said:
+        segment.text = as_whisper_writes(segment.text)
+    return _with_ends(said)
 
 
 def _with_ends(found: list[TimedText]) -> list[TimedText]:
@@ -82,8 +92,8 @@ def _with_ends(found: list[TimedText]) -> list[TimedText]:
     return kept
 
 
-def _of_json(entry: dict) -> TimedText | None:
-    """None where it says nothing, or before the recording begins."""
+def _of_json(entry: dict, unusable: dict[str, str]) -> TimedText | None:
+    """None where it says nothing, or before the recording begins. unusable: where scores that are none are noted."""
     if "offsets" in entry:  # whisper.cpp, in milliseconds
         start, end = entry["offsets"]["from"] / 1000, entry["offsets"]["to"] / 1000
     elif "timestamp" in entry:  # transformers
@@ -96,21 +106,27 @@ def _of_json(entry: dict) -> TimedText | None:
     start, end = seconds_of(start), None if end is None else seconds_of(end)
     if end is not None and start < 0 >= end:
         return None
-    words = [_score(word, "probability" if "probability" in word else "score", 1) for word in entry.get("words") or []]
+    names = ["probability" if "probability" in word else "score" for word in entry.get("words") or []]
+    words = [_score(word, name, unusable, 1) for word, name in zip(entry.get("words") or [], names, strict=True)]
     words = [max(word, _LEAST) for word in words if word is not None]
-    confidence = math.exp(sum(map(math.log, words)) / len(words)) if words else _score(entry, "confidence", 1)
+    confidence = math.exp(sum(map(math.log, words)) / len(words)) if words else _score(entry, "confidence", unusable, 1)
     tokens = [t for t in entry.get("tokens") or [] if isinstance(t, int)]
-    facts = {name: _score(entry, name) for name in _SCORES}
-    return TimedText(max(0.0, start), end, as_whisper_writes(text), tokens, None, **facts, confidence=confidence)
+    facts = {name: _score(entry, name, unusable) for name in _SCORES}
+    return TimedText(max(0.0, start), end, text, tokens, None, **facts, confidence=confidence)
 
 
-def _score(entry: dict, name: str, most: float = math.inf) -> float | None:
-    """A number, also as text; None where there is none, as in what Python writes of NaN. ValueError for another."""
+def _score(entry: dict, name: str, unusable: dict[str, str], most: float = math.inf) -> float | None:
+    """A number, also as text; None where there is none, as in what Python writes of NaN, and for what is no score,
+    which is noted. most: 1 of probabilities.
+    """
     value = entry.get(name)
     try:
         number = math.nan if value is None else float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"its {name} is {str(value)[:40]!r}, expected a number") from None
-    if number > most or (most == 1 and number < 0):
-        raise ValueError(f"its {name} is {value}, expected a number from 0 to 1")
-    return number if math.isfinite(number) else None
+        number = -math.inf
+    if math.isnan(number):
+        return None
+    if not math.isfinite(number) or (most == 1 and not -_OFF <= number <= 1 + _OFF):
+        unusable.setdefault(name, str(value)[:40])
+        return None
+    return min(max(number, 0.0), 1.0) if most == 1 else number

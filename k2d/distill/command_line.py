@@ -164,7 +164,7 @@ def check(words: Sequence[str], config: dict, where: str) -> None:
     package = Path(__file__).resolve().parent
     options = [package.parent / name for name in ("options.py", "audio/options.py")]
     code = {str(path): file_digest(path) for path in sorted([*package.rglob("*.py"), *options])}
-    key = digest_of([version("espnet"), code])[:32]
+    key = digest_of([version("espnet"), version("torch"), code])[:32]
     known = cache_folder() / "options" / f"{key}.json"
     found = json_or_none(known)
     if found is None:

@@ -6,13 +6,12 @@ In: a recording's segments, in seconds. Out: chunks with their text, timestamps 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from k2d.constants import SHORTEST, TIMESTAMP_STEP, WINDOW, chunk_id
+from k2d.constants import ROUNDING, SHORTEST, TIMESTAMP_STEP, WINDOW, chunk_id, fits_a_chunk
 from k2d.text import timestamps
 from k2d.text.transcript import TimedText, facts_of
 
 # A segment that runs on over the chunk's end is marked if more than this lies inside it (the authors' code).
 CONTINUED_BEYOND = 1.0
-_EPSILON = 1e-6
 
 
 @dataclass
@@ -44,7 +43,7 @@ class PackedChunk:
         return timestamps.format(timed, continued)
 
     def _relative(self, seconds: float) -> float:
-        longest = int((self.end - self.start) / TIMESTAMP_STEP + _EPSILON)
+        longest = int((self.end - self.start) / TIMESTAMP_STEP + ROUNDING)
         return min(max(round((seconds - self.start) / TIMESTAMP_STEP), 0), longest) * TIMESTAMP_STEP
 
     def facts(self) -> dict[str, float]:
@@ -74,9 +73,9 @@ def pack(
     chunks: list[PackedChunk] = []
     for segment in segments:
         start, end = min(segment.start, duration), min(segment.end, duration)
-        if not TIMESTAMP_STEP - _EPSILON <= end - start <= WINDOW + _EPSILON:
+        if end - start < TIMESTAMP_STEP - ROUNDING or not fits_a_chunk(start, end):
             continue
-        if chunks and end - chunks[-1].start <= longest + _EPSILON:
+        if chunks and end - chunks[-1].start <= longest + ROUNDING:
             chunks[-1].segments.append(segment)
             chunks[-1].end = max(chunks[-1].end, end)
             continue
@@ -84,4 +83,4 @@ def pack(
             chunks[-1].continued = segment
             chunks[-1].end = min(chunks[-1].start + longest, duration)
         chunks.append(PackedChunk(recording, start, end, [segment]))
-    return [chunk for chunk in chunks if chunk.end - chunk.start > SHORTEST - _EPSILON]
+    return [chunk for chunk in chunks if chunk.end - chunk.start > SHORTEST - ROUNDING]

@@ -69,7 +69,7 @@ def check_place(name: str) -> None:
         check_path(name)
         return
     downloaded = kind != "text" and hub.parts_of(place)
-    if not (downloaded or Path(place).exists() or Path(place).parts[:1] == ("data",)):
+    if not (downloaded or Path(place).exists() or Path(place).absolute().is_relative_to(Path("data").absolute())):
         raise UsageError(f"{name}: no such file or folder; correct the path behind {kind}:")
 
 

@@ -20,7 +20,7 @@ from k2d.audio.stamps import archive_entry, is_command
 from k2d.constants import LONGEST, SAMPLE_RATE, WINDOW, read_chunk_id
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
 from k2d.corpus.recordings import LABELS
-from k2d.corpus.subtitles import fault_of_times, in_order, too_long
+from k2d.corpus.subtitles import fault_of_lengths, fault_of_times, in_order
 from k2d.corpus.transcripts import read_transcript
 from k2d.datadir import DataDir, Segment, read_segments
 from k2d.errors import BadAudio, DataError
@@ -80,7 +80,7 @@ class ReadyTranscripts(Transcriber):
                 samples = sum(map(len, source.blocks(name))) if long_form else 0
                 seconds = samples / SAMPLE_RATE if long_form else source.seconds(name)
                 found = self.segments(name, seconds, long_form)
-                if long_form and (why := too_long(found)):
+                if long_form and (why := fault_of_lengths(found, seconds)):
                     _log.warning("%s: %s", name, why)
                 return Transcript(name, seconds, self.language, found)
             except BadAudio as error:

@@ -49,7 +49,7 @@ def _shortened(command: str) -> str:
     """A long command without its end, but with what it writes."""
     if len(command) <= MOST_SHOWN:
         return command
-    words = shlex.split(command)
+    words = [part for word in shlex.split(command) for part in word.split("=", word.startswith("--output_dir="))]
     if "--output_dir" in words[2:-1]:  # k2d COMMAND … --output_dir DIR …
         at = words.index("--output_dir", 2)
         command = shlex.join([*words[:2], *words[at : at + 2], *words[2:at], *words[at + 2 :]])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from k2d.datadir import DataDir, Segment, write_segments
 from k2d.explore.detection import auc, aucs
 from k2d.explore.label_quality import label_quality
-from k2d.explore.spotting import SIGNALS, spot
+from k2d.explore.spotting import FINDERS, spot
 from k2d.label.scores import find_scores, read_choices
 from k2d.tables import write_numbers, write_table
 
@@ -110,5 +110,5 @@ def test_several_weightings_at_once_are_each_of_them_alone(rows):
 
 
 def test_signals_have_each_one_name():
-    names = [signal.name for signal in SIGNALS]
+    names = [signal.name for signal in FINDERS]
     assert len(set(names)) == len(names)

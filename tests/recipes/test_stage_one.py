@@ -254,13 +254,13 @@ def test_values_of_training_options_are_checked_before_the_first_stage_begins(re
 
 def test_what_the_recipe_gives_itself_is_not_passed_on(recipe):
     of_its_own = {
-        ("--teacher_opts", "--output_dir elsewhere"): "k2d label: --output_dir is given by the recipe: leave it out",
-        ("--validator_opts", "--job 1"): "k2d decode: --job is given",
+        ("--teacher_opts", "--output_dir elsewhere"): "k2d label: --output_dir is given twice, by the recipe or among",
+        ("--validator_opts", "--job 1"): "k2d decode: --job is given twice",
         ("--distance_opts", "--begin"): "k2d distance: --begin is given",
         ("--select_opts", "--selection full"): "k2d select: --selection is given",
         ("--train_opts", "--tables=elsewhere"): "k2d train: --tables is given",
         ("--timing_opts", "--dat=elsewhere"): "k2d speed: --data is given",
-        ("--publish_opts", "--language en"): "(*_opts); k2d.sh has a --language of its own",
+        ("--publish_opts", "--language en"): "give it once; k2d.sh has a --language of its own",
     }
     result = recipe(*[word for options in of_its_own for word in options], "--dry_run", stop_stage="8")
     assert result.returncode == 1

@@ -203,7 +203,7 @@ def another_word(content):
         ("config.json", lambda c: c.update(vocab_size=51866), r"\(51865, 16\) instead of \(51866, 16\)"),
         ("config.json", lambda c: c.update(decoder_attention_heads=3), "3 attention heads do not divide the text"),
         ("config.json", lambda c: c.update(encoder_layers=9), "9 encoder layers there, 1 in the weights"),
-        ("config.json", lambda c: c.update(decoder_layers=0), "n_text_layer is 0; expected a whole number"),
+        ("config.json", lambda c: c.update(decoder_layers=0), "decoder_layers is 0; expected a whole number"),
         ("config.json", lambda c: c.update(d_model="16"), "is '16'; expected a whole number"),
         ("config.json", lambda c: c.update(activation_function="relu"), "activation_function is 'relu'"),
         ("config.json", lambda c: c.pop("d_model"), "not a Whisper configuration: d_model is missing"),
