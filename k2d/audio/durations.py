@@ -14,6 +14,7 @@ from pathlib import Path
 
 from k2d.audio.read import recording_duration
 from k2d.audio.stamps import FileStamps
+from k2d.constants import SHORTEST
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, may_not
 from k2d.processes import ordered_map
@@ -36,7 +37,8 @@ def make_durations(data: DataDir, nj: int = 1, allow_pipes: bool = False) -> dic
     now = {recording: stamps(source) for recording, source in data.wav.items()}
     known = {r for r, seconds in there.items() if r in measured and abs(seconds - measured[r][0]) < 10**-DIGITS}
     kept = {r: seconds for r, seconds in there.items() if r not in known}  # what came with the data
-    found = {r: measured[r] for r in now if r not in kept and r in measured and measured[r][1] == now[r]}
+    mine = {r: entry for r, entry in measured.items() if r not in kept and entry[0] >= SHORTEST}
+    found = {r: mine[r] for r in now if r in mine and mine[r][1] == now[r]}
     bad: dict[str, str] = {}
     wanted = {r: data.wav[r] for r in now if r not in kept and r not in found}
     saved, refused = time.monotonic(), False
@@ -100,12 +102,11 @@ def _write_of_segments(data: DataDir, recordings: Mapping[str, float]) -> None:
     """utt2dur of segments: entries that came with the data stay where the segment does."""
     there, made = _numbers(data.path / "utt2dur"), {}
     for name, segment in data.segments.items():
+        end = recordings.get(segment.recording, 0.0) if segment.end is None else segment.end
         if name in there:
             made[name] = there[name]
-        elif segment.end is not None:
-            made[name] = segment.end - segment.start
-        elif segment.recording in recordings and recordings[segment.recording] > segment.start:
-            made[name] = recordings[segment.recording] - segment.start
+        elif end - segment.start >= SHORTEST:
+            made[name] = end - segment.start
     if made != there:
         write_numbers(data.path / "utt2dur", made, DIGITS)
 

@@ -79,12 +79,17 @@ def header(source, allow_pipes: bool = False) -> Header:
 
 @_guarded
 def recording_duration(source, allow_pipes: bool = False) -> float:
-    """Seconds of a source: what reading it gives, from its header if that can be trusted. Raises BadAudio."""
+    """Seconds of a source: what reading it gives, from its header if that can be trusted. Raises BadAudio, as reading
+    does, for less than 0.1 s.
+    """
     reader = open_source(source, allow_pipes)
     try:
-        return reader.measure()
+        seconds = reader.measure()
     finally:
         reader.close()
+    if seconds < SHORTEST:
+        raise _too_short(source, seconds)
+    return seconds
 
 
 def _too_short(source: str, seconds: float) -> BadAudio:

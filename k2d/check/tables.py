@@ -72,7 +72,7 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
         todo = f"give {todo}" if refused else "make it, in local/data.sh or by hand; or correct the name"
         return None, [fails(path, message, todo)]
     unmeasured: dict[str, str] = {}
-    found = []
+    found, refused = [], []
     try:
         # Before the tables are looked at: durations that were made here follow a corpus that has grown or shrunk.
         unmeasured = make_durations(data, machine.threads(), allow_pipes)
@@ -82,9 +82,10 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
         found = [warning(error.filename, f"missing, and may not be written ({error.strerror})",
                          "let its owner run utils/get_utt2dur.py, or copy the directory; until then lengths are "
                          "unknown, or measured again by each stage")]  # fmt: skip
-    except DataError:
-        pass  # of tables that cannot be read, which the next line says
-    found += _problems(data.path, data.validate(), part)
+    except DataError as error:
+        refused = [str(error)]
+    # Tables that cannot be read are each named by the data directory itself.
+    found += _problems(data.path, data.validate() or refused, part)
     if part != TRAIN and not (data.path / "text").is_file():
         found.append(
             fails(f"{path}/text", "missing", "give it a line an utterance: a set to score, or to choose the epoch by, "

@@ -8,6 +8,7 @@ import soundfile
 
 from k2d.audio import sources
 from k2d.audio.durations import make_durations, recording_seconds, utterance_seconds
+from k2d.audio.stamps import FileStamps
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir, Segment, write_segments
 from k2d.tables import read_numbers, write_numbers, write_table
@@ -35,6 +36,16 @@ def test_what_can_be_read_is_measured_and_the_rest_is_named(data):
     assert durations(data) == {"a": 1.0, "b": 2.5}
     assert list(bad) == ["c"] and bad["c"].startswith("missing: ") and "no such file" in bad["c"]
     assert DataDir(data).validate() == []
+
+
+def test_what_has_no_samples_takes_away_no_other_duration(data, tmp_path):
+    soundfile.write(tmp_path / "c.flac", np.empty(0), RATE, format="WAV")
+    write_table(data / ".durations", {"c": f"0.0000 {FileStamps()(str(tmp_path / 'c.flac'))}"})
+    segments = [Segment("a-1", "a", 0.25, 1), Segment("a-2", "a", 0.9999, None), Segment("b-1", "b", 1, 1.01)]
+    write_segments(data / "segments", segments)
+    assert make_durations(DataDir(data))["c"].startswith("too short: ")
+    assert durations(data, "reco2dur") == {"a": 1.0, "b": 2.5}
+    assert durations(data) == {"a-1": 0.75}
 
 
 def test_nothing_is_measured_twice_but_what_has_changed(data, tmp_path):

@@ -17,14 +17,14 @@ from decoding_material import random_model
 
 from k2d.audio.options import AudioOptions
 from k2d.bin import check as command
-from k2d.check import recordings, room, space
+from k2d.check import recordings, room, space, tables
 from k2d.check.findings import Grade
 from k2d.check.memory import Memory
 from k2d.check.models import Models, long_labels, look
 from k2d.check.recordings import Check, sample
 from k2d.check.tables import dev_in_tests, open_set, shared_recordings
 from k2d.datadir import Segment, write_segments
-from k2d.errors import UsageError
+from k2d.errors import DataError, UsageError
 from k2d.plan import Plan
 from k2d.tables import read_numbers, write_numbers, write_table
 from k2d.whisper import checkpoint
@@ -293,6 +293,19 @@ def test_recordings_too_long_for_memory_and_too_short_for_a_word(corpus):
     write_numbers("data/lectures/utt2dur", {"a": 2.0, "b": 0.05, "c": 9 * 3600.0})
     found = [finding.found for finding in look_at("lectures", "train") if finding.grade is Grade.LEFT_OUT]
     assert [words.rpartition("used, ")[2] for words in found] == ["too long: c", "too short: b"]
+
+
+def test_durations_that_cannot_be_written_fail_and_one_without_samples_is_left_out(corpus, monkeypatch):
+    corpus("lectures", a=2, b=0, c=2)
+    assert "too short: b" in the_row(look_at("lectures", "train"), Grade.LEFT_OUT).found
+    assert read_numbers("data/lectures/utt2dur") == {"a": 2.0, "c": 2.0}
+
+    def refuse(*_):
+        raise DataError("data/lectures/utt2dur: 'a' has nan, expected a finite number")
+
+    monkeypatch.setattr(tables, "make_durations", refuse)
+    row = the_row(look_at("lectures", "train"), Grade.FAILS)
+    assert row.what == "data/lectures/utt2dur" and "expected a finite number" in row.found
 
 
 def test_durations_are_made_and_follow_a_corpus_that_changes(corpus):
