@@ -164,6 +164,11 @@ def cut(data: bytes) -> bytes:
     return data[: int(len(data) * 0.6)]
 
 
+def cut_to_zeros(data: bytes) -> bytes:
+    """What a download leaves that made room for the file and stopped."""
+    return cut(data).ljust(len(data), b"\0")
+
+
 def damage(data: bytes) -> bytes:
     """A twentieth of a file, behind its middle, overwritten."""
     first, count = len(data) // 2, len(data) // 20
@@ -547,6 +552,14 @@ KINDS: Sequence[Kind] = (
          warning=True),
     Kind("cut.mkv", "AAC", "film, cut", changed(enc(LONG, "aac", film="mpeg4"), cut), ALL[:192000], warning=True),
     Kind("cut.flv", "AAC", "cut", changed(enc(LONG, "aac"), cut), ALL[:192000], warning=True),
+    *(Kind(f"cut.zeros.{ending}", name, "cut, zeros in place of the rest",
+           changed(enc(LONG, codec, **more), cut_to_zeros), ALL[:192000], warning=True)
+      for ending, name, codec, more in (
+          ("mkv", "AAC", "aac", {"film": "mpeg4"}), ("webm", "Opus", "libopus", {}),
+          ("avi", "MP3", "libmp3lame", {"film": "mpeg4"}), ("wma", "WMA 2", "wmav2", {"bit_rate": 96000}),
+          ("flv", "AAC", "aac", {}), ("ts", "AAC", "aac", {}), ("mpg", "MP2", "mp2", {}),
+          ("mxf", "PCM", "pcm_s16le", {"film": "mpeg2video"}),
+          ("mp4", "AAC", "aac", {"movflags": "frag_keyframe+empty_moov", "frag_duration": "1000000"}))),
     Kind("index.mp4", "AAC", "cut, its index is lost", changed(enc(LONG, "aac"), cut), "truncated"),
     Kind("damaged.mp3", "MP3", "damaged", changed(enc(LONG, "libmp3lame"), damage), warning=True),
     Kind("damaged.m4a", "AAC", "damaged", changed(enc(LONG, "aac"), damage), warning=True),

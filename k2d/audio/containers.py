@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from k2d.audio.cut import counted_mp3, ends_inside, in_fragments, length_of_asf
+from k2d.audio.cut import counted_mp3, ends_in_zeros, ends_inside, in_fragments, length_of_asf
 from k2d.audio.decoding_pass import DecodingPass, Irregular
 from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
 from k2d.audio.joined import find, is_sound_page, without_tags
@@ -239,6 +239,16 @@ class ContainerReader:
     def lacks_tail(self) -> bool:
         """Whether the file ends before its sound does, as far as its bytes tell."""
         return ("ogg" in self.formats and not self._has_last_page()) or ends_inside(self._file, self.formats)
+
+    def lacks_tail_of_zeros(self) -> bool:
+        """Whether zeros stand where sound should. In samples they are silence, also between frames of a WAV that are
+        written as samples (S/PDIF); what counts its time by frames looks for some behind the last one."""
+        picture = self.av.stream.Disposition.attached_pic
+        codecs = {s.codec_context.name for s in (*self.container.streams.audio, *self.container.streams.video)
+                  if s.codec_context is not None and not s.disposition & picture}  # fmt: skip
+        plain = all(codec.startswith(("pcm_", "adpcm_", "rawvideo")) for codec in codecs)
+        other = self.formats & ({"wav", "w64"} | NO_CLOCK - {"mp3"})
+        return not plain and not other and ends_in_zeros(self._file)
 
     def _has_last_page(self) -> bool:
         """Whether the last page of an Ogg file is whole and says that it is the last; nothing else tells a cut."""

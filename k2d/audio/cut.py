@@ -1,7 +1,8 @@
 """Whether a file lacks its tail, where no length in its header tells, or one that may be wrong.
 
 In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM), a tag (FLV), a chunk (AVI) or
-an object (WMA, WMV), a chunk (RealMedia), or before its last frame (mp3); and the length that a WMA's header tells.
+an object (WMA, WMV), a chunk (RealMedia), or before its last frame (mp3); whether it ends in zeros; and the length that
+a WMA's header tells.
 """
 
 import io
@@ -13,6 +14,25 @@ from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks, elements
 _ASF_DATA = bytes.fromhex("3626b275 8e66 cf11 a6d9 00aa0062ce6c")  # whose own head has 50 bytes
 _RM_CHUNKS = b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX"
 _ASF_FILE = bytes.fromhex("a1dcab8c 47a9 cf11 8ee4 00c00c205365")  # the object of the file's properties
+
+_ZEROS = 2**14  # bytes at a file's end that no codec and no tag fills with zeros
+# What says that zeros follow and mean nothing: a void of Matroska, a free box of mp4, JUNK of AVI, a fill of MXF.
+_ROOM = re.compile(
+    rb"(?:\xec(?:[\x20-\x3f].{2}|[\x10-\x1f].{3}|\x08.{4}|\x01.{7})|free|skip|JUNK.{4}"
+    rb"|\x06\x0e\x2b\x34\x01\x01\x01.\x03\x01\x02\x10\x01\x00\x00\x00.{1,9})\0*\Z",
+    re.DOTALL,
+)
+
+
+def ends_in_zeros(file) -> bool:
+    """Whether a file's last bytes are zeros, and not named as room: of a download or a copy that stopped."""
+    position, size = file.tell(), file.seek(0, io.SEEK_END)
+    begin, content = size, b""
+    while begin and not content:
+        content = bytes_at(file, max(0, begin - _ZEROS), min(begin, _ZEROS)).rstrip(b"\0")
+        begin = max(0, begin - _ZEROS)
+    file.seek(position)
+    return begin + len(content) <= size - _ZEROS and not _ROOM.search(content[-32:] + bytes(8))
 
 
 def ends_inside(file, formats: set[str]) -> bool:
@@ -41,7 +61,7 @@ def ends_inside(file, formats: set[str]) -> bool:
 def _mp4(file, size: int) -> bool:
     """Only of fragments: else a table tells where the sound lies."""
     end = max((begin + length for _, begin, length in boxes(file, size)), default=0)
-    return end > size and in_fragments(file)
+    return (end > size or size - end >= _ZEROS) and in_fragments(file)
 
 
 def in_fragments(file) -> bool:

@@ -237,13 +237,14 @@ class DecodingPass:
         self._skips = bool(self._rule and self._line.time < self._wanted)
 
     def _count_last(self) -> None:
-        """The last packet may hold less than the rule says: an encoder has no more."""
+        """The last packet may hold less than the rule says, where an encoder has no more, or be broken."""
         if self._recent:
             packet, now = self._recent.pop(), self._line.time
             self._check_count(packet)
             held = self._rule.samples(packet)
             self._begin_section(now)
-            if frames := self._decode(packet, held):
+            frames = self._decode(packet, held)
+            if frames or self._failures:
                 self._line.position += sum(frame.samples for frame in frames) - held
 
     def _check_count(self, packet) -> None:
@@ -346,13 +347,14 @@ class DecodingPass:
             what = f"none of its packets can be decoded as {self._codec}"
             raise BadAudio(track.source, "unreadable", f"{what}; copy it again, or convert it by another program")
         promised = self.time * (1.0 + track.lacking) if track.lacking else track.promised
-        cut, film = track.lacks_tail(), bool(track.container.streams.video)  # which may be longer than its sound
+        reached = self.time + self._unread
+        zeros = (promised is None or promised > reached + _GRACE) and track.lacks_tail_of_zeros()
+        cut, film = zeros or track.lacks_tail(), bool(track.container.streams.video)  # may be longer than its sound
         if track.formats & ESTIMATING and not cut and (film or not self._failed):
             promised = None
-        reached = self.time + self._unread
         if promised is not None and promised > reached + _GRACE and not self.cut:
             self.lost += promised - max(reached, start if start < np.inf else 0.0)
-        elif cut and "mp3" not in track.formats:
+        elif zeros or (cut and "mp3" not in track.formats):
             self.cut = True
         if start < np.inf:  # of damage, more packets may be made than there were
             silent = max(reached, promised or 0.0) - start - self._sound

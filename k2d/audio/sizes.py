@@ -189,7 +189,7 @@ def boxes(file, size: int) -> Iterator[tuple[bytes, int, int]]:
         head = bytes_at(file, at, 16)
         length = int.from_bytes(head[:4], "big")
         length = {0: size - at, 1: int.from_bytes(head[8:], "big")}.get(length, length)
-        if length < 8:
+        if length < 8 or not _NAME.fullmatch(head[4:8]):
             return
         yield head[4:8], at, length
         at += length

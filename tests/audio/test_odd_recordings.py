@@ -91,6 +91,23 @@ def test_damage_is_told_or_refused(tmp_path, name, caplog):
     assert error.value.reason == "truncated"
 
 
+@pytest.mark.parametrize(
+    "name, codec, behind, live",
+    [
+        ("x.mkv", "pcm_s16le", b"", "1"),
+        ("x.mkv", "aac", b"\xec\x01" + (30000).to_bytes(7, "big") + bytes(30000), "1"),
+        ("x.mkv", "aac", bytes(30000), "0"),
+    ],
+)
+def test_zeros_that_are_silence_or_room_are_no_cut(tmp_path, name, codec, behind, live, caplog):
+    """Digital silence of samples, a void that a tool left, and what lies behind a file that is complete."""
+    path, still = tmp_path / name, np.zeros(RATE, np.float32)
+    encode(path, Track(np.append(LONG, still), codec), live=live)
+    path.write_bytes(path.read_bytes() + behind)
+    assert len(read_audio(path, damaged="skip")) == pytest.approx(21 * SAMPLE_RATE, abs=1600)
+    assert not caplog.records
+
+
 def test_a_part_behind_a_cut_is_truncated(tmp_path):
     source = make_or_skip("cut.wav", tmp_path)
     with pytest.raises(BadAudio) as error:
