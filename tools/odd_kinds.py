@@ -175,6 +175,12 @@ def damage(data: bytes) -> bytes:
     return data[:first] + np.random.default_rng(0).bytes(count) + data[first + count :]
 
 
+def gap(data: bytes) -> bytes:
+    """8 KiB behind the middle that were never written."""
+    first = len(data) // 2
+    return data[:first] + bytes(2**13) + data[first + 2**13 :]
+
+
 def damaged_often(data: bytes) -> bytes:
     """Ten places, the first of them in the first second, of 700 bytes."""
     rng, new = np.random.default_rng(1), bytearray(data)
@@ -563,6 +569,9 @@ KINDS: Sequence[Kind] = (
     Kind("index.mp4", "AAC", "cut, its index is lost", changed(enc(LONG, "aac"), cut), "truncated"),
     Kind("damaged.mp3", "MP3", "damaged", changed(enc(LONG, "libmp3lame"), damage), warning=True),
     Kind("damaged.m4a", "AAC", "damaged", changed(enc(LONG, "aac"), damage), warning=True),
+    Kind("damaged.m4v", "AAC", "fragments, 8 KiB are zeros",
+         changed(enc(LONG, "aac", "mp4", movflags="frag_keyframe+empty_moov", frag_duration="1000000"), gap),
+         warning=True),
     Kind("damaged.flac", "FLAC", "damaged", changed(wav(ALL), damage), warning=True),
     Kind("damaged.opus", "Opus", "damaged", changed(enc(LONG, "libopus"), damage), warning=True),
     Kind("damaged.aac", "AAC", "raw, damaged", changed(enc(LONG, "aac", "adts"), damage), warning=True),

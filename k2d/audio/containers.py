@@ -57,13 +57,13 @@ class ContainerReader:
                  damaged: bool = False):  # fmt: skip
         """pages_lost: of an Ogg file pages are missing, so a long hole is no jump of its clock. form: ffmpeg's name of
         a format that has no header. lacking: by how much the sound should be longer than it is. damaged: pages of an
-        Ogg file are there, and wrong, so that sound which begins late is a hole.
+        Ogg file are there, and wrong, so that sound which begins late is a hole, or boxes between mp4 fragments are.
         """
         import av  # here, because most corpora never need it
 
         self.source, self.lacking, self.av = source, lacking, av
         self.errors = av.error.FFmpegError, OSError, ValueError
-        self._file, self._pages_lost, self._form, self._damaged = file, pages_lost, form, damaged
+        self._file, self._pages_lost, self._form, self.damaged = file, pages_lost, form, damaged
         self._tags_sought = False
         self._open()
         codec = self.stream.codec_context
@@ -90,7 +90,7 @@ class ContainerReader:
         self.stream = next((track for track in known if track.disposition & default), known[0])
         self.formats = set(container.format.name.split(","))  # ffmpeg's names of it
         begin, length, base = container.start_time, container.duration, self.av.time_base
-        damaged = self._damaged and "ogg" in self.formats
+        damaged = self.damaged and "ogg" in self.formats
         self.origin = 0.0 if begin is None or damaged else begin / base  # seconds that the film's clock begins at
         jumps = bool(container.format.flags & self.av.format.Flags.ts_discont.value)
         end = np.inf if length is None or jumps else length / base + 1.0

@@ -327,7 +327,8 @@ class DecodingPass:
         self._channels = audio.shape[1]
         if hole := self._gap(frame, exact=self._broken and exact):
             if line.time + hole / line.rate > start:
-                if self._broken or self._jumped or "ogg" in self._track.formats:  # whose pages have checksums
+                # Pages of Ogg have checksums.
+                if self._broken or self._jumped or self._track.damaged or "ogg" in self._track.formats:
                     self.lost += hole / line.rate
                 elif line.position:
                     self.holes += hole / line.rate
@@ -349,11 +350,13 @@ class DecodingPass:
         promised = self.time * (1.0 + track.lacking) if track.lacking else track.promised
         reached = self.time + self._unread
         zeros = (promised is None or promised > reached + _GRACE) and track.lacks_tail_of_zeros()
-        cut, film = zeros or track.lacks_tail(), bool(track.container.streams.video)  # may be longer than its sound
+        tail, film = track.lacks_tail(), bool(track.container.streams.video)  # which may be longer than its sound
+        cut = zeros or tail
         if track.formats & ESTIMATING and not cut and (film or not self._failed):
             promised = None
         if promised is not None and promised > reached + _GRACE and not self.cut:
             self.lost += promised - max(reached, start if start < np.inf else 0.0)
+            self.cut = tail and track.is_mp4  # fragments, of which the header counts those that are found
         elif zeros or (cut and "mp3" not in track.formats):
             self.cut = True
         if start < np.inf:  # of damage, more packets may be made than there were

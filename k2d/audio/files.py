@@ -25,6 +25,7 @@ from k2d.audio.commands import output_of
 from k2d.audio.containers import ContainerReader
 from k2d.audio.decoding_pass import Irregular, drive_fails
 from k2d.audio.formats import HEADERLESS
+from k2d.audio.fragments import bridged
 from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended, rate_of
 from k2d.audio.stamps import archive_entry, check_may_run, is_command
@@ -244,7 +245,7 @@ class _ChainReader:
         for chain in self._chains:
             reader = self._open(chain)
             yield from reader.blocks()
-            self.lost, self.holes, self.cut = self.lost + reader.lost, self.holes + reader.holes, reader.cut
+            self.lost, self.holes, self.cut = self.lost + reader.lost, self.holes + reader.holes, self.cut or reader.cut
 
     def measure(self) -> float:
         return sum(self._open(chain).measure() for chain in self._chains)
@@ -347,11 +348,13 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         if not file.read(2**20).strip(b"\0"):
             raise BadAudio(source, "not audio", "it begins with zeros, and nothing else was written; copy it again")
     by_packets, whole, damaged = head.startswith(_BY_PACKETS), True, False
+    bridges = bridged(file, head)
     if head.startswith(b"OggS"):
         chains, whole, damaged = ogg_chains(file)
         by_packets = not (whole and b"\x01vorbis" in head)  # of Vorbis libsndfile counts every sample
     else:
-        chains = [] if isinstance(file, Pieces) else recordings_of(file, head)
+        leading = Pieces(file, bridges, owned=False) if bridges else file
+        chains = [] if isinstance(file, Pieces) else recordings_of(leading, head)
         if head.startswith((b"RIFF", b"riff")):
             file.seek(0)
             begin = file.read(2**15)
@@ -359,7 +362,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
     if len(chains) > 1:
         return _ChainReader(source, file, chains)
     better, lacking = mended(file, head)
-    file = better or file
+    file = Pieces(file, bridges) if bridges else better or file
     if piped:  # programs that write to a pipe cannot know the length they put into the header
         lacking = 0.0
     counted = None  # libsndfile's reader, where it opens the file and is not sure of its length
@@ -374,7 +377,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         except soundfile.LibsndfileError:
             pass
     try:
-        reader = ContainerReader(source, file, pages_lost=not whole, lacking=lacking, damaged=damaged)
+        reader = ContainerReader(source, file, not whole, lacking=lacking, damaged=damaged or bool(bridges))
         if counted is not None:
             counted.release()
         return reader

@@ -198,7 +198,9 @@ def ogg_chains(file) -> tuple[Stretches, bool, bool]:
             whole = at + length <= size and is_sound_page(bytes_at(file, at, length))
             damaged = not whole and at + length <= size  # beyond it, it is cut
         number += 1
-        at += length
+        # What is cut claims bytes of the file behind it.
+        leads_on = at + length <= size and b"OggS".startswith(bytes_at(file, at + length, 4))
+        at += length if leads_on else 1
     file.seek(0)
     return _stretches(starts, size), whole and at == size and bool(flags and flags & 4), damaged
 

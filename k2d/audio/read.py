@@ -272,7 +272,8 @@ def _check_inside(source: str, start: float, end: float | None, total: float, lo
 
 
 def _tell_damage(source: str, reader: Reader, damaged: str) -> None:
-    lost = f"{reader.lost:.2f} s are missing" if reader.lost > 0.1 else "its end is missing"
+    end = " and its end" if reader.cut else ""  # by an unknown time
+    lost = f"{reader.lost:.2f} s{end} are missing" if reader.lost > 0.1 else "its end is missing"
     if reader.lost <= 0.1 and not reader.cut and reader.holes <= 0.1:
         message = f"{source}: it begins {reader.late:.2f} s into its stream: what came before is not in the file"
     elif reader.lost <= 0.1 and not reader.cut:

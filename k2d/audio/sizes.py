@@ -180,11 +180,10 @@ def chunks(file, at: int, size: int, form: Form) -> Iterator[tuple[bytes, int, i
             at += -at % form.align
 
 
-def boxes(file, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, begin with its own head, length with it) of the boxes of an mp4 file (ISO/IEC 14496-12, 4.2), as far as
-    they can be ones; the last may be longer than the file.
+def boxes(file, size: int, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, begin with its own head, length with it) of the boxes of an mp4 file (ISO/IEC 14496-12, 4.2) from a place
+    on, as far as they can be ones; the last may be longer than the file.
     """
-    at = 0
     while at + 8 <= size:
         head = bytes_at(file, at, 16)
         length = int.from_bytes(head[:4], "big")

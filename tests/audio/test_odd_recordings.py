@@ -15,7 +15,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from odd_kinds import ALL, KINDS, LONG, LONG_ONE, ONE, RATE, Track, can_make, encode, make, voice
+from odd_kinds import ALL, KINDS, LONG, LONG_ONE, LONG_TWO, ONE, RATE, TWO, Track, can_make, encode, make, voice
 from odd_recordings import fault, likeness, read
 
 from k2d.audio import commands, files, sources, time_line
@@ -250,6 +250,30 @@ def test_a_long_stretch_of_lost_pages_is_silence_and_told(tmp_path, caplog):
     assert len(read_audio(tmp_path / "a.opus")) == pytest.approx(40 * SAMPLE_RATE, abs=1600)
     (said,) = caplog.messages
     assert 18 < float(said.split(" s are missing")[0].split()[-1]) < 22
+
+
+@pytest.mark.parametrize(
+    "name, codec, options",
+    [
+        ("x.ogg", "flac", {}),
+        ("x.opus", "libopus", {}),
+        ("x.flv", "aac", {}),
+        ("x.mp4", "aac", {"movflags": "frag_keyframe+empty_moov", "frag_duration": "1000000"}),
+    ],
+)
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_what_lies_behind_a_recording_that_is_cut_is_read_and_the_cut_is_told(
+    tmp_path, name, codec, options, share, caplog
+):
+    """What is cut claims bytes of the one behind it."""
+    path, data = tmp_path / name, []
+    for part in (LONG_TWO, LONG_ONE):
+        encode(path, Track(part, codec), **options)
+        data.append(path.read_bytes())
+    path.write_bytes(data[0][: int(share * len(data[0]))] + data[1])
+    audio = read_audio(path)
+    assert likeness(audio[: 6 * SAMPLE_RATE], TWO) > 0.8 and likeness(audio[-len(ONE) :], ONE) > 0.8
+    assert "its end" in caplog.text and abs(recording_duration(path) - len(audio) / SAMPLE_RATE) < 0.1
 
 
 @pytest.mark.parametrize("name, codec, film", [("x.m4a", "aac", ""), ("x.ts", "aac", "mpeg4"), ("x.mpg", "mp2", "")])

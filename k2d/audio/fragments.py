@@ -1,0 +1,69 @@
+"""mp4 fragments that lie behind damage, or behind a recording that was cut: boxes no longer lead to them.
+
+In: an open file. Out: what a file consists of whose boxes do, of the same length; libraries stop where they do not.
+"""
+
+import io
+import re
+from collections.abc import Iterable
+
+from k2d.audio.sizes import boxes, bytes_at
+
+_HEAD = 8  # bytes of a box before what it holds
+# What a fragment or a recording begins with.
+_BEGIN = re.compile(rb".{4}moof\x00\x00\x00\x10mfhd|\x00\x00\x00[\x10-\xff]ftyp[\w ]{4}", re.DOTALL)
+
+
+def bridged(file, head: bytes) -> list[bytes | tuple[int, int]] | None:
+    """What Pieces makes a file of in which boxes span the damage: None where nothing lies behind any."""
+    size = file.seek(0, io.SEEK_END)
+    at, last, fragments, spans, searched = 0, (b"", 0), False, [], 0
+    while head[4:8] == b"ftyp" and at != size:
+        kind, _, length = next(boxes(file, size, at), (b"", at, 0))
+        broken = kind == b"moof" and not (at + length <= size and _is_fragment(file, at, length))
+        if length and not broken:
+            fragments |= kind == b"moof"
+            last, at = (kind, at), at + length
+            continue
+        # The sound before it may claim what lies behind, or be followed by what is no box; a fragment may have none.
+        kind, begin = last if last[0] in (b"mdat", b"moof") and not broken else (b"free", at)
+        kind = b"mdat" if kind == b"mdat" else b"free"
+        found = _find(file, max(begin + _HEAD, searched)) if fragments else None
+        if found is None and not broken:
+            break
+        at = size if found is None else found
+        searched = at + 1
+        # At the end of the file, longer than what is left, as what is cut is.
+        length = min(at - begin + (found is None), 2**32 - 1)
+        spans.append((begin, length.to_bytes(4, "big") + kind))
+    return _overlaid(spans, size) if spans else None
+
+
+def _is_fragment(file, begin: int, length: int) -> bool:
+    """Whether the boxes in a `moof`, and in its tracks, fill it."""
+    inside = list(boxes(file, begin + length, begin + _HEAD))
+    return _fill(inside, begin + length) and all(
+        _fill(boxes(file, at + count, at + _HEAD), at + count) for kind, at, count in inside if kind == b"traf"
+    )
+
+
+def _fill(inside: Iterable[tuple[bytes, int, int]], end: int) -> bool:
+    return max((at + length for _, at, length in inside), default=end) == end
+
+
+def _overlaid(spans: list[tuple[int, bytes]], size: int) -> list[bytes | tuple[int, int]]:
+    """The file, with other bytes at these places."""
+    pieces, at = [], 0
+    for begin, new in spans:
+        pieces += [(at, begin - at), new]
+        at = begin + len(new)
+    return [*pieces, (at, size - at)]
+
+
+def _find(file, at: int) -> int | None:
+    """Where the next fragment or recording begins."""
+    while len(data := bytes_at(file, at, 2**20)) > 16:
+        if found := _BEGIN.search(data):
+            return at + found.start()
+        at += len(data) - 16
+    return None
