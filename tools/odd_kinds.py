@@ -584,6 +584,8 @@ KINDS: Sequence[Kind] = (
     Kind("damaged.pcm.avi", "PCM", "damaged", changed(enc(LONG, "pcm_s16le"), damage), warning=True),
     Kind("damaged.wav", "MP3", "damaged", changed(enc(LONG, "libmp3lame"), damage), warning=True),
     Kind("damaged.ts", "AAC", "damaged", changed(enc(LONG, "aac"), damage), warning=True),
+    Kind("damaged.mpg", "MP2", "film, 8 KiB are zeros", changed(enc(LONG, "mp2", film="mpeg2video"), gap),
+         warning=True),
     Kind("damaged.rm", "AC-3", "damaged", changed(enc(LONG, "ac3"), damage), warning=True),
     Kind("cut.rm", "AC-3", "cut", changed(enc(LONG, "ac3"), cut), ALL[:192000], warning=True),
     Kind("cut.wma", "WMA 2", "cut", changed(enc(LONG, "wmav2", bit_rate=96000), cut), ALL[:192000], warning=True),

@@ -117,7 +117,7 @@ class DecodingPass:
                 self._spoilt = False
             gap = self._gap(packet) if self._skips or (self._renews and held) else 0
             if self._skips and not last:
-                if held is None:
+                if held is None or self._miscounts(packet, gap):
                     raise Irregular
                 yield from self._silence(gap)
                 self._unmade = 0.0
@@ -212,6 +212,15 @@ class DecodingPass:
         if length is None or packet.size - length <= _PADDING or data[length : length + 4].startswith(_EXTENSIONS):
             return 0
         return packet.size - length
+
+    def _miscounts(self, packet, gap: int) -> bool:
+        """Whether damage of a program stream lies here: ffmpeg cuts packets of it that its decoder takes otherwise."""
+        if "mpeg" not in self._track.formats:
+            return False
+        data = bytes(packet)
+        length = frame_length(self._codec, data)
+        whole = length is None or packet.size == length or data[length : length + 4].startswith(_EXTENSIONS)
+        return bool(gap) or not whole
 
     def _stamp(self, packet_or_frame) -> float | None:
         """Seconds since the file's beginning."""
