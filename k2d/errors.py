@@ -28,9 +28,9 @@ class Unusable(DataError):
 class BadAudio(UserError, ValueError):
     """A recording that cannot be used.
 
-    `reason` is one of: missing, empty, truncated, damaged, not audio, rate, channels, silence, NaN, too loud, too
-    short, too long, outside, command, command failed, unreadable, out of reach. The message, one line, adds the source,
-    the detail and what to do, which is `advice`. `recording` is its id, where a table has one.
+    `reason` is one of: missing, empty, truncated, damaged, encrypted, not audio, rate, channels, silence, NaN, too
+    loud, too short, too long, outside, command, command failed, unreadable, out of reach. The message, one line, adds
+    the source, the detail and what to do, which is `advice`. `recording` is its id, where a table has one.
     """
 
     # Reasons that lie outside the file, which need not change for it to be read the next time.

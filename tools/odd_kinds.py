@@ -175,10 +175,14 @@ def damage(data: bytes) -> bytes:
     return data[:first] + np.random.default_rng(0).bytes(count) + data[first + count :]
 
 
-def gap(data: bytes) -> bytes:
-    """8 KiB behind the middle that were never written."""
-    first = len(data) // 2
-    return data[:first] + bytes(2**13) + data[first + 2**13 :]
+def gap(share: float) -> Callable[[bytes], bytes]:
+    """edit(data): this share of a file, behind its middle, was never written."""
+
+    def edit(data: bytes) -> bytes:
+        first, count = len(data) // 2, int(share * len(data))
+        return data[:first] + bytes(count) + data[first + count :]
+
+    return edit
 
 
 def damaged_often(data: bytes) -> bytes:
@@ -537,6 +541,9 @@ KINDS: Sequence[Kind] = (
     Kind("nul.wav", "", "NUL in the path", _other("{}\0.wav"), "missing"),
     Kind("place.wav", "", "place beyond the file", _other("{}:99999999999"), "not audio"),
     Kind("codec.wav", "unknown", "a codec nobody has", changed(wav(ALL), patch(20, b"\x34\x12")), "not audio"),
+    Kind("keyed.mp4", "AAC", "encrypted",
+         _program("-c:a", "aac", "-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "01" * 16,
+                  "-encryption_kid", "02" * 16), "encrypted", needs="ffmpeg"),
     Kind("fifo.wav", "", "a FIFO", os.mkfifo, "not audio"),
     Kind("missing.wav", "", "missing", lambda path: None, "missing"),
     Kind("empty.wav", "", "empty", lambda path: path.touch(), "empty"),
@@ -569,8 +576,8 @@ KINDS: Sequence[Kind] = (
     Kind("index.mp4", "AAC", "cut, its index is lost", changed(enc(LONG, "aac"), cut), "truncated"),
     Kind("damaged.mp3", "MP3", "damaged", changed(enc(LONG, "libmp3lame"), damage), warning=True),
     Kind("damaged.m4a", "AAC", "damaged", changed(enc(LONG, "aac"), damage), warning=True),
-    Kind("damaged.m4v", "AAC", "fragments, 8 KiB are zeros",
-         changed(enc(LONG, "aac", "mp4", movflags="frag_keyframe+empty_moov", frag_duration="1000000"), gap),
+    Kind("damaged.m4v", "AAC", "fragments, a twentieth is zeros",
+         changed(enc(LONG, "aac", "mp4", movflags="frag_keyframe+empty_moov", frag_duration="1000000"), gap(0.05)),
          warning=True),
     Kind("damaged.flac", "FLAC", "damaged", changed(wav(ALL), damage), warning=True),
     Kind("damaged.opus", "Opus", "damaged", changed(enc(LONG, "libopus"), damage), warning=True),
@@ -584,8 +591,8 @@ KINDS: Sequence[Kind] = (
     Kind("damaged.pcm.avi", "PCM", "damaged", changed(enc(LONG, "pcm_s16le"), damage), warning=True),
     Kind("damaged.wav", "MP3", "damaged", changed(enc(LONG, "libmp3lame"), damage), warning=True),
     Kind("damaged.ts", "AAC", "damaged", changed(enc(LONG, "aac"), damage), warning=True),
-    Kind("damaged.mpg", "MP2", "film, 8 KiB are zeros", changed(enc(LONG, "mp2", film="mpeg2video"), gap),
-         warning=True),
+    Kind("damaged.mpg", "MP2", "film, three tenths are zeros",
+         changed(enc(LONG, "mp2", film="mpeg2video"), gap(0.3)), warning=True),
     Kind("damaged.rm", "AC-3", "damaged", changed(enc(LONG, "ac3"), damage), warning=True),
     Kind("cut.rm", "AC-3", "cut", changed(enc(LONG, "ac3"), cut), ALL[:192000], warning=True),
     Kind("cut.wma", "WMA 2", "cut", changed(enc(LONG, "wmav2", bit_rate=96000), cut), ALL[:192000], warning=True),

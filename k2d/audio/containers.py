@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from k2d.audio.cut import counted_mp3, ends_in_zeros, ends_inside, in_fragments, length_of_asf
+from k2d.audio.cut import counted_mp3, ends_in_zeros, ends_inside, in_fragments, is_encrypted, length_of_asf
 from k2d.audio.decoding_pass import DecodingPass, Irregular
 from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
 from k2d.audio.joined import find, is_sound_page, without_tags
@@ -85,6 +85,10 @@ class ContainerReader:
             container.close()
             why = "no decoder knows the codec of its sound" if tracks else "the file has no audio track"
             raise BadAudio(self.source, "not audio", f"{why}; correct or remove it")
+        if "mov" in container.format.name and is_encrypted(self._file):
+            container.close()
+            remedy = "decrypt it, as in 'ffmpeg -decryption_key KEY -i FILE FILE.wav', or get it without protection"
+            raise BadAudio(self.source, "encrypted", f"its sound needs a key; {remedy}")
         default = self.av.stream.Disposition.default
         self.container, self.tracks = container, len(known)
         self.stream = next((track for track in known if track.disposition & default), known[0])

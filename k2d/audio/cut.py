@@ -15,6 +15,7 @@ _ASF_DATA = bytes.fromhex("3626b275 8e66 cf11 a6d9 00aa0062ce6c")  # whose own h
 _RM_CHUNKS = b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX"
 _ASF_FILE = bytes.fromhex("a1dcab8c 47a9 cf11 8ee4 00c00c205365")  # the object of the file's properties
 
+_ENCRYPTED = re.compile(rb"stsd\x00{4}.{8}(?:enca|drms|aavd)", re.DOTALL)
 _ZEROS = 2**14  # bytes at a file's end that no codec and no tag fills with zeros
 # What says that zeros follow and mean nothing: a void of Matroska, a free box of mp4, JUNK of AVI, a fill of MXF.
 _ROOM = re.compile(
@@ -70,6 +71,14 @@ def in_fragments(file) -> bool:
     found = any(kind == b"moof" for kind, _, _ in boxes(file, size))
     file.seek(position)
     return found
+
+
+def is_encrypted(file) -> bool:
+    """Whether an mp4 says that its sound is (ISO/IEC 14496-12, 8.12), as do Apple's and Audible's own ways."""
+    position, size = file.tell(), file.seek(0, io.SEEK_END)
+    heads = [bytes_at(file, at, length) for kind, at, length in boxes(file, size) if kind == b"moov"]
+    file.seek(position)
+    return any(_ENCRYPTED.search(head) for head in heads)
 
 
 def _flv(file, size: int) -> bool:

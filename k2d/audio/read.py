@@ -30,6 +30,7 @@ LOUDEST = 4.0  # full scale is 1, and decoders of mp3 and AAC go a little beyond
 _EDGE = round(SHORTEST * SAMPLE_RATE)  # samples at both ends that hold no word
 _ONE_STEP = 2.0**-14  # a signal that stays within one 16-bit step up and down is digital silence
 _MARGIN = 0.05  # seconds decoded on both sides of a part, so that the resampler sees no edge there
+_EXTRACT = "extract another, as in 'ffmpeg -i FILE -map 0:a:1 FILE.wav'"
 _OPPOSITE = 0.5  # of the power of unrelated channels; a mean with less has lost what the channels say
 
 _log = logging.getLogger("k2d.audio")
@@ -93,7 +94,9 @@ def recording_duration(source, allow_pipes: bool = False) -> float:
 
 
 def _too_short(source: str, seconds: float) -> BadAudio:
-    return BadAudio(source, "too short", f"{seconds:.3f} s, expected at least {SHORTEST} s; remove it")
+    other = _other_track(source)
+    what = f"{seconds:.3f} s{f' {other}' if other else ''}, expected at least {SHORTEST} s"
+    return BadAudio(source, "too short", f"{what}; {_EXTRACT if other else 'remove it'}")
 
 
 def _too_long(source: str) -> BadAudio:
@@ -331,12 +334,18 @@ def audio_blocks(source, allow_pipes: bool = False, damaged: str = "warn") -> It
 
 
 def _silent(source: str) -> BadAudio:
-    """Programs that record a screen often give the microphone a track of its own, behind the computer's silent one."""
+    what = "every sample is the same"
+    if other := _other_track(source):
+        return BadAudio(source, "silence", f"{what} {other}; {_EXTRACT}")
+    return BadAudio(source, "silence", f"{what}; check the microphone or the channel")
+
+
+def _other_track(source: str) -> str:
+    """Where a file has more tracks than the one that is read: programs that record a screen often give the microphone
+    one of its own, behind the computer's silent or empty one.
+    """
     tracks = 1 if is_command(source) else header(source).tracks
-    if tracks > 1:
-        what = f"every sample is the same in the track that is read, one of {tracks}"
-        return BadAudio(source, "silence", f"{what}; extract another, as in 'ffmpeg -i FILE -map 0:a:1 FILE.wav'")
-    return BadAudio(source, "silence", "every sample is the same; check the microphone or the channel")
+    return f"in the track that is read, one of {tracks}" if tracks > 1 else ""
 
 
 def _check_range(source: str, count: int, low: float, high: float) -> None:

@@ -65,6 +65,17 @@ def test_a_silent_track_beside_others_is_told(tmp_path):
     encode(tmp_path / "one.mka", still)
     with pytest.raises(BadAudio, match="silence; every sample is the same; check the microphone"):
         read_audio(tmp_path / "one.mka")
+    with av.open(str(tmp_path / "empty.mka"), "w") as container:
+        empty, stream = (container.add_stream("flac", rate=RATE, layout="mono") for _ in range(2))
+        empty.disposition = av.stream.Disposition.default
+        stream.disposition = av.stream.Disposition(0)
+        container.start_encoding()
+        frame = av.AudioFrame.from_ndarray(np.ones((1, 4096), np.int16), "s16", "mono")
+        frame.rate = RATE
+        container.mux(stream.encode(frame) + stream.encode(None))
+    for read_it in (read_audio, recording_duration):
+        with pytest.raises(BadAudio, match=r"too short; 0.000 s in the track .* one of 2, .*; extract another"):
+            read_it(tmp_path / "empty.mka")
 
 
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame", "libopus", "ac3"])
