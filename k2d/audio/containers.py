@@ -92,6 +92,8 @@ class ContainerReader:
         default = self.av.stream.Disposition.default
         self.container, self.tracks = container, len(known)
         self.stream = next((track for track in known if track.disposition & default), known[0])
+        if self.stream.codec_context.name == "tta":  # whose damaged frames would be silence
+            self.stream.codec_context.options = {"err_detect": "crccheck+explode"}
         self.formats = set(container.format.name.split(","))  # ffmpeg's names of it
         begin, length, base = container.start_time, container.duration, self.av.time_base
         damaged = self.damaged and "ogg" in self.formats

@@ -363,7 +363,7 @@ class DecodingPass:
         cut = zeros or tail
         if track.formats & ESTIMATING and not cut and (film or not self._failed):
             promised = None
-        if promised is not None and promised > reached + _GRACE and not self.cut:
+        if promised is not None and promised > reached + _GRACE and (self._line.rate or not self.cut):
             self.lost += promised - max(reached, start if start < np.inf else 0.0)
             self.cut = tail and track.is_mp4  # fragments, of which the header counts those that are found
         elif zeros or (cut and "mp3" not in track.formats):

@@ -42,7 +42,7 @@ HEADERLESS = {  # of one rate each
 NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "gsm", "loas", "mlp", "mp3", "truehd"}
 NO_CLOCK |= set(HEADERLESS.values())
 # Whose header tells the length, so that less than that is damage,
-PROMISING = {"ape", "flac", "mov", "tak", "tta", "wv"}
+PROMISING = {"ape", "flac", "mov", "mxf", "tak", "tta", "wv"}
 # or is damage only where the file also lacks bytes, or some could not be decoded: the header may be wrong.
 ESTIMATING = {"asf", "avi", "matroska", "mp3", "rm"}
 

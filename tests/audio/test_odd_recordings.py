@@ -287,6 +287,15 @@ def test_what_lies_behind_a_recording_that_is_cut_is_read_and_the_cut_is_told(
     assert "its end" in caplog.text and abs(recording_duration(path) - len(audio) / SAMPLE_RATE) < 0.1
 
 
+def test_a_stretch_that_an_mxf_lacks_is_told(tmp_path, caplog):
+    path = tmp_path / "x.mxf"
+    encode(path, Track(LONG, "pcm_s16le"), film="mpeg2video")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 5] + data[len(data) * 3 // 5 :])
+    assert len(read_audio(path)) == pytest.approx(16 * SAMPLE_RATE, abs=SAMPLE_RATE)
+    assert 3 < float(caplog.messages[0].split(" s are missing")[0].split()[-1]) < 5
+
+
 @pytest.mark.parametrize("name, codec, film", [("x.m4a", "aac", ""), ("x.ts", "aac", "mpeg4"), ("x.mpg", "mp2", "")])
 def test_what_follows_long_damage_stays_in_its_place(tmp_path, name, codec, film, caplog):
     """Of hundreds of packets in a row nothing is left, and the clock of a broadcast jumps no further than they last."""
