@@ -590,6 +590,7 @@ KINDS: Sequence[Kind] = (
     Kind("damaged.avi", "MP3", "film, damaged", changed(enc(LONG, "libmp3lame", film="mpeg4"), damage), warning=True),
     Kind("damaged.pcm.avi", "PCM", "damaged", changed(enc(LONG, "pcm_s16le"), damage), warning=True),
     Kind("damaged.tta", "TTA", "a twentieth is zeros", changed(enc(LONG, "tta"), gap(0.05)), warning=True),
+    Kind("damaged.wv", "WavPack", "a twentieth is zeros", changed(enc(LONG, "wavpack"), gap(0.05)), warning=True),
     Kind("damaged.wav", "MP3", "damaged", changed(enc(LONG, "libmp3lame"), damage), warning=True),
     Kind("damaged.ts", "AAC", "damaged", changed(enc(LONG, "aac"), damage), warning=True),
     Kind("damaged.mpg", "MP2", "film, three tenths are zeros",

@@ -25,7 +25,7 @@ from k2d.audio.commands import output_of
 from k2d.audio.containers import ContainerReader
 from k2d.audio.decoding_pass import Irregular, drive_fails
 from k2d.audio.formats import HEADERLESS
-from k2d.audio.fragments import bridged
+from k2d.audio.fragments import bridged, without_damage
 from k2d.audio.joined import ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended, rate_of
 from k2d.audio.stamps import archive_entry, check_may_run, is_command
@@ -362,7 +362,8 @@ def _decoder(source: str, file, piped: bool) -> Reader:
     if len(chains) > 1:
         return _ChainReader(source, file, chains)
     better, lacking = mended(file, head)
-    file = Pieces(file, bridges) if bridges else better or file
+    mending = bridges or without_damage(file, head)
+    file = Pieces(file, mending) if mending else better or file
     if piped:  # programs that write to a pipe cannot know the length they put into the header
         lacking = 0.0
     counted = None  # libsndfile's reader, where it opens the file and is not sure of its length
@@ -377,7 +378,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         except soundfile.LibsndfileError:
             pass
     try:
-        reader = ContainerReader(source, file, not whole, lacking=lacking, damaged=damaged or bool(bridges))
+        reader = ContainerReader(source, file, not whole, lacking=lacking, damaged=damaged or bool(mending))
         if counted is not None:
             counted.release()
         return reader

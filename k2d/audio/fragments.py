@@ -1,6 +1,6 @@
-"""mp4 fragments that lie behind damage, or behind a recording that was cut: boxes no longer lead to them.
+"""mp4 fragments, and blocks of WavPack, that lie behind damage or a recording that was cut: nothing leads to them.
 
-In: an open file. Out: what a file consists of whose boxes do, of the same length; libraries stop where they do not.
+In: an open file. Out: what a file consists of in which all lead to the next; libraries stop where one does not.
 """
 
 import io
@@ -12,10 +12,11 @@ from k2d.audio.sizes import boxes, bytes_at
 _HEAD = 8  # bytes of a box before what it holds
 # What a fragment or a recording begins with.
 _BEGIN = re.compile(rb".{4}moof\x00\x00\x00\x10mfhd|\x00\x00\x00[\x10-\xff]ftyp[\w ]{4}", re.DOTALL)
+_BLOCK = re.compile(rb"wvpk..[\x00-\x0f]\x00[\x02-\x10]\x04", re.DOTALL)  # at most 1 MB, of version 4
 
 
 def bridged(file, head: bytes) -> list[bytes | tuple[int, int]] | None:
-    """What Pieces makes a file of in which boxes span the damage: None where nothing lies behind any."""
+    """An mp4, as Pieces, in which boxes span the damage; of the same length. None where nothing lies behind any."""
     size = file.seek(0, io.SEEK_END)
     at, last, fragments, spans, searched = 0, (b"", 0), False, [], 0
     while head[4:8] == b"ftyp" and at != size:
@@ -28,8 +29,8 @@ def bridged(file, head: bytes) -> list[bytes | tuple[int, int]] | None:
         # The sound before it may claim what lies behind, or be followed by what is no box; a fragment may have none.
         kind, begin = last if last[0] in (b"mdat", b"moof") and not broken else (b"free", at)
         kind = b"mdat" if kind == b"mdat" else b"free"
-        found = _find(file, max(begin + _HEAD, searched)) if fragments else None
-        if found is None and not broken:
+        found = _find(file, max(begin + _HEAD, searched), _BEGIN) if fragments else None
+        if found is None and not (broken and fragments):
             break
         at = size if found is None else found
         searched = at + 1
@@ -37,6 +38,26 @@ def bridged(file, head: bytes) -> list[bytes | tuple[int, int]] | None:
         length = min(at - begin + (found is None), 2**32 - 1)
         spans.append((begin, length.to_bytes(4, "big") + kind))
     return _overlaid(spans, size) if spans else None
+
+
+def without_damage(file, head: bytes) -> list[tuple[int, int]] | None:
+    """A WavPack, as Pieces, without what lies between its blocks, and without those that claim bytes of others: each
+    says which samples it holds. None where all lead to the next.
+    """
+    size = file.seek(0, io.SEEK_END)
+    at = last = begin = 0
+    pieces = []
+    while head[:4] == b"wvpk" and at != size:
+        block = bytes_at(file, at, 64)
+        if _BLOCK.match(block):
+            last, at = at, at + 8 + int.from_bytes(block[4:8], "little")
+            continue
+        found = _find(file, max(last, begin) + _HEAD, _BLOCK)
+        if found is None:
+            break
+        pieces.append((begin, (at if at <= found else last) - begin))
+        at = begin = found
+    return [*pieces, (begin, size - begin)] if pieces else None
 
 
 def _is_fragment(file, begin: int, length: int) -> bool:
@@ -60,10 +81,10 @@ def _overlaid(spans: list[tuple[int, bytes]], size: int) -> list[bytes | tuple[i
     return [*pieces, (at, size - at)]
 
 
-def _find(file, at: int) -> int | None:
-    """Where the next fragment or recording begins."""
+def _find(file, at: int, begin: re.Pattern) -> int | None:
+    """Where the next one begins."""
     while len(data := bytes_at(file, at, 2**20)) > 16:
-        if found := _BEGIN.search(data):
+        if found := begin.search(data):
             return at + found.start()
         at += len(data) - 16
     return None

@@ -287,6 +287,30 @@ def test_what_lies_behind_a_recording_that_is_cut_is_read_and_the_cut_is_told(
     assert "its end" in caplog.text and abs(recording_duration(path) - len(audio) / SAMPLE_RATE) < 0.1
 
 
+@pytest.mark.parametrize("edit", [lambda data, at: data[: at + 2000] + data[at + 9000 :], lambda data, at:
+                                  data[:at] + bytes(9000) + data[at + 9000 :]], ids=["missing", "zeros"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, codec, options",
+    [
+        ("x.wv", "wavpack", {}),
+        ("x.mp4", "aac", {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "1000000"}),
+    ],
+)
+def test_damage_in_two_places_leaves_the_rest_where_it_was(tmp_path, name, codec, options, edit, caplog):
+    path = tmp_path / name
+    encode(path, Track(LONG, codec), **options)
+    data = path.read_bytes()
+    for place in (0.75, 0.35):
+        data = edit(data, int(place * len(data)))
+    path.write_bytes(data)
+    audio = read_audio(path)
+    assert len(audio) == pytest.approx(len(ALL), abs=1600) and " s are missing" in caplog.text
+    for part in (slice(0, 5 * SAMPLE_RATE), slice(int(10.5 * SAMPLE_RATE), int(13 * SAMPLE_RATE))):
+        assert likeness(audio[part], ALL[part]) > 0.8
+    assert recording_duration(path) == pytest.approx(len(audio) / SAMPLE_RATE, abs=0.1)
+    assert np.abs(read_audio(path, 17.0, 18.0) - audio[17 * SAMPLE_RATE : 18 * SAMPLE_RATE]).max() < 1e-5
+
+
 def test_a_stretch_that_an_mxf_lacks_is_told(tmp_path, caplog):
     path = tmp_path / "x.mxf"
     encode(path, Track(LONG, "pcm_s16le"), film="mpeg2video")
