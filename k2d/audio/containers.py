@@ -9,7 +9,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from k2d.audio.cut import counted_mp3, ends_in_zeros, ends_inside, in_fragments, is_encrypted, length_of_asf
+from k2d.audio.cut import (
+    counted_mp3,
+    ends_in_zeros,
+    ends_inside,
+    in_fragments,
+    is_encrypted,
+    length_of_asf,
+    sound_moves,
+)
 from k2d.audio.decoding_pass import DecodingPass, Irregular
 from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
 from k2d.audio.joined import find, is_sound_page, without_tags
@@ -255,6 +263,19 @@ class ContainerReader:
         plain = all(codec.startswith(("pcm_", "adpcm_", "rawvideo")) for codec in codecs)
         other = self.formats & ({"wav", "w64"} | NO_CLOCK - {"mp3"})
         return not plain and not other and ends_in_zeros(self._file)
+
+    def seconds_elsewhere(self, end: int) -> float:
+        """Seconds of sound that a transport stream goes on with, behind so many bytes, where it is none of the track's;
+        at least one where they cannot be read."""
+        if "mpegts" not in self.formats or not sound_moves(self._file, self.stream.id, end):
+            return 0.0
+        try:
+            rest = ContainerReader(self.source, Pieces(self._file, [(end, self.size - end)], owned=False))
+            seconds = rest.measure()
+            rest.container.close()
+        except (BadAudio, *self.errors):
+            seconds = 0.0
+        return max(1.0, seconds)
 
     def _has_last_page(self) -> bool:
         """Whether the last page of an Ogg file is whole and says that it is the last; nothing else tells a cut."""

@@ -24,6 +24,30 @@ _ROOM = re.compile(
     re.DOTALL,
 )
 
+_PROGRAM = re.compile(rb"\x47[\x40-\x5f].[\x10-\x1f]\x00\x02[\xb0-\xbf]", re.DOTALL)  # a packet that begins a table
+_TYPES_OF_SOUND = (0x03, 0x04, 0x0F, 0x11, 0x81, 0x87)  # MPEG audio, AAC, AC-3, E-AC-3
+
+
+def sound_moves(file, pid: int, end: int) -> bool:
+    """Whether the last tables of a transport stream (ISO/IEC 13818-1, 2.4.4.8), behind the end of the sound at this
+    PID, list sound and none there: another recording follows, of which libraries read nothing.
+    """
+    position, size = file.tell(), file.seek(0, io.SEEK_END)
+    data = bytes_at(file, max(end, size - 2**20), 2**20)
+    file.seek(position)
+    pids = set()
+    for table in (data[match.end() - 2 : match.end() + 181] for match in _PROGRAM.finditer(data)):
+        at, end = 12 + _twelve_bits(table, 10), _twelve_bits(table, 1) - 1
+        while at + 5 <= min(end, len(table)):
+            if table[at] in _TYPES_OF_SOUND:
+                pids.add(int.from_bytes(table[at + 1 : at + 3], "big") & 0x1FFF)
+            at += 5 + _twelve_bits(table, at + 3)
+    return bool(pids) and pid not in pids
+
+
+def _twelve_bits(table: bytes, at: int) -> int:
+    return int.from_bytes(table[at : at + 2], "big") & 0xFFF
+
 
 def ends_in_zeros(file) -> bool:
     """Whether a file's last bytes are zeros, and not named as room: of a download or a copy that stopped."""

@@ -375,3 +375,4 @@ class DecodingPass:
             # Bytes behind the last packet, of which ffmpeg makes none.
             behind = self._estimate(max(0, track.size - self._end - self._dropped)) / (self._line.rate or 1)
             self.lost += behind if behind > _GRACE else 0.0
+        self.lost += track.seconds_elsewhere(self._end) if self._end and start < np.inf else 0.0

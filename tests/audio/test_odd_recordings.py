@@ -311,6 +311,17 @@ def test_damage_in_two_places_leaves_the_rest_where_it_was(tmp_path, name, codec
     assert np.abs(read_audio(path, 17.0, 18.0) - audio[17 * SAMPLE_RATE : 18 * SAMPLE_RATE]).max() < 1e-5
 
 
+def test_a_transport_stream_whose_sound_moves_is_read_up_to_there_and_the_rest_is_told(tmp_path, caplog):
+    path, data = tmp_path / "x.ts", b""
+    for part, codec, pid in ((LONG_ONE, "aac", "256"), (LONG_TWO, "mp2", "300")):
+        encode(path, Track(part, codec), film="mpeg2video", mpegts_start_pid=pid)
+        data += path.read_bytes()
+        path.write_bytes(data)
+        assert len(read_audio(path)) == pytest.approx(len(ONE), abs=1600)
+        assert len(caplog.messages) == (pid == "300")
+    assert 14.5 < float(caplog.messages[0].split(" s are missing")[0].split()[-1]) < 15.5
+
+
 def test_a_stretch_that_an_mxf_lacks_is_told(tmp_path, caplog):
     path = tmp_path / "x.mxf"
     encode(path, Track(LONG, "pcm_s16le"), film="mpeg2video")
