@@ -108,8 +108,14 @@ def _group(count: int) -> str:
 _HOST = r"(?:[\w-](?: [\w-]){2,30}\b|(?:g|hot|fox) mail\b|[\w-]{1,63})"
 _NEXT = r"(?:[a-z](?: [a-z0]){1,5}\b|[a-z][\w-]{0,62})"
 _TOP = r"(?:com|c [o0] m|edu|e d u|org|[o0] r g|net|n e t|gov|io|ai|app|dev|info|tw|t w|cn|hk|jp|uk|sg|kr)\b"
+# Countries whose code is no attribute (B.id, B.lt) and no ending of code (.py, .so, .pt). Some are words, so their dot
+# has no blanks.
+_COUNTRY = (
+    r"\.(?:ac\.[a-z]{2}|a[etru]|b[egr]|c[ahloz]|d[ek]|e[egsu]|f[ir]|gr|h[ru]|i[elnrst]|l[kuv]|m[oxy]|n[loz]|p[hl]|r[ou]|"
+    r"s[aeik]|t[hr]|u[as]|vn|za)\b(?![\[(])"
+)
 # Behind "at", with a written dot, only who gives out addresses: lecturers say "look at arxiv.org".
-_POST = r"(?:(?:g|hot|fox|proton)mail|yahoo|outlook|icloud|qq|163|126)"
+_POST = r"(?:(?:g|hot|fox|proton)\s?mail|yahoo|outlook|icloud|qq|163|126)"
 _POSTED = rf"{_POST}(?:\s{{0,3}}\.\s{{0,3}}| dot ?|\s?[點点]\s?)[a-z]{{2,4}}\b"
 _MAIL = (
     rf"(?:{_POSTED}|"
@@ -123,25 +129,27 @@ _ANY_DOT = rf"(?:\s{{0,3}}[.。]\s{{0,3}}|,(?={_TOP})|{_BRACKETED_DOT}|{_SPOKEN_
 
 # In this order; text that one kind has claimed is not reported again by a later one.
 PATTERNS = {
-    # Behind @ and [at] anything with a dot; behind the word "at", which is common, and the @ of a product of matrices,
-    # which stands between blanks, only a known end.
+    # Behind @ and [at] anything with a dot; behind the word "at", which is common, the @ of a product of matrices,
+    # which stands between blanks, and a Chinese name only a known end.
     "e-mail": re.compile(
         r"[\w.+-]{1,64}+(?:"
         rf"(?:@{{1,2}}\s{{0,3}}|\s{{1,3}}@{{1,2}}){_HOST}(?:{_ANY_DOT}{_NEXT}){{1,9}}"
-        rf"|\s{{1,3}}@{{1,2}}\s{{1,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{0,8}}{_ANY_DOT}{_TOP}"
+        rf"|\s{{1,3}}@{{1,2}}\s{{1,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{0,8}}(?:{_ANY_DOT}{_TOP}|{_COUNTRY})"
         rf"|\s{{0,3}}(?:{_OPEN}\s?(?:at|@)\s?{_CLOSE}|at[ -]sign\b|"
         r"[\[({<【〔「]?\s?(?:小老鼠|艾特|圈\s?a)\s?[\])}>】〕」]?)\s{0,3}"
         rf"{_HOST}(?:(?:[.。]|{_BRACKETED_DOT}|{_SPOKEN_DOT}){_NEXT}){{1,9}}"
         rf"| at {_MAIL}|\s{{0,3}}在\s{{0,3}}{_POSTED}"
         rf"|{_OPEN}a{_CLOSE}{_POST}\.[a-z]{{2,4}}\b"
         rf"| at {_HOST}(?:{_SPOKEN_DOT}{_HOST}){{0,9}}?{_SPOKEN_DOT}{_TOP}(?:{_SPOKEN_DOT}[a-z]{{2}}\b)?)"
-        rf"|[\u4e00-\u9fff]{{1,4}}\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{0,8}}{_ANY_DOT}{_TOP}"
+        rf"|[\u4e00-\u9fff]{{1,4}}\s{{0,3}}@{{1,2}}\s{{0,3}}{_HOST}(?:{_ANY_DOT}{_NEXT}){{0,8}}"
+        rf"(?:{_ANY_DOT}{_TOP}|{_COUNTRY})"
         # Signs that may be in the name itself: john_at_gmail.com
         rf"|[a-z0-9][\w.+-]{{0,63}}?[_-]at[_-](?:(?:(?!{_JOINED_DOT})[\w-]){{1,63}}+(?:[.。]|{_JOINED_DOT})){{1,9}}{_TOP}",
         re.IGNORECASE | re.ASCII,
     ),
     # Taiwan: a letter, 1 2 8 9 or a second letter (older residence permits), 8 digits. Mainland: 17 digits
-    # and a digit or X. Hong Kong: one letter or two, 6 digits, a digit or A in brackets.
+    # and a digit or X. Hong Kong: one letter or two, 6 digits, a digit or A in brackets
+    # (which has to fit: _is_hong_kong).
     "identity number": re.compile(
         rf"(?<![A-Za-z0-9])(?:[A-Za-z]{_SEPARATOR}[1289A-Da-d]{_SEPARATOR}{_digits('7')}|"
         rf"[1-9]{_SEPARATOR}{_digits('15')}{_SEPARATOR}[\dXx]|"
@@ -185,7 +193,13 @@ _THOUSANDS = re.compile(
 # Who has no address "at ntu dot edu dot tw".
 _NO_NAME = re.compile(
     r"(?:docs?|papers?|pages?|(?:web)?site|code|slides|videos?|look|meet|visit|see|found|available|online|it|this|is|us|"
-    r"them|here|works?|study) at ",
+    rf"them|here|works?|study) at (?!{_POST}\b)",
+    re.IGNORECASE,
+)
+# Before a number: whatever it looks like, it is somebody's. Behind a digit, 號 is an ordinal.
+_NAMED = re.compile(
+    r"(?:(?<!\d)[號号][碼码]?|[電电][話话]|手[機机]|身[份分][證证]|\b(?:card|account|phone|mobile|telephone|number|HKID))"
+    r"(?:[\s:,、#]|是|[為为]|is\b|no\b\.?){0,5}\Z",
     re.IGNORECASE,
 )
 # All numbers of a row, whatever parts them, and what says that they are one number.
@@ -257,6 +271,20 @@ def _is_usual(number: int) -> bool:
     return number > 31 and (size or (number + 1).bit_count() == 1 or 1900 <= number < 2100)
 
 
+def _is_named(match: re.Match) -> bool:
+    """Whether a word before a number says that it is somebody's."""
+    return _NAMED.search(match.string[max(0, match.start() - 16) : match.start()]) is not None
+
+
+def _is_hong_kong(number: str, written: str) -> bool:
+    """Whether a number is written as one of Hong Kong is, or spoken, and its check digit fits."""
+    letters, digits, check = re.fullmatch(r"([A-Z]{1,2})(\d{6})(.)", re.sub(r"[^A-Z\d]", "", number.upper())).groups()
+    values = [36, *(int(c, 36) for c in letters + digits)][-8:]  # a blank counts 36, A to Z count 10 to 35
+    total = sum(value * weight for value, weight in zip(values, range(9, 1, -1), strict=True)) + int(check, 36)
+    joined = re.match("[A-Za-z]{1,2}[0-9]{6}", number) or sum(map(str.isdecimal, written)) < 6
+    return bool(joined) and total % 11 == 0
+
+
 def _is_series(row: re.Match) -> bool:
     """Whether a row of numbers is rather years and dates, sizes of layers, scores, decimals, primes and other rising
     numbers, products (三七二十一), or the number of a book or of a paper.
@@ -268,21 +296,27 @@ def _is_series(row: re.Match) -> bool:
     if row["isbn"] or re.fullmatch("97[89].{10}", digits) or _POINTED.fullmatch(row[0]):
         return True
     values = [int(number) for number in numbers]
-    if all(re.fullmatch("[2-9]{2}..", n) and int(n[0]) * int(n[1]) == int(n[2:]) for n in numbers):
+    if _is_named(row) or re.search(r"(?<![\d.])0\d{3}", row[0]):  # 0912
+        return False
+    if any(len(number) > 7 and not _is_usual(int(number)) for number in numbers):
+        return False
+    if len(numbers) > 2 and all(re.fullmatch("[2-9]{2}..", n) and int(n[0]) * int(n[1]) == int(n[2:]) for n in numbers):
         return True
-    if len(numbers) > 4 and all(len(number) == 2 and number[0] != "0" for number in numbers):
+    card = len(digits) == 16 and digits[0] in "3456"
+    if len(numbers) > 4 and not card and all(len(number) == 2 and number[0] != "0" for number in numbers):
         return True
     if re.match(r"0(?:\d|\D+[2-9])", row[0]):  # a number that is dialled
         return False
     rises = len(values) > 4 and values[-1] > 9 and values == sorted(values)
     usual, small = sum(map(_is_usual, values)), sum(value <= 31 for value in values)  # or the day, the hour, 3 channels
-    return rises or (usual + small == len(values) and small <= 3 * usual)
+    dialled = len(values) == 2 and len(digits) < 16 and not all(1900 <= value < 2100 for value in values)  # 2048-1024
+    return rises or (not dialled and usual + small == len(values) and small <= 3 * usual)
 
 
 def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
     """Whether a match is rather counting, a row of bits, a loop of the decoder, the decimals of a number, thousands, a
-    list of round numbers, years and percentages in words ("nineteen eighty four"), or the place where something is
-    found. written: the label's own text.
+    list of round numbers, years and percentages in words ("nineteen eighty four"), a table or a size in the form of an
+    identity number, or the place where something is found. written: the label's own text.
     """
     lettered = match[0][0].isalpha()
     if kind == "e-mail":
@@ -290,7 +324,7 @@ def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
     if _THOUSANDS.fullmatch(written):
         return True
     if kind == "identity number" and lettered:
-        return False
+        return match[0][-1] == ")" and not _is_named(match) and not _is_hong_kong(match[0], written)
     numbers = re.findall(r"\d+", match[0])
     digits = [int(digit) for number in numbers for digit in number]
     words = not lettered and digits[0] and not any(c.isdecimal() for c in written)
