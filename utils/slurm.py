@@ -15,6 +15,7 @@ is submitted again later, for over an hour, while the other jobs go on. What bec
 from the last lines of its log, so that no accounting database is needed.
 """
 
+import contextlib
 import os
 import re
 import secrets
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,8 +37,8 @@ CONTINUATIONS = 100  # of one job: with a time limit of a day, three months
 PROGRESS_SECONDS = 60  # between two reports while nothing ends
 SETTLE = 15.0  # seconds for the end of a log to arrive from another node's cache
 POLL = (0.5, 10.0)  # seconds between two looks at the queue: the shortest, for short jobs, and the longest
-REFUSALS = 16  # of one submission; the first ones 2, 4, 8 … seconds apart
-REFUSED_DELAY = 600  # seconds between two refusals at most
+REFUSALS = 24  # of one submission; the first ones 2, 4, 8 … seconds apart
+REFUSED_DELAY = 240  # seconds between two refusals at most: squeue knows an ended job for 300 by default (MinJobAge)
 RETRY_DELAY = 30  # seconds before a second retry and later ones: the lost job may still be ending on its node
 
 # States of Slurm. With any other one, such as RUNNING, a job is alive: it may still write its output.
@@ -46,14 +47,19 @@ HELD = {"REQUEUE_HOLD", "SPECIAL_EXIT", "LAUNCH_FAILED", "RESV_DEL_HOLD"}  # in 
 LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "TIMEOUT", "REVOKED", *HELD}
 FINAL = {"CANCELLED", "OUT_OF_MEMORY", "DEADLINE"}  # another try would end the same way, or is not wanted
 
-# Of an sbatch that may succeed in a while: the controller is busy or restarts, the user has too many jobs.
+# Of a submission that may succeed in a while: the controller is busy or restarts, the user has too many jobs.
 TRANSIENT = re.compile(
-    r"timed out|unable to contact|temporarily|connection|zero bytes|(max|grp)\w*submit", re.IGNORECASE
+    r"timed out|unable to contact|temporarily|connection|zero bytes|transport endpoint is not connected"
+    r"|unexpected message received|squeue gets no answer|(max|grp)\w*submit",
+    re.IGNORECASE,
 )
+SUBMIT_LIMIT = re.compile(r"\w*(max|grp)\w*submit\w*", re.IGNORECASE)
+SHARED = re.compile(r"grp|account", re.IGNORECASE)  # in the name of a limit that also counts jobs of others
 # What sbatch --parsable prints, and squeue as asked below; other lines are a site's banners and headings.
 SUBMITTED = re.compile(r"^[ \t]*(\d+)(?:;(\S+))?[ \t]*$", re.MULTILINE)
 FORMAT = "--format=%F|%K|%T|%r"
 QUEUED = re.compile(r"^[ \t]*(\d+)\|([^|\n]*)\|([A-Z_]+)\|(.*)$", re.MULTILINE)
+STARTED = re.compile(r"^# host .*, Slurm job (\d+)", re.MULTILINE)  # in a log
 # Settings of the user that say which cluster is meant; other variables of these names are the ones of a job that
 # this program runs in, or would hide jobs from squeue and scancel.
 KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
@@ -228,7 +234,9 @@ def ask_slurm(words: list[str], cluster: str = "", **options) -> subprocess.Comp
     return subprocess.run(words, capture_output=True, text=True, env=environment, **options)
 
 
-def submit(call: Call, flags: list[str], script: str, name: str, numbers: list[int], delay: int = 0) -> SlurmId:
+def submit(
+    call: Call, flags: list[str], clusters: str, script: str, name: str, numbers: list[int], delay: int = 0
+) -> SlurmId:
     """Submit jobs as one array (a call without JOB= as a plain job)."""
     # Slurm fills in %a, in the folder's name too, where it adds that itself.
     output = os.path.join(os.getcwd().replace("%", "%%"), call.numbered(call.log.replace("%", "%%"), "%a"))
@@ -253,14 +261,15 @@ def submit(call: Call, flags: list[str], script: str, name: str, numbers: list[i
             f"asked for by: {shlex.join(words)}",
             "conf/slurm.conf maps options to these flags",
         )
-    answers = SUBMITTED.findall(result.stdout)
-    if not answers:
-        raise Refused(
-            f"no job id in the answer of {words[0]}:\n{result.stdout.strip()[:2000]}",
-            f"asked for by: {shlex.join(words)}",
-            "expected a line '123' or '123;cluster', as sbatch --parsable prints; squeue has what was submitted",
-        )
-    return SlurmId(*answers[-1])
+    if answers := SUBMITTED.findall(result.stdout):
+        return SlurmId(*answers[-1])
+    if found := submitted_as(name, clusters):
+        return found
+    raise Refused(
+        f"no job id in the answer of {words[0]}:\n{result.stdout.strip()[:2000]}",
+        f"asked for by: {shlex.join(words)}",
+        f"expected a line '123' or '123;cluster', as sbatch --parsable prints; squeue has no job called {name}",
+    )
 
 
 def ranges(numbers: list[int]) -> str:
@@ -290,6 +299,12 @@ def submitted_as(name: str, clusters: str) -> SlurmId | None:
     return SlurmId(found[1], *headings[-1:]) if found else None
 
 
+def nothing_queued(clusters: str) -> bool:
+    """Whether the user has no job in the queue; not without an answer."""
+    result = ask_slurm(["squeue", "--noheader", "--all", f"--user={os.getuid()}", FORMAT], clusters)
+    return not result.returncode and not QUEUED.search(result.stdout)
+
+
 def by_cluster(jobs: set[SlurmId]) -> dict[str, list[str]]:
     """cluster -> numbers of the jobs on it, in order"""
     return {name: sorted(job.number for job in jobs if job.cluster == name) for name in {job.cluster for job in jobs}}
@@ -317,6 +332,7 @@ class Job:
 
     number: int
     slurm: SlurmId | None = None  # of the array, or of the job; None before it is submitted
+    known: set[str] = field(default_factory=set)  # numbers that its attempts had
     lost: int = 0
     continued: int = 0
     gone_since: float | None = None
@@ -379,8 +395,9 @@ class Queue:
         for waiting in [each for each in self.waiting if each.due <= time.monotonic()]:
             numbers = [job.number for job in waiting.jobs]
             try:
-                slurm = submitted_as(waiting.name, self.clusters) if waiting.refused else None
-                slurm = slurm or submit(self.call, self.flags, self.script, waiting.name, numbers, waiting.delay)
+                slurm = (waiting.refused and self._taken(waiting)) or submit(
+                    self.call, self.flags, self.clusters, self.script, waiting.name, numbers, waiting.delay
+                )
             except Refused as refusal:
                 self._wait(waiting, refusal)
                 continue
@@ -391,19 +408,36 @@ class Queue:
                 report(f"{len(numbers)} {jobs} submitted as {slurm}{limit}, logs {self.call.log}")
             for job in waiting.jobs:
                 job.slurm = slurm
+                job.known.add(slurm.number)
+
+    def _taken(self, waiting: Submission) -> SlurmId | None:
+        """What Slurm calls a submission that it has taken after all. When squeue has forgotten it, as it has ended, a
+        log still has a number that is not of an earlier attempt.
+        """
+        if found := submitted_as(waiting.name, self.clusters):
+            return found
+        logs = [(job, self.call.log_of(job.number)) for job in waiting.jobs]
+        texts = [(job, log.read_text(encoding="utf-8", errors="replace")) for job, log in logs if log.exists()]
+        new = (number for job, text in texts for number in STARTED.findall(text) if number not in job.known)
+        return next((SlurmId(number, self.clusters) for number in new), None)
 
     def _wait(self, waiting: Submission, refusal: Refused) -> None:
         """Put off what Slurm has refused; at the last refusal its jobs have failed. A call none of whose jobs has run
-        ends at once, unless the refusal is of the moment.
+        ends at the first one, unless that is of the moment.
         """
-        if waiting.jobs[0].slurm is None and not TRANSIENT.search(refusal.args[0]):
-            self.waiting.remove(waiting)
-            sys.exit(f"slurm.py: {refusal}")
+        limit, advice = SUBMIT_LIMIT.search(refusal.args[0]), ""
+        if limit and not waiting.refused and len(waiting.jobs) > 1:
+            advice = f"\n    {limit[0]} counts all jobs of an array, whatever --max_jobs_run is: lower --nj (JOB=1:N)"
+        if waiting.jobs[0].slurm is None and not waiting.refused:
+            never = limit and not SHARED.search(limit[0]) and nothing_queued(self.clusters)
+            if never or not TRANSIENT.search(refusal.args[0]):
+                sys.exit(f"slurm.py: {refusal}{advice}")
         waiting.refused += 1
         if waiting.refused < REFUSALS:
             seconds = min(2**waiting.refused, REFUSED_DELAY)
             waiting.due = time.monotonic() + seconds
-            report(f"{refusal.args[0]}\n    tried again in {seconds} s, {waiting.refused} of {REFUSALS - 1} times")
+            tries = f"tried again in {seconds} s, {waiting.refused} of {REFUSALS - 1} times"
+            report(f"{refusal.args[0]}\n    {tries}{advice}")
             return
         report(str(refusal))
         self.waiting.remove(waiting)
@@ -482,7 +516,8 @@ class Queue:
     def cancel(self) -> None:
         scancel(self._submitted())
         for waiting in self.waiting:  # Slurm may have taken it all the same
-            ask_slurm(["scancel", f"--name={waiting.name}"], self.clusters)
+            with contextlib.suppress(FileNotFoundError):  # this is no login node
+                ask_slurm(["scancel", f"--name={waiting.name}"], self.clusters)
 
 
 def run(call: Call, argv: list[str]) -> dict[int, int | str]:

@@ -11,15 +11,18 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "utils"))
 from slurm import is_alive, is_held  # noqa: E402
 
-# A site's sbatch: a banner with numbers in it before and after the answer. It notes where it was sent.
+# A site's sbatch: a banner with numbers in it before and after the answer. It notes where it was sent. With ENDED it
+# takes what it says to refuse, and answers when that has ended.
 SBATCH = """#!/usr/bin/env bash
 echo "sbatch:${SLURM_CLUSTERS-}:${SLURM_JOB_ID-}:${SQUEUE_STATES-}" >> calls
 [ -z "${ANSWER-}" ] || { echo "$ANSWER"; exit; }
 tries=$(grep -c sbatch: calls)
-[[ " ${REFUSED-} " != *" $tries "* ]] || { echo "sbatch: error: $SAYS" >&2; exit 1; }
+says() { [[ " ${REFUSED-} " != *" $tries "* ]] || { echo "sbatch: error: $SAYS" >&2; exit 1; }; }
+[ -n "${ENDED-}" ] || says
 cat > script
 SLURM_JOB_ID=4711 setsid bash script > out 2>&1 &
 echo $! > pid
+[ -z "${ENDED-}" ] || { wait $!; says; }
 echo "*** 12 nodes are down until 2027 ***"
 echo 3
 echo "4711${SLURM_CLUSTERS:+;$SLURM_CLUSTERS}"
@@ -30,6 +33,8 @@ SQUEUE = """#!/usr/bin/env bash
 echo "squeue:${SLURM_CLUSTERS-}:${SLURM_JOB_ID-}:${SQUEUE_STATES-}:$*" >> calls
 echo "*** 12 nodes are down until 2027 ***"
 echo "CLUSTER: home"
+[[ "$*" != *--user=* || -z "${OTHERS-}" ]] || echo "4700|1-64%16|PENDING|Resources"
+[ -z "${HICCUP-}" ] || [ -e hiccup ] || { touch hiccup; echo "slurm_load_jobs error: No error" >&2; exit 1; }
 [[ "$*" == *--jobs=4711* ]] && kill -0 "$(cat pid)" 2> /dev/null && echo "4711|N/A|RUNNING|None"
 exit 0
 """
@@ -106,24 +111,71 @@ def test_all_commands_look_at_the_cluster_that_the_job_is_on(site, tmp_path):
     assert calls(tmp_path, "scancel") == ["scancel:--clusters=far 4711"]
 
 
-def test_an_answer_without_a_job_id_is_shown(site):
+def test_an_answer_without_a_job_id_is_shown(site, tmp_path):
     process = site("x.log", "true", ANSWER="job queued, have a nice day")
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 1
     assert "no job id" in output and "job queued, have a nice day" in output
+    (cancelled,) = calls(tmp_path, "scancel")
+    assert cancelled.startswith("scancel:--name=x-") and len(calls(tmp_path, "sbatch")) == 1
+
+
+@pytest.mark.parametrize("hiccup", ["", "yes"])
+def test_a_job_without_an_id_is_looked_for_in_the_queue(site, tmp_path, hiccup):
+    (tmp_path / "bin/sbatch").write_text(SBATCH.replace("echo 3\n", "").replace("4711${", "job ${"))
+    (tmp_path / "bin/squeue").write_text(SQUEUE.replace("*--jobs=4711*", "*=[x4]*"))
+    process = site("x.log", "bash", "-c", "echo ran >> ran; sleep 4", HICCUP=hiccup)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0 and "submitted as 4711" in output, output
+    assert ("squeue gets no answer" in output) == bool(hiccup)
+    assert (tmp_path / "ran").read_text() == "ran\n" and len(calls(tmp_path, "sbatch")) == 1
 
 
 TIMED_OUT = "Batch job submission failed: Socket timed out on send/recv operation"
 
 
-@pytest.mark.parametrize("says", [TIMED_OUT, "QOSMaxSubmitJobPerUserLimit"])
+@pytest.mark.parametrize(
+    "says",
+    [TIMED_OUT, "QOSMaxSubmitJobPerUserLimit", "Transport endpoint is not connected", "Unexpected message received"],
+)
 def test_what_is_refused_at_the_moment_is_submitted_again(site, tmp_path, says):
-    process = site("x.log", "bash", "-c", "echo ran >> ran", REFUSED="1", SAYS=says)
+    process = site("x.log", "bash", "-c", "echo ran >> ran", REFUSED="1", SAYS=says, OTHERS="yes")
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 0, output
     assert f"{says}\n    tried again in 2 s" in output and "submitted as 4711, logs" in output
     assert (tmp_path / "ran").read_text() == "ran\n"
     assert len(calls(tmp_path, "sbatch")) == 2
+
+
+@pytest.mark.parametrize("hiccup", ["", "yes"])
+def test_what_was_taken_and_has_ended_does_not_run_twice(site, tmp_path, hiccup):
+    """squeue has forgotten it, or gets no answer at first."""
+    process = site("x.log", "bash", "-c", "echo ran >> ran", REFUSED="1", SAYS=TIMED_OUT, ENDED="yes", HICCUP=hiccup)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0 and "submitted as 4711" in output, output
+    assert ("squeue gets no answer" in output) == bool(hiccup)
+    assert (tmp_path / "ran").read_text() == "ran\n" and len(calls(tmp_path, "sbatch")) == 1
+
+
+ADVICE = "counts all jobs of an array, whatever --max_jobs_run is: lower --nj (JOB=1:N)"
+
+
+@pytest.mark.parametrize(
+    ("limit", "others", "ends"),
+    [("AssocMaxSubmitJobLimit", "", 1), ("AssocMaxSubmitJobLimit", "yes", 0), ("AssocGrpSubmitJobsLimit", "", 0)],
+)
+def test_an_array_that_a_limit_never_allows_is_not_tried_again(site, tmp_path, limit, others, ends):
+    """Where the user has jobs, or others count as well, it may be allowed later."""
+    process = site("JOB=1:9", "x.JOB.log", "true", REFUSED="1 2 3 4 5", SAYS=limit, OTHERS=others)
+    output = ""
+    while ADVICE not in output:
+        line = process.stdout.readline()
+        assert line, output
+        output += line
+    assert f"{limit} {ADVICE}" in output and ("tried again in 2 s" not in output) == ends
+    if not ends:
+        process.terminate()
+    assert process.wait(60) == (1 if ends else -15) and len(calls(tmp_path, "sbatch")) == 1
 
 
 def test_what_is_refused_for_good_ends_at_once(site, tmp_path):
@@ -133,7 +185,7 @@ def test_what_is_refused_for_good_ends_at_once(site, tmp_path):
     assert process.returncode == 1
     assert "slurm.py: Slurm refuses the job: sbatch: error: invalid partition specified: gpus" in output
     assert "asked for by: sbatch" in output
-    assert len((tmp_path / "calls").read_text().splitlines()) == 1
+    assert len(calls(tmp_path, "sbatch")) == 1 and not calls(tmp_path, "squeue")
 
 
 def test_ctrl_c_cancels_what_may_have_been_taken_all_the_same(site, tmp_path):
@@ -158,6 +210,7 @@ SLURM_ARRAY_JOB_ID=$((4710 + tries)) SLURM_ARRAY_TASK_ID=$job setsid bash script
 echo $! > pid.$job
 [[ "$*" =~ --job-name=([^ ]+) ]] && echo "${BASH_REMATCH[1]}" > name.$job
 echo $((4710 + tries)) > id.$job
+[ -z "${ENDED-}" ] || [ $job = 1 ] || { wait $!; rm id.$job; }
 says
 echo $((4710 + tries))
 """
@@ -193,6 +246,13 @@ def test_a_refused_resubmission_leaves_the_other_jobs_alone(array, tmp_path, tak
     assert status == 0, output
     assert "job 2 was lost (NODE_FAIL)" in output and f"{TIMED_OUT}\n    tried again in 2 s" in output
     assert len(calls(tmp_path, "sbatch")) == submissions and not calls(tmp_path, "scancel")
+    assert [(tmp_path / f"ran.{job}").read_text() for job in (1, 2)] == ["\n", "\n"]
+
+
+def test_a_resubmission_that_was_taken_and_has_ended_does_not_run_twice(array, tmp_path):
+    status, output = array(REFUSED="2", SAYS=TIMED_OUT, TAKEN="yes", ENDED="yes")
+    assert status == 0 and f"{TIMED_OUT}\n    tried again in 2 s" in output, output
+    assert len(calls(tmp_path, "sbatch")) == 2
     assert [(tmp_path / f"ran.{job}").read_text() for job in (1, 2)] == ["\n", "\n"]
 
 
