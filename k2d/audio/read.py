@@ -334,10 +334,9 @@ def audio_blocks(source, allow_pipes: bool = False, damaged: str = "warn") -> It
 
 
 def _silent(source: str) -> BadAudio:
-    what = "every sample is the same"
     if other := _other_track(source):
-        return BadAudio(source, "silence", f"{what} {other}; {_EXTRACT}")
-    return BadAudio(source, "silence", f"{what}; check the microphone or the channel")
+        return BadAudio(source, "silence", f"every sample is the same {other}; {_EXTRACT}")
+    return BadAudio(source, "silence", "every sample is the same; check the microphone or the channel")
 
 
 def _other_track(source: str) -> str:
