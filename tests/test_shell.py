@@ -232,7 +232,7 @@ def test_path_sh_exports_the_environment_of_a_recipe():
 BARE = "bash cat sha256sum cut awk date dirname rm tee grep env du uname sed".split()
 
 
-def script(path, text):
+def program(path, text):
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
 
@@ -253,7 +253,7 @@ def bare_clone(tmp_path):
     shutil.copy(ROOT / "setup.py", clone)
     for name in BARE:
         (path / name).symlink_to(shutil.which(name))
-    script(path / "df", disk(free_kb=90_000_000))
+    program(path / "df", disk(free_kb=90_000_000))
 
     def call(*arguments, **environment):
         environment = {"PATH": str(path), "HOME": str(tmp_path), **environment}
@@ -277,12 +277,12 @@ def test_installer_without_python_says_how_to_get_one(bare_clone):
 
 
 def test_installer_takes_no_python_that_is_too_old_or_does_not_run(bare_clone):
-    script(bare_clone.path / "python3.12", "echo 'pyenv: version not installed' >&2\nexit 127")
+    program(bare_clone.path / "python3.12", "echo 'pyenv: version not installed' >&2\nexit 127")
     assert "no Python 3.12 or 3.13 found" in last_sentence(bare_clone())
 
 
 def test_installer_on_a_small_disk_says_how_much_is_needed(bare_clone):
-    script(bare_clone.path / "df", disk(free_kb=1_000_000))
+    program(bare_clone.path / "df", disk(free_kb=1_000_000))
     assert "1 GB are free" in last_sentence(bare_clone())
     assert "8 GB are needed" in last_sentence(bare_clone())
 
