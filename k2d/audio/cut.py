@@ -7,6 +7,8 @@ a WMA's header tells.
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from k2d.audio.joined import length_of_tag
 from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks, elements
@@ -28,13 +30,22 @@ _PROGRAM = re.compile(rb"\x47[\x40-\x5f].[\x10-\x1f]\x00\x02[\xb0-\xbf]", re.DOT
 _TYPES_OF_SOUND = (0x03, 0x04, 0x0F, 0x11, 0x81, 0x87)  # MPEG audio, AAC, AC-3, E-AC-3
 
 
+@contextmanager
+def _looked_through(file) -> Iterator[int]:
+    """The size of a file, which is read on afterwards from where it was."""
+    position = file.tell()
+    try:
+        yield file.seek(0, io.SEEK_END)
+    finally:
+        file.seek(position)
+
+
 def sound_moves(file, pid: int, end: int) -> bool:
     """Whether the last tables of a transport stream (ISO/IEC 13818-1, 2.4.4.8), behind the end of the sound at this
     PID, list sound and none there: another recording follows, of which libraries read nothing.
     """
-    position, size = file.tell(), file.seek(0, io.SEEK_END)
-    data = bytes_at(file, max(end, size - 2**20), 2**20)
-    file.seek(position)
+    with _looked_through(file) as size:
+        data = bytes_at(file, max(end, size - 2**20), 2**20)
     pids = set()
     for table in (data[match.end() - 2 : match.end() + 181] for match in _PROGRAM.finditer(data)):
         at, end = 12 + _twelve_bits(table, 10), _twelve_bits(table, 1) - 1
@@ -51,20 +62,17 @@ def _twelve_bits(table: bytes, at: int) -> int:
 
 def ends_in_zeros(file) -> bool:
     """Whether a file's last bytes are zeros, and not named as room: of a download or a copy that stopped."""
-    position, size = file.tell(), file.seek(0, io.SEEK_END)
-    begin, content = size, b""
-    while begin and not content:
-        content = bytes_at(file, max(0, begin - _ZEROS), min(begin, _ZEROS)).rstrip(b"\0")
-        begin = max(0, begin - _ZEROS)
-    file.seek(position)
+    with _looked_through(file) as size:
+        begin, content = size, b""
+        while begin and not content:
+            content = bytes_at(file, max(0, begin - _ZEROS), min(begin, _ZEROS)).rstrip(b"\0")
+            begin = max(0, begin - _ZEROS)
     return begin + len(content) <= size - _ZEROS and not _ROOM.search(content[-32:] + bytes(8))
 
 
 def ends_inside(file, formats: set[str]) -> bool:
     """formats: ffmpeg's names. False for others, and where the file is not understood."""
-    position = file.tell()
-    size = file.seek(0, io.SEEK_END)
-    try:
+    with _looked_through(file) as size:
         if "mov" in formats:
             return _mp4(file, size)
         if "matroska" in formats:
@@ -79,8 +87,6 @@ def ends_inside(file, formats: set[str]) -> bool:
             counted = counted_mp3(file)
             return counted is not None and counted[1]
         return "flv" in formats and _flv(file, size)
-    finally:
-        file.seek(position)
 
 
 def _mp4(file, size: int) -> bool:
@@ -91,18 +97,15 @@ def _mp4(file, size: int) -> bool:
 
 def in_fragments(file) -> bool:
     """Whether an mp4 is written in fragments, as for live streams."""
-    position, size = file.tell(), file.seek(0, io.SEEK_END)
-    found = any(kind == b"moof" for kind, _, _ in boxes(file, size))
-    file.seek(position)
-    return found
+    with _looked_through(file) as size:
+        return any(kind == b"moof" for kind, _, _ in boxes(file, size))
 
 
 def is_encrypted(file) -> bool:
     """Whether an mp4 says that its sound is (ISO/IEC 14496-12, 8.12), as do Apple's and Audible's own ways."""
-    position, size = file.tell(), file.seek(0, io.SEEK_END)
-    heads = [bytes_at(file, at, length) for kind, at, length in boxes(file, size) if kind == b"moov"]
-    file.seek(position)
-    return any(_ENCRYPTED.search(head) for head in heads)
+    with _looked_through(file) as size:
+        heads = (bytes_at(file, at, length) for kind, at, length in boxes(file, size) if kind == b"moov")
+        return any(map(_ENCRYPTED.search, heads))
 
 
 def _flv(file, size: int) -> bool:
@@ -138,9 +141,8 @@ def _asf(file, size: int) -> bool:
 def length_of_asf(file) -> float:
     """Seconds of a WMA or WMV, as its header says; 0 where it does not, as of live ones (3.2: play duration in units of
     100 ns, which counts the preroll in ms)."""
-    position = file.tell()
-    head = bytes_at(file, 0, 2**16)
-    file.seek(position)
+    with _looked_through(file):
+        head = bytes_at(file, 0, 2**16)
     at = head.find(_ASF_FILE)
     if at < 0 or len(head) < at + 92 or head[at + 88] & 1:  # broadcast
         return 0.0
@@ -164,12 +166,11 @@ def counted_mp3(file) -> tuple[int, bool] | None:
     """(frames, whether the file lacks some of their bytes) as a Xing, Info or VBRI header counts them; None if it does
     not count both: either may be wrong.
     """
-    position, size, tag = file.tell(), file.seek(0, io.SEEK_END), 0
-    head = bytes_at(file, 0, 4096)
-    if head[:3] == b"ID3":  # a tag, with a picture perhaps, lies before the first frame
-        tag = length_of_tag(head)
-        head = bytes_at(file, tag, 4096)
-    file.seek(position)
+    with _looked_through(file) as size:
+        head, tag = bytes_at(file, 0, 4096), 0
+        if head[:3] == b"ID3":  # a tag, with a picture perhaps, lies before the first frame
+            tag = length_of_tag(head)
+            head = bytes_at(file, tag, 4096)
     if found := re.search(rb"(?:Xing|Info)...[\x03\x07\x0b\x0f](....)(....)", head, re.DOTALL):
         frames, length = found.groups()
     elif found := re.search(rb"VBRI.{6}(....)(....)", head, re.DOTALL):

@@ -32,7 +32,7 @@ from k2d.check.sets import look_at_sets
 from k2d.check.tables import DEV, TRAIN
 from k2d.errors import UsageError, UserError
 from k2d.options import CommandParser, add_options, command, options_of, terminal_width
-from k2d.transcribers import check_place, check_whisper, kind_of
+from k2d.transcribers import check_exists, check_whisper, kind_of
 from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.skipped import SkipOptions
@@ -87,7 +87,7 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("nothing to check; give --train_data, --dev_data, --test_data, --teacher or --validator")
     for role, name in roles:
         try:
-            check_place(name)
+            check_exists(name)
         except UserError as error:
             raise UsageError(f"--{role} {error}") from None
         if kind_of(name) == "whisper":

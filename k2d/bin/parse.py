@@ -75,15 +75,16 @@ def problem(words: list[str], recipes: Sequence[str] = ()) -> str | None:
         return unknown(word)
     module = importlib.import_module(f"k2d.bin.{name}")
     printed = io.StringIO()
+    reader = module.parser()
     try:
         with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
             if hasattr(module, "check_words"):  # its parser is another program's
                 module.check_words(options)
             else:
-                args = module.parser().parse_args(options)
+                args = reader.parse_args(options)
                 if hasattr(module, "check"):
                     module.check(args)
-        if twice := given_twice(options, module.parser()):
+        if twice := given_twice(options, reader):
             own = f"; k2d.sh has a {twice} of its own" if twice[2:] in recipes else ""
             return f"{twice} is given twice, by the recipe or among the options passed on (*_opts): give it once{own}"
     except UserError as error:

@@ -6,7 +6,6 @@ each under its recording's id, where `--labels text:…` finds them. Recordings 
 a course has one lecturer.
 """
 
-import json
 import os
 import shutil
 from collections import Counter
@@ -21,10 +20,9 @@ from k2d.corpus.recordings import Recording, by_source, check, find_recordings, 
 from k2d.corpus.release import not_found
 from k2d.corpus.sets import Account, english_share, write_recordings
 from k2d.corpus.subtitles import SUFFIXES, fault_of_times
-from k2d.corpus.transcripts import read_transcript, segments_in
+from k2d.corpus.transcripts import read_json, read_transcript, segments_in, segments_of_json
 from k2d.errors import DataError
 from k2d.tables import atomic
-from k2d.text.encodings import read_text
 from k2d.wording import counted
 
 LABELS_FOLDER = "labels"
@@ -178,12 +176,15 @@ def ready_labels(
         if subtitles_only:
             beside = (recording.subtitles,) if recording.subtitles else ()
         for path in beside:
-            record = _read_json(path) if path.suffix.lower() == ".json" else None
-            if record is not None and segments_in(record) is None:  # a downloader's, or another program's
-                of_services += [path] if isinstance(record, dict) and record.keys() & _OF_SERVICES else []
-                continue
             try:
-                found = read_transcript(path)
+                if path.suffix.lower() == ".json":
+                    record = read_json(path)
+                    if record is not None and segments_in(record) is None:  # a downloader's, or another program's
+                        of_services += [path] if isinstance(record, dict) and record.keys() & _OF_SERVICES else []
+                        continue
+                    found = segments_of_json(path, record)
+                else:
+                    found = read_transcript(path)
                 why = fault_of_times(found, seconds[recording.id]) if found else "holds no words; remove it"
                 why = why and f"{path}: {why}"
             except DataError as error:
@@ -198,14 +199,6 @@ def ready_labels(
             unusable += failed
             unread += [*recording.unread, *of_services]
     return ready, said, unusable, unread
-
-
-def _read_json(path: Path) -> object:
-    """What a .json holds; None where it cannot be read."""
-    try:
-        return json.loads(read_text(path))
-    except (OSError, ValueError, RecursionError):
-        return None
 
 
 def _link(folder: Path, labels: Mapping[str, Path]) -> None:

@@ -14,8 +14,9 @@ from k2d.corpus.subtitles import SHOWN, cues_of_text, read_cues, spoken, without
 from k2d.errors import DataError
 from k2d.text import timestamps
 from k2d.text.encodings import read_text
-from k2d.text.transcript import TimedText, as_whisper_writes, seconds_of
+from k2d.text.transcript import TimedText, as_whisper_writes, mean_confidence, seconds_of
 
+_EXPECTED = 'expected what openai-whisper writes, as {"segments": [{"start": 0.0, "end": 1.5, "text": "…"}]}'
 _OF_JSON = ("segments", "transcription", "chunks")  # what Whisper programs call the list of their segments
 _SCORES = ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
 _OFF = 0.01  # by which rounding takes a probability out of 0 … 1
@@ -29,7 +30,7 @@ def read_transcript(path: Path) -> list[TimedText]:
     Raises DataError for what is no transcript.
     """
     if path.suffix.lower() == ".json":
-        return segments_of_json(path)
+        return segments_of_json(path, read_json(path))
     cues = cues_of_text(path) if path.suffix.lower() == ".txt" else read_cues(path)
     if cues is None:
         text = " ".join(filter(None, map(spoken, read_text(path).splitlines())))
@@ -47,28 +48,31 @@ def segments_in(record: object) -> list | None:
     return found if texts and (found or isinstance(record, dict)) else None
 
 
-def segments_of_json(path: Path) -> list[TimedText]:
-    """A segment without an end, as transformers write what they cut, ends where the next one starts; the last stays
-    open. One that ends where it starts is `SHOWN` seconds long at most.
-    """
-    expected = 'expected what openai-whisper writes, as {"segments": [{"start": 0.0, "end": 1.5, "text": "…"}]}'
+def read_json(path: Path) -> object:
+    """What a .json holds. Raises DataError where it holds none."""
     try:
-        record = json.loads(read_text(path))
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not understood (no JSON, or cut short: {error}); {expected}") from None
+        raise DataError(f"{path}: not understood (no JSON, or cut short: {error}); {_EXPECTED}") from None
+
+
+def segments_of_json(path: Path, record: object) -> list[TimedText]:
+    """The segments of what `path` holds. One without an end, as transformers write what they cut, ends where the next
+    one starts; the last stays open. One that ends where it starts is `SHOWN` seconds long at most.
+    """
     if (entries := segments_in(record)) is None:
-        raise DataError(f"{path}: not understood (no list of segments); {expected}")
+        raise DataError(f"{path}: not understood (no list of segments); {_EXPECTED}")
     found, unusable = [], {}
     for number, entry in enumerate(entries, 1):
         try:
             found.append(_of_json(entry, unusable))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            raise DataError(f"{path}: not understood (segment {number}: {error!r}); {expected}") from None
+            raise DataError(f"{path}: not understood (segment {number}: {error!r}); {_EXPECTED}") from None
     for name, value in unusable.items():
         _log.warning("%s: %s %s is no score; labels whose segments have such go without", path, name, value)
     said = without_speakers([segment for segment in found if segment is not None])
     if not said and isinstance(record, dict) and str(record.get("text") or "").strip():
-        raise DataError(f"{path}: it has a text and no segment with a part of it; {expected}")
+        raise DataError(f"{path}: it has a text and no segment with a part of it; {_EXPECTED}")
     for segment in said:
         segment.text = as_whisper_writes(segment.text)
     return _with_ends(said)
@@ -106,27 +110,33 @@ def _of_json(entry: dict, unusable: dict[str, str]) -> TimedText | None:
     start, end = seconds_of(start), None if end is None else seconds_of(end)
     if end is not None and start < 0 >= end:
         return None
-    names = ["probability" if "probability" in word else "score" for word in entry.get("words") or []]
-    words = [_score(word, name, unusable, 1) for word, name in zip(entry.get("words") or [], names, strict=True)]
-    words = [max(word, _LEAST) for word in words if word is not None]
-    confidence = math.exp(sum(map(math.log, words)) / len(words)) if words else _score(entry, "confidence", unusable, 1)
+    words = entry.get("words") or []
+    known = [_probability(word, "probability" if "probability" in word else "score", unusable) for word in words]
+    confidence = mean_confidence([math.log(max(word, _LEAST)) for word in known if word is not None])
+    if confidence is None:
+        confidence = _probability(entry, "confidence", unusable)
     tokens = [t for t in entry.get("tokens") or [] if isinstance(t, int)]
     facts = {name: _score(entry, name, unusable) for name in _SCORES}
     return TimedText(max(0.0, start), end, text, tokens, None, **facts, confidence=confidence)
 
 
-def _score(entry: dict, name: str, unusable: dict[str, str], most: float = math.inf) -> float | None:
-    """A number, also as text; None where there is none, as in what Python writes of NaN, and for what is no score,
-    which is noted. most: 1 of probabilities.
+def _score(entry: dict, name: str, unusable: dict[str, str], least: float = -math.inf, most: float = math.inf):
+    """A finite number from least to most, also as text; None where there is none, as in what Python writes of NaN, and
+    for what is no score, which is noted.
     """
     value = entry.get(name)
     try:
         number = math.nan if value is None else float(value)
     except (TypeError, ValueError):
-        number = -math.inf
+        number = math.inf
     if math.isnan(number):
         return None
-    if not math.isfinite(number) or (most == 1 and not -_OFF <= number <= 1 + _OFF):
+    if not (math.isfinite(number) and least <= number <= most):
         unusable.setdefault(name, str(value)[:40])
         return None
-    return min(max(number, 0.0), 1.0) if most == 1 else number
+    return number
+
+
+def _probability(entry: dict, name: str, unusable: dict[str, str]) -> float | None:
+    number = _score(entry, name, unusable, -_OFF, 1 + _OFF)
+    return None if number is None else min(max(number, 0.0), 1.0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from k2d.score.significance import recording_draws
 from k2d.text.markdown import table
 
 DETECTION_ALPHAS = tuple(i / 10 for i in range(1, 10))
@@ -74,8 +75,8 @@ def analyse(audit: AuditedChunks, seed: int = 0, resamples: int = RESAMPLES) -> 
     """
     count = len(audit.bad)
     names, place = np.unique(audit.recording, return_inverse=True)
-    even = np.full(len(names), 1 / max(len(names), 1))
-    drawn = np.random.default_rng(seed).multinomial(len(names), even, resamples if len(names) > 1 else 0)
+    blocks = recording_draws(len(names), resamples, np.random.default_rng(seed)) if len(names) > 1 else ()
+    drawn = [times for block in blocks for times in block]
     out = {
         "chunks": count,
         "bad": int(audit.bad.sum()),

@@ -19,11 +19,11 @@ from k2d.explore.label_quality import BAD, LabelQuality
 from k2d.label.distance import Choices
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import segment_distances
+from k2d.score.significance import recording_draws
 from k2d.tables import Cursor
 
 WORSE = 0.8  # the limit of the published figures
 DRAWS = 500
-_BLOCK = 4_000_000  # numbers of a block of draws
 SEGMENT = "segment"
 
 
@@ -188,14 +188,8 @@ def _drawn(measure, recording: np.ndarray) -> np.ndarray:
     names, place = np.unique(recording, return_inverse=True)
     if len(names) < 2:
         return np.full((1, 4), np.nan)
-    generator = np.random.default_rng(0)
-    even = np.full(len(names), 1 / len(names))
-    block = max(1, _BLOCK // len(place))
-    parts = [
-        measure(generator.multinomial(len(names), even, min(block, DRAWS - start))[:, place].astype(float))
-        for start in range(0, DRAWS, block)
-    ]
-    return np.concatenate(parts)
+    blocks = recording_draws(len(names), DRAWS, np.random.default_rng(0), width=len(place))
+    return np.concatenate([measure(times[:, place].astype(float)) for times in blocks])
 
 
 def _interval(value: float, draws: np.ndarray) -> Interval:

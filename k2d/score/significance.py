@@ -84,10 +84,14 @@ class _System:
             return np.where(units[:, None] > 0, weights @ self.errors.T / units[:, None], np.nan)
 
 
-def _draws(recordings: int, samples: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """Blocks of (samples in block, recordings): how often each recording was drawn."""
+def recording_draws(
+    recordings: int, samples: int, generator: np.random.Generator, width: int | None = None
+) -> Iterator[np.ndarray]:
+    """Blocks of (samples in block, recordings): how often each recording was drawn. width: numbers that the caller
+    makes of a sample, if they are not one a recording.
+    """
     probabilities = np.full(recordings, 1.0 / recordings)
-    block = max(1, BLOCK // recordings)
+    block = max(1, BLOCK // (width or recordings))
     for start in range(0, samples, block):
         yield generator.multinomial(recordings, probabilities, size=min(block, samples - start))
 
@@ -150,7 +154,7 @@ def _distribution(
     everything = np.ones((1, len(units)))
     observed = float(mean([s.rates(everything, everything @ units) for s in systems])[0])
     found = []
-    for weights in _draws(len(units), samples, generator):
+    for weights in recording_draws(len(units), samples, generator):
         rates = [s.rates(weights, weights @ units) for s in systems]
         drawn = observed + widening(len(units)) * (mean(rates) - observed)
         if degrees:

@@ -32,7 +32,7 @@ __all__ = [
     "KINDS",
     "Transcriber",
     "accepted",
-    "check_place",
+    "check_exists",
     "check_whisper",
     "class_of",
     "kind_of",
@@ -62,7 +62,7 @@ def class_of(name: str) -> type[Transcriber]:
     return Class
 
 
-def check_place(name: str) -> None:
+def check_exists(name: str) -> None:
     """UserError for a path where nothing lies, and no stage puts anything: recipes write below data/."""
     kind, place = kind_of(name), name.partition(":")[2]
     if kind == "whisper":

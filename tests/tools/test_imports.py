@@ -16,3 +16,4 @@ def test_what_a_tool_imports_is_there(tool, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up
     spec.loader.exec_module(module)
+    assert module.__doc__, "what it does"

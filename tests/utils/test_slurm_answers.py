@@ -120,15 +120,18 @@ def test_an_answer_without_a_job_id_is_shown(site, tmp_path):
     assert cancelled.startswith("scancel:--name=x-") and len(calls(tmp_path, "sbatch")) == 1
 
 
-@pytest.mark.parametrize("hiccup", ["", "yes"])
-def test_a_job_without_an_id_is_looked_for_in_the_queue(site, tmp_path, hiccup):
-    (tmp_path / "bin/sbatch").write_text(SBATCH.replace("echo 3\n", "").replace("4711${", "job ${"))
-    (tmp_path / "bin/squeue").write_text(SQUEUE.replace("*--jobs=4711*", "*=[x4]*"))
-    process = site("x.log", "bash", "-c", "echo ran >> ran; sleep 4", HICCUP=hiccup)
+def runs_once(tmp_path, process, hiccup):
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 0 and "submitted as 4711" in output, output
     assert ("squeue gets no answer" in output) == bool(hiccup)
     assert (tmp_path / "ran").read_text() == "ran\n" and len(calls(tmp_path, "sbatch")) == 1
+
+
+@pytest.mark.parametrize("hiccup", ["", "yes"])
+def test_a_job_without_an_id_is_looked_for_in_the_queue(site, tmp_path, hiccup):
+    (tmp_path / "bin/sbatch").write_text(SBATCH.replace("echo 3\n", "").replace("4711${", "job ${"))
+    (tmp_path / "bin/squeue").write_text(SQUEUE.replace("*--jobs=4711*", "*=[x4]*"))
+    runs_once(tmp_path, site("x.log", "bash", "-c", "echo ran >> ran; sleep 4", HICCUP=hiccup), hiccup)
 
 
 TIMED_OUT = "Batch job submission failed: Socket timed out on send/recv operation"
@@ -150,11 +153,8 @@ def test_what_is_refused_at_the_moment_is_submitted_again(site, tmp_path, says):
 @pytest.mark.parametrize("hiccup", ["", "yes"])
 def test_what_was_taken_and_has_ended_does_not_run_twice(site, tmp_path, hiccup):
     """squeue has forgotten it, or gets no answer at first."""
-    process = site("x.log", "bash", "-c", "echo ran >> ran", REFUSED="1", SAYS=TIMED_OUT, ENDED="yes", HICCUP=hiccup)
-    output = process.communicate(timeout=60)[0]
-    assert process.returncode == 0 and "submitted as 4711" in output, output
-    assert ("squeue gets no answer" in output) == bool(hiccup)
-    assert (tmp_path / "ran").read_text() == "ran\n" and len(calls(tmp_path, "sbatch")) == 1
+    command = "bash", "-c", "echo ran >> ran"
+    runs_once(tmp_path, site("x.log", *command, REFUSED="1", SAYS=TIMED_OUT, ENDED="yes", HICCUP=hiccup), hiccup)
 
 
 ADVICE = "counts all jobs of an array, whatever --max_jobs_run is: lower --nj (JOB=1:N)"
