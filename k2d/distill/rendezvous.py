@@ -1,13 +1,18 @@
-"""Where the processes of a training meet, read from Slurm's own variables.
+"""Where the processes of a training meet, read from Slurm's own variables, and how they part.
 
 In: ESPnet's options and the environment of an srun step. Out: the options that ESPnet would otherwise want to be
 told: --dist_launcher, --dist_master_addr, --dist_master_port. The same command serves one node and many.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import socket
+import sys
+from collections.abc import Iterator
+
+import torch
 
 from k2d.errors import UsageError
 
@@ -28,6 +33,19 @@ def fill_in(args: argparse.Namespace) -> None:
     if args.dist_master_port is None and "MASTER_PORT" not in os.environ:
         # Jobs that share a node differ in it.
         args.dist_master_port = PORTS[0] + int(os.environ.get("SLURM_JOB_ID", 0)) % PORTS[1]
+
+
+@contextlib.contextmanager
+def parting() -> Iterator[None]:
+    """Leave the group of processes when the work inside has ended or was asked to stop: a process that ends within it
+    may be aborted by threads of gloo that free Python's tensors too late. After an error the others may be gone, and
+    leaving could wait for them.
+    """
+    try:
+        yield
+    finally:
+        if torch.distributed.is_initialized() and not isinstance(sys.exc_info()[1], Exception):
+            torch.distributed.destroy_process_group()
 
 
 def first_host(nodelist: str) -> str:

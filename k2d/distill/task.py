@@ -126,7 +126,7 @@ class DistillTask(AbsTask):
 
     @classmethod
     def _work(cls, args: argparse.Namespace) -> None:
-        with ends_as_asked():
+        with ends_as_asked(), rendezvous.parting():
             super().main_worker(args)
 
     @classmethod
