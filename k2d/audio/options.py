@@ -1,11 +1,13 @@
 """What every command that reads recordings is asked about them. Imports nothing heavy.
 
 In: command-line options. Out: `AudioOptions`; its `reading` are the keyword arguments of read_audio,
-open_utterances and the sources of k2d/audio/sources.py.
+open_utterances and the sources of k2d/audio/sources.py, its `decides` is what a step's key has of them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from k2d.audio.stamps import is_command
 from k2d.options import option
 
 DAMAGED = ("warn", "skip")
@@ -22,6 +24,10 @@ class AudioOptions:
     @property
     def reading(self) -> dict[str, object]:
         return {"allow_pipes": self.allow_pipes, "damaged": self.damaged}
+
+    def decides(self, sources: Iterable[str]) -> dict[str, object]:
+        """What of this decides what is read of these sources of wav.scp: where there is no command, none is allowed."""
+        return {**self.reading, "allow_pipes": self.allow_pipes and any(map(is_command, sources))}
 
 
 DEFAULT = AudioOptions()

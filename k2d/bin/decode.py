@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
     work, audio, data = options_of(WorkOptions, args), options_of(AudioOptions, args), DataDir(args.data)
     transcriber = open_transcriber(args.model, data, **accepted_options(args))
     model = transcriber.identity
-    decides = {**transcriber.decides, "form": "long form" if args.long_form else "short form", **audio.reading}
+    form = "long form" if args.long_form else "short form"
+    decides = {**transcriber.decides, "form": form, **audio.decides(data.wav.values())}
     inputs = {"model": model, "data": identity.of_data(args.data, "wav.scp", "segments")}
     options = {**decides, "timestamps": args.timestamps}
     step = Step("decode", args.output_dir, inputs=inputs, options=options, arguments=vars(args))

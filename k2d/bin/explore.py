@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         folder = Path(args.reference).is_dir()
         of_folder = identity.of_tables(args.reference, "segments", "text") if folder else None
         inputs["reference"] = of_folder or identity.of_file(args.reference)
-    names = ("alpha", "per_stratum", "audio_mb", "bad_above", "title", "seed")
+    names = ("alpha", "per_stratum", "audio_mb", "bad_above", "title", "seed", "damaged")
     options = {name: getattr(args, name) for name in names}
     step = Step("explore", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 

@@ -36,14 +36,14 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     data = DataDir(args.data)
-    reading = options_of(AudioOptions, args).reading
+    audio = options_of(AudioOptions, args)
     inputs = {"data": identity.of_data(args.data)}
     forms = [form for form in FORMS if form in args.forms]
-    options = {"forms": forms, **reading}
+    options = {"forms": forms, **audio.decides(data.wav.values())}
     step = Step("export_labels", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:
-        count, seconds, bad = export(data, open_utterances(data, **reading), forms, args.output_dir)
+        count, seconds, bad = export(data, open_utterances(data, **audio.reading), forms, args.output_dir)
         for error in bad[:10]:
             print(f"export_labels: left out: {error}", file=sys.stderr)
         print(

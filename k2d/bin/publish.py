@@ -121,12 +121,12 @@ def run(args: argparse.Namespace) -> int:
         args.teacher_licence = "MIT"
     options = options_of(PublishOptions, args)
     inputs = inputs_of(args.record, record, args.teacher, args.data, results)
-    decides = {**asdict(options), "record": [record.name, record.selection, record.alpha, args.teacher]}
+    audio, made = options_of(AudioOptions, args), [record.name, record.selection, record.alpha, args.teacher]
+    decides = {**asdict(options), "damaged": audio.damaged, "record": made}
     step = Step("publish", args.output_dir, inputs=inputs, options=decides, arguments=vars(args))
 
     def work() -> None:
-        data, audio = DataDir(args.data), options_of(AudioOptions, args)
-        facts = publish(args.output_dir, record, args.teacher, options, data, audio, results)
+        facts = publish(args.output_dir, record, args.teacher, options, DataDir(args.data), audio, results)
         checks, utterances = len(facts.parities), facts.parities[0].utterances
         said = f"{counted(checks, 'check')} on {counted(utterances, 'utterance')} passed"
         said += f", {facts.parameters:,} parameters"

@@ -156,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
         paper_sets=pairs(args.paper, "paper"),
     )
     names = ("models", "test_sets", "held_out", "train_data", "reference", "scores", "paper", "title", "test_data",
-             "audio_mb", "explorers")  # fmt: skip
+             "audio_mb", "explorers", "damaged")  # fmt: skip
     decides = {name: getattr(args, name) for name in names}
     step = Step("report", args.output_dir, inputs=inputs_of(options), options=decides, arguments=vars(args))
 

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     models = checkpoints(args.models, args.exp)
     decoding = options_of(DecodingOptions, args, timestamps=args.timestamps, temperatures=(0.0,))
     config, audio = options_of(EngineConfig, args).resolved(), options_of(AudioOptions, args)
-    made_of = {name: model_identity(path) for name, path in models.items()}
+    made_of, data = {name: model_identity(path) for name, path in models.items()}, DataDir(args.data)
     step = Step(
         "speed",
         args.output_dir,
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
             "engine": dataclasses.asdict(dataclasses.replace(config, cache_dir=None)),
             "max_seconds": args.max_seconds,
             "rounds": args.rounds,
-            **audio.reading,
+            **audio.decides(data.wav.values()),
         },
         arguments=vars(args),
     )
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     def work() -> None:
         from k2d.score.speed import measured
 
-        digests, data = {name: model.digest for name, model in made_of.items()}, DataDir(args.data)
+        digests = {name: model.digest for name, model in made_of.items()}
         record = measured(models, digests, data, config, decoding, audio, args.max_seconds, args.rounds)
         write_json(args.output_dir / "speed.json", record)
         said = "; ".join(

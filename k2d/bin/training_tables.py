@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
+from k2d.datadir import DataDir
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.text.trusted import WEIGHT
 from k2d.work import identity
@@ -54,8 +55,9 @@ def run(args: argparse.Namespace) -> int:
     for name in ("valid_encoder_out", "teacher_topk"):
         if getattr(args, name):
             inputs[name] = identity.of_step(getattr(args, name))
-    audio = options_of(AudioOptions, args)
-    step = Step("training_tables", args.output_dir, inputs=inputs, options=audio.reading, arguments=vars(args))
+    audio, sets = options_of(AudioOptions, args), filter(None, (args.data, args.valid_data))
+    decides = audio.decides(source for data in sets for source in DataDir(data).wav.values())
+    step = Step("training_tables", args.output_dir, inputs=inputs, options=decides, arguments=vars(args))
     wanted = options_of(Wanted, args)
     return run_step(step, args.begin, lambda: write(wanted, args.output_dir, audio, args.max_skipped))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from k2d.audio.stamps import FileStamps
+from k2d.audio.stamps import FileStamps, is_command
 from k2d.distill.config import computed_as, in_language, padded_as, read_config, without
 from k2d.distill.length import Length, check_updates, with_length
 from k2d.errors import DataError, UsageError
@@ -26,11 +26,12 @@ from k2d.work.identity import RECORD, Identity, digest_of, owner_of
 from k2d.work.step import Step, add_step_arguments, run_step
 
 GIVEN = "what a recipe gives"  # the group of these options in the help
-# Options that decide how fast it goes and what is said meanwhile, and nothing of the result. The rest decides.
+# Options that decide how fast it goes and what is said meanwhile, and nothing of the result; commands may run or not
+# matters where there are some (step_of). The rest decides.
 SPEED = (
     "output_dir", "ngpu", "num_workers", "num_threads", "multiprocessing_distributed", "local_rank", "resume",
     "log_interval", "log_level", "num_att_plot", "use_tensorboard", "use_matplotlib", "create_graph_in_tensorboard",
-    "use_wandb",
+    "use_wandb", "allow_pipes",
 )  # fmt: skip
 SPEED_PREFIXES = ("dist_", "wandb_", "nproc")
 # Options whose values name what is read: it stands among the step's inputs by its content.
@@ -170,6 +171,7 @@ def step_of(training: Training) -> Step:
         if not isinstance(given[name] or "", str):
             raise UsageError(f"{training.where}: {name} {given[name]!r}: expected a path or a name")
     content = {name: value for name, value in config.items() if decides(name) and name not in READ}
+    spoken: list[str] = []  # sources of audio
     inputs = {"config": Identity(training.where, digest_of(content)), "student": model_identity(given["student"])}
     if given["teacher"] and given["teacher"].lower() != "none":
         inputs["teacher"] = model_identity(given["teacher"])
@@ -180,11 +182,14 @@ def step_of(training: Training) -> Step:
                 raise UsageError(f"--{phase}_data_path_and_name_and_type {item}: expected PATH,NAME,TYPE")
             path, name, kind = parts
             inputs |= _table_identities(f"{phase} {name}", Path(path), kind)
+            spoken += read_table(path).values() if kind == "utterances" else ()
         for path in given[f"{phase}_shape_file"] or []:
             inputs[f"{phase} {Path(path).name}"] = identity.of_file(path)
     for source in given["init_param"] or []:
         inputs[f"init_param {source}"] = identity.of_file(source.partition(":")[0])
     options: dict = {"words": _deciding_words(training.words)}
+    if any(map(is_command, spoken)):
+        options["allow_pipes"] = "--allow_pipes" in training.words
     if not training.on_gpu:
         options["num_threads"] = given["num_threads"] or machine.threads()
     return Step("train", given["output_dir"], inputs=inputs, options=options, arguments={"words": training.words})

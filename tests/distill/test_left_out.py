@@ -114,6 +114,22 @@ def test_commands_in_wav_scp_run_with_allow_pipes_only_in_every_command(world):
     assert len(UtteranceReader("tables/wav.scp", AudioOptions(allow_pipes=True))["utt01"])
 
 
+@pytest.mark.parametrize("piped", [False, True])
+def test_allowing_commands_asks_for_work_anew_only_where_there_are_some(world, tmp_path, piped):
+    data = tmp_path / "data"
+    shutil.copytree(world.few, data)
+    if piped:
+        write_table(data / "wav.scp", {u: f"cat {path} |" for u, path in read_table(data / "wav.scp").items()})
+    tables, encoded = tmp_path / "tables", tmp_path / "enc"
+    commands = {
+        training_tables.main: f"--data {data} --valid_data {data} --output_dir {tables}".split(),
+        encode.main: f"--model {world.teacher} --data {data} --output_dir {encoded}".split(),
+    }
+    for main, words in commands.items():
+        assert main([*words, "--allow_pipes"]) == 0
+        assert main([*words, "--begin"]) == (3 if piped else 0)
+
+
 def test_a_batch_goes_on_without_what_cannot_be_used(world, bad, caplog):
     text, reader = read_table(bad / "text"), UtteranceReader(str(bad / "wav.scp"))
     make = MakeRow(MakeExample(world.tokenizer, BatchConfig(trim_padding=True), train=True))
