@@ -19,6 +19,7 @@ from k2d.whisper import processor
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.identity import check_language
 from k2d.whisper.processor import EXACT
+from k2d.work import machine
 from k2d.work.identity import Identity, digest_of
 from k2d.work.journal import FORMAT
 
@@ -90,7 +91,7 @@ class EngineConfig:
     @property
     def decides(self) -> dict[str, object]:
         """What of this changes a result beyond rounding."""
-        found: dict[str, object] = {"engine": self.program, "dtype": self._dtype_without_device()}
+        found: dict[str, object] = {"engine": self.program, "dtype": self._dtype}
         if (parts := self.parts) != EXACT:
             found["parts"] = dataclasses.asdict(parts)
         return found
@@ -98,21 +99,23 @@ class EngineConfig:
     @property
     def parts(self) -> processor.Parts:
         """What a CPU computes each part of a model in."""
-        return EXACT if self.device.startswith("cuda") else processor.parts_of(self.dtype)
+        return processor.parts_of(self.dtype) if self._device == "cpu" else EXACT
 
-    def _dtype_without_device(self) -> str:
-        return "float16" if self.dtype == "auto" and self.program == "torch" else self.dtype
+    @property
+    def _device(self) -> str:
+        return device_of_machine() if self.device == "auto" else self.device
+
+    @property
+    def _dtype(self) -> str:
+        """The type with "auto" decided, which stays for int8 beside `parts` (CTranslate2 on a CPU)."""
+        to_int8 = self.program == "ctranslate2" and self._device == "cpu"
+        return "float16" if self.dtype == "auto" and not to_int8 else self.dtype
 
     def resolved(self) -> "EngineConfig":
-        """With engine, device, type and batch of this machine in the place of "auto" and 0; asks torch for a GPU
-        where the device is "auto".
-        """
-        device = device_of_machine() if self.device == "auto" else self.device
-        dtype = self._dtype_without_device()
-        if dtype == "auto":
-            dtype = "int8" if device == "cpu" else "float16"
-        batch_size = self.batch_size or default_batch(device != "cpu")
-        return dataclasses.replace(self, engine=self.program, device=device, dtype=dtype, batch_size=batch_size)
+        """With engine, device, type and batch of this machine in the place of "auto" and 0."""
+        dtype = "int8" if self._dtype == "auto" else self._dtype
+        batch_size = self.batch_size or default_batch(self._device != "cpu")
+        return dataclasses.replace(self, engine=self.program, device=self._device, dtype=dtype, batch_size=batch_size)
 
     def workers_of(self, num_jobs: int) -> int:
         """Batches that a process decodes at once, unless --workers says it: 2 on a CPU, 1 on a GPU or where the work
@@ -124,9 +127,7 @@ class EngineConfig:
 
 
 def device_of_machine() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if machine.has_gpu() else "cpu"
 
 
 def chosen_device(device: str) -> str:
@@ -160,13 +161,11 @@ def load_engine(model: str | Path, config: EngineConfig, decoding: DecodingOptio
     parts = config.parts
     config = config.resolved()
     device, dtype = chosen_device(config.device), config.dtype
-    if device != "cpu":
-        parts = EXACT
-    else:
+    if device == "cpu":
         _keep_memory()
     if parts != EXACT and (warning := processor.stranger()):
         _log.warning(f"{warning}; --dtype float32 rounds nothing")
-    if config.engine == "ctranslate2" and device.startswith("cuda") and not _can_load(CUBLAS):
+    if config.engine == "ctranslate2" and device.startswith("cuda") and not machine.can_load(CUBLAS):
         raise UsageError(
             f"--engine ctranslate2 --device {device}: CTranslate2 computes with CUDA 12's {CUBLAS}, which is not "
             "found; install it and name its folder in LD_LIBRARY_PATH, or use --engine torch"
@@ -216,14 +215,6 @@ def _keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, most in ((_MMAP_THRESHOLD, 1 << 30), (_TRIM_THRESHOLD, (1 << 31) - 1)):
             mallopt(parameter, most)
-
-
-def _can_load(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
 
 
 def mix_languages(model, tokenizer, languages: Sequence[str], into: str | None) -> None:

@@ -3,6 +3,7 @@
 Never a host name, a user or a path: a result belongs to a kind of machine, not to somebody's.
 """
 
+import ctypes
 import os
 import platform
 import re
@@ -35,9 +36,26 @@ def threads() -> int:
     return int(os.environ.get("OMP_NUM_THREADS") or 0) or cores()
 
 
+def can_load(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def has_gpu() -> bool:
+    """Whether torch sees a GPU. It is not asked where there is no driver of one, since it takes seconds to import."""
+    if "torch" not in sys.modules and not can_load("libcuda.so.1"):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def gpus() -> list[str]:
-    """Names of the GPUs that torch sees. A machine without any is not asked, since torch takes seconds to import."""
-    if "torch" not in sys.modules and not Path("/dev/nvidia0").exists():
+    """Names of the GPUs that torch sees."""
+    if not has_gpu():
         return []
     import torch
 

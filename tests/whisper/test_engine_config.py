@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ from k2d.errors import UsageError
 from k2d.options import add_options, options_of
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig, what_decides, work_key
+from k2d.whisper.processor import KINDS
+from k2d.work import machine
 from k2d.work.identity import Identity
 
 
@@ -64,6 +67,32 @@ def test_every_option_that_decides_the_text_is_in_the_key():
     others = ["--beam_size 5", "--condition_on_previous false", "--seed 1", "--dtype float32", "--engine ctranslate2"]
     keys = [key(), key(form="long form"), key(model="n"), *(key(*words.split()) for words in others)]
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("engine", ["torch", "ctranslate2"])
+@pytest.mark.parametrize(("gpu", "device"), [(False, "cpu"), (True, "cuda")])
+def test_auto_has_the_key_of_the_device_it_means(tmp_path, monkeypatch, engine, gpu, device):
+    place = tmp_path / "processor.json"
+    monkeypatch.setenv("K2D_PROCESSOR", str(place))
+    monkeypatch.setattr(machine, "has_gpu", lambda: gpu)
+    other = {"cpu": "cuda", "cuda": "cpu"}[device]
+
+    def key_on(device: str) -> str:
+        return key("--engine", engine, "--device", device)
+
+    assert key_on("auto") == key_on(device)
+    if engine == "ctranslate2":
+        assert key_on("auto") != key_on(other), "int8 on a CPU, float16 on a GPU"
+    seconds = {part: dict.fromkeys(kinds, 1.0) for part, kinds in KINDS.items()}
+    seconds["encoder"]["bfloat16"] = 0.5
+    place.write_text(json.dumps({"processor": "Any", "torch": "2", "seconds": seconds}))
+    assert key_on("auto") == key_on(device) != key_on(other)
+
+
+def test_keys_of_finished_work_stay():
+    decides = {engine: EngineConfig(engine=engine, device="cpu").decides for engine in ("auto", "ctranslate2")}
+    assert decides["auto"] == {"engine": "torch", "dtype": "float16"}
+    assert decides["ctranslate2"] == {"engine": "ctranslate2", "dtype": "auto"}
 
 
 def test_auto_is_resolved_for_the_machine():
