@@ -42,7 +42,8 @@ NOT_NEGATIVE = frozenset(
     f"utt2{name}"
     for name in "mer per comp errors units num_frames compression temperature no_speech confidence".split()
 )
-NUMBERS = POSITIVE | NOT_NEGATIVE | {"utt2avg_logprob", "utt2weight"}
+WEIGHT = "utt2weight"  # how much a label counts in the loss, above 0 and at most 1
+NUMBERS = POSITIVE | NOT_NEGATIVE | {"utt2avg_logprob", WEIGHT}
 MOST_SECONDS = 1e7  # a third of a year: longer than any recording
 BYTE_ORDER_MARK = "\ufeff"
 SOURCES = "wav.scp"  # where a fault of one recording leaves the others alone
@@ -342,6 +343,8 @@ def _out_of_range(path, found: float) -> str | None:
         return f"expected seconds, more than 0 and at most {MOST_SECONDS:.0f}"
     if name in NOT_NEGATIVE and found < 0:
         return "expected a number from 0 on"
+    if name == WEIGHT and not 0 < found <= 1:
+        return "expected a weight above 0 and at most 1"
     return None
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.options import CommandParser, add_options, command, options_of
-from k2d.text.trusted import WEIGHT
+from k2d.tables import WEIGHT
 from k2d.work import identity
 from k2d.work.skipped import SkipOptions
 from k2d.work.step import Step, add_step_arguments, run_step

@@ -16,8 +16,8 @@ from k2d.distill.config import computed_as, in_language, padded_as, read_config,
 from k2d.distill.length import Length, check_updates, with_length
 from k2d.errors import DataError, UsageError
 from k2d.options import parse_seed, underscored
-from k2d.tables import read_table, scan
-from k2d.text.trusted import TRUSTED, WEIGHT
+from k2d.tables import WEIGHT, read_table, scan
+from k2d.text.trusted import TRUSTED
 from k2d.whisper import processor
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity

@@ -19,8 +19,8 @@ from k2d.constants import LONGEST, SAMPLE_RATE
 from k2d.distill.sources import COPY_MARK, ENCODER_OUT, TOPK_IDS, TOPK_LOG_PROBS, encoder_frames
 from k2d.errors import BadAudio, DataError
 from k2d.held_out import HeldOut
-from k2d.tables import number_parser, read_numbers, read_parsed, read_table, write_table
-from k2d.text.trusted import TRUSTED, WEIGHT
+from k2d.tables import WEIGHT, read_numbers, read_table, write_table
+from k2d.text.trusted import TRUSTED
 from k2d.wording import counted
 from k2d.work.jobs import prefetch
 from k2d.work.skipped import read_skipped, why, write_skipped
@@ -89,14 +89,8 @@ def write(wanted: Wanted, output: Path, audio: AudioOptions, max_skipped: float)
 
 def _weights(path: Path, ids: Iterable[str]) -> Mapping[str, str]:
     """Of every chunk how much it counts in the loss, as it is written."""
-    number = number_parser(path)
-
-    def checked(uid: str, weight: str) -> str:
-        if not 0 < number(uid, weight) <= 1:
-            raise ValueError(f"has weight {weight}, expected above 0 and at most 1; run k2d select again")
-        return weight
-
-    weights = read_parsed(path, checked)
+    read_numbers(path)  # which refuses those that are none
+    weights = read_table(path)
     if missing := next((uid for uid in ids if uid not in weights), None):
         raise DataError(f"{path}: {missing!r} has no weight; run k2d select again")
     return weights

@@ -14,6 +14,7 @@ from k2d.label.distance import Choices
 from k2d.label.rule import Clause, Rule
 from k2d.label.scores import SUMMARIES
 from k2d.label.segments import segment_distances
+from k2d.tables import WEIGHT
 from k2d.text import trusted
 
 LEAST_WEIGHT = 0.0001  # that utt2weight can say
@@ -77,7 +78,7 @@ class Criteria:
     @property
     def tables(self) -> list[str]:
         """What is written beside the tables of the chunks."""
-        return [trusted.TRUSTED] * bool(self.segments) + [trusted.WEIGHT] * (self.weight is not None)
+        return [trusted.TRUSTED] * bool(self.segments) + [WEIGHT] * (self.weight is not None)
 
     def judge(
         self, labels: Sequence[str], scores: Mapping[str, np.ndarray], transcripts: Sequence[Sequence[str]]

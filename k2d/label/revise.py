@@ -25,10 +25,10 @@ from k2d.errors import DataError
 from k2d.label.chunk_directory import Chunk, read_chunks
 from k2d.label.distance import edits
 from k2d.label.scores import FACT_TABLES
-from k2d.tables import Cursor, atomic, blocks
+from k2d.tables import WEIGHT, Cursor, atomic, blocks
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
-from k2d.text.trusted import TRUSTED, WEIGHT
+from k2d.text.trusted import TRUSTED
 
 SOURCES = "sources.tsv"  # id, where its label is from
 OWN = "label"  # the source of a label that was not replaced

@@ -23,7 +23,7 @@ from k2d.label.criteria import Criteria, Judgement
 from k2d.label.retention import Retention
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import seconds_of_segments
-from k2d.tables import Cursor, atomic, read_table
+from k2d.tables import WEIGHT, Cursor, atomic, read_table
 from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
 from k2d.wording import counted
@@ -172,7 +172,7 @@ def _keep(writer: SubsetWriter, key: str, judged: Judgement, criteria: Criteria)
     if criteria.segments:
         writer.write(trusted.TRUSTED, key, trusted.written(judged.trusted))
     if criteria.weight:
-        writer.write(trusted.WEIGHT, key, f"{judged.weight:.4f}")
+        writer.write(WEIGHT, key, f"{judged.weight:.4f}")
 
 
 def _check_enough(counts: SelectionCounts, data: DataDir, held_out: bool, allow_missing: bool) -> None:

@@ -19,9 +19,9 @@ from k2d.score.monolingual import NAMES, Retained
 from k2d.score.scored import RESULT
 from k2d.score.selections import read_report, segment_hours
 from k2d.score.tables import Table, interval, mixed_rate, percent
-from k2d.tables import read_numbers, read_table
+from k2d.tables import WEIGHT, read_numbers, read_table
 from k2d.text import timestamps
-from k2d.text.trusted import TRUSTED, WEIGHT
+from k2d.text.trusted import TRUSTED
 from k2d.text.units import language_of, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub

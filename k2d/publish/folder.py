@@ -21,8 +21,8 @@ from k2d.publish.card import Facts, base_model, card, labels_made, read_results,
 from k2d.publish.forms import HUGGINGFACE
 from k2d.publish.upload import CARD
 from k2d.score.monolingual import retained
-from k2d.tables import atomic
-from k2d.text.trusted import TRUSTED, WEIGHT
+from k2d.tables import WEIGHT, atomic
+from k2d.text.trusted import TRUSTED
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import HEADS, model_identity
 from k2d.wording import counted

@@ -1,15 +1,10 @@
-"""How far a selection trusts the labels that it keeps.
-
-`text.trusted`: for every segment of a label 1 where training may learn from it, else 0.
-`utt2weight`: how much the label counts in the loss, above 0 and at most 1.
-"""
+"""`text.trusted`: for every segment of a label 1 where training may learn from it, else 0."""
 
 from collections.abc import Iterable
 
 from k2d.errors import DataError
 
 TRUSTED = "text.trusted"
-WEIGHT = "utt2weight"
 
 
 def written(flags: Iterable[bool]) -> str:

@@ -91,8 +91,8 @@ def test_a_weight_that_cannot_be_one_is_named(world, capsys, weight, line):
     weights = dict.fromkeys(read_table("data/text"), "0.5") | {"utt03": weight}
     write_table(Path("data/utt2weight"), {uid: each for uid, each in weights.items() if each is not None})
     assert training_tables.main(f"--data data --valid_data {world.few} --output_dir made".split()) == 1
-    found = f"weight {weight}, expected above 0 and at most 1" if weight else "no weight"
-    assert f"data/utt2weight{line}: 'utt03' has {found}; run k2d select again" in capsys.readouterr().err
+    found = f"{weight!r}, expected a weight above 0 and at most 1" if weight else "no weight; run k2d select again"
+    assert f"data/utt2weight{line}: 'utt03' has {found}" in capsys.readouterr().err
 
 
 def test_weights_may_be_written_by_hand(world):
