@@ -6,8 +6,9 @@ MaximumLikelihoodRanker do; the difference is that windows which end leave the b
 use any more (`Hopeless`) ends where it stands.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -31,10 +32,6 @@ Enough = Callable[[int, list[Candidate | None]], bool]  # window, what its rows 
 LOOK = 16  # steps from one look for hopeless texts to the next
 
 
-def _rows_of(windows: Sequence[int], group: int) -> list[int]:
-    return [w * group + g for w in windows for g in range(group)]
-
-
 def _worth_compacting(state: DecoderState, alive: int) -> bool:
     """Whether so few windows still run that the batch should go on without the others.
 
@@ -44,6 +41,54 @@ def _worth_compacting(state: DecoderState, alive: int) -> bool:
     if state.static:
         return alive <= state.windows / 2
     return alive <= (0.75 if state.group == 1 else 0.99) * state.windows
+
+
+class _Texts:
+    """What the rows of a batch have said so far; `group` rows belong to each window.
+
+    windows: the number of the window in each place of the batch. tokens, logprobs: (rows, most steps).
+    """
+
+    def __init__(self, logits: Tensor, limits: Sequence[int], group: int, rules: LogitRules):
+        self.group, self.rules, self.device = group, rules, logits.device
+        self.windows = list(range(len(limits)))
+        self.last = RowState.fresh(len(logits), self.device)
+        self.tokens = torch.full((len(logits), max(limits)), rules.eot, device=self.device)
+        self.logprobs = torch.zeros(len(logits), max(limits), device=self.device)
+        self.steps = 0
+
+    def append(self, tokens: Tensor, logprobs: Tensor) -> None:
+        """tokens, logprobs: (rows,), of the next step."""
+        self.tokens[:, self.steps], self.logprobs[:, self.steps] = tokens, logprobs
+        self.last.append(tokens, self.rules.timestamp_begin)
+        self.steps += 1
+
+    def rows_of(self, places: Iterable[int]) -> list[int]:
+        return [place * self.group + number for place in places for number in range(self.group)]
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows, in this order."""
+        self.tokens, self.logprobs, self.last = self.tokens[rows], self.logprobs[rows], self.last.select(rows)
+
+    def keep(self, places: Sequence[int]) -> Tensor:
+        """Go on with the windows in these places, whose rows are returned."""
+        self.windows = [self.windows[place] for place in places]
+        rows = torch.tensor(self.rows_of(places), device=self.device)
+        self.select(rows)
+        return rows
+
+    def candidates(self, rows: Sequence[int]) -> list[Candidate]:
+        """What rows have said up to the end of text, or up to now."""
+        index, eot = torch.tensor(rows, dtype=torch.int64, device=self.device), self.rules.eot
+        found = []
+        for ids, scores in zip(self.tokens[index, : self.steps].tolist(), self.logprobs[index, : self.steps].tolist()):
+            length = ids.index(eot) if eot in ids else self.steps
+            found.append(Candidate(ids[:length], sum(scores), scores[:length]))
+        return found
+
+    def unfinished(self, row: int, total: float) -> Candidate:
+        """What a beam has said, which has the sum of log-probabilities `total`."""
+        return Candidate(self.tokens[row, : self.steps].tolist(), total, self.logprobs[row, : self.steps].tolist())
 
 
 def sample(
@@ -64,85 +109,67 @@ def sample(
     one a row, needed above 0. Candidates that `hopeless` or `enough` has ended are no whole texts.
     """
     group, device, eot = state.group, logits.device, rules.eot
+    texts = _Texts(logits, limits, group, rules)
     results: list[list[Candidate]] = [[] for _ in limits]
-    windows = list(range(len(limits)))  # the window of each place in the batch
-    rows = RowState.fresh(len(logits), device)
-    tokens = torch.full((len(logits), max(limits)), eot, device=device)
-    logprobs = torch.zeros(len(logits), max(limits), device=device)
     done = torch.zeros(len(logits), dtype=torch.bool, device=device)
     room = torch.tensor(limits, device=device).repeat_interleave(group)
     scales = torch.tensor(temperatures, device=device).repeat(len(limits))[:, None]
-
-    def candidates(rows: list[int], steps: int) -> list[Candidate]:
-        index = torch.tensor(rows, dtype=torch.int64, device=device)
-        found = []
-        for ids, scores in zip(tokens[index, :steps].tolist(), logprobs[index, :steps].tolist()):
-            length = ids.index(eot) if eot in ids else steps
-            found.append(Candidate(ids[:length], sum(scores), scores[:length]))
-        return found
-
-    def collect(places: list[int], steps: int) -> None:
-        found = candidates(_rows_of(places, group), steps)
-        for number, place in enumerate(places):
-            results[windows[place]] = found[number * group : (number + 1) * group]
-
-    def stop(ended: list[bool], steps: int) -> list[bool]:
-        """End rows that are hopeless, and windows that have enough; which rows have ended."""
-        ended = list(ended)
-        if hopeless is not None and steps % LOOK == 0:
-            running = [row for row, e in enumerate(ended) if not e]
-            for row, found in zip(running, candidates(running, steps)):
-                ended[row] = hopeless(windows[row // group], row % group, found.tokens)
-        if enough is not None:
-            for place, window in enumerate(windows):
-                mine = range(place * group, (place + 1) * group)
-                if any(ended[row] for row in mine) and not all(ended[row] for row in mine):
-                    whole = iter(candidates([row for row in mine if ended[row]], steps))
-                    if enough(window, [next(whole) if ended[row] else None for row in mine]):
-                        for row in mine:
-                            ended[row] = True
-        return ended
-
     for step in range(max(limits)):
-        logits = rules.apply(logits, rows, first=step == 0)
-        if not generators:
-            chosen = top(logits, 1)[1][:, 0]
-        else:
-            # Every row draws a number of its own, whatever batch it is in.
-            drawn = torch.stack([torch.rand(1, generator=g, device=device, dtype=torch.float64) for g in generators])
-            reached = torch.softmax(logits / scales, dim=-1).cumsum(dim=-1, dtype=torch.float64)
-            chosen = torch.searchsorted(reached, drawn * reached[:, -1:], right=True)[:, 0]
-            chosen = chosen.clamp_(max=logits.shape[1] - 1)
+        logits = rules.apply(logits, texts.last, first=step == 0)
+        chosen = _drawn(logits / scales, generators) if generators else top(logits, 1)[1][:, 0]
         logprob = logits.gather(1, chosen[:, None])[:, 0] - torch.logsumexp(logits, dim=-1)
         chosen = torch.where(done, eot, chosen)
-        tokens[:, step] = chosen
-        logprobs[:, step] = torch.where(done, 0.0, logprob)
+        texts.append(chosen, torch.where(done, 0.0, logprob))
         done = done | (chosen == eot) | (room <= step + 1)
-        rows.append(chosen, rules.timestamp_begin)
-
         if hopeless is not None or enough is not None:
             before = done.tolist()
-            if (after := stop(before, step + 1)) != before:
+            if (after := _stopped(texts, before, hopeless, enough)) != before:
                 done = torch.tensor(after, device=device)
+
         ended = done.view(-1, group).all(dim=1).tolist()
-        alive = [p for p, e in enumerate(ended) if not e]
-        if not alive:
-            collect(list(range(len(windows))), step + 1)
-            break
-        if _worth_compacting(state, len(alive)):
-            collect([p for p in range(len(windows)) if p not in set(alive)], step + 1)
+        alive = [place for place, e in enumerate(ended) if not e]
+        if not alive or _worth_compacting(state, len(alive)):
+            finished = [place for place, e in enumerate(ended) if e]
+            found = iter(texts.candidates(texts.rows_of(finished)))
+            for place in finished:
+                results[texts.windows[place]] = list(islice(found, group))
+            if not alive:
+                break
             state.keep(alive)
-            kept = _rows_of(alive, group)
-            index = torch.tensor(kept, device=device)
-            rows = rows.select(index)
-            tokens, logprobs, chosen = tokens[index], logprobs[index], chosen[index]
-            done, room, scales = done[index], room[index], scales[index]
-            windows = [windows[p] for p in alive]
-            generators = [generators[i] for i in kept] if generators else generators
+            rows = texts.keep(alive)
+            chosen, done, room, scales = chosen[rows], done[rows], room[rows], scales[rows]
+            generators = [generators[row] for row in rows.tolist()] if generators else generators
         # A sample may be any token; the choice of the likeliest one needs only those that come near it.
-        logits = state.step(chosen, position, exact=bool(generators))
-        position += 1
+        logits = state.step(chosen, position + step, exact=bool(generators))
     return results
+
+
+def _drawn(scaled: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """(rows,) tokens, drawn by logits over temperature, (rows, n_vocab). Every row draws a number of its own, whatever
+    batch it is in.
+    """
+    drawn = [torch.rand(1, generator=g, device=scaled.device, dtype=torch.float64) for g in generators]
+    reached = torch.softmax(scaled, dim=-1).cumsum(dim=-1, dtype=torch.float64)
+    chosen = torch.searchsorted(reached, torch.stack(drawn) * reached[:, -1:], right=True)[:, 0]
+    return chosen.clamp_(max=scaled.shape[1] - 1)
+
+
+def _stopped(texts: _Texts, ended: list[bool], hopeless: Hopeless | None, enough: Enough | None) -> list[bool]:
+    """Which rows have ended, with those that are hopeless, and all of windows that have enough."""
+    ended, group = list(ended), texts.group
+    if hopeless is not None and texts.steps % LOOK == 0:
+        running = [row for row, e in enumerate(ended) if not e]
+        for row, found in zip(running, texts.candidates(running)):
+            ended[row] = hopeless(texts.windows[row // group], row % group, found.tokens)
+    if enough is not None:
+        for place, window in enumerate(texts.windows):
+            mine = texts.rows_of([place])
+            if any(ended[row] for row in mine) and not all(ended[row] for row in mine):
+                whole = iter(texts.candidates([row for row in mine if ended[row]]))
+                if enough(window, [next(whole) if ended[row] else None for row in mine]):
+                    for row in mine:
+                        ended[row] = True
+    return ended
 
 
 def beam_search(
@@ -159,60 +186,44 @@ def beam_search(
     Arguments as in `sample`. A window ends when it has round(beams · patience) finished candidates, or when all its
     beams are hopeless.
     """
-    beams, device, eot = state.group, logits.device, rules.eot
+    beams, device = state.group, logits.device
     wanted = max(1, round(beams * patience))
+    texts = _Texts(logits, limits, beams, rules)
     results: list[list[Candidate]] = [[] for _ in limits]
-    windows = list(range(len(limits)))
-    rows = RowState.fresh(len(logits), device)
-    tokens = torch.full((len(logits), max(limits)), eot, device=device)
-    logprobs = torch.zeros(len(logits), max(limits), device=device)
-    totals = torch.zeros(len(logits), device=device)
-    begin = position  # caches of one window's beams differ from here on
     ended: set[int] = set()  # windows, some of which may still take their place in the batch
-
-    def candidate(row: int, steps: int, total: float) -> Candidate:
-        return Candidate(tokens[row, :steps].tolist(), total, logprobs[row, :steps].tolist())
-
+    # All beams begin equal: only the first may continue, or every text would be found five times.
+    totals = torch.where(torch.arange(len(logits), device=device) % beams == 0, 0.0, -float("inf"))
     for step in range(max(limits)):
-        scores = torch.log_softmax(rules.apply(logits, rows, first=step == 0), dim=-1)
+        scores = torch.log_softmax(rules.apply(logits, texts.last, first=step == 0), dim=-1)
         best, ids = top(scores, beams + 1)
-        n = len(windows)
-        if step == 0:
-            # All beams are still equal: only the first may continue, or every text would be found five times.
-            totals = torch.where(torch.arange(n * beams, device=device) % beams == 0, 0.0, -float("inf"))
-        sums = (totals[:, None] + best).view(n, -1)
-        sums, order = sums.sort(dim=-1, descending=True, stable=True)
+        n = len(texts.windows)
+        sums, order = (totals[:, None] + best).view(n, -1).sort(dim=-1, descending=True, stable=True)
         ids = ids.view(n, -1).gather(1, order)
         best = best.view(n, -1).gather(1, order)
         source = order // (beams + 1) + torch.arange(n, device=device)[:, None] * beams
-        ends = ids == eot
+        ends = ids == rules.eot
         continuing = (~ends).cumsum(dim=1)
         # An end of text counts only if it ranks before the last beam that goes on.
         finishing = ends & (continuing < beams) & torch.isfinite(sums)
         for place, column in finishing.nonzero().tolist():
-            found = results[windows[place]]
-            if len(found) < wanted and windows[place] not in ended:
-                row = int(source[place, column])
-                found.append(candidate(row, step, float(sums[place, column])))
+            found = results[texts.windows[place]]
+            if len(found) < wanted and texts.windows[place] not in ended:
+                found.append(texts.unfinished(int(source[place, column]), float(sums[place, column])))
 
         chosen_columns = (~ends & (continuing <= beams)).nonzero()[:, 1].view(n, beams)
-        chosen = ids.gather(1, chosen_columns).view(-1)
-        parents = source.gather(1, chosen_columns).view(-1)
-        totals = sums.gather(1, chosen_columns).view(-1)
-        tokens, logprobs = tokens[parents], logprobs[parents]
-        tokens[:, step] = chosen
-        logprobs[:, step] = best.gather(1, chosen_columns).view(-1)
-        rows = rows.select(parents)
-        rows.append(chosen, rules.timestamp_begin)
+        chosen, parents, totals, logprobs = (x.gather(1, chosen_columns).view(-1) for x in (ids, source, sums, best))
+        texts.select(parents)
+        texts.append(chosen, logprobs)
 
         alive = []
-        for place, window in enumerate(windows):
+        for place, window in enumerate(texts.windows):
             if window in ended:
                 continue
+            rows = texts.rows_of([place])
             going_on = len(results[window]) < wanted and step + 1 < limits[window]
             if going_on and hopeless is not None and (step + 1) % LOOK == 0:
-                texts = tokens[place * beams : (place + 1) * beams, : step + 1].tolist()
-                going_on = not all(hopeless(window, beam, text) for beam, text in enumerate(texts))
+                said = texts.tokens[rows, : step + 1].tolist()
+                going_on = not all(hopeless(window, beam, text) for beam, text in enumerate(said))
             if going_on:
                 alive.append(place)
                 continue
@@ -220,18 +231,16 @@ def beam_search(
             if len(results[window]) >= wanted:
                 continue
             # Out of room, or hopeless: the best unfinished beams fill the list, as openai-whisper does.
-            for row in sorted(range(place * beams, (place + 1) * beams), key=lambda r: -float(totals[r])):
-                if len(results[window]) < beams:
-                    results[window].append(candidate(row, step + 1, float(totals[row])))
+            best_first = sorted(rows, key=lambda row: -float(totals[row]))
+            missing = max(0, beams - len(results[window]))
+            results[window] += [texts.unfinished(row, float(totals[row])) for row in best_first[:missing]]
         if not alive:
             break
-        state.reorder(parents.tolist(), begin, position)
+        # The caches of one window's beams differ from `position` on.
+        state.reorder(parents.tolist(), position, position + step)
         if _worth_compacting(state, len(alive)):
             state.keep(alive)
-            index = torch.tensor(_rows_of(alive, beams), device=device)
-            rows = rows.select(index)
-            tokens, logprobs, totals, chosen = tokens[index], logprobs[index], totals[index], chosen[index]
-            windows = [windows[p] for p in alive]
-        logits = state.step(chosen, position)
-        position += 1
+            rows = texts.keep(alive)
+            totals, chosen = totals[rows], chosen[rows]
+        logits = state.step(chosen, position + step)
     return results
