@@ -9,7 +9,7 @@ its place. Nothing is cut where there is no pause, and the result of a recording
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from k2d.audio.sources import AudioDigest, AudioSource
 from k2d.constants import HOP_LENGTH, N_FRAMES
@@ -40,6 +40,7 @@ class RecordingState:
 
     def __init__(self, recording: str, frames: int, tokenizer: Tokenizer, options: DecodingOptions, n_text_ctx: int):
         self.recording, self.frames = recording, frames
+        self.features: RecordingFeatures | None = None  # until a window is to be decoded
         self.tokenizer, self.options, self.n_text_ctx = tokenizer, options, n_text_ctx
         self.language = options.language if tokenizer.multilingual else None
         self.seek = 0
@@ -139,6 +140,61 @@ def cut_at_timestamps(hypothesis: Hypothesis, size: int, timestamp_begin: int):
 # ------------------------------------------------------------------------------------------------ scheduling
 
 
+class _Recordings:
+    """Recordings as they are opened: read from the source, unless the journal knows what a former run found."""
+
+    def __init__(self, engine: Engine, source: AudioSource, options: DecodingOptions, journal: Journal | None):
+        self.engine, self.source, self.options, self.journal = engine, source, options, journal
+
+    def read(self, recording: str) -> tuple[str, int | BadAudio, RecordingFeatures | None, str]:
+        """(id, samples or what is wrong, features, digest); no features where a former run knows the rest."""
+        known = self.journal.opened(recording) if self.journal else None
+        if known is not None:
+            return recording, known, None, ""
+        digest = AudioDigest()
+        try:
+            features = RecordingFeatures(digest.of(self.source.blocks(recording)), self.engine.dims.n_mels)
+            return recording, digest.samples, features, digest.hexadecimal
+        except BadAudio as error:
+            return recording, error, None, ""
+
+    def start(
+        self, recording: str, samples: int | BadAudio, features: RecordingFeatures | None, digest: str
+    ) -> RecordingState | BadAudio:
+        """Note in the journal what `read` has found."""
+        bad, journal = isinstance(samples, BadAudio), self.journal
+        if journal and (features is not None or (bad and not isinstance(journal.opened(recording), BadAudio))):
+            journal.note_opened(recording, samples, digest)
+        if bad:
+            samples.recording = recording
+            return samples
+        frames, engine = samples // HOP_LENGTH, self.engine
+        state = RecordingState(recording, frames, engine.tokenizer, self.options, engine.dims.n_text_ctx)
+        state.features = features
+        return state
+
+    def reopen(self, state: RecordingState) -> None:
+        """Read what a former run left half-way. Raises BadAudio where it can be read no more."""
+        if state.features is None:
+            state.features = RecordingFeatures(self.source.blocks(state.recording), self.engine.dims.n_mels)
+
+    def noted(self, state: RecordingState) -> Hypothesis | None:
+        """What the journal has of the next window."""
+        found = self.journal.window(state.recording, state.seek) if self.journal else None
+        return Hypothesis(**found) if found else None
+
+    def decode(self, states: Sequence[RecordingState]) -> dict[str, Hypothesis]:
+        """recording -> what its next window says; noted in the journal."""
+        trim = self.engine.trim_padding
+        windows = [
+            Window(s.recording, s.seek, s.features.window(s.seek, s.size, trim), s.previous, s.language) for s in states
+        ]
+        found = decode_windows(self.engine, windows, self.options)
+        if self.journal:
+            self.journal.note_round([(w.name, w.seek, dataclasses.asdict(h)) for w, h in zip(windows, found)])
+        return {w.name: h for w, h in zip(windows, found)}
+
+
 def transcribe_all(
     engine: Engine,
     recordings: Iterable[str],
@@ -155,73 +211,29 @@ def transcribe_all(
     next begins, so that a run repeated after a kill goes through the very same rounds. progress(seconds of
     audio done) is called after each round.
     """
+    opened = _Recordings(engine, source, options, journal)
+    waiting = prefetch(recordings, opened.read, readers_for(engine.device))
     running: list[RecordingState] = []
-    mels: dict[str, RecordingFeatures] = {}
-
-    def open_recording(recording: str) -> tuple[str, int | BadAudio, RecordingFeatures | None, str]:
-        """(id, samples or what is wrong, features, digest); no features where a former run knows the rest."""
-        known = journal.opened(recording) if journal else None
-        if known is not None:
-            return recording, known, None, ""
-        digest = AudioDigest()
-        try:
-            mel = RecordingFeatures(digest.of(source.blocks(recording)), engine.dims.n_mels)
-            return recording, digest.samples, mel, digest.hexadecimal
-        except BadAudio as error:
-            return recording, error, None, ""
-
-    def start(recording: str, samples: int | BadAudio, mel: RecordingFeatures | None, digest: str):
-        new_bad = isinstance(samples, BadAudio) and journal and not isinstance(journal.opened(recording), BadAudio)
-        if journal and (mel is not None or new_bad):
-            journal.note_opened(recording, samples, digest)
-        if isinstance(samples, BadAudio):
-            samples.recording = recording
-            return samples
-        if mel is not None:
-            mels[recording] = mel
-        frames = samples // HOP_LENGTH
-        return RecordingState(recording, frames, engine.tokenizer, options, engine.dims.n_text_ctx)
-
-    def mel_of(state: RecordingState) -> RecordingFeatures:
-        if state.recording not in mels:  # resumed in the middle of this recording
-            mels[state.recording] = RecordingFeatures(source.blocks(state.recording), engine.dims.n_mels)
-        return mels[state.recording]
-
-    waiting = prefetch(recordings, open_recording, readers_for(engine.device))
     while True:
-        while len(running) < batch_size and (opened := next(waiting, None)) is not None:
-            state = start(*opened)
+        while len(running) < batch_size and (read := next(waiting, None)) is not None:
+            state = opened.start(*read)
             if isinstance(state, BadAudio):
                 yield state
             else:
                 running.append(state)
         if not running:
             return
-        noted = {s.recording: journal.window(s.recording, s.seek) if journal else None for s in running}
-        known = {name: Hypothesis(**found) for name, found in noted.items() if found}
+        known = {state.recording: found for state in running if (found := opened.noted(state))}
         missing = []
         for state in [s for s in running if s.recording not in known]:
             try:
-                mel_of(state)
+                opened.reopen(state)
                 missing.append(state)
             except BadAudio as error:  # it could be read before this run
                 running.remove(state)
-                yield start(state.recording, error, None, "")
+                yield opened.start(state.recording, error, None, "")
         if missing:
-            windows = [
-                Window(
-                    s.recording,
-                    s.seek,
-                    mel_of(s).window(s.seek, s.size, engine.trim_padding),
-                    s.previous,
-                    s.language,
-                )
-                for s in missing
-            ]
-            found = decode_windows(engine, windows, options)
-            if journal:
-                journal.note_round([(w.name, w.seek, dataclasses.asdict(h)) for w, h in zip(windows, found)])
-            known.update((w.name, h) for w, h in zip(windows, found))
+            known |= opened.decode(missing)
         advanced = 0
         for state in running:
             before = state.seek
@@ -232,7 +244,6 @@ def transcribe_all(
         progress(advanced / FRAMES_PER_SECOND)
         for state in [s for s in running if s.done]:
             running.remove(state)
-            mels.pop(state.recording, None)
             yield state.transcript()
 
 
