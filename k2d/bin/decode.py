@@ -55,8 +55,7 @@ def accepted_options(args: argparse.Namespace) -> dict[str, object]:
     """Utterances are decoded once, as the validator's are in the paper; long form falls back as Whisper does."""
     temperatures = args.temperatures or (FALLBACK_TEMPERATURES if args.long_form else (0.0,))
     timestamps = args.timestamps or args.long_form
-    decoding = options_of(DecodingOptions, args, temperatures=temperatures, timestamps=timestamps)
-    return accepted(args.model, options_of(EngineConfig, args), decoding, vars(args), parser().get_default)
+    return accepted(args, parser(), temperatures=temperatures, timestamps=timestamps)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -47,19 +47,14 @@ def check(args: argparse.Namespace) -> None:
     """UsageError for options that do not fit each other or the model."""
     for kind in (ChunkLayout, AudioOptions, WorkOptions):
         options_of(kind, args)
-    accepted_options(args)
-
-
-def accepted_options(args: argparse.Namespace) -> dict[str, object]:
-    engine, decoding = options_of(EngineConfig, args), options_of(DecodingOptions, args)
-    return accepted(args.model, engine, decoding, vars(args), parser().get_default)
+    accepted(args, parser())
 
 
 def run(args: argparse.Namespace) -> int:
     layout, work, data = options_of(ChunkLayout, args), options_of(WorkOptions, args), DataDir(args.data)
     audio = options_of(AudioOptions, args)
     _ = data.wav, data.utt2spk  # read now, so that what is wrong with them costs no decoding
-    transcriber = open_transcriber(args.model, data, **accepted_options(args))
+    transcriber = open_transcriber(args.model, data, **accepted(args, parser()))
     model = transcriber.identity
     decides = {**transcriber.decides, "form": "long form", **audio.decides(data.wav.values())}
     inputs = {"model": model, "data": identity.of_data(args.data, "wav.scp", "utt2spk")}

@@ -73,7 +73,7 @@ def check(args: argparse.Namespace) -> None:
     subtitles.formats(args.output_format)
     if kind_of(args.model) == "text":
         raise UsageError(f"--model {args.model}: ready transcripts belong to a data directory; k2d label takes them")
-    options = accepted_options(args)
+    options = accepted(args, parser())
     if args.highlight_words and not args.word_timestamps:
         raise UsageError("--highlight_words needs the times of words; give --word_timestamps too")
     if args.word_timestamps:
@@ -83,11 +83,6 @@ def check(args: argparse.Namespace) -> None:
             raise UsageError("--word_timestamps needs the attention of --engine torch (and not --dtype int8)")
         if options["task"] == "translate":
             raise UsageError("--word_timestamps: words of a translation are not said at any time")
-
-
-def accepted_options(args: argparse.Namespace) -> dict[str, object]:
-    engine, decoding = options_of(EngineConfig, args), options_of(DecodingOptions, args)
-    return accepted(args.model, engine, decoding, vars(args), parser().get_default)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         if forms:
             (args.output_dir or Path()).mkdir(parents=True, exist_ok=True)  # before any work, if it cannot be made
         began = time.monotonic()
-        transcriber = open_transcriber(args.model, **accepted_options(args)).load()
+        transcriber = open_transcriber(args.model, **accepted(args, parser())).load()
         loading = time.monotonic() - began
         words = args.word_timestamps, args.highlight_words
         made = transcribe_files(transcriber, files, args.damaged, forms, args.output_dir or Path(), *words)

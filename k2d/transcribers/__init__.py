@@ -14,11 +14,12 @@ In: a name, as `--model` has it. Out: a `Transcriber`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k2d.errors import UsageError
+from k2d.options import options_of
 from k2d.transcribers.base import Transcriber
 from k2d.whisper import hub
 from k2d.whisper.decoding import DecodingOptions
@@ -101,19 +102,15 @@ def check_whisper(name: str, language: str | None) -> None:
     check_language(name, language, english_only(name))
 
 
-def accepted(
-    name: str,
-    engine: EngineConfig,
-    decoding: DecodingOptions,
-    given: Mapping[str, object],
-    default: Callable[[str], object],
-) -> dict[str, object]:
-    """Those of the options `given` that the transcriber accepts; of Whisper, `engine` and `decoding`.
+def accepted(args: Namespace, parser: ArgumentParser, **changed) -> dict[str, object]:
+    """Those of the options of a command that its --model accepts; of Whisper, all of engine and decoding.
 
-    default(option): what it is if not given. UsageError for one of decoding that was given and means nothing to the
-    transcriber, or for a language that it does not know; CheckpointError for a name that stands for no model. How to
-    compute, the seed, and whether times are wanted, may be said to all alike.
+    changed: options of decoding. UsageError for one of decoding that was given and means nothing to the transcriber, or
+    for a language that it does not know; CheckpointError for a name that stands for no model. How to compute, the seed,
+    and whether times are wanted, may be said to all alike.
     """
+    engine, decoding = options_of(EngineConfig, args), options_of(DecodingOptions, args, **changed)
+    name, given = args.model, vars(args)
     if kind_of(name) == "whisper":
         check_whisper(name, decoding.language)
         return vars(engine) | vars(decoding)
@@ -122,6 +119,7 @@ def accepted(
         hub.check(place, kind_of(name))
     accepts = class_of(name).accepts
     for option in vars(decoding):
-        if option in given and option not in (*accepts, "seed", "timestamps") and given[option] != default(option):
+        meant = option in given and given[option] != parser.get_default(option)
+        if meant and option not in (*accepts, "seed", "timestamps"):
             raise refused(name, option)
     return {option: value for option, value in given.items() if option in accepts}
