@@ -352,7 +352,7 @@ def _train(run: _Run) -> Cost:
     learns = run.speeds.get("training", 1 / (PAPER_SECONDS_A_CHUNK * relative))
     kept = int(config_value(plan.config, "keep_nbest_models", 10)) + 4  # latest, with optimizer, initial, averaged
     # Every process holds both models once while it loads them, and the tables; loader workers share those at first.
-    processes = max(plan.ngpu, 1) if plan.ngpu < 8 else 8
+    processes = min(max(plan.ngpu, 1), 8)
     scaled = "" if relative == 1 else f", times {relative:,.2f} for the model and the {run.device.name}: assumed"
     published = f"published, 120k updates of 256 chunks in 42 h on four H100 with large-v2{scaled}"
     students = counted(run.students, "student") + " one after the other" * (run.students > 1)

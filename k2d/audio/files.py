@@ -323,6 +323,18 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
         raise
 
 
+def _why_undecoded(source: str, file, head: bytes, damaged: bool) -> BadAudio:
+    """Why no library reads a file. damaged: whether its first pages are. Raises BadAudio for a rate that is none."""
+    known = head.startswith((b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3"))
+    if not known and head[4:8] != b"ftyp":
+        return _unknown(source, head)
+    if (rate := rate_of(file, head)) is not None:
+        check_form(source, rate, 1)
+    if damaged:
+        return BadAudio(source, "damaged", "its first pages are not as they were written; copy it again")
+    return BadAudio(source, "truncated", "the file is damaged or cut short; copy it again")
+
+
 def _unknown(source: str, head: bytes) -> BadAudio:
     """Why no library knows what a file holds."""
     begin = head.lstrip(b"\xef\xbb\xbf \r\n").lower()
@@ -389,15 +401,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
     except Exception as error:  # of many kinds, whatever a library finds wrong with its bytes
         if drive_fails(error):
             raise
-        known = head.startswith((b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3"))
-        if known or head[4:8] == b"ftyp":
-            if (rate := rate_of(file, head)) is not None:
-                check_form(source, rate, 1)
-            why = BadAudio(source, "truncated", "the file is damaged or cut short; copy it again")
-            if damaged:
-                why = BadAudio(source, "damaged", "its first pages are not as they were written; copy it again")
-        else:
-            why = _unknown(source, head)
+        why = _why_undecoded(source, file, head, damaged)
     ending = os.path.splitext(source)[1].lower()
     if counted is None and why.reason == "not audio" and ending in HEADERLESS:
         with contextlib.suppress(Exception):

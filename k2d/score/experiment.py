@@ -129,9 +129,9 @@ class Experiment:
     def group_of_as_much_speech(self, group: Group) -> Group | None:
         """The students of all labels of fewer recordings, as many hours as the group's selection kept (AS_MUCH): where
         recordings are plentiful, a filter need only make an hour of labels worth more."""
-        kept = self._hours(group)
+        kept = self.hours_of(group)
         others = [g for g in self._groups_of_all_labels(group) if g.record.hours != group.record.hours]
-        near = {g: abs(hours / kept - 1) for g in others if kept and (hours := self._hours(g))}
+        near = {g: abs(hours / kept - 1) for g in others if kept and (hours := self.hours_of(g))}
         nearest = min(near, key=near.get, default=None)
         return nearest if nearest and near[nearest] <= AS_MUCH else None
 
@@ -145,7 +145,7 @@ class Experiment:
         wanted = replace(trained(group.record), selection=FULL)
         return [other for other in self.groups if trained(other.record) == wanted]
 
-    def _hours(self, group: Group) -> float | None:
+    def hours_of(self, group: Group) -> float | None:
         """Of the labels that it learnt."""
         selection = self.selection_of(group.model)
         return selection.hours if selection else None

@@ -160,10 +160,6 @@ def scatters(experiment: Experiment) -> list[dict]:
     A point is a row of the tables. Students that differ by the drawn value alone are joined by a line.
     """
 
-    def hours(group: Group) -> float | None:
-        selection = experiment.selection_of(group.model)
-        return selection.hours if selection else None
-
     def alpha(group: Group) -> float | None:
         return group.record.alpha if group.of_selected_labels else None
 
@@ -175,7 +171,7 @@ def scatters(experiment: Experiment) -> list[dict]:
         return measured[0] if measured else None
 
     axes = (
-        ("hours", "Hours of labels learnt", "h", hours),
+        ("hours", "Hours of labels learnt", "h", experiment.hours_of),
         ("alpha", "Threshold α", "α", alpha),
         ("size", "Size", "million parameters", size),
         ("speed", "Speed", "times the teacher's", speed),

@@ -29,7 +29,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 _log = logging.getLogger("k2d.whisper")
 
-# Options of decoding that came later: at their defaults they are no part of the key, so that work done before is found.
+# Options of decoding that keys of finished work may lack: at their defaults they are no part of the key.
 LATER = ("hotwords", "carry_initial_prompt")
 
 

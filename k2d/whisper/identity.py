@@ -16,6 +16,7 @@ from k2d.options import nearest
 from k2d.whisper import hub
 from k2d.whisper.files import read_json, weight_files
 from k2d.work import identity
+from k2d.work.folders import cache_folder
 from k2d.work.identity import Identity
 
 # Real Whisper weights that a package of the Python registry carries: module, folder in it, file, sha256.
@@ -121,7 +122,7 @@ def resolve(name_or_path: str | Path) -> Path:
 
 def downloads() -> Path:
     """Where openai-whisper keeps what it has downloaded."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
+    return cache_folder().with_name("whisper")
 
 
 def downloaded(name: str) -> Path | None:

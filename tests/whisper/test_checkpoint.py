@@ -8,11 +8,11 @@ import pytest
 import safetensors.torch
 import torch
 import whisper
+from published_models import transformers_model, whisper_model
 
 from k2d.errors import CheckpointError
 from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
 from k2d.whisper import checkpoint
-from k2d.whisper.formats.names import openai_to_hf_name
 from k2d.whisper.identity import PUBLISHED, TINY_EN, model_identity, resolve
 from k2d.whisper.model import ModelDimensions, Whisper
 
@@ -21,33 +21,13 @@ DIMS = ModelDimensions(80, 1500, 64, 2, 2, 51865, 448, 64, 2, 3)
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    return Whisper(DIMS).eval()
+    return whisper_model(DIMS)
 
 
 @pytest.fixture(scope="module")
 def huggingface(model, tmp_path_factory):
     """The model as transformers itself writes it, in three shards."""
-    from transformers import WhisperConfig, WhisperForConditionalGeneration
-
-    config = WhisperConfig(
-        vocab_size=DIMS.n_vocab,
-        d_model=64,
-        encoder_layers=2,
-        decoder_layers=3,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=256,
-        decoder_ffn_dim=256,
-        pad_token_id=50257,
-        bos_token_id=50257,
-        eos_token_id=50257,
-        decoder_start_token_id=50258,
-    )
-    theirs = WhisperForConditionalGeneration(config).eval()
-    state = {openai_to_hf_name(name): tensor for name, tensor in model.state_dict().items()}
-    state["proj_out.weight"] = state["model.decoder.embed_tokens.weight"]
-    theirs.load_state_dict(state)
+    theirs = transformers_model(model)
     folder = tmp_path_factory.mktemp("hf")
     theirs.save_pretrained(folder, max_shard_size="6MB")
     return folder, theirs
