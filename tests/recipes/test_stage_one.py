@@ -332,6 +332,12 @@ def test_a_share_that_is_kept_is_in_the_names(recipe):
     assert "--keep 0.5 takes the place of --alpha 0.2 0.4" in both.stdout
 
 
+@pytest.mark.parametrize(("first", "last"), [("1", "5"), ("1", "8"), ("6", "6")])
+def test_a_student_says_what_it_is_as_soon_as_it_is_trained(recipe, first, last):
+    shown = recipe("--dry_run", "--stage", first, stop_stage=last).stdout
+    assert shown.count("k2d record --output_dir exp/student_full ") == 1
+
+
 def test_blanks_around_the_words_of_an_option_do_not_count(recipe):
     plain = ("--alpha=0.4", "--seed=0 7", "--hours=", "--keep=0.5 0.7", "--dev_set=開發", "--test_sets=_a 2b")
     blank = ("--alpha=\t0.4", "--seed=0\n7 ", "--hours= ", "--keep= 0.5  0.7", "--dev_set= 開發 ", "--test_sets=_a\t2b")

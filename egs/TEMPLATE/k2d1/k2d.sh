@@ -217,6 +217,7 @@ stage_5_train() {
         in_background train_student "${name}"
     done
     wait_for_all
+    record_models
 }
 
 train_student() {
@@ -239,7 +240,7 @@ train_student() {
 # an H100 large-v2 decodes at 100 times real time, its student at 400.
 stage_6_decode() {
     some_students
-    record_models
+    [ "${stage}" -lt 6 ] || record_models
     for name in "${models[@]}"; do
         for set in ${tested}; do
             in_background decode_set "${name}" "${set}"
