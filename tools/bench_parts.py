@@ -37,7 +37,7 @@ from k2d.work import machine
 PROGRAMS = ("torch", "ctranslate2", "faster")
 
 
-class Clock:
+class PartClock:
     """CPU seconds and calls of each part, without those of the parts inside."""
 
     def __init__(self):
@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def ours(program: str, args, clock: Clock) -> Callable[[dict[str, str]], None]:
+def ours(program: str, args, clock: PartClock) -> Callable[[dict[str, str]], None]:
     options = DecodingOptions(language=args.language, beam_size=args.beam_size)
     engine = load_engine(args.model, EngineConfig(engine=program, device="cpu", num_threads=1), options)
     _watch_reading(clock)
@@ -88,7 +88,7 @@ def ours(program: str, args, clock: Clock) -> Callable[[dict[str, str]], None]:
     return run
 
 
-def watch_model(clock: Clock, program: str, engine) -> None:
+def watch_model(clock: PartClock, program: str, engine) -> None:
     clock.watch("encoder: the rest", engine, "_encode")
     if engine.rounding_encoder is None:
         _watch_encoder(clock, engine.model.encoder)
@@ -99,11 +99,11 @@ def watch_model(clock: Clock, program: str, engine) -> None:
         clock.watch("decoder: CTranslate2", engine, "_generate_batch")
 
 
-def watch_features(clock: Clock) -> None:
+def watch_features(clock: PartClock) -> None:
     clock.watch("audio: features", features.RecordingFeatures, "__init__", "window")
 
 
-def _watch_reading(clock: Clock) -> None:
+def _watch_reading(clock: PartClock) -> None:
     long_form.prefetch = lambda items, prepare, readers: map(prepare, items)
     digest_of = long_form.AudioDigest.of
 
@@ -116,7 +116,7 @@ def _watch_reading(clock: Clock) -> None:
     long_form.AudioDigest.of = blocks
 
 
-def _watch_encoder(clock: Clock, encoder) -> None:
+def _watch_encoder(clock: PartClock, encoder) -> None:
     for convolution in (encoder.conv1, encoder.conv2):
         clock.watch("encoder: convolutions", convolution, "forward")
     for block in encoder.blocks:
@@ -129,7 +129,7 @@ def _watch_encoder(clock: Clock, encoder) -> None:
             clock.watch("encoder: layer norms", norm, "forward")
 
 
-def _watch_rounding_encoder(clock: Clock, encoder) -> None:
+def _watch_rounding_encoder(clock: PartClock, encoder) -> None:
     """With gelu in the products, and in the convolutions."""
     for convolution in encoder.convolutions:
         clock.watch("encoder: convolutions", convolution, "product")
@@ -139,7 +139,7 @@ def _watch_rounding_encoder(clock: Clock, encoder) -> None:
     clock.watch("encoder: attention", encoding, "attend")
 
 
-def _watch_decoder(clock: Clock, engine) -> None:
+def _watch_decoder(clock: PartClock, engine) -> None:
     decoder = engine.decoder
     for layer in decoder.layers:
         clock.watch("decoder: products", layer, "qkv", "out", "cross_q", "cross_out", "up", "down")
@@ -158,7 +158,7 @@ def _watch_decoder(clock: Clock, engine) -> None:
     clock.watch("text", long_form.RecordingState, "advance")
 
 
-def faster(args, clock: Clock) -> Callable[[dict[str, str]], None]:
+def faster(args, clock: PartClock) -> Callable[[dict[str, str]], None]:
     from faster_whisper import WhisperModel
 
     model = WhisperModel(str(resolve(args.model)), device="cpu", compute_type="int8", cpu_threads=1)
@@ -191,7 +191,7 @@ def main(argv: list[str] | None = None) -> int:
             if reason := hindrance(program, args):
                 print(f"{program}: left out, {reason}", file=sys.stderr)
                 continue
-            clock = Clock()
+            clock = PartClock()
             run = faster(args, clock) if program == "faster" else ours(program, args, clock)
             run(dict(list(paths.items())[:1]))
             clock.seconds.clear()
@@ -202,7 +202,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def table(clock: Clock, total: float) -> str:
+def table(clock: PartClock, total: float) -> str:
     whole = sum(clock.seconds.values())
     header = ("part", "share", "CPU s", "ms a minute of audio", "calls")
     rows = [

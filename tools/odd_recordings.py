@@ -43,7 +43,7 @@ NEAR = 0.1  # seconds by which a length may differ from what is expected
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Tried:
     """seconds and samples of what was read, or the reason why not; warning: the message that came with it."""
 
     audio: np.ndarray | None
@@ -57,7 +57,7 @@ class Outcome:
         return "read with a warning" if self.warning else "read"
 
 
-class _Warnings(logging.Handler):
+class _Messages(logging.Handler):
     def __init__(self):
         super().__init__()
         self.messages: list[str] = []
@@ -66,18 +66,18 @@ class _Warnings(logging.Handler):
         self.messages.append(record.getMessage())
 
 
-def read(source: str) -> Outcome:
-    log, handler = logging.getLogger("k2d.audio"), _Warnings()
+def read(source: str) -> Tried:
+    log, handler = logging.getLogger("k2d.audio"), _Messages()
     log.addHandler(handler)
     log.propagate = False
     try:
         audio = read_audio(source)
     except BadAudio as error:
-        return Outcome(None, error.reason, str(error))
+        return Tried(None, error.reason, str(error))
     finally:
         log.removeHandler(handler)
         log.propagate = True
-    return Outcome(audio, warning=" ".join(handler.messages))
+    return Tried(audio, warning=" ".join(handler.messages))
 
 
 def likeness(audio: np.ndarray, other: np.ndarray) -> float:
@@ -94,7 +94,7 @@ def likeness(audio: np.ndarray, other: np.ndarray) -> float:
     return least
 
 
-def fault(kind: Kind, source: str, outcome: Outcome) -> str:
+def fault(kind: Kind, source: str, outcome: Tried) -> str:
     """What is not as expected, "" if all is."""
     if isinstance(kind.heard, str):
         return "" if outcome.reason == kind.heard else f"expected {kind.heard}, got {outcome.reason or 'sound'}"
@@ -143,7 +143,7 @@ def write_docs(path: Path) -> int:
     return wrong
 
 
-def _row(kind: Kind, outcome: Outcome, folder: str) -> Sequence[str]:
+def _row(kind: Kind, outcome: Tried, folder: str) -> Sequence[str]:
     said = (outcome.message or outcome.warning).replace(f"{folder}/", "")
     said = re.sub(r"no such file from \S+;", "no such file;", said)
     seconds = ""

@@ -70,7 +70,7 @@ class Call:
 
 
 @dataclass
-class Job:
+class Running:
     number: int
     process: subprocess.Popen
     log: Path
@@ -153,7 +153,7 @@ def now() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def start(call: Call, number: int, devices: list[str], show: bool, mode: str = "w", where: str = "") -> Job:
+def start(call: Call, number: int, devices: list[str], show: bool, mode: str = "w", where: str = "") -> Running:
     """Start one job. `show`: its output comes back through a pipe, to be shown beside the log. `mode`: of
     opening the log. `where`: what to say of the place beside the name of the host.
     """
@@ -182,10 +182,10 @@ def start(call: Call, number: int, devices: list[str], show: bool, mode: str = "
         except OSError as error:
             log.write(f"cannot start {command[0]!r}: {error.strerror}\n# end {now()}\n# status 127\n")
             raise
-    return Job(number, process, path, time.monotonic(), devices)
+    return Running(number, process, path, time.monotonic(), devices)
 
 
-def finish(job: Job) -> int:
+def finish(job: Running) -> int:
     """Write the end of an ended job's log; returns its status (128 + signal for a killed one)."""
     status = job.process.returncode
     killed = f" (killed by signal {-status})" if status < 0 else ""
@@ -195,7 +195,7 @@ def finish(job: Job) -> int:
     return status
 
 
-def show_output(job: Job) -> None:
+def show_output(job: Running) -> None:
     """Copy a single job's output to stderr as it comes, and to its log as a terminal shows it in the end. Where stderr
     is no terminal it gets the lines of the log, and now and then how far a progress bar is.
     """
@@ -221,13 +221,13 @@ def show_output(job: Job) -> None:
     job.process.wait()
 
 
-def send(job: Job, signal_number: int) -> None:
+def send(job: Running, signal_number: int) -> None:
     """Signal a job's processes; its shell wrappers and workers are in the group as well."""
     with contextlib.suppress(ProcessLookupError):  # it has just ended
         os.killpg(job.process.pid, signal_number)
 
 
-def stop(jobs: list[Job]) -> None:
+def stop(jobs: list[Running]) -> None:
     """End the process groups of the jobs: SIGTERM, and SIGKILL for what is left after GRACE seconds."""
     for job in jobs:
         send(job, signal.SIGTERM)

@@ -30,7 +30,7 @@ from k2d.errors import UsageError
 from k2d.label import signals, speech
 from k2d.label.distance import Choices, with_options
 from k2d.label.measure import OF_CHUNKS, measure
-from k2d.label.pairs import Job
+from k2d.label.pairs import Asked
 from k2d.label.scores import FACT_TABLES
 from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
 from k2d.work import identity
@@ -99,7 +99,7 @@ def check(args: argparse.Namespace) -> tuple[Choices, tuple[str, ...]]:
 
 def run(args: argparse.Namespace) -> int:
     """Score all pairs."""
-    choices, asked = check(args)
+    (choices, asked), audio = check(args), options_of(AudioOptions, args)
     inputs = {"teacher": identity.of_file(args.teacher), "validator": identity.of_file(args.validator)}
     inputs["decoding"] = identity.of_tables(Path(args.validator).parent, *FACT_TABLES)
     options = {"choices": asdict(choices), "signals": asked}
@@ -107,13 +107,13 @@ def run(args: argparse.Namespace) -> int:
         inputs[f"captions {number}"] = identity.of_file(path)
     if "untexted" in asked:
         inputs["data"] = identity.of_data(args.data, *OF_CHUNKS, "segments")
-        options |= {"vad": args.vad, **options_of(AudioOptions, args).decides(DataDir(args.data).wav.values())}
+        options |= {"vad": args.vad, **audio.decides(DataDir(args.data).wav.values())}
     elif args.data:
         inputs["data"] = identity.of_tables(args.data, *OF_CHUNKS)
     step = Step("distance", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
-    job = Job(choices, asked, signals.read_captions(args.captions), args.data, args.vad, options_of(AudioOptions, args))
+    what = Asked(choices, asked, signals.read_captions(args.captions), args.data, args.vad, audio)
     files = (args.teacher, args.validator)
-    return run_step(step, args.begin, lambda: measure(*files, job, step.out, args.nj, args.max_unpaired))
+    return run_step(step, args.begin, lambda: measure(*files, what, step.out, args.nj, args.max_unpaired))
 
 
 main = command(parser, run)

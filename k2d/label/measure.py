@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from k2d.errors import DataError
 from k2d.label.distance import ALPHAS, METRICS, Choices
-from k2d.label.pairs import Job, pairs, score
+from k2d.label.pairs import Asked, pairs, score
 from k2d.label.scores import FACT_TABLES
 from k2d.processes import ordered_map
 from k2d.tables import Cursor, atomic, blocks
@@ -32,7 +32,7 @@ BLOCK_PAIRS, BLOCK_CHARACTERS = 250, 200_000
 
 
 def measure(
-    teacher: str, validator: str, job: Job, output: Path, nj: int = 1, max_unpaired: int | None = None
+    teacher: str, validator: str, asked: Asked, output: Path, nj: int = 1, max_unpaired: int | None = None
 ) -> dict[str, float]:
     """Score all pairs of two text files into `output`, on from where a killed run stopped, by `nj` processes; returns
     the seconds that all runs took.
@@ -40,9 +40,9 @@ def measure(
     Raises DataError for files that are no sorted text files or have no id in common, and where more than max_unpaired
     ids have no partner.
     """
-    paths = [Path(job.data) / name for name in OF_CHUNKS] if job.data else []
+    paths = [Path(asked.data) / name for name in OF_CHUNKS] if asked.data else []
     facts = {path.name: Cursor(path) for path in paths if path.is_file()}
-    phonemizer(job.choices.tones, job.choices.fallback)  # before the processes part, so that they share it
+    phonemizer(asked.choices.tones, asked.choices.fallback)  # before the processes part, so that they share it
     tables = GrowingTables(output)
     alone: Counter = Counter()
     try:
@@ -63,7 +63,7 @@ def measure(
             with tqdm(
                 desc="distance", unit=" pairs", unit_scale=True, disable=None, initial=tables.counts["pairs"]
             ) as bar:
-                for last, texts, found in ordered_map(partial(score, job), items, nj):
+                for last, texts, found in ordered_map(partial(score, asked), items, nj):
                     tables.add(last, texts, found)
                     bar.update(found["pairs"])
             counts = tables.counts + alone
@@ -72,7 +72,7 @@ def measure(
         tables.discard()
         raise
     _link_decoding(Path(validator), output)
-    summary, seconds = _summary(counts, job.choices), tables.seconds
+    summary, seconds = _summary(counts, asked.choices), tables.seconds
     write_json(output / "summary.json", summary)
     tables.finish()
     kept = ", ".join(f"{metric} {summary['kept'][metric]['0.4']:.1%}" for metric in METRICS)

@@ -36,7 +36,7 @@ class TextPair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Job:
+class Asked:
     """What every block of pairs is to be asked; goes to the worker processes."""
 
     choices: Choices
@@ -47,13 +47,13 @@ class Job:
     audio: AudioOptions = DEFAULT
 
 
-def score(job: Job, block: Sequence[TextPair]) -> tuple[str, dict[str, str], Counter]:
+def score(asked: Asked, block: Sequence[TextPair]) -> tuple[str, dict[str, str], Counter]:
     """(last id, lines of each utt2 file, counts) of a block of pairs."""
     texts = [*(pair.teacher for pair in block), *(pair.validator for pair in block)]
-    lines = Lines(texts, job.choices.fold_script, job.choices.fold_usage)
-    found = of_lines(lines, job.choices)
+    lines = Lines(texts, asked.choices.fold_script, asked.choices.fold_usage)
+    found = of_lines(lines, asked.choices)
     blank_teacher, blank_aux = np.split(_blank(texts, lines), 2)
-    columns = found.columns() | {"blank_aux": blank_aux.astype(int)} | _signals(job, block, lines, found)
+    columns = found.columns() | {"blank_aux": blank_aux.astype(int)} | _signals(asked, block, lines, found)
     ids = [pair.id for pair in block]
     tables = {f"utt2{name}": _table(ids, column) for name, column in columns.items()}
 
@@ -65,26 +65,26 @@ def score(job: Job, block: Sequence[TextPair]) -> tuple[str, dict[str, str], Cou
         loop_aux=int(found.loop_aux.sum()),
         ngram=int((found.loop_teacher == 0).sum()),
     )
-    valid = ~blank_aux if job.choices.drop_blank else np.ones(len(block), bool)
+    valid = ~blank_aux if asked.choices.drop_blank else np.ones(len(block), bool)
     for metric in METRICS:
         rounded = np.round(getattr(found, metric), DECIMALS)
         counts.update({f"{metric} {alpha}": int((valid & (rounded <= alpha)).sum()) for alpha in ALPHAS})
     return ids[-1], tables, counts
 
 
-def _signals(job: Job, block: Sequence[TextPair], lines: Lines, found: Distances) -> dict[str, np.ndarray]:
+def _signals(asked: Asked, block: Sequence[TextPair], lines: Lines, found: Distances) -> dict[str, np.ndarray]:
     """(pairs,) of each signal that was asked for, NaN where a pair has none."""
     columns = {}
-    if text_only := [name for name in job.signals if name in signals.TEXT_SIGNALS]:
+    if text_only := [name for name in asked.signals if name in signals.TEXT_SIGNALS]:
         seconds = np.array([_seconds(pair.id) if math.isnan(pair.seconds) else pair.seconds for pair in block])
         seconds[~(seconds > 0)] = math.nan
         teacher, validator = [pair.teacher for pair in block], [pair.validator for pair in block]
-        columns = signals.text_signals(teacher, validator, lines, seconds, job.choices, job.captions, text_only)
-    if "fused" in job.signals:
+        columns = signals.text_signals(teacher, validator, lines, seconds, asked.choices, asked.captions, text_only)
+    if "fused" in asked.signals:
         logprobs = np.array([pair.logprob for pair in block])
         columns["fused"] = fused(found.mer, found.loop_teacher, logprobs)
-    if "untexted" in job.signals:
-        columns["untexted"] = np.array([_untexted(job, pair) for pair in block])
+    if "untexted" in asked.signals:
+        columns["untexted"] = np.array([_untexted(asked, pair) for pair in block])
     return columns
 
 
@@ -113,12 +113,12 @@ def _audio(data: str, options: AudioOptions):
     return open_utterances(DataDir(data), **options.reading)
 
 
-def _untexted(job: Job, pair: TextPair) -> float:
+def _untexted(asked: Asked, pair: TextPair) -> float:
     try:
-        audio = _audio(job.data, job.audio)[pair.id]
+        audio = _audio(asked.data, asked.audio)[pair.id]
     except (BadAudio, KeyError):
         return math.nan  # no line: selection then says that the chunk lacks this score
-    return speech.untexted_speech(audio, pair.teacher, job.vad)
+    return speech.untexted_speech(audio, pair.teacher, asked.vad)
 
 
 def pairs(teacher, validator, facts: dict[str, Cursor], unpaired) -> Iterator[TextPair]:

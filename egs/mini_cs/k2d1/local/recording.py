@@ -48,7 +48,7 @@ MINI = World(SETS, grammar.MINI, espeak.Synthesizer, LARGE, grammar.SEED_TOPICS)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Planned:
     """One recording to make. prefix: of its id. `seconds` is the length it grows to (an utterance more at most)."""
 
     set: str
@@ -69,7 +69,7 @@ class Plan:
 
 def plan_set(
     name: str, seed: int, hours: float, scale: float = 1.0, test_scale: int = 1, world: World = MINI
-) -> list[Plan]:
+) -> list[Planned]:
     """The recordings of a set: a fixed number, lengths multiplied by `scale`, or as many as `hours` need.
 
     test_scale: above 1 so many times the recordings of the large dev and test sets of conditions.py.
@@ -78,7 +78,7 @@ def plan_set(
         name = f"large_{name}"
     conditions, plans, total = world.sets[name], [], 0.0
     while len(plans) < conditions.recordings * test_scale or (not conditions.recordings and total < hours * 3600):
-        plan = Plan(name, conditions.prefix, len(plans), seed, 0.0)
+        plan = Planned(name, conditions.prefix, len(plans), seed, 0.0)
         seconds = 60 * float(plan.generator("length").uniform(*conditions.minutes))
         if conditions.recordings:
             seconds *= scale
@@ -89,7 +89,7 @@ def plan_set(
     return plans
 
 
-def balanced(plan: Plan, purpose: str, choices: tuple):
+def balanced(plan: Planned, purpose: str, choices: tuple):
     """One of `choices` at random, such that any len(choices) recordings in turn have each of them once.
 
     Tests have few recordings: drawn independently, one of four noises would often be missing in them.
@@ -99,13 +99,13 @@ def balanced(plan: Plan, purpose: str, choices: tuple):
     return choices[order[place]]
 
 
-def balanced_uniform(plan: Plan, purpose: str, low: float, high: float, strata: int = 6) -> float:
+def balanced_uniform(plan: Planned, purpose: str, low: float, high: float, strata: int = 6) -> float:
     """A number between low and high, such that six recordings in turn have one in each sixth of the range."""
     stratum = balanced(plan, purpose, tuple(range(strata)))
     return low + (high - low) * (stratum + float(plan.generator(purpose + " within").uniform())) / strata
 
 
-def make_recording(plan: Plan, folder: str, world: World = MINI) -> str:
+def make_recording(plan: Planned, folder: str, world: World = MINI) -> str:
     """Write <folder>/recordings/<recording>.flac and <folder>/reference/recordings/<recording>.json.
 
     Call it in a new process: espeak-ng carries state from one sentence to the next, and only a fresh engine
@@ -216,11 +216,11 @@ def _babblers(
     return crowd
 
 
-def _facts_path(folder, plan: Plan) -> Path:
+def _facts_path(folder, plan: Planned) -> Path:
     return Path(folder, "reference", "recordings", f"{plan.recording}.json")
 
 
-def read_facts(folder, plan: Plan) -> dict | None:
+def read_facts(folder, plan: Planned) -> dict | None:
     """What was written about a finished recording; None if it is unfinished or was made from another plan."""
     try:
         facts = json.loads(_facts_path(folder, plan).read_text(encoding="utf-8"))

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4]))  # the repository, 
 import espeak
 import grammar
 from conditions import LARGE, SETS
-from recording import MINI, Plan, World, make_recording, plan_set, read_facts
+from recording import MINI, Planned, World, make_recording, plan_set, read_facts
 
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment, segment_value
@@ -37,7 +37,7 @@ UNLABELLED = ("lectures",)  # sets whose true transcripts are kept apart
 
 
 def make_set(
-    name: str, output_dir: Path, plans: list[Plan], options: dict, nj: int, world: World = MINI
+    name: str, output_dir: Path, plans: list[Planned], options: dict, nj: int, world: World = MINI
 ) -> None:
     """options: what decides the plans, for the key of the step."""
     folder = output_dir / name
@@ -58,7 +58,7 @@ def make_set(
             step.finish()
 
 
-def speak_set(name: str, folder: Path, plans: list[Plan], nj: int, world: World) -> None:
+def speak_set(name: str, folder: Path, plans: list[Planned], nj: int, world: World) -> None:
     """The recordings of a set that are not there yet, and its tables."""
     for part in ("recordings", "reference/recordings"):
         (folder / part).mkdir(parents=True, exist_ok=True)

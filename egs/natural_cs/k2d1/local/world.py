@@ -12,7 +12,7 @@ from pathlib import Path
 import words
 from conditions import Conditions
 from grammar import Grammar
-from kokoro import Synthesizer, Voice
+from kokoro import Kokoro, Speaker
 from recording import World
 
 TOPICS = {**words.LECTURES, **words.NOTICES, **words.ELSEWHERE}
@@ -25,8 +25,8 @@ GRAMMAR = Grammar(
 ALPHA, FOX, MOUSE, GLOVE, CLOUD = "jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo"
 
 
-def mixed(name: str, *styles: tuple[str, float], speed: float = 1.0) -> Voice:
-    return Voice(name, styles, speed)
+def mixed(name: str, *styles: tuple[str, float], speed: float = 1.0) -> Speaker:
+    return Speaker(name, styles, speed)
 
 
 LECTURE_VOICES = (
@@ -83,4 +83,4 @@ SETS = {
 
 def natural(voices: Path) -> World:
     """The world, spoken with the model and styles in a folder (local/fetch.sh)."""
-    return World(SETS, GRAMMAR, partial(Synthesizer, str(voices)))
+    return World(SETS, GRAMMAR, partial(Kokoro, str(voices)))
