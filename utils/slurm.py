@@ -440,6 +440,7 @@ class Queue:
             report(f"{refusal.args[0]}\n    {tries}{advice}")
             return
         report(str(refusal))
+        self._cancel_waiting(waiting)
         self.waiting.remove(waiting)
         for job in waiting.jobs:
             del self.jobs[job.number]
@@ -515,9 +516,13 @@ class Queue:
 
     def cancel(self) -> None:
         scancel(self._submitted())
-        for waiting in self.waiting:  # Slurm may have taken it all the same
-            with contextlib.suppress(FileNotFoundError):  # this is no login node
-                ask_slurm(["scancel", f"--name={waiting.name}"], self.clusters)
+        for waiting in self.waiting:
+            self._cancel_waiting(waiting)
+
+    def _cancel_waiting(self, waiting: Submission) -> None:
+        """Of what Slurm has refused, it may have taken some all the same."""
+        with contextlib.suppress(FileNotFoundError):  # this is no login node
+            ask_slurm(["scancel", f"--name={waiting.name}"], self.clusters)
 
 
 def run(call: Call, argv: list[str]) -> dict[int, int | str]:
