@@ -1,7 +1,7 @@
 """Label texts in, the ones that may hold somebody's private data out, for a person to look at.
 
 A student repeats what its labels say, and a published model cannot be called back. These patterns
-find what has a form: e-mail addresses, telephone numbers, identity and card numbers, student numbers. Names
+find what has a form: e-mail and IP addresses, telephone numbers, identity and card numbers, student numbers. Names
 and stories have none: a clean list is no proof.
 
 The patterns search a plain form of the label, in which nothing is invisible and a digit is one of 0-9 however it was
@@ -9,6 +9,7 @@ written or spoken; what is reported is the label's own text. Every repetition in
 time grows with the length of the text and no faster.
 """
 
+import ipaddress
 import re
 import unicodedata
 from collections import Counter
@@ -91,6 +92,7 @@ def _digits(count: str) -> str:
 # such a number in: digit by digit, in pairs, or in its usual groups. 12,345,678 is none of them.
 _COMMAS = r"\s{0,3}[,、;]\s{0,3}"
 _GAP = rf"(?:{_COMMAS}|[\s.。-]{{1,3}})"  # between groups, where commas part some and blanks others
+_LINK = r"(?:[\s:,、#]|是|[為为]|is\b|no\b\.?){0,5}"  # between a word that says what a number is, and the number
 _ALONE = rf"(?<!\d)(?<!\d[,、;])(?<!\d[,、;]\s)%s(?!\d)(?!{_COMMAS}\d)"  # all of a list
 
 
@@ -126,6 +128,8 @@ _BRACKETED_DOT = rf"\s{{0,3}}{_OPEN}\s?(?:dot|\.)\s?{_CLOSE}\s{{0,3}}"
 _JOINED_DOT = r"[_-]dot[_-]"  # no part of a name on either side: else one text could be read in too many ways
 _SPOKEN_DOT = r"(?: (?:dot|point) |\s?[點点]\s?)"
 _ANY_DOT = rf"(?:\s{{0,3}}[.。]\s{{0,3}}|,(?={_TOP})|{_BRACKETED_DOT}|{_SPOKEN_DOT})"
+
+_BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 
 # In this order; text that one kind has claimed is not reported again by a later one.
 PATTERNS = {
@@ -167,8 +171,11 @@ PATTERNS = {
     ),
     "student number": re.compile(
         rf"(?<![A-Za-z0-9])[A-Za-z](?:{_SEPARATOR}{_digits('7')}|"
-        rf"{_GAP}?(?:{_listed('[0-9]', '7')}|\d\d(?:{_COMMAS}\d{{3}}){{2}}))(?!\d)"
+        rf"{_GAP}?(?:{_listed('[0-9]', '7')}|\d\d(?:{_COMMAS}\d{{3}}){{2}}))(?!\d)|"
+        rf"(?:(?<!同)[學学][號号]|(?i:\bstudent (?:ID|number)\b)){_LINK}\d(?:[ -]?\d){{4,9}}(?!\d)"
     ),
+    # Of eight digits or more; shorter ones are rather versions, which have this form, too.
+    "IP address": re.compile(rf"(?<![\d.])(?=[\d.]{{11}}){_BYTE}(?:\.{_BYTE}){{3}}(?![\d.])", re.ASCII),
     # International, Taiwanese mobile (09…) and landline (0…), or any 8 to 14 digits. Groups without a 0 before them: of
     # the mainland, Taiwan, North America, Hong Kong; thousands have none of four digits.
     "telephone number": re.compile(
@@ -178,9 +185,9 @@ PATTERNS = {
         rf"(?<![A-Za-z0-9)+])\+[1-9](?:(?:{_COMMAS}|{_SEPARATOR})\d){{7,14}}(?!\d)|"
         rf"(?<!\d)0{_SEPARATOR}{_digits('7,9')}(?!\d)|(?<!\d){_digits('7,13')}(?!\d)|"
         + _ALONE
-        % rf"(?:{_listed('0', '7,9')}|0\d(?:{_COMMAS}\d\d){{3,4}}|0\d{{1,3}}(?:{_GAP}\d{{3,4}}){{2}}|"
+        % rf"(?:{_listed('0', '7,9')}|0\d(?:{_COMMAS}\d\d){{3,4}}|0\d{{1,3}}(?:\)?{_GAP}\d{{3,4}}){{2}}|"
         rf"{_listed(rf'1{_COMMAS}[3-9]', '9')}|(?=1[ -]?[3-9]){_group(3)}(?:{_GAP}{_group(4)}){{2}}|"
-        rf"9\d\d(?:{_GAP}\d{{3}}){{2}}|(?=[2-9]){_group(3)}{_GAP}{_group(3)}{_GAP}{_group(4)}|"
+        rf"9\d\d(?:{_GAP}\d{{3}}){{2}}|(?=[2-9]){_group(3)}\)?{_GAP}{_group(3)}{_GAP}{_group(4)}|"
         rf"(?=[235-9]){_group(4)}{_COMMAS}{_group(4)})"
     ),
 }
@@ -199,7 +206,7 @@ _NO_NAME = re.compile(
 # Before a number: whatever it looks like, it is somebody's. Behind a digit, 號 is an ordinal.
 _NAMED = re.compile(
     r"(?:(?<!\d)[號号][碼码]?|[電电][話话]|手[機机]|身[份分][證证]|\b(?:card|account|phone|mobile|telephone|number|HKID))"
-    r"(?:[\s:,、#]|是|[為为]|is\b|no\b\.?){0,5}\Z",
+    rf"{_LINK}\Z",
     re.IGNORECASE,
 )
 # All numbers of a row, whatever parts them, and what says that they are one number.
@@ -209,6 +216,13 @@ _ROW = re.compile(
 )
 _ARXIV = r"[01]\d(?:0\d|1[0-2])\.\d{4}|\d\d(?:0\d|1[0-2])\.\d{5}"  # year, month, number
 _POINTED = re.compile(rf"(?:{_ARXIV})|(?:(?:{_ARXIV}|\d{{1,3}}\.\d{{1,6}})(?:[^\d.]+|\Z)){{2,}}")
+# What makes four numbers a version's, or a place in a book's.
+_VERSION = re.compile(r"(?:\bv|\bver|version|section|chapter|版本?|[節节章])[\s.:是]{0,3}\Z", re.IGNORECASE)
+# What is counted is not dialled; 分機 is an extension.
+_COUNTED = re.compile(
+    r"\s?(?:[個个元塊块步次人筆笔]|分(?![機机])|[參参][數数]|(?:tokens?|param(?:eter)?s|steps?|samples|bytes?|bits?)\b)",
+    re.IGNORECASE,
+)
 _DECIMALS = re.compile(r"\d\s{0,3}(?:point|點|点)\s{0,3}\Z", re.IGNORECASE)
 
 
@@ -314,15 +328,19 @@ def _is_series(row: re.Match) -> bool:
 
 
 def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
-    """Whether a match is rather counting, a row of bits, a loop of the decoder, the decimals of a number, thousands, a
-    list of round numbers, years and percentages in words ("nineteen eighty four"), a table or a size in the form of an
-    identity number, or the place where something is found. written: the label's own text.
+    """Whether a match is rather counting, a number of things, a row of bits, a loop of the decoder, the decimals of a
+    number, thousands, a list of round numbers, years and percentages in words ("nineteen eighty four"), a table or a
+    size in the form of an identity number, a version, or the place where something is found, also an address that
+    every house has. written: the label's own text.
     """
+    before = match.string[max(0, match.start() - 16) : match.start()]
     lettered = match[0][0].isalpha()
     if kind == "e-mail":
         return _NO_NAME.match(match[0]) is not None
     if _THOUSANDS.fullmatch(written):
         return True
+    if PATTERNS["IP address"].fullmatch(match[0]):
+        return not ipaddress.ip_address(match[0]).is_global or _VERSION.search(before) is not None
     if kind == "identity number" and lettered:
         return match[0][-1] == ")" and not _is_named(match) and not _is_hong_kong(match[0], written)
     numbers = re.findall(r"\d+", match[0])
@@ -333,11 +351,14 @@ def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
     figures = kind == "telephone number" and match[0][0] in "123456789" and not words
     if figures and re.search("[,、;]", match[0]) and sum(n.endswith("00") or _is_usual(int(n)) for n in numbers) > 1:
         return True  # a list: 300, 600, 1200
+    mobile = re.fullmatch(r"1[3-9]\d{9}", match[0])  # of the mainland
+    if figures and match[0].isdecimal() and not mobile and not _is_named(match):
+        if _COUNTED.match(match.string, match.end()):
+            return True
     if _counts([int(number) for number in numbers]) or (not lettered and len(set(digits)) == 1):
         return True
     # Who counts does not do it in groups as 九一二，三四五，六七八 has them.
     restarts = () if re.search(r"\d\d[,、;]", match[0]) else (0, 1)
-    before = match.string[max(0, match.start() - 16) : match.start()]
     return kind == "telephone number" and (
         len(set(digits)) == 2 or _counts(digits, restarts) or _DECIMALS.search(before) is not None
     )

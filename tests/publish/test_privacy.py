@@ -166,6 +166,16 @@ from k2d.publish.privacy import PersonalData, find, find_in
         ("電話 2000 1024", ("telephone number", "2000 1024")),
         ("電話是 2015 2018", ("telephone number", "2015 2018")),
         ("2048-1024", ("telephone number", "2048-1024")),
+        ("call (415), 555, 2671", ("telephone number", "415), 555, 2671")),
+        ("辦公室 (02), 3366, 1234", ("telephone number", "02), 3366, 1234")),
+        ("打 138.123.456.78", ("telephone number", "138.123.456.78")),
+        ("打 28163515 分機 12", ("telephone number", "28163515")),
+        ("電話 28163515 次", ("telephone number", "28163515")),
+        ("打 13812345678 個", ("telephone number", "13812345678")),
+        ("連到 140.112.30.26 這台", ("IP address", "140.112.30.26")),
+        ("學號 10812345", ("student number", "學號 10812345")),
+        ("學號是一零八一二三", ("student number", "學號是一零八一二三")),
+        ("my student ID is 1081 234", ("student number", "student ID is 1081 234")),
         ("他是 A123456(3)", ("identity number", "A123456(3)")),
         ("他是 ab987654 (3)", ("identity number", "ab987654 (3)")),
         ("他是 A 一二三四五六（三）", ("identity number", "A 一二三四五六（三）")),
@@ -249,6 +259,10 @@ def test_private_looking_text_is_found_once(text, expected):
         "30 40 50 60 70 80 90 95 分",
         "2048 1024 512, 2015 2018, 第三號 64 128 256 512",
         "2147483647 4294967296",
+        # versions, addresses that every house has, numbers of things
+        "version 12.34.56.78, python 3.11.2.10, 192.168.1.101",
+        "總共 13843207 個參數, 10934578 tokens, 考了 20934578 分",
+        "學號 1 到 12 號",
         # the form of an identity number, but not its check digit
         "fc 100352 (3)",
         "x123456(1), A123456(4)",
@@ -277,7 +291,8 @@ def test_findings_name_the_label():
     ["a", "1", "1 ", "o", "one ", "zero,", "double ", "forty ", "a@", "a@a.", "a at a dot ", "[at]", "點", "(", "+",
      "1 dash ", "1 and ", "王@", "eight hundred ", "(@)", "a at a.", "<|", "a-at-a", "a_at_a.",
      "a-at-" + "a-dot-" * 20, "1, ", "1 1 1, ", "+1, ", "+86, 1", "12.5 ", "a @ ", "a @ a.", "ISBN 1", "2015-", "a1,",
-     "號 1 ", "A123456(3) ", "a @ a.fr "],
+     "號 1 ", "A123456(3) ", "a @ a.fr ",
+     "140.112.30.26 ", "student ID 1 ", "學號是", "(415), "],
 )
 def test_the_time_grows_with_the_length(piece):
     """Eight times the text takes some eight times the time; where it grew by the square, 64 times."""
