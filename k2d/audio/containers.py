@@ -11,12 +11,13 @@ import numpy as np
 
 from k2d.audio.cut import (
     counted_mp3,
+    end_of_frames,
     ends_in_zeros,
     ends_inside,
     in_fragments,
     is_encrypted,
     length_of_asf,
-    sound_moves,
+    length_of_avi,
 )
 from k2d.audio.decoding_pass import DecodingPass, Irregular
 from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
@@ -72,7 +73,7 @@ class ContainerReader:
         self.source, self.lacking, self.av = source, lacking, av
         self.errors = av.error.FFmpegError, OSError, ValueError
         self._file, self._pages_lost, self._form, self.damaged = file, pages_lost, form, damaged
-        self._tags_sought = False
+        self._looked_for_other = self._in_zeros = False
         self._open()
         codec = self.stream.codec_context
         self.rate, self.channels = codec.sample_rate or 0, codec.channels or 0
@@ -100,7 +101,7 @@ class ContainerReader:
         default = self.av.stream.Disposition.default
         self.container, self.tracks = container, len(known)
         self.stream = next((track for track in known if track.disposition & default), known[0])
-        if self.stream.codec_context.name == "tta":  # whose damaged frames would be silence
+        if self.stream.codec_context.name in ("tta", "wavpack", "flac", "ape"):  # whose damaged frames would be noise
             self.stream.codec_context.options = {"err_detect": "crccheck+explode"}
         self.formats = set(container.format.name.split(","))  # ffmpeg's names of it
         begin, length, base = container.start_time, container.duration, self.av.time_base
@@ -173,6 +174,8 @@ class ContainerReader:
             return counted[0] * (1152 if self.rate >= 32000 else 576) / self.rate if counted and self.rate else None
         if "asf" in names and (seconds := length_of_asf(self._file)):
             return seconds
+        if "avi" in names and (seconds := length_of_avi(self._file)):
+            return seconds
         if names & (PROMISING | ESTIMATING) and stream.duration is not None and "matroska" not in names:
             late = 0.0
             if stream.start_time is not None:
@@ -237,16 +240,23 @@ class ContainerReader:
             self._open()
             return sum(len(audio) / rate for rate, audio in self._pieces(0.0))
 
-    def _leave_out_tags(self) -> None:
-        """Once, before packets are read, since the whole file is searched for them."""
-        if not self._tags_sought and self.formats & NO_CLOCK and (without := without_tags(self._file)):
-            self.container.close()
-            self._file = without
-            self._open()
-        self._tags_sought = True
+    def _leave_out_other(self) -> None:
+        """Once, before packets are read: tags between frames, which the whole file is searched for, and zeros behind
+        the last one."""
+        if not self._looked_for_other and self.formats & NO_CLOCK:
+            self._in_zeros = ends_in_zeros(self._file)
+            file = without_tags(self._file) or self._file
+            end = end_of_frames(file, self.stream.codec_context.codec.canonical_name)
+            if end is not None and end < file.seek(0, io.SEEK_END):
+                file = Pieces(file, [(0, end)])
+            if file is not self._file:
+                self.container.close()
+                self._file = file
+                self._open()
+        self._looked_for_other = True
 
     def _pieces(self, start: float) -> Iterator[tuple[int, np.ndarray]]:
-        self._leave_out_tags()
+        self._leave_out_other()
         self._pass = DecodingPass(self, start)
         return self._pass.pieces()
 
@@ -256,26 +266,12 @@ class ContainerReader:
 
     def lacks_tail_of_zeros(self) -> bool:
         """Whether zeros stand where sound should. In samples they are silence, also between frames of a WAV that are
-        written as samples (S/PDIF); what counts its time by frames looks for some behind the last one."""
+        written as samples (S/PDIF)."""
         picture = self.av.stream.Disposition.attached_pic
         codecs = {s.codec_context.name for s in (*self.container.streams.audio, *self.container.streams.video)
                   if s.codec_context is not None and not s.disposition & picture}  # fmt: skip
         plain = all(codec.startswith(("pcm_", "adpcm_", "rawvideo")) for codec in codecs)
-        other = self.formats & ({"wav", "w64"} | NO_CLOCK - {"mp3"})
-        return not plain and not other and ends_in_zeros(self._file)
-
-    def seconds_elsewhere(self, end: int) -> float:
-        """Seconds of sound that a transport stream goes on with, behind so many bytes, where it is none of the track's;
-        at least one where they cannot be read."""
-        if "mpegts" not in self.formats or not sound_moves(self._file, self.stream.id, end):
-            return 0.0
-        try:
-            rest = ContainerReader(self.source, Pieces(self._file, [(end, self.size - end)], owned=False))
-            seconds = rest.measure()
-            rest.container.close()
-        except (BadAudio, *self.errors):
-            seconds = 0.0
-        return max(1.0, seconds)
+        return not plain and not self.formats & {"wav", "w64"} and (self._in_zeros or ends_in_zeros(self._file))
 
     def _has_last_page(self) -> bool:
         """Whether the last page of an Ogg file is whole and says that it is the last; nothing else tells a cut."""

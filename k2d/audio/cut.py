@@ -1,8 +1,8 @@
 """Whether a file lacks its tail, where no length in its header tells, or one that may be wrong.
 
 In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM), a tag (FLV), a chunk (AVI) or
-an object (WMA, WMV), a chunk (RealMedia), or before its last frame (mp3); whether it ends in zeros; and the length that
-a WMA's header tells.
+an object (WMA, WMV), a chunk (RealMedia), or before its last frame (mp3); whether it ends in zeros; and the length
+that the header of a WMA or an AVI tells.
 """
 
 import io
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from k2d.audio.formats import frame_length
 from k2d.audio.joined import length_of_tag
 from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks, elements
 
@@ -17,7 +18,10 @@ _ASF_DATA = bytes.fromhex("3626b275 8e66 cf11 a6d9 00aa0062ce6c")  # whose own h
 _RM_CHUNKS = b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX"
 _ASF_FILE = bytes.fromhex("a1dcab8c 47a9 cf11 8ee4 00c00c205365")  # the object of the file's properties
 
+_AVI_SOUND = re.compile(rb"strh.{4}auds.{16}(.{4})(.{4}).{4}(.{4})", re.DOTALL)  # unit, units a second, length
+
 _ENCRYPTED = re.compile(rb"stsd\x00{4}.{8}(?:enca|drms|aavd)", re.DOTALL)
+_HEAD = 8  # bytes by which a frame tells its length
 _ZEROS = 2**14  # bytes at a file's end that no codec and no tag fills with zeros
 # What says that zeros follow and mean nothing: a void of Matroska, a free box of mp4, JUNK of AVI, a fill of MXF.
 _ROOM = re.compile(
@@ -25,10 +29,6 @@ _ROOM = re.compile(
     rb"|\x06\x0e\x2b\x34\x01\x01\x01.\x03\x01\x02\x10\x01\x00\x00\x00.{1,9})\0*\Z",
     re.DOTALL,
 )
-
-_PROGRAM = re.compile(rb"\x47[\x40-\x5f].[\x10-\x1f]\x00\x02[\xb0-\xbf]", re.DOTALL)  # a packet that begins a table
-_TYPES_OF_SOUND = (0x03, 0x04, 0x0F, 0x11, 0x81, 0x87)  # MPEG audio, AAC, AC-3, E-AC-3
-
 
 @contextmanager
 def _looked_through(file) -> Iterator[int]:
@@ -40,34 +40,34 @@ def _looked_through(file) -> Iterator[int]:
         file.seek(position)
 
 
-def sound_moves(file, pid: int, end: int) -> bool:
-    """Whether the last tables of a transport stream (ISO/IEC 13818-1, 2.4.4.8), behind the end of the sound at this
-    PID, list sound and none there: another recording follows, of which libraries read nothing.
-    """
-    with _looked_through(file) as size:
-        data = bytes_at(file, max(end, size - 2**20), 2**20)
-    pids = set()
-    for table in (data[match.end() - 2 : match.end() + 181] for match in _PROGRAM.finditer(data)):
-        at, end = 12 + _twelve_bits(table, 10), _twelve_bits(table, 1) - 1
-        while at + 5 <= min(end, len(table)):
-            if table[at] in _TYPES_OF_SOUND:
-                pids.add(int.from_bytes(table[at + 1 : at + 3], "big") & 0x1FFF)
-            at += 5 + _twelve_bits(table, at + 3)
-    return bool(pids) and pid not in pids
-
-
-def _twelve_bits(table: bytes, at: int) -> int:
-    return int.from_bytes(table[at : at + 2], "big") & 0xFFF
-
-
 def ends_in_zeros(file) -> bool:
     """Whether a file's last bytes are zeros, and not named as room: of a download or a copy that stopped."""
     with _looked_through(file) as size:
-        begin, content = size, b""
-        while begin and not content:
-            content = bytes_at(file, max(0, begin - _ZEROS), min(begin, _ZEROS)).rstrip(b"\0")
-            begin = max(0, begin - _ZEROS)
+        begin, content = _content(file, size)
     return begin + len(content) <= size - _ZEROS and not _ROOM.search(content[-32:] + bytes(8))
+
+
+def end_of_frames(file, codec: str) -> int | None:
+    """Where the last frame of a stream of frames ends, if nothing but zeros lies behind it; else None."""
+    with _looked_through(file) as size:
+        begin, content = _content(file, size)
+        end = begin + len(content)
+        begin = max(0, end - _ZEROS)
+        content = bytes_at(file, begin, end - begin + _HEAD)
+    for at in range(end - begin):
+        length = frame_length(codec, content[at : at + _HEAD]) or 0
+        if at + length >= end - begin:
+            return min(begin + at + length, size)
+    return None
+
+
+def _content(file, size: int) -> tuple[int, bytes]:
+    """(where they begin, the last bytes of a file before the zeros that it ends in)."""
+    begin, content = size, b""
+    while begin and not content:
+        content = bytes_at(file, max(0, begin - _ZEROS), min(begin, _ZEROS)).rstrip(b"\0")
+        begin = max(0, begin - _ZEROS)
+    return begin, content
 
 
 def ends_inside(file, formats: set[str]) -> bool:
@@ -148,6 +148,14 @@ def length_of_asf(file) -> float:
         return 0.0
     played, preroll = (int.from_bytes(head[at + first : at + first + 8], "little") for first in (64, 80))
     return max(0.0, played / 1e7 - preroll / 1e3)
+
+
+def length_of_avi(file) -> float:
+    """Seconds of an AVI's first track of sound, as its header says; of a cut one, libraries tell what is left."""
+    with _looked_through(file):
+        found = _AVI_SOUND.search(bytes_at(file, 0, 2**16))
+    scale, rate, length = (int.from_bytes(number, "little") for number in found.groups()) if found else (0, 0, 0)
+    return length * scale / rate if rate and length < 2**31 else 0.0
 
 
 def _rm(file, size: int) -> bool:

@@ -367,7 +367,9 @@ class DecodingPass:
             self.lost += promised - max(reached, start if start < np.inf else 0.0)
             self.cut = tail and track.is_mp4  # fragments, of which the header counts those that are found
         elif zeros or (cut and "mp3" not in track.formats):
-            self.cut = True
+            # A Matroska as long as it says lacks bytes somewhere else; where its clock has holes, they are these.
+            self.cut = zeros or promised is None or "matroska" not in track.formats
+            self.lost, self.holes = (self.lost, self.holes) if self.cut else (self.lost + self.holes, 0.0)
         if start < np.inf:  # of damage, more packets may be made than there were
             silent = max(reached, promised or 0.0) - start - self._sound
             self.lost = min(self.lost, max(0.0, silent) + self._silenced)
@@ -375,4 +377,3 @@ class DecodingPass:
             # Bytes behind the last packet, of which ffmpeg makes none.
             behind = self._estimate(max(0, track.size - self._end - self._dropped)) / (self._line.rate or 1)
             self.lost += behind if behind > _GRACE else 0.0
-        self.lost += track.seconds_elsewhere(self._end) if self._end and start < np.inf else 0.0

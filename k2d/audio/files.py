@@ -227,28 +227,40 @@ class _SoundFileReader:
 
 
 class _ChainReader:
-    """Recordings behind each other in one file (k2d/audio/joined.py): each is read by itself."""
+    """Recordings behind each other in one file (k2d/audio/joined.py): each is read by itself, what cannot be is cut."""
 
     seconds, late = None, 0.0
 
     def __init__(self, source: str, file, chains: list[tuple[int, int]]):
-        self._file = file
-        self._open = lambda chain: _decoder(source, Pieces(file, [chain], owned=False), False)
-        self._chains = chains
-        first = self._open(chains[0])
-        self.rate, self.channels, self.tracks = first.rate, first.channels, first.tracks
+        self._source, self._file, self._chains = source, file, chains
         self.lost, self.holes, self.cut = 0.0, 0.0, False
+        first = next(self._readers())
+        self.rate, self.channels, self.tracks = first.rate, first.channels, first.tracks
+
+    def _readers(self) -> Iterator[Reader]:
+        """Raises BadAudio where no recording can be read."""
+        refused, read = [], False
+        for chain in self._chains:
+            try:
+                reader = _decoder(self._source, Pieces(self._file, [chain], owned=False), False)
+            except BadAudio as error:
+                refused.append(error)
+                continue
+            read = True
+            yield reader
+        self.cut |= bool(refused)
+        if not read:
+            raise refused[0]
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
         if start:
             raise Irregular
-        for chain in self._chains:
-            reader = self._open(chain)
+        for reader in self._readers():
             yield from reader.blocks()
             self.lost, self.holes, self.cut = self.lost + reader.lost, self.holes + reader.holes, self.cut or reader.cut
 
     def measure(self) -> float:
-        return sum(self._open(chain).measure() for chain in self._chains)
+        return sum(reader.measure() for reader in self._readers())
 
     def close(self) -> None:
         self._file.close()

@@ -12,22 +12,29 @@ from k2d.audio.sizes import boxes, bytes_at
 _HEAD = 8  # bytes of a box before what it holds
 # What a fragment or a recording begins with.
 _BEGIN = re.compile(rb".{4}moof\x00\x00\x00\x10mfhd|\x00\x00\x00[\x10-\xff]ftyp[\w ]{4}", re.DOTALL)
+# The bytes from which a track's samples are counted, where a fragment says them (ISO/IEC 14496-12, 8.8.7).
+_BASE = re.compile(rb"tfhd\x00..[%b].{4}(.{8})" % b"".join(b"\\x%02x" % flags for flags in range(1, 256, 2)), re.DOTALL)
 _BLOCK = re.compile(rb"wvpk..[\x00-\x0f]\x00[\x02-\x10]\x04", re.DOTALL)  # at most 1 MB, of version 4
 
 
 def bridged(file, head: bytes) -> list[bytes | tuple[int, int]] | None:
     """An mp4, as Pieces, in which boxes span the damage; of the same length. None where nothing lies behind any."""
     size = file.seek(0, io.SEEK_END)
-    at, last, fragments, spans, searched = 0, (b"", 0), False, [], 0
+    at, last, fragments, spans, searched, usual = 0, (b"", 0), False, [], 0, None
     while head[4:8] == b"ftyp" and at != size:
         kind, _, length = next(boxes(file, size, at), (b"", at, 0))
         broken = kind == b"moof" and not (at + length <= size and _is_fragment(file, at, length))
         if length and not broken:
-            fragments |= kind == b"moof"
+            if kind == b"moof":
+                fragments, bases = True, _bases(file, at, length)
+                usual = bases[0][1] if usual is None and bases else usual
+                shift = bases[0][1] - usual if spans and bases else 0  # bytes before it are missing, or too many
+                spans += [(place, (at + base - shift).to_bytes(8, "big")) for place, base in bases if shift]
             last, at = (kind, at), at + length
             continue
         # The sound before it may claim what lies behind, or be followed by what is no box; a fragment may have none.
-        kind, begin = last if last[0] in (b"mdat", b"moof") and not broken else (b"free", at)
+        # What claims more than the file has is no box.
+        kind, begin = last if (last[0] in (b"mdat", b"moof") or at > size) and not broken else (b"free", at)
         kind = b"mdat" if kind == b"mdat" else b"free"
         found = _find(file, max(begin + _HEAD, searched), _BEGIN) if fragments else None
         if found is None and not (broken and fragments):
@@ -36,6 +43,7 @@ def bridged(file, head: bytes) -> list[bytes | tuple[int, int]] | None:
         searched = at + 1
         # At the end of the file, longer than what is left, as what is cut is.
         length = min(at - begin + (found is None), 2**32 - 1)
+        spans = [span for span in spans if span[0] < begin]
         spans.append((begin, length.to_bytes(4, "big") + kind))
     return _overlaid(spans, size) if spans else None
 
@@ -58,6 +66,12 @@ def without_damage(file, head: bytes) -> list[tuple[int, int]] | None:
         pieces.append((begin, (at if at <= found else last) - begin))
         at = begin = found
     return [*pieces, (begin, size - begin)] if pieces else None
+
+
+def _bases(file, at: int, length: int) -> list[tuple[int, int]]:
+    """(where it says so, how far behind its own begin) of each place from which a fragment counts bytes."""
+    found = _BASE.finditer(bytes_at(file, at, length))
+    return [(at + match.start(1), int.from_bytes(match[1], "big") - at) for match in found]
 
 
 def _is_fragment(file, begin: int, length: int) -> bool:

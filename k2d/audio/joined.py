@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import BinaryIO
 
 from k2d.audio.formats import begins_frame, frame_length
-from k2d.audio.sizes import EBML, TAGS, Form, Pieces, boxes, bytes_at, chunks, elements, form_of
+from k2d.audio.sizes import EBML, RIFF, TAGS, Form, Pieces, boxes, bytes_at, chunks, elements, form_of
 
 Stretches = list[tuple[int, int]]
 # What stands at the beginning of a recording, and so long that it stands nowhere else.
@@ -33,9 +33,15 @@ _MARKS = tuple(
         rb"\.RMF\x00\x00\x00\x12\x00[\x00\x01]",  # RealMedia
         rb"Creative Voice File\x1a",
         rb"caff\x00\x01\x00\x00desc\x00{7}\x20",
+        rb"\x1a\x45\xdf\xa3(?:[\x80-\xff]|[\x40-\x7f].|\x10.{3}|\x08.{4}|\x01.{7})\x42[\x82-\x87\xf2-\xf7]",  # Matroska
+        rb"RIFF.{4}AVI LIST.{4}hdrl",
         rb"\.snd\x00\x00.{6}\x00\x00\x00[\x01-\x1b]\x00",
     )
 )
+_PACKET = 188  # bytes of one of a transport stream
+# One that begins the list of all programs, or the table of one.
+_TABLE = re.compile(rb"\x47[\x40-\x5f].[\x10-\x1f]\x00[\x00\x02][\xb0-\xbf]", re.DOTALL)
+_TYPES_OF_SOUND = (0x03, 0x04, 0x0F, 0x11, 0x81, 0x87)  # MPEG audio, AAC, AC-3, E-AC-3
 _TAG = b"ID3"
 # The head of a tag, and what follows it: the name of its first part, or padding (id3.org, 2.3 and 2.4).
 _WHOLE_TAG = re.compile(rb"ID3[\x02-\x04][^\xff].[\x00-\x7f]{4}([A-Z][A-Z0-9]{2,3}|\x00\x00)", re.DOTALL)
@@ -52,7 +58,7 @@ def recordings_of(file, head: bytes) -> Stretches:
     if head.startswith(_TAG):
         file.seek(length_of_tag(head))
         head = file.read(64)
-    if not form_of(head) and head[4:8] != b"ftyp" and head[:4] != EBML and not _mark_of(head):
+    if not form_of(head) and head[4:8] != b"ftyp" and b"G" not in (head[:1], head[4:5]) and not _mark_of(head):
         return [(0, file.seek(0, io.SEEK_END))]
     return _once(_search, file, head)
 
@@ -74,13 +80,13 @@ def _known(search: Callable, path: str, what: bytes | int, size: int, time_ns: i
 def _search(file, head: bytes) -> Stretches:
     size = file.seek(0, io.SEEK_END)
     if mark := _mark_of(head):
-        starts = _marked(file, mark, head[:4])
-    elif head[:4] == EBML:
-        starts = (begin for name, begin, _ in elements(file, size) if name == EBML)
+        starts = _outermost(file, size, mark, head) or _marked(file, mark, head[:4])
     elif form := form_of(head):
         starts = _chunked(file, size, form)
-    else:
+    elif head[4:8] == b"ftyp":
         starts = _mp4(file, size)
+    else:
+        starts = _transport(file, size)
     # A tag before the first one belongs to it.
     return _stretches([0, *list(starts)[1:]], size)
 
@@ -139,6 +145,73 @@ def _marked(file, mark: re.Pattern, begin: bytes) -> Iterator[int]:
         if mark.match(file.read(64)):
             yield at
         at += 4
+
+
+def _outermost(file, size: int, mark: re.Pattern, head: bytes) -> list[int]:
+    """Of Matroska and AVI, whose elements or chunks lead to the file's end unless some of it is missing."""
+    if head[:4] == EBML:
+        found = [(begin, length) for _, begin, length in elements(file, size)]
+    elif head[:4] == b"RIFF":
+        found = [(begin - RIFF.head, length + RIFF.head) for _, begin, length in chunks(file, 0, size, RIFF)]
+    else:
+        return []
+    if not found or abs(sum(found[-1]) - size) > 1:  # a byte of padding
+        return []
+    return [begin for begin, _ in found if mark.match(bytes_at(file, begin, 64))]
+
+
+def _transport(file, size: int) -> Iterator[int]:
+    """Of a transport stream: where the sound that is read, the first one listed, is listed no more, but another is."""
+    yield 0
+    read = None
+    for place, sounds in _programs(file, size) if _is_transport(bytes_at(file, 0, 4 * 192)) else ():
+        if read is not None and read not in sounds:
+            yield place
+        if read not in sounds:
+            read = sounds[0]
+
+
+def _is_transport(head: bytes) -> bool:
+    """Whether packets begin so: of 188 bytes, or of 192, four of which are a time."""
+    return b"GGGG" in (head[: 4 * _PACKET : _PACKET], head[4::192])
+
+
+def _programs(file, size: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """(where, (type, PID) of each sound) of the tables of the first program that list any (ISO/IEC 13818-1, 2.4.4).
+    They begin where the list of programs before them does.
+    """
+    begin, first = None, None  # where that list is; the PID of the first program's tables
+    for block in range(0, size, 2**20):
+        data = bytes_at(file, block, 2**20 + _PACKET)
+        for match in _TABLE.finditer(data):
+            if match.start() >= 2**20:
+                break
+            pid, table = _thirteen_bits(data, match.start() + 1), data[match.end() - 2 : match.start() + _PACKET]
+            entries = range(8, min(_twelve_bits(table, 1) - 1, len(table)), 4)
+            if not pid and not table[0]:
+                programs = (_thirteen_bits(table, at + 2) for at in entries if any(table[at : at + 2]))
+                begin, first = block + match.start(), next(programs, None)
+            elif pid == first and table[0]:
+                if sounds := _sounds(table):
+                    yield block + match.start() if begin is None else begin, sounds
+                begin = None
+
+
+def _sounds(table: bytes) -> list[tuple[int, int]]:
+    sounds, at, end = [], 12 + _twelve_bits(table, 10), _twelve_bits(table, 1) - 1
+    while at + 5 <= min(end, len(table)):
+        if table[at] in _TYPES_OF_SOUND:
+            sounds.append((table[at], _thirteen_bits(table, at + 1)))
+        at += 5 + _twelve_bits(table, at + 3)
+    return sounds
+
+
+def _thirteen_bits(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 2], "big") & 0x1FFF
+
+
+def _twelve_bits(table: bytes, at: int) -> int:
+    return int.from_bytes(table[at : at + 2], "big") & 0xFFF
 
 
 def _chunked(file, size: int, form: Form) -> Iterator[int]:

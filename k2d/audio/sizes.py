@@ -195,6 +195,10 @@ def boxes(file, size: int, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
 
 
 EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+# The other outermost ones, and what a cluster consists of (RFC 9559): damage has none of these names, mostly.
+_ELEMENTS = {EBML, _SEGMENT, _CLUSTER} | set(
+    map(bytes.fromhex, "114d9b74 1549a966 1654ae6b 1c53bb6b 1254c367 1043a770 1941a469 ec bf".split())
+) | set(map(bytes.fromhex, "e7 a3 a0 a7 ab af 5854".split()))
 
 
 def elements(file, size: int) -> Iterator[tuple[bytes, int, int]]:
@@ -207,7 +211,7 @@ def elements(file, size: int) -> Iterator[tuple[bytes, int, int]]:
         head = bytes_at(file, at, 12)
         name = head[: _width(head, 4)]
         width = _width(head[len(name) :], 8)
-        if not name or not width or len(head) < len(name) + width:
+        if name not in _ELEMENTS or not width or len(head) < len(name) + width:
             return
         length = int.from_bytes(head[len(name) : len(name) + width], "big") - (1 << 7 * width)
         inside = name in (_SEGMENT, _CLUSTER) and length == (1 << 7 * width) - 1

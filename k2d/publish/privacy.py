@@ -352,9 +352,9 @@ def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
     if figures and re.search("[,、;]", match[0]) and sum(n.endswith("00") or _is_usual(int(n)) for n in numbers) > 1:
         return True  # a list: 300, 600, 1200
     mobile = re.fullmatch(r"1[3-9]\d{9}", match[0])  # of the mainland
-    if figures and match[0].isdecimal() and not mobile and not _is_named(match):
-        if _COUNTED.match(match.string, match.end()):
-            return True
+    alone = figures and match[0].isdecimal() and not mobile and not _is_named(match)
+    if alone and _COUNTED.match(match.string, match.end()):
+        return True
     if _counts([int(number) for number in numbers]) or (not lettered and len(set(digits)) == 1):
         return True
     # Who counts does not do it in groups as 九一二，三四五，六七八 has them.
