@@ -26,7 +26,7 @@ from k2d.audio.containers import ContainerReader
 from k2d.audio.decoding_pass import Irregular, drive_fails
 from k2d.audio.formats import HEADERLESS
 from k2d.audio.fragments import bridged, without_damage
-from k2d.audio.joined import ogg_chains, recordings_of
+from k2d.audio.joined import begins_before_zero, ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended, rate_of
 from k2d.audio.stamps import archive_entry, check_may_run, is_command
 from k2d.audio.time_line import GRID, check_form
@@ -375,7 +375,8 @@ def _decoder(source: str, file, piped: bool) -> Reader:
     bridges = bridged(file, head)
     if head.startswith(b"OggS"):
         chains, whole, damaged = ogg_chains(file)
-        by_packets = not (whole and b"\x01vorbis" in head)  # of Vorbis libsndfile counts every sample
+        # Of Vorbis libsndfile counts every sample, but for what begins before the time 0.
+        by_packets = not (whole and b"\x01vorbis" in head) or begins_before_zero(file)
     else:
         leading = Pieces(file, bridges, owned=False) if bridges else file
         chains = [] if isinstance(file, Pieces) else recordings_of(leading, head)

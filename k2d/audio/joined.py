@@ -278,6 +278,22 @@ def ogg_chains(file) -> tuple[Stretches, bool, bool]:
     return _stretches(starts, size), whole and at == size and bool(flags and flags & 4), damaged
 
 
+def begins_before_zero(file) -> bool:
+    """Whether the first page of sound in an Ogg file ends sooner than its packets would, as many hold as those of the
+    second: cut out of a longer file, it begins before the time 0, which libsndfile takes for 0 as it reads on, and not
+    as it seeks.
+    """
+    pages, at = [], 0  # (samples up to its end, packets that end in it)
+    while len(pages) < 2 and (head := bytes_at(file, at, 27 + 255)).startswith(b"OggS"):
+        lengths, end = head[27 : 27 + head[26]], int.from_bytes(head[6:14], "little", signed=True)
+        pages += [(end, sum(length < 255 for length in lengths))] if end > 0 else []
+        at += 27 + len(lengths) + sum(lengths)
+    if len(pages) < 2:
+        return False
+    (first, packets), (second, more) = pages
+    return (packets - 3) * (second - first) > first * more  # the first packet holds no samples
+
+
 def is_sound_page(data: bytes) -> bool:
     """Whether the page that begins so has its checksum (RFC 3533, 6): libraries leave out one that has not, and say
     nothing.

@@ -543,6 +543,25 @@ def pages_of(data: bytes) -> list[int]:
     return places
 
 
+@pytest.mark.parametrize("begin", [2.2, 4.3, 7.7])
+def test_vorbis_that_begins_before_the_time_0_has_the_same_samples_in_parts(tmp_path, begin):
+    """As `ffmpeg -ss … -c copy` cuts it: the first page lacks samples at its begin that its packets hold."""
+    soundfile.write(tmp_path / "whole.ogg", ALL, SAMPLE_RATE)
+    with av.open(str(tmp_path / "whole.ogg")) as source, av.open(str(tmp_path / "x.ogg"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.size and packet.pts is not None:
+                packet.stream, moved = stream, round(begin / packet.time_base)
+                packet.pts, packet.dts = packet.pts - moved, packet.dts - moved
+                if packet.pts * packet.time_base > -0.9:
+                    target.mux(packet)
+    audio = read_audio(tmp_path / "x.ogg")
+    assert likeness(audio[-6 * SAMPLE_RATE :], ALL[-6 * SAMPLE_RATE :]) > 0.8
+    for start in (0.5, 5.0, 9.7):
+        part = read_audio(tmp_path / "x.ogg", start, start + 1)
+        assert np.abs(part - audio[round(start * SAMPLE_RATE) :][: len(part)]).max() < 1e-5
+
+
 def test_a_damaged_first_page_is_a_hole_and_no_late_begin(tmp_path, caplog):
     path = tmp_path / "x.ogg"
     encode(path, Track(LONG, "libopus"), page_duration="1000000")
