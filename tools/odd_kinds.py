@@ -379,6 +379,8 @@ KINDS: Sequence[Kind] = (
     Kind("plain.ogg", "Vorbis", "none", wav(ALL)),
     Kind("plain.wma", "WMA 2", "none", enc(LONG, "wmav2", bit_rate=96000)),
     Kind("fragments.mp4", "AAC", "fragments", enc(LONG, "aac", movflags="frag_keyframe+empty_moov")),
+    Kind("room.mp3", "MP3", "zeros behind its end",
+         changed(enc(LONG, "libmp3lame"), lambda data: data + bytes(100_000))),
     # lengths that are estimates
     Kind("varying.mp3", "MP3", "bit rate varies, no header", _varying_mp3),
     Kind("joined.mp3", "MP3", "joined with cat", joined(enc(LONG_ONE, "libmp3lame"), enc(LONG_TWO, "libmp3lame"))),
@@ -459,6 +461,9 @@ KINDS: Sequence[Kind] = (
     Kind("mp3.wav", "MP3", "in WAV", enc(LONG, "libmp3lame")),
     Kind("digital.wav", "AC-3", "in WAV that says PCM (S/PDIF)", _compressed_wav),
     # streams that change
+    Kind("moves.ts", "AAC, then MP2", "joined with cat, the sound moves",
+         joined(enc(LONG_ONE, "aac", film="mpeg2video", mpegts_start_pid="256"),
+                enc(LONG_TWO, "mp2", film="mpeg2video", mpegts_start_pid="300"))),
     Kind("channels.aac", "AAC", "channels change",
          joined(enc(LONG_ONE, "aac", "adts"), enc(stereo(LONG_TWO), "aac", "adts"))),
     Kind("rates.aac", "AAC", "rate changes",
@@ -590,6 +595,7 @@ KINDS: Sequence[Kind] = (
     Kind("damaged.avi", "MP3", "film, damaged", changed(enc(LONG, "libmp3lame", film="mpeg4"), damage), warning=True),
     Kind("damaged.pcm.avi", "PCM", "damaged", changed(enc(LONG, "pcm_s16le"), damage), warning=True),
     Kind("damaged.tta", "TTA", "a twentieth is zeros", changed(enc(LONG, "tta"), gap(0.05)), warning=True),
+    Kind("damaged.noise.wv", "WavPack", "a twentieth is noise", changed(enc(LONG, "wavpack"), damage), warning=True),
     Kind("damaged.wv", "WavPack", "a twentieth is zeros", changed(enc(LONG, "wavpack"), gap(0.05)), warning=True),
     Kind("damaged.wav", "MP3", "damaged", changed(enc(LONG, "libmp3lame"), damage), warning=True),
     Kind("damaged.ts", "AAC", "damaged", changed(enc(LONG, "aac"), damage), warning=True),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from k2d.audio.cut import (
+    before_zeros,
     counted_mp3,
     end_of_frames,
     ends_in_zeros,
@@ -266,18 +267,20 @@ class ContainerReader:
 
     def lacks_tail_of_zeros(self) -> bool:
         """Whether zeros stand where sound should. In samples they are silence, also between frames of a WAV that are
-        written as samples (S/PDIF)."""
+        written as samples (S/PDIF). Of an Ogg file its last page tells."""
         picture = self.av.stream.Disposition.attached_pic
         codecs = {s.codec_context.name for s in (*self.container.streams.audio, *self.container.streams.video)
                   if s.codec_context is not None and not s.disposition & picture}  # fmt: skip
         plain = all(codec.startswith(("pcm_", "adpcm_", "rawvideo")) for codec in codecs)
-        return not plain and not self.formats & {"wav", "w64"} and (self._in_zeros or ends_in_zeros(self._file))
+        return not plain and not self.formats & {"wav", "w64", "ogg"} and (self._in_zeros or ends_in_zeros(self._file))
 
     def _has_last_page(self) -> bool:
-        """Whether the last page of an Ogg file is whole and says that it is the last; nothing else tells a cut."""
+        """Whether the last page of an Ogg file is whole and says that it is the last; nothing else tells a cut. Zeros
+        may lie behind it."""
         position = self._file.tell()
-        self._file.seek(max(0, self.size - 2**17))  # a page has at most 65,307 bytes
-        tail = self._file.read()
+        end, _ = before_zeros(self._file)
+        begin = max(0, end - 2**17)  # a page has at most 65,307 bytes
+        tail = bytes_at(self._file, begin, end - begin + 2**16)
         self._file.seek(position)
         page = tail.rfind(b"OggS\0")
         return page >= 0 and len(tail) >= page + 27 and bool(tail[page + 5] & 4) and is_sound_page(tail[page:])

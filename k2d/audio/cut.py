@@ -43,15 +43,14 @@ def _looked_through(file) -> Iterator[int]:
 def ends_in_zeros(file) -> bool:
     """Whether a file's last bytes are zeros, and not named as room: of a download or a copy that stopped."""
     with _looked_through(file) as size:
-        begin, content = _content(file, size)
-    return begin + len(content) <= size - _ZEROS and not _ROOM.search(content[-32:] + bytes(8))
+        end, content = before_zeros(file)
+    return end <= size - _ZEROS and not _ROOM.search(content[-32:] + bytes(8))
 
 
 def end_of_frames(file, codec: str) -> int | None:
     """Where the last frame of a stream of frames ends, if nothing but zeros lies behind it; else None."""
     with _looked_through(file) as size:
-        begin, content = _content(file, size)
-        end = begin + len(content)
+        end, _ = before_zeros(file)
         begin = max(0, end - _ZEROS)
         content = bytes_at(file, begin, end - begin + _HEAD)
     for at in range(end - begin):
@@ -61,13 +60,15 @@ def end_of_frames(file, codec: str) -> int | None:
     return None
 
 
-def _content(file, size: int) -> tuple[int, bytes]:
-    """(where they begin, the last bytes of a file before the zeros that it ends in)."""
-    begin, content = size, b""
-    while begin and not content:
-        content = bytes_at(file, max(0, begin - _ZEROS), min(begin, _ZEROS)).rstrip(b"\0")
-        begin = max(0, begin - _ZEROS)
-    return begin, content
+def before_zeros(file) -> tuple[int, bytes]:
+    """(where the zeros begin that a file ends in, some of the bytes before)."""
+    with _looked_through(file) as end:
+        content = b""
+        while end and not content:
+            begin = max(0, end - _ZEROS)
+            content = bytes_at(file, begin, end - begin).rstrip(b"\0")
+            end = begin + len(content)
+    return end, content
 
 
 def ends_inside(file, formats: set[str]) -> bool:

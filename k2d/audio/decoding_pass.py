@@ -370,6 +370,8 @@ class DecodingPass:
             # A Matroska as long as it says lacks bytes somewhere else; where its clock has holes, they are these.
             self.cut = zeros or promised is None or "matroska" not in track.formats
             self.lost, self.holes = (self.lost, self.holes) if self.cut else (self.lost + self.holes, 0.0)
+        elif promised is not None and promised <= reached + _GRACE:
+            self.cut = False  # whatever lies behind
         if start < np.inf:  # of damage, more packets may be made than there were
             silent = max(reached, promised or 0.0) - start - self._sound
             self.lost = min(self.lost, max(0.0, silent) + self._silenced)

@@ -165,9 +165,9 @@ def _transport(file, size: int) -> Iterator[int]:
     yield 0
     read = None
     for place, sounds in _programs(file, size) if _is_transport(bytes_at(file, 0, 4 * 192)) else ():
-        if read is not None and read not in sounds:
-            yield place
         if read not in sounds:
+            if read:
+                yield place
             read = sounds[0]
 
 
@@ -184,22 +184,25 @@ def _programs(file, size: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     for block in range(0, size, 2**20):
         data = bytes_at(file, block, 2**20 + _PACKET)
         for match in _TABLE.finditer(data):
-            if match.start() >= 2**20:
+            at, table = match.start(), data[match.end() - 2 : match.start() + _PACKET]
+            table = table[: 3 + _twelve_bits(table, 1)]
+            if at >= 2**20:
                 break
-            pid, table = _thirteen_bits(data, match.start() + 1), data[match.end() - 2 : match.start() + _PACKET]
-            entries = range(8, min(_twelve_bits(table, 1) - 1, len(table)), 4)
-            if not pid and not table[0]:
-                programs = (_thirteen_bits(table, at + 2) for at in entries if any(table[at : at + 2]))
-                begin, first = block + match.start(), next(programs, None)
-            elif pid == first and table[0]:
+            if zlib.crc32(table.translate(_REVERSED)) != 0xFFFFFFFF:  # damaged, or in several packets
+                continue
+            pid = _thirteen_bits(data, at + 1)
+            if not pid:
+                programs = [(table[n : n + 2], _thirteen_bits(table, n + 2)) for n in range(8, len(table) - 4, 4)]
+                begin, first = block + at, next((own for number, own in programs if any(number)), None)
+            elif pid == first:
                 if sounds := _sounds(table):
-                    yield block + match.start() if begin is None else begin, sounds
+                    yield block + at if begin is None else begin, sounds
                 begin = None
 
 
 def _sounds(table: bytes) -> list[tuple[int, int]]:
-    sounds, at, end = [], 12 + _twelve_bits(table, 10), _twelve_bits(table, 1) - 1
-    while at + 5 <= min(end, len(table)):
+    sounds, at = [], 12 + _twelve_bits(table, 10)
+    while at + 9 <= len(table):
         if table[at] in _TYPES_OF_SOUND:
             sounds.append((table[at], _thirteen_bits(table, at + 1)))
         at += 5 + _twelve_bits(table, at + 3)

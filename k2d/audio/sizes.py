@@ -195,10 +195,9 @@ def boxes(file, size: int, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
 
 
 EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
-# The other outermost ones, and what a cluster consists of (RFC 9559): damage has none of these names, mostly.
-_ELEMENTS = {EBML, _SEGMENT, _CLUSTER} | set(
-    map(bytes.fromhex, "114d9b74 1549a966 1654ae6b 1c53bb6b 1254c367 1043a770 1941a469 ec bf".split())
-) | set(map(bytes.fromhex, "e7 a3 a0 a7 ab af 5854".split()))
+# The other outermost ones, and those inside a cluster (RFC 9559): what is damaged hardly goes on with such a name.
+_LATER = "114d9b74 1549a966 1654ae6b 1c53bb6b 1254c367 1043a770 1941a469 ec bf e7 a3 a0 a7 ab af 5854"
+_ELEMENTS = {EBML, _SEGMENT, _CLUSTER, *map(bytes.fromhex, _LATER.split())}
 
 
 def elements(file, size: int) -> Iterator[tuple[bytes, int, int]]:
