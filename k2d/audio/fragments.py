@@ -29,7 +29,7 @@ def bridged(file, head: bytes) -> list[bytes | tuple[int, int]] | None:
                 fragments, bases = True, _bases(file, at, length)
                 usual = bases[0][1] if usual is None and bases else usual
                 shift = bases[0][1] - usual if spans and bases else 0  # bytes before it are missing, or too many
-                spans += [(place, (at + base - shift).to_bytes(8, "big")) for place, base in bases if shift]
+                spans += [(place, ((at + base - shift) % 2**64).to_bytes(8, "big")) for place, base in bases if shift]
             last, at = (kind, at), at + length
             continue
         # The sound before it may claim what lies behind, or be followed by what is no box; a fragment may have none.

@@ -33,7 +33,8 @@ _MARKS = tuple(
         rb"\.RMF\x00\x00\x00\x12\x00[\x00\x01]",  # RealMedia
         rb"Creative Voice File\x1a",
         rb"caff\x00\x01\x00\x00desc\x00{7}\x20",
-        rb"\x1a\x45\xdf\xa3(?:[\x80-\xff]|[\x40-\x7f].|\x10.{3}|\x08.{4}|\x01.{7})\x42[\x82-\x87\xf2-\xf7]",  # Matroska
+        rb"\x1a\x45\xdf\xa3(?:[\x80-\xff]|[\x40-\x7f].|\x10.{3}|\x08.{4}|\x01.{7})"  # Matroska
+        rb"(?:\xbf\x84.{4})?\x42[\x82-\x87\xf2-\xf7]",  # behind a checksum, or not
         rb"RIFF.{4}AVI LIST.{4}hdrl",
         rb"\.snd\x00\x00.{6}\x00\x00\x00[\x01-\x1b]\x00",
     )
