@@ -11,6 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import in_venv  # noqa: F401
+
 from k2d.datadir import DataDir
 from k2d.errors import DataError, guarded
 from k2d.wording import counted

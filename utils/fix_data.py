@@ -20,6 +20,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import in_venv  # noqa: F401
+
 from k2d.audio.stamps import is_command
 from k2d.datadir import DataDir, invert, parse_segment, parser_of
 from k2d.errors import DataError, guarded

@@ -10,6 +10,8 @@ Recordings that cannot be read have no entry and are named; status 1 only if non
 import argparse
 import sys
 
+import in_venv  # noqa: F401
+
 from k2d.audio.durations import make_durations
 from k2d.datadir import DataDir
 from k2d.errors import guarded

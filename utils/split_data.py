@@ -11,6 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import in_venv  # noqa: F401
+
 from k2d.audio.durations import recording_seconds, utterance_seconds
 from k2d.audio.read import recording_duration
 from k2d.datadir import DataDir

@@ -16,6 +16,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import in_venv  # noqa: F401
+
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
 from k2d.errors import DataError, guarded

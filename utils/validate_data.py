@@ -8,6 +8,8 @@
 import argparse
 import sys
 
+import in_venv  # noqa: F401
+
 from k2d.audio.read import header
 from k2d.audio.stamps import is_command
 from k2d.datadir import DataDir

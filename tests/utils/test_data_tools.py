@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -320,3 +321,21 @@ def test_fix_leaves_contradictions_to_the_user(data):
     result = tool("fix", data)
     assert result.returncode == 1
     assert "text:2: 'a' is also on line 1" in result.stderr
+
+
+DATA_TOOLS = [path.name for path in sorted((ROOT / "utils").glob("*.py")) if "from k2d" in path.read_text()]
+
+
+@pytest.mark.parametrize("script", DATA_TOOLS)
+def test_a_tool_runs_with_any_python_and_says_what_to_do_where_nothing_is_installed(tmp_path, script):
+    if not (ROOT / "tools/venv/bin/python").exists():
+        pytest.skip("tools/venv is missing")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def help_in(root):
+        words = [sys._base_executable, "-S", root / "utils" / script, "--help"]  # -S: of no package that is installed
+        return subprocess.run(words, capture_output=True, text=True, env=environment, timeout=60)
+
+    assert help_in(ROOT).stdout.startswith(f"usage: {script}")
+    shutil.copytree(ROOT / "utils", tmp_path / "utils")
+    assert help_in(tmp_path).stderr == f"{script}: K2D is not installed here; run {tmp_path}/tools/install.sh first\n"
