@@ -58,9 +58,14 @@ done
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"
 [ -n "${recordings}" ] || [ -e local/data.sh ] || [ -e "data/${train_set}/wav.scp" ] || "${dry_run}" ||
     die "no recordings: give --recordings FOLDER, with audio or video files, or write data/${train_set}/wav.scp"
-for option in dev_set test_sets; do # beside a folder of recordings, no stage makes them
-    for word in ${recordings:+${!option}}; do
-        [ -e "data/${word}" ] || die "--${option} ${word}: no data/${word}; k2d audit makes a set, or write one there"
+for option in dev_set test_sets; do
+    for word in ${!option}; do
+        if [ -f "data/${word}/audit.json" ]; then
+            [ -f "data/${word}/text" ] ||
+                die "--${option} ${word}: drawn, but nothing answered yet; k2d audit --output_dir data/${word} opens its page"
+        elif [ -n "${recordings}" ] || [ ! -x local/data.sh ]; then # no stage makes them
+            [ -e "data/${word}" ] || die "--${option} ${word}: no data/${word}; k2d audit makes a set, or write one there"
+        fi
     done
 done
 

@@ -388,6 +388,21 @@ def test_what_was_drawn_to_be_heard_is_not_learnt_from(recipe, source, more):
         assert lines and all("--audit data/heard" in line for line in lines)
 
 
+@pytest.mark.parametrize("stage", ["1", "5", "score"])
+def test_a_set_that_nobody_has_answered_or_made_is_told_before_any_stage(recipe, stage):
+    drawn = recipe.folder / "data/heard"
+    drawn.mkdir(parents=True)
+    (drawn / "audit.json").write_text("{}")
+    result = recipe("--stage", stage, "--test_sets", "heard", stop_stage="8")
+    assert "--test_sets heard: drawn, but nothing answered yet; k2d audit --output_dir data/heard" in result.stderr
+    (recipe.folder / "local/data.sh").unlink()
+    (recipe.folder / "data/lectures").mkdir()
+    (recipe.folder / "data/lectures/wav.scp").write_text("r audio.wav\n")
+    result = recipe("--stage", stage, "--dev_set", "missing", "--test_sets", "", stop_stage="8")
+    assert result.returncode != 0 and "--dev_set missing: no data/missing; k2d audit makes a set" in result.stderr
+    assert not (recipe.folder / "exp").exists()
+
+
 def test_a_dry_run_begins_with_what_it_takes(recipe):
     shown = recipe("--dry_run", "--train_hours", "100", "--updates", "auto", stop_stage="8").stdout
     plan, stages = shown.split("\n# Stage 1: data")[0], shown.count("\n# Stage ")
