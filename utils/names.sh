@@ -205,11 +205,13 @@ skip_small_selections() {
     [ ${#students[@]} -eq 0 ] || path_of[untrained]="exp/${students[0]}/init"
 }
 
-# say_equal_selections: those that keep the same labels, and so would train equal students.
-say_equal_selections() {
+# warn_of_selections: those that keep next to nothing, and those that keep the same labels and train equal students.
+warn_of_selections() {
     local number other one two table
     [ "${mode}" = run ] || return 0
     for number in "${!selected[@]}"; do
+        one="${chunks}_${selected[number]}/few.txt"
+        [ ! -s "${one}" ] || log "warning: ${selected[number]}: $(<"${one}")"
         for other in "${selected[@]:number + 1}"; do
             one="${chunks}_${selected[number]}" two="${chunks}_${other}"
             [ -f "${one}/text" ] || continue

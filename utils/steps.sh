@@ -268,7 +268,8 @@ run_stages() {
         log "stage$([ "${stage}" = "${stop_stage}" ] || echo "s ${stage} to") ${stop_stage} took $((SECONDS - start_time)) s$(
             [ "${stop_stage}" -eq 8 ] || echo '; the same command without --stop_stage goes on')"
         # What it has made: the best student, a command that uses it, the pages. Of stages 1 to 3 there is nothing to see.
-        [ "${stop_stage}" -lt 4 ] || k2d next --models "${models[*]}" --test_sets "${test_sets}" \
-            --held_out "${held_out}" || :
+        [ "${stop_stage}" -gt 4 ] || earlier+=("${students[@]}")
+        [ "${stop_stage}" -lt 4 ] || k2d next --models "${models[*]}" --earlier "${earlier[*]}" \
+            --test_sets "${test_sets}" --held_out "${held_out}" --explorers "${explorers[*]#*:}" || :
     fi
 }

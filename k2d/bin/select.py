@@ -21,11 +21,11 @@ report.md (the same to read); where segments are chosen also text.trusted, 1 for
 training learns from, else 0; with a weight also utt2weight. With weighted, or --weight for any rule, a chunk counts in
 the loss as much as its label is trusted, at most 1, and is dropped where that is 0.
 
---keep 0.75 (or comp@keep0.75) chooses α so that three quarters of the speech are kept; where nothing is kept,
-too_few.txt says which α would keep half and three quarters. `k2d explore` shows what every α keeps. A chunk without a
-score that the rule needs, or with NaN, is dropped for that reason; if this affects more than 1 %, or a table is
-truncated, the command fails (--allow_missing). Unsorted, duplicate or unreadable lines are errors, reported with file
-and line.
+--keep 0.75 (or comp@keep0.75) chooses α so that three quarters of the speech are kept; where almost nothing is kept,
+few.txt (too_few.txt: fewer than two chunks) says which α would keep half and three quarters. `k2d explore` shows what
+every α keeps. A chunk without a score that the rule needs, or with NaN, is dropped for that reason; if this affects
+more than 1 %, or a table is truncated, the command fails (--allow_missing). Unsorted, duplicate or unreadable lines are
+errors, reported with file and line.
 """
 
 import argparse

@@ -30,6 +30,7 @@ from k2d.wording import counted
 
 MISSING = 0.01  # share of chunks that may lack a score
 LEAST_CHUNKS = 2  # that a student can be trained on, one of which may be held out to choose its epoch
+FEW_CHUNKS = 32  # of the smallest update: from fewer a student learns next to nothing
 _DROPPED = ("id", "recording", "start", "end", "reason", "teacher", "validator")
 
 

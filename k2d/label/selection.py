@@ -18,14 +18,14 @@ from k2d.label.distance import METRICS, MOST_ALPHA, Choices
 from k2d.label.retention import DURATION_BINS, RATE_BINS, markdown, outliers
 from k2d.label.rule import ALPHA, Clause, Rule, SelectionRule, conjunction, read_rule
 from k2d.label.scores import Scores
-from k2d.label.select import LEAST_CHUNKS, SelectionCounts, select, source_directories
+from k2d.label.select import FEW_CHUNKS, LEAST_CHUNKS, SelectionCounts, select, source_directories
 from k2d.label.share import KeptByAlpha, kept_by_alpha
 from k2d.tables import atomic, read_table
 from k2d.wording import counted, part_of
 from k2d.work import identity
 from k2d.work.folders import write_json
 
-TOO_FEW = "too_few.txt"
+TOO_FEW, FEW = "too_few.txt", "few.txt"  # where no student is trained on what is left; where one learns little
 
 
 @dataclass(frozen=True)
@@ -143,29 +143,35 @@ def write_selection(
     )
     report = _write_reports(out, criteria.rule.text, result, alpha, what.keep, source.recordings)
     _say(what.selection.name, criteria.rule, result, report)
-    (out / TOO_FEW).unlink(missing_ok=True)
-    if result.kept < LEAST_CHUNKS:
-        said = too_few(result, alpha, source.kept_by_alpha(what.selection) if alpha is not None else None)
-        with atomic(out / TOO_FEW) as handle:
+    for name in (TOO_FEW, FEW):
+        (out / name).unlink(missing_ok=True)
+    if result.kept < FEW_CHUNKS:
+        said = few(result, alpha, source.kept_by_alpha(what.selection) if alpha is not None else None)
+        with atomic(out / (TOO_FEW if result.kept < LEAST_CHUNKS else FEW)) as handle:
             handle.write(f"{said}\n")
         print(f"select: {said}", file=sys.stderr)
     return {"kept": report["kept"], "dropped": report["dropped"]}
 
 
-def too_few(result: SelectionCounts, alpha: float | None, kept: KeptByAlpha | None) -> str:
-    """Why no student can be trained on what is left, and which α would keep more."""
-    left = f"{result.kept or 'none'} of {counted(result.kept + result.dropped, 'chunk')} kept"
+def few(result: SelectionCounts, alpha: float | None, kept: KeptByAlpha | None) -> str:
+    """That no student can be trained on what is left, or learns little from it, and what would keep more."""
+    whole = result.kept_seconds + result.dropped_seconds
+    length = f" ({part_of(result.kept_seconds, whole)})" if result.kept and whole else ""
+    left = f"{result.kept or 'none'} of {counted(result.kept + result.dropped, 'chunk')}{length} kept"
+    left += "" if alpha is None else f" at alpha {alpha:g}"
+    left += ": too few to train on" if result.kept < LEAST_CHUNKS else ": a student learns next to nothing from so few"
+    if result.kept > result.dropped:
+        return f"{left}; give more recordings"
     if kept is None:
-        return f"{left}: too few to train on; report.md says which condition drops how much"
+        return f"{left}; report.md says which condition drops how much"
     keeping: dict[float, list[str]] = {}  # the least α that keeps so much
     for name, share in (("half", 0.5), ("three quarters", 0.75)):
         if (wider := kept.alpha_for(share)) is not None and wider > alpha:
             keeping.setdefault(wider, []).append(name)
     advice = [f"alpha {wider:g} would keep {' and even '.join(names)}" for wider, names in keeping.items()]
     if not advice:
-        return f"{left} at alpha {alpha:g}: too few to train on, and no alpha keeps half of the speech; see report.md"
-    said = " and ".join(advice)
-    return f"{left} at alpha {alpha:g}: too few to train on; {said} of the speech (--keep 0.75 finds it by itself)"
+        return f"{left}, and no alpha keeps half of the speech; see report.md"
+    return f"{left}; {' and '.join(advice)} of the speech (--keep 0.75 finds it by itself)"
 
 
 def _say(name: str, rule: Rule, result: SelectionCounts, report: dict) -> None:

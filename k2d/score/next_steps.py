@@ -6,7 +6,7 @@ command that makes a test set.
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from k2d.explore.audit import RECORD
@@ -17,25 +17,39 @@ from k2d.tables import read_table
 from k2d.work.identity import record_in
 from k2d.work.models import MODEL, ModelRecord
 
+EARLIER = "earlier student"
+
 
 def next_steps(
-    exp: Path, data: Path, models: Sequence[str], sets: Sequence[str], held_out: Path | None = None
+    exp: Path,
+    data: Path,
+    models: Sequence[str],
+    sets: Sequence[str],
+    held_out: Path | None = None,
+    earlier: Container[str] = (),
+    explorers: Sequence[Path] = (),
 ) -> Iterator[tuple[str, str]]:
     """(what, where or how) of everything that is there. models: names of folders in exp, all where there are none;
-    data: folder of the data directories; held_out: that of the run, else the first in data."""
+    data: folder of the data directories; held_out: that of the run, else the first in data; earlier: those of `models`
+    that the run has not made; explorers: folders of the run's, else all in exp."""
     records = _records(exp, models)
     results = read_results(exp, records, sets)
-    students = tuple(Model(r, None) for r in records if r.role == "student" and _made(exp, r))
+    students = [Model(r, None) for r in records if r.role == "student" and _made(exp, r)]
+    own = [student for student in students if student.name not in earlier]
+    others = [student for student in students if student.name in earlier]
     best = None
     if students:
-        experiment = Experiment(exp, students, tuple(sets), results)
+        experiment = Experiment(exp, tuple(own or others), tuple(sets), results)
         best = _best(experiment).record
-        known, of_teacher = _shown(experiment, best.name), _shown(experiment, best.teacher)
-        yield "best student" if len(students) > 1 and known else "student", best.name + (f": {known}" if known else "")
+        of_teacher = _shown(experiment, best.teacher)
+        yield _title(experiment) if own else EARLIER, _with_rates(experiment, best.name)
         if of_teacher:
             yield "its teacher", f"{best.teacher}: {of_teacher}"
         where = (exp / best.name).absolute()
         yield "use it", shlex.join([_k2d(), "transcribe", _recording(data, sets), "--model", str(where)])
+    if own and others:
+        experiment = Experiment(exp, tuple(others), tuple(sets), results)
+        yield EARLIER, _with_rates(experiment, _best(experiment).name)
     if held_out is None or not (held_out / "text").is_file():
         held_out = next((path.parent for path in sorted(data.glob("*_held_out/text"))), None)
     if not sets and held_out:
@@ -44,10 +58,20 @@ def next_steps(
             instead = " in place of --dev_set audited" if best and _chose_epoch(exp / best.name, "audited") else ""
             yield "error rates", f"the command of your run again, with --test_sets audited{instead}"
     cards = [exp / best.name / "publish" / name for name in ("huggingface/README.md", "README.md")] if best else []
-    pages = {"report": [exp / "report/index.html"], "labels": sorted(exp.glob("*/explorer*/*.html")), "card": cards}
+    labels = [page for folder in explorers or sorted(exp.glob("*/explorer*")) for page in sorted(folder.glob("*.html"))]
+    pages = {"report": [exp / "report/index.html"], "labels": labels, "card": cards}
     for name, paths in pages.items():
         for path in [path for path in paths if path.is_file()][: 1 if name == "card" else None]:
             yield name, path.absolute().as_uri() if path.suffix == ".html" else str(path.absolute())
+
+
+def _title(experiment: Experiment) -> str:
+    best = _best(experiment).name
+    return "best student" if len(experiment.models) > 1 and _shown(experiment, best) else "student"
+
+
+def _with_rates(experiment: Experiment, name: str) -> str:
+    return ": ".join(filter(None, [name, _shown(experiment, name)]))
 
 
 def _chose_epoch(student: Path, name: str) -> bool:

@@ -73,6 +73,20 @@ def test_the_best_student_is_of_those_scored_on_most_sets_as_in_the_report(exp, 
     assert said(capsys, "--test_sets", "test_in")["best student"].startswith("student_new_seed1: ")
 
 
+def test_students_and_pages_of_earlier_runs_come_after_those_of_this_one(exp, capsys):
+    for page in ("a_small/explorer_base/explorer.html", "b_small/explorer_base/explorer.html"):
+        (exp / page).parent.mkdir(parents=True)
+        (exp / page).write_text("")
+    shown = said(capsys, "--models", "teacher student_full student_comp", "--earlier", "student_comp", "--explorers",
+                 "exp/b_small/explorer_base")  # fmt: skip
+    assert list(shown) == ["student", "its teacher", "use it", "earlier student", "labels"]
+    assert shown["student"] == "student_full: 20.0 % errors on test_in, 12.0 % errors on test_out"
+    assert shown["earlier student"] == "student_comp: 15.0 % errors on test_in, 13.0 % errors on test_out"
+    assert shown["use it"].endswith("student_full") and "b_small" in shown["labels"]
+    only = said(capsys, "--models", "teacher student_full student_comp", "--earlier", "student_full student_comp")
+    assert list(only)[:3] == ["earlier student", "its teacher", "use it"] and "student" not in only
+
+
 def test_a_student_that_nothing_was_measured_of(exp, capsys):
     assert command.main(["--models", "student_comp"]) == 0
     assert "  student  student_comp\n" in capsys.readouterr().out

@@ -401,8 +401,25 @@ def test_a_selection_that_keeps_nothing_says_which_alpha_would(corpus, tmp_path,
     for alpha, share in ((0.53, 3), (0.55, 5)):
         assert run(corpus, out, "--rule", "mer <= alpha", "--alpha", str(alpha)) == 0
         assert len(read_table(out / "text")) == share and not (out / "too_few.txt").exists()
+    assert "5 of 6 chunks (25.0 s of 30.0 s) kept at alpha 0.55" in (out / "few.txt").read_text()
+    assert "so few; give more recordings" in (out / "few.txt").read_text()
     assert run(corpus, out, "--rule", "mer < 0") == 0
     assert "report.md says which condition drops how much" in (out / "too_few.txt").read_text()
+
+
+def test_a_selection_that_keeps_next_to_nothing_can_be_trained_on_and_says_which_alpha_keeps_more(corpus, tmp_path):  # noqa: F811
+    data, aux = corpus
+    ids = list(read_numbers(aux / "utt2mer"))
+    write_numbers(aux / "utt2mer", dict(zip(ids, (0.1, 0.2, 0.53, 0.54, 0.55, 0.56), strict=True)))
+    write_numbers(data / "utt2dur", dict.fromkeys(ids, 5.0))
+    out = tmp_path / "out"
+    assert run(corpus, out, "--rule", "mer <= alpha") == 0
+    said = (out / "few.txt").read_text()
+    assert said.startswith("2 of 6 chunks (10.0 s of 30.0 s) kept at alpha 0.4: a student learns next to nothing from")
+    assert "alpha 0.53 would keep half and alpha 0.55 would keep three quarters of the speech" in said
+    assert not (out / "too_few.txt").exists()
+    assert run(corpus, out, "--rule", "mer <= alpha", "--alpha", "0") == 0
+    assert not (out / "few.txt").exists() and (out / "too_few.txt").exists()
 
 
 def test_what_shares_sound_with_a_held_out_chunk_is_held_out_however_it_was_cut(corpus, tmp_path):  # noqa: F811

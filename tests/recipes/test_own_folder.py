@@ -76,6 +76,7 @@ def test_a_folder_becomes_a_student_and_a_report(run):
     assert "no student of strict_small: none of 25 chunks kept at alpha 0.4" in result.stdout
     assert re.search(r"alpha 1\.?\d* would keep half", result.stdout)
     assert "explorer_small/explorer.html" in result.stdout
+    assert re.search(r"warning: full: \d+ of 25 chunks .*: a student learns next to nothing from so few", result.stdout)
     assert not list((folder / "exp").glob("student_strict*"))
 
     # Held out, and learnt by nobody.

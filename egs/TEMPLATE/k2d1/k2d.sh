@@ -181,14 +181,14 @@ stage_4_select() {
             ${hours_of[${name}]:+--hours "${hours_of[${name}]}" --recordings "data/${train_set}"} "${select_words[@]}"
     done
     skip_small_selections
-    say_equal_selections
+    warn_of_selections
 }
 
 # 0.8 · CE(label) + 1.0 · KL(teacher ‖ student), the encoder frozen. 120,000 updates of 256 chunks: 42 h on four H100
 # for each student; mini_cs: 2 min each. Dev cross-entropy must fall below the untrained student's in the first epoch.
 stage_5_train() {
     some_students
-    [ "${stage}" -lt 5 ] || say_equal_selections
+    [ "${stage}" -lt 5 ] || warn_of_selections
     # Of what all selections keep, some chunks are held out for choosing the epoch.
     [ -n "${dev_set}" ] ||
         step cpu hold_out "${dev_data}" --data "${chunks}" --scores "${scores_of_first}" "${kept_by_all[@]}"
