@@ -26,7 +26,9 @@ DECODED_AGAIN = 1.25  # windows that loop or doubt are decoded once more, or sev
 FLAC = 0.063  # GB an hour: 16 kHz, 16 bit, mono, at 55 % of its raw size
 DECODES = 300.0  # times real time: one core reading m4a, mp3 or mp4
 ENCODES = 500.0  # times real time: one core writing FLAC
-PAPER_SECONDS_A_CHUNK = 42 * 3600 * 4 / (120_000 * 256)  # one H100, large-v2 with two decoder layers
+PAPER_CHUNKS_A_SECOND = 120_000 * 256 / (42 * 3600 * 4)  # one H100, large-v2 with two decoder layers
+# Students of mini_cs, validation included: width 384, vocabulary of 2,511, encoder output stored and teacher cached.
+DEMO_CHUNKS_A_SECOND, DEMO_VOCABULARY = 17.0, 2511
 # One core: seconds a chunk of the joins of stages 2 and 3; bytes a chunk of the tables that the latter, a job of stage
 # 3 and a process of training read; gigabytes a job, of each of which the join of stage 2 holds an archive's chunks.
 JOINED = "tools/bench_join.py --chunks 200000 --jobs 64"
@@ -76,16 +78,41 @@ class DecoderStep:
         return self.fixed + layers * self.layer + windows * (self.window + reading)
 
 
+def encoder_operations(size: Size) -> float:
+    """Of a 30 s window."""
+    dense = 24 * size.width**2 * N_AUDIO_CTX + 4 * N_AUDIO_CTX**2 * size.width
+    return float(size.encoder_layers * dense)
+
+
+def label_operations(size: Size, layers: int, vocabulary: int = _VOCABULARY) -> float:
+    """Of so many decoder layers and the logits, forward along a label of TOKENS: projections of tokens, keys and values
+    of the audio, cross-attention.
+    """
+    layer = TOKENS * 28 * size.width**2 + N_AUDIO_CTX * 4 * size.width**2 + 4 * TOKENS * N_AUDIO_CTX * size.width
+    return float(layers * layer + TOKENS * 2 * vocabulary * size.width)
+
+
+def training_operations(size: Size, stored: bool, cached: bool, vocabulary: int = _VOCABULARY) -> float:
+    """Of a chunk: the frozen encoder, unless its output is stored; the teacher's decoder, unless its probabilities are
+    cached; the student's two layers, forward and backward.
+    """
+    encoder = 0.0 if stored else encoder_operations(size)
+    teacher = 0.0 if cached else label_operations(size, size.decoder_layers, vocabulary)
+    return encoder + teacher + 3 * label_operations(size, 2, vocabulary)
+
+
 @dataclass(frozen=True)
 class Device:
     """name; operations a second reached on matrices; how long a step of the decoder takes, if it does not follow from
-    the operations; how this is known.
+    the operations; how this is known. training: operations a second reached there; trained: how that is known.
     """
 
     name: str
     operations: float
     step: DecoderStep | None
     known: str
+    training: float
+    trained: str
 
 
 # Of float16 and greedy search; base takes a fifth less. With windows of 150 tokens and prompts of 100, an encoder of
@@ -96,10 +123,19 @@ H100 = Device(
     305e12,
     DecoderStep(fixed=0.37e-3, layer=0.11e-3, window=5.8e-6, window_and_layer=4.3e-6),
     "measured, tools/bench_decoder.py --size large-v2 --batch_sizes 1,8,16,32,64",
+    PAPER_CHUNKS_A_SECOND * training_operations(SIZES["large"], stored=False, cached=False),
+    "published, 120k updates of 256 chunks in 42 h on four H100 with large-v2",
 )
 # Two cores of the machine that mini_cs was made on.
 CPU_DECODING = 10.0  # times what the operations alone would take: measured with tiny.en in batches of eight
-CPU = Device("two cores", 121e9, None, "computed from 121 GFLOP/s on matrices and tiny.en's decoder, both measured")
+CPU = Device(
+    "two cores",
+    121e9,
+    None,
+    "computed from 121 GFLOP/s on matrices and tiny.en's decoder, both measured",
+    DEMO_CHUNKS_A_SECOND * training_operations(SIZES["tiny"], stored=True, cached=True, vocabulary=DEMO_VOCABULARY),
+    f"measured, egs/mini_cs/k2d1/local/ladder.sh, {DEMO_CHUNKS_A_SECOND:.0f} chunks a second in bfloat16 (float32: 10)",
+)
 
 
 def size_of(model: str) -> Size:
@@ -118,8 +154,7 @@ def published_size(model: str) -> Size | None:
 def seconds_a_window(size: Size, device: Device, batch: int, decoder_layers: int | None = None) -> float:
     """One 30 s window: encoder, and TOKENS steps of a decoder that serves `batch` windows."""
     layers = size.decoder_layers if decoder_layers is None else decoder_layers
-    dense = 24 * size.width**2 * N_AUDIO_CTX + 4 * N_AUDIO_CTX**2 * size.width
-    encoder = size.encoder_layers * dense / device.operations
+    encoder = encoder_operations(size) / device.operations
     if device.step is not None:
         return encoder + TOKENS * device.step.seconds(layers, size.width, batch) / batch
     operations = TOKENS * 2 * (layers * 16 * size.width**2 + _VOCABULARY * size.width)
@@ -144,7 +179,8 @@ class Plan:
     "training" in chunks a second of a device; sources: where each was measured.
     batch: windows decoded side by side. jobs: of a stage that decodes. validators: the speed measured as "validator" is
     the first one's. revise: further models that transcribe the chunks; one without a published name is a student of the
-    teacher. seeds: students of each selection.
+    teacher. seeds: students of each selection. encoder_out: stored versions of the encoder's output, clean and noisy;
+    topk: cached tokens of the teacher at each position.
     """
 
     train_hours: float
@@ -163,6 +199,8 @@ class Plan:
     jobs: int = 64
     revise: Sequence[str] = ()
     seeds: int = 1
+    encoder_out: int = 0
+    topk: int = 0
 
     @property
     def students(self) -> int:
@@ -348,22 +386,30 @@ def _select(run: _Run) -> Cost:
 def _train(run: _Run) -> Cost:
     plan = run.plan
     steps, batch = updates(plan.config, run.chunks)
-    relative = run.teacher.parameters / SIZES["large"].parameters * H100.operations / run.device.operations
-    learns = run.speeds.get("training", 1 / (PAPER_SECONDS_A_CHUNK * relative))
+    operations = training_operations(run.teacher, plan.encoder_out > 0, plan.topk > 0)
+    learns = run.speeds.get("training", run.device.training / operations)
+    encoded = plan.encoder_out * run.chunks + (plan.encoder_out > 0) * plan.dev_hours * 3600 / CHUNK
+    once = encoded * encoder_operations(run.teacher)
+    if plan.topk:
+        once += run.chunks * label_operations(run.teacher, run.teacher.decoder_layers)
+        once += (plan.encoder_out == 0) * run.chunks * encoder_operations(run.teacher)
+    stored = encoded * N_AUDIO_CTX * run.teacher.width * 2e-9  # float16
+    stored += run.chunks * TOKENS * plan.topk * 6e-9  # ids of 4 bytes, float16
     kept = int(config_value(plan.config, "keep_nbest_models", 10)) + 4  # latest, with optimizer, initial, averaged
     # Every process holds both models once while it loads them, and the tables; loader workers share those at first.
     processes = min(max(plan.ngpu, 1), 8)
-    scaled = "" if relative == 1 else f", times {relative:,.2f} for the model and the {run.device.name}: assumed"
-    published = f"published, 120k updates of 256 chunks in 42 h on four H100 with large-v2{scaled}"
     students = counted(run.students, "student") + " one after the other" * (run.students > 1)
     held = counted(processes, "process", "processes")
+    known = f"{run.device.trained}; for this model computed from {operations / 1e9:,.0f} GFLOP a chunk"
+    rate = run.basis("training", f"{learns:,.2f} chunks a second of {run.where}", known)
+    before = f"encoder output or teacher's tokens, stored once: computed, {once / 1e12:,.0f} TFLOP and {space(stored)}"
     return Cost(
         5,
-        device_hours=run.students * steps * batch / learns / 3600,
-        gigabytes=run.students * kept * run.student_weights,
+        device_hours=(run.students * steps * batch / learns + once / run.device.operations) / 3600,
+        gigabytes=run.students * kept * run.student_weights + stored,
         summary=f"{students}, {steps:,.0f} updates of {batch:,.0f} chunks each",
         memory=processes * (RUNTIME + run.teacher_weights + run.student_weights + run.tables),
-        rests_on=(run.basis("training", f"{learns:,.2f} chunks a second of {run.where}", published),
+        rests_on=(rate, *([before] if once else []),
                   f"disk: computed, {counted(kept, 'model')} of {space(run.student_weights)} a student",
                   f"memory: computed, both models for each of {held}, and {_TABLES}"),
     )  # fmt: skip

@@ -21,6 +21,17 @@ def test_training_is_the_papers_figure():
     assert costs(selections=["full", "comp"])[5].device_hours == pytest.approx(2 * 4 * 42)
 
 
+def test_training_costs_what_is_neither_stored_nor_cached():
+    small = {"train_hours": 10.0, "teacher": "small", "ngpu": 0}
+    whole, stored, both = (
+        costs(**small, **more)[5].device_hours for more in ({}, {"encoder_out": 1}, {"encoder_out": 1, "topk": 32})
+    )
+    assert both < 0.75 * stored < 0.3 * whole, "most of a step is the encoder, then the teacher's decoder"
+    noisy = costs(**small, encoder_out=3, topk=32)[5]
+    assert noisy.device_hours > both, "every version is computed"
+    assert noisy.gigabytes > costs(**small)[5].gigabytes + 3 * 10 * 3600 / 27 * 1500 * 768 * 2e-9
+
+
 def test_work_grows_with_hours_and_models():
     small, large = costs(train_hours=100.0), costs(train_hours=1000.0)
     assert large[2].device_hours == pytest.approx(10 * small[2].device_hours)

@@ -213,6 +213,8 @@ show_plan() {
     [ -z "${test_sets}" ] || options+=(--test_hours "${test_hours}")
     [ "${joined}" = false ] || [ -n "${recordings}" ] || options+=(--joined)
     [[ ${labels:-${teacher}} != text:* ]] || options+=(--ready_labels)
+    ! "${store_encoder_out}" || options+=(--encoder_out $((noisy_versions + 1)))
+    ! "${cache_teacher}" || options+=(--topk "${topk}")
     if [ -n "${train_hours}" ]; then
         options+=(--train_hours "${train_hours}")
     elif [ -n "${recordings}" ]; then

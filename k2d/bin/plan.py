@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", default="0", help="seeds, separated by blanks: one student of each selection each")
     p.add_argument("--config", action="append", help="training YAML; later ones override earlier ones")
     p.add_argument("--updates", help="number of updates, or auto")
+    p.add_argument("--encoder_out", type=int, default=0, help="versions of the encoder's output to store for training")
+    p.add_argument("--topk", type=int, default=0, help="tokens of the teacher to store per position for training")
     p.add_argument("--ngpu", type=int, default=0, help="GPUs to use; 0: CPU jobs of two cores (default)")
     p.add_argument("--gpus_per_node", type=int, default=4, help="GPUs per node of the cluster")
     p.add_argument("--nj", type=int, help="jobs of stages 2, 3 and 6 (default: one per GPU, or one)")
@@ -76,7 +78,7 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("give the hours, by one of --train_hours, --recordings and --data")
     if args.updates:
         check_updates(args.updates)
-    for name in ("train_hours", "dev_hours", "test_hours", "ngpu", "nj", "batch_size"):
+    for name in ("train_hours", "dev_hours", "test_hours", "ngpu", "nj", "batch_size", "encoder_out", "topk"):
         value = getattr(args, name)
         if value is not None and not 0 <= value < float("inf"):
             raise UsageError(f"--{name} {value}: expected a number from 0 on")
@@ -148,6 +150,8 @@ def plan_of(args: argparse.Namespace) -> Plan:
         speeds={name: rate.value for name, rate in rates.items()} | speeds_of(args),
         sources={name: rate.source for name, rate in rates.items()},
         jobs=args.nj or max(args.ngpu, 1),
+        encoder_out=args.encoder_out,
+        topk=args.topk,
     )
 
 

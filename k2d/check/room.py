@@ -23,7 +23,7 @@ TRAIN_STAGE, PUBLISH = 5, 8  # the numbers of their stages
 @dataclass(frozen=True)
 class Room:
     """config: training YAML; stop_stage: the last that is counted; students: their names; batch_size: 0 for the default
-    of the device; the rest as `KeptOutputs`. elsewhere: memory and GPUs are another machine's."""
+    of the device; no_copy as `KeptOutputs`; encoder_out as `Plan`. elsewhere: memory and GPUs are another machine's."""
 
     config: Sequence[str]
     stop_stage: int
@@ -52,10 +52,9 @@ def look_at_room(room: Room, sets: Sequence[Set], models: Models, known: Mapping
         batch=room.batch_size or default_batch(room.ngpu > 0),
         ready_labels=(models.labels or models.teacher or "").startswith("text:"),
         jobs=1,
+        encoder_out=room.encoder_out,
     )
-    teacher = known.get(models.teacher or "")
-    width = teacher.dims["n_audio_state"] if teacher and teacher.dims else 0
-    need = gigabytes(plan, KeptOutputs(room.no_copy, room.encoder_out, width, room.stop_stage))
+    need = gigabytes(plan, KeptOutputs(room.no_copy, room.stop_stage))
     found = disk(need, complete=is_complete(room.students, room.stop_stage))
     if room.elsewhere:
         return found

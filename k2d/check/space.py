@@ -9,27 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.check.findings import Finding, fails, fine, warning
-from k2d.constants import N_AUDIO_CTX
-from k2d.plan import CHUNK, FLAC, SIZES, Plan, duration, estimate, space
+from k2d.plan import FLAC, SIZES, Plan, duration, estimate, space
 from k2d.wording import counted
 from k2d.work import machine
 from k2d.work.folders import size_in_words, size_of_folder
 
 SURELY = 0.5  # of the estimate: with less room than this a stage will fail, whatever is wrong with the estimate
 ENOUGH = 1.2
-LABEL, TRAIN = 2, 5  # the numbers of their stages
+LABEL = 2  # the number of its stage
 LONG = 6.0  # hours, from which labelling on a CPU is warned of
 
 
 @dataclass(frozen=True)
 class KeptOutputs:
-    """What of a plan's outputs depends on a recipe's options. no_copy: labels point into the recordings; stored:
-    versions of the encoder's output that are kept, `width` numbers a frame; stages: up to this one.
+    """What of a plan's outputs depends on a recipe's options. no_copy: labels point into the recordings; stages: up to
+    this one.
     """
 
     no_copy: bool = False
-    stored: int = 0
-    width: int = 0
     stages: int = 8
 
 
@@ -41,8 +38,6 @@ def gigabytes(plan: Plan, outputs: KeptOutputs) -> dict[str, float]:
             need["data" if cost.stage in (2, 4) else "exp"] += cost.gigabytes
     if outputs.no_copy:
         need["data"] -= plan.train_hours * FLAC
-    windows = (outputs.stored * plan.train_hours + bool(outputs.stored) * plan.dev_hours) * 3600 / CHUNK
-    need["exp"] += (outputs.stages >= TRAIN) * windows * N_AUDIO_CTX * outputs.width * 2 / 1e9  # float16
     return need
 
 

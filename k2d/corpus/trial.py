@@ -69,14 +69,14 @@ def _seconds(log: Path) -> float:
 def _training(log: Path) -> tuple[float, str] | None:
     """Chunks a second of one device, validation and start included."""
     path, seconds = log.parents[1] / "config.yaml", _seconds(log)
-    if not path.exists() or not seconds:
+    said = log.read_text("utf-8")
+    batches = re.search(r"\[train\] mini-batch sizes summary: N-batch=(\d+), mean=([\d.]+)", said)
+    if not path.exists() or not seconds or batches is None:
         return None
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if config["batch_type"] in ("numel", "length") or not config.get("num_iters_per_epoch"):
-        return None  # how many chunks a batch had is not known
-    epochs = len(set(re.findall(r"(\d+)epoch results:", log.read_text("utf-8"))))
+    epochs = len(set(re.findall(r"(\d+)epoch results:", said)))
     devices = config.get("dist_world_size") or max(config.get("ngpu", 0), 1)
-    chunks = epochs * config["num_iters_per_epoch"] * config["batch_size"]
+    chunks = round(epochs * (config.get("num_iters_per_epoch") or int(batches[1])) * float(batches[2]))
     if not chunks:
         return None
     return chunks / seconds / devices, f"{chunks:,} chunks in {seconds:,.0f} s on {counted(devices, 'device')}, {log}"

@@ -49,7 +49,8 @@ def trial(tmp_path):
     (exp / "v/step.json").write_text(json.dumps({"step": "distance", "arguments": {"nj": 2}, "seconds": 0.5}))
     config = "batch_type: unsorted\nbatch_size: 4\nnum_iters_per_epoch: 10\nngpu: 1\ndist_world_size: 2\n"
     (train / "config.yaml").write_text(config)
-    log = "1epoch results: x\n# end 2026-11-01 10:00:00, 5.0 s\n2epoch results: x\n# end 2026-11-01 11:00:00, 5.0 s\n"
+    log = "[train] mini-batch sizes summary: N-batch=9, mean=4.0, min=4, max=4\n"
+    log += "1epoch results: x\n# end 2026-11-01 10:00:00, 5.0 s\n2epoch results: x\n# end 2026-11-01 11:00:00, 5.0 s\n"
     (train / "log/train.log").write_text(log)
     return tmp_path
 
@@ -60,8 +61,8 @@ def test_a_trial_is_read(trial):
         "teacher": 100.0, "validator": 1000.0, "distance": 1000.0, "training": 4.0
     }  # fmt: skip
     assert rates["teacher"].source == f"10.00 h in 360 s, {trial / 'data/x_t/speed.json'}"
-    (trial / "exp/student_full/train/config.yaml").write_text("batch_type: numel\nnum_iters_per_epoch: 10\n")
-    assert "training" not in read_trial(trial), "batches of so many frames have nobody knows how many chunks"
+    (trial / "exp/student_full/train/config.yaml").write_text("batch_type: numel\nnum_iters_per_epoch: null\n")
+    assert read_trial(trial)["training"].value == 2 * 9 * 4.0 / 10, "two epochs of nine batches, on one CPU"
 
 
 def test_a_trial_of_other_models_is_told_from_that_of_these(trial, capsys):
@@ -183,6 +184,16 @@ def test_every_validator_and_every_seed_decodes_the_tests(plan):
     assert "medium" in " ".join(basis(two, 3)) and "medium" in " ".join(basis(two, 6))
     seeds = plan(*sizes, "--seed", "0 1 2")
     assert row(seeds, 5)[1] == "6 × 1 node" and row(seeds, 4)[1] == "2" and row(seeds, 8)[1] == "6"
+
+
+def test_what_is_stored_once_is_in_the_estimate_and_says_what_it_rests_on(plan):
+    hours = ("--train_hours", 2, "--teacher", "tiny", "--updates", "auto")
+    whole, stored = plan(*hours), plan(*hours, "--encoder_out", 1, "--topk", 32)
+    assert "stored once" not in whole and row(whole, 5)[2] != row(stored, 5)[2]
+    (known,) = [known for what, known in basis(stored, 5).items() if "stored once" in what]
+    assert re.fullmatch(r"computed, \d+ TFLOP and 31\d\.\d MB", known), "267 chunks of 1.15 MB, and their tokens"
+    (known,) = [known for what, known in basis(stored, 5).items() if what.startswith("training")]
+    assert known.startswith("measured, egs/mini_cs/k2d1/local/ladder.sh")
 
 
 def test_training_is_as_long_as_the_hours_are_when_asked(plan):

@@ -472,10 +472,11 @@ def test_what_later_stages_write_is_counted_where_it_goes():
     need = space.gigabytes(plan(100), space.KeptOutputs())
     assert 6 < need["data"] < 8 and need["exp"] > 20
     assert space.gigabytes(plan(100), space.KeptOutputs(no_copy=True))["data"] < 1
-    labels = space.gigabytes(plan(100), space.KeptOutputs(stored=2, width=384, stages=4))
+    storing = replace(plan(100), encoder_out=2)
+    labels = space.gigabytes(storing, space.KeptOutputs(stages=4))
     assert labels["data"] == need["data"] and labels["exp"] < need["exp"] / 10, "no student, no room for one"
-    stored = space.gigabytes(plan(100), space.KeptOutputs(stored=2, width=384))
-    assert stored["exp"] - need["exp"] == pytest.approx(2 * 100 * 3600 / 27 * 1500 * 384 * 2 / 1e9)
+    stored = space.gigabytes(storing, space.KeptOutputs())
+    assert stored["exp"] - need["exp"] == pytest.approx(2 * 100 * 3600 / 27 * 1500 * 1280 * 2 / 1e9)
 
 
 def test_a_disk_that_is_too_small_fails_and_one_that_is_tight_is_a_warning(tmp_path):
