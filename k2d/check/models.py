@@ -22,7 +22,7 @@ from k2d.errors import BadAudio, UserError
 from k2d.plan import size_of
 from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.text import ReadyTranscripts
-from k2d.whisper.identity import check_language, comes_later, downloads, english_only
+from k2d.whisper.identity import SERVER, check_language, comes_later, downloads, english_only, unreachable
 from k2d.wording import counted
 from k2d.work.folders import size_in_words
 
@@ -60,12 +60,13 @@ class Models:
 @dataclass(frozen=True)
 class Known:
     """What is known of a model that would load. digest: of its content; dims, parameters: of a Whisper model that is
-    there.
+    there; todo: what to do about one that cannot be fetched now.
     """
 
     name: str
     digest: str
     summary: str
+    todo: str = ""
     dims: dict | None = None
     parameters: int = 0
     languages: tuple[str, ...] = ()
@@ -82,7 +83,8 @@ def look(models: Models, train: Set | None, memory: Memory) -> tuple[list[Findin
             if name not in known:
                 known[name] = learn(name, train, memory)
             there = known[name].dims is not None or kind_of(name) != "whisper"
-            found.append((fine if there else note)(what, known[name].summary))
+            grade = warning if known[name].todo else fine if there else note
+            found.append(grade(what, known[name].summary, known[name].todo))
             found += [note(what, sentence) for sentence in known[name].findings]
             if kind_of(name) == "text" and train is not None:
                 found += coverage(what, name, train)
@@ -109,7 +111,10 @@ def shortened(name: str, most: int = 32) -> str:
 
 
 def _refused(what: str, name: str, error: UserError) -> Finding:
-    message, _, todo = str(error).removeprefix(f"{name}: " if name in what else "").rpartition("; ")
+    said = str(error)
+    for named in (name, name.partition(":")[2]) if name in what else ():
+        said = said.removeprefix(f"{named}: ")
+    message, _, todo = said.rpartition("; ")
     return fails(what, message or todo, todo if message else "correct the name, or copy the model again")
 
 
@@ -134,8 +139,10 @@ def learn(name: str, train: Set | None, memory: Memory) -> Known:
 def _of_whisper(name: str) -> dict:
     if comes_later(name):
         size = size_in_words(size_of(name).parameters * 2e6)  # float16
-        summary = f"is downloaded when it is first used, about {size}; without a network put its .pt into "
-        return {"summary": f"{summary}{downloads()}", "dims": None}
+        if why := unreachable(SERVER):
+            todo = f"connect before it is used, or put its .pt, about {size}, into {downloads()}"
+            return {"summary": f"is not here, and {SERVER} cannot be reached now ({why})", "todo": todo}
+        return {"summary": f"is downloaded when it is first used, about {size}, into {downloads()}"}
     from k2d.whisper.formats import inspect_model  # and torch with it
 
     facts = inspect_model(name)

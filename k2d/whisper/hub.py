@@ -147,24 +147,24 @@ def _guarded(name: str, work):
     try:
         return work()
     except errors.GatedRepoError:
-        what = f"is gated: accept its terms at {host}/{parts_of(name)[0]}, and log in ('hf auth login', or HF_TOKEN)"
+        what = f"is gated; accept its terms at {host}/{parts_of(name)[0]}, and log in ('hf auth login', or HF_TOKEN)"
     except errors.RepositoryNotFoundError:
         what = (
-            f"no such folder here, and {host} has no such model, or it is private: correct the id, or log in "
+            f"no such folder here, and {host} has no such model, or it is private; correct the id, or log in "
             "('hf auth login', or HF_TOKEN)"
         )
     except errors.RevisionNotFoundError:
-        what = f"the model has no revision {parts_of(name)[1]!r}: correct what follows the @, or leave it out"
+        what = f"the model has no revision {parts_of(name)[1]!r}; correct what follows the @, or leave it out"
     except errors.OfflineModeIsEnabled:
         what = (
-            f"no such folder here, nor in the cache ({settings.HF_HUB_CACHE}), and HF_HUB_OFFLINE forbids to fetch it: "
+            f"no such folder here, nor in the cache ({settings.HF_HUB_CACHE}), and HF_HUB_OFFLINE forbids to fetch it; "
             "unset it, or copy the cache, or the model's folder, from a machine that has it"
         )
     except errors.EntryNotFoundError as error:
         if isinstance(error, errors.LocalEntryNotFoundError):
             what = _no_network(host, error.__cause__ or error)
         else:
-            what = f"a file of it is missing on {host} ({first_line(error)}): give another revision, as {name}@COMMIT"
+            what = f"a file of it is missing on {host} ({first_line(error)}); give another revision, as {name}@COMMIT"
     except errors.HfHubHTTPError as error:
         what = f"{host} answered: {first_line(error)}; try again later, or give a folder"
     except errors.HFValidationError as error:
@@ -182,7 +182,7 @@ def _guarded(name: str, work):
 
 def _no_network(host: str, error: BaseException) -> str:
     return (
-        f"no such folder here, nor in the cache, and {host} cannot be reached ({first_line(error)}): connect, name a "
+        f"no such folder here, nor in the cache, and {host} cannot be reached ({first_line(error)}); connect, name a "
         "mirror in HF_ENDPOINT or a proxy in HTTPS_PROXY, or give the folder of a copy"
     )
 

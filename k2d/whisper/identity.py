@@ -7,11 +7,13 @@ folder behind it; an `Identity` of all that decides what the model writes: weigh
 import importlib.util
 import json
 import os
+import urllib.error
+import urllib.request
 from functools import cache
 from pathlib import Path
 
 from k2d.constants import ENGLISH_VOCABULARY
-from k2d.errors import CheckpointError, UsageError
+from k2d.errors import CheckpointError, UsageError, first_line
 from k2d.options import nearest
 from k2d.whisper import hub
 from k2d.whisper.files import read_json, weight_files
@@ -34,6 +36,7 @@ PUBLISHED = (
     "tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium.en", "medium", "large-v1", "large-v2",
     "large-v3", "large", "large-v3-turbo", "turbo",
 )  # fmt: skip
+SERVER = "https://openaipublic.azureedge.net"  # that it downloads them from
 _OTHER_FILES = {"large": "large-v3", "turbo": "large-v3-turbo"}  # as openai-whisper calls them on the disk
 # Beside the weights, whatever form the folder has.
 FACTS = (
@@ -129,6 +132,17 @@ def downloaded(name: str) -> Path | None:
     """The file of a published name, where it is here already."""
     path = downloads() / f"{_OTHER_FILES.get(name, name)}.pt"
     return path if path.is_file() else None
+
+
+def unreachable(address: str) -> str:
+    """Why a server does not answer now; "" where it does, whatever it says."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=5).close()
+    except urllib.error.HTTPError:
+        return ""
+    except OSError as error:
+        return first_line(getattr(error, "reason", error))
+    return ""
 
 
 def comes_later(name: str) -> bool:

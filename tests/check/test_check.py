@@ -9,15 +9,17 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub.constants
 import numpy as np
 import pytest
 import safetensors.torch
 import soundfile
 from decoding_material import random_model
+from local_server import LocalServer, QuietHandler
 
 from k2d.audio.options import AudioOptions
 from k2d.bin import check as command
-from k2d.check import recordings, room, space, tables
+from k2d.check import models, recordings, room, space, tables
 from k2d.check.findings import Grade
 from k2d.check.memory import Memory
 from k2d.check.models import Models, long_labels, look
@@ -27,7 +29,7 @@ from k2d.datadir import Segment, write_segments
 from k2d.errors import DataError, UsageError
 from k2d.plan import Plan
 from k2d.tables import read_numbers, write_numbers, write_table
-from k2d.whisper import checkpoint
+from k2d.whisper import checkpoint, identity
 
 RATE = 16000
 
@@ -401,12 +403,29 @@ def test_a_model_of_another_name_is_refused():
     assert row.what == "teacher large-v22" and "no such file or folder" in row.found
 
 
-def test_a_published_model_that_is_not_here_is_downloaded_later(tmp_path, monkeypatch):
+def test_a_published_model_that_is_not_here_is_downloaded_later_if_its_server_answers(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = LocalServer(QuietHandler)  # which answers that it knows no such request
+    monkeypatch.setattr(models, "SERVER", server.address)
     found = look_at_models(Models("large-v2", ("base.en",), language="zh"))
     notes = [finding for finding in found if finding.grade is Grade.NOTE]
-    assert "about 3.1 GB" in notes[0].found and f"put its .pt into {tmp_path}/whisper" in notes[0].found
+    assert f"about 3.1 GB, into {tmp_path}/whisper" in notes[0].found
     assert the_row(found, Grade.FAILS).what == "validator base.en", "by its name"
+    server.shutdown()
+    server.server_close()
+    row = the_row(look_at_models(Models("large-v2")), Grade.WARNING)
+    assert f"{server.address} cannot be reached now ([Errno 111] Connection refused)" in row.found
+    assert row.todo == f"connect before it is used, or put its .pt, about 3.1 GB, into {tmp_path}/whisper"
+    from k2d.text.whisper_import import whisper
+
+    assert all(address.startswith(f"{identity.SERVER}/") for address in whisper._MODELS.values())
+
+
+def test_what_the_hub_says_is_told_apart_from_what_to_do(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    row = the_row(look_at_models(Models("transformers:nobody/has-it")), Grade.FAILS)
+    assert row.found.startswith("no such folder here") and row.todo.startswith("unset it, or copy the cache")
 
 
 def test_damaged_models_are_named_with_their_file(small_model, tmp_path):

@@ -161,7 +161,7 @@ def test_what_goes_wrong_says_what_to_do(server, published, tmp_path, monkeypatc
         return str(raised.value)
 
     assert "openai/whisper-tset: no such folder here, and http://127.0.0.1" in said("openai/whisper-tset")
-    assert "no revision 'v9': correct what follows the @" in said("openai/whisper-test@v9")
+    assert "no revision 'v9'; correct what follows the @" in said("openai/whisper-test@v9")
     server.folders["meta/gated"] = published
     server.gated.add("meta/gated")
     assert "accept its terms at http://127.0.0.1" in said("meta/gated") and "HF_TOKEN" in said("meta/gated")
