@@ -162,10 +162,11 @@ def seconds_a_window(size: Size, device: Device, batch: int, decoder_layers: int
 
 
 def updates(config: Mapping, chunks: float) -> tuple[float, float]:
-    """(updates, chunks a update) of a training configuration; an epoch without a number of its own is a
-    pass.
+    """(updates, chunks a update) of a training configuration; an epoch without a number of its own is a pass, and no
+    forward pass has more chunks than there are.
     """
-    batch, accumulate = batch_of(config), int(config.get("accum_grad", 1))
+    accumulate = int(config.get("accum_grad", 1))
+    batch = min(batch_of(config), accumulate * max(1, math.ceil(chunks)))
     iterations = config.get("num_iters_per_epoch") or math.ceil(chunks * accumulate / batch)
     return int(config.get("max_epoch", 40)) * int(iterations) / accumulate, batch
 

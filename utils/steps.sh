@@ -94,7 +94,8 @@ step() {
     case ${status} in
         0) hold "${out}" && return ;;
         3) ;;
-        *) die "${out}: ${name} cannot begin; the line above says why" ;;
+        *) die "${out}: ${name} cannot begin; the line above says why$(
+            [ "${stage}" -eq 1 ] || echo '. Without --stage, what earlier stages lack is made first')" ;;
     esac
     case ${kind} in
         here) attend k2d "${command[@]}" ;;

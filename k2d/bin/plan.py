@@ -20,10 +20,10 @@ from k2d.corpus.folder import hours_of
 from k2d.corpus.trial import read_trial
 from k2d.datadir import DataDir
 from k2d.distill.config import read_config
-from k2d.distill.length import check_updates, with_length
+from k2d.distill.length import AUTO, check_updates, with_length
 from k2d.errors import UsageError
 from k2d.options import CommandParser, command
-from k2d.plan import CHUNK, Cost, Plan, duration, estimate, space
+from k2d.plan import CHUNK, Cost, Plan, duration, estimate, published_size, space
 from k2d.score.tables import Table
 from k2d.whisper.engine import default_batch
 from k2d.wording import audio_length, counted
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--selection", default="full comp", help="selections, separated by blanks: one student each")
     p.add_argument("--seed", default="0", help="seeds, separated by blanks: one student of each selection each")
     p.add_argument("--config", action="append", help="training YAML; later ones override earlier ones")
-    p.add_argument("--updates", help="number of updates, or auto")
+    p.add_argument("--updates", help="number of updates, or auto: by the hours (default without --config)")
     p.add_argument("--encoder_out", type=int, default=0, help="versions of the encoder's output to store for training")
     p.add_argument("--topk", type=int, default=0, help="tokens of the teacher to store per position for training")
     p.add_argument("--ngpu", type=int, default=0, help="GPUs to use; 0: CPU jobs of two cores (default)")
@@ -123,8 +123,8 @@ def plan_of(args: argparse.Namespace) -> Plan:
     train_hours = hours(args)
     configs = args.config or [CONFIG]
     config = read_config(configs)
-    if args.updates:
-        config, _ = with_length(config, read_config(configs[1:]), args.updates, ceil(train_hours * 3600 / CHUNK))
+    if asked := args.updates or ("" if args.config else AUTO):
+        config, _ = with_length(config, read_config(configs[1:]), asked, ceil(train_hours * 3600 / CHUNK))
     rates = read_trial(args.trial) if args.trial else {}
     for role, names in (("teacher", [args.teacher]), ("validator", args.validator.split())):
         tried = rates[role].model if role in rates else ""
@@ -164,7 +164,7 @@ def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
             6: f"{decodings} × ({joined})" if nj > 1 else f"{decodings}", 7: f"{decodings} + 1",
             8: f"{students}"}  # fmt: skip
     each = ceil(gpus / nodes)
-    jobs[5] = f"{students} × {counted(nodes, 'node')}" + (f" of {counted(each, 'GPU')}" if gpus else "")
+    jobs[5] = f"{students} × {counted(nodes, 'node')} of {counted(each, 'GPU')}" if gpus else f"{students}"
     rows, total = [], 0.0
     for cost in costs:
         spread = nj if cost.stage in (2, 3) else 1  # jobs over which the work of cores is spread
@@ -188,7 +188,10 @@ def run(args: argparse.Namespace) -> int:
     costs = [cost for cost in estimate(plan) if args.stage <= cost.stage <= args.stop_stage]
     print(table_of(plan, costs, args.gpus_per_node).text(), end="")
     arrays = f" {plan.jobs} + 1 jobs: an array of {plan.jobs}, then one that joins their results."
-    print(f"Waiting in a queue is not counted.{arrays if plan.jobs > 1 else ''}")
+    if plan.jobs > 1:
+        print(f"Waiting in a queue is not counted.{arrays}")
+    if unknown := [name for name in (plan.teacher, *plan.validators) if published_size(name) is None]:
+        print(f"{' and '.join(dict.fromkeys(unknown))}: no published name, so counted as of tiny's size.")
     if not args.trial and not args.speeds:
         print("For measured speeds, run a trial on a few hours and give --trial.")
     if args.explain:

@@ -69,7 +69,8 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
         if os.path.isfile(Path(path) / "audit.json"):
             return None, [fails(path, "drawn, but nothing answered yet", f"k2d audit --output_dir {path}")]
         message, refused, todo = _without(error, path).partition("; give ")
-        todo = f"give {todo}" if refused else "make it, in local/data.sh or by hand; or correct the name"
+        make = "make it, by k2d recordings, in local/data.sh or by hand; or correct the name"
+        todo = f"give {todo}" if refused else make
         return None, [fails(path, message, todo)]
     unmeasured: dict[str, str] = {}
     found, refused = [], []

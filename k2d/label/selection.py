@@ -180,7 +180,7 @@ def _say(name: str, rule: Rule, result: SelectionCounts, report: dict) -> None:
     english = [report["whole"][when]["english_share"] for when in ("before", "after")]
     print(
         f"select: kept {result.kept} of {counted(result.kept + result.dropped, 'chunk')}, "
-        f"{part_of(result.kept_seconds, total)} ({share:.1%}), by {name}: {rule.text}; "
+        f"{part_of(result.kept_seconds, total)} ({share:.1%}), by {name}{f': {rule.text}' if rule.names else ''}; "
         f"English units {english[0]:.1%} before, {english[1]:.1%} after",
         file=sys.stderr,
     )

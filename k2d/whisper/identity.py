@@ -173,12 +173,14 @@ def check_name(name: str) -> None:
 def check_path(name: str) -> None:
     """CheckpointError for a path where nothing lies: of a model that must be there already."""
     if "/" in name and hub.parts_of(name) is None and not Path(name).exists():
-        raise CheckpointError(
-            f"{name}: no such file or folder; give a checkpoint, a name such as base, or OWNER/NAME on the Hub"
-        )
+        raise unknown(name)
 
 
 def unknown(name: str) -> CheckpointError:
+    if "/" in name:
+        return CheckpointError(
+            f"{name}: no such file or folder; give a checkpoint, a name such as base, or OWNER/NAME on the Hub"
+        )
     near = nearest(name, PUBLISHED)
     hint = f"did you mean {near}?" if near else ", ".join(PUBLISHED)
     return CheckpointError(

@@ -169,7 +169,7 @@ def test_what_further_models_transcribe_is_counted(plan):
 
 
 def test_only_the_stages_that_are_run_are_counted(plan):
-    hours = ("--train_hours", 100, "--ngpu", 1)
+    hours = ("--train_hours", 1000, "--ngpu", 1)
     whole, labels = plan(*hours), plan(*hours, "--stop_stage", 4)
     assert "\n5 train" not in labels and "updates" not in labels and row(labels, 4) == row(whole, 4)
     sums = [text.partition("\nin all ")[2].split() for text in (whole, labels)]
@@ -183,7 +183,7 @@ def test_every_validator_and_every_seed_decodes_the_tests(plan):
     assert (row(one, 6)[1], row(two, 6)[1]) == ("4", "5") and row(one, 6)[2] != row(two, 6)[2]
     assert "medium" in " ".join(basis(two, 3)) and "medium" in " ".join(basis(two, 6))
     seeds = plan(*sizes, "--seed", "0 1 2")
-    assert row(seeds, 5)[1] == "6 × 1 node" and row(seeds, 4)[1] == "2" and row(seeds, 8)[1] == "6"
+    assert row(seeds, 5)[1] == "6" and row(seeds, 4)[1] == "2" and row(seeds, 8)[1] == "6"
 
 
 def test_what_is_stored_once_is_in_the_estimate_and_says_what_it_rests_on(plan):
@@ -196,9 +196,21 @@ def test_what_is_stored_once_is_in_the_estimate_and_says_what_it_rests_on(plan):
     assert known.startswith("measured, egs/mini_cs/k2d1/local/ladder.sh")
 
 
-def test_training_is_as_long_as_the_hours_are_when_asked(plan):
-    assert "120,000 updates of 256 chunks" in plan("--train_hours", 100)
-    assert "2,100 updates of 256 chunks" in plan("--train_hours", 100, "--updates", "auto")
+def test_a_newcomer_s_minutes_are_not_trained_on_as_long_as_the_papers_hours(plan):
+    text = plan("--train_hours", 1 / 60, "--teacher", "models/mine")
+    assert "Stage 5, 2 students one after the other, 200 updates of 3 chunks each" in text
+    assert "models/mine: no published name, so counted as of tiny's size." in text
+    assert "Waiting in a queue" not in text and row(text, 5)[1] == "2"
+    paper = plan("--train_hours", 1 / 60, "--config", ROOT / "conf/train_student.yaml")
+    assert "120,000 updates of 12 chunks" in paper, "four passes of all that there is"
+    assert "no published name" not in plan("--train_hours", 1)
+
+
+def test_training_is_as_long_as_the_hours_are_unless_a_configuration_says(plan):
+    assert "2,100 updates of 256 chunks" in plan("--train_hours", 100)
+    given = ("--train_hours", 100, "--config", ROOT / "conf/train_student.yaml")
+    assert "120,000 updates of 256 chunks" in plan(*given)
+    assert "2,100 updates of 256 chunks" in plan(*given, "--updates", "auto")
     assert "500 updates of 256 chunks" in plan("--train_hours", 100, "--updates", 500)
 
 
