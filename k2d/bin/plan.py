@@ -191,7 +191,7 @@ def run(args: argparse.Namespace) -> int:
     if plan.jobs > 1:
         print(f"Waiting in a queue is not counted.{arrays}")
     if unknown := [name for name in (plan.teacher, *plan.validators) if published_size(name) is None]:
-        print(f"{' and '.join(dict.fromkeys(unknown))}: no published name, so counted as of tiny's size.")
+        print(f"Of unknown size, counted as tiny: {', '.join(dict.fromkeys(unknown))}.")
     if not args.trial and not args.speeds:
         print("For measured speeds, run a trial on a few hours and give --trial.")
     if args.explain:

@@ -199,11 +199,11 @@ def test_what_is_stored_once_is_in_the_estimate_and_says_what_it_rests_on(plan):
 def test_a_newcomer_s_minutes_are_not_trained_on_as_long_as_the_papers_hours(plan):
     text = plan("--train_hours", 1 / 60, "--teacher", "models/mine")
     assert "Stage 5, 2 students one after the other, 200 updates of 3 chunks each" in text
-    assert "models/mine: no published name, so counted as of tiny's size." in text
+    assert "Of unknown size, counted as tiny: models/mine." in text
     assert "Waiting in a queue" not in text and row(text, 5)[1] == "2"
     paper = plan("--train_hours", 1 / 60, "--config", ROOT / "conf/train_student.yaml")
     assert "120,000 updates of 12 chunks" in paper, "four passes of all that there is"
-    assert "no published name" not in plan("--train_hours", 1)
+    assert "unknown size" not in plan("--train_hours", 1)
 
 
 def test_training_is_as_long_as_the_hours_are_unless_a_configuration_says(plan):
