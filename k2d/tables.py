@@ -17,18 +17,20 @@ number   digits of ASCII, with sign, point and exponent if need be, and finite: 
          1_000. Durations are more than 0; distances, rates and counts are not less
 """
 
+import fcntl
+import hashlib
 import os
 import re
 import secrets
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
 from numbers import Integral
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from k2d.errors import DataError
 
@@ -126,8 +128,9 @@ def atomic(path, mode: str = "w"):
     """Open `path` for writing so that it appears whole or not at all.
 
     The text goes to a temporary name beside it (`.*.tmp`), is flushed to disk and renamed when the block ends
-    without an error; on an error nothing of it is left and an older file stays as it was. DataError where a folder is.
-    Makes the folder if needed. `mode` is "w" (UTF-8, "\\n" line ends) or "wb".
+    without an error; on an error nothing of it is left and an older file stays as it was. What a killed writer has
+    left, the next one of the same file writes over. DataError where a folder is. Makes the folder if needed. `mode` is
+    "w" (UTF-8, "\\n" line ends) or "wb".
     """
     if mode not in ("w", "wb"):
         raise ValueError(f"atomic() writes new files: mode 'w' or 'wb', not {mode!r}")
@@ -135,20 +138,45 @@ def atomic(path, mode: str = "w"):
     if path.is_dir():
         raise DataError(f"{path}: a folder is where a file is to be written; move or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Random, since two containers share process numbers; short, since a name of 255 bytes leaves no room for more.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    # Short, since a name of 255 bytes leaves no room for more; random, since two containers share process numbers.
+    usual = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.tmp")
+    other = path.with_name(f".{secrets.token_hex(8)}.tmp")
     text = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
     try:
-        with open(temporary, mode.replace("w", "x"), **text) as handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (str(temporary), None):
+        with _locked(usual, mode, text) or open(other, mode.replace("w", "x"), **text) as handle:
+            try:
+                yield handle
+                handle.flush()
+                os.fsync(handle.fileno())
+                os.replace(handle.name, path)  # still locked
+            except BaseException:
+                Path(handle.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        if error.filename in (str(usual), str(other), None):
             error.filename = str(path)  # what was to be written, and on which of the disks
         raise
+
+
+def _locked(temporary: Path, mode: str, text: Mapping[str, str]) -> IO | None:
+    """The temporary, empty, new or left by a killed writer; None where a live one has it, or nothing can be locked."""
+    with suppress(OSError), ExitStack() as unless_ours:
+        handle = unless_ours.enter_context(open(temporary, mode, opener=_open_as_it_is, **text))
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):  # a file system without locks
+                temporary.unlink()
+            raise
+        if os.path.samestat(os.fstat(handle.fileno()), os.stat(temporary)):  # else another writer has just finished
+            handle.truncate(0)
+            unless_ours.pop_all()
+            return handle
+    return None
+
+
+def _open_as_it_is(name: str, flags: int) -> int:
+    return os.open(name, flags & ~os.O_TRUNC, 0o666)
 
 
 def _split_line(line: str) -> tuple[str, str]:

@@ -1,8 +1,11 @@
 """k2d.datadir: tables round-trip, broken ones say where, directories split and combine without loss."""
 
+import errno
 import gzip
 import os
 import re
+import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from k2d.tables import (
     write_table,
 )
 
+ROOT = str(Path(__file__).resolve().parents[1])
 IDS = st.text(
     st.characters(exclude_categories=["Cs"]).filter(lambda c: not fits_no_id(c)), min_size=1, max_size=8
 )
@@ -76,6 +80,47 @@ def test_a_name_of_255_bytes_is_written_and_a_temporary_is_one_of_those_that_are
     assert [path.name for path in tmp_path.iterdir()] == [name]
     (tmp_path / "plain").touch()
     assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode  # as the umask wants it
+
+
+KILLED = """
+import os, signal, sys
+from k2d.tables import atomic
+with atomic(sys.argv[1]) as handle:
+    handle.write("half of it, and longer than what follows")
+    handle.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_killed_writers_have_left_goes_with_the_next_write(tmp_path):
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "text")], env={**os.environ, "PYTHONPATH": ROOT})
+        assert len(list(tmp_path.iterdir())) == 1
+    with atomic(tmp_path / "text") as handle:
+        handle.write("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+    assert (tmp_path / "text").read_text() == "whole"
+
+
+def test_two_who_write_one_file_at_once_do_not_disturb_each_other(tmp_path):
+    with atomic(tmp_path / "text") as first:
+        first.write("first")
+        first.flush()
+        with atomic(tmp_path / "text") as second:
+            second.write("second")
+        assert (tmp_path / "text").read_text() == "second"
+    assert (tmp_path / "text").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+def test_where_nothing_can_be_locked_files_are_written_all_the_same(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("k2d.tables.fcntl.flock", flock)
+    with atomic(tmp_path / "text") as handle:
+        handle.write("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
 
 
 def test_tables_that_were_not_finished_leave_nothing(tmp_path):

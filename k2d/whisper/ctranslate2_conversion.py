@@ -1,14 +1,11 @@
 """Any of our checkpoints as a CTranslate2 model, converted once and kept by content.
 
 In: a model and its tokenizer. Out: a folder that `ctranslate2.models.Whisper` (and faster-whisper) loads. The
-folder's name holds the digest of the weights, so a model that changed is converted anew and two processes
-that convert the same model at once end with the same folder.
+folder's name holds the digest of the weights, so a model that changed is converted anew. Of processes that need the
+same model at once one converts it, and the others wait.
 """
 
 import hashlib
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import ctranslate2
@@ -20,7 +17,9 @@ from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.heads import heads_of
 from k2d.whisper.logit_rules import blank_tokens, suppressed_tokens
 from k2d.whisper.model import Whisper
-from k2d.work.folders import cache_folder
+from k2d.work.folders import cache_folder, whole_folder
+
+PATIENCE = 3600.0  # seconds to wait for another process that converts the same model
 
 
 def converted(model: Whisper, tokenizer: Tokenizer, dtype: str, cache_dir: str | Path | None = None) -> Path:
@@ -29,18 +28,9 @@ def converted(model: Whisper, tokenizer: Tokenizer, dtype: str, cache_dir: str |
     folder = root / "ctranslate2" / f"{digest(model, tokenizer)}-{dtype}-{ctranslate2.__version__}"
     if (folder / "model.bin").exists():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        convert(model, tokenizer, dtype, temporary)
-        os.chmod(temporary, 0o755)
-        try:
-            os.rename(temporary, folder)
-        except OSError:  # another process was first, with the same bytes
-            if not (folder / "model.bin").exists():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with whole_folder(folder, PATIENCE) as unfinished:
+        if unfinished:
+            convert(model, tokenizer, dtype, unfinished)
     return folder
 
 

@@ -4,11 +4,14 @@ folder of what is remembered between runs.
 
 import json
 import os
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from k2d.errors import DataError
 from k2d.tables import atomic
+from k2d.work.lock import DirectoryLock
 
 
 def json_or_none(path: str | Path) -> dict | None:
@@ -33,6 +36,27 @@ def write_json(path: str | Path, value: object) -> None:
     with atomic(path) as handle:
         json.dump(value, handle, indent=1, ensure_ascii=False)
         handle.write("\n")
+
+
+@contextmanager
+def whole_folder(folder: Path, patience: float = 0.0) -> Iterator[Path | None]:
+    """An empty folder that becomes `folder` when the block ends without an error; None where that is there.
+
+    One process at a time makes it, and removes what a killed one has left. patience: seconds to wait for another that
+    makes it, then Locked.
+    """
+    unfinished = folder.with_name(f".{folder.name}.tmp")
+    with DirectoryLock(folder, patience=patience):
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if folder.exists():
+            yield None
+            return
+        unfinished.mkdir(parents=True)
+        try:
+            yield unfinished
+            os.rename(unfinished, folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def cache_folder() -> Path:

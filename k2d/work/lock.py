@@ -64,10 +64,10 @@ def beside(folder: Path) -> Path:
 
 def refuse_links_to_nowhere(folder: Path) -> None:
     """UsageError where a folder, or one above it, is a link to what is not there: what is made there would lie on
-    another disk than it should once the right one is mounted.
+    another disk than it should once the right one is mounted. Where work of it lies aside, the disk is.
     """
     for place in (folder, *folder.parents):
-        if place.is_symlink() and not place.exists():
+        if place.is_symlink() and not place.exists() and not beside(place).is_dir():
             to = os.path.realpath(place)
             raise UsageError(f"{place} links to {to}, which is not there; is its disk mounted? else mkdir -p {to}")
 
@@ -75,18 +75,19 @@ def refuse_links_to_nowhere(folder: Path) -> None:
 class DirectoryLock:
     """Holds `folder`: exclusively (its owner) or shared (its readers, or the jobs that fill it together).
 
-    Raises Locked, saying who holds it and since when, and UsageError for a link to nowhere. Where nothing may be
-    written, a reader takes the lock that is there, and does without one where there is none.
+    patience: seconds to wait for who holds it. Raises Locked, saying who that is and since when, and UsageError for a
+    link to nowhere. Where nothing may be written, a reader takes the lock that is there, and does without one where
+    there is none.
     """
 
-    def __init__(self, folder: Path, shared: bool = False):
+    def __init__(self, folder: Path, shared: bool = False, patience: float = 0.0):
         self.folder, self.shared = Path(folder), shared
         self.path = beside(folder).with_name(f"{beside(folder).name}.lock")
         refuse_links_to_nowhere(self.folder)
         refuse_links_to_nowhere(self.path.parent)
         self._handle = self._open()
         if self._handle is not None:
-            self._take(shared)
+            self._take(shared, time.monotonic() + patience)
         _HELD.add(self)
 
     def _open(self) -> TextIO | None:
@@ -99,15 +100,22 @@ class DirectoryLock:
                 raise
             return open(self.path, encoding="utf-8") if os.access(self.path, os.R_OK) else None
 
-    def _take(self, shared: bool) -> None:
+    def _take(self, shared: bool, until: float) -> None:
+        while not self._taken(shared):
+            if time.monotonic() >= until:
+                message = f"{self.folder}: in use by {self._holder()}; wait for it to end, or stop it, and run again"
+                self._handle.close()
+                raise Locked(message)
+            time.sleep(0.1)
+        self.shared = shared
+        self._sign()
+
+    def _taken(self, shared: bool) -> bool:
         try:
             fcntl.flock(self._handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            message = f"{self.folder}: in use by {self._holder()}; wait for it to end, or stop it, and run again"
-            self._handle.close()
-            raise Locked(message) from None
-        self.shared = shared
-        self._sign()
+            return False
+        return True
 
     def share(self) -> None:
         """From here on others may share the directory."""

