@@ -27,6 +27,7 @@ from k2d.datadir import DataDir, invert, parse_segment, parser_of
 from k2d.errors import DataError, guarded
 from k2d.tables import atomic, decode_line, fault_of_id, fields, fits_no_id, wide_encoding, without_control, write_table
 from k2d.wording import counted
+from k2d.work.lock import DirectoryLock
 
 Table = dict[str, str]
 MOST_NAMED = 50  # of what is dropped
@@ -200,8 +201,6 @@ def back_up(directory: Path, names: list[str]) -> Path:
 
 def fix(directory: Path) -> str:
     data = DataDir(directory)
-    if obstacles := data.obstacles():
-        raise DataError("\n".join(obstacles))
     by_utterance, by_recording = data.utterance_tables(), data.recording_tables()
     tables: dict[str, Table] = {}
     gone: dict[str, str] = {}
@@ -274,7 +273,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def fix_all(directories: Iterable[Path]) -> int:
     for directory in directories:
-        print(f"fix_data.py: {fix(directory)}")
+        if obstacles := DataDir(directory).obstacles():
+            raise DataError("\n".join(obstacles))
+        with DirectoryLock(directory):
+            print(f"fix_data.py: {fix(directory)}")
     return 0
 
 

@@ -130,13 +130,8 @@ run_here() {
 # prepare_data WORD…: the corpus's own preparation, one at a time.
 prepare_data() {
     [ "${mode}" = run ] || { run_here "$@" && return; }
-    mkdir -p data/.k2d || die "data/ cannot be written; the line above says why"
     [ -t 2 ] || local -x TQDM_DISABLE=1 # in a file a progress bar would be one endless line
-    attend "${data_cmd[@]}" flock --nonblock --conflict-exit-code 9 data/.k2d/prepared.lock "$@" || {
-        local status=$?
-        [ "${status}" -ne 9 ] || die "data/: another process prepares it; wait for it to end, or stop it, and run again"
-        exit "${status}"
-    }
+    attend "${data_cmd[@]}" "${K2D_ROOT}/utils/own.py" data/stage_1 "$@"
 }
 
 # show WORD…: the words as one would type them.

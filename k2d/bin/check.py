@@ -35,6 +35,7 @@ from k2d.options import CommandParser, add_options, command, options_of, termina
 from k2d.transcribers import check_exists, check_whisper, kind_of
 from k2d.wording import counted
 from k2d.work import identity
+from k2d.work.lock import DirectoryLock
 from k2d.work.skipped import SkipOptions
 from k2d.work.step import Step, refuse_work_of_others
 
@@ -101,8 +102,14 @@ def models_of(args: argparse.Namespace) -> Models:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    if args.output_dir is not None:
+    if args.output_dir is None:
+        return _run(args)
+    with DirectoryLock(args.output_dir):
         refuse_work_of_others(args.output_dir, "check")
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     remembered, models = Memory(args.output_dir and args.output_dir / "known.jsonl"), models_of(args)
     tests, audio = args.test_data, options_of(AudioOptions, args)
     found, sets = look_at_sets(args.train_data, args.dev_data, tests, audio, args.max_skipped, remembered)

@@ -113,22 +113,45 @@ def _sign(step: Step, folder: Path, account: Account) -> None:
 
 @contextlib.contextmanager
 def _begun(step: Step, folders: Sequence[Path]) -> Iterator[None]:
-    """Say in each folder, while it is written, what writes it. UsageError, before any is touched, where one holds what
-    somebody else has made: tables made by hand would be overwritten."""
-    for folder in folders:
-        refuse_work_of_others(folder, step.command)
-        if any((folder / name).exists() for name in ("wav.scp", "segments", "text", "utt2spk")):
-            refuse_unexplained(folder)
-    for folder in folders:
-        if not record_in(folder):
-            write_json(folder / BEGUN, {"step": step.command, "key": step.key})
-    try:
-        yield
-    finally:
+    """Own each folder while it is written, and say there what writes it. UsageError, before any is touched, where one
+    holds what somebody else has made: tables made by hand would be overwritten. Locked where one is in use; but what is
+    done, and is written with the same bytes, others may read.
+    """
+    with contextlib.ExitStack() as held:
         for folder in folders:
-            if [path.name for path in folder.glob("*")] == [BEGUN]:  # there was no such set
-                (folder / BEGUN).unlink()
-                folder.rmdir()
+            step.out = folder
+            held.enter_context(DirectoryLock(folder, shared=step.done))
+            refuse_work_of_others(folder, step.command)
+            if any((folder / name).exists() for name in ("wav.scp", "segments", "text", "utt2spk")):
+                refuse_unexplained(folder)
+        earlier = {}
+        for folder in folders:
+            step.out = folder
+            earlier[folder] = _make_room(step)
+        try:
+            yield
+        finally:
+            for folder, place in earlier.items():
+                if [path.name for path in folder.glob("*")] == [BEGUN]:  # there was no such set
+                    (folder / BEGUN).unlink()
+                    folder.rmdir()
+                    if place:
+                        place.rename(folder)
+
+
+def _make_room(step: Step) -> Path | None:
+    """Set aside what was made from another folder or corpus; what was made from this one is updated in place. Returns
+    where the other lies, if any."""
+    record = record_in(step.out) or record_in(step.out, BEGUN)
+    made_of = {name: os.path.realpath(made["path"]) for name, made in record.get("inputs", {}).items()}
+    reads = {name: os.path.realpath(one.path) for name, one in step.inputs.items()}
+    other = None
+    if not record or any(reads[name] != made_of[name] for name in reads.keys() & made_of):
+        other = step.exchange(record.get("key"))
+    if not record_in(step.out):
+        inputs = {name: {"path": one.path} for name, one in step.inputs.items()}
+        write_json(step.out / BEGUN, {"step": step.command, "key": step.key, "inputs": inputs})
+    return other
 
 
 def run(corpus: str, options: Preparation, prepare: Callable[[Any], Iterable[Account]]) -> int:

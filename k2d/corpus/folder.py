@@ -202,10 +202,13 @@ def ready_labels(
 
 
 def _link(folder: Path, labels: Mapping[str, Path]) -> None:
+    links = {folder / f"{name}{path.suffix.lower()}": path.absolute() for name, path in labels.items()}
+    if folder.is_dir() and {link: link.is_symlink() and link.readlink() for link in folder.iterdir()} == links:
+        return  # somebody may read them
     shutil.rmtree(folder, ignore_errors=True)
-    for name, path in labels.items():
+    for link, path in links.items():
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}{path.suffix.lower()}").symlink_to(path.absolute())
+        link.symlink_to(path)
 
 
 def _list(

@@ -122,6 +122,10 @@ class DirectoryLock:
         fcntl.flock(self._handle, fcntl.LOCK_SH)
         self.shared = True
 
+    def pass_on(self) -> None:
+        """Hold it too when this process has become another program, until that and what it has started have ended."""
+        os.set_inheritable(self._handle.fileno(), True)
+
     def _sign(self) -> None:
         """A line for each holder: those who share it may end in any order."""
         words, process = [Path(sys.argv[0]).name, *sys.argv[1:]], os.getpid()

@@ -87,11 +87,20 @@ class Step:
         self.arguments = {name: value for name, value in provenance.plain(arguments or {}).items() if name != "begin"}
         digests = {name: identity.digest for name, identity in self.inputs.items()}
         self.key = digest_of([command, digests, self.options])[:16]
-        self.aside = beside(self.out)
         self._held = ExitStack()
         self._started, self._since = time.time(), time.monotonic()
 
     # ------------------------------------------------------------------------------------------ what is there
+
+    @property
+    def aside(self) -> Path:
+        """Where other work of the directory lies, a folder a key."""
+        return beside(self.out)
+
+    @property
+    def _parked(self) -> Path:
+        """Where work/ lies while the rest is moved."""
+        return self.aside.with_name(f"{self.aside.name}.{WORK}")
 
     @property
     def done(self) -> bool:
@@ -111,12 +120,6 @@ class Step:
             if not (self.out / name).is_file() or (self.out / name).stat().st_size != size
         ]
 
-    def changed(self) -> list[str]:
-        """Paths of the inputs that are not any more what the directory's finished work was made of."""
-        made_of = record_in(self.out).get("inputs", {})
-        both = self.inputs.keys() & made_of
-        return sorted({self.inputs[name].path for name in both if made_of[name]["digest"] != self.inputs[name].digest})
-
     def difference(self) -> str:
         """What the directory was made with or from, other than this step would, as far as its record says."""
         if not (record := record_in(self.out)):
@@ -124,9 +127,17 @@ class Step:
         said = []
         if found := _unlike(record.get("options"), self.options):
             said.append(f"with other options ({', '.join(found)})")
-        if found := self.changed():
-            said.append(f"from another version of {_outermost(found)}")
         made_of = record.get("inputs", {})
+        changed = [
+            (made_of[name]["path"], i.path)
+            for name, i in self.inputs.items()
+            if name in made_of and made_of[name]["digest"] != i.digest
+        ]
+        if found := {now for before, now in changed if before == now}:
+            said.append(f"from another version of {_outermost(sorted(found))}")
+        if found := [(before, now) for before, now in changed if before != now]:
+            old, new = (_outermost(sorted(set(paths))) for paths in zip(*found))
+            said.append(f"from {old} in place of {new}")
         if new := {i.path for name, i in self.inputs.items() if name not in made_of}:
             said.append(f"without {_outermost(sorted(new))}")
         if gone := {made["path"] for name, made in made_of.items() if name not in self.inputs}:
@@ -192,18 +203,13 @@ class Step:
         self._real.mkdir(parents=True, exist_ok=True)
 
     def _put_in_place(self) -> None:
-        parked = self.aside.with_name(f"{self.aside.name}.{WORK}")
-        if parked.exists() and not (self.out / WORK).exists():  # killed while it was moved
-            self._make()
-            _move(parked, self.out / WORK)
+        if not (self.out / WORK).exists():  # killed while it was moved
+            self._restore_work()
         there = _wanted_in(self.out) or key_in(self.out, BEGUN)
         refuse_work_of_others(self.out, self.command)
         refuse_unexplained(self.out)
         if there != self.key:
-            self._look_where_the_link_is()
-            if there is not None:
-                self._set_aside(there, parked)
-            self._bring_back(parked)
+            self.exchange(there)
         remove_leftovers(self.out)
         if self.done:
             return
@@ -230,8 +236,17 @@ class Step:
             shutil.copy2(self.out / name, kept / name)
         return f"; what was changed is kept in {kept}" if there else ""
 
-    def _set_aside(self, key: str, parked: Path) -> None:
-        """Move the directory to <parent>/.k2d/<name>/<key>, all but work/."""
+    def exchange(self, there: str | None) -> Path | None:
+        """Set aside what is in the directory, of the key `there` or none, and bring back this step's, if it lies aside.
+        The caller owns the directory. Returns where the other work lies.
+        """
+        self._look_where_the_link_is()
+        place = None if there is None else self._set_aside(there)
+        self._bring_back()
+        return place
+
+    def _set_aside(self, key: str) -> Path:
+        """Move the directory to <parent>/.k2d/<name>/<key>, all but work/; returns that place."""
         place, why = self.aside / key, self.difference()
         number = 1
         while place.exists():
@@ -239,25 +254,26 @@ class Step:
             place = self.aside / f"{key}.{number}"
         place.parent.mkdir(parents=True, exist_ok=True)
         if (self.out / WORK).exists():
-            _move(self.out / WORK, parked)
+            _move(self.out / WORK, self._parked)
         _move(self._real, place)
-        self._restore_work(parked)
+        self._restore_work()
         print(f"{self.command}: {self.out} was made {why}: moved to {place}", file=sys.stderr)
+        return place
 
-    def _bring_back(self, parked: Path) -> None:
+    def _bring_back(self) -> None:
         """Move this key's work back from where it was set aside, if it was."""
         place = self.aside / self.key
         if not place.exists():
             return
         if (self.out / WORK).exists():
-            _move(self.out / WORK, parked)
+            _move(self.out / WORK, self._parked)
         if self.out.exists():
             try:
                 os.rmdir(self._real)
             except OSError:  # a log that a back end has opened before we came, and hidden files
                 _move(self._real, self.aside / f"log.{time.time_ns()}")
         _move(place, self._real)
-        self._restore_work(parked)
+        self._restore_work()
         print(f"{self.command}: {self.out} was moved back from {place}", file=sys.stderr)
 
     def _look_where_the_link_is(self) -> None:
@@ -270,10 +286,10 @@ class Step:
                 "or remove it, and it is made again"
             )
 
-    def _restore_work(self, parked: Path) -> None:
-        if parked.exists():
+    def _restore_work(self) -> None:
+        if self._parked.exists():
             self._make()
-            _move(parked, self.out / WORK)
+            _move(self._parked, self.out / WORK)
 
     def finish(self, again: Sequence[str] = (), **facts: object) -> None:
         """Write the record, and with it: done. `facts` stand in it for who reads it.

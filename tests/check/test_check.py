@@ -30,6 +30,7 @@ from k2d.errors import DataError, UsageError
 from k2d.plan import Plan
 from k2d.tables import read_numbers, write_numbers, write_table
 from k2d.whisper import checkpoint, identity
+from k2d.work.lock import DirectoryLock
 
 RATE = 16000
 
@@ -572,6 +573,8 @@ def test_the_command_prints_one_table_and_ends_with_what_it_found(corpus, small_
     rows = [line.split("\t") for line in (tmp_path / "exp/check/findings.tsv").read_text().splitlines()]
     assert [row[:3] for row in rows] == [["fails", "data/test", "d"], ["left out", "data/lectures", "b"]]
     assert command.main([]) == 1 and "nothing to check" in capsys.readouterr().err
+    with DirectoryLock(tmp_path / "exp/check"):
+        assert command.main(words) == 1 and "exp/check: in use by " in capsys.readouterr().err
     (tmp_path / "exp/check/step.json").write_text('{"step": "score"}')
     assert command.main(words) == 1 and "exp/check: holds what score made" in capsys.readouterr().err
     assert (tmp_path / "exp/check/step.json").read_text() == '{"step": "score"}'

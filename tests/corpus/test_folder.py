@@ -1,7 +1,10 @@
 """A folder of recordings as people have it → a data directory."""
 
 import json
+import os
+import pydoc
 import re
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -104,6 +107,70 @@ def test_two_preparations_of_one_corpus_at_a_time_are_refused(tmp_path, capsys):
         assert prepare(tmp_path / "in", tmp_path / "data/y") == 0
     given = json.loads((tmp_path / "data/y/step.json").read_text())["arguments"]
     assert given == {"recordings": str(tmp_path / "in"), "output_dir": str(tmp_path / "data/y"), "nj": given["nj"]}
+
+
+def test_what_is_being_read_is_not_changed_and_what_is_done_may_be_read(tmp_path, capsys):
+    out = tmp_path / "data/x"
+    write(tmp_path / "in/one.wav")
+    (tmp_path / "in/one.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    assert prepare(tmp_path / "in", out) == 0
+    before = {path: path.lstat().st_ino for path in out.rglob("*.srt")}
+    with DirectoryLock(out, shared=True):
+        assert prepare(tmp_path / "in", out) == 0
+        assert before and {path: path.lstat().st_ino for path in out.rglob("*.srt")} == before
+        tables = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+        write(tmp_path / "in/two.wav", 2)
+        write(tmp_path / "other/three.wav", 3)
+        for folder in ("in", "other"):
+            assert prepare(tmp_path / folder, out) == 1
+            assert "data/x: in use by " in capsys.readouterr().err
+        assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == tables
+    assert prepare(tmp_path / "in", out) == 0
+
+
+def test_recordings_of_another_folder_take_the_place_and_the_earlier_ones_come_back(tmp_path, capsys):
+    one, other, out = tmp_path / "one", tmp_path / "other", tmp_path / "data/x"
+    write(one / "a.wav")
+    write(other / "b.wav", 2)
+    assert prepare(one, out) == 0
+    (out / "notes").write_text("mine")
+    first = (out / "step.json").read_bytes()
+    assert prepare(other, out) == 0
+    assert f"x was made from {one} in place of {other}: moved to {tmp_path}/data/.k2d/x/" in capsys.readouterr().err
+    assert read_table(out / "wav.scp") == {"b": str(other / "b.wav")} and not (out / "notes").exists()
+    assert prepare(one, out) == 0
+    assert "was moved back from" in capsys.readouterr().err
+    assert (out / "step.json").read_bytes() == first and (out / "notes").read_text() == "mine"
+    write(one / "c.wav", 2)
+    assert prepare(one, out) == 0
+    assert read_table(out / "wav.scp").keys() == {"a", "c"} and (out / "notes").exists(), "updated where it is"
+    assert "moved" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("last", ["k2d.work.step._move", "k2d.corpus.folder._link"])
+def test_a_preparation_from_another_folder_that_was_killed_is_not_mixed_with_the_earlier_one(
+    tmp_path, monkeypatch, last
+):
+    one, other, out = tmp_path / "one", tmp_path / "other", tmp_path / "data/x"
+    write(one / "a.wav")
+    write(other / "b.wav", 2)
+    assert prepare(one, out) == 0
+    first = (out / "step.json").read_bytes()
+    does = pydoc.locate(last)
+
+    def dies(*given):
+        does(*given)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if (child := os.fork()) == 0:
+        monkeypatch.setattr(last, dies)
+        prepare(other, out)
+    os.waitpid(child, 0)
+    assert not (out / "step.json").exists()
+    assert prepare(one, out) == 0
+    assert (out / "step.json").read_bytes() == first and read_table(out / "wav.scp").keys() == {"a"}
+    assert prepare(other, out) == 0
+    assert read_table(out / "wav.scp").keys() == {"b"}
 
 
 def test_tables_made_by_hand_are_not_overwritten(tmp_path, capsys):

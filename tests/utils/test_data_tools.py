@@ -13,6 +13,7 @@ import soundfile
 
 from k2d.datadir import DataDir, invert
 from k2d.tables import read_table, write_numbers, write_table
+from k2d.work.lock import DirectoryLock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -209,6 +210,13 @@ def test_fix_parts_lines_at_the_returns_of_a_macintosh_and_names_every_utterance
     assert result.returncode == 0, result.stderr
     assert result.stderr.splitlines() == [f"fix_data.py: {data}: dropped: 'c' has no line in utt2lang"]
     assert read_table(data / "text") == {"a": "one", "b": "two", "d": "five six a seven"}
+
+
+def test_what_is_being_read_is_not_repaired(data):
+    with DirectoryLock(data, shared=True):
+        result = tool("fix", data)
+    assert result.returncode == 1 and "in use by " in result.stderr
+    assert tool("fix", data).returncode == 0
 
 
 def test_an_utterance_of_two_speakers_is_named(data):
