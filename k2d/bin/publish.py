@@ -121,12 +121,13 @@ def run(args: argparse.Namespace) -> int:
         args.teacher_licence = "MIT"
     options = options_of(PublishOptions, args)
     inputs = inputs_of(args.record, record, args.teacher, args.data, results)
-    audio, made = options_of(AudioOptions, args), [record.name, record.selection, record.alpha, args.teacher]
+    audio = options_of(AudioOptions, args)
+    made = [record.name, record.selection, record.alpha, record.revised_by, args.teacher]
     decides = {**asdict(options), "damaged": audio.damaged, "record": made}
     step = Step("publish", args.output_dir, inputs=inputs, options=decides, arguments=vars(args))
 
     def work() -> None:
-        facts = publish(args.output_dir, record, args.teacher, options, DataDir(args.data), audio, results)
+        facts = publish(args.output_dir, args.record, record, args.teacher, options, DataDir(args.data), audio, results)
         checks, utterances = len(facts.parities), facts.parities[0].utterances
         said = f"{counted(checks, 'check')} on {counted(utterances, 'utterance')} passed"
         said += f", {facts.parameters:,} parameters"

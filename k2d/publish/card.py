@@ -15,13 +15,14 @@ import numpy as np
 import yaml
 
 from k2d.datadir import DataDir
+from k2d.label.segments import seconds_of_segments
 from k2d.score.monolingual import NAMES, Retained
 from k2d.score.scored import RESULT
-from k2d.score.selections import read_report, segment_hours
 from k2d.score.tables import Table, interval, mixed_rate, percent
 from k2d.tables import WEIGHT, read_numbers, read_table
 from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED
+from k2d.text.trusted import read as read_trusted
 from k2d.text.units import language_of, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
@@ -50,7 +51,7 @@ class Facts:
     `results`: test set to result.json of the student and, as far as known, of the teacher. `findings`: number of
     label texts that look private, by kind; labels_checked: of so many, None where nobody looked. base_model, datasets:
     ids of the Hub. language: code that it transcribes in, None where it detects one. rule: what the selection asks of a
-    chunk; ready_labels: that no model of ours wrote the labels."""
+    chunk; ready_labels: that no model of ours wrote the labels; revised_by: models whose transcripts replaced some."""
 
     name: str
     teacher: str
@@ -79,6 +80,7 @@ class Facts:
     validator: str | None = None
     rule: str | None = None
     ready_labels: bool = False
+    revised_by: str | None = None
     repo: str = PLACEHOLDER
     parities: Sequence[Parity] = ()
     labels_checked: int | None = None
@@ -87,25 +89,35 @@ class Facts:
     language: str | None = None
 
 
-def training_data(folder: Path) -> dict[str, float | int | None]:
-    """Of a selection directory: hours, chunks; where segments were selected, trusted_hours of these; where labels are
-    weighted, mean_weight of an hour."""
-    data = DataDir(folder)
-    lasting = data.utt2dur or {}
-    found = {"hours": sum(lasting.values()) / 3600 if lasting else None, "chunks": len(data.segments)}
-    if (folder / TRUSTED).exists() and (hours := segment_hours(read_report(folder))):
-        found["trusted_hours"] = hours[0]
-    if (folder / WEIGHT).exists() and (weights := read_numbers(folder / WEIGHT)):
-        found["mean_weight"] = np.average([*weights.values()], weights=[lasting.get(uid, 1.0) for uid in weights])
+def training_data(labels: Path, tables: Path) -> dict[str, float | int | None]:
+    """Of the chunks that were learnt: hours, number; where segments were selected, trusted_hours of these; where labels
+    are weighted, mean_weight of an hour. labels: a selection; tables: what its training read (k2d training_tables),
+    which lacks what was held out; without them, all of the selection counts."""
+    data = DataDir(labels)
+    learnt = read_table(tables / "text") if (tables / "text").exists() else data.segments
+    ids, lasting = [uid for uid in data.segments if uid in learnt], data.utt2dur or {}
+    found = {"hours": sum(lasting[uid] for uid in ids) / 3600 if lasting else None, "chunks": len(ids)}
+    if (labels / TRUSTED).exists() and lasting:
+        flags = read_table(labels / TRUSTED)
+        seconds = (seconds_of_segments(data.text[uid], lasting[uid]) for uid in ids)
+        trusted = sum(own[read_trusted(uid, flags.get(uid, ""), len(own))].sum() for uid, own in zip(ids, seconds))
+        found["trusted_hours"] = trusted / 3600
+    if (labels / WEIGHT).exists() and (weights := read_numbers(labels / WEIGHT)):
+        found["mean_weight"] = np.average(
+            [weights[uid] for uid in ids], weights=[lasting.get(uid, 1.0) for uid in ids]
+        )
     return found
 
 
 def labels_made(folder: Path) -> dict[str, str | bool]:
-    """Of a selection directory, as far as records say: the `rule`, and whether labels were ready (`ready_labels`)."""
-    chunks = input_of(folder, "data")
+    """Of a selection directory, as far as records say: the `rule`, whether labels were ready (`ready_labels`), and
+    whether other models' transcripts have replaced some (`revised_by`)."""
+    chunks, found = input_of(folder, "data"), {}
+    if chunks and record_in(chunks).get("step") == "revise":
+        chunks, found = input_of(chunks, "data"), {"revised_by": "other models"}
     model = str(record_in(chunks).get("arguments", {}).get("model", "")) if chunks else ""
     rule = record_in(folder).get("options", {}).get("rule")
-    return {"ready_labels": kind_of(model) == "text", **({"rule": rule} if rule else {})}
+    return found | {"ready_labels": kind_of(model) == "text", **({"rule": rule} if rule else {})}
 
 
 def result_files(student: Path, teacher: Path | None) -> dict[str, tuple[Path, Path | None]]:
@@ -235,6 +247,7 @@ def card(facts: Facts) -> str:
     template = environment.from_string((resources.files("k2d.publish") / "card.md.j2").read_text("utf-8"))
     text = template.render(
         {f.name: getattr(facts, f.name) for f in dataclasses.fields(facts)},
+        filtered=facts.selection not in (None, "full"),
         front=yaml.safe_dump(front_matter(facts), allow_unicode=True, sort_keys=False),
         names=[named(code) for code in facts.languages],
         licence_said=LICENCES[facts.licence],

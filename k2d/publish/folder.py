@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import torch
 
 CARD_FILE = Path(HUGGINGFACE) / CARD
+TABLES = "data"  # in a student's folder, of `k2d training_tables`: what it learnt
 
 Results = Mapping[str, tuple[Path, Path | None]]  # as `card.result_files`
 
@@ -76,11 +77,14 @@ def inputs_of(student: Path, record: ModelRecord, teacher: str, data: Path, resu
         inputs["heads"] = identity.of_file(heads)
     if record.data:
         inputs["train_data"] = identity.of_tables(record.data, "text", "utt2dur", TRUSTED, WEIGHT)
+    if (learnt := student / TABLES / "text").is_file():
+        inputs["learnt"] = identity.of_file(learnt)
     return inputs
 
 
 def publish(
     folder: Path,
+    student_folder: Path,
     record: ModelRecord,
     teacher: str,
     options: PublishOptions,
@@ -88,8 +92,8 @@ def publish(
     audio: AudioOptions,
     results: Results,
 ) -> Facts:
-    """Write the folder; returns what the card says. teacher: a checkpoint; data: the exports are checked on some of its
-    utterances. Each check is printed. Raises NotTheStudent where one fails, and leaves no card."""
+    """Write the folder; returns what the card says. student_folder: in exp/; teacher: a checkpoint; data: some of its
+    utterances check the exports. Each check is printed. Raises NotTheStudent where one fails, and leaves no card."""
     import torch
 
     from k2d.publish import parity
@@ -102,7 +106,9 @@ def publish(
     student = checkpoint.load(record.path)
     language = options.language if student.tokenizer.multilingual else "en"
     labels = Path(record.data) if record.data else None
-    learnt = training_data(labels) | labels_made(labels) if labels else {}
+    learnt = training_data(labels, student_folder / TABLES) | labels_made(labels) if labels else {}
+    if record.revised_by:
+        learnt["revised_by"] = " and ".join(record.revised_by.split("+"))
     searched, findings = privacy.search(labels / "text", folder) if labels else (None, {})
     with torch.no_grad():
         mels = parity.some_mels(data, options.utterances, student.dims.n_mels, audio)

@@ -17,7 +17,7 @@ from k2d.bin.publish import main
 from k2d.constants import N_SAMPLES
 from k2d.errors import CheckpointError
 from k2d.publish import parity
-from k2d.publish.card import Facts, base_model, card, spoken
+from k2d.publish.card import Facts, base_model, card, labels_made, spoken, training_data
 from k2d.publish.export import export_all
 from k2d.publish.ggml import read_ggml, save_ggml
 from k2d.publish.huggingface import save_huggingface
@@ -161,8 +161,6 @@ def test_an_export_stands_on_its_own(folder, monkeypatch):
     shutil.copytree("labels", "trusted")
     write_table(folder / "trusted/text.trusted", {"c-0000000-0001800": "1", "c-0001800-0003600": "0"})
     write_table(folder / "trusted/utt2weight", {"c-0000000-0001800": "0.5", "c-0001800-0003600": "0.25"})
-    report = {"segments": {"trusted_hours": 0.0063, "hours": 0.01}}
-    (folder / "trusted/report.json").write_text(json.dumps(report))
     write_record(folder / "exp/student_comp", replace(RECORD, data="trusted"))
     try:
         assert publish(folder, "--dtype", "float32") == 0
@@ -222,6 +220,54 @@ def test_a_card_without_labels_a_teacher_of_another_kind_or_results_says_so():
     assert "speech in English, like the training" in text
     assert "- Training data: pseudo-labels of the teacher on unlabelled recordings.\n" in text
     assert "\n\n\n" not in text
+
+
+def test_a_card_counts_what_was_learnt_and_not_what_was_held_out(tmp_path):
+    labels = {"r-0000000-0001800": "<|0.00|>一<|9.00|><|9.00|>二", "r-0001800-0003600": "<|0.00|>三<|18.00|>"}
+    write_table(tmp_path / "kept/wav.scp", dict.fromkeys(labels, "x.ark:1"))
+    write_table(tmp_path / "kept/text", labels)
+    write_numbers(tmp_path / "kept/utt2dur", dict.fromkeys(labels, 18.0))
+    write_table(tmp_path / "kept/text.trusted", dict(zip(labels, ["0 1", "1"], strict=True)))
+    write_numbers(tmp_path / "kept/utt2weight", dict(zip(labels, [0.5, 0.1], strict=True)))
+    whole = {"hours": 0.01, "chunks": 2, "trusted_hours": 0.0075, "mean_weight": 0.3}
+    assert training_data(tmp_path / "kept", tmp_path / "data") == pytest.approx(whole)
+    first = next(iter(labels))
+    write_table(tmp_path / "data/text", dict.fromkeys([first, f"{first}+1"], "noisy, too"))
+    learnt = {"hours": 0.005, "chunks": 1, "trusted_hours": 0.0025, "mean_weight": 0.5}
+    assert training_data(tmp_path / "kept", tmp_path / "data") == pytest.approx(learnt)
+
+
+def test_a_card_says_who_wrote_the_labels_and_which_errors_they_keep(tmp_path):
+    """By the records of the steps: a selection of revised labels, and of labels that were there."""
+
+    def record(folder, step, data="", **said):
+        (tmp_path / folder).mkdir()
+        inputs = {"data": {"path": str(tmp_path / data), "digest": ""}}
+        (tmp_path / folder / "step.json").write_text(json.dumps({"step": step, "inputs": inputs, **said}))
+
+    record("labels", "label", arguments={"model": "text:subtitles"})
+    record("revised", "revise", "labels")
+    record("full", "select", "revised", options={"rule": "1 == 1"})
+    record("by_teacher", "label", arguments={"model": "large-v2"})
+    record("comp", "select", "by_teacher", options={"rule": "comp <= 0.4"})
+    of_revised, of_teacher = labels_made(tmp_path / "full"), labels_made(tmp_path / "comp")
+    assert of_revised == {"ready_labels": True, "revised_by": "other models", "rule": "1 == 1"}
+    assert of_teacher == {"ready_labels": False, "rule": "comp <= 0.4"}
+
+    def said(**facts):
+        return card(Facts("mine", "large-v2", ["zh"], 9, 2, 1, False, True, "mit", **facts))
+
+    revised = said(**of_revised | {"revised_by": "student_comp and base"}, selection="full")
+    assert (
+        "\n\nThe labels are existing transcripts, by other programs or people, cut into chunks of at most 30 s. "
+        "Then student_comp and base transcribed the chunks, too, and the transcript of a chunk that the others "
+        "contradict least became its label.\nNo chunk was filtered out.\n"
+    ) in revised
+    assert "- Training data: existing transcripts of the recordings" in revised and "No person" not in revised
+    assert "labels contain all errors of those who wrote them: none was filtered out.\n" in revised
+    filtered = said(**of_teacher, selection="comp", alpha=0.4, validator="base")
+    assert "at most 30 s. No person has corrected the labels.\nbase also transcribed every chunk." in filtered
+    assert "labels contain the errors that the selection does not find.\n" in filtered and "Then " not in filtered
 
 
 def test_a_card_speaks_the_language_of_its_labels(tmp_path):
