@@ -284,7 +284,21 @@ def test_installer_takes_no_python_that_is_too_old_or_does_not_run(bare_clone):
 def test_installer_on_a_small_disk_says_how_much_is_needed(bare_clone):
     program(bare_clone.path / "df", disk(free_kb=1_000_000))
     assert "1 GB are free" in last_sentence(bare_clone())
-    assert "8 GB are needed" in last_sentence(bare_clone())
+    assert "3 GB are needed" in last_sentence(bare_clone()) and "--cpu" not in last_sentence(bare_clone())
+    program(bare_clone.path / "df", disk(free_kb=5_000_000))
+    assert "no Python" in last_sentence(bare_clone()), "enough for torch without CUDA"
+    assert "8 GB are needed" in last_sentence(bare_clone("--gpu"))
+    program(bare_clone.path / "nvidia-smi", "echo GPU 0: NVIDIA")
+    assert "8 GB are needed" in last_sentence(bare_clone()) and "try --cpu" in last_sentence(bare_clone())
+    assert "no Python" in last_sentence(bare_clone("--cpu"))
+
+
+def test_installer_measures_the_processor_again(bare_clone):
+    assert "run tools/install.sh first" in last_sentence(bare_clone("--measure"))
+    python = bare_clone.clone / "tools/venv/bin/python"
+    python.parent.mkdir(parents=True)
+    program(python, 'echo "$@"')
+    assert bare_clone("--measure").stdout == "-m k2d.whisper.processor\n"
 
 
 def test_installer_without_network_says_so(bare_clone):
@@ -334,11 +348,10 @@ def wheel(folder, name, version):
 
 def cpu_torch(uv, build, **environment) -> subprocess.CompletedProcess:
     """What tools/install.sh tells uv to take torch for CPUs."""
-    function = (ROOT / "tools/install.sh").read_text().partition("cpu_torch() {")[2].partition("\n}\n")[0]
+    functions = (ROOT / "tools/install.sh").read_text().partition("wants_cuda() {")[2].partition("check_disk() {")[0]
     script = f"""
     log() {{ echo "$*"; }}
-    cpu_torch() {{{function}
-    }}
+    wants_cuda() {{{functions}
     tools="{ROOT}/tools"; build=$1; cpu_torch "{uv}" "{sys.executable}"
     """
     return subprocess.run(

@@ -58,7 +58,7 @@ def main() -> None:
     try:
         measured = processor.read()
         if measured is None:
-            print("CPU: not measured; everything is computed in float32 (measure: python -m k2d.whisper.processor)")
+            print("CPU: not measured; everything is computed in float32 (measure: tools/install.sh --measure)")
         else:
             print(f"CPU: computes {processor.described(measured)}")
     except DataError as error:

@@ -5,6 +5,8 @@
 #   tools/install.sh --cpu     with torch for CPUs alone, a third of the disk, if it can be had (chosen by itself where
 #                              no GPU is seen; --gpu takes the one with CUDA)
 #   tools/install.sh --extra NAME   an extra of setup.py that is not among these, such as docs or natural, besides
+#   tools/install.sh --measure measure again what this processor computes faster in bfloat16; labels and students that
+#                              were made otherwise are made anew
 #   tools/install.sh --check   say what is installed, whether a GPU is seen, and import what each stage needs
 #
 # In:  setup.py (what is needed), tools/constraints.txt (which version), a Python 3.12 or 3.13.
@@ -95,8 +97,17 @@ find_uv() {
     fi
 }
 
+there() {
+    [ -x "$venv/bin/python" ] || die "tools/venv is missing: run tools/install.sh first."
+}
+
 installed_build() {
     compgen -G "$venv/lib/python3*/site-packages/torch-*+cpu.dist-info" >/dev/null && echo cpu || echo cuda
+}
+
+# Whether torch is to be the one with CUDA, as far as was said or can be seen.
+wants_cuda() {
+    [ "$build" = cuda ] || { [ -z "$build" ] && nvidia-smi --list-gpus 2>/dev/null | grep -q GPU; }
 }
 
 # Prints what uv has to be told to take torch for CPUs alone, or nothing where it is not wanted or cannot be had: from
@@ -104,10 +115,7 @@ installed_build() {
 cpu_torch() {
     local uv=$1 python=$2 package
     local -a wanted=()
-    [ "$build" != cuda ] || return 0
-    if [ -z "$build" ] && nvidia-smi --list-gpus 2>/dev/null | grep -q GPU; then
-        return
-    fi
+    ! wants_cuda || return 0
     for package in torch torchaudio; do
         wanted+=("$(grep "^$package==" "$tools/constraints.txt")+cpu")
     done
@@ -124,14 +132,15 @@ cpu_torch() {
 }
 
 check_disk() {
-    local free_kb need_gb=$1
+    local free_kb need_gb=$1 less=
     if compgen -G "$venv/lib/python3*/site-packages/torch" >/dev/null; then
         need_gb=1 # an update replaces packages one by one
     fi
     free_kb=$(df -Pk "$tools" | awk 'NR == 2 { print $4 }')
     if [ "$free_kb" -lt $((need_gb * 1000 * 1000)) ]; then
+        ! wants_cuda || less="; where no GPU is used, try --cpu, which needs $needed_gb_cpu GB"
         die "disk too small: $((free_kb / 1000000)) GB are free under $tools and $need_gb GB are needed;" \
-            "free some, clone to a larger disk, or, where no GPU is used, try --cpu, which needs $needed_gb_cpu GB."
+            "free some, or clone to a larger disk$less."
     fi
 }
 
@@ -143,7 +152,7 @@ install() {
         log "tools/venv is up to date"
         return
     fi
-    check_disk "$([ "$build" = cpu ] && echo "$needed_gb_cpu" || echo "$needed_gb")"
+    check_disk "$(wants_cuda && echo "$needed_gb" || echo "$needed_gb_cpu")"
     rm -f "$stamp"
 
     if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' 2>/dev/null; then
@@ -205,13 +214,17 @@ case "${1:-}" in
     --cpu) build=cpu && install ;;
     --gpu) build=cuda && install ;;
     --extra) install_extra "${2:?--extra needs a name, such as natural}" ;;
+    --measure)
+        there
+        "$venv/bin/python" -m k2d.whisper.processor
+        ;;
     --check)
-        [ -x "$venv/bin/python" ] || die "tools/venv is missing: run tools/install.sh first."
+        there
         if [ "$(cat "$stamp" 2>/dev/null)" != "$(inputs_hash)" ]; then
             log "tools/venv is older than its pins: run tools/install.sh"
         fi
         "$venv/bin/python" "$tools/check_install.py"
         ;;
     --help | -h) sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) die "unknown argument '$1': run it without one to install, with --cpu, --gpu, --extra NAME or --check." ;;
+    *) die "unknown argument '$1': run it without one to install, with --cpu, --gpu, --extra NAME, --measure or --check." ;;
 esac

@@ -2,7 +2,7 @@
 
 In: --dtype, and autocast of a training. Out: `Parts`, a type for each part. The file lies in the Python environment,
 which all jobs of an array share, so that they compute alike whatever processor each runs on; `tools/install.sh`
-measures, and so does `python -m k2d.whisper.processor`. Imports torch only to measure.
+measures, and again with `--measure`. Imports torch only to measure.
 """
 
 import json
@@ -93,7 +93,7 @@ def read() -> dict | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise DataError(f"{place}: {error}; measure anew: python -m k2d.whisper.processor") from None
+        raise DataError(f"{place}: {error}; measure anew: tools/install.sh --measure") from None
 
 
 def _is_whole(record: object) -> bool:
