@@ -2,7 +2,8 @@
 # k2d.sh's options, looked at before anything begins, and made into those of the stages' commands.
 #
 # In:  k2d.sh's options, parsed. Out: an end with a message, if no stage could use them; stage and stop_stage as numbers;
-#      <name>_words, audio_opts, work_opts, engine_opts, model_opts, encoder_opts, config_opts, init_opts; what cmd.sh sets.
+#      <name>_words, audio_opts, work_opts, engine_opts, model_opts, encoder_opts, config_opts, init_opts, threads_opts;
+#      what cmd.sh sets.
 
 [ $# -eq 0 ] || die "unexpected argument '$1': a value follows its option, as in --recordings FOLDER; --help lists all"
 set -f # an option's blanks separate words; its * and ? are no file names
@@ -101,8 +102,11 @@ if [ "${ngpu}" = auto ]; then
         log "no GPU here: models run on the CPU$("${dry_run}" || echo '; --dry_run says how long that takes')" >&2
 fi
 [ "${nj}" != auto ] || nj=$((ngpu > 1 ? ngpu : 1))
+threads_opts=(--usual_threads)
+[ "${train_threads}" = "${_default_train_threads}" ] || threads_opts=(--num_threads)
 # shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
 source ./cmd.sh
+threads_opts+=("${train_threads}")
 device=$([ "${ngpu}" -gt 0 ] && echo cuda || echo cpu)
 audio_opts=(--damaged "${damaged}") # of every command that reads recordings
 export K2D_DAMAGED=${damaged} # for local/data.sh: its copies hide what was damaged

@@ -6,7 +6,7 @@ In: the words of `k2d train`. Out: a `Training`, its `Step`, and the training do
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from k2d.whisper import processor
 from k2d.whisper.files import check_whole
 from k2d.whisper.identity import model_identity
 from k2d.work import identity, machine
-from k2d.work.identity import RECORD, Identity, digest_of, owner_of
+from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in, owner_of, record_in
 from k2d.work.step import Step, add_step_arguments, run_step
 
 GIVEN = "what a recipe gives"  # the group of these options in the help
@@ -52,6 +52,9 @@ def own_parser() -> argparse.ArgumentParser:
     group.add_argument("--tables", type=Path, metavar="DIR", help="output of k2d training_tables")
     group.add_argument("--updates", metavar="N", help="number of updates, or auto: by the number of chunks")
     group.add_argument("--language", help="language of the labels, unless the YAML has one (default zh)")
+    group.add_argument(
+        "--usual_threads", type=int, metavar="N", help="--num_threads, unless such a training has begun with others"
+    )
     add_step_arguments(group)
     return p
 
@@ -86,6 +89,7 @@ class Training:
     model_words: list[str]  # the values of --model_conf
     updates: str | None = None  # --updates, and the length that follows from it
     length: Length | None = None
+    usual_threads: int | None = None  # --usual_threads
     chosen_autocast: bool = False  # that is, autocast is not null, and the processor's measurement made it so
     begin: bool = False  # only check whether there is work to do
 
@@ -124,7 +128,9 @@ def read_words(words: Sequence[str]) -> Training:
         config = without(config, "autocast", *(() if "bfloat16" in " ".join(model_words) else ("attention",)))
     given = {name: config.get(name) if value is None else value for name, value in given.items()}
     config, where = padded_as(config, given["student"]), " ".join(own.config) or "the command line"
-    training = Training(rest, config, where, given, model_words, own.updates, length, begin=own.begin)
+    training = Training(
+        rest, config, where, given, model_words, own.updates, length, usual_threads=own.usual_threads, begin=own.begin
+    )
     computed = computed_as(config, training.on_gpu)
     chosen = computed != config and "autocast" in computed["model_conf"]
     return replace(training, config=computed, chosen_autocast=chosen)
@@ -190,9 +196,25 @@ def step_of(training: Training) -> Step:
     options: dict = {"words": _deciding_words(training.words)}
     if any(map(is_command, spoken)):
         options["allow_pipes"] = "--allow_pipes" in training.words
-    if not training.on_gpu:
-        options["num_threads"] = given["num_threads"] or machine.threads()
-    return Step("train", given["output_dir"], inputs=inputs, options=options, arguments={"words": training.words})
+    made = partial(Step, "train", given["output_dir"], inputs=inputs, arguments={"words": training.words})
+    if training.on_gpu:
+        return made(options=options)
+    if not given["num_threads"] and (there := _begun_with(made, options)):
+        return there
+    usual = training.usual_threads or machine.threads()
+    return made(options=options | {"num_threads": given["num_threads"] or usual})
+
+
+def _begun_with(made: Callable[..., Step], options: dict) -> Step | None:
+    """The step that lies in its directory, finished or begun, if only its number of threads could be another one. A
+    machine with other cores, or a shell with another OMP_NUM_THREADS, then begins nothing anew."""
+    out = Path(made(options=options).out)
+    for record in (RECORD, BEGUN):
+        threads = record_in(out, record).get("options", {}).get("num_threads")
+        step = made(options=options | {"num_threads": threads})
+        if threads and step.key == key_in(out, record):
+            return step
+    return None
 
 
 def _table_identities(name: str, path: Path, kind: str) -> dict[str, Identity]:
@@ -228,7 +250,8 @@ def _deciding_words(words: Sequence[str]) -> list[list[str]]:
 
 def train(training: Training) -> int:
     """Do the step of a training, or, as another of its processes, follow the first; the exit status."""
-    step, work = step_of(training), partial(_train, training)
+    step = step_of(training)
+    work = partial(_train, training, step)
     if not training.rank:
         return run_step(step, training.begin, work)
     # The first process may have found that nothing is to do, or brought the finished work back.
@@ -237,7 +260,7 @@ def train(training: Training) -> int:
     return 0
 
 
-def _train(training: Training) -> None:
+def _train(training: Training, step: Step) -> None:
     checkpoint = Path(training.given["output_dir"]) / "checkpoint.pth"
     if checkpoint.exists():  # before ESPnet is imported, whose advice about a cut one is to load it unsafely
         check_whole(
@@ -251,8 +274,11 @@ def _train(training: Training) -> None:
         print(f"train: {warning}; --model_conf autocast=null trains in float32", file=sys.stderr)
     if training.updates:
         print(f"train: {training.length or 'as long as the configuration says'} (--updates {training.updates})")
+    words = training.words
+    if threads := step.options.get("num_threads"):
+        words = [*words, "--num_threads", str(threads)]
     try:
-        DistillTask.main(parse(training.words, training.config, training.where))
+        DistillTask.main(parse(words, training.config, training.where))
     except FileNotFoundError as error:
         if not str(error.filename or "").endswith("epoch.pth"):
             raise

@@ -4,7 +4,7 @@ In: the command's name, its output directory, the content of its inputs, the opt
 directory whose `step.json` says what made it.
 
     <dir>/step.json              the record; written last, and believed only while the outputs it lists are there
-    <dir>/.begun.json            the key of work that has begun
+    <dir>/.begun.json            the key and the options of work that has begun
     <dir>/work/                  items of work under keys of their own (journal.py): it stays when the rest is moved
     <parent>/.k2d/<name>.lock    who owns the directory (lock.py)
     <parent>/.k2d/<name>/<key>/  what other options have made, finished or not; it comes back when they do
@@ -224,7 +224,7 @@ class Step:
             )
         self._make()
         with atomic(self.out / BEGUN) as handle:
-            json.dump({"key": self.key, "step": self.command}, handle)
+            json.dump({"key": self.key, "step": self.command, "options": self.options}, handle)
         (self.out / RECORD).unlink(missing_ok=True)
 
     def _keep_changed(self, missing: Sequence[str]) -> str:

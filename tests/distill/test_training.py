@@ -315,6 +315,25 @@ def test_the_key_is_the_content_of_what_decides(world, tmp_path):
     assert key(words) != first
 
 
+def test_a_training_keeps_its_threads_where_nobody_asks_for_others(world, tmp_path, monkeypatch):
+    words = options(world, tmp_path / "run")
+
+    def threads(*more):
+        return step_of(read_words([*words, *more])).options["num_threads"]
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert (threads(), threads("--usual_threads", "3"), threads("--num_threads", "4")) == (2, 3, 4)
+    with step_of(read_words(words)) as begun:
+        pass
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    for finished in (False, True):
+        if finished:
+            begun.finish()
+        assert threads() == threads("--usual_threads", "3") == 2
+        assert threads("--num_threads", "4") == 4, "that was asked for"
+        assert threads("--max_epoch", "9") == 8, "which is another training"
+
+
 def test_a_later_yaml_says_only_what_it_has_otherwise(world, tmp_path):
     words = options(world, tmp_path / "run")
     (tmp_path / "more.yaml").write_text("model_conf: {losses: {kl: 0.5}}\nmax_epoch: 7\n")

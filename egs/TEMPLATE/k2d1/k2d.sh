@@ -99,7 +99,7 @@ side_by_side=1            # Students, decodings and exports to run at a time; on
 ngpu=0                    # GPUs to use; 0 computes on the CPU; auto: all GPUs of this machine (local only).
 num_nodes=1               # Nodes for training, each with --ngpu GPUs.
 job_threads=              # Cores per job; empty: as in cmd.sh.
-train_threads=            # Cores for training on a CPU (affects rounding); empty: as in cmd.sh.
+train_threads=            # Cores for training on a CPU (affects rounding); empty: as it was begun, or as in cmd.sh.
 batch_size=0              # Windows per batch; 0: 32 on a GPU, 8 on a CPU.
 cmd_backend=local         # Where commands run: local or slurm (cmd.sh).
 
@@ -108,6 +108,7 @@ source ./path.sh
 defaults() {
     _default_teacher=${teacher} _default_labels=${labels} _default_validator=${validator%% *}
     _default_alpha=${alpha%% *} _default_seed=${seed%% *}
+    _default_train_threads=${train_threads}
 }
 defaults
 # shellcheck source=utils/parse_options.sh
@@ -228,7 +229,7 @@ train_student() {
         "${stored[@]}" "${work_opts[@]}"
     step train train "${student}/train" --tables "${student}/data" --student "${student}/init" "${config_opts[@]}" \
         "${teacher_to_learn_from[@]}" ${updates:+--updates "${updates}"} --seed "${seed_of[$1]}" \
-        --language "${language}" --num_threads "${train_threads}" "${audio_opts[@]}" "${train_words[@]}"
+        --language "${language}" "${threads_opts[@]}" "${audio_opts[@]}" "${train_words[@]}"
     step cpu average "${student}/average" --exp "${student}/train" --init "${student}/init" \
         --init_weight "${init_weight}" --nbest "${nbest}" --criterion ce
     # The heads for word timestamps, chosen by the labels' segment times: 24 chunks, seconds for mini_cs.
