@@ -135,9 +135,18 @@ def test_what_is_switched_on_among_the_other_options(tmp_path):
 
 
 def test_every_recipe_has_help():
-    for run_sh in ROOT.glob("egs/*/k2d1/run.sh"):
-        result = subprocess.run([run_sh, "--help"], capture_output=True, text=True)
-        assert (result.returncode, result.stderr) == (0, "") and "--train_set" in result.stdout, run_sh
+    for program in (*ROOT.glob("egs/*/k2d1/run.sh"), *ROOT.glob("egs/*/k2d1/k2d.sh")):
+        result = subprocess.run([program, "--help"], capture_output=True, text=True, cwd="/")
+        assert (result.returncode, result.stderr) == (0, "") and "--train_set" in result.stdout, program
+    elsewhere = subprocess.run([program, "--train_set", "lectures"], capture_output=True, text=True, cwd="/")
+    assert elsewhere.returncode and "no cmd.sh in /: change to the recipe's folder, cd /" in elsewhere.stderr
+
+
+def test_a_stage_says_how_long_it_took_as_a_person_writes_it():
+    steps = (ROOT / "utils/steps.sh").read_text().partition("lasted() {")[2].partition("\n}\n")[0]
+    script = f'lasted() {{{steps}\n}}\nfor each in 7 60 3599 9000; do lasted $each; echo; done'
+    said = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == ["7 s", "1 min 0 s", "59 min 59 s", "2 h 30 min"]
 
 
 @pytest.mark.parametrize("recipe", sorted(ROOT.glob("egs/*/*/run.sh")), ids=lambda path: path.parts[-3])

@@ -5,6 +5,7 @@
 #      <name>_words, audio_opts, work_opts, engine_opts, model_opts, encoder_opts, config_opts, init_opts, threads_opts;
 #      what cmd.sh sets.
 
+[ -e ./cmd.sh ] || die "no cmd.sh in ${PWD}: change to the recipe's folder, cd $(dirname "$0"), or call its run.sh"
 [ $# -eq 0 ] || die "unexpected argument '$1': a value follows its option, as in --recordings FOLDER; --help lists all"
 set -f # an option's blanks separate words; its * and ? are no file names
 for option in train_set dev_set test_sets student_tag validator revise selection alpha keep hours seed train_config \
@@ -33,9 +34,10 @@ expect() {
     done
 }
 expect '[1-9][0-9]*|auto' 'a number of jobs, or auto' nj
-expect '[0-9]+|auto' 'a whole number, or auto' ngpu
+# (With a 0 before it, a number would count in eights for bash.)
+expect '0|[1-9][0-9]*|auto' 'a whole number, or auto' ngpu
 expect '[1-9][0-9]*' 'a whole number, at least 1' side_by_side nj_encode num_nodes nbest topk job_threads train_threads
-expect '[0-9]+' 'a whole number' noisy_versions batch_size seed data_seed max_skipped
+expect '0|[1-9][0-9]*' 'a whole number, without a 0 before it' noisy_versions batch_size seed data_seed max_skipped
 expect '0?\.[0-9]+|1(\.0*)?' 'a share, above 0 and at most 1' keep
 expect '[1-9][0-9]*|auto' 'a positive number of updates, or auto' updates
 expect '[0-9]+(\.[0-9]*)?|\.[0-9]+' 'a number' alpha hours max_chunk init_weight train_hours dev_hours test_hours
@@ -54,6 +56,21 @@ for option in validator revise train_config; do
         die "--${option} ${!option}: blanks separate several; give a link without blanks that points there"
 done
 [ -z "${keep}" ] || [ "${alpha}" = "${_default_alpha}" ] || log "--keep ${keep} takes the place of --alpha ${alpha}"
+# without_effect OPTION WHY: end if it was given, that is, is not as the recipe has it.
+without_effect() {
+    local own="_default_$1"
+    [ "${!1}" = "${!own}" ] || die "--$1 ${!1}: $2"
+}
+"${store_encoder_out}" || without_effect noisy_versions "made with --store_encoder_out true; give it, or leave this out"
+"${store_encoder_out}" && [ "${noisy_versions}" -gt 0 ] ||
+    without_effect noise_snr "of --noisy_versions, of which there are none; give that, or leave this out"
+"${cache_teacher}" || without_effect topk "stored with --cache_teacher true; give it, or leave this out"
+[ -z "${student_init}" ] ||
+    without_effect decoder_layers "--student_init ${student_init} is taken with all its layers; leave one of them out"
+[ -z "${recordings}" ] && [ -x local/data.sh ] ||
+    without_effect local_data_opts "options of local/data.sh, which this run does not call; leave them out"
+[ "${num_nodes}" -eq 1 ] || [ "${cmd_backend}" != local ] ||
+    die "--num_nodes ${num_nodes}: this is one machine; --cmd_backend slurm has more"
 [ ! -f "${recordings}" ] || die "--recordings ${recordings}: a file; give its folder"
 [ -z "${recordings}" ] || [ -d "${recordings}" ] ||
     die "--recordings ${recordings}: no such folder; give one with audio or video files in it or below"

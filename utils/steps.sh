@@ -224,8 +224,19 @@ show_plan() {
     k2d plan "${options[@]}"
 }
 
+# lasted SECONDS: as a person writes it.
+lasted() {
+    if [ "$1" -lt 60 ]; then
+        printf '%d s' "$1"
+    elif [ "$1" -lt 3600 ]; then
+        printf '%d min %d s' "$(($1 / 60))" "$(($1 % 60))"
+    else
+        printf '%d h %d min' "$(($1 / 3600))" "$(($1 / 60 % 60))"
+    fi
+}
+
 run_stages() {
-    local number here=()
+    local number begun here=()
     local -a functions=(stage_1_data stage_2_label stage_3_validate stage_4_select stage_5_train stage_6_decode
         stage_7_score stage_8_publish)
     ask_for "${alone_threads}" "${job_threads}"
@@ -258,12 +269,14 @@ run_stages() {
         else
             log "Stage ${number}: ${stage_names[number - 1]}"
         fi
+        begun=${SECONDS}
         "${functions[number - 1]}"
+        [ "${mode}" = print ] || log "Stage ${number}: ${stage_names[number - 1]} took $(lasted "$((SECONDS - begun))")"
     done
     if [ "${mode}" = print ]; then
         printf '\n# A dry run: nothing was run.\n'
     else
-        log "stage$([ "${stage}" = "${stop_stage}" ] || echo "s ${stage} to") ${stop_stage} took $((SECONDS - start_time)) s$(
+        log "stage$([ "${stage}" = "${stop_stage}" ] || echo "s ${stage} to") ${stop_stage} took $(lasted "$((SECONDS - start_time))")$(
             [ "${stop_stage}" -eq 8 ] || echo '; the same command without --stop_stage goes on')"
         # What it has made: the best student, a command that uses it, the pages. Of stages 1 to 3 there is nothing to see.
         [ "${stop_stage}" -gt 4 ] || earlier+=("${students[@]}")

@@ -26,6 +26,8 @@ FOLDS = {"ab": "builtins:str.lower", "AB": "builtins:str.upper", "aB": "builtins
 
 # Whole numbers that may be 0 though their default is another.
 MAY_BE_ZERO = ("dist_rank", "local_rank", "max_cache_fd", "num_att_plot", "num_cache_chunks", "num_workers", "patience")
+# With these ESPnet trains nothing, and the step would be taken for done or begun.
+TRAIN_NOTHING = ("dry_run", "print_config", "collect_stats")
 # Options from which objects are built.
 BUILT_FROM = ("optim", "optim_conf", "exclude_weight_decay", "exclude_weight_decay_conf", "sharded_ddp", "scheduler",
               "scheduler_conf", "model_conf")  # fmt: skip
@@ -52,6 +54,8 @@ def parse(
         args = parser.parse_args(words)
     except yaml.YAMLError as broken:
         raise UsageError(f"{' '.join(words)}: a value cannot be read ({first_line(broken)}); correct it") from None
+    if asked := next((name for name in TRAIN_NOTHING if getattr(args, name)), None):
+        raise UsageError(f"{asked} ({_place(asked, where)}): with it ESPnet trains nothing; leave it out")
     args.config = where
     for name, value in vars(args).items():
         if name.endswith("_conf"):

@@ -15,6 +15,7 @@ from k2d.tables import read_table
 from k2d.text import timestamps
 from k2d.text.trusted import TRUSTED
 from k2d.text.trusted import read as read_trusted
+from k2d.wording import audio_length
 from k2d.work.folders import read_result
 
 
@@ -113,6 +114,6 @@ def _row(report: dict) -> Iterable[str]:
 
 def hours_table(folder: Path) -> Table | None:
     """Of the directory of labelled chunks; None where it has no summary.tsv."""
-    rows = [[MEANING[r.name], f"{r.seconds / 3600:.2f}", percent(r.share, 1)] for r in read_account(folder)]
+    rows = [[MEANING[r.name], audio_length(r.seconds), percent(r.share, 1)] for r in read_account(folder)]
     note = f"Counted by `k2d label` in {folder}; all but the first row and that of failed windows add up to the first."
-    return Table("Where the recordings went", note, ("", "hours", "%"), rows) if rows else None
+    return Table("Where the recordings went", note, ("", "audio", "%"), rows) if rows else None

@@ -317,6 +317,8 @@ def test_the_key_is_the_content_of_what_decides(world, tmp_path):
 
 def test_a_training_keeps_its_threads_where_nobody_asks_for_others(world, tmp_path, monkeypatch):
     words = options(world, tmp_path / "run")
+    at = words.index("--num_threads")
+    del words[at : at + 2]
 
     def threads(*more):
         return step_of(read_words([*words, *more])).options["num_threads"]
@@ -402,6 +404,9 @@ def test_words_are_parsed_before_anything_runs_and_mostly_without_espnet(world, 
     [
         ("--accum_grad 0", "accum_grad 0 (--accum_grad, or in "),
         ("--batch_size 0", "): expected at least 1"),
+        ("--dry_run true", "dry_run (--dry_run, or in "),
+        ("--print_config", "): with it ESPnet trains nothing; leave it out"),
+        ("--collect_stats true", "collect_stats (--collect_stats, or in "),
         ("--max_epoch -1", "max_epoch -1 ("),
         ("--keep_nbest_models 3 0", "keep_nbest_models 0 ("),
         ("--seed -1", "expected a whole number from 0 to"),

@@ -7,6 +7,7 @@ from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.label import account
 from k2d.label.labelling import ChunkLayout, chunks_of, in_place, write_chunk_directory
+from k2d.score.selections import hours_table
 from k2d.text.transcript import Transcript
 
 
@@ -61,3 +62,9 @@ def test_what_other_programs_transcribed_tells_of_no_windows(tmp_path):
     (tmp_path / account.SUMMARY).write_text("what\tseconds\nchunks\tmany\n")
     with pytest.raises(DataError, match="no table of k2d label"):
         account.read_account(tmp_path)
+
+
+def test_a_report_shows_the_pauses_of_a_short_run_too(tmp_path):
+    (tmp_path / account.SUMMARY).write_text("what\tseconds\tshare\nrecordings\t260\t1\npauses\t15.6\t0.06\n")
+    shown = [row[1:] for row in hours_table(tmp_path).rows]
+    assert shown == [["4.3 min", "100.0"], ["15.6 s", "6.0"]]

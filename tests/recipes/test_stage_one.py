@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -253,6 +254,38 @@ def test_values_of_training_options_are_checked_before_the_first_stage_begins(re
     assert not (recipe.folder / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--noisy_versions 3", "--noisy_versions 3: made with --store_encoder_out true"),
+        ("--noise_snr foo", "--noise_snr foo: of --noisy_versions, of which there are none"),
+        ("--store_encoder_out true --noise_snr 0,9", "--noise_snr 0,9: of --noisy_versions, of which"),
+        ("--topk 7", "--topk 7: stored with --cache_teacher true"),
+        ("--student_init models/teacher --decoder_layers 0", "--decoder_layers 0: --student_init models/teacher is"),
+        ("--recordings local --local_data_opts x", "--local_data_opts x: options of local/data.sh, which this run"),
+        ("--num_nodes 2", "--num_nodes 2: this is one machine; --cmd_backend slurm has more"),
+        ("--data_seed 010", "--data_seed 010: expected a whole number, without a 0 before it"),
+        ("--seed 1\\ 08", "--seed 08: expected a whole number, without a 0 before it"),
+        ("--ngpu 00", "--ngpu 00: expected a whole number, or auto"),
+    ],
+)
+def test_an_option_that_would_have_no_effect_or_another_one_is_refused(recipe, options, message):
+    result = recipe(*shlex.split(options), "--dry_run", stop_stage="8")
+    assert result.returncode and message in result.stderr, result.stderr
+    recipes_own = ("--store_encoder_out", "true", "--noisy_versions", "2", "--cache_teacher", "true", "--topk", "7")
+    if options == "--topk 7":  # a recipe's own has none without the switch that somebody turns off
+        result = recipe(*recipes_own, "--", "--cache_teacher", "false", "--store_encoder_out", "false", "--dry_run")
+        assert result.returncode == 0, result.stderr
+
+
+def test_threads_of_training_are_asked_for_only_where_somebody_gives_them(recipe):
+    recipes_own = ("--train_threads", "3", "--")
+    assert "--usual_threads 3 " in recipe(*recipes_own, "--dry_run", stop_stage="8").stdout
+    assert "--usual_threads 1 " in recipe("--dry_run", stop_stage="8").stdout
+    shown = recipe(*recipes_own, "--train_threads", "2", "--dry_run", stop_stage="8").stdout
+    assert "--num_threads 2 " in shown and "--usual_threads" not in shown
+
+
 def test_what_the_recipe_gives_itself_is_not_passed_on(recipe):
     of_its_own = {
         ("--teacher_opts", "--output_dir elsewhere"): "k2d label: --output_dir is given twice, by the recipe or among",
@@ -276,6 +309,7 @@ def test_what_the_recipe_gives_itself_is_not_passed_on(recipe):
 def test_stages_have_names(recipe):
     result = recipe("--stage", "data", stop_stage="data")
     assert result.returncode == 0, result.stderr
+    assert re.search(r"Stage 1: data took \d+ s\n", result.stdout)
     assert "Stage 1: data" in result.stdout and "Stage 2" not in result.stdout
 
 

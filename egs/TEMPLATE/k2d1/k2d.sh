@@ -104,11 +104,13 @@ batch_size=0              # Windows per batch; 0: 32 on a GPU, 8 on a CPU.
 cmd_backend=local         # Where commands run: local or slurm (cmd.sh).
 
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
-source ./path.sh
+source "$(if [ -e ./path.sh ]; then echo .; else dirname "$0"; fi)/path.sh" # --help works from anywhere
+# What a recipe says of itself, before the options that are given to it.
 defaults() {
     _default_teacher=${teacher} _default_labels=${labels} _default_validator=${validator%% *}
-    _default_alpha=${alpha%% *} _default_seed=${seed%% *}
-    _default_train_threads=${train_threads}
+    _default_alpha=${alpha%% *} _default_seed=${seed%% *} _default_train_threads=${train_threads}
+    _default_local_data_opts=${local_data_opts} _default_decoder_layers=${decoder_layers} _default_topk=${topk}
+    _default_noisy_versions=${noisy_versions} _default_noise_snr=${noise_snr}
 }
 defaults
 # shellcheck source=utils/parse_options.sh
