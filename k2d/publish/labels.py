@@ -8,6 +8,9 @@ In: a data directory. Out: one folder, with its audio as 16 kHz FLAC beside the 
     nemo.jsonl      NeMo: audio_filepath (from the manifest's folder), duration, text; segments with their times
     parquet/        Hugging Face: train-00000-of-….parquet, with the audio in it
 
+kaldi/wav.scp and cuts.jsonl name the audio by absolute paths, since Kaldi and Lhotse look for relative ones from the
+working directory: if the folder moves, these two need the new path. nemo.jsonl and parquet/ can be moved as they are.
+
 Scores (utt2mer, utt2comp, …) go along under their names. Audio that cannot be read is left out and named.
 """
 
@@ -68,6 +71,7 @@ def export(data: DataDir, audio: Utterances, forms: Sequence[str], out: Path) ->
     if not data.text:
         raise DataError(f"{data.path / 'text'}: missing or empty; expected labels there")
     bad: list[BadAudio] = []
+    out = out.absolute()  # its paths are read from other working directories
     count, seconds = 0, 0.0
     with ExitStack() as stack:
         writers = [stack.enter_context(_WRITERS[form](out)) for form in forms]

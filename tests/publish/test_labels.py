@@ -80,6 +80,25 @@ def test_what_others_look_for_is_there(exported):
     assert [p.name for p in (exported / "parquet").iterdir()] == ["train-00000-of-00001.parquet"]
 
 
+def test_an_export_into_a_relative_folder_is_read_from_anywhere_and_can_be_moved(exported, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert export_labels.main(["--data", str(exported.parent / "data"), "--output_dir", "out"]) == 0
+    monkeypatch.chdir("/")
+    place = tmp_path / "out"
+
+    def named(folder):
+        cuts = [json.loads(line) for line in (folder / "cuts.jsonl").read_text().splitlines()]
+        return [*DataDir(folder / "kaldi").wav.values(), *(c["recording"]["sources"][0]["source"] for c in cuts)]
+
+    assert len(named(place)) == 4 and all(Path(path).is_file() for path in named(place))
+    moved = place.rename(tmp_path / "moved")
+    for name in ("cuts.jsonl", "kaldi/wav.scp"):  # as docs/publishing.md says
+        (moved / name).write_text((moved / name).read_text().replace(f"{place}/", f"{moved}/"))
+    assert all(Path(path).is_file() for path in named(moved))
+    nemo = json.loads((moved / "nemo.jsonl").read_text().splitlines()[0])
+    assert (moved / nemo["audio_filepath"]).is_file()
+
+
 def test_manifests_of_others(tmp_path):
     """NeMo's with offsets and no ids, Lhotse's supervisions; and what cannot be read is named by its line."""
     (tmp_path / "my talk.wav").write_bytes(b"")
