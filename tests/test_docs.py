@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import k2d
 from k2d.bin.main import commands
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -175,3 +176,10 @@ def test_messages_that_are_explained_are_said():
     # Whole pieces between what differs.
     lost = [f"{q}: {p}" for q in quoted for p in re.split(r"\s*…\s*", q) if len(p) > 8 and p not in said()]
     assert lost == []
+
+
+def test_the_changelog_has_the_release_that_is_cited():
+    cited = dict(re.findall(r"^(version|date-released): (.+)$", (ROOT / "CITATION.cff").read_text(), re.M))
+    assert cited["version"] == k2d.__version__
+    releases = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert f"{cited['version']} ({cited['date-released']})" in releases[:2]
