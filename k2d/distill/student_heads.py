@@ -45,7 +45,8 @@ def examples_of(
         if label.timed and len(label.tokens) <= most:
             known[uid] = label
     utterances = open_utterances(data, **audio.reading)
-    for uid in list(known)[:: max(1, len(known) // count)][:count]:
+    chosen = list(known)[:: max(1, len(known) // count)][:count]
+    for uid in tqdm(chosen, desc="align_heads", unit="chunk", mininterval=2):
         try:
             if stored is not None:
                 rows = torch.from_numpy(np.array(stored[uid]))[None]
@@ -69,7 +70,7 @@ def choose_heads(
         language if language in languages else languages[0],
         {"last layer": last_layer(dims), "upper half": upper_half(dims)},
     )
-    for example in tqdm(examples, desc="align_heads", unit="chunk", mininterval=2):
+    for example in examples:
         alignments.add(example)
     seen = alignments.labels
     timed = [sum(seen[n].timed for n in part) for part in (alignments.choosing, alignments.held_out)]

@@ -60,8 +60,11 @@ def measure(
                 lambda pair: len(pair.teacher) + len(pair.validator),
             )
             tqdm.monitor_interval = 0  # no thread of its own beside processes that are about to part
+            with open(teacher, "rb") as lines:
+                most = sum(1 for _ in lines)
+            done = tables.counts["pairs"]
             with tqdm(
-                desc="distance", unit=" pairs", unit_scale=True, disable=None, initial=tables.counts["pairs"]
+                desc="distance", unit=" pairs", unit_scale=True, disable=None, initial=done, total=most
             ) as bar:
                 for last, texts, found in ordered_map(partial(score, asked), items, nj):
                     tables.add(last, texts, found)

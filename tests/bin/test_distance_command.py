@@ -150,6 +150,12 @@ def test_it_says_how_long_it_took(tmp_path, monkeypatch, capsys):
     assert seconds >= 0.2 and f"1 pair in {seconds:.1f} s" in capsys.readouterr().err
 
 
+def test_its_progress_has_an_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert run(tmp_path, "a 你好\nb 好\n", "a 你\nb 好\n") == 0
+    assert "distance: 100%" in capsys.readouterr().err
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_tables(tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "BLOCK_PAIRS", 3)
     monkeypatch.setattr(growing, "SECONDS", 0.0)

@@ -134,8 +134,9 @@ def student(tmp_path, monkeypatch):
 def test_chosen_heads_lie_beside_the_student_and_are_those_of_its_weights(student, capsys):
     words = ["--model", "exp/student/average", "--data", "data", "--output_dir", "exp/student/heads"]
     assert align_heads.main(words) == 0
-    said = capsys.readouterr().out
-    assert "words are timed by heads" in said and "ms off, the median of" in said
+    said = capsys.readouterr()
+    assert "words are timed by heads" in said.out and "ms off, the median of" in said.out
+    assert "align_heads: 100%" in said.err and "4/4" in said.err, "a share of all chunks, not a count without end"
     record = json.loads((student / "exp/student/heads/alignment_heads.json").read_text())
     assert len(record["by_head"]) == 4 and record["tokens"] > 4 * 14 * 2 and set(record["errors"]) > {"chosen"}
     assert align_heads.main(words) == 0 and "nothing to do" in capsys.readouterr().out
