@@ -366,6 +366,18 @@ def test_a_page_from_the_disk_counts_by_itself_and_its_answers_are_read_back(cor
     assert "of another draw" in capsys.readouterr().err
 
 
+def test_a_page_from_the_disk_draws_without_repeating_itself_and_follows_a_link(corpus, browser):
+    audit = drawn()
+    browser.open(corpus / "page.html")
+    numbers = "Array.from({ length: 60000 }, chances(1))"
+    assert browser.js(f"new Set({numbers}).size") == 60000
+    places = browser.js(f"{numbers}.reduce((of, x) => (of[Math.floor(10 * x)]++, of), Array(10).fill(0))")
+    assert all(abs(count - 6000) < 300 for count in places)  # four standard deviations
+    browser.js(f"location.hash = '#' + new URLSearchParams({{ chunk: '{audit.order[5]}' }})")
+    browser.wait("document.querySelector('[aria-current]')?.textContent === '6'")
+    assert browser.errors == []
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (420, True)])
 def test_it_fits_its_window(corpus, browser, width, dark):
     audit = drawn(count=40)

@@ -284,6 +284,19 @@ def test_a_link_leads_to_a_chunk_a_distance_and_an_alpha(pages, browser):
     assert "nobody is not among the" in browser.text("#linked") and browser.errors == []
 
 
+def test_a_link_that_is_put_into_an_open_page_is_followed(explorer_of, pages):
+    explorer_of.js("location.hash = '#alpha=0.75&distance=mer'")
+    explorer_of.wait("document.querySelector('#alpha')?.textContent === 'α = 0.75'")
+    assert explorer_of.js("document.querySelector('[aria-pressed=true]').dataset.metric") == "mer"
+    explorer_of.open(pages / "exp/report/index.html")
+    explorer_of.js("location.hash = '#set=test_in&of=student_full&utterance=u03'")
+    explorer_of.wait("document.querySelector('#linked [data-utterance=u03]') !== null")
+    assert explorer_of.js("$('of').value") == "1"
+    explorer_of.js("view.stays = 1; location.hash = '#results'")
+    explorer_of.js("new Promise(done => setTimeout(done, 200))")
+    assert explorer_of.js("view.stays") == 1, "a link to a heading loads nothing"
+
+
 def test_ten_thousand_utterances_stay_usable(pages, browser, tmp_path):
     page = (pages / "exp/report/index.html").read_text()
     head, rest = page.split('<script id="texts" type="application/json">')

@@ -159,6 +159,16 @@ function distance(a, b) {
   a.forEach((x, i) => { let corner = i, left = i + 1; row = row.map((up, j) => { left = Math.min(up + 1, left + 1, corner + (x !== b[j])); corner = up; return left; }); });
   return b.length ? row[b.length - 1] : a.length;
 }
+// Numbers in [0, 1), always the same: a counter whose bits are mixed by multiplying in 32 bits. (A product of numbers as
+// large as this passes 2^53 and loses its last bits, which makes a sequence repeat itself soon.)
+function chances(seed) {
+  return () => {
+    seed = (seed + 0x9e3779b9) | 0;
+    let bits = Math.imul(seed ^ (seed >>> 16), 0x85ebca6b);
+    bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+    return ((bits ^ (bits >>> 16)) >>> 0) / 2 ** 32;
+  };
+}
 function countHere() {
   const used = D.rows.map((row, i) => i).filter(i => (answers[D.rows[i].id] || {}).verdict === USABLE);
   const refs = used.map(i => unitsOf(answers[D.rows[i].id].text)), recordings = [...new Set(used.map(i => D.rows[i].recording))];
@@ -167,8 +177,7 @@ function countHere() {
   const systems = D.offline.systems.map(s => {
     const errors = sums(used.map((i, k) => distance(refs[k], s.units[i]))), rate = total ? errors.reduce((a, b) => a + b, 0) / total : null;
     if (R < 2 || rate === null) return { name: s.name, rate, low: null, high: null };
-    let seed = 1;
-    const chance = () => { seed = (seed * 1103515245 + 12345) % 2147483648; return seed / 2147483648; };
+    const chance = chances(1);
     const wider = D.offline.widening[R], draws = Array.from({ length: 1000 }, () => { let e = 0, u = 0; for (let k = 0; k < R; k++) { const j = Math.floor(chance() * R); e += errors[j]; u += units[j]; } return rate + wider * ((u ? e / u : rate) - rate); }).sort((a, b) => a - b);
     // As significance.py has it: what may be there where no error was made, and nothing past 100 % that no draw reached.
     const high = rate ? Math.min(draws[974], Math.max(1, rate + (draws[999] - rate) / wider)) : Math.min(1, wider * (1 - .025 ** (1 / total)));

@@ -27,6 +27,8 @@ function writeLink(state) {
   // Pages from the disk may not always rewrite their address.
   try { history.replaceState(null, "", words ? "#" + words : location.pathname + location.search); } catch { /* the page works without */ }
 }
+// Somebody pastes a link into the open page, or goes back. writeLink does not come here, nor do links to a heading.
+addEventListener("hashchange", () => { if (location.hash.includes("=")) location.reload(); });
 
 // --- light and dark
 const redraws = [];

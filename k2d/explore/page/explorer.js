@@ -146,4 +146,3 @@ if (D.metrics.length) {
   $("intro").textContent += " There are no distances to explore.";
   $("page").hidden = true;
 }
-addEventListener("hashchange", () => { const now = readLink(); if (now.chunk && now.chunk !== state.chunk) { state.chunk = now.chunk; if (now.alpha) state.alpha = +now.alpha || state.alpha; draw(); $("linked").scrollIntoView(); } });
