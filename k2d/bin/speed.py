@@ -5,8 +5,8 @@
 
 A model is a folder in --exp with a model.json (k2d record), or NAME=CHECKPOINT. The others are compared with the first.
 All decode the same audio (the first utterances of --data, up to --max_seconds), taking turns over --rounds; encoder and
-decoder are timed apart. A step: writes speed.json: medians over the rounds, the real-time factor (seconds of computing
-for a second of audio), the ratio to the first model, parameters and content of each.
+decoder are timed apart. A step: writes speed.json: medians over the rounds, the seconds of each round, the real-time
+factor (seconds of computing for a second of audio), the ratio to the first model, parameters and content of each.
 """
 
 import argparse

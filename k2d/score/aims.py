@@ -169,5 +169,12 @@ def _speed_aim(experiment: Experiment, students: Group) -> Aim:
     if measured is None:
         return Aim(aim, NOT_MEASURED, "k2d speed has not measured both.")
     speed, decoder_speed = measured
-    why = f"{times(speed)} in all, {times(decoder_speed)} for a token of the decoder."
-    return Aim(aim, REACHED if speed > 1 else MISSED, why)
+    seconds, rounds = experiment.speed["audio_seconds"], experiment.speed["rounds"]
+    token = f"{times(decoder_speed)} for a token of the decoder; {counted(rounds, 'round')} on {seconds:.0f} s of audio"
+    ends = experiment.speed_interval(students.model)
+    if ends is None:
+        lacking = "one round alone" if rounds < 2 else "measured by an earlier version, which did not note each round"
+        return Aim(aim, NOT_TOLD, f"{times(speed)} in all, {token}, {lacking}, so no test is possible.")
+    low, high = ends
+    told = REACHED if low > 1 else MISSED if high < 1 else NOT_TOLD
+    return Aim(aim, told, f"{times(speed)} [{low:.2f}, {high:.2f}] in all, {token}.")

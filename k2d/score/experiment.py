@@ -191,6 +191,13 @@ class Experiment:
         tokens = [m["decode_seconds_per_token"] for m in (theirs, own)]
         return seconds[0] / seconds[1], tokens[0] / tokens[1] if all(tokens) else None
 
+    def speed_interval(self, model: Model) -> tuple[float, float] | None:
+        """95 % interval of the speed beside its teacher's, over the rounds of k2d speed; None of a single round, and of
+        what an earlier version measured, which did not note the rounds."""
+        measured, teacher = (self.speed or {}).get("models", {}), self.teacher_of(model)
+        rounds = [measured.get(m.name, {}).get("round_seconds") for m in (teacher, model) if m is not None]
+        return significance.ratio_interval(*rounds) if len(rounds) == 2 and all(rounds) else None
+
     def results_of(self, group: Group, test_set: str) -> list[dict]:
         """result.json of the group's models, of those that were scored."""
         return [found for m in group.members if (found := self.results.get((m.name, test_set)))]

@@ -139,6 +139,18 @@ def share_difference(first: tuple[int, int], second: tuple[int, int]) -> tuple[f
     )
 
 
+def ratio_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of the ratio of two positive quantities, (measurements,) each and measured in pairs: Student's, of
+    the logarithms; None of fewer than two pairs."""
+    from scipy.special import stdtrit
+
+    logs = np.log(first) - np.log(second)
+    if len(logs) < 2:
+        return None
+    half = stdtrit(len(logs) - 1, 0.975) * logs.std(ddof=1) / np.sqrt(len(logs))
+    return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
+
+
 def _distribution(
     systems: Sequence[_System], units: np.ndarray, samples: int, seed: int
 ) -> tuple[float, np.ndarray]:

@@ -32,7 +32,7 @@ from k2d.work.provenance import code_revision
 @dataclass(frozen=True)
 class Timing:
     """Medians over the rounds of one model. `speed` and `decoder_speed`: how many times faster than
-    the first model, in all and for one token of the decoder; None without any token."""
+    the first model, in all and for one token of the decoder; None without any token. `round_seconds`: (rounds,)."""
 
     encode_seconds: float
     decode_seconds: float
@@ -41,6 +41,7 @@ class Timing:
     real_time_factor: float
     speed: float
     decoder_speed: float | None
+    round_seconds: list[float]
 
 
 def measured(
@@ -153,7 +154,8 @@ def measure(
             laps[name].append(engines[name].stopwatch.lap())
     medians = {name: _median(laps[name]) for name in engines}
     first = next(iter(medians.values()))
-    return {name: _timing(lap, first, audio_seconds) for name, lap in medians.items()}
+    rounds_of = {name: [round(_total(lap), 4) for lap in laps[name]] for name in engines}
+    return {name: _timing(lap, first, audio_seconds, rounds_of[name]) for name, lap in medians.items()}
 
 
 def _median(laps: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -161,10 +163,13 @@ def _median(laps: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: statistics.median(lap[name] for lap in laps) for name in names}
 
 
-def _timing(lap: Mapping[str, float], first: Mapping[str, float], audio_seconds: float) -> Timing:
-    def total(counted: Mapping[str, float]) -> float:
-        return counted["encode_seconds"] + counted["decode_seconds"]
+def _total(lap: Mapping[str, float]) -> float:
+    return lap["encode_seconds"] + lap["decode_seconds"]
 
+
+def _timing(
+    lap: Mapping[str, float], first: Mapping[str, float], audio_seconds: float, round_seconds: list[float]
+) -> Timing:
     def per_token(counted: Mapping[str, float]) -> float | None:
         return counted["decode_seconds"] / counted["tokens"] if counted["tokens"] else None
 
@@ -174,7 +179,8 @@ def _timing(lap: Mapping[str, float], first: Mapping[str, float], audio_seconds:
         decode_seconds=round(lap["decode_seconds"], 4),
         tokens=int(lap["tokens"]),
         decode_seconds_per_token=own and round(own, 8),
-        real_time_factor=round(total(lap) / audio_seconds, 6),
-        speed=round(total(first) / total(lap), 4),
+        real_time_factor=round(_total(lap) / audio_seconds, 6),
+        speed=round(_total(first) / _total(lap), 4),
         decoder_speed=round(others / own, 4) if own and others else None,
+        round_seconds=round_seconds,
     )

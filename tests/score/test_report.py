@@ -84,8 +84,9 @@ def folder(tmp_path_factory) -> Path:
             "real_time_factor": (2 + seconds) / 60,
             "speed": 6 / (2 + seconds),
             "decoder_speed": 4 / seconds,
+            "round_seconds": [2 + seconds - wait, 2 + seconds, 2 + seconds + wait],
         }
-        for name, parameters, seconds in (("teacher", 1000, 4.0), ("student_comp", 400, 2.0))
+        for name, parameters, seconds, wait in (("teacher", 1000, 4.0, 0.1), ("student_comp", 400, 2.0, 0.2))
     }
     facts = {"rounds": 3, "utterances": 8, "audio_seconds": 60, "engine": "torch", "dtype": "float32",
              "device": "cpu", "threads": 2, "batch_size": 8, "beam_size": 1, "models": speed}  # fmt: skip
@@ -209,7 +210,7 @@ def test_every_aim_is_stated_as_reached_missed_or_not_measured(folder, monkeypat
     assert "], paired bootstrap p = 0.00" in found and "over 8 texts; one seed, so this holds for these mod" in found
     assert "- student_comp below student_full on test_in_long: **not measured**. student_full/decode_te" in text
     assert "parameters: **reached**. 400 of 1,000, that is 0.400." in text
-    assert "- student_comp generates faster than the teacher: **reached**. ×1.50 in all, ×2.00 for" in text
+    assert "- student_comp generates faster than the teacher: **reached**. ×1.50 [1.38, 1.63] in all, ×2.00 for" in text
 
 
 def test_an_aim_that_is_missed_says_so(folder, monkeypatch):
@@ -536,6 +537,28 @@ def test_a_speed_measured_on_other_weights_is_not_shown(folder, monkeypatch, cap
         assert {r[0]: r for r in rows((folder / "RESULTS.md").read_text(), "Error rates")}["student_comp"][3] == "–"
     finally:
         path.write_text(before)
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [
+    ([6.1, 5.8, 5.9], r"inconclusive\*\*. ×1.50 \[0.95, 1.08\] in all, .*; 3 rounds on 60 s of audio\."),
+    ([7.0, 7.1, 7.2], r"missed\*\*. ×1.50 \[0.8"),
+    ([4.0], r"inconclusive\*\*.*, so no test is possible\."),
+    (None, r"inconclusive\*\*.* measured by an earlier version, which did not note each round"),
+])  # fmt: skip
+def test_a_student_is_faster_only_where_the_rounds_agree(folder, monkeypatch, seconds, verdict):
+    path = folder / "exp/speed/speed.json"
+    before = path.read_text()
+    measured = json.loads(before)
+    for name, rounds in (("teacher", [6.0, 6.0, 6.0]), ("student_comp", seconds)):
+        measured["models"][name]["round_seconds"] = rounds and seconds and rounds[: len(seconds)]
+        if seconds is None:
+            del measured["models"][name]["round_seconds"]
+    path.write_text(json.dumps(measured))
+    try:
+        assert report(folder, monkeypatch) == 0
+    finally:
+        path.write_text(before)
+    assert re.search(rf"faster than the teacher: \*\*{verdict}", (folder / "RESULTS.md").read_text())
 
 
 def test_a_rung_is_a_share_of_what_it_was_selected_from(folder, monkeypatch, more):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2d.score.significance import compare, confidence_interval, share_difference, widening
+from k2d.score.significance import compare, confidence_interval, ratio_interval, share_difference, widening
 
 
 def corpus(utterances: int, rate: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +53,13 @@ def test_an_interval_of_two_shares():
     assert share_difference((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=1e-4)
     low, high = share_difference((0, 100), (0, 100))
     assert low == pytest.approx(-high) and 0.03 < high < 0.04, "none of a hundred is about three in a hundred"
+
+
+def test_an_interval_of_a_ratio_is_students_of_the_logarithms():
+    # Logarithms 0 and 2 ln 2 about a mean of ln 2: half a width of t(0.975, 1) = 12.706 standard errors of ln 2.
+    low, high = ratio_interval([1.0, 4.0], [1.0, 1.0])
+    assert np.log2([low, high]) == pytest.approx([1 - 12.706, 1 + 12.706], abs=1e-3)
+    assert ratio_interval([2.0, 4.0], [1.0, 2.0]) == pytest.approx((2, 2)) and ratio_interval([1.0], [2.0]) is None
 
 
 def test_the_interval_narrows_with_more_utterances():
