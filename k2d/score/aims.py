@@ -176,5 +176,5 @@ def _speed_aim(experiment: Experiment, students: Group) -> Aim:
         lacking = "one round alone" if rounds < 2 else "measured by an earlier version, which did not note each round"
         return Aim(aim, NOT_TOLD, f"{times(speed)} in all, {token}, {lacking}, so no test is possible.")
     low, high = ends
-    told = REACHED if low > 1 else MISSED if high < 1 else NOT_TOLD
-    return Aim(aim, told, f"{times(speed)} [{low:.2f}, {high:.2f}] in all, {token}.")
+    outcome = REACHED if low > 1 else MISSED if high < 1 else NOT_TOLD
+    return Aim(aim, outcome, f"{times(speed)} [{low:.2f}, {high:.2f}] in all, {token}.")

@@ -10,7 +10,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from k2d.errors import DataError
@@ -56,20 +56,24 @@ def steps_of(pairs: Sequence[Pair]) -> str:
     return " ".join(_SIGNS[p.op] + (p.hyp if p.op in (SUBSTITUTION, INSERTION) else "") for p in pairs)
 
 
+def aligned(score: Score, references: Mapping[str, str], hypotheses: Mapping[str, str]) -> Iterator[Aligned]:
+    """The utterances of a score, with the texts that were scored."""
+    for utterance in score.utterances:
+        yield Aligned(
+            utterance.id,
+            timestamps.strip(references[utterance.id]),
+            timestamps.strip(hypotheses.get(utterance.id, "")),
+            " ".join(p.ref for p in utterance.pairs if p.ref is not None),
+            steps_of(utterance.pairs),
+            utterance.looping_windows,
+            utterance.missing,
+        )
+
+
 def write_aligned(path: Path, score: Score, references: Mapping[str, str], hypotheses: Mapping[str, str]) -> None:
     with atomic(path) as out:
-        for utterance in score.utterances:
-            line = {
-                "id": utterance.id,
-                "reference": timestamps.strip(references[utterance.id]),
-                "hypothesis": timestamps.strip(hypotheses.get(utterance.id, "")),
-                "units": " ".join(p.ref for p in utterance.pairs if p.ref is not None),
-                "steps": steps_of(utterance.pairs),
-            }
-            if utterance.looping_windows:
-                line["loops"] = utterance.looping_windows
-            if utterance.missing:
-                line["missing"] = True
+        for text in aligned(score, references, hypotheses):
+            line = {name: value for name, value in asdict(text).items() if value or isinstance(value, str)}
             json.dump(line, out, ensure_ascii=False)
             out.write("\n")
 

@@ -61,9 +61,7 @@ def report_page(
     """
     best = best_student(experiment)
     data = {
-        "models": [m.name for m in experiment.models],
         "groups": [g.name for g in experiment.groups],
-        "roles": [m.record.role for m in experiment.models],
         "sets": list(experiment.test_sets),
         "best": best and experiment.models.index(best[0].model),
         "switch": _switch_lines(experiment),
@@ -84,9 +82,9 @@ def report_page(
         rates=rate_bars(experiment),
         languages=language_bars(experiment),
         kept=kept_bars(experiment),
+        browser=texts,
         texts=as_json(texts),
-        texts_words=texts["words"],
-        worst=_worst(texts, data["models"]),
+        worst=_worst(texts),
         sounds=as_json(clips.uris),
         explorers=explorers,
         absent=ABSENT,
@@ -230,11 +228,11 @@ def _training(trainings: Mapping[str, TrainingLog]) -> dict[str, dict[str, dict[
     }
 
 
-def _worst(texts: dict, models: Sequence[str]) -> list[tuple[str, str, list[tuple[str, str]]]]:
+def _worst(texts: dict) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """For readers without scripts: (id, reference, [(model, text)]) of the 20 utterances with most errors."""
 
     def errors(row: list) -> int:
         return sum(errors_in(steps) for steps, _, _ in row[4].values())
 
     rows = sorted(texts["utterances"], key=lambda row: (-errors(row), row[1]))[:20]
-    return [(row[1], row[2], [(models[n], written) for n, (_, written, _) in row[4].items()]) for row in rows]
+    return [(row[1], row[2], [(texts["systems"][n], written) for n, (_, written, _) in row[4].items()]) for row in rows]

@@ -73,7 +73,7 @@ def inputs_of(options: ReportOptions) -> dict[str, Identity]:
         "models": [exp / r.name / MODEL for r in records],
         "scores": [folder / name for folder in scores for name in (RESULT, *COUNTS, ALIGNED)],
         "held_out": [] if held_out is None else [
-            *(held_out / witness for witness in agreement.WITNESSES),
+            *(held_out / name for name in (*agreement.WITNESSES, "wav.scp", "segments")),
             *(agreement.hypothesis_file(exp, r.name) for r in records),
         ],
         "test_data": [options.test_data / s / name for s in options.test_sets for name in ("wav.scp", "segments")],
@@ -115,7 +115,7 @@ def write_results(folder: Path, options: ReportOptions) -> tuple[Experiment, lis
         out.write("\n".join(parts))
     with atomic(folder / "table.txt") as out:
         out.write(tables[0].text())
-    texts, clips = browse(experiment, options.test_data, options.audio_mb, options.audio)
+    texts, clips = browse(experiment, options.test_data, options.held_out, options.audio_mb, options.audio)
     links = _links(options.explorers, folder)
     page = report_page(
         experiment, tables, aims, trainings, main=main, title=options.title, facts=facts, texts=texts, clips=clips,

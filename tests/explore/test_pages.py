@@ -54,7 +54,9 @@ def pages(tmp_path_factory):
         patch.chdir(root)
         rate = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
         soundfile.write("tone.wav", 0.3 * rate, 16000)
-        write_table("data/test_in/wav.scp", dict.fromkeys(IDS[:12], str(root / "tone.wav")))
+        soundfile.write("long.wav", np.zeros(121 * 16000), 16000)
+        test_sounds = dict.fromkeys(IDS[:12], str(root / "tone.wav")) | {IDS[12]: str(root / "long.wav")}
+        write_table("data/test_in/wav.scp", test_sounds)
         write_table("ref", dict.fromkeys(IDS, SAID))
         for n, name in enumerate(RECORDS):
             out = root / "exp" / name
@@ -168,6 +170,8 @@ def test_an_utterance_has_its_sound_or_says_that_it_has_none(report_of):
     assert report_of.js(length) == pytest.approx(1, abs=0.15)
     report_of.type("#find", "u43")
     assert utterances(report_of) == ["u43"] and "no sound" in report_of.text("#list .head")
+    why = "No sound of 1 utterance of more than 120 s, to keep the page small. "
+    assert why + "No sound of 32 utterances missing from the data directory." in report_of.texts("#errors .note")
 
 
 def test_a_link_leads_to_an_utterance_whatever_its_id(pages, report_of):
@@ -179,6 +183,28 @@ def test_a_link_leads_to_an_utterance_whatever_its_id(pages, report_of):
     assert report_of.js("document.querySelector('#linked [data-utterance]').dataset.utterance") == ODD
     assert report_of.js("$('of').value") == "1" and ODD in report_of.js("document.title")
     assert report_of.js("document.querySelectorAll('b').length") == 0 or ODD in report_of.text("h1")
+
+
+def test_without_transcripts_held_out_chunks_are_shown_beside_their_labels(pages, browser, monkeypatch):
+    monkeypatch.chdir(pages)
+    write_table("held/wav.scp", {"a": "tone.wav", "b": "tone.wav"})
+    write_table("held/text", {"a": SAID, "b": "好"})
+    write_table("held/text.validator", {"a": SAID.replace("model", "mode"), "b": "好"})
+    said = {"a": SAID.replace("attention", "tension"), "b": "好 的 喔 嗎"}
+    write_table("exp/student_comp/decode_held_out/text", said)
+    argv = ["--models", "teacher student_comp", "--held_out", "held", "--output_dir", "exp/held"]
+    assert report(argv) == 0
+    browser.open("exp/held/index.html")
+    assert browser.texts("#errors h2") == ["Differences, one by one"]
+    assert "Differences" in browser.texts("nav a") and "error" not in browser.text("#errors .tools")
+    assert "may be an error of the label" in browser.text("#errors .note")
+    assert browser.texts("#of option") == ["student_comp", "validator's transcripts"]
+    assert utterances(browser) == ["b", "a"] and "student_comp 3 differences" in browser.text("#list .tag.on")
+    browser.click("[data-kind=english]")
+    assert utterances(browser) == ["a"] and browser.texts("#list .lines th") == [
+        "label", "student_comp", "validator's transcripts"]  # fmt: skip
+    assert "added" in browser.text("[data-kind=hallucinated]") and "♪ sound" in browser.text("#list .head")
+    assert browser.errors == [] and browser.sideways() <= 0
 
 
 def test_lines_are_drawn_for_switches_alphas_and_training(report_of):

@@ -1,5 +1,4 @@
 // Lines and the error browser of the report. Texts are as scoring aligned them: "=" hit, "~x" substitution, "-" deletion, "+x" insertion.
-const KIND_NAMES = { english: "English substituted", translated: "translated or transliterated", omitted: "omitted", hallucinated: "hallucinated", loop: "loops", switch: "at a switch" };
 
 // --- by distance to a switch
 if ($("switch-charts")) for (const [name, lines] of Object.entries(D.switch)) {
@@ -58,6 +57,7 @@ if ($("training-charts")) {
 // --- the error browser
 const SIZE = 20;
 const T = JSON.parse($("texts").textContent);
+const KIND_NAMES = { english: "English substituted", translated: "translated or transliterated", omitted: "omitted", hallucinated: T.what === "error" ? "hallucinated" : "added", loop: "loops", switch: "at a switch" };
 const errorsOf = steps => { let n = 0; for (const s of steps.split(" ")) n += s !== "" && s !== "="; return n; };
 const rows = T.utterances.map(([set, id, reference, ref, texts]) => ({
   set, id, reference, name: set + "/" + id, ref: ref ? ref.split(" ") : [], texts,
@@ -66,12 +66,13 @@ const rows = T.utterances.map(([set, id, reference, ref, texts]) => ({
 }));
 const link = readLink(), shown = new Set(rows.flatMap(r => Object.keys(r.texts).map(Number)));
 const inSets = new Set(rows.map(r => r.set)), indexOf = (list, name, other) => list.indexOf(name) >= 0 ? list.indexOf(name) : other;
+const firstOf = role => [...shown].sort((a, b) => (T.roles[b] === role) - (T.roles[a] === role) || a - b)[0] ?? 0;
 const view = {
-  set: indexOf(D.sets, link.set, inSets.size ? Math.min(...inSets) : 0), of: indexOf(D.models, link.of, Math.max(0, D.best === null ? D.roles.indexOf("student") : D.best)),
-  against: indexOf(D.models, link.against, Math.max(0, D.roles.indexOf("teacher"))), order: link.order || "worst", kind: link.kind || "all", find: link.find || "", page: Math.max(0, (parseInt(link.page) || 1) - 1), utterance: link.utterance || "",
+  set: indexOf(T.sets, link.set, inSets.size ? Math.min(...inSets) : 0), of: indexOf(T.systems, link.of, D.best ?? firstOf("student")),
+  against: indexOf(T.systems, link.against, firstOf("teacher")), order: link.order || "worst", kind: link.kind || "all", find: link.find || "", page: Math.max(0, (parseInt(link.page) || 1) - 1), utterance: link.utterance || "",
 };
 function keepView() {
-  writeLink({ set: D.sets[view.set], of: D.models[view.of], against: D.models[view.against], order: view.order === "worst" ? "" : view.order, kind: view.kind === "all" ? "" : view.kind, find: view.find, page: view.page ? view.page + 1 : "", utterance: view.utterance });
+  writeLink({ set: T.sets[view.set], of: T.systems[view.of], against: T.systems[view.against], order: view.order === "worst" ? "" : view.order, kind: view.kind === "all" ? "" : view.kind, find: view.find, page: view.page ? view.page + 1 : "", utterance: view.utterance });
 }
 const pen = document.createElement("canvas").getContext("2d");
 const widths = new Map();
@@ -91,7 +92,7 @@ function columnsOf(row, models) {
   return units.flatMap((u, i) => [...gaps[i], u]).concat(gaps[row.ref.length]);
 }
 function linesOf(row, room) {
-  const models = Object.keys(row.texts).map(Number).sort((a, b) => a - b), label = Math.min(room * .36, 10 + Math.max(...["reference", ...models.map(m => D.models[m])].map(widthOf)) * .82);
+  const models = Object.keys(row.texts).map(Number).sort((a, b) => a - b), label = Math.min(room * .36, 10 + Math.max(...[T.reference, ...models.map(m => T.systems[m])].map(widthOf)) * .82);
   const lines = [];
   let line = [], used = label;
   for (const column of columnsOf(row, models)) {
@@ -102,8 +103,8 @@ function linesOf(row, room) {
   if (line.length) lines.push(line);
   const table = line => {
     const body = el("tbody", {}), head = (name, own) => el("th", { scope: "row", title: name, class: own ? "own" : null, style: `width:${label}px;min-width:${label}px;max-width:${label}px` }, name);
-    if (line.some(c => c.ref !== null)) body.append(el("tr", { class: "ref" }, head("reference"), ...line.map(c => el("td", {}, c.ref === null ? "" : c.ref))));
-    for (const m of models.filter(m => line.some(c => c.cells[m] !== undefined))) body.append(el("tr", {}, head(D.models[m], m === view.of), ...line.map(c => {
+    if (line.some(c => c.ref !== null)) body.append(el("tr", { class: "ref" }, head(T.reference), ...line.map(c => el("td", {}, c.ref === null ? "" : c.ref))));
+    for (const m of models.filter(m => line.some(c => c.cells[m] !== undefined))) body.append(el("tr", {}, head(T.systems[m], m === view.of), ...line.map(c => {
       const step = c.cells[m];
       if (step === undefined) return el("td", {}, "");
       if (step === "=") return el("td", { class: "h" }, c.ref);
@@ -118,22 +119,22 @@ function linesOf(row, room) {
 }
 function card(row) {
   const total = row.ref.length, head = el("div", { class: "head" });
-  const here = el("a", { class: "id", href: "#" + new URLSearchParams({ set: D.sets[row.set], utterance: row.id }), title: "Link to this utterance" }, row.id);
+  const here = el("a", { class: "id", href: "#" + new URLSearchParams({ set: T.sets[row.set], utterance: row.id }), title: "Link to this utterance" }, row.id);
   here.addEventListener("click", e => { e.preventDefault(); view.utterance = row.id; drawList(); });
   head.append(here, el("span", { class: "when" }, counted(total, "unit")));
   const own = row.texts[view.of];
   if (own) {
-    head.append(el("span", { class: "tag on" }, `${D.models[view.of]} ${counted(row.errors[view.of], "error")}` + (total ? `, ${percent(row.errors[view.of] / total)}` : "")));
+    head.append(el("span", { class: "tag on" }, `${T.systems[view.of]} ${counted(row.errors[view.of], T.what)}` + (total ? `, ${percent(row.errors[view.of] / total)}` : "")));
     if (view.against !== view.of && row.texts[view.against]) {
       const change = row.errors[view.of] - row.errors[view.against];
-      head.append(el("span", { class: "tag " + (change < 0 ? "good" : change > 0 ? "bad" : "") }, change ? `${change < 0 ? "▼" : "▲"} ${Math.abs(change)} ${change < 0 ? "fewer" : "more"} than ${D.models[view.against]}` : `as many as ${D.models[view.against]}`));
+      head.append(el("span", { class: "tag " + (change < 0 ? "good" : change > 0 ? "bad" : "") }, change ? `${change < 0 ? "▼" : "▲"} ${Math.abs(change)} ${change < 0 ? "fewer" : "more"} than ${T.systems[view.against]}` : `as many as ${T.systems[view.against]}`));
     }
     for (const k of own[2]) head.append(el("span", { class: "tag warm" }, KIND_NAMES[T.kinds[k]]));
   }
   head.append(soundTag(row.name));
   const box = el("article", { class: "item" + (row.id === view.utterance ? " here" : ""), "data-utterance": row.id }, head);
   box.append(player(row.name), ...linesOf(row, ($("list").clientWidth || 600) - 4));
-  box.append(el("details", {}, el("summary", {}, "as written"), el("p", {}, "reference: " + (row.reference || "–")), ...Object.entries(row.texts).map(([m, t]) => el("p", {}, `${D.models[m]}: ${t[1] || "–"}`))));
+  box.append(el("details", {}, el("summary", {}, "as written"), el("p", {}, T.reference + ": " + (row.reference || "–")), ...Object.entries(row.texts).map(([m, t]) => el("p", {}, `${T.systems[m]}: ${t[1] || "–"}`))));
   return box;
 }
 function drawList() {
@@ -141,7 +142,7 @@ function drawList() {
   const searched = inSet.filter(r => !find || r.find.includes(find));
   const counts = T.kinds.map((_, k) => searched.reduce((n, r) => n + r.texts[view.of][2].includes(k), 0));
   const wrong = searched.filter(r => r.errors[view.of] > 0).length;
-  $("kinds").replaceChildren(...[["all", "all", searched.length], ["wrong", "any error", wrong], ...T.kinds.map((k, i) => [k, KIND_NAMES[k], counts[i]])].map(([key, name, n]) => {
+  $("kinds").replaceChildren(...[["all", "all", searched.length], ["wrong", "any " + T.what, wrong], ...T.kinds.map((k, i) => [k, KIND_NAMES[k], counts[i]])].map(([key, name, n]) => {
     const b = el("button", { type: "button", "data-kind": key, "aria-pressed": key === view.kind }, name + " ", el("small", {}, number(n)));
     b.addEventListener("click", () => { view.kind = key; view.page = 0; drawList(); });
     return b;
@@ -153,15 +154,15 @@ function drawList() {
   const pages = Math.max(1, Math.ceil(kept.length / SIZE));
   view.page = Math.min(view.page, pages - 1);
   const linked = view.utterance && rows.find(r => r.id === view.utterance && r.set === view.set);
-  $("linked").replaceChildren(...(linked ? [card(linked)] : view.utterance ? [el("p", { class: "empty" }, `There is no utterance ${view.utterance} in ${D.sets[view.set]}.`)] : []));
+  $("linked").replaceChildren(...(linked ? [card(linked)] : view.utterance ? [el("p", { class: "empty" }, `There is no utterance ${view.utterance} in ${T.sets[view.set]}.`)] : []));
   const here = kept.slice(view.page * SIZE, view.page * SIZE + SIZE);
   $("list").replaceChildren(...(here.length ? here.filter(r => r !== linked).map(card) : [el("p", { class: "empty" }, rows.length ? "No utterance matches." : "Nothing has been scored yet.")]));
   const sound = inSet.filter(r => hasSound(r.name)).length;
-  $("found").textContent = `${number(kept.length)} of ${counted(inSet.length, "utterance")} of ${D.sets[view.set] ?? "–"}; ${sound ? number(sound) : "none"} with sound.`;
+  $("found").textContent = `${number(kept.length)} of ${counted(inSet.length, "utterance")} of ${T.sets[view.set] ?? "–"}; ${sound ? number(sound) : "none"} with sound.`;
   $("place").textContent = kept.length ? `${number(view.page * SIZE + 1)} to ${number(Math.min(kept.length, view.page * SIZE + SIZE))} of ${number(kept.length)}` : "";
   $("back").disabled = view.page === 0; $("forth").disabled = view.page >= pages - 1;
 }
-for (const [id, names, usable] of [["set", D.sets, n => inSets.has(n)], ["of", D.models, n => shown.has(n)], ["against", D.models, n => shown.has(n)]]) {
+for (const [id, names, usable] of [["set", T.sets, n => inSets.has(n)], ["of", T.systems, n => shown.has(n)], ["against", T.systems, n => shown.has(n)]]) {
   $(id).append(...names.map((name, n) => usable(n) ? el("option", { value: n }, name) : "").filter(o => o));
   $(id).value = view[id];
   $(id).addEventListener("input", e => { view[id] = +e.target.value; view.page = 0; view.utterance = ""; drawList(); keepView(); });
