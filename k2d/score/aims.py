@@ -157,8 +157,11 @@ def _size_aim(experiment: Experiment, students: Group) -> Aim:
     student = students.model
     aim = f"{students.name} has at most {MOST_PARAMETERS:g} of the teacher's parameters"
     ratio, teacher = experiment.parameter_ratio(student), experiment.teacher_of(student)
-    if ratio is None:
+    if teacher is None:
         return Aim(aim, NOT_MEASURED, "There is no teacher to compare with.")
+    if ratio is None:
+        unknown = " and ".join(model.name for model in (student, teacher) if not model.parameters)
+        return Aim(aim, NOT_MEASURED, f"The number of parameters of {unknown} is not known: no Whisper checkpoint.")
     counts = f"{student.parameters:,} of {teacher.parameters:,}"
     return Aim(aim, REACHED if ratio <= MOST_PARAMETERS else MISSED, f"{counts}, that is {ratio:.3f}.")
 

@@ -199,12 +199,20 @@ def test_without_transcripts_held_out_chunks_are_shown_beside_their_labels(pages
     assert "Differences" in browser.texts("nav a") and "error" not in browser.text("#errors .tools")
     assert "may be an error of the label" in browser.text("#errors .note")
     assert browser.texts("#of option") == ["student_comp", "validator's transcripts"]
+    assert browser.js("T.systems[$('against').value]") == "validator's transcripts"
     assert utterances(browser) == ["b", "a"] and "student_comp 3 differences" in browser.text("#list .tag.on")
     browser.click("[data-kind=english]")
     assert utterances(browser) == ["a"] and browser.texts("#list .lines th") == [
         "label", "student_comp", "validator's transcripts"]  # fmt: skip
     assert "added" in browser.text("[data-kind=hallucinated]") and "♪ sound" in browser.text("#list .head")
     assert browser.errors == [] and browser.sideways() <= 0
+    unknown = "The number of parameters of student_comp and teacher is not known: no Whisper checkpoint."
+    assert unknown in browser.texts("#aims .why")
+    browser.open("exp/held/index.html", width=420)
+    whole = "document.querySelector('.headline .whole').getClientRects().length"
+    assert browser.js(whole) == 1, "--test_sets in a line"
+    empty = "getComputedStyle([...document.querySelectorAll('#results td:first-child')][2], '::after').content"
+    assert browser.js(empty) == '"not measured"' and browser.texts("#results td:first-child")[2] == "teacher"
 
 
 def test_lines_are_drawn_for_switches_alphas_and_training(report_of):

@@ -37,8 +37,14 @@ def prose(text: str) -> Markup:
 
 
 def name(text: str) -> Markup:
-    """A name such as student_comp@keep0.5_small, which may break before an @ and behind an underscore."""
-    return Markup(str(escape(text)).replace("@", "<wbr>@").replace("_", "_<wbr>"))
+    """A name such as student_comp@keep0.5_small, which may break before an @ and behind an underscore; an
+    --option stays whole."""
+    breaks = {"@": "<wbr>@", "_": "_<wbr>"}
+
+    def marked(found: re.Match) -> str:
+        return breaks.get(found[0]) or f'<span class="whole">{found[0]}</span>'
+
+    return Markup(re.sub(r"--\w+|[@_]", marked, str(escape(text))))
 
 
 @cache

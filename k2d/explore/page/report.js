@@ -66,10 +66,11 @@ const rows = T.utterances.map(([set, id, reference, ref, texts]) => ({
 }));
 const link = readLink(), shown = new Set(rows.flatMap(r => Object.keys(r.texts).map(Number)));
 const inSets = new Set(rows.map(r => r.set)), indexOf = (list, name, other) => list.indexOf(name) >= 0 ? list.indexOf(name) : other;
-const firstOf = role => [...shown].sort((a, b) => (T.roles[b] === role) - (T.roles[a] === role) || a - b)[0] ?? 0;
+// The first that has the earliest of these roles, if any has.
+const firstOf = (...roles) => [...shown].sort((a, b) => (roles.indexOf(T.roles[a]) + 1 || 9) - (roles.indexOf(T.roles[b]) + 1 || 9) || a - b)[0] ?? 0;
 const view = {
   set: indexOf(T.sets, link.set, inSets.size ? Math.min(...inSets) : 0), of: indexOf(T.systems, link.of, D.best ?? firstOf("student")),
-  against: indexOf(T.systems, link.against, firstOf("teacher")), order: link.order || "worst", kind: link.kind || "all", find: link.find || "", page: Math.max(0, (parseInt(link.page) || 1) - 1), utterance: link.utterance || "",
+  against: indexOf(T.systems, link.against, firstOf("teacher", "validator")), order: link.order || "worst", kind: link.kind || "all", find: link.find || "", page: Math.max(0, (parseInt(link.page) || 1) - 1), utterance: link.utterance || "",
 };
 function keepView() {
   writeLink({ set: T.sets[view.set], of: T.systems[view.of], against: T.systems[view.against], order: view.order === "worst" ? "" : view.order, kind: view.kind === "all" ? "" : view.kind, find: view.find, page: view.page ? view.page + 1 : "", utterance: view.utterance });
