@@ -134,9 +134,10 @@ def _begun(step: Step, folders: Sequence[Path]) -> Iterator[None]:
             for folder, place in earlier.items():
                 if [path.name for path in folder.glob("*")] == [BEGUN]:  # there was no such set
                     (folder / BEGUN).unlink()
-                    folder.rmdir()
                     if place:
-                        place.rename(folder)
+                        place.rename(folder.resolve())
+                    elif not folder.is_symlink():
+                        folder.rmdir()
 
 
 def _make_room(step: Step) -> Path | None:

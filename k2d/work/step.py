@@ -243,6 +243,7 @@ class Step:
         self._look_where_the_link_is()
         place = None if there is None else self._set_aside(there)
         self._bring_back()
+        self._make()
         return place
 
     def _set_aside(self, key: str) -> Path:

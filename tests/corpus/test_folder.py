@@ -128,16 +128,25 @@ def test_what_is_being_read_is_not_changed_and_what_is_done_may_be_read(tmp_path
     assert prepare(tmp_path / "in", out) == 0
 
 
-def test_recordings_of_another_folder_take_the_place_and_the_earlier_ones_come_back(tmp_path, capsys):
+@pytest.mark.parametrize("place", ["data", "disk"])
+def test_recordings_of_another_folder_take_the_place_and_the_earlier_ones_come_back(tmp_path, capsys, place):
     one, other, out = tmp_path / "one", tmp_path / "other", tmp_path / "data/x"
+    if place == "disk":
+        (tmp_path / "disk/x").mkdir(parents=True)
+        (tmp_path / "data").mkdir()
+        out.symlink_to(tmp_path / "disk/x")
     write(one / "a.wav")
     write(other / "b.wav", 2)
     assert prepare(one, out) == 0
     (out / "notes").write_text("mine")
     first = (out / "step.json").read_bytes()
     assert prepare(other, out) == 0
-    assert f"x was made from {one} in place of {other}: moved to {tmp_path}/data/.k2d/x/" in capsys.readouterr().err
+    assert f"x was made from {one} in place of {other}: moved to {tmp_path}/{place}/.k2d/x/" in capsys.readouterr().err
     assert read_table(out / "wav.scp") == {"b": str(other / "b.wav")} and not (out / "notes").exists()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/a.mp3").write_bytes(b"")
+    assert prepare(tmp_path / "bad", out) == 1 and read_table(out / "wav.scp").keys() == {"b"}, "nothing to put there"
+    capsys.readouterr()
     assert prepare(one, out) == 0
     assert "was moved back from" in capsys.readouterr().err
     assert (out / "step.json").read_bytes() == first and (out / "notes").read_text() == "mine"
