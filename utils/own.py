@@ -11,6 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+import in_venv  # noqa: F401
+
 from k2d.errors import guarded
 from k2d.work.lock import DirectoryLock
 
