@@ -316,7 +316,7 @@ def test_the_key_is_the_content_of_what_decides(world, tmp_path):
 
 
 def test_a_training_keeps_its_threads_where_nobody_asks_for_others(world, tmp_path, monkeypatch):
-    words = options(world, tmp_path / "run")
+    words = [*options(world, tmp_path / "run"), "--ngpu", "0"]
     at = words.index("--num_threads")
     del words[at : at + 2]
 
