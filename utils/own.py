@@ -7,6 +7,7 @@ In: a directory, which need not be there, and a command, which takes the place o
 the directory, it is named, and the status is 1.
 """
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -25,6 +26,10 @@ def own(folder: Path, command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    sys.exit(guarded("own.py", lambda: own(Path(sys.argv[1]), sys.argv[2:])))
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("directory", type=Path)
+    p.add_argument("command", nargs=argparse.REMAINDER)
+    args = p.parse_args()
+    if not args.command:
+        p.error("which command?")
+    sys.exit(guarded("own.py", lambda: own(args.directory, args.command)))

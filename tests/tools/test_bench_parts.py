@@ -18,7 +18,7 @@ from k2d.whisper.engine import EngineConfig, load_engine  # noqa: E402
 
 
 def test_a_part_is_without_the_parts_that_it_calls():
-    clock = bench_parts.Clock()
+    clock = bench_parts.PartClock()
 
     def busy(seconds: float) -> None:
         end = time.process_time() + seconds
@@ -32,7 +32,7 @@ def test_a_part_is_without_the_parts_that_it_calls():
     assert 0.01 <= clock.seconds["outer"] < 0.05
 
 
-class Looking(bench_parts.Clock):
+class Looking(bench_parts.PartClock):
     """Times nothing, and lists what would be timed."""
 
     def watch(self, part, owner, *names):

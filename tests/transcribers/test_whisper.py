@@ -42,5 +42,5 @@ def test_the_form_of_a_name_chooses(tmp_path):
     kinds = ("large-v2", "whisper"), ("tiny.en@x", "whisper"), ("espnet:e", "espnet"), ("text:a:b", "text")
     for name, kind in (*kinds, ("text", "whisper"), ("transformers:t", "transformers"), ("exp/teacher.pt", "whisper")):
         assert kind_of(name) == kind
-    with pytest.raises(CheckpointError, match="no such file or folder, nor a known model name"):
+    with pytest.raises(CheckpointError, match="no such file or folder; give a checkpoint"):
         _ = open_transcriber(str(tmp_path / "none")).identity
