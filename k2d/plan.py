@@ -162,7 +162,7 @@ def seconds_a_window(size: Size, device: Device, batch: int, decoder_layers: int
 
 
 def updates(config: Mapping, chunks: float) -> tuple[float, float]:
-    """(updates, chunks a update) of a training configuration; an epoch without a number of its own is a pass, and no
+    """(updates, chunks an update) of a training configuration; an epoch without a number of its own is a pass, and no
     forward pass has more chunks than there are.
     """
     accumulate = int(config.get("accum_grad", 1))

@@ -61,10 +61,10 @@ without_effect() {
     local own="_default_$1"
     [ "${!1}" = "${!own}" ] || die "--$1 ${!1}: $2"
 }
-"${store_encoder_out}" || without_effect noisy_versions "made with --store_encoder_out true; give it, or leave this out"
+"${store_encoder_out}" || without_effect noisy_versions "noisy versions are made only with --store_encoder_out true; give it, or leave this out"
 "${store_encoder_out}" && [ "${noisy_versions}" -gt 0 ] ||
-    without_effect noise_snr "of --noisy_versions, of which there are none; give that, or leave this out"
-"${cache_teacher}" || without_effect topk "stored with --cache_teacher true; give it, or leave this out"
+    without_effect noise_snr "is for --noisy_versions, and there are none; give --noisy_versions, or leave this out"
+"${cache_teacher}" || without_effect topk "tokens are stored only with --cache_teacher true; give it, or leave this out"
 [ -z "${student_init}" ] ||
     without_effect decoder_layers "--student_init ${student_init} is taken with all its layers; leave one of them out"
 [ -z "${recordings}" ] && [ -x local/data.sh ] ||

@@ -8,21 +8,28 @@ the directory, it is named, and the status is 1.
 """
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import in_venv  # noqa: F401
 
-from k2d.errors import guarded
+from k2d.errors import UserError, guarded
 from k2d.work.lock import DirectoryLock
 
 
-def own(folder: Path, command: list[str]) -> int:
+def own(folder: Path, command: list[str]) -> NoReturn:
     sys.argv = command  # the lock says what holds it
     lock = DirectoryLock(folder)
     lock.pass_on()
-    os.execvp(command[0], command)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        if error.errno == errno.ENOEXEC:  # a script whose first line names no program
+            os.execvp("bash", ["bash", *command])
+        raise UserError(f"{command[0]}: cannot be run ({error.strerror}); correct its name, or chmod +x it") from None
 
 
 if __name__ == "__main__":
@@ -32,4 +39,4 @@ if __name__ == "__main__":
     args = p.parse_args()
     if not args.command:
         p.error("which command?")
-    sys.exit(guarded("own.py", lambda: own(args.directory, args.command)))
+    sys.exit(guarded("own.py", lambda: own(args.directory, args.command), args.directory))

@@ -30,6 +30,7 @@ _ROOM = re.compile(
     re.DOTALL,
 )
 
+
 @contextmanager
 def _looked_through(file) -> Iterator[int]:
     """The size of a file, which is read on afterwards from where it was."""

@@ -187,9 +187,9 @@ def run(args: argparse.Namespace) -> int:
     plan = plan_of(args)
     costs = [cost for cost in estimate(plan) if args.stage <= cost.stage <= args.stop_stage]
     print(table_of(plan, costs, args.gpus_per_node).text(), end="")
-    arrays = f" {plan.jobs} + 1 jobs: an array of {plan.jobs}, then one that joins their results."
     if plan.jobs > 1:
-        print(f"Waiting in a queue is not counted.{arrays}")
+        jobs = f"{plan.jobs} + 1 jobs: an array of {plan.jobs}, then one that joins their results"
+        print(f"Waiting in a queue is not counted. {jobs}.")
     if unknown := [name for name in (plan.teacher, *plan.validators) if published_size(name) is None]:
         print(f"Of unknown size, counted as tiny: {', '.join(dict.fromkeys(unknown))}.")
     if not args.trial and not args.speeds:

@@ -124,11 +124,11 @@ def _begun(step: Step, folders: Sequence[Path]) -> Iterator[None]:
             refuse_work_of_others(folder, step.command)
             if any((folder / name).exists() for name in ("wav.scp", "segments", "text", "utt2spk")):
                 refuse_unexplained(folder)
-        earlier = {}
-        for folder in folders:
-            step.out = folder
-            earlier[folder] = _make_room(step)
+        earlier = {}  # folder -> where other work of it lies aside, if any
         try:
+            for folder in folders:
+                step.out = folder
+                _make_room(step, earlier)
             yield
         finally:
             for folder, place in earlier.items():
@@ -140,19 +140,18 @@ def _begun(step: Step, folders: Sequence[Path]) -> Iterator[None]:
                         folder.rmdir()
 
 
-def _make_room(step: Step) -> Path | None:
-    """Set aside what was made from another folder or corpus; what was made from this one is updated in place. Returns
+def _make_room(step: Step, earlier: dict[Path, Path | None]) -> None:
+    """Set aside what was made from another folder or corpus; what was made from this one is updated in place. Notes
     where the other lies, if any."""
     record = record_in(step.out) or record_in(step.out, BEGUN)
     made_of = {name: os.path.realpath(made["path"]) for name, made in record.get("inputs", {}).items()}
     reads = {name: os.path.realpath(one.path) for name, one in step.inputs.items()}
-    other = None
+    earlier[step.out] = None
     if not record or any(reads[name] != made_of[name] for name in reads.keys() & made_of):
-        other = step.exchange(record.get("key"))
+        earlier[step.out] = step.exchange(record.get("key"))
     if not record_in(step.out):
         inputs = {name: {"path": one.path} for name, one in step.inputs.items()}
         write_json(step.out / BEGUN, {"step": step.command, "key": step.key, "inputs": inputs})
-    return other
 
 
 def run(corpus: str, options: Preparation, prepare: Callable[[Any], Iterable[Account]]) -> int:

@@ -26,12 +26,11 @@ from k2d.work.identity import BEGUN, RECORD, Identity, digest_of, key_in, owner_
 from k2d.work.step import Step, add_step_arguments, run_step
 
 GIVEN = "what a recipe gives"  # the group of these options in the help
-# Options that decide how fast it goes and what is said meanwhile, and nothing of the result; commands may run or not
-# matters where there are some (step_of). The rest decides.
+# Options that decide how fast it goes and what is said meanwhile, and nothing of the result. The rest decides.
 SPEED = (
     "output_dir", "ngpu", "num_workers", "num_threads", "multiprocessing_distributed", "local_rank", "resume",
     "log_interval", "log_level", "num_att_plot", "use_tensorboard", "use_matplotlib", "create_graph_in_tensorboard",
-    "use_wandb", "allow_pipes",
+    "use_wandb",
 )  # fmt: skip
 SPEED_PREFIXES = ("dist_", "wandb_", "nproc")
 # Options whose values name what is read: it stands among the step's inputs by its content.
@@ -176,9 +175,8 @@ def step_of(training: Training) -> Step:
     for name in ("student", "teacher", "output_dir"):
         if not isinstance(given[name] or "", str):
             raise UsageError(f"{training.where}: {name} {given[name]!r}: expected a path or a name")
-    content = {name: value for name, value in config.items() if decides(name) and name not in READ}
-    spoken: list[str] = []  # sources of audio
-    inputs = {"config": Identity(training.where, digest_of(content)), "student": model_identity(given["student"])}
+    sources: list[str] = []  # of audio
+    inputs = {"student": model_identity(given["student"])}
     if given["teacher"] and given["teacher"].lower() != "none":
         inputs["teacher"] = model_identity(given["teacher"])
     for phase in ("train", "valid"):
@@ -188,14 +186,15 @@ def step_of(training: Training) -> Step:
                 raise UsageError(f"--{phase}_data_path_and_name_and_type {item}: expected PATH,NAME,TYPE")
             path, name, kind = parts
             inputs |= _table_identities(f"{phase} {name}", Path(path), kind)
-            spoken += read_table(path).values() if kind == "utterances" else ()
+            sources += read_table(path).values() if kind == "utterances" else ()
         for path in given[f"{phase}_shape_file"] or []:
             inputs[f"{phase} {Path(path).name}"] = identity.of_file(path)
     for source in given["init_param"] or []:
         inputs[f"init_param {source}"] = identity.of_file(source.partition(":")[0])
-    options: dict = {"words": _deciding_words(training.words)}
-    if any(map(is_command, spoken)):
-        options["allow_pipes"] = "--allow_pipes" in training.words
+    other = READ if any(map(is_command, sources)) else (*READ, "allow_pipes")
+    content = {name: value for name, value in config.items() if decides(name) and name not in other}
+    inputs["config"] = Identity(training.where, digest_of(content))
+    options: dict = {"words": [option for option in _deciding_words(training.words) if option[0] not in other]}
     made = partial(Step, "train", given["output_dir"], inputs=inputs, arguments={"words": training.words})
     if training.on_gpu:
         return made(options=options)
@@ -244,7 +243,7 @@ def _deciding_words(words: Sequence[str]) -> list[list[str]]:
             options[-1].append(word)
         else:
             raise UsageError(f"{word!r}: every option of k2d train has a name")
-    deciding = [option for option in options if decides(option[0]) and option[0] not in READ]
+    deciding = [option for option in options if decides(option[0])]
     return sorted(deciding, key=lambda option: option[0])  # of one name the order counts, of several it does not
 
 

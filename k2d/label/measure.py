@@ -69,6 +69,8 @@ def measure(
                 for last, texts, found in ordered_map(partial(score, asked), items, nj):
                     tables.add(last, texts, found)
                     bar.update(found["pairs"])
+                bar.total = bar.n  # texts without a partner are no pairs
+                bar.refresh()
             counts = tables.counts + alone
             _check_pairs(teacher, validator, counts, max_unpaired)
     except DataError:

@@ -160,7 +160,7 @@ def few(result: SelectionCounts, alpha: float | None, kept: KeptByAlpha | None) 
     left = f"{result.kept or 'none'} of {counted(result.kept + result.dropped, 'chunk')}{length} kept"
     left += "" if alpha is None else f" at alpha {alpha:g}"
     left += ": too few to train on" if result.kept < LEAST_CHUNKS else ": a student learns next to nothing from so few"
-    if result.kept > result.dropped:
+    if result.kept > result.dropped or result.kept_seconds > result.dropped_seconds:
         return f"{left}; give more recordings"
     if kept is None:
         return f"{left}; report.md says which condition drops how much"

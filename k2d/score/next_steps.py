@@ -41,15 +41,20 @@ def next_steps(
     if students:
         experiment = Experiment(exp, tuple(own or others), tuple(sets), results)
         best = _best(experiment).record
-        of_teacher = _shown(experiment, best.teacher)
-        yield _title(experiment) if own else EARLIER, _with_rates(experiment, best.name)
+        of_teacher, rates = _shown(experiment, best.teacher), _shown(experiment, best.name)
+        if len(own) > 1 and not rates:
+            yield "students", f"{', '.join(s.name for s in own)}: no error rate is known; the report compares them"
+        else:
+            title = "best student" if len(own) > 1 else "student" if own else EARLIER
+            yield title, ": ".join(filter(None, [best.name, rates]))
         if of_teacher:
             yield "its teacher", f"{best.teacher}: {of_teacher}"
         where = (exp / best.name).absolute()
-        yield "use it", shlex.join([_k2d(), "transcribe", _recording(data, sets), "--model", str(where)])
+        yield "use it", shlex.join([_k2d(), "transcribe", _recording(data, sets, held_out), "--model", str(where)])
     if own and others:
         experiment = Experiment(exp, tuple(others), tuple(sets), results)
-        yield EARLIER, _with_rates(experiment, _best(experiment).name)
+        name = _best(experiment).name
+        yield EARLIER, ": ".join(filter(None, [name, _shown(experiment, name)]))
     if held_out is None or not (held_out / "text").is_file():
         held_out = next((path.parent for path in sorted(data.glob("*_held_out/text"))), None)
     if not sets and held_out:
@@ -63,15 +68,6 @@ def next_steps(
     for name, paths in pages.items():
         for path in [path for path in paths if path.is_file()][: 1 if name == "card" else None]:
             yield name, path.absolute().as_uri() if path.suffix == ".html" else str(path.absolute())
-
-
-def _title(experiment: Experiment) -> str:
-    best = _best(experiment).name
-    return "best student" if len(experiment.models) > 1 and _shown(experiment, best) else "student"
-
-
-def _with_rates(experiment: Experiment, name: str) -> str:
-    return ": ".join(filter(None, [name, _shown(experiment, name)]))
 
 
 def _chose_epoch(student: Path, name: str) -> bool:
@@ -121,10 +117,10 @@ def _shown(experiment: Experiment, name: str | None) -> str:
     return ", ".join(f"{100 * rate:.1f} % errors on {test_set}" for test_set, rate in rates.items() if rate is not None)
 
 
-def _recording(data: Path, sets: Sequence[str]) -> str:
-    """A file of a test set, or of any set, so that the command can be tried at once."""
+def _recording(data: Path, sets: Sequence[str], held_out: Path | None) -> str:
+    """A file of a test set, of what is held out, or of any set, so that the command can be tried at once."""
     tables = [data / test_set / "wav.scp" for test_set in sets]
-    for table in tables or sorted(data.glob("*/wav.scp")):
+    for table in tables or [*([held_out / "wav.scp"] if held_out else []), *sorted(data.glob("*/wav.scp"))]:
         for source in read_table(table).values() if table.is_file() else ():
             if Path(source).is_file():
                 return str(Path(source).absolute())

@@ -12,6 +12,7 @@ import ctranslate2
 import numpy as np
 from ctranslate2.specs import WhisperSpec
 
+from k2d.errors import CheckpointError
 from k2d.text.tokenizer import Tokenizer
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.heads import heads_of
@@ -31,6 +32,8 @@ def converted(model: Whisper, tokenizer: Tokenizer, dtype: str, cache_dir: str |
     with whole_folder(folder, PATIENCE) as unfinished:
         if unfinished:
             convert(model, tokenizer, dtype, unfinished)
+        elif not (folder / "model.bin").exists():
+            raise CheckpointError(f"{folder}: no model.bin there; remove the folder, and the model is converted again")
     return folder
 
 

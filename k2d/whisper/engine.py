@@ -107,7 +107,7 @@ class EngineConfig:
 
     @property
     def _dtype(self) -> str:
-        """The type with "auto" decided, which stays for int8 beside `parts` (CTranslate2 on a CPU)."""
+        """The type, "auto" decided; of CTranslate2 on a CPU it stays "auto": int8 beside `parts`."""
         to_int8 = self.program == "ctranslate2" and self._device == "cpu"
         return "float16" if self.dtype == "auto" and not to_int8 else self.dtype
 

@@ -4,6 +4,7 @@ In: a path, a packaged model, a name that openai-whisper downloads, or an id of 
 folder behind it; an `Identity` of all that decides what the model writes: weights, configuration and tokenizer.
 """
 
+import http.client
 import importlib.util
 import json
 import os
@@ -140,7 +141,7 @@ def unreachable(address: str) -> str:
         urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=5).close()
     except urllib.error.HTTPError:
         return ""
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return first_line(getattr(error, "reason", error))
     return ""
 

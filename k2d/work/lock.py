@@ -64,7 +64,8 @@ def beside(folder: Path) -> Path:
 
 def refuse_links_to_nowhere(folder: Path) -> None:
     """UsageError where a folder, or one above it, is a link to what is not there: what is made there would lie on
-    another disk than it should once the right one is mounted. Where work of it lies aside, the disk is.
+    another disk than it should once the right one is mounted. Not where other work of the folder lies beside that
+    place: then its disk is mounted, and only the folder was moved.
     """
     for place in (folder, *folder.parents):
         if place.is_symlink() and not place.exists() and not beside(place).is_dir():

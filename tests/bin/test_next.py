@@ -87,6 +87,11 @@ def test_students_and_pages_of_earlier_runs_come_after_those_of_this_one(exp, ca
     assert list(only)[:3] == ["earlier student", "its teacher", "use it"] and "student" not in only
 
 
+def test_without_test_sets_all_students_are_named(exp, tmp_path, capsys):
+    shown = said(capsys, "--models", "teacher student_full student_comp", "--test_sets", "another")
+    assert shown["students"].startswith("student_full, student_comp: no error rate is known")
+
+
 def test_a_student_that_nothing_was_measured_of(exp, capsys):
     assert command.main(["--models", "student_comp"]) == 0
     assert "  student  student_comp\n" in capsys.readouterr().out

@@ -172,9 +172,12 @@ def test_a_preparation_from_another_folder_that_was_killed_is_not_mixed_with_the
         os.kill(os.getpid(), signal.SIGKILL)
 
     if (child := os.fork()) == 0:
-        monkeypatch.setattr(last, dies)
-        prepare(other, out)
-    os.waitpid(child, 0)
+        try:
+            monkeypatch.setattr(last, dies)
+            prepare(other, out)
+        finally:
+            os._exit(1)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
     assert not (out / "step.json").exists()
     assert prepare(one, out) == 0
     assert (out / "step.json").read_bytes() == first and read_table(out / "wav.scp").keys() == {"a"}

@@ -287,6 +287,17 @@ def key(words: list[str]) -> str:
     return step_of(read_words(words)).key
 
 
+@pytest.mark.parametrize("piped", [False, True])
+def test_whether_commands_may_run_decides_where_there_are_some(world, tmp_path, piped):
+    data = tmp_path / "data"
+    shutil.copytree(world.data, data)
+    if piped:
+        write_table(data / "wav.scp", {u: f"cat {path} |" for u, path in read_table(data / "wav.scp").items()})
+    words = options(world, tmp_path / "run", data=data)
+    assert (key(words) != key([*words, "--allow_pipes", "true"])) == piped
+    assert (key([*words, "--allow_pipes", "false"]) != key([*words, "--allow_pipes", "true"])) == piped
+
+
 def test_what_is_trained_is_not_trained_again(world, whole_run, tmp_path):
     output = without_workers(whole_run)
     words = options(world, output, num_workers=0)

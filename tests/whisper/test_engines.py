@@ -242,8 +242,11 @@ def test_of_conversions_that_were_killed_nothing_stays(tmp_path, monkeypatch):
     for _ in range(2):
         monkeypatch.setattr(conversion, "convert", killed)
         if (child := os.fork()) == 0:
-            converted(None, None, "int8", tmp_path)
-        os.waitpid(child, 0)
+            try:
+                converted(None, None, "int8", tmp_path)
+            finally:
+                os._exit(1)
+        assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
         assert len(list(tmp_path.glob("ctranslate2/.*.tmp"))) == 1
     monkeypatch.setattr(conversion, "convert", write)
     made = converted(None, None, "int8", tmp_path)

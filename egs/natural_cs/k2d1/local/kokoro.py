@@ -1,6 +1,6 @@
 """Sentences in, speech out: Kokoro-82M, a small text-to-speech model, run by onnxruntime on one core.
 
-What fetch.sh puts into a folder is read: the model, its table of tokens, and the styles of its voices (a vector for
+What fetch.py puts into a folder is read: the model, its table of tokens, and the styles of its voices (a vector for
 each number of tokens). A voice is a weighted mean of styles, which is a voice of its own. One voice speaks both
 languages of a sentence, as a bilingual speaker does, Mandarin phones and English ones in one breath.
 """
@@ -46,7 +46,7 @@ class Kokoro:
             with np.load(folder / "voices.npz") as styles:
                 self._styles = {name: styles[name].reshape(-1, 256) for name in styles.files}
         except FileNotFoundError as error:
-            raise SpeechError(f"{error.filename} is missing: run local/fetch.sh voices") from error
+            raise SpeechError(f"{error.filename} is missing: run local/fetch.py voices") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # the same bytes with any number of cores
         options.log_severity_level = 3

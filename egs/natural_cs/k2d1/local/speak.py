@@ -21,7 +21,7 @@ from world import SETS, natural  # noqa: E402
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--voices", type=Path, required=True, help="folder that local/fetch.sh voices has filled")
+    parser.add_argument("--voices", type=Path, required=True, help="folder that local/fetch.py voices has filled")
     parser.add_argument("--output_dir", type=Path, default=Path("data"))
     parser.add_argument("--sets", default=",".join(SETS), help=f"of {','.join(SETS)}")
     parser.add_argument("--seed", type=int, default=0)

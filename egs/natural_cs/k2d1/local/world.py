@@ -82,5 +82,5 @@ SETS = {
 
 
 def natural(voices: Path) -> World:
-    """The world, spoken with the model and styles in a folder (local/fetch.sh)."""
+    """The world, spoken with the model and styles in a folder (local/fetch.py)."""
     return World(SETS, GRAMMAR, partial(Kokoro, str(voices)))
