@@ -162,14 +162,17 @@ def _outermost(file, size: int, mark: re.Pattern, head: bytes) -> list[int]:
 
 
 def _transport(file, size: int) -> Iterator[int]:
-    """Of a transport stream: where the sound that is read, the first one listed, is listed no more, but another is."""
+    """Of a transport stream: where no sound is listed that was before, but others are. A track that is not listed for
+    a while, beside one that is, begins no other recording.
+    """
     yield 0
-    read = None
+    known: set[tuple[int, int]] = set()
     for place, sounds in _programs(file, size) if _is_transport(bytes_at(file, 0, 4 * 192)) else ():
-        if read not in sounds:
-            if read:
+        if known.isdisjoint(sounds):
+            if known:
                 yield place
-            read = sounds[0]
+            known = set()
+        known.update(sounds)
 
 
 def _is_transport(head: bytes) -> bool:
@@ -179,9 +182,9 @@ def _is_transport(head: bytes) -> bool:
 
 def _programs(file, size: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """(where, (type, PID) of each sound) of the tables of the first program that list any (ISO/IEC 13818-1, 2.4.4).
-    They begin where the list of programs before them does.
+    They begin where the list of programs before them does. Tables that are announced ahead say nothing of what is here.
     """
-    begin, first = None, None  # where that list is; the PID of the first program's tables
+    begin, first = None, None  # where that list is; the PID of the first program's tables, as long as it is listed
     for block in range(0, size, 2**20):
         data = bytes_at(file, block, 2**20 + _PACKET)
         for match in _TABLE.finditer(data):
@@ -189,12 +192,13 @@ def _programs(file, size: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
             table = table[: 3 + _twelve_bits(table, 1)]
             if at >= 2**20:
                 break
-            if zlib.crc32(table.translate(_REVERSED)) != 0xFFFFFFFF:  # damaged, or in several packets
-                continue
+            if zlib.crc32(table.translate(_REVERSED)) != 0xFFFFFFFF or not table[5] & 1:
+                continue  # damaged, or in several packets; or announced
             pid = _thirteen_bits(data, at + 1)
             if not pid:
                 programs = [(table[n : n + 2], _thirteen_bits(table, n + 2)) for n in range(8, len(table) - 4, 4)]
-                begin, first = block + at, next((own for number, own in programs if any(number)), None)
+                own = [tables for number, tables in programs if any(number)]
+                begin, first = block + at, first if first in own else next(iter(own), None)
             elif pid == first:
                 if sounds := _sounds(table):
                     yield block + at if begin is None else begin, sounds
