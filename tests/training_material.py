@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from k2d.distill.student import build_student
-from k2d.tables import write_table
+from k2d.tables import read_table, write_table
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.model import ModelDimensions, Whisper
@@ -20,6 +20,11 @@ SENTENCES = [
     "please open the door",
     "学校在山上",
 ]
+
+
+def through_commands(data: Path) -> None:
+    """Let wav.scp read its files by commands."""
+    write_table(data / "wav.scp", {uid: f"cat {path} |" for uid, path in read_table(data / "wav.scp").items()})
 
 
 def write_data(folder: Path, count: int) -> Path:

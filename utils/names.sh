@@ -58,8 +58,8 @@ for each in ${validator}; do
         fi
         for at in ${alphas}; do
             name=${plain}
-            [ "${at}" = none ] || [ "${at}" = "${_default_alpha}" ] || name+="@${at}"
-            [ "${at}" = none ] || is "${each}" "${_default_validator}" || name+="_$(tag_of "${each}")"
+            [ "${at}" = none ] || [ "${at}" = "${_default[alpha]%% *}" ] || name+="@${at}"
+            [ "${at}" = none ] || is "${each}" "${_default[validator]%% *}" || name+="_$(tag_of "${each}")"
             for part in ${hours:-all}; do
                 labels_of=${name}
                 [ "${part}" = all ] || labels_of+="_${part}h"
@@ -71,10 +71,10 @@ for each in ${validator}; do
                 hours_of[${labels_of}]=${part#all}
                 for number in ${seed}; do
                     student="student_${student_tag:+${student_tag}_}${labels_of}"
-                    is "${teacher}" "${_default_teacher}" || student+="_$(tag_of "${teacher}")"
-                    is "${labels}" "${_default_labels}" || student+="_$(tag_of "${labels:-${teacher}}")"
+                    is "${teacher}" "${_default[teacher]}" || student+="_$(tag_of "${teacher}")"
+                    is "${labels}" "${_default[labels]}" || student+="_$(tag_of "${labels:-${teacher}}")"
                     of_seed=
-                    [ "${number}" = "${_default_seed}" ] || of_seed="_seed${number}"
+                    [ "${number}" = "${_default[seed]%% *}" ] || of_seed="_seed${number}"
                     if [ -n "${revised}" ] && [ -f "exp/${student}${of_seed}/model.json" ]; then
                         earlier+=("${student}${of_seed}")
                         path_of[${student}${of_seed}]="exp/${student}${of_seed}/average"
@@ -92,7 +92,7 @@ done
 
 # Rows of the tables: folders in exp/, each with a model.json that says what it is.
 teacher_name=teacher
-is "${teacher}" "${_default_teacher}" || teacher_name="teacher_$(tag_of "${teacher}")"
+is "${teacher}" "${_default[teacher]}" || teacher_name="teacher_$(tag_of "${teacher}")"
 models=()
 [[ ${teacher} == text:* ]] || models+=("${teacher_name}") # transcripts of the lectures say nothing of the test sets
 path_of[${teacher_name}]=${teacher}
@@ -100,7 +100,7 @@ declare -A validator_name
 score_dirs=() explorers=()
 for each in ${validator}; do
     name=validator
-    is "${each}" "${_default_validator}" || name="validator_$(tag_of "${each}")"
+    is "${each}" "${_default[validator]%% *}" || name="validator_$(tag_of "${each}")"
     validator_name[${each}]=${name}
     path_of[${name}]=${each}
     [[ ${each} == text:* ]] || models+=("${name}")

@@ -55,11 +55,10 @@ for option in validator revise train_config; do
     [[ ${!option} != *[[:space:]]* ]] || [ ! -e "${!option}" ] ||
         die "--${option} ${!option}: blanks separate several; give a link without blanks that points there"
 done
-[ -z "${keep}" ] || [ "${alpha}" = "${_default_alpha}" ] || log "--keep ${keep} takes the place of --alpha ${alpha}"
+[ -z "${keep}" ] || [ "${alpha}" = "${_default[alpha]%% *}" ] || log "--keep ${keep} takes the place of --alpha ${alpha}"
 # without_effect OPTION WHY: end if it was given, that is, is not as the recipe has it.
 without_effect() {
-    local own="_default_$1"
-    [ "${!1}" = "${!own}" ] || die "--$1 ${!1}: $2"
+    [ "${!1}" = "${_default[$1]}" ] || die "--$1 ${!1}: $2"
 }
 "${store_encoder_out}" || without_effect noisy_versions "noisy versions are made only with --store_encoder_out true; give it, or leave this out"
 "${store_encoder_out}" && [ "${noisy_versions}" -gt 0 ] ||
@@ -120,7 +119,7 @@ if [ "${ngpu}" = auto ]; then
 fi
 [ "${nj}" != auto ] || nj=$((ngpu > 1 ? ngpu : 1))
 threads_opts=(--usual_threads)
-[ "${train_threads}" = "${_default_train_threads}" ] || threads_opts=(--num_threads)
+[ "${train_threads}" = "${_default[train_threads]}" ] || threads_opts=(--num_threads)
 # shellcheck source=egs/TEMPLATE/k2d1/cmd.sh
 source ./cmd.sh
 threads_opts+=("${train_threads}")

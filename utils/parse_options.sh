@@ -7,7 +7,8 @@
 #   source utils/parse_options.sh     # ./script --nj 8 --train-set lectures; also --nj=8
 #
 # In:  the script's own arguments, and the variables it has set, in lower case (arrays and read-only ones are no options).
-# Out: the variables changed; "$@" is what follows the options; _options_ended, true where "--" has ended them.
+# Out: the variables changed; "$@" is what follows the options; _options_ended, true where "--" has ended them;
+#      _default[NAME], what NAME was before, of the names in _defaults_of.
 # --help prints the script's first comment block and every option with its default and the comment behind it, in the
 # script's order, under the comment lines that stand before them. A misspelt option is an error that tells the near one,
 # never a new variable, and an option that is true or false stays so; it may stand without a value (--resume), which
@@ -140,6 +141,10 @@ _options_help() {
         }'
 }
 
+declare -A _default
+for _option_name in ${_defaults_of:-}; do
+    _default[${_option_name}]=${!_option_name}
+done
 _options_ended=false
 while [ $# -gt 0 ]; do
     case "$1" in

@@ -4,10 +4,8 @@ In: command-line options. Out: `AudioOptions`; its `reading` are the keyword arg
 open_utterances and the sources of k2d/audio/sources.py, its `decides` is what a step's key has of them.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from k2d.audio.stamps import is_command
 from k2d.options import option
 
 DAMAGED = ("warn", "skip")
@@ -25,9 +23,9 @@ class AudioOptions:
     def reading(self) -> dict[str, object]:
         return {"allow_pipes": self.allow_pipes, "damaged": self.damaged}
 
-    def decides(self, sources: Iterable[str]) -> dict[str, object]:
-        """What of this decides what is read of these sources of wav.scp: where there is no command, none is allowed."""
-        return {**self.reading, "allow_pipes": self.allow_pipes and any(map(is_command, sources))}
+    def decides(self, commands: bool) -> dict[str, object]:
+        """What of this decides what is read. commands: whether there are any; where there are none, none is allowed."""
+        return {**self.reading, "allow_pipes": self.allow_pipes and commands}
 
 
 DEFAULT = AudioOptions()

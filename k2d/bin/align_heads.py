@@ -55,11 +55,10 @@ def run(args: argparse.Namespace) -> int:
     inputs = {"model": model_identity(args.model)}
     if args.encoder_out:
         inputs["data"] = identity.of_tables(args.data, "text", TRUSTED)
-        inputs["encoder_out"], sources = identity.of_step(args.encoder_out), ()
+        inputs["encoder_out"] = identity.of_step(args.encoder_out)
     else:
         inputs["data"] = identity.of_data(args.data, "wav.scp", "segments", "text", TRUSTED)
-        sources = DataDir(args.data).wav.values()
-    options = {"chunks": args.chunks, "language": args.language, **audio.decides(sources)}
+    options = {"chunks": args.chunks, "language": args.language, **audio.decides(inputs["data"].commands)}
     step = Step("align_heads", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:

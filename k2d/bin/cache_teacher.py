@@ -64,12 +64,11 @@ def run(args: argparse.Namespace) -> int:
     inputs = {"teacher": model_identity(args.teacher)}
     if args.encoder_out:
         inputs["data"] = identity.of_tables(args.data, "text", "text.prev")
-        inputs["encoder_out"], sources = identity.of_step(args.encoder_out), ()
+        inputs["encoder_out"] = identity.of_step(args.encoder_out)
     else:
         inputs["data"] = identity.of_data(args.data, "wav.scp", "segments", "text", "text.prev")
-        sources = DataDir(args.data).wav.values()
-    decides = {name: getattr(options, name) for name in ("k", "store", "shard_rows", "dtype")} | audio.decides(sources)
-    decides |= {"batch_conf": vars(config), "temperature": temperature}
+    decides = {name: getattr(options, name) for name in ("k", "store", "shard_rows", "dtype")}
+    decides |= {"batch_conf": vars(config), "temperature": temperature, **audio.decides(inputs["data"].commands)}
     step = Step("cache_teacher", args.output_dir, inputs=inputs, options=decides, arguments=vars(args))
 
     def work() -> dict:

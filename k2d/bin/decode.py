@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
     work, audio, data = options_of(WorkOptions, args), options_of(AudioOptions, args), DataDir(args.data)
     transcriber = open_transcriber(args.model, data, **accepted_options(args))
     model = transcriber.identity
-    form = "long form" if args.long_form else "short form"
-    decides = {**transcriber.decides, "form": form, **audio.decides(data.wav.values())}
     inputs = {"model": model, "data": identity.of_data(args.data, "wav.scp", "segments")}
+    form = "long form" if args.long_form else "short form"
+    decides = {**transcriber.decides, "form": form, **audio.decides(inputs["data"].commands)}
     options = {**decides, "timestamps": args.timestamps}
     step = Step("decode", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 

@@ -25,7 +25,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.datadir import DataDir
 from k2d.errors import UsageError
 from k2d.label import signals, speech
 from k2d.label.distance import Choices, with_options
@@ -107,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         inputs[f"captions {number}"] = identity.of_file(path)
     if "untexted" in asked:
         inputs["data"] = identity.of_data(args.data, *OF_CHUNKS, "segments")
-        options |= {"vad": args.vad, **audio.decides(DataDir(args.data).wav.values())}
+        options |= {"vad": args.vad, **audio.decides(inputs["data"].commands)}
     elif args.data:
         inputs["data"] = identity.of_tables(args.data, *OF_CHUNKS)
     step = Step("distance", args.output_dir, inputs=inputs, options=options, arguments=vars(args))

@@ -44,11 +44,11 @@ def check(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    options, audio, data = options_of(EncodeOptions, args), options_of(AudioOptions, args), DataDir(args.data)
-    inputs = {"model": model_identity(args.model), "data": identity.of_data(data.path, "wav.scp", "segments")}
+    options, audio = options_of(EncodeOptions, args), options_of(AudioOptions, args)
+    inputs = {"model": model_identity(args.model), "data": identity.of_data(args.data, "wav.scp", "segments")}
     parts = processor.parts_of(options.dtype if options.device == "cpu" else "float32")
     noise = {"noise_snr": options.snr, "seed": options.seed if options.snr else None}
-    decides = {**audio.decides(data.wav.values()), **noise, "shard": SHARD, **parts.rounded_in_encoder}
+    decides = {**audio.decides(inputs["data"].commands), **noise, "shard": SHARD, **parts.rounded_in_encoder}
     step = Step("encode", args.output_dir, inputs=inputs, options=decides, arguments=vars(args))
 
     def work() -> dict:
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
         if parts.rounded_in_encoder and (warning := processor.stranger()):
             print(f"encode: {warning}; --dtype float32 rounds nothing", file=sys.stderr)
-        return encode(args.model, data, args.output_dir, options, audio, parts, args.max_skipped)
+        return encode(args.model, DataDir(args.data), args.output_dir, options, audio, parts, args.max_skipped)
 
     return run_step(step, args.begin, work)
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     audio = options_of(AudioOptions, args)
     inputs = {"data": identity.of_data(args.data)}
     forms = [form for form in FORMS if form in args.forms]
-    options = {"forms": forms, **audio.decides(data.wav.values())}
+    options = {"forms": forms, **audio.decides(inputs["data"].commands)}
     step = Step("export_labels", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     def work() -> dict:

@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
     _ = data.wav, data.utt2spk  # read now, so that what is wrong with them costs no decoding
     transcriber = open_transcriber(args.model, data, **accepted(args, parser()))
     model = transcriber.identity
-    decides = {**transcriber.decides, "form": "long form", **audio.decides(data.wav.values())}
     inputs = {"model": model, "data": identity.of_data(args.data, "wav.scp", "utt2spk")}
+    decides = {**transcriber.decides, "form": "long form", **audio.decides(inputs["data"].commands)}
     options = {**decides, "layout": vars(layout)}
     step = Step("label", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 

@@ -90,12 +90,13 @@ def run(args: argparse.Namespace) -> int:
     models = checkpoints(args.models, args.exp)
     decoding = options_of(DecodingOptions, args, timestamps=args.timestamps, temperatures=(0.0,))
     config, audio = options_of(EngineConfig, args).resolved(), options_of(AudioOptions, args)
-    made_of, data = {name: model_identity(path) for name, path in models.items()}, DataDir(args.data)
+    made_of = {name: model_identity(path) for name, path in models.items()}
+    data = identity.of_data(args.data, "segments")
     step = Step(
         "speed",
         args.output_dir,
         inputs={
-            "data": identity.of_data(args.data, "segments"),
+            "data": data,
             **{f"model {name}": model for name, model in made_of.items()},
         },
         options={
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
             "engine": dataclasses.asdict(dataclasses.replace(config, cache_dir=None)),
             "max_seconds": args.max_seconds,
             "rounds": args.rounds,
-            **audio.decides(data.wav.values()),
+            **audio.decides(data.commands),
         },
         arguments=vars(args),
     )
@@ -112,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         from k2d.score.speed import measured
 
         digests = {name: model.digest for name, model in made_of.items()}
-        record = measured(models, digests, data, config, decoding, audio, args.max_seconds, args.rounds)
+        record = measured(models, digests, DataDir(args.data), config, decoding, audio, args.max_seconds, args.rounds)
         write_json(args.output_dir / "speed.json", record)
         said = "; ".join(
             f"{name} ×{t['speed']:.2f} (real-time factor {t['real_time_factor']:.4f})"

@@ -15,7 +15,6 @@ import argparse
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.datadir import DataDir
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.tables import WEIGHT
 from k2d.work import identity
@@ -55,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     for name in ("valid_encoder_out", "teacher_topk"):
         if getattr(args, name):
             inputs[name] = identity.of_step(getattr(args, name))
-    audio, sets = options_of(AudioOptions, args), filter(None, (args.data, args.valid_data))
-    decides = audio.decides(source for data in sets for source in DataDir(data).wav.values())
+    audio = options_of(AudioOptions, args)
+    decides = audio.decides(any(one.commands for one in inputs.values()))
     step = Step("training_tables", args.output_dir, inputs=inputs, options=decides, arguments=vars(args))
     wanted = options_of(Wanted, args)
     return run_step(step, args.begin, lambda: write(wanted, args.output_dir, audio, args.max_skipped))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from k2d.audio.stamps import FileStamps, is_command
+from k2d.audio.stamps import FileStamps
 from k2d.distill.config import computed_as, in_language, padded_as, read_config, without
 from k2d.distill.length import Length, check_updates, with_length
 from k2d.errors import DataError, UsageError
@@ -175,7 +175,6 @@ def step_of(training: Training) -> Step:
     for name in ("student", "teacher", "output_dir"):
         if not isinstance(given[name] or "", str):
             raise UsageError(f"{training.where}: {name} {given[name]!r}: expected a path or a name")
-    sources: list[str] = []  # of audio
     inputs = {"student": model_identity(given["student"])}
     if given["teacher"] and given["teacher"].lower() != "none":
         inputs["teacher"] = model_identity(given["teacher"])
@@ -186,12 +185,11 @@ def step_of(training: Training) -> Step:
                 raise UsageError(f"--{phase}_data_path_and_name_and_type {item}: expected PATH,NAME,TYPE")
             path, name, kind = parts
             inputs |= _table_identities(f"{phase} {name}", Path(path), kind)
-            sources += read_table(path).values() if kind == "utterances" else ()
         for path in given[f"{phase}_shape_file"] or []:
             inputs[f"{phase} {Path(path).name}"] = identity.of_file(path)
     for source in given["init_param"] or []:
         inputs[f"init_param {source}"] = identity.of_file(source.partition(":")[0])
-    other = READ if any(map(is_command, sources)) else (*READ, "allow_pipes")
+    other = READ if any(one.commands for one in inputs.values()) else (*READ, "allow_pipes")
     content = {name: value for name, value in config.items() if decides(name) and name not in other}
     inputs["config"] = Identity(training.where, digest_of(content))
     options: dict = {"words": [option for option in _deciding_words(training.words) if option[0] not in other]}

@@ -30,11 +30,13 @@ class Identity:
 
     makers: directories of the steps that made it, and what its content points to, each with the key that was there
     before the content was read (None: unfinished). Whoever works with it holds them (step.py).
+    commands: of a data directory, whether its wav.scp has any.
     """
 
     path: str
     digest: str
     makers: tuple[tuple[Path, str | None], ...] = field(default=(), compare=False)
+    commands: bool = field(default=False, compare=False)
 
 
 def owner_of(path: Path) -> Path | None:
@@ -151,15 +153,16 @@ def of_data(folder, *names: str) -> Identity:
     folder = Path(folder)
     if not (folder / "wav.scp").is_file():
         raise DataError(f"{folder}: no wav.scp there; expected a Kaldi data directory")
-    stamps, makers = hashlib.sha256(), {}
+    stamps, makers, commands = hashlib.sha256(), {}, False
     of = FileStamps()
     for _, recording, source in scan(folder / "wav.scp"):
-        place = os.path.dirname(source)
+        place, command = os.path.dirname(source), is_command(source)
+        commands |= command
         if place not in makers:
-            makers[place] = makers_of(Path(place)) if place and not is_command(source) else ()
+            makers[place] = makers_of(Path(place)) if place and not command else ()
         stamps.update(f"{recording} {of(source)}\n".encode())
     of_audio = tuple(dict.fromkeys(chain.from_iterable(makers.values())))
-    return Identity(str(folder), digest_of([_tables(folder, names), stamps.hexdigest()]), of_audio)
+    return Identity(str(folder), digest_of([_tables(folder, names), stamps.hexdigest()]), of_audio, commands)
 
 
 @noting_maker

@@ -388,11 +388,16 @@ def test_shares_that_cannot_be_kept_are_refused(corpus, tmp_path, capsys, option
     assert message in capsys.readouterr().err
 
 
-def test_a_selection_that_keeps_nothing_says_which_alpha_would(corpus, tmp_path, capsys):  # noqa: F811
+def write_distances(corpus, *values):  # noqa: F811
+    """δ_MER of the chunks, each of which lasts 5 s."""
     data, aux = corpus
     ids = list(read_numbers(aux / "utt2mer"))
-    write_numbers(aux / "utt2mer", dict(zip(ids, (0.51, 0.52, 0.53, 0.54, 0.55, 0.56), strict=True)))
+    write_numbers(aux / "utt2mer", dict(zip(ids, values, strict=True)))
     write_numbers(data / "utt2dur", dict.fromkeys(ids, 5.0))
+
+
+def test_a_selection_that_keeps_nothing_says_which_alpha_would(corpus, tmp_path, capsys):  # noqa: F811
+    write_distances(corpus, 0.51, 0.52, 0.53, 0.54, 0.55, 0.56)
     out = tmp_path / "out"
     assert run(corpus, out, "--rule", "mer <= alpha") == 0
     said = (out / "too_few.txt").read_text()
@@ -408,10 +413,7 @@ def test_a_selection_that_keeps_nothing_says_which_alpha_would(corpus, tmp_path,
 
 
 def test_a_selection_that_keeps_next_to_nothing_can_be_trained_on_and_says_which_alpha_keeps_more(corpus, tmp_path):  # noqa: F811
-    data, aux = corpus
-    ids = list(read_numbers(aux / "utt2mer"))
-    write_numbers(aux / "utt2mer", dict(zip(ids, (0.1, 0.2, 0.53, 0.54, 0.55, 0.56), strict=True)))
-    write_numbers(data / "utt2dur", dict.fromkeys(ids, 5.0))
+    write_distances(corpus, 0.1, 0.2, 0.53, 0.54, 0.55, 0.56)
     out = tmp_path / "out"
     assert run(corpus, out, "--rule", "mer <= alpha") == 0
     said = (out / "few.txt").read_text()

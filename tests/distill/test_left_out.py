@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from training_material import through_commands
 
 from k2d.audio.options import AudioOptions
 from k2d.bin import cache_teacher, encode, training_tables
@@ -97,7 +98,7 @@ def test_encode_and_cache_teacher_name_what_they_leave_out_and_tables_follow(wor
 
 def test_commands_in_wav_scp_run_with_allow_pipes_only_in_every_command(world):
     shutil.copytree(world.few, "piped")
-    write_table(Path("piped/wav.scp"), {u: f"cat {path} |" for u, path in read_table("piped/wav.scp").items()})
+    through_commands(Path("piped"))
     Path("piped/utt2dur").unlink()
     Path("conf.yaml").write_text("batch_conf: {trim_padding: true}\n")
     commands = {
@@ -119,7 +120,7 @@ def test_allowing_commands_asks_for_work_anew_only_where_there_are_some(world, t
     data = tmp_path / "data"
     shutil.copytree(world.few, data)
     if piped:
-        write_table(data / "wav.scp", {u: f"cat {path} |" for u, path in read_table(data / "wav.scp").items()})
+        through_commands(data)
     tables, encoded = tmp_path / "tables", tmp_path / "enc"
     commands = {
         training_tables.main: f"--data {data} --valid_data {data} --output_dir {tables}".split(),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.multiprocessing.spawn import ProcessContext
+from training_material import through_commands
 from training_processes import CONTEXT, options, train
 
 from k2d.bin import average, cache_teacher, encode, training_tables
@@ -292,7 +293,7 @@ def test_whether_commands_may_run_decides_where_there_are_some(world, tmp_path, 
     data = tmp_path / "data"
     shutil.copytree(world.data, data)
     if piped:
-        write_table(data / "wav.scp", {u: f"cat {path} |" for u, path in read_table(data / "wav.scp").items()})
+        through_commands(data)
     words = options(world, tmp_path / "run", data=data)
     assert (key(words) != key([*words, "--allow_pipes", "true"])) == piped
     assert (key([*words, "--allow_pipes", "false"]) != key([*words, "--allow_pipes", "true"])) == piped

@@ -105,20 +105,12 @@ cmd_backend=local         # Where commands run: local or slurm (cmd.sh).
 
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source "$(if [ -e ./path.sh ]; then echo .; else dirname "$0"; fi)/path.sh" # --help works from anywhere
-# What a recipe says of itself, before the options that are given to it.
-defaults() {
-    _default_teacher=${teacher} _default_labels=${labels} _default_validator=${validator%% *}
-    _default_alpha=${alpha%% *} _default_seed=${seed%% *} _default_train_threads=${train_threads}
-    _default_local_data_opts=${local_data_opts} _default_decoder_layers=${decoder_layers} _default_topk=${topk}
-    _default_noisy_versions=${noisy_versions} _default_noise_snr=${noise_snr}
-}
-defaults
+# Names and checks ask what a recipe says of these, before they are given to it.
+_defaults_of="teacher labels validator alpha seed"
+_defaults_of+=" train_threads local_data_opts decoder_layers topk noisy_versions noise_snr"
 # shellcheck source=utils/parse_options.sh
 source "${K2D_ROOT}/utils/parse_options.sh"
-if "${_options_ended}"; then
-    defaults
-    source "${K2D_ROOT}/utils/parse_options.sh"
-fi
+! "${_options_ended}" || source "${K2D_ROOT}/utils/parse_options.sh"
 # shellcheck source=utils/steps.sh
 source "${K2D_ROOT}/utils/steps.sh"
 # shellcheck source=utils/options.sh
