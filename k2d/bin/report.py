@@ -22,8 +22,8 @@
                a table of their own. A student is compared with the paper's of the same selection at the paper's α.
 
 Students that differ only in their seed share a row, mean ± standard deviation, with intervals and tests over recordings
-and seeds (k2d/score/significance.py); every tag has a table of error rates. Students of several --hours give
-ladder.svg, error rates against hours.
+and seeds (k2d/score/significance.py). Every tag has a table of error rates, and its students are compared with those of
+the first tag that learnt the same labels. Students of several --hours give ladder.svg, error rates against hours.
 
 A step: writes RESULTS.md, index.html and table.txt (the first table for a terminal) into --output_dir, and makes
 --results a copy of RESULTS.md, and --figure of ladder.svg, whenever they differ.

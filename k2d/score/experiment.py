@@ -126,6 +126,15 @@ class Experiment:
         """The students of the same teacher, recordings and tag that learnt all labels, revised by the same models."""
         return next((g for g in self._groups_of_all_labels(group) if g.record.hours == group.record.hours), None)
 
+    def group_of_other_tag(self, group: Group) -> Group | None:
+        """The first students of the same labels that were trained in another way; None where these are the first."""
+
+        def learnt(record: ModelRecord) -> ModelRecord:
+            return replace(record, name="", path="", seed=None, tag=None)
+
+        first = next(other for other in self.groups if learnt(other.record) == learnt(group.record))
+        return first if first.record.tag != group.record.tag else None
+
     def group_of_as_much_speech(self, group: Group) -> Group | None:
         """The students of all labels of fewer recordings, as many hours as the group's selection kept (AS_MUCH): where
         recordings are plentiful, a filter need only make an hour of labels worth more."""

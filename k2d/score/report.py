@@ -7,6 +7,7 @@ from k2d.score import paper
 from k2d.score.curves import TrainingLog
 from k2d.score.experiment import Experiment, Group, Model, mean_known
 from k2d.score.rates import SWITCH_DISTANCES
+from k2d.score.significance import Comparison
 from k2d.score.tables import ABSENT, Table, interval, millions, percent, times
 from k2d.wording import counted
 
@@ -46,6 +47,29 @@ def _main_table(experiment: Experiment, paper_sets: Mapping[str, str], tag: str 
         rows,
         unit="MER in %, with 95 % intervals",
     )  # fmt: skip
+
+
+def tags_table(experiment: Experiment) -> Table | None:
+    """Students of the same labels, trained in two ways; None where no labels were learnt in two."""
+    rows = []
+    for group in experiment.groups:
+        if other := experiment.group_of_other_tag(group):
+            found = [experiment.compare(group, other, test_set) for test_set in experiment.test_sets]
+            rows.append([group.name, other.name, *(ABSENT if each is None else _points(each) for each in found)])
+    if not rows:
+        return None
+    return Table(
+        "Ways of training, the same labels",
+        "The error rate of the first less that of the second, in points, with its 95 % interval and p, by a paired "
+        "bootstrap over recordings and seeds: below 0 the first makes fewer errors.",
+        ["students", "against", *experiment.test_sets],
+        rows,
+    )
+
+
+def _points(comparison: Comparison) -> str:
+    low, high = (f"{100 * end:+.2f}" for end in (comparison.low, comparison.high))
+    return f"{100 * comparison.difference:+.2f} [{low}, {high}], p = {comparison.p_value:.4f}"
 
 
 COSTS = ("parameters", "of teacher", "speed", "data")

@@ -136,9 +136,10 @@ def _tables(
     if options.held_out is not None:
         made = [agreement.agreement_table(experiment, options.held_out)]
     else:
+        of_students = report.tags_table(experiment), report.seeds_table(experiment)
         made = [
             *report.main_tables(experiment, options.paper_sets),
-            *filter(None, (report.seeds_table(experiment), report.training_table(experiment, trainings))),
+            *filter(None, (*of_students, report.training_table(experiment, trainings))),
             report.language_table(experiment, options.paper_sets),
             report.switch_table(experiment),
             *report.switch_distance_tables(experiment),

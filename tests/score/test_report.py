@@ -450,6 +450,17 @@ def test_every_way_of_training_has_its_table_and_hours_a_figure(folder, monkeypa
     assert "mer, epochs" in figure, "a point, of one number of hours"
 
 
+def test_ways_of_training_are_compared_on_the_same_labels(folder, monkeypatch, more):
+    more("student_kl_comp", replace(RECORDS["student_comp"], name="student_full", tag="kl"))  # scored as that one
+    more("student_kl_full", replace(RECORDS["student_full"], tag="kl"))
+    assert report(folder, monkeypatch, "--models", f"{' '.join(RECORDS)} student_kl_full student_kl_comp") == 0
+    _, _, full, comp = rows((folder / "RESULTS.md").read_text(), "Ways of training, the same labels")
+    assert full[:2] == ["student_kl_full", "student_full"] and full[3] == "–", "one that has not been run"
+    assert full[2].startswith("+0.00 [") and full[2].endswith("p = 1.0000")
+    assert comp[:2] == ["student_kl_comp", "student_comp"]
+    assert comp[2].startswith("+18.75 ["), "as much worse as WORSE is than BETTER"
+
+
 def test_how_long_a_student_was_trained_is_told_from_its_log(folder, monkeypatch):
     log = folder / "exp/student_comp/train/log/train.log"
     log.write_text("INFO: [train] Batch sampler: NumElementsBatchSampler(N-batch=8, batch_bins=8000)\n" + LOG.replace(
