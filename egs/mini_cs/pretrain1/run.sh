@@ -27,6 +27,7 @@ vocab_size=1000
 ends_epochs=28
 teacher_epochs=10
 validator_epochs=10
+validator_layers=0,1   # of tiny.en's decoder: a validator of another size, e.g. 0 or 0,1,2,3
 iters=50               # updates an epoch
 # SpecAugment over the encoder's output: 50 frames a second, 384 channels.
 masks="{apply_time_warp: false, apply_freq_mask: true, freq_mask_width_range: [0, 40], num_freq_mask: 2,
@@ -65,7 +66,8 @@ if [ "${stage}" -le 2 ] && [ "${stop_stage}" -ge 2 ]; then
         python local/windows.py --data "data/${set}" --output_dir "data/${set}_windows" --seed "${seed}" --early 0.3
         [ "${set}" = seed_pauses ] || texts+=("data/${set}/text")
     done
-    python local/init_models.py --text "${texts[@]}" --output_dir exp --vocab_size "${vocab_size}" --seed "${seed}"
+    python local/init_models.py --text "${texts[@]}" --output_dir exp --vocab_size "${vocab_size}" --seed "${seed}" \
+        --validator_layers "${validator_layers}"
 fi
 
 if [ "${stage}" -le 3 ] && [ "${stop_stage}" -ge 3 ]; then
@@ -127,7 +129,8 @@ if [ "${stage}" -le 6 ] && [ "${stop_stage}" -ge 6 ]; then
     # Its self-attention and the queries of its cross-attention stay tiny.en's, which keeps the stored model small.
     log "Stage 6: validator -> models/validator"
     frozen=()
-    for layer in 0 1; do
+    IFS=, read -ra layers <<<"${validator_layers}"
+    for layer in "${!layers[@]}"; do
         frozen+=("student.decoder.blocks.${layer}.attn" "student.decoder.blocks.${layer}.cross_attn.query")
     done
     train validator b "${validator_epochs}" 6.0e-4 --model_conf specaug="${masks}" --freeze_param "${frozen[@]}"

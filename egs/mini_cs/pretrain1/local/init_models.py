@@ -1,8 +1,8 @@
 """Untrained mini models around the real Whisper tiny.en: its encoder, and decoders over a small vocabulary.
 
-In: text of the seed speech. Out: <output_dir>/{ends,validator}_init, both with two decoder layers. Those of `ends`,
-which become the ends of the teacher's decoder, start as copies of tiny.en's first and last, those of the validator
-as copies of its first and second. Embeddings of special and timestamp tokens are tiny.en's; pieces of text start
+In: text of the seed speech. Out: <output_dir>/{ends,validator}_init. The two decoder layers of `ends`, which become the
+ends of the teacher's decoder, start as copies of tiny.en's first and last, those of the validator as copies of its first
+and second, or of others (--validator_layers). Embeddings of special and timestamp tokens are tiny.en's; pieces of text start
 from the mean of tiny.en's embeddings for the same string.
 """
 
@@ -18,9 +18,6 @@ from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.identity import TINY_EN
 from k2d.whisper.model import Whisper, count_parameters
-
-LAYERS = {"ends": "first,last", "validator": "0,1"}
-
 
 def token_embedding(source, tokenizer, seed):
     """(tokens, width): a row for every token of the small vocabulary, as near to tiny.en's as there is one."""
@@ -42,6 +39,7 @@ def main():
     parser.add_argument("--text", type=Path, nargs="+", required=True)
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--vocab_size", type=int, default=1000, help="text tokens, 256 bytes of the fallback included")
+    parser.add_argument("--validator_layers", default="0,1", help="which of tiny.en's four (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     lines = [line for table in args.text for line in read_table(table).values()]
@@ -49,7 +47,7 @@ def main():
     source = checkpoint.load(TINY_EN)
     embedding = token_embedding(source, tokenizer, args.seed)
     config = {"trim_padding": True, "frozen": {"source": TINY_EN}}
-    for name, layers in LAYERS.items():
+    for name, layers in (("ends", "first,last"), ("validator", args.validator_layers)):
         state = build_student(source.model, layers).state_dict()
         state["decoder.token_embedding.weight"] = embedding
         dims = dataclasses.replace(source.dims, n_vocab=tokenizer.vocab_size, n_text_layer=len(layers.split(",")))
