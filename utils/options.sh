@@ -103,7 +103,7 @@ stop_stage=$(stage_number stop_stage)
 [ "${stage}" -le "${stop_stage}" ] || die "--stage ${stage} comes after --stop_stage ${stop_stage}: nothing would be done"
 
 # The words of an option that is passed on, split as a shell splits them: quotes hold words together.
-for option in local_data teacher validator distance select train test timing publish; do
+for option in local_data teacher validator distance select train test score timing publish; do
     declare -n from="${option}_opts" into="${option}_words"
     mapfile -td '' into < <(printf '%s\n' "${from}" | xargs -r printf '%s\0' 2>/dev/null)
     wait $! || die "--${option}_opts: a quote is not closed: ${from}"

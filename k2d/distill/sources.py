@@ -66,9 +66,10 @@ class ArchiveReader(Mapping):
             raise DataError(f"{self.path}: {uid}: expected 'archive.ark:offset', found {value!r}")
         try:
             rows = archives.read_entry(archive, int(offset), *filter(None, (uid, uid.rpartition(COPY_MARK)[0])))
-        except FileNotFoundError:
+        except OSError as error:
             raise DataError(
-                f"{self.path}: {uid}: no archive {archive} here; make it again, or correct the path"
+                f"{self.path}: {uid}: the archive {archive} cannot be read ({error.strerror}); make it again, or "
+                "correct the path"
             ) from None
         except DataError as error:
             raise DataError(f"{self.path}: {uid}: {error}") from None

@@ -83,7 +83,7 @@ def fastest(seconds: dict[str, dict[str, float]]) -> Parts:
 
 
 def read() -> dict | None:
-    """The file: processor, torch, seconds of every part in every type; None where there is none."""
+    """The file: processor, instructions, torch, seconds of every part in every type; None where there is none."""
     place = path()
     try:
         record = json.loads(place.read_text(encoding="utf-8"))
@@ -102,6 +102,7 @@ def _is_whole(record: object) -> bool:
     return (
         isinstance(seconds, dict)
         and isinstance(record.get("processor"), str)
+        and isinstance(record.get("instructions", []), list)
         and set(seconds) == set(KINDS)
         and all(isinstance(t, dict) and "float32" in t and set(t) <= set(KINDS[part]) for part, t in seconds.items())
         and all(isinstance(each, float | int) for times in seconds.values() for each in times.values())
@@ -110,20 +111,30 @@ def _is_whole(record: object) -> bool:
 
 def write() -> dict:
     """Measure, and keep it."""
-    record = {"processor": machine.processor(), "torch": version("torch"), "seconds": measure()}
+    record = {**_this(), "torch": version("torch"), "seconds": measure()}
     write_json(path(), record)
     return record
 
 
 def stranger() -> str | None:
     """What to tell who computes here as another kind of processor was measured; None where it is this one."""
-    record = read()
-    if record is None or record["processor"] == machine.processor():
+    record, this = read() or {}, _this()
+    measured = {name: record.get(name, own) for name, own in this.items()}  # an older file has no instructions
+    if measured == this:
         return None
     return (
-        f"this is a {machine.processor()}; types of numbers are chosen as they were measured on a "
-        f"{record['processor']} ({path()}), so that all jobs compute alike"
+        f"this processor, {_shown(this)}, is not the one that was measured, {_shown(measured)}: types of numbers are "
+        f"chosen as they were measured there ({path()}), so that all jobs compute alike"
     )
+
+
+def _this() -> dict[str, object]:
+    """What tells this processor from others."""
+    return {"processor": machine.processor(), "instructions": machine.instructions()}
+
+
+def _shown(processor: dict[str, object]) -> str:
+    return f"{processor['processor']} ({' '.join(processor['instructions']) or 'no quick instructions'})"
 
 
 # --------------------------------------------------------------------------------------------------- measuring

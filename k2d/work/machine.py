@@ -26,6 +26,20 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+# Instructions that decide in which type of numbers a processor is quick: x86's, and bf16 of ARM's.
+DECISIVE = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "bf16", "i8mm")
+
+
+def instructions() -> list[str]:
+    """Those of DECISIVE that the processor has. A virtual machine may tell no more of its name than the maker's."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    flags = next((line.split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return [name for name in DECISIVE if name in flags]
+
+
 def cores() -> int:
     """Cores this process may use, which on a shared machine are fewer than it has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -63,7 +77,7 @@ def gpus() -> list[str]:
 
 
 def describe() -> str:
-    """ "AMD EPYC …, 2 cores, no GPU; Python 3.12.3, torch 2.14.1, espnet 202611"."""
+    """ "AMD EPYC … (avx2 avx512f), 2 cores, no GPU; Python 3.12.3, torch 2.14.1, espnet 202611"."""
     cards = gpus()
     packages = []
     for name in ("torch", "espnet", "openai-whisper", "ctranslate2"):
@@ -73,7 +87,8 @@ def describe() -> str:
             continue
     with_gpu = f"{len(cards)} × {cards[0]}" if cards else "no GPU"
     versions = ", ".join([f"Python {platform.python_version()}", *packages])
-    return f"{processor()}, {counted(cores(), 'core')}, {with_gpu}; {versions}"
+    quick = f" ({' '.join(instructions())})" if instructions() else ""
+    return f"{processor()}{quick}, {counted(cores(), 'core')}, {with_gpu}; {versions}"
 
 
 def command() -> str:

@@ -250,8 +250,9 @@ def test_a_version_of_an_utterance_may_have_its_entry():
         ("x.ark:3", "no entry of 'a' begins"),
         ("x.ark:{b}", "no entry of 'a' begins"),
         ("x.ark:99999", "no entry of 'a' begins"),
-        ("gone.ark:2", "no archive gone.ark"),
-        ("cat x.ark |:2", "no archive cat x.ark |"),
+        ("gone.ark:2", "the archive gone.ark cannot be read"),
+        (".:2", "the archive . cannot be read (Is a directory)"),
+        ("cat x.ark |:2", "the archive cat x.ark | cannot be read"),
     ],
 )
 def test_a_line_that_points_elsewhere_gives_nobody_elses_rows(line, message):

@@ -229,6 +229,7 @@ def test_options_of_every_stage_are_parsed_before_the_first_begins(recipe):
         ("--train_opts", "--max_epok 3"): "k2d train: ",
         ("--results", "local"): "k2d report: --results local: a folder",
         ("--publish_opts", "--dtype float7"): "k2d publish: argument --dtype: invalid choice",
+        ("--score_opts", "--bootstrap 0"): "k2d score: --bootstrap 0: expected at least one draw",
         ("--timing_opts", "--rounds many"): "k2d speed: argument --rounds: invalid int value",
         ("--test_opts", "--engine ctranslate2 --dtype float16"): "k2d decode: --engine ctranslate2 on a CPU",
     }
@@ -293,6 +294,7 @@ def test_what_the_recipe_gives_itself_is_not_passed_on(recipe):
         ("--distance_opts", "--begin"): "k2d distance: --begin is given",
         ("--select_opts", "--selection full"): "k2d select: --selection is given",
         ("--train_opts", "--tables=elsewhere"): "k2d train: --tables is given",
+        ("--score_opts", "--hyp elsewhere"): "k2d score: --hyp is given",
         ("--timing_opts", "--dat=elsewhere"): "k2d speed: --data is given",
         ("--publish_opts", "--language en"): "give it once; k2d.sh has a --language of its own",
     }

@@ -78,6 +78,7 @@ topk=32                   # Tokens to store per position with --cache_teacher.
 test_opts=                # More options of k2d decode for test sets.
 beam_size=1               # Beam size for test sets; 1 is greedy.
 decode_untrained=false    # Also evaluate the student before training.
+score_opts=               # More options of k2d score.
 timing_opts=              # More options of k2d speed.
 paper=                    # SET:COLUMN: columns of the paper's table to show next to ours.
 results=RESULTS.md        # File for the tables.
@@ -262,7 +263,7 @@ stage_7_score() {
     for name in "${models[@]}"; do
         for set in ${test_sets}; do
             step cpu score "exp/${name}/decode_${set}/score" --ref "data/${set}/text" --data "data/${set}" \
-                --hyp "exp/${name}/decode_${set}/text"
+                --hyp "exp/${name}/decode_${set}/text" "${score_words[@]}"
         done
     done
     analysis=()
