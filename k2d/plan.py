@@ -408,7 +408,7 @@ def _train(run: _Run) -> Cost:
         5,
         device_hours=(run.students * steps * batch / learns + once / run.device.operations) / 3600,
         gigabytes=run.students * kept * run.student_weights + stored,
-        summary=f"{students}, {steps:,.0f} updates of {batch:,.0f} chunks each",
+        summary=f"{students}, {steps:,.0f} updates of {counted(round(batch), 'chunk')} each",
         memory=processes * (RUNTIME + run.teacher_weights + run.student_weights + run.tables),
         rests_on=(rate, *([before] if once else []),
                   f"disk: computed, {counted(kept, 'model')} of {space(run.student_weights)} a student",

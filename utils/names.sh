@@ -179,7 +179,7 @@ skip_small_selections() {
     local name student why
     local -A small=()
     local -a before=()
-    [ "${mode}" != print ] || return 0
+    [[ ${mode} =~ ^(run|look)$ ]] || return 0 # else what is there may be made anew
     for name in "${selected[@]}"; do
         [ -s "${chunks}_${name}/too_few.txt" ] || continue
         small[${name}]=yes

@@ -252,8 +252,8 @@ ASKED_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _interrupt(number: int, _frame) -> None:
-    for again in ASKED_TO_END:  # jobs are being ended already
-        signal.signal(again, signal.SIG_IGN)
+    for again in ASKED_TO_END:  # jobs are being ended already; SIG_IGN is an error where another signal is on its way
+        signal.signal(again, lambda *_: None)
     raise Interrupted(number)
 
 

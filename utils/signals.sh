@@ -24,6 +24,7 @@ children() {
 # shellcheck disable=SC2046,SC2086 # process numbers
 stopped() {
     trap '' HUP INT TERM
+    trap - EXIT
     local running others
     running=$(jobs -p)
     if [ -n "${running}" ]; then

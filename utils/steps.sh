@@ -235,6 +235,13 @@ lasted() {
     fi
 }
 
+# say_next: what a run has made: the best student, a command that uses it, the pages. Of stages 1 to 3 there is nothing.
+say_next() {
+    [ "${stop_stage}" -gt 4 ] || earlier+=("${students[@]}")
+    [ "${stop_stage}" -lt 4 ] || k2d next --models "${models[*]}" --earlier "${earlier[*]}" \
+        --test_sets "${test_sets}" --held_out "${held_out}" --explorers "${explorers[*]#*:}" || :
+}
+
 run_stages() {
     local number begun here=()
     local -a functions=(stage_1_data stage_2_label stage_3_validate stage_4_select stage_5_train stage_6_decode
@@ -270,6 +277,7 @@ run_stages() {
             log "Stage ${number}: ${stage_names[number - 1]}"
         fi
         begun=${SECONDS}
+        [ "${number}" -lt 8 ] || [ "${mode}" = print ] || trap say_next EXIT # also where an export fails
         "${functions[number - 1]}"
         [ "${mode}" = print ] || log "Stage ${number}: ${stage_names[number - 1]} took $(lasted "$((SECONDS - begun))")"
     done
@@ -278,9 +286,7 @@ run_stages() {
     else
         log "stage$([ "${stage}" = "${stop_stage}" ] || echo "s ${stage} to") ${stop_stage} took $(lasted "$((SECONDS - start_time))")$(
             [ "${stop_stage}" -eq 8 ] || echo '; the same command without --stop_stage goes on')"
-        # What it has made: the best student, a command that uses it, the pages. Of stages 1 to 3 there is nothing to see.
-        [ "${stop_stage}" -gt 4 ] || earlier+=("${students[@]}")
-        [ "${stop_stage}" -lt 4 ] || k2d next --models "${models[*]}" --earlier "${earlier[*]}" \
-            --test_sets "${test_sets}" --held_out "${held_out}" --explorers "${explorers[*]#*:}" || :
+        trap - EXIT
+        say_next
     fi
 }

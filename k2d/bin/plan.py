@@ -90,7 +90,12 @@ def check(args: argparse.Namespace) -> None:
     speeds_of(args)
 
 
+TIMED = ("student", "distance", "training")  # beside teacher, validators and revisers
+
+
 def speeds_of(args: argparse.Namespace) -> dict[str, float]:
+    """Name → times real time; of distances and training in their own units. UsageError for one that nothing has."""
+    known = ["teacher", "validator", *args.validator.split()[1:], *args.revise.split(), *TIMED]
     speeds = {}
     for pair in args.speeds.split():
         name, _, value = pair.partition(":")
@@ -100,6 +105,8 @@ def speeds_of(args: argparse.Namespace) -> dict[str, float]:
             raise UsageError(f"--speeds: {pair!r}, expected MODEL:NUMBER such as teacher:310") from None
         if not 0 < speeds[name] < float("inf"):
             raise UsageError(f"--speeds: {pair!r}, expected a number above 0")
+        if name not in known:
+            raise UsageError(f"--speeds: {pair!r}: nothing here is called {name!r}; there are {', '.join(known)}")
     return speeds
 
 

@@ -130,8 +130,9 @@ def test_the_hours_of_a_folder_are_counted(plan, tmp_path, capsys):
     assert main(["--recordings", str(tmp_path / "none")]) == 1
     assert "none: no such folder" in capsys.readouterr().err
     assert main([]) == 1 and "give the hours, by one of" in capsys.readouterr().err
-    assert main(["--train_hours", "1", "--speeds", "teacher"]) == 1
-    assert "expected MODEL:NUMBER" in capsys.readouterr().err
+    for speed, said in (("teacher", "expected MODEL:NUMBER"), ("tchr:10", "nothing here is called 'tchr'; there are te")):
+        assert main(["--train_hours", "1", "--speeds", speed]) == 1
+        assert said in capsys.readouterr().err
 
 
 def test_long_recordings_take_no_more_memory_and_a_cpu_that_of_the_decoders_caches(plan):

@@ -110,6 +110,19 @@ def test_once_more_does_nothing_and_nothing_left_to_train_is_said(run):
     assert "k2d audit --data data/recordings_big --scores exp/recordings_big/small" in kept.stdout
 
 
+def test_a_selection_that_kept_too_little_is_made_again_where_it_now_keeps_more(run):
+    rule = run.recipe / "conf/selections/strict.rule"
+    before = rule.read_text()
+    rule.write_text("comp <= alpha + 9\n")
+    try:
+        more = run("--selection", "strict", "--stage", "4", "--stop_stage", "4")
+    finally:
+        rule.write_text(before)
+    assert more.returncode == 0, more.stderr
+    assert "no student of" not in more.stdout
+    assert len(read_table(run.recipe / "data/recordings_big_strict_small/text")) > 2
+
+
 def test_a_folder_without_recordings_is_refused_before_anything_runs(run, tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     for message in ("audio or video files in it or below, found notes.txt", "all recordings there are empty"):
