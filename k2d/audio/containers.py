@@ -17,6 +17,7 @@ from k2d.audio.cut import (
     ends_inside,
     in_fragments,
     is_encrypted,
+    lacks_tracks,
     length_of_asf,
     length_of_avi,
 )
@@ -93,6 +94,8 @@ class ContainerReader:
         known = [track for track in tracks if track.codec_context is not None]
         if not known:
             container.close()
+            if "mov" in container.format.name and lacks_tracks(self._file):
+                raise BadAudio(self.source, "truncated", "the file is damaged or cut short; copy it again")
             why = "no decoder knows the codec of its sound" if tracks else "the file has no audio track"
             raise BadAudio(self.source, "not audio", f"{why}; correct or remove it")
         if "mov" in container.format.name and is_encrypted(self._file):

@@ -91,6 +91,12 @@ def ends_inside(file, formats: set[str]) -> bool:
         return "flv" in formats and _flv(file, size)
 
 
+def lacks_tracks(file) -> bool:
+    """Whether an mp4 is cut in what tells which tracks there are."""
+    with _looked_through(file) as size:
+        return any(kind == b"moov" and at + length > size for kind, at, length in boxes(file, size))
+
+
 def _mp4(file, size: int) -> bool:
     """Only of fragments: else a table tells where the sound lies."""
     end = max((begin + length for _, begin, length in boxes(file, size)), default=0)

@@ -36,8 +36,10 @@ _FAILING = frozenset(
 
 
 def drive_fails(error: BaseException) -> bool:
-    """Whether the system could not read, so that nothing is known of the file: a disk or network drive fails."""
-    return isinstance(error, OSError) and error.errno in _FAILING
+    """Whether the system could not read, so that nothing is known of the file: a disk or network drive fails. ffmpeg's
+    libraries say EIO of damage, too: their errors are PyAV's, the system's come through as they are.
+    """
+    return isinstance(error, OSError) and error.errno in _FAILING and not type(error).__module__.startswith("av.")
 
 
 class Irregular(Exception):

@@ -14,7 +14,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -45,6 +45,12 @@ _IN_PCM = re.compile(rb"\x72\xf8\x1f\x4e|\xfe\x7f\x01\x80|\x7f\xfe\x80\x01|\xff\
 _NOT_INTEGERS = re.compile(
     rb"fmt \xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a.{8}\xfe\xff.{22}(?!\x01\x00)", re.DOTALL
 )
+# Of formats that libraries know.
+_FIRST_BYTES = (
+    b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3", b"#!AMR", b"FLV\x01", b"TTA1",
+    b"wvpk", b"MAC ", b".RMF", b"Creative Voice File", b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\xb7\xd8\x00\x20",
+    b"\x06\x0e\x2b\x34", b"\x00\x00\x01\xba",
+)  # fmt: skip
 _NO_HEADER = (".raw", ".pcm", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721")
 # What lies under the names of recordings and is something else, by its first bytes, in small letters.
 _OTHERS = {
@@ -227,40 +233,42 @@ class _SoundFileReader:
 
 
 class _ChainReader:
-    """Recordings behind each other in one file (k2d/audio/joined.py): each is read by itself, what cannot be is cut."""
+    """Recordings behind each other in one file (k2d/audio/joined.py): each is read by itself; of one that cannot be
+    read, or not to its end, the end is missing.
+    """
 
     seconds, late = None, 0.0
 
     def __init__(self, source: str, file, chains: list[tuple[int, int]]):
         self._source, self._file, self._chains = source, file, chains
         self.lost, self.holes, self.cut = 0.0, 0.0, False
-        first = next(self._readers())
+        first = next(self._of_each(lambda reader: [reader]))
         self.rate, self.channels, self.tracks = first.rate, first.channels, first.tracks
 
-    def _readers(self) -> Iterator[Reader]:
-        """Raises BadAudio where no recording can be read."""
-        refused, read = [], False
+    def _of_each(self, what: Callable[[Reader], Iterable]) -> Iterator:
+        """What the reader of each recording gives. Raises BadAudio where none gives anything."""
+        refused, given = [], False
         for chain in self._chains:
             try:
-                reader = _decoder(self._source, Pieces(self._file, [chain], owned=False), False)
+                reader = _checked(self._source, Pieces(self._file, [chain], owned=False), piped=False)
+                for each in what(reader):
+                    given = True
+                    yield each
             except BadAudio as error:
                 refused.append(error)
                 continue
-            read = True
-            yield reader
+            self.lost, self.holes, self.cut = self.lost + reader.lost, self.holes + reader.holes, self.cut or reader.cut
         self.cut |= bool(refused)
-        if not read:
+        if not given:
             raise refused[0]
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
         if start:
             raise Irregular
-        for reader in self._readers():
-            yield from reader.blocks()
-            self.lost, self.holes, self.cut = self.lost + reader.lost, self.holes + reader.holes, self.cut or reader.cut
+        yield from self._of_each(lambda reader: reader.blocks())
 
     def measure(self) -> float:
-        return sum(reader.measure() for reader in self._readers())
+        return sum(self._of_each(lambda reader: [reader.measure()]))
 
     def close(self) -> None:
         self._file.close()
@@ -323,22 +331,29 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
             file = open(path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise out_of_reach(source, error) from None
-    reader = None
     try:
-        reader = _decoder(source, file, piped=path is None)
+        return _checked(source, file, piped=path is None)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _checked(source: str, file, piped: bool) -> Reader:
+    """The reader of an open file, which becomes the reader's; of sound of a rate that can be."""
+    reader = _decoder(source, file, piped)
+    try:
         if not reader.rate:
             raise BadAudio(source, "not audio", "nothing in it is sound; copy it again or remove it")
         check_form(source, reader.rate, reader.channels)
-        return reader
-    except BaseException:
-        (reader or file).close()
+    except BadAudio:
+        reader.close()
         raise
+    return reader
 
 
 def _why_undecoded(source: str, file, head: bytes, damaged: bool) -> BadAudio:
     """Why no library reads a file. damaged: whether its first pages are. Raises BadAudio for a rate that is none."""
-    known = head.startswith((b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3"))
-    if not known and head[4:8] != b"ftyp":
+    if not head.startswith(_FIRST_BYTES) and head[4:8] != b"ftyp":
         return _unknown(source, head)
     if (rate := rate_of(file, head)) is not None:
         check_form(source, rate, 1)
@@ -364,7 +379,7 @@ def _unknown(source: str, head: bytes) -> BadAudio:
 
 
 def _decoder(source: str, file, piped: bool) -> Reader:
-    """The reader of an open file, which becomes the reader's."""
+    """The reader of an open file, whatever rate it says."""
     file.seek(0)
     head = file.read(64)
     if not head.strip(b"\0"):  # room that was made for a download; gigabytes of it would be searched for a frame

@@ -14,7 +14,19 @@ from functools import lru_cache
 from typing import BinaryIO
 
 from k2d.audio.formats import begins_frame, frame_length
-from k2d.audio.sizes import EBML, RIFF, TAGS, Form, Pieces, boxes, bytes_at, chunks, elements, form_of
+from k2d.audio.sizes import (
+    EBML,
+    RIFF,
+    TAGS,
+    Form,
+    Pieces,
+    boxes,
+    bytes_at,
+    chunks,
+    elements,
+    end_of_attachments,
+    form_of,
+)
 
 Stretches = list[tuple[int, int]]
 # What stands at the beginning of a recording, and so long that it stands nowhere else.
@@ -36,6 +48,7 @@ _MARKS = tuple(
         rb"\x1a\x45\xdf\xa3(?:[\x80-\xff]|[\x40-\x7f].|\x10.{3}|\x08.{4}|\x01.{7})"  # Matroska
         rb"(?:\xbf\x84.{4})?\x42[\x82-\x87\xf2-\xf7]",  # behind a checksum, or not
         rb"RIFF.{4}AVI LIST.{4}hdrl",
+        rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02[\x01-\x04]\x00",  # MXF
         rb"\.snd\x00\x00.{6}\x00\x00\x00[\x01-\x1b]\x00",
     )
 )
@@ -48,6 +61,7 @@ _TAG = b"ID3"
 _WHOLE_TAG = re.compile(rb"ID3[\x02-\x04][^\xff].[\x00-\x7f]{4}([A-Z][A-Z0-9]{2,3}|\x00\x00)", re.DOTALL)
 _COUNTS = re.compile(rb"Xing|Info|VBRI")
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits of a byte
+_FTYP = re.compile(rb"ftyp[\w ]{4}.{4}[\w ]{4}", re.DOTALL)  # of an mp4, behind four bytes for its length
 _TFDT = re.compile(rb"tfdt(?:\x00...(....)|\x01...(........))", re.DOTALL)
 
 
@@ -81,7 +95,7 @@ def _known(search: Callable, path: str, what: bytes | int, size: int, time_ns: i
 def _search(file, head: bytes) -> Stretches:
     size = file.seek(0, io.SEEK_END)
     if mark := _mark_of(head):
-        starts = _outermost(file, size, mark, head) or _marked(file, mark, head[:4])
+        starts = _outermost(file, size, mark, head) or _marked(file, size, mark, head[:4])
     elif form := form_of(head):
         starts = _chunked(file, size, form)
     elif head[4:8] == b"ftyp":
@@ -138,14 +152,19 @@ def _stretches(starts: list[int], size: int) -> Stretches:
     return [(start, stop - start) for start, stop in zip(starts, [*starts[1:], size])]
 
 
-def _marked(file, mark: re.Pattern, begin: bytes) -> Iterator[int]:
-    """Every place of a mark, all of which begin so."""
+def _marked(file, size: int, mark: re.Pattern, begin: bytes) -> Iterator[int]:
+    """Every place of a mark, all of which begin so, but for those in what is attached to a Matroska."""
     at = 0
-    while (at := find(file, begin, at)) is not None:
-        file.seek(at)
-        if mark.match(file.read(64)):
-            yield at
+    while (at := _first(file, begin, mark.match, at)) is not None:
+        yield at
+        at = max(at + 4, end_of_attachments(file, size, at) if begin == EBML else 0)
+
+
+def _first(file, begin: bytes, is_one: Callable[[bytes], object], at: int) -> int | None:
+    """The first place of some bytes, from one on, that a recording begins at, as the next 64 bytes tell."""
+    while (at := find(file, begin, at)) is not None and not is_one(bytes_at(file, at, 64)):
         at += 4
+    return at
 
 
 def _outermost(file, size: int, mark: re.Pattern, head: bytes) -> list[int]:
@@ -223,22 +242,27 @@ def _twelve_bits(table: bytes, at: int) -> int:
 
 
 def _chunked(file, size: int, form: Form) -> Iterator[int]:
-    """WAV, W64 and AIFF: one begins where a chunk of the one before would."""
+    """WAV, W64 and AIFF: one begins where a chunk of the one before would, or within one that is cut."""
+
+    def begins(head: bytes) -> bool:
+        return form_of(head) == form
+
     at = 0
     while at is not None:
         yield at
-        top, more = bytes_at(file, at, form.top), form.top - form.head
-        inside = chunks(file, at + form.top, size, form)
-        same = (b for name, b, _ in inside if name == top[:4] and bytes_at(file, b, more) == top[form.head :])
-        begin = next(same, None)
-        at = None if begin is None else begin - form.head
+        top, inside = at + form.top, chunks(file, at + form.top, size, form)
+        spans = [(top, top), *((begin - form.head, begin + length) for _, begin, length in inside)]
+        last, end = spans[-1]
+        at = next((begin for begin, _ in spans if begins(bytes_at(file, begin, 64))), None)
+        if at is None and end != size:
+            at = _first(file, bytes_at(file, top - form.top, 4), begins, last)
 
 
 def _mp4(file, size: int) -> Iterator[int]:
     """Every box `ftyp` but those that a broadcast repeats between fragments of one clock."""
     yield 0
     begins = None
-    for kind, at, length in boxes(file, size):
+    for kind, at, length in _boxes(file, size):
         if kind == b"ftyp":
             begins = at
         elif kind in (b"moof", b"mdat") and begins:
@@ -247,6 +271,18 @@ def _mp4(file, size: int) -> Iterator[int]:
             if clock is None or not int.from_bytes(clock[1] or clock[2], "big"):
                 yield begins
             begins = None
+
+
+def _boxes(file, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Those of an mp4, and of others within a box that is cut, where it leads nowhere."""
+    at = 0
+    while at is not None:
+        last = end = at
+        for box in boxes(file, size, at):
+            yield box
+            last, end = box[1], box[1] + box[2]
+        found = None if end == size else _first(file, b"ftyp", _FTYP.match, last + 8)
+        at = None if found is None else found - 4
 
 
 def ogg_chains(file) -> tuple[Stretches, bool, bool]:

@@ -89,11 +89,14 @@ def recording_duration(source, allow_pipes: bool = False) -> float:
     finally:
         reader.close()
     if seconds < SHORTEST:
-        raise _too_short(source, seconds)
+        raise _too_short(source, seconds, reader)
     return seconds
 
 
-def _too_short(source: str, seconds: float) -> BadAudio:
+def _too_short(source: str, seconds: float, reader: Reader | None = None) -> BadAudio:
+    """reader: has been read, if any; it tells whether that is all that there was."""
+    if reader and _is_damaged(reader):
+        return BadAudio(source, "truncated", f"damaged or cut short: {seconds:.3f} s of it are left; copy it again")
     other = _other_track(source)
     what = f"{seconds:.3f} s{f' {other}' if other else ''}, expected at least {SHORTEST} s"
     return BadAudio(source, "too short", f"{what}; {_EXTRACT if other else 'remove it'}")
@@ -218,7 +221,7 @@ def _pieces(source: str, start: float, end: float | None, allow_pipes: bool, dam
     reader = open_source(source, allow_pipes)
     try:
         if reader.seconds is not None:
-            _check_inside(source, start, end, reader.seconds, reader.lost)
+            _check_inside(source, start, end, reader.seconds, reader)
             if reader.seconds > LONGEST_RECORDING and (end or np.inf) - start > LONGEST_RECORDING:
                 raise _too_long(source)
         limit = np.inf if stop is None else round((stop - begin) * SAMPLE_RATE)
@@ -235,12 +238,12 @@ def _pieces(source: str, start: float, end: float | None, allow_pipes: bool, dam
         reader.close()
     if before != _state(source):
         _warn_once(source, f"{source}: it changed while it was read; run this again when it is complete")
-    if reader.lost > 0.1 or reader.holes > 0.1 or reader.late or reader.cut:
-        if reader.lost > 0.1 or reader.cut:
-            _check_drive(source)
-        _tell_damage(source, reader, damaged)
+    if _is_damaged(reader):
+        _check_drive(source)
     if ended:
-        _check_inside(source, start, end, begin + count / SAMPLE_RATE, reader.lost)
+        _check_inside(source, start, end, begin + count / SAMPLE_RATE, reader)
+    if _is_damaged(reader) or reader.holes > 0.1 or reader.late:
+        _tell_damage(source, reader, damaged)
 
 
 def _edges(start: float, end: float | None) -> tuple[float, float | None]:
@@ -259,19 +262,25 @@ def _part(source: str, start: float, end: float | None, allow_pipes: bool, damag
     except Irregular:
         key = source, FileStamps()(source), allow_pipes, damaged
         audio, begin = _wholes.get(key, lambda: _pieces(source, 0.0, None, allow_pipes, damaged)), 0.0
-        _check_inside(source, start, end, len(audio) / SAMPLE_RATE, 0.0)
+        _check_inside(source, start, end, len(audio) / SAMPLE_RATE)
     offset = round((start - begin) * SAMPLE_RATE)
     return audio[offset : None if end is None else offset + round((end - start) * SAMPLE_RATE)].copy()
 
 
-def _check_inside(source: str, start: float, end: float | None, total: float, lost: float) -> None:
-    if total < SHORTEST and not lost:
-        raise _too_short(source, total)
+def _check_inside(source: str, start: float, end: float | None, total: float, reader: Reader | None = None) -> None:
+    lost = reader.lost if reader else 0.0
+    if total < SHORTEST:
+        raise _too_short(source, total, reader)
     if (start and start >= total) or (end is not None and end > total + 0.5):
         reason = "truncated" if lost and (end or start) <= total + lost + 0.5 else "outside"
         remedy = "copy it again" if reason == "truncated" else "correct segments"
         what = "that can be read" if lost else "of a recording"
         raise BadAudio(source, reason, f"{start} to {end} s {what} of {total:.2f} s; {remedy}")
+
+
+def _is_damaged(reader: Reader) -> bool:
+    """Whether sound is missing of what has been read."""
+    return reader.lost > 0.1 or reader.cut
 
 
 def _tell_damage(source: str, reader: Reader, damaged: str) -> None:

@@ -195,17 +195,17 @@ def boxes(file, size: int, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
 
 
 EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+_ATTACHMENTS = b"\x19\x41\xa4\x69"
 # The other outermost ones, and those inside a cluster (RFC 9559): what is damaged hardly goes on with such a name.
 _LATER = "114d9b74 1549a966 1654ae6b 1c53bb6b 1254c367 1043a770 1941a469 ec bf e7 a3 a0 a7 ab af 5854"
 _ELEMENTS = {EBML, _SEGMENT, _CLUSTER, *map(bytes.fromhex, _LATER.split())}
 
 
-def elements(file, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """(name, begin with its own head, length with it) of the outermost elements of a Matroska file (RFC 8794), as far
-    as they can be ones; the last may be longer than the file. Of what was written live, which has no length, the
-    elements inside are given in its place.
+def elements(file, size: int, at: int = 0, segments: bool = True) -> Iterator[tuple[bytes, int, int]]:
+    """(name, begin with its own head, length with it) of the outermost elements of a Matroska file (RFC 8794) from a
+    place on, as far as they can be ones; the last may be longer than the file. Of what was written live, which has no
+    length, the elements inside are given in its place; without `segments`, of each segment.
     """
-    at = 0
     while at < size:
         head = bytes_at(file, at, 12)
         name = head[: _width(head, 4)]
@@ -213,10 +213,21 @@ def elements(file, size: int) -> Iterator[tuple[bytes, int, int]]:
         if name not in _ELEMENTS or not width or len(head) < len(name) + width:
             return
         length = int.from_bytes(head[len(name) : len(name) + width], "big") - (1 << 7 * width)
-        inside = name in (_SEGMENT, _CLUSTER) and length == (1 << 7 * width) - 1
+        live = name in (_SEGMENT, _CLUSTER) and length == (1 << 7 * width) - 1
+        inside = live or (name == _SEGMENT and not segments)
         length = len(name) + width + (0 if inside else length)
         yield name, at, length
         at += length
+
+
+def end_of_attachments(file, size: int, at: int) -> int:
+    """Where what is attached to the Matroska that begins there ends; its begin, if nothing is."""
+    end = at
+    for name, begin, length in elements(file, size, at, segments=False):
+        if name == EBML and begin > at:
+            break
+        end = begin + length if name == _ATTACHMENTS else end
+    return end
 
 
 def _width(head: bytes, most: int) -> int:

@@ -23,6 +23,7 @@ from k2d.audio import read as read_module
 from k2d.audio.bursts import without_bursts
 from k2d.audio.containers import ContainerReader
 from k2d.audio.decoding_pass import DecodingPass
+from k2d.audio.joined import recordings_of
 from k2d.audio.read import audio_blocks, is_silent, mix, read_audio, recording_duration
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
@@ -312,6 +313,100 @@ def test_a_recording_that_cannot_be_read_takes_none_with_it_that_it_is_joined_wi
         path.write_bytes(joined)
         assert likeness(read_audio(path), ONE) > 0.8
     assert caplog.messages == [f"{path}: damaged or cut short: its end is missing; the intact part is read"]
+
+
+def beginning_of(data: bytes) -> bytes:
+    """Of an mp4 with its index first, or of an FLV: what opens, and has no packet that can be decoded."""
+    return data[: data.index(b"mdat") + 60] if b"mdat" in data else data[:300]
+
+
+@pytest.mark.parametrize("name, options", [("x.m4a", {"movflags": "faststart"}), ("x.flv", {})])
+def test_a_recording_that_opens_and_cannot_be_decoded_takes_none_with_it_either(tmp_path, name, options, caplog):
+    path = tmp_path / name
+    encode(path, Track(LONG_ONE, "aac"), **options)
+    data = path.read_bytes()
+    begin = beginning_of(data)
+    for joined in (data + begin, begin + data, data + begin + data):
+        path.write_bytes(joined)
+        audio = read_audio(path)
+        assert likeness(audio[: len(ONE)], ONE) > 0.8 and likeness(audio[-len(ONE) :], ONE) > 0.8
+        assert recording_duration(path) == pytest.approx(len(audio) / SAMPLE_RATE, abs=0.05)
+    assert caplog.messages == [f"{path}: damaged or cut short: its end is missing; the intact part is read"]
+    path.write_bytes(begin + begin)
+    for read_it in (read_audio, recording_duration):
+        with pytest.raises(BadAudio, match="truncated; nothing in it can be decoded"):
+            read_it(path)
+
+
+def test_a_recording_with_a_wrong_rate_takes_none_with_it(tmp_path, caplog):
+    path, data = tmp_path / "x.wav", {}
+    for rate in (1, SAMPLE_RATE):
+        soundfile.write(path, ONE, rate)
+        data[rate] = path.read_bytes()
+    for joined in (data[1] + data[SAMPLE_RATE], data[SAMPLE_RATE] + data[1]):
+        path.write_bytes(joined)
+        assert len(read_audio(path)) == len(ONE)
+    assert caplog.messages == [f"{path}: damaged or cut short: its end is missing; the intact part is read"]
+
+
+@pytest.mark.parametrize("share", [0.6, 0.95])
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [("x.wav", "pcm_s16le", {}), ("x.aiff", "pcm_s16be", {}), ("x.w64", "pcm_s16le", {}),
+     ("x.m4a", "aac", {"movflags": "faststart"}), ("x.mxf", "pcm_s16le", {"film": "mpeg2video"})],
+)  # fmt: skip
+def test_what_a_cut_recording_claims_of_the_next_is_the_next_ones(tmp_path, name, codec, options, share, caplog):
+    path, data = tmp_path / name, []
+    for part in (LONG_TWO, LONG_ONE):
+        encode(path, Track(part, codec), **options)
+        data.append(path.read_bytes())
+    path.write_bytes(data[0][: int(share * len(data[0]))] + data[1])
+    audio = read_audio(path)
+    assert likeness(audio[: 8 * SAMPLE_RATE], TWO) > 0.8 and likeness(audio[-len(ONE) :], ONE) > 0.8
+    missing = float(caplog.messages[0].split(" s are missing")[0].split()[-1])
+    assert missing == pytest.approx(20 - len(audio) / SAMPLE_RATE, abs=0.1)
+
+
+def test_what_is_attached_to_a_matroska_is_no_part_of_it(tmp_path):
+    """Another Matroska, whatever follows the file or is missing of it."""
+    encode(tmp_path / "one.mkv", Track(LONG_ONE, "aac"))
+    encode(tmp_path / "two.mkv", Track(LONG_TWO, "aac"))
+    inner, outer = (tmp_path / "one.mkv").read_bytes(), (tmp_path / "two.mkv").read_bytes()
+    held = b"\x46\x6e\x81x\x46\x60\x81x\x46\xae\x81\x01\x46\x5c\x08" + len(inner).to_bytes(4, "big") + inner
+    held = b"\x61\xa7\x08" + len(held).to_bytes(4, "big") + held
+    held = b"\x19\x41\xa4\x69\x08" + len(held).to_bytes(4, "big") + held
+    at, begin = outer.index(b"\x18\x53\x80\x67\x01") + 5, outer.index(b"\x1f\x43\xb6\x75")
+    length = int.from_bytes(outer[at : at + 7], "big") + len(held)
+    whole = outer[:at] + length.to_bytes(7, "big") + outer[at + 7 : begin] + held + outer[begin:]
+    path, cut = tmp_path / "x.mkv", whole[: -len(outer) // 3]
+    behind = whole + b"TAG" + bytes(125)
+    for data, parts in ((behind, 1), (cut, 1), (whole + inner + b"U" * 500, 2), (cut + inner, 2)):
+        path.write_bytes(data)
+        with open(path, "rb") as file:
+            assert len(recordings_of(file, data[:64])) == parts
+        audio = read_audio(path)
+        assert likeness(audio[: 9 * SAMPLE_RATE], TWO) > 0.8
+        assert parts == 1 or likeness(audio[-len(ONE) :], ONE) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [("x.mkv", "aac", {}), ("x.webm", "libopus", {}), ("x.flv", "aac", {}), ("x.tta", "tta", {}),
+     ("x.mxf", "pcm_s16le", {"film": "mpeg2video"}), ("x.wma", "wmav2", {"bit_rate": 96000}), ("x.rm", "ac3", {}),
+     ("x.wv", "wavpack", {}), ("x.wav", "pcm_s16le", {}), ("x.mp4", "aac", {"movflags": "faststart"})],
+)  # fmt: skip
+def test_a_recording_cut_within_its_header_is_truncated(tmp_path, name, codec, options):
+    """And no format that nobody knows, no fault of the drive, and none that is too short."""
+    path, bit_rate = tmp_path / name, options.get("bit_rate")
+    more = {key: value for key, value in options.items() if key != "bit_rate"}
+    encode(path, Track(LONG_ONE, codec, bit_rate=bit_rate), **more)
+    data = path.read_bytes()
+    for length in (12, 30, 60, 100, 300, 400, 600, 1000):
+        path.write_bytes(data[:length])
+        for read_it in (read_audio, recording_duration):
+            with pytest.raises(BadAudio) as error:
+                read_it(path)
+            assert error.value.reason == "truncated" and "copy it again" in str(error.value), (length, error.value)
 
 
 @pytest.mark.parametrize("behind", [3000, 100_000])
