@@ -23,7 +23,7 @@ from k2d.audio.cut import (
 )
 from k2d.audio.decoding_pass import DecodingPass, Irregular
 from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
-from k2d.audio.joined import find, is_sound_page, without_tags
+from k2d.audio.joined import find, is_sound_page, tags_of, without_tags
 from k2d.audio.sizes import Pieces, bytes_at
 from k2d.audio.time_line import GRID, JITTER, Clock
 from k2d.errors import BadAudio
@@ -75,7 +75,7 @@ class ContainerReader:
         self.source, self.lacking, self.av = source, lacking, av
         self.errors = av.error.FFmpegError, OSError, ValueError
         self._file, self._pages_lost, self._form, self.damaged = file, pages_lost, form, damaged
-        self._looked_for_other = self._in_zeros = False
+        self._looked_for_other = self._in_zeros = self._lacks_frames = False
         self._open()
         codec = self.stream.codec_context
         self.rate, self.channels = codec.sample_rate or 0, codec.channels or 0
@@ -173,9 +173,8 @@ class ContainerReader:
         stream, names = self.stream, self.formats
         if self.late and self.is_mp4:  # the header also counts the fragments that are missing
             return None
-        if "mp3" in names:
-            counted = counted_mp3(self._file)
-            return counted[0] * (1152 if self.rate >= 32000 else 576) / self.rate if counted and self.rate else None
+        if "mp3" in names:  # known when the file has been searched for further recordings
+            return None
         if "asf" in names and (seconds := length_of_asf(self._file)):
             return seconds
         if "avi" in names and (seconds := length_of_avi(self._file)):
@@ -249,7 +248,11 @@ class ContainerReader:
         the last one."""
         if not self._looked_for_other and self.formats & NO_CLOCK:
             self._in_zeros = ends_in_zeros(self._file)
-            file = without_tags(self._file) or self._file
+            tags = tags_of(self._file)
+            if "mp3" in self.formats:
+                seconds, self._lacks_frames = counted_mp3(self._file, [0, *(start for start, _ in tags)])
+                self.promised = seconds or None
+            file = without_tags(self._file, tags) if tags else self._file
             end = end_of_frames(file, self.stream.codec_context.codec.canonical_name)
             if end is not None and end < file.seek(0, io.SEEK_END):
                 file = Pieces(file, [(0, end)])
@@ -266,7 +269,9 @@ class ContainerReader:
 
     def lacks_tail(self) -> bool:
         """Whether the file ends before its sound does, as far as its bytes tell."""
-        return ("ogg" in self.formats and not self._has_last_page()) or ends_inside(self._file, self.formats)
+        if "ogg" in self.formats:
+            return not self._has_last_page()
+        return self._lacks_frames or ends_inside(self._file, self.formats)
 
     def lacks_tail_of_zeros(self) -> bool:
         """Whether zeros stand where sound should. In samples they are silence, also between frames of a WAV that are

@@ -1,19 +1,20 @@
 """Whether a file lacks its tail, where no length in its header tells, or one that may be wrong.
 
-In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM), a tag (FLV), a chunk (AVI) or
-an object (WMA, WMV), a chunk (RealMedia), or before its last frame (mp3); whether it ends in zeros; and the length
-that the header of a WMA or an AVI tells.
+In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM), a tag (FLV), a chunk (AVI),
+an object (WMA, WMV) or a chunk (RealMedia); whether it ends in zeros; and the length that the header of a WMA, an AVI
+or an mp3 tells, with whether the mp3 has all bytes of it.
 """
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from k2d.audio.formats import frame_length
+from k2d.audio.formats import frame_length, mpeg_seconds
 from k2d.audio.joined import length_of_tag
 from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks, elements
 
+_ASF_HEADER = bytes.fromhex("3026b275 8e66 cf11 a6d9 00aa0062ce6c")
 _ASF_DATA = bytes.fromhex("3626b275 8e66 cf11 a6d9 00aa0062ce6c")  # whose own head has 50 bytes
 _RM_CHUNKS = b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX"
 _ASF_FILE = bytes.fromhex("a1dcab8c 47a9 cf11 8ee4 00c00c205365")  # the object of the file's properties
@@ -85,9 +86,6 @@ def ends_inside(file, formats: set[str]) -> bool:
             return _asf(file, size)
         if "rm" in formats:
             return _rm(file, size)
-        if "mp3" in formats:
-            counted = counted_mp3(file)
-            return counted is not None and counted[1]
         return "flv" in formats and _flv(file, size)
 
 
@@ -117,11 +115,12 @@ def is_encrypted(file) -> bool:
 
 
 def _flv(file, size: int) -> bool:
-    """Tags, each followed by its length (Adobe Flash Video File Format Specification 10.1, E.3)."""
+    """Tags, each followed by its length (Adobe Flash Video File Format Specification 10.1, E.3); what lies behind them
+    is no part of it."""
     at = 13
     while at + 11 <= size:
         head = bytes_at(file, at, 11)
-        if head[0] & 31 not in (8, 9, 18):  # sound, pictures, notes
+        if head[0] & ~32 not in (8, 9, 18) or any(head[8:]):  # sound, pictures, notes; perhaps encrypted
             return False
         at += 11 + int.from_bytes(head[1:4], "big") + 4
     return at > size
@@ -135,12 +134,15 @@ def _avi(file, size: int) -> bool:
 
 
 def _asf(file, size: int) -> bool:
-    """Objects, whose sizes count their heads of 24 bytes (Advanced Systems Format Specification, 2.1)."""
+    """Objects, whose sizes count their heads of 24 bytes (Advanced Systems Format Specification, 2.1): the header, and
+    the sound. What lies behind them is an index, or no part of it.
+    """
     at = 0
     while at + 24 <= size:
         head = bytes_at(file, at, 24)
         length = int.from_bytes(head[16:], "little")
-        if length < 24 or (head.startswith(_ASF_DATA) and length <= 50):  # recorded live, or written into a pipe
+        least = {_ASF_HEADER: 24, _ASF_DATA: 51}.get(head[:16])  # less: recorded live, or written into a pipe
+        if least is None or length < least:
             return False
         at += length
     return at > size
@@ -178,19 +180,29 @@ def _rm(file, size: int) -> bool:
     return at > size + 16  # as ffmpeg writes it, the last one is ten bytes longer than it says
 
 
-def counted_mp3(file) -> tuple[int, bool] | None:
-    """(frames, whether the file lacks some of their bytes) as a Xing, Info or VBRI header counts them; None if it does
-    not count both: either may be wrong.
+def counted_mp3(file, begins: Iterable[int] = (0,)) -> tuple[float, bool]:
+    """(seconds, whether some of their bytes are missing) of the recordings in an mp3 that begin there, with a tag
+    perhaps, as their Xing, Info or VBRI headers count them: 0 of one that does not count both frames and bytes, for
+    either may be wrong.
     """
     with _looked_through(file) as size:
-        head, tag = bytes_at(file, 0, 4096), 0
-        if head[:3] == b"ID3":  # a tag, with a picture perhaps, lies before the first frame
-            tag = length_of_tag(head)
-            head = bytes_at(file, tag, 4096)
+        found = [counts for begin in begins if (counts := _counts(file, begin))]
+    ends = [*(begin for begin, _, _ in found[1:]), size]
+    lacks = any(begin + length > end for (begin, length, _), end in zip(found, ends))
+    return sum(seconds for _, _, seconds in found), lacks
+
+
+def _counts(file, begin: int) -> tuple[int, int, float] | None:
+    """(where the first frame begins, bytes from there on, seconds)."""
+    head = bytes_at(file, begin, 4096)
+    while head[:3] == b"ID3":  # a tag, with a picture perhaps, lies before the first frame
+        begin += length_of_tag(head)
+        head = bytes_at(file, begin, 4096)
     if found := re.search(rb"(?:Xing|Info)...[\x03\x07\x0b\x0f](....)(....)", head, re.DOTALL):
         frames, length = found.groups()
     elif found := re.search(rb"VBRI.{6}(....)(....)", head, re.DOTALL):
         length, frames = found.groups()
     else:
         return None
-    return int.from_bytes(frames, "big"), tag + int.from_bytes(length, "big") > size
+    frame = head[max(0, head.rfind(b"\xff", 0, found.start())) :]
+    return begin, int.from_bytes(length, "big"), int.from_bytes(frames, "big") * mpeg_seconds(frame)

@@ -165,10 +165,12 @@ class DecodingPass:
         failures = 0
         while True:
             try:
-                for packet in self._track.container.demux(self._track.stream):
+                for packet in self._track.container.demux():  # of all tracks, for what lies between them
                     failures = 0
-                    if self._track.restamp(packet) or packet.is_corrupt or self._skips_bytes(packet):
-                        self._jumped = True
+                    self._jumped |= self._skips_bytes(packet)
+                    if packet.stream.index != self._track.stream.index:
+                        continue
+                    self._jumped |= self._track.restamp(packet) or packet.is_corrupt
                     yield packet
                 return
             except self._track.errors as error:
@@ -189,8 +191,6 @@ class DecodingPass:
         if self._end:
             self._unmade = max(self._unmade, between * self._line.time / self._end)
         self._end = packet.pos + packet.size
-        if len(self._track.container.streams) > 1:
-            return False
         if self._line.time >= _LEARN and between > 2 * self._usual + _BETWEEN:
             return True
         self._usual = max(self._usual, between)

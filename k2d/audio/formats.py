@@ -42,7 +42,7 @@ HEADERLESS = {  # of one rate each
 NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "gsm", "loas", "mlp", "mp3", "truehd"}
 NO_CLOCK |= set(HEADERLESS.values())
 # Whose header tells the length, so that less than that is damage,
-PROMISING = {"ape", "flac", "mov", "mxf", "tak", "tta", "wv"}
+PROMISING = {"ape", "caf", "flac", "mov", "mxf", "tak", "tta", "wv"}
 # or is damage only where the file also lacks bytes, or some could not be decoded: the header may be wrong.
 ESTIMATING = {"asf", "avi", "matroska", "mp3", "rm"}
 
@@ -81,6 +81,14 @@ def _mpeg_length(head: bytes) -> int | None:
     if layer == 1:
         return (12000 * kilobits // hertz + padding) * 4
     return (72000 if layer == 3 and version != 3 else 144000) * kilobits // hertz + padding
+
+
+def mpeg_seconds(head: bytes) -> float:
+    """Of the frame of MPEG audio, layer 3, that begins so; 0 where none does."""
+    version, rate = head[1] >> 3 & 3, head[2] >> 2 & 3
+    if head[0] != 0xFF or version == 1 or rate == 3:
+        return 0.0
+    return (1152 if version == 3 else 576) / (_MPEG_RATES[rate] >> {3: 0, 2: 1, 0: 2}[version])
 
 
 def _ac3_length(head: bytes) -> int:

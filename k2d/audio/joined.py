@@ -111,25 +111,46 @@ def length_of_tag(head: bytes) -> int:
     return 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
 
 
-def without_tags(file) -> Pieces | None:
-    """A stream of frames (mp3, AAC, AC-3, DTS) without the ID3 tags that lie behind its first frame, as `cat` and
-    taggers put them there: libraries look for frames in their pictures, and find some. None where there is no such tag.
+def before_last_tags(file) -> int:
+    """Where a file ends, but for the tags behind its sound; where it holds nothing else, its own end."""
+    size = end = file.seek(0, io.SEEK_END)
+    while end > 0 and (length := _length_of_last_tag(bytes_at(file, max(0, end - 355), min(end, 355)))):
+        end -= length
+    return end if end > 0 else size
+
+
+def _length_of_last_tag(tail: bytes) -> int:
+    """Bytes of the tag that ends so; 0 where none does."""
+    if tail[-128:-125] == b"TAG":  # ID3 1, and its extension
+        return 355 if tail[-355:-351] == b"TAG+" else 128
+    if tail[-10:-7] == b"3DI":  # ID3 2.4, whose footer is like its head
+        return length_of_tag(tail[-10:]) + 10
+    if tail[-32:-24] == b"APETAGEX":  # which may have a head of 32 bytes, or not
+        return int.from_bytes(tail[-20:-16], "little") + (32 if tail[-9] & 128 else 0)
+    if tail[-9:] == b"LYRICS200" and tail[-15:-9].isdigit():  # Lyrics3 2
+        return int(tail[-15:-9]) + 15
+    return 0
+
+
+def tags_of(file) -> Stretches:
+    """(start, end) of each ID3 tag behind the first frame of a stream of frames (mp3, AAC, AC-3, DTS), as `cat` and
+    taggers put them there, and of the frame behind it that holds no sound (Xing, Info, VBRI).
     """
     begin = 0
     while (head := bytes_at(file, begin, 64)).startswith(_TAG):
         begin += length_of_tag(head)
-    if not begins_frame(head):
-        return None
-    tags = _once(_tags, file, begin)
-    if not tags:
-        return None
+    return _once(_tags, file, begin) if begins_frame(head) else []
+
+
+def without_tags(file, tags: Stretches) -> Pieces:
+    """A file without some: libraries look for frames in their pictures, and find some."""
     ends = [0, *(end for _, end in tags)]
     starts = [*(start for start, _ in tags), file.seek(0, io.SEEK_END)]
     return Pieces(file, [(end, start - end) for end, start in zip(ends, starts, strict=True)])
 
 
 def _tags(file, at: int) -> Stretches:
-    """(start, end) of each ID3 tag from a place on, and the frame behind it that holds no sound (Xing, Info, VBRI)."""
+    """Those from a place on."""
     size, found, end = file.seek(0, io.SEEK_END), [], at
     for block in range(at, size, 2**20):
         data = bytes_at(file, block, 2**20 + len(_TAG) - 1)

@@ -258,7 +258,8 @@ def _chunked(file, size: int, form: Form) -> tuple[Pieces | None, float]:
                 break
     held = sum(length for _, length in sound)
     lacking = promised / held - 1 if 0 < held < promised else 0.0
-    if not sound or (len(sound) < 2 and not goes_on and regular):
+    trails = form.counts and bool(sound) and sum(sound[-1]) < size  # which libsndfile takes for sound
+    if not sound or (len(sound) < 2 and not goes_on and regular and not trails):
         return None, lacking
     return Pieces(file, [_header(file, found, held, form), *sound]), lacking
 

@@ -15,7 +15,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from odd_kinds import ALL, KINDS, LONG, LONG_ONE, LONG_TWO, ONE, RATE, TWO, Track, can_make, encode, make, voice
+from odd_kinds import ALL, KINDS, LONG, LONG_ONE, LONG_TWO, ONE, RATE, TWO, W64, Track, can_make, encode, make, voice
 from odd_recordings import fault, likeness, read
 
 from k2d.audio import commands, files, sources, time_line
@@ -392,14 +392,13 @@ def test_what_is_attached_to_a_matroska_is_no_part_of_it(tmp_path):
 @pytest.mark.parametrize(
     ("name", "codec", "options"),
     [("x.mkv", "aac", {}), ("x.webm", "libopus", {}), ("x.flv", "aac", {}), ("x.tta", "tta", {}),
-     ("x.mxf", "pcm_s16le", {"film": "mpeg2video"}), ("x.wma", "wmav2", {"bit_rate": 96000}), ("x.rm", "ac3", {}),
+     ("x.mxf", "pcm_s16le", {"film": "mpeg2video"}), ("x.wma", "wmav2", {}), ("x.rm", "ac3", {}),
      ("x.wv", "wavpack", {}), ("x.wav", "pcm_s16le", {}), ("x.mp4", "aac", {"movflags": "faststart"})],
 )  # fmt: skip
 def test_a_recording_cut_within_its_header_is_truncated(tmp_path, name, codec, options):
     """And no format that nobody knows, no fault of the drive, and none that is too short."""
-    path, bit_rate = tmp_path / name, options.get("bit_rate")
-    more = {key: value for key, value in options.items() if key != "bit_rate"}
-    encode(path, Track(LONG_ONE, codec, bit_rate=bit_rate), **more)
+    path = tmp_path / name
+    encode(path, Track(LONG_ONE, codec, bit_rate=96000 if codec == "wmav2" else None), **options)
     data = path.read_bytes()
     for length in (12, 30, 60, 100, 300, 400, 600, 1000):
         path.write_bytes(data[:length])
@@ -430,6 +429,107 @@ def test_zeros_behind_the_end_are_no_sound_and_no_loss_of_so_many_seconds(
     told = "damaged or cut short: its end is missing; the intact part is read"
     known = name in ("x.wv", "x.opus") or (name == "x.mp3" and not options)
     assert caplog.messages == ([] if behind < 2**14 or known else [f"{path}: {told}"])
+
+
+def last_tags() -> dict[str, bytes]:
+    """Tags that stand behind sound: APE with a head, as long as it says, and Lyrics3 stand before ID3 1."""
+    first = b"TAG" + b"title".ljust(125, b"\0")
+    item = b"\x05\0\0\0" + bytes(4) + b"Title\0hello"
+    ape = b"APETAGEX\xd0\x07\0\0" + (len(item) + 32).to_bytes(4, "little") + b"\x01\0\0\0"
+    ape = ape + b"\0\0\0\xa0" + bytes(8) + item + ape + b"\0\0\0\x80" + bytes(8)
+    lyrics = b"LYRICSBEGININD0000200LYR00011Hello world"
+    frame = b"TIT2\0\0\0\x06\0\0\x03hello"
+    head = b"\4\0\x10\0\0\0" + bytes([len(frame)])
+    return {
+        "ID3 1": first,
+        "APE": ape + first,
+        "Lyrics3": lyrics + b"%06dLYRICS200" % len(lyrics) + first,
+        "ID3 2.4": b"ID3" + head + frame + b"3DI" + head,
+    }
+
+
+@pytest.mark.parametrize("tag", last_tags())
+@pytest.mark.parametrize(
+    ("name", "codec", "zeros"),
+    [("x.mp3", "libmp3lame", 100_000), ("x.aac", "aac", 3000), ("x.ac3", "ac3", 3000), ("x.wav", "pcm_s16le", 100_000),
+     ("x.aiff", "pcm_s16be", 100_000), ("x.au", "pcm_s16be", 100_000), ("x.w64", "pcm_s16le", 100_000),
+     ("x.tta", "tta", 100_000), ("x.wma", "wmav2", 3000), ("x.caf", "alac", 100_000)],
+)  # fmt: skip
+def test_tags_at_the_end_are_neither_sound_nor_a_loss_also_behind_zeros(tmp_path, name, codec, zeros, tag, caplog):
+    path = tmp_path / name
+    encode(path, Track(LONG_ONE, codec, bit_rate=96000 if codec == "wmav2" else None))
+    data, whole, tag = path.read_bytes(), read_audio(path), last_tags()[tag]
+    for behind in (tag, bytes(zeros) + tag):
+        path.write_bytes(data + behind)
+        audio = read_audio(path)
+        assert len(audio) == len(whole) and np.abs(audio - whole).max() < 1e-5
+        assert recording_duration(path) == pytest.approx(len(whole) / SAMPLE_RATE, abs=0.05)
+    path.write_bytes(data + tag + data + tag)
+    assert len(read_audio(path)) == pytest.approx(2 * len(whole), abs=1600)
+    assert not caplog.records
+
+
+def test_chunks_behind_the_sound_of_a_w64_are_no_sound(tmp_path):
+    soundfile.write(tmp_path / "a.w64", ONE, SAMPLE_RATE, subtype="PCM_16")
+    note = np.random.default_rng(0).bytes(100_000)
+    chunk = b"junk" + W64 + (24 + len(note)).to_bytes(8, "little") + note
+    for behind in (chunk, bytes(100_000)):
+        (tmp_path / "b.w64").write_bytes((tmp_path / "a.w64").read_bytes() + behind)
+        assert np.array_equal(read_audio(tmp_path / "b.w64"), read_audio(tmp_path / "a.w64"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rate"),
+    [(0.6, 1.0, RATE), (0.9, 1.0, RATE), (1.0, 0.5, RATE), (0.6, 0.5, RATE), (0.6, 1.0, 22050)],
+)
+def test_seconds_that_joined_mp3_lack_are_told(tmp_path, first, second, rate, caplog):
+    """Each of them says how many frames it has."""
+    path, data = tmp_path / "x.mp3", b""
+    for part, share, hertz in ((LONG_TWO, first, rate), (LONG_ONE, second, RATE)):
+        encode(path, Track(part, "libmp3lame", rate=hertz))
+        content = path.read_bytes()
+        data += content[: int(share * len(content))]
+    path.write_bytes(data)
+    audio = read_audio(path)
+    missing = float(caplog.messages[0].split(" s are missing")[0].split()[-1])
+    assert missing == pytest.approx(20 - len(audio) / SAMPLE_RATE, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "film", "options"),
+    [("x.mkv", "libopus", "mpeg4", {}), ("x.mkv", "aac", "mpeg4", {"live": "1"}), ("x.flv", "libmp3lame", "flv", {}),
+     ("x.mxf", "pcm_s16le", "mpeg2video", {}), ("x.wmv", "wmav2", "wmv2", {}), ("x.rm", "ac3", "rv10", {})],
+)  # fmt: skip
+def test_a_stretch_of_a_film_that_is_zeros_is_missing_and_no_pause(tmp_path, name, codec, film, options, caplog):
+    path = tmp_path / name
+    more = {"rate": 44100} if name == "x.flv" else {"bit_rate": 96000} if name == "x.wmv" else {}
+    encode(path, Track(LONG, codec, **more), film=film, **options)
+    data = path.read_bytes()
+    first, last = len(data) // 2, int(0.65 * len(data))
+    path.write_bytes(data[:first] + bytes(last - first) + data[last:])
+    assert len(read_audio(path)) == pytest.approx(len(ALL), abs=1600)
+    (said,) = caplog.messages
+    assert 2 < float(said.split(" s are missing")[0].split()[-1]) < 4
+
+
+@pytest.mark.parametrize("codec", ["aac", "libopus"])
+def test_a_pause_of_the_sound_of_a_film_is_no_damage(tmp_path, codec, caplog):
+    """Though pictures lie there."""
+    path = tmp_path / "x.mkv"
+    encode(path, Track(LONG, codec, hole=(5.0, 4.0)), film="mpeg4")
+    assert len(read_audio(path, damaged="skip")) == pytest.approx(len(ALL) + 4 * SAMPLE_RATE, abs=1600)
+    assert caplog.messages == [f"{path}: its time line has holes: 4.00 s are silence"]
+
+
+def test_what_lies_behind_a_whole_wma_or_flv_is_no_loss(tmp_path, caplog):
+    for name, codec, bit_rate in (("x.wma", "wmav2", 96000), ("x.flv", "aac", None)):
+        path = tmp_path / name
+        encode(path, Track(LONG_ONE, codec, bit_rate=bit_rate))
+        data, whole = path.read_bytes(), len(read_audio(path))
+        for behind in (b"<html>not found</html>\r\n" * 40, np.random.default_rng(3).bytes(9000), b"ID3\4" + bytes(99)):
+            path.write_bytes(data + behind)
+            assert len(read_audio(path)) == whole
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(("film", "live"), [("", "0"), ("mpeg4", "0"), ("", "1")])
