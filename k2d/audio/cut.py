@@ -186,14 +186,14 @@ def counted_mp3(file, begins: Iterable[int] = (0,)) -> tuple[float, bool]:
     either may be wrong.
     """
     with _looked_through(file) as size:
-        found = [counts for begin in begins if (counts := _counts(file, begin))]
-    ends = [*(begin for begin, _, _ in found[1:]), size]
-    lacks = any(begin + length > end for (begin, length, _), end in zip(found, ends))
+        found = sorted({counts for begin in begins if (counts := _counts(file, begin))})
+    ends = [*(place for place, _, _ in found[1:]), size]
+    lacks = any(place + length > end for (place, length, _), end in zip(found, ends))
     return sum(seconds for _, _, seconds in found), lacks
 
 
 def _counts(file, begin: int) -> tuple[int, int, float] | None:
-    """(where the first frame begins, bytes from there on, seconds)."""
+    """(where the frame that counts begins, bytes from there on, seconds)."""
     head = bytes_at(file, begin, 4096)
     while head[:3] == b"ID3":  # a tag, with a picture perhaps, lies before the first frame
         begin += length_of_tag(head)
@@ -204,5 +204,5 @@ def _counts(file, begin: int) -> tuple[int, int, float] | None:
         length, frames = found.groups()
     else:
         return None
-    frame = head[max(0, head.rfind(b"\xff", 0, found.start())) :]
-    return begin, int.from_bytes(length, "big"), int.from_bytes(frames, "big") * mpeg_seconds(frame)
+    frame = max(0, head.rfind(b"\xff", 0, found.start()))
+    return begin + frame, int.from_bytes(length, "big"), int.from_bytes(frames, "big") * mpeg_seconds(head[frame:])

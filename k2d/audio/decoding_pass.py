@@ -350,6 +350,11 @@ class DecodingPass:
         self._sound += max(0, len(audio) - before) / line.rate
         yield line.rate, audio, before
 
+    def _stops_early(self, share: float) -> bool:
+        """Whether as much of the file is unread as of the sound, if this share of it was read: ffmpeg's libraries take
+        damage for the end."""
+        return self._end is not None and self._track.size - self._end > (1.0 - share) * self._track.size / 2
+
     def _conclude(self) -> None:
         """What is missing at the end, by what the header promises and by how the file ends."""
         track, start = self._track, self._start
@@ -360,12 +365,13 @@ class DecodingPass:
             raise BadAudio(track.source, "unreadable", f"{what}; copy it again, or convert it by another program")
         promised = self.time * (1.0 + track.lacking) if track.lacking else track.promised
         reached = self.time + self._unread
-        zeros = (promised is None or promised > reached + _GRACE) and track.lacks_tail_of_zeros()
+        short = promised is not None and promised > reached + _GRACE
+        zeros = (promised is None or short) and track.lacks_tail_of_zeros()
         tail, film = track.lacks_tail(), bool(track.container.streams.video)  # which may be longer than its sound
-        cut = zeros or tail
+        cut = zeros or tail or (short and self._stops_early(reached / promised))
         if track.formats & ESTIMATING and not cut and (film or not self._failed):
-            promised = None
-        if promised is not None and promised > reached + _GRACE and (self._line.rate or not self.cut):
+            promised, short = None, False
+        if short and (self._line.rate or not self.cut):
             self.lost += promised - max(reached, start if start < np.inf else 0.0)
             self.cut = tail and track.is_mp4  # fragments, of which the header counts those that are found
         elif zeros or (cut and "mp3" not in track.formats):

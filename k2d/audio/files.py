@@ -26,7 +26,7 @@ from k2d.audio.containers import ContainerReader
 from k2d.audio.decoding_pass import Irregular, drive_fails
 from k2d.audio.formats import HEADERLESS
 from k2d.audio.fragments import bridged, without_damage
-from k2d.audio.joined import before_last_tags, begins_before_zero, ogg_chains, recordings_of
+from k2d.audio.joined import begins_before_zero, between_tags, ogg_chains, recordings_of
 from k2d.audio.sizes import Pieces, mended, rate_of
 from k2d.audio.stamps import archive_entry, check_may_run, is_command
 from k2d.audio.time_line import GRID, check_form
@@ -381,6 +381,8 @@ def _unknown(source: str, head: bytes) -> BadAudio:
 
 def _decoder(source: str, file, piped: bool) -> Reader:
     """The reader of an open file, whatever rate it says."""
+    alone = not isinstance(file, Pieces)
+    file = between_tags(file) or file
     file.seek(0)
     head = file.read(64)
     if not head.strip(b"\0"):  # room that was made for a download; gigabytes of it would be searched for a frame
@@ -388,24 +390,20 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         if not file.read(2**20).strip(b"\0"):
             raise BadAudio(source, "not audio", "it begins with zeros, and nothing else was written; copy it again")
     by_packets, whole, damaged = head.startswith(_BY_PACKETS), True, False
-    end = before_last_tags(file)
-    tagged = end < file.seek(0, io.SEEK_END)
-    sound = Pieces(file, [(0, end)], owned=False) if tagged else file
-    bridges = bridged(sound, head)
+    bridges = bridged(file, head)
     if head.startswith(b"OggS"):
-        chains, whole, damaged = ogg_chains(sound)
+        chains, whole, damaged = ogg_chains(file)
         # Of Vorbis libsndfile counts every sample, but for what begins before the time 0.
         by_packets = not (whole and b"\x01vorbis" in head) or begins_before_zero(file)
     else:
-        leading = Pieces(sound, bridges, owned=False) if bridges else file
-        chains = [] if isinstance(file, Pieces) else recordings_of(leading, head)
+        leading = Pieces(file, bridges, owned=False) if bridges else file
+        chains = recordings_of(leading, head) if alone else []
         if head.startswith((b"RIFF", b"riff")):
             file.seek(0)
             begin = file.read(2**15)
             by_packets = len(_IN_PCM.findall(begin)) > 1 or _NOT_INTEGERS.search(begin) is not None
     if len(chains) > 1:
         return _ChainReader(source, file, chains)
-    file = Pieces(file, [(0, end)]) if tagged else file
     better, lacking = mended(file, head)
     mending = bridges or without_damage(file, head)
     file = Pieces(file, mending) if mending else better or file

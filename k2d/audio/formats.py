@@ -39,7 +39,7 @@ HEADERLESS = {  # of one rate each
     ".g722": "g722", ".722": "g722", ".g729": "g729", ".sln": "sln", ".tco": "g723_1", ".g723": "g723_1",
 }  # fmt: skip
 # Stamps made by counting.
-NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "gsm", "loas", "mlp", "mp3", "truehd"}
+NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "gsm", "loas", "mlp", "mp3", "truehd", "voc"}
 NO_CLOCK |= set(HEADERLESS.values())
 # Whose header tells the length, so that less than that is damage,
 PROMISING = {"ape", "caf", "flac", "mov", "mxf", "tak", "tta", "wv"}

@@ -70,30 +70,28 @@ def recordings_of(file, head: bytes) -> Stretches:
 
     A file on disk is searched once, however many of its parts are read.
     """
-    if head.startswith(_TAG):
-        file.seek(length_of_tag(head))
-        head = file.read(64)
     if not form_of(head) and head[4:8] != b"ftyp" and b"G" not in (head[:1], head[4:5]) and not _mark_of(head):
         return [(0, file.seek(0, io.SEEK_END))]
-    return _once(_search, file, head)
+    return _once(_search, file)
 
 
-def _once(search: Callable[[BinaryIO, bytes | int], Stretches], file, what: bytes | int) -> Stretches:
-    """search(file, what); of a file on disk, what was found before."""
-    if not isinstance(file, io.BufferedReader):
-        return search(file, what)
-    status = os.fstat(file.fileno())
-    return _known(search, os.path.abspath(file.name), what, status.st_size, status.st_mtime_ns)
+def _once(search: Callable[[BinaryIO], Stretches], file) -> Stretches:
+    """search(file); of a file on disk, or a stretch of one, what was found before."""
+    disk, *stretch = getattr(file, "stretch", None) or (file,)
+    if not isinstance(disk, io.BufferedReader):
+        return search(file)
+    status = os.fstat(disk.fileno())
+    return _known(search, os.path.abspath(disk.name), tuple(stretch), status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=2**14)
-def _known(search: Callable, path: str, what: bytes | int, size: int, time_ns: int) -> Stretches:
+def _known(search: Callable, path: str, stretch: tuple[int, ...], size: int, time_ns: int) -> Stretches:
     with open(path, "rb") as file:
-        return search(file, what)
+        return search(Pieces(file, [stretch], owned=False) if stretch else file)
 
 
-def _search(file, head: bytes) -> Stretches:
-    size = file.seek(0, io.SEEK_END)
+def _search(file) -> Stretches:
+    size, head = file.seek(0, io.SEEK_END), bytes_at(file, 0, 64)
     if mark := _mark_of(head):
         starts = _outermost(file, size, mark, head) or _marked(file, size, mark, head[:4])
     elif form := form_of(head):
@@ -102,8 +100,7 @@ def _search(file, head: bytes) -> Stretches:
         starts = _mp4(file, size)
     else:
         starts = _transport(file, size)
-    # A tag before the first one belongs to it.
-    return _stretches([0, *list(starts)[1:]], size)
+    return _stretches(list(starts), size)
 
 
 def length_of_tag(head: bytes) -> int:
@@ -111,12 +108,15 @@ def length_of_tag(head: bytes) -> int:
     return 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0)))
 
 
-def before_last_tags(file) -> int:
-    """Where a file ends, but for the tags behind its sound; where it holds nothing else, its own end."""
-    size = end = file.seek(0, io.SEEK_END)
-    while end > 0 and (length := _length_of_last_tag(bytes_at(file, max(0, end - 355), min(end, 355)))):
+def between_tags(file) -> Pieces | None:
+    """A file without the tags before and behind its sound; None where there are none, or nothing else."""
+    begin, end = 0, file.seek(0, io.SEEK_END)
+    whole = begin, end
+    while (head := bytes_at(file, begin, 10)).startswith(_TAG):
+        begin += length_of_tag(head)
+    while end > begin and (length := _length_of_last_tag(bytes_at(file, max(0, end - 355), min(end, 355)))):
         end -= length
-    return end if end > 0 else size
+    return Pieces(file, [(begin, end - begin)]) if (begin, end) != whole and begin < end else None
 
 
 def _length_of_last_tag(tail: bytes) -> int:
@@ -136,10 +136,7 @@ def tags_of(file) -> Stretches:
     """(start, end) of each ID3 tag behind the first frame of a stream of frames (mp3, AAC, AC-3, DTS), as `cat` and
     taggers put them there, and of the frame behind it that holds no sound (Xing, Info, VBRI).
     """
-    begin = 0
-    while (head := bytes_at(file, begin, 64)).startswith(_TAG):
-        begin += length_of_tag(head)
-    return _once(_tags, file, begin) if begins_frame(head) else []
+    return _once(_tags, file) if begins_frame(bytes_at(file, 0, 64)) else []
 
 
 def without_tags(file, tags: Stretches) -> Pieces:
@@ -149,10 +146,9 @@ def without_tags(file, tags: Stretches) -> Pieces:
     return Pieces(file, [(end, start - end) for end, start in zip(ends, starts, strict=True)])
 
 
-def _tags(file, at: int) -> Stretches:
-    """Those from a place on."""
-    size, found, end = file.seek(0, io.SEEK_END), [], at
-    for block in range(at, size, 2**20):
+def _tags(file) -> Stretches:
+    size, found, end = file.seek(0, io.SEEK_END), [], 0
+    for block in range(0, size, 2**20):
         data = bytes_at(file, block, 2**20 + len(_TAG) - 1)
         for at in (block + match.start() for match in re.finditer(_TAG, data)):
             if at < end or not _WHOLE_TAG.match(head := bytes_at(file, at, 64)):

@@ -74,6 +74,8 @@ class Pieces(io.RawIOBase):
     def __init__(self, file, pieces: Sequence[bytes | tuple[int, int]], owned: bool = True):
         """owned: whether the other file is closed with this one."""
         self._file, self._position, self._owned = file, 0, owned
+        one = len(pieces) == 1 and not isinstance(pieces[0], bytes)
+        self.stretch = (file, *pieces[0]) if one else None  # (file, start, length), where it is one
         self._pieces, self._length = [], 0  # (begin here, length, bytes or start there)
         for piece in pieces:
             what, length = (piece, len(piece)) if isinstance(piece, bytes) else piece

@@ -512,6 +512,34 @@ def test_a_stretch_of_a_film_that_is_zeros_is_missing_and_no_pause(tmp_path, nam
     assert 2 < float(said.split(" s are missing")[0].split()[-1]) < 4
 
 
+def test_damage_that_libraries_take_for_the_end_is_told(tmp_path, caplog):
+    for name, codec, end in (("x.avi", "libmp3lame", 1.0), ("x.voc", "pcm_s16le", 0.6)):
+        path = tmp_path / name
+        encode(path, Track(LONG, codec))
+        data = path.read_bytes()
+        first, last = int(0.4 * len(data)), int(end * len(data))
+        path.write_bytes(data[:first] + np.random.default_rng(0).bytes(last - first) + data[last:])
+        audio = read_audio(path)
+        assert len(audio) < 0.5 * len(ALL)
+        missing = float(caplog.messages[-1].split(" s are missing")[0].split()[-1])
+        assert missing == pytest.approx(20 - len(audio) / SAMPLE_RATE, abs=0.5)
+
+
+@pytest.mark.parametrize("name, codec", [("x.m4a", "aac"), ("x.mkv", "aac"), ("x.ogg", "libopus"), ("x.flac", "flac"),
+                                         ("x.wma", "wmav2"), ("x.caf", "pcm_s16be"), ("x.wv", "wavpack")])  # fmt: skip
+def test_an_id3_tag_in_front_is_no_part_of_any_recording(tmp_path, name, codec, caplog):
+    path = tmp_path / name
+    encode(path, Track(LONG_ONE, codec, bit_rate=96000 if codec == "wmav2" else None))
+    data, whole = path.read_bytes(), read_audio(path)
+    picture = b"APIC" + (400_000).to_bytes(4, "big") + b"\0\0" + np.random.default_rng(0).bytes(400_000)
+    tag = b"ID3\3\0\0" + bytes(len(picture) >> shift & 127 for shift in (21, 14, 7, 0)) + picture
+    path.write_bytes(tag + data)
+    audio = read_audio(path)
+    assert len(audio) == len(whole) and np.abs(audio - whole).max() < 1e-5
+    assert recording_duration(path) == pytest.approx(len(whole) / SAMPLE_RATE, abs=0.05)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("codec", ["aac", "libopus"])
 def test_a_pause_of_the_sound_of_a_film_is_no_damage(tmp_path, codec, caplog):
     """Though pictures lie there."""
