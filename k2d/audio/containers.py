@@ -175,6 +175,8 @@ class ContainerReader:
             return None
         if "mp3" in names:  # known when the file has been searched for further recordings
             return None
+        if "ogg" in names and self._pages_lost and stream.duration:  # up to the end of the last page
+            return float(stream.duration * stream.time_base) - self.origin
         if "asf" in names and (seconds := length_of_asf(self._file)):
             return seconds
         if "avi" in names and (seconds := length_of_avi(self._file)):

@@ -800,6 +800,18 @@ def test_a_damaged_first_page_is_a_hole_and_no_late_begin(tmp_path, caplog):
     assert not audio[1600:12800].any() and likeness(audio[2 * SAMPLE_RATE :], ALL[2 * SAMPLE_RATE :]) > 0.8
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_the_page_before_the_last_one_is_missed(tmp_path, missing, caplog):
+    """The last one's sound goes on where that of the page before ends: nothing is a hole."""
+    path = tmp_path / "x.opus"
+    encode(path, Track(LONG, "libopus"), page_duration="1000000")
+    data, places = path.read_bytes(), pages_of(path.read_bytes())
+    first, last = places[-3], places[-2]
+    path.write_bytes(data[:first] + (b"" if missing else data[first : last - 99] + bytes(99)) + data[last:])
+    assert len(read_audio(path)) == pytest.approx(19 * SAMPLE_RATE, abs=1600)
+    assert float(caplog.messages[0].split(" s are missing")[0].split()[-1]) == pytest.approx(1, abs=0.1)
+
+
 @pytest.mark.parametrize("page", [0, 1, 2])
 def test_where_no_page_of_sound_is_left_of_an_ogg_file_it_is_called_damaged(tmp_path, page):
     path = tmp_path / "x.ogg"
