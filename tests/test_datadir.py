@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,37 @@ def test_what_killed_writers_have_left_goes_with_the_next_write(tmp_path):
         handle.write("whole")
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
     assert (tmp_path / "text").read_text() == "whole"
+
+
+def test_what_several_writers_killed_at_once_have_left_goes_with_the_next_write(tmp_path):
+    with ExitStack() as several:
+        for _ in range(3):
+            several.enter_context(atomic(tmp_path / "text"))
+        left = [path.name for path in tmp_path.iterdir()]
+    (tmp_path / "text").unlink()
+    for name in left:
+        (tmp_path / name).write_text("half of it, and longer than what follows")
+        (tmp_path / name).chmod(0o600)
+    with atomic(tmp_path / "text") as handle:
+        assert len(list(tmp_path.iterdir())) == 1
+        handle.write("whole")
+    assert (tmp_path / "text").read_text() == "whole"
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "text").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("plant", ["link", "fifo", "folder"])
+def test_what_lies_at_the_name_of_a_temporary_is_not_written_into(tmp_path, plant):
+    with atomic(tmp_path / "text"):
+        [temporary] = tmp_path.iterdir()
+    (tmp_path / "other").write_text("mine")
+    {"link": lambda: temporary.symlink_to("other"), "fifo": partial(os.mkfifo, temporary), "folder": temporary.mkdir}[
+        plant
+    ]()
+    with atomic(tmp_path / "text") as handle:
+        handle.write("whole")
+    assert (tmp_path / "other").read_text() == "mine"
+    assert (tmp_path / "text").read_text() == "whole" and not (tmp_path / "text").is_symlink()
 
 
 def test_two_who_write_one_file_at_once_do_not_disturb_each_other(tmp_path):
