@@ -100,8 +100,6 @@ def _why_not_written(folder: str | Path | None) -> str:
     if folder is None:
         return ""
     path = Path(folder).absolute()
-    if long := next((part for part in path.parts if len(os.fsencode(part)) > 255), ""):
-        return f"a name of {len(os.fsencode(long))} bytes is longer than 255"
     there = next(place for place in (path, *path.parents) if os.path.lexists(place))
     if there.is_symlink() and not there.exists():
         return f"{there} is a link to {os.readlink(there)}, which is not there"
@@ -147,6 +145,9 @@ def guarded(command: str, work: Callable[[], int], output: str | Path | None = N
             said = f"the disk is full ({error.filename or 'while writing'}); make room"
         elif may_not(error):
             said = f"{error.filename}: {error.strerror}; give the right to read and write it, or name another place"
+        elif error.errno == errno.ENAMETOOLONG:
+            print(f"{command}: {error.filename}: a longer name than the disk takes; name another place", file=sys.stderr)
+            return 1
         elif why := _why_not_written(output):
             print(f"{command}: {output}: {why}; name another place", file=sys.stderr)
             return 1

@@ -16,12 +16,15 @@ what was given.
 import argparse
 import dataclasses
 import difflib
+import os
 import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
+from k2d.constants import LONGEST_FILE_NAME
 from k2d.errors import UsageError, guarded
 
 PROGRAM = "k2d "  # before the name of a command
@@ -141,7 +144,11 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         self._words = [self._as_written(word) for word in (sys.argv[1:] if args is None else args)]
-        return super().parse_known_args(self._words, namespace)
+        found, unknown = super().parse_known_args(self._words, namespace)
+        length = len(os.fsencode(Path(getattr(found, "output_dir", None) or "").name))
+        if length > LONGEST_FILE_NAME:  # what lies beside it has longer names
+            self.error(f"argument --output_dir: a name of {length} bytes, expected at most {LONGEST_FILE_NAME}")
+        return found, unknown
 
     def _as_written(self, word: str) -> str:
         plain = underscored(word)

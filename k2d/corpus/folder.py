@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from k2d.audio.inputs import SOUND, VIDEO, walk
+from k2d.constants import file_name
 from k2d.corpus.joined import Reject
 from k2d.corpus.recordings import Recording, by_source, check, find_recordings, in_any_format, same_content
 from k2d.corpus.release import not_found
@@ -202,7 +203,7 @@ def ready_labels(
 
 
 def _link(folder: Path, labels: Mapping[str, Path]) -> None:
-    links = {folder / f"{name}{path.suffix.lower()}": path.absolute() for name, path in labels.items()}
+    links = {folder / f"{file_name(name)}{path.suffix.lower()}": path.absolute() for name, path in labels.items()}
     if folder.is_dir() and {link: link.is_symlink() and link.readlink() for link in folder.iterdir()} == links:
         return  # somebody may read them
     shutil.rmtree(folder, ignore_errors=True)

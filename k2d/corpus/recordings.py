@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from k2d.audio.inputs import SOUND, VIDEO, walk
 from k2d.audio.read import read_audio, recording_duration, write_flac
-from k2d.constants import SAMPLE_RATE
+from k2d.constants import SAMPLE_RATE, file_name
 from k2d.corpus.clips import File
 from k2d.corpus.joined import Reject
 from k2d.corpus.subtitles import SUFFIXES
@@ -270,7 +270,7 @@ def convert(
     copy; damaged "skip" looks at the source again, since a copy does not tell what its source lacked.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(str(r.path), str(folder / f"{r.id}.flac"), damaged) for r in recordings]
+    jobs = [(str(r.path), str(folder / f"{file_name(r.id)}.flac"), damaged) for r in recordings]
     made: dict[str, tuple[str, float]] = {}
     rejects = []
     for recording, job, answer in zip(recordings, jobs, ordered_map(_convert_one, jobs, nj), strict=True):

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from k2d.audio.stamps import archive_entry, is_command
-from k2d.constants import LONGEST, SAMPLE_RATE, WINDOW, read_chunk_id
+from k2d.constants import LONGEST, SAMPLE_RATE, WINDOW, file_name, read_chunk_id
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
 from k2d.corpus.recordings import LABELS
 from k2d.corpus.subtitles import fault_of_lengths, fault_of_times, in_order
@@ -263,7 +263,7 @@ class TranscriptFolder:
         return {str(file.relative_to(self.path)): file_digest(file) for file in files}
 
     def find(self, name: str) -> Found:
-        files = self.files.get(name) or self.files.get(_stem(self.wav, name))
+        files = self.files.get(name) or self.files.get(file_name(name)) or self.files.get(_stem(self.wav, name))
         if not files:
             return None
         if other := next((f for f in files if f.parent != files[0].parent), None):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import soundfile
 
 from k2d import __version__
 from k2d.bin import main as console
@@ -168,7 +169,7 @@ def test_what_the_system_refuses_is_a_sentence_whatever_is_raised_over_it(number
         guarded("train", fault)
 
 
-@pytest.mark.parametrize("place", ["file", "file/below", "dangling", "dangling/below", "/proc/x", "x" * 300])
+@pytest.mark.parametrize("place", ["file", "file/below", "dangling", "dangling/below", "/proc/x", "x" * 300 + "/y"])
 def test_where_nothing_can_be_written_is_said(place, tmp_path, monkeypatch, capsys):
     """Also where being root does not help."""
     monkeypatch.chdir(tmp_path)
@@ -186,8 +187,22 @@ def test_where_nothing_can_be_written_is_said(place, tmp_path, monkeypatch, caps
 
     assert command_of(parser, write)(["--output_dir", place]) == 1
     said = capsys.readouterr().err
-    assert said.startswith(f"write: {place}: ") and said.endswith("; name another place\n")
+    assert said.startswith(f"write: {place}") and said.endswith("; name another place\n")
     assert command_of(parser, write)(["--output_dir", "new"]) == 0
+
+
+def test_a_name_that_leaves_no_room_for_those_beside_it_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "talks").mkdir()
+    soundfile.write(tmp_path / "talks/a.wav", [0.1, -0.1] * 16000, 16000)
+    recordings = importlib.import_module("k2d.bin.recordings")
+    with pytest.raises(SystemExit):
+        recordings.main(["--recordings", "talks", "--output_dir", f"data/{'x' * 201}"])
+    assert "--output_dir: a name of 201 bytes, expected at most 200" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["talks"]
+    assert recordings.main(["--recordings", "talks", "--output_dir", f"data/{'x' * 200}"]) == 0
+    words = ["score", "--ref", "a", "--hyp", "b", "--output_dir", "課" * 67]
+    assert "a name of 201 bytes, expected at most 200" in parse.problem(words)
 
 
 def test_a_stage_says_where_nothing_can_be_written(tmp_path, monkeypatch, capsys):

@@ -229,6 +229,18 @@ def test_labels_beside_recordings_are_read_as_ready_transcripts(tmp_path, capsys
     assert sorted(path.name for path in (out / "labels").iterdir()) == ["b_b.txt", "d.vtt", "g.txt"]
 
 
+def test_labels_of_a_recording_whose_id_is_longer_than_a_file_name_are_found(tmp_path):
+    folder = tmp_path / "in"
+    path = write(folder / ("課" * 60) / ("講" * 60) / "talk.wav")
+    path.with_suffix(".srt").write_text("1\n00:00:00,000 --> 00:00:01,000\n我們\n")
+    assert prepare(folder, tmp_path / "data") == 0
+    data = DataDir(tmp_path / "data")
+    [name] = data.wav
+    assert len(name.encode()) > 255
+    ready = open_transcriber(f"text:{tmp_path / 'data/labels'}", data)
+    assert ready.segments(name, 1.5, timed=True)[0].text.strip() == "我們"
+
+
 def test_transcripts_in_forms_that_are_not_read_are_told(tmp_path, capsys):
     folder = tmp_path / "in"
     for number, name in enumerate("abcde"):
