@@ -146,7 +146,7 @@ def guarded(command: str, work: Callable[[], int], output: str | Path | None = N
         elif may_not(error):
             said = f"{error.filename}: {error.strerror}; give the right to read and write it, or name another place"
         elif error.errno == errno.ENAMETOOLONG:
-            print(f"{command}: {error.filename}: a longer name than the disk takes; name another place", file=sys.stderr)
+            print(f"{command}: {error.filename}: a name too long for the disk; name another place", file=sys.stderr)
             return 1
         elif why := _why_not_written(output):
             print(f"{command}: {output}: {why}; name another place", file=sys.stderr)

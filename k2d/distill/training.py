@@ -196,20 +196,21 @@ def step_of(training: Training) -> Step:
     made = partial(Step, "train", given["output_dir"], inputs=inputs, arguments={"words": training.words})
     if training.on_gpu:
         return made(options=options)
-    if not given["num_threads"] and (there := _begun_with(made, options)):
-        return there
-    usual = training.usual_threads or machine.threads()
-    return made(options=options | {"num_threads": given["num_threads"] or usual})
+    threads = given["num_threads"] or training.usual_threads or machine.threads()
+    step = made(options=options | {"num_threads": threads})
+    if given["num_threads"]:
+        return step
+    places = step.out, step.aside / step.key, *sorted(step.aside.glob("*"))
+    return next(filter(None, (_begun_in(place, made, options) for place in places)), step)
 
 
-def _begun_with(made: Callable[..., Step], options: dict) -> Step | None:
-    """The step that lies in its directory, finished or begun, if only its number of threads could be another one. A
+def _begun_in(place: Path, made: Callable[..., Step], options: dict) -> Step | None:
+    """The step whose work lies in a directory, finished or begun, if only its number of threads could be another one. A
     machine with other cores, or a shell with another OMP_NUM_THREADS, then begins nothing anew."""
-    out = Path(made(options=options).out)
     for record in (RECORD, BEGUN):
-        threads = record_in(out, record).get("options", {}).get("num_threads")
+        threads = record_in(place, record).get("options", {}).get("num_threads")
         step = made(options=options | {"num_threads": threads})
-        if threads and step.key == key_in(out, record):
+        if threads and step.key == key_in(place, record):
             return step
     return None
 

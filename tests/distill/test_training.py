@@ -346,6 +346,14 @@ def test_a_training_keeps_its_threads_where_nobody_asks_for_others(world, tmp_pa
         assert threads() == threads("--usual_threads", "3") == 2
         assert threads("--num_threads", "4") == 4, "that was asked for"
         assert threads("--max_epoch", "9") == 8, "which is another training"
+    with step_of(read_words([*words, "--max_epoch", "9"])) as other:
+        assert (other.aside / begun.key).is_dir() and other.key == step_of(read_words([*words, "--max_epoch", "9"])).key
+    assert threads() == 2, "of the training that lies aside"
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert threads("--max_epoch", "9") == 8
+    with step_of(read_words(words)) as back:
+        assert back.done
+    assert threads("--max_epoch", "9") == 8 and threads("--max_epoch", "9", "--num_threads", "2") == 2
 
 
 def test_a_later_yaml_says_only_what_it_has_otherwise(world, tmp_path):
