@@ -5,6 +5,7 @@ every data directory what made it.
 import argparse
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from k2d.errors import DataError, guarded
 from k2d.options import add_options, option, options_of
 from k2d.work import identity
 from k2d.work.folders import write_json
-from k2d.work.identity import BEGUN, record_in
+from k2d.work.identity import BEGUN, key_in, record_in
 from k2d.work.lock import DirectoryLock
 from k2d.work.step import Step, refuse_unexplained, refuse_work_of_others, remove_leftovers
 
@@ -136,6 +137,7 @@ def _begun(step: Step, folders: Sequence[Path]) -> Iterator[None]:
                     (folder / BEGUN).unlink()
                     if place:
                         place.rename(folder.resolve())
+                        print(f"{step.command}: {folder} was moved back and is as it was", file=sys.stderr)
                     elif not folder.is_symlink():
                         folder.rmdir()
 
@@ -143,15 +145,22 @@ def _begun(step: Step, folders: Sequence[Path]) -> Iterator[None]:
 def _make_room(step: Step, earlier: dict[Path, Path | None]) -> None:
     """Set aside what was made from another folder or corpus; what was made from this one is updated in place. Notes
     where the other lies, if any."""
-    record = record_in(step.out) or record_in(step.out, BEGUN)
-    made_of = {name: os.path.realpath(made["path"]) for name, made in record.get("inputs", {}).items()}
-    reads = {name: os.path.realpath(one.path) for name, one in step.inputs.items()}
     earlier[step.out] = None
-    if not record or any(reads[name] != made_of[name] for name in reads.keys() & made_of):
-        earlier[step.out] = step.exchange(record.get("key"))
+    if not _made_from_the_same(step.out, step):
+        places = sorted(step.aside.glob("*"), key=lambda place: place.name != step.key)
+        same = next((place.name for place in places if _made_from_the_same(place, step)), "")
+        earlier[step.out] = step.exchange(key_in(step.out) or key_in(step.out, BEGUN), same)
     if not record_in(step.out):
         inputs = {name: {"path": one.path} for name, one in step.inputs.items()}
         write_json(step.out / BEGUN, {"step": step.command, "key": step.key, "inputs": inputs})
+
+
+def _made_from_the_same(place: Path, step: Step) -> bool:
+    """Whether a directory was made, or begun, from the folders that a step reads, whatever they held."""
+    record = record_in(place) or record_in(place, BEGUN)
+    made_of = {name: os.path.realpath(made["path"]) for name, made in record.get("inputs", {}).items()}
+    reads = {name: os.path.realpath(one.path) for name, one in step.inputs.items()}
+    return record.get("step") == step.command and all(reads[name] == made_of[name] for name in reads.keys() & made_of)
 
 
 def run(corpus: str, options: Preparation, prepare: Callable[[Any], Iterable[Account]]) -> int:

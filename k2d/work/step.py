@@ -236,13 +236,13 @@ class Step:
             shutil.copy2(self.out / name, kept / name)
         return f"; what was changed is kept in {kept}" if there else ""
 
-    def exchange(self, there: str | None) -> Path | None:
-        """Set aside what is in the directory, of the key `there` or none, and bring back this step's, if it lies aside.
-        The caller owns the directory. Returns where the other work lies.
+    def exchange(self, there: str | None, back: str = "") -> Path | None:
+        """Set aside what is in the directory, of the key `there` or none, and bring back this step's, or that of the
+        key `back`, if it lies aside. The caller owns the directory. Returns where the other work lies.
         """
         self._look_where_the_link_is()
         place = None if there is None else self._set_aside(there)
-        self._bring_back()
+        self._bring_back(self.aside / (back or self.key))
         self._make()
         return place
 
@@ -261,9 +261,8 @@ class Step:
         print(f"{self.command}: {self.out} was made {why}: moved to {place}", file=sys.stderr)
         return place
 
-    def _bring_back(self) -> None:
-        """Move this key's work back from where it was set aside, if it was."""
-        place = self.aside / self.key
+    def _bring_back(self, place: Path) -> None:
+        """Move work back from where it was set aside, if it was."""
         if not place.exists():
             return
         if (self.out / WORK).exists():

@@ -146,7 +146,7 @@ def test_recordings_of_another_folder_take_the_place_and_the_earlier_ones_come_b
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/a.mp3").write_bytes(b"")
     assert prepare(tmp_path / "bad", out) == 1 and read_table(out / "wav.scp").keys() == {"b"}, "nothing to put there"
-    capsys.readouterr()
+    assert "x was moved back and is as it was" in capsys.readouterr().err
     assert prepare(one, out) == 0
     assert "was moved back from" in capsys.readouterr().err
     assert (out / "step.json").read_bytes() == first and (out / "notes").read_text() == "mine"
@@ -154,6 +154,11 @@ def test_recordings_of_another_folder_take_the_place_and_the_earlier_ones_come_b
     assert prepare(one, out) == 0
     assert read_table(out / "wav.scp").keys() == {"a", "c"} and (out / "notes").exists(), "updated where it is"
     assert "moved" not in capsys.readouterr().err
+    assert prepare(other, out) == 0
+    write(one / "d.wav", 3)
+    assert prepare(one, out) == 0
+    assert read_table(out / "wav.scp").keys() == {"a", "c", "d"} and (out / "notes").exists(), "grown while aside"
+    assert len(list((tmp_path / f"{place}/.k2d/x").iterdir())) == 1
 
 
 @pytest.mark.parametrize("last", ["k2d.work.step._move", "k2d.corpus.folder._link"])
