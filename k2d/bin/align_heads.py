@@ -18,6 +18,7 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
+from k2d.distill.config import OnDevice
 from k2d.errors import UsageError
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.text.trusted import TRUSTED
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--encoder_out", type=Path, help="output of k2d encode with the same encoder, read instead of audio")
     p.add_argument("--chunks", type=int, default=24, help="chunks to use, evenly spaced")
     p.add_argument("--language", default="zh", help="language that the student decodes in")
-    p.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 …")
+    add_options(p, OnDevice)
     add_options(p, AudioOptions)
     add_step_arguments(p)
     return p

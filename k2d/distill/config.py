@@ -67,7 +67,15 @@ class BatchConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class CacheOptions:
+class OnDevice:
+    """Where a frozen model computes."""
+
+    GROUP = "where it is computed"
+    device: str = option("cpu", "cpu, cuda, cuda:1 …")
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheOptions(OnDevice):
     """What is stored of a teacher, and how it is computed."""
 
     GROUP = "what is stored, and how it is computed"
@@ -76,7 +84,6 @@ class CacheOptions:
     shard_rows: int = option(1 << 17, "tokens per archive, approximately")
     batch_size: int = option(8, "utterances per batch")
     nj: int = option(0, "batches at a time; 0: one per core, or one on a GPU")
-    device: str = option("cpu", "cpu, cuda, cuda:1 …")
     dtype: str = option("float32", "type to compute in", choices=("float32", "bfloat16", "float16"))
 
     def __post_init__(self):
@@ -86,13 +93,12 @@ class CacheOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class EncodeOptions:
+class EncodeOptions(OnDevice):
     """What an encoder gets, and how its output is computed."""
 
     GROUP = "what the encoder gets, and how it is computed"
     noise_snr: str = option("", "add noise: LOW,HIGH signal-to-noise ratio in dB")
     seed: int = option(0, "seed of the noise", parse_seed)
-    device: str = option("cpu", "cpu, cuda, cuda:1 …")
     dtype: str = option(
         AUTO, "on a CPU, auto and bfloat16: what the processor is fastest in; others: float32", choices=DTYPES
     )
