@@ -88,6 +88,12 @@ def may_not(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+_MORE_THAN_A_DISK_TAKES = {
+    errno.ENAMETOOLONG: "a name too long for the disk",
+    errno.EFBIG: "a larger file than the disk, or ulimit -f, allows",
+}
+
+
 def _of_the_disk(error: BaseException | None) -> OSError | None:
     """The system's error that led to this one: torch raises one of its own where it cannot write a file whole."""
     while error is not None and not isinstance(error, OSError):
@@ -145,8 +151,9 @@ def guarded(command: str, work: Callable[[], int], output: str | Path | None = N
             said = f"the disk is full ({error.filename or 'while writing'}); make room"
         elif may_not(error):
             said = f"{error.filename}: {error.strerror}; give the right to read and write it, or name another place"
-        elif error.errno == errno.ENAMETOOLONG:
-            print(f"{command}: {error.filename}: a name too long for the disk; name another place", file=sys.stderr)
+        elif error.errno in _MORE_THAN_A_DISK_TAKES:
+            too_much = _MORE_THAN_A_DISK_TAKES[error.errno]
+            print(f"{command}: {error.filename}: {too_much}; name another place", file=sys.stderr)
             return 1
         elif why := _why_not_written(output):
             print(f"{command}: {output}: {why}; name another place", file=sys.stderr)

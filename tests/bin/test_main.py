@@ -151,7 +151,12 @@ def test_who_is_interrupted_says_no_traceback(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("number", "sentence"), [(errno.ENOSPC, "the disk is full (a.pt)"), (errno.EROFS, "a.pt: Read-only file system;")]
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, "the disk is full (a.pt)"),
+        (errno.EROFS, "a.pt: Read-only file system;"),
+        (errno.EFBIG, "a.pt: a larger file than the disk, or ulimit -f, allows; name another place"),
+    ],
 )
 def test_what_the_system_refuses_is_a_sentence_whatever_is_raised_over_it(number, sentence, capsys):
     def work():
