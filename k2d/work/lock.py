@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import socket
+import stat
 import sys
 import time
 import weakref
@@ -56,6 +57,11 @@ def _shortened(command: str) -> str:
     return command[: MOST_SHOWN - 3] + "..."
 
 
+def _is_plain(path: Path) -> bool:
+    """Whether a path is a file, and no link, pipe or folder: signing it harms nothing else."""
+    return stat.S_ISREG(os.lstat(path).st_mode)
+
+
 def beside(folder: Path) -> Path:
     """Where locks and other work of a directory lie: `<parent>/.k2d/<name>`, of a link those of what it points to."""
     real = Path(os.path.realpath(folder))
@@ -92,6 +98,9 @@ class DirectoryLock:
         _HELD.add(self)
 
     def _open(self) -> TextIO | None:
+        for place, kind in ((self.path.parent, "folder"), (self.path, "plain file")):
+            if os.path.lexists(place) and not (place.is_dir() if kind == "folder" else _is_plain(place)):
+                raise UsageError(f"{place}: no {kind}, and the lock of {self.folder} has to be there; move it away")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # "a+": a holder's name is not lost when somebody else only looks.

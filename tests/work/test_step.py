@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from k2d.bin import clean
-from k2d.errors import DataError, Locked, UsageError
+from k2d.errors import DataError, Locked, UsageError, guarded
 from k2d.work import identity
 from k2d.work.lock import DirectoryLock
 from k2d.work.step import NOTHING_TO_DO, SOMETHING_TO_DO, Step, only_looking, run_step
@@ -475,6 +476,18 @@ def test_clean_keeps_what_is_in_use_and_items_that_are_on_their_way(capsys):
 def test_the_lock_is_not_inside_what_may_be_moved():
     with DirectoryLock(Path("exp/made")) as lock:
         assert lock.path == Path("exp/.k2d/made.lock").absolute()
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder", "file above"])
+def test_what_lies_where_a_lock_is_to_be_is_named_and_stays(kind, capsys):
+    place = Path("exp/.k2d") if kind == "file above" else Path("exp/.k2d/made.lock")
+    place.parent.mkdir(exist_ok=True)
+    Path("other").write_text("mine")
+    plant = {"link": partial(os.symlink, Path("other").absolute()), "fifo": os.mkfifo, "folder": os.mkdir}
+    plant.get(kind, Path.touch)(place)
+    assert guarded("made", make) == 1
+    assert f"{place.absolute()}: no " in (said := capsys.readouterr().err) and said.endswith("; move it away\n")
+    assert Path("other").read_text() == "mine" and not Path("exp/made").exists()
 
 
 def test_a_hash_that_is_remembered_follows_the_file(tmp_path):
