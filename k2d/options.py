@@ -145,9 +145,8 @@ class CommandParser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):
         self._words = [self._as_written(word) for word in (sys.argv[1:] if args is None else args)]
         found, unknown = super().parse_known_args(self._words, namespace)
-        length = len(os.fsencode(Path(getattr(found, "output_dir", None) or "").name))
-        if length > LONGEST_FILE_NAME:  # what lies beside it has longer names
-            self.error(f"argument --output_dir: a name of {length} bytes, expected at most {LONGEST_FILE_NAME}")
+        if fault := fault_of_name(Path(getattr(found, "output_dir", None) or "").name):
+            self.error(f"argument --output_dir: {fault}")
         return found, unknown
 
     def _as_written(self, word: str) -> str:
@@ -183,6 +182,17 @@ class CommandParser(argparse.ArgumentParser):
             message = f"unrecognized arguments: {' '.join(unknown)}"
         message = with_neighbours(message, self._option_string_actions)
         self.exit(2, f"{self.format_usage()}{self.prog} --help lists all options\n{self.prog}: error: {message}\n")
+
+
+def fault_of_name(name: str) -> str | None:
+    """Why a folder that a command writes cannot be called so, or None: longer names, and such with these endings, are
+    given to what lies beside it.
+    """
+    if (length := len(os.fsencode(name))) > LONGEST_FILE_NAME:
+        return f"a name of {length} bytes, expected at most {LONGEST_FILE_NAME}"
+    if name.endswith((".lock", ".work")):
+        return f"{name} ends in {name[-5:]}, as names of what k2d keeps beside folders do; choose another ending"
+    return None
 
 
 def with_neighbours(message: str, known: Iterable[str]) -> str:

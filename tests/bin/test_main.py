@@ -208,6 +208,8 @@ def test_a_name_that_leaves_no_room_for_those_beside_it_is_refused_before_any_wo
     assert recordings.main(["--recordings", "talks", "--output_dir", f"data/{'x' * 200}"]) == 0
     words = ["score", "--ref", "a", "--hyp", "b", "--output_dir", "課" * 67]
     assert "a name of 201 bytes, expected at most 200" in parse.problem(words)
+    assert "talks.work ends in .work, as names of" in parse.problem([*words[:-1], "exp/talks.work"])
+    assert not parse.problem([*words[:-1], "exp/talks.works"])
 
 
 def test_a_stage_says_where_nothing_can_be_written(tmp_path, monkeypatch, capsys):
