@@ -32,7 +32,7 @@ def whole_saves() -> Iterator[None]:
             kept = "the previous one is intact" if os.path.exists(f) else "there is none yet"
             raise NotSaved(
                 f"{f}: saving the checkpoint failed ({error}); {kept}. Free space and run again: training goes on from "
-                "there"
+                "its last checkpoint"
             ) from error
 
     torch.save = save_whole
