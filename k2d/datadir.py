@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.errors import DataError, UsageError
 from k2d.tables import (
     MOST_SECONDS,
@@ -25,7 +26,6 @@ from k2d.tables import (
     Checked,
     Cursor,
     TableWriters,
-    atomic,
     check,
     fault_of_id,
     fields,

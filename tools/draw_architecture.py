@@ -24,7 +24,7 @@ LAYERS = (
     ("whisper",),
     ("work",),
     ("audio", "text", "datadir", "held_out"),
-    ("archives", "tables", "options", "processes", "constants", "wording", "errors"),
+    ("archives", "tables", "atomic", "options", "processes", "constants", "wording", "errors"),
 )
 LEVEL = {part: number for number, layer in enumerate(LAYERS) for part in layer}
 # ESPnet takes five seconds to import: one package, and the transcriber that is an ESPnet model.

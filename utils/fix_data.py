@@ -22,10 +22,11 @@ from pathlib import Path
 
 import in_venv  # noqa: F401
 
+from k2d.atomic import atomic
 from k2d.audio.stamps import is_command
 from k2d.datadir import DataDir, invert, parse_segment, parser_of
 from k2d.errors import DataError, guarded
-from k2d.tables import atomic, decode_line, fault_of_id, fields, fits_no_id, wide_encoding, without_control, write_table
+from k2d.tables import decode_line, fault_of_id, fields, fits_no_id, wide_encoding, without_control, write_table
 from k2d.wording import counted
 from k2d.work.lock import DirectoryLock
 

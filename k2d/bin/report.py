@@ -34,12 +34,13 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.audio.options import AudioOptions
 from k2d.errors import UsageError
 from k2d.explore.references import audited_texts
 from k2d.options import CommandParser, add_options, command, options_of
 from k2d.score import paper
-from k2d.tables import atomic, read_table
+from k2d.tables import read_table
 from k2d.wording import counted
 from k2d.work import provenance
 from k2d.work.step import Step, add_step_arguments, run_step

@@ -9,7 +9,7 @@ from enum import IntEnum
 from functools import partial
 from pathlib import Path
 
-from k2d.tables import atomic
+from k2d.atomic import atomic
 from k2d.text.columns import width
 
 COLUMNS = 118  # display columns of a line at most; a Chinese character takes two

@@ -8,7 +8,7 @@ import json
 import time
 from pathlib import Path
 
-from k2d.tables import atomic
+from k2d.atomic import atomic
 
 SECONDS = 60.0  # between two writes
 FORMAT = 4  # changes with what facts mean: those of another format are forgotten

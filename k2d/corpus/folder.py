@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.audio.inputs import SOUND, VIDEO, walk
 from k2d.constants import file_name
 from k2d.corpus.joined import Reject
@@ -23,7 +24,6 @@ from k2d.corpus.sets import Account, english_share, write_recordings
 from k2d.corpus.subtitles import SUFFIXES, fault_of_times
 from k2d.corpus.transcripts import read_json, read_transcript, segments_in, segments_of_json
 from k2d.errors import DataError
-from k2d.tables import atomic
 from k2d.wording import counted
 
 LABELS_FOLDER = "labels"

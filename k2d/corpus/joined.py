@@ -18,12 +18,12 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from k2d.atomic import atomic
 from k2d.audio.read import pcm16
 from k2d.constants import SAMPLE_RATE
 from k2d.corpus.clips import Clip, read_clips
 from k2d.errors import BadAudio
 from k2d.processes import ordered_map
-from k2d.tables import atomic
 
 GAP = 0.3  # seconds of silence between two clips
 GRID = 8  # samples, half a millisecond: places in `segments` are exact in their four decimals

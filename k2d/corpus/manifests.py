@@ -18,12 +18,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.audio.read import write_flac
 from k2d.constants import chunk_id, file_name
 from k2d.corpus.clips import Clip, File, ParquetCell, read_clips
 from k2d.datadir import DataDirWriter, Segment
 from k2d.errors import BadAudio, DataError
-from k2d.tables import atomic, fault_of_id, safe_id
+from k2d.tables import fault_of_id, safe_id
 from k2d.text import timestamps
 from k2d.text.transcript import as_whisper_writes, seconds_of
 

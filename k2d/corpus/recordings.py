@@ -18,6 +18,7 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
+from k2d.atomic import atomic
 from k2d.audio.inputs import SOUND, VIDEO, walk
 from k2d.audio.read import read_audio, recording_duration, write_flac
 from k2d.constants import SAMPLE_RATE, file_name
@@ -26,7 +27,7 @@ from k2d.corpus.joined import Reject
 from k2d.corpus.subtitles import SUFFIXES
 from k2d.errors import BadAudio, DataError
 from k2d.processes import ordered_map
-from k2d.tables import atomic, safe_id
+from k2d.tables import safe_id
 from k2d.work.identity import file_digest
 
 SHORTEST_RECORDING = 1.0  # seconds of a recording

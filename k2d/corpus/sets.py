@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.constants import WINDOW
 from k2d.corpus.clips import reference
 from k2d.corpus.joined import Joined, Placed, Reject, speaker_facts
 from k2d.datadir import DataDirWriter, Segment, segment_value
-from k2d.tables import TableWriters, atomic
+from k2d.tables import TableWriters
 from k2d.text import columns, markdown
 from k2d.text.units import has_words, is_english, units
 from k2d.wording import counted

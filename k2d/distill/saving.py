@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import torch
 
+from k2d.atomic import atomic
 from k2d.errors import UserError
-from k2d.tables import atomic
 
 
 class NotSaved(UserError, OSError):

@@ -20,12 +20,13 @@ import numpy as np
 from tqdm import tqdm
 
 from k2d import archives
+from k2d.atomic import atomic
 from k2d.audio.options import DEFAULT, AudioOptions
 from k2d.audio.utterances import open_utterances
 from k2d.constants import ENCODER_FRAMES_PER_SECOND, N_AUDIO_CTX
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, UserError
-from k2d.tables import atomic, read_table
+from k2d.tables import read_table
 from k2d.work.folders import json_or_none
 from k2d.work.skipped import passing, why
 

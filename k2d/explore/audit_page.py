@@ -12,13 +12,13 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.audio.options import AudioOptions
 from k2d.explore.audit import Audit
 from k2d.explore.audit_figures import Figures, System
 from k2d.explore.page import as_json, render
 from k2d.explore.sounds import Sounds, open_located, sounds
 from k2d.score.significance import widening
-from k2d.tables import atomic
 from k2d.text.normalise import CJK, to_simplified
 from k2d.text.units import units
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from k2d.atomic import atomic
 from k2d.audio.options import DEFAULT, AudioOptions
 from k2d.datadir import DataDir
 from k2d.explore import detection
@@ -24,7 +25,7 @@ from k2d.explore.sample import Reservoir, Sampled, difference, join, stratum
 from k2d.explore.sounds import Sounds, open_located, sounds
 from k2d.label.chunk_directory import in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores
-from k2d.tables import Cursor, atomic
+from k2d.tables import Cursor
 from k2d.text import timestamps
 from k2d.work.folders import write_json
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.errors import DataError
-from k2d.tables import atomic
 from k2d.text.transcript import Transcript
 from k2d.wording import audio_length
 

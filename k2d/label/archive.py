@@ -11,12 +11,12 @@ from pathlib import Path
 import kaldiio
 import numpy as np
 
+from k2d.atomic import atomic
 from k2d.audio.cutting import Cutter
 from k2d.audio.read import pcm16
 from k2d.constants import SAMPLE_RATE
 from k2d.errors import BadAudio
 from k2d.label.chunks import PackedChunk
-from k2d.tables import atomic
 from k2d.work.folders import json_or_none
 
 CHUNKS_IN_SHARD = 1000

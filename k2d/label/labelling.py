@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.constants import SAMPLE_RATE, WINDOW, file_name
 from k2d.datadir import DataDir, DataDirWriter, Segment
 from k2d.errors import BadAudio, UsageError
@@ -19,7 +20,6 @@ from k2d.label.account import AudioAccount, ChunkTotals, in_words, write_account
 from k2d.label.archive import ShardWriter
 from k2d.label.chunks import PackedChunk, pack
 from k2d.options import option
-from k2d.tables import atomic
 from k2d.text import subtitles
 from k2d.text.transcript import Transcript
 from k2d.transcribers import Transcriber

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from k2d.atomic import atomic
 from k2d.errors import DataError
 from k2d.label.distance import ALPHAS, METRICS, Choices
 from k2d.label.pairs import Asked, pairs, score
 from k2d.label.scores import FACT_TABLES
 from k2d.processes import ordered_map
-from k2d.tables import Cursor, atomic, blocks
+from k2d.tables import Cursor, blocks
 from k2d.text.phonemes import phonemizer
 from k2d.wording import counted
 from k2d.work.folders import write_json

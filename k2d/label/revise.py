@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
+from k2d.atomic import atomic
 from k2d.datadir import DataDir, SubsetWriter
 from k2d.errors import DataError
 from k2d.label.chunk_directory import Chunk, read_chunks
 from k2d.label.distance import edits
 from k2d.label.scores import FACT_TABLES
-from k2d.tables import WEIGHT, Cursor, atomic, blocks
+from k2d.tables import WEIGHT, Cursor, blocks
 from k2d.text import timestamps
 from k2d.text.batch import LONGEST, Lines
 from k2d.text.trusted import TRUSTED

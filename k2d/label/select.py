@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from k2d.atomic import atomic
 from k2d.audio.stamps import is_command
 from k2d.constants import digest_of_id
 from k2d.datadir import DataDir, SubsetWriter
@@ -23,7 +24,7 @@ from k2d.label.criteria import Criteria, Judgement
 from k2d.label.retention import Retention
 from k2d.label.scores import Columns, Scores
 from k2d.label.segments import seconds_of_segments
-from k2d.tables import WEIGHT, Cursor, atomic, read_table
+from k2d.tables import WEIGHT, Cursor, read_table
 from k2d.text import timestamps, trusted
 from k2d.text.batch import Lines
 from k2d.wording import counted

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.datadir import DataDir
 from k2d.errors import DataError
 from k2d.held_out import HeldOut
@@ -20,7 +21,7 @@ from k2d.label.rule import ALPHA, Clause, Rule, SelectionRule, conjunction, read
 from k2d.label.scores import Scores
 from k2d.label.select import FEW_CHUNKS, LEAST_CHUNKS, SelectionCounts, select, source_directories
 from k2d.label.share import KeptByAlpha, kept_by_alpha
-from k2d.tables import atomic, read_table
+from k2d.tables import read_table
 from k2d.wording import counted, part_of
 from k2d.work import identity
 from k2d.work.folders import write_json

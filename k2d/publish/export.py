@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
+from k2d.atomic import atomic
 from k2d.publish import parity
 from k2d.publish.forms import CTRANSLATE2, GGML, HUGGINGFACE, OPENAI, OWN
 from k2d.publish.ggml import read_ggml, save_ggml
 from k2d.publish.huggingface import preprocessor_config, save_huggingface
 from k2d.publish.parity import Parity, Sample
 from k2d.publish.tokenizer_json import tokenizer_json
-from k2d.tables import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.checkpoint import Checkpoint

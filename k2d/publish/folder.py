@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k2d.atomic import atomic
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.errors import UserError
@@ -21,7 +22,7 @@ from k2d.publish.card import Facts, base_model, card, labels_made, read_results,
 from k2d.publish.forms import HUGGINGFACE
 from k2d.publish.upload import CARD
 from k2d.score.monolingual import retained
-from k2d.tables import WEIGHT, atomic
+from k2d.tables import WEIGHT
 from k2d.text.trusted import TRUSTED
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import HEADS, model_identity

@@ -22,8 +22,8 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
+from k2d.atomic import atomic
 from k2d.errors import CheckpointError
-from k2d.tables import atomic
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.text.whisper_import import whisper
 from k2d.whisper.formats.stored import shapes

@@ -21,12 +21,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.audio.read import write_flac
 from k2d.audio.utterances import Utterances
 from k2d.constants import SAMPLE_RATE, file_name
 from k2d.datadir import DataDir, DataDirWriter
 from k2d.errors import BadAudio, DataError, UsageError
-from k2d.tables import atomic, read_numbers, read_table
+from k2d.tables import read_numbers, read_table
 from k2d.text import timestamps
 
 FORMS = ("kaldi", "lhotse", "nemo", "parquet")

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from k2d.tables import INVISIBLE, atomic, read_table
+from k2d.atomic import atomic
+from k2d.tables import INVISIBLE, read_table
 from k2d.text import timestamps
 
 LISTED = Path("private/labels.tsv")  # in a published folder; nothing in private/ leaves the house

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.errors import DataError
 from k2d.score.alignment import DELETION, HIT, INSERTION, SUBSTITUTION, Pair
 from k2d.score.corpus import Score
-from k2d.tables import atomic
 from k2d.text import timestamps
 
 ALIGNED = "aligned.jsonl"

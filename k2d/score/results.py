@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from k2d.atomic import atomic
 from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.explore.detection import analyse
@@ -28,7 +29,6 @@ from k2d.score.page import report_page
 from k2d.score.scored import COUNTS, RESULT, score_dir
 from k2d.score.selections import hours_table, retention_table
 from k2d.score.tables import Table
-from k2d.tables import atomic
 from k2d.transcribers import kind_of
 from k2d.whisper.identity import model_identity
 from k2d.work import provenance

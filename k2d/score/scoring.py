@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir, read_segments
 from k2d.errors import DataError
@@ -16,7 +17,7 @@ from k2d.score.aligned import ALIGNED, write_aligned
 from k2d.score.corpus import Score, join_by_recording, score
 from k2d.score.scored import RESULT, TextCounts, write_counts
 from k2d.score.significance import Comparison
-from k2d.tables import atomic, read_table, write_numbers
+from k2d.tables import read_table, write_numbers
 from k2d.wording import counted
 from k2d.work.folders import write_json
 from k2d.work.identity import input_of, record_in

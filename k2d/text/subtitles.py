@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.errors import UsageError
 from k2d.options import nearest
-from k2d.tables import atomic
 from k2d.text.transcript import Transcript
 
 

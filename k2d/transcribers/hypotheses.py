@@ -8,9 +8,10 @@ skipped.txt.
 import json
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio
-from k2d.tables import TableWriters, atomic
+from k2d.tables import TableWriters
 from k2d.text import timestamps
 from k2d.text.transcript import DECODING_FACTS, Transcript, facts_of, mean_confidence, one_line
 from k2d.transcribers.base import Transcriber

@@ -20,7 +20,7 @@ import torch
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
-from k2d.tables import atomic
+from k2d.atomic import atomic
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
 from k2d.whisper import formats, heads
 from k2d.whisper.identity import HEADS, checkpoint_in, model_identity

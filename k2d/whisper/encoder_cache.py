@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from k2d.tables import atomic
+from k2d.atomic import atomic
 
 _NAME = "encoder_out"
 _STAYS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)  # what the next write will meet as well

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.errors import DataError
-from k2d.tables import atomic
 from k2d.work.lock import DirectoryLock
 
 

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from k2d.tables import atomic
+from k2d.atomic import atomic
 
 SECONDS = 20.0  # between two writes of the state
 

@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.errors import BadAudio, Incomplete
-from k2d.tables import atomic
 
 # Changes when stored lines change their meaning, or the same options give another result, so that older work is not
 # misread or mixed with newer.

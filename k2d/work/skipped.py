@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, TooManySkipped, UserError
 from k2d.options import option
-from k2d.tables import atomic
 from k2d.wording import counted
 
 SKIPPED = "skipped.txt"

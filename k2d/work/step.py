@@ -26,10 +26,10 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.audio.stamps import within_reach
 from k2d.datadir import COPIES
 from k2d.errors import DataError, Locked, UsageError
-from k2d.tables import atomic
 from k2d.wording import counted
 from k2d.work import machine, provenance
 from k2d.work.folders import write_json

@@ -11,12 +11,12 @@ import pytest
 import soundfile
 
 from k2d import __version__
+from k2d.atomic import atomic
 from k2d.bin import main as console
 from k2d.bin import parse
 from k2d.errors import guarded
 from k2d.options import CommandParser
 from k2d.options import command as command_of
-from k2d.tables import atomic
 
 COMMANDS = sorted(console.commands())
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from k2d.atomic import atomic
 from k2d.audio.utterances import open_utterances
 from k2d.bin import cache_teacher, encode, training_tables
 from k2d.datadir import DataDir
@@ -17,7 +18,7 @@ from k2d.distill.batches import MakeExample, log_mels
 from k2d.distill.config import BatchConfig
 from k2d.distill.sources import ArchiveReader, write_rows
 from k2d.errors import DataError
-from k2d.tables import atomic, read_table, write_table
+from k2d.tables import read_table, write_table
 from k2d.whisper import checkpoint
 
 CONF = {"trim_padding": True, "timestamps": 0.5, "prompt": 0.5}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from k2d.atomic import atomic
 from k2d.distill.config import DistillConfig, from_dict, read_config
-from k2d.tables import atomic
 from k2d.work.models import ModelRecord, write_record
 
 RECIPE = Path(__file__).resolve().parents[2] / "egs/mini_cs/k2d1"

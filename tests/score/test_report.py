@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from k2d.atomic import atomic
 from k2d.bin.report import main, written_by_us
 from k2d.bin.score import main as score
 from k2d.datadir import Segment, write_segments
 from k2d.explore.page import prose
 from k2d.score.curves import curves_in
-from k2d.tables import atomic, read_table, write_numbers, write_table
+from k2d.tables import read_table, write_numbers, write_table
 from k2d.text.tokenizer import WhisperTokenizer
 from k2d.whisper import checkpoint
 from k2d.whisper.identity import model_identity

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.errors import guarded
 from k2d.score.scored import RESULT, read_counts, score_dir
 from k2d.score.tables import Table, percent
-from k2d.tables import atomic, read_table
+from k2d.tables import read_table
 from k2d.wording import counted
 
 FACTS = {"language": "By language label", "topic": "By topic"}

@@ -11,9 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from k2d.atomic import atomic
 from k2d.errors import DataError, guarded
 from k2d.score.scored import RESULT, score_dir
-from k2d.tables import atomic
 from k2d.text.markdown import table
 from k2d.work.folders import read_result
 from k2d.work.models import MODEL, read_record

@@ -23,7 +23,7 @@ import espeak
 import grammar
 from conditions import LARGE, SETS, Conditions
 
-from k2d.tables import atomic
+from k2d.atomic import atomic
 
 SAMPLE_RATE = acoustics.SAMPLE_RATE
 GRID = SAMPLE_RATE // 100  # utterances start and end on whole centiseconds, the resolution of their ids

@@ -26,9 +26,10 @@ import grammar
 from conditions import LARGE, SETS
 from recording import MINI, Planned, World, make_recording, plan_set, read_facts
 
+from k2d.atomic import atomic
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment, segment_value
-from k2d.tables import TableWriters, atomic
+from k2d.tables import TableWriters
 from k2d.wording import counted
 from k2d.work import identity
 from k2d.work.step import Step

@@ -22,8 +22,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[3]
 sys.path.insert(1, str(ROOT))  # the repository, where no path.sh was sourced
+from k2d.atomic import atomic  # noqa: E402
 from k2d.errors import DataError, UserError, guarded  # noqa: E402
-from k2d.tables import atomic  # noqa: E402
 from k2d.work.folders import whole_folder  # noqa: E402
 from k2d.work.lock import DirectoryLock  # noqa: E402
 

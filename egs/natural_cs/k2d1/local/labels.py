@@ -15,6 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(1, str(HERE.parents[3]))  # the repository, where no path.sh was sourced
+from k2d.atomic import atomic  # noqa: E402
 from k2d.datadir import DataDir  # noqa: E402
 from k2d.errors import guarded  # noqa: E402
 from k2d.explore.label_quality import label_quality  # noqa: E402
@@ -22,7 +23,6 @@ from k2d.explore.spotting import spot  # noqa: E402
 from k2d.label.scores import find_scores, read_choices  # noqa: E402
 from k2d.score import label_tables, teacher_tables  # noqa: E402
 from k2d.score.selections import hours_table, read_selection  # noqa: E402
-from k2d.tables import atomic  # noqa: E402
 from k2d.work import provenance  # noqa: E402
 
 
