@@ -22,7 +22,7 @@ def atomic(path, mode: str = "w"):
     The text goes to a temporary name beside it (`.*.tmp`), is flushed to disk and renamed when the block ends
     without an error; on an error nothing of it is left and an older file stays as it was. What killed writers have
     left, the next one of the same file removes. DataError where a folder is. Makes the folder if needed. `mode` is
-    "w" (UTF-8, "\n" line ends) or "wb".
+    "w" (UTF-8, "\\n" line ends) or "wb".
     """
     if mode not in ("w", "wb"):
         raise ValueError(f"atomic() writes new files: mode 'w' or 'wb', not {mode!r}")

@@ -1,9 +1,9 @@
 """Untrained mini models around the real Whisper tiny.en: its encoder, and decoders over a small vocabulary.
 
 In: text of the seed speech. Out: <output_dir>/{ends,validator}_init. The two decoder layers of `ends`, which become the
-ends of the teacher's decoder, start as copies of tiny.en's first and last, those of the validator as copies of its first
-and second, or of others (--validator_layers). Embeddings of special and timestamp tokens are tiny.en's; pieces of text start
-from the mean of tiny.en's embeddings for the same string.
+ends of the teacher's decoder, start as copies of tiny.en's first and last, those of the validator as copies of its
+first and second, or of others (--validator_layers). Embeddings of special and timestamp tokens are tiny.en's; pieces of
+text start from the mean of tiny.en's embeddings for the same string.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
 from k2d.whisper.identity import TINY_EN
 from k2d.whisper.model import Whisper, count_parameters
+
 
 def token_embedding(source, tokenizer, seed):
     """(tokens, width): a row for every token of the small vocabulary, as near to tiny.en's as there is one."""
