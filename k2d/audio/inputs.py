@@ -54,31 +54,37 @@ def _has_sound(path: str) -> bool:
 
 
 def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFile], dict[str, str]]:
-    """(files, words that stand for none and folders that cannot be read -> why). A folder is searched to its depth,
-    links followed, hidden files left out; the outputs of its files lie in a tree like its own. "-" is standard input,
-    copied into `stdin_folder`. A file that is named twice is taken once. Outputs of recordings with one stem keep the
-    files' endings: talk.mp3.srt, talk.wav.srt; a transcript beside a recording, perhaps of an earlier run, does not
-    count.
+    """(files, words that stand for none and what cannot be reached -> why). A folder, also one that a pattern matches,
+    is searched to its depth, links followed, hidden files left out; the outputs of its files lie in a tree like its
+    own. "-" is standard input, copied into `stdin_folder`. A file that is named twice is taken once. Outputs of
+    recordings with one stem keep the files' endings: talk.mp3.srt, talk.wav.srt; a transcript beside a recording,
+    perhaps of an earlier run, does not count.
     """
     found: list[tuple[str, str, Path, bool]] = []  # path, shown, folder of outputs, given
     nowhere = {}
+    named: dict[str, bool] = {}  # path -> given
     for word in words:
-        if word == STDIN:
+        if not glob.has_magic(word) or os.path.lexists(word):
+            named[word] = True
+        elif matches := sorted(glob.glob(word, recursive=True)):
+            for match in matches:
+                named.setdefault(match, False)
+        else:
+            nowhere[word] = _unmatched(word)
+    for path, given in named.items():
+        if path == STDIN:
             found.append((_standard_input(stdin_folder), "standard input", Path(), True))
-        elif os.path.isdir(word):
+        elif os.path.isdir(path):
             before = len(found), len(nowhere)
-            for here, names, why in walk(Path(word)):
-                found += [(str(here / name), str(here / name), here.relative_to(word), False) for name in names]
+            for here, names, why in walk(Path(path)):
+                found += [(str(here / name), str(here / name), here.relative_to(path), False) for name in names]
                 nowhere |= {str(here): why} if why else {}
             if before == (len(found), len(nowhere)):
-                nowhere[word] = f"{word}: no files in this folder"
-        elif os.path.exists(word):
-            found.append((word, word, Path(), True))
-        elif matches := sorted(glob.glob(word, recursive=True)):
-            found += [(match, match, Path(), False) for match in matches if os.path.isfile(match)]
+                nowhere[path] = f"{path}: no files in this folder"
+        elif why := _out_of_reach(path):
+            nowhere[path] = why
         else:
-            what = "matches no file" if glob.has_magic(word) else "no such file or folder"
-            nowhere[word] = f"{word}: {what}"
+            found.append((path, path, Path(), given))
     once = {os.path.realpath(entry[0]): entry for entry in reversed(found)}
     kept = [entry for entry in found if once.get(os.path.realpath(entry[0])) is entry]
     stems = Counter(folder / Path(path).stem for path, _, folder, given in kept if given or _has_sound(path))
@@ -94,6 +100,31 @@ def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFi
         taken.add(output)
         files.append(AudioFile(path, shown, output, given))
     return files, nowhere
+
+
+def _unmatched(pattern: str) -> str:
+    """Why a pattern stands for nothing."""
+    folder = os.path.dirname(pattern)
+    try:
+        os.listdir(folder or ".")
+    except PermissionError as error:
+        return f"{pattern}: {_refused(error)[2]}"
+    except OSError:  # it is not there, or a pattern itself
+        pass
+    return f"{pattern}: matches no file"
+
+
+def _out_of_reach(path: str) -> str:
+    """Why there is nothing to open at a path; "" if there is."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            return f"{path}: a link to {os.readlink(path)}, which is not there; correct or remove it"
+        return f"{path}: no such file or folder"
+    except OSError as error:
+        return f"{path}: {error.strerror}; give the right to read it, or correct the path"
+    return ""
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str], str]]:

@@ -23,7 +23,7 @@ from k2d.errors import UsageError
 from k2d.options import BOOLEAN, CommandParser, add_options, command, options_of
 from k2d.text import subtitles
 from k2d.transcribers import accepted, kind_of, open_transcriber
-from k2d.transcribers.files import transcribe_files
+from k2d.transcribers.files import check_outputs, transcribe_files
 from k2d.whisper.decoding import DecodingOptions
 from k2d.whisper.engine import EngineConfig
 from k2d.wording import counted
@@ -94,13 +94,15 @@ def run(args: argparse.Namespace) -> int:
             _say(why)
         if not files:
             raise UsageError("nothing to transcribe; give files, folders or patterns that exist")
-        if forms:
-            (args.output_dir or Path()).mkdir(parents=True, exist_ok=True)  # before any work, if it cannot be made
+        output = args.output_dir or Path()
+        if forms:  # before any work, if it cannot be done
+            check_outputs(files, forms, output)
+            _make_writable(output)
         began = time.monotonic()
         transcriber = open_transcriber(args.model, **accepted(args, parser())).load()
         loading = time.monotonic() - began
         words = args.word_timestamps, args.highlight_words
-        made = transcribe_files(transcriber, files, args.damaged, forms, args.output_dir or Path(), *words)
+        made = transcribe_files(transcriber, files, args.damaged, forms, output, *words)
     skipped, foreign = made.skipped, made.foreign
     for file in files:
         if forms and file.numbered and file.shown not in (*skipped, *foreign):
@@ -108,6 +110,17 @@ def run(args: argparse.Namespace) -> int:
     took = time.monotonic() - began - loading
     _say(_summary(len(files) - len(skipped) - len(foreign), made.seconds, took, loading, [*nowhere, *skipped], foreign))
     return 1 if nowhere or skipped or len(foreign) == len(files) else 0
+
+
+def _make_writable(folder: Path) -> None:
+    """Make a folder. Raises OSError where it cannot be made, or nothing can be written into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        error.filename = str(folder)  # rather than the name of the file that was tried
+        raise
 
 
 def _summary(done: int, seconds: float, took: float, loading: float, skipped: list[str], foreign: list[str]) -> str:

@@ -113,16 +113,18 @@ def formats(names: str) -> list[str]:
     return list(WRITERS) if ALL in asked else list(dict.fromkeys(asked))
 
 
-def write(stem: Path, form: str, transcript: Transcript, highlight: bool = False) -> Path:
-    """Write <stem>.<form>; returns the path. highlight: word by word, in the forms that can.
-
-    A name that is too long with its form is cut, and ends with a digest.
-    """
+def path_of(stem: Path, form: str) -> Path:
+    """<stem>.<form>; a name that is too long with its form is cut, and ends with a digest."""
     name = os.fsencode(stem.name)
     if len(name) + 1 + len(form) > LONGEST_NAME:
         digest = hashlib.sha256(name).hexdigest()[:16]
         name = name[: LONGEST_NAME - 30].decode(errors="ignore").encode() + f"%{digest}".encode()
-    path = stem.parent / f"{os.fsdecode(name)}.{form}"
+    return stem.parent / f"{os.fsdecode(name)}.{form}"
+
+
+def write(stem: Path, form: str, transcript: Transcript, highlight: bool = False) -> Path:
+    """Write `path_of(stem, form)`, and return it. highlight: word by word, in the forms that can."""
+    path = path_of(stem, form)
     more = {"highlight": True} if highlight and form in HIGHLIGHTED else {}
     with atomic(path) as handle:
         handle.write(WRITERS[form](transcript, **more))

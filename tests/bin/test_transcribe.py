@@ -115,6 +115,91 @@ def test_patterns_and_files_that_are_not_there(run, tree, tmp_path):
     assert "nothing to transcribe" in printed.err and "/empty: no files in this folder\n" in printed.err
 
 
+def test_all_that_was_named_and_cannot_be_reached_is_named(run, tree, tmp_path):
+    gone, itself = tree / "gone.wav", tmp_path / "itself.wav"
+    gone.symlink_to("nowhere.wav")
+    itself.symlink_to(itself)
+    printed = run(gone, itself, tree / "talk.wav", expected=1)
+    assert f"{gone}: a link to nowhere.wav, which is not there" in printed.err
+    assert f"{itself}: Too many levels of symbolic links" in printed.err
+    assert printed.err.splitlines()[-1].endswith(f"left out 2: {gone}, {itself}")
+    assert f"{gone}: a link to nowhere.wav" in run(gone, expected=1).err
+    assert f"{gone}: a link to nowhere.wav" in run(f"{tree}/g*.wav", expected=1).err
+
+
+def test_a_folder_that_a_pattern_matches_is_searched(tree, tmp_path):
+    files, nowhere = inputs.gather([f"{tree}/w*", f"{tree}/**"], tmp_path)
+    assert [str(file.output) for file in files] == ["cut", "notes", "talk.wav", "會議 1", "talk.2.wav"]
+    assert not nowhere
+
+
+def test_files_in_a_folder_that_may_not_be_entered(noise_recordings, as_nobody):
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        closed = Path(place) / "closed"
+        closed.mkdir()
+        shutil.copy(noise_recordings["b"], closed / "a.wav")
+        closed.chmod(0)
+        with as_nobody(place):
+            files, nowhere = inputs.gather([f"{closed}/a.wav", f"{closed}/*.wav"], place)
+        closed.chmod(0o755)
+    assert not files
+    assert [why.partition(";")[0] for why in nowhere.values()] == [
+        f"{closed}/*.wav: {closed}: Permission denied", f"{closed}/a.wav: Permission denied",
+    ]  # fmt: skip
+
+
+def test_a_recording_is_never_replaced_by_a_transcript(run, tree, tmp_path, monkeypatch):
+    """Whatever it is called; a text of that name may be an output of an earlier run."""
+    monkeypatch.chdir(tree)
+    odd = Path("odd")
+    odd.mkdir()
+    shutil.copy("talk.wav", odd / "talk.txt")
+    before = (odd / "talk.txt").read_bytes()
+    refused = "the txt of odd/talk.txt would replace the recording odd/talk.txt; give another --output_dir"
+    assert refused in run(odd, "-f", "srt,txt", "-o", odd, expected=1).err
+    assert refused in run(odd / "talk.txt", "-f", "txt", "-o", odd, expected=1).err
+    (tmp_path / "link").symlink_to(tree / "odd")
+    assert refused in run(odd, "-f", "txt", "-o", tmp_path / "link", expected=1).err
+    assert os.listdir(odd) == ["talk.txt"] and (odd / "talk.txt").read_bytes() == before
+    run(odd, "-f", "srt", "-o", odd)
+    assert sorted(os.listdir(odd)) == ["talk.srt", "talk.txt"]
+
+
+def test_a_transcript_is_written_when_it_is_there_whatever_comes_before_it(tree, tmp_path):
+    """Printed transcripts come in the order of the files, written ones as they are finished."""
+    from k2d.audio.inputs import AudioFile
+    from k2d.text.transcript import Transcript
+    from k2d.transcribers.files import transcribe_files
+
+    class SecondFirst:
+        def transcribe(self, names, *_, **__):
+            first, second = names
+            yield [Transcript(second, 3.0, "zh")]
+            assert (tmp_path / "out/second.srt").exists()
+            yield [Transcript(first, 3.0, "zh")]
+
+    path = str(tree / "talk.wav")
+    files = [AudioFile(path, name, Path(name), True) for name in ("first", "second")]
+    made = transcribe_files(SecondFirst(), files, "warn", ["srt"], tmp_path / "out")
+    assert made.seconds == 6.0 and (tmp_path / "out/first.srt").exists()
+
+
+def test_an_output_folder_that_may_not_be_written_is_told_before_the_model_is_loaded(
+    noise_recordings, tmp_path, as_nobody, capsys, monkeypatch
+):
+    monkeypatch.setattr(transcribe, "open_transcriber", lambda *_, **__: pytest.fail("a model is opened"))
+    shutil.copy(noise_recordings["b"], tmp_path / "talk.wav")
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        shutil.copy(noise_recordings["b"], place)
+        (Path(place) / "out").mkdir(mode=0o555)
+        with as_nobody(place):
+            words = [f"{place}/{noise_recordings['b'].name}", "-o", f"{place}/out", "--model", "base", "-f", "srt"]
+            assert transcribe.main(words) == 1
+    said = capsys.readouterr().err
+    assert f"transcribe: {place}/out: Permission denied; give the right to read and write it" in said
+    assert said.rstrip().endswith("and run the same command again"), "it does not go on where it stopped"
+
+
 def test_a_file_that_was_named_and_is_no_audio_is_an_error(run, tree):
     printed = run(tree / "week 2/notes.txt", expected=1)
     assert "notes.txt: not audio; " in printed.err and "left out 1" in printed.err
@@ -123,7 +208,7 @@ def test_a_file_that_was_named_and_is_no_audio_is_an_error(run, tree):
 def test_standard_input(run, tree, tmp_path, monkeypatch):
     audio = (tree / "talk.wav").read_bytes()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(audio), isatty=lambda: False))
-    printed = run("-")
+    printed = run("-", "-")
     assert printed.out.startswith("# standard input (zh)\n")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"no audio"), isatty=lambda: False))
     printed = run("-", "--output_dir", tmp_path / "out", expected=1)
