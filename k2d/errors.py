@@ -160,6 +160,6 @@ def guarded(command: str, work: Callable[[], int], output: str | Path | None = N
             return 1
         else:
             raise
-        again = "run the same command again: what is finished is kept" if resumes else "run the same command again"
-        print(f"{command}: {said} and {again}", file=sys.stderr)
+        again = "and run the same command again: what is finished is kept" if resumes else "and run the command again"
+        print(f"{command}: {said} {again}", file=sys.stderr)
     return 1

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     def work() -> dict:
         count, bad = import_entries(args.labels, args.output_dir)
-        for error in bad[:10]:
+        for error in list(dict.fromkeys(map(str, bad)))[:10]:
             print(f"import_labels: left out: {error}", file=sys.stderr)
         print(f"import_labels: {args.output_dir}: {counted(count, 'utterance')}, {len(bad)} left out")
         return {"utterances": count, "left_out": len(bad)}

@@ -27,6 +27,8 @@ from k2d.errors import DataError
 from k2d.wording import counted
 
 LABELS_FOLDER = "labels"
+LIST = "recordings.tsv"
+_COLUMNS = ("id", "seconds", "file", "transcript", "unusable transcript")
 # What the JSON of speech services has, which is not read: AWS, Google and Deepgram; Vosk; Azure; AssemblyAI; Rev.
 _OF_SERVICES = {"results", "result", "recognizedPhrases", "combinedPhrases", "utterances", "monologues"}
 _MOST_OTHER = 6  # kinds of other files that are named
@@ -105,7 +107,7 @@ def prepare_folder(
         files = {name: (str(r.path.absolute()), seconds[name]) for name, r in kept.items()}
         write_recordings(out, files, by_source(found, kept))
         _link(out / labels, ready)
-        _list(out / "recordings.tsv", kept, seconds, ready, unusable)
+        _list(out / LIST, kept, seconds, ready, unusable)
     english = english_share([text for own in said.values() for text in own]) if labelled_only else None
     account = Account(out.name, len(kept), len(kept), sum(seconds.values()) / 3600,
                       len(set(by_source(found, kept).values())), english, rejects)  # fmt: skip
@@ -221,9 +223,15 @@ def _list(
 ) -> None:
     why = {reject.id: reject.message for reject in reversed(unusable)}
     with atomic(path) as handle:
-        handle.write("id\tseconds\tfile\ttranscript\tunusable transcript\n")
+        handle.write("\t".join(_COLUMNS) + "\n")
         for name, r in sorted(kept.items()):
             handle.write(f"{name}\t{seconds[name]:.2f}\t{r.path}\t{labels.get(name, '')}\t{why.get(name, '')}\n")
+
+
+def unusable_transcripts(path: Path) -> dict[str, str]:
+    """recording -> why the transcript beside it cannot be used, of the list that `prepare_folder` writes."""
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    return {row[0]: row[-1] for row in rows[1:] if len(row) == len(_COLUMNS) and row[-1]}
 
 
 def offer(prepared: Prepared, place: str) -> str:
@@ -251,7 +259,7 @@ def offer(prepared: Prepared, place: str) -> str:
         said += f"\nof several transcripts beside a recording one is taken, such as {taken} in place of {other.name}; "
         said += "if that is the wrong language, move it away"
     if prepared.unusable:
-        first, listed = prepared.unusable[0].message, Path(place).with_name("recordings.tsv")
+        first, listed = prepared.unusable[0].message, Path(place).with_name(LIST)
         said += f"\nunusable: {counted(len(prepared.unusable), 'transcript')} beside recordings, the first: {first}"
         said += f"; {listed} has them all" if len(prepared.unusable) > 1 else ""
     if prepared.unread:

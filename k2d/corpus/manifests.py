@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.atomic import atomic
-from k2d.audio.read import write_flac
-from k2d.constants import chunk_id, file_name
+from k2d.audio.read import recording_duration, write_flac
+from k2d.constants import SAMPLE_RATE, chunk_id, file_name
 from k2d.corpus.clips import Clip, File, ParquetCell, read_clips
 from k2d.datadir import DataDirWriter, Segment
 from k2d.errors import BadAudio, DataError
@@ -30,6 +30,7 @@ from k2d.text.transcript import as_whisper_writes, seconds_of
 
 TEXTS = ("text", "sentence", "transcription", "transcript")  # names of the column that holds what was said
 _ODD = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)  # of odd entries
+_LATE = 0.5  # seconds behind a recording's end that an utterance may end, as where audio is read
 _KINDS = "expected NeMo's manifest, Lhotse's cuts or supervisions (JSON lines), or parquet with a column text"
 
 
@@ -194,7 +195,10 @@ def _text(plain: str | None, segments: list[dict] | None) -> str:
     whole = _said(plain).strip()
     if not segments:
         return whole
-    timed = [(max(0.0, seconds_of(s["start"])), seconds_of(s["end"]), _said(s["text"])) for s in segments]
+    timed = [
+        (max(0.0, seconds_of(s["start"])), seconds_of(s["end"]), as_whisper_writes(timestamps.strip(_said(s["text"]))))
+        for s in segments
+    ]
     if backwards := next((one for one in timed if one[1] < one[0]), None):
         raise ValueError(f"{backwards[2].strip()[:40]!r} is said from {backwards[0]} to {backwards[1]} s")
     return timestamps.format(timed)
@@ -262,7 +266,8 @@ def _parquet(path: Path, repeated: set[str]) -> Iterator[tuple[str, Entry]]:
 
 
 def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
-    """Write a data directory of the utterances. Returns how many, and what could not be read of parquet's audio."""
+    """Write a data directory of the utterances. Returns how many, and of each that is left out why: its audio cannot be
+    read, or ends before it does."""
     entries = sorted(read_entries(path), key=lambda entry: entry.id)
     if not entries:
         raise DataError(f"{path}: no utterance there; {_KINDS}")
@@ -271,13 +276,16 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
     for entry in entries:
         if fault := fault_of_id(entry.id):
             raise DataError(f"{path}: id {entry.id!r} {fault}; choose another id")
-    sources, bad = _audio(entries, out)
-    entries = [entry for entry in entries if entry.recording in sources]
+    sources, faults = _audio(entries, out)
+    faulty = {e.id: fault for e in entries if (fault := faults.get(e.recording) or _outside(e, sources[e.recording]))}
+    entries = [entry for entry in entries if entry.id not in faulty]
+    bad = list(faulty.values())
     if not entries:
-        raise DataError(f"{path}: no audio can be read: {bad[0]}")
+        raise DataError(f"{path}: no utterance can be used: {bad[0]}")
+    used = {entry.recording for entry in entries}
     parts = any(entry.start or entry.end is not None or entry.id != entry.recording for entry in entries)
     with DataDirWriter(out, "text") as data:
-        data.table("wav.scp", sources)
+        data.table("wav.scp", {recording: file for recording, (file, _) in sources.items() if recording in used})
         for entry in entries:
             if parts:
                 data.segment(Segment(entry.id, entry.recording, entry.start, entry.end))
@@ -287,25 +295,41 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
     return len(entries), bad
 
 
-def _audio(entries: list[Entry], out: Path) -> tuple[dict[str, str], list[BadAudio]]:
-    """(recording -> its file, what could not be read). Raises DataError for two files of one recording."""
-    sources: dict[str, str] = {}
-    bad: list[BadAudio] = []
+def _outside(entry: Entry, source: tuple[str, float]) -> BadAudio | None:
+    """What is wrong with an utterance of times that its audio, (file, seconds), does not have."""
+    file, seconds = source
+    if entry.start < seconds and (entry.end is None or entry.end <= seconds + _LATE):
+        return None
+    times = f"{entry.start:g} to {entry.end:g} s" if entry.end is not None else f"from {entry.start:g} s on"
+    return BadAudio(entry.id, "outside", f"{times} of {file}, which has {seconds:.2f} s; correct the manifest")
+
+
+def _audio(entries: list[Entry], out: Path) -> tuple[dict[str, tuple[str, float]], dict[str, BadAudio]]:
+    """(recording -> its file and seconds, recording -> why it cannot be read). Raises DataError for two files of one
+    recording."""
+    files: dict[str, str] = {}
+    sources: dict[str, tuple[str, float]] = {}
+    bad: dict[str, BadAudio] = {}
     cells = [Clip(e.id, e.recording, "", "", e.audio) for e in entries if isinstance(e.audio, ParquetCell)]
     for entry in entries:
-        if isinstance(entry.audio, File) and sources.setdefault(entry.recording, entry.audio.path) != entry.audio.path:
+        if isinstance(entry.audio, File) and files.setdefault(entry.recording, entry.audio.path) != entry.audio.path:
             raise DataError(
                 f"{entry.id}: its recording {entry.recording} is {entry.audio.path}, and for others "
-                f"{sources[entry.recording]}; give files of one name to two manifests"
+                f"{files[entry.recording]}; give files of one name to two manifests"
             )
+    for recording, file in files.items():
+        try:
+            sources[recording] = file, recording_duration(file)
+        except BadAudio as error:
+            bad[recording] = error
     cells.sort(key=lambda clip: (clip.audio.file, clip.audio.row_group, clip.audio.row))
     for _, group in itertools.groupby(cells, key=lambda clip: (clip.audio.file, clip.audio.row_group)):
         for clip, audio in read_clips(group):
             if isinstance(audio, BadAudio):
-                bad.append(audio)
+                bad[clip.recording] = audio
                 continue
             target = out / "audio" / f"{file_name(clip.id)}.flac"
             with atomic(target, "wb") as handle:
                 write_flac(handle, audio)
-            sources[clip.recording] = str(target)
+            sources[clip.recording] = str(target), len(audio) / SAMPLE_RATE
     return sources, bad

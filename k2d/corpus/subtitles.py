@@ -22,6 +22,7 @@ from unicodedata import category, normalize
 from k2d.constants import TIMESTAMP_STEP, WINDOW, fits_a_chunk
 from k2d.corpus.joined import Reject
 from k2d.errors import DataError
+from k2d.text import timestamps
 from k2d.text.encodings import read_text
 from k2d.text.normalise import is_cjk
 from k2d.text.subtitles import time_code
@@ -282,8 +283,11 @@ def _words(lines: list[str]) -> list[str]:
     return [line for line in seen if line.strip()]
 
 
-def spoken(text: str) -> str:
-    """What of a line is said: without sounds in brackets, notes, speakers' numbers, and tokens that tell no time."""
+def spoken(text: str, times: bool = False) -> str:
+    """What of a line is said: without sounds in brackets, notes, speakers' numbers, and tokens such as <|zh|>. times:
+    tokens that tell a time stay, where nothing else does.
+    """
+    text = text if times else timestamps.strip(text)
     return " ".join(_NOT_SAID.sub(" ", _SPEAKER.sub("", text)).split())
 
 

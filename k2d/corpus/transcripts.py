@@ -33,7 +33,7 @@ def read_transcript(path: Path) -> list[TimedText]:
         return segments_of_json(path, read_json(path))
     cues = cues_of_text(path) if path.suffix.lower() == ".txt" else read_cues(path)
     if cues is None:
-        text = " ".join(filter(None, map(spoken, read_text(path).splitlines())))
+        text = " ".join(filter(None, (spoken(line, times=True) for line in read_text(path).splitlines())))
         return [TimedText(start, end, as_whisper_writes(said)) for start, end, said in timestamps.parse(text)]
     return [TimedText(cue.start, cue.end, as_whisper_writes(cue.text)) for cue in cues]
 

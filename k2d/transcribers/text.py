@@ -18,6 +18,7 @@ from pathlib import Path
 
 from k2d.audio.stamps import archive_entry, is_command
 from k2d.constants import LONGEST, SAMPLE_RATE, WINDOW, file_name, read_chunk_id
+from k2d.corpus.folder import LIST, unusable_transcripts
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
 from k2d.corpus.recordings import LABELS
 from k2d.corpus.subtitles import fault_of_lengths, fault_of_times, in_order
@@ -265,15 +266,25 @@ class TranscriptFolder:
     def find(self, name: str) -> Found:
         files = self.files.get(name) or self.files.get(file_name(name)) or self.files.get(_stem(self.wav, name))
         if not files:
+            if why := self._refused.get(name):
+                raise DataError(f"{why}; then run stage 1 again")
             return None
         if other := next((f for f in files if f.parent != files[0].parent), None):
             raise DataError(f"both {files[0]} and {other} fit; name one by the recording's id and move the other away")
         return read_transcript(files[0])
 
+    @property
+    def _list(self) -> Path:
+        """Of `k2d recordings`, which links what lies beside the recordings, and removes all else from its folder."""
+        return self.path.parent / LIST
+
+    @cached_property
+    def _refused(self) -> dict[str, str]:
+        """recording -> why the transcript beside it was not linked."""
+        return unusable_transcripts(self._list) if self._list.is_file() else {}
+
     def missing(self, name: str) -> str:
-        stem = _stem(self.wav, name)
-        # `k2d recordings` links what lies beside the recordings, and removes all else from its folder of links.
-        linked = (self.path.parent / "recordings.tsv").is_file()
+        stem, linked = _stem(self.wav, name), self._list.is_file()
         place, again = ("beside the recording", ", and run stage 1 again") if linked else (f"in {self.path}", "")
         return f"expected {stem}{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} {place}; add it{again}"
 

@@ -197,7 +197,7 @@ def test_an_output_folder_that_may_not_be_written_is_told_before_the_model_is_lo
             assert transcribe.main(words) == 1
     said = capsys.readouterr().err
     assert f"transcribe: {place}/out: Permission denied; give the right to read and write it" in said
-    assert said.rstrip().endswith("and run the same command again"), "it does not go on where it stopped"
+    assert said.rstrip().endswith("and run the command again"), "it does not go on where it stopped"
 
 
 def test_a_file_that_was_named_and_is_no_audio_is_an_error(run, tree):

@@ -246,6 +246,19 @@ def test_labels_of_a_recording_whose_id_is_longer_than_a_file_name_are_found(tmp
     assert ready.segments(name, 1.5, timed=True)[0].text.strip() == "我們"
 
 
+def test_a_transcript_that_was_refused_is_not_called_missing(tmp_path):
+    folder, data = tmp_path / "in", tmp_path / "data"
+    write(folder / "good.wav", 3.0)
+    write(folder / "bad.wav", 4.0)
+    (folder / "good.txt").write_text("hello")
+    (folder / "bad.txt").write_text("Wang 00:01\nhello\nLi 00:02\nhi\n")
+    prepare_folder(folder, data)
+    labels = open_transcriber(f"text:{data / 'labels'}", data=DataDir(data))
+    with pytest.raises(BadAudio, match=r"bad: unusable transcript; .*/bad.txt: lines end with times, .* stage 1 again"):
+        labels.segments("bad", 4.0, timed=True)
+    assert [segment.text for segment in labels.segments("good", 3.0, timed=True)] == [" hello"]
+
+
 def test_transcripts_in_forms_that_are_not_read_are_told(tmp_path, capsys):
     folder = tmp_path / "in"
     for number, name in enumerate("abcde"):

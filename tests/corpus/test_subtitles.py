@@ -1,5 +1,6 @@
 """Subtitles as people write them, and what comes out."""
 
+import json
 import string
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2d.corpus.subtitles import Cue, cues_of_text, fault_of_lengths, fault_of_times, read_all, read_cues, spoken
+from k2d.corpus.transcripts import read_transcript
 from k2d.errors import DataError
 
 WORDS = st.text(string.ascii_letters + "深度學習模型 ", min_size=1, max_size=12).filter(lambda s: s.strip())
@@ -326,13 +328,26 @@ def test_times_with_another_arrow_are_no_words(tmp_path, arrow):
         ("♪ ♪", ""),
         ("thanks ［掌聲］ 謝謝", "thanks 謝謝"),
         ("<|zh|><|NEUTRAL|><|Speech|>你好", "你好"),
-        ("<|0.00|>你好<|1.00|>", "<|0.00|>你好<|1.00|>"),
+        ("<|0.00|>你好<|1.00|>", "你好"),
+        ("<|0.00|>evil<|endoftext|>", "evil"),
         ("the interval [0, 1] and a[index]", "the interval [0, 1] and a[index]"),
         ("problem: solved", "problem: solved"),
     ],
 )
 def test_what_is_not_said_is_no_label(text, said):
     assert spoken(text) == said
+
+
+def test_tokens_of_whisper_are_times_in_a_plain_text_alone(tmp_path):
+    said = "<|0.00|>evil<|endoftext|><|1.00|>"
+    cues = "1\n00:00:00,000 --> 00:00:05,000\n"
+    (tmp_path / "a.srt").write_text(cues + said)
+    (tmp_path / "b.srt").write_text(cues + said.replace("<", "&lt;").replace(">", "&gt;"))
+    (tmp_path / "c.json").write_text(json.dumps([{"start": 0, "end": 5, "text": said}]))
+    (tmp_path / "d.txt").write_text(said)
+    found = {name: read_transcript(tmp_path / name)[0] for name in ("a.srt", "b.srt", "c.json", "d.txt")}
+    assert {segment.text for segment in found.values()} == {" evil"}
+    assert [segment.end for segment in found.values()] == [5, 5, 5, 1]
 
 
 def test_names_of_who_speaks_are_no_words_where_nearly_all_cues_have_one(tmp_path):

@@ -150,10 +150,36 @@ def test_audio_that_lies_in_no_file_is_told(tmp_path):
 
 
 def test_an_offset_without_a_duration_is_a_part_to_the_end(tmp_path):
+    soundfile.write(tmp_path / "a.wav", [0.1, -0.1] * 8000, 16000)
     path = tmp_path / "a.jsonl"
     path.write_text('{"audio_filepath": "a.wav", "offset": 0.5, "duration": null, "text": "x"}\n')
     import_entries(path, tmp_path / "data")
     assert (tmp_path / "data/segments").read_text() == "a a 0.50 -1\n"
+
+
+def test_utterances_that_their_audio_does_not_have_are_left_out_and_named(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", [0.1, -0.1] * 16000, 16000)
+    row = {"audio_filepath": "a.wav", "text": "x"}
+    cut = {**LHOTSE, "duration": 5, "recording": {**OF_LHOTSE, "duration": 9}}
+    rows = [
+        {**row, "offset": 0.5, "duration": 1, "id": "inside"},
+        {**row, "offset": 1, "duration": 1.4, "id": "rounded"},
+        {**row, "offset": 1, "duration": 100, "id": "beyond"},
+        {**row, "offset": 2, "duration": None, "id": "behind"},
+        {**row, "audio_filepath": "none.wav", "id": "none"},
+    ]
+    (tmp_path / "nemo.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "cuts.jsonl").write_text(json.dumps(cut) + "\n")
+    data = tmp_path / "data"
+    assert import_labels.main(["--labels", str(tmp_path / "nemo.jsonl"), "--output_dir", str(data)]) == 0
+    said = capsys.readouterr()
+    assert "2 utterances, 3 left out" in said.out and sorted(DataDir(data).text) == ["inside", "rounded"]
+    audio = f"{tmp_path}/a.wav, which has 2.00 s; correct the manifest"
+    assert f"left out: beyond: outside; 1 to 101 s of {audio}" in said.err
+    assert f"left out: behind: outside; from 2 s on of {audio}" in said.err
+    assert "left out: none.wav: missing" in said.err and list(DataDir(data).wav) == ["a"]
+    with pytest.raises(DataError, match=r"no utterance can be used: c: outside; 0 to 5 s of .*a.wav, which has 2.00 s"):
+        import_entries(tmp_path / "cuts.jsonl", tmp_path / "other")
 
 
 @pytest.mark.parametrize(
@@ -188,6 +214,9 @@ def test_parquet_with_paths_in_place_of_audio_and_with_texts_that_are_none(tmp_p
 
 def test_files_of_one_stem_in_several_folders_are_several_recordings(tmp_path):
     files = ["a/one/1.wav", "a/two/1.wav", "a/two/2.wav"]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / file, [0.1, -0.1] * 8000, 16000)
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({"audio_filepath": file, "text": file}) + "\n" for file in files))
     assert [entry.recording for entry in read_entries(path)] == ["one_1", "two_1", "2"]
