@@ -111,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
     if args.record is None:
         args = as_published(args)
     record = read_record(args.record)
+    if record.role in ("teacher", "validator"):
+        raise UsageError(f"{args.record}: is the record of a {record.role}, not of a student; give a student's folder")
     teacher_folder = args.record.parent / record.teacher if record.teacher else None
     if args.teacher is None:
         if teacher_folder is None:

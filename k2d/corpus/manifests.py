@@ -93,7 +93,9 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8-sig"), 1):
                 if line.strip():
                     yield f"{path}:{number}", line
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is no text in UTF-8; {_KINDS}") from None
+    except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error}); copy it again") from None
 
 

@@ -39,7 +39,7 @@ class Account:
 
     def reasons(self) -> str:
         counts = Counter(reject.reason for reject in self.rejects)
-        return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "none"
+        return ", ".join(f"{count} × {reason}" for reason, count in sorted(counts.items())) or "none"
 
 
 def english_share(texts: Sequence[str]) -> float | None:

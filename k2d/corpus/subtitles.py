@@ -162,7 +162,7 @@ def _cues_in(path: Path, text: str) -> list[Cue]:
     if not times and _SILENCE.fullmatch(text):
         return []
     if not times:
-        raise DataError(f"{path}: no cue ('00:00:01,000 --> 00:00:04,000') found; expected {' '.join(SUFFIXES)}")
+        raise DataError(f"{path}: no cue ('00:00:01,000 --> 00:00:04,000') in it; correct or remove the file")
     shown: list[tuple[Cue, list[str]]] = []
     subrip = not lines[0].startswith("WEBVTT")
     for (number, match), (following, _) in zip(times, [*times[1:], (len(lines), None)], strict=True):
@@ -369,7 +369,8 @@ def fault_of_times(segments: Sequence[Cue | TimedText], seconds: float) -> str:
         return "no cue lies inside the recording"
     beyond = sum(s.end is not None and s.end > seconds + LATE for s in segments)
     if beyond > 0.1 * len(segments):
-        return f"{beyond} of {counted(len(segments), 'cue')} end after {seconds:.0f} s, where the recording ends"
+        verb = "ends" if beyond == 1 else "end"
+        return f"{beyond} of {counted(len(segments), 'cue')} {verb} after {seconds:.0f} s, where the recording ends"
     return ""
 
 

@@ -29,10 +29,10 @@ def whole_saves() -> Iterator[None]:
             with atomic(f, "wb") as stream:
                 save(obj, stream, *args, **kwargs)
         except (OSError, RuntimeError) as error:
-            kept = "the previous one is intact" if os.path.exists(f) else "there is none yet"
+            kept = "; the previous one is intact" if os.path.exists(f) else ""
             raise NotSaved(
-                f"{f}: saving the checkpoint failed ({error}); {kept}. Free space and run again: training goes on from "
-                "its last checkpoint"
+                f"{f}: saving the checkpoint failed ({error}){kept}. Free space and run again: training goes on from "
+                "the last epoch that was saved"
             ) from error
 
     torch.save = save_whole

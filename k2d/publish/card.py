@@ -27,6 +27,7 @@ from k2d.text.units import language_of, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
 from k2d.whisper.identity import PACKAGED, PUBLISHED
+from k2d.wording import counted
 from k2d.work.folders import read_result
 from k2d.work.identity import input_of, record_in
 
@@ -247,6 +248,7 @@ def card(facts: Facts) -> str:
     template = environment.from_string((resources.files("k2d.publish") / "card.md.j2").read_text("utf-8"))
     text = template.render(
         {f.name: getattr(facts, f.name) for f in dataclasses.fields(facts)},
+        counted=counted,
         filtered=facts.selection not in (None, "full"),
         front=yaml.safe_dump(front_matter(facts), allow_unicode=True, sort_keys=False),
         names=[named(code) for code in facts.languages],

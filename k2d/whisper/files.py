@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from k2d.errors import CheckpointError
 from k2d.wording import counted
+from k2d.work.models import MODEL, read_record
 
 SINGLE = ("model.safetensors", "pytorch_model.bin", "model.bin")
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.safetensors|\.bin)")
@@ -119,6 +120,10 @@ def weight_files(path: Path) -> list[Path]:
     for name, what in _OTHER_FORMS.items():
         if (path / name).exists():
             raise CheckpointError(f"{path / name}: {what}. Expected model.safetensors, or pytorch_model.bin")
+    if (path / MODEL).is_file():
+        record = read_record(path)
+        what = f"is the record of a {record.role}"
+        raise CheckpointError(f"{path}: {what}, not a model; give its checkpoint {record.path}")
     deeper = min((str(file.parent) for name in SINGLE for file in path.glob(f"*/{name}*")), default="")
     raise CheckpointError(
         f"{path}: holds no weights; expected model.safetensors (ours or Hugging Face's), pytorch_model.bin (Hugging "

@@ -165,6 +165,8 @@ def check_name(name: str) -> None:
     """CheckpointError for a name that stands for no model, before anything is read: a misspelt one must not be found
     after days of decoding. Paths are looked at by what reads them, since a model may yet have to be made.
     """
+    if not name:
+        raise CheckpointError("a model is wanted and none is named; give a checkpoint, or a name such as base")
     if hub.parts_of(name):
         hub.check(name)
     elif "/" not in name and name not in (*PUBLISHED, *PACKAGED) and not Path(name).exists():

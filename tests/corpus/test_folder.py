@@ -46,7 +46,7 @@ def test_every_kind_is_found_named_and_listed(tmp_path, capsys):
                              "課程_一_week_2_talk_three", "課程_一_week_2_intro"}  # fmt: skip
     assert len({Path(path).suffix for path in data.wav.values()}) == 11
     assert re.search(r"^mine +\d\.\d\d +12 +12 ", said, re.MULTILINE)
-    assert "1 duplicate, 1 other format, 1 truncated" in said
+    assert "1 × duplicate, 1 × other format, 1 × truncated" in said
     assert "ignored 1 other file: 1 .pdf" in said
     assert "transcripts beside 1 of 12 recordings (1 .srt)" in said
     assert f"--labels text:{out}/labels" in said
@@ -301,7 +301,7 @@ def test_names_that_no_table_can_hold_and_links_in_circles(tmp_path, capsys):
     assert prepare(folder, out) == 0
     assert list(DataDir(out).wav.values()) == [str(folder / "sub/全形　空白 a.caf")]
     said = capsys.readouterr().out
-    assert "1 missing, 1 unusable name" in said
+    assert "1 × missing, 1 × unusable name" in said
 
 
 def test_what_may_not_be_read_is_named_and_the_rest_is_taken(capsys, as_nobody):
@@ -374,7 +374,7 @@ def test_what_cannot_be_a_folder_of_recordings_is_refused_and_what_was_there_sta
         ("nowhere", "no such folder"),
         ("in/a.wav", "is a file; give the folder it lies in"),
         ("empty", "looked for audio or video files"),
-        ("bad", "nothing is left (left out: 1 empty)"),
+        ("bad", "nothing is left (left out: 1 × empty)"),
         ("line\nbreak", "no table can hold this name; rename the file, or the folder"),
     ):
         assert prepare(tmp_path / path, out) == 1

@@ -254,7 +254,7 @@ def test_times_in_a_text_file_become_no_words(tmp_path, text, said):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nothing here\n", "no cue"),
+        ("nothing here\n", r"x.srt: no cue .* in it; correct or remove the file"),
         ("1\n00:00:05,000 --> 00:00:02,000\nx\n", "x.srt:2: the cue ends at 2.000 s, before it starts"),
     ],
 )
@@ -280,6 +280,7 @@ def test_cues_of_another_recording_are_not_usable():
     cues = [Cue(10.0 * n, 10.0 * n + 5, "x") for n in range(10)]
     assert fault_of_times(cues, 96.0) == ""
     assert fault_of_times(cues, 40.0) == "6 of 10 cues end after 40 s, where the recording ends"
+    assert fault_of_times(cues[:1], 2.0) == "1 of 1 cue ends after 2 s, where the recording ends"
     assert fault_of_times(cues[1:], 10.0) == "no cue lies inside the recording"
 
 

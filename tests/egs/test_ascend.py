@@ -77,7 +77,7 @@ def test_long_form_text_is_that_of_its_utterances(prepared):
 
 def test_missing_and_cut_off_clips_are_named_with_reasons(prepared):
     folder, result = prepared
-    assert "1 missing, 1 wrong duration" in result.stdout
+    assert "1 × missing, 1 × wrong duration" in result.stdout
     rejects = (folder / "data/rejects.txt").read_text()
     assert "train ascend-train-ses01-00000: " in rejects and "missing" in rejects
     assert "the corpus says 9.00 s" in rejects

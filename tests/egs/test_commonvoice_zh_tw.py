@@ -69,7 +69,7 @@ def test_an_utterance_is_the_clip_at_16_khz(prepared):
 
 def test_missing_and_cut_off_clips_are_left_out(prepared):
     folder, _, result = prepared
-    assert "1 missing, 1 wrong duration" in result.stdout
+    assert "1 × missing, 1 × wrong duration" in result.stdout
     assert len(read_table(folder / "data/train/reference/text")) == 8
 
 

@@ -44,7 +44,7 @@ def test_every_form_of_recording_is_found_and_stays_where_it_is(prepared):
     assert {path.rsplit(".", 1)[1] for path in train.wav.values()} == {"mp4", "mp3", "m4a"}
     assert train.utt2spk["CSIE_5043_week_1"] == "CSIE_5043" == train.utt2spk["CSIE_5043_week_2"]
     assert train.utt2dur["微積分_第一週"] == pytest.approx(len(corpora.lecture(10, 5)[0]) / RATE, abs=0.2)
-    assert "1 empty, 1 truncated" in result.stdout, "and neither the PDF nor the hidden file is a recording"
+    assert "1 × empty, 1 × truncated" in result.stdout, "and neither the PDF nor the hidden file is a recording"
 
 
 def test_a_test_set_comes_from_corrected_subtitles(prepared):
@@ -52,7 +52,7 @@ def test_a_test_set_comes_from_corrected_subtitles(prepared):
     cues = corpora.lecture(19, 4)[1]
     assert list(read_table(data / "cool_test/text").values()) == [text for _, _, text in cues]
     assert read_table(data / "cool_test_long/text") == {"test_01": " ".join(text for _, _, text in cues)}
-    assert "1 empty, 1 no subtitles" in result.stdout, "and the whole one of two formats is taken"
+    assert "1 × empty, 1 × no subtitles" in result.stdout, "and the whole one of two formats is taken"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_subtitles_become_chunks_with_timestamps(labelled):
     for (start, end, _), (a, b, _) in zip(parsed, cues, strict=True):
         assert (start, end) == (pytest.approx(a, abs=0.011), pytest.approx(b, abs=0.011))
     assert not (chunks.path / "utt2avg_logprob").exists(), "what no decoder said is not made up"
-    assert "3 no subtitles" in result.stdout
+    assert "3 × no subtitles" in result.stdout
 
 
 def test_subtitles_of_another_recording_are_not_taken(tmp_path):
@@ -91,7 +91,7 @@ def test_subtitles_of_another_recording_are_not_taken(tmp_path):
     (corpus / "big5.srt").write_bytes("1\n00:00:00,000 --> 00:00:01,000\n國立臺灣大學\n".encode("big5"))
     result = corpora.prepare("cool", corpus, tmp_path / "data", "--subtitles", "true")
     assert result.returncode == 0, result.stderr
-    assert "2 unusable subtitles" in result.stdout
+    assert "2 × unusable subtitles" in result.stdout
     rejects = (tmp_path / "data/rejects.txt").read_text()
     assert "19 of 20 cues end after" in rejects and "big5.srt:3: not UTF-8" in rejects
     assert list(DataDir(tmp_path / "data/train").wav) == ["good"]
@@ -106,7 +106,7 @@ def test_a_lecture_in_two_forms_is_taken_once(tmp_path):
     result = corpora.prepare("cool", corpus, tmp_path / "data")
     assert result.returncode == 0, result.stderr
     assert list(DataDir(tmp_path / "data/train").wav.values()) == [str(corpus / "week1.flac")]
-    assert "1 other format" in result.stdout
+    assert "1 × other format" in result.stdout
 
 
 def test_what_another_command_made_is_not_overwritten(corpus, tmp_path):

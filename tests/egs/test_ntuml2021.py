@@ -48,7 +48,7 @@ def test_lectures_are_rebuilt_in_the_order_of_the_rows(prepared):
 
 def test_the_row_cut_off_is_left_out(prepared):
     folder, result = prepared
-    assert "1 truncated" in result.stdout
+    assert "1 × truncated" in result.stdout
     assert "ntuml2021-train-ml2021_train_01-00002" in (folder / "data/rejects.txt").read_text()
 
 

@@ -141,6 +141,12 @@ def test_what_would_be_heard_otherwise_than_its_manifest_means_is_refused(tmp_pa
         list(read_entries(path))
 
 
+def test_a_recording_in_place_of_a_manifest_is_no_manifest(tmp_path):
+    soundfile.write(tmp_path / "a.flac", [0.1, -0.1] * 8000, 16000)
+    with pytest.raises(DataError, match=r"a.flac: is no text in UTF-8; expected NeMo's manifest"):
+        list(read_entries(tmp_path / "a.flac"))
+
+
 def test_audio_that_lies_in_no_file_is_told(tmp_path):
     source = {"type": "command", "channels": [0], "source": "sox a.wav -t wav - |"}
     path = tmp_path / "a.jsonl"

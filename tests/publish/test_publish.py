@@ -212,10 +212,16 @@ def test_a_finished_export_outlives_one_that_fails_and_comes_back(folder, monkey
     assert not list(out.rglob(".*.tmp"))
 
 
+def test_a_teacher_is_no_student_to_publish(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert publish(folder, "--record", "exp/teacher") == 1
+    assert "exp/teacher: is the record of a teacher, not of a student" in capsys.readouterr().err
+
+
 def test_a_card_without_labels_a_teacher_of_another_kind_or_results_says_so():
     facts = Facts("mine", "labels.txt", ["en"], 1000, 2, 1, False, True, "mit", parities=["all of it: ok"])
     text = card(facts)
-    assert "have **not** been searched" in text and "It has 2 encoder and 1 decoder layers." in text
+    assert "have **not** been searched" in text and "It has 2 encoder layers and 1 decoder layer." in text
     assert "- Parameters: 1,000.\n" in text and "Language token" not in text and "## Results" not in text
     assert "speech in English, like the training" in text
     assert "- Training data: pseudo-labels of the teacher on unlabelled recordings.\n" in text

@@ -69,7 +69,7 @@ def test_a_folder_becomes_a_student_and_a_report(run):
     folder = run.recipe
     result = run("--selection", "full strict")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    assert "\nrecordings   0." in result.stdout and "1 duplicate, 1 other format, 1 truncated" in result.stdout
+    assert "\nrecordings   0." in result.stdout and "1 × duplicate, 1 × other format, 1 × truncated" in result.stdout
     assert "--labels text:data/recordings/labels" in result.stdout
 
     # A selection that keeps nothing has no student, and says what would keep more; the rest goes on.

@@ -13,8 +13,9 @@ from published_models import transformers_model, whisper_model
 from k2d.errors import CheckpointError
 from k2d.text.tokenizer import WhisperTokenizer, train_sentencepiece
 from k2d.whisper import checkpoint
-from k2d.whisper.identity import PUBLISHED, TINY_EN, model_identity, resolve
+from k2d.whisper.identity import PUBLISHED, TINY_EN, check_name, model_identity, resolve
 from k2d.whisper.model import ModelDimensions, Whisper
+from k2d.work.models import ModelRecord, write_record
 
 DIMS = ModelDimensions(80, 1500, 64, 2, 2, 51865, 448, 64, 2, 3)
 
@@ -155,6 +156,11 @@ def test_wrong_paths_say_what_was_expected(tmp_path):
         checkpoint.load("medium-rare")
     with pytest.raises(CheckpointError, match=r"holds no weights; expected model\.safetensors"):
         checkpoint.load(tmp_path)
+    write_record(tmp_path / "exp/teacher_big", ModelRecord("teacher_big", "teacher", "models/big"))
+    with pytest.raises(CheckpointError, match=r"teacher_big: is the record of a teacher.* its checkpoint models/big"):
+        checkpoint.load(tmp_path / "exp/teacher_big")
+    with pytest.raises(CheckpointError, match="a model is wanted and none is named"):
+        check_name("")
     (tmp_path / "x.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match=r"text in place of the file .* Expected an OpenAI Whisper checkpoint"):
         checkpoint.load(tmp_path / "x.pt")
