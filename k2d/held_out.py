@@ -9,6 +9,8 @@ from itertools import accumulate
 
 from k2d.constants import read_chunk_id, recording_in
 
+AUDIT = "audit.json"  # in the folder of a test set that was made by ear (k2d audit): what was drawn, and the answers
+
 
 class HeldOut(Container[str]):
     """Ids of chunks that are held out, and of all that share sound with one of them: another teacher, or another

@@ -69,8 +69,9 @@ def run(args: argparse.Namespace) -> int:
     step = Step("score", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     if not step.done and not looks_only():  # before what other tables gave is moved aside
-        from k2d.score.scoring import ScoreOptions, refuse_never_decoded
+        from k2d.score.scoring import ScoreOptions, refuse_learnt, refuse_never_decoded
 
+        refuse_learnt(options_of(ScoreOptions, args))
         refuse_never_decoded(options_of(ScoreOptions, args))
 
     def work() -> dict:

@@ -15,6 +15,7 @@ from k2d.check.findings import Finding, fails, note, some, warning
 from k2d.corpus.clips import TAG
 from k2d.datadir import DataDir
 from k2d.errors import DataError, may_not
+from k2d.held_out import AUDIT
 from k2d.text import timestamps
 from k2d.wording import counted
 from k2d.work import machine
@@ -66,7 +67,7 @@ def open_set(path: str | Path, part: str, allow_pipes: bool = False) -> tuple[Se
     try:
         data = DataDir(path)
     except DataError as error:
-        if os.path.isfile(Path(path) / "audit.json"):
+        if os.path.isfile(Path(path) / AUDIT):
             return None, [fails(path, "drawn, but nothing answered yet", f"k2d audit --output_dir {path}")]
         message, refused, todo = _without(error, path).partition("; give ")
         make = "make it, by k2d recordings, in local/data.sh or by hand; or correct the name"
@@ -204,7 +205,7 @@ def shared_recordings(sets: Sequence[Set]) -> list[Finding]:
     labelled = {os.path.normpath(source) for source in train.data.wav.values()}
     found = []
     for one in sets:
-        if one is train or (Path(one.path) / "audit.json").is_file():
+        if one is train or (Path(one.path) / AUDIT).is_file():
             continue
         both = sorted(name for name, source in one.data.wav.items() if os.path.normpath(source) in labelled)
         if both:

@@ -30,7 +30,7 @@ from k2d.errors import DataError, UsageError
 from k2d.explore.explorer import metrics_of
 from k2d.explore.sample import Reservoir, Sampled
 from k2d.explore.sounds import located
-from k2d.held_out import HeldOut
+from k2d.held_out import AUDIT, HeldOut
 from k2d.label.chunk_directory import Chunk, in_blocks, read_chunks
 from k2d.label.scores import Columns, Scores, find_scores, tagged
 from k2d.tables import scan
@@ -39,7 +39,7 @@ from k2d.wording import counted
 from k2d.work.folders import json_or_none, write_json
 from k2d.work.identity import input_of, record_in
 
-RECORD, DRAWN = "audit.json", "drawn"
+DRAWN = "drawn"
 _UNDRAWN = "that no other audit has drawn"
 USABLE, UNUSABLE = "usable", "unusable"
 COUNT = 60  # chunks to draw where nobody says how many
@@ -74,20 +74,20 @@ class Audit:
     def __init__(self, folder: Path):
         """Raises DataError where nothing was drawn, or the record cannot be read."""
         self.folder = Path(folder)
-        found = json_or_none(self.folder / RECORD)
+        found = json_or_none(self.folder / AUDIT)
         if found is None:
-            raise DataError(f"{self.folder / RECORD}: no record of an audit; give --data to draw one")
+            raise DataError(f"{self.folder / AUDIT}: no record of an audit; give --data to draw one")
         try:
             self.source, self.seed, self.order = str(found["data"]), int(found["seed"]), list(found["order"])
             self.scores = [str(folder) for folder in found["scores"]]
             self.answers = {key: read_answer(answer) for key, answer in found["answers"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{self.folder / RECORD}: not as an audit writes it ({error}); move it away") from error
+            raise DataError(f"{self.folder / AUDIT}: not as an audit writes it ({error}); move it away") from error
         self.drawn = DataDir(self.folder / DRAWN)
         # drawn/ has more where a further draw was killed before its record.
         self.chunks = {chunk.id: chunk for chunk in read_chunks(self.drawn) if chunk.id in set(self.order)}
         if self.chunks.keys() != set(self.order) or not self.answers.keys() <= self.chunks.keys():
-            raise DataError(f"{self.folder}: {RECORD} and {DRAWN}/ are not of the same draw; move the folder away")
+            raise DataError(f"{self.folder}: {AUDIT} and {DRAWN}/ are not of the same draw; move the folder away")
 
     @property
     def key(self) -> str:
@@ -125,7 +125,7 @@ class Audit:
 
 def check_place(out: Path, data: Path | None) -> bool:
     """Whether an audit is in the folder. UsageError where there is nothing to draw from, DataError for others' work."""
-    there = (out / RECORD).is_file()
+    there = (out / AUDIT).is_file()
     if not there and data is None:
         raise UsageError(f"{out}: nothing was drawn there yet; give --data, a data directory of labelled chunks")
     if not there and (out / "wav.scp").exists():
@@ -196,7 +196,7 @@ def saved_answers(path: Path, audit: Audit) -> dict[str, Answer]:
 
 def _write_record(folder: Path, facts: Mapping[str, object], answers: Mapping[str, Answer]) -> None:
     record = {**facts, "answers": {key: asdict(answers[key]) for key in sorted(answers)}}
-    write_json(folder / RECORD, record)
+    write_json(folder / AUDIT, record)
 
 
 def _write_set(drawn: DataDir, said: Mapping[str, str], out: Path) -> None:
@@ -229,7 +229,7 @@ def _draw(
     found by the records of the steps where it is not given. beside: chunks of which no sound is to be drawn.
     DataError where there is nothing to draw.
     """
-    before = Audit(folder) if (folder / RECORD).is_file() else None
+    before = Audit(folder) if (folder / AUDIT).is_file() else None
     order = list(before.order) if before else []
     scores = find_scores(data, tagged(folders)) if folders else None
     new = _choose(data, scores, count - len(order), seed + len(order), HeldOut({*beside, *order}))
@@ -244,7 +244,7 @@ def _draw(
 
 def _drawn_beside(folder: Path) -> set[str]:
     """Chunks of the audits in folders beside this one: one may choose the epoch, another test."""
-    others = [path for path in folder.absolute().parent.glob(f"*/{RECORD}") if path.parent != folder.absolute()]
+    others = [path for path in folder.absolute().parent.glob(f"*/{AUDIT}") if path.parent != folder.absolute()]
     return {key for path in others for key in (json_or_none(path) or {}).get("order", ())}
 
 

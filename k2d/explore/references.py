@@ -15,6 +15,7 @@ from pathlib import Path
 
 from k2d.datadir import Segment, read_segments
 from k2d.errors import DataError
+from k2d.held_out import AUDIT
 from k2d.label.chunk_directory import Chunk
 from k2d.tables import read_table
 from k2d.text import timestamps
@@ -75,8 +76,8 @@ def _is_of_chunks(text: Path, ids: set[str]) -> bool:
 def audited_texts(folder: str | Path) -> Path:
     """The texts of a data directory that k2d audit made. DataError where nothing was answered, or no audit made it."""
     folder = Path(folder)
-    if not (folder / "audit.json").is_file():
-        raise DataError(f"{folder}: no audit.json there; expected a data directory that k2d audit made")
+    if not (folder / AUDIT).is_file():
+        raise DataError(f"{folder}: no {AUDIT} there; expected a data directory that k2d audit made")
     if not (folder / "text").is_file():
         raise DataError(f"{folder}: no answer so far; k2d audit --output_dir {folder} goes on")
     return folder / "text"

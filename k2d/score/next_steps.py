@@ -9,11 +9,12 @@ import sys
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
-from k2d.explore.audit import RECORD
+from k2d.held_out import AUDIT
 from k2d.score.agreement import FEWEST
 from k2d.score.aims import best_student
 from k2d.score.experiment import Experiment, Model, mean_known, read_records, read_results
 from k2d.tables import read_table
+from k2d.work.folders import json_or_none
 from k2d.work.identity import record_in
 from k2d.work.models import MODEL, ModelRecord
 
@@ -31,7 +32,9 @@ def next_steps(
 ) -> Iterator[tuple[str, str]]:
     """(what, where or how) of everything that is there. models: names of folders in exp, all where there are none;
     data: folder of the data directories; held_out: that of the run, else the first in data; earlier: those of `models`
-    that the run has not made; explorers: folders of the run's, else all in exp."""
+    that the run has not made; explorers: folders of the run's, else all in exp. Nothing where there is no exp."""
+    if not exp.is_dir():
+        return
     records = _records(exp, models)
     results = read_results(exp, records, sets)
     students = [Model(r, None) for r in records if r.role == "student" and _made(exp, r)]
@@ -55,13 +58,17 @@ def next_steps(
         experiment = Experiment(exp, tuple(others), tuple(sets), results)
         name = _best(experiment).name
         yield EARLIER, ": ".join(filter(None, [name, _shown(experiment, name)]))
+    ours = held_out.name.removesuffix("_held_out") if held_out else ""
     if held_out is None or not (held_out / "text").is_file():
         held_out = next((path.parent for path in sorted(data.glob("*_held_out/text"))), None)
     if not sets and held_out:
-        yield "a test set", _audit(exp, data, held_out)
-        if (data / "audited/text").is_file():
-            instead = " in place of --dev_set audited" if best and _chose_epoch(exp / best.name, "audited") else ""
-            yield "error rates", f"the command of your run again, with --test_sets audited{instead}"
+        audits = _audits_of(data, ours)
+        yield "a test set", _audit(exp, data, held_out, audits)
+        if answered := [path.name for path in audits if (path / "text").is_file()]:
+            chose = [name for name in answered if best and _chose_epoch(exp / best.name, name)]
+            name = next((name for name in answered if name not in chose), answered[0])
+            instead = f" in place of --dev_set {name}" if name in chose else ""
+            yield "error rates", f"the command of your run again, with --test_sets {name}{instead}"
     cards = [exp / best.name / "publish" / name for name in ("huggingface/README.md", "README.md")] if best else []
     labels = [page for folder in explorers or sorted(exp.glob("*/explorer*")) for page in sorted(folder.glob("*.html"))]
     pages = {"report": [exp / "report/index.html"], "labels": labels, "card": cards}
@@ -75,18 +82,23 @@ def _chose_epoch(student: Path, name: str) -> bool:
     return Path(record_in(student / "data").get("arguments", {}).get("valid_data") or "").name == name
 
 
-def _audit(exp: Path, data: Path, held_out: Path) -> str:
-    """A command that makes a test set by ear: of what was held out, or where that is little, of all chunks; those that
-    are drawn are then held out, and the students trained again without them."""
+def _audits_of(data: Path, name: str) -> list[Path]:
+    """Folders of the test sets that k2d audit has drawn from chunks whose directory's name begins so: from labels, held
+    out or revised."""
+    found = {path.parent: (json_or_none(path) or {}).get("data") for path in sorted(data.glob(f"*/{AUDIT}"))}
+    return [folder for folder, source in found.items() if source and Path(source).name.startswith(name)]
+
+
+def _audit(exp: Path, data: Path, held_out: Path, audits: Sequence[Path]) -> str:
+    """A command that goes on with an audit, or that makes a test set by ear: of what was held out, or where that is
+    little, of all chunks; those that are drawn are then held out, and the students trained again without them."""
     all_chunks = held_out.with_name(held_out.name.removesuffix("_held_out"))
     scores = sorted(path.parent for path in (exp / all_chunks.name).glob("*/utt2comp"))
     few = len(read_table(held_out / "text")) < FEWEST and (all_chunks / "text").is_file()
     chunks = all_chunks if few else held_out
-    if (data / "audited" / RECORD).is_file():  # drawn before, perhaps from the others
-        words = []
-    else:
-        words = ["--data", str(chunks), *(["--scores", str(scores[0])] if scores else [])]
-    command = shlex.join([_k2d(), "audit", *words, "--output_dir", str(data / "audited")])
+    words = [] if audits else ["--data", str(chunks), *(["--scores", str(scores[0])] if scores else [])]
+    out = audits[0] if audits else data / "audited"
+    command = shlex.join([_k2d(), "audit", *words, "--output_dir", str(out)])
     return f"cd {shlex.quote(str(Path.cwd()))} && {command}"
 
 

@@ -11,13 +11,14 @@ from k2d.atomic import atomic
 from k2d.constants import read_chunk_id
 from k2d.datadir import DataDir, read_segments
 from k2d.errors import DataError
+from k2d.held_out import AUDIT, HeldOut
 from k2d.score import significance
 from k2d.score.align_text import corpus_text
 from k2d.score.aligned import ALIGNED, write_aligned
 from k2d.score.corpus import Score, join_by_recording, score
 from k2d.score.scored import RESULT, TextCounts, write_counts
 from k2d.score.significance import Comparison
-from k2d.tables import read_table, write_numbers
+from k2d.tables import read_table, scan, write_numbers
 from k2d.wording import counted
 from k2d.work.folders import write_json
 from k2d.work.identity import input_of, record_in
@@ -98,6 +99,27 @@ def refuse_never_decoded(options: ScoreOptions) -> None:
         if decoded and never[0] not in decoded.segments and never[0] not in decoded.wav:
             raise DataError(f"{said}, lacks its audio in {data}, which was decoded; give the texts of that set alone")
         raise DataError(f"{said}, came after it was decoded; decode the set again (--stage decode)")
+
+
+def refuse_learnt(options: ScoreOptions) -> None:
+    """DataError where a model has learnt from chunks of the audit that it is to be scored on: they were drawn after its
+    training. For hyp, and for what it is compared with."""
+    if not Path(options.ref).with_name(AUDIT).is_file():
+        return  # ids of other sets tell nothing of the training recordings
+    references = read_table(options.ref)
+    tested = HeldOut(references)
+    for hyp in filter(None, (options.hyp, options.compare and Path(options.compare, "text"))):
+        model = input_of(Path(hyp).resolve().parent, "model")
+        training = model and input_of(model, "exp")
+        labels = training and input_of(training, "train text")
+        if labels is None or not labels.is_file():
+            continue
+        learnt = [key for _, key, _ in scan(labels) if key in tested]
+        if learnt:
+            raise DataError(
+                f"{hyp}: {model} has learnt from {counted(len(learnt), 'chunk')} of {options.ref}, such as "
+                f"{learnt[0]}; train it again from stage 4 (--stage select), which leaves them out"
+            )
 
 
 def recordings_of(ids: Sequence[str], data: str | None) -> list[str]:

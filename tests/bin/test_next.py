@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 
 import pytest
 
@@ -100,6 +101,9 @@ def test_a_student_that_nothing_was_measured_of(exp, capsys):
 def test_where_nothing_was_made(tmp_path, capsys):
     assert command.main(["--exp", str(tmp_path / "no")]) == 1
     assert "nothing has been made there yet" in capsys.readouterr().err
+    write_table(tmp_path / "data/lectures_teacher_held_out/text", {"u": "今天"})
+    misspelt = ["--exp", str(tmp_path / "no"), "--data", str(tmp_path / "data")]
+    assert command.main(misspelt) == 1, "no audit without its scores"
 
 
 def test_without_a_test_set_it_says_how_to_make_one(exp, capsys):
@@ -128,11 +132,21 @@ def test_without_a_test_set_it_says_how_to_make_one(exp, capsys):
     write_table(exp.parent / "data/lectures_teacher_held_out/text", {f"u{i:02}": "今天" for i in range(20)})
     assert str(proposed().data) == "data/lectures_teacher_held_out" and proposed().count is None
     (exp.parent / "data/audited").mkdir()
-    (exp.parent / "data/audited/audit.json").write_text("{}")
+    (exp.parent / "data/audited/audit.json").write_text('{"data": "data/lectures_teacher"}')
     (exp.parent / "data/audited/text").write_text("a 好\n")
     assert said(capsys, "--test_sets", "")["error rates"].endswith("--test_sets audited")
     for student in ("student_full", "student_comp"):
         (exp / student / "data").mkdir(parents=True)
         (exp / student / "data/step.json").write_text('{"arguments": {"valid_data": "data/audited"}}')
     assert said(capsys, "--test_sets", "")["error rates"].endswith("--test_sets audited in place of --dev_set audited")
-    assert proposed().data is None, "goes on with what was drawn"
+    args = proposed()
+    assert (args.data, str(args.output_dir)) == (None, "data/audited"), "goes on with what was drawn"
+    for name, source in (("another", "lectures_another"), ("mine", "lectures_teacher_held_out")):
+        (exp.parent / "data" / name).mkdir()
+        (exp.parent / "data" / name / "audit.json").write_text(json.dumps({"data": f"data/{source}"}))
+        (exp.parent / "data" / name / "text").write_text("a 好\n")
+    held_out = ("--held_out", "data/lectures_teacher_held_out")
+    assert said(capsys, "--test_sets", "", *held_out)["error rates"].endswith("--test_sets mine"), "it chose no epoch"
+    shutil.rmtree(exp.parent / "data/audited")
+    args = proposed()
+    assert (args.data, str(args.output_dir)) == (None, "data/mine"), "whatever it is called"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -203,6 +204,37 @@ def test_a_set_that_has_grown_since_it_was_decoded_is_not_scored(tmp_path, capsy
     write_table(tmp_path / "ref", REFERENCES | {"a4": "好"})
     assert main(arguments) == 1
     assert "such as a4, lacks its audio in" in capsys.readouterr().err
+
+
+def test_an_audit_that_a_student_has_learnt_from_is_not_scored(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    ids = ["talk-0000000-0000500", "talk-0000500-0001000", "talk-0001000-0001500"]
+    write_table("data/heard/text", dict.fromkeys(ids, "好"))
+
+    def made(step: str, folder: str, **inputs: str) -> None:
+        read = {name: Identity(path, path) for name, path in inputs.items()}
+        work = Step(step, Path(folder), inputs=read, options={})
+        run_step(work, False, lambda: write_table(f"{folder}/text", dict.fromkeys(ids, "好")))
+
+    made("train", "exp/student/train", **{"train text": "exp/student/data/text"})
+    made("average", "exp/student/average", exp="exp/student/train")
+    made("decode", "exp/student/decode_heard", model="exp/student/average")
+    made("decode", "exp/teacher/decode_heard", model="large-v2")
+    teacher = ["--ref", "data/heard/text", "--hyp", "exp/teacher/decode_heard/text", "--output_dir", "score"]
+    student = [*teacher, "--hyp", "exp/student/decode_heard/text"]
+    # One chunk is the same, another cut elsewhere; they touch the third.
+    write_table("exp/student/data/text", dict.fromkeys(["talk-0000000-0000500", "talk-0000600-0001000", "u"], "好"))
+    assert main(student) == 0, "ids of a set that is no audit tell nothing of the recordings"
+    shutil.rmtree("score")
+    Path("data/heard/audit.json").write_text("{}")
+    for arguments in (student, [*teacher, "--compare", "exp/student/decode_heard"]):
+        assert main(arguments) == 1
+        said = capsys.readouterr().err
+        assert "exp/student/average has learnt from 2 chunks of data/heard/text, such as talk-0000000-0000500" in said
+        assert "train it again from stage 4 (--stage select)" in said
+    assert main(teacher) == 0
+    write_table("exp/student/data/text", {"talk-0001500-0002000": "好"})
+    assert main(student) == 0
 
 
 def test_texts_of_one_recording_are_drawn_together_where_the_data_directory_tells(tmp_path):
