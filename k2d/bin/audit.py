@@ -20,7 +20,7 @@ from pathlib import Path
 
 from k2d.audio.options import AudioOptions
 from k2d.errors import UsageError
-from k2d.explore.audit import COUNT, DRAWN, check_place, open_audit, saved_answers
+from k2d.explore.audit import COUNT, check_place, open_audit, saved_answers
 from k2d.label.scores import tagged
 from k2d.options import CommandParser, add_options, command, options_of, parse_seed
 from k2d.score.tables import interval, percent
@@ -78,8 +78,10 @@ def check(args: argparse.Namespace) -> dict[str, Path]:
 def run(args: argparse.Namespace) -> int:
     given = check(args)
     refuse_work_of_others(args.output_dir, "audit")
-    check_place(args.output_dir, args.data)  # before the lock makes the folder
-    with DirectoryLock(args.output_dir / DRAWN):  # whoever decodes the set may do so meanwhile
+    check_place(args.output_dir, args.data)
+    out = args.output_dir.resolve()
+    # Not the lock of the folder, since whoever decodes the set may do so meanwhile; beside it: a failed draw makes none.
+    with DirectoryLock(out.with_name(f"{out.name}.audit")):
         return _run(args, given)
 
 
@@ -100,7 +102,11 @@ def _run(args: argparse.Namespace, given: dict[str, Path]) -> int:
             print(f"audit: {clips.says()}", file=sys.stderr)
         return 0
     if args.read:
-        audit.take(saved_answers(args.read, audit))
+        answers = saved_answers(args.read, audit)
+        changed = sorted(key for key, was in audit.answers.items() if answers.get(key, was) != was)
+        new = counted(len(answers.keys() - audit.answers.keys()), "new answer")
+        print(f"audit: {new}, {len(changed)} changed{': ' * bool(changed)}{', '.join(changed)}")
+        audit.take(answers)
     else:
         serve(args.port, audit, figures, title, audio)
     _sign(audit, args)

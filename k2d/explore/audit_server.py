@@ -29,6 +29,9 @@ from k2d.explore.spectrogram import spectrogram
 
 MOST_BYTES = 100_000  # of a request
 _HERE = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")
+_STARTED_AGAIN = (  # to a page of before: the token is another
+    "k2d audit was started again; open the address that it prints now: answers kept in this browser are saved there"
+)
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -149,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         _, token, path = (self.path.split("/", 2) + ["", ""])[:3]
         if not self.path.startswith("/") or not secrets.compare_digest(token.encode(), self.server.token.encode()):
-            self._refuse(404, "nothing there")
+            self._refuse(404, _STARTED_AGAIN)
             return None
         return path
 

@@ -132,6 +132,33 @@ def test_a_misspelt_folder_is_not_made(corpus, capsys):
     assert not Path("data/audtied").exists()
 
 
+def test_a_draw_that_fails_makes_no_folder_and_says_what_is_not_finished(corpus, capsys):
+    argv = ["--output_dir", "data/heard", "--data"]
+    assert command.main([*argv, "chunks", "--scores", "scroes"]) == 1
+    write_table("none/text", {})
+    write_table("none/wav.scp", {})
+    assert command.main([*argv, "none"]) == 1 and "no chunk to draw" in capsys.readouterr().err
+    write_table("begun/text", dict.fromkeys(IDS, LABEL))
+    Path("begun/.begun.json").write_text("{}")
+    assert command.main([*argv, "begun"]) == 1
+    assert "begun: not finished; run the stage that makes it again (labels: stage 2)" in capsys.readouterr().err
+    assert not Path("data/heard").exists()
+
+
+def test_reading_answers_tells_the_new_ones_from_those_that_change_others(corpus, capsys):
+    audit = drawn()
+    one, two, three = sorted(audit.order[:3])
+    audit.take({one: Answer(USABLE, "好"), two: Answer(USABLE, "好")})
+    theirs = {one: "好", two: "不好", three: "好"}
+    answers = {key: {"verdict": USABLE, "text": text} for key, text in theirs.items()}
+    Path("theirs.json").write_text(json.dumps({"answers": answers}))
+    capsys.readouterr()
+    for said in (f"audit: 1 new answer, 1 changed: {two}\n", "audit: 0 new answers, 0 changed\n"):
+        assert command.main(["--output_dir", "data/heard", "--read", "theirs.json"]) == 0
+        assert capsys.readouterr().out.startswith(said)
+    assert Audit("data/heard").used == theirs
+
+
 def test_some_chunks_are_left_to_train_on(corpus, capsys):
     half, _ = open_audit(Path("data/half"), Path("chunks"), [], None, 0, None)
     assert len(half.order) == len(IDS) // 2 and "for training" not in capsys.readouterr().err
@@ -321,6 +348,57 @@ def test_what_cannot_be_sent_is_kept_in_the_browser_and_said(corpus, browser):
         assert len(Audit("data/heard").answers) == 1
 
 
+def press_and_wait(browser, key: str, square: int):
+    browser.press(key)
+    browser.wait(f"document.querySelector('[aria-current]').textContent === '{square}'")
+
+
+def test_a_text_that_was_typed_stays_until_it_is_answered(corpus, browser):
+    audit = drawn()
+    text, value = "#text", "document.querySelector('#text').value"
+    with served(audit) as server:
+        browser.open(server.address)
+        browser.wait("document.querySelector('#sound audio') !== null")
+        browser.type(text, "!")
+        typed = browser.js(value)
+        assert typed != TEXT and len(browser.texts(".pending")) == 1
+        press_and_wait(browser, "PageDown", 2)
+        assert browser.js(value) == TEXT
+        press_and_wait(browser, "PageUp", 1)
+        assert browser.js(value) == typed
+        browser.click("#map button:nth-child(3)")
+        browser.open(server.address)
+        browser.wait(f"{value} === {json.dumps(typed)}")
+        browser.press("F8")
+        assert browser.js(value) == TEXT and not browser.texts(".pending")
+        browser.js("document.execCommand('undo')")
+        assert browser.js(value) == typed
+        audit.answer(audit.order[0], Answer(USABLE, "好"))  # in another window
+        browser.open(server.address + f"#chunk={audit.order[0]}")
+        browser.wait(f"{value} === '好'")
+        browser.type(text, "!")
+        browser.press("Enter")
+        browser.wait("document.querySelector('#saved').textContent === 'saved'")
+        assert not browser.texts(".pending") and "好" in audit.answers[audit.order[0]].text
+        assert browser.js("Object.keys(stored(store + '-drafts'))") == []
+    assert browser.errors == []
+
+
+def test_a_page_of_before_says_that_the_audit_was_started_again(corpus, browser):
+    audit = drawn()
+    with served(audit) as server:
+        browser.open(server.address)
+        browser.wait("document.querySelector('#sound audio') !== null")
+        server.token, token = "another", server.token
+        browser.press("Enter")
+        again = "not saved: k2d audit was started again;"
+        browser.wait(f"document.querySelector('#saved').textContent.startsWith('{again}')")
+        assert token not in server.address
+        browser.open(server.address)
+        browser.wait("document.querySelector('#saved').textContent === 'saved'")
+        assert audit.used == {audit.order[0]: TEXT}
+
+
 def test_saved_is_said_when_every_answer_is(corpus, browser):
     audit = drawn()
     with served(audit) as server:
@@ -364,6 +442,30 @@ def test_a_page_from_the_disk_counts_by_itself_and_its_answers_are_read_back(cor
     (corpus / "saved.json").write_text(saved.replace(audit.order[0], "other"))
     assert command.main([*again, "--read", "saved.json"]) == 1
     assert "of another draw" in capsys.readouterr().err
+
+
+def test_an_answer_on_the_disk_is_newer_than_one_that_a_page_made_before_has_kept(corpus, browser):
+    one, two = drawn().order[:2]
+    saved, page = "JSON.stringify({key: D.key, answers: given})", corpus / "page.html"
+    browser.open(page)
+    browser.js("localStorage.clear()")  # other tests' pages are of the same draw
+    browser.open(page)
+    for _ in range(2):
+        browser.press("Enter")
+    (corpus / "saved.json").write_text(browser.js(saved))
+    assert command.main(["--output_dir", "data/heard", "--read", "saved.json"]) == 0
+    Audit("data/heard").answer(one, Answer(USABLE, "不"))
+    drawn()  # the page, once more
+    browser.open(page, link=f"#chunk={one}")
+    assert browser.js("document.querySelector('#text').value") == "不" and browser.text("#count") == "2 of 9"
+    assert json.loads(browser.js(saved))["answers"] == {}, "those of the page are on the disk"
+    browser.open(page, link=f"#chunk={two}")
+    browser.press("Enter", control=True)
+    browser.open(page, link=f"#chunk={two}")
+    (corpus / "saved.json").write_text(browser.js(saved))
+    assert command.main(["--output_dir", "data/heard", "--read", "saved.json"]) == 0
+    assert Audit("data/heard").answers == {one: Answer(USABLE, "不"), two: Answer(UNUSABLE)}
+    assert browser.errors == []
 
 
 def test_a_page_from_the_disk_draws_without_repeating_itself_and_follows_a_link(corpus, browser):

@@ -2,33 +2,46 @@
 // Hear, correct, go on. Served, every answer is posted and comes back as figures; from a file, answers stay in the
 // browser's storage and figures are counted here.
 const USABLE = "usable", UNUSABLE = "unusable", store = "k2d-audit-" + D.key;
-const answers = { ...D.answers };
 const place = new Map(D.rows.map((row, i) => [row.id, i]));
-let figures = D.figures, at = 0, unsent = {};
-try {
-  const kept = JSON.parse(localStorage.getItem(store)) || {};
-  for (const [id, answer] of Object.entries(kept)) if (place.has(id)) { answers[id] = answer; if (D.served) unsent[id] = answer; }
-} catch { /* no storage: a served page keeps its answers on the disk, a file's can be saved */ }
+let figures = D.figures, at = 0;
 
-// --- keeping: to the server, or in the browser; what could not be sent stays in the browser until it is
+// --- keeping: `known` is on the disk, `given` is not: answers on their way to the server, or, of a file, all that were
+// given in this browser; `drafts` are texts without Enter. Given and drafts outlive the page, each with the answer that
+// it is `over`: where the disk has another one by now, that is newer and stays.
+const same = (a, b) => (a && a.verdict) === (b && b.verdict) && (a && a.text) === (b && b.text);
+const known = { ...D.answers }, given = stored(store), drafts = stored(store + "-drafts");
+const answers = { ...known, ...given };
+function stored(name) {
+  try { return Object.fromEntries(Object.entries(JSON.parse(localStorage.getItem(name)) || {}).filter(([id, it]) => place.has(id) && same(it.over, D.answers[id]))); } catch { return {}; }
+}
+function write(name, what) {
+  try { localStorage.setItem(name, JSON.stringify(what)); return true; } catch { return false; }
+}
 function keep(id) {
-  if (D.served) unsent[id] = answers[id];
-  try { localStorage.setItem(store, JSON.stringify(D.served ? unsent : answers)); } catch { if (!D.served) say("not kept: save the answers", true); }
-  if (D.served) { say("saving …"); send(); } else { figures = countHere(); say("kept in this browser"); shown(); }
+  given[id] = answers[id];
+  const kept = write(store, given);
+  if (D.served) { say("saving …"); send(); } else { figures = countHere(); say(...kept ? ["kept in this browser"] : ["not kept: save the answers", true]); shown(); }
+}
+function draft() {
+  const { id, label } = D.rows[at], now = answers[id], text = $("text").value;
+  if (text === (now && now.verdict === USABLE ? now.text : label)) delete drafts[id]; else drafts[id] = { text, over: known[id] };
+  write(store + "-drafts", drafts);
+  shown();
 }
 let sending = false;
 async function send() {
   if (sending) return;
   sending = true;
-  for (let id; (id = Object.keys(unsent)[0]);) {
-    const answer = unsent[id];
+  for (let id; (id = Object.keys(given)[0]);) {
+    const answer = given[id];
     try {
       const reply = await fetch("answer", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ id, ...answer }) });
       if (!reply.ok) throw new Error(await reply.text());
       figures = await reply.json();
-      if (unsent[id] === answer) delete unsent[id];
-      try { localStorage.setItem(store, JSON.stringify(unsent)); } catch { /* it is on the disk */ }
-      if (!Object.keys(unsent).length) say("saved");
+      known[id] = { verdict: answer.verdict, text: answer.text };
+      if (given[id] === answer) delete given[id];
+      write(store, given);
+      if (!Object.keys(given).length) say("saved");
     } catch (error) {
       say(error instanceof TypeError ? `not saved: k2d audit has ended. Start it with --port ${location.port} and open its new address: answers kept in this browser are saved then` : "not saved: " + error.message, true);
       setTimeout(send, 3000);
@@ -54,7 +67,7 @@ async function show(i, playing = true) {
   const row = D.rows[at], answer = answers[row.id];
   $("id").textContent = row.recording;
   $("when").textContent = [row.start === null ? "" : "from " + clock(row.start), row.seconds === null ? "" : row.seconds.toFixed(1) + " s"].filter(Boolean).join(", ");
-  $("text").value = answer && answer.verdict === USABLE ? answer.text : row.label;
+  $("text").value = drafts[row.id] ? drafts[row.id].text : answer && answer.verdict === USABLE ? answer.text : row.label;
   writeLink({ chunk: row.id });
   shown();
   $("text").focus({ preventScroll: true });
@@ -80,7 +93,9 @@ function next() {
 }
 function answer(verdict) {
   const id = D.rows[at].id;
-  answers[id] = { verdict, text: verdict === USABLE ? $("text").value.replace(/\s+/g, " ").trim() : "" };
+  answers[id] = { verdict, text: verdict === USABLE ? $("text").value.replace(/\s+/g, " ").trim() : "", over: known[id] };
+  delete drafts[id];
+  write(store + "-drafts", drafts);
   keep(id);
   next();
 }
@@ -98,7 +113,7 @@ function shown() {
   $("count").textContent = `${done} of ${D.rows.length}`;
   squares.forEach((square, i) => {
     const verdict = (answers[D.rows[i].id] || {}).verdict || "";
-    square.className = verdict + (unsent[D.rows[i].id] ? " pending" : "");
+    square.className = verdict + (drafts[D.rows[i].id] || (D.served && given[D.rows[i].id]) ? " pending" : "");
     square.setAttribute("aria-label", `chunk ${i + 1}, ${verdict || "open"}`);
     if (i === at) square.setAttribute("aria-current", "true"); else square.removeAttribute("aria-current");
   });
@@ -131,7 +146,12 @@ function rates() {
 // --- keys: all that is needed, while the cursor stays in the text
 const back = seconds => { const a = audio(); if (a) { a.currentTime = Math.max(0, a.currentTime - seconds); play(); } };
 const toggle = () => { const a = audio(); if (a) { if (a.paused) play(); else a.pause(); } };
-const again = () => { $("text").value = D.rows[at].label; $("text").focus(); };
+const again = () => { // as if it were typed, so that Ctrl Z brings back what was there
+  const { label } = D.rows[at];
+  $("text").focus();
+  $("text").select();
+  document.execCommand(label ? "insertText" : "delete", false, label);
+};
 const KEYS = { Escape: toggle, F2: () => back(2), F4: () => back(Infinity), F8: again, PageUp: () => show(at - 1), PageDown: () => show(at + 1) };
 addEventListener("keydown", e => {
   if (e.isComposing || e.keyCode === 229) return; // Enter and Esc of an input method are its own
@@ -143,10 +163,11 @@ addEventListener("keydown", e => {
 $("usable").addEventListener("click", () => answer(USABLE));
 $("unusable").addEventListener("click", () => answer(UNUSABLE));
 $("label").addEventListener("click", again);
+$("text").addEventListener("input", draft);
 $("before").addEventListener("click", () => show(at - 1));
 $("after").addEventListener("click", () => show(at + 1));
 if ($("save")) $("save").addEventListener("click", () => {
-  const blob = new Blob([JSON.stringify({ key: D.key, answers }, null, 1)], { type: "application/json" });
+  const blob = new Blob([JSON.stringify({ key: D.key, answers: given }, null, 1)], { type: "application/json" });
   el("a", { href: URL.createObjectURL(blob), download: "audit-answers.json" }).click();
   say("saved: audit-answers.json");
 });
@@ -190,6 +211,6 @@ function countHere() {
   return { utterances: used.length, recordings: R, units: total, systems };
 }
 
-if (!D.served) figures = countHere(); else if (Object.keys(unsent).length) send();
+if (!D.served) figures = countHere(); else if (Object.keys(given).length) send();
 const asked = place.get(readLink().chunk), first = D.rows.findIndex(row => !answers[row.id]);
 show(asked ?? Math.max(0, first), false);
