@@ -41,6 +41,7 @@ from k2d.tables import (
 from k2d.wording import counted
 
 _TABLES = ("text", "utt2", "spk2", "reco2", "segments")  # how names of tables begin, apart from wav.scp
+BEGUN = ".begun.json"  # in a directory whose maker has begun and not finished (work/step.py)
 _USUAL = ("text", "segments", "utt2spk", "utt2dur", "spk2utt", "reco2dur")  # tables, if the name is one of these
 COPIES = ("~", ".bak", ".old", ".orig", ".save", ".swp", ".tmp")  # what editors and people leave beside a table
 
@@ -202,6 +203,8 @@ class DataDir:
             there = f", but {packed}, which is to be unpacked or renamed" if packed else ""
             if os.path.lexists(self.path / "wav.scp"):
                 there = f", but {_what_else(self.path / 'wav.scp')} of its name"
+            if BEGUN in names:
+                raise DataError(f"{self.path}: not finished; run the stage that makes it again (labels: stage 2)")
             raise DataError(f"{self.path}: no wav.scp there{there}; expected a Kaldi data directory")
 
     def __repr__(self) -> str:

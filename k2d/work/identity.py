@@ -15,13 +15,13 @@ from pathlib import Path
 
 from k2d.audio.inputs import walk
 from k2d.audio.stamps import FileStamps, is_command
-from k2d.datadir import tables_in
+from k2d.datadir import BEGUN, DataDir, tables_in
 from k2d.errors import DataError
 from k2d.tables import scan
 from k2d.work.folders import cache_folder, json_or_none, remember
 
 LARGE = 1 << 22  # bytes from which on a hash is worth remembering
-RECORD, BEGUN = "step.json", ".begun.json"  # of a step's directory: of finished work, and of work that has begun
+RECORD = "step.json"  # of finished work, in its directory; of work that has begun: BEGUN
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,7 @@ def of_data(folder, *names: str) -> Identity:
     """Tables as `of_tables`, and the stamps of the audio that wav.scp names: `names` leave out tables that do not
     count, such as references.
     """
-    folder = Path(folder)
-    if not (folder / "wav.scp").is_file():
-        raise DataError(f"{folder}: no wav.scp there; expected a Kaldi data directory")
+    folder = DataDir(folder).path
     stamps, makers, commands = hashlib.sha256(), {}, False
     of = FileStamps()
     for _, recording, source in scan(folder / "wav.scp"):
