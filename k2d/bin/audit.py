@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     refuse_work_of_others(args.output_dir, "audit")
     check_place(args.output_dir, args.data)
     out = args.output_dir.resolve()
-    # Not the lock of the folder, since whoever decodes the set may do so meanwhile; beside it: a failed draw makes none.
+    # Not the lock of the folder, which may be decoded meanwhile; and beside it, so that a failed draw makes none.
     with DirectoryLock(out.with_name(f"{out.name}.audit")):
         return _run(args, given)
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from k2d.errors import DataError
 from k2d.explore.audit import Audit
+from k2d.held_out import HeldOut
 from k2d.label.hold_out import VALIDATOR_TEXT
 from k2d.label.scores import Scores
 from k2d.score.corpus import score_utterance
 from k2d.score.rates import Counts
+from k2d.score.scoring import learnt_of
 from k2d.score.significance import confidence_interval
 from k2d.tables import Cursor
 from k2d.text import timestamps
@@ -40,7 +42,8 @@ def texts_of(path: Path, ids: Sequence[str]) -> dict[str, str]:
 
 
 def find_systems(audit: Audit, scores: Scores | None, exp: Path | None, given: Mapping[str, Path]) -> list[System]:
-    """The label, the validators, the models of `exp` that decoded all these chunks, and those that are `given`.
+    """The label, the validators, the models of `exp` that decoded all these chunks and learnt none of them, and those
+    that are `given`.
 
     given: name -> a text file, or a directory with one. DataError where it has none of the chunks.
     """
@@ -54,8 +57,9 @@ def find_systems(audit: Audit, scores: Scores | None, exp: Path | None, given: M
     for folder in sorted(path.parent for path in models):
         for path in sorted(folder.glob("decode_*/text")):
             paths.setdefault(folder.name, path) if texts_of(path, ids[:1]) else None
+    drawn = HeldOut(ids)
     for name, path in paths.items():
-        if len(texts := texts_of(path, ids)) == len(ids):
+        if len(texts := texts_of(path, ids)) == len(ids) and not learnt_of(drawn, path.parent):
             systems.append(System(name, texts))
     for name, path in given.items():
         path = path / "text" if path.is_dir() else path

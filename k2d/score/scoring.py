@@ -101,24 +101,27 @@ def refuse_never_decoded(options: ScoreOptions) -> None:
         raise DataError(f"{said}, came after it was decoded; decode the set again (--stage decode)")
 
 
+def learnt_of(tested: HeldOut, decoded: Path) -> list[str]:
+    """The chunks that share sound with those tested and that the model of a decoding's folder has learnt, as far as the
+    records of the steps tell."""
+    model = input_of(decoded, "model")
+    training = model and input_of(model, "exp")
+    labels = training and input_of(training, "train text")
+    return [key for _, key, _ in scan(labels) if key in tested] if labels and labels.is_file() else []
+
+
 def refuse_learnt(options: ScoreOptions) -> None:
     """DataError where a model has learnt from chunks of the audit that it is to be scored on: they were drawn after its
     training. For hyp, and for what it is compared with."""
     if not Path(options.ref).with_name(AUDIT).is_file():
         return  # ids of other sets tell nothing of the training recordings
-    references = read_table(options.ref)
-    tested = HeldOut(references)
+    tested = HeldOut(read_table(options.ref))
     for hyp in filter(None, (options.hyp, options.compare and Path(options.compare, "text"))):
-        model = input_of(Path(hyp).resolve().parent, "model")
-        training = model and input_of(model, "exp")
-        labels = training and input_of(training, "train text")
-        if labels is None or not labels.is_file():
-            continue
-        learnt = [key for _, key, _ in scan(labels) if key in tested]
-        if learnt:
+        folder = Path(hyp).resolve().parent
+        if learnt := learnt_of(tested, folder):
             raise DataError(
-                f"{hyp}: {model} has learnt from {counted(len(learnt), 'chunk')} of {options.ref}, such as "
-                f"{learnt[0]}; train it again from stage 4 (--stage select), which leaves them out"
+                f"{hyp}: {input_of(folder, 'model')} has learnt from {counted(len(learnt), 'chunk')} of {options.ref}, "
+                f"such as {learnt[0]}; train it again from stage 4 (--stage select), which leaves them out"
             )
 
 

@@ -299,6 +299,18 @@ def test_a_model_that_decodes_meanwhile_is_on_the_page_when_it_is_loaded_again(c
         rate = server.figures.now()["systems"][2]["rate"]
         text.write_text(whole.replace("tension", "attention"))
         assert names(server)[2] == "student" and server.figures.now()["systems"][2]["rate"] < rate
+        records = {
+            "decode_some": {"model": {"path": "exp/student/average"}},
+            "average": {"exp": {"path": "exp/student/train"}},
+            "train": {"train text": {"path": "exp/student/data/text"}},
+        }
+        for folder, inputs in records.items():
+            (corpus / "exp/student" / folder).mkdir(exist_ok=True)
+            (corpus / "exp/student" / folder / "step.json").write_text(json.dumps({"inputs": inputs}))
+        write_table("exp/student/data/text", {audit.order[3]: TEXT})
+        assert names(server) == ["label", "validator"], "a student that has learnt one of these chunks"
+        write_table("exp/student/data/text", {"another": TEXT})
+        assert names(server) == ["label", "validator", "student"]
         text.write_bytes(b"\xff\n")
         assert names(server) == ["label", "validator", "student"], "what it was before it was being written"
 
