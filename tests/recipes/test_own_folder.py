@@ -132,19 +132,24 @@ def test_a_folder_without_recordings_is_refused_before_anything_runs(run, tmp_pa
         (tmp_path / "failed.mp4").touch()
 
 
-@pytest.fixture(scope="module")
-def audited(run):
-    """Ids of twenty chunks that somebody has heard and corrected, of the test set data/audited."""
-    if not (run.recipe / "exp/recordings_big/small/step.json").exists():
-        assert run("--selection", "full", "--stop_stage", "select").returncode == 0
-    with contextlib.chdir(run.recipe):
-        of = ("--data", "data/recordings_big", "--scores", "exp/recordings_big/small", "--count", "20")
-        assert audit([*of, "--output_dir", "data/audited", "--page", "audit.html"]) == 0
-        drawn = DataDir("data/audited/drawn").text
+def draw_and_answer(recipe: Path, name: str, count: int) -> set[str]:
+    """Ids of the chunks of a new test set that somebody has heard and corrected."""
+    with contextlib.chdir(recipe):
+        of = ("--data", "data/recordings_big", "--scores", "exp/recordings_big/small", "--count", str(count))
+        assert audit([*of, "--output_dir", f"data/{name}", "--page", "audit.html"]) == 0
+        drawn = DataDir(f"data/{name}/drawn").text
         said = {key: {"verdict": "usable", "text": f"{strip(label)} 對"} for key, label in drawn.items()}
         Path("audit-answers.json").write_text(json.dumps({"answers": said}))
-        assert audit(["--output_dir", "data/audited", "--read", "audit-answers.json"]) == 0
+        assert audit(["--output_dir", f"data/{name}", "--read", "audit-answers.json"]) == 0
     return set(drawn)
+
+
+@pytest.fixture(scope="module")
+def audited(run):
+    """Ids of twenty chunks of the test set data/audited."""
+    if not (run.recipe / "exp/recordings_big/small/step.json").exists():
+        assert run("--selection", "full", "--stop_stage", "select").returncode == 0
+    return draw_and_answer(run.recipe, "audited", 20)
 
 
 TWO = ("--selection", "full comp@9", "--test_sets", "audited")  # of which none drops a chunk
@@ -217,3 +222,21 @@ def test_other_options_redo_only_what_they_decide(run, audited):
     assert revised.returncode == 0 and made.items() <= records(folder).items(), revised.stderr
     sources = (folder / "data/recordings_big_by_small/sources.tsv").read_text()
     assert {line.split("\t")[1] for line in sources.splitlines()} <= {"label", "decode_small"}
+
+
+def test_what_was_drawn_after_the_training_is_not_scored_until_it_is_unlearnt(run, audited):
+    if not (run.recipe / f"exp/{STUDENTS[0]}/model.json").exists():
+        assert run(*TWO, "--stop_stage", "train").returncode == 0
+    learnt = set(read_table(run.recipe / f"exp/{STUDENTS[0]}/data/text"))
+    later = draw_and_answer(run.recipe, "later", 2)
+    assert learnt & later
+    words = ("--selection", "full", "--test_sets", "later")
+    stale = run(*words, "--stage", "decode", "--stop_stage", "score")
+    assert stale.returncode != 0
+    said = f"exp/{STUDENTS[0]}/average has learnt from {len(learnt & later)} chunk"
+    assert said in stale.stdout + stale.stderr
+    assert not (run.recipe / f"exp/{STUDENTS[0]}/decode_later/score/result.json").exists()
+    shown = run("--selection", "full", "--test_sets", "audited", "--dry_run").stdout
+    assert "--leave_out data/audited/drawn --leave_out data/later/drawn" in shown, "whatever this run tests on"
+    assert run(*words, "--stage", "select", "--stop_stage", "score").returncode == 0
+    assert not later & set(read_table(run.recipe / f"exp/{STUDENTS[0]}/data/text"))

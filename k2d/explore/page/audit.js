@@ -39,8 +39,10 @@ async function send() {
       if (!reply.ok) throw new Error(await reply.text());
       figures = await reply.json();
       known[id] = { verdict: answer.verdict, text: answer.text };
-      if (given[id] === answer) delete given[id];
+      if (given[id] === answer) delete given[id]; else given[id].over = known[id];
+      if (drafts[id]) drafts[id].over = known[id];
       write(store, given);
+      write(store + "-drafts", drafts);
       if (!Object.keys(given).length) say("saved");
     } catch (error) {
       say(error instanceof TypeError ? `not saved: k2d audit has ended. Start it with --port ${location.port} and open its new address: answers kept in this browser are saved then` : "not saved: " + error.message, true);
