@@ -143,8 +143,9 @@ dev_data="${chunks}_dev"
 tested=${test_sets:-held_out}
 scores_of_first="${exp}/$(tag_of "${validator%% *}")"
 not_to_select=() not_to_learn=() kept_by_all=()
-# Chunks drawn for somebody to hear and correct (k2d audit) are not learnt from, whether this run tests on them or not;
-# nor is, where it does, what was held out before there was that test set, since it is drawn from there.
+# Chunks that a set of this run was drawn from for somebody to hear and correct (k2d audit) are not learnt from; nor is,
+# then, what was held out before there was that test set, since it is drawn from there. An audit that no run names makes
+# no student anew.
 audited=() drawn=()
 holds_out=false
 [ -n "${test_sets}" ] || holds_out=true
@@ -158,11 +159,9 @@ for set in ${test_sets} ${dev_set}; do
         audited+=("data/${set}")
         break
     done
+    drawn+=(--leave_out "data/${set}/drawn")
     [ "${set}" = "${dev_set}" ] || holds_out=true
 done
-while read -r each; do
-    drawn+=(--leave_out "${each%/*}/drawn")
-done < <(compgen -G "data/*/audit.json" | LC_ALL=C sort)
 ! "${holds_out}" || not_to_select=(--leave_out "${held_out}")
 not_to_select+=("${drawn[@]}")
 if [ -n "${dev_set}" ]; then

@@ -156,9 +156,9 @@ def open_audit(
             count = min(COUNT, max(1, free // 2)) if learnt else COUNT
         audit = _draw(out, source, by, count, audit.seed if audit else seed, whole, beside)
         if learnt and (left := free - len(audit.order)) < chunks // 2:
-            leaves = f"{left} of {counted(chunks, 'chunk')} in {source.path} for training"
+            leaves = f"which leaves {left} of {counted(chunks, 'chunk')} in {source.path} for training"
             undo = f"to draw fewer, remove {out} and give a smaller --count"
-            print(f"audit: drawn chunks are not trained on, which leaves {leaves}; {undo}", file=sys.stderr)
+            print(f"audit: students tested on these do not learn them, {leaves}; {undo}", file=sys.stderr)
         found = len({audit.recording(key) for key in audit.order})
         drawn = f"{counted(len(audit.order), 'chunk')} of {counted(found, 'recording')}"
         all_others = f" {_UNDRAWN}" if beside else ""
