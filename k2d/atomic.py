@@ -66,7 +66,8 @@ def _new_file(name: str, mode: str, text: Mapping[str, str]) -> IO | None:
 def _removed_leftover(name: str) -> bool:
     """Remove what a killed writer has left; whether there was such a file."""
     with suppress(OSError):
-        left = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        # For writing, since NFS locks nothing else.
+        left = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             if _lock(left, name):
                 os.unlink(name)

@@ -204,7 +204,7 @@ class DataDir:
             if os.path.lexists(self.path / "wav.scp"):
                 there = f", but {_what_else(self.path / 'wav.scp')} of its name"
             if BEGUN in names:
-                raise DataError(f"{self.path}: not finished; run the stage that makes it again (labels: stage 2)")
+                raise DataError(f"{self.path}: not finished; make it with its stage (labels: stage 2)")
             raise DataError(f"{self.path}: no wav.scp there{there}; expected a Kaldi data directory")
 
     def __repr__(self) -> str:

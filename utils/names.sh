@@ -143,9 +143,8 @@ dev_data="${chunks}_dev"
 tested=${test_sets:-held_out}
 scores_of_first="${exp}/$(tag_of "${validator%% *}")"
 not_to_select=() not_to_learn=() kept_by_all=()
-# Chunks that a set of this run was drawn from for somebody to hear and correct (k2d audit) are not learnt from; nor is,
-# then, what was held out before there was that test set, since it is drawn from there. An audit that no run names makes
-# no student anew.
+# Chunks that k2d audit drew for a test or dev set of this run are never learnt; nor, with such a test set, are the chunks
+# held out before, since it was drawn from them. An audit that the run does not name retrains no student.
 audited=() drawn=()
 holds_out=false
 [ -n "${test_sets}" ] || holds_out=true

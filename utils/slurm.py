@@ -231,7 +231,11 @@ def ask_slurm(words: list[str], cluster: str = "", **options) -> subprocess.Comp
     if cluster:
         words = [words[0], f"--clusters={cluster}", *words[1:]]
     environment = {n: v for n, v in os.environ.items() if n in KEPT or not n.startswith(DROPPED)}
-    return subprocess.run(words, capture_output=True, text=True, env=environment, **options)
+    # A second Ctrl-C does not end scancel.
+    apart = words[0] == "scancel"
+    return subprocess.run(
+        words, capture_output=True, text=True, env=environment, start_new_session=apart, **options
+    )
 
 
 def submit(

@@ -45,7 +45,7 @@ _IN_PCM = re.compile(rb"\x72\xf8\x1f\x4e|\xfe\x7f\x01\x80|\x7f\xfe\x80\x01|\xff\
 _NOT_INTEGERS = re.compile(
     rb"fmt \xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a.{8}\xfe\xff.{22}(?!\x01\x00)", re.DOTALL
 )
-# Of formats that libraries know.
+# What files in formats that the libraries know begin with: what begins so and cannot be opened is damaged.
 _FIRST_BYTES = (
     b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3", b"#!AMR", b"FLV\x01", b"TTA1",
     b"wvpk", b"MAC ", b".RMF", b"Creative Voice File", b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\xb7\xd8\x00\x20",
@@ -260,7 +260,7 @@ class _ChainReader:
                 continue
             self.lost, self.holes, self.cut = self.lost + reader.lost, self.holes + reader.holes, self.cut or reader.cut
         self.cut |= bool(refused)
-        if not given:
+        if refused and not given:
             raise refused[0]
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:

@@ -72,19 +72,21 @@ def gather(words: Sequence[str], stdin_folder: str | Path) -> tuple[list[AudioFi
         else:
             nowhere[word] = _unmatched(word)
     for path, given in named.items():
-        if path == STDIN:
+        if path == STDIN and given:
             found.append((_standard_input(stdin_folder), "standard input", Path(), True))
         elif os.path.isdir(path):
             before = len(found), len(nowhere)
             for here, names, why in walk(Path(path)):
                 found += [(str(here / name), str(here / name), here.relative_to(path), False) for name in names]
                 nowhere |= {str(here): why} if why else {}
-            if before == (len(found), len(nowhere)):
+            if given and before == (len(found), len(nowhere)):
                 nowhere[path] = f"{path}: no files in this folder"
         elif why := _out_of_reach(path):
             nowhere[path] = why
         else:
             found.append((path, path, Path(), given))
+    if not found and not nowhere:
+        nowhere = {word: f"{word}: no files there" for word in words}  # patterns of empty folders
     once = {os.path.realpath(entry[0]): entry for entry in reversed(found)}
     kept = [entry for entry in found if once.get(os.path.realpath(entry[0])) is entry]
     stems = Counter(folder / Path(path).stem for path, _, folder, given in kept if given or _has_sound(path))
@@ -108,7 +110,7 @@ def _unmatched(pattern: str) -> str:
     try:
         os.listdir(folder or ".")
     except PermissionError as error:
-        return f"{pattern}: {_refused(error)[2]}"
+        return _why_refused(error)
     except OSError:  # it is not there, or a pattern itself
         pass
     return f"{pattern}: matches no file"
@@ -144,8 +146,11 @@ def walk(folder: Path) -> Iterator[tuple[Path, list[str], str]]:
 
 
 def _refused(error: OSError) -> tuple[Path, list[str], str]:
-    why = f"{error.filename}: {error.strerror}; give the right to read this folder, or look at the disk"
-    return Path(error.filename), [], why
+    return Path(error.filename), [], _why_refused(error)
+
+
+def _why_refused(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}; give the right to read this folder, or look at the disk"
 
 
 def _standard_input(folder: str | Path) -> str:

@@ -271,7 +271,7 @@ def _chunked(file, size: int, form: Form) -> Iterator[int]:
         spans = [(top, top), *((begin - form.head, begin + length) for _, begin, length in inside)]
         last, end = spans[-1]
         at = next((begin for begin, _ in spans if begins(bytes_at(file, begin, 64))), None)
-        if at is None and end != size:
+        if at is None and size not in (end, end + -end % form.align):  # it may end with a byte of padding
             at = _first(file, bytes_at(file, top - form.top, 4), begins, last)
 
 

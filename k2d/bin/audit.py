@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.errors import UsageError
+from k2d.errors import Locked, UsageError
 from k2d.explore.audit import COUNT, check_place, open_audit, saved_answers
 from k2d.label.scores import tagged
 from k2d.options import CommandParser, add_options, command, options_of, parse_seed
@@ -81,7 +81,11 @@ def run(args: argparse.Namespace) -> int:
     check_place(args.output_dir, args.data)
     out = args.output_dir.resolve()
     # Not the lock of the folder, which may be decoded meanwhile; and beside it, so that a failed draw makes none.
-    with DirectoryLock(out.with_name(f"{out.name}.audit")):
+    try:
+        lock = DirectoryLock(out.with_name(f"{out.name}.audit"))
+    except Locked as error:
+        raise Locked(str(error).replace(f"{out}.audit", str(args.output_dir), 1)) from None
+    with lock:
         return _run(args, given)
 
 
@@ -103,9 +107,9 @@ def _run(args: argparse.Namespace, given: dict[str, Path]) -> int:
         return 0
     if args.read:
         answers = saved_answers(args.read, audit)
-        changed = sorted(key for key, was in audit.answers.items() if answers.get(key, was) != was)
+        changed = sorted(key for key in answers.keys() & audit.answers.keys() if answers[key] != audit.answers[key])
         new = counted(len(answers.keys() - audit.answers.keys()), "new answer")
-        print(f"audit: {new}, {len(changed)} changed{': ' * bool(changed)}{', '.join(changed)}")
+        print(f"audit: {new}, {len(changed)} changed" + (f": {', '.join(changed)}" if changed else ""))
         audit.take(answers)
     else:
         serve(args.port, audit, figures, title, audio)

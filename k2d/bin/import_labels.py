@@ -45,11 +45,11 @@ def run(args: argparse.Namespace) -> int:
     step = Step("import_labels", args.output_dir, inputs=inputs, options={}, arguments=vars(args))
 
     def work() -> dict:
-        count, bad = import_entries(args.labels, args.output_dir)
+        count, bad, again = import_entries(args.labels, args.output_dir)
         for error in list(dict.fromkeys(map(str, bad)))[:10]:
             print(f"import_labels: left out: {error}", file=sys.stderr)
         print(f"import_labels: {args.output_dir}: {counted(count, 'utterance')}, {len(bad)} left out")
-        return {"utterances": count, "left_out": len(bad)}
+        return {"utterances": count, "left_out": len(bad), "again": again}
 
     return run_step(step, args.begin, work)
 

@@ -147,7 +147,7 @@ def _make_room(step: Step, earlier: dict[Path, Path | None]) -> None:
     where the other lies, if any."""
     earlier[step.out] = None
     if not _made_from_the_same(step.out, step):
-        places = sorted(step.aside.glob("*"), key=lambda place: place.name != step.key)
+        places = sorted(step.aside.glob("*"), key=lambda each: (each.name != step.key, -each.stat().st_mtime))
         same = next((place.name for place in places if _made_from_the_same(place, step)), "")
         earlier[step.out] = step.exchange(key_in(step.out) or key_in(step.out, BEGUN), same)
     if not record_in(step.out):

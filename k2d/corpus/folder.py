@@ -230,7 +230,7 @@ def _list(
 
 def unusable_transcripts(path: Path) -> dict[str, str]:
     """recording -> why the transcript beside it cannot be used, of the list that `prepare_folder` writes."""
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").split("\n")]
     return {row[0]: row[-1] for row in rows[1:] if len(row) == len(_COLUMNS) and row[-1]}
 
 

@@ -267,9 +267,9 @@ def _parquet(path: Path, repeated: set[str]) -> Iterator[tuple[str, Entry]]:
                 yield f"{path}, row {place}", Entry(name, safe_id(name), 0.0, None, said, cell, row.get("speaker"))
 
 
-def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
-    """Write a data directory of the utterances. Returns how many, and of each that is left out why: its audio cannot be
-    read, or ends before it does."""
+def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio], list[str]]:
+    """Write a data directory of the utterances. Returns how many; of each that is left out why: its audio cannot be
+    read, or ends before it does; and the files that may be there another time."""
     entries = sorted(read_entries(path), key=lambda entry: entry.id)
     if not entries:
         raise DataError(f"{path}: no utterance there; {_KINDS}")
@@ -280,8 +280,12 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
             raise DataError(f"{path}: id {entry.id!r} {fault}; choose another id")
     sources, faults = _audio(entries, out)
     faulty = {e.id: fault for e in entries if (fault := faults.get(e.recording) or _outside(e, sources[e.recording]))}
+    files = {entry.id: entry.audio.path for entry in entries if isinstance(entry.audio, File)}
     entries = [entry for entry in entries if entry.id not in faulty]
     bad = list(faulty.values())
+    gone = {files[e] for e, fault in faulty.items() if e in files and fault.reason in BadAudio.PASSING}
+    here = path if path.is_dir() else path.parent  # where paths of a manifest may begin, too
+    again = sorted(gone | {str(here / file) for file in gone})
     if not entries:
         raise DataError(f"{path}: no utterance can be used: {bad[0]}")
     used = {entry.recording for entry in entries}
@@ -294,7 +298,7 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio]]:
             data.write("text", entry.id, entry.text)
             if all(each.speaker for each in entries):
                 data.write("utt2spk", entry.id, safe_id(str(entry.speaker)))
-    return len(entries), bad
+    return len(entries), bad, again
 
 
 def _outside(entry: Entry, source: tuple[str, float]) -> BadAudio | None:

@@ -158,7 +158,7 @@ def open_audit(
         if learnt and (left := free - len(audit.order)) < chunks // 2:
             leaves = f"which leaves {left} of {counted(chunks, 'chunk')} in {source.path} for training"
             undo = f"to draw fewer, remove {out} and give a smaller --count"
-            print(f"audit: students tested on these do not learn them, {leaves}; {undo}", file=sys.stderr)
+            print(f"audit: students tested on these chunks are trained without them, {leaves}; {undo}", file=sys.stderr)
         found = len({audit.recording(key) for key in audit.order})
         drawn = f"{counted(len(audit.order), 'chunk')} of {counted(found, 'recording')}"
         all_others = f" {_UNDRAWN}" if beside else ""

@@ -59,7 +59,7 @@ def find_systems(audit: Audit, scores: Scores | None, exp: Path | None, given: M
             paths.setdefault(folder.name, path) if texts_of(path, ids[:1]) else None
     drawn = HeldOut(ids)
     for name, path in paths.items():
-        if len(texts := texts_of(path, ids)) == len(ids) and not learnt_of(drawn, path.parent):
+        if len(texts := texts_of(path, ids)) == len(ids) and learnt_of(drawn, path.parent) == []:
             systems.append(System(name, texts))
     for name, path in given.items():
         path = path / "text" if path.is_dir() else path

@@ -15,6 +15,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -137,13 +138,13 @@ class _Handler(BaseHTTPRequestHandler):
             answer = read_answer(found) if found.get("verdict") else None
             with self.server.answering:
                 self.server.audit.answer(key, answer)
-                figures = self.server.figures.now()
+                reply = {"answer": answer and asdict(answer), "figures": self.server.figures.now()}
         except (ValueError, RecursionError) as error:  # DataError among them
             self._refuse(400, str(error))
         except OSError as error:
             self._refuse(500, f"not saved: {error.strerror}")
         else:
-            self._send(200, "application/json", json.dumps(figures).encode())
+            self._send(200, "application/json", json.dumps(reply).encode())
 
     def _path(self) -> str | None:
         """What follows the token; None where the request was refused."""

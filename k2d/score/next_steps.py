@@ -86,7 +86,8 @@ def _audits_of(data: Path, name: str) -> list[Path]:
     """Folders of the test sets that k2d audit has drawn from chunks whose directory's name begins so: from labels, held
     out or revised."""
     found = {path.parent: (json_or_none(path) or {}).get("data") for path in sorted(data.glob(f"*/{AUDIT}"))}
-    return [folder for folder, source in found.items() if source and Path(source).name.startswith(name)]
+    names = {folder: Path(source).name.removesuffix("_held_out") for folder, source in found.items() if source}
+    return [folder for folder, source in names.items() if source == name or source.startswith(f"{name}_by_")]
 
 
 def _audit(exp: Path, data: Path, held_out: Path, audits: Sequence[Path]) -> str:
@@ -98,6 +99,8 @@ def _audit(exp: Path, data: Path, held_out: Path, audits: Sequence[Path]) -> str
     chunks = all_chunks if few else held_out
     words = [] if audits else ["--data", str(chunks), *(["--scores", str(scores[0])] if scores else [])]
     out = audits[0] if audits else data / "audited"
+    if not audits and out.exists():  # of other labels
+        out = data / f"{all_chunks.name}_audited"
     command = shlex.join([_k2d(), "audit", *words, "--output_dir", str(out)])
     return f"cd {shlex.quote(str(Path.cwd()))} && {command}"
 

@@ -7,7 +7,6 @@ from k2d.score import paper
 from k2d.score.curves import TrainingLog
 from k2d.score.experiment import Experiment, Group, Model, mean_known
 from k2d.score.rates import SWITCH_DISTANCES
-from k2d.score.significance import Comparison
 from k2d.score.tables import ABSENT, Table, interval, millions, percent, times
 from k2d.wording import counted
 
@@ -55,7 +54,8 @@ def tags_table(experiment: Experiment) -> Table | None:
     for group in experiment.groups:
         if other := experiment.group_of_other_tag(group):
             found = [experiment.compare(group, other, test_set) for test_set in experiment.test_sets]
-            rows.append([group.name, other.name, *(ABSENT if each is None else _points(each) for each in found)])
+            shown = (ABSENT if each is None else f"{each.figures()}, p = {each.p_value:.4f}" for each in found)
+            rows.append([group.name, other.name, *shown])
     if not rows:
         return None
     return Table(
@@ -65,11 +65,6 @@ def tags_table(experiment: Experiment) -> Table | None:
         ["students", "against", *experiment.test_sets],
         rows,
     )
-
-
-def _points(comparison: Comparison) -> str:
-    low, high = (f"{100 * end:+.2f}" for end in (comparison.low, comparison.high))
-    return f"{100 * comparison.difference:+.2f} [{low}, {high}], p = {comparison.p_value:.4f}"
 
 
 COSTS = ("parameters", "of teacher", "speed", "data")

@@ -2,9 +2,11 @@
 utt2mer, align.txt (every error), aligned.jsonl (every text aligned, for the report's page).
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from k2d.atomic import atomic
@@ -21,7 +23,7 @@ from k2d.score.significance import Comparison
 from k2d.tables import read_table, scan, write_numbers
 from k2d.wording import counted
 from k2d.work.folders import write_json
-from k2d.work.identity import input_of, record_in
+from k2d.work.identity import file_digest, input_of, record_in
 from k2d.work.skipped import read_skipped
 
 
@@ -101,13 +103,22 @@ def refuse_never_decoded(options: ScoreOptions) -> None:
         raise DataError(f"{said}, came after it was decoded; decode the set again (--stage decode)")
 
 
-def learnt_of(tested: HeldOut, decoded: Path) -> list[str]:
+def learnt_of(tested: HeldOut, decoded: Path) -> list[str] | None:
     """The chunks that share sound with those tested and that the model of a decoding's folder has learnt, as far as the
-    records of the steps tell."""
+    records of the steps tell; None where it is being trained again, or what it is to learn has changed since."""
     model = input_of(decoded, "model")
     training = model and input_of(model, "exp")
-    labels = training and input_of(training, "train text")
-    return [key for _, key, _ in scan(labels) if key in tested] if labels and labels.is_file() else []
+    if not training or not training.is_dir():
+        return []
+    labels = record_in(training).get("inputs", {}).get("train text")
+    if labels is None or not os.path.isfile(labels["path"]) or file_digest(labels["path"]) != labels["digest"]:
+        return None
+    return [key for key in _keys_of(labels["path"], labels["digest"]) if key in tested]
+
+
+@lru_cache(16)
+def _keys_of(table: str, _digest: str) -> tuple[str, ...]:
+    return tuple(key for _, key, _ in scan(table))
 
 
 def refuse_learnt(options: ScoreOptions) -> None:
@@ -118,7 +129,11 @@ def refuse_learnt(options: ScoreOptions) -> None:
     tested = HeldOut(read_table(options.ref))
     for hyp in filter(None, (options.hyp, options.compare and Path(options.compare, "text"))):
         folder = Path(hyp).resolve().parent
-        if learnt := learnt_of(tested, folder):
+        learnt = learnt_of(tested, folder)
+        if learnt is None:
+            what = f"{hyp}: {input_of(folder, 'model')} is being trained again"
+            raise DataError(f"{what}; let that end, and decode the set anew (--stage train)")
+        if learnt:
             raise DataError(
                 f"{hyp}: {input_of(folder, 'model')} has learnt from {counted(len(learnt), 'chunk')} of {options.ref}, "
                 f"such as {learnt[0]}; train it again from stage 4 (--stage select), which leaves them out"

@@ -64,8 +64,12 @@ class Comparison:
     @property
     def in_points(self) -> str:
         """ "difference -2.52 points [-3.10, -1.94], paired bootstrap p = 0.0010" """
+        return f"difference {self.figures(' points')}, paired bootstrap p = {self.p_value:.4f}"
+
+    def figures(self, unit: str = "") -> str:
+        """ "-2.52 [-3.10, -1.94]", in points."""
         points, low, high = (100 * each for each in (self.difference, self.low, self.high))
-        return f"difference {points:+.2f} points [{low:+.2f}, {high:+.2f}], paired bootstrap p = {self.p_value:.4f}"
+        return f"{points:+.2f}{unit} [{low:+.2f}, {high:+.2f}]"
 
 
 class _System:

@@ -134,7 +134,7 @@ def _this() -> dict[str, object]:
 
 
 def _shown(processor: dict[str, object]) -> str:
-    return f"{processor['processor']} ({' '.join(processor['instructions']) or 'no quick instructions'})"
+    return f"{processor['processor']} ({' '.join(processor['instructions']) or 'none of these instructions'})"
 
 
 # --------------------------------------------------------------------------------------------------- measuring

@@ -87,7 +87,8 @@ def describe() -> str:
             continue
     with_gpu = f"{len(cards)} × {cards[0]}" if cards else "no GPU"
     versions = ", ".join([f"Python {platform.python_version()}", *packages])
-    quick = f" ({' '.join(instructions())})" if instructions() else ""
+    known = instructions()
+    quick = f" ({' '.join(known)})" if known else ""
     return f"{processor()}{quick}, {counted(cores(), 'core')}, {with_gpu}; {versions}"
 
 

@@ -304,6 +304,14 @@ def test_seconds_that_a_recording_lacks_are_told_whatever_follows_it(tmp_path, n
     assert missing == pytest.approx(20 - len(audio) / SAMPLE_RATE, abs=0.1)
 
 
+def test_joined_recordings_without_a_sample_are_too_short(tmp_path):
+    soundfile.write(tmp_path / "none.wav", np.zeros(0, "int16"), SAMPLE_RATE)
+    (tmp_path / "two.wav").write_bytes((tmp_path / "none.wav").read_bytes() * 2)
+    for measure in (read_audio, recording_duration):
+        with pytest.raises(BadAudio, match=r"too short; 0.000 s"):
+            measure(tmp_path / "two.wav")
+
+
 def test_a_recording_that_cannot_be_read_takes_none_with_it_that_it_is_joined_with(tmp_path, caplog):
     """An mp4 that lost its index, behind a whole one and before one."""
     path = tmp_path / "x.m4a"

@@ -131,6 +131,14 @@ def test_a_folder_that_a_pattern_matches_is_searched(tree, tmp_path):
     files, nowhere = inputs.gather([f"{tree}/w*", f"{tree}/**"], tmp_path)
     assert [str(file.output) for file in files] == ["cut", "notes", "talk.wav", "會議 1", "talk.2.wav"]
     assert not nowhere
+    (tmp_path / "e/empty").mkdir(parents=True)
+    files, nowhere = inputs.gather([f"{tree}/w*", f"{tmp_path}/e/*"], tmp_path)
+    assert files and not nowhere, "an empty folder beside others"
+    (tmp_path / "e/-").write_bytes(b"")
+    assert [file.path for file in inputs.gather([f"{tmp_path}/e/-*"], tmp_path)[0]] == [f"{tmp_path}/e/-"]
+    (tmp_path / "e/-").unlink()
+    pattern = f"{tmp_path}/e/*"
+    assert inputs.gather([pattern], tmp_path) == ([], {pattern: f"{pattern}: no files there"})
 
 
 def test_files_in_a_folder_that_may_not_be_entered(noise_recordings, as_nobody):
@@ -144,7 +152,7 @@ def test_files_in_a_folder_that_may_not_be_entered(noise_recordings, as_nobody):
         closed.chmod(0o755)
     assert not files
     assert [why.partition(";")[0] for why in nowhere.values()] == [
-        f"{closed}/*.wav: {closed}: Permission denied", f"{closed}/a.wav: Permission denied",
+        f"{closed}: Permission denied", f"{closed}/a.wav: Permission denied",
     ]  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from k2d.explore.audit_server import AuditServer
 from k2d.explore.sounds import open_located
 from k2d.label.scores import find_scores
 from k2d.tables import read_table, write_numbers, write_table
+from k2d.work.identity import file_digest
 from k2d.work.models import ModelRecord, write_record
 
 LABEL = "<|0.00|>今天 我們 講 attention 和 model<|2.00|>"
@@ -141,7 +142,7 @@ def test_a_draw_that_fails_makes_no_folder_and_says_what_is_not_finished(corpus,
     write_table("begun/text", dict.fromkeys(IDS, LABEL))
     Path("begun/.begun.json").write_text("{}")
     assert command.main([*argv, "begun"]) == 1
-    assert "begun: not finished; run the stage that makes it again (labels: stage 2)" in capsys.readouterr().err
+    assert "begun: not finished; make it with its stage (labels: stage 2)" in capsys.readouterr().err
     assert not Path("data/heard").exists()
 
 
@@ -261,8 +262,8 @@ def test_the_server_gives_nothing_but_the_page_and_its_sounds_and_takes_answers_
                     {**good, "text": "x" * 20_000}, b"[" * 50_000):  # fmt: skip
             assert ask(server, answer, bad)[0] == 400
         assert not audit.answers and not (corpus / "data/heard/wav.scp").exists()
-        status, figures = ask(server, answer, good)
-        assert status == 200 and json.loads(figures)["utterances"] == 1
+        status, reply = ask(server, answer, good)
+        assert status == 200 and json.loads(reply)["figures"]["utterances"] == 1
         assert read_table("data/heard/text") == {key: "好 model"} and Audit("data/heard").answers == audit.answers
         capsys.readouterr()
         for error in (BrokenPipeError(), ValueError("a fault of ours")):
@@ -299,17 +300,24 @@ def test_a_model_that_decodes_meanwhile_is_on_the_page_when_it_is_loaded_again(c
         rate = server.figures.now()["systems"][2]["rate"]
         text.write_text(whole.replace("tension", "attention"))
         assert names(server)[2] == "student" and server.figures.now()["systems"][2]["rate"] < rate
-        records = {
-            "decode_some": {"model": {"path": "exp/student/average"}},
-            "average": {"exp": {"path": "exp/student/train"}},
-            "train": {"train text": {"path": "exp/student/data/text"}},
-        }
-        for folder, inputs in records.items():
-            (corpus / "exp/student" / folder).mkdir(exist_ok=True)
-            (corpus / "exp/student" / folder / "step.json").write_text(json.dumps({"inputs": inputs}))
-        write_table("exp/student/data/text", {audit.order[3]: TEXT})
+
+        def trained_on(chunk: str) -> None:
+            write_table("exp/student/data/text", {chunk: TEXT})
+            labels = {"path": "exp/student/data/text", "digest": file_digest("exp/student/data/text")}
+            records = {
+                "decode_some": {"model": {"path": "exp/student/average"}},
+                "average": {"exp": {"path": "exp/student/train"}},
+                "train": {"train text": labels},
+            }
+            for folder, inputs in records.items():
+                (corpus / "exp/student" / folder).mkdir(exist_ok=True)
+                (corpus / "exp/student" / folder / "step.json").write_text(json.dumps({"inputs": inputs}))
+
+        trained_on(audit.order[3])
         assert names(server) == ["label", "validator"], "a student that has learnt one of these chunks"
         write_table("exp/student/data/text", {"another": TEXT})
+        assert names(server) == ["label", "validator"], "a student that is being trained again"
+        trained_on("another")
         assert names(server) == ["label", "validator", "student"]
         text.write_bytes(b"\xff\n")
         assert names(server) == ["label", "validator", "student"], "what it was before it was being written"

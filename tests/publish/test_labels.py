@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,9 @@ def test_utterances_that_their_audio_does_not_have_are_left_out_and_named(tmp_pa
     assert f"left out: beyond: outside; 1 to 101 s of {audio}" in said.err
     assert f"left out: behind: outside; from 2 s on of {audio}" in said.err
     assert "left out: none.wav: missing" in said.err and list(DataDir(data).wav) == ["a"]
+    shutil.copy(tmp_path / "a.wav", tmp_path / "none.wav")
+    assert import_labels.main(["--labels", str(tmp_path / "nemo.jsonl"), "--output_dir", str(data)]) == 0
+    assert "3 utterances, 2 left out" in capsys.readouterr().out, "it is there now"
     with pytest.raises(DataError, match=r"no utterance can be used: c: outside; 0 to 5 s of .*a.wav, which has 2.00 s"):
         import_entries(tmp_path / "cuts.jsonl", tmp_path / "other")
 
@@ -211,7 +215,7 @@ def test_a_manifest_without_a_text_has_an_empty_one(tmp_path):
 def test_parquet_with_paths_in_place_of_audio_and_with_texts_that_are_none(tmp_path):
     soundfile.write(tmp_path / "a.wav", [0.1, -0.1] * 8000, 16000)
     pyarrow.parquet.write_table(pyarrow.table({"text": ["x"], "audio": ["a.wav"]}), tmp_path / "paths.parquet")
-    count, bad = import_entries(tmp_path / "paths.parquet", tmp_path / "data")
+    count, bad, _ = import_entries(tmp_path / "paths.parquet", tmp_path / "data")
     assert (count, bad) == (1, []) and DataDir(tmp_path / "data").validate() == []
     pyarrow.parquet.write_table(pyarrow.table({"text": [["x"]], "audio": ["a.wav"]}), tmp_path / "lists.parquet")
     with pytest.raises(DataError, match=r"lists.parquet, row 0: not understood \(TypeError: its text is a list\)"):
@@ -240,9 +244,9 @@ def test_rows_of_parquet_that_share_an_id_or_a_name_are_several_utterances(tmp_p
         for folder, columns in (("names", ["text", "audio"]), ("ids", ["text", "audio", "id"])):
             (tmp_path / folder).mkdir(exist_ok=True)
             pyarrow.parquet.write_table(table.select(columns), tmp_path / folder / f"{name}.parquet")
-    assert import_entries(tmp_path / "names", tmp_path / "data/names") == (4, [])
+    assert import_entries(tmp_path / "names", tmp_path / "data/names") == (4, [], [])
     assert (tmp_path / "data/names/text").read_text().startswith("audio-test-000000 test 1\naudio-test-000001 test 2\n")
-    assert import_entries(tmp_path / "ids", tmp_path / "data/ids") == (4, [])
+    assert import_entries(tmp_path / "ids", tmp_path / "data/ids") == (4, [], [])
     assert (tmp_path / "data/ids/text").read_text().endswith("2-test-000001 test 2\n2-train-000001 train 2\n")
 
 

@@ -15,7 +15,7 @@ from k2d.score.corpus import ScoringError, join_by_recording, score, windows
 from k2d.score.rates import Counts
 from k2d.tables import read_numbers, read_table, write_table
 from k2d.text.units import units
-from k2d.work.identity import Identity
+from k2d.work.identity import Identity, file_digest
 from k2d.work.skipped import write_skipped
 from k2d.work.step import Step, run_step
 
@@ -212,18 +212,21 @@ def test_an_audit_that_a_student_has_learnt_from_is_not_scored(tmp_path, monkeyp
     write_table("data/heard/text", dict.fromkeys(ids, "好"))
 
     def made(step: str, folder: str, **inputs: str) -> None:
-        read = {name: Identity(path, path) for name, path in inputs.items()}
+        read = {n: Identity(path, file_digest(path) if path.endswith("/text") else path) for n, path in inputs.items()}
         work = Step(step, Path(folder), inputs=read, options={})
         run_step(work, False, lambda: write_table(f"{folder}/text", dict.fromkeys(ids, "好")))
 
-    made("train", "exp/student/train", **{"train text": "exp/student/data/text"})
+    def trained_on(*chunks: str) -> None:
+        write_table("exp/student/data/text", dict.fromkeys(chunks, "好"))
+        made("train", "exp/student/train", **{"train text": "exp/student/data/text"})
+
+    # One chunk is the same, another cut elsewhere; they touch the third.
+    trained_on("talk-0000000-0000500", "talk-0000600-0001000", "u")
     made("average", "exp/student/average", exp="exp/student/train")
     made("decode", "exp/student/decode_heard", model="exp/student/average")
     made("decode", "exp/teacher/decode_heard", model="large-v2")
     teacher = ["--ref", "data/heard/text", "--hyp", "exp/teacher/decode_heard/text", "--output_dir", "score"]
     student = [*teacher, "--hyp", "exp/student/decode_heard/text"]
-    # One chunk is the same, another cut elsewhere; they touch the third.
-    write_table("exp/student/data/text", dict.fromkeys(["talk-0000000-0000500", "talk-0000600-0001000", "u"], "好"))
     assert main(student) == 0, "ids of a set that is no audit tell nothing of the recordings"
     shutil.rmtree("score")
     Path("data/heard/audit.json").write_text("{}")
@@ -233,8 +236,13 @@ def test_an_audit_that_a_student_has_learnt_from_is_not_scored(tmp_path, monkeyp
         assert "exp/student/average has learnt from 2 chunks of data/heard/text, such as talk-0000000-0000500" in said
         assert "train it again from stage 4 (--stage select)" in said
     assert main(teacher) == 0
+    shutil.rmtree("score")  # the same texts
     write_table("exp/student/data/text", {"talk-0001500-0002000": "好"})
+    assert main(student) == 1 and "exp/student/average is being trained again; let that end" in capsys.readouterr().err
+    trained_on("talk-0001500-0002000")
     assert main(student) == 0
+    Path("exp/student/train/step.json").rename("exp/student/train/.begun.json")
+    assert main([*student, "--bootstrap", "100"]) == 1 and "is being trained again" in capsys.readouterr().err
 
 
 def test_texts_of_one_recording_are_drawn_together_where_the_data_directory_tells(tmp_path):

@@ -37,8 +37,9 @@ async function send() {
     try {
       const reply = await fetch("answer", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ id, ...answer }) });
       if (!reply.ok) throw new Error(await reply.text());
-      figures = await reply.json();
-      known[id] = { verdict: answer.verdict, text: answer.text };
+      const { answer: kept, figures: now } = await reply.json();
+      figures = now;
+      if (kept) known[id] = kept; else delete known[id];
       if (given[id] === answer) delete given[id]; else given[id].over = known[id];
       if (drafts[id]) drafts[id].over = known[id];
       write(store, given);
