@@ -198,6 +198,7 @@ def test_an_output_folder_that_may_not_be_written_is_told_before_the_model_is_lo
     monkeypatch.setattr(transcribe, "open_transcriber", lambda *_, **__: pytest.fail("a model is opened"))
     shutil.copy(noise_recordings["b"], tmp_path / "talk.wav")
     with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        monkeypatch.setattr(tempfile, "tempdir", place)  # that of the suite is closed to other users
         shutil.copy(noise_recordings["b"], place)
         (Path(place) / "out").mkdir(mode=0o555)
         with as_nobody(place):

@@ -480,7 +480,9 @@ def test_an_answer_on_the_disk_is_newer_than_one_that_a_page_made_before_has_kep
     assert browser.js("document.querySelector('#text').value") == "不" and browser.text("#count") == "2 of 9"
     assert json.loads(browser.js(saved))["answers"] == {}, "those of the page are on the disk"
     browser.open(page, link=f"#chunk={two}")
+    browser.wait("document.querySelector('[aria-current]')?.textContent === '2'")
     browser.press("Enter", control=True)
+    browser.wait(f"given['{two}'] !== undefined")
     browser.open(page, link=f"#chunk={two}")
     (corpus / "saved.json").write_text(browser.js(saved))
     assert command.main(["--output_dir", "data/heard", "--read", "saved.json"]) == 0
