@@ -83,11 +83,11 @@ def _chose_epoch(student: Path, name: str) -> bool:
 
 
 def _audits_of(data: Path, name: str) -> list[Path]:
-    """Folders of the test sets that k2d audit has drawn from chunks whose directory's name begins so: from labels, held
-    out or revised."""
+    """Folders of the test sets that k2d audit has drawn from labels of this name, also held out or revised ones; of any
+    labels where there is no name."""
     found = {path.parent: (json_or_none(path) or {}).get("data") for path in sorted(data.glob(f"*/{AUDIT}"))}
     names = {folder: Path(source).name.removesuffix("_held_out") for folder, source in found.items() if source}
-    return [folder for folder, source in names.items() if source == name or source.startswith(f"{name}_by_")]
+    return [f for f, source in names.items() if not name or source == name or source.startswith(f"{name}_by_")]
 
 
 def _audit(exp: Path, data: Path, held_out: Path, audits: Sequence[Path]) -> str:
