@@ -25,6 +25,7 @@ from k2d.constants import SAMPLE_RATE, SHORTEST
 from k2d.errors import BadAudio, disk_is_full
 
 LONGEST_RECORDING = 8 * 3600.0  # seconds; its samples are 1.8 GB, in memory or on disk
+LATE = 0.5  # seconds behind a recording's end that a part of it may end
 LOUDEST = 4.0  # full scale is 1, and decoders of mp3 and AAC go a little beyond it
 
 _EDGE = round(SHORTEST * SAMPLE_RATE)  # samples at both ends that hold no word
@@ -271,8 +272,8 @@ def _check_inside(source: str, start: float, end: float | None, total: float, re
     lost = reader.lost if reader else 0.0
     if total < SHORTEST:
         raise _too_short(source, total, reader)
-    if (start and start >= total) or (end is not None and end > total + 0.5):
-        reason = "truncated" if lost and (end or start) <= total + lost + 0.5 else "outside"
+    if (start and start >= total) or (end is not None and end > total + LATE):
+        reason = "truncated" if lost and (end or start) <= total + lost + LATE else "outside"
         remedy = "copy it again" if reason == "truncated" else "correct segments"
         what = "that can be read" if lost else "of a recording"
         raise BadAudio(source, reason, f"{start} to {end} s {what} of {total:.2f} s; {remedy}")

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from k2d.audio.options import AudioOptions
-from k2d.errors import Locked, UsageError
+from k2d.errors import UsageError
 from k2d.explore.audit import COUNT, check_place, open_audit, saved_answers
 from k2d.label.scores import tagged
 from k2d.options import CommandParser, add_options, command, options_of, parse_seed
@@ -79,13 +79,7 @@ def run(args: argparse.Namespace) -> int:
     given = check(args)
     refuse_work_of_others(args.output_dir, "audit")
     check_place(args.output_dir, args.data)
-    out = args.output_dir.resolve()
-    # Not the lock of the folder, which may be decoded meanwhile; and beside it, so that a failed draw makes none.
-    try:
-        lock = DirectoryLock(out.with_name(f"{out.name}.audit"))
-    except Locked as error:
-        raise Locked(str(error).replace(f"{out}.audit", str(args.output_dir), 1)) from None
-    with lock:
+    with DirectoryLock(args.output_dir, use="audit"):  # the folder may be decoded meanwhile
         return _run(args, given)
 
 

@@ -71,8 +71,9 @@ def run(args: argparse.Namespace) -> int:
     if not step.done and not looks_only():  # before what other tables gave is moved aside
         from k2d.score.scoring import ScoreOptions, refuse_learnt, refuse_never_decoded
 
-        refuse_learnt(options_of(ScoreOptions, args))
-        refuse_never_decoded(options_of(ScoreOptions, args))
+        scoring = options_of(ScoreOptions, args)
+        refuse_learnt(scoring)
+        refuse_never_decoded(scoring)
 
     def work() -> dict:
         from k2d.score.scoring import ScoreOptions, score_files

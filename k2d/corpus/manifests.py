@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2d.atomic import atomic
-from k2d.audio.read import recording_duration, write_flac
+from k2d.audio.read import LATE, recording_duration, write_flac
 from k2d.constants import SAMPLE_RATE, chunk_id, file_name
 from k2d.corpus.clips import Clip, File, ParquetCell, read_clips
 from k2d.datadir import DataDirWriter, Segment
@@ -30,7 +30,6 @@ from k2d.text.transcript import as_whisper_writes, seconds_of
 
 TEXTS = ("text", "sentence", "transcription", "transcript")  # names of the column that holds what was said
 _ODD = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)  # of odd entries
-_LATE = 0.5  # seconds behind a recording's end that an utterance may end, as where audio is read
 _KINDS = "expected NeMo's manifest, Lhotse's cuts or supervisions (JSON lines), or parquet with a column text"
 
 
@@ -280,10 +279,10 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio], list[str
             raise DataError(f"{path}: id {entry.id!r} {fault}; choose another id")
     sources, faults = _audio(entries, out)
     faulty = {e.id: fault for e in entries if (fault := faults.get(e.recording) or _outside(e, sources[e.recording]))}
-    files = {entry.id: entry.audio.path for entry in entries if isinstance(entry.audio, File)}
+    passing = {key for key, fault in faulty.items() if fault.reason in BadAudio.PASSING}
+    gone = {entry.audio.path for entry in entries if entry.id in passing and isinstance(entry.audio, File)}
     entries = [entry for entry in entries if entry.id not in faulty]
     bad = list(faulty.values())
-    gone = {files[e] for e, fault in faulty.items() if e in files and fault.reason in BadAudio.PASSING}
     here = path if path.is_dir() else path.parent  # where paths of a manifest may begin, too
     again = sorted(gone | {str(here / file) for file in gone})
     if not entries:
@@ -304,7 +303,7 @@ def import_entries(path: Path, out: Path) -> tuple[int, list[BadAudio], list[str
 def _outside(entry: Entry, source: tuple[str, float]) -> BadAudio | None:
     """What is wrong with an utterance of times that its audio, (file, seconds), does not have."""
     file, seconds = source
-    if entry.start < seconds and (entry.end is None or entry.end <= seconds + _LATE):
+    if entry.start < seconds and (entry.end is None or entry.end <= seconds + LATE):
         return None
     times = f"{entry.start:g} to {entry.end:g} s" if entry.end is not None else f"from {entry.start:g} s on"
     return BadAudio(entry.id, "outside", f"{times} of {file}, which has {seconds:.2f} s; correct the manifest")

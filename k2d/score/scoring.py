@@ -83,12 +83,17 @@ def score_files(folder: Path, options: ScoreOptions) -> Scored:
     return Scored(scored, result, other, comparison)
 
 
+def _scored(options: ScoreOptions) -> list[tuple[str | Path, Path]]:
+    """(text, its folder) of hyp, and of what it is compared with."""
+    texts = filter(None, (options.hyp, options.compare and Path(options.compare, "text")))
+    return [(text, Path(text).resolve().parent) for text in texts]
+
+
 def refuse_never_decoded(options: ScoreOptions) -> None:
     """DataError where k2d decode has neither decoded nor skipped what has a reference: such an error rate would be of
-    another set. For hyp, and for what it is compared with."""
+    another set."""
     references = _references(options).keys()
-    for hyp in filter(None, (options.hyp, options.compare and Path(options.compare, "text"))):
-        folder = Path(hyp).resolve().parent
+    for hyp, folder in _scored(options):
         if record_in(folder).get("step") != "decode":
             continue
         hypotheses = read_table(hyp).keys()
@@ -123,12 +128,11 @@ def _keys_of(table: str, _digest: str) -> tuple[str, ...]:
 
 def refuse_learnt(options: ScoreOptions) -> None:
     """DataError where a model has learnt from chunks of the audit that it is to be scored on: they were drawn after its
-    training. For hyp, and for what it is compared with."""
+    training."""
     if not Path(options.ref).with_name(AUDIT).is_file():
         return  # ids of other sets tell nothing of the training recordings
     tested = HeldOut(read_table(options.ref))
-    for hyp in filter(None, (options.hyp, options.compare and Path(options.compare, "text"))):
-        folder = Path(hyp).resolve().parent
+    for hyp, folder in _scored(options):
         learnt = learnt_of(tested, folder)
         if learnt is None:
             what = f"{hyp}: {input_of(folder, 'model')} is being trained again"

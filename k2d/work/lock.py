@@ -82,14 +82,16 @@ def refuse_links_to_nowhere(folder: Path) -> None:
 class DirectoryLock:
     """Holds `folder`: exclusively (its owner) or shared (its readers, or the jobs that fill it together).
 
-    patience: seconds to wait for who holds it. Raises Locked, saying who that is and since when, and UsageError for a
+    patience: seconds to wait for who holds it. use: of what only such users of the folder are to keep out each other,
+    while others have its own lock. Raises Locked, saying who that is and since when, and UsageError for a
     link to nowhere. Where nothing may be written, a reader takes the lock that is there, and does without one where
     there is none.
     """
 
-    def __init__(self, folder: Path, shared: bool = False, patience: float = 0.0):
+    def __init__(self, folder: Path, shared: bool = False, patience: float = 0.0, use: str = ""):
         self.folder, self.shared = Path(folder), shared
-        self.path = beside(folder).with_name(f"{beside(folder).name}.lock")
+        place = beside(folder)
+        self.path = place.with_name(".".join(filter(None, (place.name, use, "lock"))))
         refuse_links_to_nowhere(self.folder)
         refuse_links_to_nowhere(self.path.parent)
         self._handle = self._open()

@@ -17,13 +17,7 @@ from k2d.wording import counted
 
 def processor() -> str:
     """The processor's model name as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return " ".join(line.split(":", 1)[1].split())
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return " ".join(_told_by_system("model name")) or platform.processor() or platform.machine()
 
 
 # Instructions that decide in which type of numbers a processor is quick: x86's, and bf16 of ARM's.
@@ -32,12 +26,17 @@ DECISIVE = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_in
 
 def instructions() -> list[str]:
     """Those of DECISIVE that the processor has. A virtual machine may tell no more of its name than the maker's."""
+    flags = _told_by_system("flags", "Features")
+    return [name for name in DECISIVE if name in flags]
+
+
+def _told_by_system(*names: str) -> list[str]:
+    """The words of the first line of /proc/cpuinfo that has one of these names; none where there is no such line."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    flags = next((line.split() for line in lines if line.startswith(("flags", "Features"))), [])
-    return [name for name in DECISIVE if name in flags]
+    return next((line.partition(":")[2].split() for line in lines if line.startswith(names)), [])
 
 
 def cores() -> int:

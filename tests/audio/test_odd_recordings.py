@@ -264,6 +264,16 @@ def test_a_long_stretch_of_lost_pages_is_silence_and_told(tmp_path, caplog):
     assert 18 < float(said.split(" s are missing")[0].split()[-1]) < 22
 
 
+def cut_before_a_whole_one(path: Path, codec: str, share: float, **options: object) -> Path:
+    """Two recordings behind each other, of which the first is cut and claims bytes of the one behind it."""
+    data = []
+    for part in (LONG_TWO, LONG_ONE):
+        encode(path, Track(part, codec), **options)
+        data.append(path.read_bytes())
+    path.write_bytes(data[0][: int(share * len(data[0]))] + data[1])
+    return path
+
+
 @pytest.mark.parametrize(
     "name, codec, options",
     [
@@ -277,12 +287,7 @@ def test_a_long_stretch_of_lost_pages_is_silence_and_told(tmp_path, caplog):
 def test_what_lies_behind_a_recording_that_is_cut_is_read_and_the_cut_is_told(
     tmp_path, name, codec, options, share, caplog
 ):
-    """What is cut claims bytes of the one behind it."""
-    path, data = tmp_path / name, []
-    for part in (LONG_TWO, LONG_ONE):
-        encode(path, Track(part, codec), **options)
-        data.append(path.read_bytes())
-    path.write_bytes(data[0][: int(share * len(data[0]))] + data[1])
+    path = cut_before_a_whole_one(tmp_path / name, codec, share, **options)
     audio = read_audio(path)
     assert likeness(audio[: 6 * SAMPLE_RATE], TWO) > 0.8 and likeness(audio[-len(ONE) :], ONE) > 0.8
     assert "its end" in caplog.text and abs(recording_duration(path) - len(audio) / SAMPLE_RATE) < 0.1
@@ -364,11 +369,7 @@ def test_a_recording_with_a_wrong_rate_takes_none_with_it(tmp_path, caplog):
      ("x.m4a", "aac", {"movflags": "faststart"}), ("x.mxf", "pcm_s16le", {"film": "mpeg2video"})],
 )  # fmt: skip
 def test_what_a_cut_recording_claims_of_the_next_is_the_next_ones(tmp_path, name, codec, options, share, caplog):
-    path, data = tmp_path / name, []
-    for part in (LONG_TWO, LONG_ONE):
-        encode(path, Track(part, codec), **options)
-        data.append(path.read_bytes())
-    path.write_bytes(data[0][: int(share * len(data[0]))] + data[1])
+    path = cut_before_a_whole_one(tmp_path / name, codec, share, **options)
     audio = read_audio(path)
     assert likeness(audio[: 8 * SAMPLE_RATE], TWO) > 0.8 and likeness(audio[-len(ONE) :], ONE) > 0.8
     missing = float(caplog.messages[0].split(" s are missing")[0].split()[-1])
