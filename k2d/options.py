@@ -225,6 +225,14 @@ def command(
     return main
 
 
+def end_if_parsed_only() -> None:
+    """End a program of a recipe's preparation whose options have just been looked at, where no more was asked for:
+    k2d.sh has options parsed before its first stage, by $K2D_PARSE_ONLY.
+    """
+    if os.environ.get("K2D_PARSE_ONLY"):
+        sys.exit(0)
+
+
 def underscored(word: str) -> str:
     """ "--beam-size=5" as "--beam_size=5"; other words stay."""
     name, equals, value = word.partition("=")

@@ -128,7 +128,11 @@ run_here() {
 }
 
 # prepare_data WORD…: the corpus's own preparation, one at a time.
+# A local/data.sh that knows K2D_PARSE_ONLY has its options parsed with all others.
 prepare_data() {
+    if [ "${mode}" = parse ] && [ "$1" = local/data.sh ] && grep -qs K2D_PARSE_ONLY "$1"; then
+        K2D_PARSE_ONLY=true "$@" >/dev/null || die "--local_data_opts: nothing was run; the line above says what to correct"
+    fi
     [ "${mode}" = run ] || { run_here "$@" && return; }
     [ -t 2 ] || local -x TQDM_DISABLE=1 # in a file a progress bar would be one endless line
     attend "${data_cmd[@]}" "${K2D_ROOT}/utils/own.py" data/stage_1 "$@"

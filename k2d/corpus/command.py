@@ -16,7 +16,7 @@ from k2d.corpus.clips import Clip
 from k2d.corpus.joined import join
 from k2d.corpus.sets import Account, report, write_labelled, write_unlabelled
 from k2d.errors import DataError, guarded
-from k2d.options import add_options, option, options_of
+from k2d.options import add_options, end_if_parsed_only, option, options_of
 from k2d.work import identity
 from k2d.work.folders import write_json
 from k2d.work.identity import BEGUN, key_in, record_in
@@ -168,10 +168,12 @@ def run(corpus: str, options: Preparation, prepare: Callable[[Any], Iterable[Acc
     out, prefix = options.output_dir, options.prefix
 
     def work() -> int:
+        writes = options.writes  # looks at --sets
+        end_if_parsed_only()
         given = {name: Path(path).expanduser() for name in options.reads if (path := getattr(options, name))}
         inputs = {name: identity.of_tree(path) for name, path in given.items()}
         step = Step(corpus, out, inputs=inputs, options=options.decides, arguments=options.arguments)
-        with DirectoryLock(out / f"{prefix}preparation"), _begun(step, options.writes):
+        with DirectoryLock(out / f"{prefix}preparation"), _begun(step, writes):
             accounts = list(prepare(options))
             table = report(corpus, accounts, out, prefix)  # first: rejects.txt explains a failure
             for account in accounts:

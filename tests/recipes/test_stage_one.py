@@ -66,6 +66,18 @@ def test_data_are_prepared_with_the_options_that_are_passed_on(recipe):
     assert (recipe.folder / "calls").read_text() == "--seed 0 --nj 1 --lecture_hours 2 --name two words --glob l*\n"
 
 
+def test_options_of_the_preparation_are_parsed_before_anything_is_touched(recipe):
+    parses = 'case "$*" in *--nope*) echo "data.sh: no option --nope" >&2; exit 2 ;; esac\n'
+    parses += '[ -z "${K2D_PARSE_ONLY:-}" ] || exit 0\n'
+    (recipe.folder / "local/data.sh").write_text(DATA_SH.replace("pipefail\n", "pipefail\n" + parses))
+    refused = recipe("--local_data_opts", "--nope")
+    assert refused.returncode != 0 and "no option --nope" in refused.stderr
+    assert "--local_data_opts: nothing was run" in refused.stderr
+    assert sorted(path.name for path in recipe.folder.iterdir()) == ["cmd.sh", "k2d.sh", "local", "path.sh"]
+    assert recipe("--local_data_opts", "--yes").returncode == 0
+    assert (recipe.folder / "calls").read_text() == "--seed 0 --nj 1 --yes\n"
+
+
 def test_a_corpus_that_grows_is_noticed(recipe):
     assert recipe().returncode == 0
     script = recipe.folder / "local/data.sh"

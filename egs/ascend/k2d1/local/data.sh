@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Stage 1 of ASCEND: the corpus that db.sh names → data/{train,dev,dev_long,test,test_long}.
 # Options are those of local/prepare.py (--sets, --counts, --nj, …); a second run makes only what changed.
+# With K2D_PARSE_ONLY set, as k2d.sh sets it before its first stage, options are parsed and no more is done.
 set -euo pipefail
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh

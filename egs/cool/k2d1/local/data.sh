@@ -2,6 +2,7 @@
 # Stage 1 of COOL: the recordings that db.sh names → data/train, data/cool_{dev,test}[_long], and the test sets of
 # the other three corpora as far as db.sh has them → data/{ntuml2021,cv,ascend}_test[_long].
 # A second run makes only what changed.
+# With K2D_PARSE_ONLY set, as k2d.sh sets it before its first stage, options are parsed and no more is done.
 set -euo pipefail
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh

@@ -29,6 +29,7 @@ from recording import MINI, Planned, World, make_recording, plan_set, read_facts
 from k2d.atomic import atomic
 from k2d.constants import chunk_id
 from k2d.datadir import DataDir, DataDirWriter, Segment, segment_value
+from k2d.options import end_if_parsed_only
 from k2d.tables import TableWriters
 from k2d.wording import counted
 from k2d.work import identity
@@ -188,6 +189,7 @@ def main():
         parser.error("--nj and --test_scale must be at least 1, --seed at least 0")
     if min(options.lecture_hours, options.seed_hours, options.weak_hours, options.scale) <= 0:
         parser.error("--lecture_hours, --seed_hours, --weak_hours and --scale must be above 0")
+    end_if_parsed_only()
     hours = {
         "seed": options.seed_hours,
         "seed_general": 0.3 * options.seed_hours,

@@ -6,6 +6,8 @@ set -euo pipefail
 
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh
-python -c 'import onnxruntime' 2>/dev/null || "${K2D_ROOT}/tools/install.sh" --extra natural
-python local/fetch.py voices
+if [ -z "${K2D_PARSE_ONLY:-}" ]; then # else local/speak.py parses its options, and no more is done
+    python -c 'import onnxruntime' 2>/dev/null || "${K2D_ROOT}/tools/install.sh" --extra natural
+    python local/fetch.py voices
+fi
 exec python local/speak.py --voices downloads/voices "$@"

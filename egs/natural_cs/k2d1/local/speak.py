@@ -18,6 +18,8 @@ from recording import plan_set  # noqa: E402
 from synthesize import make_set  # noqa: E402
 from world import SETS, natural  # noqa: E402
 
+from k2d.options import end_if_parsed_only  # noqa: E402
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -34,6 +36,7 @@ def main():
         parser.error(f"--sets: expected some of {', '.join(SETS)}, got {options.sets!r}")
     if options.nj < 1 or options.seed < 0 or min(options.lecture_hours, options.scale) <= 0:
         parser.error("--nj must be at least 1, --seed at least 0, --lecture_hours and --scale above 0")
+    end_if_parsed_only()
     world = natural(options.voices)
     for name in names:
         hours = options.lecture_hours if name == "lectures" else 0.0
