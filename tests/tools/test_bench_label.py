@@ -9,7 +9,7 @@ from k2d.constants import SAMPLE_RATE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from bench_label import dithered, in_common, without_loops  # noqa: E402
+from bench_label import dithered, in_common, without_loops
 
 
 def test_of_a_loop_two_rounds_count():
