@@ -16,6 +16,7 @@ what was given.
 import argparse
 import dataclasses
 import difflib
+import math
 import os
 import re
 import shutil
@@ -294,11 +295,21 @@ def parse_seed(text: str) -> int:
     return int(text)
 
 
+def whole_number(text: str) -> int:
+    """From 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 0 on")
+    return int(text)
+
+
 def number_or_none(text: str) -> float | None:
     """A threshold; "none" switches its test off."""
     if text.lower() == "none":
         return None
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor none") from None
+        number = math.nan
+    if math.isnan(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor none")
+    return number

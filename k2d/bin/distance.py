@@ -87,12 +87,16 @@ def _signals(names: str, data: str | None) -> tuple[str, ...]:
 
 
 def check(args: argparse.Namespace) -> tuple[Choices, tuple[str, ...]]:
-    """What is to be computed, and how. Raises UsageError for options that do not fit."""
+    """What is to be computed, and how. Raises UsageError for options that do not fit, DataError for
+    captions that cannot be read.
+    """
     names = ("n", "c", "reference", "fold_script", "fold_usage", "tones", "empty", "drop_blank")
     try:
         choices = with_options(args.paper, fallback=args.g2p, **{name: getattr(args, name) for name in names})
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if args.captions:
+        signals.read_captions(args.captions)
     return choices, _signals(args.signals, args.data)
 
 

@@ -19,6 +19,7 @@ from k2d.audio.options import AudioOptions
 from k2d.datadir import DataDir
 from k2d.errors import UsageError
 from k2d.explore.references import audited_texts
+from k2d.label.rule import check_alpha
 from k2d.label.scores import find_scores, tagged
 from k2d.options import CommandParser, add_options, command, options_of, parse_seed
 from k2d.wording import counted
@@ -53,6 +54,7 @@ def check(args: argparse.Namespace) -> None:
             raise UsageError("give one of --reference and --audit")
         audited_texts(args.audit)
     tagged(args.scores)
+    check_alpha(args.alpha)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ factor (seconds of computing for a second of audio), the ratio to the first mode
 
 import argparse
 import dataclasses
+import math
 import sys
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def check(args: argparse.Namespace) -> None:
             raise UsageError(f"--models: {word!r}; expected NAME of a folder in --exp, or NAME=CHECKPOINT, each once")
     if args.rounds < 1:
         raise UsageError(f"--rounds {args.rounds}: expected at least 1")
+    if not 0 < args.max_seconds < math.inf:
+        raise UsageError(f"--max_seconds {args.max_seconds}: expected a number above 0")
     options_of(EngineConfig, args)
     options_of(DecodingOptions, args)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -105,9 +106,13 @@ class DecodingOptions:
             raise ValueError(f"beam_size {self.beam_size} and best_of {self.best_of} must be at least 1")
         if not self.temperatures:
             raise ValueError("temperatures is empty; give at least one, 0 for greedy or beam search")
+        if wrong := [t for t in self.temperatures if not 0 <= t < math.inf]:
+            raise ValueError(f"temperature {wrong[0]:g}: expected a number from 0 on")
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens {self.max_new_tokens} must be at least 1")
         if self.length_penalty is not None and not 0 <= self.length_penalty <= 1:
             raise ValueError(f"length_penalty {self.length_penalty} is not between 0 and 1")
-        if self.patience <= 0:
+        if not 0 < self.patience < math.inf:
             raise ValueError(f"patience {self.patience} is not positive")
 
     def last_initial_timestamp(self, n_audio_ctx: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from k2d.atomic import atomic
 from k2d.datadir import DataDir
 from k2d.errors import BadAudio, DataError, TooManySkipped, UserError
-from k2d.options import option
+from k2d.options import option, whole_number
 from k2d.wording import counted
 
 SKIPPED = "skipped.txt"
@@ -21,7 +21,7 @@ class SkipOptions:
     """How much may be left out."""
 
     GROUP = "what cannot be used"
-    max_skipped: int | None = option(None, "fail if more inputs cannot be used (default: no limit)", int)
+    max_skipped: int | None = option(None, "fail if more inputs cannot be used (default: no limit)", whole_number)
 
 
 def why(error: UserError) -> str:

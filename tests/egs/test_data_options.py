@@ -11,7 +11,9 @@ RECIPES = sorted(path.parents[1] for path in ROOT.glob("egs/*/k2d1/local/data.sh
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.parent.name)
-@pytest.mark.parametrize("words", (["--seed", "3", "--nj", "2"], ["--nj", "two"], ["--nope", "1"]), ids=" ".join)
+@pytest.mark.parametrize(
+    "words", (["--seed", "3", "--nj", "2"], ["--nj", "two"], ["--nope", "1"], ["extra"]), ids=" ".join
+)
 def test_a_preparation_only_parses_where_that_is_asked_for(recipe, words):
     if not (ROOT / "tools/venv/bin/python").exists():
         pytest.skip("tools/venv is missing: recipes run in it")

@@ -14,6 +14,7 @@ seed=0
 subtitles=false # beside the recordings, to be their labels: --labels text:data/train/subtitles
 # shellcheck source=utils/parse_options.sh
 source "${K2D_ROOT}/utils/parse_options.sh"
+[ $# -eq 0 ] || { echo "data.sh: unexpected argument '$1'; --help lists all options" >&2 && exit 2; }
 
 python local/prepare.py --corpus "${COOL}" --dev "${COOL_DEV}" --test "${COOL_TEST}" --output_dir data --nj "${nj}" \
     --seed "${seed}" --subtitles "${subtitles}"
