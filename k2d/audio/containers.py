@@ -28,6 +28,8 @@ from k2d.audio.sizes import Pieces, bytes_at
 from k2d.audio.time_line import GRID, JITTER, Clock
 from k2d.errors import BadAudio
 
+_LAST = 50  # packets at the end, about a second, that an index is believed by
+
 
 class AviIndex:
     """The times of an AVI's chunks by the places where they lie."""
@@ -198,15 +200,31 @@ class ContainerReader:
         return stream.index_entries[len(stream.index_entries) - 1].timestamp > 2 * stream.duration
 
     def _indexed(self) -> bool:
-        """Whether the header lists every packet and the file holds the last one (mp4 and its like)."""
-        if "mov" not in self.formats or self.promised is None:
+        """Whether the header lists every packet, and the last ones are there and sound (mp4 and its like)."""
+        if not self.is_mp4 or self.promised is None or in_fragments(self._file):
             return False
         entries = self.stream.index_entries
         if not len(entries):
             return False
         last = entries[len(entries) - 1]
         known = float((last.timestamp - entries[0].timestamp) * self.stream.time_base)
-        return last.pos + last.size <= self.size and abs(known - self.promised) < 1.0
+        return abs(known - self.promised) < 1.0 and self._decodes(entries[-_LAST:])
+
+    def _decodes(self, entries) -> bool:
+        """Whether there is sound in each of these packets of an index."""
+        position, known = self._file.tell(), self.stream.codec_context
+        if known.codec.canonical_name.startswith("pcm_"):
+            return entries[-1].pos + entries[-1].size <= self.size
+        decoder = self.av.CodecContext.create(known.codec, "r")  # a new one: the stream's goes on from where it is
+        decoder.extradata, decoder.layout, decoder.sample_rate = known.extradata, known.layout, known.sample_rate
+        try:
+            for entry in entries:
+                decoder.decode(self.av.Packet(bytes_at(self._file, entry.pos, entry.size)))
+        except self.errors:
+            return False
+        finally:
+            self._file.seek(position)
+        return entries[-1].pos + entries[-1].size <= self.size
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
         """(rate, (frames, channels) float32) from `start` on, a multiple of GRID seconds, without gaps.

@@ -8,7 +8,6 @@ is no rule, or the sampling rate changes, `Irregular` says that only the whole c
 import errno
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 
 import numpy as np
 
@@ -248,15 +247,20 @@ class DecodingPass:
         self._skips = bool(self._rule and self._line.time < self._wanted)
 
     def _count_last(self) -> None:
-        """The last packet may hold less than the rule says, where an encoder has no more, or be broken."""
+        """The last packet may hold less than the rule says, where an encoder has no more, or be broken as may those
+        before it."""
         if self._recent:
             packet, now = self._recent.pop(), self._line.time
             self._check_count(packet)
             held = self._rule.samples(packet)
-            self._begin_section(now)
+            broken = self._begin_section(now)
             frames = self._decode(packet, held)
             if frames or self._failures:
                 self._line.position += sum(frame.samples for frame in frames) - held
+            if self._failures and broken:
+                if len(broken) == len(self._recent):  # and perhaps more
+                    raise Irregular
+                self._line.position -= sum(map(self._rule.samples, broken))
 
     def _check_count(self, packet) -> None:
         """Raise Irregular where bytes before a packet were dropped, which counting does not see."""
@@ -269,8 +273,8 @@ class DecodingPass:
 
     # -- the decoder -----------------------------------------------------------------------------------------
 
-    def _begin_section(self, time: float) -> None:
-        """With a decoder that has seen the last packets, and none before."""
+    def _begin_section(self, time: float) -> list:
+        """With a decoder that has seen the last packets, and none before; those at the end of them that are broken."""
         self._section = time // _SECTION
         decoder = self._track.stream.codec_context
         if self._renews:
@@ -279,10 +283,15 @@ class DecodingPass:
             decoder = new
         else:
             decoder.flush_buffers()
+        broken = []
         for packet in self._recent:
-            with suppress(*self._track.errors):
+            try:
                 decoder.decode(packet)
+                broken = []
+            except self._track.errors:
+                broken.append(packet)
         self._decoder = decoder
+        return broken
 
     def _decode(self, packet, held: int | None) -> list:
         """A packet's frames; none of a broken one, which is counted."""

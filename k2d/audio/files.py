@@ -215,10 +215,11 @@ class _SoundFileReader:
         return sum(len(audio) / rate for rate, audio in self.blocks())
 
     def _ends(self) -> bool:
-        """Whether the last sample that the header promises can be read."""
+        """Whether the last seconds that the header promises can be read: damage there costs the end."""
+        count = min(self.frames, GRID * self.rate)
         try:
-            self._sound.seek(self.frames - 1)
-            return len(self._sound.read(1)) == 1
+            self._sound.seek(self.frames - count)
+            return len(self._sound.read(count)) == count
         except soundfile.LibsndfileError:
             return False
 
@@ -318,7 +319,8 @@ def open_source(source: str, allow_pipes: bool) -> Reader:
             if (ranged := _RANGE.match(path)) and os.path.exists(ranged[1]):
                 what = "a range of rows and columns is for matrices of features"
                 raise BadAudio(source, "not audio", f"{what}; leave it out, and name parts in segments, in seconds")
-            raise BadAudio(source, "missing", f"no such file from {os.getcwd()}{_why_missing(path)}; correct the path")
+            place = "" if os.path.isabs(path) else f" from {os.getcwd()}"
+            raise BadAudio(source, "missing", f"no such file{place}{_why_missing(path)}; correct the path")
         if not os.path.isfile(path):
             raise BadAudio(source, "not audio", "this is not a regular file; correct the path")
         if os.path.getsize(path) == 0:

@@ -44,7 +44,7 @@ NO_CLOCK |= set(HEADERLESS.values())
 # Whose header tells the length, so that less than that is damage,
 PROMISING = {"ape", "caf", "flac", "mov", "mxf", "tak", "tta", "wv"}
 # or is damage only where the file also lacks bytes, or some could not be decoded: the header may be wrong.
-ESTIMATING = {"asf", "avi", "matroska", "mp3", "rm"}
+ESTIMATING = {"asf", "avi", "flv", "matroska", "mp3", "rm", "wtv"}
 
 
 def frame_length(codec: str, head: bytes) -> int | None:
