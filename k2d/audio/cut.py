@@ -1,8 +1,8 @@
 """Whether a file lacks its tail, where no length in its header tells, or one that may be wrong.
 
 In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM), a tag (FLV), a chunk (AVI),
-an object (WMA, WMV) or a chunk (RealMedia); whether it ends in zeros; and the length that the header of a WMA, an AVI
-or an mp3 tells, with whether the mp3 has all bytes of it.
+an object (WMA, WMV), a chunk (RealMedia) or a block (VOC); whether it ends in zeros; and
+the length that the header of a WMA, an AVI or an mp3 tells, with whether the mp3 has all bytes of it.
 """
 
 import io
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from k2d.audio.formats import frame_length, mpeg_seconds
 from k2d.audio.joined import length_of_tag
-from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks, elements
+from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks, elements, voc_blocks
 
 _ASF_HEADER = bytes.fromhex("3026b275 8e66 cf11 a6d9 00aa0062ce6c")
 _ASF_DATA = bytes.fromhex("3626b275 8e66 cf11 a6d9 00aa0062ce6c")  # whose own head has 50 bytes
@@ -86,6 +86,8 @@ def ends_inside(file, formats: set[str]) -> bool:
             return _asf(file, size)
         if "rm" in formats:
             return _rm(file, size)
+        if "voc" in formats:
+            return any(begin + length > size for _, begin, length in voc_blocks(file, size))
         return "flv" in formats and _flv(file, size)
 
 

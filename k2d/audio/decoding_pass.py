@@ -8,6 +8,7 @@ is no rule, or the sampling rate changes, `Irregular` says that only the whole c
 import errno
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 
@@ -166,7 +167,8 @@ class DecodingPass:
             try:
                 for packet in self._track.container.demux():  # of all tracks, for what lies between them
                     failures = 0
-                    self._jumped |= self._skips_bytes(packet)
+                    skipped = self._skips_bytes(packet)
+                    self._jumped, self._failed = self._jumped or skipped, self._failed or skipped
                     if packet.stream.index != self._track.stream.index:
                         continue
                     self._jumped |= self._track.restamp(packet) or packet.is_corrupt
@@ -247,20 +249,18 @@ class DecodingPass:
         self._skips = bool(self._rule and self._line.time < self._wanted)
 
     def _count_last(self) -> None:
-        """The last packet may hold less than the rule says, where an encoder has no more, or be broken as may those
-        before it."""
+        """The last packet may hold less than the rule says, where an encoder has no more. Raises Irregular where it is
+        broken: how much is missing before it depends on what can be decoded."""
         if self._recent:
             packet, now = self._recent.pop(), self._line.time
             self._check_count(packet)
             held = self._rule.samples(packet)
-            broken = self._begin_section(now)
+            self._begin_section(now)
             frames = self._decode(packet, held)
-            if frames or self._failures:
+            if self._failures:
+                raise Irregular
+            if frames:
                 self._line.position += sum(frame.samples for frame in frames) - held
-            if self._failures and broken:
-                if len(broken) == len(self._recent):  # and perhaps more
-                    raise Irregular
-                self._line.position -= sum(map(self._rule.samples, broken))
 
     def _check_count(self, packet) -> None:
         """Raise Irregular where bytes before a packet were dropped, which counting does not see."""
@@ -273,8 +273,8 @@ class DecodingPass:
 
     # -- the decoder -----------------------------------------------------------------------------------------
 
-    def _begin_section(self, time: float) -> list:
-        """With a decoder that has seen the last packets, and none before; those at the end of them that are broken."""
+    def _begin_section(self, time: float) -> None:
+        """With a decoder that has seen the last packets, and none before."""
         self._section = time // _SECTION
         decoder = self._track.stream.codec_context
         if self._renews:
@@ -283,15 +283,10 @@ class DecodingPass:
             decoder = new
         else:
             decoder.flush_buffers()
-        broken = []
         for packet in self._recent:
-            try:
+            with suppress(*self._track.errors):
                 decoder.decode(packet)
-                broken = []
-            except self._track.errors:
-                broken.append(packet)
         self._decoder = decoder
-        return broken
 
     def _decode(self, packet, held: int | None) -> list:
         """A packet's frames; none of a broken one, which is counted."""

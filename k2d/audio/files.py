@@ -27,7 +27,7 @@ from k2d.audio.decoding_pass import Irregular, drive_fails
 from k2d.audio.formats import HEADERLESS
 from k2d.audio.fragments import bridged, without_damage
 from k2d.audio.joined import begins_before_zero, between_tags, ogg_chains, recordings_of
-from k2d.audio.sizes import Pieces, mended, rate_of
+from k2d.audio.sizes import VOC, Pieces, mended, rate_of
 from k2d.audio.stamps import archive_entry, check_may_run, is_command
 from k2d.audio.time_line import GRID, check_form
 from k2d.constants import SAMPLE_RATE
@@ -38,7 +38,7 @@ _UNKNOWN = 2**40  # frames; libsndfile's way of saying that a stream does not te
 _RANGE = re.compile(r"^(.+?)(?::\d+)?\[[\d:,]*\]$", re.DOTALL)  # rows and columns of a matrix, as Kaldi's scripts write
 _EXACT = re.compile(r"^(PCM_|FLOAT|DOUBLE|ULAW|ALAW)")
 # And mp3, whose frames begin with eleven set bits; of VOC libsndfile makes noise where its blocks are of the new kind.
-_BY_PACKETS = (b"OggS", b"ID3", b"\xff", b"Creative Voice File")
+_BY_PACKETS = (b"OggS", b"ID3", b"\xff", VOC)
 # What begins a packet of AC-3 and the like (IEC 61937) or of DTS: such a WAV says PCM, and as PCM it is noise.
 _IN_PCM = re.compile(rb"\x72\xf8\x1f\x4e|\xfe\x7f\x01\x80|\x7f\xfe\x80\x01|\xff\x1f\x00\xe8|\x1f\xff\xe8\x00")
 # W64 whose samples an extended header says to be something else than integers: libsndfile takes them for integers.
@@ -48,7 +48,7 @@ _NOT_INTEGERS = re.compile(
 # What files in formats that the libraries know begin with: what begins so and cannot be opened is damaged.
 _FIRST_BYTES = (
     b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"ID3", b"#!AMR", b"FLV\x01", b"TTA1",
-    b"wvpk", b"MAC ", b".RMF", b"Creative Voice File", b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\xb7\xd8\x00\x20",
+    b"wvpk", b"MAC ", b".RMF", VOC, b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\xb7\xd8\x00\x20",
     b"\x06\x0e\x2b\x34", b"\x00\x00\x01\xba",
 )  # fmt: skip
 _NO_HEADER = (".raw", ".pcm", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721")

@@ -1,9 +1,9 @@
 """Where the sound lies in files whose header says how much of it there is, whatever the header says.
 
-In: an open WAV (also RIFX, RF64, BW64), W64, AIFF, CAF or AU. Out: the same file with a right header, where its own is
-wrong, and by how much its sound should be longer than it is. A header is wrong where the sound is longer than said, as
-after a power failure of a recorder that writes the header once a minute or past 4 GB, lies in several chunks, or
-behind a chunk whose size is wrong or whose padding is missing.
+In: an open WAV (also RIFX, RF64, BW64), W64, AIFF, CAF, AU or VOC. Out: the same file with a right header, where
+its own is wrong, and by how much its sound should be longer than it is. A header is wrong where the sound is longer
+than said, as after a power failure of a recorder that writes the header once a minute or past 4 GB, lies in several
+chunks, or behind a chunk whose size is wrong or whose padding is missing.
 
 What lies behind the sound belongs to it unless it is a chunk. Libraries read as much as the header says, and say
 nothing of the rest; they find no sound where a size on the way to it is wrong.
@@ -134,6 +134,8 @@ def mended(file, head: bytes) -> tuple[Pieces | None, float]:
             return _au(file, size)
         if form := form_of(head):
             return _chunked(file, size, form)
+        if head.startswith(VOC):
+            return None, _lacking_of_voc(file, size)
     except struct.error:  # cut inside of its header
         pass
     return None, 0.0
@@ -194,6 +196,23 @@ def boxes(file, size: int, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
             return
         yield head[4:8], at, length
         at += length
+
+
+VOC = b"Creative Voice File"
+_VOC_SOUND = (1, 2, 9)  # kinds of blocks: sound, more of it, sound of the new kind
+
+
+def voc_blocks(file, size: int) -> Iterator[tuple[int, int, int]]:
+    """(kind, begin, length) of a VOC's blocks, as far as they can be ones; the last may be longer than the file. SoX
+    writes 8 bytes of sound behind the last one.
+    """
+    at = int.from_bytes(bytes_at(file, len(VOC) + 1, 2), "little")
+    while at + 16 <= size:
+        kind, *length = bytes_at(file, at, 4)
+        if not 1 <= kind <= 9:  # 0 is the end
+            return
+        yield kind, at + 4, int.from_bytes(length, "little")
+        at += 4 + int.from_bytes(length, "little")
 
 
 EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
@@ -314,6 +333,12 @@ def _second(name: bytes, content: bytes, form: Form) -> float:
         rate, _, packet, frames = struct.unpack_from(">d8sII", content)
         return rate * packet / frames if frames else 0.0
     return _form_of_aiff(content)[1] if name == b"COMM" else 0.0
+
+
+def _lacking_of_voc(file, size: int) -> float:
+    sound = [(begin, length) for kind, begin, length in voc_blocks(file, size) if kind in _VOC_SOUND]
+    held = sum(min(length, size - begin) for begin, length in sound)
+    return sum(length for _, length in sound) / held - 1 if held else 0.0
 
 
 def _au(file, size: int) -> tuple[Pieces | None, float]:
