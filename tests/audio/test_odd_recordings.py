@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,7 @@ from k2d.audio.bursts import without_bursts
 from k2d.audio.containers import ContainerReader
 from k2d.audio.decoding_pass import DecodingPass
 from k2d.audio.joined import recordings_of
-from k2d.audio.read import audio_blocks, is_silent, mix, read_audio, recording_duration
+from k2d.audio.read import audio_blocks, is_silent, mix, pcm16, read_audio, recording_duration
 from k2d.audio.utterances import open_utterances
 from k2d.constants import SAMPLE_RATE
 from k2d.datadir import DataDir
@@ -55,6 +56,42 @@ def test_every_kind_is_read_as_recorded_or_named_and_a_part_is_as_in_the_whole(t
             here = whole[round(start * SAMPLE_RATE) : round(start * SAMPLE_RATE) + len(part)]
             assert len(part) == round((end - start) * SAMPLE_RATE)
             assert np.abs(part - here).max() < 1e-5, (start, end)
+
+
+@pytest.mark.parametrize(
+    "name, codec, options, begin, count",
+    [
+        ("tail.mp4", "libmp3lame", {"movflags": "faststart"}, 0.6, 0.4),
+        ("fragments.mp4", "aac", {"movflags": "frag_keyframe+empty_moov", "frag_duration": "2000000"}, 0.5, 0.02),
+        ("tail.flac", "flac", {}, 0.985, 0.01),
+    ],
+)
+def test_the_duration_of_a_damaged_recording_is_what_is_read_and_the_rest_is_told(
+    tmp_path, caplog, name, codec, options, begin, count
+):
+    path = tmp_path / name
+    encode(path, Track(LONG, codec), **options)
+    content = bytearray(path.read_bytes())
+    first, number = round(begin * len(content)), round(count * len(content))
+    content[first : first + number] = bytes([0x55]) * min(number, len(content) - first)
+    path.write_bytes(content)
+    seconds = len(read_audio(path)) / SAMPLE_RATE
+    assert recording_duration(path) == pytest.approx(seconds, abs=0.05)
+    (said,) = re.findall(r"([\d.]+) s are missing", caplog.text)
+    assert float(said) > 20 - seconds - 0.1
+
+
+def test_a_cut_voc_tells_how_much_its_block_lacks(tmp_path, caplog):
+    """One block, as SoX writes it, with 8 bytes behind it."""
+    samples = pcm16(voice(6, 1, 8000)).tobytes()
+    whole = b"Creative Voice File\x1a\x1a\0\x14\1\x1f\x11\x09" + (len(samples) + 4).to_bytes(3, "little")
+    whole += (8000).to_bytes(4, "little") + bytes([16, 1, 4, 0]) + bytes(4) + samples + b"\0"
+    (tmp_path / "whole.voc").write_bytes(whole)
+    assert len(read_audio(tmp_path / "whole.voc")) == pytest.approx(6 * SAMPLE_RATE, abs=20)
+    assert not caplog.records
+    (tmp_path / "cut.voc").write_bytes(whole[: len(whole) // 2])
+    assert len(read_audio(tmp_path / "cut.voc")) == pytest.approx(3 * SAMPLE_RATE, abs=100)
+    assert "cut.voc: damaged or cut short: 3.00 s are missing" in caplog.text
 
 
 def test_a_silent_track_beside_others_is_told(tmp_path):
