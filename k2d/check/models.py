@@ -85,7 +85,7 @@ def look(models: Models, train: Set | None, memory: Memory) -> tuple[list[Findin
             there = known[name].dims is not None or kind_of(name) != "whisper"
             grade = warning if known[name].todo else fine if there else note
             found.append(grade(what, known[name].summary, known[name].todo))
-            found += [note(what, sentence) for sentence in known[name].findings]
+            found += [_told(what, sentence) for sentence in known[name].findings]
             if kind_of(name) == "text" and train is not None:
                 found += coverage(what, name, train)
             if models.language and kind_of(name) == "whisper":
@@ -108,6 +108,12 @@ def shortened(name: str, most: int = 32) -> str:
             break
         kept = f"{part}/{kept}"
     return kept if kept == "/".join(parts) else f"…/{kept}"
+
+
+def _told(what: str, finding: str) -> Finding:
+    """A warning where it says what to do."""
+    message, _, todo = finding.rpartition("; ")
+    return warning(what, message, todo) if message else note(what, finding)
 
 
 def _refused(what: str, name: str, error: UserError) -> Finding:

@@ -13,6 +13,7 @@ that was trained on top of a frozen encoder is kept small.
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 
 import safetensors.torch
@@ -26,6 +27,8 @@ from k2d.whisper import formats, heads
 from k2d.whisper.identity import HEADS, checkpoint_in, model_identity
 from k2d.whisper.model import ModelDimensions, Whisper, convert
 from k2d.work.folders import json_or_none
+
+_log = logging.getLogger("k2d.whisper")
 
 
 @dataclasses.dataclass
@@ -63,6 +66,9 @@ def load(name_or_path: str | Path, device: str = "cpu", dtype: torch.dtype = tor
     with _Undrawn():
         model = Whisper(opened.dims)
     model.load_state_dict(opened.state())
+    for finding in opened.findings:
+        if "; " in finding:  # there is something to do about it
+            _log.warning("%s: %s", name_or_path, finding)
     digest = model_identity(name_or_path).digest
     if chosen := heads.stored(heads_beside(name_or_path, digest), opened.dims) or opened.alignment_heads:
         heads.use_heads(model, chosen)

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+import safetensors.torch
 import torch
 from published_models import DIMS, transformers_model, transformers_tokenizer, whisper_model, write_huggingface
 
@@ -171,6 +172,21 @@ def test_a_published_size_without_files_is_taken_on_trust_and_said(tmp_path):
     assert inspect_model(tmp_path / "m.pt").findings == (
         "no file beside it names its tokens: its vocabulary is taken from their number",
     )
+
+
+def test_a_row_whose_token_no_file_names_is_told(plain, tmp_path, caplog):
+    """Padding makes the number of rows a multiple of 8; a row more is a token that was added."""
+    shutil.copytree(plain, tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    state = safetensors.torch.load_file(weights)
+    for name in (name for name in state if "embed_tokens" in name or "proj_out" in name):
+        state[name] = torch.cat([state[name], state[name][:1]])
+    safetensors.torch.save_file(state, weights, metadata={"format": "pt"})
+    edit(tmp_path / "model" / "config.json", lambda config: config.update(vocab_size=51866))
+    (found,) = inspect_model(tmp_path / "model").findings
+    assert found.startswith("left out: 1 row of the embedding without a token, and 51866 in all are no padding")
+    checkpoint.load(tmp_path / "model")
+    assert f"{tmp_path}/model: {found}" in caplog.text
 
 
 def one_more(content):

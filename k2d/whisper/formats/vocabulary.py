@@ -36,6 +36,7 @@ from k2d.whisper.formats.stored import Stored, read_tensor
 from k2d.wording import counted
 
 PADDING = 128  # rows that an embedding may have beyond its tokens
+_MULTIPLE = 8  # of which paddings make the number of rows
 _BEGIN, _END = "<|startoftranscript|>", "<|endoftext|>"
 _CONTROL = ("<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>")
 _OLDER = {"<|nocaptions|>": "<|nospeech|>", "<|iw|>": "<|he|>"}  # in files of 2022
@@ -75,8 +76,8 @@ class _Found:
 def tokenizer_of(stored: Stored) -> tuple[Tokenizer, list[int] | None, list[str]]:
     """(tokenizer, rows, findings): row rows[i] of the embedding is the tokenizer's token i; None: every row its own.
 
-    findings: sentences on what was left out or had to be taken on trust. Raises CheckpointError for files that do not
-    fit each other or the embedding.
+    findings: sentences on what was left out or had to be taken on trust, as "what; what to do" where there is something
+    to do. Raises CheckpointError for files that do not fit each other or the embedding.
     """
     folder, n_vocab = stored.place, stored.dims.n_vocab
     pieces = folder / "tokenizer.model"
@@ -95,7 +96,13 @@ def tokenizer_of(stored: Stored) -> tuple[Tokenizer, list[int] | None, list[str]
     if added := [*layout.words, *layout.control]:
         findings.append(f"{counted(len(added), 'added token')}: {' '.join(added[:5])}{' …' if len(added) > 5 else ''}")
     if unused := n_vocab - len(rows):
-        findings.append(f"left out: {counted(unused, 'row')} of the embedding without a token")
+        found = f"left out: {counted(unused, 'row')} of the embedding without a token"
+        if n_vocab % _MULTIPLE:
+            found += (
+                f", and {n_vocab} in all are no padding: a token was added that no file names; put the tokenizer.json, "
+                "or added_tokens.json, that the model was trained with into its folder"
+            )
+        findings.append(found)
     return tokenizer, (None if rows == list(range(n_vocab)) else rows), findings
 
 
