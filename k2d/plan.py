@@ -181,7 +181,7 @@ class Plan:
     batch: windows decoded side by side. jobs: of a stage that decodes. validators: the speed measured as "validator" is
     the first one's. revise: further models that transcribe the chunks; one without a published name is a student of the
     teacher. seeds: students of each selection. encoder_out: stored versions of the encoder's output, clean and noisy;
-    topk: cached tokens of the teacher at each position.
+    topk: cached tokens of the teacher at each position. side_by_side: students, decodings and exports at a time.
     """
 
     train_hours: float
@@ -202,6 +202,7 @@ class Plan:
     seeds: int = 1
     encoder_out: int = 0
     topk: int = 0
+    side_by_side: int = 1
 
     @property
     def students(self) -> int:
@@ -215,7 +216,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one stage. memory: GB of the largest of its jobs. joining_hours: of core_hours, what one process does at the
+    """Of one stage. memory: GB of the largest of its jobs; at_a_time: how many of them the plan allows side by side,
+    beside what is spread over jobs or devices. joining_hours: of core_hours, what one process does at the
     end, whatever the number of jobs. rests_on: sentences, each with how a figure is known.
     """
 
@@ -225,6 +227,7 @@ class Cost:
     device_hours: float = 0.0
     core_hours: float = 0.0
     memory: float = RUNTIME
+    at_a_time: int = 1
     joining_hours: float = 0.0
     rests_on: tuple[str, ...] = ()
 
@@ -399,7 +402,10 @@ def _train(run: _Run) -> Cost:
     kept = int(config_value(plan.config, "keep_nbest_models", 10)) + 4  # latest, with optimizer, initial, averaged
     # Every process holds both models once while it loads them, and the tables; loader workers share those at first.
     processes = min(max(plan.ngpu, 1), 8)
-    students = counted(run.students, "student") + " one after the other" * (run.students > 1)
+    at_a_time = min(plan.side_by_side, run.students)
+    students = counted(run.students, "student")
+    if run.students > 1:
+        students += " one after the other" if at_a_time == 1 else f", {at_a_time} at a time"
     held = counted(processes, "process", "processes")
     known = f"{run.device.trained}; for this model computed from {operations / 1e9:,.0f} GFLOP a chunk"
     rate = run.basis("training", f"{learns:,.2f} chunks a second of {run.where}", known)
@@ -410,6 +416,7 @@ def _train(run: _Run) -> Cost:
         gigabytes=run.students * kept * run.student_weights + stored,
         summary=f"{students}, {steps:,.0f} updates of {counted(round(batch), 'chunk')} each",
         memory=processes * (RUNTIME + run.teacher_weights + run.student_weights + run.tables),
+        at_a_time=at_a_time,
         rests_on=(rate, *([before] if once else []),
                   f"disk: computed, {counted(kept, 'model')} of {space(run.student_weights)} a student",
                   f"memory: computed, both models for each of {held}, and {_TABLES}"),
@@ -434,6 +441,7 @@ def _decode(run: _Run) -> Cost:
         gigabytes=models * plan.test_hours * 1e-4,
         summary=f"{counted(models, 'model')} on {audio_length(plan.test_hours * 3600)}, short-form and long-form",
         memory=run.memory(run.labelling, *run.checking[: len(plan.validators)]),
+        at_a_time=min(plan.side_by_side, models),
         rests_on=(*tested, "disk: assumed, 0.1 MB an hour", run.holds),
     )
 
@@ -455,6 +463,7 @@ def _publish(run: _Run) -> Cost:
         gigabytes=run.students * run.student_weights * 1.5,
         summary=f"{counted(run.students, 'export')} with parity check",
         memory=RUNTIME + 2 * (run.student_weights + run.teacher_weights),
+        at_a_time=min(run.plan.side_by_side, run.students),
         rests_on=("publishing: assumed, three minutes a student",
                   "disk and memory: computed, one and a half and two copies of the models"),
     )  # fmt: skip

@@ -128,7 +128,7 @@ for each in ${revise}; do
 done
 check_opts+=(${labels:+--labels "${labels}"} ${student_init:+--student_init "${student_init}"} --language "${language}"
     --decoder_layers "${decoder_layers}" "${config_opts[@]}" --students "${students[@]}" --batch_size "${batch_size}"
-    --stop_stage "${stop_stage}")
+    --side_by_side "${side_by_side}" --stop_stage "${stop_stage}")
 ! "${store_encoder_out}" || check_opts+=(--encoder_out $((noisy_versions + 1)))
 [[ " ${teacher_words[*]} " != *" --no_copy "* ]] || check_opts+=(--no_copy)
 if [ "${cmd_backend}" = local ]; then

@@ -200,7 +200,7 @@ say_recordings() {
 show_plan() {
     local -a options=(--teacher "$(tag_of "${teacher}")" --selection "${selected[*]}" --seed "${seed}"
         --stage "${stage}" --stop_stage "${stop_stage}" "${config_opts[@]}" --ngpu "${ngpu}" --nj "${nj}"
-        --batch_size "${batch_size}" --speeds "${speeds}" --dev_hours "${dev_hours}" ${updates:+--updates "${updates}"} ${trial:+--trial "${trial}"})
+        --batch_size "${batch_size}" --side_by_side "${side_by_side}" --speeds "${speeds}" --dev_hours "${dev_hours}" ${updates:+--updates "${updates}"} ${trial:+--trial "${trial}"})
     local validators=() others=()
     for each in ${validator}; do
         validators+=("$(tag_of "${each}")")
@@ -215,6 +215,7 @@ show_plan() {
     [[ ${labels:-${teacher}} != text:* ]] || options+=(--ready_labels)
     ! "${store_encoder_out}" || options+=(--encoder_out $((noisy_versions + 1)))
     ! "${cache_teacher}" || options+=(--topk "${topk}")
+    [ "${cmd_backend}" = local ] || options+=(--elsewhere)
     if [ -n "${train_hours}" ]; then
         options+=(--train_hours "${train_hours}")
     elif [ -n "${recordings}" ]; then

@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     room.add_argument("--encoder_out", type=int, default=0, help="stored versions of the encoder's output")
     room.add_argument("--batch_size", type=int, default=0, help="windows per batch (0: 32 on a GPU, 8 on a CPU)")
     room.add_argument("--ngpu", type=int, default=0, help="GPUs that stages will use")
+    room.add_argument("--side_by_side", type=int, default=1, help="students, decodings and exports at a time")
     room.add_argument("--elsewhere", action="store_true", help="stages run on other machines: their memory and GPUs "
                       "are not this one's")  # fmt: skip
     p.add_argument("--output_dir", type=Path, help="where known.jsonl, findings.tsv and table.txt go")

@@ -9,6 +9,7 @@ skipped.txt, step.json. An interrupted run resumes with the same command; jobs, 
 """
 
 import argparse
+from pathlib import Path
 
 from k2d.audio import sources
 from k2d.audio.options import AudioOptions
@@ -20,7 +21,7 @@ from k2d.whisper.decoding import FALLBACK_TEMPERATURES, DecodingOptions
 from k2d.whisper.engine import EngineConfig, work_key
 from k2d.work import identity
 from k2d.work.session import Session, WorkOptions
-from k2d.work.step import Step, add_step_arguments, run_step
+from k2d.work.step import Step, add_step_arguments, looks_only, run_step
 
 LISTED = ("labels", 2)
 
@@ -67,6 +68,11 @@ def run(args: argparse.Namespace) -> int:
     decides = {**transcriber.decides, "form": form, **audio.decides(inputs["data"].commands)}
     options = {**decides, "timestamps": args.timestamps}
     step = Step("decode", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
+
+    if not step.done and not looks_only() and (data.path / "text").is_file():
+        from k2d.score.scoring import refuse_learnt
+
+        refuse_learnt(data.path / "text", [Path(args.model)])
 
     def work_on() -> dict | None:
         if args.long_form:

@@ -61,6 +61,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--ngpu", type=int, default=0, help="GPUs to use; 0: CPU jobs of two cores (default)")
     p.add_argument("--gpus_per_node", type=int, default=4, help="GPUs per node of the cluster")
     p.add_argument("--nj", type=int, help="jobs of stages 2, 3 and 6 (default: one per GPU, or one)")
+    p.add_argument("--side_by_side", type=int, default=1, help="students, decodings and exports at a time")
+    p.add_argument("--elsewhere", action="store_true", help="these do not share one machine: on a cluster")
     p.add_argument("--batch_size", type=int, help="windows per batch (default: 32 on a GPU, 8 on a CPU)")
     p.add_argument("--stage", type=int, choices=range(1, 9), default=1, metavar="N", help="first stage to count")
     p.add_argument("--stop_stage", type=int, choices=range(1, 9), default=8, metavar="N", help="last stage to count")
@@ -82,8 +84,9 @@ def check(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and not 0 <= value < float("inf"):
             raise UsageError(f"--{name} {value}: expected a number from 0 on")
-    if args.gpus_per_node < 1:
-        raise UsageError(f"--gpus_per_node {args.gpus_per_node}: expected at least 1")
+    for name in ("gpus_per_node", "side_by_side"):
+        if getattr(args, name) < 1:
+            raise UsageError(f"--{name} {getattr(args, name)}: expected at least 1")
     for name in ("validator", "selection", "seed"):
         if not getattr(args, name).split():
             raise UsageError(f"--{name}: expected one name or several")
@@ -159,11 +162,12 @@ def plan_of(args: argparse.Namespace) -> Plan:
         jobs=args.nj or max(args.ngpu, 1),
         encoder_out=args.encoder_out,
         topk=args.topk,
+        side_by_side=args.side_by_side,
     )
 
 
-def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
-    """One row a stage, and their sum."""
+def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int, elsewhere: bool) -> Table:
+    """One row a stage, and their sum. elsewhere: jobs side by side share no machine, and so take less time."""
     gpus, nj, students, decodings = plan.ngpu, plan.jobs, plan.students, plan.models
     nodes = max(1, ceil(gpus / gpus_per_node))
     joined = f"{nj} + 1" if nj > 1 else "1"
@@ -176,6 +180,7 @@ def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
     for cost in costs:
         spread = nj if cost.stage in (2, 3) else 1  # jobs over which the work of cores is spread
         wall = cost.device_hours / max(gpus, 1) + (cost.core_hours - cost.joining_hours) / spread + cost.joining_hours
+        wall /= cost.at_a_time if elsewhere else 1
         total += wall
         kinds = [kind for kind in KINDS if any(kind in basis for basis in cost.rests_on)]
         rows.append(
@@ -184,6 +189,7 @@ def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int) -> Table:
         )  # fmt: skip
     rows.append(["in all", "", duration(total), space(sum(cost.gigabytes for cost in costs)), "", ""])
     machines = f"{counted(gpus, 'GPU')} at a time" if gpus else "no GPU, two cores at a time"
+    machines += f" for each of {plan.side_by_side} students" if elsewhere and plan.side_by_side > 1 else ""
     speech = audio_length(plan.train_hours * 3600)
     title = f"{speech} of recordings, teacher {plan.teacher}, validator {' '.join(plan.validators)}, {machines}"
     return Table(title, "", ["stage", "jobs", "time", "disk", "memory of a job", "basis of the estimate"], rows)
@@ -193,7 +199,7 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     plan = plan_of(args)
     costs = [cost for cost in estimate(plan) if args.stage <= cost.stage <= args.stop_stage]
-    print(table_of(plan, costs, args.gpus_per_node).text(), end="")
+    print(table_of(plan, costs, args.gpus_per_node, args.elsewhere).text(), end="")
     if plan.jobs > 1:
         jobs = f"{plan.jobs} + 1 jobs: an array of {plan.jobs}, then one that joins their results"
         print(f"Waiting in a queue is not counted. {jobs}.")

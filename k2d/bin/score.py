@@ -69,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
     step = Step("score", args.output_dir, inputs=inputs, options=options, arguments=vars(args))
 
     if not step.done and not looks_only():  # before what other tables gave is moved aside
-        from k2d.score.scoring import ScoreOptions, refuse_learnt, refuse_never_decoded
+        from k2d.score.scoring import ScoreOptions, refuse_learnt, refuse_never_decoded, scored_by
 
         scoring = options_of(ScoreOptions, args)
-        refuse_learnt(scoring)
+        refuse_learnt(args.ref, scored_by(scoring))
         refuse_never_decoded(scoring)
 
     def work() -> dict:

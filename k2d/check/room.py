@@ -23,7 +23,8 @@ TRAIN_STAGE, PUBLISH = 5, 8  # the numbers of their stages
 @dataclass(frozen=True)
 class Room:
     """config: training YAML; stop_stage: the last that is counted; students: their names; batch_size: 0 for the default
-    of the device; no_copy as `KeptOutputs`; encoder_out as `Plan`. elsewhere: memory and GPUs are another machine's."""
+    of the device; no_copy as `KeptOutputs`; encoder_out, side_by_side as `Plan`. elsewhere: memory and GPUs are another
+    machine's."""
 
     config: Sequence[str]
     stop_stage: int
@@ -33,6 +34,7 @@ class Room:
     batch_size: int
     ngpu: int
     elsewhere: bool
+    side_by_side: int
 
 
 def look_at_room(room: Room, sets: Sequence[Set], models: Models, known: Mapping[str, Known]) -> list[Finding]:
@@ -53,6 +55,7 @@ def look_at_room(room: Room, sets: Sequence[Set], models: Models, known: Mapping
         ready_labels=(models.labels or models.teacher or "").startswith("text:"),
         jobs=1,
         encoder_out=room.encoder_out,
+        side_by_side=room.side_by_side,
     )
     need = gigabytes(plan, KeptOutputs(room.no_copy, room.stop_stage))
     found = disk(need, complete=is_complete(room.students, room.stop_stage))

@@ -78,17 +78,19 @@ def _there(path: Path) -> Path:
 
 
 def memory(plan: Plan, stages: int = 8) -> list[Finding]:
-    """Memory of this machine against the largest job of the stages up to this one."""
+    """Memory of this machine against the largest jobs at a time of the stages up to this one."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     except (ValueError, OSError):
         return []
     costs = estimate(plan)
-    most = max([cost for cost in costs if 1 < cost.stage <= stages] or costs[:1], key=lambda cost: cost.memory)
-    message = f"{total:,.0f} GB, about {most.memory:,.0f} GB needed in stage {most.stage} by the estimate"
-    if total >= most.memory:
+    costs = [cost for cost in costs if 1 < cost.stage <= stages] or costs[:1]
+    needed, most = max(((cost.memory * cost.at_a_time, cost) for cost in costs), key=lambda pair: pair[0])
+    message = f"{total:,.0f} GB, about {needed:,.0f} GB needed in stage {most.stage} by the estimate"
+    if total >= needed:
         return [fine("memory", message)]
-    return [warning("memory", message, "decode fewer recordings at a time (--batch_size), or use a larger machine")]
+    less = "lower --side_by_side" if most.at_a_time > 1 else "decode fewer recordings at a time (--batch_size)"
+    return [warning("memory", message, f"{less}, or use a larger machine")]
 
 
 def time(plan: Plan, stages: int = 8) -> list[Finding]:

@@ -16,10 +16,11 @@ from k2d.label.hold_out import VALIDATOR_TEXT
 from k2d.label.scores import Scores
 from k2d.score.corpus import score_utterance
 from k2d.score.rates import Counts
-from k2d.score.scoring import learnt_of
+from k2d.score.scoring import learnt_by
 from k2d.score.significance import confidence_interval
 from k2d.tables import Cursor
 from k2d.text import timestamps
+from k2d.work.identity import input_of
 from k2d.work.models import MODEL
 
 LABEL = "label"
@@ -59,7 +60,7 @@ def find_systems(audit: Audit, scores: Scores | None, exp: Path | None, given: M
             paths.setdefault(folder.name, path) if texts_of(path, ids[:1]) else None
     drawn = HeldOut(ids)
     for name, path in paths.items():
-        if len(texts := texts_of(path, ids)) == len(ids) and learnt_of(drawn, path.parent) == []:
+        if len(texts := texts_of(path, ids)) == len(ids) and learnt_by(input_of(path.parent, "model"), drawn) == []:
             systems.append(System(name, texts))
     for name, path in given.items():
         path = path / "text" if path.is_dir() else path

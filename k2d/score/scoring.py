@@ -4,7 +4,7 @@ utt2mer, align.txt (every error), aligned.jsonl (every text aligned, for the rep
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -83,6 +83,11 @@ def score_files(folder: Path, options: ScoreOptions) -> Scored:
     return Scored(scored, result, other, comparison)
 
 
+def scored_by(options: ScoreOptions) -> list[Path | None]:
+    """The models whose texts are scored or compared; None where a text is no decoding."""
+    return [input_of(folder, "model") for _, folder in _scored(options)]
+
+
 def _scored(options: ScoreOptions) -> list[tuple[str | Path, Path]]:
     """(text, its folder) of hyp, and of what it is compared with."""
     texts = filter(None, (options.hyp, options.compare and Path(options.compare, "text")))
@@ -108,10 +113,9 @@ def refuse_never_decoded(options: ScoreOptions) -> None:
         raise DataError(f"{said}, came after it was decoded; decode the set again (--stage decode)")
 
 
-def learnt_of(tested: HeldOut, decoded: Path) -> list[str] | None:
-    """The chunks that share sound with those tested and that the model of a decoding's folder has learnt, as far as the
-    records of the steps tell; None where it is being trained again, or what it is to learn has changed since."""
-    model = input_of(decoded, "model")
+def learnt_by(model: Path | None, tested: HeldOut) -> list[str] | None:
+    """The chunks that share sound with those tested and that a model has learnt, as far as the records of the steps
+    tell; None where it is being trained again, or what it is to learn has changed since."""
     training = model and input_of(model, "exp")
     if not training or not training.is_dir():
         return []
@@ -126,21 +130,20 @@ def _keys_of(table: str, _digest: str) -> tuple[str, ...]:
     return tuple(key for _, key, _ in scan(table))
 
 
-def refuse_learnt(options: ScoreOptions) -> None:
-    """DataError where a model has learnt from chunks of the audit that it is to be scored on: they were drawn after its
-    training."""
-    if not Path(options.ref).with_name(AUDIT).is_file():
+def refuse_learnt(ref: str | Path, models: Iterable[Path | None]) -> None:
+    """DataError where a model has learnt from chunks of the audit that it is to be tested on, whose references these
+    are: they were drawn after its training."""
+    if not Path(ref).with_name(AUDIT).is_file():
         return  # ids of other sets tell nothing of the training recordings
-    tested = HeldOut(read_table(options.ref))
-    for hyp, folder in _scored(options):
-        learnt = learnt_of(tested, folder)
+    tested = HeldOut(read_table(ref))
+    for model in models:
+        learnt = learnt_by(model, tested)
         if learnt is None:
-            what = f"{hyp}: {input_of(folder, 'model')} is being trained again"
-            raise DataError(f"{what}; let that end, and decode the set anew (--stage train)")
+            raise DataError(f"{model} is being trained again; let that end, and decode {ref} anew (--stage train)")
         if learnt:
             raise DataError(
-                f"{hyp}: {input_of(folder, 'model')} has learnt from {counted(len(learnt), 'chunk')} of {options.ref}, "
-                f"such as {learnt[0]}; train it again from stage 4 (--stage select), which leaves them out"
+                f"{model} has learnt from {counted(len(learnt), 'chunk')} of {ref}, such as {learnt[0]}; train it "
+                "again from stage 4 (--stage select), which leaves them out"
             )
 
 

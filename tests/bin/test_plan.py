@@ -187,6 +187,17 @@ def test_every_validator_and_every_seed_decodes_the_tests(plan):
     assert row(seeds, 5)[1] == "6" and row(seeds, 4)[1] == "2" and row(seeds, 8)[1] == "6"
 
 
+def test_students_side_by_side_share_a_machine_or_have_one_each(plan):
+    sizes = ("--train_hours", 1000, "--ngpu", 4, "--seed", "0 1 2")
+    three = ("--side_by_side", 3)
+    one, shared, each = (plan(*sizes, *words) for words in ((), three, (*three, "--elsewhere")))
+    assert "6 students one after the other, " in one and "6 students, 3 at a time, " in shared
+    days = [float(row(text, 5)[2].split()[0]) for text in (one, shared, each)]
+    assert days[0] == days[1] == pytest.approx(3 * days[2], rel=0.05)
+    assert row(one, 2) == row(each, 2) and "4 GPUs at a time for each of 3 students" in each
+    assert main(["--train_hours", "1", "--side_by_side", "0"]) == 1
+
+
 def test_what_is_stored_once_is_in_the_estimate_and_says_what_it_rests_on(plan):
     hours = ("--train_hours", 2, "--teacher", "tiny", "--updates", "auto")
     whole, stored = plan(*hours), plan(*hours, "--encoder_out", 1, "--topk", 32)

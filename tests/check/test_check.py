@@ -488,6 +488,14 @@ def plan(hours: float, teacher: str = "large-v2") -> Plan:
     return Plan(hours, 0.0, 0.0, teacher, "base", ["student"], {"max_epoch": 1, "num_iters_per_epoch": 1}, 0, jobs=1)
 
 
+def test_students_side_by_side_need_their_memory_at_once():
+    one, three = (space.memory(replace(plan(1, "tiny"), seeds=3, side_by_side=number))[0] for number in (1, 3))
+    needed = [int(re.search(r"about (\d+) GB", finding.found)[1]) for finding in (one, three)]
+    assert needed[1] > 2 * needed[0]
+    lacking = space.memory(replace(plan(1), seeds=1000, side_by_side=1000))[0]
+    assert lacking.grade is Grade.WARNING and "lower --side_by_side" in lacking.todo
+
+
 def test_what_later_stages_write_is_counted_where_it_goes():
     need = space.gigabytes(plan(100), space.KeptOutputs())
     assert 6 < need["data"] < 8 and need["exp"] > 20

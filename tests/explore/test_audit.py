@@ -342,6 +342,8 @@ def test_three_chunks_by_keys_and_clicks_and_a_reload_goes_on(corpus, browser):
         assert browser.texts("#rates .name") == ["the label", "validator", "student"]
         figures = server.figures.now()["systems"][0]
         assert browser.text("#rates .value").startswith(f"{100 * figures['rate']:.1f} %")
+        browser.js("figures.systems[0].low = 0, figures.systems[0].high = 1.5, rates()")
+        assert browser.text("#sure") == "The widest interval is ± 75.0 points: too few answers to compare models by."
 
         browser.open(server.address)
         browser.wait("document.querySelector('#count').textContent.startsWith('3 of 9')")

@@ -140,7 +140,8 @@ function rates() {
   const usable = n / Math.max(1, Object.keys(answers).length), end = Math.round(all * usable);
   // The half width falls with the root of how many there are.
   $("sure").textContent = !n ? "Rates and their 95 % intervals appear with your answers: of the label, and of every system that has transcribed these chunks."
-    : !widest || widest > .5 ? (figures.recordings < 2 ? "An interval needs chunks of two recordings." : "Too few answers so far to tell how wide the intervals are.")
+    : !widest ? (figures.recordings < 2 ? "An interval needs chunks of two recordings." : "Too few answers so far to tell how wide the intervals are.")
+    : widest > .5 ? `The widest interval is ± ${(100 * widest).toFixed(1)} points: too few answers to compare models by.`
       : `Every rate is known to within ± ${(100 * widest).toFixed(1)} points` + (end > n ? `; with all ${all} answered to about ± ${(100 * widest * Math.sqrt(n / end)).toFixed(1)}` : "") + ". Half as wide takes four times as many chunks" + (figures.recordings < 10 ? ", or chunks of more recordings." : ".");
   if (Object.keys(answers).length === all) $("sure").textContent += D.served ? " All chunks are answered: Ctrl-C ends k2d audit, which then says how to use the set." : " All chunks are answered: save the answers.";
   $("counted").textContent = n ? `${counted(n, "chunk")} of ${counted(figures.recordings, "recording")}, ${number(figures.units)} units (Chinese characters, words of other scripts). Mixed error rate, in brackets its 95 % interval, resampled by recording` + (D.served ? ", as k2d score computes it." : "; approximate, k2d audit --read has the exact rates.") : "";
