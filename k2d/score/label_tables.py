@@ -190,7 +190,9 @@ def recall_table(found: Mapping[str, dict]) -> Table:
     )
 
 
-def alpha_of(experiment: Experiment) -> float:
-    """The α that most students' labels were selected at; the paper's where none says."""
-    alphas = Counter(g.record.alpha for g in experiment.groups if g.record.alpha is not None)
+def alpha_of(experiment: Experiment, validator: str) -> float:
+    """The α that most students' labels were selected at by this validator, or by any; the paper's where none says."""
+    records = [group.record for group in experiment.groups if group.record.alpha is not None]
+    by_it = [record for record in records if record.validator == validator]
+    alphas = Counter(record.alpha for record in by_it or records)
     return alphas.most_common(1)[0][0] if alphas else paper.ALPHA

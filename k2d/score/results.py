@@ -167,7 +167,7 @@ def _tables_of_labels(experiment: Experiment, options: ReportOptions, labelled: 
         scores = find_scores(labelled, {name: folder})
         # As on the explorer's page, without its intervals.
         found[name] = analyse(quality.audit(scores, metrics_of(scores)), resamples=0)
-        choices, alpha = read_choices(Path(folder)), label_tables.alpha_of(experiment)
+        choices, alpha = read_choices(Path(folder)), label_tables.alpha_of(experiment, name)
         spotted[name] = spot(quality, scores, alpha, choices, labelled.text)
     if found:
         made.append(label_tables.detection_table(found, show_paper=bool(options.paper_sets)))

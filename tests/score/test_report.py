@@ -180,6 +180,21 @@ def test_everything_measured_is_in_the_tables(folder, monkeypatch, capsys):
     assert "6 of 6" not in (printed := capsys.readouterr().out) and "5 of 6 results" in printed
 
 
+def test_a_signal_of_a_validator_has_the_limit_of_its_own_students(folder, monkeypatch):
+    chosen = {"student_full": ("small", 0.7), "student_comp": ("large", 0.2)}
+    for name, (validator, alpha) in chosen.items():
+        write_record(folder / "exp" / name, replace(RECORDS[name], validator=validator, alpha=alpha))
+    options = ["--train_data", "data/all", "--reference", "reference", "--scores", "small:aux large:aux other:aux"]
+    try:
+        assert report(folder, monkeypatch, *options) == 0
+    finally:
+        for name in chosen:
+            write_record(folder / "exp" / name, RECORDS[name])
+    found = rows((folder / "RESULTS.md").read_text(), "Signals that spot bad labels")
+    limits = {row[1]: row[5] for row in found if row[0] == "comp"}
+    assert limits["small"] == "0.7" and limits["large"] == "0.2" and limits["other"] in ("0.7", "0.2")
+
+
 def test_selected_segments_are_counted_as_segments(folder, monkeypatch):
     some = folder / "data/some"
     ids = ["rec-0000000-0001000", "rec-0002000-0003000"]
