@@ -189,7 +189,7 @@ def table_of(plan: Plan, costs: list[Cost], gpus_per_node: int, elsewhere: bool)
         )  # fmt: skip
     rows.append(["in all", "", duration(total), space(sum(cost.gigabytes for cost in costs)), "", ""])
     machines = f"{counted(gpus, 'GPU')} at a time" if gpus else "no GPU, two cores at a time"
-    machines += f" for each of {plan.side_by_side} students" if elsewhere and plan.side_by_side > 1 else ""
+    machines += f" for each of {counted(plan.side_by_side, 'student')}" if elsewhere and plan.side_by_side > 1 else ""
     speech = audio_length(plan.train_hours * 3600)
     title = f"{speech} of recordings, teacher {plan.teacher}, validator {' '.join(plan.validators)}, {machines}"
     return Table(title, "", ["stage", "jobs", "time", "disk", "memory of a job", "basis of the estimate"], rows)

@@ -85,7 +85,7 @@ def look(models: Models, train: Set | None, memory: Memory) -> tuple[list[Findin
             there = known[name].dims is not None or kind_of(name) != "whisper"
             grade = warning if known[name].todo else fine if there else note
             found.append(grade(what, known[name].summary, known[name].todo))
-            found += [_told(what, sentence) for sentence in known[name].findings]
+            found += [_as_finding(what, sentence) for sentence in known[name].findings]
             if kind_of(name) == "text" and train is not None:
                 found += coverage(what, name, train)
             if models.language and kind_of(name) == "whisper":
@@ -110,7 +110,7 @@ def shortened(name: str, most: int = 32) -> str:
     return kept if kept == "/".join(parts) else f"…/{kept}"
 
 
-def _told(what: str, finding: str) -> Finding:
+def _as_finding(what: str, finding: str) -> Finding:
     """A warning where it says what to do."""
     message, _, todo = finding.rpartition("; ")
     return warning(what, message, todo) if message else note(what, finding)
