@@ -208,13 +208,14 @@ class ContainerReader:
             return False
         last = entries[len(entries) - 1]
         known = float((last.timestamp - entries[0].timestamp) * self.stream.time_base)
-        return abs(known - self.promised) < 1.0 and self._decodes(entries[-_LAST:])
+        there = last.pos + last.size <= self.size and abs(known - self.promised) < 1.0
+        return there and self._decodes(entries[-_LAST:])
 
     def _decodes(self, entries) -> bool:
         """Whether there is sound in each of these packets of an index."""
         position, known = self._file.tell(), self.stream.codec_context
         if known.codec.canonical_name.startswith("pcm_"):
-            return entries[-1].pos + entries[-1].size <= self.size
+            return True
         decoder = self.av.CodecContext.create(known.codec, "r")  # a new one: the stream's goes on from where it is
         decoder.extradata, decoder.layout, decoder.sample_rate = known.extradata, known.layout, known.sample_rate
         try:
@@ -224,7 +225,7 @@ class ContainerReader:
             return False
         finally:
             self._file.seek(position)
-        return entries[-1].pos + entries[-1].size <= self.size
+        return True
 
     def blocks(self, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
         """(rate, (frames, channels) float32) from `start` on, a multiple of GRID seconds, without gaps.

@@ -167,8 +167,8 @@ class DecodingPass:
             try:
                 for packet in self._track.container.demux():  # of all tracks, for what lies between them
                     failures = 0
-                    skipped = self._skips_bytes(packet)
-                    self._jumped, self._failed = self._jumped or skipped, self._failed or skipped
+                    if self._skips_bytes(packet):
+                        self._jumped = self._failed = True
                     if packet.stream.index != self._track.stream.index:
                         continue
                     self._jumped |= self._track.restamp(packet) or packet.is_corrupt

@@ -59,8 +59,8 @@ class Models:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a model that would load. digest: of its content; dims, parameters: of a Whisper model that is
-    there; todo: what to do about one that cannot be fetched now.
+    """What is known of a model that would load. digest: of its content; dims, parameters, doubts: of a Whisper model
+    that is there; todo: what to do about one that cannot be fetched now.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Known:
     parameters: int = 0
     languages: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    doubts: tuple[tuple[str, str], ...] = ()
 
 
 def look(models: Models, train: Set | None, memory: Memory) -> tuple[list[Finding], dict[str, Known]]:
@@ -85,7 +86,8 @@ def look(models: Models, train: Set | None, memory: Memory) -> tuple[list[Findin
             there = known[name].dims is not None or kind_of(name) != "whisper"
             grade = warning if known[name].todo else fine if there else note
             found.append(grade(what, known[name].summary, known[name].todo))
-            found += [_as_finding(what, sentence) for sentence in known[name].findings]
+            found += [note(what, sentence) for sentence in known[name].findings]
+            found += [warning(what, *doubt) for doubt in known[name].doubts]
             if kind_of(name) == "text" and train is not None:
                 found += coverage(what, name, train)
             if models.language and kind_of(name) == "whisper":
@@ -108,12 +110,6 @@ def shortened(name: str, most: int = 32) -> str:
             break
         kept = f"{part}/{kept}"
     return kept if kept == "/".join(parts) else f"…/{kept}"
-
-
-def _as_finding(what: str, finding: str) -> Finding:
-    """A warning where it says what to do."""
-    message, _, todo = finding.rpartition("; ")
-    return warning(what, message, todo) if message else note(what, finding)
 
 
 def _refused(what: str, name: str, error: UserError) -> Finding:
@@ -159,6 +155,7 @@ def _of_whisper(name: str) -> dict:
         "parameters": facts.parameters,
         "languages": list(facts.languages),
         "findings": list(facts.findings),
+        "doubts": list(facts.doubts),
     }
 
 

@@ -66,9 +66,8 @@ def load(name_or_path: str | Path, device: str = "cpu", dtype: torch.dtype = tor
     with _Undrawn():
         model = Whisper(opened.dims)
     model.load_state_dict(opened.state())
-    for finding in opened.findings:
-        if "; " in finding:  # there is something to do about it
-            _log.warning("%s: %s", name_or_path, finding)
+    for what, todo in opened.doubts:
+        _log.warning("%s: %s; %s", name_or_path, what, todo)
     digest = model_identity(name_or_path).digest
     if chosen := heads.stored(heads_beside(name_or_path, digest), opened.dims) or opened.alignment_heads:
         heads.use_heads(model, chosen)

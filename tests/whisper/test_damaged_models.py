@@ -308,6 +308,7 @@ def test_a_number_of_heads_that_no_whisper_has_is_told(tmp_path):
     checkpoint.save(tmp_path, whisper_model(dims), WhisperTokenizer(dims.n_vocab))
     (found,) = inspect_model(tmp_path).findings
     assert found.startswith("the decoder has 4 attention heads for a width of 64; all published Whispers would have 1")
+    assert inspect_model(tmp_path).doubts == ()
 
 
 def test_weights_quantised_in_another_way_are_named(forms, tmp_path):

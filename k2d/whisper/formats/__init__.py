@@ -34,12 +34,13 @@ HEAD_SIZE = 64  # width of an attention head in every published Whisper
 class Opened:
     """A checkpoint whose headers and files agree. The embedding's rows are in the order of the tokenizer's ids.
 
-    findings: sentences worth telling, none of them an error.
+    findings: sentences worth telling, none of them an error. doubts: what is probably wrong, and what to do.
     """
 
     stored: Stored
     tokenizer: Tokenizer
     findings: tuple[str, ...]
+    doubts: tuple[tuple[str, str], ...]
 
     @property
     def dims(self) -> ModelDimensions:
@@ -69,7 +70,7 @@ class Opened:
 class ModelFacts:
     """form: "k2d", "openai", "huggingface", "ctranslate2", or "download" for a published name that is not here yet
     (then dims is None, and nothing is known of it). parameters: how many. vocabulary: a phrase for
-    people. bytes: of the weights on the disk. findings: sentences worth telling, none of them an error.
+    people. bytes: of the weights on the disk. findings, doubts: as in `Opened`.
     """
 
     path: str
@@ -80,18 +81,19 @@ class ModelFacts:
     languages: tuple[str, ...]
     bytes: int
     findings: tuple[str, ...]
+    doubts: tuple[tuple[str, str], ...] = ()
 
 
 def open_checkpoint(name_or_path: str | Path) -> Opened:
     """A checkpoint of any form, its tensors not read yet. Raises CheckpointError for what is damaged, or unfit."""
     stored = _checked(name_or_path)
-    tokenizer, rows, findings = tokenizer_of(stored)
+    tokenizer, rows, findings, doubts = tokenizer_of(stored)
     if rows is not None:
         embedding = stored.tensors[EMBEDDING]
         moved = StoredTensor((len(rows), *embedding.shape[1:]), embedding.file, partial(_rows, embedding, rows))
         dims = replace(stored.dims, n_vocab=len(rows))
         stored = replace(stored, dims=dims, tensors={**stored.tensors, EMBEDDING: moved})
-    return Opened(stored, tokenizer, tuple(findings))
+    return Opened(stored, tokenizer, tuple(findings), tuple(doubts))
 
 
 def _rows(tensor: StoredTensor, rows: list[int]) -> Tensor:
@@ -158,6 +160,7 @@ def inspect_model(name_or_path: str | Path) -> ModelFacts:
         tokenizer.languages if tokenizer.multilingual else (),
         sum(file.stat().st_size for file in {tensor.file for tensor in opened.stored.tensors.values()}),
         (*opened.findings, *_odd_heads(opened.dims)),
+        opened.doubts,
     )
 
 

@@ -73,37 +73,37 @@ class _Found:
             (self.control if special else self.words).add(number)
 
 
-def tokenizer_of(stored: Stored) -> tuple[Tokenizer, list[int] | None, list[str]]:
-    """(tokenizer, rows, findings): row rows[i] of the embedding is the tokenizer's token i; None: every row its own.
+def tokenizer_of(stored: Stored) -> tuple[Tokenizer, list[int] | None, list[str], list[tuple[str, str]]]:
+    """(tokenizer, rows, findings, doubts): row rows[i] of the embedding is the tokenizer's token i; None: each its own.
 
-    findings: sentences on what was left out or had to be taken on trust, as "what; what to do" where there is something
-    to do. Raises CheckpointError for files that do not fit each other or the embedding.
+    findings: sentences on what was left out or had to be taken on trust. doubts: what is probably wrong, and what to
+    do. Raises CheckpointError for files that do not fit each other or the embedding.
     """
     folder, n_vocab = stored.place, stored.dims.n_vocab
     pieces = folder / "tokenizer.model"
     if folder.is_dir() and pieces.is_file():
-        return _of_sentencepiece(pieces, n_vocab), None, []
+        return _of_sentencepiece(pieces, n_vocab), None, [], []
     found = _read(folder) if folder.is_dir() else _Found()
     if not found.tokens:
         tokenizer = WhisperTokenizer(_by_size(stored))
         if folder.is_dir():
             _agree_with_generation(folder, {token: number for number, token in enumerate(tokenizer.tokens())})
         trusted = "no file beside it names its tokens: its vocabulary is taken from their number"
-        return tokenizer, None, [] if stored.form == "k2d" else [trusted]
+        return tokenizer, None, [] if stored.form == "k2d" else [trusted], []
     layout, rows = _arrange(found, stored)
     tokenizer = WhisperTokenizer(layout)
-    findings = []
+    findings, doubts = [], []
     if added := [*layout.words, *layout.control]:
         findings.append(f"{counted(len(added), 'added token')}: {' '.join(added[:5])}{' …' if len(added) > 5 else ''}")
     if unused := n_vocab - len(rows):
-        found = f"left out: {counted(unused, 'row')} of the embedding without a token"
+        left_out = f"left out: {counted(unused, 'row')} of the embedding without a token"
         if n_vocab % _MULTIPLE:
-            found += (
-                f", and {n_vocab} in all are no padding: a token was added that no file names; put the tokenizer.json, "
-                "or added_tokens.json, that the model was trained with into its folder"
-            )
-        findings.append(found)
-    return tokenizer, (None if rows == list(range(n_vocab)) else rows), findings
+            what = f"{left_out}, and {n_vocab} in all are no padding: a token was added that no file names"
+            todo = "put the tokenizer.json, or added_tokens.json, that the model was trained with into its folder"
+            doubts.append((what, todo))
+        else:
+            findings.append(left_out)
+    return tokenizer, (None if rows == list(range(n_vocab)) else rows), findings, doubts
 
 
 def _of_sentencepiece(path: Path, n_vocab: int) -> SentencePieceTokenizer:
