@@ -9,7 +9,7 @@ together.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,12 +30,14 @@ SEGMENT = "segment"
 @dataclass(frozen=True)
 class Signal:
     """What a score says against a label. limit: beyond which it says so; None for a recipe's α, NaN for one
-    without. high: whether large values do, else small ones. of_label: it needs no validator."""
+    without. high: whether large values do, else small ones. of_label: it needs no validator. kept: where a share is
+    chosen in place of a limit, that of the labels which are not beyond it."""
 
     name: str
     limit: float | None
     high: bool = True
     of_label: bool = False
+    kept: float | None = None
 
 
 _WHISPER_LOOPS, _WHISPER_DOUBTS, _WHISPER_SILENCE = 2.4, -1.0, 0.6  # defaults of openai-whisper's transcribe
@@ -43,7 +45,7 @@ FINDERS = (
     Signal("mer", None),
     Signal("per", None),
     Signal("comp", None),
-    Signal("fused", float("nan")),
+    Signal("fused", None, kept=0.75),
     Signal("zh_cer", 0.5),  # limits of conf/selections/both_languages.rule
     Signal("en_wer", 0.7),
     Signal("translated", 0.3),  # transcribed.rule
@@ -78,7 +80,8 @@ class Interval:
 class Spotting:
     """What one signal finds. labels: that have it. limit: None without one. auc: true error above which a label counts
     as bad -> the chance that a bad one looks worse than a good one. precision, recall: at the limit, of labels above
-    BAD. kinds: kind -> (bad labels found at the limit, bad labels there are); None without a limit, or of segments.
+    BAD. kinds: kind -> (bad labels found at the limit, bad labels there are); None without a limit. Of segments, a bad
+    one is of the kind of its label.
     """
 
     signal: str
@@ -96,7 +99,7 @@ class _Labels:
 
     error: np.ndarray
     recording: np.ndarray
-    kind: Sequence[str | None] = field(default_factory=tuple)
+    kind: Sequence[str | None]
 
 
 def spot(
@@ -128,9 +131,12 @@ def spot(
     present = [signal for signal in FINDERS if signal.name in scores.names]
     columns = Columns(scores, [signal.name for signal in present]).of(ids)
     for signal in present:
-        sign = 1.0 if signal.high else -1.0
+        column, sign = columns[signal.name], 1.0 if signal.high else -1.0
+        known = column[np.isfinite(column)]
         limit = alpha if signal.limit is None else signal.limit
-        found.append(_spot(signal.name, columns[signal.name], limit, chunks, sign))
+        if signal.kept is not None and len(known):
+            limit = float(np.quantile(known, signal.kept))
+        found.append(_spot(signal.name, column, limit, chunks, sign))
     first = ("mer", "per", "comp", SEGMENT)  # beside the distances of chunks
     return sorted(found, key=lambda each: first.index(each.signal) if each.signal in first else len(first))
 
@@ -141,9 +147,10 @@ def _segments(quality: LabelQuality, ids, recordings, labels, validator: Cursor,
     texts = [validator.get(i) or "" for i, _ in rows]
     distances = segment_distances([labels[i] for i, _ in rows], texts, choices)
     errors = [[counts.text_rate for counts in quality.segments[i]] for i, _ in rows]
+    kinds = [quality.kinds.get(i) if e > BAD else None for (i, _), own in zip(rows, errors, strict=True) for e in own]
     where = np.concatenate([np.full(len(e), r) for e, (_, r) in zip(errors, rows, strict=True)] or [np.zeros(0, int)])
     errors, distances = (np.concatenate(parts or [np.zeros(0)]) for parts in (errors, distances))
-    return _Labels(errors, where.astype(np.int64)), distances
+    return _Labels(errors, where.astype(np.int64), kinds), distances
 
 
 def _spot(name: str, score: np.ndarray, limit: float, labels: _Labels, sign: float = 1.0) -> Spotting:
@@ -167,7 +174,7 @@ def _spot(name: str, score: np.ndarray, limit: float, labels: _Labels, sign: flo
     spread = _drawn(measure, recording)
     first, worse, precision, recall = (_interval(v, column) for v, column in zip(value, spread.T, strict=True))
     kinds = None
-    if has_limit and labels.kind:
+    if has_limit:
         kind = [k for k, there in zip(labels.kind, known, strict=True) if there]
         there, seen = Counter(kind), Counter(k for k, flag in zip(kind, said, strict=True) if flag)
         kinds = {k: (seen[k], there[k]) for k in KINDS}

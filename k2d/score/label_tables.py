@@ -119,7 +119,7 @@ def spotting_table(found: Mapping[str, Sequence[Spotting]]) -> Table:
                 validator,
                 str(each.labels),
                 *(_with_interval(each.auc[above]) for above in (BAD, WORSE)),
-                ABSENT if each.limit is None else f"{each.limit:g}",
+                ABSENT if each.limit is None else f"{each.limit:.3g}",
                 _with_interval(each.precision),
                 _with_interval(each.recall),
             ]
@@ -131,8 +131,9 @@ def spotting_table(found: Mapping[str, Sequence[Spotting]]) -> Table:
         f"{_READS} AUC is the chance that a bad label looks worse to "
         f"the signal than a good one, for labels whose true error rate is above {100 * BAD:g} % and above "
         f"{100 * WORSE:g} %; precision and recall are of labels above {100 * BAD:g} %, where the signal is beyond its "
-        "limit. In brackets 95 % bootstrap intervals over recordings. Labels are chunks, for *segment* segments. The "
-        "published figures are of another corpus and other models (uDistil-Whisper, 2024).",
+        "limit; that of *fused* keeps three quarters of the labels. In brackets 95 % bootstrap intervals over "
+        "recordings. Labels are chunks, for *segment* segments. The published figures are of another corpus and other "
+        "models (uDistil-Whisper, 2024).",
         ["signal", "validator", "labels", f"AUC > {100 * BAD:g} %", f"AUC > {100 * WORSE:g} %", "limit", "precision",
          "recall"],
         rows,
@@ -152,7 +153,8 @@ def kinds_table(found: Mapping[str, Sequence[Spotting]], quality: LabelQuality) 
         f"{_READS} Share of the bad labels of each kind that a signal "
         "is beyond its limit for; in brackets how many there are. A label is of the kind that most of its errors are "
         "of: a loop; text over silence; words of one language where the other was spoken, translated or transliterated "
-        "(told apart by their consonants, so roughly); missing words; other words of the same language.",
+        "(told apart by their consonants, so roughly); missing words; other words of the same language. For *segment*, "
+        "of the bad segments in labels of the kind.",
         ["signal", "validator", *(f"{kind} ({there[kind]})" for kind in KINDS)],
         rows,
     )

@@ -73,8 +73,17 @@ def test_every_kind_of_bad_label_is_counted_where_a_signal_sees_it(corpus):
 def test_segments_are_labels_of_their_own(corpus):
     _, found = spotted(corpus)
     assert found["segment"].labels == 5, "an empty label has none"
-    assert found["segment"].kinds is None
+    seen = {kind: counts for kind, counts in found["segment"].kinds.items() if counts[1]}
+    assert seen == {"loop": (1, 1), "translated": (1, 1)}, "bad segments, of the kind of their label"
     assert found["segment"].auc[0.4].value == 1.0, "a validator that heard what was said"
+
+
+def test_a_signal_that_is_chosen_by_a_share_has_the_limit_of_that_share(corpus):
+    ids = list(DataDir(corpus / "chunks").text)
+    write_numbers(corpus / "scores/utt2fused", dict(zip(ids, (0.1, 2.0, 0.3, 0.2, 0.4, 0.5), strict=True)))
+    fused = spotted(corpus)[1]["fused"]
+    assert 0.4 < fused.limit < 0.5, "of six labels two are beyond three quarters"
+    assert (fused.precision.value, fused.recall.value) == (1.0, pytest.approx(2 / 3, abs=1e-4))
 
 
 def test_intervals_are_over_recordings(corpus):
