@@ -394,10 +394,20 @@ def test_the_true_reason_of_what_is_not_loaded(forms, tmp_path):
     assert "a training program's checkpoint, with the model's tensors under 'state_dict' in it" in said(path)
     config = json.loads((path / "config.json").read_text())
     (path / "config.json").write_text(json.dumps(config | {"encoder_attention_heads": None}))
-    assert "config.json: encoder_attention_heads is None; expected a whole number" in said(path)
+    assert "config.json: encoder_attention_heads is None; expected a whole number from 1" in said(path)
+    (path / "config.json").write_text(json.dumps(config | {"vocab_size": 10**12}))
+    assert "config.json: vocab_size is 1000000000000; expected a whole number from 1 to 2,147,483,647" in said(path)
     path = copied(forms, "k2d", tmp_path)
     (path / "tokenizer.model").write_bytes(train_sentencepiece(["今天 words"] * 5, 300).model_proto[:200])
     assert "no sentencepiece model" in said(path)
+
+
+def test_a_word_in_place_of_yes_or_no(forms, tmp_path):
+    shutil.copytree(forms / "k2d", tmp_path / "k2d")
+    file = tmp_path / "k2d/config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "trim_padding": "no"}))
+    with pytest.raises(CheckpointError, match=r"config.json: trim_padding is 'no'; expected true or false"):
+        open_checkpoint(tmp_path / "k2d")
 
 
 def test_a_published_name_is_not_downloaded_to_be_looked_at(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from k2d.errors import CheckpointError
 from k2d.whisper import heads
 from k2d.whisper.files import weight_files
 from k2d.whisper.formats.state import EMBEDDING, read_state
@@ -15,6 +16,8 @@ def open_own(folder: Path, config: dict, open_source: Callable[[bool], Stored] |
     """
     file = folder / "config.json"
     dims = dimensions(config["dims"], file)
+    if not isinstance(trim := config.get("trim_padding", False), bool):
+        raise CheckpointError(f"{file}: trim_padding is {trim!r}; expected true or false, as the model was trained")
     tensors: dict[str, StoredTensor] = {}
     for path in weight_files(folder):
         tensors |= {name: StoredTensor.of(tensor, path) for name, tensor in read_state(path).items()}

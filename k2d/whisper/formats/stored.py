@@ -57,6 +57,9 @@ class Stored:
     alignment_heads: tuple[Head, ...] | None = None
 
 
+LARGEST = (1 << 31) - 1  # of a dimension
+
+
 def dimensions(values: dict, source: Path, named: Mapping[str, str] | None = None) -> ModelDimensions:
     """ModelDimensions of the named numbers; named: what the source calls them. Raises CheckpointError for numbers no
     Whisper can be built with.
@@ -66,9 +69,9 @@ def dimensions(values: dict, source: Path, named: Mapping[str, str] | None = Non
         found = sorted(map(str, values)) if isinstance(values, dict) else type(values).__name__
         raise CheckpointError(f"{source}: expected the dimensions {', '.join(sorted(wanted))}; found {found}")
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
             said = (named or {}).get(name, name)
-            raise CheckpointError(f"{source}: {said} is {value!r}; expected a whole number, at least 1")
+            raise CheckpointError(f"{source}: {said} is {value!r}; expected a whole number from 1 to {LARGEST:,}")
     dims = ModelDimensions(**values)
     for side in ("audio", "text"):
         width, heads = getattr(dims, f"n_{side}_state"), getattr(dims, f"n_{side}_head")
