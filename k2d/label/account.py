@@ -23,7 +23,7 @@ MEANING = {
     PAUSES: "pauses between chunks, without text",
     NO_SPEECH: "windows left out as without speech (--no_speech_threshold)",
     DROPPED: "text too short for a chunk (0.1 s), too long (30 s), behind the recording's end, or of audio now gone",
-    FAILED: "windows that failed at every temperature and were kept: they are among the chunks",
+    FAILED: "windows that failed at every temperature and were kept (they count above)",
 }
 
 
