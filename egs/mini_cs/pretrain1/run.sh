@@ -29,13 +29,12 @@ teacher_epochs=10
 validator_epochs=10
 validator_layers=0,1   # of tiny.en's decoder: a validator of another size, e.g. 0 or 0,1,2,3
 iters=50               # updates an epoch
-# SpecAugment over the encoder's output: 50 frames a second, 384 channels.
-masks="{apply_time_warp: false, apply_freq_mask: true, freq_mask_width_range: [0, 40], num_freq_mask: 2,
-    apply_time_mask: true, time_mask_width_range: [0, 30], num_time_mask: 10}"
 # shellcheck source=utils/parse_options.sh
 source "${K2D_ROOT}/utils/parse_options.sh"
 # shellcheck source=utils/signals.sh
 source "${K2D_ROOT}/utils/signals.sh"
+# shellcheck source=egs/mini_cs/pretrain1/local/train.sh
+source local/train.sh
 
 captioners=(a b) # whose captions the teacher is trained on, and the validator
 [ "${weak_hours}" != 0 ] || captioners=()
@@ -87,32 +86,9 @@ if [ "${stage}" -le 3 ] && [ "${stop_stage}" -ge 3 ]; then
     python local/join_tables.py --output_dir exp/valid data/seed_dev_windows:exp/encoder_out/seed_dev
 fi
 
-# train NAME CAPTIONER EPOCHS MAX_LR OPTION…: ESPnet's trainer on stored encoder output, from exp/NAME_init, one cycle of
-# the learning rate; exp/NAME_best is the best epoch, in float16.
-train() {
-    local name=$1 data=exp/train_$2 epochs=$3 max_lr=$4 init=exp/$1_init
-    shift 4
-    attend k2d train --config conf/train.yaml --student "${init}" \
-        --train_data_path_and_name_and_type "${data}/encoder_out.scp,encoder_out,rows" \
-        --train_data_path_and_name_and_type "${data}/text,text,text" \
-        --train_shape_file "${data}/frames_shape" \
-        --valid_data_path_and_name_and_type exp/valid/encoder_out.scp,encoder_out,rows \
-        --valid_data_path_and_name_and_type exp/valid/text,text,text \
-        --valid_shape_file exp/valid/frames_shape \
-        --max_epoch "${epochs}" --num_iters_per_epoch "${iters}" \
-        --scheduler_conf total_steps="$((epochs * iters + 1))" --scheduler_conf max_lr="${max_lr}" \
-        --seed "${seed}" --ngpu 0 --output_dir "exp/${name}" "$@"
-    k2d average --exp "exp/${name}" --init "${init}" --nbest 1 --half --output_dir "exp/${name}_best"
-}
-# keep NAME: exp/NAME_best becomes models/NAME.
-keep() {
-    mkdir -p "models/$1"
-    cp "exp/$1_best"/{config.json,model.safetensors,tokenizer.model} "models/$1"
-}
-
 if [ "${stage}" -le 4 ] && [ "${stop_stage}" -ge 4 ]; then
     log "Stage 4: the teacher's first and last decoder layer -> exp/ends_best"
-    train ends a "${ends_epochs}" 8.0e-4
+    train ends exp/ends_init exp/train_a "${ends_epochs}" 8.0e-4
 fi
 
 if [ "${stage}" -le 5 ] && [ "${stop_stage}" -ge 5 ]; then
@@ -120,19 +96,14 @@ if [ "${stage}" -le 5 ] && [ "${stop_stage}" -ge 5 ]; then
     # The two layers know the seed speech by heart: SpecAugment and stochastic depth, as in Whisper large-v2, give the
     # new ones something to learn.
     python local/stack.py --model exp/ends_best --layers 8 --output_dir exp/teacher_init
-    train teacher a "${teacher_epochs}" 4.0e-4 --model_conf specaug="${masks}" \
+    train teacher exp/teacher_init exp/train_a "${teacher_epochs}" 4.0e-4 --model_conf specaug="${masks}" \
         --model_conf layer_drop=0.1 --model_conf ends_only=0.25
     keep teacher
 fi
 
 if [ "${stage}" -le 6 ] && [ "${stop_stage}" -ge 6 ]; then
-    # Its self-attention and the queries of its cross-attention stay tiny.en's, which keeps the stored model small.
     log "Stage 6: validator -> models/validator"
-    frozen=()
     IFS=, read -ra layers <<<"${validator_layers}"
-    for layer in "${!layers[@]}"; do
-        frozen+=("student.decoder.blocks.${layer}.attn" "student.decoder.blocks.${layer}.cross_attn.query")
-    done
-    train validator b "${validator_epochs}" 6.0e-4 --model_conf specaug="${masks}" --freeze_param "${frozen[@]}"
+    train_validator exp/validator_init exp/train_b "${validator_epochs}" "${#layers[@]}"
     keep validator
 fi
