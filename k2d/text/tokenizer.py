@@ -20,6 +20,7 @@ from pathlib import Path
 import sentencepiece
 
 from k2d.constants import CONTINUED, ENGLISH_VOCABULARY, MEL_BANDS, N_TIMESTAMPS, NO_CHARACTER, TIMESTAMP_STEP
+from k2d.errors import DataError
 from k2d.text import timestamps
 from k2d.text.whisper_import import whisper
 
@@ -259,7 +260,7 @@ class SentencePieceTokenizer(Tokenizer):
 def train_sentencepiece(texts, vocab_size: int) -> SentencePieceTokenizer:
     """Learn a vocabulary in which every Chinese character is one token and English words are pieces.
 
-    texts: sentences. vocab_size: text tokens, the 256 bytes of the fallback included.
+    texts: sentences. vocab_size: text tokens, the 256 bytes of the fallback included; DataError if they are too few.
     """
     import io
 
@@ -271,24 +272,27 @@ def train_sentencepiece(texts, vocab_size: int) -> SentencePieceTokenizer:
     # Each distinct unit is a line, repeated by its (dampened) frequency: no piece can span two units.
     lines = [" " * (u not in cjk) + u for u, n in sorted(counts.items()) for _ in range(min(n, 50))]
     proto = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines),
-        model_writer=proto,
-        vocab_size=vocab_size,
-        model_type="unigram",
-        character_coverage=1.0,
-        byte_fallback=True,
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        normalization_rule_name="identity",
-        required_chars="".join(sorted(cjk)) + "abcdefghijklmnopqrstuvwxyz'-0123456789",
-        bos_id=-1,
-        eos_id=-1,
-        pad_id=-1,
-        hard_vocab_limit=False,
-        num_threads=1,
-        minloglevel=2,
-    )
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=proto,
+            vocab_size=vocab_size,
+            model_type="unigram",
+            character_coverage=1.0,
+            byte_fallback=True,
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            normalization_rule_name="identity",
+            required_chars="".join(sorted(cjk)) + "abcdefghijklmnopqrstuvwxyz'-0123456789",
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+            hard_vocab_limit=False,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise DataError(f"no vocabulary of {vocab_size} tokens can be learnt from these texts: {error}") from error
     return SentencePieceTokenizer(model_proto=proto.getvalue())
 
 

@@ -5,6 +5,7 @@ import whisper.tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2d.errors import DataError
 from k2d.text import timestamps
 from k2d.text.tokenizer import SentencePieceTokenizer, WhisperTokenizer, train_sentencepiece
 
@@ -100,3 +101,8 @@ def test_times_behind_the_end_of_an_utterance_are_moved_there():
     assert timestamps.within("<|0.00|>a<|5.30|><|5.30|>b<|29.98|>", 5.31) == "<|0.00|>a<|5.30|><|5.30|>b<|5.30|>"
     assert timestamps.within("<|0.00|>a<|2.00|>", 2.0) == "<|0.00|>a<|2.00|>"
     assert timestamps.within("a", 2.0) == "a"
+
+
+def test_a_vocabulary_that_cannot_hold_the_characters_is_refused():
+    with pytest.raises(DataError, match=r"no vocabulary of 280 tokens can be learnt .*required_chars"):
+        train_sentencepiece(CORPUS, 280)

@@ -8,11 +8,13 @@ text start from the mean of tiny.en's embeddings for the same string.
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
 
 import torch
 
 from k2d.distill.student import build_student
+from k2d.errors import guarded
 from k2d.tables import read_table
 from k2d.text.tokenizer import train_sentencepiece
 from k2d.whisper import checkpoint
@@ -59,4 +61,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded("init_models.py", main))

@@ -5,9 +5,11 @@ encoder_out.scp.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from k2d.distill.sources import ENCODER_OUT
+from k2d.errors import guarded
 from k2d.tables import read_table, write_table
 from k2d.wording import counted
 
@@ -31,4 +33,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded("join_tables.py", main))

@@ -9,8 +9,10 @@ Zhang et al., 2019, "Fixup initialization".)
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
 
+from k2d.errors import guarded
 from k2d.whisper import checkpoint
 from k2d.whisper.identity import TINY_EN
 from k2d.whisper.model import Whisper, count_parameters
@@ -55,4 +57,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded("stack.py", main))
