@@ -22,7 +22,7 @@ from k2d.explore.label_quality import label_quality  # noqa: E402
 from k2d.explore.spotting import spot  # noqa: E402
 from k2d.label.scores import find_scores, read_choices  # noqa: E402
 from k2d.score import label_tables, teacher_tables  # noqa: E402
-from k2d.score.selections import hours_table, read_selection  # noqa: E402
+from k2d.score.selections import hours_table, selection_in  # noqa: E402
 from k2d.work import provenance  # noqa: E402
 
 
@@ -32,7 +32,7 @@ def results(args: argparse.Namespace) -> str:
     labels = chunks.text
     quality = label_quality(chunks, args.reference, by_segment=True)
     selections = {
-        str(folder): read_selection(folder.name.removeprefix(f"{args.labels.name}_"), folder, chunks)
+        str(folder): selection_in(folder.name.removeprefix(f"{args.labels.name}_"), folder, chunks)
         for folder in sorted(args.labels.parent.glob(f"{args.labels.name}_*"))
         if (folder / "report.json").is_file()
     }
