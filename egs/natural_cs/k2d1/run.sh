@@ -13,11 +13,12 @@ export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' "$0" "$@") # as typed, for RES
 
 lecture_hours=2
 teacher=downloads/whisper-base
-validator=
+validator=teacher                                # it hears every chunk once more, at a temperature of 0.4
+more_validators=../pretrain1/models/validator    # whose distances stand in RESULTS.md, too
 ngpu=
 # shellcheck source=utils/own_options.sh
 source ../../../utils/own_options.sh
-own_options lecture_hours teacher validator ngpu -- "$@"
+own_options lecture_hours teacher validator more_validators ngpu -- "$@"
 engine_of_small_models
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh
@@ -25,8 +26,10 @@ source ./path.sh
 source "${K2D_ROOT}/utils/signals.sh"
 
 # Labels are decoded as openai-whisper decodes by default: with the text before, again at higher temperatures where a
-# window fails. The validator is the teacher itself, which hears every chunk once more (README: The validator).
+# window fails.
 recipe() {
+    local aux=${validator} opts=
+    [ "${aux}" != teacher ] || { aux=${teacher} && opts="--temperatures 0.4"; }
     attend ./k2d.sh \
         --train_set lectures \
         --dev_set dev \
@@ -34,8 +37,8 @@ recipe() {
         --local_data_opts "--lecture_hours ${lecture_hours}" \
         --train_hours "${lecture_hours}" --dev_hours 0.1 --test_hours 0.3 \
         --teacher "${teacher}" \
-        --validator "${validator:-${teacher}}" \
-        --validator_opts "--temperatures 0.4" \
+        --validator "${aux}" \
+        --validator_opts "${opts}" \
         --selection "full ngram mer per comp segment" \
         --alpha 0.4 \
         --engine "${engine}" \
@@ -59,6 +62,9 @@ recipe
 # What stage 4 has left, measured against what was said.
 labels=lectures_$(basename "${teacher#*:}" .pt)
 if ! is_on help && ! is_on dry_run && compgen -G "exp/${labels}/*/utt2comp" >/dev/null; then
+    for validator in ${more_validators}; do
+        recipe --stage 3 --stop_stage 3
+    done
     python local/labels.py --labels "data/${labels}" --exp "exp/${labels}" --reference data/lectures/reference \
         --results RESULTS.md
 fi

@@ -25,22 +25,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--voices", type=Path, required=True, help="folder that local/fetch.py voices has filled")
     parser.add_argument("--output_dir", type=Path, default=Path("data"))
-    parser.add_argument("--sets", default=",".join(SETS), help=f"of {','.join(SETS)}")
+    parser.add_argument("--sets", default="lectures,dev,test_in,test_out", help=f"of {','.join(SETS)}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lecture_hours", type=float, default=2.0, help="hours of lectures")
+    parser.add_argument("--seed_hours", type=float, default=1.0, help="hours of seed, what a validator is trained on")
     parser.add_argument("--scale", type=float, default=1.0, help="shorter dev and test recordings, to try things out")
     parser.add_argument("--nj", type=int, default=2)
     options = parser.parse_args()
     names = [name for name in options.sets.split(",") if name]
     if not names or not set(names) <= set(SETS):
         parser.error(f"--sets: expected some of {', '.join(SETS)}, got {options.sets!r}")
-    if options.nj < 1 or options.seed < 0 or min(options.lecture_hours, options.scale) <= 0:
-        parser.error("--nj must be at least 1, --seed at least 0, --lecture_hours and --scale above 0")
+    if options.nj < 1 or options.seed < 0 or min(options.lecture_hours, options.seed_hours, options.scale) <= 0:
+        parser.error("--nj must be at least 1, --seed at least 0, --lecture_hours, --seed_hours and --scale above 0")
     end_if_parsed_only()
     world = natural(options.voices)
+    hours = {"lectures": options.lecture_hours, "seed": options.seed_hours}
     for name in names:
-        hours = options.lecture_hours if name == "lectures" else 0.0
-        decide = {"seed": options.seed, "hours": hours, "scale": options.scale}
+        decide = {"seed": options.seed, "hours": hours.get(name, 0.0), "scale": options.scale}
         make_set(name, options.output_dir, plan_set(name, **decide, world=world), decide, options.nj, world)
 
 

