@@ -255,6 +255,6 @@ def test_real_whisper_labels_a_natural_voice(folder):
     done = subprocess.run(run, cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     results = (folder / "RESULTS.md").read_text(encoding="utf-8")
-    for title in ("What the teacher does", "Stretches without speech", "Label quality", "Signals that spot bad labels"):
+    for title in ("What the teacher does", "Label quality", "Signals that spot bad labels"):
         assert f"## {title}" in results
     assert all(f"| comp | {name} |" in results for name in ("whisper-base", "validator"))
