@@ -68,8 +68,9 @@ _SOUNDS = (
 _NOT_SAID = re.compile(
     rf"[\[［(（【〔]\s*(?:{_SOUNDS})\s*[\]］)）】〕]|[♩♪♫♬]|<\|(?!\d+\.\d\d\|>)[^|<>\s]{{1,30}}\|>", re.IGNORECASE
 )
+# A dash begins what another one says: "- 你好"; "-5 度" is said so.
 _SPEAKER = re.compile(
-    r"^\s*(?:>>+|\[SPEAKER[_ ]?\d*\]\s*[:：]?|SPEAKER_\d+\s*[:：]?|SPEAKER \d+\s*[:：])", re.IGNORECASE
+    r"^\s*(?:>>+|[-–—]+\s*(?=[^\W\d_])|\[SPEAKER[_ ]?\d*\]\s*[:：]?|SPEAKER[_ ]\d+\s*[:：])", re.IGNORECASE
 )
 _NAME = re.compile(r"\s*([^\W\d_][\w .·'’()（）-]{0,39}?)\s*(?:：\s*|:\s+)(?=\S|$)")
 HEADED = 0.8  # of the cues begin with a name, where names are heads
@@ -284,8 +285,8 @@ def _words(lines: list[str]) -> list[str]:
 
 
 def spoken(text: str, times: bool = False) -> str:
-    """What of a line is said: without sounds in brackets, notes, speakers' numbers, and tokens such as <|zh|>. times:
-    tokens that tell a time stay, where nothing else does.
+    """What of a line is said: without sounds in brackets, notes, speakers' numbers and dashes, and tokens such as
+    <|zh|>. times: tokens that tell a time stay, where nothing else does.
     """
     text = text if times else timestamps.strip(text)
     return " ".join(_NOT_SAID.sub(" ", _SPEAKER.sub("", text)).split())
