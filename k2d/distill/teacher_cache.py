@@ -5,6 +5,7 @@ In: a teacher, utterances with their labels, and their audio or the encoder's st
 other tokens.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ from k2d.tables import blocks, read_table, write_table
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.wording import counted
 from k2d.work.skipped import read_skipped, write_skipped
+
+MUCH = 0.2  # of the probability, that is left out
+_log = logging.getLogger("k2d.distill.teacher_cache")
 
 
 class TopK:
@@ -140,6 +144,15 @@ def store(
         f"{largest:.4f} at most, so the gradient in a token's logits is off by at most "
         f"{2 * topk.temperature * mean:.5f} on average (L1)"
     )
+    if mean > MUCH:
+        _log.warning(
+            "the %d tokens stored at a position hold only %.0f %% of the teacher's probability at the temperature of "
+            "training, %g: the student does not learn how the rest is spread. Store more (--k, --topk of k2d.sh), "
+            "train with 'losses: {kl: {temperature: 1.0}}' in the YAML, or beside the teacher (--cache_teacher false)",
+            options.k,
+            100 * (1 - mean),
+            topk.temperature,
+        )
     return {"tokens": tokens, "left_out": mean, "skipped": len(skipped)}
 
 

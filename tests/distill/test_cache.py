@@ -66,6 +66,15 @@ def dying_after(monkeypatch, writes: int) -> None:
     monkeypatch.setattr("k2d.distill.sources.write_rows", dying)
 
 
+def test_few_tokens_of_a_flat_distribution_are_a_warning(world, command, capsys):
+    hot = {"losses": {"kl": {"weight": 1.0, "temperature": 100.0}}}
+    assert cache_teacher.main(command("few", model_conf=hot)) == 0
+    assert "the 5 tokens stored at a position hold only" in (said := capsys.readouterr().err), said
+    everything = checkpoint.load_tokenizer(world.teacher).vocab_size
+    assert cache_teacher.main(command("all", k=everything, model_conf=hot)) == 0
+    assert "tokens stored" not in capsys.readouterr().err
+
+
 def test_rows_are_the_teachers_most_probable_tokens(world, command):
     assert cache_teacher.main([*command("out"), "--store", "float32"]) == 0
     ids, log_probs = (ArchiveReader(f"out/{name}.scp") for name in ("topk_ids", "topk_log_probs"))

@@ -42,7 +42,7 @@ recipe() {
         --selection "full ngram mer per comp segment" \
         --alpha 0.4 \
         --engine "${engine}" \
-        --store_encoder_out true --cache_teacher true \
+        --store_encoder_out true \
         --train_config conf/train_student.yaml \
         --results STUDENTS.md \
         --stop_stage 4 \
