@@ -497,7 +497,7 @@ class SubsetWriter(DataDirWriter):
             if value is not None:
                 self.write(name, utterance, value)
                 if name == "segments":
-                    recording = fields(value)[0]
+                    recording = cursor.parsed(utterance, value, parse_segment).recording
         if self._sources is not None:
             source = self._sources.get(utterance)
             if source is None:

@@ -395,7 +395,7 @@ class Cursor:
     def __init__(self, path):
         self.path = Path(path)
         self._lines = scan(path)
-        self._parse = number_parser(path)
+        self._number = number_parser(path)
         self._current = next(self._lines, None)
         self.line = 0
 
@@ -412,12 +412,15 @@ class Cursor:
     def number(self, key: str) -> float | None:
         """The value of `key` as a number, or None. DataError where it is none, or not finite."""
         value = self.get(key)
-        if value is None:
-            return None
+        return None if value is None else self.parsed(key, value, self._number)
+
+    def parsed[Value](self, key: str, value: str, parse: Callable[[str, str], Value]) -> Value:
+        """What `get` has just found, as `parse(id, value)` reads it; where that raises ValueError, DataError names the
+        line."""
         try:
-            return self._parse(key, value)
+            return parse(key, value)
         except ValueError as error:
-            raise DataError(f"{self.path}:{self.line}: {key!r} {error}") from None
+            raise DataError(f"{self.path}:{self.line}: {shown(key)!r} {error}") from None
 
     def close(self) -> None:
         """Read to the end, so that the rest of the file is checked too."""

@@ -17,6 +17,7 @@ import argparse
 import re
 import sys
 import unicodedata
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
         if "\ufffd" in text:
             raise DataError(f"{path}: begins as {wide.upper()} and is none; convert it to UTF-8 first")
         raw = text.encode()
-    raw = raw.removeprefix("\ufeff".encode())
+    while raw.startswith(BOM_UTF8):  # one for every program that has written one
+        raw = raw.removeprefix(BOM_UTF8)
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")  # of a Macintosh
     for number, line in enumerate(raw.removesuffix(b"\n").split(b"\n"), 1):

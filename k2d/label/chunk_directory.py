@@ -43,11 +43,8 @@ def read_chunks(
             value = segments.get(key)
             if value is None:
                 raise DataError(f"{data.path / 'text'}:{line}: {key!r} has no line in segments")
+            segment = segments.parsed(key, value, parse_segment)
             if not named:
-                try:
-                    segment = parse_segment(key, value)
-                except ValueError as error:
-                    raise DataError(f"{data.path / 'segments'}: {key!r} {error}") from None
                 recording, start = segment.recording, segment.start
                 end = math.nan if segment.end is None else segment.end
         seconds = durations.number(key) if durations is not None else None

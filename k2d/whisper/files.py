@@ -61,7 +61,8 @@ def _is_text(head: bytes) -> bool:
 def check_file(path: Path, what: str) -> Path:
     """The path of a file that is there and is none of `damage`. what: what was expected."""
     if not path.is_file():
-        raise CheckpointError(f"{path}: missing; expected {what}: download the folder again, with every file")
+        state = "a link that leads nowhere" if path.is_symlink() else "missing"
+        raise CheckpointError(f"{path}: {state}; expected {what}: download the folder again, with every file")
     if fault := damage(path):
         raise CheckpointError(f"{path}: {fault}. Expected {what}")
     return path
@@ -124,6 +125,8 @@ def weight_files(path: Path) -> list[Path]:
         record = read_record(path)
         what = f"is the record of a {record.role}"
         raise CheckpointError(f"{path}: {what}, not a model; give its checkpoint {record.path}")
+    if broken := [path / name for name in SINGLE if (path / name).is_symlink()]:
+        check_file(broken[0], "weights")
     deeper = min((str(file.parent) for name in SINGLE for file in path.glob(f"*/{name}*")), default="")
     raise CheckpointError(
         f"{path}: holds no weights; expected model.safetensors (ours or Hugging Face's), pytorch_model.bin (Hugging "

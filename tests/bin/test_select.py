@@ -55,6 +55,15 @@ def test_the_kept_chunks_are_a_whole_data_directory(corpus, tmp_path):  # noqa: 
     assert read_table(out / "spk2utt") == {"lec1": " ".join(IDS[:2]), "lec2": IDS[3]}
 
 
+@pytest.mark.parametrize("value", ["", "lec1", "lec1 nan 4", "lec1 4 0", "lec1 0 4 5"])
+def test_a_segment_that_is_none_is_named(corpus, tmp_path, capsys, value):  # noqa: F811
+    segments = corpus[0] / "segments"
+    first, *others = segments.read_text("utf-8").splitlines(keepends=True)
+    segments.write_text("".join([f"{first.split()[0]} {value}".strip() + "\n", *others]), encoding="utf-8")
+    assert run(corpus, tmp_path / "out", "--selection", "full") == 1
+    assert f"segments:1: {IDS[0]!r} has {value!r}, expected '<recording> <start> <end>'" in capsys.readouterr().err
+
+
 def test_segments_are_chosen_one_by_one(corpus, tmp_path):  # noqa: F811
     data, aux = corpus
     text = read_table(data / "text")

@@ -315,6 +315,14 @@ def test_fix_mends_segments_and_reads_utf_16(data):
     assert list(read_table(data / "wav.scp")) == ["a_1", "b", "c"]
 
 
+def test_fix_removes_every_byte_order_mark(data):
+    (data / "text").write_text("\ufeff\ufeffa one\n\ufeffb two\nc three\n", encoding="utf-8")
+    assert "text:1: a byte order mark" in tool("validate", data).stderr
+    result = tool("fix", data)
+    assert result.returncode == 0, result.stderr
+    assert read_table(data / "text") == {"a": "one", "b": "two", "c": "three"}
+
+
 def test_fix_changes_nothing_where_two_ids_would_become_one(data):
     with open(data / "wav.scp", "a") as lines:
         lines.write("x\u00a0y 1.wav\nx_y 2.wav\n")

@@ -199,6 +199,35 @@ def test_links_are_followed_as_the_cache_of_huggingface_hub_is_made_of_them(form
     assert inspect_model(snapshot).dims == whisper_model().dims
 
 
+@pytest.mark.parametrize("form", ["huggingface", "bin", "bin_sharded", "k2d", "ctranslate2"])
+def test_a_link_without_its_file_is_named(forms, tmp_path, form):
+    """A copy of a snapshot of huggingface_hub's cache, without its blobs."""
+    path = copied(forms, form, tmp_path)
+    file = path / WEIGHTS[form]
+    file.unlink()
+    file.symlink_to("../blobs/4d7a")
+    with pytest.raises(CheckpointError, match=rf"{file}: a link that leads nowhere; expected .*: download the folder"):
+        inspect_model(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda dims: None, "found NoneType instead of a Whisper's; expected the dimensions n_audio_ctx, "),
+        (lambda dims: [1500], "found list instead of a Whisper's; expected the dimensions n_audio_ctx, "),
+        (lambda dims: {"n_mels": 80}, r"found \['n_mels'\] instead of a Whisper's; expected the dimensions n_audio_ctx, "),
+        (lambda dims: dims | {"n_vocab": 0}, "n_vocab is 0; expected a whole number from 1 to 2,147,483,647"),
+        (lambda dims: dims | {"n_text_ctx": 10**13}, "n_text_ctx is 1000.*; expected a whole number from 1 to 2,147"),
+    ],
+)
+def test_dimensions_that_no_whisper_has_are_named(forms, tmp_path, change, said):
+    file = copied(forms, "k2d", tmp_path) / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"dims": change(config["dims"])}))
+    with pytest.raises(CheckpointError, match=f"{file}: {said}"):
+        inspect_model(file.parent)
+
+
 def test_a_header_that_claims_terabytes(forms, tmp_path):
     path = copied(forms, "huggingface", tmp_path) / "model.safetensors"
     whole = path.read_bytes()

@@ -67,7 +67,9 @@ def dimensions(values: dict, source: Path, named: Mapping[str, str] | None = Non
     wanted = {field.name for field in dataclasses.fields(ModelDimensions)}
     if not isinstance(values, dict) or set(values) != wanted:
         found = sorted(map(str, values)) if isinstance(values, dict) else type(values).__name__
-        raise CheckpointError(f"{source}: expected the dimensions {', '.join(sorted(wanted))}; found {found}")
+        raise CheckpointError(
+                f"{source}: found {found} instead of a Whisper's; expected the dimensions {', '.join(sorted(wanted))}"
+            )
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
             said = (named or {}).get(name, name)
