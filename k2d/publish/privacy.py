@@ -48,7 +48,7 @@ _ONE = rf"(?:{'|'.join(_ENGLISH)})(?![a-z])(?!(?<=\bo)\d)"  # the letter of O123
 _TEEN, _TEN = rf"(?:{'|'.join(_TEENS)})(?![a-z])", rf"(?:{'|'.join(_TENS)})(?![a-z])"
 _UNIT = rf"(?:{'|'.join(list(_ENGLISH)[4:])})(?![a-z])"
 # With the comma of "zero nine, one two"; that of 1,000,000 and of other lists stays and ends a number.
-_COMMA = rf"[,、](?=\s{{0,3}}(?:(?:double|triple)[\s-]|{_ONE}|{_TEEN}|{_TEN}))"
+_COMMA = rf"[,、;](?=\s{{0,3}}(?:(?:double|triple)[\s-]|{_ONE}|{_TEEN}|{_TEN}))"
 _HIGHER = "百千萬万億亿"  # 四百三十四萬 is one number of its own
 _SPOKEN = re.compile(
     rf"(?<![a-z])(?:(?P<hundred>{_UNIT})[\s-]{{1,3}}hundred(?![a-z])|"

@@ -53,6 +53,8 @@ from k2d.publish.privacy import PersonalData, find, find_in
         ("打 零、九、一、二、三、四、五、六、七、八", ("telephone number", "零、九、一、二、三、四、五、六、七、八")),
         ("零，九，一，二，三，四，五，六，七，八", ("telephone number", "零，九，一，二，三，四，五，六，七，八")),
         ("打 零 九 一 二 三 四 五 六 七 八", ("telephone number", "零 九 一 二 三 四 五 六 七 八")),
+        ("call zero nine one two; three four five; six seven eight",
+         ("telephone number", "zero nine one two; three four five; six seven eight")),
         ("打 零九一二，三四五，六七八 吧", ("telephone number", "零九一二，三四五，六七八")),
         ("打 零九、一二、三四、五六、七八", ("telephone number", "零九、一二、三四、五六、七八")),
         ("打 0912, 345, 678", ("telephone number", "0912, 345, 678")),

@@ -215,7 +215,7 @@ def test_a_link_without_its_file_is_named(forms, tmp_path, form):
     [
         (lambda dims: None, "found NoneType instead of a Whisper's; expected the dimensions n_audio_ctx, "),
         (lambda dims: [1500], "found list instead of a Whisper's; expected the dimensions n_audio_ctx, "),
-        (lambda dims: {"n_mels": 80}, r"found \['n_mels'\] instead of a Whisper's; expected the dimensions n_audio_ctx, "),
+        (lambda dims: {"n_mels": 80}, r"found \['n_mels'\] instead of a Whisper's; expected the dimensions n_audio"),
         (lambda dims: dims | {"n_vocab": 0}, "n_vocab is 0; expected a whole number from 1 to 2,147,483,647"),
         (lambda dims: dims | {"n_text_ctx": 10**13}, "n_text_ctx is 1000.*; expected a whole number from 1 to 2,147"),
     ],

@@ -68,8 +68,8 @@ def dimensions(values: dict, source: Path, named: Mapping[str, str] | None = Non
     if not isinstance(values, dict) or set(values) != wanted:
         found = sorted(map(str, values)) if isinstance(values, dict) else type(values).__name__
         raise CheckpointError(
-                f"{source}: found {found} instead of a Whisper's; expected the dimensions {', '.join(sorted(wanted))}"
-            )
+            f"{source}: found {found} instead of a Whisper's; expected the dimensions {', '.join(sorted(wanted))}"
+        )
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
             said = (named or {}).get(name, name)
