@@ -25,5 +25,5 @@ def test_a_segment_to_the_end_of_its_recording_has_no_length_that_is_known(tmp_p
 def test_a_segment_that_is_none_is_named(tmp_path):
     with pytest.raises(DataError, match="text:2: 'u2' has no line in segments"):
         chunks_of(tmp_path, "u1 r1 0 1\n")
-    with pytest.raises(DataError, match="segments: 'u2' has 'r1 2 1', expected"):
+    with pytest.raises(DataError, match="segments:2: 'u2' has 'r1 2 1', expected"):
         chunks_of(tmp_path, "u1 r1 0 1\nu2 r1 2 1\n")
