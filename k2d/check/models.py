@@ -16,6 +16,7 @@ from k2d.check.findings import Finding, fails, fine, left_out, note, some, warni
 from k2d.check.memory import Memory
 from k2d.check.recordings import HEADERS, sample
 from k2d.check.tables import Set
+from k2d.constants import MEL_BANDS
 from k2d.corpus.subtitles import fault_of_lengths
 from k2d.distill.layers import choose_layers
 from k2d.errors import BadAudio, UserError
@@ -141,10 +142,11 @@ def learn(name: str, train: Set | None, memory: Memory) -> Known:
 def _of_whisper(name: str) -> dict:
     if comes_later(name):
         size = size_in_words(size_of(name).parameters * 2e6)  # float16
+        facts = {"languages": published_languages(name)}
         if why := unreachable(SERVER):
             todo = f"connect before it is used, or put its .pt, about {size}, into {downloads()}"
-            return {"summary": f"is not here, and {SERVER} cannot be reached now ({why})", "todo": todo}
-        return {"summary": f"is downloaded when it is first used, about {size}, into {downloads()}"}
+            return facts | {"summary": f"is not here, and {SERVER} cannot be reached now ({why})", "todo": todo}
+        return facts | {"summary": f"is downloaded when it is first used, about {size}, into {downloads()}"}
     from k2d.whisper.formats import inspect_model  # and torch with it
 
     facts = inspect_model(name)
@@ -159,11 +161,21 @@ def _of_whisper(name: str) -> dict:
     }
 
 
+def published_languages(name: str) -> list[str]:
+    """Codes of the languages that a published Whisper has tokens for; none of an English-only one."""
+    from k2d.text.tokenizer import Layout
+
+    if english_only(name):
+        return []
+    earlier, third = sorted(MEL_BANDS)[1:]  # vocabularies
+    return list(Layout.published(third if name in ("large", "turbo") or "v3" in name else earlier).languages)
+
+
 def language(what: str, model: Known, wanted: str) -> list[Finding]:
     """--language against the languages that the vocabulary has tokens for; UsageError for an English-only model."""
     english = english_only(model.name) if model.dims is None else model.languages in ((), ("en",))
     check_language(model.name, wanted, english)
-    if model.dims is not None and not english and wanted not in ("auto", *model.languages):
+    if model.languages and not english and wanted not in ("auto", *model.languages):
         return [
             fails(what, f"its vocabulary has no token for --language {wanted}",
                   f"give one of {', '.join(model.languages[:12])}{' …' if len(model.languages) > 12 else ''}")

@@ -57,6 +57,11 @@ class HuggingFaceRecogniser(Recogniser):
 
         file = self.folder / "config.json"
         config = read_json(file, "a model's configuration")
+        if not isinstance(config.get("model_type"), str):
+            raise CheckpointError(
+                f"{file}: says no model_type, so transformers does not know it; give a folder that save_pretrained "
+                "wrote, or a Whisper of another form by its path alone"
+            )
         for path in self.files():
             if path.suffix == ".json":
                 read_json_value(path, "JSON")

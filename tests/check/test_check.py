@@ -391,6 +391,16 @@ def test_an_english_model_for_chinese_and_a_language_without_a_token(small_model
     assert "no token for --language fr" in row.found and row.todo == "give one of en, zh"
 
 
+@pytest.mark.parametrize("name, wanted", [("large-v2", "klingon"), ("large-v2", "yue"), ("turbo", "zh-TW")])
+def test_a_language_that_a_model_lacks_is_told_before_it_is_downloaded(name, wanted, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(models, "unreachable", lambda server: "")
+    row = the_row(look_at_models(Models(name, language=wanted)), Grade.FAILS)
+    assert f"no token for --language {wanted}" in row.found and row.todo.startswith("give one of en, zh, de")
+    for fitting in ("zh", "auto", *(["yue"] if name == "turbo" else [])):
+        assert Grade.FAILS not in grades(look_at_models(Models(name, language=fitting)))
+
+
 def test_labels_that_the_student_has_no_room_for(corpus, small_model):
     write_table(corpus("dev", a=2.0, b=2.0) / "text", {"a": "好" * 600, "b": "你好 hello"})
     models = Models(str(small_model), language="zh")

@@ -135,6 +135,14 @@ def test_a_damaged_file_is_named_before_anything_is_loaded(ctc_model, tmp_path, 
         assert str(tmp_path / "model" / name) in str(error.value)
 
 
+def test_a_folder_of_another_program_is_named_before_anything_is_loaded(ctc_model, tmp_path):
+    shutil.copytree(ctc_model, tmp_path / "model")
+    file = tmp_path / "model/config.json"
+    file.write_text(json.dumps({"dims": {"n_mels": 80}}))
+    with pytest.raises(CheckpointError, match=f"{file}: says no model_type, .*; give a folder that save_pretrained"):
+        open_transcriber(f"transformers:{file.parent}").inspect()
+
+
 def test_a_whole_model_says_what_it_is(ctc_model, speech2text_model):
     (said,) = open_transcriber(f"transformers:{ctc_model}").inspect()
     assert said == f"{ctc_model}: Wav2Vec2ForCTC of transformers, 7 tokens"
