@@ -207,11 +207,14 @@ def fix(directory: Path) -> str:
     by_utterance, by_recording = data.utterance_tables(), data.recording_tables()
     tables: dict[str, Table] = {}
     gone: dict[str, str] = {}
+    given: dict[str, int] = {}  # ids of a table, those of lines without a usable value too
     lines = 0
 
     def take(name: str, known: set[str] | None = None) -> Table:
         nonlocal lines
+        before = len(gone)
         tables[name], dropped = clean(directory / name, known, gone)
+        given[name] = len(tables[name]) + len(gone) - before
         lines += dropped
         return tables[name]
 
@@ -230,7 +233,6 @@ def fix(directory: Path) -> str:
         lack(segments.keys() - recording_of.keys(), "recording in wav.scp")
     else:
         recording_of = {recording: recording for recording in wav}
-    before = len(segments if data.has_segments else wav)
     utterances = set(recording_of)
     for name in by_utterance:
         table = take(name, set(recording_of))
@@ -262,9 +264,10 @@ def fix(directory: Path) -> str:
     problems = DataDir(directory).validate()
     if problems:
         raise DataError("\n".join(problems))
+    before = given["segments" if data.has_segments else "wav.scp"]
     return (
         f"{directory}: kept {len(utterances)} of {counted(before, 'utterance')}, {len(recordings)} of "
-        f"{counted(len(wav), 'recording')}; dropped {counted(lines, 'line')}"
+        f"{counted(given['wav.scp'], 'recording')}; dropped {counted(lines, 'line')}"
     )
 
 

@@ -310,6 +310,7 @@ def test_fix_mends_segments_and_reads_utf_16(data):
     result = tool("fix", data)
     assert result.returncode == 0, result.stderr
     assert "segments:3: dropped" in result.stderr and "segments:4: dropped" in result.stderr
+    assert "kept 3 of 5 utterances, 3 of 4 recordings" in result.stdout
     assert read_table(data / "segments") == {"u_1": "a_1 0.0 1.0", "u2": "b 0.5 1.5", "u5": "c 0 1e0"}
     assert read_table(data / "text") == {"u_1": "x", "u2": "y", "u5": "z"}
     assert list(read_table(data / "wav.scp")) == ["a_1", "b", "c"]
