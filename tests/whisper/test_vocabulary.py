@@ -215,6 +215,8 @@ def another_word(content):
         ("generation_config.json", lambda c: c.update(lang_to_id=["<|zh|>"]), "lang_to_id is a list; expected tokens"),
         ("generation_config.json", lambda c: c.update(task_to_id="transcribe"), "task_to_id is a str; expected tokens"),
         ("preprocessor_config.json", lambda c: c.update(feature_size=128), "is 128, and the weights take 80 mel bands"),
+        ("preprocessor_config.json", lambda c: c.update(sampling_rate=8000), "is 8000; Whisper's is 16000, and"),
+        ("preprocessor_config.json", lambda c: c.update(hop_length=320), "hop_length is 320; Whisper's is 160"),
         ("config.json", lambda c: c.update(num_mel_bins=128), r"conv1.weight \(16, 80, 3\) instead of \(16, 128, 3\)"),
         ("config.json", lambda c: c.update(vocab_size=51866), r"\(51865, 16\) instead of \(51866, 16\)"),
         ("config.json", lambda c: c.update(decoder_attention_heads=3), "3 attention heads do not divide the text"),

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from k2d.constants import MEL_BANDS, N_TIMESTAMPS
+from k2d.constants import HOP_LENGTH, MEL_BANDS, N_TIMESTAMPS, SAMPLE_RATE
 from k2d.errors import CheckpointError
 from k2d.text import timestamps
 from k2d.text.tokenizer import (
@@ -45,6 +45,7 @@ _LANGUAGE = re.compile(r"<\|([a-z]{2,3}(?:[-_][A-Za-z]+)*)\|>")
 _NO_LANGUAGE = ("pad", "sep", "cls", "unk", "bos", "eos", "sos", "sot", "eot")
 _MARK = re.compile(r"<\|.*\|>|\[[A-Z_ ]+\]|</?[a-z]+>")  # how control tokens look, where no file says what is one
 _NO_TOKEN = re.compile(r"madeupword\d+")
+_FEATURES = {"sampling_rate": SAMPLE_RATE, "hop_length": HOP_LENGTH, "n_fft": 400}  # samples of every Whisper's
 
 
 @dataclass
@@ -296,7 +297,8 @@ def _multilingual(stored: Stored, english: bool) -> bool:
 
 
 def check_features(stored: Stored) -> None:
-    """Raise CheckpointError where the files beside the weights ask for another number of mel bands."""
+    """Raise CheckpointError where the files beside the weights ask for another number of mel bands, or for features
+    that Whisper does not have."""
     if not stored.place.is_dir():
         return
     for name in ("preprocessor_config.json", "processor_config.json"):
@@ -305,7 +307,15 @@ def check_features(stored: Stored) -> None:
             continue
         settings = read_json(file, "settings of features")
         settings = settings.get("feature_extractor", settings)
-        mels = settings.get("feature_size") if isinstance(settings, dict) else None
+        if not isinstance(settings, dict):
+            continue
+        for setting, value in _FEATURES.items():
+            if settings.get(setting, value) != value:
+                raise CheckpointError(
+                    f"{file}: {setting} is {settings[setting]!r}; Whisper's is {value}, and no other is computed. Use "
+                    f"transformers:{stored.place}"
+                )
+        mels = settings.get("feature_size")
         if mels is not None and mels != stored.dims.n_mels:
             raise CheckpointError(
                 f"{file}: feature_size is {mels}, and the weights take {stored.dims.n_mels} mel bands "
