@@ -100,9 +100,15 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, expression: str):
-        """Until it is true."""
+        """Until it is true, in a page that may load anew meanwhile."""
         end = time.monotonic() + self.seconds
-        while not self.js(expression):
+        while True:
+            try:
+                if self.js(expression):
+                    return
+            except RuntimeError as error:
+                if "navigated" not in str(error):
+                    raise
             assert time.monotonic() < end, f"never true: {expression}; {self.errors}"
             time.sleep(0.02)
 
