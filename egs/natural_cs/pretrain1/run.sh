@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Retraining of the mini validator on natural voices: labelled speech by other mixtures of voices than the lectures',
-# on the same topics. The result, models/validator, knows the voices of ../k2d1 and has learnt nothing from its teacher.
+# Retraining of the mini validator on natural voices: labelled speech by other mixtures of voices than the lectures', on
+# all topics. The decoder of the result, models/validator, has learnt from other labels than the teacher of ../k2d1.
 # About an hour on two cores: half of it makes speech, half trains.
 set -euo pipefail
 (cd "$(dirname "$0")/../../.." && [ -e utils/own_options.sh ]) ||
