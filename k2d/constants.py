@@ -13,6 +13,7 @@ WINDOW = 30.0  # seconds that the encoder takes in; no chunk and no utterance is
 ROUNDING = 1e-6  # seconds by which sums of decimal fractions may be off
 LONGEST = WINDOW + 0.1  # seconds: the ends of segments are rounded
 HOP_LENGTH = 160  # samples between two frames of the mel spectrogram
+N_FFT = 400  # samples under a frame's window
 MEL_FRAMES_PER_SECOND = SAMPLE_RATE // HOP_LENGTH  # 100
 ENCODER_FRAMES_PER_SECOND = MEL_FRAMES_PER_SECOND // 2  # 50
 N_SAMPLES = round(WINDOW * SAMPLE_RATE)  # 480,000

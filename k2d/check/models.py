@@ -23,7 +23,7 @@ from k2d.errors import BadAudio, UserError
 from k2d.plan import size_of
 from k2d.transcribers import kind_of, open_transcriber
 from k2d.transcribers.text import ReadyTranscripts
-from k2d.whisper.identity import SERVER, check_language, comes_later, downloads, english_only, unreachable
+from k2d.whisper.identity import ALIASES, SERVER, check_language, comes_later, downloads, english_only, unreachable
 from k2d.wording import counted
 from k2d.work.folders import size_in_words
 
@@ -168,7 +168,7 @@ def published_languages(name: str) -> list[str]:
     if english_only(name):
         return []
     earlier, third = sorted(MEL_BANDS)[1:]  # vocabularies
-    return list(Layout.published(third if name in ("large", "turbo") or "v3" in name else earlier).languages)
+    return list(Layout.published(third if "v3" in ALIASES.get(name, name) else earlier).languages)
 
 
 def language(what: str, model: Known, wanted: str) -> list[Finding]:

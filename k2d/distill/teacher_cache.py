@@ -148,7 +148,7 @@ def store(
         _log.warning(
             "the %d tokens stored at a position hold only %.0f %% of the teacher's probability at the temperature of "
             "training, %g: the student does not learn how the rest is spread. Store more (--k, --topk of k2d.sh), "
-            "train with 'losses: {kl: {temperature: 1.0}}' in the YAML, or beside the teacher (--cache_teacher false)",
+            "give kl a temperature of 1 (model_conf: losses), or train beside the teacher (--cache_teacher false)",
             options.k,
             100 * (1 - mean),
             topk.temperature,

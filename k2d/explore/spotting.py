@@ -30,8 +30,8 @@ SEGMENT = "segment"
 @dataclass(frozen=True)
 class Signal:
     """What a score says against a label. limit: beyond which it says so; None for a recipe's α, NaN for one
-    without. high: whether large values do, else small ones. of_label: it needs no validator. kept: where a share is
-    chosen in place of a limit, that of the labels which are not beyond it."""
+    without. high: whether large values do, else small ones. of_label: it needs no validator. kept: the share of
+    the labels that are not beyond its limit, of one that has no other."""
 
     name: str
     limit: float | None
@@ -45,7 +45,7 @@ FINDERS = (
     Signal("mer", None),
     Signal("per", None),
     Signal("comp", None),
-    Signal("fused", None, kept=0.75),
+    Signal("fused", float("nan"), kept=0.75),
     Signal("zh_cer", 0.5),  # limits of conf/selections/both_languages.rule
     Signal("en_wer", 0.7),
     Signal("translated", 0.3),  # transcribed.rule

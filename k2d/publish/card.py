@@ -26,7 +26,7 @@ from k2d.text.trusted import read as read_trusted
 from k2d.text.units import language_of, units
 from k2d.transcribers import kind_of
 from k2d.whisper import hub
-from k2d.whisper.identity import PACKAGED, PUBLISHED
+from k2d.whisper.identity import ALIASES, PACKAGED, PUBLISHED
 from k2d.wording import counted
 from k2d.work.folders import read_result
 from k2d.work.identity import input_of, record_in
@@ -194,8 +194,7 @@ def base_model(teacher: str) -> str | None:
     if teacher in PACKAGED:
         teacher = teacher.partition("@")[0]
     if teacher in PUBLISHED:
-        aliases = {"large": "large-v3", "turbo": "large-v3-turbo", "large-v1": "large"}
-        return f"openai/whisper-{aliases.get(teacher, teacher)}"
+        return f"openai/whisper-{(ALIASES | {'large-v1': 'large'}).get(teacher, teacher)}"
     if kind_of(teacher) in ("espnet", "transformers"):
         teacher = teacher.partition(":")[2]
     parts = hub.parts_of(teacher)

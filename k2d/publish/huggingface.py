@@ -11,12 +11,11 @@ import safetensors.torch
 import torch
 
 from k2d.atomic import atomic
-from k2d.constants import ENCODER_FRAMES_PER_SECOND, HOP_LENGTH, MEL_FRAMES_PER_SECOND, SAMPLE_RATE
+from k2d.constants import ENCODER_FRAMES_PER_SECOND, HOP_LENGTH, MEL_FRAMES_PER_SECOND, N_FFT, SAMPLE_RATE
 from k2d.errors import CheckpointError
 from k2d.publish.tokenizer_json import byte_level_json, tokenizer_json
 from k2d.text.tokenizer import SentencePieceTokenizer, Tokenizer
 from k2d.whisper.decoding import DecodingOptions
-from k2d.whisper.features import N_FFT
 from k2d.whisper.formats.names import openai_to_hf_name
 from k2d.whisper.heads import heads_of
 from k2d.whisper.logit_rules import blank_tokens, suppressed_tokens

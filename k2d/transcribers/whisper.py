@@ -71,11 +71,12 @@ class WhisperTranscriber(Transcriber):
         from k2d.whisper.formats import inspect_model
 
         facts = inspect_model(self.place)
+        more = (*facts.findings, *(f"{what}; {todo}" for what, todo in facts.doubts))
         if facts.dims is None:
-            return f"{facts.path}: a published Whisper", *facts.findings
+            return f"{facts.path}: a published Whisper", *more
         d = facts.dims
         size = f"{d.n_audio_layer} + {d.n_text_layer} layers of width {d.n_text_state}, {d.n_mels} mel bands"
-        return f"{facts.path}: a Whisper ({facts.form}), {size}; vocabulary: {facts.vocabulary}", *facts.findings
+        return f"{facts.path}: a Whisper ({facts.form}), {size}; vocabulary: {facts.vocabulary}", *more
 
     def run(self, names, source, long_form, journal, progress) -> Iterator[list[Transcript | Decoded | BadAudio]]:
         """Long-form transcription, of utterances above 30 s too, and batches of utterances of similar length."""

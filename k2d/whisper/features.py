@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from k2d.audio.whole import scratch_file, write_all
-from k2d.constants import HOP_LENGTH, MEL_FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES, SAMPLE_RATE
+from k2d.constants import HOP_LENGTH, MEL_FRAMES_PER_SECOND, N_FFT, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 from k2d.text.whisper_import import whisper
 
-N_FFT = 400  # samples
 BLOCK = 6000  # frames computed at once
 
 _log = logging.getLogger("k2d.whisper")

@@ -125,8 +125,9 @@ def weight_files(path: Path) -> list[Path]:
         record = read_record(path)
         what = f"is the record of a {record.role}"
         raise CheckpointError(f"{path}: {what}, not a model; give its checkpoint {record.path}")
-    if broken := [path / name for name in SINGLE if (path / name).is_symlink()]:
-        check_file(broken[0], "weights")
+    for name in SINGLE:
+        if (path / name).is_symlink():  # to what is not there
+            check_file(path / name, "weights")
     deeper = min((str(file.parent) for name in SINGLE for file in path.glob(f"*/{name}*")), default="")
     raise CheckpointError(
         f"{path}: holds no weights; expected model.safetensors (ours or Hugging Face's), pytorch_model.bin (Hugging "

@@ -38,7 +38,7 @@ PUBLISHED = (
     "large-v3", "large", "large-v3-turbo", "turbo",
 )  # fmt: skip
 SERVER = "https://openaipublic.azureedge.net"  # that it downloads them from
-_OTHER_FILES = {"large": "large-v3", "turbo": "large-v3-turbo"}  # as openai-whisper calls them on the disk
+ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}  # published names that are others'
 # Beside the weights, whatever form the folder has.
 FACTS = (
     "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
@@ -131,7 +131,7 @@ def downloads() -> Path:
 
 def downloaded(name: str) -> Path | None:
     """The file of a published name, where it is here already."""
-    path = downloads() / f"{_OTHER_FILES.get(name, name)}.pt"
+    path = downloads() / f"{ALIASES.get(name, name)}.pt"
     return path if path.is_file() else None
 
 

@@ -39,8 +39,6 @@ source local/train.sh
 captioners=(a b) # whose captions the teacher is trained on, and the validator
 [ "${weak_hours}" != 0 ] || captioners=()
 
-log() { echo "$(date '+%Y-%m-%d %H:%M:%S') pretrain: $*"; }
-
 if [ "${stage}" -le 1 ] && [ "${stop_stage}" -ge 1 ]; then
     log "Stage 1: labelled seed speech -> data/{seed,seed_general,seed_pauses,seed_dev}, captions -> data/seed_weak_*"
     attend python ../k2d1/local/synthesize.py --output_dir data --sets seed,seed_general,seed_pauses,seed_dev \
@@ -103,7 +101,6 @@ fi
 
 if [ "${stage}" -le 6 ] && [ "${stop_stage}" -ge 6 ]; then
     log "Stage 6: validator -> models/validator"
-    IFS=, read -ra layers <<<"${validator_layers}"
-    train_validator exp/validator_init exp/train_b "${validator_epochs}" "${#layers[@]}"
+    train_validator exp/validator_init exp/train_b "${validator_epochs}"
     keep validator
 fi

@@ -26,10 +26,11 @@ source ./path.sh
 source "${K2D_ROOT}/utils/signals.sh"
 
 # Labels are decoded as openai-whisper decodes by default: with the text before, again at higher temperatures where a
-# window fails.
+# window fails. recipe VALIDATOR OPTION…
 recipe() {
-    local aux=${validator} opts=
-    [ "${aux}" != teacher ] || { aux=${teacher} && opts="--temperatures 0.4"; }
+    local validator=$1 opts=
+    shift
+    [ "${validator}" != teacher ] || { validator=${teacher} && opts="--temperatures 0.4"; }
     attend ./k2d.sh \
         --train_set lectures \
         --dev_set dev \
@@ -37,7 +38,7 @@ recipe() {
         --local_data_opts "--lecture_hours ${lecture_hours}" \
         --train_hours "${lecture_hours}" --dev_hours 0.1 --test_hours 0.3 \
         --teacher "${teacher}" \
-        --validator "${aux}" \
+        --validator "${validator}" \
         --validator_opts "${opts}" \
         --selection "full ngram mer per comp segment" \
         --alpha 0.4 \
@@ -50,20 +51,20 @@ recipe() {
 }
 if [ "${teacher}" = downloads/whisper-base ] && ! is_on help; then
     if ! is_on dry_run; then
-        recipe --help >/dev/null # fails for an option that is not known
+        recipe "${validator}" --help >/dev/null # fails for an option that is not known
         python local/fetch.py teacher
     elif [ ! -e "${teacher}" ]; then
         echo "# A run first fetches Whisper base (145 MB) into ${teacher}; below it is called base."
         teacher=base
     fi
 fi
-recipe
+recipe "${validator}"
 
 # What stage 4 has left, measured against what was said.
 labels=lectures_$(basename "${teacher#*:}" .pt)
 if ! is_on help && ! is_on dry_run && compgen -G "exp/${labels}/*/utt2comp" >/dev/null; then
-    for validator in ${more_validators}; do
-        recipe --stage 3 --stop_stage 3
+    for other in ${more_validators}; do
+        recipe "${other}" --stage 3 --stop_stage 3
     done
     python local/labels.py --labels "data/${labels}" --exp "exp/${labels}" --reference data/lectures/reference \
         --results RESULTS.md

@@ -24,8 +24,6 @@ mini=../../mini_cs/pretrain1
 # shellcheck source=egs/mini_cs/pretrain1/local/train.sh
 source "${mini}/local/train.sh"
 
-log() { echo "$(date '+%Y-%m-%d %H:%M:%S') pretrain: $*"; }
-
 if [ "${stage}" -le 1 ] && [ "${stop_stage}" -ge 1 ]; then
     log "Stage 1: labelled speech -> data/{seed,seed_dev}"
     attend env -C ../k2d1 local/data.sh --output_dir ../pretrain1/data --sets seed_dev,seed --seed "${seed}" \
@@ -52,6 +50,6 @@ fi
 
 if [ "${stage}" -le 4 ] && [ "${stop_stage}" -ge 4 ]; then
     log "Stage 4: validator -> models/validator"
-    train_validator "${init}" exp/train "${epochs}" 2
+    train_validator "${init}" exp/train "${epochs}"
     keep validator
 fi

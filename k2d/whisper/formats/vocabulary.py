@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from k2d.constants import HOP_LENGTH, MEL_BANDS, N_TIMESTAMPS, SAMPLE_RATE
+from k2d.constants import HOP_LENGTH, MEL_BANDS, N_FFT, N_TIMESTAMPS, SAMPLE_RATE
 from k2d.errors import CheckpointError
 from k2d.text import timestamps
 from k2d.text.tokenizer import (
@@ -45,7 +45,7 @@ _LANGUAGE = re.compile(r"<\|([a-z]{2,3}(?:[-_][A-Za-z]+)*)\|>")
 _NO_LANGUAGE = ("pad", "sep", "cls", "unk", "bos", "eos", "sos", "sot", "eot")
 _MARK = re.compile(r"<\|.*\|>|\[[A-Z_ ]+\]|</?[a-z]+>")  # how control tokens look, where no file says what is one
 _NO_TOKEN = re.compile(r"madeupword\d+")
-_FEATURES = {"sampling_rate": SAMPLE_RATE, "hop_length": HOP_LENGTH, "n_fft": 400}  # samples of every Whisper's
+_FEATURES = {"sampling_rate": SAMPLE_RATE, "hop_length": HOP_LENGTH, "n_fft": N_FFT}
 
 
 @dataclass

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Stage 1 of natural_cs: speak the corpus with natural voices -> data/{lectures,dev,test_in,test_in_long,test_out}.
-# Options are those of local/speak.py (--lecture_hours, --sets, --seed, --scale, --nj); what is there is not made again.
+# Options are those of local/speak.py (--lecture_hours, --seed_hours, --sets, --seed, --scale, --nj); what is there is
+# not made again.
 # Recordings keep one core each busy for about 0.7 of the time that they last.
 set -euo pipefail
 
