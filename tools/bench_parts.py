@@ -151,6 +151,7 @@ def _watch_decoder(clock: PartClock, engine) -> None:
     clock.watch("decoder: prompts", incremental.DecoderState, "prefill")
     clock.watch("decoder: steps, the rest", incremental.DecoderState, "step")
     clock.watch("decoder: windows that end", incremental.DecoderState, "keep")
+    clock.watch("decoder: beams that go on", incremental.DecoderState, "reorder")
     clock.watch("choice: rules", search.LogitRules, "apply")
     clock.watch("choice: likeliest", search, "top")
     clock.watch("choice: the rest", search, "sample", "beam_search")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from k2d.whisper.caches import AudioCache, TextCache, attend
 from k2d.whisper.model import Whisper
@@ -115,9 +116,9 @@ class DecoderState:
         self._graph: torch.cuda.CUDAGraph | None = None
         self.windows, self.group, self.length = len(features), group, length
         self.device, self.dtype = features[0].device, features[0].dtype
-        self.padding: Tensor | None = None  # (rows, 1, 1, length) additive, where prompts differ in length
+        self.prompt = 0  # positions of the longest prompt
+        self.padding: Tensor | None = None  # (windows, 1, 1, prompt) additive, where prompts differ in length
         self.starts: Tensor | None = None  # (rows,) first position that is not padding
-        self.audio_mask: Tensor | None = None  # (windows, 1, 1, frames) additive, where some have fewer
         self.audio = self._listen(features)
         self.text: TextCache  # of `prefill`
 
@@ -132,20 +133,10 @@ class DecoderState:
 
     def _listen(self, features: Sequence[Tensor]) -> AudioCache:
         """What all steps read of the encoder's outputs, (frames_i, n_state) each."""
-        frames = [len(f) for f in features]
-        longest = max(frames)
-        audio = features[0].new_zeros(len(features), longest, features[0].shape[1])
-        for row, f in zip(audio, features):
-            row[: len(f)] = f
-        if min(frames) < longest:
-            lengths = torch.tensor(frames, device=self.device)
-            beyond = torch.arange(longest, device=self.device)[None] >= lengths[:, None]
-            self.audio_mask = self._additive(beyond)[:, None, None]
-        cache = AudioCache()
+        cache, frames = AudioCache(self.decoder.n_head, self.decoder.audio_dtype), [len(f) for f in features]
+        audio = pad_sequence(list(features), batch_first=True)
         for layer in self.decoder.layers:
-            keys, values = layer.cross_kv(audio).to(self.decoder.audio_dtype).chunk(2, dim=-1)
-            # The softmax scale is folded into the keys, once for all queries.
-            cache.add(self._split_heads(keys * self.decoder.scale), self._split_heads(values))
+            cache.add(layer.cross_kv(audio), frames)
         return cache
 
     # -- the two kinds of steps -----------------------------------------------------------------------------
@@ -153,9 +144,9 @@ class DecoderState:
         """Run the prompts, one a window, padded on the left to one length. Returns (windows, length,
         n_state).
 
-        Afterwards the caches hold `group` rows for each window.
+        Afterwards there are `group` rows for each window.
         """
-        longest = max(map(len, prompts))
+        self.prompt = longest = max(map(len, prompts))
         tokens = torch.zeros(len(prompts), longest, dtype=torch.int64)
         starts = torch.tensor([longest - len(p) for p in prompts])
         for row, prompt in zip(tokens, prompts):
@@ -172,15 +163,15 @@ class DecoderState:
 
         heads, size = self.decoder.n_head, self.decoder.n_state // self.decoder.n_head
         rows = self.windows * self.group
-        self.text = TextCache(len(self.decoder.layers), rows, heads, size, self.length, x, zero=self.static)
+        layers, steps = len(self.decoder.layers), self.length - longest
+        self.text = TextCache(layers, rows, self.group, heads, size, steps, x, zero=self.static)
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
-            self.text.put(i, 0, k.repeat_interleave(self.group, dim=0), v.repeat_interleave(self.group, dim=0))
+            self.text.add_prompt(k, v)
             x = self._after_self_attention(x, attend(q, k, v, mask), layer, i)
         self.starts = starts.repeat_interleave(self.group)
         if int(starts.max()):
-            hidden = torch.arange(self.length, device=self.device)[None] < self.starts[:, None]
-            self.padding = self._additive(hidden)[:, None, None]
+            self.padding = self._additive(index[None] < starts[:, None])[:, None, None]
         return x
 
     def step(self, tokens: Tensor, position: int, exact: bool = False) -> Tensor:
@@ -228,27 +219,24 @@ class DecoderState:
 
     def _static_step(self) -> Tensor:
         """The step of `_tokens` at `_position`, without a shape or a number that depends on the position."""
-        positions = torch.arange(self.length, device=self.device)[None]
-        hidden = (positions > self._position) | (positions < self.starts[:, None])
-        mask = self._additive(hidden)[:, None, None]
+        now = self._position - self.prompt
+        hidden = self._additive(torch.arange(self.length - self.prompt, device=self.device) > now)
         places = (self._position - self.starts).clamp_(max=self.decoder.n_ctx - 1)
         x = (self.decoder.embedding[self._tokens] + self.decoder.positions[places])[:, None]
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
-            self.text.put_at(i, self._position, k, v)
-            x = self._after_self_attention(x, self.text.attend(i, q, self.length, mask), layer, i)
+            self.text.put_at(i, now, k, v)
+            x = self._after_self_attention(x, self.text.attend(i, q, self.padding, hidden), layer, i)
         return self.decoder.logits(x[:, 0], exact=True)
 
     def _step(self, tokens: Tensor, position: int) -> Tensor:
         """Hidden states (rows, n_state); attends to the positions there are."""
         places = (position - self.starts).clamp_(max=self.decoder.n_ctx - 1)
         x = (self.decoder.embedding[tokens] + self.decoder.positions[places])[:, None]
-        stop = position + 1
-        mask = None if self.padding is None else self.padding[..., :stop]
         for i, layer in enumerate(self.decoder.layers):
             q, k, v = self._qkv(x, layer)
-            self.text.put(i, position, k, v)
-            x = self._after_self_attention(x, self.text.attend(i, q, stop, mask), layer, i)
+            self.text.put(i, position - self.prompt, k, v)
+            x = self._after_self_attention(x, self.text.attend(i, q, self.padding), layer, i)
         return x[:, 0]
 
     def _qkv(self, x: Tensor, layer: _Layer) -> tuple[Tensor, Tensor, Tensor]:
@@ -265,24 +253,21 @@ class DecoderState:
         context = context.transpose(1, 2).reshape(n * length, size)
         x = x + layer.out(context)
 
-        q = layer.cross_q(F.layer_norm(x, (size,), *layer.norm2))
+        q = layer.cross_q(F.layer_norm(x, (size,), *layer.norm2)) * self.decoder.scale
         # The rows of one window stand together, so its keys are read once for all of them.
         q = self._split_heads(q.view(self.windows, -1, size))
-        context = self.audio.attend(index, q, self.audio_mask)
+        context = self.audio.attend(index, q)
         x = x + layer.cross_out(context.transpose(1, 2).reshape(n * length, size))
 
         hidden = layer.up(F.layer_norm(x, (size,), *layer.norm3))
         return (x + layer.down(hidden)).view(n, length, size)
 
     # -- moving rows ----------------------------------------------------------------------------------------
-    def reorder(self, source: Sequence[int], begin: int, end: int) -> None:
-        """Row i continues row source[i] (of the same window). Positions [begin, end) differ between them."""
+    def reorder(self, source: Sequence[int]) -> None:
+        """Row i goes on from what row source[i], of the same window, has said; that row must go on from itself."""
         changed = [i for i, j in enumerate(source) if i != j]
-        if not changed or begin == end:
-            return
-        to = torch.tensor(changed, device=self.device)
-        origin = torch.tensor([source[i] for i in changed], device=self.device)
-        self.text.reorder(to, origin, begin, end)
+        if changed:
+            self.text.reorder(changed, [source[i] for i in changed])
 
     def keep(self, windows: Sequence[int]) -> None:
         """Drop all windows but these: finished ones must not cost memory traffic any more."""
@@ -290,10 +275,8 @@ class DecoderState:
         rows = (index[:, None] * self.group + torch.arange(self.group, device=self.device)).view(-1)
         self.windows = len(windows)
         self.audio.keep(index)
-        self.text.keep(rows)
+        self.text.keep(index, rows)
         self.starts = self.starts[rows]
         if self.padding is not None:
-            self.padding = self.padding[rows]
-        if self.audio_mask is not None:
-            self.audio_mask = self.audio_mask[index]
+            self.padding = self.padding[index]
         self._graph = self._logits = None

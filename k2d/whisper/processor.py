@@ -178,13 +178,17 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
         qkv = random(N_AUDIO_CTX, 3, 8, 64)
         return lambda: attend(kind, qkv)
 
-    def step(kind: str) -> Callable[[], object]:
-        caches = []
-        for group in (1, 5):
-            cache = AudioCache()
-            cache.add(*(random(8, 8, N_AUDIO_CTX, 64).to(getattr(torch, kind)) for _ in range(2)))
-            caches.append((cache, random(8, 8, group, 64)))
-        return lambda: [cache.attend(0, q, None) for cache, q in caches]
+    def steps(kind: str) -> Callable[[], object]:
+        audio, prompt = random(2, N_AUDIO_CTX, 1024), random(2, 8, 100, 64)
+        queries = [random(2, 8, group, 64) for group in (1, 5)]
+
+        def work() -> None:
+            cache = AudioCache(8, getattr(torch, kind))
+            cache.add(audio, [N_AUDIO_CTX] * 2)
+            for q in [prompt, *queries * 50]:  # about as many as a window has tokens
+                cache.attend(0, q)
+
+        return work
 
     embedding, hidden = random(51865, 512), random(8, 512)
     # What this torch and this processor have no quick instructions for is not tried: it takes seconds.
@@ -196,7 +200,7 @@ def _works() -> dict[str, dict[str, Callable[[], object]]]:
         "encoder": multiply(N_AUDIO_CTX),
         "attention": {kind: attention(kind) for kind in attentions},
         "decoder": multiply(8, layers=24),  # more than stays in the caches from one step to the next
-        "caches": {kind: step(kind) for kind in KINDS["caches"]},
+        "caches": {kind: steps(kind) for kind in KINDS["caches"]},
         "vocabulary": {kind: lambda v=v: v(hidden) for kind, v in vocabularies.items()},
     }
 

@@ -172,6 +172,21 @@ def _stopped(texts: _Texts, ended: list[bool], hopeless: Hopeless | None, enough
     return ended
 
 
+def _in_place(parents: Sequence[int]) -> list[int]:
+    """An order of beams in which as many as possible stand in the row of their parent, whose caches are theirs then.
+
+    parents: the row that each goes on from; those of a window stand in that window's rows.
+    """
+    order, others = [-1] * len(parents), []
+    for beam, parent in enumerate(parents):
+        if order[parent] < 0:
+            order[parent] = beam
+        else:
+            others.append(beam)
+    left = iter(others)  # window by window there are as many as rows without a beam
+    return [next(left) if beam < 0 else beam for beam in order]
+
+
 def beam_search(
     state: DecoderState,
     logits: Tensor,
@@ -211,7 +226,9 @@ def beam_search(
                 found.append(texts.unfinished(int(source[place, column]), float(sums[place, column])))
 
         chosen_columns = (~ends & (continuing <= beams)).nonzero()[:, 1].view(n, beams)
-        chosen, parents, totals, logprobs = (x.gather(1, chosen_columns).view(-1) for x in (ids, source, sums, best))
+        going_on = [x.gather(1, chosen_columns).view(-1) for x in (ids, source, sums, best)]
+        order = torch.tensor(_in_place(going_on[1].tolist()), device=device)
+        chosen, parents, totals, logprobs = (x[order] for x in going_on)
         texts.select(parents)
         texts.append(chosen, logprobs)
 
@@ -220,11 +237,11 @@ def beam_search(
             if window in ended:
                 continue
             rows = texts.rows_of([place])
-            going_on = len(results[window]) < wanted and step + 1 < limits[window]
-            if going_on and hopeless is not None and (step + 1) % LOOK == 0:
+            runs = len(results[window]) < wanted and step + 1 < limits[window]
+            if runs and hopeless is not None and (step + 1) % LOOK == 0:
                 said = texts.tokens[rows, : step + 1].tolist()
-                going_on = not all(hopeless(window, beam, text) for beam, text in enumerate(said))
-            if going_on:
+                runs = not all(hopeless(window, beam, text) for beam, text in enumerate(said))
+            if runs:
                 alive.append(place)
                 continue
             ended.add(window)
@@ -236,8 +253,7 @@ def beam_search(
             results[window] += [texts.unfinished(row, float(totals[row])) for row in best_first[:missing]]
         if not alive:
             break
-        # The caches of one window's beams differ from `position` on.
-        state.reorder(parents.tolist(), position, position + step)
+        state.reorder(parents.tolist())
         if _worth_compacting(state, len(alive)):
             state.keep(alive)
             rows = texts.keep(alive)

@@ -17,7 +17,7 @@ from decoding_material import random_model
 from k2d.errors import DataError, UsageError
 from k2d.whisper import ctranslate2_conversion as conversion
 from k2d.whisper import engine as engines
-from k2d.whisper import processor, products
+from k2d.whisper import processor, products, search
 from k2d.whisper.caches import AudioCache, TextCache
 from k2d.whisper.checkpoint import Checkpoint
 from k2d.whisper.ctranslate2_conversion import converted, digest
@@ -596,23 +596,57 @@ def test_products_in_bfloat16_and_int8():
         assert torch.equal(products.int8(weight)(rows)[:5], products.int8(weight)(x.float()))
 
 
-@pytest.mark.parametrize("group", [1, 3])
+def test_beams_stay_where_their_parents_are():
+    assert search._in_place([1, 1, 0, 1, 5, 5, 5, 7]) == [2, 0, 1, 3, 5, 4, 6, 7]
+    assert search._in_place([0, 1, 2]) == [0, 1, 2] and search._in_place([2, 2, 2]) == [1, 2, 0]
+
+
+@pytest.mark.parametrize("frames", [[70, 70], [70, 50]])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_attention_to_caches(group, dtype):
+@pytest.mark.parametrize("queries", [1, 3])
+def test_attention_to_the_audio(queries, dtype, frames):
     generator = torch.Generator().manual_seed(0)
-    q = torch.randn(2, 4, group, 16, generator=generator)
-    keys, values = torch.randn(2, 2, 4, 70, 16, generator=generator)
+    q = torch.randn(2, 4, queries, 16, generator=generator)
+    keys, values = torch.randn(2, 2, 70, 64, generator=generator)
+    audio = AudioCache(4, dtype)
+    audio.add(torch.cat([keys, values], dim=-1), frames)
     mask = torch.zeros(2, 1, 1, 70)
-    mask[1, ..., 50:] = float("-inf")
-    audio, text = AudioCache(), TextCache(1, 2, 4, 16, 80, keys.to(dtype))
-    audio.add(keys.to(dtype), values.to(dtype))
-    text.put(0, 0, keys[:, :, :69], values[:, :, :69])
-    text.put_at(0, torch.tensor([69]), keys[:, :, 69:], values[:, :, 69:])
+    mask[1, ..., frames[1] :] = float("-inf")
+    split = [x.view(2, 70, 4, 16).transpose(1, 2) for x in (keys, values)]
+    expected = torch.nn.functional.scaled_dot_product_attention(q, *split, mask, scale=1.0)
     bound = 1e-5 if dtype == torch.float32 else 0.03
-    for m in (None, mask):
-        expected = torch.nn.functional.scaled_dot_product_attention(q, keys, values, m, scale=1.0)
-        assert (audio.attend(0, q, m).float() - expected).norm() / expected.norm() < bound
-        assert (text.attend(0, q, 70, m).float() - expected).norm() / expected.norm() < bound
+    assert (audio.attend(0, q).float() - expected).norm() / expected.norm() < bound
+    audio.keep(torch.tensor([1]))
+    assert (audio.attend(0, q[1:]).float() - expected[1:]).norm() / expected[1:].norm() < bound
+
+
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("group", [1, 3])
+def test_attention_to_the_text(group, static):
+    """Rows share their window's prompt, which is padded on the left; a row goes on from another; a window ends."""
+    generator = torch.Generator().manual_seed(0)
+    prompt, said = (torch.randn(2, n, 4, length, 16, generator=generator) for n, length in ((2, 9), (2 * group, 5)))
+    q = torch.randn(2 * group, 4, 1, 16, generator=generator)
+    text = TextCache(1, 2 * group, group, 4, 16, 8, q, zero=static)
+    text.add_prompt(*prompt)
+    for step in range(5):
+        if static:
+            text.put_at(0, torch.tensor([step]), *said[..., step : step + 1, :])
+        else:
+            text.put(0, step, *said[..., step : step + 1, :])
+    hidden = torch.zeros(8).masked_fill_(torch.arange(8) > 4, float("-inf")) if static else None
+    padding = torch.zeros(2, 1, 1, 9)
+    padding[1, ..., :4] = float("-inf")
+    if group > 1:
+        text.reorder([2], [1])
+        said[:, 2] = said[:, 1]
+    keys, values = torch.cat([prompt.repeat_interleave(group, dim=1), said], dim=3)
+    for mask in (None, padding):
+        every = None if mask is None else torch.cat([mask, torch.zeros(2, 1, 1, 5)], -1).repeat_interleave(group, dim=0)
+        expected = torch.nn.functional.scaled_dot_product_attention(q, keys, values, every, scale=1.0)
+        torch.testing.assert_close(text.attend(0, q, mask, hidden), expected)
+    text.keep(torch.tensor([1]), torch.arange(group, 2 * group))
+    torch.testing.assert_close(text.attend(0, q[group:], padding[1:], hidden), expected[group:])
 
 
 def test_ctranslate2_on_a_gpu_without_its_library_is_refused(small_model, monkeypatch):
