@@ -250,7 +250,7 @@ def test_a_dry_run_fetches_nothing(folder):
 def test_real_whisper_labels_a_natural_voice(folder):
     pytest.importorskip("onnxruntime", reason="NOT TRIED: tools/install.sh --extra natural brings onnxruntime")
     (folder / "downloads").symlink_to(RECIPE / "downloads")
-    spoken = ("--lecture_hours", "0.01", "--local_data_opts", "--lecture_hours 0.01 --scale 0.03")
+    spoken = ("--hours", "0.01", "--local_data_opts", "--lecture_hours 0.01 --scale 0.03")
     run = ["./run.sh", *spoken, "--selection", "full comp"]
     done = subprocess.run(run, cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

