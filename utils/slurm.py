@@ -55,8 +55,10 @@ TRANSIENT = re.compile(
 )
 SUBMIT_LIMIT = re.compile(r"\w*(max|grp)\w*submit\w*", re.IGNORECASE)
 SHARED = re.compile(r"grp|account", re.IGNORECASE)  # in the name of a limit that also counts jobs of others
-# What sbatch --parsable prints, and squeue as asked below; other lines are a site's banners and headings.
-SUBMITTED = re.compile(r"^[ \t]*(\d+)(?:;(\S+))?[ \t]*$", re.MULTILINE)
+# What sbatch prints, without and with --parsable, and squeue as asked below; other lines are a site's banners and
+# headings.
+SUBMITTED = re.compile(r"\bSubmitted batch job (\d+)(?: on cluster (\S+))?")
+PARSABLE = re.compile(r"^[ \t]*(\d+)(?:;(\S+))?[ \t]*$", re.MULTILINE)
 FORMAT = "--format=%F|%K|%T|%r"
 QUEUED = re.compile(r"^[ \t]*(\d+)\|([^|\n]*)\|([A-Z_]+)\|(.*)$", re.MULTILINE)
 STARTED = re.compile(r"^# host .*, Slurm job (\d+)", re.MULTILINE)  # in a log
@@ -265,10 +267,13 @@ def submit(
             f"asked for by: {shlex.join(words)}",
             "conf/slurm.conf maps options to these flags",
         )
-    if answers := SUBMITTED.findall(result.stdout):
-        return SlurmId(*answers[-1])
-    if found := submitted_as(name, clusters):
+    said = SUBMITTED.findall(result.stdout) or PARSABLE.findall(result.stdout)
+    if len(said) == 1:
+        return SlurmId(*said[0])
+    if found := submitted_as(name, clusters):  # numbers stand in a banner, too, or nowhere
         return found
+    if said:
+        return SlurmId(*said[-1])
     raise Refused(
         f"no job id in the answer of {words[0]}:\n{result.stdout.strip()[:2000]}",
         f"asked for by: {shlex.join(words)}",

@@ -68,9 +68,10 @@ _SOUNDS = (
 _NOT_SAID = re.compile(
     rf"[\[［(（【〔]\s*(?:{_SOUNDS})\s*[\]］)）】〕]|[♩♪♫♬]|<\|(?!\d+\.\d\d\|>)[^|<>\s]{{1,30}}\|>", re.IGNORECASE
 )
-# A dash begins what another one says: "- 你好"; "-5 度" is said so.
+# A dash begins what another one says: "- 你好", "- 5 points"; "-5 度" is said so.
 _SPEAKER = re.compile(
-    r"^\s*(?:>>+|[-–—]+\s*(?=[^\W\d_])|\[SPEAKER[_ ]?\d*\]\s*[:：]?|SPEAKER[_ ]\d+\s*[:：])", re.IGNORECASE
+    r"^\s*(?:(?:>>+|[-‐–—−]+(?:\s+|$|(?=[^\d\s.,$€£¥]))|\[SPEAKER[_ ]?\d*\]\s*[:：]?|SPEAKER[_ ]\d+\s*[:：])\s*)+",
+    re.IGNORECASE,
 )
 _NAME = re.compile(r"\s*([^\W\d_][\w .·'’()（）-]{0,39}?)\s*(?:：\s*|:\s+)(?=\S|$)")
 HEADED = 0.8  # of the cues begin with a name, where names are heads
@@ -289,7 +290,7 @@ def spoken(text: str, times: bool = False) -> str:
     <|zh|>. times: tokens that tell a time stay, where nothing else does.
     """
     text = text if times else timestamps.strip(text)
-    return " ".join(_NOT_SAID.sub(" ", _SPEAKER.sub("", text)).split())
+    return " ".join(_SPEAKER.sub("", _NOT_SAID.sub(" ", text)).split())
 
 
 def without_speakers[Timed: (Cue, TimedText)](said: list[Timed]) -> list[Timed]:

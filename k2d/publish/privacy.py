@@ -58,6 +58,10 @@ _SPOKEN = re.compile(
     r"(?P<radio>[洞么拐勾](?=\d)|(?<=\d)[洞么拐勾])",
     re.IGNORECASE | re.ASCII,
 )
+# Without blanks between them, as where those that a page shows are invisible characters: zeronineonetwo.
+_WORDS = sorted((*_ENGLISH, *_TEENS, *_TENS, "double", "triple", "hundred"), key=len, reverse=True)
+_RUN_ON = re.compile(rf"(?<![a-z])(?![oh]+(?![a-z]))(?:{'|'.join(_WORDS)}){{2,}}(?![a-z])", re.IGNORECASE | re.ASCII)
+_WORD = re.compile("|".join(_WORDS), re.IGNORECASE)
 # Between digits: signs that are spoken, and what people say while they think of the next ones.
 _BETWEEN = re.compile(
     r"(?<=\d)[\s,、]{0,3}(?:(?:dash|hyphen|uhm?|u?mm?|erm?|ah)(?![a-z])|[槓杠嗯呃啊]|那個|那个)[\s,、]{0,3}(?=\d)",
@@ -254,16 +258,18 @@ def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
     kept = [(c, place) for place, original in enumerate(text) if (c := _PLAIN[ord(original)])]
     written = "".join([c for c, _ in kept])
     places = [(place, place + 1) for _, place in kept]
-    written, places = _rewritten(written, places, _SPOKEN, _spoken_digits)
-    return _rewritten(written, places, _BETWEEN, lambda match: "-")
+    words = (word for run in _RUN_ON.finditer(written) for word in _WORD.finditer(written, *run.span()))
+    written, places = _rewritten(written, places, words, lambda word: f"{word[0]} ")
+    written, places = _rewritten(written, places, _SPOKEN.finditer(written), _spoken_digits)
+    return _rewritten(written, places, _BETWEEN.finditer(written), lambda match: "-")
 
 
 def _rewritten(
-    written: str, places: list[tuple[int, int]], pattern: re.Pattern, new: Callable[[re.Match], str]
+    written: str, places: list[tuple[int, int]], matches: Iterable[re.Match], new: Callable[[re.Match], str]
 ) -> tuple[str, list[tuple[int, int]]]:
     """A text, and where its characters come from, with something new in place of every match."""
     pieces, spans, last = [], [], 0
-    for match in pattern.finditer(written):
+    for match in matches:
         text = new(match)
         pieces += (written[last : match.start()], text)
         spans += places[last : match.start()]

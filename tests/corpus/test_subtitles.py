@@ -323,6 +323,17 @@ def test_times_with_another_arrow_are_no_words(tmp_path, arrow):
         ("- 你好", "你好"),
         ("–Hello - again", "Hello - again"),
         ("-5 degrees", "-5 degrees"),
+        ("−.5 and -$5", "−.5 and -$5"),
+        ("-$5", "-$5"),
+        ("- 5 points", "5 points"),
+        ("- [music] hello", "hello"),
+        ("[Music] - hello", "hello"),
+        ('-"Hi" - he said', '"Hi" - he said'),
+        ("—「好」", "「好」"),
+        ("- >> hello", "hello"),
+        (">> [SPEAKER_01]: - hello", "hello"),
+        ("− [CLS] is a token", "[CLS] is a token"),
+        ("-", ""),
         ("Speaker 1 is my supervisor", "Speaker 1 is my supervisor"),
         ("Speaker 1: hello", "hello"),
         ("[CLS] 這個 [MASK] 的 output [Yang et al]", "[CLS] 這個 [MASK] 的 output [Yang et al]"),
@@ -340,6 +351,10 @@ def test_times_with_another_arrow_are_no_words(tmp_path, arrow):
 )
 def test_what_is_not_said_is_no_label(text, said):
     assert spoken(text) == said
+
+
+def test_a_dash_before_mark_up_is_not_said(tmp_path):
+    assert cues_of(tmp_path, "1\n00:00:01,000 --> 00:00:02,000\n- <i>hello</i>\n<i>- bye</i>\n")[0].text == "hello bye"
 
 
 def test_tokens_of_whisper_are_times_in_a_plain_text_alone(tmp_path):

@@ -42,6 +42,15 @@ from k2d.publish.privacy import PersonalData, find, find_in
         ("<|0.00|>打 0912<|1.00|><|1.00|>345678<|2.00|>", ("telephone number", "0912 345678")),
         # invisible characters, full width, other ways to write the signs
         ("打 09\u200b12\ufeff345\u2060678 吧", ("telephone number", "09\u200b12\ufeff345\u2060678")),
+        ("call zero\u200bnine one\u2060two three\u00adfour five\u200bsix seven eight",
+         ("telephone number", "zero\u200bnine one\u2060two three\u00adfour five\u200bsix seven eight")),
+        ("打ZeroNineOneTwoThreeFourFiveSixSevenEight吧",
+         ("telephone number", "ZeroNineOneTwoThreeFourFiveSixSevenEight")),
+        ("call zero\u200bnine\u200btwelve\u200bthirty\u200bfour\u200bfifty\u200bsix\u200bseventy\u200beight",
+         ("telephone number",
+          "zero\u200bnine\u200btwelve\u200bthirty\u200bfour\u200bfifty\u200bsix\u200bseventy\u200beight")),
+        ("call oh\u200bnine\u200bdouble\u200bone two three four five six seven",
+         ("telephone number", "oh\u200bnine\u200bdouble\u200bone two three four five six seven")),
         ("打 0️⃣9️⃣12345678", ("telephone number", "0️⃣9️⃣12345678")),
         ("卡號 ４１１１－１１１１－１１１１－１１１１", ("card number", "４１１１－１１１１－１１１１－１１１１")),
         ("寄到 some\u200bone＠example．edu．tw 給我", ("e-mail", "some\u200bone＠example．edu．tw")),
@@ -277,6 +286,7 @@ def test_private_looking_text_is_found_once(text, expected):
         "see the docs at pytorch dot org",
         "meet at ntu dot edu dot tw",
         "寫在 code 在 github 點 com",
+        "oooooooooooooooooh ohohohohohohohohoh nineteenth someoneelse",
         "",
     ],
 )
@@ -290,8 +300,9 @@ def test_findings_name_the_label():
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "1", "1 ", "o", "one ", "zero,", "double ", "forty ", "a@", "a@a.", "a at a dot ", "[at]", "點", "(", "+",
-     "1 dash ", "1 and ", "王@", "eight hundred ", "(@)", "a at a.", "<|", "a-at-a", "a_at_a.",
+    ["a", "1", "1 ", "o", "one ", "one", "oh", "one\u200b",
+     "zero,", "double ", "forty ", "a@", "a@a.", "a at a dot ", "[at]", "點", "(",
+     "+", "1 dash ", "1 and ", "王@", "eight hundred ", "(@)", "a at a.", "<|", "a-at-a", "a_at_a.",
      "a-at-" + "a-dot-" * 20, "1, ", "1 1 1, ", "+1, ", "+86, 1", "12.5 ", "a @ ", "a @ a.", "ISBN 1", "2015-", "a1,",
      "號 1 ", "A123456(3) ", "a @ a.fr ",
      "140.112.30.26 ", "student ID 1 ", "學號是", "(415), "],

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,6 @@ SLURM_JOB_ID=4711 setsid bash script > out 2>&1 &
 echo $! > pid
 [ -z "${ENDED-}" ] || { wait $!; says; }
 echo "*** 12 nodes are down until 2027 ***"
-echo 3
 echo "4711${SLURM_CLUSTERS:+;$SLURM_CLUSTERS}"
 echo "*** see the wiki ***"
 """
@@ -80,6 +80,20 @@ def test_a_banner_is_no_job_id_and_the_job_runs_once(site, tmp_path):
     assert (tmp_path / "ran").read_text() == "ran\n"
     assert len(calls(tmp_path, "sbatch")) == 1
     assert all("--clusters" not in call for call in calls(tmp_path, "squeue"))
+
+
+@pytest.mark.parametrize("answer", [
+    "4096\nSubmitted batch job 4711\n2027", "Submitted batch job 4711 on cluster home\n 99 \n", "4096\n4711\n",
+    "4711\n4096\n",
+])  # fmt: skip
+def test_a_number_of_a_banner_is_no_job_id(site, tmp_path, answer):
+    """sbatch may know no --parsable; where several numbers stand alone, the queue tells which is the job."""
+    printed = SBATCH[: SBATCH.index('echo "*** 12')] + f"printf '%s\\n' {shlex.quote(answer)}\n"
+    (tmp_path / "bin/sbatch").write_text(printed)
+    named = '[[ "$*" != *--name=* ]] || echo "4711|N/A|RUNNING|None"\n'
+    (tmp_path / "bin/squeue").write_text(SQUEUE.replace("[[ ", named + "[[ ", 1))
+    output = site("x.log", "bash", "-c", "echo ran >> ran; sleep 2").communicate(timeout=60)[0]
+    assert "submitted as 4711" in output and (tmp_path / "ran").read_text() == "ran\n", output
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "POWER_UP_NODE", "UPDATE_DB", "STATE_OF_NEXT_YEAR"])
