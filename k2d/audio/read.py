@@ -22,7 +22,7 @@ from k2d.audio.stamps import FileStamps, archive_entry, is_command
 from k2d.audio.time_line import GRID, check_form
 from k2d.audio.whole import Wholes
 from k2d.constants import SAMPLE_RATE, SHORTEST
-from k2d.errors import BadAudio, disk_is_full
+from k2d.errors import BadAudio, disk_is_full, in_a_line
 
 LONGEST_RECORDING = 8 * 3600.0  # seconds; its samples are 1.8 GB, in memory or on disk
 LATE = 0.5  # seconds behind a recording's end that a part of it may end
@@ -62,7 +62,7 @@ def _guarded(work):
         except Exception as error:
             if drive_fails(error) or disk_is_full(error):
                 raise out_of_reach(source, error) from error
-            what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            what = in_a_line(error)[:300]
             raise BadAudio(source, "unreadable", f"{what}; convert it to FLAC or remove it") from error
 
     call.__doc__, call.__name__ = work.__doc__, work.__name__.lstrip("_")

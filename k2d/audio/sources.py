@@ -13,7 +13,7 @@ from k2d.audio.read import audio_blocks, joined, recording_duration
 from k2d.audio.stamps import FileStamps
 from k2d.audio.utterances import open_utterances
 from k2d.datadir import DataDir
-from k2d.errors import BadAudio
+from k2d.errors import BadAudio, in_a_line
 
 
 class AudioSource:
@@ -41,8 +41,7 @@ class AudioSource:
         except BadAudio:
             raise
         except Exception as error:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            raise BadAudio(name, "unreadable", f"{what}; correct or remove it") from error
+            raise BadAudio(name, "unreadable", f"{in_a_line(error)}; correct or remove it") from error
 
     def read(self, name: str) -> np.ndarray:
         """All of it, likewise: a quarter of a gigabyte an hour."""

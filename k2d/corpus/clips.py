@@ -17,7 +17,7 @@ import numpy as np
 
 from k2d.audio.files import out_of_reach
 from k2d.audio.read import read_audio
-from k2d.errors import BadAudio, disk_is_full
+from k2d.errors import BadAudio, disk_is_full, in_a_line
 
 LARGEST_MEMBER = 2**34  # bytes of a member of a zip file when it is unpacked, on disk
 
@@ -124,8 +124,7 @@ def read_clips(clips: Iterable[Clip], damaged: str = "warn") -> Iterator[tuple[C
         except BadAudio as error:
             yield clip, error
         except Exception as error:  # no recording ends a job, whatever is raised while it is read
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            yield clip, BadAudio(str(clip.audio), "unreadable", f"{what}; download it again")
+            yield clip, BadAudio(str(clip.audio), "unreadable", f"{in_a_line(error)}; download it again")
 
 
 def _decode(data: bytes | BinaryIO | None, name: str, damaged: str) -> np.ndarray:
