@@ -13,7 +13,7 @@ from contextlib import suppress
 import numpy as np
 
 from k2d.audio.bursts import without_bursts
-from k2d.audio.formats import ESTIMATING, FORGETTING, LOSSY, NO_CLOCK, NOISY, PAUSES, RATE_BITS, frame_length
+from k2d.audio.formats import ESTIMATING, FORGETTING, LOSSY, NO_CLOCK, NOISY, PAUSES, frame_length, rate_bits
 from k2d.audio.packet_rule import PacketRule
 from k2d.audio.sizes import TAGS
 from k2d.audio.time_line import GRID, JITTER, Piece, TimeLine
@@ -172,6 +172,8 @@ class DecodingPass:
                     if packet.stream.index != self._track.stream.index:
                         continue
                     self._jumped |= self._track.restamp(packet) or packet.is_corrupt
+                    if self._track.clock.jumps and packet.pos is None:
+                        packet.pts = packet.dts = None  # ffmpeg's guess, by the sampling rate of the beginning
                     yield packet
                 return
             except self._track.errors as error:
@@ -238,8 +240,7 @@ class DecodingPass:
 
     def _learn(self) -> None:
         """The rule, once the first second is decoded; with it, packets before the part need not be decoded."""
-        name = self._track.container.format.name
-        bits = RATE_BITS.get(name, ())
+        bits = max((rate_bits(self._codec, bytes(packet)) for packet, _ in self._seen), key=len)
         self._rule = PacketRule.learn(self._seen, self._line.rate, self._tick, self._codec, bits)
         self._seen = []
         if self._start and not self._rule:
@@ -258,6 +259,8 @@ class DecodingPass:
             self._begin_section(now)
             frames = self._decode(packet, held)
             if self._failures:
+                raise Irregular
+            if any(frame.sample_rate != self._line.rate for frame in frames):
                 raise Irregular
             if frames:
                 self._line.position += sum(frame.samples for frame in frames) - held

@@ -15,8 +15,12 @@ LOSSY = frozenset("aac aac_latm ac3 dts eac3 mp1 mp2 mp3 opus vorbis wmapro wmav
 # Frame types from which on no speech was sent (3GPP TS 26.101 and 26.201): in pauses phones send comfort noise at most,
 # which ffmpeg's libraries do not decode.
 PAUSES = {"amr_nb": 8, "amr_wb": 9}
-# Bits of a frame's first bytes that say its sampling rate, where time stamps are made by counting frames.
-RATE_BITS = {"aac": (0, 0, 0x3C, 0, 0), "mp3": (0, 0x18, 0x0C, 0, 0), "ac3": (0, 0, 0, 0, 0xC0)}
+# Bits of a frame's first bytes that say its sampling rate: of AAC with the head of ADTS, of others always.
+_MPEG_RATE = (0, 0x18, 0x0C, 0, 0)
+_RATE_BITS = {
+    "aac": (0, 0, 0x3C, 0, 0), "mp1": _MPEG_RATE, "mp2": _MPEG_RATE, "mp3": _MPEG_RATE, "ac3": (0, 0, 0, 0, 0xC0),
+    "eac3": (0, 0, 0, 0, 0xF0), "dts": (0, 0, 0, 0, 0, 0, 0, 0, 0x3C),
+}  # fmt: skip
 # kbit/s by index: of MPEG audio by (version 1, layer), ISO/IEC 11172-3 and 13818-3; of AC-3, ATSC A/52.
 _MPEG_BIT_RATES = {
     (True, 1): range(0, 449, 32),
@@ -45,6 +49,11 @@ NO_CLOCK |= set(HEADERLESS.values())
 PROMISING = {"ape", "caf", "flac", "mov", "mxf", "tak", "tta", "wv"}
 # or is damage only where the file also lacks bytes, or some could not be decoded: the header may be wrong.
 ESTIMATING = {"asf", "avi", "flv", "matroska", "mp3", "rm", "wtv"}
+
+
+def rate_bits(codec: str, head: bytes) -> tuple[int, ...]:
+    """Which bits of a packet's first bytes are the same in all as long as the sampling rate is; of some codecs none."""
+    return _RATE_BITS.get(codec, ()) if frame_length(codec, head) else ()
 
 
 def frame_length(codec: str, head: bytes) -> int | None:
