@@ -19,6 +19,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from k2d.audio.flac_frames import frames_in
 from k2d.audio.read import pcm16
 from k2d.constants import SAMPLE_RATE
 
@@ -258,6 +259,12 @@ def _of_unknown_length(data: bytes) -> bytes:
     return data[:21] + bytes([data[21] & 0xF0, 0, 0, 0, 0]) + data[26:]
 
 
+def _later_frames(data: bytes) -> bytes:
+    """A FLAC without its first 20 frames, as `ffmpeg -ss 5 -c copy` leaves it."""
+    frames = frames_in(data, 4096)
+    return data[: frames[0][0]] + data[next(at for at, sample in frames if sample == 20 * 4096) :]
+
+
 def _middle(data: bytes) -> bytes:
     """An Ogg file without the second quarter of its pages: the headers, and then what a late listener hears."""
     pages = []
@@ -313,6 +320,9 @@ _varying_mp3 = joined(
 )
 
 
+_two_rates = joined(enc(LONG_ONE, "aac", "adts", rate=44100), enc(LONG_TWO, "aac", "adts", rate=22050))
+
+
 def _program(*arguments: object):
     """make(path): ffmpeg on a wav of ALL."""
 
@@ -340,12 +350,27 @@ def _amr_wb(path: Path, audio: np.ndarray) -> None:
 
 def _in_3gp(path: Path) -> None:
     _amr_wb(path.with_suffix(".awb"), PAUSES)
-    with av.open(str(path.with_suffix(".awb"))) as source, av.open(str(path), "w") as target:
+    _copy_packets(path.with_suffix(".awb"), path)
+
+
+def _copy_packets(source_path: Path, path: Path) -> None:
+    """Into another container, as `ffmpeg -c copy` does."""
+    with av.open(str(source_path)) as source, av.open(str(path), "w") as target:
         stream = target.add_stream_from_template(source.streams.audio[0])
         for packet in source.demux(source.streams.audio[0]):
             if packet.size:
                 packet.stream = stream
                 target.mux(packet)
+
+
+def repacked(make: Callable[[Path], object], ending: str) -> Callable[[Path], None]:
+    """make(path) of a recording that was in a file of another ending."""
+
+    def write(path: Path) -> None:
+        make(path.with_suffix(ending))
+        _copy_packets(path.with_suffix(ending), path)
+
+    return write
 
 
 def _compressed_wav(path: Path) -> None:
@@ -468,6 +493,11 @@ KINDS: Sequence[Kind] = (
          joined(enc(LONG_ONE, "aac", "adts"), enc(stereo(LONG_TWO), "aac", "adts"))),
     Kind("rates.aac", "AAC", "rate changes",
          joined(enc(LONG_ONE, "aac", "adts", rate=44100), enc(LONG_TWO, "aac", "adts"))),
+    Kind("rates.ts", "AAC", "joined with cat, rate changes",
+         joined(enc(LONG_ONE, "aac", rate=44100), enc(LONG_TWO, "aac", rate=22050))),
+    Kind("rates.packed.ts", "AAC", "rate changes", repacked(_two_rates, ".aac")),
+    Kind("rates.mpg", "MP2", "joined with cat, rate changes",
+         joined(enc(LONG_ONE, "mp2", rate=44100), enc(LONG_TWO, "mp2", rate=32000))),
     # time lines
     Kind("hole.webm", "Opus", "a hole", tracks(Track(LONG, "libopus", hole=(A, 4))), HOLE, warning=True),
     Kind("hole.mkv", "AAC", "a hole", tracks(Track(LONG, "aac", hole=(A, 4))), HOLE, warning=True),
@@ -499,6 +529,8 @@ KINDS: Sequence[Kind] = (
     Kind("stale.w64", "PCM", "its header tells a quarter", _stale(b"data", subtype="PCM_16")),
     Kind("stale.aiff", "PCM", "its header tells a quarter", _stale(b"SSND")),
     Kind("stale.aifc", "mu-law", "its header tells a quarter", _stale(b"SSND", format="AIFF", subtype="ULAW")),
+    Kind("stale.flac", "FLAC", "its header tells a quarter",
+         changed(wav(ALL), lambda data: data[:22] + struct.pack(">I", len(ALL) // 4) + data[26:])),
     Kind("stale.caf", "PCM", "its header tells a quarter", _stale(b"data")),
     Kind("stale.au", "PCM", "its header tells a quarter", _stale(b".snd")),
     Kind("padding.wav", "PCM", "a chunk before its sound lacks the padding byte",
@@ -536,6 +568,8 @@ KINDS: Sequence[Kind] = (
     Kind("short.wav", "PCM", "0.05 s", wav(ALL[:800]), "too short"),
     Kind("middle.opus", "Opus", "begins in the middle of its stream",
          changed(enc(LONG, "libopus", page_duration="500000"), _middle), ALL[-168000:], warning=True),
+    Kind("middle.flac", "FLAC", "begins in the middle of its stream", changed(wav(ALL), _later_frames),
+         ALL[20 * 4096 :], warning=True),
     Kind("middle.mp4", "AAC", "fragments, begins in the middle of its stream",
          changed(enc(LONG, "aac", movflags="frag_keyframe+empty_moov+default_base_moof", frag_duration="5000000"),
                  _later_fragments),

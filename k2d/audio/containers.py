@@ -17,11 +17,13 @@ from k2d.audio.cut import (
     ends_inside,
     in_fragments,
     is_encrypted,
+    is_shorter_than_said,
     lacks_tracks,
     length_of_asf,
     length_of_avi,
 )
 from k2d.audio.decoding_pass import DecodingPass, Irregular
+from k2d.audio.flac_frames import frames_in
 from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
 from k2d.audio.joined import find, is_sound_page, tags_of, without_tags
 from k2d.audio.sizes import Pieces, bytes_at
@@ -61,16 +63,17 @@ class ContainerReader:
     """Anything ffmpeg's libraries read; a film gives its default audio track.
 
     rate (Hz), channels, tracks: as the header says. seconds: only where the header is known to be right, else None.
-    late: seconds into its stream at which an Ogg file or one of mp4 fragments begins. Known when the blocks have been
-    read: lost, seconds that could not be decoded; holes, seconds of silence where the time line has none of its sound;
-    cut, whether the end is missing by an unknown time.
+    late: seconds into its stream at which an Ogg file, a FLAC or one of mp4 fragments begins. Known when the blocks
+    have been read: lost, seconds that could not be decoded; holes, seconds of silence where the time line has none of
+    its sound; cut, whether the end is missing by an unknown time.
     """
 
     def __init__(self, source: str, file, pages_lost: bool = False, form: str | None = None, lacking: float = 0.0,
                  damaged: bool = False):  # fmt: skip
         """pages_lost: of an Ogg file pages are missing, so a long hole is no jump of its clock. form: ffmpeg's name of
         a format that has no header. lacking: by how much the sound should be longer than it is. damaged: pages of an
-        Ogg file are there, and wrong, so that sound which begins late is a hole, or boxes between mp4 fragments are.
+        Ogg file or frames of a FLAC are there, and wrong, so that sound which begins late is a hole, or boxes between
+        mp4 fragments are.
         """
         import av  # here, because most corpora never need it
 
@@ -111,13 +114,14 @@ class ContainerReader:
             self.stream.codec_context.options = {"err_detect": "crccheck+explode"}
         self.formats = set(container.format.name.split(","))  # ffmpeg's names of it
         begin, length, base = container.start_time, container.duration, self.av.time_base
-        damaged = self.damaged and "ogg" in self.formats
+        damaged = self.damaged and self.formats & {"ogg", "flac"}
         self.origin = 0.0 if begin is None or damaged else begin / base  # seconds that the film's clock begins at
         jumps = bool(container.format.flags & self.av.format.Flags.ts_discont.value)
-        end = np.inf if length is None or jumps else length / base + 1.0
+        exact = "flac" in self.formats
+        end = np.inf if length is None or jumps or exact else length / base + 1.0
         counted = bool(self.formats & NO_CLOCK) or self._miscounts()
         counted |= "wav" in self.formats and self.stream.codec_context.codec.canonical_name in LOSSY
-        self.clock = Clock(counted, jumps and not self._pages_lost, end)
+        self.clock = Clock(counted, jumps and not self._pages_lost, end, exact)
         # The clock of an AVI counts the chunks that are found; its index has those of all.
         self._index = AviIndex(self.stream) if "avi" in self.formats and not counted else None
         self._pass = DecodingPass(self, 0.0)
@@ -125,6 +129,21 @@ class ContainerReader:
     def restamp(self, packet) -> bool:
         """Give a packet its time where the format has not done so rightly. Whether chunks are missing before it."""
         return self._index is not None and self._index.restamp(packet)
+
+    def frames_of(self, packet) -> list:
+        """A packet of a FLAC as packets of a frame each, with their times; others as they are."""
+        if "flac" not in self.formats or not packet.size:
+            return [packet]
+        data, codec = bytes(packet), self.stream.codec_context
+        frames = frames_in(data, int.from_bytes((codec.extradata or b"")[2:4], "big"))
+        if not frames or (len(frames) == 1 and packet.pts == frames[0][1]):
+            return [packet]
+        packets = []
+        for (begin, sample), end in zip(frames, [*(at for at, _ in frames[1:]), len(data)]):
+            packets.append(self.av.Packet(data[begin:end]))
+            packets[-1].stream, packets[-1].time_base = self.stream, self.stream.time_base
+            packets[-1].pts = packets[-1].dts = sample
+        return packets
 
     def dropped_until(self, packet, known: int = 0) -> int:
         """How far behind its place a packet lies: bytes that ffmpeg has dropped since the file's beginning, of raw AAC.
@@ -168,7 +187,8 @@ class ContainerReader:
 
     def _is_later_part(self) -> bool:
         """Whether a file that begins late is the rest of a stream, and not a film whose sound is late."""
-        return ("ogg" in self.formats and self._pages_lost) or (self.is_mp4 and in_fragments(self._file))
+        later = ("ogg" in self.formats and self._pages_lost) or (self.is_mp4 and in_fragments(self._file))
+        return later or "flac" in self.formats
 
     def _promise(self) -> float | None:
         """Seconds of the track as the header promises them; None where that is an estimate or about the film."""
@@ -177,6 +197,8 @@ class ContainerReader:
             return None
         if "mp3" in names:  # known when the file has been searched for further recordings
             return None
+        if "flac" in names and self.late and stream.duration:
+            return float(stream.duration * stream.time_base) - self.late
         if "ogg" in names and self._pages_lost and stream.duration:  # up to the end of the last page
             return float(stream.duration * stream.time_base) - self.origin
         if "asf" in names and (seconds := length_of_asf(self._file)):
@@ -293,6 +315,10 @@ class ContainerReader:
         if "ogg" in self.formats:
             return not self._has_last_page()
         return self._lacks_frames or ends_inside(self._file, self.formats)
+
+    def lacks_bytes(self) -> bool:
+        """Whether the file is shorter than it says."""
+        return is_shorter_than_said(self._file, self.formats)
 
     def lacks_tail_of_zeros(self) -> bool:
         """Whether zeros stand where sound should. In samples they are silence, also between frames of a WAV that are

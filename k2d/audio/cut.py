@@ -1,18 +1,19 @@
 """Whether a file lacks its tail, where no length in its header tells, or one that may be wrong.
 
 In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM), a tag (FLV), a chunk (AVI),
-an object (WMA, WMV), a chunk (RealMedia) or a block (VOC); whether it ends in zeros; and the length that the header of
+an object (WMA, WMV), a chunk (RealMedia), a block (VOC) or a packet (transport stream); whether it ends in zeros; and the length that the header of
 a WMA, an AVI or an mp3 tells, with whether the mp3 has all bytes of it.
 """
 
 import io
 import re
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from k2d.audio.formats import frame_length, mpeg_seconds
-from k2d.audio.joined import length_of_tag
-from k2d.audio.sizes import RIFF, boxes, bytes_at, chunks, elements, voc_blocks
+from k2d.audio.joined import PACKET, length_of_tag
+from k2d.audio.sizes import RIFF, begins_element, boxes, bytes_at, chunks, elements, voc_blocks
 
 _ASF_HEADER = bytes.fromhex("3026b275 8e66 cf11 a6d9 00aa0062ce6c")
 _ASF_DATA = bytes.fromhex("3626b275 8e66 cf11 a6d9 00aa0062ce6c")  # whose own head has 50 bytes
@@ -20,6 +21,9 @@ _RM_CHUNKS = b".RMF", b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX"
 _ASF_FILE = bytes.fromhex("a1dcab8c 47a9 cf11 8ee4 00c00c205365")  # the object of the file's properties
 
 _AVI_SOUND = re.compile(rb"strh.{4}auds.{16}(.{4})(.{4}).{4}(.{4})", re.DOTALL)  # unit, units a second, length
+
+_TAG_KINDS = 8, 9, 18  # of an FLV: sound, pictures, notes
+_FLV_SIZE = re.compile(rb"onMetaData.*?\0\x08filesize\0(.{8})", re.DOTALL)
 
 _ENCRYPTED = re.compile(rb"stsd\x00{4}.{8}(?:enca|drms|aavd)", re.DOTALL)
 _HEAD = 8  # bytes by which a frame tells its length
@@ -55,11 +59,16 @@ def end_of_frames(file, codec: str) -> int | None:
         end, _ = before_zeros(file)
         begin = max(0, end - _ZEROS)
         content = bytes_at(file, begin, end - begin + _HEAD)
+    alone = None  # where one frame would end that no other leads to: bytes of another look like its head
     for at in range(end - begin):
-        length = frame_length(codec, content[at : at + _HEAD]) or 0
-        if at + length >= end - begin:
-            return min(begin + at + length, size)
-    return None
+        stop, frames = at, 0
+        while stop < end - begin and (length := frame_length(codec, content[stop : stop + _HEAD])):
+            stop, frames = stop + length, frames + 1
+        if frames and stop >= end - begin:
+            if frames > 1:
+                return min(begin + stop, size)
+            alone = alone or min(begin + stop, size)
+    return alone
 
 
 def before_zeros(file) -> tuple[int, bytes]:
@@ -79,7 +88,7 @@ def ends_inside(file, formats: set[str]) -> bool:
         if "mov" in formats:
             return _mp4(file, size)
         if "matroska" in formats:
-            return any(begin + length > size for _, begin, length in elements(file, size))
+            return _matroska(file, size)
         if "avi" in formats:
             return _avi(file, size)
         if "asf" in formats:
@@ -88,6 +97,8 @@ def ends_inside(file, formats: set[str]) -> bool:
             return _rm(file, size)
         if "voc" in formats:
             return any(begin + length > size for _, begin, length in voc_blocks(file, size))
+        if "mpegts" in formats:
+            return _transport(file, size)
         return "flv" in formats and _flv(file, size)
 
 
@@ -100,7 +111,13 @@ def lacks_tracks(file) -> bool:
 def _mp4(file, size: int) -> bool:
     """Only of fragments: else a table tells where the sound lies."""
     end = max((begin + length for _, begin, length in boxes(file, size)), default=0)
-    return (end > size or size - end >= _ZEROS) and in_fragments(file)
+    within_head = 0 < size - end < _HEAD and any(bytes_at(file, end, _HEAD))
+    return (end > size or within_head or size - end >= _ZEROS) and in_fragments(file)
+
+
+def _matroska(file, size: int) -> bool:
+    end = max((begin + length for _, begin, length in elements(file, size)), default=0)
+    return end > size or begins_element(bytes_at(file, end, 12))
 
 
 def in_fragments(file) -> bool:
@@ -116,16 +133,33 @@ def is_encrypted(file) -> bool:
         return any(map(_ENCRYPTED.search, heads))
 
 
+def _transport(file, size: int) -> bool:
+    """Packets of as many bytes, of which the last one is not whole."""
+    for length, at in ((PACKET, 0), (PACKET + 4, 4)):  # with a time before each, or without
+        if bytes_at(file, at, 1) == bytes_at(file, at + length, 1) == bytes_at(file, size - size % length + at, 1):
+            return bytes_at(file, at, 1) == b"G"
+    return False
+
+
 def _flv(file, size: int) -> bool:
     """Tags, each followed by its length (Adobe Flash Video File Format Specification 10.1, E.3); what lies behind them
     is no part of it."""
     at = 13
     while at + 11 <= size:
         head = bytes_at(file, at, 11)
-        if head[0] & ~32 not in (8, 9, 18) or any(head[8:]):  # sound, pictures, notes; perhaps encrypted
+        if head[0] & ~32 not in _TAG_KINDS or any(head[8:]):  # perhaps encrypted
             return False
         at += 11 + int.from_bytes(head[1:4], "big") + 4
-    return at > size
+    return at > size or (at < size and bytes_at(file, at, 1)[0] & ~32 in _TAG_KINDS)
+
+
+def is_shorter_than_said(file, formats: set[str]) -> bool:
+    """Whether an FLV says that it has more bytes, so that it is cut where a tag ends; False for others."""
+    if "flv" not in formats:
+        return False
+    with _looked_through(file) as size:
+        found = _FLV_SIZE.search(bytes_at(file, 0, 4096))
+    return found is not None and struct.unpack(">d", found[1])[0] > size
 
 
 def _avi(file, size: int) -> bool:

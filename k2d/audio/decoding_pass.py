@@ -70,6 +70,7 @@ class DecodingPass:
         self._unmade = 0.0  # seconds for which bytes stand that lie between packets, since the last frame
         self._regular: deque = deque(maxlen=_PRIMING)  # (bytes, samples) of packets, where time is counted
         self._end, self._usual = None, 0  # bytes of the file up to which packets were read, and between two of them
+        self._last = None  # packet that was read
         self._unread = 0.0  # seconds of the last packets, which could not be decoded
         self._failures, self._broken_packets = 0, 0  # failures in a row, and packets that failed
         self._broken = self._failed = self.cut = False  # a packet since the last sound one; any
@@ -105,6 +106,7 @@ class DecodingPass:
             if last and self._skips and self._start == np.inf:
                 self._count_last()
             if not last:  # what could not be decoded keeps its time, but for the end
+                self._last = packet
                 yield from self._silence(self._owed)
                 self._owed = 0
             if self._rule is None and self._line.rate and self._line.time >= _LEARN and self._seen:
@@ -118,6 +120,9 @@ class DecodingPass:
                     yield from self._silence(missing)
                 self._spoilt = False
             gap = self._gap(packet) if self._skips or (self._renews and held) else 0
+            if self._skips and self._track.clock.exact and (held is None or not self._line.fits(self._stamp(packet))):
+                self._skips = False  # damage lies here, which only decoding tells
+                self._begin_section(self._line.time)
             if self._skips and not last:
                 if held is None or self._miscounts(packet, gap):
                     raise Irregular
@@ -146,7 +151,7 @@ class DecodingPass:
             if self._rule is None and not last:
                 self._seen.append((packet, [frame.samples for frame in frames]))
             samples = sum(frame.samples for frame in frames)
-            self._owed = due if held and not frames else 0
+            self._owed = due if held and not frames and not self._track.clock.exact else 0
             if self._track.clock.counted and (self._failures or surplus):
                 self._spoilt = True
                 self._owed = max(0, due - samples)  # of a packet of which one frame may be whole
@@ -174,7 +179,7 @@ class DecodingPass:
                     self._jumped |= self._track.restamp(packet) or packet.is_corrupt
                     if self._track.clock.jumps and packet.pos is None:
                         packet.pts = packet.dts = None  # ffmpeg's guess, by the sampling rate of the beginning
-                    yield packet
+                    yield from self._track.frames_of(packet)
                 return
             except self._track.errors as error:
                 if drive_fails(error):
@@ -243,7 +248,7 @@ class DecodingPass:
         bits = max((rate_bits(self._codec, bytes(packet)) for packet, _ in self._seen), key=len)
         self._rule = PacketRule.learn(self._seen, self._line.rate, self._tick, self._codec, bits)
         self._seen = []
-        if self._start and not self._rule:
+        if self._start and not self._rule and not self._track.clock.exact:
             raise Irregular
         if self._renews and self._start < np.inf:
             self._wanted = max(0.0, self._start - JITTER) // _SECTION * _SECTION
@@ -301,7 +306,8 @@ class DecodingPass:
             self._failures, self._broken_packets = self._failures + 1, self._broken_packets + 1
             self._broken = self._failed = True
             lost = held / self._line.rate if held else self._duration(packet)
-            self._lose(lost)
+            if not self._track.clock.exact:  # whose next stamp tells it
+                self._lose(lost)
             self._unread = lost if held else self._unread + lost
             self.cut = self._failures > _ERRORS and not self._line.rate
             return []
@@ -346,7 +352,9 @@ class DecodingPass:
         if hole := self._gap(frame, exact=self._broken and exact):
             if line.time + hole / line.rate > start:
                 # Pages of Ogg have checksums.
-                if self._broken or self._jumped or self._track.damaged or "ogg" in self._track.formats:
+                # So have frames of FLAC.
+                damaged = self._broken or self._jumped or self._track.damaged or self._track.clock.exact
+                if damaged or "ogg" in self._track.formats:
                     self.lost += hole / line.rate
                 elif line.position:
                     self.holes += hole / line.rate
@@ -362,6 +370,12 @@ class DecodingPass:
         damage for the end."""
         return self._end is not None and self._track.size - self._end > (1.0 - share) * self._track.size / 2
 
+    def _ends_in_frame(self) -> bool:
+        """Whether the last frame says that it is longer, where nothing else tells the end."""
+        if self._last is None or not (self._track.clock.counted or self._track.clock.jumps):
+            return False
+        return (frame_length(self._codec, bytes(self._last)) or 0) > self._last.size
+
     def _conclude(self) -> None:
         """What is missing at the end, by what the header promises and by how the file ends."""
         track, start = self._track, self._start
@@ -372,10 +386,12 @@ class DecodingPass:
             raise BadAudio(track.source, "unreadable", f"{what}; copy it again, or convert it by another program")
         promised = self.time * (1.0 + track.lacking) if track.lacking else track.promised
         reached = self.time + self._unread
-        short = promised is not None and promised > reached + _GRACE
+        if track.clock.exact:
+            self._lose(self._unread)
+        short = promised is not None and promised > reached + (0.0 if track.clock.exact else _GRACE)
         zeros = (promised is None or short) and track.lacks_tail_of_zeros()
         tail, film = track.lacks_tail(), bool(track.container.streams.video)  # which may be longer than its sound
-        cut = zeros or tail or (short and self._stops_early(reached / promised))
+        cut = zeros or tail or (short and (self._stops_early(reached / promised) or track.lacks_bytes()))
         if track.formats & ESTIMATING and not cut and (film or not self._failed):
             promised, short = None, False
         if short and (self._line.rate or not self.cut):
@@ -387,6 +403,7 @@ class DecodingPass:
             self.lost, self.holes = (self.lost, self.holes) if self.cut else (self.lost + self.holes, 0.0)
         elif promised is not None and promised <= reached + _GRACE:
             self.cut = False  # whatever lies behind
+        self.cut |= promised is None and self._ends_in_frame()
         if start < np.inf:  # of damage, more packets may be made than there were
             silent = max(reached, promised or 0.0) - start - self._sound
             self.lost = min(self.lost, max(0.0, silent) + self._silenced)

@@ -24,6 +24,7 @@ from k2d import archives
 from k2d.audio.commands import output_of
 from k2d.audio.containers import ContainerReader
 from k2d.audio.decoding_pass import Irregular, drive_fails
+from k2d.audio.flac_frames import beginning
 from k2d.audio.formats import HEADERLESS
 from k2d.audio.fragments import bridged, without_damage
 from k2d.audio.joined import begins_before_zero, between_tags, ogg_chains, recordings_of
@@ -183,8 +184,10 @@ class _SoundFileReader:
         missing = max(0, self.frames - position) / self.rate if self.frames < _UNKNOWN else 0.0
         self.lost = self._missing + (missing if missing > 0.1 else 0.0)
         if missing and self.format == "FLAC":  # ffmpeg's libraries step over what is damaged
-            rest = ContainerReader(self._source, self._file)
-            yield from rest.blocks(position / self.rate)
+            rest = ContainerReader(self._source, self._file, damaged=True)
+            for rate, audio in rest.blocks(position / self.rate):
+                self.lost = rest.lost + rest.holes  # a part is not read to the end
+                yield rate, audio
             self.lost = rest.lost + rest.holes
 
     def _counted(self, position: int) -> Iterator[np.ndarray]:
@@ -392,6 +395,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         if not file.read(2**20).strip(b"\0"):
             raise BadAudio(source, "not audio", "it begins with zeros, and nothing else was written; copy it again")
     by_packets, whole, damaged = head.startswith(_BY_PACKETS), True, False
+    first = 0  # of a FLAC: the sample that it begins with, None where its first frame is damaged
     bridges = bridged(file, head)
     if head.startswith(b"OggS"):
         chains, whole, damaged = ogg_chains(file)
@@ -400,7 +404,10 @@ def _decoder(source: str, file, piped: bool) -> Reader:
     else:
         leading = Pieces(file, bridges, owned=False) if bridges else file
         chains = recordings_of(leading, head) if alone else []
-        if head.startswith((b"RIFF", b"riff")):
+        if head.startswith(b"fLaC"):
+            first, fits = beginning(file)
+            by_packets = bool(first) or not fits
+        elif head.startswith((b"RIFF", b"riff")):
             file.seek(0)
             begin = file.read(2**15)
             by_packets = len(_IN_PCM.findall(begin)) > 1 or _NOT_INTEGERS.search(begin) is not None
@@ -423,7 +430,8 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         except soundfile.LibsndfileError:
             pass
     try:
-        reader = ContainerReader(source, file, not whole, lacking=lacking, damaged=damaged or bool(mending))
+        wrong = damaged or bool(mending) or first is None
+        reader = ContainerReader(source, file, not whole, lacking=lacking, damaged=wrong)
         if counted is not None:
             counted.release()
         return reader

@@ -52,7 +52,7 @@ _MARKS = tuple(
         rb"\.snd\x00\x00.{6}\x00\x00\x00[\x01-\x1b]\x00",
     )
 )
-_PACKET = 188  # bytes of one of a transport stream
+PACKET = 188  # bytes of one of a transport stream
 # One that begins the list of all programs, or the table of one.
 _TABLE = re.compile(rb"\x47[\x40-\x5f].[\x10-\x1f]\x00[\x00\x02][\xb0-\xbf]", re.DOTALL)
 _TYPES_OF_SOUND = (0x03, 0x04, 0x0F, 0x11, 0x81, 0x87)  # MPEG audio, AAC, AC-3, E-AC-3
@@ -213,7 +213,7 @@ def _transport(file, size: int) -> Iterator[int]:
 
 def _is_transport(head: bytes) -> bool:
     """Whether packets begin so: of 188 bytes, or of 192, four of which are a time."""
-    return b"GGGG" in (head[: 4 * _PACKET : _PACKET], head[4::192])
+    return b"GGGG" in (head[: 4 * PACKET : PACKET], head[4::192])
 
 
 def _programs(file, size: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
@@ -222,9 +222,9 @@ def _programs(file, size: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """
     begin, first = None, None  # where that list is; the PID of the first program's tables, as long as it is listed
     for block in range(0, size, 2**20):
-        data = bytes_at(file, block, 2**20 + _PACKET)
+        data = bytes_at(file, block, 2**20 + PACKET)
         for match in _TABLE.finditer(data):
-            at, table = match.start(), data[match.end() - 2 : match.start() + _PACKET]
+            at, table = match.start(), data[match.end() - 2 : match.start() + PACKET]
             table = table[: 3 + _twelve_bits(table, 1)]
             if at >= 2**20:
                 break

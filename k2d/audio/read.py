@@ -30,6 +30,7 @@ LOUDEST = 4.0  # full scale is 1, and decoders of mp3 and AAC go a little beyond
 
 _EDGE = round(SHORTEST * SAMPLE_RATE)  # samples at both ends that hold no word
 _ONE_STEP = 2.0**-14  # a signal that stays within one 16-bit step up and down is digital silence
+_UNTOLD = 0.06  # seconds that may be missing without a word: a tag between two recordings is taken for as many
 _MARGIN = 0.05  # seconds decoded on both sides of a part, so that the resampler sees no edge there
 _EXTRACT = "extract another, as in 'ffmpeg -i FILE -map 0:a:1 FILE.wav'"
 _OPPOSITE = 0.5  # of the power of unrelated channels; a mean with less has lost what the channels say
@@ -281,15 +282,15 @@ def _check_inside(source: str, start: float, end: float | None, total: float, re
 
 def _is_damaged(reader: Reader) -> bool:
     """Whether sound is missing of what has been read."""
-    return reader.lost > 0.1 or reader.cut
+    return reader.lost > _UNTOLD or reader.cut
 
 
 def _tell_damage(source: str, reader: Reader, damaged: str) -> None:
     end = " and its end" if reader.cut else ""  # by an unknown time
-    lost = f"{reader.lost:.2f} s{end} are missing" if reader.lost > 0.1 else "its end is missing"
-    if reader.lost <= 0.1 and not reader.cut and reader.holes <= 0.1:
+    lost = f"{reader.lost:.2f} s{end} are missing" if reader.lost > _UNTOLD else "its end is missing"
+    if not _is_damaged(reader) and reader.holes <= 0.1:
         message = f"{source}: it begins {reader.late:.2f} s into its stream: what came before is not in the file"
-    elif reader.lost <= 0.1 and not reader.cut:
+    elif not _is_damaged(reader):
         message = f"{source}: its time line has holes: {reader.holes:.2f} s are silence"
     elif damaged == "skip":
         raise BadAudio(source, "truncated", f"damaged or cut short: {lost}; copy it again")

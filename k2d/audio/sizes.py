@@ -241,6 +241,16 @@ def elements(file, size: int, at: int = 0, segments: bool = True) -> Iterator[tu
         at += length
 
 
+def begins_element(head: bytes) -> bool:
+    """Whether this, the last bytes of a Matroska file, is less than an element's head."""
+    if not head or len(head) >= 12:
+        return False
+    name = head[: _width(head, 4)]
+    width = _width(head[len(name) :], 8)
+    known = name in _ELEMENTS if len(name) == _width(head, 4) else any(each.startswith(head) for each in _ELEMENTS)
+    return known and (not width or len(head) < len(name) + width)
+
+
 def end_of_attachments(file, size: int, at: int) -> int:
     """Where what is attached to the Matroska that begins there ends; its begin, if nothing is."""
     end = at

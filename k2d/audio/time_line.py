@@ -17,11 +17,12 @@ Piece = tuple[int, np.ndarray, int]  # rate, (frames, channels), how many of the
 
 class Clock(NamedTuple):
     """What is known of a recording's time stamps. counted: they were made by counting frames, and tell nothing. jumps:
-    they may begin anew in the middle. end: seconds behind which none can lie."""
+    they may begin anew in the middle. end: seconds behind which none can lie. exact: they tell the sample."""
 
     counted: bool
     jumps: bool
     end: float
+    exact: bool = False
 
 
 class TimeLine:
@@ -49,12 +50,16 @@ class TimeLine:
         if stamp is None or self._clock.counted:
             return 0
         gap = stamp + self._shift - self.time
-        if abs(gap) <= (0.002 if exact and gap > 0 else JITTER):
+        if abs(gap) <= (0.002 if (exact or self._clock.exact) and gap > 0 else JITTER):
             return 0
         if gap < 0 or gap > max(self._longest_hole, 2 * unread) or stamp > self._clock.end:
             self._shift -= gap  # the clock jumped; the sound goes on
             return 0
         return round(gap * self.rate)
+
+    def fits(self, stamp: float | None) -> bool:
+        """Whether what is stamped so follows without a gap."""
+        return stamp is None or abs(stamp + self._shift - self.time) <= 0.002
 
     def before(self, start: float) -> int:
         """How many of the next frames lie before `start`."""

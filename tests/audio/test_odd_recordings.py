@@ -23,6 +23,7 @@ from k2d.audio import commands, files, sources, time_line
 from k2d.audio import read as read_module
 from k2d.audio.bursts import without_bursts
 from k2d.audio.containers import ContainerReader
+from k2d.audio.cut import end_of_frames
 from k2d.audio.decoding_pass import DecodingPass
 from k2d.audio.joined import recordings_of
 from k2d.audio.read import audio_blocks, is_silent, mix, pcm16, read_audio, recording_duration
@@ -370,6 +371,56 @@ def test_a_recording_that_cannot_be_read_takes_none_with_it_that_it_is_joined_wi
     assert caplog.messages == [f"{path}: damaged or cut short: its end is missing; the intact part is read"]
 
 
+def tag_of_flv(data: bytes) -> int:
+    """Where one begins behind the middle."""
+    at = 13
+    while at < 0.6 * len(data):
+        at += 15 + int.from_bytes(data[at + 1 : at + 4], "big")
+    return at
+
+
+@pytest.mark.parametrize("behind", [0, 5, 10, 11, 40])
+def test_an_flv_that_is_cut_anywhere_tells_the_seconds_that_are_missing(tmp_path, behind, caplog):
+    """Within a tag, in its head, or between two: the notes at its begin tell how long it was."""
+    path = tmp_path / "x.flv"
+    encode(path, Track(LONG, "aac", rate=44100))
+    data = path.read_bytes()
+    path.write_bytes(data[: tag_of_flv(data) + behind])
+    audio = read_audio(path)
+    missing = float(caplog.messages[0].split(" s are missing")[0].split()[-1])
+    assert missing == pytest.approx(20 - len(audio) / SAMPLE_RATE, abs=0.1)
+
+
+@pytest.mark.parametrize("behind", [1, 3, 7, 30])
+@pytest.mark.parametrize(
+    ("name", "codec", "begin", "options"),
+    [("x.webm", "libopus", b"\x1f\x43\xb6\x75", {"live": "1"}), ("x.ts", "aac", b"", {}), ("x.ts", "ac3", b"", {}),
+     ("x.mp4", "aac", b"moof", {"movflags": "frag_keyframe+empty_moov", "frag_duration": "1000000"}),
+     ("x.aac", "aac", b"\xff\xf1", {}), ("x.ac3", "ac3", b"\x0b\x77", {}), ("x.mp2", "mp2", b"\xff\xfd", {}),
+     ("x.mpg", "mp2", b"", {"form": "mpeg"})],
+)  # fmt: skip
+def test_an_end_within_the_head_of_what_holds_sound_or_in_a_frame_is_told(
+    tmp_path, name, codec, begin, options, behind, caplog
+):
+    """Where no header tells the length."""
+    path = tmp_path / name
+    encode(path, Track(LONG, codec), **options)
+    data = path.read_bytes()
+    at = data.index(begin, len(data) // 2) if begin else len(data) // 376 * 188
+    if begin == b"moof":
+        at -= 1  # three bytes behind the begin of the box
+    elif path.suffix in (".aac", ".ac3", ".mp2"):
+        at += 7  # libraries make no packet of less
+    path.write_bytes(data[: at + behind])
+    assert likeness(read_audio(path)[: 8 * SAMPLE_RATE], ALL) > 0.8
+    assert caplog.messages == [f"{path}: damaged or cut short: its end is missing; the intact part is read"]
+    caplog.clear()
+    path.write_bytes(data)
+    read_module._warned.clear()
+    read_audio(path)
+    assert not caplog.messages
+
+
 def beginning_of(data: bytes) -> bytes:
     """Of an mp4 with its index first, or of an FLV: what opens, and has no packet that can be decoded."""
     return data[: data.index(b"mdat") + 60] if b"mdat" in data else data[:300]
@@ -480,6 +531,16 @@ def test_zeros_behind_the_end_are_no_sound_and_no_loss_of_so_many_seconds(
     told = "damaged or cut short: its end is missing; the intact part is read"
     known = name in ("x.wv", "x.opus") or (name == "x.mp3" and not options)
     assert caplog.messages == ([] if behind < 2**14 or known else [f"{path}: {told}"])
+
+
+@pytest.mark.parametrize(("name", "codec"), [("x.mp3", "libmp3lame"), ("x.ac3", "ac3"), ("x.aac", "aac")])
+def test_the_last_frame_is_the_one_that_others_lead_to(tmp_path, name, codec):
+    """And no bytes of a frame that look like the head of one."""
+    path = tmp_path / name
+    for part in (LONG, LONG_ONE, LONG_TWO):
+        encode(path, Track(part, codec))
+        data = path.read_bytes()
+        assert end_of_frames(io.BytesIO(data + bytes(3000)), Path(name).suffix[1:]) == len(data)
 
 
 def last_tags() -> dict[str, bytes]:
@@ -955,6 +1016,26 @@ def test_a_heavily_damaged_flac_keeps_its_length_and_lacks_no_more_than_it_had(t
     path.write_bytes(data)
     assert len(read_audio(path)) == pytest.approx(len(ALL), abs=1600)
     assert 5 < float(caplog.messages[0].split(" s are missing")[0].split()[-1]) < 20
+
+
+@pytest.mark.parametrize(("seed", "count"), [(0, 1), (1, 3), (3, 100)])
+def test_wrong_bits_of_a_flac_cost_their_frames_and_move_nothing(tmp_path, seed, count, caplog):
+    """Libraries drop a frame of 0.096 s, which is no hole to be seen by the clocks of other formats."""
+    path, draw = tmp_path / "x.flac", np.random.default_rng(seed)
+    encode(path, Track(LONG, "flac"))
+    sound, data = read_audio(path), bytearray(path.read_bytes())
+    for place in draw.integers(len(data) // 2, len(data) // 2 + 3000, count):
+        data[place] ^= 1 << draw.integers(8)
+    path.write_bytes(data)
+    audio = read_audio(path)
+    assert len(audio) == len(sound) == round(recording_duration(path) * SAMPLE_RATE)
+    lost = float(caplog.messages[0].split(" s are missing")[0].split()[-1])
+    differs = np.abs(audio - sound).reshape(-1, 16).max(axis=1) > 1e-3  # ms
+    assert 0.09 < lost < 0.4 and differs.sum() / 1000 == pytest.approx(lost, abs=0.01)
+    for start in (0.0, 9.0, 10.2, 17.1):
+        part = read_audio(path, start, start + 2)
+        assert np.abs(part - audio[round(start * SAMPLE_RATE) :][: len(part)]).max() < 1e-5
+    assert len(caplog.messages) == 1
 
 
 def test_what_no_decoder_can_read_is_not_called_cut(tmp_path):
