@@ -1,8 +1,8 @@
 """Whether a file lacks its tail, where no length in its header tells, or one that may be wrong.
 
 In: an open file. Out: whether it ends inside a box (mp4), an element (Matroska, WebM), a tag (FLV), a chunk (AVI),
-an object (WMA, WMV), a chunk (RealMedia), a block (VOC) or a packet (transport stream); whether it ends in zeros; and the length that the header of
-a WMA, an AVI or an mp3 tells, with whether the mp3 has all bytes of it.
+an object (WMA, WMV), a chunk (RealMedia), a block (VOC) or a packet (transport stream); whether it ends in zeros; and
+the length that the header of a WMA, an AVI or an mp3 tells, with whether the mp3 has all bytes of it.
 """
 
 import io

@@ -54,6 +54,11 @@ class Form(NamedTuple):
         """A size from which on it says that nothing is known: what programs write into a pipe."""
         return 0x7FFFF000 if self.width == 4 else 2**62
 
+    def is_unknown(self, length: int) -> bool:
+        """Whether a size of sound says that nothing is known. SoX writes whole frames of 0x7F000000 bytes into an AIFF,
+        and 8 bytes before them."""
+        return length >= self.endless or (self.sound == b"SSND" and -256 < length - 0x7F000000 <= 8)
+
 
 RIFF = Form(12, (b"fmt ",), b"data")
 AIFF = Form(12, (b"COMM",), b"SSND", "big")
@@ -280,7 +285,7 @@ def _chunked(file, size: int, form: Form) -> tuple[Pieces | None, float]:
         elif name == form.sound:
             held = min(length, size - start)
             sound.append((start, held))
-            unknown = length == 0xFFFFFFFF if large else length >= form.endless or (form.counts and not length)
+            unknown = length == 0xFFFFFFFF if large else form.is_unknown(length) or (form.counts and not length)
             promised += held if unknown else length
             # Written into a pipe; of RF64 and W64 libraries then read nothing.
             nothing_said = unknown and (large or form.counts)
