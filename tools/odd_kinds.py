@@ -373,6 +373,15 @@ def repacked(make: Callable[[Path], object], ending: str) -> Callable[[Path], No
     return write
 
 
+def _in_wav(path: Path, make: Callable[[Path], object], codec: int) -> None:
+    """Frames as they are, and what WAV says of them."""
+    make(path)
+    sound = path.read_bytes()
+    form = struct.pack("<HHIIHHH", codec, 1, RATE, 8 * len(sound) // 160, 1, 0, 0)
+    content = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(sound)) + sound
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(content)) + content + bytes(len(content) % 2))
+
+
 def _compressed_wav(path: Path) -> None:
     """What a receiver puts out on a digital line, recorded as if it were samples."""
     encode(path, Track(stereo(LONG), "ac3"), form="spdif")
@@ -475,6 +484,7 @@ KINDS: Sequence[Kind] = (
     Kind("dvd.vob", "PCM", "packets begin inside a sample", _program("-c:a", "pcm_dvd"), needs="ffmpeg"),
     Kind("film.swf", "MP3", "Flash", _program("-ar", 44100, "-c:a", "libmp3lame"), needs="ffmpeg"),
     Kind("raw.g722", "G.722", "no header", enc(LONG, "g722", rate=16000)),
+    Kind("raw.sbc", "SBC", "no header", enc(LONG, "sbc", rate=44100)),
     Kind("phone.sln", "PCM", "no header: Asterisk",
          wav(soxr.resample(ALL, SAMPLE_RATE, 8000), 8000, format="RAW", subtype="PCM_16")),
     Kind("new.voc", "PCM", "blocks of the new kind", enc(LONG, "pcm_s16le")),
@@ -488,6 +498,7 @@ KINDS: Sequence[Kind] = (
          _program("-f", "lavfi", "-i", "testsrc=d=20:s=64x64:r=10", "-c:v", "libtheora", "-c:a", "libvorbis"),
          needs="ffmpeg"),
     Kind("mp3.wav", "MP3", "in WAV", enc(LONG, "libmp3lame")),
+    Kind("adts.wav", "AAC", "in WAV", lambda path: _in_wav(path, enc(LONG, "aac", "adts"), 0x00FF)),
     Kind("digital.wav", "AC-3", "in WAV that says PCM (S/PDIF)", _compressed_wav),
     # streams that change
     Kind("moves.ts", "AAC, then MP2", "joined with cat, the sound moves",
@@ -510,6 +521,15 @@ KINDS: Sequence[Kind] = (
     Kind("late.mp4", "AAC", "sound begins 3 s after the film", tracks(Track(LONG, "aac", begin=3), film="mpeg4"), LATE),
     Kind("late.mpg", "MP2", "sound begins 3 s after the film",
          tracks(Track(LONG, "mp2", begin=3), film="mpeg2video"), LATE),
+    *(Kind(f"later.{ending}", name, "sound begins 15 s after the film",
+           tracks(Track(LONG, codec, begin=15), film="mpeg2video"), np.concatenate([silence(15), ALL]))
+      for ending, name, codec in (("mpg", "MP2", "mp2"), ("ts", "AAC", "aac"))),
+    Kind("late.ogv", "Theora, Opus", "sound begins 3 s after the film",
+         _program("-f", "lavfi", "-i", "testsrc=d=23:s=64x64:r=10", "-c:v", "libtheora", "-c:a", "libopus", "-af",
+                  "asetpts=PTS+3/TB"), LATE, needs="ffmpeg"),
+    # Which does not say when.
+    Kind("late.avi", "MP3", "sound begins 3 s after the film",
+         tracks(Track(LONG, "libmp3lame", begin=3), film="mpeg4")),
     Kind("film.mpg", "MP2", "program stream", enc(LONG, "mp2", film="mpeg2video")),
     Kind("film.ts", "AAC", "transport stream", enc(LONG, "aac", film="mpeg2video")),
     Kind("film.avi", "MP3", "film", enc(LONG, "libmp3lame", film="mpeg4")),
@@ -584,6 +604,8 @@ KINDS: Sequence[Kind] = (
     Kind("nul.wav", "", "NUL in the path", _other("{}\0.wav"), "missing"),
     Kind("place.wav", "", "place beyond the file", _other("{}:99999999999"), "not audio"),
     Kind("codec.wav", "unknown", "a codec nobody has", changed(wav(ALL), patch(20, b"\x34\x12")), "not audio"),
+    *(Kind(f"frames.{ending}", "AAC", "frames behind each other, without heads", enc(LONG, "aac"), "unreadable")
+      for ending in ("wav", "w64")),
     Kind("keyed.mp4", "AAC", "encrypted",
          _program("-c:a", "aac", "-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "01" * 16,
                   "-encryption_kid", "02" * 16), "encrypted", needs="ffmpeg"),

@@ -13,6 +13,7 @@ from k2d.audio.cut import (
     before_zeros,
     counted_mp3,
     end_of_frames,
+    end_of_packets,
     ends_in_zeros,
     ends_inside,
     in_fragments,
@@ -24,9 +25,9 @@ from k2d.audio.cut import (
 )
 from k2d.audio.decoding_pass import DecodingPass, Irregular
 from k2d.audio.flac_frames import frames_in
-from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING
+from k2d.audio.formats import ESTIMATING, FORMATS, LOSSY, NO_CLOCK, PROMISING, begins_frame
 from k2d.audio.joined import find, is_sound_page, tags_of, without_tags
-from k2d.audio.sizes import Pieces, bytes_at
+from k2d.audio.sizes import Pieces, bytes_at, chunks, form_of
 from k2d.audio.time_line import GRID, JITTER, Clock
 from k2d.errors import BadAudio
 
@@ -70,16 +71,16 @@ class ContainerReader:
 
     def __init__(self, source: str, file, pages_lost: bool = False, form: str | None = None, lacking: float = 0.0,
                  damaged: bool = False):  # fmt: skip
-        """pages_lost: of an Ogg file pages are missing, so a long hole is no jump of its clock. form: ffmpeg's name of
-        a format that has no header. lacking: by how much the sound should be longer than it is. damaged: pages of an
-        Ogg file or frames of a FLAC are there, and wrong, so that sound which begins late is a hole, or boxes between
-        mp4 fragments are.
+        """pages_lost: of an Ogg file pages are missing, so a hole is a loss, and a long one no jump of its clock. form:
+        ffmpeg's name of a format that has no header. lacking: by how much the sound should be longer than it is.
+        damaged: pages of an Ogg file or frames of a FLAC are there, and wrong, so that sound which begins late is a
+        hole, or boxes between mp4 fragments are.
         """
         import av  # here, because most corpora never need it
 
         self.source, self.lacking, self.av = source, lacking, av
         self.errors = av.error.FFmpegError, OSError, ValueError
-        self._file, self._pages_lost, self._form, self.damaged = file, pages_lost, form, damaged
+        self._file, self.pages_lost, self._form, self.damaged = file, pages_lost, form, damaged
         self._looked_for_other = self._in_zeros = self._lacks_frames = False
         self._open()
         codec = self.stream.codec_context
@@ -92,12 +93,13 @@ class ContainerReader:
     def _open(self) -> None:
         """At the file's beginning, with a decoder that has seen nothing."""
         container = self._container_of({})
-        if not container.streams.audio and container.streams:
-            container.close()  # sound that begins late in a film without a header is found by looking further
+        track = self._default(container)
+        if container.streams and (not container.streams.audio or (track and not track.codec_context.sample_rate)):
+            # Sound that begins late in a film is found by looking further.
+            container.close()
             container = self._container_of({"probesize": str(2**28), "analyzeduration": str(600 * 10**6)})
-        tracks = container.streams.audio
-        known = [track for track in tracks if track.codec_context is not None]
-        if not known:
+        tracks, track = container.streams.audio, self._default(container)
+        if track is None:
             container.close()
             if "mov" in container.format.name and lacks_tracks(self._file):
                 raise BadAudio(self.source, "truncated", "the file is damaged or cut short; copy it again")
@@ -107,12 +109,15 @@ class ContainerReader:
             container.close()
             remedy = "decrypt it, as in 'ffmpeg -decryption_key KEY -i FILE FILE.wav', or get it without protection"
             raise BadAudio(self.source, "encrypted", f"its sound needs a key; {remedy}")
-        default = self.av.stream.Disposition.default
-        self.container, self.tracks = container, len(known)
-        self.stream = next((track for track in known if track.disposition & default), known[0])
+        self.container, self.stream = container, track
+        self.tracks = sum(track.codec_context is not None for track in tracks)
         if self.stream.codec_context.name in ("tta", "wavpack", "flac", "ape"):  # whose damaged frames would be noise
             self.stream.codec_context.options = {"err_detect": "crccheck+explode"}
         self.formats = set(container.format.name.split(","))  # ffmpeg's names of it
+        if self._lacks_frame_lengths():
+            container.close()
+            what = f"its {track.codec_context.name} frames follow each other, and nothing tells where each begins"
+            raise BadAudio(self.source, "unreadable", f"{what}; convert the original to another format")
         begin, length, base = container.start_time, container.duration, self.av.time_base
         damaged = self.damaged and self.formats & {"ogg", "flac"}
         self.origin = 0.0 if begin is None or damaged else begin / base  # seconds that the film's clock begins at
@@ -121,10 +126,25 @@ class ContainerReader:
         end = np.inf if length is None or jumps or exact else length / base + 1.0
         counted = bool(self.formats & NO_CLOCK) or self._miscounts()
         counted |= "wav" in self.formats and self.stream.codec_context.codec.canonical_name in LOSSY
-        self.clock = Clock(counted, jumps and not self._pages_lost, end, exact)
+        self.clock = Clock(counted, jumps and not self.pages_lost, end, exact)
         # The clock of an AVI counts the chunks that are found; its index has those of all.
         self._index = AviIndex(self.stream) if "avi" in self.formats and not counted else None
         self._pass = DecodingPass(self, 0.0)
+
+    def _lacks_frame_lengths(self) -> bool:
+        """Whether a WAV or W64 holds frames whose begin only a head would tell, and they have none."""
+        codec = self.stream.codec_context.codec.canonical_name
+        if not self.formats & {"wav", "w64"} or codec not in ("aac", "vorbis", "opus", "alac"):
+            return False
+        form = form_of(bytes_at(self._file, 0, 64))
+        sound = next((at for name, at, _ in chunks(self._file, form.top, self.size, form) if name == form.sound), None)
+        return sound is not None and not begins_frame(bytes_at(self._file, sound, 64))
+
+    def _default(self, container):
+        """The track that is read; None where no decoder knows the codec of any."""
+        known = [track for track in container.streams.audio if track.codec_context is not None]
+        default = self.av.stream.Disposition.default
+        return next((track for track in known if track.disposition & default), known[0] if known else None)
 
     def restamp(self, packet) -> bool:
         """Give a packet its time where the format has not done so rightly. Whether chunks are missing before it."""
@@ -187,7 +207,7 @@ class ContainerReader:
 
     def _is_later_part(self) -> bool:
         """Whether a file that begins late is the rest of a stream, and not a film whose sound is late."""
-        later = ("ogg" in self.formats and self._pages_lost) or (self.is_mp4 and in_fragments(self._file))
+        later = ("ogg" in self.formats and self.pages_lost) or (self.is_mp4 and in_fragments(self._file))
         return later or "flac" in self.formats
 
     def _promise(self) -> float | None:
@@ -199,7 +219,7 @@ class ContainerReader:
             return None
         if "flac" in names and self.late and stream.duration:
             return float(stream.duration * stream.time_base) - self.late
-        if "ogg" in names and self._pages_lost and stream.duration:  # up to the end of the last page
+        if "ogg" in names and self.pages_lost and stream.duration:  # up to the end of the last page
             return float(stream.duration * stream.time_base) - self.origin
         if "asf" in names and (seconds := length_of_asf(self._file)):
             return seconds
@@ -309,6 +329,10 @@ class ContainerReader:
         self._leave_out_other()
         self._pass = DecodingPass(self, start)
         return self._pass.pieces()
+
+    def end_of_packets(self) -> int:
+        """Up to which byte packets lie; indices, notes and attachments may follow."""
+        return end_of_packets(self._file, self.formats)
 
     def lacks_tail(self) -> bool:
         """Whether the file ends before its sound does, as far as its bytes tell."""

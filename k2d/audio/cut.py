@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from k2d.audio.formats import frame_length, mpeg_seconds
 from k2d.audio.joined import PACKET, length_of_tag
-from k2d.audio.sizes import RIFF, begins_element, boxes, bytes_at, chunks, elements, voc_blocks
+from k2d.audio.sizes import CLUSTER, RIFF, begins_element, boxes, bytes_at, chunks, elements, voc_blocks
 
 _ASF_HEADER = bytes.fromhex("3026b275 8e66 cf11 a6d9 00aa0062ce6c")
 _ASF_DATA = bytes.fromhex("3626b275 8e66 cf11 a6d9 00aa0062ce6c")  # whose own head has 50 bytes
@@ -100,6 +100,18 @@ def ends_inside(file, formats: set[str]) -> bool:
         if "mpegts" in formats:
             return _transport(file, size)
         return "flv" in formats and _flv(file, size)
+
+
+def end_of_packets(file, formats: set[str]) -> int:
+    """Up to which byte the packets of an AVI or a Matroska lie, of others the size: behind it an index, and files that
+    are attached, may be."""
+    with _looked_through(file) as size:
+        ends = [size]
+        if "avi" in formats:
+            ends = [begin for name, begin, _ in chunks(file, 12, size, RIFF) if name == b"idx1"]
+        elif "matroska" in formats:
+            ends = [begin + length for name, begin, length in elements(file, size, segments=False) if name == CLUSTER]
+    return min(max(ends, default=size), size)
 
 
 def lacks_tracks(file) -> bool:

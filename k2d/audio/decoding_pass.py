@@ -351,10 +351,9 @@ class DecodingPass:
         self._channels = audio.shape[1]
         if hole := self._gap(frame, exact=self._broken and exact):
             if line.time + hole / line.rate > start:
-                # Pages of Ogg have checksums.
-                # So have frames of FLAC.
+                # Pages of Ogg have checksums, as frames of FLAC have.
                 damaged = self._broken or self._jumped or self._track.damaged or self._track.clock.exact
-                if damaged or "ogg" in self._track.formats:
+                if damaged or self._track.pages_lost:
                     self.lost += hole / line.rate
                 elif line.position:
                     self.holes += hole / line.rate
@@ -368,7 +367,9 @@ class DecodingPass:
     def _stops_early(self, share: float) -> bool:
         """Whether as much of the file is unread as of the sound, if this share of it was read: ffmpeg's libraries take
         damage for the end."""
-        return self._end is not None and self._track.size - self._end > (1.0 - share) * self._track.size / 2
+        if self._end is None:
+            return False
+        return self._track.end_of_packets() - self._end > (1.0 - share) * self._track.size / 2
 
     def _ends_in_frame(self) -> bool:
         """Whether the last frame says that it is longer, where nothing else tells the end."""

@@ -27,7 +27,7 @@ from k2d.audio.decoding_pass import Irregular, drive_fails
 from k2d.audio.flac_frames import beginning
 from k2d.audio.formats import HEADERLESS
 from k2d.audio.fragments import bridged, without_damage
-from k2d.audio.joined import begins_before_zero, between_tags, ogg_chains, recordings_of
+from k2d.audio.joined import begins_before_zero, between_tags, ogg_pages, recordings_of
 from k2d.audio.sizes import VOC, Pieces, mended, rate_of
 from k2d.audio.stamps import archive_entry, check_may_run, is_command
 from k2d.audio.time_line import GRID, check_form
@@ -52,7 +52,7 @@ _FIRST_BYTES = (
     b"wvpk", b"MAC ", b".RMF", VOC, b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\xb7\xd8\x00\x20",
     b"\x06\x0e\x2b\x34", b"\x00\x00\x01\xba",
 )  # fmt: skip
-_NO_HEADER = (".raw", ".pcm", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721")
+_NO_HEADER = (".raw", ".pcm", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721", ".aptx", ".aptxhd")
 # What lies under the names of recordings and is something else, by its first bytes, in small letters.
 _OTHERS = {
     (b"#extm3u", b"[playlist]", b"<?wpl", b"<playlist", b"<smil"): (
@@ -394,13 +394,13 @@ def _decoder(source: str, file, piped: bool) -> Reader:
         file.seek(0)
         if not file.read(2**20).strip(b"\0"):
             raise BadAudio(source, "not audio", "it begins with zeros, and nothing else was written; copy it again")
-    by_packets, whole, damaged = head.startswith(_BY_PACKETS), True, False
+    by_packets, pages_lost, damaged = head.startswith(_BY_PACKETS), False, False
     first = 0  # of a FLAC: the sample that it begins with, None where its first frame is damaged
     bridges = bridged(file, head)
     if head.startswith(b"OggS"):
-        chains, whole, damaged = ogg_chains(file)
+        chains, plain, pages_lost, damaged = ogg_pages(file)
         # Of Vorbis libsndfile counts every sample, but for what begins before the time 0.
-        by_packets = not (whole and b"\x01vorbis" in head) or begins_before_zero(file)
+        by_packets = not (plain and b"\x01vorbis" in head) or begins_before_zero(file)
     else:
         leading = Pieces(file, bridges, owned=False) if bridges else file
         chains = recordings_of(leading, head) if alone else []
@@ -431,7 +431,7 @@ def _decoder(source: str, file, piped: bool) -> Reader:
             pass
     try:
         wrong = damaged or bool(mending) or first is None
-        reader = ContainerReader(source, file, not whole, lacking=lacking, damaged=wrong)
+        reader = ContainerReader(source, file, pages_lost, lacking=lacking, damaged=wrong)
         if counted is not None:
             counted.release()
         return reader

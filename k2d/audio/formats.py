@@ -36,11 +36,12 @@ _AC3_BIT_RATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320,
 FORMATS = (
     "aa,aac,ac3,act,adx,aea,aiff,amr,amrnb,amrwb,ape,asf,au,avi,avr,caf,codec2,dhav,dsf,dss,dts,dtshd,dv,eac3,flac,flv,"
     "gsm,gxf,hcom,iff,ilbc,ircam,ivr,kux,live_flv,loas,lvf,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,"
-    "mpegts,mxf,nistsphere,nsv,nut,ogg,oma,osq,pva,pvf,qcp,qoa,rm,rso,shn,sox,spdif,swf,tak,truehd,tta,ty,vivo,voc,vqf,w64,"
-    "wav,wsd,wtv,wv,wve,xwma"
+    "mpegts,mxf,nistsphere,nsv,nut,ogg,oma,osq,pva,pvf,qcp,qoa,rm,roq,rso,shn,sox,spdif,swf,tak,truehd,tta,ty,vivo,voc,vqf,"
+    "w64,wav,wsd,wtv,wv,wve,xwma"
 )
-HEADERLESS = {  # of one rate each
+HEADERLESS = {  # of one rate each, or of frames that tell it
     ".g722": "g722", ".722": "g722", ".g729": "g729", ".sln": "sln", ".tco": "g723_1", ".g723": "g723_1",
+    ".sbc": "sbc", ".msbc": "sbc",
 }  # fmt: skip
 # Stamps made by counting.
 NO_CLOCK = {"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "gsm", "loas", "mlp", "mp3", "truehd", "voc"}

@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from k2d.audio.formats import begins_frame, frame_length
 from k2d.audio.sizes import (
@@ -302,21 +302,29 @@ def _boxes(file, size: int) -> Iterator[tuple[bytes, int, int]]:
         at = None if found is None else found - 4
 
 
-def ogg_chains(file) -> tuple[Stretches, bool, bool]:
-    """(start and length of every chain, whether it is one stream of which no page is missing or damaged, whether the
-    first one that is not so is there, but damaged).
-
-    A chain begins where pages that begin streams follow others (RFC 3533).
+class OggPages(NamedTuple):
+    """What the pages of an Ogg file tell. chains: (start, length) of each recording; plain: whether it is one stream
+    of which no page is missing or damaged; lacking: whether pages are missing or damaged, of one stream also the last;
+    damaged: whether the first one that is not as it was written is there.
     """
-    starts, whole, damaged, at, number = [], True, False, 0, 0
+
+    chains: Stretches
+    plain: bool
+    lacking: bool
+    damaged: bool
+
+
+def ogg_pages(file) -> OggPages:
+    """A chain begins where pages that begin streams follow others (RFC 3533)."""
+    starts, sound, damaged, at = [], True, False, 0
     size = file.seek(0, io.SEEK_END)
-    flags = serial = None
+    flags, numbers = None, {}  # numbers: serial number of a stream -> number of its next page
     while at < size:
         file.seek(at)
         head = file.read(27 + 255)
         if len(head) < 27 or head[:4] != b"OggS":
             cut = len(head) < 27 and b"OggS".startswith(head[:4])
-            whole, damaged = False, damaged or (whole and not cut)
+            sound, damaged = False, damaged or (sound and not cut)
             at = find(file, b"OggS", at + 1)
             if at is None:
                 break
@@ -324,19 +332,21 @@ def ogg_chains(file) -> tuple[Stretches, bool, bool]:
         begins = bool(head[5] & 2)
         if begins and (flags is None or not flags & 2):
             starts.append(at)
-        flags, serial = head[5], serial or head[14:18]
+        flags, serial, number = head[5], head[14:18], int.from_bytes(head[18:22], "little")
         length = 27 + head[26] + sum(head[27 : 27 + head[26]])
-        if head[14:18] != serial or int.from_bytes(head[18:22], "little") != number:
-            whole = False
-        elif whole:
-            whole = at + length <= size and is_sound_page(bytes_at(file, at, length))
-            damaged = not whole and at + length <= size  # beyond it, it is cut
-        number += 1
+        if number != numbers.get(serial, 0):
+            sound = False
+        elif sound:
+            sound = at + length <= size and is_sound_page(bytes_at(file, at, length))
+            damaged = not sound and at + length <= size  # beyond it, it is cut
+        numbers[serial] = number + 1
         # What is cut claims bytes of the file behind it.
         leads_on = at + length <= size and b"OggS".startswith(bytes_at(file, at + length, 4))
         at += length if leads_on else 1
     file.seek(0)
-    return _stretches(starts, size), whole and at == size and bool(flags and flags & 4), damaged
+    one, sound = len(numbers) == 1, sound and at == size
+    plain = one and sound and bool(flags & 4)
+    return OggPages(_stretches(starts, size), plain, not (plain if one else sound), damaged)
 
 
 def begins_before_zero(file) -> bool:

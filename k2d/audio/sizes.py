@@ -220,11 +220,11 @@ def voc_blocks(file, size: int) -> Iterator[tuple[int, int, int]]:
         at += 4 + int.from_bytes(length, "little")
 
 
-EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+EBML, _SEGMENT, CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 _ATTACHMENTS = b"\x19\x41\xa4\x69"
 # The other outermost ones, and those inside a cluster (RFC 9559): what is damaged hardly goes on with such a name.
 _LATER = "114d9b74 1549a966 1654ae6b 1c53bb6b 1254c367 1043a770 1941a469 ec bf e7 a3 a0 a7 ab af 5854"
-_ELEMENTS = {EBML, _SEGMENT, _CLUSTER, *map(bytes.fromhex, _LATER.split())}
+_ELEMENTS = {EBML, _SEGMENT, CLUSTER, *map(bytes.fromhex, _LATER.split())}
 
 
 def elements(file, size: int, at: int = 0, segments: bool = True) -> Iterator[tuple[bytes, int, int]]:
@@ -239,7 +239,7 @@ def elements(file, size: int, at: int = 0, segments: bool = True) -> Iterator[tu
         if name not in _ELEMENTS or not width or len(head) < len(name) + width:
             return
         length = int.from_bytes(head[len(name) : len(name) + width], "big") - (1 << 7 * width)
-        live = name in (_SEGMENT, _CLUSTER) and length == (1 << 7 * width) - 1
+        live = name in (_SEGMENT, CLUSTER) and length == (1 << 7 * width) - 1
         inside = live or (name == _SEGMENT and not segments)
         length = len(name) + width + (0 if inside else length)
         yield name, at, length

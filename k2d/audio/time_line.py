@@ -31,7 +31,6 @@ class TimeLine:
     def __init__(self, clock: Clock):
         self._clock, self.rate, self.position = clock, 0, 0
         self._base = self._shift = 0.0
-        self._longest_hole = _CLOCK_JUMP if clock.jumps else _LONGEST_HOLE
 
     @property
     def time(self) -> float:
@@ -52,7 +51,8 @@ class TimeLine:
         gap = stamp + self._shift - self.time
         if abs(gap) <= (0.002 if (exact or self._clock.exact) and gap > 0 else JITTER):
             return 0
-        if gap < 0 or gap > max(self._longest_hole, 2 * unread) or stamp > self._clock.end:
+        longest = _CLOCK_JUMP if self._clock.jumps and self.time else _LONGEST_HOLE  # sound may begin late
+        if gap < 0 or gap > max(longest, 2 * unread) or stamp > self._clock.end:
             self._shift -= gap  # the clock jumped; the sound goes on
             return 0
         return round(gap * self.rate)
