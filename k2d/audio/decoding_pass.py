@@ -13,7 +13,17 @@ from contextlib import suppress
 import numpy as np
 
 from k2d.audio.bursts import without_bursts
-from k2d.audio.formats import ESTIMATING, FORGETTING, LOSSY, NO_CLOCK, NOISY, PAUSES, frame_length, rate_bits
+from k2d.audio.formats import (
+    ESTIMATING,
+    FORGETTING,
+    LOSSY,
+    NO_CLOCK,
+    NOISY,
+    PAUSES,
+    frame_length,
+    is_found_anew,
+    rate_bits,
+)
 from k2d.audio.packet_rule import PacketRule
 from k2d.audio.sizes import TAGS
 from k2d.audio.time_line import GRID, JITTER, Piece, TimeLine
@@ -69,6 +79,7 @@ class DecodingPass:
         self._owed = 0  # frames that are due as silence for the packet before, which could not be decoded
         self._unmade = 0.0  # seconds for which bytes stand that lie between packets, since the last frame
         self._regular: deque = deque(maxlen=_PRIMING)  # (bytes, samples) of packets, where time is counted
+        self._place, self._hole = None, (None, 0.0)  # of the last packet, and of the last hole with its seconds
         self._end, self._usual = None, 0  # bytes of the file up to which packets were read, and between two of them
         self._last = None  # packet that was read
         self._unread = 0.0  # seconds of the last packets, which could not be decoded
@@ -113,9 +124,11 @@ class DecodingPass:
                 self._learn()
             surplus = 0 if last else self._surplus(packet)
             held = self._rule.samples(packet) if self._rule and not last and not surplus else None
-            if self._spoilt and not last and not surplus:
+            if not last and not surplus and (self._spoilt or self._is_found_anew(packet)):
                 before, self._dropped = self._dropped, self._track.dropped_until(packet, self._dropped)
                 if missing := self._estimate(self._dropped - before):
+                    if self._skips:
+                        raise Irregular
                     self._lose(missing / self._line.rate)
                     yield from self._silence(missing)
                 self._spoilt = False
@@ -172,8 +185,10 @@ class DecodingPass:
             try:
                 for packet in self._track.container.demux():  # of all tracks, for what lies between them
                     failures = 0
+                    place = self._place
                     if self._skips_bytes(packet):
                         self._jumped = self._failed = True
+                        self._call_hole_a_loss(place)
                     if packet.stream.index != self._track.stream.index:
                         continue
                     self._jumped |= self._track.restamp(packet) or packet.is_corrupt
@@ -198,11 +213,22 @@ class DecodingPass:
         between = 0 if self._end is None else packet.pos - self._end
         if self._end:
             self._unmade = max(self._unmade, between * self._line.time / self._end)
-        self._end = packet.pos + packet.size
+        self._end, self._place = packet.pos + packet.size, packet.pos
         if self._line.time >= _LEARN and between > 2 * self._usual + _BETWEEN:
             return True
         self._usual = max(self._usual, between)
         return False
+
+    def _call_hole_a_loss(self, before: int | None) -> None:
+        """Bytes are missing behind the place `before`: so is a hole there, in ASF. What lies behind damage is said to
+        lie where the damage begins, until the next packet of the file."""
+        place, seconds = self._hole
+        if place is not None and place == before and "asf" in self._track.formats:
+            self.holes, self.lost, self._jumped = self.holes - seconds, self.lost + seconds, False
+        self._hole = None, 0.0
+
+    def _is_found_anew(self, packet) -> bool:
+        return self._track.clock.counted and is_found_anew(self._codec, bytes(packet))
 
     def _estimate(self, size: int) -> int:
         """Samples for which so many damaged bytes stand, where time is counted: they lie in packets as long as it takes
@@ -356,7 +382,7 @@ class DecodingPass:
                 if damaged or self._track.pages_lost:
                     self.lost += hole / line.rate
                 elif line.position:
-                    self.holes += hole / line.rate
+                    self.holes, self._hole = self.holes + hole / line.rate, (self._place, hole / line.rate)
             yield from self._silence(hole)
         self._broken, self._jumped, self._unmade = False, False, 0.0
         before = line.before(start)

@@ -52,7 +52,7 @@ _FIRST_BYTES = (
     b"wvpk", b"MAC ", b".RMF", VOC, b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\xb7\xd8\x00\x20",
     b"\x06\x0e\x2b\x34", b"\x00\x00\x01\xba",
 )  # fmt: skip
-_NO_HEADER = (".raw", ".pcm", ".sw", ".s16", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".g726", ".g721", ".aptx", ".aptxhd")
+_NO_HEADER = tuple(".raw .pcm .sw .s16 .ul .ulaw .al .alaw .vox .g726 .g721 .aptx .aptxhd".split())
 # What lies under the names of recordings and is something else, by its first bytes, in small letters.
 _OTHERS = {
     (b"#extm3u", b"[playlist]", b"<?wpl", b"<playlist", b"<smil"): (

@@ -74,6 +74,12 @@ def frame_length(codec: str, head: bytes) -> int | None:
     return None
 
 
+def is_found_anew(codec: str, head: bytes) -> bool:
+    """Whether ffmpeg's libraries go on behind damage with a frame that begins so, having dropped what lies before: of
+    TrueHD and MLP, whose decoders may fail nowhere."""
+    return codec in ("truehd", "mlp") and head[4:7] == b"\xf8\x72\x6f"
+
+
 def begins_frame(head: bytes) -> bool:
     """Whether a frame of AAC, MPEG audio, AC-3 or DTS begins so."""
     return any(frame_length(codec, head) for codec in ("aac", "mp3", "ac3", "dts"))

@@ -652,6 +652,16 @@ def test_an_id3_tag_in_front_is_no_part_of_any_recording(tmp_path, name, codec, 
     assert not caplog.records
 
 
+@pytest.mark.parametrize("name", ["damaged.thd", "damaged.wma"])
+def test_noise_is_missing_where_a_decoder_finds_nothing_wrong(tmp_path, name, caplog):
+    """In formats whose libraries look for the next sound place, and say nothing of what they left out."""
+    audio = read_audio(make_or_skip(name, tmp_path))
+    (said,) = caplog.messages
+    assert 0.8 < float(said.split(" s are missing")[0].split()[-1]) < 1.3
+    assert len(audio) == pytest.approx(len(ALL), abs=1600)
+    assert likeness(audio[12 * SAMPLE_RATE :], ALL[12 * SAMPLE_RATE :]) > 0.8
+
+
 @pytest.mark.parametrize("codec", ["aac", "libopus"])
 def test_a_pause_of_the_sound_of_a_film_is_no_damage(tmp_path, codec, caplog):
     """Though pictures lie there."""
