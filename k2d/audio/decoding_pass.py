@@ -76,6 +76,7 @@ class DecodingPass:
         self._seen: list[tuple] = []  # (packet, samples of its frames) of the first second
         self._skips, self._wanted = False, start  # whether packets are counted only, up to where
         self._channels = 0
+        self._short = 0.0  # seconds that the packet before has less than it should
         self._owed = 0  # frames that are due as silence for the packet before, which could not be decoded
         self._unmade = 0.0  # seconds for which bytes stand that lie between packets, since the last frame
         self._regular: deque = deque(maxlen=_PRIMING)  # (bytes, samples) of packets, where time is counted
@@ -118,8 +119,9 @@ class DecodingPass:
                 self._count_last()
             if not last:  # what could not be decoded keeps its time, but for the end
                 self._last = packet
+                self._lose(self._short)
                 yield from self._silence(self._owed)
-                self._owed = 0
+                self._owed, self._short = 0, 0.0
             if self._rule is None and self._line.rate and self._line.time >= _LEARN and self._seen:
                 self._learn()
             surplus = 0 if last else self._surplus(packet)
@@ -164,7 +166,9 @@ class DecodingPass:
             if self._rule is None and not last:
                 self._seen.append((packet, [frame.samples for frame in frames]))
             samples = sum(frame.samples for frame in frames)
-            self._owed = due if held and not frames and not self._track.clock.exact else 0
+            if held and samples and not last:
+                frames, samples = self._checked(frames, samples, held)
+            self._owed = max(0, due - samples) if held and not self._track.clock.exact else 0
             if self._track.clock.counted and (self._failures or surplus):
                 self._spoilt = True
                 self._owed = max(0, due - samples)  # of a packet of which one frame may be whole
@@ -338,6 +342,15 @@ class DecodingPass:
             self.cut = self._failures > _ERRORS and not self._line.rate
             return []
 
+    def _checked(self, frames: list, samples: int, held: int) -> tuple[list, int]:
+        """A packet's frames and their samples, where it should hold so many. Of several frames in one packet those are
+        lost that are missing; one of Opus that has more is damaged, as its first byte says how many it has.
+        """
+        if self._codec == "opus" and samples > held:
+            frames, samples, self._broken, self._failed = [], 0, True, True
+        self._short = max(0, held - samples) / self._line.rate  # a loss, unless this packet is the last one
+        return frames, samples
+
     def _lose(self, seconds: float) -> None:
         if self._line.time >= self._start - JITTER:
             self.lost += seconds
@@ -381,10 +394,11 @@ class DecodingPass:
                 damaged = self._broken or self._jumped or self._track.damaged or self._track.clock.exact
                 if damaged or self._track.pages_lost:
                     self.lost += hole / line.rate
-                elif line.position:
+                elif line.time:
                     self.holes, self._hole = self.holes + hole / line.rate, (self._place, hole / line.rate)
             yield from self._silence(hole)
-        self._broken, self._jumped, self._unmade = False, False, 0.0
+        if frame.pts is not None:  # else the hole is to come
+            self._broken, self._jumped, self._unmade = False, False, 0.0
         before = line.before(start)
         line.position += len(audio)
         self._sound += max(0, len(audio) - before) / line.rate

@@ -69,6 +69,8 @@ def frame_length(codec: str, head: bytes) -> int | None:
         return _mpeg_length(head)
     if codec in ("ac3", "eac3"):
         return _ac3_length(head)
+    if codec == "aac_latm":
+        return ((head[1] & 31) << 8 | head[2]) + 3 if head[0] == 0x56 and head[1] & 0xE0 == 0xE0 else 0
     if codec == "dts" and head[:4] == b"\x7f\xfe\x80\x01":
         return ((head[5] & 3) << 12 | head[6] << 4 | head[7] >> 4) + 1
     return None
@@ -81,8 +83,8 @@ def is_found_anew(codec: str, head: bytes) -> bool:
 
 
 def begins_frame(head: bytes) -> bool:
-    """Whether a frame of AAC, MPEG audio, AC-3 or DTS begins so."""
-    return any(frame_length(codec, head) for codec in ("aac", "mp3", "ac3", "dts"))
+    """Whether a frame of AAC, also of LATM, MPEG audio, AC-3 or DTS begins so."""
+    return any(frame_length(codec, head) for codec in ("aac", "aac_latm", "mp3", "ac3", "dts"))
 
 
 def _mpeg_length(head: bytes) -> int | None:
