@@ -18,8 +18,10 @@ from k2d.audio.cut import (
     ends_inside,
     in_fragments,
     is_encrypted,
+    is_off_beat,
     is_shorter_than_said,
     lacks_tracks,
+    leads_to_tag,
     length_of_asf,
     length_of_avi,
 )
@@ -235,11 +237,20 @@ class ContainerReader:
         return None
 
     def _miscounts(self) -> bool:
-        """Whether an AVI counts bytes as if they were frames, which puts its sound far behind its own end."""
+        """Whether an AVI counts bytes as if they were frames, which puts its sound far behind its own end: its packets
+        do, not only its index.
+        """
         stream = self.stream
-        if "avi" not in self.formats or not stream.duration or not len(stream.index_entries):
+        if "avi" not in self.formats or not stream.duration or len(stream.index_entries) < 2:
             return False
-        return stream.index_entries[len(stream.index_entries) - 1].timestamp > 2 * stream.duration
+        entries = stream.index_entries
+        if entries[len(entries) - 1].timestamp <= 2 * stream.duration:
+            return False
+        container = self._container_of({})
+        packets = container.demux(container.streams[stream.index])
+        first, second = (next(packets, None) for _ in range(2))
+        container.close()
+        return bool(second and second.pts) and second.pts - first.pts == entries[1].timestamp - entries[0].timestamp
 
     def _indexed(self) -> bool:
         """Whether the header lists every packet, and the last ones are there and sound (mp4 and its like)."""
@@ -339,6 +350,14 @@ class ContainerReader:
         if "ogg" in self.formats:
             return not self._has_last_page()
         return self._lacks_frames or ends_inside(self._file, self.formats)
+
+    def is_broken_between(self, begin: int, end: int) -> bool:
+        """Whether what lies there does not lead from one packet to the other: bytes are missing, or are wrong."""
+        position = self._file.tell()
+        broken = "mpegts" in self.formats and is_off_beat(bytes_at(self._file, begin, min(end - begin, 2**24)))
+        broken |= "flv" in self.formats and not leads_to_tag(self._file, begin, end)
+        self._file.seek(position)
+        return broken
 
     def lacks_bytes(self) -> bool:
         """Whether the file is shorter than it says."""

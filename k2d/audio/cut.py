@@ -153,6 +153,22 @@ def _transport(file, size: int) -> bool:
     return False
 
 
+def is_off_beat(data: bytes) -> bool:
+    """Whether packets of a transport stream do not begin at equal distances in these bytes, of which one is first."""
+    return not any(data[:1] == b"G" and not data[::length].strip(b"G") for length in (PACKET, PACKET + 4, PACKET + 16))
+
+
+def leads_to_tag(file, at: int, end: int) -> bool:
+    """Whether tags of an FLV lead from one place to another, and say the same behind as before."""
+    while at < end:
+        head = bytes_at(file, at, 4)
+        length = int.from_bytes(head[1:], "big") + 11
+        if head[0] & ~32 not in _TAG_KINDS or int.from_bytes(bytes_at(file, at + length, 4), "big") not in (length, 0):
+            return False
+        at += length + 4
+    return at == end
+
+
 def _flv(file, size: int) -> bool:
     """Tags, each followed by its length (Adobe Flash Video File Format Specification 10.1, E.3); what lies behind them
     is no part of it."""

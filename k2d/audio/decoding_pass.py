@@ -81,6 +81,7 @@ class DecodingPass:
         self._unmade = 0.0  # seconds for which bytes stand that lie between packets, since the last frame
         self._regular: deque = deque(maxlen=_PRIMING)  # (bytes, samples) of packets, where time is counted
         self._place, self._hole = None, (None, 0.0)  # of the last packet, and of the last hole with its seconds
+        self._places = 0, 0  # of the last two of the track
         self._end, self._usual = None, 0  # bytes of the file up to which packets were read, and between two of them
         self._last = None  # packet that was read
         self._unread = 0.0  # seconds of the last packets, which could not be decoded
@@ -195,6 +196,8 @@ class DecodingPass:
                         self._call_hole_a_loss(place)
                     if packet.stream.index != self._track.stream.index:
                         continue
+                    if packet.pos is not None:
+                        self._places = self._places[1], packet.pos
                     self._jumped |= self._track.restamp(packet) or packet.is_corrupt
                     if self._track.clock.jumps and packet.pos is None:
                         packet.pts = packet.dts = None  # ffmpeg's guess, by the sampling rate of the beginning
@@ -254,8 +257,9 @@ class DecodingPass:
         return packet.size - length
 
     def _miscounts(self, packet, gap: int) -> bool:
-        """Whether damage of a program stream lies here: ffmpeg cuts packets of it that its decoder takes otherwise."""
-        if "mpeg" not in self._track.formats:
+        """Whether damage of a program or transport stream lies here: ffmpeg cuts packets of it that its decoder takes
+        otherwise, and does not tell the times of all."""
+        if not self._track.formats & {"mpeg", "mpegts"}:
             return False
         data = bytes(packet)
         length = frame_length(self._codec, data)
@@ -392,7 +396,7 @@ class DecodingPass:
             if line.time + hole / line.rate > start:
                 # Pages of Ogg have checksums, as frames of FLAC have.
                 damaged = self._broken or self._jumped or self._track.damaged or self._track.clock.exact
-                if damaged or self._track.pages_lost:
+                if damaged or self._track.pages_lost or self._track.is_broken_between(*self._places):
                     self.lost += hole / line.rate
                 elif line.time:
                     self.holes, self._hole = self.holes + hole / line.rate, (self._place, hole / line.rate)

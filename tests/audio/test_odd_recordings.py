@@ -682,7 +682,8 @@ def test_noise_is_missing_where_a_decoder_finds_nothing_wrong(tmp_path, name, ca
 
 @pytest.mark.parametrize(
     ("name", "codec", "options", "reader"),
-    [("x.caf", "libopus", {}, "ffmpeg"), ("x.wav", "adpcm_ima_wav", {}, ""), ("x.vob", "mp2", {}, ""),
+    [("x.caf", "libopus", {}, "ffmpeg"), ("opus.ts", "libopus", {}, ""),
+     ("x.wav", "adpcm_ima_wav", {}, ""), ("x.vob", "mp2", {}, ""),
      ("x.ts", "aac", {}, ""), ("x.flac", "flac", {}, "")],
 )  # fmt: skip
 @pytest.mark.parametrize("share", [0.01, 0.05])
@@ -710,6 +711,33 @@ def test_noise_is_a_loss_and_what_follows_is_in_its_place_in_parts_too(
             part = read_audio(path, start, start + 1.5)
             assert np.abs(part - audio[round(start * SAMPLE_RATE) :][: len(part)]).max() < 1e-5
         assert " s are missing" in caplog.messages[-1] and "holes" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "film"), [("x.ts", "ac3", ""), ("x.ts", "aac", "mpeg2video"), ("x.flv", "libmp3lame", "flv")]
+)
+def test_bytes_that_are_missing_are_a_loss_and_a_pause_is_none(tmp_path, name, codec, film, caplog):
+    """What lies between packets of a stream tells: they begin at equal distances, or one says where the other ends."""
+    path, rate = tmp_path / name, 44100 if name == "x.flv" else RATE
+    encode(path, Track(LONG, codec, rate=rate, hole=(5.0, 4.0)), film=film)
+    assert len(read_audio(path, damaged="skip")) == pytest.approx(len(ALL) + 4 * SAMPLE_RATE, abs=1600)
+    assert "holes: 4.0" in caplog.messages.pop()
+    encode(path, Track(LONG, codec, rate=rate), film=film)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + data[len(data) // 2 + len(data) // 20 :])
+    read_module._warned.clear()
+    assert len(read_audio(path)) == pytest.approx(len(ALL), abs=1600)
+    assert 0.8 < float(caplog.messages[-1].split(" s are missing")[0].split()[-1]) < 1.3
+
+
+def test_a_twentieth_of_an_avi_whose_index_counts_bytes_is_silence(tmp_path, caplog):
+    path = tmp_path / "x.avi"
+    encode(path, Track(LONG, "adpcm_ms"))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) // 20) + data[len(data) // 2 + len(data) // 20 :])
+    audio = read_audio(path)
+    assert len(audio) == pytest.approx(len(ALL), abs=1600) and "1.0" in caplog.text
+    assert likeness(audio[12 * SAMPLE_RATE :], ALL[12 * SAMPLE_RATE :]) > 0.8
 
 
 @pytest.mark.parametrize("codec", ["aac", "libopus"])
