@@ -11,7 +11,7 @@ from pathlib import Path
 from k2d.atomic import atomic
 
 SECONDS = 60.0  # between two writes
-FORMAT = 4  # changes with what facts mean: those of another format are forgotten
+FORMAT = 5  # changes with what facts mean: those of another format are forgotten
 
 
 class Memory:

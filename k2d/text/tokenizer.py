@@ -257,6 +257,9 @@ class SentencePieceTokenizer(Tokenizer):
         return [self._inner.id_to_piece(i) for i in range(self._inner.get_piece_size())]
 
 
+_ALWAYS = "abcdefghijklmnopqrstuvwxyz'-0123456789"  # in every vocabulary, whether texts have them or not
+
+
 def train_sentencepiece(texts, vocab_size: int) -> SentencePieceTokenizer:
     """Learn a vocabulary in which every Chinese character is one token and English words are pieces.
 
@@ -271,28 +274,34 @@ def train_sentencepiece(texts, vocab_size: int) -> SentencePieceTokenizer:
     cjk = {unit for unit in counts if re.fullmatch(rf"[{_CJK}]", unit)}
     # Each distinct unit is a line, repeated by its (dampened) frequency: no piece can span two units.
     lines = [" " * (u not in cjk) + u for u, n in sorted(counts.items()) for _ in range(min(n, 50))]
-    proto = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines),
-            model_writer=proto,
-            vocab_size=vocab_size,
-            model_type="unigram",
-            character_coverage=1.0,
-            byte_fallback=True,
-            add_dummy_prefix=False,
-            remove_extra_whitespaces=False,
-            normalization_rule_name="identity",
-            required_chars="".join(sorted(cjk)) + "abcdefghijklmnopqrstuvwxyz'-0123456789",
-            bos_id=-1,
-            eos_id=-1,
-            pad_id=-1,
-            hard_vocab_limit=False,
-            num_threads=1,
-            minloglevel=2,
+    if not lines:
+        raise DataError("no vocabulary can be learnt from texts without a word; give texts with some")
+    characters = {*"".join(lines), *_ALWAYS}
+    least = 256 + 1 + len(characters)  # bytes, what is unknown, characters
+    if vocab_size < least:
+        raise DataError(
+            f"a vocabulary of {vocab_size} tokens is too small for these texts, which with {len(characters)} different "
+            f"characters and the 256 bytes need {least} or more; give a larger size, or fewer texts"
         )
-    except RuntimeError as error:
-        raise DataError(f"no vocabulary of {vocab_size} tokens can be learnt from these texts: {error}") from error
+    proto = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=proto,
+        vocab_size=vocab_size,
+        model_type="unigram",
+        character_coverage=1.0,
+        byte_fallback=True,
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        normalization_rule_name="identity",
+        required_chars="".join(sorted(cjk)) + _ALWAYS,
+        bos_id=-1,
+        eos_id=-1,
+        pad_id=-1,
+        hard_vocab_limit=False,
+        num_threads=1,
+        minloglevel=2,
+    )
     return SentencePieceTokenizer(model_proto=proto.getvalue())
 
 

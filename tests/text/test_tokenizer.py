@@ -1,5 +1,7 @@
 """Both vocabularies share Whisper's layout; text survives; timestamps lie on the 0.02 s grid."""
 
+import re
+
 import pytest
 import whisper.tokenizer
 from hypothesis import given
@@ -104,5 +106,11 @@ def test_times_behind_the_end_of_an_utterance_are_moved_there():
 
 
 def test_a_vocabulary_that_cannot_hold_the_characters_is_refused():
-    with pytest.raises(DataError, match=r"no vocabulary of 280 tokens can be learnt .*required_chars"):
+    with pytest.raises(DataError, match=r"a vocabulary of 280 tokens is too small .* need \d+ or more") as error:
         train_sentencepiece(CORPUS, 280)
+    least = int(re.search(r"need (\d+)", str(error.value))[1])
+    with pytest.raises(DataError):
+        train_sentencepiece(CORPUS, least - 1)
+    train_sentencepiece(CORPUS, least)
+    with pytest.raises(DataError, match="texts without a word"):
+        train_sentencepiece(["", " "], 1000)
