@@ -187,7 +187,7 @@ def run(corpus: str, options: Preparation, prepare: Callable[[Any], Iterable[Acc
         print(f"{corpus}: {out}\n{table}")
         if left_out := [reject.message for account in accounts for reject in account.rejects]:
             print("\n".join(f"left out: {message}" for message in left_out[:_MOST_NAMED]))
-            print(f"{corpus}: {out}/{prefix}rejects.txt has all {len(left_out)} that were left out")
+            print(f"{corpus}: {out}/{prefix}rejects.txt lists all that was left out ({len(left_out)})")
         return 0
 
     return guarded(corpus, work, out)
