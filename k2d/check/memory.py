@@ -1,17 +1,27 @@
 """What earlier checks have learnt by reading, under what it was read from.
 
 In: keys that change when a recording or a model does; facts as JSON holds them. Out: the same facts in the next run,
-which then reads nothing twice. A killed check keeps what it had learnt up to a minute before.
+which then reads nothing twice. A killed check keeps what it had learnt up to a minute before. What another version of
+the program has learnt is forgotten: its sentences may be others, and what they say of a file.
 """
 
 import json
 import time
+from functools import cache
 from pathlib import Path
 
 from k2d.atomic import atomic
+from k2d.work.identity import digest_of, file_digest
 
 SECONDS = 60.0  # between two writes
-FORMAT = 5  # changes with what facts mean: those of another format are forgotten
+PACKAGE = Path(__file__).parents[1]
+READERS = (".", "audio", "check", "corpus", "text", "transcribers", "whisper", "whisper/formats")  # that learn facts
+
+
+@cache
+def program(package: Path = PACKAGE) -> str:
+    """Digest of the code that reads recordings and models, and says what is wrong with them."""
+    return digest_of([file_digest(file) for folder in READERS for file in sorted((package / folder).glob("*.py"))])
 
 
 class Memory:
@@ -43,7 +53,7 @@ class Memory:
     def _write(self, facts: dict[str, dict]) -> None:
         if self._path is not None:
             with atomic(self._path) as handle:
-                handle.write(json.dumps(["format", {"number": FORMAT}]) + "\n")
+                handle.write(json.dumps(["program", program()]) + "\n")
                 for key, value in facts.items():
                     handle.write(json.dumps([key, value], ensure_ascii=False) + "\n")
         self._changed, self._saved = False, time.monotonic()
@@ -53,6 +63,6 @@ def _read(path: Path) -> dict[str, dict]:
     try:
         with path.open(encoding="utf-8") as lines:
             facts = dict(json.loads(line) for line in lines)
-            return facts if facts.pop("format", None) == {"number": FORMAT} else {}
+            return facts if facts.pop("program", None) == program() else {}
     except (OSError, ValueError, TypeError):  # not ours, or damaged: all is read again
         return {}

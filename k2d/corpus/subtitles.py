@@ -10,11 +10,13 @@ alone in between. Each line comes out once, with the times at which it is new.
 
 import html
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from unicodedata import category, normalize
@@ -34,16 +36,19 @@ LATE = 2.0  # seconds after the recording's end; more of it in many cues are tho
 _TIME = r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
 _CUE = re.compile(rf"^[\s\u200b\u200e\u200f]*(-?){_TIME}\s*-->\s*(-?){_TIME}(?:[\s\u200b\u200e\u200f].*)?$")
 _PRINTED = re.compile(r"\s*\[\s*(-?\d[\d:.,]*\s*-->\s*-?\d[\d:.,]*)\s*\](.*)")  # as Whisper writes to a terminal
+_NEARLY_PRINTED = re.compile(r"\s*\[[^\]]*-->[^\]]*\]")
 _ASS = re.compile(r"Dialogue:[^,]*,\s*(\d[^,]*?)\s*,\s*(\d[^,]*?)\s*,(?:[^,]*,){6}(.*)")
 # With drawings, whose points stand where text does: {\p1}m 0 0 l 9 9{\p0}.
 _ASS_MARKUP = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}(?:(?!\{[^{}]*\\p0).)*|\{[^{}]*\}|\\[Nnh]")
-_SBV = re.compile(r"^(\d+:\d\d:\d\d(?:\.\d+)?),(\d+:\d\d:\d\d(?:\.\d+)?)$")
+_SBV = re.compile(r"(\d+:\d\d:\d\d(?:\.\d+)?),(\d+:\d\d:\d\d(?:\.\d+)?)\s*")
+_NEARLY_SBV = re.compile(r"\d+:\d\d:\d[^\s,]*,\s*\S+\s*")
 _TSV = re.compile(r"(\d{1,12})\t(\d{1,12})\t(.*)")
 _BEGINS_TIMED = re.compile(r"\W{0,3}(?:\d{1,3}(?:[:：]\d\d){1,2}(?!\d)|\d+\.\d+(?:s?\s*-+>|\t))")
 # Times, and nothing that could be said; the words below them would be lost.
 _NEARLY = re.compile(r"^(?=.*(?:[:：]|-->))\W*[-\d][-\d:.,;：，；\s]*(?:[-—–]\s?-?>|→)[-\d:.,;：，；\s]*$")
 _CLOCK = r"(?:\d{1,9}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}|\d{1,9}:\d\d:\d\d"
 _SILENCE = re.compile(r"\s*(?:WEBVTT[^\n]*(?:\n[A-Za-z-]+:[^\n]*)*)?\s*")  # what programs write of it
+_ANY_TIME = re.compile(r"\d[:：.,]\d")
 _TWO_TIMES = re.compile(rf"\W*(?:{_CLOCK})[^\w,.]+(?:{_CLOCK})\W*")  # whatever the arrow is
 # Lines of STM and CTM, and of RTTM; the head of what a speaker says: "Wang 00:03".
 _NIST = re.compile(r"(?:;;|SPEAKER\s+\S+\s+\d+\s+[\d.]+\s+[\d.]+\s|\S+\s+\S+(?:\s+\S+)?\s+\d+\.\d+\s+\d+\.\d+(?:\s|$))")
@@ -79,7 +84,10 @@ _JOINERS = "\u200c\u200d"  # letters of some scripts, and emoji, need them
 _BLOCKS = ("NOTE", "STYLE", "REGION")
 SHOWN = 1.5  # seconds, of a cue that does not say when it ends; below LATE
 FLASH = 0.02  # seconds; a cue that is shown no longer repeats a line of rolling captions
+FEW = 4  # cues, of which one beyond the recording's end may mean another recording's; of more it is a stray
+NAMED = 5  # cues of a file that cannot be used; of others only their number is told
 ROLLING = 0.3  # of the cues begin with what the one before ended with: no chance in subtitles that people make
+_log = logging.getLogger("k2d.corpus")
 
 
 @dataclass(frozen=True)
@@ -99,87 +107,135 @@ def _seconds(sign: str, hours: str | None, minutes: str, seconds: str, fraction:
 def read_cues(path) -> list[Cue]:
     """Cues with text, in order of time; where two overlap the earlier ends when the later starts.
 
-    None of a file that is empty, as of silence. Raises DataError with file and line for bytes that are not UTF-8 (or
-    UTF-16, UTF-32), times that run backwards or are none, words without a cue, and a file that cannot be read.
+    None of a file that is empty, as of silence. A cue whose times run backwards or are none is left out, with a
+    warning that names its line. Raises DataError with file and line where no other cue is left, for bytes that are not
+    UTF-8 (or UTF-16, UTF-32), words without a cue, and a file that cannot be read.
     """
-    path = Path(path)
+    path, faults = Path(path), []
     text = read_text(path)
     if form := _FORMS.get(path.suffix.lower()):
-        text = "\n".join(_converted(path, form, _LINE_END.split(text.rstrip())))
-    return _cues_in(path, text)
+        text = "\n".join(_converted(form, _LINE_END.split(text.rstrip()), faults))
+    return _cues_in(path, text, faults)
 
 
-def _converted(path: Path, form: Callable[[str, str], str], lines: list[str]) -> Iterator[str]:
-    """Lines of another form, without the last one where a cut leaves a part of it."""
+Faults = list[tuple[int, str]]  # number of the line, or of the segment, and what is wrong; what to do
+
+
+def name_left_out(path: Path, faults: Faults, noun: str = "cue", place: str = ":") -> None:
+    """Warn, once, of what in a file cannot be used. place: stands between the file and the number."""
+    for number, what in sorted(faults)[:NAMED]:
+        _warn(f"{path}{place}{number}: left out: {what}")
+    if more := len(faults[NAMED:]):
+        _warn(f"{path}: left out: {counted(more, f'more {noun}')}")
+
+
+@cache  # a file is read as often as it has utterances
+def _warn(message: str) -> None:
+    _log.warning("%s", message)
+
+
+def _converted(form: Callable[[str], str], lines: list[str], faults: Faults) -> Iterator[str]:
+    """Lines of another form; "" for one that has a fault. A last one of which a cut leaves a part has none."""
     any_before = False
     for number, line in enumerate(lines, 1):
         try:
-            converted = form(f"{path}:{number}", line)
-        except DataError:
+            converted = form(line)
+        except DataError as error:
             if number < len(lines) or not any_before:
-                raise
-            return
+                faults.append((number, str(error)))
+            converted = ""
         any_before = any_before or bool(converted)
         yield converted
 
 
-def _of_ass(place: str, line: str) -> str:
+def _of_ass(line: str) -> str:
     """A line of SubStation Alpha as Whisper would print it; "" for one that says nothing."""
     match = _ASS.fullmatch(line)
     if not match:
         if line.startswith("Dialogue:"):
-            raise DataError(f"{place}: {line[:40]!r} has not the ten fields of SubStation Alpha; convert it to .srt")
+            raise DataError(f"{line[:40]!r} has not the ten fields of SubStation Alpha; convert the file to .srt")
         return ""
     text = _ASS_MARKUP.sub(lambda markup: " " if markup[0][0] == "\\" else "", match[3])
     return f"[{match[1]} --> {match[2]}] {text}"
 
 
-def _of_tsv(place: str, line: str) -> str:
+def _of_tsv(line: str) -> str:
     """A line of start, end (milliseconds) and text as Whisper would print it; "" for the heads of the columns."""
     if match := _TSV.fullmatch(line):
         start, end = (time_code(int(time) / 1000, ".") for time in match.groups()[:2])
         return f"[{start} --> {end}] {match[3]}"
     if line.split() not in ([], ["start", "end", "text"]):
         what = f"{line.strip()[:40]!r} is not start, end (milliseconds) and text with tabs between them"
-        raise DataError(f"{place}: {what}, as whisper writes it; correct or remove the file")
+        raise DataError(f"{what}, as whisper writes it; correct or remove the file")
     return ""
 
 
-# What makes of other forms' lines ("file:line" before them) what is read here.
-_FORMS = {".ass": _of_ass, ".ssa": _of_ass, ".tsv": _of_tsv, ".sbv": lambda _, line: _SBV.sub(r"\1 --> \2", line)}
+def _of_sbv(line: str) -> str:
+    """A line of SubViewer, with the arrow of SubRip between two times."""
+    if match := _SBV.fullmatch(line):
+        return " --> ".join(match.groups())
+    return f"{line} -->" if _NEARLY_SBV.fullmatch(line) else line
 
 
-def _cues_in(path: Path, text: str) -> list[Cue]:
-    """`read_cues` of a file that has been read."""
+# What makes of other forms' lines what is read here.
+_FORMS = {".ass": _of_ass, ".ssa": _of_ass, ".tsv": _of_tsv, ".sbv": _of_sbv}
+
+
+def _cues_in(path: Path, text: str, faults: Faults) -> list[Cue]:
+    """`read_cues` of a file that has been read. faults: that reading has found."""
     lines, printed = _without_begun(_LINE_END.split(text)), {}
     for number, line in enumerate(lines):
         if match := _PRINTED.fullmatch(line):
             lines[number], printed[number] = match.groups()
-    for before, (number, line) in zip(["", *lines], enumerate(lines, 1), strict=False):
-        due = not before.strip() or before.strip().isdigit()  # elsewhere it may be a timetable that is read out
-        if not _CUE.match(line) and (_NEARLY.match(line) or (due and _TWO_TIMES.fullmatch(_plain(line)))):
-            what = f"{line.strip()!r} is not as '00:00:01,000 --> 00:00:04,000'"
-            raise DataError(f"{path}:{number}: {what}; correct the times")
-    times = [(number, match) for number, line in enumerate(lines) if (match := _CUE.match(line))]
-    if not times and _SILENCE.fullmatch(text):
-        return []
-    if not times:
+    times: list[tuple[int, re.Match | None]] = []  # of which a cue is left out where there are none
+    for number, line in enumerate(lines):
+        match = _CUE.match(line)
+        if match is None and _are_malformed_times(lines, number):
+            what = f"{line.strip()[:80]!r} is not as '00:00:01,000 --> 00:00:04,000'"
+            faults.append((number + 1, f"{what}; correct the times"))
+        elif match is None:
+            continue
+        times.append((number, match))
+    if not times and not faults:
+        if _SILENCE.fullmatch(text):
+            return []
         raise DataError(f"{path}: no cue ('00:00:01,000 --> 00:00:04,000') in it; correct or remove the file")
     shown: list[tuple[Cue, list[str]]] = []
     subrip = not lines[0].startswith("WEBVTT")
-    for (number, match), (following, _) in zip(times, [*times[1:], (len(lines), None)], strict=True):
+    for (number, match), (following, _) in zip(times, [*times[1:], (len(lines), None)], strict=False):
+        if match is None:
+            continue
         start, end = _seconds(*match.groups()[:5]), _seconds(*match.groups()[5:])
         if end < start:
-            raise DataError(f"{path}:{number + 1}: the cue ends at {end:.3f} s, before it starts; correct the times")
+            faults.append((number + 1, f"the cue ends at {end:.3f} s, before it starts; correct the times"))
+            continue
         numbered = number > 0 and lines[number - 1].strip().isdigit()
         payload = [*([printed[number]] if number in printed else []), *lines[number + 1 : following]]
         last = following == len(lines)
         words = _words(_numbered(payload, last) if numbered and subrip else _payload(payload, numbered, last))
         if words:
             shown.append((Cue(start, end, " ".join(words)), words))
+    if faults and not shown:
+        number, what = min(faults)
+        raise DataError(f"{path}:{number}: {what}")
+    name_left_out(path, faults)
     shown.sort(key=lambda pair: (pair[0].start, pair[0].end))
     shown = _with_lengths(shown)
     return in_order(without_speakers(_each_once(shown, timed_words=_WORD_TIME.search(text) is not None)))
+
+
+def _are_malformed_times(lines: list[str], number: int) -> bool:
+    """Whether a line that has no times of a cue was to have them. In the midst of a text it may be a timetable that is
+    read out.
+    """
+    line, before = lines[number], lines[number - 1].strip() if number else ""
+    if _NEARLY.match(line) or (_ANY_TIME.search(line) and _NEARLY_PRINTED.match(line)):
+        return True
+    if before and not before.isdigit():
+        return False
+    numbered = before.isdigit() and (number < 2 or not lines[number - 2].strip())
+    arrow = "-->" in line and (numbered or _ANY_TIME.search(line) is not None)
+    return arrow or _TWO_TIMES.fullmatch(_plain(line)) is not None
 
 
 def _plain(line: str) -> str:
@@ -207,7 +263,7 @@ def cues_of_text(path: Path) -> list[Cue] | None:
     text = read_text(path)
     lines = [line for line in _LINE_END.split(text) if line.strip()]
     if any(_CUE.match(line) or _PRINTED.fullmatch(line) for line in lines):
-        return _cues_in(path, text)
+        return _cues_in(path, text, [])
     if what := _unspoken(text.strip(), lines):
         raise DataError(f"{path}: {what} not words; give it as .srt, .vtt, .json or plain text")
     return None
@@ -370,10 +426,21 @@ def fault_of_times(segments: Sequence[Cue | TimedText], seconds: float) -> str:
     if not any(s.start < seconds for s in segments):
         return "no cue lies inside the recording"
     beyond = sum(s.end is not None and s.end > seconds + LATE for s in segments)
-    if beyond > 0.1 * len(segments):
+    if beyond > 0.1 * len(segments) and (beyond > 1 or len(segments) < FEW):
         verb = "ends" if beyond == 1 else "end"
         return f"{beyond} of {counted(len(segments), 'cue')} {verb} after {seconds:.0f} s, where the recording ends"
     return ""
+
+
+def within(segments: Sequence[Cue | TimedText], seconds: float, path: object) -> list[Cue | TimedText]:
+    """Cues, or segments, that begin in a recording of `seconds`; a warning names others. path: what they are of."""
+    beyond = [s for s in segments if s.start >= seconds]
+    if beyond:
+        verb = "begins" if len(beyond) == 1 else "begin"
+        first = f"{beyond[0].text.strip()[:20]!r} at {beyond[0].start:.1f} s"
+        _warn(f"{path}: left out: {counted(len(beyond), 'cue')} that {verb} after {seconds:.0f} s, where the recording "
+              f"ends, such as {first}; correct the times")  # fmt: skip
+    return [s for s in segments if s.start < seconds]
 
 
 def fault_of_lengths(segments: Sequence[Cue | TimedText], seconds: float) -> str:
@@ -405,7 +472,7 @@ def read_all(subtitles: Mapping[str, Path], seconds: Mapping[str, float]) -> tup
         if why := fault_of_lengths(cues, seconds[recording]):
             rejects.append(Reject(recording, "cues too long", f"{path}: {why}"))
         last = seconds[recording]
-        fitting = [cue for cue in cues if cue.start < last and fits_a_chunk(cue.start, min(cue.end, last))]
+        fitting = [cue for cue in within(cues, last, path) if fits_a_chunk(cue.start, min(cue.end, last))]
         if fitting:
             found[recording] = fitting
     return found, rejects

@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 from k2d.constants import WINDOW
-from k2d.corpus.subtitles import SHOWN, cues_of_text, read_cues, spoken, without_speakers
+from k2d.corpus.subtitles import SHOWN, cues_of_text, name_left_out, read_cues, spoken, without_speakers
 from k2d.errors import DataError
 from k2d.text import timestamps
 from k2d.text.encodings import read_text
@@ -62,12 +62,15 @@ def segments_of_json(path: Path, record: object) -> list[TimedText]:
     """
     if (entries := segments_in(record)) is None:
         raise DataError(f"{path}: not understood (no list of segments); {_EXPECTED}")
-    found, unusable = [], {}
+    found, faults, unusable = [], [], {}
     for number, entry in enumerate(entries, 1):
         try:
             found.append(_of_json(entry, unusable))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            raise DataError(f"{path}: not understood (segment {number}: {error!r}); {_EXPECTED}") from None
+            faults.append((number, f"not understood (segment {number}: {error!r}); {_EXPECTED}"))
+    if faults and not any(found):
+        raise DataError(f"{path}: {faults[0][1]}")
+    name_left_out(path, faults, "segment", ": segment ")
     for name, value in unusable.items():
         _log.warning("%s: %s %s is no score; labels whose segments have such go without", path, name, value)
     said = without_speakers([segment for segment in found if segment is not None])

@@ -5,8 +5,9 @@ find what has a form: e-mail and IP addresses, telephone numbers, identity and c
 and stories have none: a clean list is no proof.
 
 The patterns search a plain form of the label, in which nothing is invisible and a digit is one of 0-9 however it was
-written or spoken; what is reported is the label's own text. Every repetition in a pattern is bounded, so that the
-time grows with the length of the text and no faster.
+written or spoken; what is reported is the label's own text. What is invisible may stand inside a word or part two, so
+a label that has it is searched in two forms: without it, and with a blank for it beside a letter. Every repetition in a
+pattern is bounded, so that the time grows with the length of the text and no faster.
 """
 
 import ipaddress
@@ -239,10 +240,10 @@ class PersonalData:
 
 
 class _Plain(dict):
-    """Translation table filled as characters appear: one character, or "" for an invisible one."""
+    """Translation table filled as characters appear: one character, " " for any blank, "" for an invisible one."""
 
     def __missing__(self, point: int) -> str:
-        c = unicodedata.normalize("NFKC", chr(point))
+        c = " " if chr(point).isspace() else unicodedata.normalize("NFKC", chr(point))
         c = c if len(c) == 1 else chr(point)
         if INVISIBLE.match(c) or (unicodedata.category(c) in ("Cf", "Mn", "Me", "Cc") and not c.isspace()):
             c = ""
@@ -251,13 +252,22 @@ class _Plain(dict):
 
 
 _PLAIN = _Plain()
+_UNSEEN = "\0"  # in the place of what is invisible, until it is decided whether it parts
+_UNSEEN_RUN = re.compile(rf"[{_UNSEEN} ]{{2,}}|{_UNSEEN}")
 
 
-def _plain(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """The form that is searched, and for each of its characters where in `text` it begins and ends."""
-    kept = [(c, place) for place, original in enumerate(text) if (c := _PLAIN[ord(original)])]
-    written = "".join([c for c, _ in kept])
-    places = [(place, place + 1) for _, place in kept]
+def _plain(text: str, parts: bool) -> tuple[str, list[tuple[int, int]]]:
+    """The form that is searched, and for each of its characters where in `text` it begins and ends. parts: whether what
+    is invisible is a blank where a letter is beside it.
+    """
+
+    def blank(run: re.Match) -> str:
+        around = run.string[max(0, run.start() - 1) : run.start()] + run.string[run.end() : run.end() + 1]
+        return " " if " " in run[0] or (parts and any(map(str.isalpha, around))) else ""
+
+    written = "".join([_PLAIN[ord(c)] or _UNSEEN for c in text])
+    places = [(place, place + 1) for place in range(len(text))]
+    written, places = _rewritten(written, places, _UNSEEN_RUN.finditer(written), blank)
     words = (word for run in _RUN_ON.finditer(written) for word in _WORD.finditer(written, *run.span()))
     written, places = _rewritten(written, places, words, lambda word: f"{word[0]} ")
     written, places = _rewritten(written, places, _SPOKEN.finditer(written), _spoken_digits)
@@ -374,16 +384,25 @@ def _is_lecture(kind: str, match: re.Match, written: str) -> bool:
 def find_in(text: str) -> Iterator[tuple[str, str]]:
     """(kind, matched text) of everything in one label that looks private."""
     label = timestamps.strip(text)
-    searched, spans = _plain(label)
+    reported = bytearray(len(label))  # 1 at what is
+    for parts in (False, True) if any(not _PLAIN[ord(c)] for c in label) else (False,):
+        for begin, end, kind in _find_in_form(label, *_plain(label, parts)):
+            if not any(reported[begin:end]):
+                reported[begin:end] = b"\1" * (end - begin)
+                yield kind, label[begin:end].strip()
+
+
+def _find_in_form(label: str, searched: str, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int, str]]:
+    """Where in a label something that looks private begins and ends, and its kind, by one plain form of it."""
     searched = _FRACTION.sub(lambda match: _CLAIMED * len(match[0]), searched)
     searched = _ROW.sub(lambda row: _CLAIMED * len(row[0]) if _is_series(row) else row[0], searched)
     for kind, pattern in PATTERNS.items():
         pieces, last = [], 0
         for match in pattern.finditer(searched):
-            written = label[spans[match.start()][0] : spans[match.end() - 1][1]].strip()
-            if _is_lecture(kind, match, written):
+            begin, end = spans[match.start()][0], spans[match.end() - 1][1]
+            if _is_lecture(kind, match, label[begin:end].strip()):
                 continue
-            yield kind, written
+            yield begin, end, kind
             pieces += (searched[last : match.start()], _CLAIMED * len(match[0]))
             last = match.end()
         searched = "".join([*pieces, searched[last:]])
@@ -400,7 +419,7 @@ def search(labels: Path, folder: Path) -> tuple[int, dict[str, int]]:
     found = find(tqdm(texts.items(), desc="labels", unit="label", leave=False, disable=None))
     with atomic(listed) as out:
         out.write("id\tkind\ttext\n")
-        out.writelines(f"{f.id}\t{f.kind}\t{f.text}\n" for f in found)
+        out.writelines(f"{f.id}\t{f.kind}\t{' '.join(f.text.split())}\n" for f in found)  # a line each
     listed.parent.chmod(0o700)
     (listed.parent / ".gitignore").write_text("*\n")
     return len(texts), dict(Counter(f.kind for f in found))

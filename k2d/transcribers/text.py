@@ -21,7 +21,7 @@ from k2d.constants import LONGEST, SAMPLE_RATE, WINDOW, file_name, read_chunk_id
 from k2d.corpus.folder import LIST, unusable_transcripts
 from k2d.corpus.manifests import files_of, is_manifest, read_entries
 from k2d.corpus.recordings import LABELS
-from k2d.corpus.subtitles import fault_of_lengths, fault_of_times, in_order
+from k2d.corpus.subtitles import fault_of_lengths, fault_of_times, in_order, within
 from k2d.corpus.transcripts import read_transcript
 from k2d.datadir import DataDir, Segment, read_segments
 from k2d.errors import BadAudio, DataError
@@ -29,6 +29,7 @@ from k2d.tables import read_table, safe_id
 from k2d.text import timestamps
 from k2d.text.transcript import TimedText, Transcript, as_whisper_writes
 from k2d.transcribers.base import Transcriber
+from k2d.wording import counted
 from k2d.work.identity import Identity, digest_of, file_digest, makers_of
 from k2d.work.jobs import prefetch
 
@@ -125,15 +126,19 @@ class ReadyTranscripts(Transcriber):
                 )
             if timed or len(found) > 1:
                 found[-1].end = min(max(seconds, found[-1].start), found[-1].start + WINDOW)
-        if backwards := next((s for s in found if s.end is not None and s.end < s.start), None):
-            what = f"{backwards.text.strip()[:40]!r} is said from {backwards.start} to {backwards.end} s"
-            raise BadAudio(name, "unusable transcript", f"{what}; correct its times")
+        if backwards := [s for s in found if s.end is not None and s.end < s.start]:
+            first = f"{backwards[0].text.strip()[:40]!r} is said from {backwards[0].start} to {backwards[0].end} s"
+            if len(backwards) == len(found):
+                raise BadAudio(name, "unusable transcript", f"{first}; correct its times")
+            _log.warning("%s: left out: %s with an end before the start, the first: %s; correct its times", name,
+                         counted(len(backwards), "segment"), first)  # fmt: skip
+            found = [s for s in found if s.end is None or s.end >= s.start]
         if all(s.end is not None for s in found):
             found = in_order(sorted(found, key=lambda s: (s.start, s.end)))
         if timed:
             if found and (why := fault_of_times(found, seconds)):
                 raise BadAudio(name, "unusable transcript", why)
-            found = [s for s in found if s.start < seconds]
+            found = within(found, seconds, name)
         return found
 
     def _part(self, name: str, seconds: float) -> tuple[str, float, float] | None:

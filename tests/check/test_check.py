@@ -19,7 +19,7 @@ from local_server import LocalServer, QuietHandler
 
 from k2d.audio.options import AudioOptions
 from k2d.bin import check as command
-from k2d.check import models, recordings, room, space, tables
+from k2d.check import memory, models, recordings, room, space, tables
 from k2d.check.findings import Grade
 from k2d.check.memory import Memory
 from k2d.check.models import Models, long_labels, look
@@ -464,6 +464,23 @@ def test_a_student_that_could_not_be_made(small_model, tmp_path):
     assert grades(look_at_models(Models(teacher, student_init=start))) == {Grade.FINE}
     row = the_row(look_at_models(Models(teacher, student_init=start, same_encoder=True)), Grade.FAILS)
     assert "its encoder is not the teacher's" in row.found
+
+
+def test_what_another_version_of_the_program_has_learnt_is_forgotten(tmp_path, monkeypatch):
+    learnt = Memory(tmp_path / "known.jsonl")
+    learnt.put("model a", {"doubts": ["as the earlier version says it"]})
+    learnt.save()
+    assert Memory(tmp_path / "known.jsonl").get("model a")
+    copied = shutil.copytree(memory.PACKAGE, tmp_path / "k2d", ignore=shutil.ignore_patterns("__pycache__"))
+    seen = [memory.program(), memory.program.__wrapped__(copied)]
+    assert seen[0] == seen[1]
+    for file in ("check/models.py", "whisper/files.py", "audio/read.py", "transcribers/espnet.py", "errors.py"):
+        with (copied / file).open("a") as code:
+            code.write("# another word\n")
+        seen.append(memory.program.__wrapped__(copied))
+    assert len(set(seen)) == 6
+    monkeypatch.setattr(memory, "program", lambda: seen[-1])
+    assert Memory(tmp_path / "known.jsonl").get("model a") is None
 
 
 def test_models_are_looked_at_once(small_model, tmp_path):

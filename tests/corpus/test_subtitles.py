@@ -105,11 +105,11 @@ def test_mark_up_goes_and_other_angles_stay(tmp_path, written, said):
 
 
 @pytest.mark.parametrize("times", ["00:00:03,000 -> 00:00:04,000", "\u200f00：00：03，000 → 00：00：04，000"])
-def test_times_with_another_arrow_are_named_and_marks_of_direction_pass(tmp_path, times):
+def test_times_with_another_arrow_are_named_and_marks_of_direction_pass(tmp_path, times, caplog):
     text = "1\n\u200e00:00:01,000 --> 00:00:02,000\n你好 3 -> 4\n"
     assert cues_of(tmp_path, text) == [Cue(1.0, 2.0, "你好 3 -> 4")]
-    with pytest.raises(DataError, match=r"x\.srt:5: .* is not as '00:00:01,000"):
-        cues_of(tmp_path, f"{text}\n{times}\nworld\n")
+    assert cues_of(tmp_path, f"{text}\n{times}\nworld\n") == [Cue(1.0, 2.0, "你好 3 -> 4")]
+    assert "x.srt:5: left out: " in caplog.text and "is not as '00:00:01,000" in caplog.text
 
 
 def test_utf_16_with_its_mark_is_read(tmp_path):
@@ -288,9 +288,71 @@ def test_a_cut_leaves_the_whole_lines_of_substation_alpha(tmp_path):
     whole = "Dialogue: 0,0:00:01.00,0:00:02.00,D,,0,0,0,,hello\n"
     (tmp_path / "x.ass").write_text(f"[Events]\n{whole}Dialogue: 0,0:00:03.00,0:0")
     assert read_cues(tmp_path / "x.ass") == [Cue(1.0, 2.0, "hello")]
-    (tmp_path / "x.ass").write_text(f"[Events]\nDialogue: 0,0:00:03.00,0:00:04.00,hello\n{whole}")
+    short = "Dialogue: 0,0:00:03.00,0:00:04.00,hello\n"
+    (tmp_path / "x.ass").write_text(f"[Events]\n{short}")
     with pytest.raises(DataError, match=r"x.ass:2: .* has not the ten fields of SubStation Alpha"):
         read_cues(tmp_path / "x.ass")
+
+
+ONE, TWO = "00:00:01,000 --> 00:00:02,000", "00:00:05,000 --> 00:00:06,000"
+
+
+@pytest.mark.parametrize(
+    "times",
+    ["00:00:04,000 --> 00:00:03,000", "00:00:0x,000 --> 00:00:04,000", "00:00:03,000 -->", "00:00:03,000 00:00:04,000",
+     "00:00:03,000 -> 00:00:04,000", "0:0:0:03,000 --> 00:00:04,000", "ab --> cd", "1 --> 2", "--> 00:00:04,000",
+     "00:00:01:000 --> 00:00:02:000", "00：00：01,000 --> 00：00：02,000", "00:00:03,000 --> 00:00:04,000s",
+     *(f"00:00:03,000 {arrow} 00:00:04,000" for arrow in ("---", "–", "--＞", "==>", ">>", "--&gt;", "-> ->"))],
+)  # fmt: skip
+def test_a_cue_whose_times_are_wrong_is_left_out_and_named(tmp_path, caplog, times):
+    for between in ("\n", ""):
+        caplog.clear()
+        if not between and "ab" in times:
+            continue  # without a blank line above it may be said
+        path = tmp_path / f"{between!r}.srt"
+        path.write_text(f"1\n{ONE}\none\n{between}2\n{times}\nlost\n{between}3\n{TWO}\ntwo\n")
+        assert read_cues(path) == [Cue(1.0, 2.0, "one"), Cue(5.0, 6.0, "two")]
+        line = 6 if between else 5
+        assert f".srt:{line}: left out: " in caplog.text and "; correct the times" in caplog.text
+    with pytest.raises(DataError, match=r"x\.srt:2: .*; correct the times"):
+        cues_of(tmp_path, f"1\n{times}\nlost\n")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "good", "bad"),
+    [
+        (".ass", "Dialogue: 0,0:00:01.00,0:00:02.00,D,,0,0,0,,one", "Dialogue: 0,0:00:03.00,0:00:04.00,lost"),
+        (".ass", "Dialogue: 0,0:00:01.00,0:00:02.00,D,,0,0,0,,one", "Dialogue: 0,0:00:0x.00,0:00:04.00,D,,0,0,0,,lost"),
+        (".tsv", "1000\t2000\tone", "3.5\t4\tlost"),
+        (".tsv", "1000\t2000\tone", "4000\t3000\tlost"),
+        (".sbv", "0:00:01.000,0:00:02.000\none\n", "0:00:0x.000,0:00:04.000\nlost\n"),
+        (".srt", "[00:01.000 --> 00:02.000] one", "[00:0x.000 --> 00:04.000] lost"),
+        (".vtt", "00:01.000 --> 00:02.000\none\n", "00:0x.000 --> 00:04.000\nlost\n"),
+    ],
+)
+def test_a_line_that_is_wrong_is_left_out_in_every_form(tmp_path, caplog, suffix, good, bad):
+    (tmp_path / f"x{suffix}").write_text(f"{good}\n{bad}\n{good.replace('one', 'two')}\n")
+    assert read_cues(tmp_path / f"x{suffix}") == [Cue(1.0, 2.0, "one two")]
+    assert f"x{suffix}:{1 + good.count(chr(10)) + 1}: left out: " in caplog.text
+
+
+def test_of_many_wrong_cues_some_are_named_once_and_the_others_are_counted(tmp_path, caplog):
+    for _ in range(2):
+        cues_of(tmp_path, f"1\n{ONE}\none\n\n" + "".join(f"{n}\n00:00:0x,0 --> y\nlost\n\n" for n in range(2, 10)))
+    assert caplog.text.count("left out") == 6 and "x.srt: left out: 3 more cues" in caplog.text
+
+
+def test_an_arrow_that_is_said_stays(tmp_path):
+    for said in ("p --> q", "if x: 3 --> 4.5", "3\np --> q", "open 10:30 - 11:00 daily", "10:20:00 - 12:10:00"):
+        assert cues_of(tmp_path, f"1\n{ONE}\nhello\n{said}\n")[0].text == f"hello {said}".replace("\n", " ")
+
+
+def test_a_cue_that_begins_after_the_end_is_left_out_and_named(tmp_path, caplog):
+    stray = "".join(f"{n}\n00:00:0{n},000 --> 00:00:0{n},500\nx\n\n" for n in range(1, 5))
+    (tmp_path / "x.srt").write_text(f"{stray}5\n99:59:58,000 --> 99:59:59,000\nsubtitles by me\n")
+    found, rejects = read_all({"a": tmp_path / "x.srt"}, {"a": 10.0})
+    assert len(found["a"]) == 4 and not rejects
+    assert "left out: 1 cue that begins after 10 s, where the recording ends, such as 'subtitles by me'" in caplog.text
 
 
 def test_cues_that_no_chunk_holds_are_named(tmp_path):
@@ -303,15 +365,6 @@ def test_cues_that_no_chunk_holds_are_named(tmp_path):
     assert fault_of_lengths([Cue(2.02, 32.02, "x"), Cue(95.0, 130.0, "cut at the end")], 100.0) == ""
     found, rejects = read_all({"a": tmp_path / "x.srt"}, {"a": 40.0})
     assert found == {"a": [Cue(38.0, 40.0, "short")]} and [reject.reason for reject in rejects] == ["cues too long"]
-
-
-@pytest.mark.parametrize("arrow", ["---", "–", "--＞", "==>", ">>", "--&gt;", "-> ->"])
-def test_times_with_another_arrow_are_no_words(tmp_path, arrow):
-    text = f"1\n00:00:01,000 --> 00:00:02,000\nhello\n\n2\n00:00:03,000 {arrow} 00:00:04,000\nlost\n"
-    with pytest.raises(DataError, match=r"x.srt:6: .* is not as '00:00:01,000 --> 00:00:04,000'; correct the times"):
-        cues_of(tmp_path, text)
-    for said in ("open 10:30 - 11:00 daily", "10:20:00 - 12:10:00"):
-        assert cues_of(tmp_path, f"1\n00:00:01,000 --> 00:00:02,000\nhello\n{said}\n")[0].text == f"hello {said}"
 
 
 @pytest.mark.parametrize(
@@ -397,12 +450,6 @@ def test_what_is_invisible_gets_into_no_label(tmp_path):
 
 def test_subtitles_that_were_shifted_before_the_beginning_begin_there(tmp_path):
     assert cues_of(tmp_path, "1\n-00:00:01,000 --> 00:00:02,000\nhello\n") == [Cue(0.0, 2.0, "hello")]
-
-
-@pytest.mark.parametrize("times", ["00:00:01:000 --> 00:00:02:000", "00：00：01,000 --> 00：00：02,000", "1 --> 2"])
-def test_times_that_are_none_are_named_with_their_line(tmp_path, times):
-    with pytest.raises(DataError, match=r"x\.srt:5: .* correct the times"):
-        cues_of(tmp_path, f"1\n00:00:01,000 --> 00:00:02,000\nhello\n\n{times}\nlost\n")
 
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path):

@@ -86,6 +86,12 @@ def test_a_signal_that_is_chosen_by_a_share_has_the_limit_of_that_share(corpus):
     assert (fused.precision.value, fused.recall.value) == (1.0, pytest.approx(2 / 3, abs=1e-4))
 
 
+def test_a_signal_that_is_chosen_by_a_share_has_no_limit_where_no_label_has_it(corpus):
+    (corpus / "scores/utt2fused").write_text("")
+    fused = spotted(corpus)[1]["fused"]
+    assert (fused.labels, fused.limit, fused.precision.value, fused.kinds) == (0, None, None, None)
+
+
 def test_intervals_are_over_recordings(corpus):
     _, found = spotted(corpus)
     interval = found["avg_logprob"].auc[0.4]

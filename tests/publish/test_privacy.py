@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from k2d.publish.privacy import PersonalData, find, find_in
+from k2d.publish.privacy import PersonalData, find, find_in, listed_in, search
 
 
 @pytest.mark.parametrize(
@@ -294,13 +294,49 @@ def test_ordinary_lectures_are_left_alone(text):
     assert list(find_in(text)) == []
 
 
+PRIVATE = [
+    "call zero nine one two dash three four five six seven eight please",
+    "my ID is A123456789 ok",
+    "mail someone at gmail dot com please",
+    "the student number is 12345678",
+    "oh nine double one two three four five six seven",
+]
+
+
+# Zero width, soft hyphen, directions, variation selectors, fillers, control.
+@pytest.mark.parametrize(
+    "invisible",
+    "\u200b \u200c \u200d \u200e \u200f \u2060 \u2063 \ufeff \u00ad \ufe0f \U000e0100 \u202a \u202e \u2066 \u2069 "
+    "\u180e \u061c \u034f \u3164 \u2800 \x00 \x7f \u200b\ufeff".split(" "),
+)
+def test_what_is_invisible_neither_hides_nor_glues(invisible):
+    for text in PRIVATE:
+        ((kind, found),) = find_in(text)
+        for blank in (invisible, f" {invisible}", f"{invisible} ", f" {invisible} "):
+            assert list(find_in(text.replace(" ", blank))) == [(kind, found.replace(" ", blank))]
+        assert list(find_in(invisible.join(text))) == [(kind, invisible.join(found))]
+    assert list(find_in(invisible.join("第5章, 2048 tokens, 3.14159265358979, meet at pytorch dot org"))) == []
+
+
+def test_any_white_space_is_a_blank():
+    for blank in "\t\v\f\x1c\x1f\x85\xa0\u1680\u2003\u2028\u2029\u3000":
+        for text in PRIVATE:
+            (kind, found), *_ = find_in(text)
+            assert list(find_in(text.replace(" ", blank))) == [(kind, found.replace(" ", blank))]
+
+
+def test_a_finding_is_one_line_of_the_list(tmp_path):
+    (tmp_path / "text").write_text("a call oh nine\x85double\u2028one two three four five six seven\nb hi\n", "utf-8")
+    assert search(tmp_path / "text", tmp_path) == (2, {"telephone number": 1}) and listed_in(tmp_path) == 1
+
+
 def test_findings_name_the_label():
     assert find([("a", "好"), ("b", "0912345678")]) == [PersonalData("b", "telephone number", "0912345678")]
 
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "1", "1 ", "o", "one ", "one", "oh", "one\u200b",
+    ["a", "1", "1 ", "o", "one ", "one", "oh", "one\u200b", "1\u200b", "a\u200b", "\u200b",
      "zero,", "double ", "forty ", "a@", "a@a.", "a at a dot ", "[at]", "點", "(",
      "+", "1 dash ", "1 and ", "王@", "eight hundred ", "(@)", "a at a.", "<|", "a-at-a", "a_at_a.",
      "a-at-" + "a-dot-" * 20, "1, ", "1 1 1, ", "+1, ", "+86, 1", "12.5 ", "a @ ", "a @ a.", "ISBN 1", "2015-", "a1,",

@@ -196,12 +196,16 @@ def test_what_is_missing_or_wrong_is_named_by_recording(data, tmp_path):
      f'{{"start": 0, "end": 1{"0" * 400}, "text": "x"}}', '{"start": null, "end": 1, "text": "x"}'],
     ids=["nan", "inf", "deep", "huge", "null"],
 )  # fmt: skip
-def test_times_that_are_none_end_no_job(data, tmp_path, value):
+def test_times_that_are_none_end_no_job(data, tmp_path, caplog, value):
     folder = openai_whisper(tmp_path)
     (folder / "short.json").write_text(f'{{"segments": [{value}]}}')
     lec, short = transcripts(folder, data, ["lec", "short"])
     assert isinstance(lec, Transcript)
     assert short.reason == "unusable transcript" and "short.json: not understood" in str(short)
+    if "start" in value:
+        (folder / "short.json").write_text(f'{{"segments": [{{"start": 1, "end": 2, "text": "y"}}, {value}]}}')
+        assert spans(transcripts(folder, data, ["short"])[0]) == [(1.0, 2.0, " y")]
+        assert "short.json: segment 2: left out: not understood" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -261,7 +265,7 @@ def test_what_json_says_and_no_file_can_hold_is_left_out(data, tmp_path):
     assert [spans(one) for one in transcripts(tmp_path, data)] == [[(0.0, 1.0, " ab")]]
 
 
-def test_a_segment_of_no_length_lasts_until_the_next_one_and_one_that_runs_backwards_is_named(data, tmp_path):
+def test_a_segment_of_no_length_lasts_until_the_next_one_and_one_that_runs_backwards_is_named(data, tmp_path, caplog):
     def of(*segments):
         record = [{"start": start, "end": end, "text": text} for start, end, text in segments]
         (tmp_path / "lec.json").write_text(json.dumps({"segments": record}))
@@ -273,16 +277,19 @@ def test_a_segment_of_no_length_lasts_until_the_next_one_and_one_that_runs_backw
     assert spans(of((7, 7, "a"), (7, 7.5, "b"), (9, 11, "c"))) == [(7.0, 7.5, " a b"), (9.0, 11.0, " c")]
     assert spans(of((0, 10, "a"), (5, 5, "b"), (10, 12, "c"))) == [(0.0, 10.0, " a b"), (10.0, 12.0, " c")]
     assert spans(of((-2, -1, "a"), (0, 2, "b"))) == [(0.0, 2.0, " b")]
-    assert "'b' is said from 28.0 to 3.0 s" in str(of((0, 28, "a"), (28, 3, "b")))
+    assert spans(of((0, 28, "a"), (28, 3, "b"))) == [(0.0, 28.0, " a")]
+    assert "1 segment with an end before the start, the first: 'b' is said from 28.0 to 3.0 s" in caplog.text
+    assert "'b' is said from 28.0 to 3.0 s" in str(of((28, 3, "b")))
 
 
-def test_segments_out_of_order_come_in_order_and_those_that_run_backwards_are_named(data, tmp_path):
+def test_segments_out_of_order_come_in_order_and_those_that_run_backwards_are_named(data, tmp_path, caplog):
     def of(text):
         (tmp_path / "text").write_text(f"lec {text}\n")
         return transcripts(tmp_path / "text", data)[0]
 
     assert spans(of("<|6.00|>b<|9.00|><|0.00|>a<|7.00|>")) == [(0.0, 6.0, " a"), (6.0, 9.0, " b")]
-    assert "'b' is said from 9.0 to 6.0 s" in str(of("<|0.00|>a<|7.00|><|9.00|>b<|6.00|>"))
+    assert spans(of("<|0.00|>a<|7.00|><|9.00|>b<|6.00|>")) == [(0.0, 7.0, " a")]
+    assert "'b' is said from 9.0 to 6.0 s" in caplog.text
 
 
 def test_subtitles_of_another_recording_are_not_taken(data, tmp_path):
